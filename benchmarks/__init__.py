@@ -1,0 +1,1 @@
+"""HOST and DEVICE. The harness behind ``edgekit bench``, and the micro-benchmarks."""

@@ -1,0 +1,1 @@
+"""HOST. Which frames calibrate a quantizer (filled by the quantization issue)."""

@@ -1,0 +1,1 @@
+"""What ships inside the package: the default model and its bundles."""

@@ -1,0 +1,102 @@
+"""Every error that EdgeKit raises on purpose, as one tree.
+
+    EdgeKitError                    1
+    ├── UsageError                  2   an option or a combination of options that cannot be
+    ├── BadInputError               3   something that was given is not what it has to be
+    │   ├── CheckpointError             a checkpoint
+    │   ├── BundleError                 a bundle
+    │   ├── MediaError                  a camera, video, picture or stream
+    │   ├── AnnotationError             annotations or saved detections
+    │   └── OutputError                 a place to write to: unwritable, full, already there
+    ├── MissingDependencyError      4   a runtime or an extra is not installed
+    └── BoundError                  5   the result missed a stated bound
+
+The number is the exit status that the command line gives for it. A message says what was
+expected and what was found; ``mend`` is the command or step that puts it right.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnnotationError",
+    "BadInputError",
+    "BoundError",
+    "BundleError",
+    "CheckpointError",
+    "EdgeKitError",
+    "MediaError",
+    "MissingDependencyError",
+    "OutputError",
+    "UsageError",
+]
+
+
+class EdgeKitError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: What was expected and what was found, in one or a few sentences.
+        mend: What the reader can do about it; shown on a line of its own.
+    """
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.mend}" if self.mend else self.message
+
+
+class UsageError(EdgeKitError):
+    """An option has a value that cannot be, or two options contradict each other."""
+
+    exit_status = 2
+
+
+class BadInputError(EdgeKitError):
+    """Something that was given is not what it has to be."""
+
+    exit_status = 3
+
+
+class CheckpointError(BadInputError):
+    """A checkpoint is unreadable, unsafe, or not one of the networks that are known here."""
+
+
+class BundleError(BadInputError):
+    """A bundle is missing, incomplete, edited, or of a schema that is not known here."""
+
+
+class MediaError(BadInputError):
+    """A camera, video, picture or folder of pictures cannot be read."""
+
+
+class AnnotationError(BadInputError):
+    """Annotations or saved detections do not have the documented layout."""
+
+
+class OutputError(BadInputError):
+    """A result cannot be written: the place is unwritable, full, or already taken."""
+
+
+class MissingDependencyError(EdgeKitError):
+    """A runtime or an extra is not installed."""
+
+    exit_status = 4
+
+    @classmethod
+    def for_extra(cls, module: str, extra: str, purpose: str) -> MissingDependencyError:
+        """The error for a module of an extra that is missing, with its exact pip line."""
+        return cls(
+            f"{purpose} needs the package that provides '{module}', which is not installed.",
+            mend=f'Run: pip install "edgekit[{extra}]"',
+        )
+
+
+class BoundError(EdgeKitError):
+    """The result is there, but misses a bound that was asked for."""
+
+    exit_status = 5

@@ -1,0 +1,1 @@
+"""DEVICE. Where frames come from and where results go."""

@@ -1,0 +1,1 @@
+"""HOST. Network definitions, deformable convolution and its lowerings, checkpoints."""

@@ -1,0 +1,1 @@
+"""HOST. Trains the networks of ``edgekit.models`` on annotated clips."""

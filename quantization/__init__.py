@@ -1,0 +1,1 @@
+"""HOST. Post-training quantization, per target (filled by the quantization issue)."""

@@ -1,0 +1,1 @@
+"""One folder a target: ``session.py`` runs a bundle on the device, ``export.py`` writes one."""
