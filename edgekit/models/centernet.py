@@ -1,0 +1,81 @@
+"""What every CenterNet has in common: three heads over one feature map at stride 4.
+
+Zhou, Wang and Krähenbühl, "Objects as Points", 2019 (arXiv 1904.07850), sections 3 and 5.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["HEADS", "CenterNet", "convolution", "upsampling"]
+
+HEADS = ("hm", "wh", "reg")
+"""Names of the outputs: heatmap logits, box sizes, centre offsets."""
+
+_PRIOR_LOGIT = -2.19
+"""The heatmap starts at a probability of 0.1 everywhere (section 5 of the paper)."""
+
+
+class CenterNet(nn.Module):
+    """Heads ``hm``, ``wh`` and ``reg`` over the features that a subclass computes.
+
+    Args:
+        width: Channels of the feature map.
+        classes: Channels of the heatmap.
+        head_conv: Width of the 3x3 convolution in each head; 0 for a single 1x1 convolution.
+    """
+
+    def __init__(self, width: int, classes: int, head_conv: int) -> None:
+        super().__init__()
+        self.hm = _head(width, classes, head_conv, _PRIOR_LOGIT)
+        self.wh = _head(width, 2, head_conv)
+        self.reg = _head(width, 2, head_conv)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The feature map (N, width, H/4, W/4) of the input (N, channels, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
+
+        Args:
+            x: (N, channels, H, W), normalised; H and W multiples of 32.
+
+        Returns:
+            ``hm`` (N, classes, H/4, W/4), ``wh`` (width, height) and ``reg`` (x, y)
+            (N, 2, H/4, W/4).
+        """
+        features = self.features(x)
+        return {"hm": self.hm(features), "wh": self.wh(features), "reg": self.reg(features)}
+
+
+def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution without bias, batch norm, ReLU; the size is kept up to the stride."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """A learnt upsampling of each channel by itself, which starts as the bilinear one."""
+    layer = nn.ConvTranspose2d(
+        channels, channels, 2 * factor, factor, factor // 2, groups=channels, bias=False
+    )
+    taps = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
+    with torch.no_grad():
+        layer.weight.copy_(torch.outer(taps, taps))
+    return layer
+
+
+def _head(width: int, outputs: int, head_conv: int, bias: float = 0.0) -> nn.Module:
+    final = nn.Conv2d(head_conv or width, outputs, 1)
+    nn.init.normal_(final.weight, std=0.001)
+    nn.init.constant_(cast(Tensor, final.bias), bias)
+    if head_conv == 0:
+        return final
+    return nn.Sequential(nn.Conv2d(width, head_conv, 3, padding=1), nn.ReLU(inplace=True), final)

@@ -1,0 +1,218 @@
+"""Every network that EdgeKit knows: how to build it, and how to know its weights.
+
+To add a network, add one line to ``ARCHITECTURES``: a builder, the default head width, and the
+key signature that tells its state dict from every other. The builder returns a module whose
+``forward`` gives a dict of ``hm``, ``wh`` and ``reg`` at stride 4, and whose final heatmap
+convolution is called ``hm`` or, under a 3x3 convolution ``hm.0``, ``hm.2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from edgekit.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["ARCHITECTURES", "Architecture", "NetworkSpec", "architecture", "build", "identify"]
+
+_LARGEST_DIMENSION = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """All that it takes to build a network.
+
+    Attributes:
+        arch: A name of ``ARCHITECTURES``.
+        classes: Channels of the heatmap.
+        channels: Input channels: 3 (picture) or 6 (picture and cascade).
+        head_conv: Width of the 3x3 convolution in each head; 0 where there is none.
+    """
+
+    arch: str
+    classes: int
+    channels: int
+    head_conv: int
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One network: its builder and the signature of its state dict.
+
+    Attributes:
+        build: Called with classes, channels and head_conv.
+        head_conv: Default width of the heads.
+        stem: Key of the first convolution's weight, whose second axis are the input channels.
+        has: Keys that its state dict has, beside the stem and the heads.
+        lacks: Keys that its state dict has not.
+        unused: Prefixes of keys that published checkpoints carry and the network does not use.
+    """
+
+    build: Callable[[int, int, int], nn.Module]
+    head_conv: int
+    stem: str
+    has: tuple[str, ...]
+    lacks: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None = None) -> nn.Module:
+    """A network with fresh weights, in training mode.
+
+    Args:
+        arch: A name of ``ARCHITECTURES``.
+        classes: Channels of the heatmap, at least 1.
+        channels: Input channels, at least 1.
+        head_conv: Width of the 3x3 convolution in each head; 0 for none; None for the
+            architecture's own.
+
+    Raises:
+        UsageError: No such architecture, or a size that cannot be.
+    """
+    known = architecture(arch)
+    width = known.head_conv if head_conv is None else head_conv
+    if classes < 1 or channels < 1 or width < 0:
+        raise UsageError(
+            "Expected at least one class, one input channel and a head width of 0 or more; "
+            f"found {classes}, {channels} and {width}."
+        )
+    return known.build(classes, channels, width)
+
+
+def architecture(arch: str) -> Architecture:
+    """The entry of ``ARCHITECTURES`` of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if arch not in ARCHITECTURES:
+        raise UsageError(
+            f"Expected an architecture out of {', '.join(ARCHITECTURES)}; found {arch!r}."
+        )
+    return ARCHITECTURES[arch]
+
+
+def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
+    """Reads the network, and its sizes, from the keys and shapes of its state dict.
+
+    Args:
+        state: Keys without the prefix ``module.``.
+
+    Raises:
+        CheckpointError: No network that is known here has such keys, or its first or last
+            layer has a shape that none can have.
+    """
+    for name, known in ARCHITECTURES.items():
+        keys = (known.stem, "hm.weight" if "hm.weight" in state else "hm.2.weight", *known.has)
+        if all(key in state for key in keys) and not any(key in state for key in known.lacks):
+            return _spec(name, known, state)
+    raise CheckpointError(
+        f"Expected the weights of one of {', '.join(ARCHITECTURES)}; found {len(state)} keys "
+        f"that belong to none of them: {_some(state)}.",
+        mend="Give the checkpoint of a CenterNet or KORSAL detector.",
+    )
+
+
+def _spec(name: str, known: Architecture, state: Mapping[str, Tensor]) -> NetworkSpec:
+    def shape(key: str) -> tuple[int, ...]:
+        found = tuple(state[key].shape)
+        if len(found) != 4 or not all(1 <= size <= _LARGEST_DIMENSION for size in found):
+            raise CheckpointError(
+                f"Expected four positive sizes in the shape of {key} of {name}; found {found}.",
+                mend="Save the checkpoint again from the network that was trained.",
+            )
+        return found
+
+    channels = shape(known.stem)[1]
+    if "hm.weight" in state:
+        return NetworkSpec(name, shape("hm.weight")[0], channels, 0)
+    final = shape("hm.2.weight")
+    return NetworkSpec(name, final[0], channels, final[1])
+
+
+def _some(state: Mapping[str, Tensor], count: int = 5) -> str:
+    keys = sorted(state)
+    rest = f" and {len(keys) - count} more" if len(keys) > count else ""
+    return ", ".join(keys[:count]) + rest
+
+
+def _dla34(classes: int, channels: int, head_conv: int) -> nn.Module:
+    from edgekit.models.dla import DLA34
+
+    return DLA34(classes, channels, head_conv)
+
+
+def _dlav0_34(classes: int, channels: int, head_conv: int) -> nn.Module:
+    from edgekit.models.dla import DLAV034
+
+    return DLAV034(classes, channels, head_conv)
+
+
+def _resnet(depth: int, deformable: bool, classes: int, channels: int, head_conv: int) -> nn.Module:
+    from edgekit.models.resnet import ResNet
+
+    return ResNet(classes, channels, head_conv, depth=depth, deformable=deformable)
+
+
+def _lite0(classes: int, channels: int, head_conv: int) -> nn.Module:
+    from edgekit.models.lite0 import Lite0
+
+    if head_conv < 1:
+        raise UsageError(f"Expected a head width of at least 1 for lite0; found {head_conv}.")
+    return Lite0(classes, channels, head_conv)
+
+
+def _dla_entry(build: Callable[[int, int, int], nn.Module], way_up: str) -> Architecture:
+    return Architecture(
+        build,
+        head_conv=256,
+        stem="base.base_layer.0.weight",
+        has=("base.level3.tree2.root.conv.weight", "base.level5.root.conv.weight", way_up),
+        lacks=("base.level2.tree1.conv3.weight",),
+        unused=("base.fc.",),
+    )
+
+
+def _resnet_entry(depth: int, deformable: bool) -> Architecture:
+    last, beyond = {
+        18: ("layer3.1.conv2", "layer3.2.conv1"),
+        50: ("layer3.5.conv3", "layer3.6.conv1"),
+        101: ("layer3.22.conv3", "layer3.23.conv1"),
+    }[depth]
+    has = [f"{last}.weight", "deconv_layers.3.weight"]
+    lacks = [f"{beyond}.weight"]
+    if depth == 18:
+        lacks.append("layer3.0.conv3.weight")
+    (has if deformable else lacks).append("deconv_layers.0.conv_offset_mask.weight")
+    return Architecture(
+        partial(_resnet, depth, deformable),
+        head_conv=64,
+        stem="conv1.weight",
+        has=tuple(has),
+        lacks=tuple(lacks),
+        unused=("fc.",),
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "dla34": _dla_entry(_dla34, "dla_up.ida_0.proj_1.conv.conv_offset_mask.weight"),
+    "dlav0_34": _dla_entry(_dlav0_34, "dla_up.ida_0.proj_1.0.weight"),
+    "res18": _resnet_entry(18, deformable=False),
+    "res50": _resnet_entry(50, deformable=False),
+    "res101": _resnet_entry(101, deformable=False),
+    "resdcn18": _resnet_entry(18, deformable=True),
+    "resdcn50": _resnet_entry(50, deformable=True),
+    "resdcn101": _resnet_entry(101, deformable=True),
+    "lite0": Architecture(
+        _lite0,
+        head_conv=64,
+        stem="stem.weight",
+        has=("blocks.15.project.weight", "laterals.0.weight", "smooth.weight"),
+    ),
+}
+"""Name, as ``--arch`` takes it, to network."""
