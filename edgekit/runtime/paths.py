@@ -1,0 +1,106 @@
+"""The history of one tube while it is linked, and what remains of it when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from edgekit.runtime.types import Array, Tube
+
+__all__ = ["Entry", "Path", "Trail", "rank_paths", "top_mean"]
+
+Entry: TypeAlias = tuple[int, float, list[float], Array, bool]
+"""Frame, class score, box, scores of all classes, and whether a detection stands behind it."""
+
+_RANKING_SCORES = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Path(Tube):
+    """A tube as the linker left it, with what trimming and the published evaluation need.
+
+    Attributes:
+        class_scores: (end - start + 1, C) float, the scores of all classes in each frame.
+        found_at: (count,) int, frames of the entries the linker appended: the detections and,
+            where the linker holds or extrapolates, those frames too.
+        path_score: Sum of the edge scores along the path.
+        last_found: Frames in a row without a detection when the path ended.
+    """
+
+    class_scores: Array
+    found_at: Array
+    path_score: float
+    last_found: int
+
+    @property
+    def count(self) -> int:
+        """Number of entries that the linker appended."""
+        return len(self.found_at)
+
+
+class Trail:
+    """The entries of a path that is still alive.
+
+    Args:
+        id: Unique within one linker.
+        label: Class index.
+        entry: The detection that starts the path.
+    """
+
+    __slots__ = ("entries", "id", "label")
+
+    def __init__(self, id: int, label: int, entry: Entry) -> None:
+        self.id = id
+        self.label = label
+        self.entries = [entry]
+
+    def close(self, path_score: float, misses: int) -> Path:
+        """The finished path; frames between two entries repeat the earlier one."""
+        frames, scores, boxes, class_scores, observed = zip(*self.entries, strict=True)
+        found_at = np.array(frames)
+        repeats = np.diff(found_at, append=found_at[-1] + 1)
+        entry = np.repeat(np.arange(len(frames)), repeats)
+        first = np.concatenate(([True], entry[1:] != entry[:-1]))
+        filled = np.array(scores)[entry]
+        seen = np.array(observed)[entry] & first
+        return Path(
+            id=self.id,
+            label=self.label,
+            score=top_mean(filled, _RANKING_SCORES),
+            start=frames[0],
+            end=frames[-1],
+            boxes=np.array(boxes)[entry],
+            scores=filled,
+            observed=seen,
+            age=int(len(seen) - 1 - np.flatnonzero(seen)[-1]),
+            class_scores=np.array(class_scores)[entry],
+            found_at=found_at,
+            path_score=path_score,
+            last_found=misses,
+        )
+
+
+def rank_paths(live: Sequence[Path], dead: Sequence[Path]) -> list[Path]:
+    """All paths of one class in the published final order.
+
+    Args:
+        live: Those that were alive after the last frame, in the linker's order.
+        dead: Those that died before, in the order in which they were closed.
+
+    Returns:
+        Best first, by the mean of the 20 highest scores; equals stay live before dead.
+    """
+    return sorted([*live, *dead], key=lambda path: -path.score)
+
+
+def top_mean(scores: Array, count: int) -> float:
+    """Mean of the ``count`` highest scores, or of all where there are fewer.
+
+    Summed one after the other from the highest: the published code does so, and a sum in
+    another order would break ties of equal scores differently.
+    """
+    best = np.sort(scores)[::-1][:count]
+    return float(np.cumsum(best)[-1] / len(best))

@@ -1,0 +1,123 @@
+"""Which boxes of a frame count for which class: score floor, sorting and suppression.
+
+The rule is the one of ROAD (Singh et al., "Online Real-time Multiple Spatiotemporal Action
+Localisation and Prediction", ICCV 2017) as KORSAL's online tubes use it. All classes share the
+boxes of a frame, so their pairwise overlaps are computed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["FRAME_AP", "LINKING", "SelectionRule", "clamp_boxes", "pairwise_iou", "select"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRule:
+    """How the boxes of one class are chosen.
+
+    Attributes:
+        floor: A box takes part if its score is above this.
+        candidates: So many of the best enter the suppression.
+        overlap: A box goes if its IoU with a better one is above this.
+        keep: So many of the best that remain are chosen.
+    """
+
+    floor: float = 0.001
+    candidates: int = 50
+    overlap: float = 0.45
+    keep: int = 10
+
+
+LINKING = SelectionRule()
+"""The published rule of the tube linker."""
+
+FRAME_AP = SelectionRule(floor=0.01, keep=20)
+"""The published rule of frame-AP."""
+
+
+def clamp_boxes(boxes: Array, frame_size: tuple[int, int], *, offset: float = 0.0) -> Array:
+    """Boxes cut to their frame as the published code does it.
+
+    Only the left and top edges are held at 0 and only the right and bottom ones at the last
+    pixel, so a box outside the frame comes out inverted, not empty.
+
+    Args:
+        boxes: (n, 4) pixels, 0-based.
+        frame_size: Width and height of the frame in pixels.
+        offset: Added to all coordinates afterwards; 1 gives the 1-based ones of the published form.
+
+    Returns:
+        (n, 4) float64.
+    """
+    width, height = frame_size
+    clamped = np.array(boxes, np.float64).reshape(-1, 4)
+    np.maximum(clamped[:, :2], 0.0, out=clamped[:, :2])
+    np.minimum(clamped[:, 2:], (width - 1, height - 1), out=clamped[:, 2:])
+    clamped += offset
+    return clamped
+
+
+def pairwise_iou(boxes: Array) -> Array:
+    """IoU of every box with every other, areas as width times height.
+
+    Args:
+        boxes: (n, 4) pixels. Empty and inverted boxes overlap nothing, themselves included.
+
+    Returns:
+        (n, n) float64.
+    """
+    x1, y1, x2, y2 = np.asarray(boxes, np.float64).T
+    width = np.minimum.outer(x2, x2) - np.maximum.outer(x1, x1)
+    height = np.minimum.outer(y2, y2) - np.maximum.outer(y1, y1)
+    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    area = (x2 - x1) * (y2 - y1)
+    iou = np.zeros_like(shared)
+    np.divide(shared, np.add.outer(area, area) - shared, out=iou, where=shared > 0)
+    return iou
+
+
+def select(detections: Detections, rule: SelectionRule = LINKING) -> list[list[int]]:
+    """The boxes of a frame that count for each class, best first.
+
+    Args:
+        detections: boxes (n, 4) and scores (n, C). Equal scores keep the order of the boxes.
+        rule: Floor, number of candidates, overlap and number to keep.
+
+    Returns:
+        One list for each of the C classes: indices into ``detections.boxes``.
+    """
+    scores = np.asarray(detections.scores)
+    if not len(scores):
+        return [[] for _ in range(scores.shape[1])]
+    by_class = np.ascontiguousarray(scores.T)
+    counts = np.minimum((by_class > rule.floor).sum(axis=1), rule.candidates).tolist()
+    rankings = np.argsort(-by_class, axis=1, kind="stable").tolist()
+    suppresses = _bit_rows(pairwise_iou(detections.boxes) > rule.overlap)
+    return [
+        _suppress(ranking[:count], suppresses, rule.keep) if count else []
+        for ranking, count in zip(rankings, counts, strict=True)
+    ]
+
+
+def _bit_rows(matrix: Array) -> list[int]:
+    """Each row of a boolean matrix as one integer whose bit j is column j."""
+    packed = np.packbits(matrix, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def _suppress(ranking: list[int], suppresses: list[int], keep: int) -> list[int]:
+    """Greedy suppression: the boxes of ``ranking`` that no better kept box suppresses."""
+    picked: list[int] = []
+    gone = 0
+    for box in ranking:
+        if not gone >> box & 1:
+            picked.append(box)
+            if len(picked) == keep:
+                break
+            gone |= suppresses[box]
+    return picked

@@ -1,0 +1,421 @@
+"""Online linking of detections into tubes: the three published forms as one state machine.
+
+``road`` is the linker of ROAD (Singh et al., ICCV 2017, section 3.3 and its code), ``korsal-hold``
+and ``korsal-motion`` are the two of KORSAL's ``online-tubes``. They differ in what a missed frame
+does to a path: nothing, repeat its last box, or move it by its last motion. The linker works in
+the coordinates of the boxes that it is given. Like the published code it counts a box's last
+pixel in (width = x2 - x1 + 1) when it compares boxes of two frames.
+
+All paths of all classes live in one structured array, ordered by class and then by rank, so that
+a frame costs a fixed number of numpy calls however many classes there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.runtime.paths import Entry, Path, Trail
+from edgekit.runtime.selection import LINKING, SelectionRule, select
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["COSTS", "LINKS", "LinkUpdate", "LiveTube", "TubeLinker", "make_linker"]
+
+LINKS = ("road", "korsal-hold", "korsal-motion")
+COSTS = ("score", "similarity", "score-plus-similarity")
+
+_LARGEST_STEP = (3.0, 1.0, 3.0, 1.0)
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+class LiveTube(NamedTuple):
+    """A tube in the present frame.
+
+    Attributes:
+        id: Unique within one linker, in order of birth.
+        label: Class index.
+        score: Mean of the tube's ``max_misses + 1`` highest scores so far.
+        box: ``[x1, y1, x2, y2]`` in this frame.
+        age: Frames since the last detection; 0 when the box is one.
+        start: First frame.
+        hits: Number of detections so far.
+    """
+
+    id: int
+    label: int
+    score: float
+    box: list[float]
+    age: int
+    start: int
+    hits: int
+
+    @property
+    def observed(self) -> bool:
+        """Whether the box is a detection of this frame."""
+        return self.age == 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUpdate:
+    """What one frame did to the tubes.
+
+    Attributes:
+        live: The tubes that are alive after the frame, by class and then by rank.
+        closed: The tubes that ended with it and are long enough to count.
+    """
+
+    live: list[LiveTube]
+    closed: list[Path]
+
+
+class _Found:
+    """The selected detections of one frame, flat: class by class, best first."""
+
+    def __init__(self, detections: Detections, picks: Sequence[Sequence[int]], frame: int) -> None:
+        self.boxes = np.asarray(detections.boxes, np.float64).reshape(-1, 4)
+        self.class_scores = np.asarray(detections.scores, np.float64)
+        counts = np.array([len(pick) for pick in picks], np.intp)
+        self.first = np.cumsum(counts) - counts
+        self.index = np.fromiter(itertools.chain.from_iterable(picks), np.intp, counts.sum())
+        self.label = np.repeat(np.arange(len(counts)), counts)
+        self.score = self.class_scores[self.index, self.label]
+        # Row c lists the boxes of class c; the filling points behind the last box.
+        self.table = np.full((len(counts), counts.max(initial=0)), len(self.boxes))
+        self.table[self.label, np.arange(len(self.index)) - self.first[self.label]] = self.index
+        self.entries = self._entries(frame)
+
+    def _entries(self, frame: int) -> list[Entry]:
+        boxes = self.boxes.tolist()
+        # Copies: a view would keep the whole frame alive as long as the path.
+        rows = [row.copy() for row in self.class_scores]
+        pairs = zip(self.score.tolist(), self.index.tolist(), strict=True)
+        return [(frame, score, boxes[index], rows[index], True) for score, index in pairs]
+
+
+class TubeLinker:
+    """Links the detections of consecutive frames into tubes, each class for itself.
+
+    Frame after frame, the paths of a class choose in order of rank among the boxes that overlap
+    their last one and that no better path took; boxes left over start paths; a path without a
+    box for ``max_misses`` frames ends. Rank is the mean of a path's ``max_misses + 1`` highest
+    scores. The linker keeps only paths that are alive: what ends is handed out and forgotten.
+
+    Args:
+        classes: Number of classes, C.
+        link: One of ``LINKS``.
+        cost: What a path prefers, one of ``COSTS``: the box's class score; 1 minus the distance
+            of the two boxes' score vectors; or the sum of both.
+        iou_threshold: A box can continue a path if their IoU is at least this.
+        max_misses: A path ends with this many frames in a row without a box, at least 1.
+        min_length: A path with no more entries than this is dropped when it ends. With
+            ``road`` only detections are entries, with the others the missed frames are too.
+        frame_size: Width and height in pixels, the limits of ``korsal-motion``.
+        rule: How boxes are selected for a class.
+
+    Raises:
+        UsageError: ``link``, ``cost`` or ``max_misses`` is not one of the possible values.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        link: str = "road",
+        cost: str = "score",
+        iou_threshold: float = 0.1,
+        max_misses: int = 5,
+        min_length: int = 5,
+        frame_size: tuple[int, int] = (320, 240),
+        rule: SelectionRule = LINKING,
+    ) -> None:
+        _check_choice("link", link, LINKS)
+        _check_choice("cost", cost, COSTS)
+        if max_misses < 1:
+            raise UsageError(
+                f"--max-misses is {max_misses}, and a path ends after at least one miss.",
+                mend="Give a number from 1 up.",
+            )
+        self.link = link
+        self._classes = classes
+        self._cost = cost
+        self._iou_threshold = iou_threshold
+        self._max_misses = max_misses
+        self._min_length = min_length
+        self._limits = np.array([*frame_size, *frame_size], np.float64)
+        self._rule = rule
+        self._frame = 0
+        self._next_id = 0
+        self._live = np.zeros(0, _path_type(max_misses + 1))
+        self._trails: list[Trail] = []
+
+    def update(
+        self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
+    ) -> LinkUpdate:
+        """Takes the next frame.
+
+        Args:
+            detections: boxes (n, 4) and scores (n, C), scores not below 0.
+            picks: For each class the boxes that count, best first, where the caller has
+                selected them; ``select`` does it otherwise.
+        """
+        if picks is None:
+            picks = select(detections, self._rule)
+        closed = self._step(_Found(detections, picks, self._frame))
+        return LinkUpdate(self._live_tubes(), closed)
+
+    def skip(self, frames: int) -> list[Path]:
+        """Counts ``frames`` lost frames as misses of every path; returns the tubes that end."""
+        closed: list[Path] = []
+        steps = min(frames, self._max_misses)
+        for _ in range(steps):
+            nothing = Detections.empty(self._classes)
+            closed += self._step(_Found(nothing, [[]] * self._classes, self._frame))
+        self._frame += frames - steps
+        return closed
+
+    def finish(self) -> list[Path]:
+        """Ends all paths that are alive; returns those long enough, by class and then by rank."""
+        closed = self._close(self._live, self._trails)
+        self._live, self._trails = self._live[:0], []
+        return closed
+
+    def _step(self, found: _Found) -> list[Path]:
+        live = self._live
+        partner, edge, used = self._match(live, found)
+        self._advance(live, found, partner, edge)
+        born, born_trails = self._births(found, np.flatnonzero(used == 0))
+        self._frame += 1
+        every = np.concatenate((live, born))
+        trails = self._trails + born_trails
+        # The newborn rank behind all others, in the order of their boxes.
+        rank = -every["score"]
+        rank[len(live) :] = np.inf
+        order = np.lexsort((rank, every["label"]))
+        ended = every["misses"][order] >= self._max_misses
+        stay = order[~ended]
+        self._live = every[stay]
+        self._trails = [trails[i] for i in stay.tolist()]
+        if not ended.any():
+            return []
+        gone = order[ended]
+        return self._close(every[gone], [trails[i] for i in gone.tolist()])
+
+    def _match(self, live: Array, found: _Found) -> tuple[Array, Array, Array]:
+        """Who takes which detection.
+
+        Returns:
+            The index into ``found`` or -1 for each path, the edge score of that choice for each
+            path, and 1 for each detection that was taken.
+        """
+        paths, detections = self._edges(live, found)
+        values = self._edge_scores(paths, detections, found)
+        used = bytearray(len(found.index))
+        triples = zip(paths.tolist(), detections.tolist(), values.tolist(), strict=True)
+        if self._cost == "score":
+            chosen = _take_first(triples, len(live), used)
+        else:
+            chosen = _take_best(triples, len(live), used)
+        partner = np.array([pair[0] for pair in chosen], np.intp)
+        edge = np.array([pair[1] for pair in chosen], np.float64)
+        return partner, edge, np.frombuffer(used, np.uint8)
+
+    def _edges(self, live: Array, found: _Found) -> tuple[Array, Array]:
+        """All pairs of a path and a detection of its class that overlap enough, in order."""
+        possible = np.zeros((len(live), len(found.boxes) + 1), np.bool_)
+        possible[:, :-1] = _inclusive_iou(live["box"], found.boxes) >= self._iou_threshold
+        label = live["label"]
+        rows = np.arange(len(live))[:, None]
+        paths, position = np.nonzero(possible[rows, found.table[label]])
+        return paths, found.first[label[paths]] + position
+
+    def _edge_scores(self, paths: Array, detections: Array, found: _Found) -> Array:
+        score = found.score[detections]
+        if self._cost == "score":
+            return score
+        last = [self._trails[path].entries[-1][3] for path in paths.tolist()]
+        now = found.class_scores[found.index[detections]]
+        step = np.array(last, np.float64).reshape(now.shape) - now
+        similarity = 1.0 - np.sqrt((step**2).sum(axis=1))
+        return similarity if self._cost == "similarity" else score + similarity
+
+    def _advance(self, live: Array, found: _Found, partner: Array, edge: Array) -> None:
+        """Appends this frame to the paths, in place."""
+        hit = partner >= 0
+        hits, misses = np.flatnonzero(hit), np.flatnonzero(~hit)
+        taken = partner[hits]
+        moved = found.boxes[found.index[taken]]
+        if self.link == "korsal-motion":
+            guess = self._extrapolate(live[misses])
+            live["previous"] = live["box"]
+            live["box"][misses] = guess
+        live["box"][hits] = moved
+        live["last"][hits] = found.score[taken]
+        live["misses"] += 1
+        live["misses"][hits] = 0
+        live["hits"] += hit
+        live["path_score"] += edge
+        if self.link == "road":
+            grown = hits
+        else:
+            grown = np.arange(len(live))
+            live["path_score"][misses] += _edge_before(live["label"], hit, edge)[misses]
+        self._append(live, found.entries, hits, taken, misses)
+        self._rank(live, grown)
+
+    def _append(
+        self, live: Array, entries: list[Entry], hits: Array, taken: Array, misses: Array
+    ) -> None:
+        trails = self._trails
+        for path, detection in zip(hits.tolist(), taken.tolist(), strict=True):
+            trails[path].entries.append(entries[detection])
+        if self.link == "road":
+            return
+        for path, box in zip(misses.tolist(), live["box"][misses].tolist(), strict=True):
+            _, score, _, class_scores, _ = trails[path].entries[-1]
+            trails[path].entries.append((self._frame, score, box, class_scores, False))
+
+    def _extrapolate(self, missed: Array) -> Array:
+        # The published limit on a step has no lower side: a box can shrink or turn inside out.
+        step = np.minimum(missed["box"] - missed["previous"], _LARGEST_STEP)
+        moved = np.maximum(np.minimum(missed["box"] + step, self._limits), 0.0)
+        return np.where((missed["count"] > 1)[:, None], moved, missed["box"])
+
+    def _rank(self, live: Array, grown: Array) -> None:
+        best = live["best"][grown]
+        np.maximum(best[:, 0], live["last"][grown], out=best[:, 0])
+        best.sort(axis=1)
+        live["best"][grown] = best
+        live["count"][grown] += 1
+        kept = np.minimum(live["count"][grown], best.shape[1])
+        # Summed from the lowest up, as published: it decides between equal scores.
+        live["score"][grown] = np.cumsum(best, axis=1)[:, -1] / kept
+
+    def _births(self, found: _Found, free: Array) -> tuple[Array, list[Trail]]:
+        born = np.zeros(len(free), self._live.dtype)
+        score = found.score[free]
+        born["id"] = np.arange(self._next_id, self._next_id + len(free))
+        born["label"] = found.label[free]
+        born["start"] = self._frame
+        born["count"] = born["hits"] = 1
+        born["score"] = born["last"] = born["path_score"] = born["best"][:, -1] = score
+        born["box"] = found.boxes[found.index[free]]
+        trails = [
+            Trail(self._next_id + i, int(found.label[d]), found.entries[d])
+            for i, d in enumerate(free.tolist())
+        ]
+        self._next_id += len(free)
+        return born, trails
+
+    def _close(self, paths: Array, trails: Sequence[Trail]) -> list[Path]:
+        closing = zip(trails, paths["path_score"].tolist(), paths["misses"].tolist(), strict=True)
+        return [
+            trail.close(path_score, misses)
+            for trail, path_score, misses in closing
+            if len(trail.entries) > self._min_length
+        ]
+
+    def _live_tubes(self) -> list[LiveTube]:
+        columns = (self._live[name].tolist() for name in _LIVE_FIELDS)
+        return list(map(LiveTube, *columns))
+
+
+def make_linker(
+    link: str,
+    classes: int,
+    *,
+    cost: str = "score",
+    max_misses: int = 5,
+    min_length: int = 5,
+    frame_size: tuple[int, int] = (320, 240),
+) -> TubeLinker:
+    """The linker of that name; see ``TubeLinker`` for the arguments.
+
+    Raises:
+        UsageError: There is no such linker, or an argument is out of range.
+    """
+    return TubeLinker(
+        classes,
+        link=link,
+        cost=cost,
+        max_misses=max_misses,
+        min_length=min_length,
+        frame_size=frame_size,
+    )
+
+
+_LIVE_FIELDS = ("id", "label", "score", "box", "misses", "start", "hits")
+
+
+def _path_type(best: int) -> np.dtype[np.void]:
+    """One live path: ``best`` is its highest scores, ascending, filled with 0 in front."""
+    whole = ("id", "label", "start", "count", "hits", "misses")
+    real = ("score", "last", "path_score")
+    return np.dtype(
+        [(name, np.int64) for name in whole]
+        + [(name, np.float64) for name in real]
+        + [("box", np.float64, (4,)), ("previous", np.float64, (4,)), ("best", np.float64, (best,))]
+    )
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(
+            f"--{option} is '{value}', expected one of {', '.join(choices)}.",
+            mend=f"Choose one of them, for example --{option} {choices[0]}.",
+        )
+
+
+def _take_first(
+    edges: Iterable[tuple[int, int, float]], paths: int, used: bytearray
+) -> list[tuple[int, float]]:
+    """Each path takes its first free detection: the best, since detections come best first."""
+    chosen = [(-1, 0.0)] * paths
+    for path, detection, score in edges:
+        if not used[detection] and chosen[path][0] < 0 and score > 0:
+            chosen[path] = (detection, score)
+            used[detection] = 1
+    return chosen
+
+
+def _take_best(
+    edges: Iterable[tuple[int, int, float]], paths: int, used: bytearray
+) -> list[tuple[int, float]]:
+    """Each path takes its best free detection, if the scores of all its free ones add up to > 0."""
+    chosen = [(-1, 0.0)] * paths
+    for path, group in itertools.groupby(edges, key=itemgetter(0)):
+        free = [(detection, score) for _, detection, score in group if not used[detection]]
+        if sum(score for _, score in free) > 0:
+            chosen[path] = max(free, key=itemgetter(1))
+            used[chosen[path][0]] = 1
+    return chosen
+
+
+def _edge_before(label: Array, hit: Array, edge: Array) -> Array:
+    """For each path the edge score of the last matched path before it in its class, or 0.
+
+    The published code adds this, another path's gain, to the score of a path that misses.
+    """
+    place = np.arange(len(label))
+    last = np.maximum.accumulate(np.where(hit, place, -1))
+    same = (last >= 0) & (label[last] == label)
+    return np.where(same, edge[last], 0.0)
+
+
+def _inclusive_iou(paths: Array, boxes: Array) -> Array:
+    """(P, n) IoU of boxes whose last pixel counts in; inverted boxes overlap nothing."""
+    left, top = paths[:, 0, None], paths[:, 1, None]
+    width, height = paths[:, 2, None] - left + 1.0, paths[:, 3, None] - top + 1.0
+    widths, heights = boxes[:, 2] - boxes[:, 0] + 1.0, boxes[:, 3] - boxes[:, 1] + 1.0
+    across = np.minimum(left + width, boxes[:, 0] + widths) - np.maximum(left, boxes[:, 0])
+    down = np.minimum(top + height, boxes[:, 1] + heights) - np.maximum(top, boxes[:, 1])
+    shared = np.maximum(across, 0.0) * np.maximum(down, 0.0)
+    union = width * height + widths * heights - shared + _EPSILON
+    iou = np.zeros_like(shared)
+    np.divide(shared, union, out=iou, where=shared > 0)
+    return iou
