@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TypeAlias
 
 import numpy as np
@@ -60,23 +62,26 @@ class Trail:
     def close(self, path_score: float, misses: int) -> Path:
         """The finished path; frames between two entries repeat the earlier one."""
         frames, scores, boxes, class_scores, observed = zip(*self.entries, strict=True)
+        start, end = frames[0], frames[-1]
         found_at = np.array(frames)
-        repeats = np.diff(found_at, append=found_at[-1] + 1)
-        entry = np.repeat(np.arange(len(frames)), repeats)
-        first = np.concatenate(([True], entry[1:] != entry[:-1]))
-        filled = np.array(scores)[entry]
-        seen = np.array(observed)[entry] & first
+        columns = [np.array(boxes), np.array(scores), np.concatenate(class_scores)]
+        columns[2] = columns[2].reshape(len(frames), -1)
+        if len(frames) <= end - start:
+            repeats = np.append(found_at[1:] - found_at[:-1], 1)
+            columns = [np.repeat(column, repeats, axis=0) for column in columns]
+        seen = np.zeros(end - start + 1, np.bool_)
+        seen[found_at - start] = observed
         return Path(
             id=self.id,
             label=self.label,
-            score=top_mean(filled, _RANKING_SCORES),
-            start=frames[0],
-            end=frames[-1],
-            boxes=np.array(boxes)[entry],
-            scores=filled,
+            score=top_mean(columns[1].tolist(), _RANKING_SCORES),
+            start=start,
+            end=end,
+            boxes=columns[0],
+            scores=columns[1],
             observed=seen,
-            age=int(len(seen) - 1 - np.flatnonzero(seen)[-1]),
-            class_scores=np.array(class_scores)[entry],
+            age=next(age for age, real in enumerate(reversed(observed)) if real),
+            class_scores=columns[2],
             found_at=found_at,
             path_score=path_score,
             last_found=misses,
@@ -96,11 +101,11 @@ def rank_paths(live: Sequence[Path], dead: Sequence[Path]) -> list[Path]:
     return sorted([*live, *dead], key=lambda path: -path.score)
 
 
-def top_mean(scores: Array, count: int) -> float:
+def top_mean(scores: Sequence[float], count: int) -> float:
     """Mean of the ``count`` highest scores, or of all where there are fewer.
 
-    Summed one after the other from the highest: the published code does so, and a sum in
-    another order would break ties of equal scores differently.
+    Added up one by one from the highest: the published code does so, and a sum in another
+    order, or an exact one, would break ties of equal scores differently.
     """
-    best = np.sort(scores)[::-1][:count]
-    return float(np.cumsum(best)[-1] / len(best))
+    best = sorted(scores, reverse=True)[:count]
+    return reduce(add, best) / len(best)

@@ -12,15 +12,15 @@ a frame costs a fixed number of numpy calls however many classes there are.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.runtime._association import Found, edge_before, overlapping, take_best, take_first
 from edgekit.runtime.paths import Entry, Path, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.types import Array, Detections
@@ -31,7 +31,6 @@ LINKS = ("road", "korsal-hold", "korsal-motion")
 COSTS = ("score", "similarity", "score-plus-similarity")
 
 _LARGEST_STEP = (3.0, 1.0, 3.0, 1.0)
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 class LiveTube(NamedTuple):
@@ -72,30 +71,6 @@ class LinkUpdate:
 
     live: list[LiveTube]
     closed: list[Path]
-
-
-class _Found:
-    """The selected detections of one frame, flat: class by class, best first."""
-
-    def __init__(self, detections: Detections, picks: Sequence[Sequence[int]], frame: int) -> None:
-        self.boxes = np.asarray(detections.boxes, np.float64).reshape(-1, 4)
-        self.class_scores = np.asarray(detections.scores, np.float64)
-        counts = np.array([len(pick) for pick in picks], np.intp)
-        self.first = np.cumsum(counts) - counts
-        self.index = np.fromiter(itertools.chain.from_iterable(picks), np.intp, counts.sum())
-        self.label = np.repeat(np.arange(len(counts)), counts)
-        self.score = self.class_scores[self.index, self.label]
-        # Row c lists the boxes of class c; the filling points behind the last box.
-        self.table = np.full((len(counts), counts.max(initial=0)), len(self.boxes))
-        self.table[self.label, np.arange(len(self.index)) - self.first[self.label]] = self.index
-        self.entries = self._entries(frame)
-
-    def _entries(self, frame: int) -> list[Entry]:
-        boxes = self.boxes.tolist()
-        # Copies: a view would keep the whole frame alive as long as the path.
-        rows = [row.copy() for row in self.class_scores]
-        pairs = zip(self.score.tolist(), self.index.tolist(), strict=True)
-        return [(frame, score, boxes[index], rows[index], True) for score, index in pairs]
 
 
 class TubeLinker:
@@ -152,6 +127,7 @@ class TubeLinker:
         self._frame = 0
         self._next_id = 0
         self._live = np.zeros(0, _path_type(max_misses + 1))
+        self._bytes = np.dtype((np.void, self._live.itemsize))
         self._trails: list[Trail] = []
 
     def update(
@@ -166,7 +142,7 @@ class TubeLinker:
         """
         if picks is None:
             picks = select(detections, self._rule)
-        closed = self._step(_Found(detections, picks, self._frame))
+        closed = self._step(Found(detections, picks, self._frame))
         return LinkUpdate(self._live_tubes(), closed)
 
     def skip(self, frames: int) -> list[Path]:
@@ -175,7 +151,7 @@ class TubeLinker:
         steps = min(frames, self._max_misses)
         for _ in range(steps):
             nothing = Detections.empty(self._classes)
-            closed += self._step(_Found(nothing, [[]] * self._classes, self._frame))
+            closed += self._step(Found(nothing, [[]] * self._classes, self._frame))
         self._frame += frames - steps
         return closed
 
@@ -185,13 +161,14 @@ class TubeLinker:
         self._live, self._trails = self._live[:0], []
         return closed
 
-    def _step(self, found: _Found) -> list[Path]:
+    def _step(self, found: Found) -> list[Path]:
         live = self._live
         partner, edge, used = self._match(live, found)
         self._advance(live, found, partner, edge)
         born, born_trails = self._births(found, np.flatnonzero(used == 0))
         self._frame += 1
-        every = np.concatenate((live, born))
+        # As plain bytes: numpy copies the fields of a structured array one by one otherwise.
+        every = np.concatenate((live.view(self._bytes), born.view(self._bytes))).view(live.dtype)
         trails = self._trails + born_trails
         # The newborn rank behind all others, in the order of their boxes.
         rank = -every["score"]
@@ -199,57 +176,48 @@ class TubeLinker:
         order = np.lexsort((rank, every["label"]))
         ended = every["misses"][order] >= self._max_misses
         stay = order[~ended]
-        self._live = every[stay]
+        self._live = every.take(stay)
         self._trails = [trails[i] for i in stay.tolist()]
         if not ended.any():
             return []
         gone = order[ended]
-        return self._close(every[gone], [trails[i] for i in gone.tolist()])
+        return self._close(every.take(gone), [trails[i] for i in gone.tolist()])
 
-    def _match(self, live: Array, found: _Found) -> tuple[Array, Array, Array]:
+    def _match(self, live: Array, found: Found) -> tuple[Array, Array, Array]:
         """Who takes which detection.
 
         Returns:
             The index into ``found`` or -1 for each path, the edge score of that choice for each
             path, and 1 for each detection that was taken.
         """
-        paths, detections = self._edges(live, found)
+        paths, detections = overlapping(live["box"], live["label"], found, self._iou_threshold)
         values = self._edge_scores(paths, detections, found)
-        used = bytearray(len(found.index))
+        used = bytearray(len(found.label))
         triples = zip(paths.tolist(), detections.tolist(), values.tolist(), strict=True)
         if self._cost == "score":
-            chosen = _take_first(triples, len(live), used)
+            chosen = take_first(triples, len(live), used)
         else:
-            chosen = _take_best(triples, len(live), used)
+            chosen = take_best(triples, len(live), used)
         partner = np.array([pair[0] for pair in chosen], np.intp)
         edge = np.array([pair[1] for pair in chosen], np.float64)
         return partner, edge, np.frombuffer(used, np.uint8)
 
-    def _edges(self, live: Array, found: _Found) -> tuple[Array, Array]:
-        """All pairs of a path and a detection of its class that overlap enough, in order."""
-        possible = np.zeros((len(live), len(found.boxes) + 1), np.bool_)
-        possible[:, :-1] = _inclusive_iou(live["box"], found.boxes) >= self._iou_threshold
-        label = live["label"]
-        rows = np.arange(len(live))[:, None]
-        paths, position = np.nonzero(possible[rows, found.table[label]])
-        return paths, found.first[label[paths]] + position
-
-    def _edge_scores(self, paths: Array, detections: Array, found: _Found) -> Array:
+    def _edge_scores(self, paths: Array, detections: Array, found: Found) -> Array:
         score = found.score[detections]
         if self._cost == "score":
             return score
         last = [self._trails[path].entries[-1][3] for path in paths.tolist()]
-        now = found.class_scores[found.index[detections]]
+        now = found.class_scores[detections]
         step = np.array(last, np.float64).reshape(now.shape) - now
         similarity = 1.0 - np.sqrt((step**2).sum(axis=1))
         return similarity if self._cost == "similarity" else score + similarity
 
-    def _advance(self, live: Array, found: _Found, partner: Array, edge: Array) -> None:
+    def _advance(self, live: Array, found: Found, partner: Array, edge: Array) -> None:
         """Appends this frame to the paths, in place."""
         hit = partner >= 0
         hits, misses = np.flatnonzero(hit), np.flatnonzero(~hit)
         taken = partner[hits]
-        moved = found.boxes[found.index[taken]]
+        moved = found.boxes[taken]
         if self.link == "korsal-motion":
             guess = self._extrapolate(live[misses])
             live["previous"] = live["box"]
@@ -264,7 +232,7 @@ class TubeLinker:
             grown = hits
         else:
             grown = np.arange(len(live))
-            live["path_score"][misses] += _edge_before(live["label"], hit, edge)[misses]
+            live["path_score"][misses] += edge_before(live["label"], hit, edge)[misses]
         self._append(live, found.entries, hits, taken, misses)
         self._rank(live, grown)
 
@@ -296,7 +264,7 @@ class TubeLinker:
         # Summed from the lowest up, as published: it decides between equal scores.
         live["score"][grown] = np.cumsum(best, axis=1)[:, -1] / kept
 
-    def _births(self, found: _Found, free: Array) -> tuple[Array, list[Trail]]:
+    def _births(self, found: Found, free: Array) -> tuple[Array, list[Trail]]:
         born = np.zeros(len(free), self._live.dtype)
         score = found.score[free]
         born["id"] = np.arange(self._next_id, self._next_id + len(free))
@@ -304,7 +272,7 @@ class TubeLinker:
         born["start"] = self._frame
         born["count"] = born["hits"] = 1
         born["score"] = born["last"] = born["path_score"] = born["best"][:, -1] = score
-        born["box"] = found.boxes[found.index[free]]
+        born["box"] = found.boxes[free]
         trails = [
             Trail(self._next_id + i, int(found.label[d]), found.entries[d])
             for i, d in enumerate(free.tolist())
@@ -322,7 +290,7 @@ class TubeLinker:
 
     def _live_tubes(self) -> list[LiveTube]:
         columns = (self._live[name].tolist() for name in _LIVE_FIELDS)
-        return list(map(LiveTube, *columns))
+        return list(map(_LIVE_TUBE, zip(*columns, strict=True)))
 
 
 def make_linker(
@@ -349,6 +317,7 @@ def make_linker(
     )
 
 
+_LIVE_TUBE = partial(tuple.__new__, LiveTube)  # half the time of calling the class
 _LIVE_FIELDS = ("id", "label", "score", "box", "misses", "start", "hits")
 
 
@@ -369,53 +338,3 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
             f"--{option} is '{value}', expected one of {', '.join(choices)}.",
             mend=f"Choose one of them, for example --{option} {choices[0]}.",
         )
-
-
-def _take_first(
-    edges: Iterable[tuple[int, int, float]], paths: int, used: bytearray
-) -> list[tuple[int, float]]:
-    """Each path takes its first free detection: the best, since detections come best first."""
-    chosen = [(-1, 0.0)] * paths
-    for path, detection, score in edges:
-        if not used[detection] and chosen[path][0] < 0 and score > 0:
-            chosen[path] = (detection, score)
-            used[detection] = 1
-    return chosen
-
-
-def _take_best(
-    edges: Iterable[tuple[int, int, float]], paths: int, used: bytearray
-) -> list[tuple[int, float]]:
-    """Each path takes its best free detection, if the scores of all its free ones add up to > 0."""
-    chosen = [(-1, 0.0)] * paths
-    for path, group in itertools.groupby(edges, key=itemgetter(0)):
-        free = [(detection, score) for _, detection, score in group if not used[detection]]
-        if sum(score for _, score in free) > 0:
-            chosen[path] = max(free, key=itemgetter(1))
-            used[chosen[path][0]] = 1
-    return chosen
-
-
-def _edge_before(label: Array, hit: Array, edge: Array) -> Array:
-    """For each path the edge score of the last matched path before it in its class, or 0.
-
-    The published code adds this, another path's gain, to the score of a path that misses.
-    """
-    place = np.arange(len(label))
-    last = np.maximum.accumulate(np.where(hit, place, -1))
-    same = (last >= 0) & (label[last] == label)
-    return np.where(same, edge[last], 0.0)
-
-
-def _inclusive_iou(paths: Array, boxes: Array) -> Array:
-    """(P, n) IoU of boxes whose last pixel counts in; inverted boxes overlap nothing."""
-    left, top = paths[:, 0, None], paths[:, 1, None]
-    width, height = paths[:, 2, None] - left + 1.0, paths[:, 3, None] - top + 1.0
-    widths, heights = boxes[:, 2] - boxes[:, 0] + 1.0, boxes[:, 3] - boxes[:, 1] + 1.0
-    across = np.minimum(left + width, boxes[:, 0] + widths) - np.maximum(left, boxes[:, 0])
-    down = np.minimum(top + height, boxes[:, 1] + heights) - np.maximum(top, boxes[:, 1])
-    shared = np.maximum(across, 0.0) * np.maximum(down, 0.0)
-    union = width * height + widths * heights - shared + _EPSILON
-    iou = np.zeros_like(shared)
-    np.divide(shared, union, out=iou, where=shared > 0)
-    return iou

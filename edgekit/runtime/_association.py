@@ -1,0 +1,155 @@
+"""Which path takes which detection: the arithmetic of one frame, for all classes at once.
+
+Paths and detections both come ordered by class; within a class, detections come best first and
+paths in the order in which they may choose.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import TypeAlias
+
+import numpy as np
+
+from edgekit.runtime.paths import Entry
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["Edge", "Found", "edge_before", "overlapping", "take_best", "take_first"]
+
+Edge: TypeAlias = tuple[int, int, float]
+"""A path, a detection that could continue it, and what that would gain."""
+
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+class Found:
+    """The selected detections of one frame, flat: class by class, best first.
+
+    Args:
+        detections: boxes (n, 4) and scores (n, C).
+        picks: For each class the boxes that count, best first.
+        frame: Index of the frame.
+
+    Attributes:
+        boxes: (m, 4) float64.
+        label: (m,) class of each.
+        score: (m,) its score for that class.
+        class_scores: (m, C) the scores of all classes.
+        entries: One for each, ready to be appended to a path.
+        first: (C,) where each class begins.
+        table: (4, C, K) the boxes of each class, coordinate by coordinate, filled up with NaN.
+    """
+
+    def __init__(self, detections: Detections, picks: Sequence[Sequence[int]], frame: int) -> None:
+        every_box = np.asarray(detections.boxes, np.float64).reshape(-1, 4)
+        every_score = np.asarray(detections.scores, np.float64)
+        counts = np.array([len(pick) for pick in picks], np.intp)
+        index = np.fromiter(itertools.chain.from_iterable(picks), np.intp, counts.sum())
+        self.first = np.cumsum(counts) - counts
+        self.label = np.repeat(np.arange(len(counts)), counts)
+        self.boxes = every_box.take(index, axis=0)
+        self.score = every_score[index, self.label]
+        self._index = index
+        self._every_score = every_score
+        self.table = np.full((4, len(counts), counts.max(initial=0)), np.nan)
+        self.table[:, self.label, np.arange(len(index)) - self.first[self.label]] = self.boxes.T
+        # Copies: a view would keep the whole frame alive as long as the path.
+        rows = [row.copy() for row in every_score]
+        boxes = every_box.tolist()
+        pairs = zip(self.score.tolist(), index.tolist(), strict=True)
+        self.entries: list[Entry] = [
+            (frame, score, boxes[box], rows[box], True) for score, box in pairs
+        ]
+
+    @property
+    def class_scores(self) -> Array:
+        """(m, C) the scores of all classes."""
+        return self._every_score.take(self._index, axis=0)
+
+
+def overlapping(
+    boxes: Array, label: Array, found: Found, iou_threshold: float
+) -> tuple[Array, Array]:
+    """All pairs of a path and a detection of its class whose IoU is at least the threshold.
+
+    Widths and heights count the last pixel in (x2 - x1 + 1), as published; inverted boxes
+    overlap nothing.
+
+    Args:
+        boxes: (P, 4) last box of each path.
+        label: (P,) class of each path.
+        found: The detections of this frame.
+        iou_threshold: Above 0.
+
+    Returns:
+        Two (E,) arrays of indices, of paths and of detections, ordered by path, then detection.
+    """
+    x1, y1, x2, y2 = found.table
+    width, height = x2 - x1 + 1.0, y2 - y1 + 1.0
+    candidates = np.stack((x1, y1, x1 + width, y1 + height, width * height)).take(label, axis=1)
+    left, top, right, bottom, area = candidates
+    sides = boxes[:, 2:] - boxes[:, :2] + 1.0
+    end = boxes[:, :2] + sides
+    shared = np.minimum(right, end[:, :1])
+    shared -= np.maximum(left, boxes[:, :1])
+    np.maximum(shared, 0.0, out=shared)
+    down = np.minimum(bottom, end[:, 1:])
+    down -= np.maximum(top, boxes[:, 1:2])
+    shared *= np.maximum(down, 0.0, out=down)
+    union = area + sides.prod(axis=1)[:, None]
+    union -= shared
+    union += _EPSILON
+    shared /= union
+    paths, place = np.nonzero(shared >= iou_threshold)
+    return paths, found.first[label[paths]] + place
+
+
+def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> list[tuple[int, float]]:
+    """Each path takes its first free detection, which is its best if edges score by detection.
+
+    Args:
+        edges: Ordered by path, then by detection.
+        paths: How many paths there are.
+        used: One byte for each detection; set to 1 here where it is taken.
+
+    Returns:
+        For each path the detection, or -1, and its gain, or 0.
+    """
+    chosen = [(-1, 0.0)] * paths
+    for path, detection, gain in edges:
+        if not used[detection] and chosen[path][0] < 0 and gain > 0:
+            chosen[path] = (detection, gain)
+            used[detection] = 1
+    return chosen
+
+
+def take_best(edges: Iterable[Edge], paths: int, used: bytearray) -> list[tuple[int, float]]:
+    """Each path takes its best free detection, if the gains of all its free ones sum up to > 0.
+
+    Arguments and result are those of ``take_first``.
+    """
+    chosen = [(-1, 0.0)] * paths
+    for path, group in itertools.groupby(edges, key=itemgetter(0)):
+        free = [(detection, gain) for _, detection, gain in group if not used[detection]]
+        if sum(gain for _, gain in free) > 0:
+            chosen[path] = max(free, key=itemgetter(1))
+            used[chosen[path][0]] = 1
+    return chosen
+
+
+def edge_before(label: Array, hit: Array, edge: Array) -> Array:
+    """For each path the gain of the last matched path before it in its class, or 0.
+
+    The published code adds this, another path's gain, to the score of a path that misses.
+
+    Args:
+        label: (P,) class of each path.
+        hit: (P,) whether it has a detection.
+        edge: (P,) its gain.
+    """
+    place = np.arange(len(label))
+    last = np.maximum.accumulate(np.where(hit, place, -1))
+    same = (last >= 0) & (label[last] == label)
+    return np.where(same, edge[last], 0.0)
