@@ -51,6 +51,7 @@ class Architecture:
         has: Keys that its state dict has, beside the stem and the heads.
         lacks: Keys that its state dict has not.
         unused: Prefixes of keys that published checkpoints carry and the network does not use.
+        narrowest: Smallest ``head_conv`` that the builder takes.
     """
 
     build: Callable[[int, int, int], nn.Module]
@@ -59,6 +60,7 @@ class Architecture:
     has: tuple[str, ...]
     lacks: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    narrowest: int = 0
 
 
 def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None = None) -> nn.Module:
@@ -76,10 +78,10 @@ def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None =
     """
     known = architecture(arch)
     width = known.head_conv if head_conv is None else head_conv
-    if classes < 1 or channels < 1 or width < 0:
+    if classes < 1 or channels < 1 or width < known.narrowest:
         raise UsageError(
-            "Expected at least one class, one input channel and a head width of 0 or more; "
-            f"found {classes}, {channels} and {width}."
+            f"Expected at least one class, one input channel and, for {arch}, a head width of "
+            f"{known.narrowest} or more; found {classes}, {channels} and {width}."
         )
     return known.build(classes, channels, width)
 
@@ -162,8 +164,6 @@ def _resnet(depth: int, deformable: bool, classes: int, channels: int, head_conv
 def _lite0(classes: int, channels: int, head_conv: int) -> nn.Module:
     from edgekit.models.lite0 import Lite0
 
-    if head_conv < 1:
-        raise UsageError(f"Expected a head width of at least 1 for lite0; found {head_conv}.")
     return Lite0(classes, channels, head_conv)
 
 
@@ -211,8 +211,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "lite0": Architecture(
         _lite0,
         head_conv=64,
-        stem="stem.weight",
-        has=("blocks.15.project.weight", "laterals.0.weight", "smooth.weight"),
+        stem="stem.0.weight",
+        has=("blocks.15.project.0.weight", "laterals.0.0.weight", "smooth.0.weight"),
+        narrowest=1,
     ),
 }
 """Name, as ``--arch`` takes it, to network."""

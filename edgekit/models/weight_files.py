@@ -1,0 +1,170 @@
+"""Files of named tensors, read without executing anything from them, and written whole.
+
+Two formats are read: what ``torch.save`` writes (a zip archive, or before torch 1.6 a pickle),
+by torch's restricted unpickler alone, and safetensors. Safetensors is written here rather than
+by its library, whose metadata comes out in a different order each time: equal weights shall
+make equal files.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgekit._files import atomic_file
+from edgekit.errors import CheckpointError, MissingDependencyError
+
+__all__ = ["WeightFile", "read_weights", "write_safetensors"]
+
+_ASK_FOR = "Give a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors."
+_COPY_AGAIN = "Copy or download the file again, and compare its size with the original's."
+_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """What a file of weights holds, before anything is known about the network.
+
+    Attributes:
+        entries: Name to what was stored under it; tensors, unless the file is wrong.
+        epoch: The epoch that was stored with the weights.
+        metadata: The strings of a safetensors header; empty for other formats.
+    """
+
+    entries: Mapping[Any, Any]
+    epoch: int | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def read_weights(path: Path) -> WeightFile:
+    """Reads a state dict, bare or under ``state_dict`` beside other things.
+
+    Raises:
+        CheckpointError: The file is missing, unreadable, incomplete, of another format, or
+            asks for code to be run.
+        MissingDependencyError: The file is a safetensors file, and safetensors is not there.
+    """
+    head = _head(path)
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return _unwrap(path, _load_torch(path))
+    length = int.from_bytes(head[:8], "little")
+    if head[8:9] == b"{" and length < 1 << 40:
+        return _load_safetensors(path)
+    raise CheckpointError(
+        f"Expected a checkpoint; {path} is neither a torch file nor a safetensors file.",
+        mend=_ASK_FOR,
+    )
+
+
+def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes tensors and strings, the same bytes for the same content, or nothing at all.
+
+    Args:
+        path: Replaced if it is there.
+        state: float32, float16 or int64 tensors.
+        metadata: Kept in the header.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    # The widest types first keeps every tensor aligned to its own size.
+    names = sorted(state, key=lambda name: (-state[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for name in names:
+        tensor = state[name]
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _DTYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(state[name].detach().cpu().contiguous().numpy().tobytes())
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            raise CheckpointError(
+                f"Expected a checkpoint at {path}; there is nothing.", mend="Check the path."
+            )
+        if not path.is_file():
+            raise CheckpointError(f"Expected a checkpoint; {path} is not a file.", mend=_ASK_FOR)
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot read {path}: {error.strerror}.", mend="Make the file readable."
+        ) from error
+    if not head:
+        raise CheckpointError(f"Expected a checkpoint; {path} is empty.", mend=_COPY_AGAIN)
+    return head
+
+
+def _load_torch(path: Path) -> object:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the age of the format; it is read all the same
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"Expected weights alone; {path} holds Python objects of another kind, or is damaged. "
+            "Nothing in it was executed.",
+            mend="If you trust it, load it where it was trained and save only "
+            'torch.save({"state_dict": model.state_dict()}, path).',
+        ) from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = str(error).split("\n")[0][:120] or type(error).__name__
+        raise CheckpointError(
+            f"Expected a torch checkpoint; {path} is damaged, truncated, or an archive of "
+            f"something else ({reason}).",
+            mend=_COPY_AGAIN,
+        ) from error
+
+
+def _unwrap(path: Path, content: object) -> WeightFile:
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"Expected a dict of weights; {path} holds a {type(content).__name__}.", mend=_ASK_FOR
+        )
+    if "state_dict" not in content:
+        return WeightFile(content)
+    state, epoch = content["state_dict"], content.get("epoch")
+    if not isinstance(state, dict):
+        raise CheckpointError(
+            f"Expected a dict of weights under 'state_dict' in {path}; found a "
+            f"{type(state).__name__}.",
+            mend=_ASK_FOR,
+        )
+    return WeightFile(state, epoch if isinstance(epoch, int) else None)
+
+
+def _load_safetensors(path: Path) -> WeightFile:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("safetensors", "host", f"Reading {path}") from error
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            entries = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"Expected a safetensors file; {path} is damaged or truncated ({error}).",
+            mend=_COPY_AGAIN,
+        ) from error
+    epoch = metadata.get("epoch", "")
+    return WeightFile(entries, int(epoch) if epoch.isdecimal() else None, metadata)

@@ -1,0 +1,344 @@
+"""Checkpoints: the published ones load, and whatever else is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from edgekit.errors import CheckpointError, OutputError, UsageError
+from edgekit.models.checkpoints import load_checkpoint, save_checkpoint
+from edgekit.models.registry import ARCHITECTURES, NetworkSpec, build, identify
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build("res18", classes=2, channels=3, head_conv=0)
+
+
+@pytest.fixture
+def state(network: torch.nn.Module) -> State:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def saved(path: Path, content: object) -> Path:
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("channels", [3, 6])
+@pytest.mark.parametrize("head_conv", [0, 16])
+def test_identify_reads_every_network_from_its_keys(
+    arch: str, channels: int, head_conv: int
+) -> None:
+    if arch == "lite0" and head_conv == 0:
+        pytest.skip("lite0 has no heads of one convolution")
+    with torch.device("meta"):
+        state = build(arch, classes=5, channels=channels, head_conv=head_conv).state_dict()
+    assert identify(state) == NetworkSpec(arch, 5, channels, head_conv)
+
+
+@pytest.mark.parametrize("arch", ["resdcn18", "dlav0_34", "dla34", "res50", "lite0"])
+def test_round_trip_keeps_every_weight(arch: str, tmp_path: Path) -> None:
+    with torch.device("meta"):  # spares the time that fresh random weights take
+        network = build(arch, classes=3, channels=6, head_conv=8)
+    network.to_empty(device="cpu")
+    for index, tensor in enumerate(network.state_dict().values()):
+        tensor.fill_(index)
+    save_checkpoint(tmp_path / "a.safetensors", network, {"epoch": "7", "classes": '["ü"]'})
+    found = load_checkpoint(tmp_path / "a.safetensors", arch=arch, classes=3)
+    assert found.spec == NetworkSpec(arch, 3, 6, 8)
+    assert found.epoch == 7
+    assert found.metadata == {"epoch": "7", "classes": '["ü"]'}
+    assert len(found.sha256) == 64
+    assert not found.network.training
+    expected = network.state_dict()
+    for name, tensor in found.network.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+    assert all(p.requires_grad and p.is_leaf for p in found.network.parameters())
+
+
+def test_saving_twice_gives_the_same_bytes(network: torch.nn.Module, tmp_path: Path) -> None:
+    metadata = {str(n): "x" for n in range(20)}
+    save_checkpoint(tmp_path / "a", network, metadata)
+    save_checkpoint(tmp_path / "b", network, dict(reversed(metadata.items())))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_half_halves_the_file_and_loads_as_float32(
+    network: torch.nn.Module, tmp_path: Path
+) -> None:
+    save_checkpoint(tmp_path / "full", network, {})
+    save_checkpoint(tmp_path / "half", network, {}, half=True)
+    assert (tmp_path / "half").stat().st_size < 0.51 * (tmp_path / "full").stat().st_size
+    found = load_checkpoint(tmp_path / "half").network.state_dict()
+    for name, tensor in network.state_dict().items():
+        assert found[name].dtype == tensor.dtype
+        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-7)
+
+
+def test_half_refuses_weights_that_it_cannot_hold(tmp_path: Path) -> None:
+    network = build("res18", classes=1)
+    with torch.no_grad():
+        next(network.parameters()).fill_(1e6)
+    with pytest.raises(CheckpointError, match=r"hm\.0\.weight has others as torch\.float16"):
+        save_checkpoint(tmp_path / "a", network, {}, half=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_where_nothing_can_be_written(network: torch.nn.Module, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        save_checkpoint(tmp_path / "file" / "a.safetensors", network, {})
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("prefix", ["", "module.", "module.module."])
+def test_every_layout_of_a_pth_loads(
+    prefix: str, legacy: bool, wrapped: bool, state: State, tmp_path: Path
+) -> None:
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([parameter])
+    parameter.sum().backward()
+    optimizer.step()
+    content: dict[str, Any] = {prefix + name: tensor for name, tensor in state.items()}
+    if wrapped:
+        content = {"epoch": 60, "state_dict": content, "optimizer": optimizer.state_dict()}
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=not legacy)
+    found = load_checkpoint(tmp_path / "a.pth")
+    assert found.epoch == (60 if wrapped else None)
+    assert found.metadata == {}
+    assert torch.equal(found.network.state_dict()["hm.weight"], state["hm.weight"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_float_types_become_float32(dtype: torch.dtype, state: State, tmp_path: Path) -> None:
+    other = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+    found = load_checkpoint(saved(tmp_path / "a.pth", other)).network.state_dict()
+    assert torch.equal(found["conv1.weight"], other["conv1.weight"].float())
+    assert {v.dtype for v in found.values()} == {torch.float32, torch.int64}
+
+
+def test_checkpoints_older_than_the_batch_counter_load(state: State, tmp_path: Path) -> None:
+    old = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    found = load_checkpoint(saved(tmp_path / "a.pth", old)).network.state_dict()
+    assert found["bn1.num_batches_tracked"].item() == 0
+
+
+def test_unused_keys_are_ignored(tmp_path: Path) -> None:
+    state = build("dlav0_34", classes=2).state_dict()
+    state["base.fc.weight"] = torch.full((10, 512, 1, 1), float("nan"))
+    assert load_checkpoint(saved(tmp_path / "a.pth", state)).spec.arch == "dlav0_34"
+
+
+# Files that are no checkpoint
+
+
+def test_malicious_pickles_execute_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(marker),)
+
+    torch.save({"state_dict": Evil()}, tmp_path / "new.pth")
+    torch.save(Evil(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil()))
+    for name in ("new", "old", "raw"):
+        with pytest.raises(CheckpointError, match="Nothing in it was executed") as caught:
+            load_checkpoint(tmp_path / f"{name}.pth")
+        assert "state_dict" in caught.value.mend
+    assert not marker.exists()
+
+
+def test_truncated_files(state: State, network: torch.nn.Module, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "new")
+    torch.save(state, tmp_path / "old", _use_new_zipfile_serialization=False)
+    save_checkpoint(tmp_path / "safe", network, {"a": "b"})
+    for name in ("new", "old", "safe"):
+        whole = (tmp_path / name).read_bytes()
+        for length in (1, 9, 100, len(whole) // 2, len(whole) - 1):
+            (tmp_path / "cut").write_bytes(whole[:length])
+            with pytest.raises(CheckpointError) as caught:
+                load_checkpoint(tmp_path / "cut")
+            assert str(tmp_path / "cut") in caught.value.message
+            assert caught.value.mend
+
+
+def test_files_of_other_kinds(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("epoch,loss\n1,0.5\n")
+    (tmp_path / "jpeg").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(100))
+    (tmp_path / "pickle").write_bytes(b"\x80\x02" + os.urandom(64))
+    with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    (tmp_path / "folder").mkdir()
+    saved(tmp_path / "module", torch.nn.Conv2d(1, 1, 1))
+    saved(tmp_path / "list", [torch.ones(1)])
+    saved(tmp_path / "wrapped list", {"state_dict": [1]})
+    (tmp_path / "json").write_bytes((2).to_bytes(8, "little") + b"{}")
+    names = [p.name for p in tmp_path.iterdir()]
+    for name in [*names, "missing"]:
+        with pytest.raises(CheckpointError) as caught:
+            load_checkpoint(tmp_path / name)
+        assert caught.value.exit_status == 3
+        assert caught.value.mend
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_unreadable_file(state: State, tmp_path: Path) -> None:
+    saved(tmp_path / "a.pth", state).chmod(0)
+    with pytest.raises(CheckpointError, match="Cannot read"):
+        load_checkpoint(tmp_path / "a.pth")
+
+
+# State dicts that do not fit
+
+
+def refused(tmp_path: Path, content: object, **options: Any) -> CheckpointError:
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(saved(tmp_path / "bad.pth", content), **options)
+    assert "bad.pth" in caught.value.message
+    assert caught.value.mend
+    return caught.value
+
+
+def test_state_dict_of_something_else(tmp_path: Path) -> None:
+    error = refused(tmp_path, torch.nn.Linear(3, 4).state_dict())
+    assert "resdcn18" in error.message
+    assert "bias, weight" in error.message
+    refused(tmp_path, {})
+    refused(tmp_path, {"state_dict": {}})
+
+
+def test_keys_that_do_not_fit_are_listed(state: State, tmp_path: Path) -> None:
+    del state["layer2.0.bn1.weight"]
+    state["hps.weight"] = torch.ones(1)
+    state["bn1.bias"] = torch.ones(63)
+    message = refused(tmp_path, state).message
+    assert "1 missing: layer2.0.bn1.weight\n" in message
+    assert "1 unexpected: hps.weight\n" in message
+    assert "bn1.bias (expected [64], found [63])" in message
+
+
+def test_a_long_list_is_cut(state: State, tmp_path: Path) -> None:
+    state.update({f"extra{n:02}": torch.ones(1) for n in range(13)})
+    message = refused(tmp_path, state).message
+    assert "13 unexpected: extra00" in message
+    assert "extra09 and 3 more" in message
+    assert "extra10" not in message
+
+
+def test_keys_of_the_signature_that_miss_are_listed(state: State, tmp_path: Path) -> None:
+    for name in ("conv1.weight", "deconv_layers.3.weight"):
+        damaged = {k: v for k, v in state.items() if k != name}
+        for arch in ("res18", "auto"):
+            assert f"1 missing: {name}" in refused(tmp_path, damaged, arch=arch).message
+
+
+def test_arch_of_another_network(state: State, tmp_path: Path) -> None:
+    assert "--arch res18" in refused(tmp_path, state, arch="dla34").mend
+    with pytest.raises(UsageError, match="'dla35'"):
+        load_checkpoint(tmp_path / "bad.pth", arch="dla35")
+
+
+def test_other_number_of_classes(state: State, tmp_path: Path) -> None:
+    assert "Expected 24 classes" in refused(tmp_path, state, classes=24).message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("bn1.bias", torch.full((64,), float("nan")), "NaN or infinite"),
+        ("bn1.bias", torch.full((64,), float("inf")), "NaN or infinite"),
+        ("bn1.bias", torch.full((64,), 1e300, dtype=torch.float64), "NaN or infinite"),
+        ("bn1.running_var", torch.full((64,), -1.0), "negative variances"),
+        ("bn1.bias", torch.ones(64, dtype=torch.int8), "type int8"),
+        ("bn1.bias", torch.ones(64, dtype=torch.complex64), "type complex64"),
+        ("bn1.bias", torch.ones(1).expand(64), "fewer values"),
+        ("bn1.bias", torch.ones(64).to_sparse(), "sparse"),
+        ("bn1.bias", torch.ones(64, device="meta"), "absent"),
+        ("bn1.bias", torch.ones(0), "expected [64], found [0]"),
+        ("bn1.bias", [1.0] * 64, "'bn1.bias' is a list"),
+        ("bn1.bias", None, "'bn1.bias' is a NoneType"),
+        (3, torch.ones(1), "3 is a Tensor"),
+        ("module.bn1.bias", torch.ones(64), "with and without"),
+        ("hm.weight", torch.ones(0, 256, 1, 1), "(0, 256, 1, 1)"),
+        ("hm.weight", torch.ones(2), "(2,)"),
+        ("conv1.weight", torch.ones(64, 0, 7, 7), "(64, 0, 7, 7)"),
+        ("hm.weight", torch.ones(1).expand(10**9, 256, 1, 1), "four positive sizes"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+def test_values_that_cannot_be(
+    name: Any, value: Any, found: str, state: State, tmp_path: Path
+) -> None:
+    state[name] = value
+    assert found in refused(tmp_path, state).message
+
+
+# The published networks
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("arch", ["dla34", "dlav0_34", "res18", "resdcn18"])
+def test_published_checkpoints_load_and_agree(arch: str, shared: Path, tmp_path: Path) -> None:
+    golden = _golden(shared, arch)
+    spec, outputs = golden["spec"], golden["outputs"]
+    prefixed = {f"module.{name}": tensor for name, tensor in golden["state"].items()}
+    for content in (golden["state"], {"epoch": 60, "state_dict": prefixed}):
+        found = load_checkpoint(saved(tmp_path / "a.pth", content))
+        assert found.spec.arch == arch
+        assert found.spec.classes == spec["heads"]["hm"]
+        assert found.spec.channels == spec["input_channels"]
+        assert found.epoch == content.get("epoch")
+    for lowering in golden["lowerings"]:
+        golden["set_lowering"](found.network, lowering)
+        with torch.no_grad():
+            result = found.network(golden["input"])
+        for head, expected in outputs.items():
+            error = (result[head] - expected).abs().max() / expected.abs().max()
+            assert error < 1e-3, (lowering, head)
+
+
+def _golden(shared: Path, arch: str) -> dict[str, Any]:
+    import importlib.util
+
+    import numpy as np
+
+    from edgekit.models.dcn import LOWERINGS, set_lowering
+
+    source = importlib.util.spec_from_file_location(
+        "golden_checkpoint", shared / "tools" / "golden_checkpoint.py"
+    )
+    assert source is not None
+    assert source.loader is not None
+    tool = importlib.util.module_from_spec(source)
+    source.loader.exec_module(tool)
+    path = shared / "golden" / "networks" / f"{arch}_6ch_seed1"
+    spec = json.loads(path.with_suffix(".json").read_text())
+    with np.load(path.with_suffix(".npz")) as arrays:
+        outputs = {head: torch.from_numpy(arrays[head]) for head in ("hm", "wh", "reg")}
+    return {
+        "spec": spec,
+        "outputs": outputs,
+        "state": {
+            name: torch.from_numpy(tool.golden_weight(name, shape, spec["seed"]))
+            for name, shape in spec["keys"].items()
+        },
+        "input": torch.from_numpy(tool.golden_input(spec)),
+        "lowerings": LOWERINGS if "dcn" in arch or arch == "dla34" else LOWERINGS[:1],
+        "set_lowering": set_lowering,
+    }
