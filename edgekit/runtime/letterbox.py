@@ -15,7 +15,7 @@ __all__ = ["Letterbox"]
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """The affine letterbox of CenterNet (arXiv 1904.07850): centre on centre, one scale, black bars.
+    """The affine letterbox of CenterNet (arXiv 1904.07850): one scale, centred, black bars.
 
     A source point (x, y) lies at (scale x + left, scale y + top) in the input. For a square input
     the scale is the input's side over the longer side of the source.

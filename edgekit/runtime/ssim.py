@@ -164,12 +164,11 @@ class ShiftedSsim:
         twice_mean_y, twice_sum_y = 2 * mean_y, 2 * sum_y
         top, low = self._float
         totals = np.empty(len(ranges))
-        constants: tuple[np.float32, np.float32] | None = None
         span = None
         for index, (dy, dx) in enumerate(SHIFTS[: len(ranges)]):
             if ranges[index] != span:
                 span = ranges[index]
-                c1, c2 = constants = self._constants(channel, span)
+                c1, c2 = self._constants(channel, span)
                 power_c, variance_c = power_y + c1, variance_y + c2
             here = (slice(1 + dy, 1 + dy + rows), slice(1 + dx, 1 + dx + columns))
             shifted = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]

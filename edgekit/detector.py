@@ -1,0 +1,104 @@
+"""A bundle, opened: the three steps from a picture to its detections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.bundle import Bundle, load_bundle
+from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.decode import decode
+from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.types import Array, Detections
+from edgekit.targets.base import Session
+from edgekit.targets.registry import open_session
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Detector", "cascade_of"]
+
+
+def cascade_of(bundle: Bundle) -> Cascade:
+    """The cascade that a bundle's manifest describes."""
+    made, spec = bundle.manifest.input, bundle.manifest.cascade
+    return Cascade(
+        (made.height, made.width),
+        made.mean,
+        made.std,
+        kind=spec.kind,
+        frame_gap=spec.frame_gap,
+        first_frame=spec.first_frame,
+    )
+
+
+class Detector:
+    """Finds actions in consecutive pictures. A context manager.
+
+    Args:
+        bundle: What to run, or the folder of it.
+        threads: How many the runtime computes with; 0 lets it choose.
+        top_k: Peaks a frame at most; by default what the bundle says.
+
+    Attributes:
+        bundle: As loaded.
+        session: The runtime's.
+    """
+
+    def __init__(
+        self, bundle: Bundle | Path | str, *, threads: int = 0, top_k: int | None = None
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
+        self._cascade = cascade_of(self.bundle)
+        self._top_k = top_k or self.bundle.manifest.decode.top_k
+        self.session: Session = open_session(self.bundle, threads=threads)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their indices."""
+        return self.bundle.manifest.classes
+
+    def reset(self) -> None:
+        """Forgets the pictures before: the next one is a first frame."""
+        self._cascade.reset()
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[dict[str, Array], Letterbox]:
+        """The model's inputs for the next picture (H, W, 3) uint8 BGR, and its letterbox."""
+        if self.bundle.manifest.cascade.place == "graph":
+            previous, current, letterbox = self._cascade.pair(image)
+            return {"previous": previous[None], "frame": current[None]}, letterbox
+        tensor, letterbox = self._cascade(image)
+        return {"input": tensor}, letterbox
+
+    def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        """What the model returns for what ``prepare`` made."""
+        return self.session.infer(inputs)
+
+    def decode(self, outputs: dict[str, Array], letterbox: Letterbox) -> Detections:
+        """The detections in what ``infer`` returned, in source pixels."""
+        stride = self.bundle.manifest.decode.stride
+        return decode(outputs, len(self.classes), letterbox, top_k=self._top_k, stride=stride)
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> Detections:
+        """The detections of the next picture (H, W, 3) uint8 BGR: all three steps."""
+        inputs, letterbox = self.prepare(image)
+        return self.decode(self.infer(inputs), letterbox)
+
+    def close(self) -> None:
+        """Gives up the runtime's session."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,104 @@
+"""CenterNet's output maps as boxes with scores (Zhou et al., arXiv 1904.07850, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["decode", "group", "peaks"]
+
+
+def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[np.float32]:
+    """The best cells of the heatmap that are largest among their eight neighbours, as boxes.
+
+    Args:
+        outputs: ``hm`` logits (1, C, h, w), ``wh`` and ``reg`` (1, 2, h, w), in cells.
+        top_k: How many at most, over all classes.
+        stride: Input pixels per cell.
+
+    Returns:
+        (k, 6) float32, best first: x1, y1, x2, y2 in input pixels, score in (0, 1), class. Equal
+        scores are in the order of class, row, column.
+    """
+    logits = np.asarray(outputs["hm"][0], np.float32)
+    _, height, width = logits.shape
+    found = np.flatnonzero(logits == _neighbourhood_maximum(logits))
+    values = logits.ravel()[found]
+    if len(found) > top_k:
+        least = np.partition(values, len(values) - top_k)[len(values) - top_k]
+        found, values = found[values >= least], values[values >= least]
+    best = np.argsort(-values, kind="stable")[:top_k]
+    found, values = found[best], values[best]
+    classes, cells = np.divmod(found, height * width)
+    rows, columns = np.divmod(cells, width)
+    sizes, offsets = (
+        np.asarray(outputs[name][0], np.float32).reshape(2, -1)[:, cells] for name in ("wh", "reg")
+    )
+    x, y = columns + offsets[0], rows + offsets[1]
+    half_width, half_height = sizes / 2
+    result = np.empty((len(found), 6), np.float32)
+    result[:, 0], result[:, 1] = x - half_width, y - half_height
+    result[:, 2], result[:, 3] = x + half_width, y + half_height
+    result[:, :4] *= stride
+    result[:, 4] = 1 / (1 + np.exp(-values))
+    result[:, 5] = classes
+    return result
+
+
+def group(found: Array, classes: int, letterbox: Letterbox) -> Detections:
+    """Rows of ``peaks`` as detections: what several classes found in one cell is one box.
+
+    Args:
+        found: (k, 6): x1, y1, x2, y2 in input pixels, score, class; best first.
+        classes: Number of classes.
+        letterbox: Of the input.
+
+    Returns:
+        Boxes in source pixels, clipped to the picture; those with no area in it are left out.
+    """
+    boxes = letterbox.to_source(np.asarray(found[:, :4], np.float32))
+    seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (found[:, 4] > 0)
+    found, boxes = found[seen], boxes[seen]
+    # Classes of one cell share size and offset, so their boxes are equal to the last bit.
+    rows: dict[bytes, int] = {}
+    owner = [rows.setdefault(row.tobytes(), len(rows)) for row in found[:, :4]]
+    first = {row: index for index, row in reversed(list(enumerate(owner)))}
+    scores = np.zeros((len(rows), classes), np.float32)
+    scores[owner, found[:, 5].astype(np.intp)] = found[:, 4]
+    return Detections(boxes[[first[row] for row in range(len(rows))]], scores)
+
+
+def decode(
+    outputs: Mapping[str, Array], classes: int, letterbox: Letterbox, *, top_k: int, stride: int
+) -> Detections:
+    """The detections of one frame from what a network returned, whichever form it has.
+
+    Args:
+        outputs: ``hm``, ``wh`` and ``reg`` as in ``peaks``; or ``detections`` (k, 6), where the
+            network holds the decoding.
+        classes: Number of classes.
+        letterbox: Of the input.
+        top_k: How many peaks at most.
+        stride: Input pixels per cell.
+    """
+    if "detections" in outputs:
+        found = np.asarray(outputs["detections"], np.float32).reshape(-1, 6)
+    else:
+        found = peaks(outputs, top_k, stride)
+    return group(found, classes, letterbox)
+
+
+def _neighbourhood_maximum(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Maximum over 3x3 cells of each map (C, h, w)."""
+    wide = maps.copy()
+    np.maximum(wide[:, :, 1:], maps[:, :, :-1], out=wide[:, :, 1:])
+    np.maximum(wide[:, :, :-1], maps[:, :, 1:], out=wide[:, :, :-1])
+    high = wide.copy()
+    np.maximum(high[:, 1:], wide[:, :-1], out=high[:, 1:])
+    np.maximum(high[:, :-1], wide[:, 1:], out=high[:, :-1])
+    return high

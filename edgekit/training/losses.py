@@ -1,0 +1,66 @@
+"""The losses of CenterNet (Zhou et al., arXiv 1904.07850, equations 1 to 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Batch", "centernet_loss"]
+
+_SIZE_WEIGHT = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Samples stacked into tensors; the fields are those of ``Sample``, with N in front."""
+
+    input: Tensor
+    heatmap: Tensor
+    cells: Tensor
+    sizes: Tensor
+    offsets: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device, its input laid out channels last."""
+        rest = (self.heatmap, self.cells, self.sizes, self.offsets, self.mask)
+        return Batch(
+            self.input.to(device, memory_format=torch.channels_last),
+            *(tensor.to(device) for tensor in rest),
+        )
+
+
+def centernet_loss(outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Focal loss of the heatmap, L1 of sizes (weight 0.1) and of offsets, and their sum.
+
+    Args:
+        outputs: ``hm`` logits (N, C, h, w), ``wh`` and ``reg`` (N, 2, h, w).
+        batch: The targets.
+
+    Returns:
+        ``total``, ``hm``, ``wh`` and ``reg``: scalars, averaged over the actors of the batch.
+    """
+    actors = batch.mask.sum().clamp(min=1)
+    # In float32 whatever the network ran in: the logarithms of small scores need it.
+    focal = _focal(outputs["hm"].float(), batch.heatmap) / actors
+    sizes = _l1(outputs["wh"].float(), batch.sizes, batch) / actors
+    offsets = _l1(outputs["reg"].float(), batch.offsets, batch) / actors
+    total = focal + _SIZE_WEIGHT * sizes + offsets
+    return {"total": total, "hm": focal, "wh": sizes, "reg": offsets}
+
+
+def _focal(logits: Tensor, target: Tensor) -> Tensor:
+    score = torch.sigmoid(logits)
+    centre = target.eq(1).float()
+    hit = functional.logsigmoid(logits) * (1 - score).square() * centre
+    miss = functional.logsigmoid(-logits) * score.square() * (1 - target).pow(4) * (1 - centre)
+    return -(hit + miss).sum()
+
+
+def _l1(predicted: Tensor, target: Tensor, batch: Batch) -> Tensor:
+    flat = predicted.flatten(2).transpose(1, 2)
+    at = flat.gather(1, batch.cells.unsqueeze(2).expand(-1, -1, flat.shape[2]))
+    return ((at - target).abs() * batch.mask.unsqueeze(2)).sum()
