@@ -1,1 +1,43 @@
 """What ships inside the package: the default model and its bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.errors import BundleError, CheckpointError
+
+__all__ = ["DEFAULT_MODEL", "default_bundle", "default_weights"]
+
+DEFAULT_MODEL = "korsal-lite0-ucf24"
+
+_HERE = Path(__file__).parent
+
+
+def default_weights() -> Path:
+    """The shipped checkpoint.
+
+    Raises:
+        CheckpointError: The installation lacks it.
+    """
+    path = _HERE / "weights" / f"{DEFAULT_MODEL}.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"This installation lacks its own weights, {path}.",
+            mend="Install EdgeKit again, or name a checkpoint.",
+        )
+    return path
+
+
+def default_bundle(target: str = "onnx", precision: str = "fp32") -> Path:
+    """The folder of the shipped bundle.
+
+    Raises:
+        BundleError: There is none for this target and precision.
+    """
+    path = _HERE / "bundles" / f"{DEFAULT_MODEL}-{target}-{precision}"
+    if not path.is_dir():
+        raise BundleError(
+            f"This installation ships no {precision} bundle for {target}.",
+            mend=f"Make one: edgekit export --target {target}",
+        )
+    return path

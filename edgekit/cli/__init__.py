@@ -1,0 +1,94 @@
+"""The command line. Each command is a module of this package, imported only when it is called."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from edgekit.errors import EdgeKitError
+
+__all__ = ["COMMANDS", "cli", "main", "run"]
+
+COMMANDS = {
+    "export": "Turn a checkpoint into a verified bundle for a target.",
+    "run": "Find action tubes in a camera, video or folder of pictures.",
+    "eval": "Score a bundle, or saved detections, against annotations.",
+    "train": "Train or fine-tune a network on annotated clips.",
+    "inspect": "Show what a bundle is.",
+    "doctor": "Show what is installed, what is missing, and how to get it.",
+}
+"""Every command with its one line of help: ``edgekit --help`` imports none of them."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return cast(click.Command, importlib.import_module(f"edgekit.cli.{cmd_name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edgekit", prog_name="edgekit")
+def cli() -> None:
+    """Takes a trained online action detector to an edge device.
+
+    Example: edgekit run --source clip.mp4 --video out.mp4
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line.
+
+    Args:
+        arguments: Without the program's name; those of the process if not given.
+
+    Returns:
+        The exit status: 0 done, 2 wrong usage, 3 bad input, 4 something is not installed, 5 a
+        bound was missed, 130 interrupted.
+    """
+    try:
+        result = cli.main(arguments, prog_name="edgekit", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except EdgeKitError as error:
+        _say(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        return 130
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return 0
+        from edgekit._files import output_error
+
+        found = output_error(error, Path(str(error.filename or "the result")))
+        _say(found)
+        return found.exit_status
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())
+
+
+def _say(error: EdgeKitError) -> None:
+    click.echo(f"Error: {error.message}", err=True)
+    if error.mend:
+        click.echo(error.mend, err=True)
