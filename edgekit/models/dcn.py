@@ -186,6 +186,9 @@ def _deform_conv_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ..
 
 
 _deform_conv.register_autograd(_deform_conv_backward, setup_context=_save_inputs)
+for _device in ("cpu", "cuda"):
+    # In mixed precision too, coordinates need all their digits.
+    _deform_conv.register_autocast(_device, torch.float32)
 
 _IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "deform_conv": _deform_conv,

@@ -103,6 +103,17 @@ def test_gradients_reach_parts_that_are_trained_alone() -> None:
     assert made.conv_offset_mask.weight.grad.abs().sum() > 0
 
 
+def test_training_in_mixed_precision() -> None:
+    made = layer(2, 3, 0, 0.7)
+    x = torch.randn(1, 2, 5, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = made(x)
+    found.sum().backward()
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, made(x), rtol=0.1, atol=0.1)
+    assert all(p.grad is not None for p in made.parameters())
+
+
 def test_custom_operator_keeps_the_rules_of_torch() -> None:
     x, offset = torch.randn(1, 2, 3, 4), torch.randn(1, 18, 3, 4)
     arguments = (x, torch.randn(5, 2, 3, 3), torch.randn(5), offset, torch.rand(1, 9, 3, 4))
