@@ -43,14 +43,22 @@ class ShiftedSsim:
             raise ValueError(f"pictures of at least {WINDOW + 2} pixels a side, not {size}")
         self._gain = 1 / (255 * np.asarray(std, np.float64))
         self._bias = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
-        channels = len(self._gain)
-        inner = (height - 2 * _CROP, width - 2 * _CROP)
         self._size = size
-        self._inner = inner
-        self._float = [np.empty(inner, np.float32) for _ in range(2)]
-        self._int = np.empty(inner, np.int32)
-        self._product = np.empty(size, np.uint16)
-        self._padded = np.empty((channels, height + 2, width + 2), np.uint8)
+        channels = len(self._gain)
+        # Both pictures lie in a frame of one pixel. A shift is then one offset into flat memory,
+        # and all arithmetic runs over it in one piece; what it makes of the frame is not read.
+        framed = (height + 2, width + 2)
+        self._current = np.zeros((channels, *framed), np.uint8)
+        self._previous = np.zeros((channels, *framed), np.uint8)
+        self._product = np.zeros(framed, np.uint16)
+        self._x, self._y = _Moments(framed), _Moments(framed)
+        self._covariance = np.empty(framed, np.int32)
+        self._int = np.empty(framed, np.int32)
+        self._top, self._low = np.zeros((2, *framed), np.float32)
+        self._plain = _Moments(size), _Moments(size)
+        self._plain_product = np.empty(size, np.uint16)
+        self._plain_covariance = np.empty(size, np.int32)
+        self._plain_float = np.empty(size, np.float32)
 
     def best_shift(
         self,
@@ -69,12 +77,15 @@ class ShiftedSsim:
             The index into ``SHIFTS`` (of equal ones the last), and the mean SSIM of each, over
             the pixels whose window lies within the picture.
         """
-        self._pad(current)
+        self._frame(current)
+        self._previous[:, 1:-1, 1:-1] = previous
         ranges = self._data_ranges(current)[:candidates]
         totals = np.zeros(candidates)
         for channel in range(len(self._gain)):
-            totals += self._channel_scores(channel, previous[channel], ranges)
-        scores = (totals / (len(self._gain) * self._inner[0] * self._inner[1])).tolist()
+            totals += self._channel_scores(channel, ranges)
+        height, width = self._size
+        pixels = len(self._gain) * (height - 2 * _CROP) * (width - 2 * _CROP)
+        scores = (totals / pixels).tolist()
         return max(range(candidates), key=lambda index: (scores[index], index)), scores
 
     def map(
@@ -95,30 +106,41 @@ class ShiftedSsim:
         Returns:
             (C, H, W) float32 in [-1, 1]; windows over the border see the picture mirrored.
         """
-        self._pad(current)
+        self._frame(current)
         if out is None:
             out = np.empty(current.shape, np.float32)
         height, width = self._size
         dy, dx = SHIFTS[shift]
         span = self._data_ranges(current)[shift]
-        for channel in range(len(self._gain)):
-            shifted = self._padded[channel, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-            sum_x, squares_x = _sums(shifted)
-            sum_y, squares_y = _sums(previous[channel])
+        (x, y), covariance, low = self._plain, self._plain_covariance, self._plain_float
+        for channel, similarity in enumerate(out):
+            shifted = self._current[channel, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+            gain, bias = self._gain[channel], self._bias[channel]
+            x.measure(shifted, gain, bias)
+            y.measure(previous[channel], gain, bias)
             c1, c2 = self._constants(channel, span)
-            mean_x, mean_y = self._means(channel, sum_x), self._means(channel, sum_y)
-            np.multiply(shifted, previous[channel], out=self._product, dtype=np.uint16)
-            covariance = _box(self._product) * (2 * _N) - 2 * sum_x * sum_y
-            top = (2 * mean_x * mean_y + c1) * (covariance + c2)
-            low = (mean_x * mean_x + mean_y * mean_y + c1) * (
-                _variance(sum_x, squares_x) + _variance(sum_y, squares_y) + c2
-            )
-            np.divide(top, low, out=out[channel])
+            np.multiply(shifted, previous[channel], out=self._plain_product, dtype=np.uint16)
+            _box(self._plain_product, covariance)
+            covariance *= 2 * _N
+            x.sum *= y.sum
+            x.sum *= 2
+            covariance -= x.sum
+            np.add(covariance, c2, out=low, dtype=np.float32, casting="unsafe")
+            np.multiply(x.mean, y.mean, out=similarity)
+            similarity *= 2
+            similarity += c1
+            similarity *= low
+            x.variance += y.variance
+            x.variance += c2
+            similarity /= x.variance
+            x.power += y.power
+            x.power += c1
+            similarity /= x.power
         return out
 
-    def _pad(self, current: npt.NDArray[np.uint8]) -> None:
-        for channel, plane in enumerate(current):
-            cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_REFLECT_101, self._padded[channel])
+    def _frame(self, current: npt.NDArray[np.uint8]) -> None:
+        for plane, framed in zip(current, self._current, strict=True):
+            cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_REFLECT_101, framed)
 
     def _data_ranges(self, current: npt.NDArray[np.uint8]) -> list[float]:
         """Of each shifted picture, its largest less its smallest normalised value.
@@ -128,12 +150,11 @@ class ShiftedSsim:
         """
         parts = (slice(0, 1), slice(1, -1), slice(-1, None))
         high, low = np.empty((3, 3)), np.empty((3, 3))
-        gain, bias = self._gain[:, None], self._bias[:, None]
         for i, rows in enumerate(parts):
             for j, columns in enumerate(parts):
-                block = current[:, rows, columns].reshape(len(self._gain), -1)
-                extremes = np.stack([block.max(1), block.min(1)], 1) * gain + bias
-                high[i, j], low[i, j] = extremes[:, 0].max(), extremes[:, 1].min()
+                extremes = [cv2.minMaxLoc(plane[rows, columns])[:2] for plane in current]
+                values = np.array(extremes).T * self._gain + self._bias
+                low[i, j], high[i, j] = values[0].min(), values[1].max()
         kept = {-1: slice(0, 2), 0: slice(0, 3), 1: slice(1, 3)}
         return [
             float(high[kept[dy], kept[dx]].max() - low[kept[dy], kept[dx]].min())
@@ -146,66 +167,90 @@ class ShiftedSsim:
         c2 = max((_K2 * span) ** 2, _SMALLEST) * _N * (_N - 1) / self._gain[channel] ** 2
         return np.float32(c1), np.float32(c2)
 
-    def _means(self, channel: int, sums: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        return sums * np.float32(self._gain[channel] / _N) + np.float32(self._bias[channel])
-
-    def _channel_scores(
-        self, channel: int, previous: npt.NDArray[np.uint8], ranges: list[float]
-    ) -> npt.NDArray[np.float64]:
+    def _channel_scores(self, channel: int, ranges: list[float]) -> npt.NDArray[np.float64]:
         """Sum of the SSIM over the inner pixels of one channel, for each shift."""
-        height, width = self._size
-        rows, columns = self._inner
-        padded = self._padded[channel]
-        sum_x, squares_x = (a[_CROP:-_CROP, _CROP:-_CROP] for a in _sums(padded))
-        sum_y, squares_y = (a[_CROP:-_CROP, _CROP:-_CROP] for a in _sums(previous))
-        mean_x, mean_y = self._means(channel, sum_x), self._means(channel, sum_y)
-        power_x, power_y = mean_x * mean_x, mean_y * mean_y
-        variance_x, variance_y = _variance(sum_x, squares_x), _variance(sum_y, squares_y)
-        twice_mean_y, twice_sum_y = 2 * mean_y, 2 * sum_y
-        top, low = self._float
+        stride = self._size[1] + 2
+        length = self._product.size
+        first, last = stride + 1, length - stride - 1
+        current, previous = self._current[channel], self._previous[channel]
+        x, y = self._x, self._y
+        x.measure(current, self._gain[channel], self._bias[channel])
+        y.measure(previous, self._gain[channel], self._bias[channel])
+        twice_mean = 2 * y.mean.ravel()[first:last]
+        twice_sum = 2 * y.sum.ravel()[first:last]
+        there = previous.ravel()[first:last]
+        covariance, scratch = self._covariance.ravel()[first:last], self._int.ravel()[first:last]
+        top, low = self._top.ravel()[first:last], self._low.ravel()[first:last]
+        inner = self._top[1 + _CROP : -1 - _CROP, 1 + _CROP : -1 - _CROP]
         totals = np.empty(len(ranges))
         span = None
         for index, (dy, dx) in enumerate(SHIFTS[: len(ranges)]):
             if ranges[index] != span:
                 span = ranges[index]
                 c1, c2 = self._constants(channel, span)
-                power_c, variance_c = power_y + c1, variance_y + c2
-            here = (slice(1 + dy, 1 + dy + rows), slice(1 + dx, 1 + dx + columns))
-            shifted = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-            np.multiply(shifted, previous, out=self._product, dtype=np.uint16)
-            covariance = _box(self._product)[_CROP:-_CROP, _CROP:-_CROP]
+                power = y.power.ravel()[first:last] + c1
+                variance = y.variance.ravel()[first:last] + c2
+            offset = dy * stride + dx
+            here = slice(first + offset, last + offset)
+            np.multiply(
+                current.ravel()[here], there, out=self._product.ravel()[first:last], dtype=np.uint16
+            )
+            _box(self._product, self._covariance)
             np.multiply(covariance, 2 * _N, out=covariance)
-            np.multiply(sum_x[here], twice_sum_y, out=self._int)
-            np.subtract(covariance, self._int, out=self._int)
-            np.add(self._int, c2, out=low, dtype=np.float32, casting="unsafe")
-            np.multiply(mean_x[here], twice_mean_y, out=top)
-            top += c1
-            top *= low
-            np.add(variance_x[here], variance_c, out=low)
-            top /= low
-            np.add(power_x[here], power_c, out=low)
-            top /= low
-            totals[index] = top.sum(dtype=np.float64)
+            np.multiply(x.sum.ravel()[here], twice_sum, out=scratch)
+            np.subtract(covariance, scratch, out=scratch)
+            np.add(scratch, c2, out=low, dtype=np.float32, casting="unsafe")
+            np.multiply(x.mean.ravel()[here], twice_mean, out=top)
+            np.add(top, c1, out=top)
+            np.multiply(top, low, out=top)
+            np.add(x.variance.ravel()[here], variance, out=low)
+            np.divide(top, low, out=top)
+            np.add(x.power.ravel()[here], power, out=low)
+            np.divide(top, low, out=top)
+            totals[index] = cv2.sumElems(inner)[0]
         return totals
 
 
-def _sums(plane: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Window sums of a plane and of its squares; windows over the border see it mirrored."""
-    squares = cv2.sqrBoxFilter(
-        plane, cv2.CV_32S, (WINDOW, WINDOW), normalize=False, borderType=cv2.BORDER_REFLECT
+class _Moments:
+    """Window sums of one plane and what follows from them, in buffers that are used again."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.sum, self._squares, self._int = np.empty((3, *size), np.int32)
+        self.mean, self.power, self.variance = np.empty((3, *size), np.float32)
+
+    def measure(self, plane: npt.NDArray[np.uint8], gain: float, bias: float) -> None:
+        """Fills ``sum``, ``mean`` (normalised), ``power`` (its square), and ``variance``.
+
+        The variance is N times the sum of squares less the square of the sum, in integers up to
+        the one rounding to float.
+        """
+        _box(plane, self.sum)
+        cv2.sqrBoxFilter(
+            plane,
+            cv2.CV_32S,
+            (WINDOW, WINDOW),
+            self._squares,
+            normalize=False,
+            borderType=cv2.BORDER_REFLECT,
+        )
+        np.copyto(self.mean, self.sum, casting="unsafe")
+        self.mean *= np.float32(gain / _N)
+        self.mean += np.float32(bias)
+        np.multiply(self.mean, self.mean, out=self.power)
+        self._squares *= _N
+        np.multiply(self.sum, self.sum, out=self._int)
+        self._squares -= self._int
+        np.copyto(self.variance, self._squares, casting="unsafe")
+
+
+def _box(plane: Array, out: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Window sums of a plane; windows over the border see it mirrored."""
+    cv2.boxFilter(
+        plane,
+        cv2.CV_32S,
+        (WINDOW, WINDOW),
+        out,
+        normalize=False,
+        borderType=cv2.BORDER_REFLECT,
     )
-    return _box(plane), squares.astype(np.int32, copy=False)
-
-
-def _box(plane: Array) -> npt.NDArray[np.int32]:
-    sums = cv2.boxFilter(
-        plane, cv2.CV_32S, (WINDOW, WINDOW), normalize=False, borderType=cv2.BORDER_REFLECT
-    )
-    return sums.astype(np.int32, copy=False)
-
-
-def _variance(
-    sums: npt.NDArray[np.int32], squares: npt.NDArray[np.int32]
-) -> npt.NDArray[np.float32]:
-    """N times the sum of squares less the square of the sum, before the one rounding to float."""
-    return (squares * _N - sums * sums).astype(np.float32)
+    return out
