@@ -76,7 +76,7 @@ def pairwise_iou(boxes: Array) -> Array:
     height = np.minimum.outer(y2, y2) - np.maximum.outer(y1, y1)
     shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
     area = (x2 - x1) * (y2 - y1)
-    iou = np.zeros_like(shared)
+    iou: Array = np.zeros_like(shared)
     np.divide(shared, np.add.outer(area, area) - shared, out=iou, where=shared > 0)
     return iou
 

@@ -203,13 +203,13 @@ class TubeLinker:
         return partner, edge, np.frombuffer(used, np.uint8)
 
     def _edge_scores(self, paths: Array, detections: Array, found: Found) -> Array:
-        score = found.score[detections]
+        score: Array = found.score[detections]
         if self._cost == "score":
             return score
         last = [self._trails[path].entries[-1][3] for path in paths.tolist()]
         now = found.class_scores[detections]
         step = np.array(last, np.float64).reshape(now.shape) - now
-        similarity = 1.0 - np.sqrt((step**2).sum(axis=1))
+        similarity: Array = 1.0 - np.sqrt((step**2).sum(axis=1))
         return similarity if self._cost == "similarity" else score + similarity
 
     def _advance(self, live: Array, found: Found, partner: Array, edge: Array) -> None:

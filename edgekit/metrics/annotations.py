@@ -1,0 +1,187 @@
+"""Ground truth: which actions a video holds, where and when; and EdgeKit's own JSON of it.
+
+The layout, one file for a folder of videos::
+
+    {"classes": ["Basketball", ...],
+     "videos": {"clip.mp4": {"width": 340, "height": 256, "frames": 75, "label": 0,
+                             "tubes": [{"label": 0, "start": 14, "end": 64,
+                                        "boxes": [[x1, y1, x2, y2], ...]}]}}}
+
+Labels are indices into ``classes``; frames count from 0 and ``end`` is the frame after the last;
+boxes are pixels of that video, 0-based and continuous, one for each frame from ``start``. Fields
+that are not named here are passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgekit.errors import AnnotationError
+from edgekit.runtime.types import Array
+
+__all__ = ["Truth", "TruthTube", "VideoTruth", "read_annotations"]
+
+_TOLERANCE = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TruthTube:
+    """One annotated action.
+
+    Attributes:
+        label: Class index.
+        start: First frame.
+        boxes: (n, 4) float64, one box a frame, 0-based continuous pixels.
+    """
+
+    label: int
+    start: int
+    boxes: Array
+
+    @property
+    def end(self) -> int:
+        """Last frame, inclusive."""
+        return self.start + len(self.boxes) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoTruth:
+    """What is known about one video.
+
+    Attributes:
+        name: Unique within the dataset.
+        frames: Number of frames.
+        width: Pixels.
+        height: Pixels.
+        tubes: Its actions.
+        label: Class of the video as a whole, where it has one.
+        path: The video, or its folder of frames, where it is known.
+    """
+
+    name: str
+    frames: int
+    width: int
+    height: int
+    tubes: list[TruthTube] = field(default_factory=list)
+    label: int | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """An annotated dataset, videos in the order in which they are evaluated."""
+
+    classes: list[str]
+    videos: list[VideoTruth]
+
+
+class _Tube(msgspec.Struct):
+    label: int
+    start: int
+    end: int
+    boxes: list[tuple[float, float, float, float]]
+
+
+class _Video(msgspec.Struct):
+    width: int
+    height: int
+    frames: int
+    tubes: list[_Tube]
+    label: int | None = None
+
+
+class _File(msgspec.Struct):
+    classes: list[str]
+    videos: dict[str, msgspec.Raw]
+
+
+def read_annotations(path: Path) -> Truth:
+    """Reads EdgeKit's own annotations and checks them.
+
+    A box may reach over the edge of its video by one pixel, since rounded annotations do.
+
+    Args:
+        path: The JSON file; the videos lie beside it.
+
+    Raises:
+        AnnotationError: The file is missing or does not have the layout; names video and tube.
+    """
+    path = Path(path)
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise AnnotationError(
+            f"Cannot read the annotations {path}: {error.strerror}.",
+            mend="Name the folder that holds annotations.json and the videos beside it.",
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _wrong(path, "", str(error)) from error
+    if not file.classes or len(set(file.classes)) != len(file.classes):
+        raise _wrong(path, "", "'classes' has to name each class once, and one at least")
+    videos = [_video(path, file.classes, name, raw) for name, raw in file.videos.items()]
+    return Truth(file.classes, videos)
+
+
+def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> VideoTruth:
+    where = f"video '{name}'"
+    try:
+        video = msgspec.json.decode(raw, type=_Video)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _wrong(path, where, str(error)) from error
+    if min(video.frames, video.width, video.height) < 1:
+        raise _wrong(path, where, "'frames', 'width' and 'height' have to be at least 1")
+    if video.label is not None:
+        _check_label(path, where, classes, video.label)
+    size = (video.width, video.height)
+    tubes = []
+    for number, tube in enumerate(video.tubes):
+        place = f"{where}, tube {number}"
+        _check_label(path, place, classes, tube.label)
+        _check_span(path, place, tube, video.frames)
+        for frame, box in enumerate(tube.boxes, tube.start):
+            _check_box(path, f"{place}, frame {frame}", box, size)
+        tubes.append(TruthTube(tube.label, tube.start, np.array(tube.boxes, np.float64)))
+    place_of_video = path.parent / name
+    return VideoTruth(name, video.frames, *size, tubes, video.label, place_of_video)
+
+
+def _check_label(path: Path, where: str, classes: Sequence[str], label: int) -> None:
+    if not 0 <= label < len(classes):
+        raise _wrong(path, where, f"label {label}, expected 0 to {len(classes) - 1}")
+
+
+def _check_span(path: Path, where: str, tube: _Tube, frames: int) -> None:
+    if not 0 <= tube.start < tube.end:
+        raise _wrong(path, where, f"it goes from {tube.start} to {tube.end}, end not included")
+    if tube.end > frames:
+        raise _wrong(path, where, f"it ends at {tube.end}, and the video has {frames} frames")
+    if len(tube.boxes) != tube.end - tube.start:
+        found, expected = len(tube.boxes), tube.end - tube.start
+        raise _wrong(path, where, f"{found} boxes for {expected} frames (end not included)")
+
+
+def _check_box(
+    path: Path, where: str, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> None:
+    x1, y1, x2, y2 = box
+    if not all(map(math.isfinite, box)):
+        raise _wrong(path, where, f"the box {list(box)} is not finite")
+    if x2 <= x1 or y2 <= y1:
+        raise _wrong(path, where, f"the box {list(box)} is empty; expected [x1, y1, x2, y2]")
+    outside = max(-x1, -y1, x2 - size[0], y2 - size[1])
+    if outside > _TOLERANCE:
+        raise _wrong(path, where, f"the box {list(box)} leaves its {size[0]}x{size[1]} picture")
+
+
+def _wrong(path: Path, where: str, what: str) -> AnnotationError:
+    place = f"{path}, {where}" if where else str(path)
+    return AnnotationError(
+        f"Wrong annotation in {place}: {what}.",
+        mend="Correct the file; the layout is in the documentation of edgekit.metrics.annotations.",
+    )

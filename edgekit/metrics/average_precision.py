@@ -1,0 +1,31 @@
+"""Average precision over all points of the precision-recall curve (PASCAL VOC 2010 and later)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.runtime.types import Array
+
+__all__ = ["average_precision"]
+
+
+def average_precision(scores: Array, hits: Array, total: int) -> float:
+    """Area under the precision envelope (Everingham et al., VOC 2011 development kit, 3.4.1).
+
+    Args:
+        scores: (n,) confidence of each detection. Compared in single precision, as published;
+            equals keep their order.
+        hits: (n,) bool, whether the detection is right.
+        total: How many there are to find.
+
+    Returns:
+        A value from 0 to 1; NaN where there is nothing to find.
+    """
+    if not total:
+        return float("nan")
+    order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
+    found = np.cumsum(np.asarray(hits, np.float64)[order])
+    recall = found / total
+    precision = found / np.arange(1, len(found) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0.0) * envelope).sum())

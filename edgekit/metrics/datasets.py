@@ -1,0 +1,187 @@
+"""The published layouts of UCF101-24 and J-HMDB-21.
+
+Both are those of the corrected annotations that ROAD came with (Singh et al., ICCV 2017)::
+
+    ROOT/splitfiles/pyannot.pkl        UCF101-24; hmdb_annots.pkl for J-HMDB-21
+    ROOT/splitfiles/testlist01.txt     one video a line, as Class/video; trainlist01.txt, too
+    ROOT/rgb-images/Class/video/00001.jpg
+
+The pickle is a dictionary of videos: ``{"annotations": [{"label", "sf", "ef", "boxes"}], "numf",
+"label"}``, boxes as 1-based ``[x, y, w, h]`` in 320x240 pixels, ``sf`` from 0, ``ef`` the frame
+after the last. It is read without running anything that it names: only plain containers and numpy
+arrays are allowed in it.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth, read_annotations
+
+__all__ = ["DATASETS", "JHMDB21_CLASSES", "UCF24_CLASSES", "read_truth"]
+
+# fmt: off
+UCF24_CLASSES = (
+    "Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving",
+    "Fencing", "FloorGymnastics", "GolfSwing", "HorseRiding", "IceDancing", "LongJump",
+    "PoleVault", "RopeClimbing", "SalsaSpin", "SkateBoarding", "Skiing", "Skijet",
+    "SoccerJuggling", "Surfing", "TennisSwing", "TrampolineJumping", "VolleyballSpiking",
+    "WalkingWithDog",
+)
+JHMDB21_CLASSES = (
+    "brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour",
+    "pullup", "push", "run", "shoot_ball", "shoot_bow", "shoot_gun", "sit", "stand",
+    "swing_baseball", "throw", "walk", "wave",
+)
+# fmt: on
+
+_WIDTH, _HEIGHT = 320, 240
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    classes: tuple[str, ...]
+    pickle: str
+
+
+_LAYOUTS = {
+    "ucf24": _Layout(UCF24_CLASSES, "pyannot.pkl"),
+    "jhmdb21": _Layout(JHMDB21_CLASSES, "hmdb_annots.pkl"),
+}
+DATASETS = (*_LAYOUTS, "json")
+
+
+def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """The truth of the videos of one part of a dataset.
+
+    Args:
+        dataset: One of ``DATASETS``; ``json`` reads ``root/annotations.json``.
+        root: Folder of the dataset.
+        split: Which of the dataset's splits; ``json`` has one only.
+        part: ``test`` or ``train``; ``json`` has one only.
+
+    Raises:
+        AnnotationError: A file is missing or does not have the layout.
+        UsageError: There is no such dataset.
+    """
+    root = Path(root)
+    if dataset == "json":
+        return read_annotations(root / "annotations.json")
+    if dataset not in _LAYOUTS:
+        raise UsageError(
+            f"--dataset is '{dataset}', expected one of {', '.join(DATASETS)}.",
+            mend="For annotations of your own, use --dataset json.",
+        )
+    layout = _LAYOUTS[dataset]
+    names = _video_list(root / "splitfiles" / f"{part}list{split:02d}.txt")
+    path = root / "splitfiles" / layout.pickle
+    annotated = _load_plain(path)
+    if not isinstance(annotated, dict):
+        raise _wrong(path, "", f"a {type(annotated).__name__} instead of a dictionary of videos")
+    videos = []
+    for name in names:
+        if name not in annotated:
+            raise _wrong(
+                path, f"video '{name}'", "it is in the list of the split and not annotated"
+            )
+        videos.append(_video(path, name, annotated[name], root, len(layout.classes)))
+    return Truth(list(layout.classes), videos)
+
+
+def _video_list(path: Path) -> list[str]:
+    lines = _read(path).decode("utf-8", "replace").split("\n")
+    # Some copies name the video's file and its label: Class/video.avi 1.
+    names = [line.split()[0].removesuffix(".avi") for line in lines if line.strip()]
+    if not names:
+        raise _wrong(path, "", "no video in the list")
+    return names
+
+
+def _video(path: Path, name: str, entry: Any, root: Path, classes: int) -> VideoTruth:
+    where = f"video '{name}'"
+    tubes = []
+    try:
+        frames, label = int(entry["numf"]), int(entry["label"])
+        for number, item in enumerate(entry["annotations"]):
+            where = f"video '{name}', tube {number}"
+            tubes.append(_tube(item, frames, classes))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise _wrong(path, where, what) from error
+    folder = root / "rgb-images" / name
+    return VideoTruth(name, frames, _WIDTH, _HEIGHT, tubes, label, folder)
+
+
+def _tube(item: Mapping[str, Any], frames: int, classes: int) -> TruthTube:
+    label, start, stop = int(item["label"]), int(item["sf"]), int(item["ef"])
+    # Stored as bytes or 16-bit numbers, in which sums would wrap.
+    boxes = np.array(item["boxes"], np.float64).reshape(-1, 4)
+    if not 0 <= label < classes:
+        raise ValueError(f"label {label}, expected 0 to {classes - 1}")
+    if not 0 <= start < stop <= frames:
+        raise ValueError(f"from {start} to {stop} in {frames} frames")
+    if len(boxes) != stop - start:
+        raise ValueError(f"{len(boxes)} boxes for {stop - start} frames")
+    if not np.isfinite(boxes).all():
+        raise ValueError("a box that is not finite")
+    boxes[:, :2] -= 1.0
+    boxes[:, 2:] += boxes[:, :2]
+    return TruthTube(label, start, boxes)
+
+
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("_codecs", "encode"),
+    ("collections", "OrderedDict"),
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads containers and numpy arrays; refuses to look up anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # numpy 2 writes and has numpy._core, numpy 1 numpy.core.
+        if (module.replace("numpy._core", "numpy.core"), name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not allowed here")
+        here = "numpy._core" if hasattr(np, "_core") else "numpy.core"
+        module = module.replace("numpy._core", "numpy.core").replace("numpy.core", here)
+        return super().find_class(module, name)
+
+
+def _load_plain(path: Path) -> Any:
+    try:
+        return _PlainUnpickler(io.BytesIO(_read(path)), encoding="latin1").load()
+    except AnnotationError:
+        raise
+    except Exception as error:  # Broken pickles raise nearly anything.
+        raise _wrong(path, "", f"not a readable pickle of annotations ({error})") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(
+            f"Cannot read {path}: {error.strerror}.",
+            mend="Name the dataset's folder with --root: it holds splitfiles/ and rgb-images/.",
+        ) from error
+
+
+def _wrong(path: Path, where: str, what: str) -> AnnotationError:
+    place = f"{path}, {where}" if where else str(path)
+    return AnnotationError(
+        f"Wrong annotation in {place}: {what}.",
+        mend="Take the corrected annotations that belong to this dataset.",
+    )

@@ -1,0 +1,192 @@
+"""Saved detections: what a detector found in every frame, with the truth beside it.
+
+The layout, gzip where the file's name ends in ``.gz``::
+
+    {"classes": [...], "width": 320, "height": 240,
+     "videos": {name: {"frames": n,
+                       "gt": [{"label": 0, "start": 0, "end": 30,
+                               "boxes_xywh_1based": [[x, y, w, h], ...]}],
+                       "detections": [{"boxes": [[x1, y1, x2, y2], ...],
+                                       "scores": [{"0": 0.99, "7": 0.28}, ...]}, ...]}}}
+
+One item of ``detections`` for each frame; ``scores`` leaves out the classes at 0; boxes are
+0-based continuous pixels, those of the truth are 1-based; ``end`` is the frame after the last. A
+video of another size than the file's has ``width`` and ``height`` of its own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgekit.errors import AnnotationError
+from edgekit.metrics.annotations import TruthTube, VideoTruth
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["SavedDetections", "SavedVideo", "read_detections"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedVideo:
+    """The detections of one video beside its truth.
+
+    Attributes:
+        truth: Name, size and annotated tubes.
+        detections: One for each frame.
+
+    Raises:
+        AnnotationError: There are not as many detections as the truth has frames.
+    """
+
+    truth: VideoTruth
+    detections: list[Detections]
+
+    def __post_init__(self) -> None:
+        found, expected = len(self.detections), self.truth.frames
+        if found != expected:
+            raise AnnotationError(
+                f"Video '{self.truth.name}' has detections for {found} frames, and its "
+                f"annotation says {expected}.",
+                mend="Annotate the same cut of the video that is evaluated.",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedDetections:
+    """The detections of a dataset, videos in the order in which they are evaluated."""
+
+    classes: list[str]
+    videos: list[SavedVideo]
+
+
+class _Frame(msgspec.Struct):
+    boxes: list[tuple[float, float, float, float]]
+    scores: list[dict[str, float]]
+
+
+class _Tube(msgspec.Struct):
+    label: int
+    start: int
+    end: int
+    boxes_xywh_1based: list[tuple[float, float, float, float]]
+
+
+class _Video(msgspec.Struct):
+    frames: int
+    detections: list[_Frame]
+    gt: list[_Tube] = []
+    width: int | None = None
+    height: int | None = None
+
+
+class _File(msgspec.Struct):
+    classes: list[str]
+    videos: dict[str, msgspec.Raw]
+    width: int = 320
+    height: int = 240
+
+
+def read_detections(path: Path) -> SavedDetections:
+    """Reads saved detections and checks them.
+
+    Raises:
+        AnnotationError: The file is missing or does not have the layout; names the video.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        file = msgspec.json.decode(content, type=_File)
+    except (msgspec.MsgspecError, UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise _wrong(path, "", str(error)) from error
+    except gzip.BadGzipFile as error:
+        raise _wrong(path, "", f"{error}, and its name ends in .gz") from error
+    except OSError as error:
+        raise AnnotationError(
+            f"Cannot read the detections {path}: {error.strerror}.",
+            mend="Write them with: edgekit run --source VIDEO --save-detections FILE",
+        ) from error
+    if not file.classes or len(set(file.classes)) != len(file.classes):
+        raise _wrong(path, "", "'classes' has to name each class once, and one at least")
+    videos = []
+    for name, raw in file.videos.items():
+        try:
+            videos.append(_video(file, name, msgspec.json.decode(raw, type=_Video)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            raise _wrong(path, f"video '{name}'", str(error)) from error
+    return SavedDetections(file.classes, videos)
+
+
+def _video(file: _File, name: str, video: _Video) -> SavedVideo:
+    if len(video.detections) != video.frames:
+        raise ValueError(f"detections for {len(video.detections)} of {video.frames} frames")
+    width, height = video.width or file.width, video.height or file.height
+    if min(width, height) < 1:
+        raise ValueError(f"a picture of {width}x{height} pixels")
+    classes = len(file.classes)
+    tubes = [
+        _truth_tube(tube, f"gt {number}", video.frames, classes)
+        for number, tube in enumerate(video.gt)
+    ]
+    label = tubes[0].label if tubes else None
+    truth = VideoTruth(name, video.frames, width, height, tubes, label)
+    detections = [
+        _detections(frame, f"frame {number}", classes)
+        for number, frame in enumerate(video.detections)
+    ]
+    return SavedVideo(truth, detections)
+
+
+def _truth_tube(tube: _Tube, where: str, frames: int, classes: int) -> TruthTube:
+    if not 0 <= tube.label < classes:
+        raise ValueError(f"{where}: label {tube.label}, expected 0 to {classes - 1}")
+    if not 0 <= tube.start < tube.end <= frames:
+        raise ValueError(f"{where}: from {tube.start} to {tube.end} in {frames} frames")
+    if len(tube.boxes_xywh_1based) != tube.end - tube.start:
+        found, expected = len(tube.boxes_xywh_1based), tube.end - tube.start
+        raise ValueError(f"{where}: {found} boxes for {expected} frames")
+    boxes = np.array(tube.boxes_xywh_1based, np.float64)
+    if not np.isfinite(boxes).all() or boxes[:, 2:].min() <= 0:
+        raise ValueError(f"{where}: a box [x, y, w, h] that is empty or not finite")
+    boxes[:, :2] -= 1.0
+    boxes[:, 2:] += boxes[:, :2]
+    return TruthTube(tube.label, tube.start, boxes)
+
+
+def _detections(frame: _Frame, where: str, classes: int) -> Detections:
+    if len(frame.scores) != len(frame.boxes):
+        raise ValueError(f"{where}: {len(frame.boxes)} boxes and {len(frame.scores)} scores")
+    boxes = np.array(frame.boxes, np.float64).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        raise ValueError(f"{where}: a box that is not finite")
+    return Detections(boxes, _dense(frame.scores, where, classes))
+
+
+def _dense(rows: list[dict[str, float]], where: str, classes: int) -> Array:
+    scores = np.zeros((len(rows), classes))
+    for row, sparse in zip(scores, rows, strict=True):
+        for key, score in sparse.items():
+            label = int(key) if key.isascii() and key.isdigit() else -1
+            if not 0 <= label < classes:
+                raise ValueError(
+                    f"{where}: class '{key}' among the scores, expected 0 to {classes - 1}"
+                )
+            if not 0 <= score <= 1:
+                raise ValueError(f"{where}: score {score} of class {key}, expected 0 to 1")
+            row[label] = score
+    return scores
+
+
+def _wrong(path: Path, where: str, what: str) -> AnnotationError:
+    place = f"{path}, {where}" if where else str(path)
+    return AnnotationError(
+        f"Wrong detections in {place}: {what}.",
+        mend="Write them again with: edgekit run --save-detections, or edgekit eval "
+        "--save-detections.",
+    )

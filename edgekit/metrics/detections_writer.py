@@ -1,0 +1,147 @@
+"""Writing saved detections as they come, frame by frame, in the layout of ``detections``."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from edgekit._files import atomic_file
+from edgekit.metrics.annotations import TruthTube
+from edgekit.metrics.detections import SavedDetections
+from edgekit.runtime.types import Detections
+
+__all__ = ["DetectionsWriter", "detections_writer", "write_detections"]
+
+_BOX_DIGITS = 4
+_SCORE_DIGITS = 6
+
+
+class DetectionsWriter:
+    """Takes videos one after the other and their frames one after the other.
+
+    Made by ``detections_writer``; nothing is kept in memory but the names of the videos.
+    """
+
+    def __init__(self, stream: IO[bytes], classes: Sequence[str]) -> None:
+        self._stream = stream
+        self._names: set[str] = set()
+        self._size: tuple[int, int] | None = None
+        self._write(f'{{"classes":{_json(list(classes))},"videos":{{')
+
+    @contextlib.contextmanager
+    def video(
+        self, name: str, frame_size: tuple[int, int], truth: Sequence[TruthTube] = ()
+    ) -> Iterator[FrameWriter]:
+        """Begins a video; the block writes its frames.
+
+        Args:
+            name: Unique within the file.
+            frame_size: Width and height in pixels.
+            truth: Its annotated tubes.
+        """
+        separator = "," if self._names else ""
+        self._names.add(name)
+        self._size = self._size or frame_size
+        self._write(f'{separator}{_json(name)}:{{"detections":[')
+        frames = FrameWriter(self._stream)
+        yield frames
+        width, height = frame_size
+        rest: dict[str, Any] = {"frames": frames.count, "width": width, "height": height}
+        rest["gt"] = [_truth(tube) for tube in truth]
+        self._write(f"],{_json(rest)[1:]}")
+
+    def close(self) -> None:
+        """Ends the file."""
+        width, height = self._size or (320, 240)
+        self._write(f'}},"width":{width},"height":{height}}}\n')
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text.encode())
+
+
+class FrameWriter:
+    """Takes the frames of one video.
+
+    Attributes:
+        count: How many it took.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def add(self, detections: Detections) -> None:
+        """Writes the next frame; scores that round to 0 at six digits are left out."""
+        boxes = np.round(np.asarray(detections.boxes, np.float64), _BOX_DIGITS)
+        scores = np.round(np.asarray(detections.scores, np.float64), _SCORE_DIGITS)
+        sparse: list[dict[str, float]] = [{} for _ in range(len(boxes))]
+        rows, labels = np.nonzero(scores)
+        for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+            sparse[row][str(label)] = float(scores[row, label])
+        separator = "," if self.count else ""
+        self.count += 1
+        frame = _json({"boxes": boxes.tolist(), "scores": sparse})
+        self._stream.write(f"{separator}{frame}".encode())
+
+
+@contextlib.contextmanager
+def detections_writer(path: Path, classes: Sequence[str]) -> Iterator[DetectionsWriter]:
+    """Opens a file for detections; it appears, whole, when the block ends well.
+
+    Args:
+        path: gzip where it ends in ``.gz``, the same bytes for the same content.
+        classes: Names, by class index.
+
+    Raises:
+        OutputError: The place cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    with atomic_file(path) as temporary, contextlib.ExitStack() as stack:
+        stream: Any = stack.enter_context(temporary.open("wb"))
+        if path.suffix == ".gz":
+            # No name and no time inside: the same content gives the same bytes.
+            stream = gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0)
+            stack.callback(stream.close)
+        writer = DetectionsWriter(stream, classes)
+        yield writer
+        writer.close()
+
+
+def write_detections(path: Path, saved: SavedDetections) -> None:
+    """Writes detections that are in memory already.
+
+    Raises:
+        OutputError: The place cannot be written to, or the disk is full.
+    """
+    with detections_writer(path, saved.classes) as writer:
+        for video in saved.videos:
+            truth = video.truth
+            with writer.video(truth.name, (truth.width, truth.height), truth.tubes) as frames:
+                _add_all(frames, video.detections)
+
+
+def _add_all(frames: FrameWriter, detections: Iterable[Detections]) -> None:
+    for found in detections:
+        frames.add(found)
+
+
+def _truth(tube: TruthTube) -> dict[str, Any]:
+    boxes = tube.boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    boxes[:, :2] += 1.0
+    return {
+        "label": tube.label,
+        "start": tube.start,
+        "end": tube.end + 1,
+        "boxes_xywh_1based": np.round(boxes, _BOX_DIGITS).tolist(),
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

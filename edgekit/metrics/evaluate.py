@@ -1,0 +1,251 @@
+"""From detections to frame-mAP and video-mAP: select, link, trim, match, average.
+
+Two protocols share all algorithms and thresholds:
+
+``published``
+    KORSAL's and ROAD's evaluation to the last digit: every video is brought to 320x240 pixels,
+    classes without ground truth count as 0, and in a frame with several annotated classes a box
+    may match one of another class (an oversight of the published code).
+``edgekit``
+    Videos keep their size, means go over the classes that have ground truth, and a box only
+    matches its own class.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics.annotations import TruthTube, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
+from edgekit.metrics.video_map import (
+    THRESHOLDS,
+    TubeMatches,
+    match_tubes,
+    mean_overlap,
+    video_accuracy,
+    video_average_precision,
+)
+from edgekit.runtime.paths import Path, rank_paths
+from edgekit.runtime.selection import clamp_boxes
+from edgekit.runtime.trimming import trim
+from edgekit.runtime.tubes import make_linker
+from edgekit.runtime.types import Array, Detections, Tube
+
+__all__ = ["PROTOCOLS", "EvalResult", "Protocol", "evaluate"]
+
+_OFFSET = 1.0  # All published arithmetic is on 1-based pixels.
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What the two protocols do differently.
+
+    Attributes:
+        name: As on the command line.
+        frame_size: Width and height to which every video is brought; None keeps its own.
+        all_classes: Whether classes without ground truth count, as 0.
+        any_class: Whether a box may match an annotated one of another class.
+    """
+
+    name: str
+    frame_size: tuple[int, int] | None
+    all_classes: bool
+    any_class: bool
+
+
+PROTOCOLS = {
+    "edgekit": Protocol("edgekit", None, all_classes=False, any_class=False),
+    "published": Protocol("published", (320, 240), all_classes=True, any_class=True),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvalResult:
+    """What an evaluation found; values from 0 to 1.
+
+    Attributes:
+        classes: Names, by class index.
+        frame_ap: (C,) AP of single boxes at IoU 0.5; NaN without ground truth, but 0 under
+            the published protocol.
+        video_ap: (len(THRESHOLDS), C) AP of tubes, likewise.
+        mean_overlap: (len(THRESHOLDS), C) mean overlap of the tubes that are right.
+        video_accuracy: Share of videos whose best tube has the right class.
+        tubes: The final tubes of each video by name, by class and then by rank of their path;
+            0-based pixels of the video.
+        frames: Number of frames.
+        link: Name of the linker.
+        protocol: Name of the protocol.
+        seconds: Time it took.
+    """
+
+    classes: list[str]
+    frame_ap: Array
+    video_ap: Array
+    mean_overlap: Array
+    video_accuracy: float
+    tubes: dict[str, list[Tube]]
+    frames: int
+    link: str
+    protocol: str
+    seconds: float
+
+    @property
+    def frame_map(self) -> float:
+        """Mean of ``frame_ap`` over the classes that count."""
+        return float(np.nanmean(self.frame_ap))
+
+    @property
+    def video_map(self) -> dict[str, float]:
+        """Mean AP of tubes at "0.2", "0.5", "0.75", and averaged over "0.5:0.95"."""
+        return _at_thresholds(np.nanmean(self.video_ap, axis=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``edgekit eval --json`` prints; null stands for a class without ground truth."""
+        per_class = {
+            name: {"frame_ap": _or_none(frame), "video_ap": _each_or_none(_at_thresholds(video))}
+            for name, frame, video in zip(
+                self.classes, self.frame_ap.tolist(), self.video_ap.T, strict=True
+            )
+        }
+        return {
+            "frame_map": {"0.5": self.frame_map},
+            "video_map": self.video_map,
+            "per_class": per_class,
+            "videos": len(self.tubes),
+            "frames": self.frames,
+            "link": self.link,
+            "seconds": self.seconds,
+        }
+
+
+def evaluate(
+    saved: SavedDetections,
+    *,
+    link: str = "road",
+    cost: str = "score",
+    max_misses: int = 5,
+    min_length: int = 5,
+    protocol: str = "edgekit",
+    executor: Executor | None = None,
+) -> EvalResult:
+    """Links, trims and judges the detections of a dataset.
+
+    Args:
+        saved: Detections and truth of every video.
+        link: One of ``edgekit.runtime.tubes.LINKS``.
+        cost: One of ``edgekit.runtime.tubes.COSTS``.
+        max_misses: A path ends after this many frames in a row without a detection.
+        min_length: Paths with no more entries are dropped.
+        protocol: One of ``PROTOCOLS``.
+        executor: Where the videos are worked on; here, one after the other, without one. The
+            result does not depend on it.
+
+    Raises:
+        UsageError: An option has a value that cannot be.
+        AnnotationError: There is no ground truth to judge by.
+    """
+    if protocol not in PROTOCOLS:
+        raise UsageError(
+            f"--protocol is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
+            mend="Choose one of them.",
+        )
+    if not any(video.truth.tubes for video in saved.videos):
+        raise AnnotationError(
+            "There is no annotated tube in any of the videos, so nothing to judge by.",
+            mend="Detections saved by 'edgekit run' have no truth; use edgekit eval BUNDLE with "
+            "--dataset and --root.",
+        )
+    rules, classes = PROTOCOLS[protocol], len(saved.classes)
+    options = {"link": link, "cost": cost, "max_misses": max_misses, "min_length": min_length}
+    make_linker(classes=classes, **options)  # type: ignore[arg-type]  # says early what is wrong
+    begin = time.perf_counter()
+    work = partial(_judge, classes=classes, rules=rules, options=options)
+    judged: Iterable[_Judged]
+    judged = executor.map(work, saved.videos) if executor else map(work, saved.videos)
+    videos = list(judged)
+    frame_ap = frame_average_precision([video.frames for video in videos], classes)
+    matches = [video.tubes for video in videos]
+    video_ap = video_average_precision(matches, classes)
+    if rules.all_classes:
+        frame_ap, video_ap = np.nan_to_num(frame_ap), np.nan_to_num(video_ap)
+    names = [video.truth.name for video in saved.videos]
+    return EvalResult(
+        classes=saved.classes,
+        frame_ap=frame_ap,
+        video_ap=video_ap,
+        mean_overlap=mean_overlap(matches, classes),
+        video_accuracy=video_accuracy(matches),
+        tubes=dict(zip(names, (video.final for video in videos), strict=True)),
+        frames=sum(video.truth.frames for video in saved.videos),
+        link=link,
+        protocol=protocol,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    frames: FrameMatches
+    tubes: TubeMatches
+    final: list[Tube]
+
+
+def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[str, Any]) -> _Judged:
+    """One video, from its detections to what they are worth."""
+    own = (video.truth.width, video.truth.height)
+    size = rules.frame_size or own
+    scale = np.array([*size, *size]) / np.array([*own, *own])
+    frames = [_prepare(found, scale, size) for found in video.detections]
+    truth = _truth(video.truth, scale)
+    tubes = trim(list(_paths(frames, classes, size, options)))
+    return _Judged(
+        match_frames(frames, truth, classes, any_class=rules.any_class),
+        match_tubes(tubes, truth, classes),
+        [replace(tube, boxes=(tube.boxes - _OFFSET) / scale) for tube in tubes],
+    )
+
+
+def _prepare(found: Detections, scale: Array, size: tuple[int, int]) -> Detections:
+    boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, size, offset=_OFFSET)
+    return Detections(boxes, np.asarray(found.scores, np.float64))
+
+
+def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
+    return [replace(tube, boxes=tube.boxes * scale + _OFFSET) for tube in truth.tubes]
+
+
+def _paths(
+    frames: Sequence[Detections], classes: int, size: tuple[int, int], options: dict[str, Any]
+) -> Iterator[Path]:
+    """All paths of a video, class by class in the published final order."""
+    linker = make_linker(classes=classes, frame_size=size, **options)
+    dead = [path for found in frames for path in linker.update(found).closed]
+    live = linker.finish()
+    for label in range(classes):
+        yield from rank_paths(
+            [path for path in live if path.label == label],
+            [path for path in dead if path.label == label],
+        )
+
+
+def _at_thresholds(values: Array) -> dict[str, float]:
+    """The named ones of (len(THRESHOLDS),) values, and the mean from 0.5 up."""
+    named = {str(t): float(values[THRESHOLDS.index(t)]) for t in (0.2, 0.5, 0.75)}
+    return {**named, "0.5:0.95": float(values[1:].mean())}
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _each_or_none(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in values.items()}

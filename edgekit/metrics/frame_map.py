@@ -1,0 +1,110 @@
+"""Frame-AP: are the boxes of single frames right, in the published protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.metrics.annotations import TruthTube
+from edgekit.metrics.average_precision import average_precision
+from edgekit.metrics.geometry import to_xywh, xywh_iou
+from edgekit.runtime.selection import FRAME_AP, select
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["FrameMatches", "frame_average_precision", "match_frames"]
+
+FRAME_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMatches:
+    """What the boxes of one video's frames are worth.
+
+    Attributes:
+        labels: (n,) class of each box that counts.
+        scores: (n,) its class score.
+        hits: (n,) bool, whether it is right.
+        total: (C,) number of annotated boxes of each class.
+    """
+
+    labels: Array
+    scores: Array
+    hits: Array
+    total: Array
+
+
+def match_frames(
+    frames: Sequence[Detections], truth: Sequence[TruthTube], classes: int, *, any_class: bool
+) -> FrameMatches:
+    """Matches the boxes of a video to the annotated ones, at an IoU of at least 0.5.
+
+    Boxes choose class by class and best first, each the annotated box that it overlaps most
+    among those still free.
+
+    Args:
+        frames: Detections in 1-based clamped pixels.
+        truth: Annotated tubes in 1-based pixels, corners ``[x, y, x + w, y + h]``.
+        classes: Number of classes.
+        any_class: As soon as a frame has an annotated box of the class, a detection may take
+            one of another class, too: an oversight of the published code.
+    """
+    total = np.zeros(classes, np.intp)
+    for tube in truth:
+        total[tube.label] += len(tube.boxes)
+    rows: list[tuple[int, float, bool]] = []
+    for number, found in enumerate(frames):
+        present = [tube for tube in truth if tube.start <= number <= tube.end]
+        picks = select(found, FRAME_AP)
+        hits = _hits(found, picks, number, present, any_class)
+        for label, picked in enumerate(picks):
+            for box in picked:
+                rows.append((label, float(found.scores[box, label]), (label, box) in hits))
+    labels, scores, right = zip(*rows, strict=True) if rows else ((), (), ())
+    return FrameMatches(
+        np.array(labels, np.intp), np.array(scores, np.float64), np.array(right, np.bool_), total
+    )
+
+
+def frame_average_precision(matches: Sequence[FrameMatches], classes: int) -> Array:
+    """(C,) AP of each class over all videos; NaN where a class is not annotated."""
+    if not matches:
+        return np.full(classes, np.nan)
+    labels = np.concatenate([match.labels for match in matches])
+    scores = np.concatenate([match.scores for match in matches])
+    hits = np.concatenate([match.hits for match in matches])
+    total = np.sum([match.total for match in matches], axis=0)
+    return np.array(
+        [
+            average_precision(scores[labels == label], hits[labels == label], int(total[label]))
+            for label in range(classes)
+        ]
+    )
+
+
+def _hits(
+    found: Detections,
+    picks: Sequence[Sequence[int]],
+    frame: int,
+    present: Sequence[TruthTube],
+    any_class: bool,
+) -> set[tuple[int, int]]:
+    """The pairs of a class and a box that are right."""
+    if not present or not len(found):
+        return set()
+    boxes = to_xywh(found.boxes)
+    boxes[:, 2:] += 1.0
+    annotated = to_xywh(np.array([tube.boxes[frame - tube.start] for tube in present]))
+    iou = xywh_iou(boxes[:, None], annotated[None])
+    labels = [tube.label for tube in present]
+    free = set(range(len(present)))
+    hits = set()
+    for label in sorted(set(labels)):
+        for box in picks[label]:
+            open_to = [i for i in sorted(free) if any_class or labels[i] == label]
+            best = max(open_to, key=lambda i: iou[box, i], default=None)
+            if best is not None and iou[box, best] >= FRAME_IOU:
+                free.discard(best)
+                hits.add((label, box))
+    return hits

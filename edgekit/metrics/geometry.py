@@ -1,0 +1,55 @@
+"""The overlap of two actions, in space and in space and time, as it is published."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.runtime.types import Array
+
+__all__ = ["to_xywh", "tube_iou", "xywh_iou"]
+
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+def to_xywh(boxes: Array) -> Array:
+    """Boxes (n, 4) from corners ``[x1, y1, x2, y2]`` to ``[x1, y1, x2 - x1, y2 - y1]``."""
+    xywh = np.array(boxes, np.float64).reshape(-1, 4)
+    xywh[:, 2:] -= xywh[:, :2]
+    return xywh
+
+
+def xywh_iou(first: Array, second: Array) -> Array:
+    """IoU of boxes ``[x, y, w, h]``; arrays (..., 4) that broadcast against each other.
+
+    A box of negative width or height overlaps nothing.
+    """
+    near = np.maximum(first[..., :2], second[..., :2])
+    far = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
+    shared: Array = np.maximum(far - near, 0.0).prod(axis=-1)
+    area = first[..., 2:].prod(axis=-1) + second[..., 2:].prod(axis=-1)
+    iou: Array = np.zeros_like(shared)
+    np.divide(shared, area - shared + _EPSILON, out=iou, where=shared > 0)
+    return iou
+
+
+def tube_iou(truth_start: int, truth: Array, found_start: int, found: Array) -> float:
+    """Overlap of two tubes: the IoU of their spans times the mean IoU over the common frames.
+
+    As published, tubes that share a single frame do not overlap, and 1 is added to all four
+    numbers of the boxes found: they grow by a pixel and move by one.
+
+    Args:
+        truth_start: First frame of the annotated tube.
+        truth: (n, 4) its boxes ``[x, y, w, h]``, 1-based.
+        found_start: First frame of the tube found.
+        found: (m, 4) its boxes ``[x1, y1, x2 - x1, y2 - y1]``, 1-based.
+    """
+    truth_end, found_end = truth_start + len(truth) - 1, found_start + len(found) - 1
+    first, last = max(truth_start, found_start), min(truth_end, found_end)
+    if last <= first:
+        return 0.0
+    span = max(truth_end, found_end) - min(truth_start, found_start) + 1
+    common = last - first + 1
+    boxes = truth[first - truth_start :][:common]
+    others = found[first - found_start :][:common] + 1.0
+    return float(common / span * xywh_iou(boxes, others).mean())

@@ -1,0 +1,137 @@
+"""Video-AP: are whole tubes right, in space and time, in the published protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.metrics.annotations import TruthTube
+from edgekit.metrics.average_precision import average_precision
+from edgekit.metrics.geometry import to_xywh, tube_iou
+from edgekit.runtime.types import Array, Tube
+
+__all__ = [
+    "THRESHOLDS",
+    "TubeMatches",
+    "match_tubes",
+    "mean_overlap",
+    "video_accuracy",
+    "video_average_precision",
+]
+
+THRESHOLDS = (0.2, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Tube overlaps at which video-AP is taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TubeMatches:
+    """What the tubes of one video are worth; tubes come best first.
+
+    Attributes:
+        labels: (n,) class of each tube.
+        scores: (n,) its score.
+        overlaps: (len(THRESHOLDS), n) overlap with the annotated tube that it takes at each
+            threshold; 0 where it takes none.
+        total: (C,) number of annotated tubes of each class.
+        correct: Whether the best tube has the class of the last annotated one; None without any.
+    """
+
+    labels: Array
+    scores: Array
+    overlaps: Array
+    total: Array
+    correct: bool | None
+
+
+def match_tubes(tubes: Sequence[Tube], truth: Sequence[TruthTube], classes: int) -> TubeMatches:
+    """Matches the tubes of a video to the annotated ones of their class.
+
+    Best first, a tube takes the annotated one it overlaps most among those still free, if the
+    overlap is above the threshold.
+
+    Args:
+        tubes: Boxes in 1-based pixels.
+        truth: Annotated tubes in 1-based pixels, corners ``[x, y, x + w, y + h]``.
+        classes: Number of classes.
+    """
+    ranked = sorted(tubes, key=lambda tube: -tube.score)
+    total = np.zeros(classes, np.intp)
+    for annotated in truth:
+        total[annotated.label] += 1
+    overlap = np.full((len(ranked), len(truth)), -np.inf)
+    boxes = [to_xywh(annotated.boxes) for annotated in truth]
+    for row, tube in zip(overlap, ranked, strict=True):
+        found = to_xywh(tube.boxes)
+        for column, annotated in enumerate(truth):
+            if annotated.label == tube.label:
+                row[column] = tube_iou(annotated.start, boxes[column], tube.start, found)
+    taken = np.array([_take(overlap, threshold) for threshold in THRESHOLDS])
+    correct = None
+    if truth:
+        correct = bool(ranked) and ranked[0].label == truth[-1].label
+    return TubeMatches(
+        np.array([tube.label for tube in ranked], np.intp),
+        np.array([tube.score for tube in ranked], np.float64),
+        taken.reshape(len(THRESHOLDS), len(ranked)),
+        total,
+        correct,
+    )
+
+
+def video_average_precision(matches: Sequence[TubeMatches], classes: int) -> Array:
+    """(len(THRESHOLDS), C) AP of each class over all videos; NaN where it is not annotated."""
+    if not matches:
+        return np.full((len(THRESHOLDS), classes), np.nan)
+    labels, scores, overlaps, total = _joined(matches)
+    return np.array(
+        [
+            [
+                average_precision(scores[labels == c], taken[labels == c] > 0, int(total[c]))
+                for c in range(classes)
+            ]
+            for taken in overlaps
+        ]
+    )
+
+
+def mean_overlap(matches: Sequence[TubeMatches], classes: int) -> Array:
+    """(len(THRESHOLDS), C) mean overlap of the tubes that are right, smoothed as published.
+
+    0 where a class has no tubes; 0.1 where it has tubes and none is right.
+    """
+    if not matches:
+        return np.zeros((len(THRESHOLDS), classes))
+    labels, _, overlaps, _ = _joined(matches)
+    means = np.zeros((len(THRESHOLDS), classes))
+    for label in np.unique(labels):
+        own = overlaps[:, labels == label]
+        means[:, label] = (own.sum(axis=1) + 1e-6) / ((own > 0).sum(axis=1) + 1e-5)
+    return means
+
+
+def video_accuracy(matches: Sequence[TubeMatches]) -> float:
+    """Share of the annotated videos whose best tube has the right class."""
+    judged = [match.correct for match in matches if match.correct is not None]
+    return sum(judged) / len(judged) if judged else float("nan")
+
+
+def _take(overlap: Array, threshold: float) -> list[float]:
+    free = overlap.copy()
+    taken = []
+    for row in range(len(free)):
+        best = int(free[row].argmax()) if free.shape[1] else -1
+        if best >= 0 and free[row, best] > threshold:
+            taken.append(float(free[row, best]))
+            free[:, best] = -np.inf
+        else:
+            taken.append(0.0)
+    return taken
+
+
+def _joined(matches: Sequence[TubeMatches]) -> tuple[Array, Array, Array, Array]:
+    labels = np.concatenate([match.labels for match in matches])
+    scores = np.concatenate([match.scores for match in matches])
+    overlaps = np.concatenate([match.overlaps for match in matches], axis=1)
+    return labels, scores, overlaps, np.sum([match.total for match in matches], axis=0)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.errors import AnnotationError
+from edgekit.metrics.annotations import read_annotations
+
+GOOD: dict[str, Any] = {
+    "classes": ["run", "jump"],
+    "note": "fields that are not known are passed over",
+    "videos": {
+        "a.mp4": {
+            "fps": 25.0,
+            "width": 64,
+            "height": 48,
+            "frames": 5,
+            "label": 1,
+            "tubes": [
+                {"label": 1, "start": 2, "end": 4, "boxes": [[0, 0, 9, 9], [-0.9, 1, 64.9, 48]]}
+            ],
+        },
+        "b.mp4": {"width": 64, "height": 48, "frames": 1, "tubes": []},
+    },
+}
+
+
+def write(folder: Path, content: object) -> Path:
+    path = folder / "annotations.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    truth = read_annotations(write(tmp_path, GOOD))
+    assert truth.classes == ["run", "jump"]
+    first, second = truth.videos
+    assert (first.name, first.frames, first.width, first.height) == ("a.mp4", 5, 64, 48)
+    assert first.path == tmp_path / "a.mp4"
+    assert (first.label, second.label, second.tubes) == (1, None, [])
+    (tube,) = first.tubes
+    assert (tube.label, tube.start, tube.end) == (1, 2, 3)
+    assert tube.boxes.tolist() == [[0, 0, 9, 9], [-0.9, 1, 64.9, 48]]
+
+
+@pytest.mark.shared
+def test_the_real_annotations_are_read(shared: Path) -> None:
+    truth = read_annotations(shared / "ucf24/annotations.json")
+    assert len(truth.classes) == 24
+    assert len(truth.videos) == 9
+    assert all(video.path and video.path.is_file() for video in truth.videos)
+
+
+def tube(content: dict[str, Any]) -> dict[str, Any]:
+    return content["videos"]["a.mp4"]["tubes"][0]  # type: ignore[no-any-return]
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "class": (lambda c: tube(c).update(label=2), "video 'a.mp4', tube 0: label 2, expected 0 to 1"),
+    "video class": (lambda c: c["videos"]["a.mp4"].update(label=-1), "video 'a.mp4': label -1"),
+    "empty box": (lambda c: tube(c).update(boxes=[[5, 5, 5, 9]] * 2), "tube 0, frame 2: the box"),
+    "outside": (lambda c: tube(c).update(boxes=[[0, 0, 66, 9]] * 2), "leaves its 64x48 picture"),
+    "no number": (lambda c: tube(c).update(boxes=[[0, 0, "9", 9]] * 2), "Expected `float`"),
+    "three corners": (lambda c: tube(c).update(boxes=[[0, 0, 9]] * 2), "length 4"),
+    "backwards": (lambda c: tube(c).update(end=2), "it goes from 2 to 2"),
+    "box count": (lambda c: tube(c).update(end=5), "2 boxes for 3 frames"),
+    "too long": (lambda c: c["videos"]["a.mp4"].update(frames=3), "ends at 4, and the video has 3"),
+    "no frames": (lambda c: c["videos"]["b.mp4"].update(frames=0), "at least 1"),
+    "no width": (lambda c: c["videos"]["b.mp4"].pop("width"), "missing required field `width`"),
+    "no classes": (lambda c: c.pop("classes"), "missing required field `classes`"),
+    "same class twice": (lambda c: c.update(classes=["run", "run"]), "once"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, case: str) -> None:
+    spoil, message = WRONG[case]
+    content = copy.deepcopy(GOOD)
+    spoil(content)
+    path = write(tmp_path, content)
+    with pytest.raises(AnnotationError) as error:
+        read_annotations(path)
+    assert str(path) in error.value.message
+    assert message in error.value.message
+    assert error.value.mend
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"classes": ["a"], "videos": {"v": NaN}}']
+)
+def test_what_is_no_annotation_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "annotations.json"
+    path.write_bytes(content)
+    with pytest.raises(AnnotationError):
+        read_annotations(path)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="No such file"):
+        read_annotations(tmp_path / "annotations.json")

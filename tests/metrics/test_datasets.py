@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics.datasets import UCF24_CLASSES, read_truth
+
+
+def published(root: Path, content: Any, names: str = "Biking/v_1\n", protocol: int = 2) -> Path:
+    folder = root / "splitfiles"
+    folder.mkdir(exist_ok=True)
+    for file in ("pyannot.pkl", "hmdb_annots.pkl"):
+        (folder / file).write_bytes(pickle.dumps(content, protocol))
+    (folder / "testlist01.txt").write_text(names)
+    (folder / "trainlist01.txt").write_text("Biking/v_2\n")
+    return root
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    boxes = np.array([[200, 100, 100, 80], [201, 100, 119, 80]], np.uint8)
+    tube = {"label": 2, "sf": np.int64(3), "ef": 5, "boxes": boxes, **changes}
+    return {"annotations": [tube], "numf": 6, "label": 2}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("dataset", ["ucf24", "jhmdb21"])
+def test_the_published_layout_is_read(tmp_path: Path, dataset: str, protocol: int) -> None:
+    content = {"Biking/v_1": entry(), "Biking/v_2": entry(label=0)}
+    truth = read_truth(dataset, published(tmp_path, content, "Biking/v_1.avi 3\n\n", protocol))
+    (video,) = truth.videos
+    assert len(truth.classes) == {"ucf24": 24, "jhmdb21": 21}[dataset]
+    assert (video.name, video.frames, video.width, video.height) == ("Biking/v_1", 6, 320, 240)
+    assert video.path == tmp_path / "rgb-images/Biking/v_1"
+    (tube,) = video.tubes
+    assert (tube.label, tube.start, tube.end) == (2, 3, 4)
+    assert tube.boxes.tolist() == [[199, 99, 299, 179], [200, 99, 319, 179]]
+
+
+def test_the_train_part_has_its_own_list(tmp_path: Path) -> None:
+    content = {"Biking/v_1": entry(), "Biking/v_2": entry(label=0)}
+    truth = read_truth("ucf24", published(tmp_path, content), part="train")
+    assert [video.name for video in truth.videos] == ["Biking/v_2"]
+
+
+class Attack:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("attacked"),))
+
+
+def test_a_pickle_that_would_run_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    published(tmp_path, {"Biking/v_1": Attack()})
+    with pytest.raises(AnnotationError, match="not allowed here"):
+        read_truth("ucf24", tmp_path)
+    assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "a list instead"),
+        ({}, "'Biking/v_1': it is in the list"),
+        ({"Biking/v_1": {"numf": 3, "label": 0}}, "no 'annotations'"),
+        ({"Biking/v_1": entry(label=24)}, "tube 0: label 24"),
+        ({"Biking/v_1": entry(ef=7)}, "from 3 to 7 in 6 frames"),
+        ({"Biking/v_1": entry(sf=2)}, "2 boxes for 3 frames"),
+        ({"Biking/v_1": entry(boxes=np.full((2, 4), np.nan))}, "not finite"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(AnnotationError) as error:
+        read_truth("ucf24", published(tmp_path, content))
+    assert message in error.value.message
+
+
+def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"testlist01\.txt"):
+        read_truth("ucf24", tmp_path)
+    published(tmp_path, {})
+    (tmp_path / "splitfiles/pyannot.pkl").write_bytes(b"\x80\x02garbage")
+    with pytest.raises(AnnotationError, match=r"pyannot\.pkl"):
+        read_truth("ucf24", tmp_path)
+    (tmp_path / "splitfiles/testlist01.txt").write_text("\n")
+    with pytest.raises(AnnotationError, match="no video in the list"):
+        read_truth("ucf24", tmp_path)
+
+
+def test_own_annotations_come_under_the_same_name(tmp_path: Path) -> None:
+    content = {
+        "classes": ["run"],
+        "videos": {"a.mp4": {"width": 8, "height": 8, "frames": 1, "tubes": []}},
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    assert read_truth("json", tmp_path).classes == ["run"]
+    with pytest.raises(UsageError):
+        read_truth("ava", tmp_path)
+
+
+@pytest.mark.shared
+def test_the_class_names_are_those_of_the_clips(shared: Path) -> None:
+    assert read_truth("json", shared / "ucf24").classes == list(UCF24_CLASSES)

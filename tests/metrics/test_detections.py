@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import AnnotationError, OutputError
+from edgekit.metrics.annotations import TruthTube, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
+from edgekit.metrics.detections_writer import detections_writer, write_detections
+from edgekit.runtime.types import Detections
+
+GOOD: dict[str, Any] = {
+    "classes": ["run", "jump", "sit"],
+    "width": 320,
+    "height": 240,
+    "videos": {
+        "a": {
+            "frames": 2,
+            "gt": [{"label": 1, "start": 1, "end": 2, "boxes_xywh_1based": [[1, 2, 30, 40]]}],
+            "detections": [
+                {"boxes": [[0, 1, 30.5, 41]], "scores": [{"0": 0.5, "2": 0.25}]},
+                {"boxes": [], "scores": []},
+            ],
+        },
+        "b": {"frames": 0, "width": 64, "height": 48, "gt": [], "detections": []},
+    },
+}
+
+
+def write(path: Path, content: object) -> Path:
+    data = json.dumps(content).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["d.json", "d.json.gz"])
+def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
+    saved = read_detections(write(tmp_path / name, GOOD))
+    assert saved.classes == ["run", "jump", "sit"]
+    first, second = saved.videos
+    assert first.detections[0].boxes.tolist() == [[0, 1, 30.5, 41]]
+    assert first.detections[0].scores.tolist() == [[0.5, 0, 0.25]]
+    assert first.detections[1].scores.shape == (0, 3)
+    (tube,) = first.truth.tubes
+    assert (tube.label, tube.start, tube.end) == (1, 1, 1)
+    assert tube.boxes.tolist() == [[0, 1, 30, 41]]
+    assert (first.truth.width, second.truth.width) == (320, 64)
+
+
+@pytest.mark.parametrize("name", ["d.json", "d.json.gz"])
+def test_writing_and_reading_again_changes_nothing(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    saved = read_detections(write(path, GOOD))
+    write_detections(path, saved)
+    again = read_detections(path)
+    assert again.classes == saved.classes
+    for one, other in zip(saved.videos, again.videos, strict=True):
+        assert (one.truth.name, one.truth.width) == (other.truth.name, other.truth.width)
+        for a, b in zip(one.truth.tubes, other.truth.tubes, strict=True):
+            assert (a.label, a.start, a.boxes.tolist()) == (b.label, b.start, b.boxes.tolist())
+        for x, y in zip(one.detections, other.detections, strict=True):
+            assert x.boxes.tolist() == y.boxes.tolist()
+            assert x.scores.tolist() == y.scores.tolist()
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_the_same_detections_give_the_same_bytes(tmp_path: Path) -> None:
+    saved = read_detections(write(tmp_path / "d.json", GOOD))
+    for name in ("one.json.gz", "two.json.gz"):
+        write_detections(tmp_path / name, saved)
+    assert (tmp_path / "one.json.gz").read_bytes() == (tmp_path / "two.json.gz").read_bytes()
+
+
+def test_a_file_broken_off_is_not_left_behind(tmp_path: Path) -> None:
+    found = Detections(np.ones((1, 4), np.float32), np.full((1, 2), 0.5, np.float32))
+
+    def broken_off() -> None:
+        with (
+            detections_writer(tmp_path / "d.json.gz", ["run", "jump"]) as writer,
+            writer.video("a", (64, 48)) as frames,
+        ):
+            frames.add(found)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError), detections_writer(tmp_path / "file/d.json", ["run"]):
+        pass
+
+
+def first_frame(content: dict[str, Any]) -> dict[str, Any]:
+    return content["videos"]["a"]["detections"][0]  # type: ignore[no-any-return]
+
+
+def truth(content: dict[str, Any]) -> dict[str, Any]:
+    return content["videos"]["a"]["gt"][0]  # type: ignore[no-any-return]
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no scores": (lambda c: first_frame(c).pop("scores"), "missing required field `scores`"),
+    "too few scores": (lambda c: first_frame(c).update(scores=[]), "1 boxes and 0 scores"),
+    "unknown class": (lambda c: first_frame(c).update(scores=[{"3": 0.1}]), "class '3'"),
+    "class by name": (lambda c: first_frame(c).update(scores=[{"run": 0.1}]), "class 'run'"),
+    "negative class": (lambda c: first_frame(c).update(scores=[{"-1": 0.1}]), "class '-1'"),
+    "score over 1": (lambda c: first_frame(c).update(scores=[{"0": 1.5}]), "score 1.5"),
+    "text score": (lambda c: first_frame(c).update(scores=[{"0": "high"}]), "Expected `float`"),
+    "huge box": (lambda c: first_frame(c).update(boxes=[[0, 0, 1, float("inf")]]), "malformed"),
+    "three corners": (lambda c: first_frame(c).update(boxes=[[0, 0, 1]]), "length 4"),
+    "missing frame": (lambda c: c["videos"]["a"].update(frames=3), "for 2 of 3 frames"),
+    "truth too long": (lambda c: truth(c).update(end=3), "from 1 to 3 in 2 frames"),
+    "truth boxes": (lambda c: truth(c).update(start=0), "1 boxes for 2 frames"),
+    "truth class": (lambda c: truth(c).update(label=9), "label 9"),
+    "truth empty": (lambda c: truth(c).update(boxes_xywh_1based=[[1, 1, 0, 5]]), "empty"),
+    "no classes": (lambda c: c.update(classes=[]), "'classes'"),
+    "no picture": (lambda c: c["videos"]["b"].update(width=-2), "-2x48"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_named(tmp_path: Path, case: str) -> None:
+    spoil, message = WRONG[case]
+    content = copy.deepcopy(GOOD)
+    spoil(content)
+    path = write(tmp_path / "d.json", content)
+    with pytest.raises(AnnotationError) as error:
+        read_detections(path)
+    assert str(path) in error.value.message
+    assert message in error.value.message
+
+
+def test_a_gzip_file_that_is_cut_or_none_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.json.gz", GOOD)
+    whole = path.read_bytes()
+    for content in (whole[:-20], whole[:5], b"", b"{}", whole[:30] + b"\0" * 20 + whole[50:]):
+        path.write_bytes(content)
+        with pytest.raises(AnnotationError):
+            read_detections(path)
+    with pytest.raises(AnnotationError, match="No such file"):
+        read_detections(tmp_path / "none.json")
+
+
+def test_a_video_needs_detections_for_every_annotated_frame() -> None:
+    tubes = [TruthTube(0, 0, np.array([[0.0, 0, 5, 5]]))]
+    with pytest.raises(AnnotationError, match="'a' has detections for 1 frames"):
+        SavedVideo(VideoTruth("a", 2, 64, 48, tubes), [Detections.empty(2)])
+
+
+def test_no_video_is_a_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    write_detections(path, SavedDetections(["run"], []))
+    assert read_detections(path).videos == []

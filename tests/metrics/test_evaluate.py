@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics.annotations import TruthTube, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
+from edgekit.metrics.evaluate import evaluate
+from edgekit.metrics.video_map import THRESHOLDS
+from edgekit.runtime.tubes import LINKS
+from edgekit.runtime.types import Detections
+
+VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, Any]:
+    return json.loads((shared / "golden/eval_expected.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def saved(shared: Path) -> SavedDetections:
+    return read_detections(shared / "golden/eval_detections.json.gz")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("link", LINKS)
+def test_the_published_figures_and_every_tube(
+    golden: dict[str, Any], saved: SavedDetections, link: str
+) -> None:
+    result = evaluate(saved, link=link, protocol="published")
+    want = golden["video_ap"][VARIANTS[link]]
+    assert list(result.tubes) == golden["video_order"]
+    assert tuple(want["iou_thresholds"]) == THRESHOLDS
+    near = {"rtol": 0, "atol": 1e-6}
+    np.testing.assert_allclose(result.frame_ap, golden["frame_ap"]["ap_per_class"], **near)
+    assert result.frame_map == pytest.approx(golden["frame_ap"]["mean_ap"], abs=1e-6)
+    np.testing.assert_allclose(result.video_ap, want["ap_per_class"], **near)
+    np.testing.assert_allclose(result.mean_overlap.mean(axis=1), want["mean_avg_iou"], **near)
+    assert result.video_accuracy == pytest.approx(want["video_accuracy"][0], abs=1e-6)
+    printed = result.to_dict()
+    means = dict(zip(map(str, THRESHOLDS), want["mean_ap"], strict=True))
+    expected = {name: means[name] for name in ("0.2", "0.5", "0.75")}
+    expected["0.5:0.95"] = want["map_50_95"]
+    assert printed["video_map"] == pytest.approx(expected, abs=1e-6)
+    for name, tubes in want["tubes"].items():
+        found = result.tubes[name]
+        for key in ("label", "start", "end"):
+            assert [getattr(tube, key) for tube in found] == [tube[key] for tube in tubes], name
+        scores = [tube["score"] for tube in tubes]
+        assert [tube.score for tube in found] == pytest.approx(scores, abs=1e-6), name
+        for tube, expected_tube in zip(found, tubes, strict=True):
+            for box, row in (("first_box", 0), ("last_box", -1)):
+                x1, y1, x2, y2 = tube.boxes[row]
+                xywh = [x1 + 1, y1 + 1, x2 - x1, y2 - y1]
+                assert xywh == pytest.approx(expected_tube[box], abs=1e-6), name
+
+
+def video(
+    name: str, label: int, found: int, *, size: tuple[int, int] = (320, 240), frames: int = 20
+) -> SavedVideo:
+    """One still actor, annotated as ``label`` and detected as ``found``."""
+    unit = np.array([size[0] / 320, size[1] / 240] * 2)
+    box = np.array([50.0, 60, 150, 200])
+    scores = np.zeros((1, 3))
+    scores[0, found] = 0.9
+    detections = [Detections((box * unit)[None], scores)] * frames
+    tubes = [TruthTube(label, 0, np.tile(box * unit, (frames, 1)))]
+    return SavedVideo(VideoTruth(name, frames, *size, tubes, label), detections)
+
+
+CLASSES = ["run", "jump", "sit"]
+
+
+def test_perfect_detections_score_one_over_the_classes_that_count() -> None:
+    saved = SavedDetections(CLASSES, [video("a", 0, 0), video("b", 1, 1)])
+    result = evaluate(saved).to_dict()
+    assert result["frame_map"] == {"0.5": 1.0}
+    assert result["video_map"] == {"0.2": 1.0, "0.5": 1.0, "0.75": 1.0, "0.5:0.95": 1.0}
+    assert result["per_class"]["sit"]["frame_ap"] is None
+    assert set(result["per_class"]["sit"]["video_ap"].values()) == {None}
+    assert (result["videos"], result["frames"], result["link"]) == (2, 40, "road")
+    json.dumps(result, allow_nan=False)
+    published = evaluate(saved, protocol="published").to_dict()
+    assert published["frame_map"]["0.5"] == pytest.approx(2 / 3)
+    assert published["per_class"]["sit"]["frame_ap"] == 0
+
+
+def test_a_wrong_class_is_no_hit() -> None:
+    result = evaluate(SavedDetections(CLASSES, [video("a", 0, 1)]))
+    assert result.frame_map == 0
+    assert result.video_map["0.2"] == 0
+    assert result.video_accuracy == 0
+
+
+def test_the_published_protocol_brings_videos_to_its_size() -> None:
+    small = evaluate(SavedDetections(CLASSES, [video("a", 0, 0)]), protocol="published")
+    large_video = video("a", 0, 0, size=(640, 480))
+    large = evaluate(SavedDetections(CLASSES, [large_video]), protocol="published")
+    np.testing.assert_allclose(large.video_ap, small.video_ap)
+    np.testing.assert_allclose(large.mean_overlap, small.mean_overlap)
+    np.testing.assert_allclose(large.tubes["a"][0].boxes, small.tubes["a"][0].boxes * 2)
+
+
+def test_only_the_published_protocol_lets_a_box_match_another_class() -> None:
+    one = video("a", 0, 0)
+    far = TruthTube(1, 0, np.tile([200.0, 60, 300, 200], (20, 1)))
+    scores = np.array([[0.9, 0.0, 0.0], [0.8, 0.0, 0.0]])
+    boxes = np.concatenate((one.detections[0].boxes, far.boxes[:1]))
+    truth = VideoTruth("a", 20, 320, 240, [*one.truth.tubes, far], 0)
+    saved = SavedDetections(CLASSES, [SavedVideo(truth, [Detections(boxes, scores)] * 20)])
+    assert evaluate(saved).frame_ap[0] == pytest.approx(1.0)
+    published = evaluate(saved, protocol="published")
+    assert published.frame_ap[0] == pytest.approx(2.0)
+
+
+def processes() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+
+
+@pytest.mark.parametrize("pool", [lambda: ThreadPoolExecutor(2), processes])
+def test_the_result_does_not_depend_on_the_executor(pool: Callable[[], Executor]) -> None:
+    saved = SavedDetections(CLASSES, [video(str(n), n % 3, n % 2) for n in range(6)])
+    alone = evaluate(saved)
+    with pool() as executor:
+        shared = evaluate(saved, executor=executor)
+    np.testing.assert_array_equal(alone.video_ap, shared.video_ap)
+    np.testing.assert_array_equal(alone.frame_ap, shared.frame_ap)
+    assert list(alone.tubes) == list(shared.tubes)
+
+
+@pytest.mark.parametrize(
+    "options", [{"link": "x"}, {"cost": "x"}, {"protocol": "x"}, {"max_misses": 0}], ids=str
+)
+def test_impossible_options_are_usage_errors(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        evaluate(SavedDetections(CLASSES, [video("a", 0, 0)]), **options)
+
+
+def test_detections_without_truth_cannot_be_judged() -> None:
+    bare = VideoTruth("a", 1, 320, 240)
+    saved = SavedDetections(CLASSES, [SavedVideo(bare, [Detections.empty(3)])])
+    with pytest.raises(AnnotationError, match="nothing to judge by"):
+        evaluate(saved)
