@@ -106,7 +106,7 @@ def overlapping(
     return paths, found.first[label[paths]] + place
 
 
-def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> list[tuple[int, float]]:
+def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list[int], list[float]]:
     """Each path takes its first free detection, which is its best if edges score by detection.
 
     Args:
@@ -115,28 +115,29 @@ def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> list[tuple
         used: One byte for each detection; set to 1 here where it is taken.
 
     Returns:
-        For each path the detection, or -1, and its gain, or 0.
+        For each path the detection, or -1; and for each path its gain, or 0.
     """
-    chosen = [(-1, 0.0)] * paths
+    partner, gained = [-1] * paths, [0.0] * paths
     for path, detection, gain in edges:
-        if not used[detection] and chosen[path][0] < 0 and gain > 0:
-            chosen[path] = (detection, gain)
+        if not used[detection] and partner[path] < 0 and gain > 0:
+            partner[path] = detection
+            gained[path] = gain
             used[detection] = 1
-    return chosen
+    return partner, gained
 
 
-def take_best(edges: Iterable[Edge], paths: int, used: bytearray) -> list[tuple[int, float]]:
+def take_best(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list[int], list[float]]:
     """Each path takes its best free detection, if the gains of all its free ones sum up to > 0.
 
     Arguments and result are those of ``take_first``.
     """
-    chosen = [(-1, 0.0)] * paths
+    partner, gained = [-1] * paths, [0.0] * paths
     for path, group in itertools.groupby(edges, key=itemgetter(0)):
         free = [(detection, gain) for _, detection, gain in group if not used[detection]]
         if sum(gain for _, gain in free) > 0:
-            chosen[path] = max(free, key=itemgetter(1))
-            used[chosen[path][0]] = 1
-    return chosen
+            partner[path], gained[path] = max(free, key=itemgetter(1))
+            used[partner[path]] = 1
+    return partner, gained
 
 
 def edge_before(label: Array, hit: Array, edge: Array) -> Array:

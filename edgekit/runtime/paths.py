@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -50,14 +51,15 @@ class Trail:
         id: Unique within one linker.
         label: Class index.
         entry: The detection that starts the path.
+        history: How many of the newest entries are remembered; None for all.
     """
 
     __slots__ = ("entries", "id", "label")
 
-    def __init__(self, id: int, label: int, entry: Entry) -> None:
+    def __init__(self, id: int, label: int, entry: Entry, history: int | None = None) -> None:
         self.id = id
         self.label = label
-        self.entries = [entry]
+        self.entries = deque([entry], history)
 
     def close(self, path_score: float, misses: int) -> Path:
         """The finished path; frames between two entries repeat the earlier one."""
@@ -80,7 +82,7 @@ class Trail:
             boxes=columns[0],
             scores=columns[1],
             observed=seen,
-            age=next(age for age, real in enumerate(reversed(observed)) if real),
+            age=next((n for n, real in enumerate(reversed(observed)) if real), len(observed)),
             class_scores=columns[2],
             found_at=found_at,
             path_score=path_score,

@@ -21,6 +21,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.runtime._association import Found, edge_before, overlapping, take_best, take_first
+from edgekit.runtime._state import extrapolated, path_type, rank_paths_by_best, stacked
 from edgekit.runtime.paths import Entry, Path, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.types import Array, Detections
@@ -29,8 +30,6 @@ __all__ = ["COSTS", "LINKS", "LinkUpdate", "LiveTube", "TubeLinker", "make_linke
 
 LINKS = ("road", "korsal-hold", "korsal-motion")
 COSTS = ("score", "similarity", "score-plus-similarity")
-
-_LARGEST_STEP = (3.0, 1.0, 3.0, 1.0)
 
 
 class LiveTube(NamedTuple):
@@ -92,6 +91,8 @@ class TubeLinker:
             ``road`` only detections are entries, with the others the missed frames are too.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
         rule: How boxes are selected for a class.
+        history: A path remembers this many of its newest entries, and tells no more when it
+            ends; None remembers all. It bounds the memory of an endless stream.
 
     Raises:
         UsageError: ``link``, ``cost`` or ``max_misses`` is not one of the possible values.
@@ -108,6 +109,7 @@ class TubeLinker:
         min_length: int = 5,
         frame_size: tuple[int, int] = (320, 240),
         rule: SelectionRule = LINKING,
+        history: int | None = None,
     ) -> None:
         _check_choice("link", link, LINKS)
         _check_choice("cost", cost, COSTS)
@@ -124,10 +126,10 @@ class TubeLinker:
         self._min_length = min_length
         self._limits = np.array([*frame_size, *frame_size], np.float64)
         self._rule = rule
+        self._history = history
         self._frame = 0
         self._next_id = 0
-        self._live = np.zeros(0, _path_type(max_misses + 1))
-        self._bytes = np.dtype((np.void, self._live.itemsize))
+        self._live = np.zeros(0, path_type(max_misses + 1))
         self._trails: list[Trail] = []
 
     def update(
@@ -161,14 +163,18 @@ class TubeLinker:
         self._live, self._trails = self._live[:0], []
         return closed
 
+    def resize(self, frame_size: tuple[int, int]) -> list[Path]:
+        """Ends all paths, as ``finish`` does, and goes on in frames of another width and height."""
+        self._limits = np.array([*frame_size, *frame_size], np.float64)
+        return self.finish()
+
     def _step(self, found: Found) -> list[Path]:
         live = self._live
         partner, edge, used = self._match(live, found)
         self._advance(live, found, partner, edge)
         born, born_trails = self._births(found, np.flatnonzero(used == 0))
         self._frame += 1
-        # As plain bytes: numpy copies the fields of a structured array one by one otherwise.
-        every = np.concatenate((live.view(self._bytes), born.view(self._bytes))).view(live.dtype)
+        every = stacked(live, born)
         trails = self._trails + born_trails
         # The newborn rank behind all others, in the order of their boxes.
         rank = -every["score"]
@@ -193,14 +199,10 @@ class TubeLinker:
         paths, detections = overlapping(live["box"], live["label"], found, self._iou_threshold)
         values = self._edge_scores(paths, detections, found)
         used = bytearray(len(found.label))
-        triples = zip(paths.tolist(), detections.tolist(), values.tolist(), strict=True)
-        if self._cost == "score":
-            chosen = take_first(triples, len(live), used)
-        else:
-            chosen = take_best(triples, len(live), used)
-        partner = np.array([pair[0] for pair in chosen], np.intp)
-        edge = np.array([pair[1] for pair in chosen], np.float64)
-        return partner, edge, np.frombuffer(used, np.uint8)
+        take = take_first if self._cost == "score" else take_best
+        edges = zip(paths.tolist(), detections.tolist(), values.tolist(), strict=True)
+        partner, edge = take(edges, len(live), used)
+        return np.array(partner, np.intp), np.array(edge), np.frombuffer(used, np.uint8)
 
     def _edge_scores(self, paths: Array, detections: Array, found: Found) -> Array:
         score: Array = found.score[detections]
@@ -219,7 +221,7 @@ class TubeLinker:
         taken = partner[hits]
         moved = found.boxes[taken]
         if self.link == "korsal-motion":
-            guess = self._extrapolate(live[misses])
+            guess = extrapolated(live.take(misses), self._limits)
             live["previous"] = live["box"]
             live["box"][misses] = guess
         live["box"][hits] = moved
@@ -234,7 +236,7 @@ class TubeLinker:
             grown = np.arange(len(live))
             live["path_score"][misses] += edge_before(live["label"], hit, edge)[misses]
         self._append(live, found.entries, hits, taken, misses)
-        self._rank(live, grown)
+        rank_paths_by_best(live, grown)
 
     def _append(
         self, live: Array, entries: list[Entry], hits: Array, taken: Array, misses: Array
@@ -248,22 +250,6 @@ class TubeLinker:
             _, score, _, class_scores, _ = trails[path].entries[-1]
             trails[path].entries.append((self._frame, score, box, class_scores, False))
 
-    def _extrapolate(self, missed: Array) -> Array:
-        # The published limit on a step has no lower side: a box can shrink or turn inside out.
-        step = np.minimum(missed["box"] - missed["previous"], _LARGEST_STEP)
-        moved = np.maximum(np.minimum(missed["box"] + step, self._limits), 0.0)
-        return np.where((missed["count"] > 1)[:, None], moved, missed["box"])
-
-    def _rank(self, live: Array, grown: Array) -> None:
-        best = live["best"][grown]
-        np.maximum(best[:, 0], live["last"][grown], out=best[:, 0])
-        best.sort(axis=1)
-        live["best"][grown] = best
-        live["count"][grown] += 1
-        kept = np.minimum(live["count"][grown], best.shape[1])
-        # Summed from the lowest up, as published: it decides between equal scores.
-        live["score"][grown] = np.cumsum(best, axis=1)[:, -1] / kept
-
     def _births(self, found: Found, free: Array) -> tuple[Array, list[Trail]]:
         born = np.zeros(len(free), self._live.dtype)
         score = found.score[free]
@@ -274,18 +260,18 @@ class TubeLinker:
         born["score"] = born["last"] = born["path_score"] = born["best"][:, -1] = score
         born["box"] = found.boxes[free]
         trails = [
-            Trail(self._next_id + i, int(found.label[d]), found.entries[d])
+            Trail(self._next_id + i, int(found.label[d]), found.entries[d], self._history)
             for i, d in enumerate(free.tolist())
         ]
         self._next_id += len(free)
         return born, trails
 
     def _close(self, paths: Array, trails: Sequence[Trail]) -> list[Path]:
-        closing = zip(trails, paths["path_score"].tolist(), paths["misses"].tolist(), strict=True)
+        fields = (paths[name].tolist() for name in ("count", "path_score", "misses"))
         return [
             trail.close(path_score, misses)
-            for trail, path_score, misses in closing
-            if len(trail.entries) > self._min_length
+            for trail, count, path_score, misses in zip(trails, *fields, strict=True)
+            if count > self._min_length
         ]
 
     def _live_tubes(self) -> list[LiveTube]:
@@ -301,6 +287,7 @@ def make_linker(
     max_misses: int = 5,
     min_length: int = 5,
     frame_size: tuple[int, int] = (320, 240),
+    history: int | None = None,
 ) -> TubeLinker:
     """The linker of that name; see ``TubeLinker`` for the arguments.
 
@@ -314,22 +301,12 @@ def make_linker(
         max_misses=max_misses,
         min_length=min_length,
         frame_size=frame_size,
+        history=history,
     )
 
 
 _LIVE_TUBE = partial(tuple.__new__, LiveTube)  # half the time of calling the class
 _LIVE_FIELDS = ("id", "label", "score", "box", "misses", "start", "hits")
-
-
-def _path_type(best: int) -> np.dtype[np.void]:
-    """One live path: ``best`` is its highest scores, ascending, filled with 0 in front."""
-    whole = ("id", "label", "start", "count", "hits", "misses")
-    real = ("score", "last", "path_score")
-    return np.dtype(
-        [(name, np.int64) for name in whole]
-        + [(name, np.float64) for name in real]
-        + [("box", np.float64, (4,)), ("previous", np.float64, (4,)), ("best", np.float64, (best,))]
-    )
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.metrics.annotations import TruthTube, VideoTruth
+from edgekit.metrics.datasets import read_truth
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.metrics.video_map import THRESHOLDS
@@ -150,3 +151,28 @@ def test_detections_without_truth_cannot_be_judged() -> None:
     saved = SavedDetections(CLASSES, [SavedVideo(bare, [Detections.empty(3)])])
     with pytest.raises(AnnotationError, match="nothing to judge by"):
         evaluate(saved)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("protocol", ["edgekit", "published"])
+def test_the_real_annotations_as_detections_are_found_whole(shared: Path, protocol: str) -> None:
+    truth = read_truth("json", shared / "ucf24")
+    videos = []
+    for annotated in truth.videos:
+        frames = [Detections.empty(len(truth.classes)) for _ in range(annotated.frames)]
+        for index in range(annotated.frames):
+            present = [t for t in annotated.tubes if t.start <= index <= t.end]
+            boxes = np.array([t.boxes[index - t.start] for t in present]).reshape(-1, 4)
+            scores = np.zeros((len(present), len(truth.classes)))
+            scores[np.arange(len(present)), [t.label for t in present]] = 0.9
+            frames[index] = Detections(boxes, scores)
+        videos.append(SavedVideo(annotated, frames))
+    result = evaluate(SavedDetections(truth.classes, videos), protocol=protocol)
+    present_classes = {tube.label for annotated in truth.videos for tube in annotated.tubes}
+    assert len(present_classes) == 9
+    for label in present_classes:
+        assert result.frame_ap[label] > 0.98
+        assert result.video_ap[0, label] > 0.7
+    assert result.video_accuracy == 1
+    missing = 0 if protocol == "published" else None
+    assert result.to_dict()["per_class"]["Surfing"]["frame_ap"] == missing

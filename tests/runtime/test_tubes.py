@@ -170,6 +170,26 @@ def test_what_ended_is_forgotten() -> None:
     assert len(linker._live) == len(linker._trails) == 1
 
 
+def test_a_path_remembers_no_more_than_it_is_asked_to() -> None:
+    linker = TubeLinker(1, min_length=5, history=3)
+    for _ in range(10):
+        (live,) = linker.update(STILL).live
+    assert (live.start, live.hits) == (0, 10)
+    (path,) = linker.finish()
+    assert (path.start, path.end, len(path.boxes)) == (7, 9, 3)
+
+
+def test_a_new_frame_size_ends_all_tubes_and_moves_the_limits() -> None:
+    linker = TubeLinker(1, link="korsal-motion", min_length=0)
+    linker.update(STILL)
+    assert len(linker.resize((60, 40))) == 1
+    linker.update(frame((30, 10, 57, 40, 0.9)))
+    linker.update(frame((31, 10, 59, 40, 0.9)))
+    (live,) = linker.update(NOTHING).live
+    assert live.box == [32, 10, 60, 40]
+    assert live.id == 1
+
+
 score = st.sampled_from([0.0, 0.2, 0.5, 0.5001, 0.9])
 edge = st.integers(0, 60)
 
