@@ -61,7 +61,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         result = cli.main(arguments, prog_name="edgekit", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort:  # what click makes of Ctrl-C
+        click.echo("Interrupted.", err=True)
         return 130
     except click.ClickException as error:
         error.show()
@@ -69,9 +70,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except EdgeKitError as error:
         _say(error)
         return error.exit_status
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        return 130
     except OSError as error:
         if error.errno == errno.EPIPE:
             return 0

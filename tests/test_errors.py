@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from edgekit import errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (errors.EdgeKitError, 1),
+        (errors.UsageError, 2),
+        (errors.CheckpointError, 3),
+        (errors.BundleError, 3),
+        (errors.MediaError, 3),
+        (errors.AnnotationError, 3),
+        (errors.OutputError, 3),
+        (errors.MissingDependencyError, 4),
+        (errors.BoundError, 5),
+    ],
+)
+def test_every_error_has_its_exit_status(kind, status):
+    assert kind("x").exit_status == status
+    assert issubclass(kind, errors.EdgeKitError)
+
+
+def test_the_tree_in_the_docstring_is_the_tree():
+    tree = errors.__doc__.split("\n\n")[1]
+    assert sorted(errors.__all__) == sorted(
+        word for line in tree.splitlines() for word in line.split() if word.endswith("Error")
+    )
+
+
+def test_a_missing_extra_names_its_pip_line():
+    error = errors.MissingDependencyError.for_extra("torch", "host", "Training")
+    assert 'pip install "edgekit[host]"' in str(error)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from edgekit._files import atomic_file, atomic_folder
+from edgekit.errors import OutputError
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file_appears_whole(tmp_path):
+    with atomic_file(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("whole")
+        assert names(tmp_path / "new") == [temporary.name]
+    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
+    assert names(tmp_path / "new") == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="midway"), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise ValueError("midway")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_says_so(tmp_path):
+    with pytest.raises(OutputError, match="No space left"), atomic_file(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_replaced_only_by_force(tmp_path):
+    path = tmp_path / "folder"
+    for force, content in ((False, "1"), (True, "2")):
+        with atomic_folder(path, force=force) as temporary:
+            (temporary / "f").write_text(content)
+    with pytest.raises(OutputError, match="already there"), atomic_folder(path):
+        pass
+    assert (path / "f").read_text() == "2"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_failure_leaves_no_folder(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "f").write_text("half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "folder").write_text("a file")
+    with pytest.raises(OutputError), atomic_folder(tmp_path / "folder", force=True):
+        pass
+    with pytest.raises(OutputError), atomic_file(tmp_path / "folder" / "inside"):
+        pass

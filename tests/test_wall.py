@@ -1,0 +1,56 @@
+"""The device side never loads a host library, and ``--help`` loads next to nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HOST_ONLY = {"torch", "onnx", "onnxscript", "onnx_ir", "safetensors", "matplotlib", "skimage"}
+DEVICE_SIDE = [
+    "edgekit.bundle",
+    "edgekit.detector",
+    "edgekit.media",
+    "edgekit.runtime.cascade",
+    "edgekit.runtime.decode",
+    "edgekit.runtime.pipeline",
+    "edgekit.runtime.selection",
+    "edgekit.runtime.trimming",
+    "edgekit.runtime.tubes",
+    "edgekit.targets.onnx.session",
+    "edgekit.targets.registry",
+]
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("module", DEVICE_SIDE)
+def test_the_device_side_loads_no_host_library(module):
+    assert not modules_after(f"import {module}") & HOST_ONLY
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["doctor", "--help"]])
+def test_help_loads_no_runtime(arguments):
+    loaded = modules_after(f"from edgekit.cli import run\nrun({arguments})")
+    assert not loaded & (HOST_ONLY | {"cv2", "numpy", "onnxruntime"})
+
+
+def test_running_a_clip_loads_no_host_library(tmp_path):
+    import cv2
+    import numpy as np
+
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
+    for level in range(4):
+        writer.write(np.full((120, 160, 3), 40 * level, np.uint8))
+    writer.release()
+    arguments = ["run", "--source", str(clip), "--events", str(tmp_path / "e"), "--json"]
+    loaded = modules_after(f"from edgekit.cli import run\nassert run({arguments}) == 0")
+    assert "onnxruntime" in loaded
+    assert not loaded & HOST_ONLY
