@@ -6,7 +6,7 @@ import numpy as np
 
 from edgekit.runtime.types import Array
 
-__all__ = ["extrapolated", "path_type", "rank_paths_by_best", "stacked"]
+__all__ = ["extrapolated", "path_type", "rerank", "stacked"]
 
 _LARGEST_STEP = (3.0, 1.0, 3.0, 1.0)
 
@@ -49,7 +49,7 @@ def extrapolated(missed: Array, limits: Array) -> Array:
     return np.where((missed["count"] > 1)[:, None], moved, missed["box"])
 
 
-def rank_paths_by_best(live: Array, grown: Array) -> None:
+def rerank(live: Array, grown: Array) -> None:
     """Takes the newest score of the rows ``grown`` into their rank, in place."""
     best = live["best"][grown]
     np.maximum(best[:, 0], live["last"][grown], out=best[:, 0])

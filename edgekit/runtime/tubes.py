@@ -21,7 +21,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.runtime._association import Found, edge_before, overlapping, take_best, take_first
-from edgekit.runtime._state import extrapolated, path_type, rank_paths_by_best, stacked
+from edgekit.runtime._state import extrapolated, path_type, rerank, stacked
 from edgekit.runtime.paths import Entry, Path, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.types import Array, Detections
@@ -236,7 +236,7 @@ class TubeLinker:
             grown = np.arange(len(live))
             live["path_score"][misses] += edge_before(live["label"], hit, edge)[misses]
         self._append(live, found.entries, hits, taken, misses)
-        rank_paths_by_best(live, grown)
+        rerank(live, grown)
 
     def _append(
         self, live: Array, entries: list[Entry], hits: Array, taken: Array, misses: Array
