@@ -1,0 +1,226 @@
+"""The drawing of the summary picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgekit.media._opencv import cv2
+from edgekit.media.text import Colour, colour_of, lighter, put_text, text_size
+from edgekit.runtime.results import RunInfo, RunSummary
+
+__all__ = ["THUMBNAIL_HEIGHT", "Row", "Thumbnail", "draw_timeline"]
+
+THUMBNAIL_HEIGHT = 190
+
+_WIDTH = 1600
+_MARGIN = 32
+_TITLE = 84
+_ROW = 34
+_SMALL_ROW = 26
+_AXIS = 58
+_NOTE = 34
+_INK: Colour = (45, 40, 35)
+_PALE: Colour = (150, 145, 140)
+_GRID: Colour = (232, 230, 228)
+_PAPER: Colour = (255, 255, 255)
+_BAND: Colour = (249, 247, 245)
+
+
+class Row(NamedTuple):
+    """One tube: frames inclusive, ``observed`` the stretches in which it was seen."""
+
+    id: int
+    label: int
+    score: float
+    start: int
+    end: int
+    observed: list[tuple[int, int]]
+
+
+class Thumbnail(NamedTuple):
+    """A small annotated frame."""
+
+    frame: int
+    image: Any
+
+
+class _Scale(NamedTuple):
+    """From frames to the picture's x."""
+
+    left: int
+    right: int
+    frames: int
+
+    def x(self, frame: float) -> int:
+        return round(self.left + (self.right - self.left) * frame / self.frames)
+
+
+def draw_timeline(
+    info: RunInfo,
+    summary: RunSummary,
+    rows: Sequence[Row],
+    total: int,
+    thumbnails: Sequence[Thumbnail],
+    *,
+    frames: int,
+) -> Any:
+    """The summary as a picture (H, 1600, 3) uint8.
+
+    Args:
+        info: What ran.
+        summary: What it came to.
+        rows: The tubes to show, from top to bottom.
+        total: How many there were.
+        thumbnails: In order of time; as many are shown as have room.
+        frames: The length of the time axis, at least the end of every tube.
+    """
+    frames = max(1, frames, *(row.end + 1 for row in rows))
+    pitch = _ROW if len(rows) <= 24 else _SMALL_ROW
+    names = [_name(row, info.classes) for row in rows]
+    letters = 0.4 * pitch if pitch == _ROW else 0.42 * pitch
+    gutter = max((text_size(name, letters)[0] for name in names), default=0)
+    scale = _Scale(_MARGIN + min(max(gutter + 18, 60), _WIDTH // 3), _WIDTH - _MARGIN, frames)
+    shown = _fitting(thumbnails, scale)
+    strip = THUMBNAIL_HEIGHT + 52 if shown else 0
+    body = max(len(rows), 3) * pitch
+    height = _TITLE + strip + body + _AXIS + _NOTE
+    image = np.full((height, _WIDTH, 3), _PAPER, np.uint8)
+    _draw_title(image, info, summary)
+    top = _TITLE + strip
+    _draw_axis(image, scale, top, body, info.fps)
+    if shown:
+        _draw_thumbnails(image, shown, scale, _TITLE, top)
+    if not rows:
+        text = f"no tubes with a score from {info.score:.2f} up"
+        width, _ = text_size(text, 15)
+        middle = (scale.left + scale.right - width) // 2
+        put_text(image, text, (middle, top + body // 2 + 7), 15, _PALE)
+    for place, (row, name) in enumerate(zip(rows, names, strict=True)):
+        _draw_row(image, row, name, scale, top + place * pitch, pitch, letters)
+    _draw_note(image, len(rows), total)
+    return image
+
+
+def _name(row: Row, classes: Sequence[str]) -> str:
+    return f"{_ascii(classes[row.label], 26)}  {row.score:.2f}  #{row.id}"
+
+
+def _ascii(text: str, most: int) -> str:
+    text = text.encode("ascii", "replace").decode()
+    return text if len(text) <= most else f"...{text[3 - most :]}"
+
+
+def _fitting(thumbnails: Sequence[Thumbnail], scale: _Scale) -> list[Thumbnail]:
+    """Thumbnails evenly over time, as many as fit side by side."""
+    if not thumbnails:
+        return []
+    width = max(thumbnail.image.shape[1] for thumbnail in thumbnails)
+    room = max(1, (_WIDTH - 2 * _MARGIN + 12) // (width + 12))
+    if len(thumbnails) <= room:
+        return list(thumbnails)
+    places = np.linspace(0, len(thumbnails) - 1, room).round().astype(int)
+    return [thumbnails[place] for place in places.tolist()]
+
+
+def _draw_title(image: Any, info: RunInfo, summary: RunSummary) -> None:
+    put_text(image, _ascii(info.source, 90), (_MARGIN, 38), 17, _INK)
+    facts = [info.bundle] if info.bundle else []
+    facts.append(f"{summary.frames} frame{'s' if summary.frames != 1 else ''}")
+    if summary.dropped:
+        facts.append(f"{summary.dropped} dropped")
+    facts.append(f"{summary.fps:.1f} FPS")
+    if summary.interrupted:
+        facts.append("interrupted")
+    put_text(image, _ascii("  |  ".join(facts), 110), (_MARGIN, 66), 12, _PALE)
+
+
+def _draw_thumbnails(
+    image: Any, shown: Sequence[Thumbnail], scale: _Scale, top: int, axis: int
+) -> None:
+    total = sum(thumbnail.image.shape[1] for thumbnail in shown)
+    room = _WIDTH - 2 * _MARGIN - total
+    space = min(40, room // max(len(shown) - 1, 1)) if len(shown) > 1 else 0
+    x = _MARGIN + max(0, room - space * (len(shown) - 1)) // 2
+    for thumbnail in shown:
+        width = min(thumbnail.image.shape[1], _WIDTH - _MARGIN - x)
+        bottom = top + THUMBNAIL_HEIGHT
+        image[top:bottom, x : x + width] = thumbnail.image[:, :width]
+        text = f"{thumbnail.frame}"
+        middle = x + width // 2
+        put_text(image, text, (middle - text_size(text, 11)[0] // 2, bottom + 18), 11, _INK)
+        place = scale.x(thumbnail.frame + 0.5)
+        ends = [(middle, bottom + 24), (middle, bottom + 30), (place, axis - 8), (place, axis)]
+        cv2.polylines(image, [np.array(ends, np.int32)], False, _PALE, 1, cv2.LINE_AA)
+        x += width + space
+
+
+def _draw_axis(image: Any, scale: _Scale, top: int, body: int, fps: float) -> None:
+    bottom = top + body
+    image[top:bottom, scale.left : scale.right] = _BAND
+    for frame in _ticks(scale):
+        x = scale.x(frame)
+        cv2.line(image, (x, top), (x, bottom + 6), _GRID, 1)
+        cv2.line(image, (x, bottom), (x, bottom + 6), _PALE, 1)
+        for text, down, colour in ((f"{frame}", 24, _INK), (_clock(frame / fps), 44, _PALE)):
+            width, _ = text_size(text, 11)
+            left = min(max(x - width // 2, _MARGIN), _WIDTH - _MARGIN - width)
+            put_text(image, text, (left, bottom + down), 11, colour)
+    cv2.line(image, (scale.left, bottom), (scale.right, bottom), _PALE, 1)
+    for text, down, colour in (("frame", 24, _INK), ("time", 44, _PALE)):
+        put_text(image, text, (_MARGIN, bottom + down), 11, colour)
+
+
+def _ticks(scale: _Scale) -> list[int]:
+    """Round numbers of frames, at least 110 pixels apart."""
+    most = max(1, (scale.right - scale.left) // 110)
+    step = 1
+    while scale.frames / step > most:
+        digits = 10 ** (len(str(step)) - 1)
+        step = {1: 2, 2: 5, 5: 10}[step // digits] * digits
+    return list(range(0, scale.frames, step))
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _draw_row(
+    image: Any, row: Row, name: str, scale: _Scale, top: int, pitch: int, letters: float
+) -> None:
+    base = top + round((pitch + letters) / 2)
+    put_text(image, name, (_MARGIN, base), letters, _INK)
+    colour = colour_of(row.label)
+    upper, lower = top + pitch // 6, top + pitch - pitch // 6
+    left, right = _extent(scale, row.start, row.end)
+    image[upper:lower, left:right] = lighter(colour, 0.75)
+    # Hatched by hand: lines would not end at the bar's edges.
+    y, x = np.mgrid[upper:lower, left:right]
+    image[upper:lower, left:right][(x + y) % 8 < 2] = lighter(colour, 0.2)
+    for first, last in row.observed:
+        a, b = _extent(scale, first, last)
+        image[upper:lower, a:b] = colour
+    cv2.rectangle(image, (left, upper), (right - 1, lower - 1), _darker(colour), 1)
+
+
+def _extent(scale: _Scale, first: int, last: int) -> tuple[int, int]:
+    left, right = scale.x(first), scale.x(last + 1)
+    return (left, right) if right - left >= 3 else (min(left, scale.right - 3), left + 3)
+
+
+def _darker(colour: Colour) -> Colour:
+    blue, green, red = (round(value * 0.6) for value in colour)
+    return blue, green, red
+
+
+def _draw_note(image: Any, shown: int, total: int) -> None:
+    text = "solid: observed    hatched: extrapolated or filled"
+    if shown < total:
+        text += f"    the {shown} best of {total} tubes"
+    put_text(image, text, (_MARGIN, image.shape[0] - 14), 11, _PALE)

@@ -1,0 +1,163 @@
+"""Drawing tubes onto frames: boxes, names, scores, tube ids and trails."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.media._opencv import cv2
+from edgekit.media.text import Colour, colour_of, contrast, put_text, text_size
+from edgekit.runtime.results import FrameResult
+from edgekit.runtime.tubes import LiveTube
+
+__all__ = ["Annotator"]
+
+_TRAIL_FRAMES = 30
+_DASH = 6
+
+
+class Annotator:
+    """Draws one frame after the other; remembers where the tubes have been.
+
+    The box of a tube that was not observed in the frame is dashed. Where several classes' tubes
+    lie on one actor, the best is drawn alone.
+
+    Args:
+        classes: Names, by class index.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._trails: dict[int, deque[tuple[float, float]]] = {}
+        self._followed = -1
+        self._scale = (1.0, 1.0)
+
+    def draw(self, result: FrameResult, canvas: Any = None) -> npt.NDArray[np.uint8]:
+        """The frame's picture with its tubes.
+
+        Args:
+            result: The next frame, or the one that ``follow`` was just given.
+            canvas: (h, w, 3) uint8, the frame's picture in another size; drawn on in place. By
+                default a copy of the frame's picture.
+        """
+        self.follow(result)
+        height, width = result.frame.image.shape[:2]
+        image: Any = np.array(result.frame.image, order="C") if canvas is None else canvas
+        self._scale = (image.shape[1] / width, image.shape[0] / height)
+        line = max(1, round(min(image.shape[:2]) / 240))
+        # Best last, so that it is on top.
+        actors = [tube._replace(box=self._scaled(tube.box)) for tube in result.actors[::-1]]
+        for tube in actors:
+            self._draw_trail(image, tube, line)
+        for tube in actors:
+            _draw_box(image, tube, line)
+        taken: list[tuple[int, int, int, int]] = []
+        for tube in reversed(actors):
+            self._draw_label(image, tube, taken)
+        return cast("npt.NDArray[np.uint8]", image)
+
+    def follow(self, result: FrameResult) -> None:
+        """Remembers where a frame's tubes are, for the trails of later frames."""
+        if result.frame.index == self._followed:
+            return
+        self._followed = result.frame.index
+        tubes = result.tubes
+        alive = {tube.id for tube in tubes}
+        self._trails = {id: trail for id, trail in self._trails.items() if id in alive}
+        for tube in tubes:
+            trail = self._trails.setdefault(tube.id, deque(maxlen=_TRAIL_FRAMES))
+            x1, _, x2, y2 = tube.box
+            trail.append(((x1 + x2) / 2, y2))
+
+    def _scaled(self, values: Sequence[float]) -> list[float]:
+        return [value * self._scale[place % 2] for place, value in enumerate(values)]
+
+    def _draw_trail(self, image: Any, tube: LiveTube, line: int) -> None:
+        points = [_pixel(self._scaled(point)) for point in self._trails[tube.id]]
+        colour = np.array(colour_of(tube.label), np.float64)
+        for place in range(1, len(points)):
+            strength = 0.3 + 0.7 * place / len(points)
+            cv2.line(
+                image,
+                points[place - 1],
+                points[place],
+                (colour * strength).tolist(),
+                line,
+                cv2.LINE_AA,
+            )
+
+    def _draw_label(
+        self, image: Any, tube: LiveTube, taken: list[tuple[int, int, int, int]]
+    ) -> None:
+        name = self._classes[tube.label]
+        height = min(max(8.0, min(image.shape[:2]) / 28), 26.0)
+        text = f"{name} {tube.score:.2f} #{tube.id}"
+        width, _ = text_size(text, height)
+        if width > image.shape[1]:
+            height *= image.shape[1] / width
+            width = image.shape[1]
+        pad = max(2, round(height / 3))
+        box_width, box_height = width + 2 * pad, round(height) + 2 * pad
+        x, y = _place(tube.box, box_width, box_height, image.shape[:2], taken)
+        taken.append((x, y, x + box_width, y + box_height))
+        colour = colour_of(tube.label)
+        cv2.rectangle(image, (x, y), (x + box_width - 1, y + box_height - 1), colour, cv2.FILLED)
+        put_text(image, text, (x + pad, y + box_height - pad - 1), height, contrast(colour))
+
+
+def _place(
+    box: list[float],
+    width: int,
+    height: int,
+    size: tuple[int, int],
+    taken: list[tuple[int, int, int, int]],
+) -> tuple[int, int]:
+    """Where a label goes: above the box, else in it, else below; not on another if possible."""
+    limit_y, limit_x = max(size[0] - height, 0), max(size[1] - width, 0)
+    left, top, bottom = round(box[0]), round(box[1]), round(box[3])
+    x = min(max(left, 0), limit_x)
+    choices = [min(max(y, 0), limit_y) for y in (top - height, top, bottom, bottom - height)]
+    for y in choices:
+        if not any(
+            x < right and a < x + width and y < lower and b < y + height
+            for a, b, right, lower in taken
+        ):
+            return x, y
+    return x, choices[0]
+
+
+def _pixel(point: Sequence[float]) -> tuple[int, int]:
+    return round(point[0]), round(point[1])
+
+
+def _draw_box(image: Any, tube: LiveTube, line: int) -> None:
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = (round(value) for value in tube.box)
+    x1, x2 = (min(max(x, 0), width - 1) for x in (x1, x2))
+    y1, y2 = (min(max(y, 0), height - 1) for y in (y1, y2))
+    colour = colour_of(tube.label)
+    if tube.observed:
+        # A dark line around the bright one, for light backgrounds.
+        cv2.rectangle(image, (x1, y1), (x2, y2), (0, 0, 0), line + 2)
+        cv2.rectangle(image, (x1, y1), (x2, y2), colour, line)
+        return
+    corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+    for begin, end in zip(corners, (*corners[1:], corners[0]), strict=True):
+        _dashed(image, begin, end, colour, line)
+
+
+def _dashed(
+    image: Any, begin: tuple[int, int], end: tuple[int, int], colour: Colour, line: int
+) -> None:
+    dash = _DASH * line
+    length = max(abs(end[0] - begin[0]), abs(end[1] - begin[1]))
+    steps = np.append(np.arange(0, length, dash), length)
+    points = np.array(begin) + np.outer(steps / max(length, 1), np.subtract(end, begin))
+    for start, stop in zip(points[:-1:2], points[1::2], strict=False):
+        a, b = (tuple(point.round().astype(int).tolist()) for point in (start, stop))
+        cv2.line(image, a, b, (0, 0, 0), line + 2)
+        cv2.line(image, a, b, colour, line)

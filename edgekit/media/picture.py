@@ -1,0 +1,116 @@
+"""One picture of all the tubes of a run: what happened when, at a glance."""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgekit._files import atomic_file
+from edgekit.errors import OutputError
+from edgekit.media._opencv import cv2
+from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
+from edgekit.media.drawing import Annotator
+from edgekit.media.sink import Sink
+from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["MOST_ROWS", "PictureSink"]
+
+MOST_ROWS = 60
+"""So many tubes are shown at most, the best ones."""
+
+_MOST_THUMBNAILS = 16
+
+
+class _Ranked(NamedTuple):
+    score: float
+    born: int
+    row: Row
+
+
+class PictureSink(Sink):
+    """Draws a summary picture when the run is over.
+
+    A row for each tube over time in its class's colour, pale and hatched where it was not
+    observed, and some annotated frames above. What is kept does not grow with the run: the best
+    tubes, and thumbnails at a distance that doubles.
+
+    Args:
+        path: Ends in ``.png``, ``.jpg`` or another picture format of OpenCV.
+
+    Raises:
+        OutputError: At once where the ending is unknown; by ``end`` where the place cannot be
+            written to.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        if not cv2.haveImageWriter(str(self._path)):
+            raise OutputError(
+                f"{self._path} does not end in the name of a picture format.",
+                mend="Choose a name that ends in .png.",
+            )
+        self._info: RunInfo | None = None
+        self._annotator = Annotator(())
+        self._best: list[_Ranked] = []
+        self._count = 0
+        self._thumbnails: list[Thumbnail] = []
+        self._distance = 1
+        self._last = -1
+
+    def start(self, info: RunInfo) -> None:
+        """Takes over names and classes."""
+        self._info = info
+        self._annotator = Annotator(info.classes)
+
+    def frame(self, result: FrameResult) -> None:
+        """Keeps a thumbnail of some frames."""
+        index = result.frame.index
+        self._last = index
+        self._annotator.follow(result)
+        if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:
+            return
+        image: Any = result.frame.image
+        scale = THUMBNAIL_HEIGHT / image.shape[0]
+        size = (max(1, round(image.shape[1] * scale)), THUMBNAIL_HEIGHT)
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = self._annotator.draw(result, cv2.resize(image, size, interpolation=way))
+        self._thumbnails.append(Thumbnail(index, small))
+        if len(self._thumbnails) > _MOST_THUMBNAILS:
+            self._thumbnails = self._thumbnails[::2]
+            self._distance = self._thumbnails[1].frame - self._thumbnails[0].frame
+
+    def tube(self, tube: Tube) -> None:
+        """Keeps the tube if it is among the best."""
+        self._count += 1
+        row = Row(tube.id, tube.label, tube.score, tube.start, tube.end, _runs(tube))
+        item = _Ranked(tube.score, -tube.id, row)
+        if len(self._best) < MOST_ROWS:
+            heapq.heappush(self._best, item)
+        else:
+            heapq.heappushpop(self._best, item)
+
+    def end(self, summary: RunSummary) -> None:
+        """Draws and writes the picture."""
+        assert self._info is not None
+        rows = [item.row for item in self._best]
+        first = {row.label: min(r.start for r in rows if r.label == row.label) for row in rows}
+        rows.sort(key=lambda row: (first[row.label], row.label, row.start, row.id))
+        image = draw_timeline(
+            self._info, summary, rows, self._count, self._thumbnails, frames=self._last + 1
+        )
+        good, content = cv2.imencode(self._path.suffix, image)
+        if not good:
+            raise OutputError(f"The picture {self._path} could not be encoded.")
+        with atomic_file(self._path) as temporary:
+            temporary.write_bytes(content.tobytes())
+
+
+def _runs(tube: Tube) -> list[tuple[int, int]]:
+    """First and last frame of each stretch in which the tube was observed."""
+    padded = np.concatenate(([False], tube.observed, [False]))
+    edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+    return [(tube.start + a, tube.start + b - 1) for a, b in edges.tolist()]

@@ -1,0 +1,36 @@
+"""What a sink for results is."""
+
+from __future__ import annotations
+
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["Sink"]
+
+
+class Sink:
+    """Takes the results of a run; a sink implements those methods that concern it.
+
+    The calls come in this order: ``start``; for every frame its ``gap``, if there is one, then
+    ``frame``, then ``tube`` for each tube that was shown and ended there; at the end ``tube`` for
+    each that is left, ``end`` and ``close``. A sink that raises gets ``close`` and nothing more:
+    ``close`` without ``end`` before it leaves no half-written file behind.
+    """
+
+    def start(self, info: RunInfo) -> None:
+        """The run begins."""
+
+    def gap(self, gap: Gap) -> None:
+        """The stream is broken before the next frame."""
+
+    def frame(self, result: FrameResult) -> None:
+        """A frame is done. Its arrays are shared between the sinks: do not change them."""
+
+    def tube(self, tube: Tube) -> None:
+        """A tube that was shown has ended."""
+
+    def end(self, summary: RunSummary) -> None:
+        """The run is over, whether or not it was interrupted: make the result complete."""
+
+    def close(self) -> None:
+        """Gives up what the sink holds; harmless a second time."""

@@ -1,0 +1,70 @@
+"""What a source of frames is."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from edgekit.runtime.types import Frame
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DEFAULT_FPS", "Source"]
+
+DEFAULT_FPS = 25.0
+"""Assumed where a source does not say."""
+
+
+class Source(abc.ABC):
+    """Gives frames, one after the other. A context manager; open once it is made.
+
+    A source implements ``read`` and ``close`` and sets the attributes; after each frame it sets
+    ``position`` to the frame's index plus 1, or further on where it had to skip some.
+
+    Attributes:
+        name: For people.
+        width: Pixels; 0 where unknown before the first frame.
+        height: Pixels; 0 where unknown before the first frame.
+        fps: Frames a second, as declared or else assumed.
+        frames: Their number as declared; None where unknown.
+        live: Whether frames come whether or not they are asked for.
+        position: Index that the next frame would have.
+    """
+
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float = DEFAULT_FPS
+    frames: int | None = None
+    live: bool = False
+    position: int = 0
+
+    @abc.abstractmethod
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end.
+
+        Raises:
+            MediaError: There should be more, but it cannot be read.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Gives up what the source holds; harmless a second time."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        while (frame := self.read()) is not None:
+            yield frame
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,233 @@
+"""The way of a frame: from a source through detector and linker into the sinks.
+
+``Pipeline`` owns the order, the stage clocks and the threads; nothing else knows about them. It
+knows its neighbours only by the few methods that it calls.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Literal
+
+from edgekit.errors import UsageError
+from edgekit.runtime.clocks import StageClocks
+from edgekit.runtime.feed import DirectFeed, Feed, LatestFeed
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
+from edgekit.runtime.selection import LINKING, SelectionRule, select
+from edgekit.runtime.tubes import LiveTube
+from edgekit.runtime.types import Frame, Tube
+
+__all__ = ["DropPolicy", "Pipeline"]
+
+DropPolicy = Literal["latest", "none"]
+
+
+class Pipeline:
+    """Runs a detector over a source. Made for one run.
+
+    Every frame that the source reads ends as a frame in the sinks or is counted by a gap. A gap
+    resets the detector's cascade and counts as misses for the linker; where the size of the
+    picture changes, all tubes end.
+
+    Args:
+        source: Open; stays so.
+        detector: Likewise.
+        linker: Fresh.
+        sinks: Called in this order, and closed at the end whatever happens.
+        bundle: Name and SHA-256 of what runs, for the sinks.
+        score: Tubes are shown from this score up.
+        min_hits: Tubes are shown from this many detections on.
+        drop_policy: ``latest`` keeps the newest frame only, ``none`` loses no frame; by default
+            the first for a live source.
+        realtime: Give each frame of a file at its own time.
+        duration: Seconds of the source after which to stop.
+        max_frames: Frames after which to stop.
+        rule: Which detections count.
+
+    Raises:
+        UsageError: ``latest`` for a source that is neither live nor played in real time.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        detector: FrameDetector,
+        linker: FrameLinker,
+        sinks: Iterable[FrameSink] = (),
+        *,
+        bundle: tuple[str, str] = ("", ""),
+        score: float = 0.3,
+        min_hits: int = 3,
+        drop_policy: DropPolicy | None = None,
+        realtime: bool = False,
+        duration: float | None = None,
+        max_frames: int | None = None,
+        rule: SelectionRule = LINKING,
+    ) -> None:
+        if drop_policy == "latest" and not (source.live or realtime):
+            raise UsageError(
+                "--drop-policy latest drops what is too old, and nothing of a file ever is.",
+                mend="Add --realtime to play the file at its own speed, or leave the policy out.",
+            )
+        self._source = source
+        self._detector = detector
+        self._linker = linker
+        self._sinks = list(sinks)
+        self._bundle = bundle
+        self._score = score
+        self._min_hits = min_hits
+        self._latest = drop_policy == "latest" or (drop_policy is None and source.live)
+        self._realtime = realtime and not source.live
+        self._duration = float("inf") if duration is None else duration
+        self._max_frames = float("inf") if max_frames is None else max_frames
+        self._rule = rule
+        self._stop = threading.Event()
+        self._interrupted = False
+        self._clocks = StageClocks()
+        self._shown: set[int] = set()
+        self._size: tuple[int, int] | None = None
+        self._next = 0
+        self._frames = 0
+        self._dropped = 0
+
+    def stop(self) -> None:
+        """Ends the run after the present frame; may be called from a signal handler or thread."""
+        self._interrupted = True
+        self._stop.set()
+
+    def run(self) -> RunSummary:
+        """Runs until the source ends, a limit is reached or ``stop`` is called.
+
+        Whatever ends it, an error included, the tubes are closed and the sinks ended first. A sink
+        that fails is closed without being ended, and its error is raised.
+        """
+        begin = time.perf_counter()
+        failures: list[BaseException] = []
+        try:
+            self._run()
+        except BaseException as error:
+            failures.append(error)
+        self._guard(failures, self._finish)
+        summary = RunSummary(
+            self._frames,
+            self._dropped,
+            time.perf_counter() - begin,
+            self._clocks.times(),
+            self._interrupted,
+        )
+        self._guard(failures, lambda: self._tell(lambda sink: sink.end(summary)))
+        for sink in self._sinks:
+            self._guard(failures, sink.close)
+        if failures:
+            raise failures[0]
+        return summary
+
+    @staticmethod
+    def _guard(failures: list[BaseException], step: Callable[[], None]) -> None:
+        try:
+            step()
+        except BaseException as error:
+            failures.append(error)
+
+    def _run(self) -> None:
+        source = self._source
+        info = RunInfo(
+            source.name,
+            source.width,
+            source.height,
+            source.fps,
+            source.frames,
+            self._detector.classes,
+            *self._bundle,
+            score=self._score,
+        )
+        self._tell(lambda sink: sink.start(info))
+        make = LatestFeed if self._latest else DirectFeed
+        feed: Feed = make(source, self._stop, realtime=self._realtime)
+        exhausted = False
+        try:
+            while not self._stop.is_set() and self._frames < self._max_frames:
+                with self._clocks.measure("capture"):
+                    frame = feed.next()
+                exhausted = frame is None
+                if frame is None or frame.time >= self._duration:
+                    break
+                self._process(frame)
+        finally:
+            feed.close()
+        if exhausted and not self._interrupted and source.position > self._next:
+            self._gap(Gap(source.position, "dropped", source.position - self._next))
+
+    def _process(self, frame: Frame) -> None:
+        measure = self._clocks.measure
+        self._check_continuity(frame)
+        with measure("cascade"):
+            inputs, letterbox = self._detector.prepare(frame.image)
+        with measure("network"):
+            outputs = self._detector.infer(inputs)
+        with measure("decode"):
+            detections = self._detector.decode(outputs, letterbox)
+        with measure("link"):
+            picks = select(detections, self._rule)
+            update = self._linker.update(detections, picks)
+            shown = [tube for tube in update.live if self._counts(tube)]
+        self._frames += 1
+        self._next = frame.index + 1
+        result = FrameResult(frame, detections, picks, shown, dict(self._clocks.frame))
+        with measure("emit"):
+            self._tell(lambda sink: sink.frame(result))
+            self._close_tubes(update.closed)
+        self._shown = {tube.id for tube in shown}
+        self._clocks.commit()
+
+    def _counts(self, tube: LiveTube) -> bool:
+        if tube.hits < self._min_hits:
+            return False
+        return tube.score >= self._score or tube.id in self._shown
+
+    def _check_continuity(self, frame: Frame) -> None:
+        lost = frame.index - self._next
+        size = (frame.image.shape[1], frame.image.shape[0])
+        resized = self._size is not None and size != self._size
+        reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
+        if reason:
+            self._gap(Gap(frame.index, reason, lost))
+        if size != self._size:
+            self._size = size
+            self._close_tubes(self._linker.resize(size))
+
+    def _gap(self, gap: Gap) -> None:
+        self._dropped += gap.frames
+        self._next = gap.index
+        self._detector.reset()
+        self._tell(lambda sink: sink.gap(gap))
+        self._close_tubes(self._linker.skip(gap.frames))
+
+    def _finish(self) -> None:
+        self._close_tubes(self._linker.finish())
+
+    def _close_tubes(self, closed: Iterable[Tube]) -> None:
+        for tube in closed:
+            if tube.id in self._shown:
+                self._tell(partial(_tell_tube, tube))
+
+    def _tell(self, call: Callable[[FrameSink], None]) -> None:
+        """Calls every sink; one that fails gets no further call but ``close``."""
+        failed: BaseException | None = None
+        for sink in list(self._sinks):
+            try:
+                call(sink)
+            except BaseException as error:
+                self._sinks.remove(sink)
+                failed = failed or error
+                sink.close()
+        if failed is not None:
+            raise failed
+
+
+def _tell_tube(tube: Tube, sink: FrameSink) -> None:
+    sink.tube(tube)

@@ -1,0 +1,135 @@
+"""What the pipeline hands to its sinks, and at the end to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from edgekit.runtime.clocks import StageTimes
+from edgekit.runtime.selection import pairwise_iou
+from edgekit.runtime.tubes import LiveTube
+from edgekit.runtime.types import Detections, Frame
+
+__all__ = ["FrameResult", "Gap", "RunInfo", "RunSummary", "one_per_actor"]
+
+_SAME_ACTOR = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What is known when a run begins.
+
+    Attributes:
+        source: Name of the source.
+        width: Pixels of its pictures; 0 where the source cannot tell before the first one.
+        height: As ``width``.
+        fps: Frames a second that the source declares, or that are assumed.
+        frames: How many there will be; None where the source cannot tell.
+        classes: Names, by class index.
+        bundle: Name of the bundle that runs.
+        bundle_sha256: Of the bundle's manifest.
+        score: Detections and tubes count from this score up.
+    """
+
+    source: str
+    width: int
+    height: int
+    fps: float
+    frames: int | None
+    classes: tuple[str, ...]
+    bundle: str = ""
+    bundle_sha256: str = ""
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A break in the stream before a frame.
+
+    Attributes:
+        index: Of the frame after the break.
+        reason: ``dropped``, ``reconnect``, ``resize`` or ``seek``.
+        frames: How many frames are missing just before ``index``; can be 0.
+    """
+
+    index: int
+    reason: str
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """All that is known of one frame.
+
+    Attributes:
+        frame: As the source gave it.
+        detections: All that the detector found.
+        picks: For each class the boxes of ``detections`` that count, best first.
+        tubes: Those that are alive and sure enough to be shown.
+        ms: Milliseconds of each stage before ``emit``.
+    """
+
+    frame: Frame
+    detections: Detections
+    picks: Sequence[Sequence[int]]
+    tubes: Sequence[LiveTube]
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def actors(self) -> list[LiveTube]:
+        """The tubes to draw: of several on one actor the best, observed before extrapolated."""
+        return one_per_actor(self.tubes)
+
+    def chosen(self, score: float) -> list[tuple[list[float], int, float]]:
+        """Box, class and score of the selected detections from ``score`` up, best first."""
+        boxes, scores = self.detections.boxes, self.detections.scores
+        rows = [
+            (boxes[row].tolist(), label, float(scores[row, label]))
+            for label, picked in enumerate(self.picks)
+            for row in picked
+            if scores[row, label] >= score
+        ]
+        return sorted(rows, key=lambda row: -row[2])
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes:
+        frames: Frames that went through the detector.
+        dropped: Frames of the source that did not.
+        seconds: On the clock, from the first frame asked for to the last result handed out.
+        stages: Times by stage name.
+        interrupted: Whether somebody ended it before the source did.
+    """
+
+    frames: int
+    dropped: int
+    seconds: float
+    stages: dict[str, StageTimes]
+    interrupted: bool = False
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, all stages included."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+def one_per_actor(tubes: Sequence[LiveTube], overlap: float = _SAME_ACTOR) -> list[LiveTube]:
+    """Of tubes whose boxes overlap by more than ``overlap`` (IoU) only the best, of any class.
+
+    Observed ones come before extrapolated ones, then higher scores before lower ones.
+    """
+    ranked = sorted(tubes, key=lambda tube: (not tube.observed, -tube.score))
+    if len(ranked) < 2:
+        return ranked
+    same = pairwise_iou(np.array([tube.box for tube in ranked])) > overlap
+    kept: list[int] = []
+    for place in range(len(ranked)):
+        if not same[place, kept].any():
+            kept.append(place)
+    return [ranked[place] for place in kept]

@@ -1,0 +1,98 @@
+"""What the pipeline asks of its neighbours, method by method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.tubes import LinkUpdate
+from edgekit.runtime.types import Array, Detections, Frame, Tube
+
+__all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource"]
+
+
+class FrameSource(Protocol):
+    """What the pipeline asks of a source; ``edgekit.media`` has the classes.
+
+    Attributes:
+        name: For people.
+        width: Pixels; 0 where unknown before the first frame.
+        height: Pixels; 0 where unknown before the first frame.
+        fps: Frames a second.
+        frames: Their number, None where unknown.
+        live: Whether frames come whether or not they are asked for.
+        position: Index that the next frame of the source would have.
+    """
+
+    name: str
+    width: int
+    height: int
+    fps: float
+    frames: int | None
+    live: bool
+    position: int
+
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end."""
+
+
+class FrameDetector(Protocol):
+    """What the pipeline asks of a detector; see ``edgekit.detector.Detector``."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    def reset(self) -> None:
+        """Forgets the pictures before."""
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[Mapping[str, Array], Any]:
+        """The model's inputs, and how they lie in the picture."""
+
+    def infer(self, inputs: Any) -> Mapping[str, Array]:
+        """The model's outputs."""
+
+    def decode(self, outputs: Any, letterbox: Any) -> Detections:
+        """The detections in them."""
+
+
+class FrameLinker(Protocol):
+    """What the pipeline asks of a linker; see ``edgekit.runtime.tubes.TubeLinker``."""
+
+    def update(self, detections: Detections, picks: Sequence[Sequence[int]]) -> LinkUpdate:
+        """Takes the next frame."""
+
+    def skip(self, frames: int) -> Sequence[Tube]:
+        """Counts lost frames as misses."""
+
+    def resize(self, frame_size: tuple[int, int]) -> Sequence[Tube]:
+        """Ends all tubes, and goes on in frames of another size."""
+
+    def finish(self) -> Sequence[Tube]:
+        """Ends all tubes."""
+
+
+class FrameSink(Protocol):
+    """Where results go; see ``edgekit.media.sink.Sink`` for when what is called."""
+
+    def start(self, info: RunInfo) -> None:
+        """The run begins."""
+
+    def gap(self, gap: Gap) -> None:
+        """The stream is broken before the next frame."""
+
+    def frame(self, result: FrameResult) -> None:
+        """A frame is done."""
+
+    def tube(self, tube: Tube) -> None:
+        """A tube that was shown has ended."""
+
+    def end(self, summary: RunSummary) -> None:
+        """The run is over."""
+
+    def close(self) -> None:
+        """Gives up what the sink holds."""
