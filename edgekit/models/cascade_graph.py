@@ -1,0 +1,177 @@
+"""The SSIM cascade as a torch module, for models that hold it.
+
+It computes what ``edgekit.runtime.cascade`` computes, in operators that every converter knows:
+there is no symmetric padding in ONNX, so borders are gathered by constant indices; window sums
+are two convolutions by ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgekit.runtime.ssim import SHIFTS, WINDOW
+from edgekit.runtime.types import Array
+
+__all__ = ["CascadeGraph"]
+
+_N = WINDOW * WINDOW
+_CROP = WINDOW // 2
+_CENTRE = 128
+_K1, _K2 = 0.01, 0.03
+
+_SMALLEST = 1e-12
+"""Stands for C1 and C2 where a picture has one single value, as in ``edgekit.runtime.ssim``."""
+
+_TIE = 1e-8
+"""Mean SSIM values nearer than this are equal but for the order of summation."""
+
+
+class CascadeGraph(nn.Module):
+    """Two letterboxed frames to the network's input, as ``edgekit.runtime.cascade`` makes it.
+
+    Window sums of 8-bit values, taken from 128, stay below 2^20 and so are exact in float32;
+    their products are formed in int32. So dark and flat frames are as exact as any.
+
+    Args:
+        size: (height, width) of the input.
+        mean: Of B, G, R in [0, 1].
+        std: Likewise.
+        kind: One of ``edgekit.runtime.cascade.KINDS``.
+    """
+
+    gain: Tensor
+    bias: Tensor
+    zero_sum: Tensor
+    mean_gain: Tensor
+    mean_bias: Tensor
+    unit: Tensor
+    offsets: Tensor
+    rows: Tensor
+    columns: Tensor
+    mirrored_rows: Tensor
+    mirrored_columns: Tensor
+
+    def __init__(
+        self, size: tuple[int, int], mean: Sequence[float], std: Sequence[float], kind: str
+    ) -> None:
+        super().__init__()
+        self._size = size
+        self._kind = kind
+        gain = 1 / (255 * np.asarray(std, np.float64))
+        bias = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
+        # The sum at which a mean is nearly zero: taken off as an integer, nothing cancels there.
+        zero = np.rint(-bias / gain * _N)
+        self._constant("gain", gain.reshape(1, -1, 1, 1))
+        self._constant("bias", (bias + gain * _CENTRE).reshape(1, -1, 1, 1))
+        self._constant("zero_sum", (zero - _N * _CENTRE).reshape(1, -1, 1, 1))
+        self._constant("mean_gain", (gain / _N).reshape(1, -1, 1, 1))
+        self._constant("mean_bias", (bias + gain * zero / _N).reshape(1, -1, 1, 1))
+        self._constant("unit", (_N * (_N - 1) / gain**2).reshape(1, -1, 1, 1))
+        shifts = SHIFTS[:-1] if kind == "ssim-shifted" else SHIFTS
+        self._shifts = shifts
+        height, width = size
+        self.register_buffer("offsets", torch.tensor(shifts) + 1, persistent=False)
+        self.register_buffer("rows", torch.arange(height), persistent=False)
+        self.register_buffer("columns", torch.arange(width), persistent=False)
+        self.register_buffer("mirrored_rows", _mirrored(height), persistent=False)
+        self.register_buffer("mirrored_columns", _mirrored(width), persistent=False)
+
+    def forward(self, previous: Tensor, frame: Tensor) -> Tensor:
+        """Joins two frames.
+
+        Args:
+            previous: (1, H, W, 3) uint8, BGR: the earlier frame, letterboxed.
+            frame: Likewise, the current one.
+
+        Returns:
+            (1, 6, H, W) float32, or (1, 3, H, W) for the kind ``rgb``.
+        """
+        current = frame.permute(0, 3, 1, 2).float() - _CENTRE
+        picture = current * self.gain + self.bias
+        if self._kind == "rgb":
+            # The earlier frame is an input all the same: exporters drop what nothing reads.
+            return picture + previous[:, :1, :1].permute(0, 3, 1, 2).float() * 0
+        earlier = previous.permute(0, 3, 1, 2).float() - _CENTRE
+        padded = functional.pad(current, (1, 1, 1, 1), mode="reflect")
+        index, span = self._best_shift(earlier, padded)
+        offset = self.offsets.index_select(0, index)
+        shifted = padded.index_select(2, self.rows + offset[:, 0])
+        shifted = shifted.index_select(3, self.columns + offset[:, 1])
+        similarity = _ssim(
+            *self._statistics(self._mirror(shifted), self._mirror(earlier)),
+            *self._constants(span),
+        )
+        if self._kind == "dssim":
+            similarity = (1 - similarity) * 0.5
+        return torch.cat([picture, similarity], 1)
+
+    def _constant(self, name: str, values: Array) -> None:
+        tensor = torch.from_numpy(values.astype(np.float32))
+        self.register_buffer(name, tensor, persistent=False)
+
+    def _best_shift(self, earlier: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:
+        """Index (1,) of the best shift, of equal ones the last, and its data range (1,)."""
+        height, width = self._size
+        candidates = torch.cat(
+            [
+                padded[:, :, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+                for dy, dx in self._shifts
+            ]
+        )
+        high = candidates.amax((2, 3), keepdim=True) * self.gain + self.bias
+        low = candidates.amin((2, 3), keepdim=True) * self.gain + self.bias
+        span = high.amax(1, keepdim=True) - low.amin(1, keepdim=True)
+        maps = _ssim(*self._statistics(candidates, earlier), *self._constants(span))
+        # Differences to the last candidate's map: what float32 loses in a long sum of them is
+        # far less than what it would lose in a sum of the maps.
+        scores = (maps - maps[-1:]).mean(3).mean((1, 2))
+        best = (scores >= scores.amax(0, keepdim=True) - _TIE).float()
+        index = len(self._shifts) - 1 - best.flip(0).argmax(0, keepdim=True)
+        return index, span.reshape(-1).index_select(0, index)
+
+    def _statistics(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means of x and y, and twice the covariance and the sum of variances in N² levels²."""
+        sum_x, sum_y = _box(x), _box(y)
+        squares, products = _box(x * x), _box(x * y)
+        mean_x = (sum_x - self.zero_sum) * self.mean_gain + self.mean_bias
+        mean_y = (sum_y - self.zero_sum) * self.mean_gain + self.mean_bias
+        whole_x, whole_y = sum_x.int(), sum_y.int()
+        covariance = products.int() * (2 * _N) - whole_x * whole_y * 2
+        variance_x = squares.int() * _N - whole_x * whole_x
+        variance_y = _box(y * y).int() * _N - whole_y * whole_y
+        return mean_x, mean_y, covariance.float(), variance_x.float() + variance_y.float()
+
+    def _constants(self, span: Tensor) -> tuple[Tensor, Tensor]:
+        span = span.reshape(-1, 1, 1, 1)
+        c1 = (_K1 * span).square().clamp(min=_SMALLEST)
+        c2 = (_K2 * span).square().clamp(min=_SMALLEST) * self.unit
+        return c1, c2
+
+    def _mirror(self, x: Tensor) -> Tensor:
+        return x.index_select(2, self.mirrored_rows).index_select(3, self.mirrored_columns)
+
+
+def _box(x: Tensor) -> Tensor:
+    """Sums over the 7x7 windows that lie within each plane of (N, C, H, W)."""
+    channels = x.shape[1]
+    column = torch.ones(channels, 1, WINDOW, 1)
+    row = torch.ones(channels, 1, 1, WINDOW)
+    return functional.conv2d(functional.conv2d(x, column, groups=channels), row, groups=channels)
+
+
+def _ssim(
+    mean_x: Tensor, mean_y: Tensor, covariance: Tensor, variances: Tensor, c1: Tensor, c2: Tensor
+) -> Tensor:
+    top = (mean_x * mean_y * 2 + c1) * (covariance + c2)
+    return top / (variances + c2) / (mean_x * mean_x + mean_y * mean_y + c1)
+
+
+def _mirrored(length: int) -> Tensor:
+    """Indices that mirror a side at its edge, the edge pixel included."""
+    inside = torch.arange(length)
+    return torch.cat([inside[:_CROP].flip(0), inside, inside[-_CROP:].flip(0)])

@@ -1,0 +1,202 @@
+"""HOST. Networks as ONNX files, byte for byte the same for the same network."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit._files import writing
+from edgekit.errors import MissingDependencyError
+from edgekit.runtime.types import Array
+from edgekit.targets import base
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["OPSET", "Exporter"]
+
+OPSET = 20
+_MODEL = "model.onnx"
+_NEWEST_IR = 10
+"""The newest IR version that ONNX Runtime 1.18 reads."""
+
+
+class Exporter(base.Exporter):
+    """Writes ``model.onnx``: opset 20, fixed shapes, weights inside.
+
+    Nodes carry the names of the layers they come from (``blocks.3.expand.0/Conv``), so that
+    what is said of a node can be said of the layer.
+    """
+
+    precisions = ("fp32", "fp16")
+
+    def export(self, network: nn.Module, example: tuple[Array, ...], folder: Path) -> base.Exported:
+        """Writes ``network``; see ``edgekit.targets.base.Exporter.export``.
+
+        Raises:
+            MissingDependencyError: onnx or onnxscript is not installed.
+            OutputError: The file cannot be written.
+        """
+        import torch
+
+        onnx, onnxscript = _packages()
+        tensors = tuple(torch.from_numpy(array) for array in example)
+        with torch.no_grad():
+            outputs = list(network(*tensors))
+        names = ["input"] if len(example) == 1 else ["previous", "frame"]
+        model = _traced(network, tensors, names, outputs)
+        _clean(model)
+        onnx.checker.check_model(model)
+        with writing(folder / _MODEL):
+            (folder / _MODEL).write_bytes(model.SerializeToString(deterministic=True))
+        return base.Exported(
+            model=_MODEL,
+            files=(_MODEL,),
+            opset=OPSET,
+            converter={
+                "onnx": onnx.__version__,
+                "onnxscript": onnxscript.__version__,
+                "torch": torch.__version__,
+            },
+        )
+
+    def operators(self, model: Path) -> dict[str, int]:
+        """How many operators of each type are in a model file, the most frequent first.
+
+        Raises:
+            MissingDependencyError: onnx is not installed.
+        """
+        onnx, _ = _packages()
+        loaded = onnx.load(str(model), load_external_data=False)
+        counts = Counter(node.op_type for node in loaded.graph.node)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _packages() -> tuple[Any, Any]:
+    try:
+        import onnx
+        import onnxscript
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            error.name or "onnx", "host", "Working on ONNX files"
+        ) from error
+    return onnx, onnxscript
+
+
+def _traced(
+    network: nn.Module, tensors: tuple[Any, ...], inputs: list[str], outputs: list[str]
+) -> Any:
+    import torch
+
+    from edgekit.models.dcn import onnx_translations
+
+    class InOrder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            found = self.network(*values)
+            return tuple(found[name] for name in outputs)
+
+    with _silence():
+        program = torch.onnx.export(
+            InOrder().eval(),
+            tensors,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            custom_translation_table=onnx_translations(),
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps the exporter's warnings, log lines and prints to itself."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _clean(model: Any) -> None:
+    """Leaves nothing in the file that depends on the machine, the day or the run."""
+    from importlib.metadata import version
+
+    model.producer_name, model.producer_version = "edgekit", version("edgekit")
+    model.ClearField("doc_string")
+    model.graph.ClearField("doc_string")
+    model.ir_version = min(model.ir_version, _NEWEST_IR)
+    model.graph.name = "edgekit"
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    _rename(model.graph)
+    for part in (
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
+        part.ClearField("doc_string")
+        del part.metadata_props[:]
+
+
+def _rename(graph: Any) -> None:
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    new: dict[str, str] = {"": ""} | {name: name for name in kept}
+    taken = set(kept)
+
+    def unused(name: str) -> str:
+        found, count = name, 1
+        while found in taken:
+            count += 1
+            found = f"{name}_{count}"
+        taken.add(found)
+        return found
+
+    for tensor in graph.initializer:
+        if tensor.name not in kept:
+            new[tensor.name] = unused(_layer(tensor.name) if "." in tensor.name else "constant")
+        tensor.name = new[tensor.name]
+    for node in graph.node:
+        scope = _scope(node)
+        node.name = unused(f"{scope}/{node.op_type}" if scope else node.op_type)
+        for index, name in enumerate(node.output):
+            if name not in new:
+                new[name] = f"{node.name}:{index}"
+        node.input[:] = [new[name] for name in node.input]
+        node.output[:] = [new[name] for name in node.output]
+
+
+def _scope(node: Any) -> str:
+    """The dotted name of the layer that a node was made from."""
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            scopes = re.findall(r"'([^']*)'", entry.value)
+            return _layer(scopes[-2]) if len(scopes) > 1 else ""
+    return ""
+
+
+def _layer(name: str) -> str:
+    return re.sub(r"^(network\.|network$)+", "", name)
