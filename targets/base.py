@@ -95,3 +95,12 @@ class Exporter(abc.ABC):
             example: Inputs, by which shapes and types are fixed.
             folder: Exists and is empty.
         """
+
+    def operators(self, model: Path) -> dict[str, int]:
+        """How many operators of each type are in a model file, the most frequent first.
+
+        Returns:
+            Nothing for a format whose operators cannot be told.
+        """
+        del model
+        return {}

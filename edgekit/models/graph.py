@@ -48,9 +48,9 @@ class DecodeGraph(nn.Module):
         highest = functional.max_pool2d(hm, 3, 1, 1)
         logits = torch.where(hm == highest, hm, torch.full_like(hm, _NEVER)).reshape(-1)
         values, found = logits.topk(min(self.top_k, classes * cells))
-        label = torch.div(found, cells, rounding_mode="trunc")
+        label = found // cells
         cell = found - label * cells
-        row = torch.div(cell, width, rounding_mode="trunc")
+        row = cell // width
         column = cell - row * width
         size = wh.reshape(2, cells).index_select(1, cell)
         offset = reg.reshape(2, cells).index_select(1, cell)

@@ -63,7 +63,7 @@ class Exporter(base.Exporter):
             converter={
                 "onnx": onnx.__version__,
                 "onnxscript": onnxscript.__version__,
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),
             },
         )
 

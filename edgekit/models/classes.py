@@ -1,0 +1,69 @@
+"""The class names of the published datasets, in the order of their indices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.errors import UsageError
+
+__all__ = ["CLASS_LISTS", "class_names", "default_classes"]
+
+_UCF24 = """
+Basketball BasketballDunk Biking CliffDiving CricketBowling Diving Fencing FloorGymnastics
+GolfSwing HorseRiding IceDancing LongJump PoleVault RopeClimbing SalsaSpin SkateBoarding Skiing
+Skijet SoccerJuggling Surfing TennisSwing TrampolineJumping VolleyballSpiking WalkingWithDog
+"""
+_JHMDB21 = """
+brush_hair catch clap climb_stairs golf jump kick_ball pick pour pullup push run shoot_ball
+shoot_bow shoot_gun sit stand swing_baseball throw walk wave
+"""
+_COCO = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
+stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra,
+giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite,
+baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine glass, cup, fork,
+knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake,
+chair, couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard,
+cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear,
+hair drier, toothbrush
+"""
+
+CLASS_LISTS: dict[str, tuple[str, ...]] = {
+    "ucf24": tuple(_UCF24.split()),
+    "jhmdb21": tuple(_JHMDB21.split()),
+    "coco": tuple(" ".join(_COCO.split()).split(", ")),
+}
+"""UCF101-24 (alphabetical, as in its published annotations), J-HMDB-21 and COCO."""
+
+
+def class_names(choice: str) -> tuple[str, ...]:
+    """The class names that a word or a file stands for.
+
+    Args:
+        choice: A key of ``CLASS_LISTS``, or the path of a text file with one name a line.
+
+    Raises:
+        UsageError: It is neither, or the file has no names or one twice.
+    """
+    if choice in CLASS_LISTS:
+        return CLASS_LISTS[choice]
+    expected = f"Expected {', '.join(CLASS_LISTS)} or a file with one class name a line"
+    try:
+        lines = Path(choice).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise UsageError(f"{expected}; {choice} cannot be read: {reason}.") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not names or twice:
+        what = f"has {', '.join(twice)} twice" if twice else "has none"
+        raise UsageError(f"{expected}; {choice} {what}.")
+    return names
+
+
+def default_classes(count: int) -> tuple[str, ...]:
+    """The published list of that length; ``class0``, ``class1``, ... where there is none."""
+    for names in CLASS_LISTS.values():
+        if len(names) == count:
+            return names
+    return tuple(f"class{index}" for index in range(count))

@@ -1,0 +1,210 @@
+"""HOST. From a checkpoint to a verified bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgekit._files import writing
+from edgekit.bundle import (
+    Bundle,
+    Manifest,
+    OutputSpec,
+    Provenance,
+    date_of_today,
+    load_bundle,
+    save_bundle,
+)
+from edgekit.errors import OutputError, UsageError
+from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.types import Array
+from edgekit.targets.registry import exporter, open_session
+from edgekit.targets.settings import ExportSettings, Resolved, resolve
+from edgekit.targets.verify import TOLERANCES, check_bounds, verify
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.models.checkpoints import Checkpoint
+
+__all__ = ["bundle_path", "export_bundle"]
+
+_HEADS = {
+    "hm": ("heatmap logits, one channel a class", "(1, classes, H/4, W/4)"),
+    "wh": ("box width and height, in cells", "(1, 2, H/4, W/4)"),
+    "reg": ("offset of the centre from its cell, x and y, in cells", "(1, 2, H/4, W/4)"),
+}
+_BOXES = ("x1, y1, x2, y2 in input pixels, score, class; best first", "(K, 6)")
+
+
+def bundle_path(name: str, target: str, precision: str) -> Path:
+    """Where a bundle goes unless its place is named."""
+    return Path("artifacts") / f"{name}-{target}-{precision}"
+
+
+def export_bundle(
+    checkpoint: Path,
+    target: str = "onnx",
+    *,
+    settings: ExportSettings | None = None,
+    clips: Sequence[Sequence[npt.NDArray[np.uint8]]] | None = None,
+    out: Path | None = None,
+    force: bool = False,
+) -> Bundle:
+    """Writes a checkpoint as a bundle for a target, once it has proven to be the same network.
+
+    Args:
+        checkpoint: A .pth or .safetensors; see ``edgekit.models.checkpoints``.
+        target: A name of ``edgekit.targets.registry.TARGETS``.
+        settings: Choices; by default what the checkpoint says, then KORSAL's own.
+        clips: Clips of consecutive frames (H, W, 3) uint8 BGR to verify with; by default those
+            that the package ships.
+        out: The folder to write; by default ``bundle_path``.
+        force: Replace a bundle that is already there.
+
+    Returns:
+        The bundle, as loaded again from where it was written.
+
+    Raises:
+        UsageError: A choice cannot be.
+        CheckpointError: The checkpoint is not one of a network that is known here.
+        MissingDependencyError: A package of the extra ``host``, or the runtime, is missing.
+        BoundError: The written model differs from the network by more than the tolerance.
+        OutputError: The folder is there without ``force``, or cannot be written.
+    """
+    from edgekit.assets.pictures import verification_frames
+    from edgekit.models.checkpoints import load_checkpoint
+
+    settings = settings or ExportSettings()
+    writer = exporter(target)
+    if settings.precision not in writer.precisions:
+        raise UsageError(
+            f"The target {target} writes {', '.join(writer.precisions)}, not "
+            f"{settings.precision!r}."
+        )
+    if settings.tolerance is not None and not settings.tolerance > 0:
+        raise UsageError(f"Expected a positive tolerance; found {settings.tolerance}.")
+    classes = None if settings.classes is None else len(settings.classes)
+    loaded = load_checkpoint(checkpoint, arch=settings.arch, classes=classes)
+    chosen = resolve(settings, loaded, checkpoint)
+    place = out or bundle_path(chosen.name, target, settings.precision)
+    if place.exists() and not force:
+        raise OutputError(
+            f"{place} is already there.", mend="Add --force to replace it, or name another place."
+        )
+    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "model").mkdir()
+        deployed, example = _deployed(loaded.network, chosen, settings.precision)
+        made = writer.export(deployed, example, work / "model")
+        manifest = Manifest(
+            name=chosen.name,
+            arch=loaded.spec.arch,
+            classes=chosen.classes,
+            target=target,
+            precision=settings.precision,
+            model=made.model,
+            input=chosen.input,
+            cascade=chosen.cascade,
+            outputs=_outputs(chosen),
+            decode=chosen.decode,
+            opset=made.opset,
+            converter=made.converter,
+            provenance=_provenance(checkpoint, loaded),
+        )
+        files = {name: work / "model" / name for name in made.files}
+        candidate = save_bundle(work / "candidate", manifest, files)
+        tolerance = settings.tolerance or TOLERANCES[settings.precision]
+        with open_session(candidate) as session:
+            verification = verify(
+                loaded.network,
+                session,
+                _cascade(chosen),
+                verification_frames() if clips is None else clips,
+                tolerance=tolerance,
+            )
+        check_bounds(manifest, verification)
+        manifest = msgspec.structs.replace(manifest, verification=verification)
+        save_bundle(place, manifest, files | _notices(checkpoint), force=force)
+    return load_bundle(place)
+
+
+def _deployed(
+    network: nn.Module, chosen: Resolved, precision: str
+) -> tuple[nn.Module, tuple[Array, ...]]:
+    """The module to export, and an example of its inputs."""
+    import torch
+
+    from edgekit.models.cascade_graph import CascadeGraph
+    from edgekit.models.dcn import set_lowering
+    from edgekit.models.folding import fold_batch_norms
+    from edgekit.models.graph import DecodeGraph, Deployed, HalfPrecision
+
+    made = chosen.input
+    size = (made.height, made.width)
+    tensor = np.zeros((1, 3 if chosen.cascade.kind == "rgb" else 6, *size), np.float32)
+    folded = fold_batch_norms(network, torch.from_numpy(tensor))
+    set_lowering(folded, chosen.dcn)
+    if precision == "fp16":
+        folded = HalfPrecision(folded)
+    cascade = decode = None
+    example: tuple[Array, ...] = (tensor,)
+    if chosen.cascade.place == "graph":
+        cascade = CascadeGraph(size, made.mean, made.std, chosen.cascade.kind)
+        example = (np.zeros((1, *size, 3), np.uint8), np.zeros((1, *size, 3), np.uint8))
+    if chosen.decode.place == "graph":
+        decode = DecodeGraph(chosen.decode.top_k, chosen.decode.stride)
+    return Deployed(folded, cascade, decode).eval(), example
+
+
+def _cascade(chosen: Resolved) -> Cascade:
+    made, spec = chosen.input, chosen.cascade
+    return Cascade(
+        (made.height, made.width),
+        made.mean,
+        made.std,
+        kind=spec.kind,
+        frame_gap=spec.frame_gap,
+        first_frame=spec.first_frame,
+    )
+
+
+def _outputs(chosen: Resolved) -> tuple[OutputSpec, ...]:
+    if chosen.decode.place == "graph":
+        meaning, layout = _BOXES
+        return (OutputSpec(name="detections", meaning=meaning, layout=layout, channels=6),)
+    return tuple(
+        OutputSpec(
+            name=name,
+            meaning=meaning,
+            layout=layout,
+            channels=len(chosen.classes) if name == "hm" else 2,
+        )
+        for name, (meaning, layout) in _HEADS.items()
+    )
+
+
+def _provenance(path: Path, checkpoint: Checkpoint) -> Provenance:
+    return Provenance(
+        checkpoint=path.name,
+        checkpoint_sha256=checkpoint.sha256,
+        edgekit=version("edgekit"),
+        date=date_of_today(),
+    )
+
+
+def _notices(checkpoint: Path) -> dict[str, Path]:
+    """LICENSE and NOTICE of the shipped weights; those of others are not known."""
+    import edgekit.assets
+
+    folder = Path(edgekit.assets.__file__).parent / "weights"
+    if checkpoint.resolve().parent != folder.resolve():
+        return {}
+    return {name: folder / name for name in ("LICENSE", "NOTICE") if (folder / name).is_file()}

@@ -1,0 +1,208 @@
+"""HOST. What a user chooses for an export, completed by what a checkpoint says of itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec
+from edgekit.errors import CheckpointError, UsageError
+from edgekit.models.classes import default_classes
+from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS
+
+if TYPE_CHECKING:
+    from edgekit.models.checkpoints import Checkpoint
+
+__all__ = ["MEAN", "STD", "ExportSettings", "Resolved", "resolve"]
+
+MEAN = (0.40789654, 0.44719302, 0.47026115)
+"""Of B, G, R: KORSAL's, as CenterNet's."""
+
+STD = (0.28863828, 0.27408164, 0.27809835)
+
+_PLACES = ("auto", "host", "graph")
+_Triple = tuple[float, float, float]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """What to export, and how. ``None`` leaves a choice to the checkpoint, or to the default.
+
+    Attributes:
+        arch: A name of ``edgekit.models.registry.ARCHITECTURES``, or ``auto``.
+        classes: Their names, in the order of the heatmap's channels.
+        input_size: (height, width), multiples of 32.
+        cascade: A kind of ``edgekit.runtime.cascade.KINDS``.
+        frame_gap: How many frames back the earlier picture lies.
+        first_frame: One of ``edgekit.runtime.cascade.FIRST_FRAME_RULES``.
+        mean: Of B, G, R in [0, 1].
+        std: Likewise.
+        precision: ``fp32`` or ``fp16``.
+        cascade_in: ``host``, ``graph``, or ``auto`` for what suits the target.
+        decode_in: Likewise.
+        dcn: A lowering of ``edgekit.models.dcn.LOWERINGS``, or ``auto``.
+        top_k: How many peaks become boxes.
+        name: Of the model; by default the checkpoint's.
+        tolerance: See ``edgekit.targets.verify.TOLERANCES`` for the defaults.
+    """
+
+    arch: str = "auto"
+    classes: tuple[str, ...] | None = None
+    input_size: tuple[int, int] | None = None
+    cascade: str | None = None
+    frame_gap: int | None = None
+    first_frame: str | None = None
+    mean: _Triple | None = None
+    std: _Triple | None = None
+    precision: str = "fp32"
+    cascade_in: str = "auto"
+    decode_in: str = "auto"
+    dcn: str = "auto"
+    top_k: int = 50
+    name: str | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Every choice made: parts of the manifest, and the DCN lowering."""
+
+    name: str
+    classes: tuple[str, ...]
+    input: InputSpec
+    cascade: CascadeSpec
+    decode: DecodeSpec
+    dcn: str
+
+
+def resolve(settings: ExportSettings, checkpoint: Checkpoint, path: Path) -> Resolved:
+    """Completes the user's choices.
+
+    Args:
+        settings: The choices.
+        checkpoint: As loaded; its metadata is asked next.
+        path: Where it came from: its stem is the model's name where nothing else is.
+
+    Raises:
+        UsageError: A choice cannot be, or does not suit the network.
+        CheckpointError: The metadata, or the number of input channels, cannot be.
+    """
+    said = _Metadata(checkpoint.metadata, path)
+    channels = checkpoint.spec.channels
+    if channels not in (3, 6):
+        raise CheckpointError(
+            f"Expected a network of 3 or 6 input channels; {path} has {channels}.",
+            mend="A picture has 3, a picture with its SSIM map 6.",
+        )
+    kind = _first(settings.cascade, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
+    needed = 3 if kind == "rgb" else 6
+    _one_of("cascade", kind, KINDS)
+    if needed != channels:
+        fitting = ", ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
+        raise UsageError(
+            f"The cascade {kind} makes {needed} input channels; the network of {path} takes "
+            f"{channels}.",
+            mend=f"Use --cascade {fitting}." if channels == 3 else f"Use one of: {fitting}.",
+        )
+    rule = _first(settings.first_frame, said.get("first_frame", str), "zero")
+    _one_of("first frame", rule, FIRST_FRAME_RULES)
+    _one_of("place of the cascade", settings.cascade_in, _PLACES)
+    _one_of("place of the decoding", settings.decode_in, _PLACES)
+    height, width = _size(
+        _first(settings.input_size, said.get("input_size", tuple[int, int]), (256, 256))
+    )
+    frame_gap = _first(settings.frame_gap, said.get("frame_gap", int), 1)
+    if frame_gap < 1 or settings.top_k < 1:
+        raise UsageError(
+            f"Expected a frame gap and a top-k of at least 1; found {frame_gap} and "
+            f"{settings.top_k}."
+        )
+    std = _first(settings.std, said.get("std", _Triple), STD)
+    if min(std) <= 0:
+        raise UsageError(f"Expected positive numbers for std; found {std}.")
+    classes = settings.classes or said.get("classes", tuple[str, ...])
+    if classes is not None and len(classes) != checkpoint.spec.classes:
+        raise CheckpointError(
+            f"Expected {len(classes)} classes; the heatmap of {path} has "
+            f"{checkpoint.spec.classes}.",
+            mend="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
+        )
+    return Resolved(
+        name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),
+        classes=classes or default_classes(checkpoint.spec.classes),
+        input=InputSpec(
+            height=height,
+            width=width,
+            mean=_first(settings.mean, said.get("mean", _Triple), MEAN),
+            std=std,
+        ),
+        cascade=msgspec.convert(
+            {
+                "kind": kind,
+                "frame_gap": frame_gap,
+                "first_frame": rule,
+                "place": "graph" if settings.cascade_in == "graph" else "host",
+            },
+            CascadeSpec,
+        ),
+        decode=DecodeSpec(
+            top_k=settings.top_k, place="graph" if settings.decode_in == "graph" else "host"
+        ),
+        dcn="deform_conv" if settings.dcn == "auto" else settings.dcn,
+    )
+
+
+class _Metadata:
+    """The JSON strings that training stored with the weights."""
+
+    def __init__(self, strings: dict[str, str], path: Path) -> None:
+        self._strings = strings
+        self._path = path
+
+    def get(self, key: str, kind: type[_T] | Any) -> _T | None:
+        if key not in self._strings:
+            return None
+        text = self._strings[key]
+        try:
+            return msgspec.json.decode(text.encode(), type=kind)
+        except msgspec.DecodeError as error:
+            if kind is str:  # a bare word is as clear as a quoted one
+                return text  # type: ignore[return-value]
+            raise CheckpointError(
+                f"Expected {key!r} in the metadata of {self._path} to be JSON of its kind; "
+                f"found {text[:80]!r}.",
+                mend="Save the checkpoint again with edgekit train.",
+            ) from error
+
+
+def _first(*choices: Any) -> Any:
+    return next(choice for choice in choices if choice is not None)
+
+
+def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"The {what} is one of {', '.join(choices)}, not {value!r}.")
+
+
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    if any(side < 64 or side % 32 for side in size):
+        raise UsageError(
+            f"Expected an input size of multiples of 32, at least 64; found {size[0]}x{size[1]}.",
+            mend="For example --input-size 256, or 256x320 (height x width).",
+        )
+    return size
+
+
+def _name(name: str, given: bool) -> str:
+    clean = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "model"
+    if given and clean != name:
+        raise UsageError(
+            f"Expected a name of letters, digits, '.', '_' and '-'; found {name!r}.",
+            mend=f"For example --name {clean}",
+        )
+    return clean
