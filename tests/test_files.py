@@ -23,9 +23,14 @@ def test_a_file_appears_whole(tmp_path):
 def test_a_failure_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ValueError, match="midway"), atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise ValueError("midway")
+
+    def write() -> None:
+        with atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise ValueError("midway")
+
+    with pytest.raises(ValueError, match="midway"):
+        write()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 
@@ -48,9 +53,13 @@ def test_a_folder_is_replaced_only_by_force(tmp_path):
 
 
 def test_a_failure_leaves_no_folder(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "folder") as temporary:
-        (temporary / "f").write_text("half")
-        raise KeyboardInterrupt
+    def write() -> None:
+        with atomic_folder(tmp_path / "folder") as temporary:
+            (temporary / "f").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert names(tmp_path) == []
 
 

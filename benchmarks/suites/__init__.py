@@ -1,1 +1,1 @@
-"""Micro-benchmarks against named peers; each is run as ``python -m edgekit.benchmarks.suites.NAME``."""
+"""Micro-benchmarks against named peers: ``python -m edgekit.benchmarks.suites.NAME``."""

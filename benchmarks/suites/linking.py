@@ -9,8 +9,6 @@ alternation, and have to find the same tubes before anything is timed. One threa
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgekit.benchmarks.timing import machine
 from edgekit.runtime.tubes import LINKS, TubeLinker
 from edgekit.runtime.types import Array, Detections
 
@@ -158,18 +157,13 @@ def _time(update: Callable[[Detections], object], frames: Sequence[Detections]) 
     return spent
 
 
-def _machine() -> str:
-    parts = (platform.machine(), f"{os.cpu_count()} cores", f"Python {platform.python_version()}")
-    return f"{', '.join(parts)}, numpy {np.__version__}, one thread"
-
-
 def main() -> None:
     """Prints the median microseconds a frame, and the ratio to the plain port."""
     parser = argparse.ArgumentParser(description="Selection and linking of one frame.")
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    print(_machine())
+    print(f"{machine()}, one thread")
     print(f"{'workload':<10}{'linker':<16}{'us/frame':>10}{'plain/this':>12}")
     for name, (boxes, share) in WORKLOADS.items():
         frames = video(arguments.frames, boxes, share)

@@ -99,7 +99,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = x if self.expand is None else functional.relu6(self.expand(x))
         hidden = self.project(functional.relu6(self.depthwise(hidden)))
-        return x + hidden if self.residual else hidden
+        result: Tensor = x + hidden if self.residual else hidden
+        return result
 
 
 def _head(width: int, outputs: int) -> nn.Sequential:

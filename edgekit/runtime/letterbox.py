@@ -63,8 +63,10 @@ class Letterbox:
         """Boxes (n, 4) in input pixels as boxes in source pixels, clipped to the picture."""
         shift = np.array([self.left, self.top, self.left, self.top], boxes.dtype)
         limit = np.array([self.source_width, self.source_height] * 2, boxes.dtype)
-        return np.clip((boxes - shift) / boxes.dtype.type(self.scale), 0, limit)
+        inside: Array = np.clip((boxes - shift) / boxes.dtype.type(self.scale), 0, limit)
+        return inside
 
     def to_input(self, boxes: Array) -> Array:
         """Boxes (n, 4) in source pixels as boxes in input pixels, unclipped."""
-        return boxes * self.scale + np.array([self.left, self.top, self.left, self.top])
+        moved: Array = boxes * self.scale + np.array([self.left, self.top, self.left, self.top])
+        return moved

