@@ -50,7 +50,7 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class InputSpec(_Spec, kw_only=True):
+class InputSpec(_Spec, frozen=True, kw_only=True):
     """How a picture becomes the network's input: letterbox, then (u / 255 - mean) / std."""
 
     height: int
@@ -61,7 +61,7 @@ class InputSpec(_Spec, kw_only=True):
     letterbox: Literal["centre-affine"] = "centre-affine"
 
 
-class CascadeSpec(_Spec, kw_only=True):
+class CascadeSpec(_Spec, frozen=True, kw_only=True):
     """The temporal part of the input; see ``edgekit.runtime.cascade``."""
 
     kind: Literal["ssim", "ssim-shifted", "dssim", "rgb"] = "ssim"
@@ -73,7 +73,7 @@ class CascadeSpec(_Spec, kw_only=True):
     place: Place = "host"
 
 
-class OutputSpec(_Spec, kw_only=True):
+class OutputSpec(_Spec, frozen=True, kw_only=True):
     """One output of the model."""
 
     name: str
@@ -82,7 +82,7 @@ class OutputSpec(_Spec, kw_only=True):
     channels: int
 
 
-class DecodeSpec(_Spec, kw_only=True):
+class DecodeSpec(_Spec, frozen=True, kw_only=True):
     """How boxes come out of the outputs; see ``edgekit.runtime.decode``."""
 
     top_k: int = 50
@@ -90,7 +90,7 @@ class DecodeSpec(_Spec, kw_only=True):
     place: Place = "host"
 
 
-class Quantization(_Spec, kw_only=True):
+class Quantization(_Spec, frozen=True, kw_only=True):
     """How an integer model was made from a float one."""
 
     method: str
@@ -98,7 +98,7 @@ class Quantization(_Spec, kw_only=True):
     kept_float: tuple[str, ...] = ()
 
 
-class HeadCheck(_Spec, kw_only=True):
+class HeadCheck(_Spec, frozen=True, kw_only=True):
     """How one output of the written file differs from PyTorch's."""
 
     max_difference: float
@@ -106,7 +106,7 @@ class HeadCheck(_Spec, kw_only=True):
     cosine: float
 
 
-class Verification(_Spec, kw_only=True):
+class Verification(_Spec, frozen=True, kw_only=True):
     """What was measured between PyTorch and the written file before it was written."""
 
     frames: int
@@ -115,7 +115,7 @@ class Verification(_Spec, kw_only=True):
     tolerance: float
 
 
-class Provenance(_Spec, kw_only=True):
+class Provenance(_Spec, frozen=True, kw_only=True):
     """Where a bundle came from."""
 
     checkpoint: str
@@ -124,7 +124,7 @@ class Provenance(_Spec, kw_only=True):
     date: str
 
 
-class FileEntry(_Spec, kw_only=True):
+class FileEntry(_Spec, frozen=True, kw_only=True):
     """One file of the bundle, by its path in it with forward slashes."""
 
     path: str
@@ -132,7 +132,7 @@ class FileEntry(_Spec, kw_only=True):
     size: int
 
 
-class Manifest(_Spec, kw_only=True):
+class Manifest(_Spec, frozen=True, kw_only=True):
     """All that is said about a bundle; the words are those of ``docs/bundle.md``."""
 
     schema: int = SCHEMA
