@@ -48,7 +48,7 @@ class Annotator:
         height, width = result.frame.image.shape[:2]
         image: Any = np.array(result.frame.image, order="C") if canvas is None else canvas
         self._scale = (image.shape[1] / width, image.shape[0] / height)
-        line = max(1, round(min(image.shape[:2]) / 240))
+        line = max(2, round(min(image.shape[:2]) / 200))
         # Best last, so that it is on top.
         actors = [tube._replace(box=self._scaled(tube.box)) for tube in result.actors[::-1]]
         for tube in actors:
@@ -80,7 +80,7 @@ class Annotator:
         points = [_pixel(self._scaled(point)) for point in self._trails[tube.id]]
         colour = np.array(colour_of(tube.label), np.float64)
         for place in range(1, len(points)):
-            strength = 0.3 + 0.7 * place / len(points)
+            strength = 0.5 + 0.5 * place / len(points)
             cv2.line(
                 image,
                 points[place - 1],

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 import msgspec
 
-from edgekit._files import output_error
+from edgekit._files import output_error, writing
 from edgekit.media.sink import Sink
 from edgekit.runtime.clocks import StageTimes
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
@@ -51,18 +51,15 @@ class EventsSink(Sink):
     def __init__(self, target: Path | str | IO[bytes], *, score: float = 0.3) -> None:
         self._score = score
         self._path = Path(target) if isinstance(target, (str, Path)) else None
-        if self._path is None:
-            self._stream: Any = target
-        else:
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self._path.open("wb", buffering=0)
-            except OSError as error:
-                raise output_error(error, self._path) from error
+        self._stream: Any = target if self._path is None else None
         self._encoder = msgspec.json.Encoder()
 
     def start(self, info: RunInfo) -> None:
-        """Writes the ``start`` event."""
+        """Opens the file and writes the ``start`` event."""
+        if self._path is not None:
+            with writing(self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = self._path.open("wb", buffering=0)
         self._write(
             {
                 "type": "start",
@@ -136,7 +133,7 @@ class EventsSink(Sink):
 
     def close(self) -> None:
         """Closes the file."""
-        if self._path is not None:
+        if self._path is not None and self._stream is not None:
             self._stream.close()
 
     def _write(self, event: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ MOST_ROWS = 60
 """So many tubes are shown at most, the best ones."""
 
 _MOST_THUMBNAILS = 16
+_WIDEST = 480
 
 
 class _Ranked(NamedTuple):
@@ -73,15 +74,23 @@ class PictureSink(Sink):
         self._annotator.follow(result)
         if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:
             return
-        image: Any = result.frame.image
-        scale = THUMBNAIL_HEIGHT / image.shape[0]
-        size = (max(1, round(image.shape[1] * scale)), THUMBNAIL_HEIGHT)
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = self._annotator.draw(result, cv2.resize(image, size, interpolation=way))
-        self._thumbnails.append(Thumbnail(index, small))
+        self._thumbnails.append(Thumbnail(index, self._small(result)))
         if len(self._thumbnails) > _MOST_THUMBNAILS:
             self._thumbnails = self._thumbnails[::2]
             self._distance = self._thumbnails[1].frame - self._thumbnails[0].frame
+
+    def _small(self, result: FrameResult) -> Any:
+        """The annotated frame, THUMBNAIL_HEIGHT high; white above and below a very wide one."""
+        image: Any = result.frame.image
+        scale = min(THUMBNAIL_HEIGHT / image.shape[0], _WIDEST / image.shape[1])
+        width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(image, (width, height), interpolation=way)
+        small = self._annotator.draw(result, small)
+        above = (THUMBNAIL_HEIGHT - height) // 2
+        below = THUMBNAIL_HEIGHT - height - above
+        sides = (above, below, 0, 0)
+        return cv2.copyMakeBorder(small, *sides, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
     def tube(self, tube: Tube) -> None:
         """Keeps the tube if it is among the best."""

@@ -34,14 +34,14 @@ class VideoSink(Sink):
         path: Ends in what OpenCV can write: ``.mp4``, ``.avi``, ``.mkv``, ``.mov``.
 
     Raises:
-        OutputError: At once where the place cannot be written to; by later calls where no
+        OutputError: By ``start`` where the place cannot be written to, by later calls where no
             encoder is there or the disk is full.
     """
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
         self._files = contextlib.ExitStack()
-        self._temporary = self._files.enter_context(atomic_file(self._path))
+        self._temporary = self._path
         self._writer: Any = None
         self._size = (0, 0)
         self._count = 0
@@ -50,7 +50,8 @@ class VideoSink(Sink):
         self._annotator = Annotator(())
 
     def start(self, info: RunInfo) -> None:
-        """Takes over rate and class names."""
+        """Makes sure that the place can be written to."""
+        self._temporary = self._files.enter_context(atomic_file(self._path))
         self._fps = min(info.fps, _HIGHEST_FPS)
         self._annotator = Annotator(info.classes)
 

@@ -1,0 +1,175 @@
+"""What ``edgekit doctor`` finds out; nothing here needs more than the base installation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["examine"]
+
+
+class _Package(NamedTuple):
+    names: tuple[str, ...]
+    purpose: str
+    install: str
+
+
+_BASE = 'pip install "edgekit"'
+_HOST = 'pip install "edgekit[host]"'
+_PACKAGES = (
+    _Package(("numpy",), "everything", _BASE),
+    _Package(("opencv-python", "opencv-python-headless"), "video and cameras", _BASE),
+    _Package(("msgspec",), "bundles and events", _BASE),
+    _Package(("onnxruntime", "onnxruntime-gpu"), "runtime: onnx", _BASE),
+    _Package(("torch",), "export, train", _HOST),
+    _Package(("onnx",), "export", _HOST),
+    _Package(("onnxscript",), "export", _HOST),
+    _Package(("safetensors",), "export, train", _HOST),
+)
+_NEEDED = ("numpy", "opencv-python", "msgspec", "onnxruntime")
+# What decides how fast integer and half precision are, x86 and ARM.
+_FEATURES = (
+    *("sse4_2", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16"),
+    *("amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve"),
+)
+
+
+def examine() -> dict[str, Any]:
+    """The machine and the installation, as ``edgekit doctor --json`` prints them."""
+    packages = [_package(part) for part in _PACKAGES]
+    bundle, problem = _default_bundle()
+    problems = [
+        f"{part['name']} is missing. Run: {part['install']}"
+        for part in packages
+        if part["name"] in _NEEDED and not part["version"]
+    ]
+    problems += [problem] if problem else []
+    return {
+        "edgekit": _version("edgekit") or "unknown",
+        "system": {
+            "python": platform.python_version(),
+            "platform": platform.platform(terse=True),
+            "machine": platform.machine(),
+            "memory_gib": _memory_gib(),
+        },
+        "cpu": {"model": _cpu_model(), "cores": _cores(), "features": _cpu_features()},
+        "gpus": _gpus(),
+        "cameras": _cameras(),
+        "packages": packages,
+        "providers": _providers(),
+        "opencv": _opencv(),
+        "bundle": bundle,
+        "problems": problems,
+    }
+
+
+def _package(part: _Package) -> dict[str, str | None]:
+    version = next((found for name in part.names if (found := _version(name))), None)
+    name = part.names[0]
+    if version is None and name == "opencv-python":
+        # A Jetson's own OpenCV is no package of pip's.
+        version = (_opencv() or {}).get("version")
+    return {"name": name, "version": version, "purpose": part.purpose, "install": part.install}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _default_bundle() -> tuple[str | None, str]:
+    from edgekit.errors import EdgeKitError
+
+    try:
+        from edgekit.assets import default_bundle
+        from edgekit.bundle import load_bundle
+
+        return str(load_bundle(default_bundle()).path), ""
+    except EdgeKitError as error:
+        return None, str(error).replace("\n", " ")
+    except ImportError:
+        return None, ""  # told by the package that is missing
+
+
+def _providers() -> list[str]:
+    try:
+        import onnxruntime
+    except ImportError:
+        return []
+    return [str(name) for name in onnxruntime.get_available_providers()]
+
+
+def _opencv() -> dict[str, Any] | None:
+    try:
+        import cv2
+    except ImportError:
+        return None
+    registry = cv2.videoio_registry
+    backends = [registry.getBackendName(number) for number in registry.getBackends()]
+    return {"version": cv2.__version__, "backends": backends}
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_info() -> dict[str, str]:
+    """The first processor in ``/proc/cpuinfo``; empty where there is no such file."""
+    lines = _read(Path("/proc/cpuinfo")).split("\n\n")[0].splitlines()
+    pairs = (line.partition(":") for line in lines)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _cpu_model() -> str:
+    model = _cpu_info().get("model name") or platform.processor() or platform.machine()
+    board = _read(Path("/proc/device-tree/model")).strip("\0\n ")
+    return f"{model} ({board})" if board else model
+
+
+def _cpu_features() -> list[str]:
+    info = _cpu_info()
+    has = set((info.get("flags") or info.get("Features") or "").split())
+    return [name for name in _FEATURES if name in has]
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _gpus() -> list[str]:
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        tegra = Path("/etc/nv_tegra_release")
+        return [_read(tegra).splitlines()[0].strip("# ")] if tegra.is_file() else []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+
+
+def _cameras() -> list[str]:
+    """Video devices by name; they are not opened, for somebody may be using them."""
+    if not sys.platform.startswith("linux"):
+        return []
+    folder = Path("/sys/class/video4linux")
+    devices = sorted(folder.glob("video*")) if folder.is_dir() else []
+    named = [(device.name, _read(device / "name").strip()) for device in devices]
+    return [f"/dev/{device} ({name})" if name else f"/dev/{device}" for device, name in named]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,60 @@
+"""What ``edgekit run`` says at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from edgekit.cli._options import stdout_console
+from edgekit.media.events import stages_json
+from edgekit.runtime.results import RunSummary
+
+__all__ = ["print_report", "summary_json"]
+
+_TUBES_SHOWN = 20
+
+
+def summary_json(summary: RunSummary) -> dict[str, Any]:
+    """A run in numbers, as they stand in JSON; stages in milliseconds."""
+    return {
+        "frames": summary.frames,
+        "dropped": summary.dropped,
+        "seconds": round(summary.seconds, 3),
+        "fps": round(summary.fps, 2),
+        "interrupted": summary.interrupted,
+        "stages": stages_json(summary.stages),
+    }
+
+
+def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
+    """Prints the stages, the tubes and what was written.
+
+    Args:
+        report: As ``edgekit run --json`` prints it.
+        to_stderr: Whether standard output is taken.
+    """
+    console = stdout_console(to_stderr)
+    table = Table("stage", title="milliseconds a frame", title_justify="left")
+    for heading in ("p50", "p90", "p99", "mean"):
+        table.add_column(heading, justify="right")
+    for stage, times in report["stages"].items():
+        table.add_row(stage, *(f"{times[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
+    console.print(table)
+    if report["tubes"]:
+        tubes = Table("tube", "class", title="tubes, best first", title_justify="left")
+        for heading in ("score", "first frame", "last frame"):
+            tubes.add_column(heading, justify="right")
+        for tube in report["tubes"][:_TUBES_SHOWN]:
+            ends = (str(tube["start"]), str(tube["end"]))
+            tubes.add_row(f"#{tube['id']}", tube["name"], f"{tube['score']:.2f}", *ends)
+        console.print(tubes)
+    state = "Interrupted after" if report["interrupted"] else "Done:"
+    console.print(
+        f"{state} {report['frames']} frames in {report['seconds']:.1f} s, {report['fps']:.1f} FPS; "
+        f"{report['dropped']} dropped, {report['tubes_found']} tubes.",
+        soft_wrap=True,
+    )
+    for path in report["files"].values():
+        if path != "-":
+            console.print(f"Wrote {path}", soft_wrap=True, markup=False)

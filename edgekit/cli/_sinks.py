@@ -1,0 +1,143 @@
+"""Sinks that only the command line has use for."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import sys
+import time
+from pathlib import Path
+
+from edgekit.media.sink import Sink
+from edgekit.metrics.detections_writer import FrameWriter, detections_writer
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.types import Detections, Tube
+
+__all__ = ["DetectionsSink", "StatusSink", "TubeTally"]
+
+_REFRESH = 0.2
+
+
+class DetectionsSink(Sink):
+    """Saves all detections of a run in the layout of ``edgekit.metrics.detections``.
+
+    Args:
+        path: The file; appears when the run is over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files = contextlib.ExitStack()
+        self._frames: FrameWriter | None = None
+        self._info: RunInfo | None = None
+        self._ended = False
+
+    def start(self, info: RunInfo) -> None:
+        """Opens the file."""
+        self._info = info
+        writer = self._files.enter_context(detections_writer(self._path, info.classes))
+        video = writer.video(Path(info.source).name, (info.width, info.height))
+        self._frames = self._files.enter_context(video)
+
+    def gap(self, gap: Gap) -> None:
+        """Writes a frame without detections for each that is missing."""
+        assert self._frames is not None
+        assert self._info is not None
+        for _ in range(gap.frames):
+            self._frames.add(Detections.empty(len(self._info.classes)))
+
+    def frame(self, result: FrameResult) -> None:
+        """Writes the detections of a frame."""
+        assert self._frames is not None
+        self._frames.add(result.detections)
+
+    def end(self, summary: RunSummary) -> None:
+        """Completes the file."""
+        self._ended = True
+        self._files.close()
+
+    def close(self) -> None:
+        """Removes an incomplete file."""
+        if not self._ended:
+            with contextlib.suppress(_Incomplete), self._files:
+                raise _Incomplete
+
+
+class StatusSink(Sink):
+    """One line on standard error that says how far the run is; only where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._of = ""
+        self._begin = self._last = time.monotonic()
+        self._count = 0
+
+    def start(self, info: RunInfo) -> None:
+        """Takes over the number of frames."""
+        self._of = f"/{info.frames}" if info.frames else ""
+        self._begin = time.monotonic()
+
+    def frame(self, result: FrameResult) -> None:
+        """Renews the line a few times a second."""
+        self._count += 1
+        now = time.monotonic()
+        if not self._terminal or now - self._last < _REFRESH:
+            return
+        self._last = now
+        rate = self._count / (now - self._begin)
+        index, tubes = result.frame.index + 1, len(result.actors)
+        text = f"frame {index}{self._of}   {rate:.1f} FPS   {tubes} live"
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Removes the line."""
+        if self._terminal:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+class TubeTally(Sink):
+    """Counts tubes and gaps, and keeps the best tubes.
+
+    Attributes:
+        tubes: How many there were.
+        gaps: How many breaks of the stream there were.
+    """
+
+    def __init__(self, keep: int = 100) -> None:
+        self._keep = keep
+        self._best: list[tuple[float, int, int, int, int]] = []
+        self.tubes = 0
+        self.gaps = 0
+
+    def gap(self, gap: Gap) -> None:
+        """Counts a break."""
+        self.gaps += 1
+
+    def tube(self, tube: Tube) -> None:
+        """Counts a tube."""
+        self.tubes += 1
+        item = (tube.score, -tube.id, tube.label, tube.start, tube.end)
+        if len(self._best) < self._keep:
+            heapq.heappush(self._best, item)
+        else:
+            heapq.heappushpop(self._best, item)
+
+    def best(self, classes: tuple[str, ...]) -> list[dict[str, object]]:
+        """The best tubes, best first: id, class by index and by name, score, start, end."""
+        return [
+            {
+                "id": -born,
+                "class": label,
+                "name": classes[label],
+                "score": round(score, 5),
+                "start": start,
+                "end": end,
+            }
+            for score, born, label, start, end in sorted(self._best, reverse=True)
+        ]
+
+
+class _Incomplete(Exception):
+    pass

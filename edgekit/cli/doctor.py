@@ -1,0 +1,48 @@
+"""``edgekit doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, stdout_console
+
+__all__ = ["command"]
+
+
+@click.command(name="doctor")
+@common_options
+def command(as_json: bool) -> None:
+    """Show what is installed, what is missing, and how to get it.
+
+    Example: edgekit doctor
+    """
+    from edgekit.cli._examination import examine
+
+    found = examine()
+    if as_json:
+        emit_json(found)
+        return
+    from rich.table import Table
+
+    console = stdout_console(as_json)
+    system, cpu = found["system"], found["cpu"]
+    console.print(f"EdgeKit {found['edgekit']}, Python {system['python']} on {system['platform']}")
+    features = ", ".join(cpu["features"]) or "no features that are known here"
+    console.print(f"CPU      {cpu['model']}, {cpu['cores']} cores ({features})", soft_wrap=True)
+    console.print(f"Memory   {system['memory_gib'] or 'unknown'} GiB")
+    console.print(f"GPU      {', '.join(found['gpus']) or 'none found'}", soft_wrap=True)
+    console.print(f"Cameras  {', '.join(found['cameras']) or 'none found'}", soft_wrap=True)
+    console.print(f"Runtime  onnx on {', '.join(found['providers']) or 'nothing'}", soft_wrap=True)
+    if found["opencv"]:
+        backends = ", ".join(found["opencv"]["backends"])
+        console.print(f"OpenCV   {found['opencv']['version']} ({backends})", soft_wrap=True)
+    console.print(f"Bundle   {found['bundle'] or 'none'}", soft_wrap=True, markup=False)
+    table = Table("package", "version", "for", "if missing, run")
+    for part in found["packages"]:
+        mend = "" if part["version"] else part["install"]
+        table.add_row(part["name"], part["version"] or "-", part["purpose"], mend)
+    console.print(table)
+    for line in found["problems"]:
+        console.print(f"! {line}", soft_wrap=True, markup=False)
+    if not found["problems"]:
+        console.print("Everything that edgekit run needs is here.")

@@ -1,0 +1,252 @@
+"""``edgekit run``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli._options import common_options, emit_json
+
+if TYPE_CHECKING:
+    from edgekit.media.sink import Sink
+
+__all__ = ["command"]
+
+_OUTPUTS = ("events", "video", "picture", "save_detections")
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(name="run")
+@click.option("--camera", metavar="N", help="Number of a camera, or its device file. [default: 0]")
+@click.option("--source", metavar="S", help="A video, picture, folder of pictures, or URL instead.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Folder of the bundle to run. [default: the shipped one]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="To compute with; 0 lets the runtime choose.",
+)
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Detections and tubes count from this score up.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    help="Detections a frame at most. [default: what the bundle says, mostly 50]",
+)
+@click.option(
+    "--link",
+    type=click.Choice(["road", "korsal-hold", "korsal-motion"]),
+    default="road",
+    show_default=True,
+    help="How detections become tubes.",
+)
+@click.option(
+    "--max-misses",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="A tube ends after so many frames without a detection.",
+)
+@click.option(
+    "--min-hits",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="A tube is shown from so many detections on.",
+)
+@click.option(
+    "--drop-policy",
+    type=click.Choice(["latest", "none"]),
+    help="Keep the newest frame only, or lose none. [default: latest if live, else none]",
+)
+@click.option("--events", metavar="FILE|-", help="Write results as JSON Lines; - is the terminal.")
+@click.option("--video", type=_FILE, help="Write the annotated video.")
+@click.option("--picture", type=_FILE, help="Write one picture of all tubes over time.")
+@click.option(
+    "--save-detections",
+    type=_FILE,
+    help="Write all detections, for edgekit eval --detections; packed if it ends in .gz.",
+)
+@click.option("--show", is_flag=True, help="Show the annotated frames in a window; Q ends it.")
+@click.option(
+    "--duration",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after so many seconds of the source.",
+)
+@click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
+@click.option("--realtime", is_flag=True, help="Play a file at its own speed.")
+@common_options
+def command(camera: str | None, source: str | None, as_json: bool, **options: Any) -> int:
+    """Find action tubes in a camera, video or folder of pictures.
+
+    Ctrl-C ends it; what was found until then is written.
+
+    Example: edgekit run --source clip.mp4 --events events.jsonl --video annotated.mp4
+    """
+    _check(camera, source, as_json, options)
+    from edgekit.assets import default_bundle
+    from edgekit.cli._run_report import print_report, summary_json
+    from edgekit.cli._sinks import TubeTally
+    from edgekit.detector import Detector
+    from edgekit.media import open_source
+    from edgekit.runtime.pipeline import Pipeline
+    from edgekit.runtime.tubes import make_linker
+
+    tally = TubeTally()
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_source(_spec(camera, source)))
+        detector = Detector(
+            options["bundle"] or default_bundle(),
+            threads=options["threads"],
+            top_k=options["top_k"],
+        )
+        stack.enter_context(detector)
+        # A shown tube has min_hits detections at least, so the linker may not drop it as too short.
+        linker = make_linker(
+            options["link"],
+            len(detector.classes),
+            max_misses=options["max_misses"],
+            min_length=options["min_hits"] - 1,
+        )
+        stopper = _Stopper()
+        manifest = detector.bundle.manifest
+        pipeline = Pipeline(
+            opened,
+            detector,
+            linker,
+            [tally, *_sinks(options, stopper.stop)],
+            bundle=(manifest.name, detector.bundle.sha256),
+            score=options["score"],
+            min_hits=options["min_hits"],
+            drop_policy=options["drop_policy"],
+            realtime=options["realtime"],
+            duration=options["duration"],
+            max_frames=options["max_frames"],
+        )
+        stopper.stop_with(pipeline.stop)
+        with _signals(stopper.interrupt):
+            summary = pipeline.run()
+        report = {
+            "source": opened.name,
+            "bundle": {"name": manifest.name, "sha256": detector.bundle.sha256},
+            **summary_json(summary),
+            "gaps": tally.gaps,
+            "tubes_found": tally.tubes,
+            "tubes": tally.best(detector.classes),
+            "files": {name: str(options[name]) for name in _OUTPUTS if options[name]},
+        }
+    if as_json:
+        emit_json(report)
+    else:
+        print_report(report, to_stderr=options["events"] == "-")
+    return 130 if stopper.interrupted else 0
+
+
+class _Stopper:
+    """Ends the pipeline, which is made after those that may want to end it."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._stop: Callable[[], None] = lambda: None
+
+    def stop_with(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def stop(self) -> None:
+        self._stop()
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+        self._stop()
+
+
+@contextlib.contextmanager
+def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run in order, the second one at once."""
+
+    def handle(number: int, frame: object) -> None:
+        del frame
+        signal.signal(number, signal.default_int_handler)
+        interrupt()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _check(camera: str | None, source: str | None, as_json: bool, options: dict[str, Any]) -> None:
+    from edgekit.errors import UsageError
+
+    if camera is not None and source is not None:
+        raise UsageError(
+            "--camera and --source were both given, and one run has one source.",
+            mend="Leave one of them out.",
+        )
+    if as_json and options["events"] == "-":
+        raise UsageError(
+            "--json and --events - both want standard output.",
+            mend="Write the events to a file: --events FILE",
+        )
+    taken = {Path(source).resolve()} if source and Path(source).is_file() else set()
+    for name in _OUTPUTS:
+        if not options[name] or options[name] == "-":
+            continue
+        path = Path(options[name]).resolve()
+        if path in taken:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} {options[name]} is the source or another output already.",
+                mend="Name another file.",
+            )
+        taken.add(path)
+
+
+def _spec(camera: str | None, source: str | None) -> int | str:
+    if source is not None:
+        return source
+    chosen = "0" if camera is None else camera
+    return int(chosen) if chosen.isdecimal() else chosen
+
+
+def _sinks(options: dict[str, Any], stop: Callable[[], None]) -> list[Sink]:
+    """The sinks that were asked for; none of them has touched a file yet."""
+    from edgekit.cli._sinks import DetectionsSink, StatusSink
+    from edgekit.media.events import EventsSink
+    from edgekit.media.picture import PictureSink
+    from edgekit.media.video_file import VideoSink
+    from edgekit.media.window import WindowSink
+
+    sinks: list[Sink] = [StatusSink()]
+    if options["events"]:
+        target = sys.stdout.buffer if options["events"] == "-" else options["events"]
+        sinks.append(EventsSink(target, score=options["score"]))
+    if options["video"]:
+        sinks.append(VideoSink(options["video"]))
+    if options["picture"]:
+        sinks.append(PictureSink(options["picture"]))
+    if options["save_detections"]:
+        sinks.append(DetectionsSink(options["save_detections"]))
+    if options["show"]:
+        sinks.append(WindowSink(stop))
+    return sinks

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from edgekit.errors import UsageError
+from edgekit.runtime.clocks import STAGES, StageClocks
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.results import one_per_actor
+from edgekit.runtime.tubes import LiveTube, make_linker
+from edgekit.runtime.types import Detections, Frame
+
+
+class Source:
+    """Gives the frames that it was made with."""
+
+    name, width, height, fps, frames, live = "list", 64, 48, 25.0, None, False
+
+    def __init__(self, frames, *, position=None, error=None):
+        self._frames = iter(frames)
+        self.position = 0
+        self._position = position
+        self._error = error
+
+    def read(self):
+        frame = next(self._frames, None)
+        if frame is not None:
+            self.position = frame.index + 1
+        elif self._error:
+            raise self._error
+        elif self._position is not None:
+            self.position = self._position
+        return frame
+
+
+class Detector:
+    """Finds one box of class 1 in every picture that is not black."""
+
+    classes = ("walk", "run")
+
+    def __init__(self):
+        self.resets = []
+        self.seen = []
+
+    def reset(self):
+        self.resets.append(len(self.seen))
+
+    def prepare(self, image):
+        self.seen.append(image)
+        return {"input": image}, None
+
+    def infer(self, inputs):
+        return inputs
+
+    def decode(self, outputs, letterbox):
+        if not outputs["input"].any():
+            return Detections.empty(2)
+        return Detections(np.array([[10.0, 10, 30, 40]]), np.array([[0.0, 0.9]]))
+
+
+class Recorder:
+    def __init__(self, *, fail_at=None, error=None):
+        self.calls = []
+        self.results = []
+        self.tubes = []
+        self._fail_at = fail_at
+        self._error = error or OSError(28, "No space left on device")
+
+    def _note(self, name, value):
+        self.calls.append((name, value))
+        if name == self._fail_at:
+            raise self._error
+
+    def start(self, info):
+        self._note("start", info.source)
+
+    def gap(self, gap):
+        self._note("gap", (gap.index, gap.reason, gap.frames))
+
+    def frame(self, result):
+        self.results.append(result)
+        self._note("frame", result.frame.index)
+
+    def tube(self, tube):
+        self.tubes.append(tube)
+        self._note("tube", tube.id)
+
+    def end(self, summary):
+        self._note("end", summary.frames)
+
+    def close(self):
+        self.calls.append(("close", None))
+
+
+def picture(level=100, size=(48, 64)):
+    return np.full((*size, 3), level, np.uint8)
+
+
+def frames(indices, **options):
+    return [Frame(index, index / 25, picture(**options)) for index in indices]
+
+
+def run(given, detector=None, *, sink=None, max_misses=5, **options):
+    sink = sink or Recorder()
+    source = given if isinstance(given, Source) else Source(given)
+    linker = make_linker("road", 2, max_misses=max_misses, min_length=2)
+    summary = Pipeline(source, detector or Detector(), linker, [sink], **options).run()
+    return sink, summary
+
+
+def test_frames_go_through_in_order_and_the_tube_closes_at_the_end():
+    sink, summary = run(frames(range(10)))
+    assert sink.calls == [
+        ("start", "list"),
+        *(("frame", index) for index in range(10)),
+        ("tube", 0),
+        ("end", 10),
+        ("close", None),
+    ]
+    (tube,) = sink.tubes
+    assert (tube.label, tube.start, tube.end) == (1, 0, 9)
+    assert (summary.frames, summary.dropped, summary.interrupted) == (10, 0, False)
+    assert summary.fps == pytest.approx(10 / summary.seconds)
+
+
+def test_tubes_are_shown_from_enough_detections_and_score_on():
+    sink, _ = run(frames(range(6)), min_hits=4)
+    assert [len(result.tubes) for result in sink.results] == [0, 0, 0, 1, 1, 1]
+    sink, _ = run(frames(range(6)), score=0.95)
+    assert not any(result.tubes for result in sink.results)
+    assert sink.tubes == []
+
+
+def test_every_shown_tube_is_closed():
+    sink, _ = run(frames(range(3), level=9) + frames(range(3, 12), level=0), max_misses=2)
+    shown = {tube.id for result in sink.results for tube in result.tubes}
+    assert shown == {tube.id for tube in sink.tubes} == {0}
+    assert sink.tubes[0].end == 2
+
+
+def test_lost_frames_are_counted_reset_the_cascade_and_keep_the_tube():
+    detector = Detector()
+    sink, summary = run(frames([0, 1, 2, 5, 6, 7]), detector)
+    assert ("gap", (5, "dropped", 2)) in sink.calls
+    assert sink.calls.index(("gap", (5, "dropped", 2))) == sink.calls.index(("frame", 5)) - 1
+    assert detector.resets == [3]
+    assert summary.dropped == 2
+    (tube,) = sink.tubes
+    assert (tube.start, tube.end) == (0, 7)
+    assert tube.observed.tolist() == [True] * 3 + [False] * 2 + [True] * 3
+
+
+def test_a_long_gap_ends_the_tube():
+    sink, _ = run(frames([*range(4), *range(40, 44)]))
+    assert [(tube.start, tube.end) for tube in sink.tubes] == [(0, 3), (40, 43)]
+
+
+@pytest.mark.parametrize("reason", ["reconnect", "seek"])
+def test_a_break_without_lost_frames_is_an_event_too(reason):
+    given = frames(range(6))
+    given[3] = Frame(3, 0.12, picture(), gap=reason)
+    detector = Detector()
+    sink, summary = run(given, detector)
+    assert ("gap", (3, reason, 0)) in sink.calls
+    assert detector.resets == [3]
+    assert summary.dropped == 0
+
+
+def test_a_change_of_size_is_a_gap_and_ends_the_tubes():
+    given = frames(range(4)) + frames(range(4, 8), size=(96, 128))
+    detector = Detector()
+    sink, _ = run(given, detector)
+    assert ("gap", (4, "resize", 0)) in sink.calls
+    assert detector.resets == [4]
+    assert [(tube.start, tube.end) for tube in sink.tubes] == [(0, 3), (4, 7)]
+
+
+def test_frames_lost_at_the_very_end_and_start_are_counted():
+    sink, summary = run(Source(frames([2, 3, 4]), position=7))
+    assert ("gap", (2, "dropped", 2)) in sink.calls
+    assert ("gap", (7, "dropped", 2)) in sink.calls
+    assert summary.dropped == 4
+
+
+def test_an_empty_source_starts_and_ends():
+    sink, summary = run([])
+    assert sink.calls == [("start", "list"), ("end", 0), ("close", None)]
+    assert summary.stages["network"].total == 0
+
+
+def test_limits():
+    assert run(frames(range(50)), max_frames=7)[1].frames == 7
+    assert run(frames(range(50)), duration=0.4)[1].frames == 10
+
+
+def test_stopping_closes_everything_and_says_so():
+    class Stopper(Recorder):
+        def frame(self, result):
+            super().frame(result)
+            if result.frame.index == 4:
+                pipeline.stop()
+
+    sink = Stopper()
+    linker = make_linker("road", 2, min_length=2)
+    pipeline = Pipeline(Source(frames(range(50))), Detector(), linker, [sink])
+    summary = pipeline.run()
+    assert summary.interrupted
+    assert summary.frames == 5
+    assert [name for name, _ in sink.calls[-3:]] == ["tube", "end", "close"]
+
+
+@pytest.mark.parametrize("call", ["start", "frame", "tube", "end"])
+def test_a_sink_that_fails_ends_the_run_and_the_others_are_ended(call):
+    broken, sound = Recorder(fail_at=call), Recorder()
+    linker = make_linker("road", 2, min_length=2)
+    pipeline = Pipeline(Source(frames(range(9))), Detector(), linker, [broken, sound])
+    with pytest.raises(OSError, match="No space left"):
+        pipeline.run()
+    assert broken.calls[-1] == ("close", None)
+    assert broken.calls[-2][0] == call
+    assert [name for name, _ in sound.calls[-2:]] == ["end", "close"]
+
+
+def test_a_source_that_fails_ends_the_run_in_order():
+    sink = Recorder()
+    with pytest.raises(ValueError, match="cable"):
+        run(Source(frames(range(9)), error=ValueError("cable")), sink=sink)
+    assert sink.calls[-3:] == [("tube", 0), ("end", 9), ("close", None)]
+
+
+def test_a_live_source_keeps_the_newest_frame_and_counts_the_rest():
+    done = threading.Event()
+
+    class Slow(Detector):
+        def infer(self, inputs):
+            if len(self.seen) == 1:
+                done.wait(5)
+            return inputs
+
+    class Live(Source):
+        live = True
+
+        def read(self):
+            frame = super().read()
+            if frame is None:
+                done.set()
+            return frame
+
+    detector = Slow()
+    sink, summary = run(Live(frames(range(30))), detector)
+    indices = [result.frame.index for result in sink.results]
+    assert indices[-1] == 29
+    assert len(indices) <= 3
+    assert summary.frames + summary.dropped == 30
+    lost = sum(value[2] for name, value in sink.calls if name == "gap")
+    assert lost == summary.dropped
+    assert detector.resets
+
+
+def test_an_error_of_a_live_source_is_raised():
+    class Live(Source):
+        live = True
+
+    with pytest.raises(ValueError, match="cable"):
+        run(Live(frames(range(3)), error=ValueError("cable")))
+
+
+def test_no_drop_policy_loses_nothing_of_a_live_source():
+    class Live(Source):
+        live = True
+
+    assert run(Live(frames(range(30))), drop_policy="none")[1].frames == 30
+
+
+def test_a_file_has_no_newest_frame():
+    with pytest.raises(UsageError, match="--drop-policy"):
+        run(frames(range(3)), drop_policy="latest")
+
+
+def test_real_time_takes_the_time_of_the_frames():
+    begin = time.monotonic()
+    run(frames(range(6)), realtime=True)
+    assert time.monotonic() - begin >= 5 / 25
+
+
+def test_every_stage_has_times_that_agree():
+    sink, summary = run(frames(range(20)))
+    assert tuple(summary.stages) == STAGES
+    assert tuple(sink.results[3].ms) == STAGES[:-1]
+    for stage, times in summary.stages.items():
+        assert 0 < times.p50 <= times.p90 <= times.p99
+        assert times.total == pytest.approx(20 * times.mean)
+        if stage != "emit":
+            assert times.total == pytest.approx(sum(result.ms[stage] for result in sink.results))
+
+
+def test_percentiles_are_right_to_one_percent(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clocks = StageClocks()
+    durations = np.random.default_rng(3).lognormal(-5, 1, 2000)
+    for seconds in durations:
+        with clocks.measure("network"):
+            now[0] += seconds
+        clocks.commit()
+    times = clocks.times()["network"]
+    for value, share in ((times.p50, 50), (times.p90, 90), (times.p99, 99)):
+        assert value == pytest.approx(1e3 * np.percentile(durations, share), rel=0.02)
+    assert times.mean == pytest.approx(1e3 * durations.mean())
+
+
+def tube(id, score, box, age=0, label=0):
+    return LiveTube(id, label, score, list(map(float, box)), age, 0, 9)
+
+
+def test_one_actor_is_drawn_once():
+    walk = tube(0, 0.6, (10, 10, 30, 50))
+    ride = tube(1, 0.8, (11, 11, 31, 51), label=3)
+    other = tube(2, 0.4, (60, 10, 80, 50))
+    assert one_per_actor([walk, ride, other]) == [ride, other]
+    assert one_per_actor([walk, ride._replace(age=2), other]) == [walk, other]
+    assert one_per_actor([]) == []
