@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from edgekit.models.checkpoints import Checkpoint
 
 __all__ = ["bundle_path", "export_bundle"]
+
+_log = logging.getLogger(__name__)
 
 _HEADS = {
     "hm": ("heatmap logits, one channel a class", "(1, classes, H/4, W/4)"),
@@ -103,6 +106,7 @@ def export_bundle(
         work = Path(folder)
         (work / "model").mkdir()
         deployed, example = _deployed(loaded.network, chosen, settings.precision)
+        _log.info("Writing %s as %s, %s", checkpoint, target, settings.precision)
         made = writer.export(deployed, example, work / "model")
         manifest = Manifest(
             name=chosen.name,
@@ -122,6 +126,7 @@ def export_bundle(
         files = {name: work / "model" / name for name in made.files}
         candidate = save_bundle(work / "candidate", manifest, files)
         tolerance = settings.tolerance or TOLERANCES[settings.precision]
+        _log.info("Verifying on %s", target)
         with open_session(candidate) as session:
             verification = verify(
                 loaded.network,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,9 +123,10 @@ def resolve(settings: ExportSettings, checkpoint: Checkpoint, path: Path) -> Res
             f"Expected a frame gap and a top-k of at least 1; found {frame_gap} and "
             f"{settings.top_k}."
         )
+    mean = _first(settings.mean, said.get("mean", _Triple), MEAN)
     std = _first(settings.std, said.get("std", _Triple), STD)
-    if min(std) <= 0:
-        raise UsageError(f"Expected positive numbers for std; found {std}.")
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise UsageError(f"Expected finite numbers, std above 0; found {mean} and {std}.")
     classes = settings.classes or said.get("classes", tuple[str, ...])
     if classes is not None and len(classes) != checkpoint.spec.classes:
         raise CheckpointError(
@@ -138,7 +140,7 @@ def resolve(settings: ExportSettings, checkpoint: Checkpoint, path: Path) -> Res
         input=InputSpec(
             height=height,
             width=width,
-            mean=_first(settings.mean, said.get("mean", _Triple), MEAN),
+            mean=mean,
             std=std,
         ),
         cascade=msgspec.convert(

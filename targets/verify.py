@@ -196,7 +196,7 @@ def _check(pairs: Sequence[tuple[Array, Array]]) -> HeadCheck:
     return HeadCheck(
         max_difference=float(np.abs(expected - found).max()),
         largest=float(np.abs(expected).max()),
-        cosine=float(expected @ found) / lengths if lengths else 1.0,
+        cosine=min(1.0, float(expected @ found) / lengths) if lengths else 1.0,
     )
 
 

@@ -1,0 +1,186 @@
+"""``edgekit export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, stdout_console
+from edgekit.cli._parsing import SIZE
+from edgekit.targets.registry import TARGETS
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
+
+__all__ = ["command", "verification_table"]
+
+_PLACE = click.Choice(["host", "graph", "auto"])
+
+
+@click.command(name="export")
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=["onnx"],
+    show_default=True,
+    type=click.Choice(list(TARGETS)),
+    help="What to write for; repeat it for several.",
+)
+@click.option("--arch", default="auto", show_default=True, help="The network it has to be.")
+@click.option(
+    "--classes",
+    metavar="LIST",
+    help="ucf24, jhmdb21, coco, or a file with one name a line.  [default: the checkpoint's own]",
+)
+@click.option(
+    "--input-size", type=SIZE, help="SIDE or HxW.  [default: the checkpoint's own, or 256]"
+)
+@click.option(
+    "--cascade",
+    type=click.Choice(["ssim", "ssim-shifted", "dssim", "rgb"]),
+    help="[default: the checkpoint's own; ssim for 6 channels, rgb for 3]",
+)
+@click.option("--frame-gap", type=click.IntRange(1), help="Frames from earlier to current picture.")
+@click.option(
+    "--first-frame",
+    type=click.Choice(["zero", "repeat"]),
+    help="What stands before the first frame: a black one, or itself.",
+)
+@click.option("--mean", type=float, nargs=3, help="Of B, G, R in [0, 1].")
+@click.option("--std", type=float, nargs=3, help="Of B, G, R.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
+@click.option(
+    "--cascade-in",
+    type=_PLACE,
+    default="auto",
+    show_default=True,
+    help="Where the cascade runs: beside the model or in it.",
+)
+@click.option(
+    "--decode-in",
+    type=_PLACE,
+    default="auto",
+    show_default=True,
+    help="Where boxes are made of the heads: beside the model or in it.",
+)
+@click.option(
+    "--dcn",
+    type=click.Choice(["deform_conv", "grid_sample", "gather", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Operators that deformable convolutions become.",
+)
+@click.option("--top-k", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--name", help="Of the model.  [default: the checkpoint's own, or its file's]")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The bundle's folder.  [default: artifacts/NAME-TARGET-PRECISION]",
+)
+@click.option("--force", is_flag=True, help="Replace a bundle that is already there.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, min_open=True),
+    help="Largest difference from PyTorch, as a share of each output's largest value.  "
+    "[default: 1e-3 for fp32, 2e-2 for fp16]",
+)
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    help="A video to verify with, instead of the pictures that EdgeKit ships.",
+)
+@common_options
+def command(
+    checkpoint: Path | None,
+    targets: tuple[str, ...],
+    classes: str | None,
+    out: Path | None,
+    force: bool,
+    frames: Path | None,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Turn CHECKPOINT into a verified bundle for a target.
+
+    CHECKPOINT is a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors; by
+    default the weights that EdgeKit ships. Nothing is written unless the same frames give the
+    same outputs in PyTorch and in the written file.
+
+    Example: edgekit export model_last.pth --classes ucf24 --target onnx
+    """
+    from rich.console import Console
+
+    from edgekit.errors import MissingDependencyError, UsageError
+
+    targets = tuple(dict.fromkeys(targets))
+    if out is not None and len(targets) > 1:
+        raise UsageError(
+            f"Expected one target with --out; found {len(targets)}.",
+            mend="Leave --out away: each bundle gets a folder of its own under artifacts/.",
+        )
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("torch", "host", "edgekit export") from error
+    from edgekit.assets import default_weights
+    from edgekit.models.classes import class_names
+    from edgekit.targets.build import export_bundle
+    from edgekit.targets.settings import ExportSettings
+    from edgekit.targets.verify import read_clip
+
+    settings = ExportSettings(classes=None if classes is None else class_names(classes), **choices)
+    clips = None if frames is None else [read_clip(frames)]
+    source = checkpoint or default_weights()
+    console = stdout_console(as_json)
+    bundles = []
+    for target in targets:
+        with Console(stderr=True).status(f"Writing and verifying the {target} model"):
+            bundle = export_bundle(
+                source, target, settings=settings, clips=clips, out=out, force=force
+            )
+        bundles.append(bundle)
+        console.print(verification_table(bundle))
+        console.print(str(bundle.path), soft_wrap=True, markup=False)
+    if as_json:
+        emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
+
+
+def verification_table(bundle: Bundle) -> Any:
+    """How the written model differs from PyTorch, one row an output, as a rich table."""
+    from rich.table import Table
+
+    manifest = bundle.manifest
+    table = Table(title=f"{manifest.name}, {manifest.arch}, {manifest.target} {manifest.precision}")
+    for column in ("output", "largest difference", "of its largest value", "cosine"):
+        table.add_column(column, justify="left" if column == "output" else "right")
+    found = manifest.verification
+    if found is None:
+        table.caption = "not verified"
+        return table
+    for name, head in found.heads.items():
+        share = head.max_difference / head.largest if head.largest else 0.0
+        table.add_row(name, f"{head.max_difference:.2e}", f"{share:.1e}", f"{head.cosine:.7f}")
+    table.caption = (
+        f"{found.top_detections_agreeing:.1%} of the top detections agree, on {found.frames} "
+        f"frames; {found.tolerance:g} is allowed"
+    )
+    return table
+
+
+def _summary(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "path": str(bundle.path),
+        "name": manifest.name,
+        "arch": manifest.arch,
+        "target": manifest.target,
+        "precision": manifest.precision,
+        "sha256": bundle.sha256,
+        "size": bundle.size,
+        "verification": manifest.verification,
+    }

@@ -1,0 +1,110 @@
+"""``edgekit inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, stdout_console
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
+
+__all__ = ["command"]
+
+
+@click.command(name="inspect")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@common_options
+def command(bundle: Path, as_json: bool) -> None:
+    """Show what BUNDLE is; its checksums are verified on the way.
+
+    Example: edgekit inspect artifacts/korsal-lite0-ucf24-onnx-fp32
+    """
+    from edgekit.bundle import load_bundle
+    from edgekit.errors import EdgeKitError
+
+    loaded = load_bundle(bundle)
+    note = ""
+    operators: dict[str, int] | None
+    try:
+        operators = _operators(loaded)
+    except EdgeKitError as error:
+        operators, note = None, error.mend or error.message
+    if as_json:
+        emit_json(
+            {
+                "path": str(loaded.path),
+                "sha256": loaded.sha256,
+                "size": loaded.size,
+                "operators": operators,
+                "manifest": loaded.manifest,
+            }
+        )
+        return
+    _show(loaded, operators, note)
+
+
+def _operators(bundle: Bundle) -> dict[str, int]:
+    from edgekit.targets.registry import exporter
+
+    return exporter(bundle.manifest.target).operators(bundle.model_path)
+
+
+def _show(bundle: Bundle, operators: dict[str, int] | None, note: str) -> None:
+    from rich.table import Table
+
+    from edgekit.cli.export import verification_table
+
+    manifest = bundle.manifest
+    made, cascade, decode, origin = (
+        manifest.input,
+        manifest.cascade,
+        manifest.decode,
+        manifest.provenance,
+    )
+    quantized = ""
+    if manifest.quantization is not None:
+        quantized = f", {manifest.quantization.method} on {manifest.quantization.samples} samples"
+    if operators is None:
+        counted = f"not counted: {note}"
+    else:
+        counted = ", ".join(f"{count} {name}" for name, count in operators.items()) or "unknown"
+    table = Table(show_header=False, box=None)
+    opset = f", opset {manifest.opset}" if manifest.opset is not None else ""
+    for name, value in {
+        "name": f"{manifest.name} ({manifest.arch})",
+        "target": f"{manifest.target}{opset}",
+        "precision": f"{manifest.precision}{quantized}",
+        "input": f"{made.height}x{made.width} {made.colour_order}, {made.letterbox}, "
+        f"mean {_numbers(made.mean)}, std {_numbers(made.std)}",
+        "cascade": f"{cascade.kind}, frame gap {cascade.frame_gap}, first frame "
+        f"{cascade.first_frame}, on the {cascade.place}",
+        "outputs": ", ".join(f"{out.name} {out.layout}" for out in manifest.outputs),
+        "decode": f"top {decode.top_k}, stride {decode.stride}, on the {decode.place}",
+        "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
+        "operators": counted,
+        "made with": ", ".join(f"{k} {v}" for k, v in manifest.converter.items()),
+        "from": f"{origin.checkpoint}, SHA-256 {origin.checkpoint_sha256}, by EdgeKit "
+        f"{origin.edgekit} on {origin.date}",
+        "SHA-256": bundle.sha256,
+        "size": f"{bundle.size / 1e6:.2f} MB",
+        **{f"  {entry.path}": f"{entry.size} bytes, {entry.sha256}" for entry in manifest.files},
+    }.items():
+        table.add_row(name, _plain(value))
+    console = stdout_console(False)
+    console.print(table)
+    console.print(verification_table(bundle))
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.4g}" for value in values)
+
+
+def _plain(text: str) -> Any:
+    """Text in which square brackets are no markup."""
+    from rich.text import Text
+
+    return Text(text)
