@@ -22,6 +22,7 @@ def command(as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
+    from rich.markup import escape
     from rich.table import Table
 
     console = stdout_console(as_json)
@@ -40,7 +41,7 @@ def command(as_json: bool) -> None:
     table = Table("package", "version", "for", "if missing, run")
     for part in found["packages"]:
         mend = "" if part["version"] else part["install"]
-        table.add_row(part["name"], part["version"] or "-", part["purpose"], mend)
+        table.add_row(part["name"], part["version"] or "-", part["purpose"], escape(mend))
     console.print(table)
     for line in found["problems"]:
         console.print(f"! {line}", soft_wrap=True, markup=False)

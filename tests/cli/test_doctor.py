@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from edgekit.cli import run
+
+
+def test_json_has_the_machine_and_the_installation(capsys):
+    assert run(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["system"]["python"] == sys.version.split()[0]
+    assert found["cpu"]["cores"] >= 1
+    versions = {part["name"]: part["version"] for part in found["packages"]}
+    assert versions["numpy"]
+    assert versions["onnxruntime"]
+    assert "CPUExecutionProvider" in found["providers"]
+    assert isinstance(found["cameras"], list)
+
+
+def test_people_get_the_line_that_installs_what_is_missing(capsys, monkeypatch):
+    import importlib.metadata
+
+    version = importlib.metadata.version
+
+    def without_torch(name):
+        if name in ("torch", "onnxruntime", "onnxruntime-gpu"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without_torch)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert run(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert 'pip install "edgekit[host]"' in text
+    assert "onnxruntime is missing" in text
+
+
+@pytest.mark.parametrize("missing", ["onnxruntime", "cv2"])
+def test_it_works_where_a_package_is_missing(missing):
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from edgekit.cli import run\nsys.exit(run(['doctor', '--json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["edgekit"]
+
+
+def test_it_loads_no_host_library():
+    code = (
+        "from edgekit.cli import run; run(['doctor'])\n"
+        "import sys; assert not {'torch', 'onnx', 'onnxscript'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgekit.cli import run
+from edgekit.runtime.clocks import STAGES
+
+
+@pytest.fixture
+def edgekit(spot_bundle, capfd):
+    """Runs ``edgekit run`` with the bundle; returns exit status, standard output and error."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = run(["run", "--bundle", str(spot_bundle), *map(str, arguments)])
+        return status, *capfd.readouterr()
+
+    return call
+
+
+def events_of(path: Path) -> list[dict]:
+    text = path.read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def of_type(events, kind):
+    return [event for event in events if event["type"] == kind]
+
+
+def count_frames(path: Path) -> int:
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_a_video_becomes_events_video_picture_and_detections(edgekit, spot_video, tmp_path):
+    out = tmp_path / "out"
+    files = {
+        "events": out / "e.jsonl",
+        "video": out / "v.mp4",
+        "picture": out / "p.png",
+        "save_detections": out / "d.json.gz",
+    }
+    options = [
+        text for name, path in files.items() for text in (f"--{name.replace('_', '-')}", path)
+    ]
+    status, stdout, stderr = edgekit("--source", spot_video(30), *options, "--json")
+    assert (status, stderr) == (0, "")
+    report = json.loads(stdout)
+    assert (report["frames"], report["dropped"], report["interrupted"]) == (30, 0, False)
+    assert report["files"] == {name: str(path) for name, path in files.items()}
+    assert list(report["stages"]) == list(STAGES)
+    (found,) = report["tubes"]
+    assert (found["class"], found["name"], found["start"], found["end"]) == (0, "spot", 0, 29)
+    events = events_of(files["events"])
+    assert events[0]["classes"] == ["spot", "nothing"]
+    assert [event["index"] for event in of_type(events, "frame")] == list(range(30))
+    (tube,) = of_type(events, "tube")
+    # The spot starts at (30, 48) and moves a pixel a frame; a box is 4 cells of 8 pixels.
+    centres = np.array(tube["boxes"]).reshape(-1, 2, 2).mean(axis=1)
+    assert np.abs(centres - np.stack([30 + np.arange(30), np.full(30, 48)], 1)).max() < 8
+    assert events[-1]["frames"] == 30
+    assert count_frames(files["video"]) == 30
+    assert cv2.imread(str(files["picture"])).shape[1] == 1600
+    from edgekit.metrics.detections import read_detections
+
+    (video,) = read_detections(files["save_detections"]).videos
+    assert len(video.detections) == 30
+    assert video.detections[5].scores.shape[1] == 2
+
+
+def test_people_get_stages_and_tubes(edgekit, spot_video):
+    status, stdout, _ = edgekit("--source", spot_video(10))
+    assert status == 0
+    for word in (*STAGES, "p99", "spot", "10 frames", "FPS"):
+        assert word in stdout
+
+
+def test_events_on_standard_output_are_nothing_else(edgekit, spot_video):
+    status, stdout, stderr = edgekit("--source", spot_video(10), "--events", "-")
+    assert status == 0
+    kinds = [json.loads(line)["type"] for line in stdout.splitlines()]
+    assert kinds == ["start", *["frame"] * 10, "tube", "end"]
+    assert "network" in stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--camera", "0", "--source", "x"], "one source"),
+        (["--source", "x", "--json", "--events", "-"], "standard output"),
+        (["--source", "-"], "standard input"),
+        (["--source", "x", "--video", "a.mp4", "--events", "a.mp4"], "another output"),
+        (["--source", "x", "--score", "2"], "0<=x<=1"),
+        (["--source", "x", "--link", "nothing"], "korsal-hold"),
+    ],
+)
+def test_wrong_usage_is_2(edgekit, arguments, word):
+    status, _, stderr = edgekit(*arguments)
+    assert status == 2
+    assert word in stderr
+
+
+def test_the_source_is_never_overwritten(edgekit, spot_video):
+    path = spot_video(5)
+    before = path.read_bytes()
+    assert edgekit("--source", path, "--video", path)[0] == 2
+    assert path.read_bytes() == before
+
+
+def test_latest_needs_a_clock(edgekit, spot_video, tmp_path):
+    events = tmp_path / "e.jsonl"
+    arguments = ("--drop-policy", "latest", "--events", events)
+    status, _, stderr = edgekit("--source", spot_video(5), *arguments)
+    assert status == 2
+    assert "--realtime" in stderr
+    assert not events.exists()
+
+
+@pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera")
+def test_without_a_camera_it_says_what_to_do(edgekit):
+    for arguments in ([], ["--camera", "0"]):
+        status, stdout, stderr = edgekit(*arguments)
+        assert (status, stdout) == (3, "")
+        assert "--source" in stderr
+        assert "edgekit demo" in stderr
+        assert stderr.count("Error:") == 1
+
+
+def test_bad_media_is_3_with_one_message_and_no_file(edgekit, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"\0" * 500)
+    status, _, stderr = edgekit(
+        "--source", path, "--events", tmp_path / "e", "--video", tmp_path / "v.mp4"
+    )
+    assert status == 3
+    assert stderr.startswith("Error: ")
+    assert "Traceback" not in stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_place_that_cannot_be_written_is_3(edgekit, spot_video, tmp_path):
+    (tmp_path / "file").touch()
+    for option in ("--events", "--video", "--picture", "--save-detections"):
+        place = tmp_path / "file" / "out.png"
+        status, _, stderr = edgekit("--source", spot_video(5), option, place)
+        assert status == 3
+        assert stderr.count("Error:") == 1
+        assert "Traceback" not in stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_events_still_gives_the_video(edgekit, spot_video, tmp_path):
+    video = tmp_path / "v.mp4"
+    arguments = ("--events", "/dev/full", "--video", video)
+    status, _, stderr = edgekit("--source", spot_video(9), *arguments)
+    assert status == 3
+    assert "No space left" in stderr
+    assert stderr.count("Error:") == 1
+    assert not video.exists()  # not one frame had been through
+
+
+def test_broken_pictures_are_counted_as_gaps(edgekit, spot_folder, tmp_path, caplog):
+    folder = spot_folder([(128, 96)] * 12)
+    (folder / "5.png").write_bytes(b"\x89PNG\r\n")
+    (folder / "11.png").write_bytes(b"")
+    events, saved = tmp_path / "e.jsonl", tmp_path / "d.json"
+    arguments = ("--events", events, "--save-detections", saved, "--json")
+    status, stdout, _ = edgekit("--source", folder, *arguments)
+    assert status == 0
+    assert "5.png" in caplog.text
+    report = json.loads(stdout)
+    assert (report["frames"], report["dropped"], report["gaps"]) == (10, 2, 2)
+    gaps = [
+        (gap["index"], gap["reason"], gap["frames"]) for gap in of_type(events_of(events), "gap")
+    ]
+    assert gaps == [(6, "dropped", 1), (12, "dropped", 1)]
+    assert json.loads(saved.read_text())["videos"]["frames"]["frames"] == 12
+
+
+def test_pictures_that_change_size_are_a_resize(edgekit, spot_folder, tmp_path):
+    folder = spot_folder([(128, 96)] * 6 + [(200, 160)] * 6)
+    events, video = tmp_path / "e.jsonl", tmp_path / "v.mp4"
+    status, _, _ = edgekit("--source", folder, "--events", events, "--video", video)
+    assert status == 0
+    (gap,) = of_type(events_of(events), "gap")
+    assert (gap["index"], gap["reason"], gap["frames"]) == (6, "resize", 0)
+    assert [(t["start"], t["end"]) for t in of_type(events_of(events), "tube")] == [(0, 5), (6, 11)]
+    assert count_frames(video) == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_a_playable_video_and_valid_events(
+    spot_bundle, spot_video, tmp_path, number
+):
+    source = spot_video(250)
+    events, video, picture = tmp_path / "e.jsonl", tmp_path / "v.mp4", tmp_path / "p.png"
+    code = "import sys; from edgekit.cli import run; sys.exit(run(sys.argv[1:]))"
+    arguments = ["run", "--bundle", spot_bundle, "--source", source, "--realtime"]
+    arguments += ["--events", events, "--video", video, "--picture", picture]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit and (not events.exists() or events.read_text().count("\n") < 12):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert "Interrupted after" in stdout
+    lines = events_of(events)
+    frames = of_type(lines, "frame")
+    assert 11 <= len(frames) < 250
+    assert lines[-1]["type"] == "end"
+    assert lines[-1]["frames"] == len(frames)
+    assert [tube["end"] for tube in of_type(lines, "tube")] == [frames[-1]["index"]]
+    assert count_frames(video) == len(frames)
+    assert picture.exists()
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly(spot_bundle, spot_video):
+    code = "import sys; from edgekit.cli import main; main()"
+    arguments = ["run", "--bundle", spot_bundle, "--source", spot_video(250), "--events", "-"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.readline()
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+    assert b"Traceback" not in stderr
+    assert b"Exception" not in stderr
+
+
+def test_limits_and_link_reach_the_pipeline(edgekit, spot_video):
+    source = spot_video(30)
+    status, stdout, _ = edgekit("--source", source, "--max-frames", 7, "--json")
+    assert (status, json.loads(stdout)["frames"]) == (0, 7)
+    status, stdout, _ = edgekit("--source", source, "--duration", 0.4, "--json")
+    assert json.loads(stdout)["frames"] == 10
+    for link in ("korsal-hold", "korsal-motion"):
+        status, stdout, _ = edgekit("--source", source, "--link", link, "--json")
+        assert json.loads(stdout)["tubes_found"] == 1
+    status, stdout, _ = edgekit("--source", source, "--score", 0.999, "--json")
+    assert json.loads(stdout)["tubes_found"] == 0
+
+
+@pytest.mark.skipif(
+    bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")), reason="has a display"
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="others always have a display")
+def test_show_needs_a_display(edgekit, spot_video):
+    status, _, stderr = edgekit("--source", spot_video(3), "--show")
+    assert status == 2
+    assert "--video" in stderr
