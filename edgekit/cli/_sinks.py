@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from edgekit._files import writing
 from edgekit.media.sink import Sink
 from edgekit.metrics.detections_writer import FrameWriter, detections_writer
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
@@ -43,13 +44,15 @@ class DetectionsSink(Sink):
         """Writes a frame without detections for each that is missing."""
         assert self._frames is not None
         assert self._info is not None
-        for _ in range(gap.frames):
-            self._frames.add(Detections.empty(len(self._info.classes)))
+        with writing(self._path):
+            for _ in range(gap.frames):
+                self._frames.add(Detections.empty(len(self._info.classes)))
 
     def frame(self, result: FrameResult) -> None:
         """Writes the detections of a frame."""
         assert self._frames is not None
-        self._frames.add(result.detections)
+        with writing(self._path):
+            self._frames.add(result.detections)
 
     def end(self, summary: RunSummary) -> None:
         """Completes the file."""

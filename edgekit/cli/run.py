@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli._options import common_options, emit_json
+from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.media.sink import Sink
@@ -196,8 +197,6 @@ def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
 
 
 def _check(camera: str | None, source: str | None, as_json: bool, options: dict[str, Any]) -> None:
-    from edgekit.errors import UsageError
-
     if camera is not None and source is not None:
         raise UsageError(
             "--camera and --source were both given, and one run has one source.",
@@ -226,7 +225,14 @@ def _spec(camera: str | None, source: str | None) -> int | str:
     if source is not None:
         return source
     chosen = "0" if camera is None else camera
-    return int(chosen) if chosen.isdecimal() else chosen
+    if chosen.isdecimal() and len(chosen) < 5:
+        return int(chosen)
+    if chosen.startswith("/dev/"):
+        return chosen
+    raise UsageError(
+        f"--camera is '{chosen}'; a number or a device like /dev/video0 was expected.",
+        mend="Leave it out for the first camera, or name a file: --source FILE",
+    )
 
 
 def _sinks(options: dict[str, Any], stop: Callable[[], None]) -> list[Sink]:

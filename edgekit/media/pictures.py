@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekit.errors import MediaError
 from edgekit.media._opencv import cv2, silenced
-from edgekit.media.source import DEFAULT_FPS, Source
+from edgekit.media.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
 
 __all__ = ["PICTURES", "FramesSource", "natural_key"]
@@ -52,7 +52,7 @@ class FramesSource(Source):
 
     def __init__(self, path: Path | str, *, fps: float = DEFAULT_FPS) -> None:
         path = Path(path)
-        self.name = str(path)
+        self.name = name_of(path)
         self.fps = fps
         self._files = _pictures_of(path)
         self.frames = len(self._files)
@@ -93,7 +93,7 @@ class FramesSource(Source):
                 return Frame(index, index / self.fps, image, gap)
             gap = "dropped"
             self._broken += 1
-            _LOG.warning("Skipped %s: %s.", file, reason)
+            _LOG.warning("Skipped %s: %s.", name_of(file), reason)
         return None
 
 

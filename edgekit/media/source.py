@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,15 @@ from edgekit.runtime.types import Frame
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["DEFAULT_FPS", "Source"]
+__all__ = ["DEFAULT_FPS", "Source", "name_of"]
 
 DEFAULT_FPS = 25.0
 """Assumed where a source does not say."""
+
+
+def name_of(path: Path) -> str:
+    """A path for people and for UTF-8 files, whatever bytes it is made of."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 class Source(abc.ABC):

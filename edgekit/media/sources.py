@@ -20,7 +20,7 @@ def open_source(spec: str | int | Path) -> Source:
 
     Raises:
         MediaError: It is not there or cannot be read; says what to do.
-        UsageError: It is ``-``.
+        UsageError: It is ``-`` or nothing.
     """
     if isinstance(spec, int):
         return CameraSource(spec)
@@ -30,6 +30,8 @@ def open_source(spec: str | int | Path) -> Source:
             "Raw frames from standard input are not read yet.",
             mend="Name a file, a folder of pictures or a URL: --source S",
         )
+    if not text:
+        raise UsageError("--source is empty.", mend="Name a file, a folder or a URL: --source S")
     if "://" in text and not text.startswith("file://"):
         return StreamSource(text)
     path = Path(text.removeprefix("file://"))

@@ -25,16 +25,18 @@ _PALETTE: tuple[Colour, ...] = (
     (230, 230, 60),
     (60, 140, 255),
     (200, 120, 120),
-    (180, 255, 160),
+    (40, 150, 150),
     (160, 60, 230),
-    (120, 160, 40),
-    (200, 200, 255),
+    (140, 170, 0),
+    (60, 100, 165),
 )
 
 
 def colour_of(label: int) -> Colour:
-    """The colour of a class, always the same."""
-    return _PALETTE[label % len(_PALETTE)]
+    """The colour of a class, always the same; 24 classes have colours of their own."""
+    turn, place = divmod(label, len(_PALETTE))
+    blue, green, red = _PALETTE[place]
+    return (blue, green, red) if turn % 2 == 0 else (blue * 5 // 9, green * 5 // 9, red * 5 // 9)
 
 
 def contrast(colour: Colour) -> Colour:

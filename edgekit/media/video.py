@@ -14,7 +14,7 @@ from typing import Any
 from edgekit.errors import MediaError
 from edgekit.media._diagnosis import unplayable
 from edgekit.media._opencv import cv2, file_backend, silenced
-from edgekit.media.source import DEFAULT_FPS, Source
+from edgekit.media.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
 
 __all__ = ["CameraSource", "FileSource", "StreamSource"]
@@ -76,8 +76,7 @@ class FileSource(_CaptureSource):
         with silenced():
             capture = cv2.VideoCapture(str(path), file_backend())
         super().__init__(capture)
-        self._path = path
-        self.name = str(path)
+        self.name = name_of(path)
         first = None
         if int(capture.get(cv2.CAP_PROP_FOURCC)) != _TEXT_AS_VIDEO:
             first = self._grab()
@@ -117,7 +116,7 @@ class FileSource(_CaptureSource):
         if self.frames is not None and self.position < self.frames - 1:
             _LOG.warning(
                 "%s is truncated or damaged: %d of its %d frames could be decoded.",
-                self._path,
+                self.name,
                 self.position,
                 self.frames,
             )

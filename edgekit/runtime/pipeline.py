@@ -6,6 +6,7 @@ knows its neighbours only by the few methods that it calls.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -224,7 +225,8 @@ class Pipeline:
             except BaseException as error:
                 self._sinks.remove(sink)
                 failed = failed or error
-                sink.close()
+                with contextlib.suppress(Exception):  # what it says then follows from the error
+                    sink.close()
         if failed is not None:
             raise failed
 

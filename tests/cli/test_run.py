@@ -103,6 +103,9 @@ def test_events_on_standard_output_are_nothing_else(edgekit, spot_video):
         (["--camera", "0", "--source", "x"], "one source"),
         (["--source", "x", "--json", "--events", "-"], "standard output"),
         (["--source", "-"], "standard input"),
+        (["--source", ""], "is empty"),
+        (["--camera", "clip.mp4"], "/dev/video0"),
+        (["--camera", "99999999999"], "/dev/video0"),
         (["--source", "x", "--video", "a.mp4", "--events", "a.mp4"], "another output"),
         (["--source", "x", "--score", "2"], "0<=x<=1"),
         (["--source", "x", "--link", "nothing"], "korsal-hold"),
@@ -171,6 +174,30 @@ def test_a_full_disk_under_the_events_still_gives_the_video(edgekit, spot_video,
     assert "No space left" in stderr
     assert stderr.count("Error:") == 1
     assert not video.exists()  # not one frame had been through
+
+
+@pytest.mark.parametrize("option", ["--picture", "--save-detections", "--video"])
+def test_a_full_disk_is_one_message_and_valid_events(edgekit, small_disk, spot_video, option):
+    small_disk.joinpath("ballast").write_bytes(bytes(256 * 1024 - 4096))
+    events = spot_video(1).with_name("e.jsonl")
+    place = small_disk / "out.png" if option == "--picture" else small_disk / "out.mp4"
+    source = spot_video(40, "long.mp4")
+    status, _, stderr = edgekit("--source", source, option, place, "--events", events)
+    assert status == 3
+    assert stderr.count("Error:") == 1
+    assert "No space left" in stderr
+    assert "Traceback" not in stderr
+    assert events_of(events)[-1]["type"] == "end"
+    assert [file.name for file in small_disk.iterdir()] == ["ballast"]
+
+
+def test_names_of_any_bytes(edgekit, spot_folder, tmp_path):
+    folder = spot_folder([(128, 96)] * 4)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.rename(odd)
+    status, stdout, _ = edgekit("--source", odd, "--json", "--picture", tmp_path / "p.png")
+    assert status == 0
+    assert json.loads(stdout)["source"].endswith("caf\ufffd")
 
 
 def test_broken_pictures_are_counted_as_gaps(edgekit, spot_folder, tmp_path, caplog):
