@@ -4,11 +4,12 @@ Two protocols share all algorithms and thresholds:
 
 ``published``
     KORSAL's and ROAD's evaluation to the last digit: every video is brought to 320x240 pixels,
-    classes without ground truth count as 0, and in a frame with several annotated classes a box
-    may match one of another class (an oversight of the published code).
+    a box found ends at the last pixel and grows by one before it is compared, classes without
+    ground truth count as 0, and in a frame with several annotated classes a box may match one of
+    another class (an oversight of the published code).
 ``edgekit``
-    Videos keep their size, means go over the classes that have ground truth, and a box only
-    matches its own class.
+    Videos keep their size, boxes are what they say, means go over the classes that have ground
+    truth, and a box only matches its own class.
 """
 
 from __future__ import annotations
@@ -54,17 +55,20 @@ class Protocol:
         frame_size: Width and height to which every video is brought; None keeps its own.
         all_classes: Whether classes without ground truth count, as 0.
         any_class: Whether a box may match an annotated one of another class.
+        pixel: How much the boxes found grow before they are compared, and how far within the
+            frame they have to end.
     """
 
     name: str
     frame_size: tuple[int, int] | None
     all_classes: bool
     any_class: bool
+    pixel: float
 
 
 PROTOCOLS = {
-    "edgekit": Protocol("edgekit", None, all_classes=False, any_class=False),
-    "published": Protocol("published", (320, 240), all_classes=True, any_class=True),
+    "edgekit": Protocol("edgekit", None, all_classes=False, any_class=False, pixel=0.0),
+    "published": Protocol("published", (320, 240), all_classes=True, any_class=True, pixel=1.0),
 }
 
 
@@ -204,18 +208,19 @@ def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[st
     own = (video.truth.width, video.truth.height)
     size = rules.frame_size or own
     scale = np.array([*size, *size]) / np.array([*own, *own])
-    frames = [_prepare(found, scale, size) for found in video.detections]
+    limit = (size[0] - rules.pixel, size[1] - rules.pixel)
+    frames = [_prepare(found, scale, limit) for found in video.detections]
     truth = _truth(video.truth, scale)
     tubes = trim(list(_paths(frames, classes, size, options)))
     return _Judged(
-        match_frames(frames, truth, classes, any_class=rules.any_class),
-        match_tubes(tubes, truth, classes),
+        match_frames(frames, truth, classes, any_class=rules.any_class, growth=rules.pixel),
+        match_tubes(tubes, truth, classes, growth=rules.pixel),
         [replace(tube, boxes=(tube.boxes - _OFFSET) / scale) for tube in tubes],
     )
 
 
-def _prepare(found: Detections, scale: Array, size: tuple[int, int]) -> Detections:
-    boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, size, offset=_OFFSET)
+def _prepare(found: Detections, scale: Array, limit: tuple[float, float]) -> Detections:
+    boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, limit, offset=_OFFSET)
     return Detections(boxes, np.asarray(found.scores, np.float64))
 
 

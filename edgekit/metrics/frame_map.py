@@ -36,7 +36,12 @@ class FrameMatches:
 
 
 def match_frames(
-    frames: Sequence[Detections], truth: Sequence[TruthTube], classes: int, *, any_class: bool
+    frames: Sequence[Detections],
+    truth: Sequence[TruthTube],
+    classes: int,
+    *,
+    any_class: bool,
+    growth: float = 1.0,
 ) -> FrameMatches:
     """Matches the boxes of a video to the annotated ones, at an IoU of at least 0.5.
 
@@ -49,6 +54,7 @@ def match_frames(
         classes: Number of classes.
         any_class: As soon as a frame has an annotated box of the class, a detection may take
             one of another class, too: an oversight of the published code.
+        growth: Added to the width and height of the boxes found; 1 in the published code.
     """
     total = np.zeros(classes, np.intp)
     for tube in truth:
@@ -57,7 +63,7 @@ def match_frames(
     for number, found in enumerate(frames):
         present = [tube for tube in truth if tube.start <= number <= tube.end]
         picks = select(found, FRAME_AP)
-        hits = _hits(found, picks, number, present, any_class)
+        hits = _hits(found, picks, number, present, any_class, growth)
         for label, picked in enumerate(picks):
             for box in picked:
                 rows.append((label, float(found.scores[box, label]), (label, box) in hits))
@@ -89,12 +95,13 @@ def _hits(
     frame: int,
     present: Sequence[TruthTube],
     any_class: bool,
+    growth: float,
 ) -> set[tuple[int, int]]:
     """The pairs of a class and a box that are right."""
     if not present or not len(found):
         return set()
     boxes = to_xywh(found.boxes)
-    boxes[:, 2:] += 1.0
+    boxes[:, 2:] += growth
     annotated = to_xywh(np.array([tube.boxes[frame - tube.start] for tube in present]))
     iou = xywh_iou(boxes[:, None], annotated[None])
     labels = [tube.label for tube in present]

@@ -32,17 +32,20 @@ def xywh_iou(first: Array, second: Array) -> Array:
     return iou
 
 
-def tube_iou(truth_start: int, truth: Array, found_start: int, found: Array) -> float:
+def tube_iou(
+    truth_start: int, truth: Array, found_start: int, found: Array, *, growth: float = 1.0
+) -> float:
     """Overlap of two tubes: the IoU of their spans times the mean IoU over the common frames.
 
-    As published, tubes that share a single frame do not overlap, and 1 is added to all four
-    numbers of the boxes found: they grow by a pixel and move by one.
+    As published, tubes that share a single frame do not overlap.
 
     Args:
         truth_start: First frame of the annotated tube.
         truth: (n, 4) its boxes ``[x, y, w, h]``, 1-based.
         found_start: First frame of the tube found.
         found: (m, 4) its boxes ``[x1, y1, x2 - x1, y2 - y1]``, 1-based.
+        growth: Added to all four numbers of the boxes found; the published code has them grow by
+            a pixel and move by one.
     """
     truth_end, found_end = truth_start + len(truth) - 1, found_start + len(found) - 1
     first, last = max(truth_start, found_start), min(truth_end, found_end)
@@ -51,5 +54,5 @@ def tube_iou(truth_start: int, truth: Array, found_start: int, found: Array) -> 
     span = max(truth_end, found_end) - min(truth_start, found_start) + 1
     common = last - first + 1
     boxes = truth[first - truth_start :][:common]
-    others = found[first - found_start :][:common] + 1.0
+    others = found[first - found_start :][:common] + growth
     return float(common / span * xywh_iou(boxes, others).mean())

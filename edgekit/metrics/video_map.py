@@ -45,7 +45,9 @@ class TubeMatches:
     correct: bool | None
 
 
-def match_tubes(tubes: Sequence[Tube], truth: Sequence[TruthTube], classes: int) -> TubeMatches:
+def match_tubes(
+    tubes: Sequence[Tube], truth: Sequence[TruthTube], classes: int, *, growth: float = 1.0
+) -> TubeMatches:
     """Matches the tubes of a video to the annotated ones of their class.
 
     Best first, a tube takes the annotated one it overlaps most among those still free, if the
@@ -55,6 +57,7 @@ def match_tubes(tubes: Sequence[Tube], truth: Sequence[TruthTube], classes: int)
         tubes: Boxes in 1-based pixels.
         truth: Annotated tubes in 1-based pixels, corners ``[x, y, x + w, y + h]``.
         classes: Number of classes.
+        growth: Added to all four numbers of the boxes found; 1 in the published code.
     """
     ranked = sorted(tubes, key=lambda tube: -tube.score)
     total = np.zeros(classes, np.intp)
@@ -66,7 +69,9 @@ def match_tubes(tubes: Sequence[Tube], truth: Sequence[TruthTube], classes: int)
         found = to_xywh(tube.boxes)
         for column, annotated in enumerate(truth):
             if annotated.label == tube.label:
-                row[column] = tube_iou(annotated.start, boxes[column], tube.start, found)
+                row[column] = tube_iou(
+                    annotated.start, boxes[column], tube.start, found, growth=growth
+                )
     taken = np.array([_take(overlap, threshold) for threshold in THRESHOLDS])
     correct = None
     if truth:

@@ -40,24 +40,23 @@ FRAME_AP = SelectionRule(floor=0.01, keep=20)
 """The published rule of frame-AP."""
 
 
-def clamp_boxes(boxes: Array, frame_size: tuple[int, int], *, offset: float = 0.0) -> Array:
+def clamp_boxes(boxes: Array, limit: tuple[float, float], *, offset: float = 0.0) -> Array:
     """Boxes cut to their frame as the published code does it.
 
-    Only the left and top edges are held at 0 and only the right and bottom ones at the last
-    pixel, so a box outside the frame comes out inverted, not empty.
+    Only the left and top edges are held at 0 and only the right and bottom ones at the limit, so
+    a box outside the frame comes out inverted, not empty.
 
     Args:
         boxes: (n, 4) pixels, 0-based.
-        frame_size: Width and height of the frame in pixels.
+        limit: Largest x and y; the published code takes the last pixel, 319 and 239.
         offset: Added to all coordinates afterwards; 1 gives the 1-based ones of the published form.
 
     Returns:
         (n, 4) float64.
     """
-    width, height = frame_size
     clamped = np.array(boxes, np.float64).reshape(-1, 4)
     np.maximum(clamped[:, :2], 0.0, out=clamped[:, :2])
-    np.minimum(clamped[:, 2:], (width - 1, height - 1), out=clamped[:, 2:])
+    np.minimum(clamped[:, 2:], limit, out=clamped[:, 2:])
     clamped += offset
     return clamped
 

@@ -31,7 +31,7 @@ def test_the_published_picks(shared: Path) -> None:
 
 def test_boxes_are_held_at_the_near_and_far_edges_only() -> None:
     boxes = np.array([[-3.0, -2.0, 400.0, 300.0], [350.0, 10.0, 360.0, 20.0]])
-    clamped = clamp_boxes(boxes, (320, 240), offset=1)
+    clamped = clamp_boxes(boxes, (319, 239), offset=1)
     assert clamped.tolist() == [[1, 1, 320, 240], [351, 11, 320, 21]]
     assert boxes[0, 0] == -3.0
 
