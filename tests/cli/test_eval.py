@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from edgekit.cli import run
+
+VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("link", VARIANTS)
+def test_the_published_protocol_gives_the_published_numbers(shared, link, capsys):
+    golden = json.loads((shared / "golden" / "eval_expected.json").read_text())
+    path = shared / "golden" / "eval_detections.json.gz"
+    arguments = ["eval", "--detections", str(path), "--link", link, "--protocol", "published"]
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = golden["video_ap"][VARIANTS[link]]
+    assert found["frame_map"]["0.5"] == pytest.approx(golden["frame_ap"]["mean_ap"], abs=1e-6)
+    for threshold in ("0.2", "0.5", "0.75"):
+        mean = expected["mean_ap"][expected["iou_thresholds"].index(float(threshold))]
+        assert found["video_map"][threshold] == pytest.approx(mean, abs=1e-6)
+    assert found["video_map"]["0.5:0.95"] == pytest.approx(expected["map_50_95"], abs=1e-6)
+    assert found["link"] == link
+    assert found["videos"] == len(golden["video_order"])
+    assert set(found) == {
+        "frame_map", "video_map", "per_class", "videos", "frames", "link", "seconds"
+    }  # fmt: skip
+
+
+def a_file(tmp_path, **changes):
+    frame = {"boxes": [[10, 10, 60, 90]], "scores": [{"0": 0.9}]}
+    gt = {"label": 0, "start": 0, "end": 20, "boxes_xywh_1based": [[11, 11, 50, 80]] * 20}
+    video = {"frames": 20, "gt": [gt], "detections": [frame] * 20}
+    content = {"classes": ["a", "b"], "width": 320, "height": 240, "videos": {"v": video}}
+    video.update(changes)
+    path = tmp_path / "detections.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+    return path
+
+
+def test_perfect_detections(tmp_path, capsys):
+    assert run(["eval", "--detections", str(a_file(tmp_path)), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["frame_map"] == {"0.5": 1.0}
+    assert found["video_map"]["0.5:0.95"] == 1.0
+    assert found["per_class"]["b"]["frame_ap"] is None
+
+
+def test_the_table(tmp_path, capsys):
+    assert run(["eval", "--detections", str(a_file(tmp_path))]) == 0
+    shown = capsys.readouterr().out
+    assert "100.0" in shown
+    assert "1 videos, 20 frames" in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"detections": [{"boxes": [[1, 1, 5, 5]]}] * 20}, "scores"),
+        ({"detections": []}, "frames"),
+        ({"detections": [{"boxes": [[1, 1, 5, 5]], "scores": [{"7": 0.5}]}] * 20}, "7"),
+        ({"gt": []}, "no annotated tube"),
+    ],
+)
+def test_bad_files(tmp_path, capsys, changes, words):
+    path = a_file(tmp_path, **changes)
+    assert run(["eval", "--detections", str(path), "--json"]) == 3
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert shown.out == ""
+    assert "Traceback" not in shown.err
+
+
+def test_wrong_usage(tmp_path, capsys):
+    path = str(a_file(tmp_path))
+    assert run(["eval"]) == 2
+    assert "--root" in capsys.readouterr().err
+    assert run(["eval", "--detections", path, "--root", str(tmp_path)]) == 2
+    assert run(["eval", "--detections", path, "--max-misses", "0"]) == 2
+    assert run(["eval", "--detections", str(tmp_path / "none.json")]) == 3
