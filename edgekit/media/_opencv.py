@@ -6,13 +6,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
 
-__all__ = ["cv2", "file_backend", "silenced"]
+__all__ = ["cv2", "file_backend", "fits_opencv", "silenced"]
 
 with contextlib.suppress(AttributeError):
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -22,6 +23,15 @@ def file_backend() -> int:
     """FFmpeg where OpenCV has it: the others take digits or % in a name for a pattern."""
     has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
     return cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
+
+
+def fits_opencv(path: Path) -> bool:
+    """Whether OpenCV can be given a path: it crashes on one that is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

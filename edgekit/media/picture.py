@@ -14,6 +14,7 @@ from edgekit.media._opencv import cv2
 from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
+from edgekit.media.source import name_of
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -49,9 +50,10 @@ class PictureSink(Sink):
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
-        if not cv2.haveImageWriter(str(self._path)):
+        ending = self._path.suffix
+        if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
             raise OutputError(
-                f"{self._path} does not end in the name of a picture format.",
+                f"{name_of(self._path)} does not end in the name of a picture format.",
                 mend="Choose a name that ends in .png.",
             )
         self._info: RunInfo | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgekit.errors import MediaError
 from edgekit.media._diagnosis import unplayable
-from edgekit.media._opencv import cv2, file_backend, silenced
+from edgekit.media._opencv import cv2, file_backend, fits_opencv, silenced
 from edgekit.media.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
 
@@ -73,6 +73,11 @@ class FileSource(_CaptureSource):
             )
         if not os.access(path, os.R_OK):
             raise MediaError(f"{path} may not be read.", mend=f"Run: chmod u+r {path}")
+        if not fits_opencv(path):
+            raise MediaError(
+                f"The name of {name_of(path)} is not UTF-8, and OpenCV cannot open it.",
+                mend="Rename it, or its folder.",
+            )
         with silenced():
             capture = cv2.VideoCapture(str(path), file_backend())
         super().__init__(capture)

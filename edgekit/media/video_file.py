@@ -10,9 +10,10 @@ from typing import Any
 
 from edgekit._files import atomic_file, output_error
 from edgekit.errors import OutputError
-from edgekit.media._opencv import cv2, file_backend, silenced
+from edgekit.media._opencv import cv2, file_backend, fits_opencv, silenced
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
+from edgekit.media.source import name_of
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
 
@@ -34,12 +35,17 @@ class VideoSink(Sink):
         path: Ends in what OpenCV can write: ``.mp4``, ``.avi``, ``.mkv``, ``.mov``.
 
     Raises:
-        OutputError: By ``start`` where the place cannot be written to, by later calls where no
-            encoder is there or the disk is full.
+        OutputError: At once where OpenCV cannot take the name, by ``start`` where the place cannot
+            be written to, by later calls where no encoder is there or the disk is full.
     """
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
+        if not fits_opencv(self._path):
+            raise OutputError(
+                f"The name of {name_of(self._path)} is not UTF-8, and OpenCV cannot write it.",
+                mend="Name another place.",
+            )
         self._files = contextlib.ExitStack()
         self._temporary = self._path
         self._writer: Any = None

@@ -200,6 +200,18 @@ def test_names_of_any_bytes(edgekit, spot_folder, tmp_path):
     assert json.loads(stdout)["source"].endswith("caf\ufffd")
 
 
+def test_a_video_whose_name_opencv_cannot_take(edgekit, spot_video, tmp_path):
+    clip = spot_video(4)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    status, _, stderr = edgekit("--source", clip, "--video", odd)
+    assert status == 3
+    assert "not UTF-8" in stderr
+    clip.rename(odd)
+    status, _, stderr = edgekit("--source", odd)
+    assert status == 3
+    assert "not UTF-8" in stderr
+
+
 def test_broken_pictures_are_counted_as_gaps(edgekit, spot_folder, tmp_path, caplog):
     folder = spot_folder([(128, 96)] * 12)
     (folder / "5.png").write_bytes(b"\x89PNG\r\n")
