@@ -1,0 +1,254 @@
+"""Bundles: what is written is read again, and whatever else is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgekit.bundle import (
+    MANIFEST,
+    SCHEMA,
+    Bundle,
+    CascadeSpec,
+    DecodeSpec,
+    HeadCheck,
+    InputSpec,
+    Manifest,
+    OutputSpec,
+    Provenance,
+    Verification,
+    date_of_today,
+    load_bundle,
+    save_bundle,
+)
+from edgekit.errors import BundleError, OutputError
+
+
+def manifest(**changes: Any) -> Manifest:
+    made = Manifest(
+        name="model",
+        arch="lite0",
+        classes=("walk", "läuft"),
+        target="onnx",
+        precision="fp32",
+        model="model.onnx",
+        input=InputSpec(height=64, width=96, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)),
+        cascade=CascadeSpec(kind="dssim", frame_gap=2),
+        outputs=(OutputSpec(name="hm", meaning="logits", layout="(1, 2, 16, 24)", channels=2),),
+        decode=DecodeSpec(top_k=7),
+        verification=Verification(
+            frames=3,
+            heads={"hm": HeadCheck(max_difference=1e-7, largest=2.5, cosine=1.0)},
+            top_detections_agreeing=1.0,
+            tolerance=1e-3,
+        ),
+        provenance=Provenance(
+            checkpoint="a.pth", checkpoint_sha256="0" * 64, edgekit="0.1.0", date="2026-11-23"
+        ),
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    (tmp_path / "weights").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "notice").write_text("Thanks.")
+    files = {"model.onnx": tmp_path / "weights", "legal/NOTICE": tmp_path / "notice"}
+    return save_bundle(tmp_path / "bundle", manifest(), files)
+
+
+def edit(bundle: Bundle, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads((bundle.path / MANIFEST).read_text())
+    change(content)
+    (bundle.path / MANIFEST).write_text(json.dumps(content))
+
+
+def test_round_trip(bundle: Bundle) -> None:
+    found = load_bundle(bundle.path)
+    assert found == bundle
+    assert found.manifest == manifest(files=found.manifest.files)
+    assert [entry.path for entry in found.manifest.files] == ["legal/NOTICE", "model.onnx"]
+    assert found.size == 40 * 256 + 7
+    assert found.model_path.read_bytes()[:3] == b"\0\1\2"
+
+
+def test_equal_content_gives_equal_bytes(bundle: Bundle, tmp_path: Path) -> None:
+    files = {name: bundle.path / name for name in ("model.onnx", "legal/NOTICE")}
+    again = save_bundle(tmp_path / "again", manifest(), dict(reversed(files.items())))
+    assert again.sha256 == bundle.sha256
+    assert (again.path / MANIFEST).read_bytes() == (bundle.path / MANIFEST).read_bytes()
+
+
+def test_date_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert date_of_today() == "1970-01-02"
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert date_of_today() > "2026"
+
+
+@pytest.mark.parametrize("position", [0, 5000, 40 * 256 - 1])
+def test_flipped_byte(bundle: Bundle, position: int) -> None:
+    content = bytearray(bundle.model_path.read_bytes())
+    content[position] ^= 1
+    bundle.model_path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"model\.onnx was changed"):
+        load_bundle(bundle.path)
+
+
+def test_truncated_file(bundle: Bundle) -> None:
+    os.truncate(bundle.model_path, 100)
+    with pytest.raises(BundleError, match="has 100 bytes, and 10240 were written"):
+        load_bundle(bundle.path)
+
+
+def test_missing_file(bundle: Bundle) -> None:
+    (bundle.path / "legal/NOTICE").unlink()
+    with pytest.raises(BundleError, match="legal/NOTICE is missing"):
+        load_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("what", ["nothing", "file", "empty folder"])
+def test_no_bundle_at_all(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x"
+    if what == "file":
+        path.write_text("{}")
+    elif what == "empty folder":
+        path.mkdir()
+    with pytest.raises(BundleError, match=r"is not a bundle: a folder with manifest\.json"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[1, 2", b"not json"])
+def test_manifest_that_is_not_json(bundle: Bundle, text: bytes) -> None:
+    (bundle.path / MANIFEST).write_bytes(text)
+    with pytest.raises(BundleError, match="is not JSON"):
+        load_bundle(bundle.path)
+
+
+def test_truncated_manifest(bundle: Bundle) -> None:
+    text = (bundle.path / MANIFEST).read_bytes()
+    for length in range(0, len(text) - 2, 97):
+        (bundle.path / MANIFEST).write_bytes(text[:length])
+        with pytest.raises(BundleError):
+            load_bundle(bundle.path)
+
+
+@pytest.mark.parametrize(
+    "place", ["../outside", "/etc/hostname", "legal/../../outside", "legal\\..\\outside"]
+)
+def test_path_that_leaves_the_bundle(bundle: Bundle, place: str) -> None:
+    (bundle.path.parent / "outside").write_text("Thanks.")
+    edit(bundle, lambda content: content["files"][0].update(path=place))
+    with pytest.raises(BundleError, match="outside the bundle"):
+        load_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("link", ["legal/NOTICE", "legal"])
+def test_symbolic_link_that_leaves_the_bundle(bundle: Bundle, link: str) -> None:
+    outside = bundle.path.parent / "outside"
+    (bundle.path / link).rename(outside)
+    (bundle.path / link).symlink_to(outside)
+    with pytest.raises(BundleError, match="outside the bundle"):
+        load_bundle(bundle.path)
+
+
+def test_model_that_no_checksum_covers(bundle: Bundle) -> None:
+    edit(bundle, lambda content: content.update(model="other.onnx"))
+    with pytest.raises(BundleError, match=r"lists no file 'other\.onnx'"):
+        load_bundle(bundle.path)
+
+
+def test_newer_schema(bundle: Bundle) -> None:
+    edit(bundle, lambda content: content.update(schema=SCHEMA + 1, novelty=True))
+    with pytest.raises(BundleError, match=f"schema {SCHEMA + 1}") as caught:
+        load_bundle(bundle.path)
+    assert "pip install -U edgekit" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.update(unknown=1),
+        lambda c: c["cascade"].update(unknown=1),
+        lambda c: c.pop("name"),
+        lambda c: c.update(classes=[]),
+        lambda c: c.update(classes="walk"),
+        lambda c: c.update(schema=0),
+        lambda c: c.update(schema="1"),
+        lambda c: c["input"].update(height=65),
+        lambda c: c["input"].update(height=0),
+        lambda c: c["input"].update(width="96"),
+        lambda c: c["input"].update(std=[1, 0, 1]),
+        lambda c: c["input"].update(mean=[1, 2]),
+        lambda c: c["cascade"].update(kind="flow"),
+        lambda c: c["cascade"].update(frame_gap=0),
+        lambda c: c["decode"].update(top_k=0),
+        lambda c: c["decode"].update(place="cloud"),
+        lambda c: c["decode"].update(stride=2.5),
+        lambda c: c.update(files=[{"path": "model.onnx"}]),
+    ],
+)
+def test_wrong_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], object]) -> None:
+    edit(bundle, change)
+    with pytest.raises(BundleError, match="is not a manifest"):
+        load_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"text"'])
+def test_manifest_of_another_kind(bundle: Bundle, text: str) -> None:
+    (bundle.path / MANIFEST).write_text(text)
+    with pytest.raises(BundleError, match="is not a manifest"):
+        load_bundle(bundle.path)
+
+
+def test_saving_replaces_only_by_force(bundle: Bundle, tmp_path: Path) -> None:
+    files = {"model.onnx": tmp_path / "notice"}
+    with pytest.raises(OutputError, match="already there") as caught:
+        save_bundle(bundle.path, manifest(), files)
+    assert "--force" in caught.value.mend
+    assert load_bundle(bundle.path) == bundle
+    save_bundle(bundle.path, manifest(name="new"), files, force=True)
+    assert load_bundle(bundle.path).manifest.name == "new"
+    assert not (bundle.path / "legal").exists()
+
+
+def test_failed_saving_leaves_nothing_and_keeps_the_old(bundle: Bundle, tmp_path: Path) -> None:
+    files = {"a": tmp_path / "notice", "model.onnx": tmp_path / "is not there"}
+    before = sorted(tmp_path.iterdir())
+    for place in (bundle.path, tmp_path / "new"):
+        with pytest.raises(OutputError):
+            save_bundle(place, manifest(), files, force=True)
+    assert sorted(tmp_path.iterdir()) == before
+    assert load_bundle(bundle.path) == bundle
+
+
+def test_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"1")
+    (tmp_path / "file").write_bytes(b"1")
+    for place in (tmp_path / "file" / "bundle", Path("/proc/bundle")):
+        with pytest.raises(OutputError, match="Cannot write"):
+            save_bundle(place, manifest(), {"model.onnx": tmp_path / "weights"})
+
+
+def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        (tmp_path / "weights").write_bytes(bytes(1 << 20))
+        with pytest.raises(OutputError, match="No space left"):
+            save_bundle(disk / "bundle", manifest(), {"model.onnx": tmp_path / "weights"})
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
