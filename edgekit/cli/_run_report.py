@@ -52,7 +52,8 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
     state = "Interrupted after" if report["interrupted"] else "Done:"
     console.print(
         f"{state} {report['frames']} frames in {report['seconds']:.1f} s, {report['fps']:.1f} FPS; "
-        f"{report['dropped']} dropped, {report['tubes_found']} tubes.",
+        f"{report['dropped']} dropped, {report['tubes_found']} "
+        f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
     for path in report["files"].values():

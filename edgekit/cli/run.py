@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _OUTPUTS = ("events", "video", "picture", "save_detections")
+_LIVE_HISTORY = 9000
+"""Of a tube that never ends, its event tells this many of the last frames: memory stays flat."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -103,6 +104,7 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
     """
     _check(camera, source, as_json, options)
     from edgekit.assets import default_bundle
+    from edgekit.cli._interrupt import Stopper
     from edgekit.cli._run_report import print_report, summary_json
     from edgekit.cli._sinks import TubeTally
     from edgekit.detector import Detector
@@ -125,8 +127,9 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
             len(detector.classes),
             max_misses=options["max_misses"],
             min_length=options["min_hits"] - 1,
+            history=_LIVE_HISTORY if opened.live else None,
         )
-        stopper = _Stopper()
+        stopper = Stopper()
         manifest = detector.bundle.manifest
         pipeline = Pipeline(
             opened,
@@ -142,7 +145,7 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
             max_frames=options["max_frames"],
         )
         stopper.stop_with(pipeline.stop)
-        with _signals(stopper.interrupt):
+        with stopper.listening():
             summary = pipeline.run()
         report = {
             "source": opened.name,
@@ -158,42 +161,6 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
     else:
         print_report(report, to_stderr=options["events"] == "-")
     return 130 if stopper.interrupted else 0
-
-
-class _Stopper:
-    """Ends the pipeline, which is made after those that may want to end it."""
-
-    def __init__(self) -> None:
-        self.interrupted = False
-        self._stop: Callable[[], None] = lambda: None
-
-    def stop_with(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-
-    def stop(self) -> None:
-        self._stop()
-
-    def interrupt(self) -> None:
-        self.interrupted = True
-        self._stop()
-
-
-@contextlib.contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the run in order, the second one at once."""
-
-    def handle(number: int, frame: object) -> None:
-        del frame
-        signal.signal(number, signal.default_int_handler)
-        interrupt()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, handle) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _check(camera: str | None, source: str | None, as_json: bool, options: dict[str, Any]) -> None:

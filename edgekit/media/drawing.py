@@ -71,7 +71,10 @@ class Annotator:
         for tube in tubes:
             trail = self._trails.setdefault(tube.id, deque(maxlen=_TRAIL_FRAMES))
             x1, _, x2, y2 = tube.box
-            trail.append(((x1 + x2) / 2, y2))
+            foot = ((x1 + x2) / 2, y2)
+            # Half of each step only: the jitter of the boxes would hide where the actor went.
+            last = trail[-1] if trail else foot
+            trail.append(((last[0] + foot[0]) / 2, (last[1] + foot[1]) / 2))
 
     def _scaled(self, values: Sequence[float]) -> list[float]:
         return [value * self._scale[place % 2] for place, value in enumerate(values)]

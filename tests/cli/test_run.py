@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -290,6 +293,27 @@ def test_a_reader_that_leaves_ends_the_run_quietly(spot_bundle, spot_video):
     process.wait(timeout=60)
     assert b"Traceback" not in stderr
     assert b"Exception" not in stderr
+
+
+def test_a_stream_is_live_and_its_losses_are_counted(edgekit, spot_video, tmp_path):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    spot_video(60)
+    events = tmp_path / "e.jsonl"
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/spot.mp4"
+        status, stdout, _ = edgekit("--source", url, "--events", events, "--json")
+        server.shutdown()
+    assert status == 0
+    report = json.loads(stdout)
+    assert report["frames"] + report["dropped"] == 60
+    lines = events_of(events)
+    assert sum(gap["frames"] for gap in of_type(lines, "gap")) == report["dropped"]
+    assert of_type(lines, "frame")[-1]["index"] == 59
 
 
 def test_limits_and_link_reach_the_pipeline(edgekit, spot_video):
