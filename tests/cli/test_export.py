@@ -1,0 +1,143 @@
+"""``edgekit export`` and ``edgekit inspect``: words, exit statuses, and what they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from edgekit.bundle import load_bundle
+from edgekit.cli import run
+from edgekit.models.checkpoints import save_checkpoint
+from edgekit.models.registry import build
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_checkpoint(path, build("lite0", classes=2, channels=3, head_conv=4), {})
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def exported(weights: Path) -> Path:
+    out = weights.parent / "bundle"
+    assert run(["export", str(weights), "--input-size", "64x96", "-o", str(out)]) == 0
+    return out
+
+
+def test_example_of_the_help(weights: Path, here: Path, capfd: Any) -> None:
+    (here / "names.txt").write_text("fall\nrise\n")
+    words = ["--classes", "names.txt", "--input-size", "64", "--name", "mine", "--json"]
+    assert run(["export", str(weights), "--target", "onnx", *words]) == 0
+    printed = capfd.readouterr()
+    (found,) = json.loads(printed.out)["bundles"]
+    bundle = load_bundle(here / "artifacts" / "mine-onnx-fp32")
+    assert found["path"] == str(Path("artifacts/mine-onnx-fp32"))
+    assert (found["target"], found["precision"]) == ("onnx", "fp32")
+    assert (found["sha256"], found["size"]) == (bundle.sha256, bundle.size)
+    assert found["verification"]["heads"]["hm"]["max_difference"] < 1e-3
+    assert bundle.manifest.classes == ("fall", "rise")
+    assert "of the top detections agree" in " ".join(printed.err.split())
+
+
+def test_inspect_says_it_all(exported: Path, capsys: Any) -> None:
+    assert run(["inspect", str(exported)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "tiny (lite0)",
+        "onnx, opset 20",
+        "64x96 BGR",
+        "rgb, frame gap 1",
+        "2: class0, class1",
+        "59 Conv",
+        "tiny.safetensors",
+        "model.onnx",
+        "of the top detections agree",
+    ):
+        assert part in printed
+
+
+def test_inspect_as_json(exported: Path, capsys: Any) -> None:
+    assert run(["inspect", str(exported), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sha256"] == load_bundle(exported).sha256
+    assert found["operators"]["Conv"] == 59
+    assert found["manifest"] == json.loads((exported / "manifest.json").read_text())
+
+
+def test_inspect_without_onnx(exported: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert run(["inspect", str(exported)]) == 0
+    assert 'pip install "edgekit[host]"' in " ".join(capsys.readouterr().out.split())
+    assert run(["inspect", str(exported), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["operators"] is None
+
+
+def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any) -> None:
+    import shutil
+
+    shutil.copytree(exported, tmp_path / "b")
+    (tmp_path / "b" / "model.onnx").write_bytes(b"")
+    assert run(["inspect", str(tmp_path / "b")]) == 3
+    assert "has 0 bytes" in capsys.readouterr().err
+    assert run(["inspect", str(tmp_path / "none")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--cascade", "ssim"], 2, "makes 6 input channels"),
+        (["--input-size", "100"], 2, "multiples of 32"),
+        (["--target", "abacus"], 2, "abacus"),
+        (["--precision", "int4"], 2, "int4"),
+        (["--name", "a/b"], 2, "--name a-b"),
+        (["--classes", "nothing"], 2, "nothing cannot be read"),
+        (["--std", "1", "1", "0"], 2, "std above 0"),
+        (["--classes", "ucf24"], 3, "Expected 24 classes"),
+        (["--arch", "res18"], 3, "--arch lite0"),
+        (["--frames", "nothing.mp4"], 3, "nothing.mp4"),
+        (["--tolerance", "1e-12", "--input-size", "64"], 5, "differs from PyTorch in hm"),
+    ],
+)
+def test_failures(
+    weights: Path, here: Path, capsys: Any, words: list[str], status: int, message: str
+) -> None:
+    assert run(["export", str(weights), *words, "--json"]) == status
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+    assert list(here.iterdir()) == []
+
+
+def test_checkpoint_that_is_none(here: Path, capsys: Any) -> None:
+    (here / "x.pth").write_bytes(b"PK\x03\x04 and nothing more")
+    assert run(["export", "x.pth"]) == 3
+    assert run(["export", "y.pth"]) == 3
+    assert "y.pth" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["x.pth"]
+
+
+def test_bundle_that_is_there_already(weights: Path, exported: Path, capsys: Any) -> None:
+    words = ["export", str(weights), "--input-size", "64", "-o", str(exported)]
+    before = load_bundle(exported)
+    assert run(words) == 3
+    assert "--force" in capsys.readouterr().err
+    assert load_bundle(exported) == before
+
+
+def test_without_torch(weights: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert run(["export", str(weights)]) == 4
+    assert 'pip install "edgekit[host]"' in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""Bundles on ONNX Runtime, and how it is told that something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgekit.bundle import Bundle, OutputSpec, save_bundle
+from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError, UsageError
+from edgekit.targets.build import export_bundle
+from edgekit.targets.onnx.session import Session
+from edgekit.targets.registry import open_session
+from edgekit.targets.settings import ExportSettings
+
+
+@pytest.fixture
+def tensor() -> Any:
+    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
+
+
+def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **changes: Any) -> Bundle:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(bundle.model_path.read_bytes() if model is None else model)
+    manifest = msgspec.structs.replace(bundle.manifest, **changes)
+    return save_bundle(tmp_path / "changed", manifest, {"model.onnx": path})
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_outputs_by_name_whatever_the_threads(bundle: Bundle, tensor: Any, threads: int) -> None:
+    with open_session(bundle, threads=threads) as session:
+        found = session.infer({"input": tensor})
+        described = session.describe()
+    assert {name: value.shape for name, value in found.items()} == {
+        "hm": (1, 3, 16, 24),
+        "wh": (1, 2, 16, 24),
+        "reg": (1, 2, 16, 24),
+    }
+    assert all(value.dtype == np.float32 for value in found.values())
+    assert described["runtime"] == "onnxruntime"
+    assert described["device"] == "CPU"
+    assert described["arithmetic"] == "fp32"
+    assert described["threads"] == (str(threads) if threads else "one per physical core")
+    with Session(bundle, threads=1) as session:
+        again = session.infer({"input": tensor})
+    for name, value in found.items():
+        np.testing.assert_allclose(again[name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"image": np.zeros((1, 6, 64, 96), np.float32)},
+        {"input": np.zeros((1, 6, 64, 64), np.float32)},
+        {"input": np.zeros((2, 6, 64, 96), np.float32)},
+        {"input": np.zeros((1, 6, 64, 96), np.float64)},
+        {"input": np.zeros((1, 6, 64, 96), np.uint8)},
+        {"input": np.zeros((1, 6, 64, 96), np.float32), "frame": np.zeros(1)},
+    ],
+)
+def test_wrong_inputs(bundle: Bundle, inputs: dict[str, Any]) -> None:
+    with Session(bundle, threads=1) as session, pytest.raises(UsageError, match="Expected"):
+        session.infer(inputs)
+
+
+def test_closed_session(bundle: Bundle, tensor: Any) -> None:
+    session = Session(bundle, threads=1)
+    session.close()
+    session.close()
+    assert session.describe()["runtime"] == "onnxruntime"
+    with pytest.raises(EdgeKitError, match="is closed"):
+        session.infer({"input": tensor})
+
+
+def test_negative_threads(bundle: Bundle) -> None:
+    with pytest.raises(UsageError, match="threads of 0 or more; found -1"):
+        Session(bundle, threads=-1)
+
+
+@pytest.mark.parametrize("cut", [0, 1000, -1])
+def test_model_that_is_none(bundle: Bundle, tmp_path: Path, cut: int) -> None:
+    model = bundle.model_path.read_bytes()[:cut] if cut >= 0 else b"not a model"
+    with pytest.raises(BundleError, match=r"ONNX Runtime .* refuses"):
+        Session(changed(bundle, tmp_path, model), threads=1)
+
+
+def test_manifest_of_another_input(bundle: Bundle, tmp_path: Path) -> None:
+    size = msgspec.structs.replace(bundle.manifest.input, height=128)
+    with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
+        Session(changed(bundle, tmp_path, input=size), threads=1)
+
+
+def test_manifest_of_other_outputs(bundle: Bundle, tmp_path: Path) -> None:
+    outputs = (OutputSpec(name="boxes", meaning="", layout="", channels=6),)
+    with pytest.raises(BundleError, match="it has outputs hm, wh, reg, not boxes"):
+        Session(changed(bundle, tmp_path, outputs=outputs), threads=1)
+
+
+def test_missing_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match="onnxruntime") as caught:
+        Session(bundle)
+    assert caught.value.mend == "Run: pip install edgekit"
+
+
+def test_frames_go_in_where_the_model_holds_the_cascade(deformable: Path, tmp_path: Path) -> None:
+    settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64), top_k=9)
+    bundle = export_bundle(deformable, out=tmp_path / "b", settings=settings)
+    frame = np.full((1, 64, 64, 3), 90, np.uint8)
+    with Session(bundle, threads=1) as session:
+        found = session.infer({"previous": frame, "frame": frame})
+    assert found["detections"].shape == (9, 6)
