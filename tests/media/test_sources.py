@@ -248,3 +248,12 @@ def test_an_unreadable_file_says_so(make_video):
     path.chmod(0)
     with pytest.raises(MediaError, match="may not be read"):
         FileSource(path)
+
+
+def test_a_video_that_changes_size_midway_plays_on_in_its_first_size(tmp_path):
+    path = tmp_path / "clip.mjpeg"
+    pictures = [np.full((48, 64, 3), 90, np.uint8)] * 5 + [np.full((96, 100, 3), 200, np.uint8)] * 5
+    path.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in pictures))
+    frames = frames_of(path)
+    assert [frame.image.shape for frame in frames] == [(48, 64, 3)] * 10
+    assert [round(frame.image.mean()) for frame in frames] == [90] * 5 + [200] * 5
