@@ -1,5 +1,7 @@
 """``python -m edgekit`` is ``edgekit``."""
 
+import sys
+
 from edgekit.cli import main
 
-main()
+sys.exit(main())

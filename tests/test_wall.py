@@ -37,7 +37,7 @@ def test_the_device_side_loads_no_host_library(module):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["doctor", "--help"]])
 def test_help_loads_no_runtime(arguments):
-    loaded = modules_after(f"from edgekit.cli import run\nrun({arguments})")
+    loaded = modules_after(f"from edgekit.cli import main as run\nrun({arguments})")
     assert not loaded & (HOST_ONLY | {"cv2", "numpy", "onnxruntime"})
 
 
@@ -51,6 +51,6 @@ def test_running_a_clip_loads_no_host_library(tmp_path):
         writer.write(np.full((120, 160, 3), 40 * level, np.uint8))
     writer.release()
     arguments = ["run", "--source", str(clip), "--events", str(tmp_path / "e"), "--json"]
-    loaded = modules_after(f"from edgekit.cli import run\nassert run({arguments}) == 0")
+    loaded = modules_after(f"from edgekit.cli import main as run\nassert run({arguments}) == 0")
     assert "onnxruntime" in loaded
     assert not loaded & HOST_ONLY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -13,7 +12,7 @@ import click
 
 from edgekit.errors import EdgeKitError
 
-__all__ = ["COMMANDS", "cli", "main", "run"]
+__all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
@@ -49,8 +48,8 @@ def cli() -> None:
     """
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line; the console script.
 
     Args:
         arguments: Without the program's name; those of the process if not given.
@@ -79,11 +78,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _say(found)
         return found.exit_status
     return result if isinstance(result, int) else 0
-
-
-def main() -> None:
-    """The console script."""
-    sys.exit(run())
 
 
 def _say(error: EdgeKitError) -> None:

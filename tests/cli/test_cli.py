@@ -13,7 +13,7 @@ HELP = [[], *([name] for name in cli.COMMANDS)]
 
 @pytest.mark.parametrize("command", HELP)
 def test_help_has_an_example(command, capsys):
-    assert cli.run([*command, "--help"]) == 0
+    assert cli.main([*command, "--help"]) == 0
     assert "Example: edgekit" in re.sub(r"\s+", " ", capsys.readouterr().out)
 
 
@@ -32,7 +32,7 @@ def test_every_command_takes_json_and_verbose(name):
 
 @pytest.mark.parametrize("arguments", [["fly"], ["run", "--fly"], ["eval", "--split", "9"]])
 def test_wrong_usage_is_2(arguments, capsys):
-    assert cli.run(arguments) == 2
+    assert cli.main(arguments) == 2
     assert "Usage:" in capsys.readouterr().err
 
 
@@ -51,7 +51,7 @@ def test_errors_become_exit_statuses(error, status, words, capsys, monkeypatch):
         raise error
 
     monkeypatch.setattr(cli, "cli", failing)
-    assert cli.run([]) == status
+    assert cli.main([]) == status
     shown = capsys.readouterr()
     assert words in shown.err
     assert "Traceback" not in shown.err

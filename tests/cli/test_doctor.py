@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edgekit.cli import run
+from edgekit.cli import main as run
 
 
 def test_json_has_the_machine_and_the_installation(capsys):
@@ -43,7 +43,7 @@ def test_people_get_the_line_that_installs_what_is_missing(capsys, monkeypatch):
 def test_it_works_where_a_package_is_missing(missing):
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
-        "from edgekit.cli import run\nsys.exit(run(['doctor', '--json']))"
+        "from edgekit.cli import main as run\nsys.exit(run(['doctor', '--json']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,7 +52,7 @@ def test_it_works_where_a_package_is_missing(missing):
 
 def test_it_loads_no_host_library():
     code = (
-        "from edgekit.cli import run; run(['doctor'])\n"
+        "from edgekit.cli import main as run; run(['doctor'])\n"
         "import sys; assert not {'torch', 'onnx', 'onnxscript'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from edgekit.cli import run
+from edgekit.cli import main as run
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edgekit.bundle import load_bundle
-from edgekit.cli import run
+from edgekit.cli import main as run
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.registry import build
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit.cli import run
+from edgekit.cli import main as run
 from edgekit.runtime.clocks import STAGES
 
 
@@ -250,7 +250,7 @@ def test_an_interrupt_leaves_a_playable_video_and_valid_events(
 ):
     source = spot_video(250)
     events, video, picture = tmp_path / "e.jsonl", tmp_path / "v.mp4", tmp_path / "p.png"
-    code = "import sys; from edgekit.cli import run; sys.exit(run(sys.argv[1:]))"
+    code = "import sys; from edgekit.cli import main as run; sys.exit(run(sys.argv[1:]))"
     arguments = ["run", "--bundle", spot_bundle, "--source", source, "--realtime"]
     arguments += ["--events", events, "--video", video, "--picture", picture]
     process = subprocess.Popen(
@@ -279,7 +279,7 @@ def test_an_interrupt_leaves_a_playable_video_and_valid_events(
 
 
 def test_a_reader_that_leaves_ends_the_run_quietly(spot_bundle, spot_video):
-    code = "import sys; from edgekit.cli import main; main()"
+    code = "import sys; from edgekit.cli import main; sys.exit(main())"
     arguments = ["run", "--bundle", spot_bundle, "--source", spot_video(250), "--events", "-"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],

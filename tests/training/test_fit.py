@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.cli import run
+from edgekit.cli import main as run
 from edgekit.errors import AnnotationError, CheckpointError, OutputError, UsageError
 from edgekit.metrics.annotations import Truth, read_annotations
 from edgekit.models.checkpoints import load_checkpoint
