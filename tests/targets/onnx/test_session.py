@@ -115,3 +115,13 @@ def test_frames_go_in_where_the_model_holds_the_cascade(deformable: Path, tmp_pa
     with Session(bundle, threads=1) as session:
         found = session.infer({"previous": frame, "frame": frame})
     assert found["detections"].shape == (9, 6)
+
+
+def test_operator_that_the_runtime_lacks(bundle: Bundle, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(bundle.model_path)
+    next(node for node in model.graph.node if node.op_type == "Conv").op_type = "DeformConvolution"
+    with pytest.raises(BundleError, match="DeformConv") as caught:
+        Session(changed(bundle, tmp_path, model.SerializeToString()), threads=1)
+    assert "--dcn grid_sample" in caught.value.mend
