@@ -11,9 +11,6 @@ from edgekit.cli._parsing import SIZE
 
 __all__ = ["command"]
 
-_MEAN = (0.40789654, 0.44719302, 0.47026115)
-_STD = (0.28863828, 0.27408164, 0.27809835)
-
 
 @click.command(name="train")
 @click.option(
@@ -31,7 +28,7 @@ _STD = (0.28863828, 0.27408164, 0.27809835)
     "origin",
     help="imagenet (the default for lite0), scratch (the default for the others), or a checkpoint.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
 @click.option(
     "--images",
     type=click.IntRange(1),
@@ -96,12 +93,13 @@ def command(
     The run is seeded, saved after every epoch, and writes weights.safetensors, which
     `edgekit export` takes. On a CPU the default takes about a quarter of an hour.
 
-    Example: edgekit train --dataset json --root clips --epochs 50
+    Example: edgekit train --dataset json --root clips --epochs 60
     """
     from edgekit.metrics.datasets import read_truth
 
     truth = read_truth(dataset, root, split=split, part="train")
     _require_torch()
+    from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
     from edgekit.training.trainer import Epoch, Settings
 
@@ -118,8 +116,8 @@ def command(
         seed=seed,
         kind=cascade,
         frame_gap=frame_gap,
-        mean=_MEAN,
-        std=_STD,
+        mean=MEAN,
+        std=STD,
     )
     with progress_bar() as bar:
         reading = bar.add_task("Reading clips", total=len(truth.videos), note="")

@@ -25,14 +25,14 @@ STRIDE = 4
 MAX_ACTORS = 32
 
 # Ranges of the augmentation, wide enough for another camera distance and another light.
-_SCALE = (0.7, 1.35)
+_SCALE = (0.8, 1.25)
 _STRETCH = 0.1
-_SHIFT = 0.15
-_GAIN = (0.7, 1.35)
+_SHIFT = 0.1
+_GAIN = (0.75, 1.3)
 _CHANNEL_GAIN = 0.1
 _OFFSET = 20
 _FIRST_FRAME_SHARE = 0.02
-_GREY_SHARE = 0.1
+_GREY_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
