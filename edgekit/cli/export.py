@@ -105,7 +105,7 @@ def command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Turn CHECKPOINT into a verified bundle for a target.
+    """Turn a checkpoint into a verified bundle for a target.
 
     CHECKPOINT is a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors; by
     default the weights that EdgeKit ships. Nothing is written unless the same frames give the

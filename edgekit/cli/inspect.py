@@ -16,17 +16,20 @@ __all__ = ["command"]
 
 
 @click.command(name="inspect")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @common_options
-def command(bundle: Path, as_json: bool) -> None:
-    """Show what BUNDLE is; its checksums are verified on the way.
+def command(bundle: Path | None, as_json: bool) -> None:
+    """Show what a bundle is.
+
+    Its checksums are verified on the way. Without BUNDLE, the shipped one is shown.
 
     Example: edgekit inspect artifacts/korsal-lite0-ucf24-onnx-fp32
     """
+    from edgekit.assets import default_bundle
     from edgekit.bundle import load_bundle
     from edgekit.errors import EdgeKitError
 
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle or default_bundle())
     note = ""
     operators: dict[str, int] | None
     try:
