@@ -12,7 +12,7 @@ import msgspec
 
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec
 from edgekit.errors import CheckpointError, UsageError
-from edgekit.models.classes import default_classes
+from edgekit.classes import default_classes
 from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS
 
 if TYPE_CHECKING:

@@ -128,7 +128,7 @@ def command(
     except ImportError as error:
         raise MissingDependencyError.for_extra("torch", "host", "edgekit export") from error
     from edgekit.assets import default_weights
-    from edgekit.models.classes import class_names
+    from edgekit.classes import class_names
     from edgekit.targets.build import export_bundle
     from edgekit.targets.settings import ExportSettings
     from edgekit.targets.verify import read_clip

@@ -23,25 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.classes import CLASS_LISTS
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth, read_annotations
 
-__all__ = ["DATASETS", "JHMDB21_CLASSES", "UCF24_CLASSES", "read_truth"]
-
-# fmt: off
-UCF24_CLASSES = (
-    "Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving",
-    "Fencing", "FloorGymnastics", "GolfSwing", "HorseRiding", "IceDancing", "LongJump",
-    "PoleVault", "RopeClimbing", "SalsaSpin", "SkateBoarding", "Skiing", "Skijet",
-    "SoccerJuggling", "Surfing", "TennisSwing", "TrampolineJumping", "VolleyballSpiking",
-    "WalkingWithDog",
-)
-JHMDB21_CLASSES = (
-    "brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour",
-    "pullup", "push", "run", "shoot_ball", "shoot_bow", "shoot_gun", "sit", "stand",
-    "swing_baseball", "throw", "walk", "wave",
-)
-# fmt: on
+__all__ = ["DATASETS", "read_truth"]
 
 _WIDTH, _HEIGHT = 320, 240
 
@@ -53,8 +39,8 @@ class _Layout:
 
 
 _LAYOUTS = {
-    "ucf24": _Layout(UCF24_CLASSES, "pyannot.pkl"),
-    "jhmdb21": _Layout(JHMDB21_CLASSES, "hmdb_annots.pkl"),
+    "ucf24": _Layout(CLASS_LISTS["ucf24"], "pyannot.pkl"),
+    "jhmdb21": _Layout(CLASS_LISTS["jhmdb21"], "hmdb_annots.pkl"),
 }
 DATASETS = (*_LAYOUTS, "json")
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.classes import CLASS_LISTS
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.metrics.datasets import UCF24_CLASSES, read_truth
+from edgekit.metrics.datasets import read_truth
 
 
 def published(root: Path, content: Any, names: str = "Biking/v_1\n", protocol: int = 2) -> Path:
@@ -106,4 +107,4 @@ def test_own_annotations_come_under_the_same_name(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_the_class_names_are_those_of_the_clips(shared: Path) -> None:
-    assert read_truth("json", shared / "ucf24").classes == list(UCF24_CLASSES)
+    assert read_truth("json", shared / "ucf24").classes == list(CLASS_LISTS["ucf24"])

@@ -18,7 +18,7 @@ from edgekit.bundle import Bundle, load_bundle
 from edgekit.detector import Detector
 from edgekit.errors import BoundError, CheckpointError, MediaError, OutputError, UsageError
 from edgekit.models.checkpoints import Checkpoint, load_checkpoint
-from edgekit.models.classes import CLASS_LISTS
+from edgekit.classes import CLASS_LISTS
 from edgekit.models.dcn import LOWERINGS
 from edgekit.targets.build import bundle_path, export_bundle
 from edgekit.targets.settings import MEAN, STD, ExportSettings, resolve
