@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec
-from edgekit.errors import CheckpointError, UsageError
 from edgekit.classes import default_classes
+from edgekit.errors import CheckpointError, UsageError
 from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import UsageError
 from edgekit.classes import CLASS_LISTS, class_names, default_classes
+from edgekit.errors import UsageError
 
 
 def test_published_lists_have_their_lengths_and_no_name_twice() -> None:

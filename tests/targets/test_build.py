@@ -15,10 +15,10 @@ import pytest
 
 from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle, load_bundle
+from edgekit.classes import CLASS_LISTS
 from edgekit.detector import Detector
 from edgekit.errors import BoundError, CheckpointError, MediaError, OutputError, UsageError
 from edgekit.models.checkpoints import Checkpoint, load_checkpoint
-from edgekit.classes import CLASS_LISTS
 from edgekit.models.dcn import LOWERINGS
 from edgekit.targets.build import bundle_path, export_bundle
 from edgekit.targets.settings import MEAN, STD, ExportSettings, resolve
