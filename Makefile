@@ -6,8 +6,9 @@ PIP_FLAGS := --disable-pip-version-check -q
 
 .PHONY: test demo lint smoke install clean
 
+# One thread each: two test processes that both take all cores wait for each other.
 test: $(VENV)/.installed
-	$(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term --cov-report=xml
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term --cov-report=xml
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
