@@ -122,8 +122,8 @@ class Cascade:
             cv2.LUT(planes[channel], table, out[channel])
         if self._ssim is not None:
             earlier = np.stack(cv2.split(previous)).astype(np.uint8, copy=False)
-            shift, _ = self._ssim.best_shift(earlier, planes, self._candidates)
-            similarity = self._ssim.map(earlier, planes, shift, out[3:])
+            similarity = out[3:]
+            self._ssim.best_map(earlier, planes, similarity, self._candidates)
             if self.kind == "dssim":
                 np.multiply(1 - similarity, 0.5, out=similarity)
         return out

@@ -78,40 +78,54 @@ class ShiftedSsim:
             the pixels whose window lies within the picture.
         """
         self._frame(current)
+        return self._best(previous, self._data_ranges(current)[:candidates])
+
+    def best_map(
+        self,
+        previous: npt.NDArray[np.uint8],
+        current: npt.NDArray[np.uint8],
+        out: npt.NDArray[np.float32],
+        candidates: int = len(SHIFTS),
+    ) -> int:
+        """The SSIM map of ``current`` under its best shift against ``previous``.
+
+        Args:
+            previous: (C, H, W) uint8.
+            current: (C, H, W) uint8.
+            out: (C, H, W) float32, becomes the map, in [-1, 1]; windows over the border see the
+                picture mirrored.
+            candidates: As in ``best_shift``.
+
+        Returns:
+            The index into ``SHIFTS``.
+        """
+        self._frame(current)
+        ranges = self._data_ranges(current)
+        shift, _ = self._best(previous, ranges[:candidates])
+        self._map(previous, shift, ranges[shift], out)
+        return shift
+
+    def _best(
+        self, previous: npt.NDArray[np.uint8], ranges: list[float]
+    ) -> tuple[int, list[float]]:
         self._previous[:, 1:-1, 1:-1] = previous
-        ranges = self._data_ranges(current)[:candidates]
-        totals = np.zeros(candidates)
+        totals = np.zeros(len(ranges))
         for channel in range(len(self._gain)):
             totals += self._channel_scores(channel, ranges)
         height, width = self._size
         pixels = len(self._gain) * (height - 2 * _CROP) * (width - 2 * _CROP)
         scores = (totals / pixels).tolist()
-        return max(range(candidates), key=lambda index: (scores[index], index)), scores
+        return max(range(len(ranges)), key=lambda index: (scores[index], index)), scores
 
-    def map(
+    def _map(
         self,
         previous: npt.NDArray[np.uint8],
-        current: npt.NDArray[np.uint8],
         shift: int,
-        out: npt.NDArray[np.float32] | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """The SSIM map of ``current`` under one shift against ``previous``.
-
-        Args:
-            previous: (C, H, W) uint8.
-            current: (C, H, W) uint8.
-            shift: Index into ``SHIFTS``.
-            out: (C, H, W) float32 to write into.
-
-        Returns:
-            (C, H, W) float32 in [-1, 1]; windows over the border see the picture mirrored.
-        """
-        self._frame(current)
-        if out is None:
-            out = np.empty(current.shape, np.float32)
+        span: float,
+        out: npt.NDArray[np.float32],
+    ) -> None:
         height, width = self._size
         dy, dx = SHIFTS[shift]
-        span = self._data_ranges(current)[shift]
         (x, y), covariance, low = self._plain, self._plain_covariance, self._plain_float
         for channel, similarity in enumerate(out):
             shifted = self._current[channel, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
@@ -136,7 +150,6 @@ class ShiftedSsim:
             x.power += y.power
             x.power += c1
             similarity /= x.power
-        return out
 
     def _frame(self, current: npt.NDArray[np.uint8]) -> None:
         for plane, framed in zip(current, self._current, strict=True):
