@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekit.runtime.ssim import SHIFTS, WINDOW
+from edgekit.runtime.ssim import SHIFTS, TIE, WINDOW
 from edgekit.runtime.types import Array
 
 __all__ = ["CascadeGraph"]
@@ -26,9 +26,6 @@ _K1, _K2 = 0.01, 0.03
 
 _SMALLEST = 1e-12
 """Stands for C1 and C2 where a picture has one single value, as in ``edgekit.runtime.ssim``."""
-
-_TIE = 1e-8
-"""Mean SSIM values nearer than this are equal but for the order of summation."""
 
 
 class CascadeGraph(nn.Module):
@@ -130,7 +127,7 @@ class CascadeGraph(nn.Module):
         # Differences to the last candidate's map: what float32 loses in a long sum of them is
         # far less than what it would lose in a sum of the maps.
         scores = (maps - maps[-1:]).mean(3).mean((1, 2))
-        best = (scores >= scores.amax(0, keepdim=True) - _TIE).float()
+        best = (scores >= scores.amax(0, keepdim=True) - TIE).float()
         index = len(self._shifts) - 1 - best.flip(0).argmax(0, keepdim=True)
         return index, span.reshape(-1).index_select(0, index)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edgekit.runtime.types import Array
 
-__all__ = ["SHIFTS", "WINDOW", "ShiftedSsim"]
+__all__ = ["SHIFTS", "TIE", "WINDOW", "ShiftedSsim"]
 
 WINDOW = 7
 _N = WINDOW * WINDOW
@@ -23,6 +23,10 @@ _K1, _K2 = 0.01, 0.03
 
 SHIFTS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (0, 0))
 """The (dy, dx) at which a shifted picture takes its pixel, in the published order."""
+
+TIE = 2e-7
+"""Mean SSIM values no further apart are equal: they differ by the order of summation alone. Against
+a black picture whole rows of shifts are, and every implementation has to choose the same one."""
 
 _SMALLEST = 1e-12
 """Stands for C1 and C2 where a picture has one single value: SSIM's limit instead of 0 / 0."""
@@ -114,8 +118,8 @@ class ShiftedSsim:
             totals += self._channel_scores(channel, ranges)
         height, width = self._size
         pixels = len(self._gain) * (height - 2 * _CROP) * (width - 2 * _CROP)
-        scores = (totals / pixels).tolist()
-        return max(range(len(ranges)), key=lambda index: (scores[index], index)), scores
+        scores = totals / pixels
+        return int(np.flatnonzero(scores >= scores.max() - TIE)[-1]), scores.tolist()
 
     def _map(
         self,
