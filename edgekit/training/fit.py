@@ -87,8 +87,6 @@ def fit(
             f"{out} holds an earlier run.",
             mend="Add --resume to go on with it, --force to replace it, or name another place.",
         )
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
     clips = []
     for video in truth.videos:
         clips.append(load_clip(video, (0.0, 1.0 - hold_out)))
@@ -106,6 +104,8 @@ def fit(
     trainer = Trainer(network, trained, clips, len(truth.classes), settings, workers=workers)
     if resume and state.is_file():
         trainer.resume(state)
+    with writing(out):  # an unwritable place is better known before the first pass than after it
+        out.mkdir(parents=True, exist_ok=True)
     history = []
     for epoch in trainer.run(on_step):
         trainer.save(state)
