@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._closing import Closing
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
@@ -16,9 +15,6 @@ from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array, Detections
 from edgekit.targets.base import Session
 from edgekit.targets.registry import open_session
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["Detector", "cascade_of"]
 
@@ -36,7 +32,7 @@ def cascade_of(bundle: Bundle) -> Cascade:
     )
 
 
-class Detector:
+class Detector(Closing):
     """Finds actions in consecutive pictures. A context manager.
 
     Args:
@@ -91,14 +87,3 @@ class Detector:
     def close(self) -> None:
         """Gives up the runtime's session."""
         self.session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

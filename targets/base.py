@@ -6,20 +6,19 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from edgekit._closing import Closing
 from edgekit.bundle import Bundle
 from edgekit.runtime.types import Array
 
 if TYPE_CHECKING:
     from torch import nn
-    from typing_extensions import Self
 
 __all__ = ["Exported", "Exporter", "Session"]
 
 
-class Session(abc.ABC):
+class Session(Closing):
     """DEVICE. A loaded model; a context manager.
 
     Args:
@@ -44,24 +43,9 @@ class Session(abc.ABC):
             model holds the decoding, ``detections`` (K, 6). float32.
         """
 
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Gives up what the session holds; harmless a second time."""
-
     def describe(self) -> dict[str, str]:
         """What really runs: the runtime, its version, device and arithmetic."""
         return {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)

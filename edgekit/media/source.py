@@ -6,13 +6,9 @@ import abc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
+from edgekit._closing import Closing
 from edgekit.runtime.types import Frame
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["DEFAULT_FPS", "Source", "name_of"]
 
@@ -25,7 +21,7 @@ def name_of(path: Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
-class Source(abc.ABC):
+class Source(Closing):
     """Gives frames, one after the other. A context manager; open once it is made.
 
     A source implements ``read`` and ``close`` and sets the attributes; after each frame it sets
@@ -57,21 +53,6 @@ class Source(abc.ABC):
             MediaError: There should be more, but it cannot be read.
         """
 
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Gives up what the source holds; harmless a second time."""
-
     def __iter__(self) -> Iterator[Frame]:
         while (frame := self.read()) is not None:
             yield frame
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

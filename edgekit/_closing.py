@@ -1,0 +1,31 @@
+"""What everything that holds a resource has in common."""
+
+from __future__ import annotations
+
+import abc
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Closing"]
+
+
+class Closing(abc.ABC):
+    """A context manager that closes at its end, whatever happens."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Gives up what is held; harmless a second time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
