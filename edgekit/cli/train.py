@@ -20,7 +20,14 @@ __all__ = ["command"]
     show_default=True,
     help="Layout of the annotated clips; json is ROOT/annotations.json with the videos beside it.",
 )
-@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder of the clips.")
+@click.option(
+    "--root",
+    "roots",
+    type=click.Path(path_type=Path),
+    required=True,
+    multiple=True,
+    help="Folder of the clips; repeat it for several, which then count alike.",
+)
 @click.option("--split", type=click.IntRange(1, 3), default=1, show_default=True)
 @click.option("--arch", default="lite0", show_default=True, help="The network to train.")
 @click.option(
@@ -68,7 +75,7 @@ __all__ = ["command"]
 @common_options
 def command(
     dataset: str,
-    root: Path,
+    roots: tuple[Path, ...],
     split: int,
     arch: str,
     origin: str | None,
@@ -97,7 +104,7 @@ def command(
     """
     from edgekit.metrics.datasets import read_truth
 
-    truth = read_truth(dataset, root, split=split, part="train")
+    datasets = [read_truth(dataset, root, split=split, part="train") for root in roots]
     _require_torch()
     from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
@@ -120,7 +127,9 @@ def command(
         std=STD,
     )
     with progress_bar() as bar:
-        reading = bar.add_task("Reading clips", total=len(truth.videos), note="")
+        reading = bar.add_task(
+            "Reading clips", total=sum(len(truth.videos) for truth in datasets), note=""
+        )
         steps = epochs * -(-images // batch)
         training = bar.add_task("Training", total=steps, note="", start=False)
 
@@ -136,7 +145,7 @@ def command(
                 click.echo(note, err=True)
 
         result = fit(
-            truth,
+            datasets,
             out,
             settings,
             arch=arch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Result:
 
 
 def fit(
-    truth: Truth,
+    datasets: Sequence[Truth],
     out: Path,
     settings: Settings,
     *,
@@ -57,7 +57,8 @@ def fit(
     """Trains a network on annotated clips.
 
     Args:
-        truth: The clips; each with its path.
+        datasets: Annotated clips, each with its path; of several datasets, whose classes have to
+            be the same, each gives as many samples as any other.
         out: Folder of the results and of the state to resume from, saved after every pass.
         settings: Of the run.
         arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
@@ -72,15 +73,11 @@ def fit(
         on_epoch: Called after each pass.
 
     Raises:
-        AnnotationError: There is nothing to learn from.
+        AnnotationError: There is nothing to learn from, or the datasets differ in their classes.
         MediaError: A video cannot be read.
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set.
     """
-    if not any(video.tubes for video in truth.videos):
-        raise AnnotationError(
-            "Expected annotated tubes to learn from; found none.",
-            mend="Name the folder that holds annotations.json and its videos with --root.",
-        )
+    classes = _classes(datasets)
     state = out / STATE
     if out.exists() and any(out.iterdir()) and not (resume or force):
         raise OutputError(
@@ -88,20 +85,21 @@ def fit(
             mend="Add --resume to go on with it, --force to replace it, or name another place.",
         )
     clips = []
-    for video in truth.videos:
-        clips.append(load_clip(video, (0.0, 1.0 - hold_out)))
-        on_clip()
+    for number, truth in enumerate(datasets):
+        for video in truth.videos:
+            clips.append(load_clip(video, (0.0, 1.0 - hold_out), dataset=number))
+            on_clip()
     channels = 3 if settings.kind == "rgb" else 6
     network, trained = starting_network(
         arch,
         origin,
-        classes=len(truth.classes),
+        classes=len(classes),
         channels=channels,
         mean=settings.mean,
         std=settings.std,
         seed=settings.seed,
     )
-    trainer = Trainer(network, trained, clips, len(truth.classes), settings, workers=workers)
+    trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
     if resume and state.is_file():
         trainer.resume(state)
     with writing(out):  # an unwritable place is better known before the first pass than after it
@@ -116,7 +114,7 @@ def fit(
     metadata = {
         "name": name,
         "arch": arch,
-        "classes": list(truth.classes),
+        "classes": classes,
         "input_size": list(settings.size),
         "mean": list(settings.mean),
         "std": list(settings.std),
@@ -125,7 +123,7 @@ def fit(
         "first_frame": "zero",
     }
     save_checkpoint(weights, average, {key: json.dumps(value) for key, value in metadata.items()})
-    score = held_out_frame_map(average, truth, settings, hold_out) if hold_out else None
+    score = held_out_frame_map(average, datasets, settings, hold_out) if hold_out else None
     with atomic_file(out / _HISTORY) as temporary:
         record = {
             "settings": repr(settings),
@@ -134,3 +132,19 @@ def fit(
         }
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     return Result(weights, history, score)
+
+
+def _classes(datasets: Sequence[Truth]) -> list[str]:
+    for truth in datasets:
+        if not any(video.tubes for video in truth.videos):
+            raise AnnotationError(
+                "Expected annotated tubes to learn from; found none.",
+                mend="Name the folder that holds annotations.json and its videos with --root.",
+            )
+        if truth.classes != datasets[0].classes:
+            raise AnnotationError(
+                "Expected the same classes in every dataset, in the same order; found "
+                f"{', '.join(datasets[0].classes)} and {', '.join(truth.classes)}.",
+                mend="Give all of them one list of classes; not every dataset has to use them all.",
+            )
+    return list(datasets[0].classes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -19,17 +21,20 @@ __all__ = ["held_out_frame_map"]
 _TOP_K = 50
 
 
-def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, share: float) -> float:
+def held_out_frame_map(
+    network: nn.Module, datasets: Sequence[Truth], settings: Settings, share: float
+) -> float:
     """frame-mAP at IoU 0.5 on the last ``share`` of each video.
 
     Args:
         network: In evaluation mode, on the CPU.
-        truth: The videos, whole.
+        datasets: The videos, whole; of the same classes.
         settings: Of the run: input size, cascade, mean and std.
         share: In (0, 1).
     """
     saved = []
-    for video in truth.videos:
+    classes = list(datasets[0].classes)
+    for video in (video for truth in datasets for video in truth.videos):
         rest = _rest(video, 1.0 - share)
         if not rest.tubes:
             continue
@@ -46,9 +51,9 @@ def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, sha
             with torch.inference_mode():
                 outputs = network(torch.from_numpy(tensor))
             arrays = {name: value.numpy() for name, value in outputs.items()}
-            found.append(decode(arrays, len(truth.classes), letterbox, top_k=_TOP_K, stride=STRIDE))
+            found.append(decode(arrays, len(classes), letterbox, top_k=_TOP_K, stride=STRIDE))
         saved.append(SavedVideo(rest, found))
-    return evaluate(SavedDetections(list(truth.classes), saved)).frame_map
+    return evaluate(SavedDetections(classes, saved)).frame_map
 
 
 def _rest(video: VideoTruth, start: float) -> VideoTruth:

@@ -45,6 +45,7 @@ class Clip:
         frames: (n, H, W, 3) uint8, BGR.
         boxes: For each frame (k, 4), source pixels.
         labels: For each frame (k,) int.
+        dataset: Number of the dataset that it is from.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Clip:
     frames: npt.NDArray[np.uint8]
     boxes: list[Array]
     labels: list[Array]
+    dataset: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +77,15 @@ class Sample:
     mask: Array
 
 
-def load_clip(video: VideoTruth, keep: tuple[float, float] = (0.0, 1.0)) -> Clip:
+def load_clip(
+    video: VideoTruth, keep: tuple[float, float] = (0.0, 1.0), *, dataset: int = 0
+) -> Clip:
     """Decodes a video and lays its truth out by frame.
 
     Args:
         video: Its annotation, with its path.
         keep: First and last share of the video to take, in [0, 1].
+        dataset: Number of the dataset that it is from.
 
     Raises:
         MediaError: The video cannot be read, or holds fewer frames than its annotation says.
@@ -108,6 +113,7 @@ def load_clip(video: VideoTruth, keep: tuple[float, float] = (0.0, 1.0)) -> Clip
         np.stack([frames[i] for i in kept]),
         [np.array(boxes[i], np.float64).reshape(-1, 4) for i in kept],
         [np.array(labels[i], np.int64) for i in kept],
+        dataset,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Settings:
 
     Attributes:
         epochs: Passes.
-        images: Samples a pass, drawn evenly over the classes.
+        images: Samples a pass, drawn evenly over the datasets and in each over its classes.
         batch: Samples a step.
         rate: Learning rate of fresh weights.
         slow_rate: Learning rate of weights that came trained.
@@ -123,10 +124,10 @@ class Trainer:
                 * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, step / total))) / 2)
             ),
         )
-        self._by_class: dict[int, list[tuple[int, int]]] = {}
+        self._places: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for number, clip in enumerate(clips):
-            places = [(number, index) for index in range(len(clip.frames))]
-            self._by_class.setdefault(clip.label, []).extend(places)
+            of_class = self._places.setdefault((clip.dataset, clip.label), [])
+            of_class.extend((number, index) for index in range(len(clip.frames)))
 
     @property
     def _total(self) -> int:
@@ -230,8 +231,7 @@ class Trainer:
         """The batches of a pass, the next always being prepared while one is trained on."""
         size = self._size()
         rng = np.random.default_rng([self._settings.seed, self._epoch])
-        labels = rng.choice(sorted(self._by_class), self._steps * self._settings.batch)
-        places = [self._by_class[int(n)][rng.integers(len(self._by_class[int(n)]))] for n in labels]
+        places = self._draw(rng, self._steps * self._settings.batch)
         jobs: list[list[Future[Sample]]] = []
 
         def submit(step: int) -> None:
@@ -250,6 +250,15 @@ class Trainer:
                     for field in ("input", "heatmap", "cells", "sizes", "offsets", "mask")
                 )
             )
+
+    def _draw(self, rng: np.random.Generator, count: int) -> list[tuple[int, int]]:
+        """Clip and frame of each sample."""
+        groups = sorted(self._places)
+        classes = Counter(dataset for dataset, _ in groups)
+        shares = [1 / (len(classes) * classes[dataset]) for dataset, _ in groups]
+        drawn = rng.choice(len(groups), count, p=shares if len(classes) > 1 else None)
+        frames = [self._places[groups[number]] for number in drawn]
+        return [of_class[rng.integers(len(of_class))] for of_class in frames]
 
     def _sample(self, size: tuple[int, int], number: int, clip: int, index: int) -> Sample:
         settings = self._settings

@@ -58,8 +58,8 @@ def weights(path):
 
 
 def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
-    whole = fit(truth, tmp_path / "whole", settings(), origin="scratch")
-    again = fit(truth, tmp_path / "again", settings(), origin="scratch")
+    whole = fit([truth], tmp_path / "whole", settings(), origin="scratch")
+    again = fit([truth], tmp_path / "again", settings(), origin="scratch")
     assert whole.weights.read_bytes() == again.weights.read_bytes()
 
     class Stop(Exception):
@@ -69,9 +69,9 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
         raise Stop
 
     with pytest.raises(Stop):
-        fit(truth, tmp_path / "parts", settings(), origin="scratch", on_epoch=stop)
+        fit([truth], tmp_path / "parts", settings(), origin="scratch", on_epoch=stop)
     assert not (tmp_path / "parts" / WEIGHTS).exists()
-    parts = fit(truth, tmp_path / "parts", settings(), origin="scratch", resume=True)
+    parts = fit([truth], tmp_path / "parts", settings(), origin="scratch", resume=True)
     assert [epoch.number for epoch in parts.history] == [2]
     expected, found = weights(whole.weights), weights(parts.weights)
     for name, value in expected.items():
@@ -79,7 +79,7 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
 
 
 def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
-    result = fit(truth, tmp_path / "r", settings(epochs=1), origin="scratch", hold_out=0.5)
+    result = fit([truth], tmp_path / "r", settings(epochs=1), origin="scratch", hold_out=0.5)
     checkpoint = load_checkpoint(result.weights)
     assert checkpoint.spec.arch == "lite0"
     assert json.loads(checkpoint.metadata["classes"]) == ["left", "right"]
@@ -88,21 +88,29 @@ def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
 
 
 def test_a_run_in_the_way_is_kept(truth, tmp_path):
-    fit(truth, tmp_path, settings(epochs=1), origin="scratch")
+    fit([truth], tmp_path, settings(epochs=1), origin="scratch")
     before = (tmp_path / WEIGHTS).read_bytes()
     with pytest.raises(OutputError, match="earlier run"):
-        fit(truth, tmp_path, settings(epochs=1), origin="scratch")
+        fit([truth], tmp_path, settings(epochs=1), origin="scratch")
     with pytest.raises(CheckpointError, match="other settings"):
-        fit(truth, tmp_path, settings(epochs=2), origin="scratch", resume=True)
+        fit([truth], tmp_path, settings(epochs=2), origin="scratch", resume=True)
     (tmp_path / STATE).write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match="not the state"):
-        fit(truth, tmp_path, settings(epochs=1), origin="scratch", resume=True)
+        fit([truth], tmp_path, settings(epochs=1), origin="scratch", resume=True)
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
 def test_nothing_to_learn_from(tmp_path):
     with pytest.raises(AnnotationError):
-        fit(Truth(["a"], []), tmp_path, settings())
+        fit([Truth(["a"], [])], tmp_path, settings())
+
+
+def test_datasets_are_drawn_from_alike(truth, tmp_path):
+    few = Truth(truth.classes, truth.videos[:1])
+    fit([few, truth], tmp_path / "both", settings(epochs=1), origin="scratch")
+    with pytest.raises(AnnotationError, match="same classes"):
+        fit([truth, Truth(["other"], truth.videos)], tmp_path / "mixed", settings())
+    assert not (tmp_path / "mixed").exists()
 
 
 @pytest.mark.parametrize("channels", [3, 6])
@@ -142,7 +150,7 @@ def test_imagenet_weights_see_the_same_picture(channels):
 
 
 def test_fine_tuning_keeps_what_fits(truth, tmp_path):
-    first = fit(truth, tmp_path, settings(epochs=1), origin="scratch")
+    first = fit([truth], tmp_path, settings(epochs=1), origin="scratch")
     network, trained = starting_network(
         "lite0", str(first.weights), classes=5, channels=6, mean=(0,) * 3, std=(1,) * 3, seed=9
     )
