@@ -112,7 +112,7 @@ def _opencv() -> dict[str, Any] | None:
     except ImportError:
         return None
     registry = cv2.videoio_registry
-    backends = [registry.getBackendName(number) for number in registry.getBackends()]
+    backends = list(dict.fromkeys(map(registry.getBackendName, registry.getBackends())))
     return {"version": cv2.__version__, "backends": backends}
 
 
