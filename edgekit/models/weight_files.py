@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +119,12 @@ def _load_torch(path: Path) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the age of the format; it is read all the same
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
+        return content
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"Expected weights alone; {path} holds Python objects of another kind, or is damaged. "
@@ -133,6 +139,17 @@ def _load_torch(path: Path) -> object:
             f"something else ({reason}).",
             mend=_COPY_AGAIN,
         ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """torch does not look at the checksums of its own archives."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(
+            f"Expected a whole checkpoint; in {path}, {damaged} does not have its checksum.",
+            mend=_COPY_AGAIN,
+        )
 
 
 def _unwrap(path: Path, content: object) -> WeightFile:

@@ -53,6 +53,17 @@ def test_safetensors_are_aligned_and_in_order(files: dict[str, bytes]) -> None:
     assert [header[name]["data_offsets"] for name in header] == [[0, 8], [8, 32], [32, 38]]
 
 
+def test_a_weight_that_flipped_in_an_archive_is_noticed(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    content = bytearray(files["zip"])
+    place = content.index(STATE["a.weight"].numpy().tobytes())
+    content[place + 6] ^= 0x40
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(CheckpointError, match="checksum"):
+        read_weights(tmp_path / "a")
+
+
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
 @settings(
     max_examples=100,
