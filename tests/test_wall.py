@@ -13,6 +13,7 @@ DEVICE_SIDE = [
     "edgekit.bundle",
     "edgekit.detector",
     "edgekit.media",
+    "edgekit.puppets",
     "edgekit.runtime.cascade",
     "edgekit.runtime.decode",
     "edgekit.runtime.pipeline",

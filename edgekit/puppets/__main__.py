@@ -1,0 +1,45 @@
+"""``python -m edgekit.puppets``: a set of rendered clips to train or evaluate on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edgekit.errors import EdgeKitError
+from edgekit.puppets.dataset import write_dataset
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--clips", type=click.IntRange(1), default=60, show_default=True, help="How many.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1000, show_default=True, help="Of the first."
+)
+@click.option(
+    "--frames", type=click.IntRange(8), default=80, show_default=True, help="Of each clip."
+)
+@click.option("--force", is_flag=True, help="Replace a folder that is already there.")
+def command(out: Path, clips: int, seed: int, frames: int, force: bool) -> None:
+    """Render clips of puppets into the folder OUT, with annotations.json beside them.
+
+    Clip number i is made from the seed SEED + i alone.
+
+    Example: python -m edgekit.puppets puppets --clips 60 --seed 1000
+    """
+    try:
+        write_dataset(
+            out,
+            range(seed, seed + clips),
+            frames=frames,
+            force=force,
+            progress=lambda name: click.echo(name, err=True),
+        )
+    except EdgeKitError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    command()

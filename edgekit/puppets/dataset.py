@@ -1,0 +1,103 @@
+"""Rendered clips as a folder of videos with EdgeKit's annotations beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+
+from edgekit._files import atomic_folder
+from edgekit.errors import OutputError
+from edgekit.puppets.clip import CLASSES, PuppetClip, render_clip
+
+__all__ = ["FPS", "write_dataset", "write_video"]
+
+FPS = 25.0
+_ENDING = ".avi"
+_CODEC = "FFV1"
+
+
+def write_video(clip: PuppetClip, path: Path) -> None:
+    """Writes a clip as a video without loss.
+
+    Args:
+        clip: What to write.
+        path: Ends in ``.avi`` or ``.mkv``.
+
+    Raises:
+        OutputError: This OpenCV has no FFV1 encoder, or the file is not whole in the end.
+    """
+    code = cv2.VideoWriter.fourcc(*_CODEC)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, FPS, clip.size[::-1])
+    try:
+        if not writer.isOpened():
+            raise OutputError(
+                f"This OpenCV cannot write {_CODEC} video to {path}.",
+                mend="Make sure that the folder is writable, or: pip install opencv-python",
+            )
+        for image in clip:
+            writer.write(image)
+    finally:
+        writer.release()
+    # The encoder does not say when the disk is full.
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    if count != len(clip):
+        raise OutputError(
+            f"{path} holds {count} frames and should hold {len(clip)}.",
+            mend="Free some space there, or name another place.",
+        )
+
+
+def write_dataset(
+    folder: Path,
+    seeds: Iterable[int],
+    *,
+    frames: int = 80,
+    size: tuple[int, int] = (240, 320),
+    force: bool = False,
+    progress: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Renders a clip for each seed into a folder that ``edgekit train`` and ``eval`` read.
+
+    Args:
+        folder: Appears when all is done, with ``annotations.json`` and ``puppets-SEED.avi``.
+        seeds: One clip each.
+        frames: Of each clip.
+        size: Height and width of the frames.
+        force: Replace a folder that is already there.
+        progress: Told the name of each video that is done.
+
+    Raises:
+        OutputError: The folder is there already, or nothing can be written there.
+    """
+    with atomic_folder(Path(folder), force=force) as temporary:
+        videos: dict[str, Any] = {}
+        for seed in seeds:
+            name = f"puppets-{seed}{_ENDING}"
+            clip = render_clip(seed, frames=frames, size=size)
+            write_video(clip, temporary / name)
+            videos[name] = _annotation(clip)
+            progress(name)
+        content = msgspec.json.encode({"classes": list(CLASSES), "videos": videos})
+        (temporary / "annotations.json").write_bytes(content)
+
+
+def _annotation(clip: PuppetClip) -> dict[str, Any]:
+    tubes = [
+        {
+            "label": tube.label,
+            "start": tube.start,
+            "end": tube.end,
+            "boxes": [[round(value, 2) for value in box] for box in tube.boxes.tolist()],
+        }
+        for tube in clip.tubes
+    ]
+    height, width = clip.size
+    return {"width": width, "height": height, "frames": len(clip), "tubes": tubes}
