@@ -21,8 +21,7 @@ smoke: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/python tests/smoke.py
 
 demo: $(DEVICE_VENV)/.installed
-	$(DEVICE_VENV)/bin/edgekit doctor
-	@echo "The embedded demo clip comes with the next release. Try: $(DEVICE_VENV)/bin/edgekit run --source YOUR_VIDEO --video out.mp4"
+	$(DEVICE_VENV)/bin/edgekit demo --force
 
 install: $(VENV)/.installed
 

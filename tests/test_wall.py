@@ -11,6 +11,7 @@ import pytest
 HOST_ONLY = {"torch", "onnx", "onnxscript", "onnx_ir", "safetensors", "matplotlib", "skimage"}
 DEVICE_SIDE = [
     "edgekit.bundle",
+    "edgekit.demo",
     "edgekit.detector",
     "edgekit.media",
     "edgekit.puppets",
@@ -36,7 +37,9 @@ def test_the_device_side_loads_no_host_library(module):
     assert not modules_after(f"import {module}") & HOST_ONLY
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["doctor", "--help"], ["demo", "--help"]]
+)
 def test_help_loads_no_runtime(arguments):
     loaded = modules_after(f"from edgekit.cli import main as run\nrun({arguments})")
     assert not loaded & (HOST_ONLY | {"cv2", "numpy", "onnxruntime"})
@@ -52,6 +55,13 @@ def test_running_a_clip_loads_no_host_library(tmp_path):
         writer.write(np.full((120, 160, 3), 40 * level, np.uint8))
     writer.release()
     arguments = ["run", "--source", str(clip), "--events", str(tmp_path / "e"), "--json"]
+    loaded = modules_after(f"from edgekit.cli import main as run\nassert run({arguments}) == 0")
+    assert "onnxruntime" in loaded
+    assert not loaded & HOST_ONLY
+
+
+def test_the_demonstration_loads_no_host_library(tmp_path):
+    arguments = ["demo", "-o", str(tmp_path / "demo"), "--json"]
     loaded = modules_after(f"from edgekit.cli import main as run\nassert run({arguments}) == 0")
     assert "onnxruntime" in loaded
     assert not loaded & HOST_ONLY

@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "Find action tubes in a camera, video or folder of pictures.",
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",
+    "demo": "Play a rendered clip through a bundle and judge it against the known truth.",
     "inspect": "Show what a bundle is.",
     "doctor": "Show what is installed, what is missing, and how to get it.",
 }

@@ -30,7 +30,10 @@ _BAND: Colour = (249, 247, 245)
 
 
 class Row(NamedTuple):
-    """One tube: frames inclusive, ``observed`` the stretches in which it was seen."""
+    """One tube: frames inclusive, ``observed`` the stretches in which it was seen.
+
+    What is known to be there, the ``truth``, has neither an id nor a score.
+    """
 
     id: int
     label: int
@@ -38,6 +41,7 @@ class Row(NamedTuple):
     start: int
     end: int
     observed: list[tuple[int, int]]
+    truth: bool = False
 
 
 class Thumbnail(NamedTuple):
@@ -85,7 +89,8 @@ def draw_timeline(
     scale = _Scale(_MARGIN + min(max(gutter + 18, 60), _WIDTH // 3), _WIDTH - _MARGIN, frames)
     shown = _fitting(thumbnails, scale)
     strip = THUMBNAIL_HEIGHT + 52 if shown else 0
-    body = max(len(rows), 3) * pitch
+    nothing = all(row.truth for row in rows)
+    body = max(len(rows) + nothing, 3) * pitch
     height = _TITLE + strip + body + _AXIS + _NOTE
     image = np.full((height, _WIDTH, 3), _PAPER, np.uint8)
     _draw_title(image, info, summary)
@@ -93,18 +98,21 @@ def draw_timeline(
     _draw_axis(image, scale, top, body, info.fps)
     if shown:
         _draw_thumbnails(image, shown, scale, _TITLE, top)
-    if not rows:
+    if nothing:
         text = f"no tubes with a score from {info.score:.2f} up"
         width, _ = text_size(text, 15)
         middle = (scale.left + scale.right - width) // 2
-        put_text(image, text, (middle, top + body // 2 + 7), 15, _PALE)
+        centre = top + (len(rows) * pitch + body) // 2
+        put_text(image, text, (middle, centre + 7), 15, _PALE)
     for place, (row, name) in enumerate(zip(rows, names, strict=True)):
         _draw_row(image, row, name, scale, top + place * pitch, pitch, letters)
-    _draw_note(image, len(rows), total)
+    _draw_note(image, rows, total)
     return image
 
 
 def _name(row: Row, classes: Sequence[str]) -> str:
+    if row.truth:
+        return f"{_ascii(classes[row.label], 26)}  (truth)"
     return f"{_ascii(classes[row.label], 26)}  {row.score:.2f}  #{row.id}"
 
 
@@ -199,6 +207,9 @@ def _draw_row(
     colour = colour_of(row.label)
     upper, lower = top + pitch // 6, top + pitch - pitch // 6
     left, right = _extent(scale, row.start, row.end)
+    if row.truth:
+        image[upper + 4 : lower - 4, left:right] = _PALE
+        return
     image[upper:lower, left:right] = lighter(colour, 0.75)
     # Hatched by hand: lines would not end at the bar's edges.
     y, x = np.mgrid[upper:lower, left:right]
@@ -219,8 +230,11 @@ def _darker(colour: Colour) -> Colour:
     return blue, green, red
 
 
-def _draw_note(image: Any, shown: int, total: int) -> None:
+def _draw_note(image: Any, rows: Sequence[Row], total: int) -> None:
+    shown = sum(not row.truth for row in rows)
     text = "solid: observed    hatched: extrapolated or filled"
+    if shown < len(rows):
+        text += "    grey: the truth"
     if shown < total:
         text += f"    the {shown} best of {total} tubes"
     put_text(image, text, (_MARGIN, image.shape[0] - 14), 11, _PALE)

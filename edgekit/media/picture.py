@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from edgekit._files import atomic_file
 from edgekit.errors import OutputError
 from edgekit.media._opencv import cv2
+from edgekit.media._stage_chart import draw_stages
 from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
@@ -42,14 +44,27 @@ class PictureSink(Sink):
 
     Args:
         path: Ends in ``.png``, ``.jpg`` or another picture format of OpenCV.
+        truth: What is known to be there: class index, first and last frame of each tube. Shown
+            above what was found of the class.
+        stages: Whether to show the times of the stages too.
 
     Raises:
         OutputError: At once where the ending is unknown; by ``end`` where the place cannot be
             written to.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        truth: Sequence[tuple[int, int, int]] = (),
+        stages: bool = False,
+    ) -> None:
         self._path = Path(path)
+        self._truth = [
+            Row(-1, label, 0.0, start, end, [], truth=True) for label, start, end in truth
+        ]
+        self._stages = stages
         ending = self._path.suffix
         if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
             raise OutputError(
@@ -107,12 +122,14 @@ class PictureSink(Sink):
     def end(self, summary: RunSummary) -> None:
         """Draws and writes the picture."""
         assert self._info is not None
-        rows = [item.row for item in self._best]
+        rows = [*self._truth, *(item.row for item in self._best)]
         first = {row.label: min(r.start for r in rows if r.label == row.label) for row in rows}
-        rows.sort(key=lambda row: (first[row.label], row.label, row.start, row.id))
+        rows.sort(key=lambda row: (first[row.label], row.label, not row.truth, row.start, row.id))
         image = draw_timeline(
             self._info, summary, rows, self._count, self._thumbnails, frames=self._last + 1
         )
+        if self._stages:
+            image = np.concatenate([image, draw_stages(summary.stages, image.shape[1])])
         good, content = cv2.imencode(self._path.suffix, image)
         if not good:
             raise OutputError(f"The picture {self._path} could not be encoded.")

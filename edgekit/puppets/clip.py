@@ -103,6 +103,11 @@ class PuppetClip:
             key=lambda tube: (tube.start, tube.label),
         )
 
+    @property
+    def occluders(self) -> int:
+        """How many things stand or pass before the figures."""
+        return len(self._before)
+
     def __len__(self) -> int:
         return self._frames
 

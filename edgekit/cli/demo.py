@@ -1,0 +1,122 @@
+"""``edgekit demo``."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli._options import common_options, emit_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgekit.demo import DemoResult
+    from edgekit.runtime.pipeline import Pipeline
+
+__all__ = ["command"]
+
+
+@click.command(name="demo")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Folder for the video, the events and the picture.",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Folder of the bundle to run. [default: the shipped one]",
+)
+@click.option("--seed", type=click.IntRange(0), help="Of another clip. [default: the embedded one]")
+@click.option("--force", is_flag=True, help="Replace an earlier demonstration.")
+@common_options
+def command(out: Path, bundle: Path | None, seed: int | None, force: bool, as_json: bool) -> int:
+    """Play a rendered clip through a bundle and judge it against the known truth.
+
+    Needs no camera, no display and no network.
+
+    Example: edgekit demo -o demo
+    """
+    from edgekit.assets import default_bundle
+    from edgekit.cli._interrupt import Stopper
+    from edgekit.cli._sinks import StatusSink, TubeTally
+    from edgekit.demo import DEMO_SEED, FILES, run_demo
+
+    tally = TubeTally()
+    stopper = Stopper()
+
+    @contextlib.contextmanager
+    def listening(pipeline: Pipeline) -> Iterator[None]:
+        stopper.stop_with(pipeline.stop)
+        with stopper.listening():
+            yield
+
+    seed = DEMO_SEED if seed is None else seed
+    result = run_demo(
+        bundle or default_bundle(),
+        out,
+        seed=seed,
+        force=force,
+        sinks=lambda: [StatusSink(), tally],
+        on_start=listening,
+    )
+    report = _report(result, seed, tally.tubes, tally.best(result.classes))
+    report["files"] = {kind: str(out / name) for kind, name in FILES.items()}
+    if as_json:
+        emit_json(report)
+    else:
+        _print(report)
+    return 130 if stopper.interrupted else 0
+
+
+def _report(
+    result: DemoResult, seed: int, count: int, tubes: list[dict[str, object]]
+) -> dict[str, Any]:
+    from edgekit.cli._run_report import summary_json
+
+    judged = result.accuracy.to_dict() if result.accuracy else {}
+    truth = [
+        {"class": tube.label, "name": result.classes[tube.label], "start": tube.start,
+         "end": tube.end}
+        for tube in result.truth.tubes
+    ]  # fmt: skip
+    return {
+        "source": f"puppets, seed {seed}",
+        "bundle": {"name": result.bundle[0], "sha256": result.bundle[1]},
+        **summary_json(result.summary),
+        "link": result.accuracy.link if result.accuracy else None,
+        "frame_map": judged.get("frame_map"),
+        "video_map": judged.get("video_map"),
+        "truth": truth,
+        "tubes_found": count,
+        "tubes": tubes,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from edgekit.cli._options import stdout_console
+    from edgekit.cli._run_report import print_report
+
+    print_report(report, to_stderr=False)
+    console = stdout_console(False)
+    known = Table("truth", title="what the clip holds", title_justify="left")
+    for heading in ("first frame", "last frame"):
+        known.add_column(heading, justify="right")
+    for tube in report["truth"]:
+        known.add_row(tube["name"], str(tube["start"]), str(tube["end"]))
+    console.print(known)
+    if report["frame_map"] is None:
+        console.print("Interrupted: without the whole clip there is no accuracy.")
+        return
+    frame, video = report["frame_map"]["0.5"], report["video_map"]
+    console.print(f"frame-mAP@0.5 {frame:.3f}", soft_wrap=True)
+    at = ", ".join(f"@{threshold} {value:.3f}" for threshold, value in video.items())
+    console.print(f"video-mAP {at} (linker {report['link']})", soft_wrap=True)

@@ -1,0 +1,176 @@
+"""The demonstration: a rendered clip of known truth through a bundle, and how well it did."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._files import atomic_folder
+from edgekit.detector import Detector
+from edgekit.errors import OutputError
+from edgekit.evaluation import in_classes_of
+from edgekit.media.events import EventsSink
+from edgekit.media.picture import PictureSink
+from edgekit.media.sink import Sink
+from edgekit.media.source import Source
+from edgekit.media.video_file import VideoSink
+from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.evaluate import EvalResult, evaluate
+from edgekit.puppets import CLASSES, PuppetClip, render_clip
+from edgekit.puppets.dataset import FPS
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.results import FrameResult, RunSummary
+from edgekit.runtime.tubes import LINKS, make_linker
+from edgekit.runtime.types import Detections, Frame
+
+__all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "truth_of"]
+
+DEMO_SEED = 150
+"""A rider, a diver and somebody with a dog act, a climber only holds on; a post passes before."""
+
+_FRAMES = 130
+_LINK = "edgekit" if "edgekit" in LINKS else "road"
+FILES = {"video": "annotated.mp4", "events": "events.jsonl", "picture": "demo.png"}
+"""What a demonstration leaves in its folder."""
+
+
+class PuppetSource(Source):
+    """The frames of a rendered clip, as if they came from a file."""
+
+    def __init__(self, clip: PuppetClip) -> None:
+        self.name = f"puppets, seed {clip.seed}"
+        self.height, self.width = clip.size
+        self.fps = FPS
+        self.frames = len(clip)
+        self._images = iter(clip)
+
+    def read(self) -> Frame | None:
+        """Paints the next frame."""
+        image = next(self._images, None)
+        if image is None:
+            return None
+        frame = Frame(self.position, self.position / self.fps, image)
+        self.position += 1
+        return frame
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class _Keep(Sink):
+    """Keeps all detections, for the evaluation."""
+
+    def __init__(self) -> None:
+        self.detections: list[Detections] = []
+
+    def frame(self, result: FrameResult) -> None:
+        self.detections.append(result.detections)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DemoResult:
+    """What a demonstration came to.
+
+    Attributes:
+        summary: Of the run.
+        accuracy: Against the truth; None if the run was interrupted.
+        truth: In the bundle's classes.
+        classes: The bundle's.
+        bundle: Its name and SHA-256.
+    """
+
+    summary: RunSummary
+    accuracy: EvalResult | None
+    truth: VideoTruth
+    classes: tuple[str, ...]
+    bundle: tuple[str, str]
+
+
+def truth_of(clip: PuppetClip) -> Truth:
+    """The truth of a rendered clip as that of a dataset of one video."""
+    tubes = [TruthTube(tube.label, tube.start, tube.boxes) for tube in clip.tubes]
+    height, width = clip.size
+    video = VideoTruth(f"puppets-{clip.seed}", len(clip), width, height, tubes)
+    return Truth(list(CLASSES), [video])
+
+
+def run_demo(
+    bundle: Path,
+    folder: Path,
+    *,
+    seed: int = DEMO_SEED,
+    force: bool = False,
+    sinks: Callable[[], list[Sink]] = list,
+    on_start: Callable[[Pipeline], contextlib.AbstractContextManager[None]] = (
+        lambda pipeline: contextlib.nullcontext()
+    ),
+) -> DemoResult:
+    """Renders a clip, runs a bundle over it and judges what it found.
+
+    Args:
+        bundle: Folder of the bundle.
+        folder: Appears when all is done, with ``FILES``.
+        seed: Of the clip.
+        force: Replace an earlier demonstration.
+        sinks: Makes what else is to be told of the run.
+        on_start: Makes what holds while the pipeline runs, for example a handler of signals.
+
+    Raises:
+        OutputError: The folder is there already, or nothing can be written there.
+        BundleError: The bundle cannot be loaded.
+        AnnotationError: The bundle does not know a class of the clip.
+    """
+    _check_place(folder, force)
+    clip = render_clip(seed, frames=_FRAMES)
+    keep = _Keep()
+    with _place(folder, force) as place, Detector(bundle) as detector, PuppetSource(clip) as source:
+        classes = detector.classes
+        truth = in_classes_of(classes, truth_of(clip)).videos[0]
+        known = [(tube.label, tube.start, tube.end) for tube in truth.tubes]
+        made = (detector.bundle.manifest.name, detector.bundle.sha256)
+        pipeline = Pipeline(
+            source,
+            detector,
+            make_linker(_LINK, len(classes), min_length=2),
+            [
+                *sinks(),
+                keep,
+                EventsSink(place / FILES["events"]),
+                VideoSink(place / FILES["video"]),
+                PictureSink(place / FILES["picture"], truth=known, stages=True),
+            ],
+            bundle=made,
+        )
+        with on_start(pipeline):
+            summary = pipeline.run()
+    accuracy = None
+    if not summary.interrupted:
+        saved = SavedDetections(list(classes), [SavedVideo(truth, keep.detections)])
+        accuracy = evaluate(saved, link=_LINK)
+    return DemoResult(summary, accuracy, truth, classes, made)
+
+
+def _check_place(folder: Path, force: bool) -> None:
+    """Lets ``force`` replace an earlier demonstration, and nothing that somebody else made."""
+    if not force or not folder.is_dir():
+        return
+    others = sorted({path.name for path in folder.iterdir()} - set(FILES.values()))
+    if others:
+        raise OutputError(
+            f"{folder} holds something else than a demonstration: {others[0]}.",
+            mend="Name another folder: edgekit demo -o FOLDER",
+        )
+
+
+@contextlib.contextmanager
+def _place(folder: Path, force: bool) -> Iterator[Path]:
+    """The folder while it is being filled; errors name it as it is going to be called."""
+    with atomic_folder(folder, force=force) as place:
+        try:
+            yield place
+        except OutputError as error:
+            message = error.message.replace(str(place), str(folder))
+            raise OutputError(message, mend=error.mend) from error
