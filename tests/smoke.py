@@ -41,9 +41,9 @@ def main() -> None:
         writer.release()
         edgekit("run", "--source", str(clip), "--events", str(events))
         kinds = [json.loads(line)["type"] for line in events.read_text().splitlines()]
+        demo = json.loads(edgekit("demo", "-o", str(Path(name) / "demo"), "--json"))
     if kinds[0] != "start" or kinds[-1] != "end" or kinds.count("frame") != 12:
         sys.exit(f"unexpected events: {kinds}")
-        demo = json.loads(edgekit("demo", "-o", str(Path(name) / "demo"), "--json"))
     if demo["frames"] != 130 or not 0 <= demo["frame_map"]["0.5"] <= 1:
         sys.exit(f"unexpected result of the demonstration: {demo}")
     done = subprocess.run(
