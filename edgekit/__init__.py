@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgekit.detector import Detector
     from edgekit.errors import EdgeKitError
     from edgekit.media import open_source
-    from edgekit.runtime.tubes import make_linker
+    from edgekit.runtime.linkers import make_linker
     from edgekit.runtime.types import Detections, Frame, Tube
 
 __all__ = [
@@ -45,7 +45,7 @@ _HOMES = {
     "Frame": "edgekit.runtime.types",
     "Tube": "edgekit.runtime.types",
     "load_bundle": "edgekit.bundle",
-    "make_linker": "edgekit.runtime.tubes",
+    "make_linker": "edgekit.runtime.linkers",
     "open_source": "edgekit.media",
 }
 

@@ -21,9 +21,9 @@ from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.puppets import CLASSES, PuppetClip, render_clip
 from edgekit.puppets.dataset import FPS
+from edgekit.runtime.linkers import LINKS, make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, RunSummary
-from edgekit.runtime.tubes import LINKS, make_linker
 from edgekit.runtime.types import Detections, Frame
 
 __all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "truth_of"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgekit.benchmarks.timing import machine
-from edgekit.runtime.tubes import LINKS, TubeLinker
+from edgekit.runtime.tubes import PUBLISHED, TubeLinker
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["PlainLinker", "main", "video"]
@@ -135,7 +135,7 @@ def _check(frames: Sequence[Detections]) -> None:
     linker, plain = TubeLinker(CLASSES), PlainLinker()
     paths = []
     for found in frames:
-        paths += linker.update(found).closed
+        paths += linker.advance(found)
         plain.update(found)
     paths += linker.finish()
     ours = sorted((p.start, p.end, p.count, round(float(p.scores.sum()), 6)) for p in paths)
@@ -168,10 +168,10 @@ def main() -> None:
     for name, (boxes, share) in WORKLOADS.items():
         frames = video(arguments.frames, boxes, share)
         _check(frames)
-        spent: dict[str, list[float]] = {"plain": [], **{link: [] for link in LINKS}}
+        spent: dict[str, list[float]] = {"plain": [], **{link: [] for link in PUBLISHED}}
         for _ in range(arguments.repeats):
             spent["plain"] += _time(PlainLinker().update, frames)
-            for link in LINKS:
+            for link in PUBLISHED:
                 spent[link] += _time(TubeLinker(CLASSES, link=link).update, frames)
         medians = {link: statistics.median(times) for link, times in spent.items()}
         for link, median in medians.items():

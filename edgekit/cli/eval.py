@@ -36,24 +36,26 @@ __all__ = ["command"]
 )
 @click.option(
     "--link",
-    type=click.Choice(["road", "korsal-hold", "korsal-motion"]),
-    default="road",
-    show_default=True,
-    help="How detections become tubes.",
+    type=click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"]),
+    help="How detections become tubes. [default: edgekit; road with --protocol published]",
 )
 @click.option(
     "--cost",
     type=click.Choice(["score", "similarity", "score-plus-similarity"]),
     default="score",
     show_default=True,
-    help="What a tube prefers among the boxes that overlap it.",
+    help="What a tube of a published linker prefers among the boxes that overlap it.",
 )
 @click.option(
     "--max-misses",
     type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="A tube ends after this many frames in a row without a detection.",
+    help="A tube ends after this many frames in a row without a detection. "
+    "[default: 30 with edgekit, 5 with the others]",
+)
+@click.option(
+    "--min-hits",
+    type=click.IntRange(1),
+    help="Tubes have so many detections at least; says the same as --min-length N-1.",
 )
 @click.option(
     "--min-length",
@@ -61,6 +63,13 @@ __all__ = ["command"]
     default=5,
     show_default=True,
     help="Tubes of no more frames than this are dropped.",
+)
+@click.option(
+    "--delay",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Boxes are refined by so many later frames; with edgekit only.",
 )
 @click.option(
     "--protocol",
@@ -84,10 +93,12 @@ def command(
     root: Path | None,
     split: int,
     detections: Path | None,
-    link: str,
+    link: str | None,
     cost: str,
-    max_misses: int,
+    max_misses: int | None,
+    min_hits: int | None,
     min_length: int,
+    delay: int,
     protocol: str,
     top_k: int | None,
     threads: int,
@@ -124,7 +135,8 @@ def command(
             link=link,
             cost=cost,
             max_misses=max_misses,
-            min_length=min_length,
+            min_length=min_length if min_hits is None else min_hits - 1,
+            delay=delay,
             protocol=protocol,
             executor=executor,
         )

@@ -53,17 +53,16 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option(
     "--link",
-    type=click.Choice(["road", "korsal-hold", "korsal-motion"]),
-    default="road",
+    type=click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"]),
+    default="edgekit",
     show_default=True,
     help="How detections become tubes.",
 )
 @click.option(
     "--max-misses",
     type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="A tube ends after so many frames without a detection.",
+    help="A tube ends after so many frames without a detection. "
+    "[default: 30 with edgekit, 5 with the others]",
 )
 @click.option(
     "--min-hits",
@@ -71,6 +70,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default=3,
     show_default=True,
     help="A tube is shown from so many detections on.",
+)
+@click.option(
+    "--delay",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Finished tubes have boxes refined by so many later frames; with edgekit only.",
 )
 @click.option(
     "--drop-policy",
@@ -109,8 +115,8 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
     from edgekit.cli._sinks import TubeTally
     from edgekit.detector import Detector
     from edgekit.media import open_source
+    from edgekit.runtime.linkers import make_linker
     from edgekit.runtime.pipeline import Pipeline
-    from edgekit.runtime.tubes import make_linker
 
     tally = TubeTally()
     with contextlib.ExitStack() as stack:
@@ -127,6 +133,7 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
             len(detector.classes),
             max_misses=options["max_misses"],
             min_length=options["min_hits"] - 1,
+            delay=options["delay"],
             history=_LIVE_HISTORY if opened.live else None,
         )
         stopper = Stopper()

@@ -15,7 +15,7 @@ Two protocols share all algorithms and thresholds:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,10 +35,11 @@ from edgekit.metrics.video_map import (
     video_accuracy,
     video_average_precision,
 )
-from edgekit.runtime.paths import Path, rank_paths
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.online import OnlineLinker
+from edgekit.runtime.paths import rank_paths
 from edgekit.runtime.selection import clamp_boxes
 from edgekit.runtime.trimming import trim
-from edgekit.runtime.tubes import make_linker
 from edgekit.runtime.types import Array, Detections, Tube
 
 __all__ = ["PROTOCOLS", "EvalResult", "Protocol", "evaluate"]
@@ -52,6 +53,7 @@ class Protocol:
 
     Attributes:
         name: As on the command line.
+        link: The linker where none is named.
         frame_size: Width and height to which every video is brought; None keeps its own.
         all_classes: Whether classes without ground truth count, as 0.
         any_class: Whether a box may match an annotated one of another class.
@@ -60,6 +62,7 @@ class Protocol:
     """
 
     name: str
+    link: str
     frame_size: tuple[int, int] | None
     all_classes: bool
     any_class: bool
@@ -67,8 +70,10 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "edgekit": Protocol("edgekit", None, all_classes=False, any_class=False, pixel=0.0),
-    "published": Protocol("published", (320, 240), all_classes=True, any_class=True, pixel=1.0),
+    "edgekit": Protocol("edgekit", "edgekit", None, all_classes=False, any_class=False, pixel=0.0),
+    "published": Protocol(
+        "published", "road", (320, 240), all_classes=True, any_class=True, pixel=1.0
+    ),
 }
 
 
@@ -134,10 +139,11 @@ class EvalResult:
 def evaluate(
     saved: SavedDetections,
     *,
-    link: str = "road",
+    link: str | None = None,
     cost: str = "score",
-    max_misses: int = 5,
+    max_misses: int | None = None,
     min_length: int = 5,
+    delay: int = 0,
     protocol: str = "edgekit",
     executor: Executor | None = None,
 ) -> EvalResult:
@@ -145,10 +151,13 @@ def evaluate(
 
     Args:
         saved: Detections and truth of every video.
-        link: One of ``edgekit.runtime.tubes.LINKS``.
+        link: One of ``edgekit.runtime.linkers.LINKS``; None is ``edgekit``, and ``road`` under
+            the published protocol.
         cost: One of ``edgekit.runtime.tubes.COSTS``.
-        max_misses: A path ends after this many frames in a row without a detection.
+        max_misses: A path ends after this many frames in a row without a detection; None
+            is the linker's own number.
         min_length: Paths with no more entries are dropped.
+        delay: Frames after which ``edgekit`` refines a box for the last time.
         protocol: One of ``PROTOCOLS``.
         executor: Where the videos are worked on; here, one after the other, without one. The
             result does not depend on it.
@@ -169,8 +178,15 @@ def evaluate(
             "--dataset and --root.",
         )
     rules, classes = PROTOCOLS[protocol], len(saved.classes)
-    options = {"link": link, "cost": cost, "max_misses": max_misses, "min_length": min_length}
-    make_linker(classes=classes, **options)  # type: ignore[arg-type]  # says early what is wrong
+    link = link or rules.link
+    options: dict[str, Any] = {
+        "link": link,
+        "cost": cost,
+        "max_misses": max_misses,
+        "min_length": min_length,
+        "delay": delay,
+    }
+    make_linker(classes=classes, **options)  # says early what is wrong
     begin = time.perf_counter()
     work = partial(_judge, classes=classes, rules=rules, options=options)
     judged: Iterable[_Judged]
@@ -211,7 +227,7 @@ def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[st
     limit = (size[0] - rules.pixel, size[1] - rules.pixel)
     frames = [_prepare(found, scale, limit) for found in video.detections]
     truth = _truth(video.truth, scale)
-    tubes = trim(list(_paths(frames, classes, size, options)))
+    tubes = _tubes(frames, classes, size, options)
     return _Judged(
         match_frames(frames, truth, classes, any_class=rules.any_class, growth=rules.pixel),
         match_tubes(tubes, truth, classes, growth=rules.pixel),
@@ -228,18 +244,24 @@ def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
     return [replace(tube, boxes=tube.boxes * scale + _OFFSET) for tube in truth.tubes]
 
 
-def _paths(
+def _tubes(
     frames: Sequence[Detections], classes: int, size: tuple[int, int], options: dict[str, Any]
-) -> Iterator[Path]:
-    """All paths of a video, class by class in the published final order."""
+) -> list[Tube]:
+    """The final tubes of a video; those of a published linker by class and published order."""
     linker = make_linker(classes=classes, frame_size=size, **options)
-    dead = [path for found in frames for path in linker.update(found).closed]
+    if isinstance(linker, OnlineLinker):
+        return [tube for found in frames for tube in linker.update(found).closed] + linker.finish()
+    dead = [path for found in frames for path in linker.advance(found)]
     live = linker.finish()
-    for label in range(classes):
-        yield from rank_paths(
+    paths = [
+        path
+        for label in range(classes)
+        for path in rank_paths(
             [path for path in live if path.label == label],
             [path for path in dead if path.label == label],
         )
+    ]
+    return trim(paths)
 
 
 def _at_thresholds(values: Array) -> dict[str, float]:

@@ -24,11 +24,11 @@ from edgekit.runtime._association import Found, edge_before, overlapping, take_b
 from edgekit.runtime._state import extrapolated, path_type, rerank, stacked
 from edgekit.runtime.paths import Entry, Path, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
-from edgekit.runtime.types import Array, Detections
+from edgekit.runtime.types import Array, Detections, Tube
 
-__all__ = ["COSTS", "LINKS", "LinkUpdate", "LiveTube", "TubeLinker", "make_linker"]
+__all__ = ["COSTS", "PUBLISHED", "LinkUpdate", "LiveTube", "TubeLinker"]
 
-LINKS = ("road", "korsal-hold", "korsal-motion")
+PUBLISHED = ("road", "korsal-hold", "korsal-motion")
 COSTS = ("score", "similarity", "score-plus-similarity")
 
 
@@ -38,7 +38,8 @@ class LiveTube(NamedTuple):
     Attributes:
         id: Unique within one linker, in order of birth.
         label: Class index.
-        score: Mean of the tube's ``max_misses + 1`` highest scores so far.
+        score: How sure the linker is so far; the published ones say the mean of the tube's
+            ``max_misses + 1`` highest scores, ``edgekit`` the mean of all.
         box: ``[x1, y1, x2, y2]`` in this frame.
         age: Frames since the last detection; 0 when the box is one.
         start: First frame.
@@ -64,12 +65,12 @@ class LinkUpdate:
     """What one frame did to the tubes.
 
     Attributes:
-        live: The tubes that are alive after the frame, by class and then by rank.
+        live: The tubes that are alive after the frame, in the linker's order.
         closed: The tubes that ended with it and are long enough to count.
     """
 
     live: list[LiveTube]
-    closed: list[Path]
+    closed: Sequence[Tube]
 
 
 class TubeLinker:
@@ -82,7 +83,7 @@ class TubeLinker:
 
     Args:
         classes: Number of classes, C.
-        link: One of ``LINKS``.
+        link: One of ``PUBLISHED``.
         cost: What a path prefers, one of ``COSTS``: the box's class score; 1 minus the distance
             of the two boxes' score vectors; or the sum of both.
         iou_threshold: A box can continue a path if their IoU is at least this.
@@ -111,7 +112,7 @@ class TubeLinker:
         rule: SelectionRule = LINKING,
         history: int | None = None,
     ) -> None:
-        _check_choice("link", link, LINKS)
+        _check_choice("link", link, PUBLISHED)
         _check_choice("cost", cost, COSTS)
         if max_misses < 1:
             raise UsageError(
@@ -135,7 +136,14 @@ class TubeLinker:
     def update(
         self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
     ) -> LinkUpdate:
-        """Takes the next frame.
+        """Takes the next frame; see ``advance``."""
+        closed = self.advance(detections, picks)
+        return LinkUpdate(self._live_tubes(), closed)
+
+    def advance(
+        self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
+    ) -> list[Path]:
+        """Takes the next frame; returns the paths that end with it.
 
         Args:
             detections: boxes (n, 4) and scores (n, C), scores not below 0.
@@ -144,8 +152,7 @@ class TubeLinker:
         """
         if picks is None:
             picks = select(detections, self._rule)
-        closed = self._step(Found(detections, picks, self._frame))
-        return LinkUpdate(self._live_tubes(), closed)
+        return self._step(Found(detections, picks, self._frame))
 
     def skip(self, frames: int) -> list[Path]:
         """Counts ``frames`` lost frames as misses of every path; returns the tubes that end."""
@@ -277,32 +284,6 @@ class TubeLinker:
     def _live_tubes(self) -> list[LiveTube]:
         columns = (self._live[name].tolist() for name in _LIVE_FIELDS)
         return list(map(_LIVE_TUBE, zip(*columns, strict=True)))
-
-
-def make_linker(
-    link: str,
-    classes: int,
-    *,
-    cost: str = "score",
-    max_misses: int = 5,
-    min_length: int = 5,
-    frame_size: tuple[int, int] = (320, 240),
-    history: int | None = None,
-) -> TubeLinker:
-    """The linker of that name; see ``TubeLinker`` for the arguments.
-
-    Raises:
-        UsageError: There is no such linker, or an argument is out of range.
-    """
-    return TubeLinker(
-        classes,
-        link=link,
-        cost=cost,
-        max_misses=max_misses,
-        min_length=min_length,
-        frame_size=frame_size,
-        history=history,
-    )
 
 
 _LIVE_TUBE = partial(tuple.__new__, LiveTube)  # half the time of calling the class

@@ -16,7 +16,7 @@ from edgekit.metrics.datasets import read_truth
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.metrics.video_map import THRESHOLDS
-from edgekit.runtime.tubes import LINKS
+from edgekit.runtime.tubes import PUBLISHED
 from edgekit.runtime.types import Detections
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
@@ -33,7 +33,7 @@ def saved(shared: Path) -> SavedDetections:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", PUBLISHED)
 def test_the_published_figures_and_every_tube(
     golden: dict[str, Any], saved: SavedDetections, link: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_perfect_detections_score_one_over_the_classes_that_count() -> None:
     assert result["video_map"] == {"0.2": 1.0, "0.5": 1.0, "0.75": 1.0, "0.5:0.95": 1.0}
     assert result["per_class"]["sit"]["frame_ap"] is None
     assert set(result["per_class"]["sit"]["video_ap"].values()) == {None}
-    assert (result["videos"], result["frames"], result["link"]) == (2, 40, "road")
+    assert (result["videos"], result["frames"], result["link"]) == (2, 40, "edgekit")
     json.dumps(result, allow_nan=False)
     published = evaluate(saved, protocol="published").to_dict()
     assert published["frame_map"]["0.5"] == pytest.approx(2 / 3)
@@ -139,7 +139,15 @@ def test_the_result_does_not_depend_on_the_executor(pool: Callable[[], Executor]
 
 
 @pytest.mark.parametrize(
-    "options", [{"link": "x"}, {"cost": "x"}, {"protocol": "x"}, {"max_misses": 0}], ids=str
+    "options",
+    [
+        {"link": "x"},
+        {"cost": "x"},
+        {"protocol": "x"},
+        {"max_misses": 0},
+        {"link": "road", "delay": 1},
+    ],
+    ids=str,
 )
 def test_impossible_options_are_usage_errors(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
@@ -167,7 +175,8 @@ def test_the_real_annotations_as_detections_are_found_whole(shared: Path, protoc
             scores[np.arange(len(present)), [t.label for t in present]] = 0.9
             frames[index] = Detections(boxes, scores)
         videos.append(SavedVideo(annotated, frames))
-    result = evaluate(SavedDetections(truth.classes, videos), protocol=protocol)
+    # One dancer's tube is annotated in three parts, across whose gaps the linker edgekit goes on.
+    result = evaluate(SavedDetections(truth.classes, videos), protocol=protocol, link="road")
     present_classes = {tube.label for annotated in truth.videos for tube in annotated.tubes}
     assert len(present_classes) == 9
     for label in present_classes:
@@ -176,3 +185,14 @@ def test_the_real_annotations_as_detections_are_found_whole(shared: Path, protoc
     assert result.video_accuracy == 1
     missing = 0 if protocol == "published" else None
     assert result.to_dict()["per_class"]["Surfing"]["frame_ap"] == missing
+
+
+def test_the_linker_follows_from_the_protocol_where_none_is_named() -> None:
+    saved = SavedDetections(CLASSES, [video("a", 0, 0)])
+    assert evaluate(saved).link == "edgekit"
+    assert evaluate(saved, protocol="published").link == "road"
+
+
+def test_a_delay_longer_than_the_video_ends_with_what_is_there() -> None:
+    saved = SavedDetections(CLASSES, [video("a", 0, 0)])
+    assert evaluate(saved, delay=1000).video_map["0.5"] == 1.0

@@ -8,9 +8,10 @@ import pytest
 
 from edgekit.errors import UsageError
 from edgekit.runtime.clocks import STAGES, StageClocks
+from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import one_per_actor
-from edgekit.runtime.tubes import LiveTube, make_linker
+from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame
 
 

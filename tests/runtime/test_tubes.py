@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
+from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.paths import Path as TubePath
 from edgekit.runtime.paths import rank_paths
-from edgekit.runtime.tubes import COSTS, LINKS, TubeLinker, make_linker
+from edgekit.runtime.tubes import COSTS, PUBLISHED, TubeLinker
 from edgekit.runtime.types import Detections
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
@@ -41,7 +42,7 @@ def linking(shared: Path) -> dict[str, Any]:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", PUBLISHED)
 def test_every_published_path_comes_out_in_its_order(linking: dict[str, Any], link: str) -> None:
     for case in linking["cases"]:
         rows = [row for frame in case["frames"] for row in frame["all_scores"]]
@@ -129,7 +130,7 @@ def test_short_paths_are_dropped_when_they_end() -> None:
     assert len(linker.finish()) == 1
 
 
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", PUBLISHED)
 @pytest.mark.parametrize("lost", [1, 3, 40])
 def test_lost_frames_are_misses(link: str, lost: int) -> None:
     one, other = (TubeLinker(1, link=link, min_length=0) for _ in range(2))
@@ -207,7 +208,7 @@ def videos(draw: st.DrawFn, classes: int = 2) -> list[Detections]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(videos(), st.sampled_from(LINKS), st.sampled_from(COSTS), st.integers(1, 3))
+@given(videos(), st.sampled_from(PUBLISHED), st.sampled_from(COSTS), st.integers(1, 3))
 def test_laws_of_every_linker(
     video: list[Detections], link: str, cost: str, max_misses: int
 ) -> None:
@@ -239,7 +240,7 @@ def test_laws_of_every_linker(
 
 
 @settings(max_examples=40, deadline=None)
-@given(videos(classes=3), st.sampled_from(LINKS))
+@given(videos(classes=3), st.sampled_from(PUBLISHED))
 def test_classes_do_not_know_of_each_other(video: list[Detections], link: str) -> None:
     def linked(label: int, frames: list[Detections]) -> list[Any]:
         linker = TubeLinker(frames[0].scores.shape[1], link=link, min_length=0)

@@ -1,0 +1,77 @@
+"""When a track acts, and how sure that is: its scores become tubes.
+
+A frame speaks for a class by how far its score lies above half of what the track reaches when it
+acts; the stretches in which the sum of that is largest are the actions. They are the
+maximal-scoring segments of Ruzzo and Tompa ("A linear time algorithm for finding all maximal
+scoring subsequences", ISMB 1999).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgekit.runtime.types import Array
+
+__all__ = ["maximal_segments", "mean_of_best", "spans"]
+
+TOP = 40
+HALF = 0.5
+
+
+def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
+    """All maximal-scoring segments, in order.
+
+    A segment is maximal if its sum is above that of all its parts, and no longer segment with that
+    property contains it.
+
+    Args:
+        values: Any real numbers.
+
+    Returns:
+        First index, last index (inclusive) and sum of each; sums are above 0.
+    """
+    found: list[tuple[int, int, float, float]] = []  # first, last, sums before and with it
+    total = 0.0
+    for place, value in enumerate(values):
+        before, total = total, total + value
+        if value <= 0:
+            continue
+        first, low = place, before
+        while True:
+            # Those that begin no lower cannot be joined with it, nor can any later one reach them.
+            at = len(found) - 1
+            while at >= 0 and found[at][2] >= low:
+                at -= 1
+            if at < 0 or found[at][3] >= total:
+                break
+            first, low = found[at][0], found[at][2]
+            del found[at:]
+        found.append((first, place, low, total))
+    return [(first, last, high - low) for first, last, low, high in found]
+
+
+def mean_of_best(scores: Array, count: int = TOP) -> float:
+    """Mean of the ``count`` highest of (n,) scores, or of all where there are fewer."""
+    if len(scores) > count:
+        scores = np.partition(scores, len(scores) - count)[-count:]
+    return float(scores.mean())
+
+
+def spans(scores: Array, seen: Array) -> list[tuple[int, int, float]]:
+    """When a class acts within a track.
+
+    Args:
+        scores: (n,) the class's score of each frame; what stands at frames not seen is not used.
+        seen: (n,) bool, whether a detection stands behind the frame; at least one.
+
+    Returns:
+        First and last index (inclusive) and the level, in order.
+    """
+    level = mean_of_best(scores[seen])
+    if level <= 0:
+        return []
+    # A frame without a detection speaks neither way.
+    evidence = np.where(seen, scores - HALF * level, 0.0)
+    return [(first, last, level) for first, last, _ in maximal_segments(evidence.tolist())]

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import UsageError
+from edgekit.runtime import _evidence, _kalman, _matching
+from edgekit.runtime.linkers import LINKS, make_linker
+from edgekit.runtime.online import OnlineLinker
+from edgekit.runtime.types import Array, Detections, Tube
+
+
+def found(*rows: tuple[float, float, Sequence[float]], size: float = 40.0) -> Detections:
+    """Detections from centres and class scores."""
+    boxes = np.array([[x - size / 2, y - size, x + size / 2, y + size] for x, y, _ in rows])
+    scores = np.array([scores for _, _, scores in rows])
+    return Detections(boxes, scores) if rows else Detections.empty(2)
+
+
+def tubes_of(linker: OnlineLinker, frames: Sequence[Detections]) -> list[Tube]:
+    return [tube for frame in frames for tube in linker.update(frame).closed] + linker.finish()
+
+
+def random_video(seed: int, frames: int, *, classes: int = 3) -> list[Detections]:
+    """Actors that walk at random, one in five not found, among clutter."""
+    random = np.random.default_rng(seed)
+    count = int(random.integers(0, 5))
+    centre = random.uniform(40, 200, (count, 2))
+    step = random.normal(0, 3, (count, 2))
+    profile = random.dirichlet(np.ones(classes), count)
+    out = []
+    for _ in range(frames):
+        centre += step
+        seen = random.random(count) > 0.2
+        clutter = int(random.integers(0, 3))
+        middle = np.concatenate((centre[seen], random.uniform(0, 240, (clutter, 2))))
+        middle += random.normal(0, 1, middle.shape)
+        noise = random.uniform(0, 0.2, (clutter, classes))
+        boxes = np.concatenate((middle - 20, middle + 20), axis=1)
+        out.append(Detections(boxes, np.concatenate((profile[seen], noise))))
+    return out
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(seeds, st.integers(0, 60), st.integers(0, 60))
+@settings(max_examples=30, deadline=None)
+def test_what_is_live_depends_on_no_later_frame(seed: int, frames: int, cut: int) -> None:
+    video = random_video(seed, frames)
+    whole, prefix = OnlineLinker(3), OnlineLinker(3)
+    expected = [whole.update(frame) for frame in video[:cut]]
+    altered = [*video[:cut], *random_video(seed + 1, 5)]
+    for frame, want in zip(altered, expected, strict=False):
+        update = prefix.update(frame)
+        assert update.live == want.live
+        assert [(t.id, t.start, t.end) for t in update.closed] == [
+            (t.id, t.start, t.end) for t in want.closed
+        ]
+
+
+@given(seeds, st.integers(1, 80), st.sampled_from([0, 4, 100]), st.sampled_from([1, 3, 30]))
+@settings(max_examples=40, deadline=None)
+def test_tubes_are_whole(seed: int, frames: int, delay: int, max_misses: int) -> None:
+    linker = OnlineLinker(3, delay=delay, max_misses=max_misses, min_length=2)
+    tubes = tubes_of(linker, random_video(seed, frames))
+    assert len({tube.id for tube in tubes}) == len(tubes)
+    for tube in tubes:
+        assert 0 <= tube.start <= tube.end < frames
+        assert tube.end - tube.start + 1 == len(tube.boxes) == len(tube.scores)
+        assert len(tube.observed) == len(tube.boxes)
+        assert tube.observed[0]
+        assert tube.observed[-1]
+        assert np.isfinite(tube.boxes).all()
+        assert (tube.boxes[:, 2:] > tube.boxes[:, :2]).all()
+        assert 0 < tube.score <= 1
+
+
+@given(seeds, st.integers(1, 60))
+@settings(max_examples=20, deadline=None)
+def test_a_delay_moves_boxes_and_nothing_else(seed: int, frames: int) -> None:
+    video = random_video(seed, frames)
+    now, later = (tubes_of(OnlineLinker(3, delay=delay), video) for delay in (0, 15))
+    facts = [
+        [(t.id, t.label, t.score, t.start, t.end, t.observed.tolist()) for t in tubes]
+        for tubes in (now, later)
+    ]
+    assert facts[0] == facts[1]
+
+
+@given(seeds, st.integers(20, 60), st.integers(1, 10))
+@settings(max_examples=15, deadline=None)
+def test_a_delayed_box_depends_on_no_frame_beyond_the_delay(
+    seed: int, frames: int, lag: int
+) -> None:
+    measured = np.random.default_rng(seed).normal(3, 1, (frames, 4))
+    states = filtered(measured)
+    cut = frames - lag
+    whole = _kalman.smoothed(states, lag)
+    for end in range(lag, cut):
+        part = _kalman.States(*(field[: end + 1] for field in states))
+        row = end - lag
+        np.testing.assert_allclose(_kalman.smoothed(part, lag)[row], whole[row], atol=1e-9)
+
+
+def filtered(measured: Array) -> _kalman.States:
+    """The filtered states of one track that is found in every frame."""
+    now = _kalman.started(measured[:1])
+    every = [now]
+    for row in measured[1:]:
+        now = _kalman.corrected(_kalman.predicted(now), row[None])
+        every.append(now)
+    return _kalman.States(*(np.concatenate(field) for field in zip(*every, strict=True)))
+
+
+def test_the_filter_and_the_smoother_are_those_of_the_textbook() -> None:
+    random = np.random.default_rng(0)
+    measured = np.concatenate((random.normal(100, 9, (12, 2)), np.full((12, 2), 3.0)), axis=1)
+    states = filtered(measured)
+    smooth = _kalman.smoothed(states, 99)
+    size = np.exp(3.0)
+    change = np.array([[1.0, 1.0], [0.0, _kalman.FADING]])
+    noise = np.diag([_kalman._MOVED, _kalman._ACCELERATED]) ** 2 * size**2
+    look = np.array([[1.0, 0.0]])
+    for axis in range(2):
+        mean = np.array([measured[0, axis], 0.0])
+        cov = np.diag([_kalman._MEASURED, _kalman._FIRST_VELOCITY]) ** 2 * size**2
+        past = [(mean, cov)]
+        for value in measured[1:, axis]:
+            mean, cov = change @ mean, change @ cov @ change.T + noise
+            gain = cov @ look.T / (look @ cov @ look.T + (_kalman._MEASURED * size) ** 2)
+            mean = mean + gain[:, 0] * (value - mean[0])
+            cov = cov - gain @ look @ cov
+            past.append((mean, cov))
+        np.testing.assert_allclose(states.place[:, axis], [m[0] for m, _ in past])
+        np.testing.assert_allclose(states.speed_variance[:, axis], [c[1, 1] for _, c in past])
+        later = past[-1][0]
+        for place in range(len(past) - 2, -1, -1):
+            mean, cov = past[place]
+            ahead = change @ cov @ change.T + noise
+            later = mean + cov @ change.T @ np.linalg.inv(ahead) @ (later - change @ mean)
+            assert smooth[place, axis] == pytest.approx(later[0])
+
+
+@given(st.lists(st.integers(-5, 5), max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_segments_are_the_maximal_ones(values: list[int]) -> None:
+    # Ruzzo and Tompa's definition by recursion: the best stretch, then what is left and right.
+    def best(first: int, stop: int) -> list[tuple[int, int, float]]:
+        sums = [
+            (sum(values[a : b + 1]), a - b, a, b)
+            for a in range(first, stop)
+            for b in range(a, stop)
+        ]
+        if not sums or max(sums)[0] <= 0:
+            return []
+        top = max(total for total, *_ in sums)
+        # Of equals the longest; a zero at an edge is no part of a maximal segment.
+        _, _, a, b = max(
+            (s for s in sums if s[0] == top and least(s[2], s[3])), key=lambda s: -s[1]
+        )
+        return [*best(first, a), (a, b, top), *best(b + 1, stop)]
+
+    def least(a: int, b: int) -> bool:
+        whole = sum(values[a : b + 1])
+        parts = itertools.combinations(range(a, b + 2), 2)
+        return all(sum(values[x:y]) < whole for x, y in parts if (x, y) != (a, b + 1))
+
+    assert _evidence.maximal_segments(values) == best(0, len(values))
+
+
+@given(seeds)
+@settings(max_examples=50, deadline=None)
+def test_overlaps_are_those_of_box_and_box(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    near = random.uniform(0, 80, (2, 6, 2))
+    one, two = np.concatenate((near, near + random.uniform(1, 50, near.shape)), axis=2)
+    rows, columns, iou = _matching.overlapping(one, two, 1e-6)
+    want = {}
+    for i, j in itertools.product(range(6), range(6)):
+        sides = np.minimum(one[i, 2:], two[j, 2:]) - np.maximum(one[i, :2], two[j, :2])
+        if (sides > 0).all():
+            areas = (one[i, 2:] - one[i, :2]).prod() + (two[j, 2:] - two[j, :2]).prod()
+            want[i, j] = sides.prod() / (areas - sides.prod())
+    got = dict(zip(zip(rows.tolist(), columns.tolist(), strict=True), iou.tolist(), strict=True))
+    assert got == pytest.approx({k: v for k, v in want.items() if v >= 1e-6}, rel=1e-4, abs=1e-5)
+
+
+def test_an_actor_keeps_its_id_through_an_occlusion() -> None:
+    def frame(t: int) -> Detections:
+        return found() if 20 <= t < 30 else found((20.0 + 3 * t, 100, [0.8, 0.1]))
+
+    linker = OnlineLinker(2)
+    live = [linker.update(frame(t)).live for t in range(50)]
+    assert {tube.id for tubes in live for tube in tubes} == {0}
+    hidden = live[25][0]
+    assert (hidden.age, hidden.observed) == (6, False)
+    best = linker.finish()[0]
+    assert (best.id, best.label, best.start, best.end) == (0, 0, 0, 49)
+    assert best.observed.tolist() == [not 20 <= t < 30 for t in range(50)]
+
+
+def test_crossing_actors_of_different_classes_keep_their_ids() -> None:
+    linker = OnlineLinker(2)
+    live = []
+    for t in range(60):
+        right = (20.0 + 4 * t, 100.0, [0.8, 0.1])
+        left = (256.0 - 4 * t, 104.0, [0.1, 0.8])
+        live = linker.update(found(right, left)).live
+    assert {tube.id: tube.label for tube in live} == {0: 0, 1: 1}
+    assert [tube.box[0] > 128 for tube in live] == [True, False]
+
+
+def test_only_the_stretch_of_the_action_becomes_a_tube() -> None:
+    scores = [[0.1, 0.0]] * 20 + [[0.8, 0.0]] * 30 + [[0.1, 0.0]] * 20
+    frames = [found((100, 100, row)) for row in scores]
+    (tube,) = tubes_of(OnlineLinker(2), frames)
+    assert (tube.start, tube.end, tube.label) == (20, 49, 0)
+
+
+def test_duplicates_start_no_tracks() -> None:
+    linker = OnlineLinker(2)
+    for _ in range(10):
+        update = linker.update(found((100, 100, [0.8, 0.0]), (104, 102, [0.4, 0.0])))
+    assert [tube.id for tube in update.live] == [0]
+
+
+def test_an_endless_stream_needs_no_more_memory() -> None:
+    linker = OnlineLinker(3, history=50)
+    sizes = []
+    for frame in itertools.islice(itertools.cycle(random_video(5, 200)), 2000):
+        linker.update(frame)
+        sizes.append(len(linker._history._table.id))
+    assert max(sizes[1000:]) <= max(sizes[:1000])
+    still = OnlineLinker(2, history=50)
+    for _ in range(500):
+        still.update(found((100, 100, [0.8, 0.0])))
+    (tube,) = still.finish()
+    assert (tube.start, tube.end) == (450, 499)
+
+
+def test_lost_frames_are_misses_and_a_new_size_ends_all() -> None:
+    frame = found((100, 100, [0.8, 0.0]))
+    linker = OnlineLinker(2)
+    for _ in range(10):
+        linker.update(frame)
+    assert linker.skip(29) == []
+    assert linker.update(frame).live[0].id == 0
+    assert [tube.end for tube in linker.skip(1000)] == [39]
+    assert linker.update(frame).live[0].start == 1040
+    assert linker.resize((64, 48)) == []
+    assert linker.update(frame).live[0].id == 2
+
+
+@pytest.mark.parametrize(
+    ("link", "options"),
+    [
+        ("edgekit", {"max_misses": 0}),
+        ("edgekit", {"max_misses": -1}),
+        ("edgekit", {"delay": -1}),
+        ("edgekit", {"cost": "similarity"}),
+        ("road", {"delay": 3}),
+        ("korsal-hold", {"max_misses": 0}),
+        ("sort", {}),
+    ],
+)
+def test_what_cannot_be_is_refused(link: str, options: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        make_linker(link, 2, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_every_linker_takes_frames_without_detections(link: str) -> None:
+    linker = make_linker(link, 2)
+    for _ in range(5):
+        assert linker.update(Detections.empty(2)).live == []
+    assert linker.skip(3) == []
+    assert linker.finish() == []
