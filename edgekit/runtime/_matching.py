@@ -17,6 +17,7 @@ _REACH = 0.6
 _REACH_PER_MISS = 0.12
 _LARGEST_REACH = 2.0
 _LARGEST_GROWTH = 0.7
+_SMALL_PRODUCT = 2**18
 
 
 def overlapping(first: Array, second: Array, least: float) -> tuple[Array, Array, Array]:
@@ -51,7 +52,11 @@ def cosine(first: Array, second: Array) -> Array:
         (rows / np.maximum(np.sqrt((rows**2).sum(axis=1, keepdims=True)), 1e-9)).astype(np.float32)
         for rows in (first, second)
     )
-    alike: Array = one @ two.T
+    alike = np.empty((len(one), len(two)), np.float32)
+    # In products so small that BLAS does not wake its threads, which cost more than they save.
+    block = max(1, _SMALL_PRODUCT // max(1, two.size))
+    for begin in range(0, len(one), block):
+        alike[begin : begin + block] = one[begin : begin + block] @ two.T
     return alike
 
 

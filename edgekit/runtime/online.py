@@ -226,11 +226,10 @@ class OnlineLinker:
         if not len(rows):
             return rows
         rows = rows[np.argsort(-scores[rows].max(axis=1), kind="stable")]
-        covered, _, _ = overlapping(boxes[rows], boxes[found], _SUPPRESSED)
-        rows = np.delete(rows, covered)
-        better, worse, _ = overlapping(boxes[rows], boxes[rows], _SUPPRESSED)
+        better = np.concatenate((found, rows))
+        worse, winners, _ = overlapping(boxes[rows], boxes[better], _SUPPRESSED)
         gone: set[int] = set()
-        for winner, loser in zip(better.tolist(), worse.tolist(), strict=True):
+        for loser, winner in zip(worse.tolist(), (winners - len(found)).tolist(), strict=True):
             if winner < loser and winner not in gone:
                 gone.add(loser)
         return np.delete(rows, list(gone))
