@@ -74,8 +74,8 @@ class OnlineLinker:
         classes: Number of classes, C.
         max_misses: A track ends with this many frames in a row without a detection, at least 1;
             one with fewer than 4 detections ends after 5.
-        min_length: A tube of no more frames than this is dropped, and so is a track of no more
-            detections.
+        min_length: A track of no more detections than this leaves no tube; of the tubes of one
+            track, those of no more frames are dropped unless all are.
         delay: Boxes of finished tubes are refined by what was seen up to so many frames later; 0
             leaves them as they were when live.
         history: A track remembers this many of its newest frames; None remembers all.
@@ -251,8 +251,6 @@ class OnlineLinker:
         for label in np.argsort(-sums, kind="stable")[:_CLASSES].tolist():
             purity = sums[label] / sums.sum()
             for first, last, level in spans(rows.scores[:, label], rows.seen):
-                if last - first < self._min_length:
-                    continue
                 inside = slice(first, last + 1)
                 tubes.append(
                     Tube(
@@ -267,6 +265,9 @@ class OnlineLinker:
                     )
                 )
         tubes.sort(key=lambda tube: -tube.score)
+        # What was live has to end as something: where all are too short, the best one stays.
+        long = [tube for tube in tubes if tube.end - tube.start >= self._min_length]
+        tubes = long or tubes[:1]
         others = range(self._next_id, self._next_id + len(tubes) - 1)
         self._next_id += len(others)
         named = zip(tubes, (id, *others), strict=False)

@@ -81,4 +81,8 @@ def test_wrong_usage(tmp_path, capsys):
     assert "--root" in capsys.readouterr().err
     assert run(["eval", "--detections", path, "--root", str(tmp_path)]) == 2
     assert run(["eval", "--detections", path, "--max-misses", "0"]) == 2
+    assert run(["eval", "--detections", path, "--max-misses", "-1"]) == 2
+    assert run(["eval", "--detections", path, "--delay", "-1"]) == 2
+    assert run(["eval", "--detections", path, "--delay", "5", "--link", "road"]) == 2
+    assert run(["eval", "--detections", path, "--cost", "similarity"]) == 2
     assert run(["eval", "--detections", str(tmp_path / "none.json")]) == 3

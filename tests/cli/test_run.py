@@ -325,6 +325,10 @@ def test_limits_and_link_reach_the_pipeline(edgekit, spot_video):
     for link in ("korsal-hold", "korsal-motion"):
         status, stdout, _ = edgekit("--source", source, "--link", link, "--json")
         assert json.loads(stdout)["tubes_found"] == 1
+    status, stdout, _ = edgekit("--source", source, "--delay", 1000, "--json")
+    assert json.loads(stdout)["tubes_found"] == 1
+    assert edgekit("--source", source, "--delay", 5, "--link", "road")[0] == 2
+    assert edgekit("--source", source, "--max-misses", -1)[0] == 2
     status, stdout, _ = edgekit("--source", source, "--score", 0.999, "--json")
     assert json.loads(stdout)["tubes_found"] == 0
 

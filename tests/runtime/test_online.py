@@ -223,6 +223,19 @@ def test_only_the_stretch_of_the_action_becomes_a_tube() -> None:
     assert (tube.start, tube.end, tube.label) == (20, 49, 0)
 
 
+@given(seeds, st.integers(1, 60))
+@settings(max_examples=20, deadline=None)
+def test_what_was_live_long_enough_ends_as_a_tube_of_its_id(seed: int, frames: int) -> None:
+    linker = OnlineLinker(3, min_length=2)
+    live, closed = set(), set()
+    for frame in random_video(seed, frames):
+        update = linker.update(frame)
+        live |= {tube.id for tube in update.live if tube.hits > 2}
+        closed |= {tube.id for tube in update.closed}
+    closed |= {tube.id for tube in linker.finish()}
+    assert live <= closed
+
+
 def test_duplicates_start_no_tracks() -> None:
     linker = OnlineLinker(2)
     for _ in range(10):
