@@ -21,7 +21,7 @@ from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.puppets import CLASSES, PuppetClip, render_clip
 from edgekit.puppets.dataset import FPS
-from edgekit.runtime.linkers import LINKS, make_linker
+from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, RunSummary
 from edgekit.runtime.types import Detections, Frame
@@ -32,7 +32,7 @@ DEMO_SEED = 150
 """A rider, a diver and somebody with a dog act, a climber only holds on; a post passes before."""
 
 _FRAMES = 130
-_LINK = "edgekit" if "edgekit" in LINKS else "road"
+_LINK = "edgekit"
 FILES = {"video": "annotated.mp4", "events": "events.jsonl", "picture": "demo.png"}
 """What a demonstration leaves in its folder."""
 

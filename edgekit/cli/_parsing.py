@@ -6,7 +6,7 @@ import re
 
 import click
 
-__all__ = ["SIZE"]
+__all__ = ["LINK", "SIZE"]
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -27,3 +27,6 @@ class _Size(click.ParamType[tuple[int, int]]):
 
 SIZE = _Size()
 """An input size: one side, or HEIGHTxWIDTH; multiples of 32 from 64 on."""
+
+LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
+"""``edgekit.runtime.linkers.LINKS``, which ``--help`` cannot afford to import."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--link",
-    type=click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"]),
+    type=LINK,
     help="How detections become tubes. [default: edgekit; road with --protocol published]",
 )
 @click.option(

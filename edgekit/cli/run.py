@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli._options import common_options, emit_json
+from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option(
     "--link",
-    type=click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"]),
+    type=LINK,
     default="edgekit",
     show_default=True,
     help="How detections become tubes.",

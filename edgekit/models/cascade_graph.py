@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekit.runtime.ssim import SHIFTS, TIE, WINDOW
+from edgekit.runtime.ssim import K1, K2, SHIFTS, SMALLEST, TIE, WINDOW
 from edgekit.runtime.types import Array
 
 __all__ = ["CascadeGraph"]
@@ -22,10 +22,6 @@ __all__ = ["CascadeGraph"]
 _N = WINDOW * WINDOW
 _CROP = WINDOW // 2
 _CENTRE = 128
-_K1, _K2 = 0.01, 0.03
-
-_SMALLEST = 1e-12
-"""Stands for C1 and C2 where a picture has one single value, as in ``edgekit.runtime.ssim``."""
 
 
 class CascadeGraph(nn.Module):
@@ -145,8 +141,8 @@ class CascadeGraph(nn.Module):
 
     def _constants(self, span: Tensor) -> tuple[Tensor, Tensor]:
         span = span.reshape(-1, 1, 1, 1)
-        c1 = (_K1 * span).square().clamp(min=_SMALLEST)
-        c2 = (_K2 * span).square().clamp(min=_SMALLEST) * self.unit
+        c1 = (K1 * span).square().clamp(min=SMALLEST)
+        c2 = (K2 * span).square().clamp(min=SMALLEST) * self.unit
         return c1, c2
 
     def _mirror(self, x: Tensor) -> Tensor:

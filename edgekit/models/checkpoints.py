@@ -6,7 +6,6 @@ memory and takes the file's own tensors, so what a file claims costs nothing unt
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgekit.bundle import sha256_of
 from edgekit.errors import CheckpointError
 from edgekit.models.registry import ARCHITECTURES, NetworkSpec, architecture, build, identify
 from edgekit.models.weight_files import read_weights, write_safetensors
@@ -82,7 +82,7 @@ def load_checkpoint(
     _check_fit(path, spec.arch, expected, state, shapes=True)
     fitting = {name: _value(path, name, tensor, state) for name, tensor in expected.items()}
     network.load_state_dict(fitting, assign=True)
-    return Checkpoint(network.eval(), spec, _sha256(path), file.epoch, file.metadata)
+    return Checkpoint(network.eval(), spec, sha256_of(path), file.epoch, file.metadata)
 
 
 def save_checkpoint(
@@ -230,11 +230,3 @@ def _listed(items: Iterable[str]) -> str:
     items = list(items)
     rest = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
     return ", ".join(items[:_LISTED]) + rest
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

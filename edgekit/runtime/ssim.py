@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from edgekit.runtime.types import Array
 
-__all__ = ["SHIFTS", "TIE", "WINDOW", "ShiftedSsim"]
+__all__ = ["K1", "K2", "SHIFTS", "SMALLEST", "TIE", "WINDOW", "ShiftedSsim"]
 
 WINDOW = 7
 _N = WINDOW * WINDOW
 _CROP = WINDOW // 2
-_K1, _K2 = 0.01, 0.03
+K1, K2 = 0.01, 0.03
 
 SHIFTS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (0, 0))
 """The (dy, dx) at which a shifted picture takes its pixel, in the published order."""
@@ -28,7 +28,7 @@ TIE = 2e-7
 """Mean SSIM values no further apart are equal: they differ by the order of summation alone. Against
 a black picture whole rows of shifts are, and every implementation has to choose the same one."""
 
-_SMALLEST = 1e-12
+SMALLEST = 1e-12
 """Stands for C1 and C2 where a picture has one single value: SSIM's limit instead of 0 / 0."""
 
 
@@ -180,8 +180,8 @@ class ShiftedSsim:
 
     def _constants(self, channel: int, span: float) -> tuple[np.float32, np.float32]:
         """C1, and C2 in the unit of K, N squared pixel values."""
-        c1 = max((_K1 * span) ** 2, _SMALLEST)
-        c2 = max((_K2 * span) ** 2, _SMALLEST) * _N * (_N - 1) / self._gain[channel] ** 2
+        c1 = max((K1 * span) ** 2, SMALLEST)
+        c2 = max((K2 * span) ** 2, SMALLEST) * _N * (_N - 1) / self._gain[channel] ** 2
         return np.float32(c1), np.float32(c2)
 
     def _channel_scores(self, channel: int, ranges: list[float]) -> npt.NDArray[np.float64]:

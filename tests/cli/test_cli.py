@@ -56,3 +56,10 @@ def test_errors_become_exit_statuses(error, status, words, capsys, monkeypatch):
     assert words in shown.err
     assert "Traceback" not in shown.err
     assert not shown.out
+
+
+def test_the_linkers_on_the_command_line_are_those_that_there_are():
+    from edgekit.cli._parsing import LINK
+    from edgekit.runtime.linkers import LINKS
+
+    assert tuple(LINK.choices) == LINKS
