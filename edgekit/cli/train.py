@@ -171,8 +171,8 @@ def command(
         )
         return
     console = stdout_console(as_json)
-    if result.held_out is not None:
-        console.print(f"frame-mAP@0.5 on what was held out: {result.held_out:.3f}")
+    for root, score in zip(roots, result.held_out, strict=False):
+        console.print(f"frame-mAP@0.5 on what was held out of {root}: {score:.3f}", soft_wrap=True)
     console.print(f"Wrote {result.weights}", soft_wrap=True)
     console.print(f"Next: edgekit export {result.weights} --target onnx", soft_wrap=True)
 

@@ -18,6 +18,9 @@ _SKINS: tuple[Colour, ...] = (
 _MOST_OVERLAP = 0.3
 _TRIES = 14
 _SAMPLES = 6
+# A dive is over in half a clip, and its pose can be held through all of it: drawn as often as the
+# others, a diver would hold still in most of the frames that show one, and a picture would tell.
+_HELD = tuple(action for action in ACTIONS for _ in range(1 if action.ends else 4))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +105,8 @@ def _draw(
     origins: list[tuple[int, int]],
     acts: bool,
 ) -> Figure:
-    action = ACTIONS[int(rng.integers(len(ACTIONS)))]
+    actions = ACTIONS if acts else _HELD
+    action = actions[int(rng.integers(len(actions)))]
     low, high = (round(share * size[0]) for share in action.heights)
     height = int(rng.integers(low, high + 1))
     period = int(rng.integers(action.period[0], action.period[1] + 1))

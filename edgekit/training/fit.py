@@ -30,12 +30,13 @@ class Result:
     Attributes:
         weights: The checkpoint: the moving average of the network.
         history: The mean losses of each pass of this call.
-        held_out: frame-mAP at IoU 0.5 on the part of the videos that was held out; None if none.
+        held_out: frame-mAP at IoU 0.5 on the part of each dataset that was held out; empty if
+            none was.
     """
 
     weights: Path
     history: list[Epoch]
-    held_out: float | None
+    held_out: tuple[float, ...]
 
 
 def fit(
@@ -123,15 +124,16 @@ def fit(
         "first_frame": "zero",
     }
     save_checkpoint(weights, average, {key: json.dumps(value) for key, value in metadata.items()})
-    score = held_out_frame_map(average, datasets, settings, hold_out) if hold_out else None
+    judged = datasets if hold_out else ()
+    scores = tuple(held_out_frame_map(average, truth, settings, hold_out) for truth in judged)
     with atomic_file(out / _HISTORY) as temporary:
         record = {
             "settings": repr(settings),
             "epochs": [{"epoch": e.number, **e.losses} for e in history],
-            "held_out_frame_map": score,
+            "held_out_frame_map": scores,
         }
         temporary.write_text(json.dumps(record, indent=2) + "\n")
-    return Result(weights, history, score)
+    return Result(weights, history, scores)
 
 
 def _classes(datasets: Sequence[Truth]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import nn
@@ -21,20 +19,18 @@ __all__ = ["held_out_frame_map"]
 _TOP_K = 50
 
 
-def held_out_frame_map(
-    network: nn.Module, datasets: Sequence[Truth], settings: Settings, share: float
-) -> float:
+def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, share: float) -> float:
     """frame-mAP at IoU 0.5 on the last ``share`` of each video.
 
     Args:
         network: In evaluation mode, on the CPU.
-        datasets: The videos, whole; of the same classes.
+        truth: The videos, whole.
         settings: Of the run: input size, cascade, mean and std.
         share: In (0, 1).
     """
     saved = []
-    classes = list(datasets[0].classes)
-    for video in (video for truth in datasets for video in truth.videos):
+    classes = list(truth.classes)
+    for video in truth.videos:
         rest = _rest(video, 1.0 - share)
         if not rest.tubes:
             continue

@@ -79,12 +79,15 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
 
 
 def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
-    result = fit([truth], tmp_path / "r", settings(epochs=1), origin="scratch", hold_out=0.5)
+    both = [truth, truth]
+    result = fit(both, tmp_path / "r", settings(epochs=1), origin="scratch", hold_out=0.5)
     checkpoint = load_checkpoint(result.weights)
     assert checkpoint.spec.arch == "lite0"
     assert json.loads(checkpoint.metadata["classes"]) == ["left", "right"]
     assert json.loads(checkpoint.metadata["input_size"]) == [64, 64]
-    assert 0 <= result.held_out <= 1
+    first, second = result.held_out
+    assert first == second
+    assert 0 <= first <= 1
 
 
 def test_a_run_in_the_way_is_kept(truth, tmp_path):
