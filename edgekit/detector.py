@@ -13,7 +13,7 @@ from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array, Detections
-from edgekit.targets.base import Session
+from edgekit.targets.base import Session, SessionOptions
 from edgekit.targets.registry import open_session
 
 __all__ = ["Detector", "cascade_of"]
@@ -37,7 +37,7 @@ class Detector(Closing):
 
     Args:
         bundle: What to run, or the folder of it.
-        threads: How many the runtime computes with; 0 lets it choose.
+        options: How to run it.
         top_k: Peaks a frame at most; by default what the bundle says.
 
     Attributes:
@@ -46,12 +46,16 @@ class Detector(Closing):
     """
 
     def __init__(
-        self, bundle: Bundle | Path | str, *, threads: int = 0, top_k: int | None = None
+        self,
+        bundle: Bundle | Path | str,
+        *,
+        options: SessionOptions | None = None,
+        top_k: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
         self._cascade = cascade_of(self.bundle)
         self._top_k = top_k or self.bundle.manifest.decode.top_k
-        self.session: Session = open_session(self.bundle, threads=threads)
+        self.session: Session = open_session(self.bundle, options)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@
     │   ├── MediaError                  a camera, video, picture or stream
     │   ├── AnnotationError             annotations or saved detections
     │   └── OutputError                 a place to write to: unwritable, full, already there
+    ├── ConversionError             1   a converter failed, or cannot write what was asked for
     ├── MissingDependencyError      4   a runtime or an extra is not installed
     └── BoundError                  5   the result missed a stated bound
 
@@ -23,6 +24,7 @@ __all__ = [
     "BoundError",
     "BundleError",
     "CheckpointError",
+    "ConversionError",
     "EdgeKitError",
     "MediaError",
     "MissingDependencyError",
@@ -80,6 +82,10 @@ class AnnotationError(BadInputError):
 
 class OutputError(BadInputError):
     """A result cannot be written: the place is unwritable, full, or already taken."""
+
+
+class ConversionError(EdgeKitError):
+    """A converter failed, or cannot write what was asked for; nothing was written."""
 
 
 class MissingDependencyError(EdgeKitError):

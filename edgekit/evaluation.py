@@ -15,6 +15,7 @@ from edgekit.media import open_source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.runtime.types import Detections
+from edgekit.targets.base import SessionOptions
 
 __all__ = ["detect_videos", "in_classes_of"]
 
@@ -23,7 +24,7 @@ def detect_videos(
     bundle: Path,
     truth: Truth,
     *,
-    threads: int = 0,
+    options: SessionOptions | None = None,
     top_k: int | None = None,
     executor: Executor | None = None,
     on_video: Callable[[], None] = lambda: None,
@@ -33,7 +34,7 @@ def detect_videos(
     Args:
         bundle: Folder of the bundle.
         truth: The videos, each with its path.
-        threads: Of the runtime; 0 lets it choose.
+        options: How to run it.
         top_k: Peaks a frame at most; by default what the bundle says.
         executor: Where the videos are worked on; here, one after the other, without one.
         on_video: Called after each video.
@@ -48,7 +49,7 @@ def detect_videos(
     """
     classes = load_bundle(bundle).manifest.classes
     truth = in_classes_of(classes, truth)
-    work = partial(_detect_video, bundle, threads, top_k)
+    work = partial(_detect_video, bundle, options, top_k)
     found: Iterable[list[Detections]]
     found = executor.map(work, truth.videos) if executor else map(work, truth.videos)
     videos = []
@@ -84,7 +85,7 @@ def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
 
 
 def _detect_video(
-    bundle: Path, threads: int, top_k: int | None, video: VideoTruth
+    bundle: Path, options: SessionOptions | None, top_k: int | None, video: VideoTruth
 ) -> list[Detections]:
     if video.path is None:
         raise MediaError(
@@ -92,7 +93,7 @@ def _detect_video(
             mend="Put it beside its annotations.",
         )
     with (
-        Detector(bundle, threads=threads, top_k=top_k) as detector,
+        Detector(bundle, options=options, top_k=top_k) as detector,
         open_source(str(video.path)) as source,
     ):
         found: list[Detections] = []

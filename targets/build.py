@@ -26,6 +26,7 @@ from edgekit.bundle import (
 from edgekit.errors import OutputError, UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
+from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import exporter, open_session
 from edgekit.targets.settings import ExportSettings, Resolved, resolve
 from edgekit.targets.verify import TOLERANCES, check_bounds, verify
@@ -96,7 +97,7 @@ def export_bundle(
         raise UsageError(f"Expected a positive tolerance; found {settings.tolerance}.")
     classes = None if settings.classes is None else len(settings.classes)
     loaded = load_checkpoint(checkpoint, arch=settings.arch, classes=classes)
-    chosen = resolve(settings, loaded, checkpoint)
+    chosen = resolve(settings, loaded, checkpoint, writer)
     place = out or bundle_path(chosen.name, target, settings.precision)
     if place.exists() and not force:
         raise OutputError(
@@ -107,7 +108,7 @@ def export_bundle(
         (work / "model").mkdir()
         deployed, example = _deployed(loaded.network, chosen, settings.precision)
         _log.info("Writing %s as %s, %s", checkpoint, target, settings.precision)
-        made = writer.export(deployed, example, work / "model")
+        made = writer.export(deployed, example, work / "model", settings.precision)
         manifest = Manifest(
             name=chosen.name,
             arch=loaded.spec.arch,
@@ -127,7 +128,7 @@ def export_bundle(
         candidate = save_bundle(work / "candidate", manifest, files)
         tolerance = settings.tolerance or TOLERANCES[settings.precision]
         _log.info("Verifying on %s", target)
-        with open_session(candidate) as session:
+        with open_session(candidate, SessionOptions(runtime=writer.verify_on)) as session:
             verification = verify(
                 loaded.network,
                 session,

@@ -1,34 +1,68 @@
-"""The targets by name; imported only when one is asked for. A new target adds a line here."""
+"""The targets and the runtimes by name; imported only when one is asked for.
+
+A new target adds a line to ``TARGETS`` and, where no runtime here runs its models, one to
+``RUNTIMES``.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
-    from edgekit.targets.base import Exporter, Session
+    from edgekit.targets.base import Exporter, Session, SessionOptions
 
-__all__ = ["TARGETS", "exporter", "open_session"]
+__all__ = ["RUNTIMES", "TARGETS", "Target", "exporter", "open_session"]
 
-TARGETS: dict[str, str] = {
-    "onnx": "edgekit.targets.onnx",
+
+class Target(NamedTuple):
+    """A format of bundles.
+
+    Attributes:
+        export: The module that holds its ``Exporter``.
+        runtimes: Names of ``RUNTIMES`` that run its bundles, the usual one first.
+    """
+
+    export: str
+    runtimes: tuple[str, ...]
+
+
+TARGETS: dict[str, Target] = {
+    "onnx": Target("edgekit.targets.onnx.export", ("onnxruntime",)),
 }
-"""Name of a target, and the package that holds its ``session.Session`` and ``export.Exporter``."""
+"""Name of a target, as ``--target`` takes it."""
+
+RUNTIMES: dict[str, str] = {
+    "onnxruntime": "edgekit.targets.onnx.session",
+}
+"""Name of a runtime, as ``--runtime`` takes it, and the module that holds its ``Session``."""
 
 
-def open_session(bundle: Bundle, *, threads: int = 0) -> Session:
-    """Loads a bundle on the runtime of its target.
+def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Session:
+    """Loads a bundle on a runtime of its target.
+
+    Args:
+        bundle: What to run.
+        options: How; by default on the target's usual runtime.
 
     Raises:
-        UsageError: The target is not known here.
-        MissingDependencyError: Its runtime is not installed.
-        BundleError: Its runtime does not accept the model.
+        UsageError: The target is not known here, or the runtime does not run its bundles.
+        MissingDependencyError: The runtime is not installed.
+        BundleError: The runtime does not accept the model.
     """
-    session = importlib.import_module(f"{_package(bundle.manifest.target)}.session")
-    return cast("Session", session.Session(bundle, threads=threads))
+    target = bundle.manifest.target
+    allowed = _target(target).runtimes
+    runtime = (options.runtime if options else None) or allowed[0]
+    if runtime not in allowed:
+        raise UsageError(
+            f"Bundles for {target} run on {', '.join(allowed)}, not on {runtime!r}.",
+            mend=f"Use --runtime {allowed[0]}, or leave it away.",
+        )
+    session = importlib.import_module(RUNTIMES[runtime])
+    return cast("Session", session.Session(bundle, options))
 
 
 def exporter(target: str) -> Exporter:
@@ -37,10 +71,10 @@ def exporter(target: str) -> Exporter:
     Raises:
         UsageError: The target is not known here.
     """
-    return cast("Exporter", importlib.import_module(f"{_package(target)}.export").Exporter())
+    return cast("Exporter", importlib.import_module(_target(target).export).Exporter())
 
 
-def _package(target: str) -> str:
-    if target not in TARGETS:
-        raise UsageError(f"The target is one of {', '.join(TARGETS)}, not {target!r}.")
-    return TARGETS[target]
+def _target(name: str) -> Target:
+    if name not in TARGETS:
+        raise UsageError(f"The target is one of {', '.join(TARGETS)}, not {name!r}.")
+    return TARGETS[name]

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -16,7 +16,9 @@ from edgekit.errors import CheckpointError, UsageError
 from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS
 
 if TYPE_CHECKING:
+    from edgekit.bundle import Place
     from edgekit.models.checkpoints import Checkpoint
+    from edgekit.targets.base import Exporter
 
 __all__ = ["MEAN", "STD", "ExportSettings", "Resolved", "resolve"]
 
@@ -81,13 +83,16 @@ class Resolved:
     dcn: str
 
 
-def resolve(settings: ExportSettings, checkpoint: Checkpoint, path: Path) -> Resolved:
+def resolve(
+    settings: ExportSettings, checkpoint: Checkpoint, path: Path, writer: Exporter
+) -> Resolved:
     """Completes the user's choices.
 
     Args:
         settings: The choices.
         checkpoint: As loaded; its metadata is asked next.
         path: Where it came from: its stem is the model's name where nothing else is.
+        writer: The target's, which knows what suits it.
 
     Raises:
         UsageError: A choice cannot be, or does not suit the network.
@@ -148,15 +153,28 @@ def resolve(settings: ExportSettings, checkpoint: Checkpoint, path: Path) -> Res
                 "kind": kind,
                 "frame_gap": frame_gap,
                 "first_frame": rule,
-                "place": "graph" if settings.cascade_in == "graph" else "host",
+                "place": _place(settings.cascade_in, writer.cascade),
             },
             CascadeSpec,
         ),
-        decode=DecodeSpec(
-            top_k=settings.top_k, place="graph" if settings.decode_in == "graph" else "host"
-        ),
-        dcn="deform_conv" if settings.dcn == "auto" else settings.dcn,
+        decode=DecodeSpec(top_k=settings.top_k, place=_place(settings.decode_in, writer.decode)),
+        dcn=_lowering(settings.dcn, writer),
     )
+
+
+def _place(chosen: str, usual: Place) -> Place:
+    return usual if chosen == "auto" else cast("Place", chosen)
+
+
+def _lowering(chosen: str, writer: Exporter) -> str:
+    if chosen == "auto":
+        return writer.lowerings[0]
+    if chosen not in writer.lowerings:
+        raise UsageError(
+            f"This target cannot take deformable convolutions as {chosen}.",
+            mend=f"Use --dcn {' or '.join(writer.lowerings)}.",
+        )
+    return chosen
 
 
 class _Metadata:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from edgekit.targets.registry import RUNTIMES
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["common_options", "emit_json", "progress_bar", "stdout_console"]
+__all__ = ["common_options", "emit_json", "progress_bar", "session_options", "stdout_console"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +38,56 @@ def common_options(function: F) -> F:
         is_flag=True,
         help="Print one JSON object on standard output; all else goes to standard error.",
     )(function)
+
+
+def session_options(function: F) -> F:
+    """Adds how a bundle is run to a command; it gets one ``SessionOptions``, as ``session``."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **given: Any) -> Any:
+        from edgekit.targets.base import SessionOptions
+
+        names = ("runtime", "threads", "device", "hint", "arithmetic", "cache")
+        session = SessionOptions(**{name: given.pop(name) for name in names})
+        return function(*args, session=session, **given)
+
+    for option in reversed(_SESSION):
+        command = option(command)
+    return command  # type: ignore[return-value]
+
+
+_SESSION = (
+    click.option(
+        "--runtime",
+        type=click.Choice(list(RUNTIMES)),
+        help="What to run the bundle with. [default: what its target is made for]",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="To compute with; 0 lets the runtime choose.",
+    ),
+    click.option("--device", metavar="NAME", help="CPU, GPU, NPU or AUTO; openvino only."),
+    click.option(
+        "--hint",
+        type=click.Choice(["latency", "throughput"]),
+        default="latency",
+        show_default=True,
+        help="What the runtime is to aim at.",
+    ),
+    click.option(
+        "--arithmetic",
+        type=click.Choice(["f32", "f16", "bf16"]),
+        help="What to compute in; openvino only. [default: the bundle's own]",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder in which the runtime keeps what it compiled.",
+    ),
+)
 
 
 def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bool) -> None:

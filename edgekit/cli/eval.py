@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli._options import (
+    common_options,
+    emit_json,
+    progress_bar,
+    session_options,
+    stdout_console,
+)
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.metrics.detections import SavedDetections
     from edgekit.metrics.evaluate import EvalResult
+    from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
@@ -80,7 +87,7 @@ __all__ = ["command"]
     help="published repeats KORSAL's own evaluation to the last digit.",
 )
 @click.option("--top-k", type=click.IntRange(1), help="Peaks a frame; by default the bundle's.")
-@click.option("--threads", type=click.IntRange(0), default=0, help="Of the runtime; 0: its choice.")
+@session_options
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option(
     "--save-detections",
@@ -102,7 +109,7 @@ def command(
     delay: int,
     protocol: str,
     top_k: int | None,
-    threads: int,
+    session: SessionOptions,
     workers: int,
     save_detections: Path | None,
     as_json: bool,
@@ -126,7 +133,7 @@ def command(
 
             saved = read_detections(detections)
         else:
-            saved = _detected(bundle, dataset, root, split, threads, top_k, executor)
+            saved = _detected(bundle, dataset, root, split, session, top_k, executor)
         if save_detections is not None:
             from edgekit.metrics.detections_writer import write_detections
 
@@ -152,7 +159,7 @@ def _detected(
     dataset: str | None,
     root: Path | None,
     split: int,
-    threads: int,
+    session: SessionOptions,
     top_k: int | None,
     executor: Executor | None,
 ) -> SavedDetections:
@@ -171,7 +178,7 @@ def _detected(
         return detect_videos(
             bundle or default_bundle(),
             truth,
-            threads=threads,
+            options=session,
             top_k=top_k,
             executor=executor,
             on_video=lambda: bar.advance(task),

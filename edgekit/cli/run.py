@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import common_options, emit_json
+from edgekit.cli._options import common_options, emit_json, session_options
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.media.sink import Sink
+    from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
@@ -33,13 +34,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(path_type=Path),
     help="Folder of the bundle to run. [default: the shipped one]",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="To compute with; 0 lets the runtime choose.",
-)
+@session_options
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
@@ -102,7 +97,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--realtime", is_flag=True, help="Play a file at its own speed.")
 @common_options
-def command(camera: str | None, source: str | None, as_json: bool, **options: Any) -> int:
+def command(
+    camera: str | None,
+    source: str | None,
+    session: SessionOptions,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     Ctrl-C ends it; what was found until then is written.
@@ -124,7 +125,7 @@ def command(camera: str | None, source: str | None, as_json: bool, **options: An
         opened = stack.enter_context(open_source(_spec(camera, source)))
         detector = Detector(
             options["bundle"] or default_bundle(),
-            threads=options["threads"],
+            options=session,
             top_k=options["top_k"],
         )
         stack.enter_context(detector)

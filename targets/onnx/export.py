@@ -37,7 +37,9 @@ class Exporter(base.Exporter):
 
     precisions = ("fp32", "fp16")
 
-    def export(self, network: nn.Module, example: tuple[Array, ...], folder: Path) -> base.Exported:
+    def export(
+        self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
+    ) -> base.Exported:
         """Writes ``network``; see ``edgekit.targets.base.Exporter.export``.
 
         Raises:
@@ -46,6 +48,7 @@ class Exporter(base.Exporter):
         """
         import torch
 
+        del precision  # the types of the network's own weights say it
         onnx, onnxscript = _packages()
         tensors = tuple(torch.from_numpy(array) for array in example)
         with torch.no_grad():

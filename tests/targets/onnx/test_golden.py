@@ -58,7 +58,7 @@ def test_exported_network_returns_the_golden_heads(
     x = np.random.default_rng([seed, 7]).standard_normal(spec["input_shape"]).astype(np.float32)
     folded = fold_batch_norms(network, torch.from_numpy(x))
     set_lowering(folded, lowering)
-    made = Exporter().export(Deployed(folded).eval(), (x,), tmp_path)
+    made = Exporter().export(Deployed(folded).eval(), (x,), tmp_path, "fp32")
     assert not any("Normalization" in name for name in Exporter().operators(tmp_path / made.model))
     session = onnxruntime.InferenceSession(tmp_path / made.model)
     golden = np.load(stem.with_suffix(".npz"))

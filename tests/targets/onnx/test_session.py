@@ -12,10 +12,13 @@ import pytest
 
 from edgekit.bundle import Bundle, OutputSpec, save_bundle
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError, UsageError
+from edgekit.targets.base import SessionOptions
 from edgekit.targets.build import export_bundle
 from edgekit.targets.onnx.session import Session
 from edgekit.targets.registry import open_session
 from edgekit.targets.settings import ExportSettings
+
+ONE = SessionOptions(threads=1)
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **change
 
 @pytest.mark.parametrize("threads", [0, 1, 2])
 def test_outputs_by_name_whatever_the_threads(bundle: Bundle, tensor: Any, threads: int) -> None:
-    with open_session(bundle, threads=threads) as session:
+    with open_session(bundle, SessionOptions(threads=threads)) as session:
         found = session.infer({"input": tensor})
         described = session.describe()
     assert {name: value.shape for name, value in found.items()} == {
@@ -45,7 +48,7 @@ def test_outputs_by_name_whatever_the_threads(bundle: Bundle, tensor: Any, threa
     assert described["device"] == "CPU"
     assert described["arithmetic"] == "fp32"
     assert described["threads"] == (str(threads) if threads else "one per physical core")
-    with Session(bundle, threads=1) as session:
+    with Session(bundle, ONE) as session:
         again = session.infer({"input": tensor})
     for name, value in found.items():
         np.testing.assert_allclose(again[name], value, rtol=1e-3, atol=1e-4)
@@ -64,12 +67,12 @@ def test_outputs_by_name_whatever_the_threads(bundle: Bundle, tensor: Any, threa
     ],
 )
 def test_wrong_inputs(bundle: Bundle, inputs: dict[str, Any]) -> None:
-    with Session(bundle, threads=1) as session, pytest.raises(UsageError, match="Expected"):
+    with Session(bundle, ONE) as session, pytest.raises(UsageError, match="Expected"):
         session.infer(inputs)
 
 
 def test_closed_session(bundle: Bundle, tensor: Any) -> None:
-    session = Session(bundle, threads=1)
+    session = Session(bundle, ONE)
     session.close()
     session.close()
     assert session.describe()["runtime"] == "onnxruntime"
@@ -79,26 +82,26 @@ def test_closed_session(bundle: Bundle, tensor: Any) -> None:
 
 def test_negative_threads(bundle: Bundle) -> None:
     with pytest.raises(UsageError, match="threads of 0 or more; found -1"):
-        Session(bundle, threads=-1)
+        Session(bundle, SessionOptions(threads=-1))
 
 
 @pytest.mark.parametrize("cut", [0, 1000, -1])
 def test_model_that_is_none(bundle: Bundle, tmp_path: Path, cut: int) -> None:
     model = bundle.model_path.read_bytes()[:cut] if cut >= 0 else b"not a model"
     with pytest.raises(BundleError, match=r"ONNX Runtime .* refuses"):
-        Session(changed(bundle, tmp_path, model), threads=1)
+        Session(changed(bundle, tmp_path, model), ONE)
 
 
 def test_manifest_of_another_input(bundle: Bundle, tmp_path: Path) -> None:
     size = msgspec.structs.replace(bundle.manifest.input, height=128)
     with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
-        Session(changed(bundle, tmp_path, input=size), threads=1)
+        Session(changed(bundle, tmp_path, input=size), ONE)
 
 
 def test_manifest_of_other_outputs(bundle: Bundle, tmp_path: Path) -> None:
     outputs = (OutputSpec(name="boxes", meaning="", layout="", channels=6),)
     with pytest.raises(BundleError, match="it has outputs hm, wh, reg, not boxes"):
-        Session(changed(bundle, tmp_path, outputs=outputs), threads=1)
+        Session(changed(bundle, tmp_path, outputs=outputs), ONE)
 
 
 def test_missing_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +115,7 @@ def test_frames_go_in_where_the_model_holds_the_cascade(deformable: Path, tmp_pa
     settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64), top_k=9)
     bundle = export_bundle(deformable, out=tmp_path / "b", settings=settings)
     frame = np.full((1, 64, 64, 3), 90, np.uint8)
-    with Session(bundle, threads=1) as session:
+    with Session(bundle, ONE) as session:
         found = session.infer({"previous": frame, "frame": frame})
     assert found["detections"].shape == (9, 6)
 
@@ -123,5 +126,5 @@ def test_operator_that_the_runtime_lacks(bundle: Bundle, tmp_path: Path) -> None
     model = onnx.load(bundle.model_path)
     next(node for node in model.graph.node if node.op_type == "Conv").op_type = "DeformConvolution"
     with pytest.raises(BundleError, match="DeformConv") as caught:
-        Session(changed(bundle, tmp_path, model.SerializeToString()), threads=1)
+        Session(changed(bundle, tmp_path, model.SerializeToString()), ONE)
     assert "--dcn grid_sample" in caught.value.mend
