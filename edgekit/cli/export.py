@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import common_options, emit_json, stdout_console
+from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
 from edgekit.cli._parsing import SIZE
 from edgekit.targets.registry import TARGETS
 
@@ -113,8 +114,6 @@ def command(
 
     Example: edgekit export model_last.pth --classes ucf24 --target onnx
     """
-    from rich.console import Console
-
     from edgekit.errors import MissingDependencyError, UsageError
 
     targets = tuple(dict.fromkeys(targets))
@@ -137,38 +136,52 @@ def command(
     clips = None if frames is None else [read_clip(frames)]
     source = checkpoint or default_weights()
     console = stdout_console(as_json)
-    bundles = []
-    for target in targets:
-        with Console(stderr=True).status(f"Writing and verifying the {target} model"):
-            bundle = export_bundle(
-                source, target, settings=settings, clips=clips, out=out, force=force
-            )
-        bundles.append(bundle)
-        console.print(verification_table(bundle))
-        console.print(str(bundle.path), soft_wrap=True, markup=False)
+    bundles: list[Bundle] = []
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("Exporting", total=len(targets), note="")
+            for target in targets:
+                bar.update(task, note=target)
+                bundle = export_bundle(
+                    source, target, settings=settings, clips=clips, out=out, force=force
+                )
+                bundles.append(bundle)
+                bar.advance(task)
+    finally:
+        # Where a target fails, those before it are written and stay.
+        if bundles:
+            console.print(verification_table(bundles))
+        for bundle in bundles:
+            console.print(str(bundle.path), soft_wrap=True, markup=False)
     if as_json:
         emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
 
 
-def verification_table(bundle: Bundle) -> Any:
-    """How the written model differs from PyTorch, one row an output, as a rich table."""
+def verification_table(bundles: Sequence[Bundle]) -> Any:
+    """How written models differ from PyTorch, a row for each output of each, as a rich table."""
     from rich.table import Table
 
-    manifest = bundle.manifest
-    table = Table(title=f"{manifest.name}, {manifest.arch}, {manifest.target} {manifest.precision}")
-    for column in ("output", "largest difference", "of its largest value", "cosine"):
-        table.add_column(column, justify="left" if column == "output" else "right")
-    found = manifest.verification
-    if found is None:
-        table.caption = "not verified"
-        return table
-    for name, head in found.heads.items():
-        share = head.max_difference / head.largest if head.largest else 0.0
-        table.add_row(name, f"{head.max_difference:.2e}", f"{share:.1e}", f"{head.cosine:.7f}")
-    table.caption = (
-        f"{found.top_detections_agreeing:.1%} of the top detections agree, on {found.frames} "
-        f"frames; {found.tolerance:g} is allowed"
-    )
+    table = Table("bundle", "output", "differs by", "allowed", "cosine", "same boxes")
+    table.caption = "Differences are shares of an output's largest value; boxes are the top ones."
+    for bundle in bundles:
+        manifest = bundle.manifest
+        found = manifest.verification
+        title = f"{manifest.target} {manifest.precision}"
+        if found is None:
+            table.add_row(title, "not verified")
+            continue
+        for name, head in found.heads.items():
+            share = head.max_difference / head.largest if head.largest else 0.0
+            table.add_row(
+                title,
+                name,
+                f"{share:.1e}",
+                f"{found.tolerance:.0e}",
+                f"{head.cosine:.6f}",
+                f"{found.top_detections_agreeing:.1%} on {found.frames} frames",
+            )
+            title = ""
+        table.add_section()
     return table
 
 

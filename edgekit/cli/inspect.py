@@ -36,6 +36,7 @@ def command(bundle: Path | None, as_json: bool) -> None:
         operators = _operators(loaded)
     except EdgeKitError as error:
         operators, note = None, error.mend or error.message
+    tensorrt = _tensorrt(loaded) if loaded.manifest.target == "jetson" else {}
     if as_json:
         emit_json(
             {
@@ -44,10 +45,11 @@ def command(bundle: Path | None, as_json: bool) -> None:
                 "size": loaded.size,
                 "operators": operators,
                 "manifest": loaded.manifest,
+                **({"tensorrt": tensorrt} if tensorrt else {}),
             }
         )
         return
-    _show(loaded, operators, note)
+    _show(loaded, operators, note, tensorrt)
 
 
 def _operators(bundle: Bundle) -> dict[str, int]:
@@ -56,7 +58,30 @@ def _operators(bundle: Bundle) -> dict[str, int]:
     return exporter(bundle.manifest.target).operators(bundle.model_path)
 
 
-def _show(bundle: Bundle, operators: dict[str, int] | None, note: str) -> None:
+def _tensorrt(bundle: Bundle) -> dict[str, Any]:
+    """What TensorRT would say of a bundle, and NVIDIA's command for the engine of it."""
+    from edgekit.errors import EdgeKitError
+    from edgekit.targets.jetson.checker import check
+    from edgekit.targets.jetson.engine import trtexec_command
+
+    refused: list[str] | None = None
+    try:
+        refused = [str(finding) for finding in check(bundle.model_path)]
+        verdict = "accepted, by the tables of its ONNX parser"
+        if refused:
+            nodes = "node is" if len(refused) == 1 else "nodes are"
+            verdict = f"{len(refused)} {nodes} not accepted: {'; '.join(refused)}"
+    except EdgeKitError as error:
+        verdict = f"not checked: {error.mend or error.message}"
+    return {"verdict": verdict, "refused": refused, "trtexec": trtexec_command(bundle)}
+
+
+def _show(
+    bundle: Bundle,
+    operators: dict[str, int] | None,
+    note: str,
+    tensorrt: dict[str, Any],
+) -> None:
     from rich.table import Table
 
     from edgekit.cli.export import verification_table
@@ -89,6 +114,11 @@ def _show(bundle: Bundle, operators: dict[str, int] | None, note: str) -> None:
         "decode": f"top {decode.top_k}, stride {decode.stride}, on the {decode.place}",
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
         "operators": counted,
+        **{
+            name: tensorrt[key]
+            for name, key in (("TensorRT", "verdict"), ("trtexec", "trtexec"))
+            if tensorrt
+        },
         "made with": ", ".join(f"{k} {v}" for k, v in manifest.converter.items()),
         "from": f"{origin.checkpoint}, SHA-256 {origin.checkpoint_sha256}, by EdgeKit "
         f"{origin.edgekit} on {origin.date}",
@@ -99,7 +129,7 @@ def _show(bundle: Bundle, operators: dict[str, int] | None, note: str) -> None:
         table.add_row(name, _plain(value))
     console = stdout_console(False)
     console.print(table)
-    console.print(verification_table(bundle))
+    console.print(verification_table([bundle]))
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -1,0 +1,48 @@
+"""A target that needs nothing but torch: what a target has to be, at its smallest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from edgekit.targets import base
+
+
+class Exporter(base.Exporter):
+    """Writes the network as torch traces it; refuses what a test tells it to."""
+
+    lowerings = ("gather",)
+
+    def export(
+        self, network: torch.nn.Module, example: tuple[Any, ...], folder: Any, precision: str
+    ) -> base.Exported:
+        inputs = tuple(torch.from_numpy(array) for array in example)
+        torch.export.save(torch.export.export(network, inputs), folder / "model.pt2")
+        return base.Exported("model.pt2", ("model.pt2",), None, {"torch": str(torch.__version__)})
+
+
+class Session(base.Session):
+    """Runs it, and counts how often it was freed."""
+
+    runtime = "fake"
+    takes = frozenset({"device"})
+    freed = 0
+
+    def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
+        self._network = torch.export.load(self.bundle.model_path).module()
+        size = self.bundle.manifest.input
+        return {"input": ((1, 6, size.height, size.width), "float32")}, ("hm", "wh", "reg")
+
+    def _run(self, inputs: Any) -> Any:
+        if self.options.device == "broken":
+            raise ValueError("the device\n is broken")
+        with torch.no_grad():
+            outputs = self._network(torch.from_numpy(inputs["input"]))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def _release(self) -> None:
+        self.freed += 1
+
+    def describe(self) -> dict[str, str]:
+        return {"runtime": self.runtime, "device": self.options.device or "any"}

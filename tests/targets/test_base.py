@@ -1,0 +1,122 @@
+"""What all targets have in common, on one that needs nothing but torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgekit.bundle import Bundle, OutputSpec, save_bundle
+from edgekit.errors import BundleError, EdgeKitError, UsageError
+from edgekit.targets import registry
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.build import export_bundle
+from edgekit.targets.registry import Target, open_session
+from edgekit.targets.settings import ExportSettings
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lines in the registry are all that a target needs."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setitem(registry.TARGETS, "fake", Target("fake", ("fake", "onnxruntime")))
+    monkeypatch.setitem(registry.RUNTIMES, "fake", "fake")
+
+
+@pytest.fixture(scope="module")
+def made(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        patch.setitem(registry.TARGETS, "fake", Target("fake", ("fake", "onnxruntime")))
+        patch.setitem(registry.RUNTIMES, "fake", "fake")
+        return export_bundle(checkpoint, "fake", out=tmp_path_factory.mktemp("fake") / "b")
+
+
+@pytest.fixture
+def tensor() -> Any:
+    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
+
+
+def changed(bundle: Bundle, tmp_path: Path, **changes: Any) -> Bundle:
+    manifest = msgspec.structs.replace(bundle.manifest, **changes)
+    files = {manifest.model: bundle.model_path}
+    return save_bundle(tmp_path / "changed", manifest, files)
+
+
+def test_a_new_target_is_verified_as_any_other(made: Bundle) -> None:
+    assert made.manifest.target == "fake"
+    assert made.manifest.verification is not None
+    assert made.manifest.verification.top_detections_agreeing == 1
+
+
+def test_a_lowering_that_the_target_cannot_take(deformable: Path, tmp_path: Path) -> None:
+    settings = ExportSettings(dcn="deform_conv", input_size=(64, 64))
+    with pytest.raises(UsageError, match="deform_conv") as caught:
+        export_bundle(deformable, "fake", settings=settings, out=tmp_path / "b")
+    assert caught.value.mend == "Use --dcn gather."
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"image": np.zeros((1, 6, 64, 96), np.float32)},
+        {"input": np.zeros((1, 6, 64, 64), np.float32)},
+        {"input": np.zeros((2, 6, 64, 96), np.float32)},
+        {"input": np.zeros((1, 6, 64, 96), np.float64)},
+        {"input": np.zeros((1, 6, 64, 96), np.uint8)},
+        {"input": np.zeros((1, 6, 64, 96), np.float32), "frame": np.zeros(1)},
+    ],
+)
+def test_wrong_inputs(made: Bundle, inputs: dict[str, Any]) -> None:
+    with open_session(made) as session, pytest.raises(UsageError, match="Expected"):
+        session.infer(inputs)
+
+
+def test_a_session_is_freed_once(made: Bundle, tensor: Any) -> None:
+    with open_session(made) as session:
+        assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
+        session.close()
+    session.close()
+    assert session.freed == 1  # type: ignore[attr-defined]
+    with pytest.raises(EdgeKitError, match="is closed"):
+        session.infer({"input": tensor})
+
+
+def test_what_the_runtime_says_is_kept(made: Bundle, tensor: Any) -> None:
+    with (
+        open_session(made, SessionOptions(device="broken")) as session,
+        pytest.raises(EdgeKitError, match=r"fake failed on .*: the device is broken"),
+    ):
+        session.infer({"input": tensor})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (SessionOptions(threads=-1), "threads of 0 or more; found -1"),
+        (SessionOptions(arithmetic="f16"), "fake has no choice of arithmetic; found f16"),
+        (SessionOptions(cache=Path("c")), "fake has no choice of cache"),
+        (SessionOptions(runtime="openvino"), "run on fake, onnxruntime, not on 'openvino'"),
+        (SessionOptions(runtime="abacus"), "not on 'abacus'"),
+    ],
+)
+def test_options_that_cannot_be(made: Bundle, options: SessionOptions, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        open_session(made, options)
+
+
+def test_manifest_of_another_input(made: Bundle, tmp_path: Path) -> None:
+    cascade = msgspec.structs.replace(made.manifest.cascade, kind="rgb")
+    with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
+        open_session(changed(made, tmp_path, cascade=cascade))
+
+
+def test_manifest_of_other_outputs(made: Bundle, tmp_path: Path) -> None:
+    outputs = (OutputSpec(name="boxes", meaning="", layout="", channels=6),)
+    with pytest.raises(BundleError, match="it has outputs hm, wh, reg, not boxes") as caught:
+        open_session(changed(made, tmp_path, outputs=outputs))
+    assert "--target fake" in caught.value.mend
