@@ -215,6 +215,9 @@ class Exporter(abc.ABC):
     decode: Literal["host", "graph"] = "host"
     """Where boxes are made of the heads unless told otherwise."""
 
+    own_half: bool = False
+    """Whether it makes float16 of a float32 network by itself."""
+
     verify_on: str | None = None
     """Of ``edgekit.targets.registry.RUNTIMES``, what to verify with; None: the target's own."""
 
@@ -226,7 +229,8 @@ class Exporter(abc.ABC):
 
         Args:
             network: In evaluation mode; takes the arrays of ``example``, returns named tensors.
-                At ``fp16`` its weights are float16 already, and what it takes and gives is not.
+                At ``fp16`` its weights are float16 already, and what it takes and gives is not;
+                with ``own_half`` it is float32 throughout.
             example: Inputs, by which shapes and types are fixed.
             folder: Exists and is empty.
             precision: One of ``precisions``.

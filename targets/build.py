@@ -106,7 +106,8 @@ def export_bundle(
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "model").mkdir()
-        deployed, example = _deployed(loaded.network, chosen, settings.precision)
+        half = settings.precision == "fp16" and not writer.own_half
+        deployed, example = _deployed(loaded.network, chosen, half)
         _log.info("Writing %s as %s, %s", checkpoint, target, settings.precision)
         made = writer.export(deployed, example, work / "model", settings.precision)
         manifest = Manifest(
@@ -143,7 +144,7 @@ def export_bundle(
 
 
 def _deployed(
-    network: nn.Module, chosen: Resolved, precision: str
+    network: nn.Module, chosen: Resolved, half: bool
 ) -> tuple[nn.Module, tuple[Array, ...]]:
     """The module to export, and an example of its inputs."""
     import torch
@@ -158,7 +159,7 @@ def _deployed(
     tensor = np.zeros((1, 3 if chosen.cascade.kind == "rgb" else 6, *size), np.float32)
     folded = fold_batch_norms(network, torch.from_numpy(tensor))
     set_lowering(folded, chosen.dcn)
-    if precision == "fp16":
+    if half:
         folded = HalfPrecision(folded)
     cascade = decode = None
     example: tuple[Array, ...] = (tensor,)

@@ -32,11 +32,17 @@ class Target(NamedTuple):
 
 TARGETS: dict[str, Target] = {
     "onnx": Target("edgekit.targets.onnx.export", ("onnxruntime",)),
+    "openvino": Target("edgekit.targets.openvino.export", ("openvino",)),
+    "tflite": Target("edgekit.targets.tflite.export", ("tflite",)),
+    "jetson": Target("edgekit.targets.jetson.export", ("tensorrt", "onnxruntime")),
 }
 """Name of a target, as ``--target`` takes it."""
 
 RUNTIMES: dict[str, str] = {
     "onnxruntime": "edgekit.targets.onnx.session",
+    "openvino": "edgekit.targets.openvino.session",
+    "tflite": "edgekit.targets.tflite.session",
+    "tensorrt": "edgekit.targets.jetson.session",
 }
 """Name of a runtime, as ``--runtime`` takes it, and the module that holds its ``Session``."""
 

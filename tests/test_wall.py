@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
-HOST_ONLY = {"torch", "onnx", "onnxscript", "onnx_ir", "safetensors", "matplotlib", "skimage"}
+HOST_ONLY = {
+    *("torch", "onnx", "onnxscript", "onnx_ir", "safetensors", "matplotlib", "skimage"),
+    *("litert_torch", "ai_edge_quantizer", "jax"),
+}
 DEVICE_SIDE = [
     "edgekit.bundle",
     "edgekit.demo",
@@ -21,8 +24,12 @@ DEVICE_SIDE = [
     "edgekit.runtime.selection",
     "edgekit.runtime.trimming",
     "edgekit.runtime.tubes",
+    "edgekit.targets.jetson.engine",
+    "edgekit.targets.jetson.session",
     "edgekit.targets.onnx.session",
+    "edgekit.targets.openvino.session",
     "edgekit.targets.registry",
+    "edgekit.targets.tflite.session",
 ]
 
 

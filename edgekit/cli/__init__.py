@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",
     "demo": "Play a rendered clip through a bundle and judge it against the known truth.",
+    "build": "Build the TensorRT engine of a bundle, on the device that runs it.",
     "inspect": "Show what a bundle is.",
     "doctor": "Show what is installed, what is missing, and how to get it.",
 }

@@ -21,16 +21,36 @@ class _Package(NamedTuple):
 
 _BASE = 'pip install "edgekit"'
 _HOST = 'pip install "edgekit[host]"'
+_TENSORRT = "sudo apt install python3-libnvinfer"
 _PACKAGES = (
     _Package(("numpy",), "everything", _BASE),
     _Package(("opencv-python", "opencv-python-headless"), "video and cameras", _BASE),
     _Package(("msgspec",), "bundles and events", _BASE),
     _Package(("onnxruntime", "onnxruntime-gpu"), "runtime: onnx", _BASE),
+    _Package(("openvino",), "runtime and export: openvino", 'pip install "edgekit[openvino]"'),
+    _Package(
+        ("ai-edge-litert", "tflite-runtime", "tensorflow"),
+        "runtime: tflite",
+        'pip install "edgekit[tflite]"',
+    ),
+    _Package(("tensorrt",), "runtime: jetson", _TENSORRT),
+    _Package(("cuda-bindings",), "runtime: jetson", 'pip install "edgekit[jetson]"'),
     _Package(("torch",), "export, train", _HOST),
     _Package(("onnx",), "export", _HOST),
     _Package(("onnxscript",), "export", _HOST),
     _Package(("safetensors",), "export, train", _HOST),
+    _Package(("litert-torch",), "export: tflite", 'pip install "edgekit[tflite-host]"'),
+    _Package(("ai-edge-quantizer",), "export: tflite", 'pip install "edgekit[tflite-host]"'),
 )
+_EXPORTS = ("torch", "onnx", "onnxscript", "safetensors")
+_TARGETS = {
+    "onnx": (("onnxruntime",), _EXPORTS),
+    "openvino": (("openvino",), (*_EXPORTS, "openvino")),
+    "tflite": (("ai-edge-litert",), ("torch", "safetensors", "litert-torch", "ai-edge-quantizer")),
+    "jetson": (("tensorrt", "cuda-bindings"), (*_EXPORTS, "onnxruntime")),
+}
+"""Target, what running its bundles needs, and what writing them needs."""
+
 _NEEDED = ("numpy", "opencv-python", "msgspec", "onnxruntime")
 # What decides how fast integer and half precision are, x86 and ARM.
 _FEATURES = (
@@ -61,6 +81,7 @@ def examine() -> dict[str, Any]:
         "gpus": _gpus(),
         "cameras": _cameras(),
         "packages": packages,
+        "targets": [_target(name, packages) for name in _TARGETS],
         "providers": _providers(),
         "opencv": _opencv(),
         "bundle": bundle,
@@ -75,6 +96,19 @@ def _package(part: _Package) -> dict[str, str | None]:
         # A Jetson's own OpenCV is no package of pip's.
         version = (_opencv() or {}).get("version")
     return {"name": name, "version": version, "purpose": part.purpose, "install": part.install}
+
+
+def _target(name: str, packages: list[dict[str, str | None]]) -> dict[str, Any]:
+    """Whether a target's bundles can be run and written here, and what mends it if not."""
+    runs, exports = _TARGETS[name]
+    missing = {part["name"]: str(part["install"]) for part in packages if not part["version"]}
+    mends = [missing[need] for need in (*runs, *exports) if need in missing]
+    return {
+        "name": name,
+        "runs": not any(need in missing for need in runs),
+        "exports": not any(need in missing for need in exports),
+        "install": list(dict.fromkeys(mends)),
+    }
 
 
 def _version(name: str) -> str | None:

@@ -38,6 +38,11 @@ def command(as_json: bool) -> None:
         backends = ", ".join(found["opencv"]["backends"])
         console.print(f"OpenCV   {found['opencv']['version']} ({backends})", soft_wrap=True)
     console.print(f"Bundle   {found['bundle'] or 'none'}", soft_wrap=True, markup=False)
+    states = Table("target", "runs here", "exports here", "to have both, run")
+    for target in found["targets"]:
+        answers = ("yes" if target[what] else "no" for what in ("runs", "exports"))
+        states.add_row(target["name"], *answers, escape("\n".join(target["install"])))
+    console.print(states)
     table = Table("package", "version", "for", "if missing, run")
     for part in found["packages"]:
         mend = "" if part["version"] else part["install"]

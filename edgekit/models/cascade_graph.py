@@ -43,6 +43,7 @@ class CascadeGraph(nn.Module):
     mean_gain: Tensor
     mean_bias: Tensor
     unit: Tensor
+    order: Tensor
     offsets: Tensor
     rows: Tensor
     columns: Tensor
@@ -68,6 +69,7 @@ class CascadeGraph(nn.Module):
         shifts = SHIFTS[:-1] if kind == "ssim-shifted" else SHIFTS
         self._shifts = shifts
         height, width = size
+        self._constant("order", np.arange(1.0, len(shifts) + 1))
         self.register_buffer("offsets", torch.tensor(shifts) + 1, persistent=False)
         self.register_buffer("rows", torch.arange(height), persistent=False)
         self.register_buffer("columns", torch.arange(width), persistent=False)
@@ -84,12 +86,13 @@ class CascadeGraph(nn.Module):
         Returns:
             (1, 6, H, W) float32, or (1, 3, H, W) for the kind ``rgb``.
         """
-        current = frame.permute(0, 3, 1, 2).float() - _CENTRE
+        # Numbers first: TensorRT has 8-bit pixels as a network's input and nowhere else.
+        current = frame.float().permute(0, 3, 1, 2) - _CENTRE
         picture = current * self.gain + self.bias
         if self._kind == "rgb":
             # The earlier frame is an input all the same: exporters drop what nothing reads.
-            return picture + previous[:, :1, :1].permute(0, 3, 1, 2).float() * 0
-        earlier = previous.permute(0, 3, 1, 2).float() - _CENTRE
+            return picture + previous.float()[:, :1, :1].permute(0, 3, 1, 2) * 0
+        earlier = previous.float().permute(0, 3, 1, 2) - _CENTRE
         padded = functional.pad(current, (1, 1, 1, 1), mode="reflect")
         index, span = self._best_shift(earlier, padded)
         offset = self.offsets.index_select(0, index)
@@ -124,7 +127,8 @@ class CascadeGraph(nn.Module):
         # far less than what it would lose in a sum of the maps.
         scores = (maps - maps[-1:]).mean(3).mean((1, 2))
         best = (scores >= scores.amax(0, keepdim=True) - TIE).float()
-        index = len(self._shifts) - 1 - best.flip(0).argmax(0, keepdim=True)
+        # Numbered, the last one highest: not every runtime takes the first of equal ones.
+        index = (best * self.order).argmax(0, keepdim=True)
         return index, span.reshape(-1).index_select(0, index)
 
     def _statistics(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

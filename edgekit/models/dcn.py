@@ -116,7 +116,7 @@ def _gather(x: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: Tenso
         for across, horizontal in ((0, 1 - right), (1, right)):
             index = line + (left + (across + 1)).clamp(0, width + 1).long()
             share = (vertical * horizontal).reshape(-1, 1)
-            corners.append(rows.index_select(0, index.reshape(-1)) * share)
+            corners.append(functional.embedding(index.reshape(-1), rows) * share)
     columns = corners[0] + corners[1] + corners[2] + corners[3]
     matrix = weight.permute(2, 3, 1, 0).reshape(_TAPS * channels, -1)
     result = columns.reshape(batch, height * width, _TAPS * channels) @ matrix + bias

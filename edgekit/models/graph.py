@@ -48,9 +48,9 @@ class DecodeGraph(nn.Module):
         highest = functional.max_pool2d(hm, 3, 1, 1)
         logits = torch.where(hm == highest, hm, torch.full_like(hm, _NEVER)).reshape(-1)
         values, found = logits.topk(min(self.top_k, classes * cells))
-        label = found // cells
+        label = _quotient(found, cells, classes)
         cell = found - label * cells
-        row = cell // width
+        row = _quotient(cell, width, height)
         column = cell - row * width
         size = wh.reshape(2, cells).index_select(1, cell)
         offset = reg.reshape(2, cells).index_select(1, cell)
@@ -58,6 +58,16 @@ class DecodeGraph(nn.Module):
         corners = torch.cat([centre - size / 2, centre + size / 2]) * self.stride
         rows = torch.cat([corners, values.sigmoid()[None], label.float()[None]])
         return rows.transpose(0, 1)
+
+
+def _quotient(number: Tensor, divisor: int, limit: int) -> Tensor:
+    """The whole part of ``number`` / ``divisor`` (n,), which is below ``limit``.
+
+    Counted, not divided: exporters make of ``//`` what TensorRT lacks, and of other divisions of
+    integers those of floats, which are not exact everywhere.
+    """
+    steps = torch.arange(1, limit, device=number.device) * divisor
+    return (number[:, None] >= steps).sum(1)
 
 
 class Deployed(nn.Module):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from edgekit.cli import main as run
+from edgekit.targets.registry import TARGETS
 
 
 def test_json_has_the_machine_and_the_installation(capsys):
@@ -19,6 +20,29 @@ def test_json_has_the_machine_and_the_installation(capsys):
     assert versions["onnxruntime"]
     assert "CPUExecutionProvider" in found["providers"]
     assert isinstance(found["cameras"], list)
+
+
+def test_every_target_has_a_state_and_a_mend(capsys, monkeypatch):
+    import importlib.metadata
+
+    version = importlib.metadata.version
+
+    def without_converters(name):
+        if name in ("litert-torch", "ai-edge-quantizer", "tensorrt"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without_converters)
+    assert run(["doctor", "--json"]) == 0
+    states = {state["name"]: state for state in json.loads(capsys.readouterr().out)["targets"]}
+    assert set(states) == set(TARGETS)
+    assert states["onnx"] == {"name": "onnx", "runs": True, "exports": True, "install": []}
+    assert states["tflite"]["runs"]
+    assert not states["tflite"]["exports"]
+    assert states["tflite"]["install"] == ['pip install "edgekit[tflite-host]"']
+    assert not states["jetson"]["runs"]
+    assert run(["doctor"]) == 0
+    assert "edgekit[tflite-host]" in capsys.readouterr().out
 
 
 def test_people_get_the_line_that_installs_what_is_missing(capsys, monkeypatch):

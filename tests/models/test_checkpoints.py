@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from edgekit.errors import CheckpointError, OutputError, UsageError
 from edgekit.models.checkpoints import load_checkpoint, save_checkpoint
+from edgekit.models.dcn import LOWERINGS, set_lowering
 from edgekit.models.registry import ARCHITECTURES, NetworkSpec, build, identify
 
 State = dict[str, torch.Tensor]
@@ -292,51 +293,20 @@ def test_values_that_cannot_be(
 
 @pytest.mark.shared
 @pytest.mark.parametrize("arch", ["dla34", "dlav0_34", "res18", "resdcn18"])
-def test_published_checkpoints_load_and_agree(arch: str, shared: Path, tmp_path: Path) -> None:
-    golden = _golden(shared, arch)
-    spec, outputs = golden["spec"], golden["outputs"]
-    prefixed = {f"module.{name}": tensor for name, tensor in golden["state"].items()}
-    for content in (golden["state"], {"epoch": 60, "state_dict": prefixed}):
+def test_published_checkpoints_load_and_agree(arch: str, golden: Any, tmp_path: Path) -> None:
+    spec, weights, given, heads = golden(arch)
+    state = {name: torch.from_numpy(value) for name, value in weights.items()}
+    prefixed = {f"module.{name}": tensor for name, tensor in state.items()}
+    for content in (state, {"epoch": 60, "state_dict": prefixed}):
         found = load_checkpoint(saved(tmp_path / "a.pth", content))
         assert found.spec.arch == arch
         assert found.spec.classes == spec["heads"]["hm"]
         assert found.spec.channels == spec["input_channels"]
         assert found.epoch == content.get("epoch")
-    for lowering in golden["lowerings"]:
-        golden["set_lowering"](found.network, lowering)
+    for lowering in LOWERINGS if "dcn" in arch or arch == "dla34" else LOWERINGS[:1]:
+        set_lowering(found.network, lowering)
         with torch.no_grad():
-            result = found.network(golden["input"])
-        for head, expected in outputs.items():
-            error = (result[head] - expected).abs().max() / expected.abs().max()
+            result = found.network(torch.from_numpy(given))
+        for head, expected in heads.items():
+            error = np.abs(result[head].numpy() - expected).max() / np.abs(expected).max()
             assert error < 1e-3, (lowering, head)
-
-
-def _golden(shared: Path, arch: str) -> dict[str, Any]:
-    import importlib.util
-
-    import numpy as np
-
-    from edgekit.models.dcn import LOWERINGS, set_lowering
-
-    source = importlib.util.spec_from_file_location(
-        "golden_checkpoint", shared / "tools" / "golden_checkpoint.py"
-    )
-    assert source is not None
-    assert source.loader is not None
-    tool = importlib.util.module_from_spec(source)
-    source.loader.exec_module(tool)
-    path = shared / "golden" / "networks" / f"{arch}_6ch_seed1"
-    spec = json.loads(path.with_suffix(".json").read_text())
-    with np.load(path.with_suffix(".npz")) as arrays:
-        outputs = {head: torch.from_numpy(arrays[head]) for head in ("hm", "wh", "reg")}
-    return {
-        "spec": spec,
-        "outputs": outputs,
-        "state": {
-            name: torch.from_numpy(tool.golden_weight(name, shape, spec["seed"]))
-            for name, shape in spec["keys"].items()
-        },
-        "input": torch.from_numpy(tool.golden_input(spec)),
-        "lowerings": LOWERINGS if "dcn" in arch or arch == "dla34" else LOWERINGS[:1],
-        "set_lowering": set_lowering,
-    }

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from edgekit.bundle import Bundle
-from edgekit.models.checkpoints import save_checkpoint
-from edgekit.models.dcn import DeformConv2d
+from edgekit.models.checkpoints import load_checkpoint, save_checkpoint
+from edgekit.models.dcn import DeformConv2d, set_lowering
+from edgekit.models.folding import fold_batch_norms
+from edgekit.models.graph import Deployed, HalfPrecision
 from edgekit.models.registry import build
 from edgekit.targets.build import export_bundle
 
@@ -34,6 +38,24 @@ def settled(arch: str, *, classes: int, channels: int) -> nn.Module:
             final.weight.normal_(std=spread)
             final.bias.fill_(bias)
     return network.eval()
+
+
+@pytest.fixture
+def published(golden: Any, tmp_path: Path) -> Callable[..., tuple[nn.Module, Any, dict[str, Any]]]:
+    """Makes a published network ready for export; returns it, an input and the golden heads."""
+
+    def make(arch: str, lowering: str, precision: str = "fp32") -> Any:
+        _, weights, given, heads = golden(arch)
+        state = {f"module.{name}": torch.from_numpy(value) for name, value in weights.items()}
+        torch.save({"epoch": 1, "state_dict": state}, tmp_path / "golden.pth")
+        network = load_checkpoint(tmp_path / "golden.pth").network
+        folded = fold_batch_norms(network, torch.from_numpy(given))
+        set_lowering(folded, lowering)
+        if precision == "fp16":
+            folded = HalfPrecision(folded)
+        return Deployed(folded).eval(), given, heads
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,60 @@
+"""``edgekit build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+
+__all__ = ["command"]
+
+
+@click.command(name="build")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--workspace",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Most GPU memory for a layer to compute in.  [default: half of what is free]",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to keep the engine in.  [default: engines/ in the bundle]",
+)
+@click.option("--force", is_flag=True, help="Build it even if it is there.")
+@common_options
+def command(
+    bundle: Path, workspace: int | None, cache: Path | None, force: bool, as_json: bool
+) -> None:
+    """Build the TensorRT engine of a bundle, on the device that runs it.
+
+    BUNDLE is one for the target jetson. An engine fits one model, one TensorRT and one kind of
+    GPU, and takes minutes to build; edgekit run builds it as well where it is not there yet.
+
+    Example: edgekit build artifacts/korsal-lite0-ucf24-jetson-fp16 --workspace 512
+    """
+    import dataclasses
+
+    from edgekit.bundle import load_bundle
+    from edgekit.targets.jetson.engine import build_engine
+
+    loaded = load_bundle(bundle)
+    with progress_bar() as bar:
+        tasks = {}
+
+        def report(phase: str, done: int, steps: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=steps, note="")
+            bar.update(tasks[phase], completed=done)
+
+        engine = build_engine(loaded, workspace=workspace, force=force, cache=cache, report=report)
+    if as_json:
+        emit_json(dataclasses.asdict(engine) | {"path": str(engine.path)})
+        return
+    how = f"built in {engine.seconds:.0f} s" if engine.built else "was there already"
+    console = stdout_console(as_json)
+    console.print(f"{engine.path}", soft_wrap=True, markup=False)
+    console.print(f"key {engine.key}, {how}", soft_wrap=True, markup=False)

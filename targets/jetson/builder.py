@@ -1,0 +1,143 @@
+"""DEVICE. From an ONNX file to the bytes of an engine, through TensorRT's builder."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from edgekit._files import atomic_file
+from edgekit.errors import BundleError, EdgeKitError
+from edgekit.targets.jetson.library import created, said
+
+__all__ = ["Report", "serialized_engine"]
+
+Report = Callable[[str, int, int], None]
+"""Told of progress: a phase's name, its steps done, its steps in all."""
+
+_MIB = 1 << 20
+
+
+def serialized_engine(
+    trt: Any, log: Any, model: Path, *, workspace: int, timings: Path, report: Report | None = None
+) -> bytes:
+    """Builds an engine for this machine.
+
+    Args:
+        trt: The module ``tensorrt``.
+        log: Of ``library.make_log``.
+        model: An ONNX file of fixed shapes, in which every type is said.
+        workspace: Most bytes of GPU memory that a layer may use to compute in.
+        timings: Where the builder's measurements are kept for the next build.
+        report: Is told of progress.
+
+    Raises:
+        BundleError: TensorRT does not take the model.
+        OutputError: ``timings`` cannot be written.
+        EdgeKitError: There is no GPU, or not enough memory; TensorRT's own words are kept.
+        KeyboardInterrupt: After Ctrl-C, once the builder has stopped.
+    """
+    builder = created(log, trt.Builder, log)
+    # Since TensorRT 11 every network is, and this says nothing new.
+    typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = created(log, builder.create_network, typed)
+    parser = created(log, trt.OnnxParser, network, log)
+    if not parser.parse_from_file(str(model)):
+        reasons = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
+        raise BundleError(
+            f"TensorRT {trt.__version__} does not take {model}:\n"
+            f"{chr(10).join(reasons) or said(log)}",
+            mend="See what edgekit inspect says of the bundle, and export it again.",
+        )
+    config = created(log, builder.create_builder_config)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    # TF32 keeps 11 bits of a number: sums of the cascade that have to be exact would not be.
+    config.clear_flag(trt.BuilderFlag.TF32)
+    _use(config, timings)
+    monitor = _monitor(trt, report)
+    config.progress_monitor = monitor
+    words = ""
+    with _interruptible(monitor):
+        try:
+            made = builder.build_serialized_network(network, config)
+        except (RuntimeError, MemoryError) as error:
+            made, words = None, f" ({error})"
+    if monitor.cancelled:
+        raise KeyboardInterrupt
+    if made is None:
+        raise EdgeKitError(
+            f"TensorRT could not build {model} with a workspace of {workspace // _MIB} MiB{words}:"
+            f"\n{said(log)}",
+            mend="If memory ran out, close other programs and use a smaller --workspace; if it "
+            "found no implementation, a larger one.",
+        )
+    _keep(config, timings)
+    return bytes(made)
+
+
+def _told(error: Any) -> str:
+    where = f"{error.node_name()} ({error.node_operator()}): " if error.node_name() else ""
+    return f"  {where}{' '.join(error.desc().split())}"
+
+
+def _use(config: Any, path: Path) -> None:
+    """Lets the builder use what it measured before; where that is of no use, it starts anew."""
+    for stored in (path.read_bytes() if path.is_file() else b"", b""):
+        timings = config.create_timing_cache(stored)
+        if timings is not None and config.set_timing_cache(timings, False):
+            return
+
+
+def _keep(config: Any, path: Path) -> None:
+    timings = config.get_timing_cache()
+    if timings is not None:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(bytes(timings.serialize()))
+
+
+def _monitor(trt: Any, report: Report | None) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base is known by now
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.cancelled = False
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self._steps[phase_name] = num_steps
+                self._tell(phase_name, 0)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            self._tell(phase_name, step + 1)
+            return not self.cancelled
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._tell(phase_name, self._steps.get(phase_name, 0))
+
+        def _tell(self, phase: str, done: int) -> None:
+            if report is not None and phase in self._steps:
+                # An exception must not travel through TensorRT, nor a display end a build.
+                with contextlib.suppress(Exception):
+                    report(phase, done, self._steps[phase])
+
+    return Monitor()
+
+
+@contextlib.contextmanager
+def _interruptible(monitor: Any) -> Iterator[None]:
+    """Lets Ctrl-C cancel the build by the monitor, never by an exception in TensorRT's calls."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def cancel(*_: Any) -> None:
+        monitor.cancelled = True
+
+    before = signal.signal(signal.SIGINT, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

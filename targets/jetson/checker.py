@@ -1,0 +1,137 @@
+"""HOST. Whether TensorRT takes an ONNX model, told on any machine.
+
+No TensorRT is needed, and none is asked: this compares a model with what the parser's own tables
+say (``operators``, ``rules``). What it finds would fail on the device; what it lets pass has
+still to be built there.
+
+    python -m edgekit.targets.jetson.checker model.onnx
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekit.errors import EdgeKitError
+from edgekit.targets.jetson.graph import Graph
+from edgekit.targets.jetson.operators import OPERATORS, OPSETS, TENSORS
+from edgekit.targets.jetson.rules import RULES
+
+__all__ = ["Finding", "check"]
+
+_DATA = {"Where": 1, "OneHot": 2}
+"""Which input holds what an operator computes on, where it is not the first."""
+
+
+class Finding(NamedTuple):
+    """Something that TensorRT does not take.
+
+    Attributes:
+        node: Name of the node, or of the network's input; empty for the model as a whole.
+        operator: Its operator; empty for what is no node.
+        reason: Why not.
+    """
+
+    node: str
+    operator: str
+    reason: str
+
+    def __str__(self) -> str:
+        """As one line."""
+        where = f"{self.node} ({self.operator})" if self.operator else self.node
+        return f"{where}: {self.reason}" if where else self.reason
+
+
+def check(path: Path) -> list[Finding]:
+    """What TensorRT 10.3 and later would not take of an ONNX model, in the order of its nodes.
+
+    Args:
+        path: An ONNX file, its weights inside.
+
+    Returns:
+        Nothing where all is accepted.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+        BundleError: There is no such file, or it is no ONNX model.
+    """
+    graph = Graph(path)
+    findings = list(_check_model(graph))
+    for node in graph.nodes:
+        name = node.name or ", ".join(node.output)
+        findings += [Finding(name, node.op_type, reason) for reason in _check_node(graph, node)]
+    return findings
+
+
+def _check_model(graph: Graph) -> Iterator[Finding]:
+    if graph.opset and graph.opset not in OPSETS:
+        yield Finding(
+            "",
+            "",
+            f"The model is of opset {graph.opset}; TensorRT 10.3 (JetPack 6.1) takes "
+            f"{OPSETS.start} to {OPSETS.stop - 1}",
+        )
+    for name, shape in graph.inputs.items():
+        if None in shape:
+            yield Finding(name, "", "a side of this input is not fixed")
+        if graph.type(name) not in TENSORS | {"UINT8"}:
+            yield Finding(name, "", f"{graph.type(name)} is not a type of an input")
+
+
+def _check_node(graph: Graph, node: Any) -> Iterator[str]:
+    if node.domain not in ("", "ai.onnx"):
+        yield f"the operator is of {node.domain}, not of ONNX"
+        return
+    if node.op_type not in OPERATORS:
+        yield "TensorRT has no such operator"
+        return
+    yield from _check_types(graph, node)
+    if node.op_type in RULES:
+        try:
+            yield from RULES[node.op_type](graph, node)
+        except IndexError:
+            yield "an input is missing"
+
+
+def _check_types(graph: Graph, node: Any) -> Iterator[str]:
+    allowed = OPERATORS[node.op_type]
+    index = _DATA.get(node.op_type, 0)
+    # What it computes on: for operators without such an input, what comes out.
+    source = node.output[0] if node.op_type in ("Constant", "ConstantOfShape") else ""
+    if not source and len(node.input) > index:
+        source = node.input[index]
+    found = graph.type(source)
+    if found is not None and found not in allowed:
+        listed = ", ".join(allowed)
+        hint = "; keep the bias in floating point" if found == "INT32" and "INT8" in allowed else ""
+        yield f"it takes {listed}, not {found}{hint}"
+    elif found == "UINT8" and source not in graph.inputs:
+        yield "UINT8 comes into a network and goes out of it, and is nowhere between"
+    for name in node.output:
+        made = graph.type(name)
+        leaves = made == "UINT8" and node.op_type == "Cast" and name in graph.outputs
+        if made is not None and made not in TENSORS and not leaves:
+            yield f"it gives {made}, which TensorRT does not compute with"
+
+
+def _main(arguments: Sequence[str]) -> int:
+    if len(arguments) != 1:
+        print("Usage: python -m edgekit.targets.jetson.checker model.onnx", file=sys.stderr)
+        return 2
+    try:
+        findings = check(Path(arguments[0]))
+    except EdgeKitError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_status
+    for finding in findings:
+        print(finding)
+    print(
+        f"Not accepted: {len(findings)}." if findings else "TensorRT takes it, by its own tables."
+    )
+    return 3 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""DEVICE. TensorRT engines: built from a bundle's ONNX where they run, and kept beside it.
+
+An engine belongs to one model, one TensorRT and one kind of GPU. Its file is named by a key of
+all of them, and a note beside it has its checksum; one that is not as noted is built again, never
+loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit._files import atomic_file
+from edgekit.bundle import Bundle, sha256_of
+from edgekit.errors import EdgeKitError, OutputError, UsageError
+from edgekit.targets.jetson.builder import Report, serialized_engine
+from edgekit.targets.jetson.cuda import Cuda, Gpu
+from edgekit.targets.jetson.library import created, make_log, said, tensorrt
+
+__all__ = ["Engine", "build_engine", "load_engine", "trtexec_command"]
+
+_log = logging.getLogger(__name__)
+
+_OPTIONS = "strongly typed, no TF32"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine on disk.
+
+    Attributes:
+        path: Its file.
+        key: SHA-256 of model, TensorRT version, GPU, precision and build options.
+        seconds: What building it took; 0 where it was there.
+        built: Whether it was built now.
+    """
+
+    path: Path
+    key: str
+    seconds: float
+    built: bool
+
+
+def build_engine(
+    bundle: Bundle,
+    *,
+    workspace: int | None = None,
+    force: bool = False,
+    cache: Path | None = None,
+    report: Report | None = None,
+    log: Any = None,
+) -> Engine:
+    """Builds the engine of a bundle for this machine, unless it is there.
+
+    Args:
+        bundle: Of the target jetson.
+        workspace: Most MiB of GPU memory that a layer may use to compute in; by default half of
+            what is free. It bounds the build, and what is computed does not depend on it.
+        force: Build it even if it is there.
+        cache: The folder to keep it in; by default ``engines`` in the bundle.
+        report: Is told of progress.
+        log: Of ``library.make_log``; by default a new one.
+
+    Raises:
+        UsageError: The bundle is for another target.
+        MissingDependencyError: TensorRT or cuda-bindings is not installed.
+        BundleError: TensorRT does not take the model.
+        OutputError: The folder cannot be written.
+        EdgeKitError: There is no GPU, or not enough memory; TensorRT's own words are kept.
+    """
+    if bundle.manifest.target != "jetson":
+        raise UsageError(
+            f"Expected a bundle for the target jetson; {bundle.path} is for "
+            f"{bundle.manifest.target}.",
+            mend="Only TensorRT builds engines: edgekit run takes this bundle as it is.",
+        )
+    trt, cuda = tensorrt(), Cuda()
+    gpu = cuda.gpu()
+    key = _key(bundle, trt.__version__, gpu)
+    path = (cache or bundle.path / "engines") / f"{key}.engine"
+    if not force and _is_whole(path):
+        return Engine(path, key, 0.0, built=False)
+    _log.warning(
+        "Building the TensorRT engine of %s for %s: once, and for some minutes.",
+        bundle.manifest.name,
+        gpu.name,
+    )
+    started = time.monotonic()
+    limit = cuda.memory_free() // 2 if workspace is None else workspace * _MIB
+    log = make_log(trt) if log is None else log
+    trt.init_libnvinfer_plugins(log, "")
+    timings = path.with_name(f"{'-'.join(gpu.name.split())}-{trt.__version__}.timings")
+    try:
+        # The file is opened first: what cannot be written is told before minutes of building.
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(
+                serialized_engine(
+                    trt, log, bundle.model_path, workspace=limit, timings=timings, report=report
+                )
+            )
+            note = {"sha256": sha256_of(temporary), "gpu": gpu.name, "tensorrt": trt.__version__}
+        with atomic_file(path.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(note) + "\n")
+    except OutputError as error:
+        raise OutputError(
+            error.message, mend="Name a folder for engines that can be written: --cache DIR"
+        ) from error
+    return Engine(path, key, time.monotonic() - started, built=True)
+
+
+def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
+    """TensorRT's engine of a bundle, built if it is not there or TensorRT refuses it.
+
+    Args:
+        bundle: Of the target jetson.
+        log: Of ``library.make_log``; has to outlive the engine.
+        cache: As for ``build_engine``, which says what is raised.
+
+    Returns:
+        An ``ICudaEngine``.
+    """
+    trt = tensorrt()
+    trt.init_libnvinfer_plugins(log, "")
+    runtime = created(log, trt.Runtime, log)
+    for force in (False, True):
+        found = build_engine(bundle, cache=cache, force=force, log=log)
+        engine = runtime.deserialize_cuda_engine(found.path.read_bytes())
+        if engine is not None or found.built:
+            break
+        _log.warning("TensorRT refuses %s.", found.path)
+    if engine is None:
+        raise EdgeKitError(
+            f"TensorRT cannot load the engine that it built, {found.path}:\n{said(log)}",
+            mend="Free some memory and try again.",
+        )
+    return engine
+
+
+def trtexec_command(bundle: Bundle) -> str:
+    """NVIDIA's command for the same build, to compare with; EdgeKit does not load its engine."""
+    model = shlex.quote(str(bundle.model_path))
+    return f"trtexec --onnx={model} --saveEngine=model.engine --stronglyTyped --noTF32"
+
+
+def _key(bundle: Bundle, version: str, gpu: Gpu) -> str:
+    entries = {entry.path: entry.sha256 for entry in bundle.manifest.files}
+    model, precision = entries[bundle.manifest.model], bundle.manifest.precision
+    parts = (model, version, gpu.name, gpu.capability, precision, _OPTIONS)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        note = json.loads(path.with_suffix(".json").read_text())
+        return bool(note["sha256"] == sha256_of(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

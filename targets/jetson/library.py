@@ -1,0 +1,86 @@
+"""DEVICE. TensorRT, loaded when it is needed, and what it says."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+from edgekit.errors import EdgeKitError, MissingDependencyError
+
+__all__ = ["created", "make_log", "said", "tensorrt"]
+
+_log = logging.getLogger(__name__)
+
+_OLDEST = (10, 3)
+_KEPT = 20
+
+
+def tensorrt() -> Any:
+    """The module ``tensorrt``.
+
+    Raises:
+        MissingDependencyError: It is not installed, or finds no TensorRT on this machine.
+        EdgeKitError: It is older than 10.3.
+    """
+    try:
+        module = importlib.import_module("tensorrt")
+    except (ImportError, OSError) as error:  # OSError: its libraries are not there
+        raise MissingDependencyError(
+            f"Running on TensorRT needs 'tensorrt', which is not installed ({error}).",
+            mend="On a Jetson, run: sudo apt install python3-libnvinfer && pip install "
+            '"edgekit[jetson]" (a virtual environment needs --system-site-packages). '
+            "Without TensorRT, --runtime onnxruntime runs the same model on the CPU.",
+        ) from error
+    version = tuple(int(part) for part in module.__version__.split(".")[:2])
+    if version < _OLDEST:
+        raise EdgeKitError(
+            f"Expected TensorRT {'.'.join(map(str, _OLDEST))} or later; found "
+            f"{module.__version__}.",
+            mend="Upgrade to JetPack 6.1 or later, or use --runtime onnxruntime.",
+        )
+    return module
+
+
+def make_log(trt: Any) -> Any:
+    """An ``ILogger`` that keeps the last errors in ``lines`` and passes all on to ``logging``."""
+    severity = trt.ILogger.Severity
+    errors = (severity.INTERNAL_ERROR, severity.ERROR)
+
+    class Log(trt.ILogger):  # type: ignore[misc]  # the base is known when this runs
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.lines: list[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in errors:
+                self.lines = [*self.lines, msg][-_KEPT:]
+            _log.debug("TensorRT: %s", msg)
+
+    return Log()
+
+
+def said(log: Any) -> str:
+    """The errors that were logged, one line each; says so where there are none."""
+    lines = [f"  {' '.join(line.split())}" for line in log.lines]
+    return "\n".join(lines) or "  (it gave no reason)"
+
+
+def created(log: Any, kind: Any, *arguments: Any) -> Any:
+    """An object of TensorRT's.
+
+    Raises:
+        EdgeKitError: TensorRT cannot make it; its own words are kept.
+    """
+    try:
+        found = kind(*arguments)
+    except (TypeError, RuntimeError, MemoryError) as error:  # what its constructors fail with
+        raise EdgeKitError(
+            f"TensorRT cannot start ({error}):\n{said(log)}",
+            mend="See that the GPU works (nvidia-smi, or jtop on a Jetson) and has memory free.",
+        ) from error
+    if found is None:
+        raise EdgeKitError(
+            f"TensorRT gave nothing:\n{said(log)}", mend="Free some memory and try again."
+        )
+    return found

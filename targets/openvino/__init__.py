@@ -1,0 +1,1 @@
+"""OpenVINO: Intel's processors, graphics and NPUs."""

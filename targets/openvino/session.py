@@ -1,0 +1,168 @@
+"""DEVICE. Bundles on OpenVINO."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from edgekit._files import writing
+from edgekit.errors import BundleError, UsageError
+from edgekit.runtime.types import Array
+from edgekit.targets import base
+from edgekit.targets.openvino.quiet import import_openvino, openvino_reason
+
+__all__ = ["Session"]
+
+_NAME = "FULL_DEVICE_NAME"
+_HINT = "PERFORMANCE_HINT"
+_THREADS = "INFERENCE_NUM_THREADS"
+_PRECISION = "INFERENCE_PRECISION_HINT"
+_TYPES = {"f32": "float32", "u8": "uint8"}
+_COMPUTING = ("convolution", "fullyconnected", "fully_connected", "matmul", "gemm")
+"""In names of the execution graph's layers: those that most of the work is in."""
+
+
+class Session(base.Session):
+    """A bundle's model on OpenVINO; see ``edgekit.targets.base.Session``.
+
+    It computes on the CPU unless a device is named. A bundle of any precision but ``fp16`` is
+    computed in float32 unless told otherwise, where OpenVINO's own choice may be bfloat16.
+    What it compiles is kept apart for each bundle, by its checksum: never taken for another's.
+    """
+
+    runtime = "openvino"
+    takes = frozenset({"device", "arithmetic", "cache"})
+
+    def describe(self) -> dict[str, str]:
+        """The runtime, its version, the device, and the arithmetic and threads that it runs with.
+
+        The arithmetic is that of the layers as they were compiled, the most frequent first: a
+        request for what the device lacks shows as what was taken instead.
+        """
+        found = {"runtime": self.runtime, "version": version("openvino")}
+        if self._model is None:
+            return {**found, "device": "", "arithmetic": "", "threads": ""}
+        # AUTO puts what it computes on until a better device is ready in brackets.
+        devices = [name.strip("()") for name in self._model.get_property("EXECUTION_DEVICES")]
+        return {
+            **found,
+            "device": ", ".join(f"{d} ({self._core.get_property(d, _NAME)})" for d in devices),
+            "arithmetic": self._arithmetic(),
+            "threads": str(self._property(_THREADS) or self.options.threads or "not told"),
+        }
+
+    def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
+        openvino = import_openvino("Running a bundle for the target openvino")
+        self._core: Any = openvino.Core()
+        device = self._device()
+        config = self._config(device)
+        path = self.bundle.model_path
+        try:
+            self._model: Any = self._core.compile_model(path, device, config)
+            self._request: Any = self._model.create_infer_request()
+        except Exception as error:  # its exceptions have no base of their own
+            raise BundleError(
+                f"OpenVINO {version('openvino')} refuses {path} on {device}: "
+                f"{openvino_reason(error)}",
+                mend="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
+                "pip install -U openvino",
+            ) from error
+        inputs = {self._name(port): (_shape(port), _type(port)) for port in self._model.inputs}
+        return inputs, tuple(self._name(port) for port in self._model.outputs)
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        # What goes in is read where it lies. What comes out is a copy: the next run writes over it.
+        values = self._request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+        return dict(zip(self._outputs, values.values(), strict=True))
+
+    def _release(self) -> None:
+        self._model = self._request = self._core = None
+
+    def _name(self, port: Any) -> str:
+        """Which of a tensor's names the manifest has: where a step was left out, there are two."""
+        known = {"input", "previous", "frame"}
+        known |= {spec.name for spec in self.bundle.manifest.outputs}
+        return str(next(iter(port.names & known), port.any_name))
+
+    def _device(self) -> str:
+        device = "CPU" if self.options.device is None else self.options.device
+        there = self._core.available_devices
+        kind, _, listed = device.partition(":")
+        asked = [name for name in listed.split(",") if name] if kind == "AUTO" else [device]
+        for name in asked:
+            # Of several of a kind the first is meant: a GPU is then GPU.0.
+            if name not in there and f"{name}.0" not in there:
+                raise UsageError(
+                    f"OpenVINO finds no device {name!r} here; it finds {', '.join(there)}.",
+                    mend="Use one of them, AUTO, or leave --device away for the CPU.",
+                )
+        return device
+
+    def _config(self, device: str) -> dict[str, Any]:
+        options = self.options
+        arithmetic = options.arithmetic
+        if arithmetic is None and self.bundle.manifest.precision != "fp16":
+            arithmetic = "f32"
+        config: dict[str, Any] = {_HINT: options.hint.upper()}
+        if options.cache is not None:
+            cache = options.cache / self.bundle.sha256
+            with writing(cache):
+                cache.mkdir(parents=True, exist_ok=True)
+            config["CACHE_DIR"] = str(cache)
+        choices = (
+            ("threads", _THREADS, options.threads or None),
+            ("arithmetic", _PRECISION, arithmetic),
+        )
+        for option, name, choice in choices:
+            if choice is None:
+                continue
+            if self._has(device, name):
+                config[name] = choice
+            elif getattr(options, option):
+                raise UsageError(
+                    f"{device} has no choice of {option} on OpenVINO; found {choice}.",
+                    mend=f"Leave --{option} away, or use --device CPU.",
+                )
+        return config
+
+    def _has(self, device: str, name: str) -> bool:
+        """Whether a device can be told a property; AUTO passes on what its devices can be."""
+        if device.partition(":")[0] == "AUTO":
+            return True
+        return bool(self._core.get_property(device, "SUPPORTED_PROPERTIES").get(name) == "RW")
+
+    def _arithmetic(self) -> str:
+        counts: Counter[str] = Counter()
+        for layer in self._layers():
+            told = {
+                key: layer.get_rt_info()[key].value for key in ("layerType", "runtimePrecision")
+            }
+            if any(kind in told["layerType"].lower() for kind in _COMPUTING):
+                counts[told["runtimePrecision"]] += 1
+        if counts:
+            return ", ".join(name for name, _ in counts.most_common())
+        asked = self._property(_PRECISION)
+        return str(asked.get_type_name()) if asked else "not told"
+
+    def _layers(self) -> list[Any]:
+        try:
+            return list(self._model.get_runtime_model().get_ops())
+        except RuntimeError:  # not every device shows what it made of a model
+            return []
+
+    def _property(self, name: str) -> Any:
+        try:
+            return self._model.get_property(name)
+        except RuntimeError:  # nor tells it all that it was told
+            return None
+
+
+def _shape(port: Any) -> tuple[int, ...]:
+    return tuple(side.get_length() if side.is_static else -1 for side in port.partial_shape)
+
+
+def _type(port: Any) -> str:
+    name: str = port.element_type.get_type_name()
+    return _TYPES.get(name, name)

@@ -1,0 +1,1 @@
+"""TFLite, called LiteRT by now."""

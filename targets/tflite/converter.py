@@ -1,0 +1,52 @@
+"""HOST. The conversion: ``python -m edgekit.targets.tflite.converter PROGRAM MODEL PRECISION``.
+
+litert-torch takes long to import, writes to the terminal as it likes and can bring its process
+down, so it has one of its own; ``edgekit.targets.tflite.export`` starts it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import torch
+
+__all__ = ["main"]
+
+_HALVED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+"""Operators whose weights may be float16, by the quantizer's names."""
+
+
+def main(program: str, model: str, precision: str) -> None:
+    """Converts a program that ``torch.export.save`` wrote.
+
+    Args:
+        program: Its path. It takes keyword arguments and returns named tensors.
+        model: The file to write: a signature with those names as inputs and outputs.
+        precision: ``fp32``, or ``fp16`` for weights in float16.
+    """
+    loaded = torch.export.load(program)
+    assert loaded.example_inputs is not None
+    litert_torch = importlib.import_module("litert_torch")
+    made = litert_torch.convert(loaded.module(), sample_kwargs=loaded.example_inputs[1])
+    made.export(model)
+    if precision == "fp16":
+        _halve(Path(model))
+
+
+def _halve(model: Path) -> None:
+    package = importlib.import_module("ai_edge_quantizer")
+    quantizer = package.quantizer.Quantizer(model.read_bytes())
+    for name in _HALVED:
+        quantizer.add_weight_only_config(
+            regex=".*",
+            operation_name=package.qtyping.TFLOperationName[name],
+            num_bits=16,
+            algorithm_key=package.algorithm_manager.AlgorithmName.FLOAT_CASTING,
+        )
+    model.write_bytes(quantizer.quantize().quantized_model)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,166 @@
+"""HOST. Networks as TFLite files of builtin operators, the same bytes for the same network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit._files import writing
+from edgekit.errors import ConversionError, MissingDependencyError
+from edgekit.runtime.types import Array
+from edgekit.targets import base
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Exporter"]
+
+_MODEL = "model.tflite"
+_EXTRA = "tflite-host"
+_PACKAGES = {"litert_torch": "litert-torch", "ai_edge_quantizer": "ai-edge-quantizer"}
+_LAST_LINES = 6
+
+_log = logging.getLogger(__name__)
+
+
+class Exporter(base.Exporter):
+    """Writes ``model.tflite``: fixed shapes, NCHW, one signature that names inputs and outputs.
+
+    At ``fp16`` the weights are float16 and the arithmetic is float32, which is what every
+    TFLite runtime can do.
+
+    Attributes:
+        limit: Seconds after which a conversion is given up.
+    """
+
+    precisions = ("fp32", "fp16")
+    lowerings = ("gather",)
+    own_half = True
+    limit: float = 3600.0
+
+    def export(
+        self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
+    ) -> base.Exported:
+        """Writes ``network``; see ``edgekit.targets.base.Exporter.export``.
+
+        Raises:
+            MissingDependencyError: litert-torch or ai-edge-quantizer is not installed.
+            ConversionError: litert-torch failed, was ended or took too long, or it wrote an
+                operator that a TFLite runtime does not have built in.
+            OutputError: The file cannot be written.
+        """
+        import torch
+
+        from edgekit.targets.tflite.network import Named, prepared
+
+        for module in _PACKAGES:
+            if importlib.util.find_spec(module) is None:
+                raise _missing(module)
+        names = ["input"] if len(example) == 1 else ["previous", "frame"]
+        tensors = dict(zip(names, map(torch.from_numpy, example), strict=True))
+        model = (folder / _MODEL).resolve()
+        with writing(model), tempfile.TemporaryDirectory() as scratch:
+            program = Path(scratch) / "program.pt2"
+            with torch.no_grad():
+                traced = torch.export.export(Named(prepared(network)).eval(), (), tensors)
+            torch.export.save(traced, program)
+            self._convert(program, model, precision)
+        _check_operators(self.operators(model))
+        packages = (*_PACKAGES.values(), "torch")
+        return base.Exported(
+            model=_MODEL,
+            files=(_MODEL,),
+            opset=None,
+            converter={name: version(name) for name in packages},
+        )
+
+    def operators(self, model: Path) -> dict[str, int]:
+        """How many operators of each type are in a model file, the most frequent first.
+
+        Raises:
+            MissingDependencyError: ai-edge-litert, which comes with the converter, is not
+                installed.
+        """
+        try:
+            schema = importlib.import_module("ai_edge_litert.schema_py_generated")
+        except ImportError as error:
+            raise _missing("ai_edge_litert") from error
+        names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+        content = schema.Model.GetRootAs(model.read_bytes())
+        types = []
+        for index in range(content.OperatorCodesLength()):
+            code = content.OperatorCodes(index)
+            custom = code.CustomCode()
+            # The older of the two fields holds no more than 127.
+            builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            types.append(f"CUSTOM {custom.decode()}" if custom else names[builtin])
+        counts: Counter[str] = Counter()
+        for index in range(content.SubgraphsLength()):
+            graph = content.Subgraphs(index)
+            places = range(graph.OperatorsLength())
+            counts.update(types[graph.Operators(place).OpcodeIndex()] for place in places)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def _convert(self, program: Path, model: Path, precision: str) -> None:
+        """Runs the converter in a process of its own; what it says is kept for an error."""
+        module = "edgekit.targets.tflite.converter"
+        command = [sys.executable, "-m", module, str(program), str(model), precision]
+        journal = program.with_name("journal.txt")
+        with journal.open("wb") as file:
+            try:
+                done = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    cwd=program.parent,
+                    env=os.environ | {"LITERT_TORCH_SHOW_PROGRESS": "n"},
+                    timeout=self.limit,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise ConversionError(
+                    f"litert-torch was ended after {self.limit:g} s.{_last_words(journal)}",
+                    mend="Try again when the machine is less busy, or with a smaller --input-size.",
+                ) from error
+        _log.debug("litert-torch: %s", journal.read_text(errors="replace"))
+        if done.returncode < 0:
+            raise ConversionError(
+                f"litert-torch was ended by {signal.Signals(-done.returncode).name}, as happens "
+                f"where memory runs out.{_last_words(journal)}",
+                mend="Free some memory, or use a smaller --input-size.",
+            )
+        if done.returncode:
+            raise ConversionError(
+                f"litert-torch could not convert the network.{_last_words(journal)}",
+                mend=f'Install what this was tested with: pip install "edgekit[{_EXTRA}]"',
+            )
+
+
+def _missing(module: str) -> MissingDependencyError:
+    return MissingDependencyError.for_extra(module, _EXTRA, "Working on TFLite files")
+
+
+def _last_words(journal: Path) -> str:
+    lines = [line for line in journal.read_text(errors="replace").splitlines() if line.strip()]
+    words = [line.strip()[:300] for line in lines[-_LAST_LINES:]]
+    return "\n".join([" Its last words:", *words]) if words else ""
+
+
+def _check_operators(counts: dict[str, int]) -> None:
+    foreign = [name for name in counts if name.startswith(("CUSTOM", "STABLEHLO"))]
+    if foreign:
+        raise ConversionError(
+            "Expected operators that every TFLite runtime has; litert-torch wrote "
+            f"{', '.join(foreign)}.",
+            mend="Leave what needs it outside the model: --decode-in host --cascade-in host",
+        )

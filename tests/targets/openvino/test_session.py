@@ -1,0 +1,254 @@
+"""What is OpenVINO's own in its sessions: devices, arithmetic, cache, and models that are none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+
+from edgekit.bundle import Bundle, save_bundle
+from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.build import export_bundle
+from edgekit.targets.openvino.session import Session
+from edgekit.targets.registry import open_session
+from edgekit.targets.settings import ExportSettings
+
+
+@pytest.fixture(scope="module")
+def half(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    out = tmp_path_factory.mktemp("ir") / "half"
+    settings = ExportSettings(precision="fp16")
+    return export_bundle(checkpoint, "openvino", out=out, settings=settings)
+
+
+@pytest.fixture
+def tensor() -> Any:
+    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
+
+
+def changed(bundle: Bundle, tmp_path: Path, **contents: bytes | None) -> Bundle:
+    """A bundle whose files are others, and whose checksums are right."""
+    files = {}
+    for name in ("model.xml", "model.bin"):
+        old = (bundle.path / name).read_bytes()
+        new = contents.get(name.partition(".")[2], old)
+        if new is not None:
+            (tmp_path / name).write_bytes(new)
+            files[name] = tmp_path / name
+    return save_bundle(tmp_path / "changed", bundle.manifest, files)
+
+
+@pytest.mark.parametrize("hint", ["latency", "throughput"])
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_options_change_nothing_of_the_result(
+    written: Bundle, tensor: Any, hint: Any, threads: int
+) -> None:
+    with open_session(written, SessionOptions(hint=hint, threads=threads)) as session:
+        found = session.infer({"input": tensor})
+        described = session.describe()
+    assert {name: value.shape for name, value in found.items()} == {
+        "hm": (1, 3, 16, 24),
+        "wh": (1, 2, 16, 24),
+        "reg": (1, 2, 16, 24),
+    }
+    assert described["runtime"] == "openvino"
+    assert openvino.__version__.startswith(described["version"])
+    assert described["device"].startswith("CPU (")
+    assert described["arithmetic"] == "f32"
+    assert int(described["threads"]) == threads or threads == 0
+    with Session(written) as session:
+        again = session.infer({"input": tensor})
+    for name, value in found.items():
+        np.testing.assert_allclose(again[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_outputs_are_the_callers_to_keep(written: Bundle, tensor: Any) -> None:
+    with Session(written) as session:
+        first = session.infer({"input": tensor})
+        kept = {name: value.copy() for name, value in first.items()}
+        session.infer({"input": -tensor})
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, kept[name])
+        value += 1
+
+
+def test_input_in_any_memory_layout(written: Bundle, tensor: Any) -> None:
+    wide = np.zeros((1, 6, 64, 97), np.float32)
+    wide[..., 1:] = tensor
+    frozen = tensor.copy()
+    frozen.flags.writeable = False
+    with Session(written) as session:
+        expected = session.infer({"input": tensor})["hm"]
+        for other in (wide[..., 1:], np.asfortranarray(tensor), frozen):
+            np.testing.assert_array_equal(session.infer({"input": other})["hm"], expected)
+
+
+@pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU"])
+def test_device_that_openvino_chooses(written: Bundle, tensor: Any, device: str) -> None:
+    with Session(written, SessionOptions(device=device, threads=1)) as session:
+        assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
+        described = session.describe()
+    assert described["device"].startswith("CPU (")
+    assert (described["arithmetic"], described["threads"]) == ("f32", "1")
+
+
+@pytest.mark.parametrize("device", ["TPU", "GPU.7", "AUTO:TPU,CPU", ""])
+def test_device_that_is_not_there(written: Bundle, device: str) -> None:
+    with pytest.raises(UsageError, match=r"no device .* it finds CPU"):
+        Session(written, SessionOptions(device=device))
+
+
+def test_device_that_cannot_be_told_how(
+    written: Bundle, tensor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OtherDevice(openvino.Core):
+        """Says of the CPU what OpenVINO says of devices that are not here."""
+
+        def get_property(self, device: str, name: str) -> Any:
+            if name == "SUPPORTED_PROPERTIES":
+                return {"INFERENCE_PRECISION_HINT": "RO"}
+            return super().get_property(device, name)
+
+    monkeypatch.setattr(openvino, "Core", OtherDevice)
+    with Session(written) as session:
+        assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
+    with pytest.raises(UsageError, match="CPU has no choice of threads on OpenVINO; found 1"):
+        Session(written, SessionOptions(threads=1))
+    with pytest.raises(UsageError, match="no choice of arithmetic"):
+        Session(written, SessionOptions(arithmetic="f16"))
+
+
+@pytest.mark.parametrize("arithmetic", ["f32", "f16", "bf16", None])
+def test_arithmetic_is_said_as_it_runs(half: Bundle, tensor: Any, arithmetic: Any) -> None:
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    possible = {"f32"} | {
+        name for name, flag in (("f16", "FP16"), ("bf16", "BF16")) if flag in able
+    }
+    with Session(half, SessionOptions(arithmetic=arithmetic)) as session:
+        told = session.describe()["arithmetic"].split(", ")
+        found = session.infer({"input": tensor})
+    assert set(told) <= possible
+    if arithmetic == "f32":
+        assert told == ["f32"]
+    with Session(half, SessionOptions(arithmetic="f32")) as session:
+        expected = session.infer({"input": tensor})
+    for name, value in found.items():
+        assert np.abs(value - expected[name]).max() <= 2e-2 * np.abs(expected[name]).max()
+
+
+def test_closed_session_describes_what_is_left(written: Bundle) -> None:
+    session = Session(written)
+    session.close()
+    session.close()
+    assert session.describe()["runtime"] == "openvino"
+    assert session.describe()["device"] == ""
+
+
+def blobs(cache: Path) -> list[Path]:
+    return sorted(cache.rglob("*.blob"))
+
+
+def test_cache_is_used_and_a_spoiled_one_is_not(
+    written: Bundle, tensor: Any, tmp_path: Path
+) -> None:
+    options = SessionOptions(cache=tmp_path / "new" / "cache", threads=1)
+    found = []
+    for _ in range(2):
+        with Session(written, options) as session:
+            found.append(session.infer({"input": tensor})["hm"])
+            assert session.describe()["arithmetic"] == "f32"
+        assert len(blobs(tmp_path)) == 1
+    blobs(tmp_path)[0].write_bytes(b"no blob")
+    with Session(written, options) as session:
+        found.append(session.infer({"input": tensor})["hm"])
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+def test_cache_is_never_taken_for_another_bundle(
+    written: Bundle, tensor: Any, tmp_path: Path
+) -> None:
+    weights = bytearray((written.path / "model.bin").read_bytes())
+    weights[: len(weights) // 2] = bytes(len(weights) // 2)
+    other = changed(written, tmp_path, bin=bytes(weights))
+    place = tmp_path / "place"
+    results = []
+    for source in (written, other):
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(source.path, place)
+        for file in place.iterdir():
+            os.utime(file, (1_700_000_000, 1_700_000_000))
+        moved = Bundle(place, source.manifest, source.sha256)
+        with Session(moved, SessionOptions(cache=tmp_path / "cache")) as session:
+            results.append(session.infer({"input": tensor})["hm"])
+    assert np.abs(results[0] - results[1]).max() > 1e-3
+    assert len(blobs(tmp_path / "cache")) == 2
+
+
+def test_cache_that_cannot_be(written: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Cannot write"):
+        Session(written, SessionOptions(cache=tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("ending", "cut"), [("xml", 3000), ("xml", 40000), ("bin", 0), ("bin", 1_000_000), ("bin", -4)]
+)
+def test_model_that_was_cut(written: Bundle, tmp_path: Path, ending: str, cut: int) -> None:
+    content = (written.path / f"model.{ending}").read_bytes()[:cut]
+    with pytest.raises(BundleError, match=r"OpenVINO 20\S+ refuses .* on CPU: ") as caught:
+        Session(changed(written, tmp_path, **{ending: content}))
+    assert "edgekit export CHECKPOINT --target openvino" in caught.value.mend
+    assert ".cpp" not in caught.value.message
+
+
+def test_weights_that_are_missing(written: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="bin file cannot be found"):
+        Session(changed(written, tmp_path, bin=None))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('type="Convolution"', 'type="Warp"', "doesn't contain the operation with type: Warp"),
+        ('shape="1,6,64,96"', 'shape="1,6,?,96"', r"input float32 \(1, 6, -1, 96\)"),
+        ('names="wh"', 'names="size"', "outputs hm, size, reg, not"),
+    ],
+)
+def test_model_that_was_edited(
+    written: Bundle, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    text = written.model_path.read_text()
+    assert old in text
+    with pytest.raises(BundleError, match=message):
+        Session(changed(written, tmp_path, xml=text.replace(old, new).encode()))
+
+
+def test_missing_runtime(written: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingDependencyError, match="needs the package that provides 'openvino'"):
+        Session(written)
+
+
+def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path) -> None:
+    script = (
+        "import sys; from edgekit.targets.registry import open_session\n"
+        "from edgekit.bundle import load_bundle; from pathlib import Path\n"
+        "open_session(load_bundle(Path(sys.argv[1]))).close()\n"
+        "import openvino.tools.ovc.telemetry_utils as told\n"
+        "assert told.tm.__name__.endswith('telemetry_stub'), told.tm\n"
+        "assert not {'openvino_telemetry', 'torch', 'onnx'} & set(sys.modules)\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", script, str(written.path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,27 @@
+"""Published networks, on TFLite, return what they are known to return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from edgekit.targets.tflite.export import Exporter
+
+
+# The two with a DLA-34 take a minute of conversion each.
+@pytest.mark.shared
+@pytest.mark.parametrize("arch", ["res18", "resdcn18"])
+def test_exported_network_returns_the_golden_heads(
+    published: Any, tmp_path: Path, arch: str
+) -> None:
+    network, given, heads = published(arch, "gather")
+    made = Exporter().export(network, (given,), tmp_path, "fp32")
+    interpreter = Interpreter(str(tmp_path / made.model), num_threads=1)
+    found = interpreter.get_signature_runner()(input=given)
+    assert set(found) == set(heads)
+    for name, expected in heads.items():
+        assert np.abs(found[name] - expected).max() <= 1e-3 * np.abs(expected).max()
