@@ -4,7 +4,7 @@ VENV := .venv
 DEVICE_VENV := .venv-device
 PIP_FLAGS := --disable-pip-version-check -q
 
-.PHONY: test demo lint smoke install clean
+.PHONY: test demo lint smoke arm install clean
 
 # One thread each: two test processes that both take all cores wait for each other.
 test: $(VENV)/.installed
@@ -22,6 +22,10 @@ smoke: $(DEVICE_VENV)/.installed
 
 demo: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/edgekit demo --force
+
+# The device side on emulated arm64; as root, minutes, with a network.
+arm: $(VENV)/.installed
+	tests/arm/run.sh
 
 install: $(VENV)/.installed
 
