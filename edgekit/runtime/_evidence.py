@@ -3,12 +3,11 @@
 A frame speaks for a class by how far its score lies above half of what the track reaches when it
 acts; the stretches in which the sum of that is largest are the actions. They are the
 maximal-scoring segments of Ruzzo and Tompa ("A linear time algorithm for finding all maximal
-scoring subsequences", ISMB 1999), cut where an actor who is seen does nothing for a while.
+scoring subsequences", ISMB 1999).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,12 +18,9 @@ __all__ = ["maximal_segments", "mean_of_best", "spans"]
 
 TOP = 40
 HALF = 0.5
-PAUSE = 15
 
 
-def maximal_segments(
-    values: Sequence[float], drop: float = math.inf
-) -> list[tuple[int, int, float]]:
+def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
     """All maximal-scoring segments, in order.
 
     A segment is maximal if its sum is above that of all its parts, and no longer segment with that
@@ -32,8 +28,6 @@ def maximal_segments(
 
     Args:
         values: Any real numbers.
-        drop: Segments are not joined over a stretch in which the sum falls by more than this: the
-            X-drop of BLAST (Altschul et al., "Basic local alignment search tool", JMB 1990).
 
     Returns:
         First index, last index (inclusive) and sum of each; sums are above 0.
@@ -50,7 +44,7 @@ def maximal_segments(
             at = len(found) - 1
             while at >= 0 and found[at][2] >= low:
                 at -= 1
-            if at < 0 or found[at][3] >= total or found[at][3] - low > drop:
+            if at < 0 or found[at][3] >= total:
                 break
             first, low = found[at][0], found[at][2]
             del found[at:]
@@ -80,5 +74,4 @@ def spans(scores: Array, seen: Array) -> list[tuple[int, int, float]]:
         return []
     # A frame without a detection speaks neither way.
     evidence = np.where(seen, scores - HALF * level, 0.0)
-    segments = maximal_segments(evidence.tolist(), drop=PAUSE * HALF * level)
-    return [(first, last, level) for first, last, _ in segments]
+    return [(first, last, level) for first, last, _ in maximal_segments(evidence.tolist())]

@@ -174,31 +174,6 @@ def test_segments_are_the_maximal_ones(values: list[int]) -> None:
     assert _evidence.maximal_segments(values) == best(0, len(values))
 
 
-@given(st.lists(st.integers(-5, 5), max_size=24), st.integers(0, 12))
-@settings(max_examples=300, deadline=None)
-def test_no_segment_goes_over_a_larger_drop(values: list[int], drop: int) -> None:
-    segments = _evidence.maximal_segments(values, drop)
-    for first, last, total in segments:
-        assert total == sum(values[first : last + 1]) > 0
-        sums = list(itertools.accumulate(values[first : last + 1], initial=0))
-        assert max(high - low for i, high in enumerate(sums) for low in sums[i:]) <= drop
-    whole = _evidence.maximal_segments(values)
-    covered = {place for first, last, _ in whole for place in range(first, last + 1)}
-    assert {place for first, last, _ in segments for place in range(first, last + 1)} <= covered
-    assert all(value <= 0 for i, value in enumerate(values) if i not in covered)
-
-
-def test_an_actor_who_is_seen_to_pause_acts_twice() -> None:
-    def frame(t: int) -> Detections:
-        return found((20.0, 100, [0.02 if 40 <= t < 60 else 0.8, 0.0]))
-
-    linker = OnlineLinker(2)
-    for t in range(100):
-        linker.update(frame(t))
-    tubes = sorted((tube.start, tube.end) for tube in linker.finish() if tube.label == 0)
-    assert tubes == [(0, 39), (60, 99)]
-
-
 @given(seeds)
 @settings(max_examples=50, deadline=None)
 def test_overlaps_are_those_of_box_and_box(seed: int) -> None:
