@@ -76,7 +76,8 @@ def by_overlap(
         Tracks, detections and gains, (E,) each.
     """
     tracks, found, iou = overlapping(predicted, boxes, _LEAST_OVERLAP)
-    apart = np.abs(level[tracks] - peak[found])
+    # In proportion: what half a score means depends on the detector, twice the score does not.
+    apart = np.minimum(np.abs(np.log(level[tracks] / peak[found])), 1.0)
     gain = iou + _CLASS_WEIGHT * alike[tracks, found] - _LEVEL_WEIGHT * apart
     good = np.flatnonzero(gain >= _LEAST_GAIN)
     return tracks[good], found[good], gain[good]

@@ -174,6 +174,23 @@ def test_segments_are_the_maximal_ones(values: list[int]) -> None:
     assert _evidence.maximal_segments(values) == best(0, len(values))
 
 
+@given(seeds, st.floats(0.25, 1))
+@settings(max_examples=50, deadline=None)
+def test_how_high_a_detector_scores_does_not_change_the_pairs(seed: int, factor: float) -> None:
+    random = np.random.default_rng(seed)
+    near = random.uniform(0, 80, (2, 6, 2))
+    tracks, boxes = np.concatenate((near, near + random.uniform(1, 50, near.shape)), axis=2)
+    sums, scores = random.uniform(0.1, 1, (2, 6, 3))
+
+    def pairs(share: float) -> list[list[float]]:
+        level, peak = share * sums.max(1), share * scores.max(1)
+        alike = _matching.cosine(share * sums, share * scores)
+        return [found.tolist() for found in _matching.by_overlap(tracks, boxes, alike, level, peak)]
+
+    for found, expected in zip(pairs(factor), pairs(1.0), strict=True):
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
 @given(seeds)
 @settings(max_examples=50, deadline=None)
 def test_overlaps_are_those_of_box_and_box(seed: int) -> None:
