@@ -264,7 +264,8 @@ class OnlineLinker:
                         observed=rows.seen[inside],
                     )
                 )
-        tubes.sort(key=lambda tube: -tube.score)
+        # The stretches of one class have one score: the longest of them says most.
+        tubes.sort(key=lambda tube: (-tube.score, tube.start - tube.end))
         # What was live has to end as something: where all are too short, the best one stays.
         long = [tube for tube in tubes if tube.end - tube.start >= self._min_length]
         tubes = long or tubes[:1]

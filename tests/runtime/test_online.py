@@ -174,6 +174,14 @@ def test_segments_are_the_maximal_ones(values: list[int]) -> None:
     assert _evidence.maximal_segments(values) == best(0, len(values))
 
 
+def test_the_longest_stretch_comes_first_and_keeps_the_live_id() -> None:
+    linker = OnlineLinker(2)
+    for t in range(100):
+        linker.update(found((20.0, 100, [0.8 if t < 10 or t >= 40 else 0.02, 0.0])))
+    tubes = [tube for tube in linker.finish() if tube.label == 0]
+    assert [(tube.id, tube.start, tube.end) for tube in tubes[:2]] == [(0, 40, 99), (1, 0, 9)]
+
+
 @given(seeds, st.floats(0.25, 1))
 @settings(max_examples=50, deadline=None)
 def test_how_high_a_detector_scores_does_not_change_the_pairs(seed: int, factor: float) -> None:
