@@ -162,7 +162,10 @@ def verification_table(bundles: Sequence[Bundle]) -> Any:
     from rich.table import Table
 
     table = Table("bundle", "output", "differs by", "allowed", "cosine", "same boxes")
-    table.caption = "Differences are shares of an output's largest value; boxes are the top ones."
+    frames = sum(b.manifest.verification.frames for b in bundles if b.manifest.verification)
+    table.caption = (
+        f"Differences are shares of an output's largest value; the top boxes; {frames} frames."
+    )
     for bundle in bundles:
         manifest = bundle.manifest
         found = manifest.verification
@@ -178,7 +181,7 @@ def verification_table(bundles: Sequence[Bundle]) -> Any:
                 f"{share:.1e}",
                 f"{found.tolerance:.0e}",
                 f"{head.cosine:.6f}",
-                f"{found.top_detections_agreeing:.1%} on {found.frames} frames",
+                f"{found.top_detections_agreeing:.1%}",
             )
             title = ""
         table.add_section()
