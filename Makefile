@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 DEVICE_VENV := .venv-device
+NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
-.PHONY: test demo lint smoke arm install clean
+.PHONY: test demo lint smoke arm sanitize install clean
 
 # One thread each: two test processes that both take all cores wait for each other.
 test: $(VENV)/.installed
@@ -27,19 +28,23 @@ demo: $(DEVICE_VENV)/.installed
 arm: $(VENV)/.installed
 	tests/arm/run.sh
 
+# The compiled cascade under the sanitizers of the C compiler; needs no Python.
+sanitize:
+	tests/native/sanitize.sh
+
 install: $(VENV)/.installed
 
 # torch comes first and pinned: anything that pulls it in by itself takes gigabytes of CUDA.
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt torch
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt -e ".[all,dev]"
 	touch $@
 
-$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f)
+$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f)
 	$(PYTHON) -m venv $(DEVICE_VENV)
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info .coverage coverage.xml
+	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info .coverage coverage.xml edgekit/runtime/native/_cascade.so

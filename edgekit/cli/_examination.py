@@ -63,12 +63,13 @@ def examine() -> dict[str, Any]:
     """The machine and the installation, as ``edgekit doctor --json`` prints them."""
     packages = [_package(part) for part in _PACKAGES]
     bundle, problem = _default_bundle()
+    kernel, wrong_kernel = _kernel()
     problems = [
         f"{part['name']} is missing. Run: {part['install']}"
         for part in packages
         if part["name"] in _NEEDED and not part["version"]
     ]
-    problems += [problem] if problem else []
+    problems += [text for text in (problem, wrong_kernel) if text]
     return {
         "edgekit": _version("edgekit") or "unknown",
         "system": {
@@ -84,6 +85,7 @@ def examine() -> dict[str, Any]:
         "targets": [_target(name, packages) for name in _TARGETS],
         "providers": _providers(),
         "opencv": _opencv(),
+        "kernel": kernel,
         "bundle": bundle,
         "problems": problems,
     }
@@ -148,6 +150,20 @@ def _opencv() -> dict[str, Any] | None:
     registry = cv2.videoio_registry
     backends = list(dict.fromkeys(map(registry.getBackendName, registry.getBackends())))
     return {"version": cv2.__version__, "backends": backends}
+
+
+def _kernel() -> tuple[dict[str, Any] | None, str]:
+    """What computes the cascade, and what is wrong with the choice of it."""
+    from edgekit.errors import EdgeKitError
+
+    try:
+        from edgekit.runtime.native import setting
+
+        return setting()._asdict(), ""
+    except EdgeKitError as error:
+        return None, str(error).replace("\n", " ")
+    except ImportError:
+        return None, ""  # told by the package that is missing
 
 
 def _cores() -> int:

@@ -37,6 +37,10 @@ def command(as_json: bool) -> None:
     if found["opencv"]:
         backends = ", ".join(found["opencv"]["backends"])
         console.print(f"OpenCV   {found['opencv']['version']} ({backends})", soft_wrap=True)
+    if found["kernel"]:
+        kernel = found["kernel"]
+        note = kernel["problem"] or f"here: {', '.join(kernel['available'])}"
+        console.print(f"Cascade  {kernel['kernel']} ({note})", soft_wrap=True, markup=False)
     console.print(f"Bundle   {found['bundle'] or 'none'}", soft_wrap=True, markup=False)
     states = Table("target", "runs here", "exports here", "to have both, run")
     for target in found["targets"]:

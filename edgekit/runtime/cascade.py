@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import UsageError
+from edgekit.runtime import native
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.ssim import SHIFTS, ShiftedSsim
 from edgekit.runtime.types import Array
@@ -62,11 +64,24 @@ class Cascade:
         self.kind = kind
         self.channels = 3 if kind == "rgb" else 6
         self._first_frame = first_frame
+        self._results = _Results((self.channels, *size))
         self._earlier: deque[npt.NDArray[np.uint8]] = deque(maxlen=frame_gap)
-        self._ssim = None if kind == "rgb" else ShiftedSsim(size, np.array(mean), np.array(std))
-        self._candidates = len(SHIFTS) - 1 if kind == "ssim-shifted" else len(SHIFTS)
-        levels = np.arange(256)[:, None] / 255
-        self._tables = ((levels - np.array(mean)) / np.array(std)).T.astype(np.float32)
+        kernel = native.setting().kernel
+        means, deviations = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+        levels = ((np.arange(256)[:, None] / 255 - means) / deviations).T.astype(np.float32)
+        self._maker: native.NativeCascade | _PlainCascade
+        if kind == "rgb" or kernel == native.NUMPY or not native.suits(levels, deviations):
+            self._maker = _PlainCascade(size, means, deviations, levels, kind)
+        else:
+            self._maker = native.NativeCascade(
+                kernel,
+                size,
+                means,
+                deviations,
+                levels,
+                candidates=_candidates(kind),
+                dissimilarity=kind == "dssim",
+            )
 
     def reset(self) -> None:
         """Forgets the frames before: the next one is a first frame."""
@@ -116,14 +131,72 @@ class Cascade:
         Returns:
             (channels, height, width) float32: the normalised picture, then the map.
         """
-        out = np.empty((self.channels, *self.size), np.float32)
-        planes = np.stack(cv2.split(current)).astype(np.uint8, copy=False)
-        for channel, table in enumerate(self._tables):
-            cv2.LUT(planes[channel], table, out[channel])
-        if self._ssim is not None:
-            earlier = np.stack(cv2.split(previous)).astype(np.uint8, copy=False)
-            similarity = out[3:]
-            self._ssim.best_map(earlier, planes, similarity, self._candidates)
-            if self.kind == "dssim":
-                np.multiply(1 - similarity, 0.5, out=similarity)
+        out = self._results.take()
+        self._maker.stack(previous, current, out)
         return out
+
+
+class _Results:
+    """Arrays that are given out again once nobody else holds them or a view of them.
+
+    Fresh memory is mapped page by page while it is filled, which takes time in every frame.
+    """
+
+    _KEPT = 2
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._arrays = [np.empty(shape, np.float32)]
+        # Versions of Python differ in what they count.
+        self._alone = sys.getrefcount(self._arrays[0])
+
+    def take(self) -> npt.NDArray[np.float32]:
+        """An array with whatever was in it."""
+        for index in range(len(self._arrays)):
+            if sys.getrefcount(self._arrays[index]) <= self._alone:
+                return self._arrays[index]
+        fresh = np.empty(self._shape, np.float32)
+        if len(self._arrays) < self._KEPT:
+            self._arrays.append(fresh)
+        return fresh
+
+
+class _PlainCascade:
+    """What ``native.NativeCascade`` does, by numpy and OpenCV; also without a map."""
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        mean: npt.NDArray[np.float64],
+        std: npt.NDArray[np.float64],
+        levels: npt.NDArray[np.float32],
+        kind: str,
+    ) -> None:
+        self._levels = levels
+        self._ssim = None if kind == "rgb" else ShiftedSsim(size, mean, std)
+        self._candidates = _candidates(kind)
+        self._dissimilarity = kind == "dssim"
+
+    def stack(
+        self,
+        previous: npt.NDArray[np.uint8],
+        current: npt.NDArray[np.uint8],
+        out: npt.NDArray[np.float32],
+    ) -> int:
+        """Fills ``out``, and returns the index of the shift that was chosen."""
+        planes = np.stack(cv2.split(current)).astype(np.uint8, copy=False)
+        for plane, table, normalised in zip(planes, self._levels, out, strict=False):
+            cv2.LUT(plane, table, normalised)
+        if self._ssim is None:
+            return len(SHIFTS) - 1
+        earlier = np.stack(cv2.split(previous)).astype(np.uint8, copy=False)
+        similarity = out[3:]
+        shift = self._ssim.best_map(earlier, planes, similarity, self._candidates)
+        if self._dissimilarity:
+            np.multiply(1 - similarity, 0.5, out=similarity)
+        return shift
+
+
+def _candidates(kind: str) -> int:
+    """The identity comes last, and ``ssim-shifted`` does without it."""
+    return len(SHIFTS) - 1 if kind == "ssim-shifted" else len(SHIFTS)

@@ -14,7 +14,10 @@ import numpy.typing as npt
 
 from edgekit.runtime.types import Array
 
-__all__ = ["K1", "K2", "SHIFTS", "SMALLEST", "TIE", "WINDOW", "ShiftedSsim"]
+__all__ = [
+    *("K1", "K2", "SHIFTS", "SMALLEST", "TIE", "WINDOW"),
+    *("ShiftedSsim", "check_size", "scale"),
+]
 
 WINDOW = 7
 _N = WINDOW * WINDOW
@@ -32,6 +35,18 @@ SMALLEST = 1e-12
 """Stands for C1 and C2 where a picture has one single value: SSIM's limit instead of 0 / 0."""
 
 
+def check_size(size: tuple[int, int]) -> None:
+    """Raises ``ValueError`` where pictures of ``size`` (height, width) are too small to compare."""
+    if min(size) < WINDOW + 2:
+        raise ValueError(f"pictures of at least {WINDOW + 2} pixels a side, not {size}")
+
+
+def scale(mean: Array, std: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Gain a and bias b per channel, with which (u / 255 - mean) / std is a u + b."""
+    deviation = np.asarray(std, np.float64)
+    return 1 / (255 * deviation), -np.asarray(mean, np.float64) / deviation
+
+
 class ShiftedSsim:
     """Finds the one-pixel shift of a picture that resembles another most, and its SSIM map.
 
@@ -43,10 +58,8 @@ class ShiftedSsim:
 
     def __init__(self, size: tuple[int, int], mean: Array, std: Array) -> None:
         height, width = size
-        if min(size) < WINDOW + 2:
-            raise ValueError(f"pictures of at least {WINDOW + 2} pixels a side, not {size}")
-        self._gain = 1 / (255 * np.asarray(std, np.float64))
-        self._bias = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
+        check_size(size)
+        self._gain, self._bias = scale(mean, std)
         self._size = size
         channels = len(self._gain)
         # Both pictures lie in a frame of one pixel. A shift is then one offset into flat memory,
@@ -148,12 +161,12 @@ class ShiftedSsim:
             similarity *= 2
             similarity += c1
             similarity *= low
+            y.variance += c2
             x.variance += y.variance
-            x.variance += c2
-            similarity /= x.variance
+            y.power += c1
             x.power += y.power
-            x.power += c1
-            similarity /= x.power
+            x.variance *= x.power
+            similarity /= x.variance
 
     def _frame(self, current: npt.NDArray[np.uint8]) -> None:
         for plane, framed in zip(current, self._current, strict=True):
@@ -180,8 +193,9 @@ class ShiftedSsim:
 
     def _constants(self, channel: int, span: float) -> tuple[np.float32, np.float32]:
         """C1, and C2 in the unit of K, N squared pixel values."""
-        c1 = max((K1 * span) ** 2, SMALLEST)
-        c2 = max((K2 * span) ** 2, SMALLEST) * _N * (_N - 1) / self._gain[channel] ** 2
+        first, second, gain = K1 * span, K2 * span, self._gain[channel]
+        c1 = max(first * first, SMALLEST)
+        c2 = max(second * second, SMALLEST) * _N * (_N - 1) / (gain * gain)
         return np.float32(c1), np.float32(c2)
 
     def _channel_scores(self, channel: int, ranges: list[float]) -> npt.NDArray[np.float64]:
@@ -198,6 +212,7 @@ class ShiftedSsim:
         there = previous.ravel()[first:last]
         covariance, scratch = self._covariance.ravel()[first:last], self._int.ravel()[first:last]
         top, low = self._top.ravel()[first:last], self._low.ravel()[first:last]
+        scratch_float = scratch.view(np.float32)
         inner = self._top[1 + _CROP : -1 - _CROP, 1 + _CROP : -1 - _CROP]
         totals = np.empty(len(ranges))
         span = None
@@ -221,8 +236,8 @@ class ShiftedSsim:
             np.add(top, c1, out=top)
             np.multiply(top, low, out=top)
             np.add(x.variance.ravel()[here], variance, out=low)
-            np.divide(top, low, out=top)
-            np.add(x.power.ravel()[here], power, out=low)
+            np.add(x.power.ravel()[here], power, out=scratch_float)
+            np.multiply(low, scratch_float, out=low)
             np.divide(top, low, out=top)
             totals[index] = cv2.sumElems(inner)[0]
         return totals

@@ -43,7 +43,12 @@ fi
 
 # Wheels are fetched here: the root needs no network.
 rm -rf "$work/wheels" && mkdir "$work/wheels"
-"$python" -m pip wheel -q --no-deps -w "$work/wheels" "$repo"
+# With the compiled cascade where a cross-compiler is, else without one.
+build=(EDGEKIT_NO_KERNEL=1)
+if command -v aarch64-linux-gnu-gcc >/dev/null; then
+    build=(_PYTHON_HOST_PLATFORM=linux-aarch64 CC=aarch64-linux-gnu-gcc "LDSHARED=aarch64-linux-gnu-gcc -shared")
+fi
+env "${build[@]}" "$python" -m pip wheel -q --no-deps -w "$work/wheels" "$repo"
 "$python" -m pip download -q -d "$work/wheels" --only-binary=:all: --python-version 3.11 --abi cp311 --abi abi3 \
     --abi none --implementation cp --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
     --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 --platform any \

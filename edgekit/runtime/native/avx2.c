@@ -1,0 +1,5 @@
+/* For x86-64 with AVX2; the build gives -mavx2. */
+#if defined(__x86_64__)
+#define TARGET avx2
+#include "body.h"
+#endif

@@ -1,0 +1,4 @@
+/* For any processor; no instruction is named. */
+#define TARGET generic
+#define PLAIN
+#include "body.h"

@@ -1,0 +1,70 @@
+"""Builds the compiled cascade beside the Python code; everything else is in pyproject.toml.
+
+It is a plain library that ctypes loads, so one wheel serves every Python. Without a C compiler,
+or with ``EDGEKIT_NO_KERNEL=1``, the wheel has no library and serves every machine.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+FOLDER = Path("edgekit/runtime/native")
+# Fused operations would give other maps than numpy does, in the last digit.
+FLAGS = ["-O3", "-std=c11", "-D_GNU_SOURCE", "-ffp-contract=off", "-Wno-psabi", "-g0"]
+FLAGS_BY_FILE = {"avx2.c": ["-mavx2"]}
+
+
+class BuildLibrary(build_ext):
+    """Compiles each file with flags of its own, into a library without a Python interface."""
+
+    def get_ext_filename(self, fullname):
+        """A name without Python's version."""
+        return str(Path(*fullname.split("."))) + ".so"
+
+    def build_extension(self, ext):
+        """Compiles and links; what it raises is only told, for the extension is optional."""
+        target = Path(self.get_ext_fullpath(ext.name))
+        # That of an earlier build would pass for this one's where no compiler is.
+        target.unlink(missing_ok=True)
+        x86 = self.plat_name.endswith("x86_64")
+        objects = []
+        for source in ext.sources:
+            special = FLAGS_BY_FILE.get(Path(source).name, []) if x86 else []
+            objects += self.compiler.compile(
+                [source], output_dir=self.build_temp, extra_postargs=FLAGS + special
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A process that has the old library open keeps it.
+        fresh = target.with_name(f".{target.name}")
+        self.compiler.link_shared_object(objects, str(fresh), libraries=["m"])
+        fresh.replace(target)
+
+
+class BuildWheel(bdist_wheel):
+    """Tags the wheel by its machine alone, or by none where there is no library."""
+
+    def finalize_options(self):
+        """Files go where those of a machine go."""
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self):
+        """Python, interface and machine."""
+        built = list(Path(self.bdist_dir or ".").rglob("_cascade.so"))
+        return ("py3", "none", super().get_tag()[2] if built else "any")
+
+
+def kernel():
+    """The library to build; none where it is not wanted or cannot be."""
+    if os.environ.get("EDGEKIT_NO_KERNEL") or sys.platform == "win32":
+        return []
+    sources = sorted(str(path) for path in FOLDER.glob("*.c"))
+    headers = sorted(str(path) for path in FOLDER.glob("*.h"))
+    return [Extension("edgekit.runtime.native._cascade", sources, depends=headers, optional=True)]
+
+
+setup(ext_modules=kernel(), cmdclass={"build_ext": BuildLibrary, "bdist_wheel": BuildWheel})
