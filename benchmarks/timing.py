@@ -7,10 +7,11 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import cv2
 import numpy as np
+
+from edgekit.benchmarks.machine import processor
 
 __all__ = ["interleaved", "machine"]
 
@@ -18,7 +19,7 @@ __all__ = ["interleaved", "machine"]
 def machine() -> str:
     """One line that says what was measured on."""
     parts = (
-        _processor(),
+        processor(),
         f"{os.cpu_count()} cores",
         f"load {os.getloadavg()[0]:.1f}",
         f"Python {platform.python_version()}",
@@ -26,15 +27,6 @@ def machine() -> str:
         f"OpenCV {cv2.__version__}",
     )
     return ", ".join(parts)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def interleaved(

@@ -45,7 +45,8 @@ def test_the_device_side_loads_no_host_library(module):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["doctor", "--help"], ["demo", "--help"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["doctor", "--help"], ["demo", "--help"], ["bench", "--help"]],
 )
 def test_help_loads_no_runtime(arguments):
     loaded = modules_after(f"from edgekit.cli import main as run\nrun({arguments})")

@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
     "run": "Find action tubes in a camera, video or folder of pictures.",
+    "bench": "Measure what each stage of a frame takes, for every bundle and runtime.",
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",
     "demo": "Play a rendered clip through a bundle and judge it against the known truth.",

@@ -112,6 +112,8 @@ def command(
     """
     _check(camera, source, as_json, options)
     from edgekit.assets import default_bundle
+    from edgekit.benchmarks.tune import tuned_options
+    from edgekit.bundle import load_bundle
     from edgekit.cli._interrupt import Stopper
     from edgekit.cli._run_report import print_report, summary_json
     from edgekit.cli._sinks import TubeTally
@@ -123,11 +125,8 @@ def command(
     tally = TubeTally()
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(open_source(_spec(camera, source)))
-        detector = Detector(
-            options["bundle"] or default_bundle(),
-            options=session,
-            top_k=options["top_k"],
-        )
+        bundle = load_bundle(options["bundle"] or default_bundle())
+        detector = Detector(bundle, options=tuned_options(bundle, session), top_k=options["top_k"])
         stack.enter_context(detector)
         # A shown tube has min_hits detections at least, so the linker may not drop it as too short.
         linker = make_linker(

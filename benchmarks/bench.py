@@ -1,0 +1,124 @@
+"""What ``edgekit bench`` does, from what is asked for to the report."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgekit.benchmarks.compare import LEAST_ROUNDS, check_comparable, compare
+from edgekit.benchmarks.energy import find_meter
+from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
+from edgekit.benchmarks.harness import Harness
+from edgekit.benchmarks.machine import describe_machine
+from edgekit.benchmarks.protocol import pass_length
+from edgekit.benchmarks.report import Report, read_report
+from edgekit.benchmarks.rows import plan_rows, shipped_bundles
+from edgekit.benchmarks.tune import threads_to_try, write_profiles
+from edgekit.errors import BadInputError
+from edgekit.metrics.datasets import read_truth
+
+__all__ = ["run_bench"]
+
+
+def run_bench(
+    bundles: Sequence[Path] = (),
+    *,
+    source: str | None = None,
+    frames: int = 100,
+    rounds: int = 5,
+    runtimes: Sequence[str] = (),
+    threads: Sequence[int] = (),
+    arithmetic: Sequence[str] = (),
+    accuracy: bool = False,
+    annotations: Path | None = None,
+    energy: str | None = None,
+    earlier: Path | None = None,
+    fail_over: float | None = None,
+    tune: bool = False,
+    force: bool = False,
+    on_start: Callable[[Harness], contextlib.AbstractContextManager[None]] = (
+        lambda harness: contextlib.nullcontext()
+    ),
+) -> Report:
+    """Measures bundles on their runtimes.
+
+    Args:
+        bundles: Their folders; by default those that ship with EdgeKit.
+        source: A video or a folder of pictures; by default the clip of ``edgekit demo``.
+        frames: How many count in each round; fewer where the source has no more.
+        rounds: Passes of each row; the rows take turns.
+        runtimes: Only these.
+        threads: A row for each.
+        arithmetic: A row for each.
+        accuracy: Measure that too, on rendered clips.
+        annotations: Measure it on these annotated videos instead.
+        energy: A command that prints joules or watts.
+        earlier: A report to compare with.
+        fail_over: The share of its times by which a row may be slower.
+        tune: Write the fastest setting of each bundle beside it. Tries several numbers of threads,
+            and judges the accuracy where settings may differ in it.
+        force: Compare with another machine, footage or schema too.
+        on_start: Makes what holds while it is measured, for example a handler of signals.
+
+    Returns:
+        The report. A row that could not be run says why.
+
+    Raises:
+        UsageError: The source is live, or no bundle runs on any of ``runtimes``.
+        BadInputError: A bundle, the source, the annotations, the command or the earlier report is
+            not what it has to be.
+        EdgeKitError: No row could be run.
+    """
+    old = read_report(earlier, any_schema=force) if earlier else None
+    plans = plan_rows(
+        bundles or shipped_bundles(),
+        runtimes=runtimes,
+        threads=threads or (threads_to_try() if tune else ()),
+        arithmetic=arithmetic,
+    )
+    if tune and len({(p.row.runtime, p.row.arithmetic) for p in plans}) > 1:
+        accuracy = True
+    meter, energy_is = find_meter(energy)
+    if annotations is not None:
+        read_truth("json", annotations)  # says now what is wrong with it, and not in the end
+    with tempfile.TemporaryDirectory() as place:
+        clip = source or str(write_demo_clip(Path(place)))
+        footage = check_footage(clip, source or DEMO_NAME)
+        if footage.frames is not None:
+            frames = min(frames, footage.frames - pass_length(0))
+        if old is not None and earlier is not None:
+            if fail_over is not None:
+                _check_rounds(old, earlier)
+            if not force:
+                check_comparable(old, earlier, describe_machine(), footage, frames)
+        truth = annotations or (write_judged_clips(Path(place)) if accuracy else None)
+        harness = Harness(
+            plans,
+            clip,
+            footage,
+            frames=frames,
+            rounds=rounds,
+            meter=meter,
+            energy=energy_is,
+            truth=truth,
+        )
+        with on_start(harness):
+            report = harness.run()
+    if old is not None and earlier is not None and not report.interrupted:
+        report.changes = compare(report, old, earlier, fail_over)
+        report.compared_with = earlier.name
+        report.notes += [f"Of {earlier.name}: {note}" for note in old.notes]
+    if tune and not report.interrupted:
+        report.tuned = write_profiles(report, plans)
+    return report
+
+
+def _check_rounds(old: Report, path: Path) -> None:
+    rounds = min((len(row.result.rounds) for row in old.rows if row.result), default=0)
+    if rounds < LEAST_ROUNDS:
+        raise BadInputError(
+            f"{path} has {rounds} rounds of each row; a verdict needs {LEAST_ROUNDS}.",
+            mend=f"Measure it again with --rounds {LEAST_ROUNDS} or more.",
+        )

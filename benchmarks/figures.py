@@ -1,0 +1,164 @@
+"""From what the workers measured to what the report says."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edgekit.benchmarks.machine import Conditions
+from edgekit.benchmarks.protocol import Lap, Ready
+from edgekit.benchmarks.report import Accuracy, Figures, Report, Result, Round
+from edgekit.runtime.clocks import STAGES
+from edgekit.runtime.types import Array
+
+__all__ = ["NOISY", "Measured", "make_result", "noise_of"]
+
+NOISY = 0.05
+"""Rounds that differ by more than this share make small differences worthless."""
+
+_OUTLIER = 2.0
+_OUTLIERS = 0.01
+_OTHERS = 0.10
+_STEAL = 0.02
+_FALLEN = 0.9
+_HOT = 85.0
+
+Measured = tuple[Lap, Conditions, "float | None"]
+"""A pass, what the machine did meanwhile, and the joules of it."""
+
+
+def make_result(
+    ready: Ready, measured: Sequence[Measured], accuracy: Accuracy | None = None
+) -> Result:
+    """What a row came to.
+
+    Args:
+        ready: What the worker said of its start.
+        measured: The rounds, one at least.
+        accuracy: Where it was asked for.
+    """
+    laps = [np.array(lap.stages) for lap, _, _ in measured]
+    stages = {
+        stage: _figures([lap[:, column] for lap in laps]) for column, stage in enumerate(STAGES)
+    }
+    sums = [lap.sum(axis=1) for lap in laps]
+    overall = _figures(sums)
+    everything = np.concatenate(sums)
+    joules = [spent / lap.passed for lap, _, spent in measured if spent is not None]
+    return Result(
+        version=ready.version,
+        device=ready.device,
+        arithmetic=ready.arithmetic,
+        stages=stages,
+        overall=overall,
+        paper=_paper(laps),
+        fps=round(statistics.median(len(lap.stages) / lap.seconds for lap, _, _ in measured), 2),
+        cpu_seconds=round(
+            statistics.median(lap.cpu_seconds / len(lap.stages) for lap, _, _ in measured), 6
+        ),
+        peak_memory=measured[-1][0].peak_memory,
+        first_frame=round(ready.first_frame, 3),
+        joules=round(statistics.median(joules), 4) if len(joules) == len(measured) else None,
+        warm_up=ready.warm_up,
+        steady=ready.steady,
+        outliers=round(float((everything > _OUTLIER * np.median(everything)).mean()), 4),
+        rounds=[_round(one, total) for one, total in zip(measured, sums, strict=True)],
+        accuracy=accuracy,
+    )
+
+
+def _figures(rounds: Sequence[Array]) -> Figures:
+    percentiles = np.array([np.percentile(times, (50, 90, 99)) for times in rounds])
+    p50, p90, p99 = np.median(percentiles, axis=0).round(4).tolist()
+    spread = float(np.ptp(percentiles[:, 0])) / p50 if p50 > 0 else 0.0
+    return Figures(p50=p50, p90=p90, p99=p99, spread=round(spread, 4))
+
+
+def _paper(laps: Sequence[Array]) -> dict[str, float]:
+    """The medians of the stages as the paper counts them: it has neither capture nor emit."""
+    column = {stage: place for place, stage in enumerate(STAGES)}
+
+    def median(*names: str) -> float:
+        places = [column[name] for name in names]
+        return round(float(np.median([np.median(lap[:, places].sum(1)) for lap in laps])), 4)
+
+    return {
+        "cascade": median("cascade"),
+        "network": median("network"),
+        "decode + link": median("decode", "link"),
+        "overall": median("cascade", "network", "decode", "link"),
+    }
+
+
+def _round(measured: Measured, sums: Array) -> Round:
+    lap, conditions, joules = measured
+    medians = np.median(np.array(lap.stages), axis=0).round(4).tolist()
+    return Round(
+        p50=round(float(np.median(sums)), 4),
+        stages=dict(zip(STAGES, medians, strict=True)),
+        fps=round(len(lap.stages) / lap.seconds, 2),
+        cpu_seconds=round(lap.cpu_seconds / len(lap.stages), 6),
+        frame_ms=sums.round(3).tolist(),
+        joules=None if joules is None else round(joules, 4),
+        others=_rounded(conditions.others),
+        steal=_rounded(conditions.steal),
+        mhz=conditions.mhz,
+        celsius=conditions.celsius,
+        throttled=conditions.throttled,
+    )
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
+
+
+def noise_of(report: Report) -> list[str]:
+    """What makes the figures uncertain, in sentences; none where the machine was quiet."""
+    results = {row.label: row.result for row in report.rows if row.result}
+    notes = _machine_notes([lap for result in results.values() for lap in result.rounds])
+    widest = max((result.overall.spread for result in results.values()), default=0.0)
+    if notes or widest > NOISY:
+        notes.append(
+            "The machine is too noisy for small differences: rounds of the same thing differ by "
+            f"up to {100 * widest:.1f}%"
+            + (", and another run may differ by more." if notes else ", and less means nothing.")
+        )
+    return notes + _row_notes(results)
+
+
+def _machine_notes(rounds: Sequence[Round]) -> list[str]:
+    notes = []
+    others = [lap.others for lap in rounds if lap.others is not None]
+    if others and statistics.mean(others) > _OTHERS:
+        share = 100 * statistics.mean(others)
+        notes.append(f"Other processes had {share:.0f}% of the processor meanwhile.")
+    steal = [lap.steal for lap in rounds if lap.steal is not None]
+    if steal and statistics.mean(steal) > _STEAL:
+        share = 100 * statistics.mean(steal)
+        notes.append(f"The hypervisor gave {share:.0f}% of the processor to other machines.")
+    clocks = [lap.mhz for lap in rounds if lap.mhz]
+    if clocks and min(clocks) < _FALLEN * max(clocks):
+        notes.append(
+            f"The processor's clock went between {min(clocks):.0f} and {max(clocks):.0f} MHz."
+        )
+    heat = max((lap.celsius for lap in rounds if lap.celsius is not None), default=0.0)
+    if heat >= _HOT:
+        notes.append(f"The machine is hot: {heat:.0f} degrees Celsius.")
+    slowed = sum(lap.throttled or 0 for lap in rounds)
+    if slowed:
+        notes.append(f"Heat or a quota slowed the processor down {slowed} times.")
+    return notes
+
+
+def _row_notes(results: Mapping[str, Result]) -> list[str]:
+    notes = []
+    for label, result in results.items():
+        if not result.steady:
+            notes.append(f"{label}: not steady after {result.warm_up} frames of warm-up.")
+        if result.outliers > _OUTLIERS:
+            notes.append(
+                f"{label}: {100 * result.outliers:.1f}% of the frames took over twice the median."
+            )
+    return notes

@@ -1,0 +1,78 @@
+"""The clip that is played where no other is named, and the clips that accuracy is measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from edgekit.benchmarks.protocol import LEAST, pass_length, too_short
+from edgekit.benchmarks.report import Footage
+from edgekit.demo import DEMO_SEED
+from edgekit.errors import MediaError, OutputError, UsageError
+from edgekit.media import open_source
+from edgekit.puppets import render_clip, write_dataset
+from edgekit.puppets.dataset import FPS
+
+__all__ = ["DEMO_NAME", "check_footage", "write_demo_clip", "write_judged_clips"]
+
+DEMO_NAME = f"puppets, seed {DEMO_SEED}"
+_DEMO_FRAMES = 130
+_FORMATS = (("mp4v", ".mp4"), ("MJPG", ".avi"))
+_JUDGED_SEEDS = (500, 501, 502, 503)
+"""Of clips that the shipped model was not trained on."""
+
+
+def write_demo_clip(folder: Path) -> Path:
+    """The clip of ``edgekit demo``, compressed as a camera's would be.
+
+    Raises:
+        OutputError: This OpenCV cannot write video.
+    """
+    clip = render_clip(DEMO_SEED, frames=_DEMO_FRAMES)
+    for codec, ending in _FORMATS:
+        path = folder / f"demo{ending}"
+        code = cv2.VideoWriter.fourcc(*codec)
+        writer = cv2.VideoWriter(str(path), code, FPS, clip.size[::-1])
+        if writer.isOpened():
+            for image in clip:
+                writer.write(image)
+            writer.release()
+            return path
+    raise OutputError(
+        "This OpenCV cannot write the clip to measure on.",
+        mend="Name footage of your own: edgekit bench --source FILE",
+    )
+
+
+def write_judged_clips(folder: Path) -> Path:
+    """Rendered clips with their truth, without loss; the folder to read them from."""
+    root = folder / "judged"
+    write_dataset(root, _JUDGED_SEEDS)
+    return root
+
+
+def check_footage(source: str, name: str) -> Footage:
+    """Looks at what is to be played.
+
+    Args:
+        source: A file or a folder of pictures.
+        name: To call it by.
+
+    Raises:
+        UsageError: It is live, and no two rounds of it were the same.
+        MediaError: It cannot be read or is too short.
+    """
+    mend = "Name a video or a folder of pictures: edgekit bench --source FILE"
+    with open_source(source) as opened:
+        if opened.live:
+            raise UsageError(
+                f"{source} is live, and every round has to see the same frames.", mend=mend
+            )
+        if opened.frames is not None and opened.frames < pass_length(LEAST):
+            raise too_short(source, opened.frames)
+        frame = opened.read()
+        if frame is None:
+            raise MediaError(f"{source} has no frames.", mend=mend)
+        height, width = frame.image.shape[:2]
+        return Footage(name=name, width=width, height=height, frames=opened.frames)

@@ -1,0 +1,167 @@
+"""The order in which things are measured: rows in turn, round after round."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edgekit.benchmarks.energy import Meter
+from edgekit.benchmarks.figures import Measured, make_result, noise_of
+from edgekit.benchmarks.machine import Watch, describe_machine
+from edgekit.benchmarks.protocol import Job
+from edgekit.benchmarks.report import Accuracy, Footage, Report
+from edgekit.benchmarks.rows import Plan
+from edgekit.benchmarks.workers import Worker, failure_of, raise_failure
+from edgekit.errors import EdgeKitError
+
+__all__ = ["Harness"]
+
+
+class _Lane:
+    """A row while it is measured."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.worker: Worker | None = None
+        self.measured: list[Measured] = []
+        self.accuracy: Accuracy | None = None
+
+    def finish(self) -> None:
+        """Puts what was found into the row."""
+        if self.worker is not None and self.measured:
+            row = self.plan.row
+            row.result = make_result(self.worker.ready, self.measured, self.accuracy)
+
+
+class Harness:
+    """Measures rows, each in a process of its own. Made for one run.
+
+    Args:
+        plans: What.
+        source: What is played: a file or folder.
+        footage: What it is.
+        frames: How many count in each round.
+        rounds: Passes of each row.
+        meter: Of energy, where there is one.
+        energy: What the meter is, or why there is none.
+        truth: Folder of annotated videos, where accuracy is asked for.
+
+    Attributes:
+        steps: How often ``on_step`` is going to be called.
+        on_step: Called after each step.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        source: str,
+        footage: Footage,
+        *,
+        frames: int,
+        rounds: int,
+        meter: Meter | None = None,
+        energy: str = "not measured",
+        truth: Path | None = None,
+    ) -> None:
+        self._lanes = [_Lane(plan) for plan in plans]
+        self._source = source
+        self._footage = footage
+        self._frames = frames
+        self._rounds = rounds
+        self._meter = meter
+        self._energy = energy
+        self._truth = truth
+        self._stop = threading.Event()
+        self._unjudged: list[str] = []
+        self.steps = len(plans) * (1 + rounds + (truth is not None))
+        self.on_step: Callable[[], object] = lambda: None
+
+    def stop(self) -> None:
+        """Ends it after what is being measured; may be called from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> Report:
+        """Measures all.
+
+        Returns:
+            The report; a row that failed says why. If it was ended early, only the rows that were
+            begun.
+
+        Raises:
+            EdgeKitError: Every row failed, and this is why the first one did.
+            KeyboardInterrupt: It was ended before anything was measured.
+        """
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with contextlib.ExitStack() as stack:
+            self._each(self._lanes, lambda lane: self._start(lane, stack))
+            for turn in range(self._rounds):
+                # Each round begins with another row, so that none is always first.
+                first = turn % len(self._lanes)
+                self._each([*self._lanes[first:], *self._lanes[:first]], self._play)
+            if self._truth is not None:
+                self._each(self._lanes, self._judge)
+            for lane in self._lanes:
+                lane.finish()
+        rows = [lane.plan.row for lane in self._lanes]
+        rows = [row for row in rows if row.result or row.error]
+        if not any(row.result for row in rows):
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            raise_failure(next(row.error for row in rows if row.error))
+        report = Report(
+            created=created,
+            machine=describe_machine(),
+            footage=self._footage,
+            frames=self._frames,
+            energy=self._energy,
+            rows=rows,
+            interrupted=self._stop.is_set(),
+        )
+        report.notes = noise_of(report) + self._unjudged
+        return report
+
+    def _each(self, lanes: Sequence[_Lane], work: Callable[[_Lane], None]) -> None:
+        """Does one step of every row; one that fails is left out from then on."""
+        for lane in lanes:
+            if self._stop.is_set():
+                return
+            if lane.plan.row.error is None:
+                try:
+                    work(lane)
+                except EdgeKitError as error:
+                    lane.plan.row.error = failure_of(error)
+                    lane.measured = []
+            self.on_step()
+
+    def _start(self, lane: _Lane, stack: contextlib.ExitStack) -> None:
+        row = lane.plan.row
+        job = Job(
+            bundle=str(lane.plan.bundle),
+            source=self._source,
+            frames=self._frames,
+            runtime=row.runtime,
+            threads=row.threads,
+            arithmetic=row.arithmetic,
+        )
+        lane.worker = stack.enter_context(Worker(job))
+
+    def _play(self, lane: _Lane) -> None:
+        assert lane.worker is not None
+        watch = Watch()
+        if self._meter is not None:
+            self._meter.start()
+        try:
+            lap = lane.worker.play()
+        finally:
+            joules = self._meter.stop() if self._meter is not None else None
+        lane.measured.append((lap, watch.conditions(lap.whole_cpu_seconds), joules))
+
+    def _judge(self, lane: _Lane) -> None:
+        assert lane.worker is not None
+        try:
+            lane.accuracy = lane.worker.judge(str(self._truth)).accuracy
+        except EdgeKitError as error:  # the times are good all the same
+            self._unjudged.append(f"{lane.plan.row.label}: no accuracy. {error.message}")

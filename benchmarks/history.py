@@ -1,0 +1,66 @@
+"""A folder of reports, one a run, and what became of each row over them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgekit._files import atomic_file
+from edgekit.benchmarks.report import Report, read_report
+from edgekit.errors import BadInputError
+
+__all__ = ["keep_report", "read_history", "trends"]
+
+
+def keep_report(report: Report, folder: Path) -> Path:
+    """Adds a report to the folder, which is made if need be.
+
+    Raises:
+        OutputError: It cannot be written there.
+    """
+    moment = re.sub(r"\W", "", report.created.partition("+")[0])
+    path, number = folder / f"bench-{moment}.json", 1
+    while path.exists():
+        number += 1
+        path = folder / f"bench-{moment}-{number}.json"
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+    return path
+
+
+def read_history(folder: Path, like: Report) -> list[Report]:
+    """The reports in the folder that can be held against ``like``, the earliest first.
+
+    Those of other machines, footage or schemas are passed over.
+    """
+    found = []
+    for path in folder.glob("bench-*.json"):
+        try:
+            report = read_report(path)
+        except BadInputError:
+            continue
+        if report.machine.same_as(like.machine) and report.footage == like.footage:
+            found.append(report)
+    return sorted(found, key=lambda report: report.created)
+
+
+def trends(history: Sequence[Report], report: Report) -> dict[str, list[tuple[str, float]]]:
+    """The overall p50 of each row of a report in all reports, in milliseconds, with their dates.
+
+    Returns:
+        By the number of the row, from 1; rows that were never measured before are left out.
+    """
+    found: dict[str, list[tuple[str, float]]] = {}
+    for number, row in enumerate(report.rows, 1):
+        points = [
+            (old.created, same.result.overall.p50)
+            for old in history
+            for same in old.rows
+            if same.key == row.key and same.result
+        ]
+        if len(points) > 1:
+            found[str(number)] = points
+    return found

@@ -1,0 +1,149 @@
+"""What is measured on, and what that machine does besides."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.benchmarks.report import Machine
+
+__all__ = ["Conditions", "Watch", "describe_machine", "processor"]
+
+_PACKAGES = (
+    *("edgekit", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "openvino"),
+    *("ai-edge-litert", "tensorrt"),
+)
+_BUSY = (0, 1, 2, 5, 6)
+_STEAL = 7
+"""Places in a line of /proc/stat: user, nice, system, irq and softirq; steal."""
+
+
+def processor() -> str:
+    """The processor's name, or its architecture where it has none."""
+    for line in _lines("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    board = _text("/proc/device-tree/model").strip("\0 \n")
+    return board or platform.processor() or platform.machine()
+
+
+def describe_machine() -> Machine:
+    """The machine and the versions on it."""
+    packages = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            packages[name] = importlib.metadata.version(name)
+    return Machine(
+        processor=processor(),
+        architecture=platform.machine(),
+        cores=os.cpu_count() or 1,
+        memory_gib=_memory_gib(),
+        system=platform.platform(terse=True),
+        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
+        python=platform.python_version(),
+        packages=packages,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the machine did during a stretch of time; None where it does not tell.
+
+    Attributes:
+        others: Share of all cores that other processes had.
+        steal: Share of all cores that the hypervisor gave to other machines.
+        mhz: Of the fastest core, at the end.
+        celsius: Of the hottest part, at the end.
+        throttled: How often heat or a quota slowed the processor down.
+    """
+
+    others: float | None
+    steal: float | None
+    mhz: float | None
+    celsius: float | None
+    throttled: int | None
+
+
+class Watch:
+    """Watches the machine from its making on."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._ticks = _ticks()
+        self._throttled = _throttled()
+
+    def conditions(self, own_seconds: float) -> Conditions:
+        """What happened so far.
+
+        Args:
+            own_seconds: CPU time that what is measured took meanwhile.
+        """
+        ticks, throttled = _ticks(), _throttled()
+        others = steal = None
+        if ticks and self._ticks:
+            spent = [after - before for after, before in zip(ticks, self._ticks, strict=True)]
+            room = (time.monotonic() - self._begin) * (os.cpu_count() or 1)
+            others = min(1.0, max(0.0, sum(spent[place] for place in _BUSY) - own_seconds) / room)
+            steal = min(1.0, spent[_STEAL] / room)
+        slowed = None
+        if throttled is not None and self._throttled is not None:
+            slowed = throttled - self._throttled
+        return Conditions(others, steal, _mhz(), _celsius(), slowed)
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _lines(path: str) -> list[str]:
+    return _text(path).splitlines()
+
+
+def _numbers(pattern: str) -> Iterator[float]:
+    for path in Path("/sys/").glob(pattern):
+        with contextlib.suppress(ValueError):
+            yield float(_text(path))
+
+
+def _memory_gib() -> float | None:
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    return None
+
+
+def _ticks() -> list[float]:
+    """Seconds that all cores together spent in each way since the machine started."""
+    words = next(iter(_lines("/proc/stat")), "").split()
+    if len(words) <= _STEAL + 1 or words[0] != "cpu":
+        return []
+    per_second = os.sysconf("SC_CLK_TCK")
+    return [int(word) / per_second for word in words[1 : _STEAL + 2]]
+
+
+def _mhz() -> float | None:
+    found = [khz / 1e3 for khz in _numbers("devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")]
+    return max(found, default=None)
+
+
+def _celsius() -> float | None:
+    found = [value / 1e3 for value in _numbers("class/thermal/thermal_zone*/temp")]
+    return max((value for value in found if 0 < value < 150), default=None)
+
+
+def _throttled() -> int | None:
+    counts = list(_numbers("devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"))
+    counts += [
+        float(line.split()[1])
+        for line in _lines("/sys/fs/cgroup/cpu.stat")
+        if line.startswith("nr_throttled")
+    ]
+    return int(sum(counts)) if counts else None

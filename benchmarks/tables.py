@@ -1,0 +1,198 @@
+"""A report as tables of words; terminal, Markdown and HTML differ in how they draw them only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekit.benchmarks.report import PAPER, Change, Report, Result, Row, Tuned
+from edgekit.runtime.clocks import STAGES
+
+__all__ = ["Grid", "grids", "header_lines", "note_lines"]
+
+_NONE = "not measured"
+_PERCENTILES = ("p50", "p90", "p99")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        title: What it shows, and in what unit.
+        headings: Of the columns.
+        rows: Cells.
+        words: How many columns hold words; the rest holds numbers.
+    """
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: int = 1
+
+
+def header_lines(report: Report) -> list[str]:
+    """The machine, the versions and what was played."""
+    machine, footage = report.machine, report.footage
+    memory = f", {machine.memory_gib} GiB" if machine.memory_gib else ""
+    governor = f", governor {machine.governor}" if machine.governor else ""
+    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    rounds = max((len(row.result.rounds) for row in report.rows if row.result), default=0)
+    return [
+        f"{machine.processor} ({machine.architecture}), {machine.cores} cores{memory}{governor}",
+        f"{machine.system}, Python {machine.python}, {versions}",
+        f"{footage.name}, {footage.width}x{footage.height}: {report.frames} frames in each of "
+        f"{rounds} rounds, {report.created}",
+        f"Energy: {report.energy}",
+    ]
+
+
+def note_lines(report: Report) -> list[str]:
+    """What to bear in mind, and why rows are missing."""
+    lines = list(report.notes)
+    for row in report.rows:
+        if row.error:
+            mend = f" {row.error.mend}" if row.error.mend else ""
+            lines.append(f"{row.label}: {row.error.message}{mend}")
+    if report.interrupted:
+        lines.append("Interrupted: what was measured until then is here.")
+    return lines
+
+
+def grids(report: Report) -> list[Grid]:
+    """All tables, in order."""
+    numbered = list(enumerate(report.rows, 1))
+    measured = [(number, row, row.result) for number, row in numbered if row.result]
+    tables = [
+        Grid(
+            "what was measured",
+            ("", "bundle", "runtime", "threads", "arithmetic", "input, cascade"),
+            [_setup(number, row) for number, row in numbered],
+            words=6,
+        ),
+        Grid(
+            "milliseconds a frame",
+            ("", "", *STAGES, "overall"),
+            [line for number, _, result in measured for line in _stages(number, result)],
+            words=2,
+        ),
+        Grid(
+            "a row as a whole",
+            (
+                *("", "FPS", "CPU s a frame", "memory MiB", "model MB", "first frame s"),
+                *("J a frame", "rounds differ by"),
+            ),
+            [_whole(number, row, result) for number, row, result in measured],
+        ),
+        Grid(
+            "milliseconds a frame, as the paper counts them",
+            ("", *PAPER, "FPS"),
+            [*(_paper(str(number), result.paper) for number, _, result in measured),
+             _paper("KORSAL, the paper's desktop GPU", PAPER)],
+        ),
+    ]  # fmt: skip
+    judged = [(number, result) for number, _, result in measured if result.accuracy]
+    if judged:
+        tables.append(_accuracy(judged))
+    if report.changes:
+        tables.append(
+            Grid(
+                f"overall p50 against {report.compared_with}",
+                ("", "verdict", "before ms", "now ms", "ratio", "p", "most in"),
+                [_change(change) for change in report.changes],
+                words=2,
+            )
+        )
+    if report.tuned:
+        tables.append(
+            Grid(
+                "the fastest setting of each bundle, which edgekit run takes from now on",
+                ("bundle", "setting", "ms", "before ms"),
+                [_tuned(report, tuned) for tuned in report.tuned],
+                words=2,
+            )
+        )
+    return tables
+
+
+def _tuned(report: Report, tuned: Tuned) -> list[str]:
+    row = report.rows[tuned.row]
+    usual = None if tuned.default is None else report.rows[tuned.default].result
+    setting = row.label.removeprefix(f"{row.bundle}, ")
+    return [
+        row.bundle,
+        setting if tuned.row != tuned.default else f"{setting}, the default",
+        f"{row.result.overall.p50:.2f}" if row.result else "",
+        f"{usual.overall.p50:.2f}" if usual else "",
+    ]
+
+
+def _setup(number: int, row: Row) -> list[str]:
+    version, arithmetic = "", row.arithmetic or ""
+    if row.result:
+        version, arithmetic = f" {row.result.version}", row.result.arithmetic
+    elif row.error:
+        arithmetic = "not run"
+    size = f"{row.input[0]}x{row.input[1]}, {row.cascade}"
+    threads = str(row.threads or "auto")
+    return [str(number), row.bundle, f"{row.runtime}{version}", threads, arithmetic, size]
+
+
+def _stages(number: int, result: Result) -> list[list[str]]:
+    columns = [*(result.stages[stage] for stage in STAGES), result.overall]
+    return [
+        [str(number) if name == "p50" else "", name]
+        + [f"{getattr(figures, name):.2f}" for figures in columns]
+        for name in _PERCENTILES
+    ]
+
+
+def _whole(number: int, row: Row, result: Result) -> list[str]:
+    memory = _NONE if result.peak_memory is None else f"{result.peak_memory / 2**20:.0f}"
+    return [
+        str(number),
+        f"{result.fps:.1f}",
+        f"{result.cpu_seconds:.4f}",
+        memory,
+        f"{row.size / 1e6:.1f}",
+        f"{result.first_frame:.2f}",
+        _NONE if result.joules is None else f"{result.joules:.3f}",
+        f"{100 * result.overall.spread:.1f}%",
+    ]
+
+
+def _paper(name: str, times: dict[str, float]) -> list[str]:
+    return [name, *(f"{times[part]:.2f}" for part in PAPER), f"{1e3 / times['overall']:.1f}"]
+
+
+def _accuracy(judged: Sequence[tuple[int, Result]]) -> Grid:
+    rows, thresholds = [], ["0.2", "0.5", "0.75", "0.5:0.95"]
+    for number, result in judged:
+        found = result.accuracy
+        assert found is not None
+        values = [found.frame_map, *(found.video_map[name] for name in thresholds)]
+        rows.append([str(number), *(f"{100 * value:.1f}" for value in values)])
+    accuracy = judged[0][1].accuracy
+    assert accuracy is not None
+    return Grid(
+        f"frame-mAP and video-mAP in percent, on {accuracy.videos} videos of {accuracy.frames} "
+        "frames in all",
+        ("", "frame @0.5", *(f"video @{name}" for name in thresholds)),
+        rows,
+    )
+
+
+def _change(change: Change) -> list[str]:
+    def shown(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    verdict = f"{change.verdict}, beyond the limit" if change.regression else change.verdict
+    return [
+        str(change.row + 1),
+        verdict,
+        shown(change.before, ".2f"),
+        shown(change.after, ".2f"),
+        shown(change.ratio, ".3f"),
+        shown(change.p, ".3f"),
+        change.stage or "",
+    ]

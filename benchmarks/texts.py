@@ -1,0 +1,85 @@
+"""A report as CSV and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from edgekit.benchmarks.report import Report, Row
+from edgekit.benchmarks.tables import Grid, grids, header_lines, note_lines
+from edgekit.runtime.clocks import STAGES
+
+__all__ = ["to_csv", "to_markdown"]
+
+_PERCENTILES = ("p50", "p90", "p99", "spread")
+
+
+def to_csv(report: Report) -> str:
+    """A line for each row, a column for each figure; what was not measured is empty."""
+    lines = [_record(report, row) for row in report.rows]
+    headings = list(dict.fromkeys(name for line in lines for name in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, headings, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _record(report: Report, row: Row) -> dict[str, object]:
+    record: dict[str, object] = {
+        "bundle": row.bundle,
+        "target": row.target,
+        "precision": row.precision,
+        "input": f"{row.input[0]}x{row.input[1]}",
+        "runtime": row.runtime,
+        "threads": row.threads or "auto",
+        "arithmetic": row.arithmetic or "",
+        "error": row.error.message if row.error else "",
+        "processor": report.machine.processor,
+        "size_bytes": row.size,
+    }
+    result = row.result
+    if result is None:
+        return record
+    record |= {"version": result.version, "arithmetic": result.arithmetic}
+    for name, figures in {
+        **{s: result.stages[s] for s in STAGES},
+        "overall": result.overall,
+    }.items():
+        for percentile in _PERCENTILES:
+            unit = "" if percentile == "spread" else "_ms"
+            record[f"{name}_{percentile}{unit}"] = getattr(figures, percentile)
+    record |= {
+        "fps": result.fps,
+        "cpu_seconds": result.cpu_seconds,
+        "peak_memory_bytes": result.peak_memory,
+        "first_frame_seconds": result.first_frame,
+        "joules": result.joules,
+    }
+    if result.accuracy:
+        record["frame_map"] = result.accuracy.frame_map
+        record |= {f"video_map@{at}": v for at, v in result.accuracy.video_map.items()}
+    return record
+
+
+def to_markdown(report: Report) -> str:
+    """The tables, for a design review or a pull request."""
+    lines = ["# edgekit bench", "", *(f"- {_plain(line)}" for line in header_lines(report)), ""]
+    for grid in grids(report):
+        lines += [*_table(grid), ""]
+    lines += [f"- {_plain(line)}" for line in note_lines(report)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(grid: Grid) -> list[str]:
+    rules = ["---" if column < grid.words else "---:" for column in range(len(grid.headings))]
+    rows = [grid.headings, rules, *grid.rows]
+    return [
+        f"**{_plain(grid.title[0].upper() + grid.title[1:])}**",
+        "",
+        *(f"| {' | '.join(map(_plain, cells))} |" for cells in rows),
+    ]
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

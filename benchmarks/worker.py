@@ -1,0 +1,234 @@
+"""One row of ``edgekit bench`` in a process of its own, so that its memory and start are its own.
+
+``python -m edgekit.benchmarks.worker`` reads requests from standard input and answers on standard
+output; see ``edgekit.benchmarks.protocol``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from edgekit.benchmarks.protocol import (
+    LEAST,
+    SETTLE,
+    Failed,
+    Job,
+    Judge,
+    Judged,
+    Lap,
+    Ready,
+    Reply,
+    Request,
+    pass_length,
+    too_short,
+)
+from edgekit.benchmarks.report import Accuracy, Failure
+from edgekit.detector import Detector
+from edgekit.errors import AnnotationError, EdgeKitError
+from edgekit.media import open_source
+from edgekit.media.events import EventsSink
+from edgekit.media.sink import Sink
+from edgekit.runtime.clocks import STAGES
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+from edgekit.targets.base import SessionOptions
+
+__all__ = ["main"]
+
+_LINK = "edgekit"
+_STEADY = 0.05
+_MOST_PASSES = 12
+_MOST_SECONDS = 20.0
+
+
+class _Recorder(Sink):
+    """Writes the events as ``run`` does, and keeps what each frame took."""
+
+    def __init__(self, events: EventsSink) -> None:
+        self._events = events
+        self.stages: list[list[float]] = []
+        self.marks: list[tuple[float, float]] = []
+
+    def start(self, info: RunInfo) -> None:
+        self._events.start(info)
+
+    def gap(self, gap: Gap) -> None:
+        self._events.gap(gap)
+
+    def frame(self, result: FrameResult) -> None:
+        begin = time.perf_counter()
+        self._events.frame(result)
+        end = time.perf_counter()
+        taken = [result.ms[stage] for stage in STAGES[:-1]]
+        self.stages.append([*taken, 1e3 * (end - begin)])
+        self.marks.append((end, time.process_time()))
+
+    def tube(self, tube: Tube) -> None:
+        begin = time.perf_counter()
+        self._events.tube(tube)
+        self.stages[-1][-1] += 1e3 * (time.perf_counter() - begin)
+
+    def end(self, summary: RunSummary) -> None:
+        self._events.end(summary)
+
+    def close(self) -> None:
+        self._events.close()
+
+
+class _Course:
+    """Runs a detector over the footage, again and again."""
+
+    def __init__(self, job: Job, detector: Detector) -> None:
+        self._job = job
+        self._detector = detector
+
+    def play(self, frames: int) -> _Recorder:
+        """The first ``frames`` of the footage, as ``edgekit run`` does it with ``--events``."""
+        recorder = _Recorder(EventsSink(os.devnull))
+        self._detector.reset()
+        with open_source(self._job.source) as source:
+            linker = make_linker(_LINK, len(self._detector.classes), min_length=2)
+            Pipeline(source, self._detector, linker, [recorder], max_frames=frames).run()
+        return recorder
+
+    def lap(self) -> Lap:
+        """A whole pass."""
+        begin = time.process_time()
+        recorder = self.play(pass_length(self._job.frames))
+        counted = len(recorder.stages) - pass_length(0)
+        if counted < LEAST:
+            raise too_short(self._job.source, len(recorder.stages))
+        first, last = recorder.marks[SETTLE - 1], recorder.marks[-2]
+        return Lap(
+            stages=[[round(t, 4) for t in frame] for frame in recorder.stages[SETTLE:-1]],
+            seconds=last[0] - first[0],
+            cpu_seconds=last[1] - first[1],
+            whole_cpu_seconds=time.process_time() - begin,
+            passed=len(recorder.stages),
+            peak_memory=_peak_memory(),
+        )
+
+    def warm_up(self) -> tuple[int, bool]:
+        """Short passes until two in a row have medians within 5%.
+
+        Returns:
+            The frames that it took, and whether it came to that before patience was out.
+        """
+        frames, before = 0, 0.0
+        begin = time.monotonic()
+        for _ in range(_MOST_PASSES):
+            taken = self.play(pass_length(LEAST)).stages
+            frames += len(taken)
+            median = statistics.median(map(sum, taken[SETTLE:] or taken))
+            if abs(median - before) <= _STEADY * median:
+                return frames, True
+            if time.monotonic() - begin > _MOST_SECONDS:
+                break
+            before = median
+        return frames, False
+
+
+def _peak_memory() -> int | None:
+    """Bytes of memory that this process had at most."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        # What getrusage says includes the parent's memory where a process was made by vfork.
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    with contextlib.suppress(ImportError):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
+    return None
+
+
+def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
+    from edgekit.evaluation import detect_videos
+    from edgekit.metrics.datasets import read_truth
+    from edgekit.metrics.evaluate import evaluate
+
+    truth = read_truth("json", Path(root))
+    if not any(video.tubes for video in truth.videos):
+        raise AnnotationError(f"No video of {root} has an annotated action.")
+    saved = detect_videos(Path(job.bundle), truth, options=options)
+    found = evaluate(saved, link=_LINK)
+    accuracy = Accuracy(
+        frame_map=found.frame_map,
+        video_map=found.video_map,
+        videos=len(found.tubes),
+        frames=found.frames,
+    )
+    return Judged(accuracy=accuracy)
+
+
+class _Channel:
+    """Requests in, replies out; whatever else is printed goes to standard error."""
+
+    def __init__(self) -> None:
+        self._in: IO[bytes] = sys.stdin.buffer
+        self._out = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
+
+    def receive(self) -> Any:
+        """The next request; None when nobody asks any more."""
+        line = self._in.readline()
+        return msgspec.json.decode(line, type=Request) if line else None
+
+    def send(self, reply: Reply) -> None:
+        """Answers."""
+        with contextlib.suppress(BrokenPipeError):
+            self._out.write(msgspec.json.encode(reply) + b"\n")
+
+
+def _serve(channel: _Channel) -> None:
+    job = channel.receive()
+    if job is None:
+        return
+    options = SessionOptions(runtime=job.runtime, threads=job.threads, arithmetic=job.arithmetic)
+    with Detector(job.bundle, options=options) as detector:
+        course = _Course(job, detector)
+        course.play(1)
+        first_frame = time.monotonic() - job.begun
+        warm_up, steady = course.warm_up()
+        said = detector.session.describe()
+        channel.send(
+            Ready(
+                first_frame=first_frame,
+                version=said["version"],
+                device=said["device"],
+                arithmetic=said["arithmetic"],
+                warm_up=warm_up,
+                steady=steady,
+            )
+        )
+        while (request := channel.receive()) is not None:
+            judging = isinstance(request, Judge)
+            channel.send(_judge(job, options, request.root) if judging else course.lap())
+
+
+def main() -> None:
+    """Serves one ``edgekit bench`` until it has no more requests."""
+    channel = _Channel()
+    try:
+        _serve(channel)
+    except EdgeKitError as error:
+        kind = type(error).__name__
+        failure = Failure(kind=kind, message=error.message, mend=error.mend)
+        channel.send(Failed(failure=failure))
+    except Exception as error:  # a row that breaks must not end the others
+        message = f"{type(error).__name__}: {error}"
+        channel.send(Failed(failure=Failure(kind="EdgeKitError", message=message, mend="")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The measuring processes, seen from the one that tells them what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit import errors
+from edgekit._closing import Closing
+from edgekit.benchmarks.protocol import Failed, Job, Judge, Judged, Lap, Play, Ready, Reply, Request
+from edgekit.benchmarks.report import Failure
+from edgekit.errors import EdgeKitError
+
+__all__ = ["Worker", "failure_of", "raise_failure"]
+
+_PATIENCE = 5.0
+
+
+def _code() -> str:
+    """The worker, from the same places as this process has its modules from."""
+    path = [place or str(Path.cwd()) for place in sys.path]
+    return f"import sys; sys.path[:] = {path!r}; from edgekit.benchmarks.worker import main; main()"
+
+
+class Worker(Closing):
+    """A process that has a bundle open and plays footage when it is told to.
+
+    Args:
+        job: What to measure.
+
+    Attributes:
+        ready: What it said once its times were steady.
+
+    Raises:
+        EdgeKitError: What went wrong there, in its own class; or the process ended.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._bundle = job.bundle
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        begun = time.monotonic()
+        # Of a session of its own, so that Ctrl-C reaches it through its parent only.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _code()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        try:
+            self.ready: Ready = self._ask(msgspec.structs.replace(job, begun=begun))
+        except BaseException:
+            self.close()
+            raise
+
+    def play(self) -> Lap:
+        """One pass over the footage."""
+        lap: Lap = self._ask(Play())
+        return lap
+
+    def judge(self, root: str) -> Judged:
+        """The accuracy on the annotated videos below ``root``."""
+        judged: Judged = self._ask(Judge(root=root))
+        return judged
+
+    def _ask(self, request: Request) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(msgspec.json.encode(request) + b"\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise EdgeKitError(self._how_it_ended())
+        reply = msgspec.json.decode(line, type=Reply)
+        if isinstance(reply, Failed):
+            raise_failure(reply.failure)
+        return reply
+
+    def _how_it_ended(self) -> str:
+        status = self._process.wait()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "")
+        return f"The process that ran {self._bundle} ended with {how}{f': {last}' if last else ''}."
+
+    def close(self) -> None:
+        """Ends the process."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+def failure_of(error: EdgeKitError) -> Failure:
+    """An error, for a report."""
+    return Failure(kind=type(error).__name__, message=error.message, mend=error.mend)
+
+
+def raise_failure(failure: Failure) -> None:
+    """The error that ``failure_of`` was given.
+
+    Raises:
+        EdgeKitError: Always, of the class of that error.
+    """
+    kind = getattr(errors, failure.kind, EdgeKitError)
+    raise kind(failure.message, mend=failure.mend)

@@ -1,0 +1,236 @@
+"""``edgekit bench``."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.errors import BoundError, UsageError
+from edgekit.targets.registry import RUNTIMES
+
+if TYPE_CHECKING:
+    from edgekit.benchmarks.harness import Harness
+    from edgekit.benchmarks.report import Report
+
+__all__ = ["command"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_OUTPUTS = ("csv", "markdown", "html")
+
+
+class _Percent(click.ParamType[float]):
+    name = "PERCENT"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)%?", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no percentage such as 10%.", param, ctx)
+        return float(match[1]) / 100
+
+
+@click.command(name="bench")
+@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE]...")
+@click.option("--source", metavar="S", help="A video or folder of pictures. [default: a demo clip]")
+@click.option(
+    "--frames",
+    type=click.IntRange(10),
+    default=100,
+    show_default=True,
+    help="That count in each round.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Over all rows, which take turns.",
+)
+@click.option(
+    "--runtime",
+    "runtimes",
+    multiple=True,
+    type=click.Choice(list(RUNTIMES)),
+    help="Only this; repeatable. [default: all that run the bundle]",
+)
+@click.option(
+    "--threads",
+    multiple=True,
+    type=click.IntRange(0),
+    help="One row for each; repeatable. 0, the default, lets the runtime choose.",
+)
+@click.option(
+    "--arithmetic",
+    multiple=True,
+    type=click.Choice(["f32", "f16", "bf16"]),
+    help="One row for each, where there is a choice; repeatable. [default: the bundle's own]",
+)
+@click.option("--accuracy", is_flag=True, help="Add frame-mAP and video-mAP on rendered clips.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    metavar="ROOT",
+    help="Measure the accuracy on ROOT/annotations.json and the videos beside it instead.",
+)
+@click.option(
+    "--energy",
+    metavar="COMMAND",
+    help="Prints joules, as '5021.5 J', or watts. [default: the machine's own sensors]",
+)
+@click.option(
+    "--compare",
+    "earlier",
+    type=_FILE,
+    metavar="FILE.json",
+    help="Say what became slower or faster since an earlier --json.",
+)
+@click.option(
+    "--fail-over",
+    type=_Percent(),
+    metavar="PERCENT",
+    help="With --compare: end with status 5 where a row is surely slower by more than this.",
+)
+@click.option("--force", is_flag=True, help="Compare with other machines, footage or schemas too.")
+@click.option(
+    "--tune",
+    is_flag=True,
+    help="Write the fastest setting of each bundle beside it, for edgekit run on this machine; "
+    "tries several --threads unless told which.",
+)
+@click.option("--csv", type=_FILE, help="Write a line for each row, a column for each figure.")
+@click.option("--markdown", type=_FILE, help="Write the tables as Markdown.")
+@click.option("--html", type=_FILE, help="Write one page with tables and plots.")
+@click.option(
+    "--history",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Add the report to those in DIR; the page then shows what became of each row.",
+)
+@common_options
+def command(as_json: bool, **options: Any) -> int:
+    """Measure what each stage of a frame takes, for every bundle and runtime.
+
+    Without BUNDLE, all shipped bundles are measured. What the columns mean is in docs/bench.md.
+
+    Example: edgekit bench --threads 1 --html bench.html
+    """
+    named = {name: options.pop(name) for name in _OUTPUTS}
+    outputs: dict[str, Path] = {name: path for name, path in named.items() if path}
+    history = options.pop("history")
+    _check(options, outputs)
+    from edgekit.benchmarks.bench import run_bench
+    from edgekit.cli._interrupt import Stopper
+
+    stopper = Stopper()
+
+    @contextlib.contextmanager
+    def measuring(harness: Harness) -> Iterator[None]:
+        stopper.stop_with(harness.stop)
+        with stopper.listening(), progress_bar() as bar:
+            task = bar.add_task("Measuring", total=harness.steps, note="")
+            harness.on_step = lambda: bar.advance(task)
+            yield
+
+    bundles = options.pop("bundles")
+    report = run_bench(bundles, on_start=measuring, **options)
+    past: list[Report] = []
+    if history is not None and not report.interrupted:
+        from edgekit.benchmarks.history import keep_report, read_history
+
+        outputs["history"] = keep_report(report, history)
+        past = read_history(history, report)
+    _write(report, past, outputs)
+    if as_json:
+        emit_json(report)
+    else:
+        _print(report, outputs)
+    if stopper.interrupted:
+        return 130
+    slower = [report.rows[change.row].label for change in report.changes if change.regression]
+    if slower:
+        raise BoundError(
+            f"Slower than in {options['earlier']} by more than {100 * options['fail_over']:g}%: "
+            f"{'; '.join(slower)}.",
+            mend="The table says which stage it is in. If it is meant so, keep the new report.",
+        )
+    return 0
+
+
+def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
+    """Refuses what contradicts itself, before anything is measured."""
+    from edgekit.benchmarks.compare import LEAST_ROUNDS
+
+    if options["fail_over"] is not None:
+        if options["earlier"] is None:
+            raise UsageError(
+                "--fail-over says how much slower than before is too slow, and no earlier report "
+                "was named.",
+                mend="Name one: --compare FILE.json",
+            )
+        if options["rounds"] < LEAST_ROUNDS:
+            raise UsageError(
+                f"--fail-over needs a verdict, and that takes {LEAST_ROUNDS} rounds; --rounds is "
+                f"{options['rounds']}.",
+                mend=f"Use --rounds {LEAST_ROUNDS} or more.",
+            )
+    if options["tune"] and options["rounds"] < LEAST_ROUNDS:
+        raise UsageError(
+            f"--tune has to tell settings apart, and that takes {LEAST_ROUNDS} rounds; --rounds is "
+            f"{options['rounds']}.",
+            mend=f"Use --rounds {LEAST_ROUNDS} or more.",
+        )
+    inputs = {Path(name).resolve() for name in (options["earlier"], options["source"]) if name}
+    for name, path in outputs.items():
+        if path.resolve() in inputs:
+            raise UsageError(
+                f"--{name} {path} is read or written by another option already.",
+                mend="Name another file.",
+            )
+        inputs.add(path.resolve())
+
+
+def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None:
+    from edgekit._files import atomic_file
+    from edgekit.benchmarks.page import to_html
+    from edgekit.benchmarks.texts import to_csv, to_markdown
+
+    makers: dict[str, Callable[[Report], str]] = {
+        "csv": to_csv,
+        "markdown": to_markdown,
+        "html": lambda report: to_html(report, past),
+    }
+    for name, make in makers.items():
+        if name in outputs:
+            with atomic_file(outputs[name]) as temporary:
+                temporary.write_text(make(report), encoding="utf-8")
+
+
+def _print(report: Report, outputs: dict[str, Path]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgekit.benchmarks.tables import grids, header_lines, note_lines
+
+    console = stdout_console(False)
+    for line in header_lines(report):
+        console.print(line, soft_wrap=True, markup=False)
+    for grid in grids(report):
+        table = Table(title=grid.title, title_justify="left")
+        for column, heading in enumerate(grid.headings):
+            table.add_column(
+                heading, justify="left" if column < grid.words else "right", overflow="fold"
+            )
+        for row in grid.rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for line in note_lines(report):
+        console.print(f"! {line}", soft_wrap=True, markup=False)
+    for path in outputs.values():
+        console.print(f"Wrote {path}", soft_wrap=True, markup=False)

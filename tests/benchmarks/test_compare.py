@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.benchmarks.compare import check_comparable, compare, shift_p_value
+from edgekit.benchmarks.report import read_report
+from edgekit.errors import BadInputError
+
+OLD = Path("old.json")
+ROUNDS = [10.0, 10.1, 10.2, 9.9, 10.05]
+
+values = st.lists(st.floats(1, 100), min_size=1, max_size=6)
+
+
+@given(values, values)
+def test_the_p_value_is_a_chance_that_knows_no_order(before, after):
+    p = shift_p_value(before, after)
+    assert 0 < p <= 1
+    assert p == pytest.approx(shift_p_value(after, before))
+    assert p == pytest.approx(shift_p_value(before[::-1], after))
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 5])
+def test_rounds_that_do_not_overlap_are_as_unlikely_as_two_of_all_splits(rounds):
+    splits = len(list(itertools.combinations(range(2 * rounds), rounds)))
+    found = shift_p_value(range(rounds), range(10, 10 + rounds))
+    assert found == pytest.approx(2 / splits)
+
+
+def test_many_rounds_agree_with_scipys_exact_value():
+    # scipy.stats.mannwhitneyu(range(0, 24, 2), range(7, 31, 2), method="exact")
+    found = shift_p_value(range(0, 24, 2), range(7, 31, 2))
+    assert found == pytest.approx(0.0387, abs=0.004)
+
+
+def test_equal_rounds_are_the_same(make_report):
+    report = make_report({"a": ROUNDS})
+    (change,) = compare(report, report, OLD, 0.0)
+    assert (change.verdict, change.ratio, change.p) == ("same", 1.0, 1.0)
+    assert not change.regression
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "regression"),
+    [(1.3, "slower", True), (1.1, "slower", False), (0.7, "faster", False)],
+)
+def test_a_shift_of_all_rounds_is_told(factor, verdict, regression, make_report):
+    new = make_report({"a": [time * factor for time in ROUNDS]})
+    (change,) = compare(new, make_report({"a": ROUNDS}), OLD, 0.15)
+    assert (change.verdict, change.regression) == (verdict, regression)
+    assert change.stage.startswith("network")
+
+
+def test_one_bad_round_is_no_regression(make_report):
+    new = make_report({"a": [*ROUNDS[:-1], 40.0]})
+    (change,) = compare(new, make_report({"a": ROUNDS}), OLD, 0.1)
+    assert change.verdict == "same"
+
+
+def test_without_a_limit_nothing_is_a_regression(make_report):
+    new = make_report({"a": [99.0] * 5})
+    (change,) = compare(new, make_report({"a": ROUNDS}), OLD, None)
+    assert change.verdict == "slower"
+    assert not change.regression
+
+
+def test_rows_that_were_not_there_are_new(make_report):
+    new = make_report({"a": ROUNDS, "b": ROUNDS})
+    changes = compare(new, make_report({"a": ROUNDS, "c": ROUNDS}), OLD, 0.1)
+    assert [change.verdict for change in changes] == ["same", "new"]
+
+
+def test_nothing_in_common_is_an_error(make_report):
+    with pytest.raises(BadInputError, match="none of the rows"):
+        compare(make_report({"b": ROUNDS}), make_report({"a": ROUNDS}), OLD, 0.1)
+
+
+def test_another_machine_or_other_footage_is_refused(make_report):
+    old = make_report({"a": ROUNDS})
+    machine, footage = old.machine, old.footage
+    check_comparable(old, OLD, machine, footage, 20)
+    board = msgspec.structs.replace(machine, processor="Abacus")
+    with pytest.raises(BadInputError, match=r"another machine.*Abacus"):
+        check_comparable(old, OLD, board, footage, 20)
+    with pytest.raises(BadInputError, match="20 frames of clip"):
+        check_comparable(old, OLD, machine, footage, 21)
+
+
+def test_a_report_comes_back_as_it_was_written(make_report, tmp_path):
+    report = make_report({"a": ROUNDS}, accuracy={"a": 0.8}, joules=3.0)
+    path = tmp_path / "report.json"
+    path.write_bytes(msgspec.json.encode(report))
+    assert read_report(path) == report
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"\xff\xfe", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[]", "schema is None"),
+        (b'{"schema": 99}', "schema is 99"),
+        (b'{"schema": 1, "rows": 3}', "not a report"),
+    ],
+)
+def test_what_is_no_report_is_refused(content, words, tmp_path):
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInputError, match=words):
+        read_report(path)
