@@ -1,1 +1,1 @@
-"""HOST. Which frames calibrate a quantizer (filled by the quantization issue)."""
+"""HOST. Which frames a model is calibrated with, and what the runtime makes of them."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgekit.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "output_error", "writing"]
+__all__ = ["atomic_file", "atomic_folder", "output_error", "refuse_existing", "writing"]
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
@@ -59,6 +59,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raises, before long work, where a folder could not be written after it.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is not set, or it is a file.
+    """
+    if path.exists() and not force:
+        raise OutputError(
+            f"{path} is already there.", mend="Add --force to replace it, or name another place."
+        )
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file, and a folder is to be written.")
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     """Yields a temporary folder; renames it to ``path`` if the block succeeds.
@@ -71,12 +85,7 @@ def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         OutputError: ``path`` exists and ``force`` is not set, or nothing can be written there.
     """
     path = Path(path)
-    if path.exists() and not force:
-        raise OutputError(
-            f"{path} is already there.", mend="Add --force to replace it, or name another place."
-        )
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file, and a folder is to be written.")
+    refuse_existing(path, force=force)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))

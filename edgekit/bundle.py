@@ -33,6 +33,7 @@ __all__ = [
     "OutputSpec",
     "Provenance",
     "Quantization",
+    "RoundingCheck",
     "Verification",
     "date_of_today",
     "load_bundle",
@@ -90,12 +91,42 @@ class DecodeSpec(_Spec, frozen=True, kw_only=True):
     place: Place = "host"
 
 
+class RoundingCheck(_Spec, frozen=True, kw_only=True):
+    """What was measured between a float model and the integer model that was made from it.
+
+    Attributes:
+        frames: How many were compared.
+        objects: Boxes of the truth in them.
+        annotated: Whether the truth is an annotation; or else the float model's own detections.
+        float_map: Frame-mAP at 0.5 of the float model, 0 to 1.
+        frame_map: That of the integer model.
+        agreement: Share of the float model's detections with a score over 0.3 that the integer
+            model has as well: same class, IoU over 0.8.
+        sqnr: Of each head, signal to rounding noise, in decibels.
+    """
+
+    frames: int
+    objects: int
+    annotated: bool
+    float_map: float
+    frame_map: float
+    agreement: float
+    sqnr: dict[str, float]
+
+    @property
+    def drop(self) -> float:
+        """What was lost, in points of frame-mAP; below 0 where something was won."""
+        return 100 * (self.float_map - self.frame_map)
+
+
 class Quantization(_Spec, frozen=True, kw_only=True):
-    """How an integer model was made from a float one."""
+    """How an integer model was made from a float one, and what that cost."""
 
     method: str
     samples: int
     kept_float: tuple[str, ...] = ()
+    float_bundle: str = ""
+    check: RoundingCheck | None = None
 
 
 class HeadCheck(_Spec, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@
     │   ├── BundleError                 a bundle
     │   ├── MediaError                  a camera, video, picture or stream
     │   ├── AnnotationError             annotations or saved detections
+    │   ├── CalibrationError            calibration data
     │   └── OutputError                 a place to write to: unwritable, full, already there
     ├── ConversionError             1   a converter failed, or cannot write what was asked for
     ├── MissingDependencyError      4   a runtime or an extra is not installed
@@ -23,6 +24,7 @@ __all__ = [
     "BadInputError",
     "BoundError",
     "BundleError",
+    "CalibrationError",
     "CheckpointError",
     "ConversionError",
     "EdgeKitError",
@@ -78,6 +80,10 @@ class MediaError(BadInputError):
 
 class AnnotationError(BadInputError):
     """Annotations or saved detections do not have the documented layout."""
+
+
+class CalibrationError(BadInputError):
+    """Calibration data is missing, unreadable, too uniform, or makes a model overflow."""
 
 
 class OutputError(BadInputError):

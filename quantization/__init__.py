@@ -1,1 +1,1 @@
-"""HOST. Post-training quantization, per target (filled by the quantization issue)."""
+"""HOST. From float bundles to bundles of integers whose loss is known and bounded."""

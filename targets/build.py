@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._files import writing
+from edgekit._files import refuse_existing, writing
 from edgekit.bundle import (
     Bundle,
     Manifest,
@@ -23,7 +23,7 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
-from edgekit.errors import OutputError, UsageError
+from edgekit.errors import UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
@@ -99,10 +99,7 @@ def export_bundle(
     loaded = load_checkpoint(checkpoint, arch=settings.arch, classes=classes)
     chosen = resolve(settings, loaded, checkpoint, writer)
     place = out or bundle_path(chosen.name, target, settings.precision)
-    if place.exists() and not force:
-        raise OutputError(
-            f"{place} is already there.", mend="Add --force to replace it, or name another place."
-        )
+    refuse_existing(place, force=force)
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "model").mkdir()

@@ -102,15 +102,16 @@ def check_bounds(manifest: Manifest, verification: Verification) -> None:
             )
 
 
-def agreement(expected: Array, found: Array) -> float:
+def agreement(expected: Array, found: Array, same: float = _SAME_BOX) -> float:
     """The share of detections that are in both of two lists.
 
     Args:
         expected: (n, 6): x1, y1, x2, y2, score, class; best first.
         found: (m, 6), likewise.
+        same: The IoU above which two boxes are the same.
 
     Returns:
-        The share of ``expected`` that has a partner in ``found``: same class, IoU above 0.95, each
+        The share of ``expected`` that has a partner in ``found``: same class, same box, each
         partner once. 1 where there is nothing to find.
     """
     if not len(expected):
@@ -119,7 +120,7 @@ def agreement(expected: Array, found: Array) -> float:
     overlaps[expected[:, None, 5] != found[None, :, 5]] = 0
     partners = 0
     for overlap in overlaps:
-        if len(found) and overlap.max() > _SAME_BOX:
+        if len(found) and overlap.max() > same:
             overlaps[:, overlap.argmax()] = 0
             partners += 1
     return partners / len(expected)

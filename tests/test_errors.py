@@ -14,6 +14,7 @@ from edgekit import errors
         (errors.BundleError, 3),
         (errors.MediaError, 3),
         (errors.AnnotationError, 3),
+        (errors.CalibrationError, 3),
         (errors.OutputError, 3),
         (errors.MissingDependencyError, 4),
         (errors.BoundError, 5),

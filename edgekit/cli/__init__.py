@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
+    "quantize": "Turn a float bundle into one of INT8 whose loss is known and bounded.",
     "run": "Find action tubes in a camera, video or folder of pictures.",
     "bench": "Measure what each stage of a frame takes, for every bundle and runtime.",
     "eval": "Score a bundle, or saved detections, against annotations.",

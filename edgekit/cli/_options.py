@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,10 +15,19 @@ import click
 from edgekit.targets.registry import RUNTIMES
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["common_options", "emit_json", "progress_bar", "session_options", "stdout_console"]
+__all__ = [
+    "common_options",
+    "emit_json",
+    "process_pool",
+    "progress_bar",
+    "session_options",
+    "stdout_console",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +105,21 @@ def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bo
     level = logging.INFO if value else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
     logging.getLogger("edgekit").setLevel(level)
+
+
+@contextlib.contextmanager
+def process_pool(workers: int) -> Iterator[Executor | None]:
+    """So many processes to share work; None where one is enough, for this one."""
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # A fork would copy the locks of runtime threads that it does not copy.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield pool
 
 
 def emit_json(value: object) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import click
 from edgekit.cli._options import (
     common_options,
     emit_json,
+    process_pool,
     progress_bar,
     session_options,
     stdout_console,
@@ -122,7 +121,7 @@ def command(
     """
     from edgekit.metrics.evaluate import evaluate
 
-    with _executor(workers) as executor:
+    with process_pool(workers) as executor:
         if detections is not None:
             if bundle or dataset or root or save_detections:
                 raise UsageError(
@@ -183,20 +182,6 @@ def _detected(
             executor=executor,
             on_video=lambda: bar.advance(task),
         )
-
-
-@contextlib.contextmanager
-def _executor(workers: int) -> Iterator[Executor | None]:
-    if workers == 1:
-        yield None
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    # A fork would copy the locks of runtime threads that it does not copy.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield pool
 
 
 def _show(result: EvalResult) -> None:

@@ -17,6 +17,7 @@ from edgekit.errors import BundleError, ConversionError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.onnx.export import Exporter as OnnxExporter
+from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 from edgekit.targets.openvino.quiet import import_openvino, openvino_reason
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Exporter"]
 
-_MODEL = "model.xml"
-_WEIGHTS = "model.bin"
 _NO_OPERATORS = ("Const", "Parameter", "Result")
 
 
@@ -53,13 +52,13 @@ class Exporter(base.Exporter):
         ):
             first = OnnxExporter().export(network, example, Path(temporary), precision)
             model = _converted(openvino, Path(temporary, first.model))
-        _clean(model)
-        with writing(folder / _MODEL):
-            _save(openvino, model, folder)
+        clean(model)
+        with writing(folder / MODEL):
+            save(openvino, model, folder)
         return base.Exported(
-            model=_MODEL,
-            files=(_MODEL, _WEIGHTS),
-            opset=int(_root(folder / _MODEL).get("version", 0)),
+            model=MODEL,
+            files=(MODEL, WEIGHTS),
+            opset=int(_root(folder / MODEL).get("version", 0)),
             converter={**first.converter, "openvino": version("openvino")},
         )
 
@@ -111,44 +110,6 @@ def _deform_conv(node: Any) -> Any:
     )
     shape = opset8.constant(np.array([1, -1, 1, 1]))
     return opset8.add(result, opset8.reshape(bias, shape, special_zero=False)).outputs()
-
-
-def _clean(model: Any) -> None:
-    """Leaves nothing in the model that depends on the machine, the day or the run."""
-    model.set_friendly_name("edgekit")
-    information = model.get_rt_info()
-    for key in list(information):
-        del information[key]
-    # What the converter adds has the number of all that the process has converted so far; it is
-    # called after what it feeds instead, so the last come first.
-    taken: set[str] = set()
-    for operator in reversed(model.get_ordered_ops()):
-        name = operator.get_friendly_name()
-        if _is_numbered(operator, name):
-            feeds = [
-                target.get_node().get_friendly_name()
-                for output in operator.outputs()
-                for target in output.get_target_inputs()
-            ]
-            name = f"{min(feeds)}/{operator.get_type_name()}"
-        found, count = name, 1
-        while found in taken:
-            count += 1
-            found = f"{name}_{count}"
-        taken.add(found)
-        operator.set_friendly_name(found)
-
-
-def _is_numbered(operator: Any, name: str) -> bool:
-    """Whether a name is one of the converter's own: no tensor of the file had it."""
-    return not any(output.names for output in operator.outputs()) and "/" not in name
-
-
-def _save(openvino: Any, model: Any, folder: Path) -> None:
-    try:
-        openvino.save_model(model, folder / _MODEL, compress_to_fp16=False)
-    except RuntimeError as error:
-        raise OSError(None, openvino_reason(error)) from error
 
 
 def _root(model: Path) -> ElementTree.Element:

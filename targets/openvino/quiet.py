@@ -10,7 +10,7 @@ from typing import Any
 from edgekit.errors import MissingDependencyError
 from edgekit.targets.base import reason_of
 
-__all__ = ["import_openvino", "openvino_reason"]
+__all__ = ["import_openvino", "import_quietly", "openvino_reason"]
 
 _TELEMETRY = "openvino_telemetry"
 _PLACES = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:")
@@ -25,15 +25,29 @@ def import_openvino(purpose: str) -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    # Its import reports itself to a web service, waits for the answer and leaves files in the home
-    # folder. Where the package that does so is missing, OpenVINO takes a stand-in of its own.
+    return import_quietly("openvino", "openvino", purpose)
+
+
+def import_quietly(module: str, extra: str, purpose: str) -> Any:
+    """A package that would report its import to a web service.
+
+    Args:
+        module: Its name.
+        extra: Of EdgeKit's extras, the one that installs it.
+        purpose: What needs it, as the beginning of a sentence.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    # It would also wait for the answer and leave files in the home folder. Where the package that
+    # does so is missing, a stand-in is taken.
     hidden = _TELEMETRY not in sys.modules
     if hidden:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
-        return importlib.import_module("openvino")
+        return importlib.import_module(module)
     except ImportError as error:
-        raise MissingDependencyError.for_extra("openvino", "openvino", purpose) from error
+        raise MissingDependencyError.for_extra(module, extra, purpose) from error
     finally:
         if hidden:
             del sys.modules[_TELEMETRY]

@@ -1,0 +1,129 @@
+"""What a user names for calibration, as sequences of consecutive frames."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bundle import sha256_of
+from edgekit.errors import CalibrationError, MediaError
+from edgekit.media import open_source
+from edgekit.media.pictures import PICTURES, natural_key
+from edgekit.runtime.types import Frame
+
+__all__ = ["VIDEOS", "Sequence", "find_sequences"]
+
+VIDEOS = frozenset(
+    (
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".ts",
+        ".webm",
+        ".wmv",
+    )
+)
+"""Endings of what counts as a video in a folder, in lower case."""
+
+_LISTS = frozenset((".list", ".lst", ".txt"))
+_MEND = "Name a video, a folder of videos or of pictures, or a .txt with one of them a line."
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Consecutive frames: a video, or a folder of pictures.
+
+    Attributes:
+        path: Of it.
+        sha256: Of all its content.
+    """
+
+    path: Path
+    sha256: str
+
+    def frames(self) -> Iterator[Frame]:
+        """Its frames; where it cannot be read any further, that is said and it ends there."""
+        try:
+            with open_source(self.path) as source:
+                yield from source
+        except MediaError as error:
+            _log.warning("Left off in %s: %s", self.path, error.message)
+
+
+def find_sequences(path: Path) -> list[Sequence]:
+    """All sequences in what a user names, in natural order.
+
+    Args:
+        path: A video, a picture, a folder (with those below it), or a list file, whose lines are
+            paths, from its own folder where they are relative; ``#`` begins a comment.
+
+    Returns:
+        Those that can be read, at least one. What cannot be read is named in a warning.
+
+    Raises:
+        CalibrationError: There is none.
+    """
+    if not path.exists():
+        raise CalibrationError(f"Expected calibration data at {path}; there is none.", mend=_MEND)
+    found = []
+    skipped = 0
+    for place in _places(path):
+        try:
+            with open_source(place):
+                found.append(Sequence(place, _content(place)))
+        except MediaError as error:
+            skipped += 1
+            _log.warning("Skipped %s: %s", place, error.message)
+    if skipped:
+        _log.warning("%d of %d videos or folders were skipped.", skipped, skipped + len(found))
+    if not found:
+        what = "none of the videos and pictures in it can be read" if skipped else "it holds none"
+        raise CalibrationError(f"There is nothing to calibrate with in {path}: {what}.", mend=_MEND)
+    return found
+
+
+def _places(path: Path) -> list[Path]:
+    if path.is_file():
+        return _listed(path) if path.suffix.lower() in _LISTS else [path]
+    places = []
+    for folder in sorted((path, *_folders(path)), key=lambda place: natural_key(str(place))):
+        files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+        if any(file.suffix.lower() in PICTURES for file in files):
+            places.append(folder)
+        videos = (file for file in files if file.suffix.lower() in VIDEOS)
+        places += sorted(videos, key=lambda file: natural_key(file.name))
+    return places
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    return (place for place in path.rglob("*") if place.is_dir())
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path} is no list of paths: {error}.", mend=_MEND) from error
+    named = [line.partition("#")[0].strip() for line in lines]
+    return [place for name in named if name for place in _places(path.parent / name)]
+
+
+def _content(place: Path) -> str:
+    if place.is_file():
+        return sha256_of(place)
+    digest = hashlib.sha256()
+    pictures = (file for file in place.iterdir() if file.suffix.lower() in PICTURES)
+    for file in sorted(pictures, key=lambda file: natural_key(file.name)):
+        digest.update(file.name.encode(errors="surrogateescape") + b"\0" + sha256_of(file).encode())
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+"""Rendered clips to calibrate with, for want of one's own footage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit.calibration.store import Store, key_of
+from edgekit.puppets.dataset import write_dataset
+
+__all__ = ["rendered_clips"]
+
+_FRAMES = 60
+_CALIBRATING = range(7000, 7010)
+_JUDGING = range(7100, 7108)
+_VERSION = 1
+"""Of the renderer: another number renders again."""
+
+
+def rendered_clips(
+    store: Store, progress: Callable[[str], None] = lambda name: None
+) -> tuple[Path, Path]:
+    """Two folders of rendered clips with annotations: to calibrate with, and to judge by.
+
+    Args:
+        store: Where they are kept; they are rendered once.
+        progress: Told the name of each clip that is done.
+
+    Raises:
+        OutputError: The store cannot be written.
+    """
+    first, second = (_rendered(store, seeds, progress) for seeds in (_CALIBRATING, _JUDGING))
+    return first, second
+
+
+def _rendered(store: Store, seeds: range, progress: Callable[[str], None]) -> Path:
+    def make(folder: Path) -> None:
+        write_dataset(folder, seeds, frames=_FRAMES, force=True, progress=progress)
+
+    key = key_of(_VERSION, _FRAMES, list(seeds))
+    return store.folder("rendered", key, make)

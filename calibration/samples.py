@@ -1,0 +1,266 @@
+"""Chosen frames as the runtime's own preprocessing makes them, kept on disk by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import msgspec
+import numpy as np
+
+from edgekit.bundle import Bundle
+from edgekit.calibration.choice import Candidates, choose, spread
+from edgekit.calibration.footage import Sequence as Footage
+from edgekit.calibration.store import Store, key_of
+from edgekit.detector import cascade_of
+from edgekit.errors import CalibrationError
+from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.types import Array
+
+__all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
+
+_VERSION = 1
+"""Of what is stored: another number, another key."""
+
+_CANDIDATES = 20
+"""Frames of a sequence to choose from, for each that is wanted in all."""
+
+_LEAST_CONTRAST = 1.0
+_PAIRS = "pairs.npy"
+_PLACES = "places.json"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a sample comes from.
+
+    Attributes:
+        sequence: Number of the video or folder.
+        frame: Index in it.
+        height: Of the source picture.
+        width: Likewise.
+    """
+
+    sequence: int
+    frame: int
+    height: int
+    width: int
+
+
+class Samples(Sequence[Mapping[str, Array]]):
+    """What a model is given for each of a number of frames; a sequence, read from disk.
+
+    Args:
+        bundle: Whose inputs they are.
+        folder: Of a store, where ``extract`` put them.
+        step: Every how many-th of them.
+
+    Attributes:
+        pairs: (n, 2, H, W, 3) uint8, mapped from disk: the letterboxed earlier and current frame.
+        places: Where each comes from.
+        key: Of their content and the preprocessing.
+    """
+
+    def __init__(self, bundle: Bundle, folder: Path, step: int = 1) -> None:
+        content = (folder / _PLACES).read_bytes()
+        self._all = (bundle, folder, step)
+        self._cascade = cascade_of(bundle)
+        self.pairs = np.load(folder / _PAIRS, mmap_mode="r")[::step]
+        self.places = msgspec.json.decode(content, type=tuple[Place, ...])[::step]
+        self.key = key_of(folder.name, step)
+
+    def __reduce__(self) -> tuple[type[Samples], tuple[Bundle, Path, int]]:
+        return Samples, self._all  # another process maps the same file
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Array]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Mapping[str, Array]]: ...
+    def __getitem__(self, index: int | slice) -> Mapping[str, Array] | list[Mapping[str, Array]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        previous, current = np.array(self.pairs[index])
+        if self._all[0].manifest.cascade.place == "graph":
+            return {"previous": previous[None], "frame": current[None]}
+        return {"input": self._cascade.stack(previous, current)[None]}
+
+    def thinned(self, most: int) -> Samples:
+        """At most ``most`` of them, evenly spaced."""
+        bundle, folder, step = self._all
+        return Samples(bundle, folder, step * -(-len(self) // most))
+
+    def letterbox(self, index: int) -> Letterbox:
+        """What leads boxes of a sample back to the source picture."""
+        place = self.places[index]
+        made = self._all[0].manifest.input
+        return Letterbox.fit((place.height, place.width), (made.height, made.width))
+
+
+def collect(
+    bundle: Bundle,
+    footage: Sequence[Footage],
+    store: Store,
+    *,
+    samples: int,
+    judged: int,
+    seed: int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[Samples, Samples]:
+    """Frames to calibrate a model with, and others to judge it by.
+
+    The first are chosen for being unlike each other, see ``edgekit.calibration.choice``, and one
+    of them is the first frame of a video; the others are evenly spaced over the last quarters.
+
+    Args:
+        bundle: The float model; its manifest says what becomes of a frame.
+        footage: Where to choose from.
+        store: Where they are kept; the same choice is not made twice.
+        samples: How many to calibrate with, at most.
+        judged: How many to judge by, at most.
+        seed: Of the choice.
+        progress: Called after each sequence.
+
+    Raises:
+        CalibrationError: The frames are too few, too dark, or too alike for the cascade.
+        OutputError: The store cannot be written.
+    """
+    wanted = choose_frames(
+        bundle, footage, store, samples=samples, judged=judged, seed=seed, progress=progress
+    )
+    first, second = (extract(bundle, footage, frames, store) for frames in wanted)
+    return first, second
+
+
+def choose_frames(
+    bundle: Bundle,
+    footage: Sequence[Footage],
+    store: Store,
+    *,
+    samples: int,
+    judged: int,
+    seed: int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[list[list[int]], list[list[int]]]:
+    """The frames that ``collect`` takes: of each sequence the indices, for either purpose.
+
+    Takes and raises what ``collect`` does.
+    """
+    key = _key(bundle, footage, "choice", samples, judged, seed)
+
+    def make(folder: Path) -> None:
+        found = [_look(bundle, sequence, samples, progress) for sequence in footage]
+        _check(bundle, found)
+        wanted = _calibrating(found, samples, seed), _judging(found, judged)
+        (folder / "choice.json").write_bytes(msgspec.json.encode(wanted))
+
+    file = store.folder("choice", key, make) / "choice.json"
+    return msgspec.json.decode(file.read_bytes(), type=tuple[list[list[int]], list[list[int]]])
+
+
+def extract(
+    bundle: Bundle, footage: Sequence[Footage], wanted: Sequence[Sequence[int]], store: Store
+) -> Samples:
+    """Given frames of sequences, each with the frame that the cascade compares it with.
+
+    Args:
+        bundle: Its manifest says what becomes of a frame.
+        footage: The sequences.
+        wanted: Indices of the frames of each, ascending.
+        store: Where they are kept.
+
+    Raises:
+        CalibrationError: A frame is not there.
+        OutputError: The store cannot be written.
+    """
+    key = _key(bundle, footage, "pairs", wanted)
+    place = store.folder("pairs", key, lambda folder: _extract(bundle, footage, wanted, folder))
+    return Samples(bundle, place)
+
+
+def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
+    manifest = bundle.manifest
+    content = [sequence.sha256 for sequence in footage]
+    return key_of(_VERSION, manifest.input, manifest.cascade, content, *parts)
+
+
+def _look(
+    bundle: Bundle, sequence: Footage, samples: int, progress: Callable[[], None]
+) -> Candidates:
+    cascade = cascade_of(bundle)
+    seen = Candidates(limit=_CANDIDATES * samples)
+    gap = bundle.manifest.cascade.frame_gap
+    since_gap = 0
+    for frame in sequence.frames():
+        if frame.gap:
+            cascade.reset()
+            since_gap = 0
+        previous, current, _ = cascade.pair(frame.image)
+        seen.add(frame.index, previous if since_gap >= gap else None, current)
+        since_gap += 1
+    progress()
+    return seen
+
+
+def _check(bundle: Bundle, found: Sequence[Candidates]) -> None:
+    mend = "Calibrate with footage of what the detector is to see."
+    kind = bundle.manifest.cascade.kind
+    if kind != "rgb" and not any(seen.moves for seen in found):
+        raise CalibrationError(
+            f"The cascade {kind} compares consecutive frames, and no two in the calibration data "
+            "differ: its map would be constant.",
+            mend=f"{mend} Single pictures suit a network that was exported with --cascade rgb.",
+        )
+    if max(seen.contrast for seen in found) < _LEAST_CONTRAST:
+        raise CalibrationError(
+            "Expected pictures; every frame of the calibration data is of one colour.", mend=mend
+        )
+
+
+def _calibrating(found: Sequence[Candidates], samples: int, seed: int) -> list[list[int]]:
+    choices = [seen.to_choose() for seen in found]
+    picks = choose([features for _, features in choices], samples - 1, seed)
+    wanted = [indices[pick].tolist() for (indices, _), pick in zip(choices, picks, strict=True)]
+    first = int(np.random.default_rng(seed).integers(len(found)))
+    wanted[first].insert(0, 0)
+    return wanted
+
+
+def _judging(found: Sequence[Candidates], judged: int) -> list[list[int]]:
+    indices = [seen.to_judge() for seen in found]
+    picks = spread(map(len, indices), judged)
+    return [values[pick].tolist() for values, pick in zip(indices, picks, strict=True)]
+
+
+def _extract(
+    bundle: Bundle, footage: Sequence[Footage], wanted: Sequence[Sequence[int]], folder: Path
+) -> None:
+    made = bundle.manifest.input
+    shape = (sum(map(len, wanted)), 2, made.height, made.width, 3)
+    pairs = np.lib.format.open_memmap(folder / _PAIRS, "w+", np.uint8, shape)
+    places: list[Place] = []
+    for number, (sequence, indices) in enumerate(zip(footage, wanted, strict=True)):
+        missing = set(indices)
+        cascade = cascade_of(bundle)
+        for frame in sequence.frames() if missing else ():
+            if frame.gap:
+                cascade.reset()
+            previous, current, _ = cascade.pair(frame.image)
+            if frame.index in missing:
+                missing.discard(frame.index)
+                pairs[len(places)] = previous, current
+                height, width = frame.image.shape[:2]
+                places.append(Place(number, frame.index, height, width))
+            if not missing:
+                break
+        if missing:
+            raise CalibrationError(
+                f"{sequence.path} has no frame {min(missing)} any more.",
+                mend="Leave the calibration data alone while it is read.",
+            )
+    pairs.flush()
+    (folder / _PLACES).write_bytes(msgspec.json.encode(places))

@@ -1,0 +1,60 @@
+"""A picture of what a model was calibrated with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgekit._files import atomic_file
+from edgekit.calibration.samples import Samples
+from edgekit.errors import OutputError
+
+__all__ = ["contact_sheet", "write_sheet"]
+
+_SIDE = 112
+_COLUMNS = 8
+_MOST = 48
+
+
+def contact_sheet(samples: Samples) -> npt.NDArray[np.uint8]:
+    """Frames of the samples, evenly spaced among them, each over its SSIM map.
+
+    Args:
+        samples: At most 48 of them are shown.
+
+    Returns:
+        (H, W, 3) uint8, BGR. Dark in a map is what moved.
+    """
+    shown = np.linspace(0, len(samples) - 1, min(_MOST, len(samples))).round().astype(int)
+    tiles = [_tile(samples, int(index)) for index in shown]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)
+    rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
+    return np.vstack(rows)
+
+
+def write_sheet(sheet: npt.NDArray[np.uint8], path: Path) -> None:
+    """Writes a contact sheet as PNG or JPEG, by the ending of ``path``.
+
+    Raises:
+        OutputError: OpenCV has no such format, or the place cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        try:
+            written = cv2.imwrite(str(temporary), sheet)
+        except cv2.error:
+            written = False
+        if not written:
+            raise OutputError(f"Cannot write a picture to {path}.", mend="End its name in .png.")
+
+
+def _tile(samples: Samples, index: int) -> npt.NDArray[np.uint8]:
+    parts = [samples.pairs[index][1]]
+    tensor = samples[index].get("input")
+    if tensor is not None and tensor.shape[1] == 6:
+        similarity = (tensor[0, 3:].transpose(1, 2, 0) + 1) * 127.5
+        parts.append(similarity.clip(0, 255).astype(np.uint8))
+    small = [cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for part in parts]
+    return np.pad(np.vstack(small), ((0, 6), (0, 6), (0, 0)), constant_values=255)

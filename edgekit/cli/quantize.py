@@ -1,0 +1,199 @@
+"""``edgekit quantize``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli._options import (
+    common_options,
+    emit_json,
+    process_pool,
+    progress_bar,
+    stdout_console,
+)
+from edgekit.errors import UsageError
+from edgekit.targets.registry import TARGETS
+
+__all__ = ["command"]
+
+_FEW = 32
+_PATH = click.Path(path_type=Path)
+
+_log = logging.getLogger(__name__)
+
+
+@click.command(name="quantize")
+@click.argument("bundle", required=False, type=_PATH)
+@click.option(
+    "--calib",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="Footage to calibrate with: a video, a folder of videos or of frames, or a .txt with one "
+    "of them a line. Without PATH, rendered clips.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    help="Of the shipped model, where no BUNDLE is named. [default: onnx]",
+)
+@click.option(
+    "--annotations",
+    type=_PATH,
+    metavar="ROOT",
+    help="Judge by ROOT/annotations.json and the videos beside it, and not by what the float "
+    "model finds in other frames of the calibration footage.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(2),
+    default=128,
+    show_default=True,
+    help="Frames to calibrate with.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["minmax", "percentile", "entropy", "mse"]),
+    help="How ranges of activations are chosen. [default: what suits the target]",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="Of frame-mAP, that may be lost; layers go back to float until it holds.",
+)
+@click.option(
+    "--keep-float", multiple=True, metavar="NODE", help="A layer that stays float; repeatable."
+)
+@click.option("--sensitivity", is_flag=True, help="Measure what each layer alone costs.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the frames.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that measure layers.",
+)
+@click.option(
+    "-o", "--out", type=_PATH, help="The bundle's folder. [default: artifacts/NAME-TARGET-int8]"
+)
+@click.option("--force", is_flag=True, help="Replace a bundle that is already there.")
+@click.option(
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a picture of the frames that were calibrated with.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for finished work, which is found again. [default: ~/.cache/edgekit]",
+)
+@common_options
+def command(
+    bundle: Path | None,
+    calib: str | None,
+    target: str | None,
+    annotations: Path | None,
+    workers: int,
+    out: Path | None,
+    force: bool,
+    sheet: Path | None,
+    cache: Path | None,
+    samples: int,
+    seed: int,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Turn a float bundle into one of INT8 whose loss is known and bounded.
+
+    Without BUNDLE, the shipped model is quantized. Frames go through the same letterbox and
+    cascade as when the bundle runs. Interrupted or repeated, it goes on from what is finished.
+
+    Example: edgekit quantize --calib clips --max-drop 0.5
+    """
+    if calib is None:
+        raise UsageError(
+            "There is nothing to calibrate with.",
+            mend="Name footage like what the detector is to see: --calib PATH; or take rendered "
+            "clips: --calib",
+        )
+    if bundle is not None and target is not None:
+        raise UsageError(
+            "--target picks a form of the shipped model, and a BUNDLE was named as well.",
+            mend="Leave one of them out.",
+        )
+    from edgekit._files import refuse_existing
+    from edgekit.benchmarks.rounding import compare_latency, report, tables
+    from edgekit.bundle import load_bundle
+    from edgekit.calibration.store import Store, default_store
+    from edgekit.quantization.build import check_float, quantize_bundle
+    from edgekit.quantization.gather import gather, shipped_float, video_map
+    from edgekit.targets.build import bundle_path
+
+    store = Store(cache or default_store())
+    with progress_bar() as bar, process_pool(workers) as executor:
+        task = bar.add_task("Quantizing", total=None, note="")
+
+        def say(note: str) -> None:
+            bar.update(task, note=note)
+            _log.info("%s", note)
+
+        say("loading the float model")
+        source = load_bundle(bundle) if bundle else shipped_float(target or "onnx", store)
+        check_float(source)
+        place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
+        refuse_existing(place, force=force)
+        footage = gather(
+            source,
+            Path(calib) if calib else None,
+            annotations,
+            store,
+            samples=samples,
+            seed=seed,
+            progress=say,
+        )
+        if not calib:
+            _log.warning(
+                "Calibrating with rendered clips; your own footage is better: --calib PATH"
+            )
+        if len(footage.samples) < _FEW:
+            _log.warning(
+                "Only %d frames to calibrate with; %d or more are advised.",
+                len(footage.samples),
+                _FEW,
+            )
+        made = quantize_bundle(
+            source,
+            footage.samples,
+            footage.judging,
+            place,
+            store=store,
+            truth=footage.truth,
+            force=force,
+            executor=executor,
+            progress=say,
+            **choices,
+        )
+        maps = None
+        if footage.dataset.videos:
+            say("linking tubes")
+            maps = video_map(source, footage, store), video_map(made.bundle, footage, store)
+        say("timing")
+        found = report(made, source, compare_latency(source, made.bundle), video_map=maps)
+    if sheet is not None:
+        from edgekit.calibration.sheet import contact_sheet, write_sheet
+
+        write_sheet(contact_sheet(footage.samples), sheet)
+    if as_json:
+        emit_json(found)
+        return
+    console = stdout_console(as_json)
+    for table in tables(found):
+        console.print(table)
+    console.print(str(place), soft_wrap=True, markup=False)

@@ -1,0 +1,176 @@
+"""From what a user names to frames to calibrate with, and others to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from edgekit.assets import default_bundle, default_weights
+from edgekit.bundle import MANIFEST, Bundle, load_bundle, sha256_of
+from edgekit.calibration.choice import spread
+from edgekit.calibration.footage import Sequence, find_sequences
+from edgekit.calibration.rendered import rendered_clips
+from edgekit.calibration.samples import Samples, choose_frames, collect, extract
+from edgekit.calibration.store import Store, key_of
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.evaluation import detect_videos, in_classes_of
+from edgekit.metrics.annotations import Truth as Dataset
+from edgekit.metrics.annotations import VideoTruth
+from edgekit.metrics.datasets import read_truth
+from edgekit.metrics.evaluate import evaluate
+from edgekit.quantization.judging import Truth
+
+__all__ = ["Footage", "gather", "shipped_float", "video_map"]
+
+_JUDGED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """Frames for a quantizer.
+
+    Attributes:
+        samples: To calibrate with.
+        judging: To judge by; none of them is among ``samples``.
+        truth: What is in ``judging``, where that is annotated.
+        dataset: The annotated videos, in the classes of the bundle.
+    """
+
+    samples: Samples
+    judging: Samples
+    truth: Truth | None = None
+    dataset: Dataset = field(default_factory=lambda: Dataset([], []))
+
+
+def shipped_float(target: str, store: Store) -> Bundle:
+    """The shipped model as a float bundle for a target; exported now where none is shipped.
+
+    Raises:
+        MissingDependencyError: A package of the target's converter is not installed.
+    """
+    if target == "onnx":
+        return load_bundle(default_bundle())
+    from edgekit.targets.build import export_bundle
+    from edgekit.targets.registry import exporter
+
+    weights = default_weights()
+    key = key_of(sha256_of(weights), target, exporter(target).__module__)
+
+    def make(folder: Path) -> None:
+        export_bundle(weights, target, out=folder / "bundle")
+
+    return load_bundle(store.folder("float", key, make) / "bundle")
+
+
+def gather(
+    bundle: Bundle,
+    calib: Path | None,
+    annotations: Path | None,
+    store: Store,
+    *,
+    samples: int,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda note: None,
+) -> Footage:
+    """Chooses frames.
+
+    Args:
+        bundle: The float model.
+        calib: A video, a folder of videos or pictures, or a list file; by default rendered clips,
+            which are annotated.
+        annotations: A folder with annotations.json and videos to judge by; by default other
+            frames of what is calibrated with.
+        store: Where they are kept.
+        samples: How many to calibrate with.
+        seed: Of the choice.
+        progress: Told what is done next.
+
+    Raises:
+        CalibrationError: There is nothing that can be used.
+        AnnotationError: The annotations do not have the layout, or have other classes.
+        UsageError: ``calib`` is a bundle.
+    """
+    if calib is None:
+        progress("rendering clips")
+        calib, rendered = rendered_clips(store, lambda name: progress(f"rendered {name}"))
+        annotations = annotations or rendered
+    if (calib / MANIFEST).is_file():
+        raise UsageError(
+            f"{calib} is a bundle, and --calib takes footage.",
+            mend=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",
+        )
+    progress("choosing frames")
+    sequences = find_sequences(calib)
+    if annotations is None:
+        chosen, judging = collect(
+            bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed
+        )
+        return Footage(chosen, judging)
+    wanted, _ = choose_frames(bundle, sequences, store, samples=samples, judged=0, seed=seed)
+    chosen = extract(bundle, sequences, wanted, store)
+    dataset = in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
+    used = {
+        (sequence.sha256, frame)
+        for sequence, frames in zip(sequences, wanted, strict=True)
+        for frame in frames
+    }
+    judging, truth = _annotated(bundle, dataset, used, store)
+    return Footage(chosen, judging, truth, dataset)
+
+
+def video_map(bundle: Bundle, footage: Footage, store: Store) -> float:
+    """Video-mAP at 0.5 of a bundle on annotated videos, linked by ``edgekit``.
+
+    Args:
+        bundle: Any that takes the videos.
+        footage: Its ``dataset`` has videos.
+        store: Where the result is kept.
+    """
+    tubes = [
+        (video.name, tube.label, tube.start, tube.boxes.tolist())
+        for video in footage.dataset.videos
+        for tube in video.tubes
+    ]
+
+    def make(folder: Path) -> None:
+        found = evaluate(detect_videos(bundle.path, footage.dataset)).video_map["0.5"]
+        (folder / "video_map.json").write_bytes(msgspec.json.encode(found))
+
+    key = key_of(bundle.sha256, footage.judging.key, tubes)
+    content = (store.folder("tubes", key, make) / "video_map.json").read_bytes()
+    return msgspec.json.decode(content, type=float)
+
+
+def _annotated(
+    bundle: Bundle, dataset: Dataset, used: set[tuple[str, int]], store: Store
+) -> tuple[Samples, Truth]:
+    """Frames evenly spaced over annotated videos, none of them ``used``, and what is in them."""
+    videos = [(video, _sequence(video)) for video in dataset.videos]
+    free = [
+        [frame for frame in range(video.frames) if (sequence.sha256, frame) not in used]
+        for video, sequence in videos
+    ]
+    picks = spread(map(len, free), _JUDGED)
+    wanted = [[frames[i] for i in pick] for frames, pick in zip(free, picks, strict=True)]
+    samples = extract(bundle, [sequence for _, sequence in videos], wanted, store)
+    truth = [
+        [
+            (tube.label, tube.boxes[place.frame - tube.start])
+            for tube in dataset.videos[place.sequence].tubes
+            if tube.start <= place.frame <= tube.end
+        ]
+        for place in samples.places
+    ]
+    return samples, truth
+
+
+def _sequence(video: VideoTruth) -> Sequence:
+    if video.path is None or not video.path.exists():
+        raise AnnotationError(
+            f"Video '{video.name}' is annotated, and is not at {video.path}.",
+            mend="Put it beside its annotations.",
+        )
+    return find_sequences(video.path)[0]

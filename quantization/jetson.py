@@ -1,0 +1,67 @@
+"""HOST. ONNX models with the Q/DQ pairs that TensorRT reads: symmetric, of signed integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgekit.bundle import Bundle
+from edgekit.errors import ConversionError
+from edgekit.quantization import base
+from edgekit.quantization import onnx as onnx_quantizer
+from edgekit.targets.jetson.checker import check
+
+__all__ = ["Quantizer"]
+
+_SHOWN = 10
+
+
+class Quantizer(onnx_quantizer.Quantizer):
+    """Pairs on what convolutions read and on their weights, as TensorRT fuses them.
+
+    What a convolution gives has no pair of its own: TensorRT takes the next layer's. Nothing has
+    a zero point and no bias is rounded, since TensorRT reads neither.
+    """
+
+    def quantize(
+        self,
+        bundle: Bundle,
+        inputs: base.Inputs,
+        statistics: Path,
+        recipe: base.Recipe,
+        folder: Path,
+    ) -> base.Written:
+        """See ``edgekit.quantization.base.Quantizer.quantize``.
+
+        Raises:
+            ConversionError: TensorRT would not read what was written.
+        """
+        written = super().quantize(bundle, inputs, statistics, recipe, folder)
+        findings = check(folder / written.model)
+        if findings:
+            shown = "\n".join(f"  {finding}" for finding in findings[:_SHOWN])
+            raise ConversionError(
+                f"TensorRT does not take the quantized model:\n{shown}",
+                mend="Leave the layers float that are named: --keep-float NODE",
+            )
+        return written
+
+    def _placed(
+        self, model: Any, ranges: dict[str, tuple[float, float]], keep_float: frozenset[str]
+    ) -> Any:
+        from onnxruntime.quantization import QuantType
+
+        kinds = onnx_quantizer.WEIGHTED
+        return onnx_quantizer.place(
+            model,
+            ranges,
+            [n.name for n in onnx_quantizer.weighted(model) if n.name not in keep_float],
+            kinds=kinds,
+            activation=QuantType.QInt8,
+            options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "QuantizeBias": False,
+                "OpTypesToExcludeOutputQuantization": list(kinds),
+            },
+        )

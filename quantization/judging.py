@@ -1,0 +1,173 @@
+"""What rounding costs: a quantized model beside the float one, on frames of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle, RoundingCheck
+from edgekit.calibration.samples import Samples
+from edgekit.calibration.store import Store, key_of
+from edgekit.errors import CalibrationError
+from edgekit.metrics.annotations import TruthTube
+from edgekit.metrics.frame_map import frame_average_precision, match_frames
+from edgekit.runtime.decode import group, peaks
+from edgekit.runtime.selection import clamp_boxes
+from edgekit.runtime.types import Array, Detections
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.registry import open_session
+from edgekit.targets.verify import agreement
+
+__all__ = ["HEADS", "SCORE", "Judge", "Truth"]
+
+SCORE = 0.3
+"""Detections of the float model that count: what ``edgekit run`` shows."""
+
+HEADS = ("hm", "wh", "reg")
+_SAME_BOX = 0.8
+_MOST_DECIBELS = 99.0
+
+Truth = Sequence[Sequence[tuple[int, Array]]]
+"""Of each sample: class and box (4,) in source pixels of every action in it."""
+
+
+class Judge:
+    """Compares quantized models with a float one.
+
+    Args:
+        bundle: The float model.
+        samples: What to compare on.
+        store: Where the float model's answers are kept.
+        truth: What is in the samples; by default what the float model finds there.
+        runtime: What to run both with; by default the target's usual runtime.
+        threads: To compute with.
+
+    Attributes:
+        key: Of all that a judgement depends on beside the model that is judged.
+
+    Raises:
+        CalibrationError: There is nothing in the samples to judge by.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        samples: Samples,
+        store: Store,
+        *,
+        truth: Truth | None = None,
+        runtime: str | None = None,
+        threads: int = 0,
+    ) -> None:
+        self._bundle = bundle
+        self._samples = samples
+        self._options = SessionOptions(runtime=runtime, threads=threads)
+        self._annotated = truth is not None
+        answers = key_of(bundle.sha256, samples.key, runtime)
+        folder = store.folder("answers", answers, self._answer)
+        self._expected = {file.stem: np.load(file, mmap_mode="r") for file in folder.iterdir()}
+        rows = [self._rows(self._of(index)) for index in range(len(samples))]
+        self._certain = [found[found[:, 4] > SCORE] for found in rows]
+        if truth is None:
+            truth = [self._found(index) for index in range(len(samples))]
+        self._truth = [
+            TruthTube(label, index, np.asarray(box, np.float64)[None])
+            for index, actions in enumerate(truth)
+            for label, box in actions
+        ]
+        if not self._truth:
+            raise CalibrationError(
+                f"The float model finds nothing with a score over {SCORE} in the "
+                f"{len(samples)} frames that are to judge the quantized one.",
+                mend="Calibrate with footage of what the model was trained for.",
+            )
+        self._float_map = self._frame_map(rows)
+        places = [(tube.label, tube.start, tube.boxes.tolist()) for tube in self._truth]
+        self.key = key_of(answers, self._annotated, places)
+
+    def judge(self, bundle: Bundle, progress: Callable[[], None] = lambda: None) -> RoundingCheck:
+        """Runs a quantized model on the samples.
+
+        Args:
+            bundle: Of the same target, classes and input.
+            progress: Called after each sample.
+        """
+        noise = dict.fromkeys(HEADS, 0.0)
+        signal = dict.fromkeys(HEADS, 0.0)
+        rows, agreeing, certain = [], 0.0, 0
+        with open_session(bundle, self._options) as session:
+            for index, given in enumerate(self._samples):
+                found = session.infer(given)
+                expected = self._of(index)
+                for head in set(HEADS) & expected.keys():
+                    signal[head] += float(np.square(expected[head], dtype=np.float64).sum())
+                    error = np.subtract(expected[head], found[head], dtype=np.float64)
+                    noise[head] += float(np.square(error).sum())
+                rows.append(self._rows(found))
+                wanted = self._certain[index]
+                certain += len(wanted)
+                agreeing += agreement(wanted, rows[-1], same=_SAME_BOX) * len(wanted)
+                progress()
+        return RoundingCheck(
+            frames=len(rows),
+            objects=len(self._truth),
+            annotated=self._annotated,
+            float_map=self._float_map,
+            frame_map=self._frame_map(rows),
+            agreement=agreeing / certain if certain else 1.0,
+            sqnr={head: _decibels(signal[head], noise[head]) for head in HEADS if signal[head]},
+        )
+
+    def _answer(self, folder: Path) -> None:
+        """Writes what the float model gives for each sample."""
+        files: dict[str, Array] = {}
+        with open_session(self._bundle, self._options) as session:
+            for index, given in enumerate(self._samples):
+                for name, value in session.infer(given).items():
+                    if name not in files:
+                        files[name] = np.lib.format.open_memmap(
+                            folder / f"{name}.npy",
+                            "w+",
+                            np.float32,
+                            (len(self._samples), *value.shape),
+                        )
+                    files[name][index] = value
+
+    def _of(self, index: int) -> dict[str, Array]:
+        return {name: values[index] for name, values in self._expected.items()}
+
+    def _rows(self, outputs: Mapping[str, Array]) -> Array:
+        """(k, 6): x1, y1, x2, y2 in input pixels, score, class; best first."""
+        if "detections" in outputs:
+            found: Array = np.asarray(outputs["detections"]).reshape(-1, 6)
+            return found[found[:, 4] > 0]
+        decode = self._bundle.manifest.decode
+        return peaks(outputs, decode.top_k, decode.stride)
+
+    def _found(self, index: int) -> list[tuple[int, Array]]:
+        boxes, labels, _ = self._detections(index, self._certain[index]).flat()
+        return list(zip(labels.tolist(), boxes, strict=True))
+
+    def _detections(self, index: int, rows: Array) -> Detections:
+        classes = len(self._bundle.manifest.classes)
+        return group(rows, classes, self._samples.letterbox(index))
+
+    def _frame_map(self, rows: Sequence[Array]) -> float:
+        classes = len(self._bundle.manifest.classes)
+        frames = []
+        for index, found in enumerate(rows):
+            place = self._samples.places[index]
+            detections = self._detections(index, found)
+            boxes = clamp_boxes(
+                np.asarray(detections.boxes, np.float64), (place.width, place.height), offset=1.0
+            )
+            frames.append(Detections(boxes, np.asarray(detections.scores, np.float64)))
+        truth = [TruthTube(tube.label, tube.start, tube.boxes + 1) for tube in self._truth]
+        matches = match_frames(frames, truth, classes, any_class=False, growth=0.0)
+        return float(np.nanmean(frame_average_precision([matches], classes)))
+
+
+def _decibels(signal: float, noise: float) -> float:
+    return min(_MOST_DECIBELS, 10 * float(np.log10(signal / max(noise, signal * 1e-12))))

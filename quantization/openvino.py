@@ -1,0 +1,217 @@
+"""HOST. OpenVINO's IR with weights and activations of 8 bits.
+
+NNCF says where in a network to round, and rounds the weights; the ranges of the activations come
+from ``edgekit.quantization.ranges``.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit._files import writing
+from edgekit.bundle import Bundle
+from edgekit.errors import (
+    BundleError,
+    CalibrationError,
+    ConversionError,
+    EdgeKitError,
+    UsageError,
+)
+from edgekit.quantization import base
+from edgekit.quantization.openvino_graph import (
+    is_whole,
+    macs,
+    outside,
+    release,
+    roundings,
+    source,
+    weighted,
+)
+from edgekit.quantization.ranges import Histogram, choose_range, load_histograms, save_histograms
+from edgekit.quantization.silence import silence
+from edgekit.runtime.types import Array
+from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
+from edgekit.targets.openvino.quiet import import_openvino, import_quietly, openvino_reason
+
+__all__ = ["Quantizer"]
+
+_HISTOGRAMS = "activations.npz"
+_CHANNELS = "channels.npz"
+_PURPOSE = "Quantizing a bundle for the target openvino"
+_STEPS = 255
+
+
+class Quantizer(base.Quantizer):
+    """Activations in 8 bits without a sign, weights in 7 bits with one, stored as 8, a channel.
+
+    A processor without VNNI adds two products of 8 bits by 8 into 16, and what does not fit is cut
+    off: with weights in 8 bits most detections are lost there. In 7 they fit everywhere. Those of a
+    depthwise convolution have all 8: it widens its products first.
+
+    The input of a depthwise convolution has a range a channel, by its extremes whatever the method.
+    Deformable convolutions, the cascade and the decoding stay float, and so does what computes
+    places in the picture.
+    """
+
+    methods = ("percentile", "mse", "minmax", "entropy")
+
+    def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
+        """See ``edgekit.quantization.base.Quantizer.layers``."""
+        model = _read(import_openvino(_PURPOSE), bundle.model_path)
+        return tuple(
+            base.Layer(operator.get_friendly_name(), operator.get_type_name(), macs(operator))
+            for operator in weighted(model)
+        )
+
+    def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
+        """Writes the network with roundings in it, and the histograms of what is rounded."""
+        openvino = import_openvino(_PURPOSE)
+        model = _read(openvino, bundle.model_path)
+        rounded = _with_roundings(model, inputs)
+        found, extremes = _activations(openvino, model, rounded, inputs)
+        with writing(folder):
+            save(openvino, rounded, folder)
+            save_histograms(found, folder / _HISTOGRAMS)
+            np.savez(folder / _CHANNELS, allow_pickle=False, **extremes)
+
+    def quantize(
+        self,
+        bundle: Bundle,
+        inputs: base.Inputs,
+        statistics: Path,
+        recipe: base.Recipe,
+        folder: Path,
+    ) -> base.Written:
+        """See ``edgekit.quantization.base.Quantizer.quantize``."""
+        del bundle, inputs  # the statistics say all
+        openvino = import_openvino(_PURPOSE)
+        from openvino._offline_transformations import compress_quantize_weights_transformation
+
+        model = _read(openvino, statistics / MODEL)
+        unknown = recipe.keep_float - {layer.get_friendly_name() for layer in weighted(model)}
+        if unknown:
+            raise UsageError(f"The model has no layers {', '.join(sorted(unknown))} to keep float.")
+        release(model, recipe.keep_float)
+        _set_ranges(model, statistics, recipe.method)
+        compress_quantize_weights_transformation(model)
+        clean(model)
+        with writing(folder / MODEL):
+            save(openvino, model, folder)
+        packages = ("nncf", "openvino")
+        return base.Written(MODEL, (MODEL, WEIGHTS), {name: version(name) for name in packages})
+
+
+def _read(openvino: Any, path: Path) -> Any:
+    try:
+        return openvino.Core().read_model(path)
+    except RuntimeError as error:
+        raise BundleError(
+            f"{path} is not a model in OpenVINO's IR: {openvino_reason(error)}",
+            mend="Export it again: edgekit export CHECKPOINT --target openvino",
+        ) from error
+
+
+def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
+    """A copy with FakeQuantize where NNCF puts it; its ranges of activations mean nothing."""
+    loggers = logging.getLoggerClass()
+    try:
+        with silence():
+            nncf = import_quietly("nncf", "openvino-host", _PURPOSE)
+            return nncf.quantize(
+                model,
+                nncf.Dataset([dict(inputs[0])]),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=1,
+                ignored_scope=nncf.IgnoredScope(names=sorted(outside(model)), validate=False),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    overflow_fix=nncf.OverflowFix.ENABLE,
+                    disable_bias_correction=True,
+                    backend_params={"compress_weights": False},
+                ),
+            )
+    except EdgeKitError:
+        raise
+    except Exception as error:  # its exceptions have no base of their own
+        raise ConversionError(
+            f"NNCF {version('nncf')} could not quantize the network: {openvino_reason(error)}",
+            mend='Install what this was tested with: pip install "edgekit[openvino-host]"',
+        ) from error
+    finally:
+        logging.setLoggerClass(loggers)  # importing NNCF makes its own the default
+
+
+def _activations(
+    openvino: Any, model: Any, rounded: Any, inputs: base.Inputs
+) -> tuple[dict[str, Histogram], dict[str, Array]]:
+    """Of what is rounded: histograms, and the extremes (2, C) of channels with their own ranges."""
+    sources = {source(rounding) for rounding in roundings(rounded)}
+    by_channel = {source(rounding) for rounding in roundings(rounded) if not is_whole(rounding)}
+    watched = [o for o in model.get_ordered_ops() if o.get_friendly_name() in sources]
+    layers = weighted(model)
+    # What an activation function makes of NaN looks sound: the sums of its inputs show it.
+    sums = [_sum(layer) for layer in layers]
+    first = len(model.outputs)
+    model.add_outputs([operator.output(0) for operator in (*sums, *watched)])
+    config = {"INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(model, "CPU", config).create_infer_request()
+    names = [operator.get_friendly_name() for operator in (*layers, *watched)]
+    found = {name: Histogram() for name in names[len(layers) :]}
+    extremes: dict[str, Array] = {}
+    for number, given in enumerate(inputs):
+        request.infer(dict(given), share_inputs=True, share_outputs=True)
+        values = [request.get_output_tensor(first + index).data for index in range(len(names))]
+        bad = [n for n, value in zip(names, values, strict=True) if not np.isfinite(value).all()]
+        if bad:
+            raise CalibrationError(
+                f"{bad[0]} gives NaN or an infinite value on sample {number} of the calibration "
+                "data.",
+                mend="Check the checkpoint: a network that overflows in float cannot be quantized.",
+            )
+        for name, value in zip(names[len(layers) :], values[len(layers) :], strict=True):
+            found[name].add(value)
+            if name in by_channel:
+                rows = value.reshape(value.shape[1], -1)
+                low, high = extremes.get(name, (np.inf, -np.inf))
+                extremes[name] = np.stack(
+                    [np.minimum(low, rows.min(1)), np.maximum(high, rows.max(1))]
+                )
+    return found, extremes
+
+
+def _sum(layer: Any) -> Any:
+    from openvino import opset8
+
+    axes = np.arange(len(layer.output(0).get_shape()))
+    return opset8.reduce_sum(layer.output(0), opset8.constant(axes))
+
+
+def _set_ranges(model: Any, statistics: Path, method: str) -> None:
+    from openvino import opset8
+
+    seen = load_histograms(statistics / _HISTOGRAMS)
+    with np.load(statistics / _CHANNELS) as file:
+        extremes = dict(file)
+    for rounding in roundings(model):
+        name = source(rounding)
+        shape = list(rounding.input(1).get_shape())
+        if is_whole(rounding):
+            low, high = (np.full(shape, end) for end in choose_range(seen[name], method))
+        else:
+            low, high = (end.reshape(shape) for end in extremes[name])
+        for place, ends in enumerate(_with_zero(low, high)):
+            constant = opset8.constant(ends.astype(np.float32))
+            for input_ in (rounding.input(1 + place), rounding.input(3 + place)):
+                input_.replace_source_output(constant.output(0))
+
+
+def _with_zero(low: Array, high: Array) -> tuple[Array, Array]:
+    """The range, moved so that zero, with which pictures are padded, is one of its steps."""
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    step = np.where(high > low, high - low, 1) / _STEPS
+    zero = np.rint(-low / step)
+    return -zero * step, (_STEPS - zero) * step

@@ -1,0 +1,203 @@
+"""What the activations of an ONNX model are, over samples, and the ranges that follow.
+
+A histogram of each tensor is kept, never the tensor, so memory does not grow with the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.errors import CalibrationError
+from edgekit.quantization.base import Inputs
+from edgekit.runtime.types import Array
+
+__all__ = ["Histogram", "activations", "choose_range", "load_histograms", "save_histograms"]
+
+_BINS = 4096
+_MOST_VALUES = 1 << 16
+_TAILS = 1e-4
+"""Share of values that ``percentile`` leaves outside, half of it on each side."""
+
+_LEVELS = 256
+_LARGEST = 1e37
+"""What is beyond it is as good as infinite: arithmetic on it would be."""
+
+
+class Histogram:
+    """Of the values of one tensor: bins of equal width over [-reach, reach].
+
+    The reach is a power of two and grows with the values; then neighbouring bins become one. Of a
+    large tensor evenly spaced values are counted; the extremes are those of all.
+
+    Attributes:
+        low: The smallest value.
+        high: The largest.
+        reach: Of the bins.
+        counts: (4096,) int.
+    """
+
+    def __init__(self) -> None:
+        self.low, self.high = np.inf, -np.inf
+        self.reach = 2.0**-20
+        self.counts = np.zeros(_BINS, np.int64)
+
+    def add(self, values: Array) -> None:
+        """Counts the values of one sample.
+
+        Raises:
+            FloatingPointError: One is NaN or infinite.
+        """
+        flat = values.ravel()
+        low, high = float(flat.min()), float(flat.max())
+        if not max(-low, high) <= _LARGEST:
+            raise FloatingPointError("NaN" if np.isnan(low) else "an infinite value")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        while max(-low, high) > self.reach:
+            merged = self.counts.reshape(-1, 2).sum(1)
+            self.counts = np.pad(merged, _BINS // 4)
+            self.reach *= 2
+        flat = flat[:: 1 + flat.size // _MOST_VALUES]
+        places = ((flat + self.reach) * (_BINS / 2 / self.reach)).astype(np.intp)
+        self.counts += np.bincount(places.clip(0, _BINS - 1), minlength=_BINS)
+
+    @property
+    def centres(self) -> npt.NDArray[np.float64]:
+        """(4096,) the middle of each bin."""
+        width = 2 * self.reach / _BINS
+        return np.linspace(-self.reach + width / 2, self.reach - width / 2, _BINS)
+
+
+def activations(model: Any, names: Collection[str], inputs: Inputs) -> dict[str, Histogram]:
+    """Histograms of tensors of an ONNX model that are computed, in float32, or given to it.
+
+    Args:
+        model: An ``onnx.ModelProto`` with all shapes; stays as it is.
+        names: Of the tensors; constants and those of other types are passed over.
+        inputs: What to run it on.
+
+    Raises:
+        CalibrationError: A value is NaN or infinite; names the first node that made one.
+    """
+    import onnx
+    import onnxruntime
+
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    makers = {name: node.name for node in shown.graph.node for name in node.output}
+    floats = [
+        value.name
+        for value in (*shown.graph.value_info, *shown.graph.output)
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        and value.name in names
+        and value.name in makers
+    ]
+    there = {value.name for value in shown.graph.output}
+    shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in floats if n not in there)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    found: dict[str, Histogram] = {}
+    for number, given in enumerate(inputs):
+        seen = dict(zip(floats, session.run(floats, dict(given)), strict=True))
+        seen |= {name: array for name, array in given.items() if name in names}
+        for name, values in seen.items():
+            try:
+                found.setdefault(name, Histogram()).add(values)
+            except FloatingPointError as error:
+                raise CalibrationError(
+                    f"{makers.get(name, name)} gives {error} on sample {number} of the "
+                    "calibration data.",
+                    mend="Check the checkpoint: a network that overflows in float cannot be "
+                    "quantized.",
+                ) from error
+    return found
+
+
+def choose_range(seen: Histogram, method: str) -> tuple[float, float]:
+    """The range of values that the integers are to span.
+
+    Args:
+        seen: The tensor's values.
+        method: ``minmax`` takes all; ``percentile`` leaves out the outermost 0.01%; ``mse`` takes
+            the part of it with the least expected squared error; ``entropy`` the part with the
+            least divergence of the rounded distribution from the true one (Migacz, "8-bit
+            inference with TensorRT", GTC 2017).
+
+    Returns:
+        The lowest and the highest value; 0 is between them.
+    """
+    low, high = min(seen.low, 0.0), max(seen.high, 0.0)
+    if method == "percentile":
+        total = seen.counts.cumsum() / seen.counts.sum()
+        first, last = np.searchsorted(total, (_TAILS / 2, 1 - _TAILS / 2))
+        return max(low, min(seen.centres[first], 0.0)), min(high, max(seen.centres[last], 0.0))
+    if method == "minmax":
+        return low, high
+    loss = _squared_error if method == "mse" else _divergence
+    shares = np.linspace(1, 0.3, 71)
+    # One end after the other; of equal losses that of the wider range.
+    high *= float(min(shares, key=lambda share: loss(seen, low, high * share)))
+    low *= float(min(shares, key=lambda share: loss(seen, low * share, high)))
+    return low, high
+
+
+def save_histograms(found: Mapping[str, Histogram], path: Path) -> None:
+    """Writes histograms as ``.npz``."""
+    names = sorted(found)
+    np.savez(
+        path,
+        names=np.array(names),
+        ranges=np.array([(found[n].low, found[n].high, found[n].reach) for n in names]),
+        counts=np.array([found[n].counts for n in names]),
+    )
+
+
+def load_histograms(path: Path) -> dict[str, Histogram]:
+    """Reads what ``save_histograms`` wrote."""
+    result = {}
+    with np.load(path) as file:
+        for name, (low, high, reach), counts in zip(
+            file["names"].tolist(), file["ranges"].tolist(), file["counts"], strict=True
+        ):
+            histogram = result[name] = Histogram()
+            histogram.low, histogram.high, histogram.reach = low, high, reach
+            histogram.counts = counts
+    return result
+
+
+def _squared_error(seen: Histogram, low: float, high: float) -> float:
+    values = seen.centres
+    step = max(high - low, 1e-30) / (_LEVELS - 1)
+    outside = values - values.clip(low, high)
+    error = np.where(outside == 0, step**2 / 12, outside**2)
+    # Zeros, of which activations have many, are never rounded.
+    error[np.abs(values) < seen.reach / _BINS * 1.5] = 0
+    return float((seen.counts * error).sum())
+
+
+def _divergence(seen: Histogram, low: float, high: float) -> float:
+    values = seen.centres
+    counts = seen.counts.astype(np.float64)
+    # The peak at zero would hide all else.
+    counts[np.abs(values) < seen.reach / _BINS * 1.5] = 0
+    inside = (values >= low) & (values <= high)
+    if not counts[inside].sum():
+        return float("inf")
+    true = counts[inside].copy()
+    true[0] += counts[values < low].sum()
+    true[-1] += counts[values > high].sum()
+    level = ((values[inside] - low) / max(high - low, 1e-30) * (_LEVELS - 1)).round().astype(int)
+    filled = counts[inside] > 0
+    mass = np.bincount(level, counts[inside], _LEVELS)
+    bins = np.bincount(level, filled, _LEVELS)
+    rounded = np.where(filled, mass[level] / np.maximum(bins[level], 1), 0)
+    p, q = true / true.sum(), rounded / rounded.sum()
+    there = p > 0
+    return float((p[there] * np.log(p[there] / np.maximum(q[there], 1e-12))).sum())

@@ -1,0 +1,28 @@
+"""Keeping a tool's words to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+__all__ = ["silence"]
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Within it nothing that Python code warns of, logs or prints reaches anybody."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,164 @@
+"""HOST. TFLite files with weights and activations of 8 bits, by ai-edge-quantizer.
+
+The ranges of the activations come from ``edgekit.quantization.ranges``: the tool's own calibration
+keeps all samples in memory, and a running mean of their extremes.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit._files import writing
+from edgekit.bundle import Bundle
+from edgekit.errors import (
+    CalibrationError,
+    ConversionError,
+    UsageError,
+)
+from edgekit.quantization import base
+from edgekit.quantization.ranges import Histogram, choose_range, load_histograms, save_histograms
+from edgekit.quantization.silence import silence
+from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
+from edgekit.targets.base import reason_of
+
+__all__ = ["Quantizer"]
+
+_MODEL = "model.tflite"
+_HISTOGRAMS = "activations.npz"
+
+
+class Quantizer(base.Quantizer):
+    """Activations in 8 bits, weights in 8 bits a channel; what goes in and comes out is float.
+
+    A layer's name is that of the tensor that it gives. The layers that give the network's outputs
+    stay float: 256 steps for all values of a heatmap or a size would be too coarse. So do the
+    cascade and the decoding, and of a deformable convolution all but the convolution and the
+    matrix product in it.
+    """
+
+    methods = ("mse", "percentile", "minmax", "entropy")
+
+    def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
+        """See ``edgekit.quantization.base.Quantizer.layers``."""
+        return tuple(
+            base.Layer(operator.name, operator.kind, operator.macs)
+            for operator in Graph(bundle.model_path).layers
+        )
+
+    def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
+        """Writes the histograms of all activations."""
+        found = _activations(Graph(bundle.model_path), bundle.model_path, inputs)
+        with writing(folder):
+            save_histograms(found, folder / _HISTOGRAMS)
+
+    def quantize(
+        self,
+        bundle: Bundle,
+        inputs: base.Inputs,
+        statistics: Path,
+        recipe: base.Recipe,
+        folder: Path,
+    ) -> base.Written:
+        """See ``edgekit.quantization.base.Quantizer.quantize``."""
+        del inputs  # the statistics say all
+        graph = Graph(bundle.model_path)
+        _check_parts(bundle, graph)
+        layers = {operator.name for operator in graph.layers}
+        unknown = sorted(recipe.keep_float - layers)
+        if unknown:
+            raise UsageError(f"The model has no layers {', '.join(unknown)} to keep float.")
+        seen = load_histograms(statistics / _HISTOGRAMS)
+        ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
+        content = _quantized(bundle.model_path, ranges, graph.scopes_kept(recipe.keep_float))
+        with writing(folder):
+            (folder / _MODEL).write_bytes(content)
+        _check_layers(Graph(folder / _MODEL), layers - recipe.keep_float)
+        packages = ("ai-edge-litert", "ai-edge-quantizer")
+        return base.Written(_MODEL, (_MODEL,), {name: version(name) for name in packages})
+
+
+def _activations(graph: Graph, model: Path, inputs: base.Inputs) -> dict[str, Histogram]:
+    interpreter = _interpreter(model)
+    places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
+    (signature,) = interpreter._get_full_signature_list().values()
+    found = {name: Histogram() for name in graph.activations}
+    for number, given in enumerate(inputs):
+        for name, value in given.items():
+            interpreter.set_tensor(signature["inputs"][name], value)
+        interpreter.invoke()
+        for name, histogram in found.items():
+            values = interpreter.get_tensor(places[name])
+            if name in graph.padded:
+                values = values[values > -np.inf]
+            try:
+                histogram.add(values)
+            except FloatingPointError as error:
+                raise CalibrationError(
+                    f"{name} is {error} on sample {number} of the calibration data.",
+                    mend="Check the checkpoint: a network that overflows in float cannot be "
+                    "quantized.",
+                ) from error
+    return found
+
+
+def _interpreter(model: Path) -> Any:
+    """One that keeps what every operator gives."""
+    create = package("ai_edge_litert.interpreter").Interpreter
+    with silence():
+        interpreter = create(model_path=str(model), experimental_preserve_all_tensors=True)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _check_parts(bundle: Bundle, graph: Graph) -> None:
+    """Raises where something has to stay float and cannot be told from the network."""
+    manifest = bundle.manifest
+    for place, mark in ((manifest.cascade.place, CASCADE), (manifest.decode.place, DECODE)):
+        if place == "graph" and not any(mark in operator.name for operator in graph.operators):
+            raise UsageError(
+                f"{bundle.path}: what runs beside the network in the model cannot be told from it.",
+                mend="Export it again without: --cascade-in host --decode-in host",
+            )
+
+
+def _quantized(model: Path, ranges: dict[str, tuple[float, float]], kept: list[str]) -> bytes:
+    tools = package("ai_edge_quantizer")
+    names = tools.qtyping.TFLOperationName
+    leave = tools.algorithm_manager.AlgorithmName.NO_QUANTIZE
+    statistics = {
+        name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+        for name, (low, high) in ranges.items()
+    }
+    try:
+        with silence():
+            tool = tools.quantizer.Quantizer(model.read_bytes(), tools.recipe.static_wi8_ai8())
+            for kind in (names.INPUT, names.OUTPUT):
+                tool.update_quantization_recipe(".*", kind, algorithm_key=leave)
+            for scope in kept:
+                regex = rf"^{re.escape(scope)}\Z"
+                tool.update_quantization_recipe(regex, names.ALL_SUPPORTED, algorithm_key=leave)
+            made = tool.quantize(statistics, enable_progress_report=False)
+    except Exception as error:  # it raises whatever happens to it
+        raise ConversionError(
+            f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "
+            f"{reason_of(error)}",
+            mend='Install what this was tested with: pip install "edgekit[tflite-host]"',
+        ) from error
+    return bytes(made.quantized_model)
+
+
+def _check_layers(graph: Graph, wanted: set[str]) -> None:
+    """Raises unless precisely the wanted layers have weights of integers."""
+    found = {o.name for o in graph.operators if o.weights and o.weights != "FLOAT32"}
+    if found != wanted:
+        names = ", ".join(sorted(found ^ wanted)[:5])
+        raise ConversionError(
+            f"ai-edge-quantizer {version('ai-edge-quantizer')} did not do as it was told with "
+            f"{names}.",
+            mend="Try with other layers kept float.",
+        )

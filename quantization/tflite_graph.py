@@ -1,0 +1,178 @@
+"""What of a TFLite file is rounded to integers, and what stays float."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import BundleError, MissingDependencyError
+from edgekit.quantization.silence import silence
+from edgekit.targets.base import reason_of
+from edgekit.targets.tflite.structure import check_structure
+
+__all__ = ["CASCADE", "DECODE", "Graph", "Operator", "package"]
+
+_DATA = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
+"""Operators with weights, which are the input 1, and where their data is."""
+_MOVING = ("PAD", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE")
+
+CASCADE = "edgekit.models.cascade_graph.CascadeGraph_"
+DECODE = "edgekit.models.graph.DecodeGraph_"
+_DEFORMABLE = "edgekit.models.dcn.DeformConv2d_"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator; a layer, if it has weights.
+
+    Attributes:
+        name: Of the tensor that it gives.
+        kind: As TFLite calls it.
+        macs: Multiplications with addition, of a layer.
+        weights: Type of the constant that it works with; empty without one.
+        scope: By what ai-edge-quantizer knows it: names of all that it gives, each ended so;
+        given: Names of the numbers, float and not constant, that it works on.
+        outside: Whether it has to stay float.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    weights: str
+    scope: str
+    given: tuple[str, ...]
+    outside: bool
+
+
+class Graph:
+    """What is said in a model file of its operators and tensors.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        operators: In the order of computation.
+        layers: Those that can be rounded: with weights.
+        last: Names of those with weights that give the network's outputs.
+        activations: Names of all float tensors that are given or computed.
+        padded: Names of those that are padded by what is lower than every number.
+
+    Raises:
+        MissingDependencyError: ai-edge-litert is not installed.
+        BundleError: It is no TFLite file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        schema = package("ai_edge_litert.schema_py_generated")
+        try:
+            check_structure(path)
+            model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+        except (OSError, ValueError) as error:
+            raise BundleError(
+                f"{path} is not a TFLite file: {reason_of(error)}",
+                mend="Export it again: edgekit export CHECKPOINT --target tflite",
+            ) from error
+        kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+        types = {code: name for name, code in vars(schema.TensorType).items()}
+        self._kinds = [
+            kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes
+        ]
+        graph = model.subgraphs[0]
+        self._names = [tensor.name.decode() for tensor in graph.tensors]
+        self._shapes = [tuple(int(n) for n in tensor.shape) for tensor in graph.tensors]
+        self._types = [types[tensor.type] for tensor in graph.tensors]
+        buffers = [model.buffers[tensor.buffer] for tensor in graph.tensors]
+        # The tool writes numbers behind the tables, at an offset.
+        self._constant = [buffer.data is not None or buffer.offset > 1 for buffer in buffers]
+        self.operators = [self._operator(operator) for operator in graph.operators]
+        self.last = self._last([self._names[place] for place in graph.outputs])
+        self.layers = [
+            o for o in self.operators if o.weights and not o.outside and o.name not in self.last
+        ]
+        # What is to be pooled is padded by the lowest number of all.
+        self.padded = {o.name for o in self.operators if o.kind == "PADV2"}
+        made = {int(place) for operator in graph.operators for place in operator.outputs}
+        made |= {int(place) for place in graph.inputs}
+        self.activations = [
+            self._names[place] for place in sorted(made) if self._types[place] == "FLOAT32"
+        ]
+
+    def _operator(self, operator: Any) -> Operator:
+        kind = self._kinds[operator.opcodeIndex]
+        inputs = [int(place) for place in operator.inputs]
+        output = int(operator.outputs[0])
+        name = self._names[output]
+        weighted = kind in _DATA and self._constant[inputs[1]]
+        return Operator(
+            name=name,
+            kind=kind,
+            macs=self._macs(kind, inputs, output) if weighted else 0,
+            weights=self._types[inputs[1]] if weighted else "",
+            scope="".join(f"{self._names[place]};" for place in operator.outputs),
+            given=tuple(
+                self._names[place]
+                for place in inputs
+                if place >= 0 and self._types[place] == "FLOAT32" and not self._constant[place]
+            ),
+            outside=CASCADE in name or DECODE in name or (_DEFORMABLE in name and not weighted),
+        )
+
+    def _last(self, outputs: list[str]) -> set[str]:
+        """Names of the operators that give the network's outputs, but for moving their numbers."""
+        makers = {operator.name: operator for operator in self.operators}
+        names = [*outputs, *(n for o in self.operators if DECODE in o.name for n in o.given)]
+        found = set()
+        for name in names:
+            while name in makers and makers[name].kind in _MOVING and makers[name].given:
+                name = makers[name].given[0]
+            if name in makers and makers[name].weights:
+                found.add(name)
+        return found
+
+    def scopes_kept(self, layers: Collection[str]) -> list[str]:
+        """Scopes of what stays float.
+
+        Beside some layers that is what lies on the way to them alone, and what has no weights and
+        works on nothing but numbers that stayed float.
+        """
+        names = {o.name for o in self.operators if o.outside} | self.last | set(layers)
+        users: dict[str, set[str]] = {}
+        for operator in self.operators:
+            for name in operator.given:
+                users.setdefault(name, set()).add(operator.name)
+        for operator in reversed(self.operators):
+            used_by = users.get(operator.name, set())
+            if operator.kind in _MOVING and used_by and used_by <= names:
+                names.add(operator.name)
+        for operator in self.operators:
+            if not operator.weights and operator.given and names.issuperset(operator.given):
+                names.add(operator.name)
+        return [operator.scope for operator in self.operators if operator.name in names]
+
+    def _macs(self, kind: str, inputs: list[int], output: int) -> int:
+        weights = math.prod(self._shapes[inputs[1]])
+        result = self._shapes[output]
+        if kind == "FULLY_CONNECTED":
+            return weights * math.prod(result[:-1])
+        # A weight meets each place of what is larger once.
+        place = inputs[_DATA[kind]] if kind == "TRANSPOSE_CONV" else output
+        return weights * math.prod(self._shapes[place][1:3])
+
+
+def package(module: str) -> Any:
+    """A module of ai-edge-litert or ai-edge-quantizer.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        with silence():
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            module.partition(".")[0], "tflite-host", "Quantizing a bundle for the target tflite"
+        ) from error

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from edgekit.calibration.footage import find_sequences
+from edgekit.errors import CalibrationError
+
+
+def names(found):
+    return [sequence.path.name for sequence in found]
+
+
+def test_a_folder_gives_its_videos_in_natural_order(clips):
+    assert names(find_sequences(clips)) == ["clip1.avi", "clip2.avi", "clip10.avi"]
+
+
+def test_a_video_is_one_sequence(clips):
+    (only,) = find_sequences(clips / "clip2.avi")
+    assert len(list(only.frames())) == 12
+
+
+def test_folders_of_pictures_are_sequences_wherever_they_lie(tmp_path):
+    for folder in ("a/1", "a/2", "b"):
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / "00001.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "empty").mkdir()
+    assert names(find_sequences(tmp_path)) == ["1", "2", "b"]
+
+
+def test_a_list_names_paths_from_its_own_folder(clips, tmp_path):
+    shutil.copytree(clips, tmp_path / "clips")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"# comment\nclips/clip10.avi  # one\n\n{clips / 'clip1.avi'}\n")
+    assert names(find_sequences(listed)) == ["clip10.avi", "clip1.avi"]
+
+
+def test_the_content_counts_and_not_the_path(clips, tmp_path):
+    copy = tmp_path / "other.avi"
+    shutil.copy(clips / "clip1.avi", copy)
+    same, first, second = (
+        find_sequences(path)[0].sha256 for path in (copy, clips / "clip1.avi", clips / "clip2.avi")
+    )
+    assert same == first != second
+
+
+def test_what_cannot_be_read_is_named_skipped_and_counted(clips, tmp_path, caplog):
+    shutil.copytree(clips, tmp_path / "clips")
+    (tmp_path / "clips" / "broken.mp4").write_bytes(b"no video")
+    found = find_sequences(tmp_path / "clips")
+    assert len(found) == 3
+    assert "broken.mp4" in caplog.text
+    assert "1 of 4 videos or folders were skipped" in caplog.text
+
+
+@pytest.mark.parametrize("content", [None, b"no video"])
+def test_nothing_to_read_is_an_error(tmp_path, content):
+    if content is not None:
+        (tmp_path / "x.mp4").write_bytes(content)
+    with pytest.raises(CalibrationError, match="nothing to calibrate with"):
+        find_sequences(tmp_path)
+
+
+def test_a_path_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(CalibrationError, match="there is none"):
+        find_sequences(tmp_path / "nowhere")

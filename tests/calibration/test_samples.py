@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from edgekit.assets import default_bundle
+from edgekit.bundle import load_bundle
+from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.samples import choose_frames, collect, extract
+from edgekit.calibration.sheet import contact_sheet, write_sheet
+from edgekit.calibration.store import Store
+from edgekit.detector import cascade_of
+from edgekit.errors import CalibrationError, OutputError
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return load_bundle(default_bundle())
+
+
+def still(folder, pictures):
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{index}.png"), picture)
+    return find_sequences(folder)
+
+
+def test_a_sample_is_what_the_model_gets_when_it_runs(bundle, clips, tmp_path):
+    footage = find_sequences(clips)
+    wanted = [[0, 3, 4], [], [11]]
+    samples = extract(bundle, footage, wanted, Store(tmp_path))
+    assert [(p.sequence, p.frame) for p in samples.places] == [(0, 0), (0, 3), (0, 4), (2, 11)]
+    expected = []
+    for sequence, indices in zip(footage, wanted, strict=True):
+        cascade = cascade_of(bundle)
+        tensors = [cascade(frame.image)[0].copy() for frame in sequence.frames()]
+        expected += [tensors[index] for index in indices]
+    for given, tensor in zip(samples, expected, strict=True):
+        np.testing.assert_array_equal(given["input"], tensor)
+    (height, width) = (samples.places[0].height, samples.places[0].width)
+    assert (height, width) == (96, 128)
+
+
+def test_samples_travel_to_other_processes(bundle, clips, tmp_path):
+    samples = extract(bundle, find_sequences(clips), [[1, 5], [2], [3]], Store(tmp_path))
+    there = pickle.loads(pickle.dumps(samples.thinned(2)))
+    assert len(there) == 2
+    np.testing.assert_array_equal(there[1]["input"], samples[2]["input"])
+    assert there.key != samples.key
+    with pytest.raises(IndexError):
+        there[2]
+
+
+def test_frames_to_judge_by_are_not_calibrated_with(bundle, clips, tmp_path):
+    footage = find_sequences(clips)
+    first, second = collect(bundle, footage, Store(tmp_path), samples=9, judged=6)
+    assert len(first) == 9
+    assert len(second) == 6
+    assert sum(place.frame == 0 for place in first.places) == 1
+    assert all(place.frame < 9 <= other.frame for place in first.places for other in second.places)
+
+
+def test_the_same_content_is_found_again_elsewhere(bundle, clips, tmp_path):
+    store = Store(tmp_path / "store")
+    before, _ = collect(bundle, find_sequences(clips), store, samples=5, judged=2)
+    shutil.copytree(clips, tmp_path / "elsewhere")
+    there = set(store.path.iterdir())
+    footage = find_sequences(tmp_path / "elsewhere")
+    after, _ = collect(bundle, footage, store, samples=5, judged=2)
+    assert after.key == before.key
+    assert set(store.path.iterdir()) == there
+    other, _ = collect(bundle, footage, store, samples=5, judged=2, seed=1)
+    assert other.key != before.key
+
+
+def test_a_still_picture_says_nothing_of_motion(bundle, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    for name, pictures in (("one", [noise]), ("same", [noise] * 8)):
+        footage = still(tmp_path / name, pictures)
+        with pytest.raises(CalibrationError, match="would be constant"):
+            choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, judged=1)
+
+
+def test_frames_of_one_colour_are_refused(bundle, tmp_path):
+    pictures = [np.full((256, 256, 3), 20 * level, np.uint8) for level in range(8)]
+    footage = still(tmp_path / "grey", pictures)
+    with pytest.raises(CalibrationError, match="of one colour"):
+        choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, judged=1)
+
+
+def test_frames_that_went_missing_are_said(bundle, clips, tmp_path):
+    with pytest.raises(CalibrationError, match="no frame 99"):
+        extract(bundle, find_sequences(clips / "clip1.avi"), [[1, 99]], Store(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sheet_shows_frames_over_their_maps(bundle, clips, tmp_path):
+    samples = extract(bundle, find_sequences(clips / "clip1.avi"), [[1, 2, 3]], Store(tmp_path))
+    sheet = contact_sheet(samples)
+    assert sheet.shape == (230, 8 * 118, 3)
+    assert (sheet[:, 3 * 118 :] == 255).all()
+    assert sheet[:112, :112].std() > 10
+    write_sheet(sheet, tmp_path / "sheet.png")
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "sheet.png")), sheet)
+    with pytest.raises(OutputError, match="Cannot write a picture"):
+        write_sheet(sheet, tmp_path / "sheet.nonsense")
+    assert not (tmp_path / "sheet.nonsense").exists()

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from edgekit.calibration.store import Store, default_store, key_of
+
+
+def test_a_piece_is_made_once(tmp_path):
+    made = []
+
+    def make(folder):
+        made.append(folder)
+        (folder / "x").write_text("done")
+
+    store = Store(tmp_path / "store")
+    first = store.folder("piece", "k", make)
+    second = Store(tmp_path / "store").folder("piece", "k", make)
+    assert first == second
+    assert (second / "x").read_text() == "done"
+    assert len(made) == 1
+
+
+def test_what_was_interrupted_is_not_there(tmp_path):
+    def make(folder):
+        (folder / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    store = Store(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        store.folder("piece", "k", make)
+    assert list(tmp_path.iterdir()) == []
+    store.folder("piece", "k", lambda folder: (folder / "whole").touch())
+    assert [file.name for file in (tmp_path / "piece-k").iterdir()] == ["whole"]
+
+
+def test_equal_parts_have_equal_keys_and_others_do_not():
+    assert key_of({"b": 1, "a": (2, 3)}, "x") == key_of({"a": [2, 3], "b": 1}, "x")
+    assert key_of("ab", "c") != key_of("a", "bc")
+
+
+def test_the_default_is_the_users_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_store() == tmp_path / "edgekit"

@@ -1,0 +1,223 @@
+"""The shipped model on a few rendered frames, from one end to the other."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from edgekit.assets import default_bundle
+from edgekit.bundle import load_bundle, save_bundle
+from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.samples import collect
+from edgekit.calibration.store import Store
+from edgekit.errors import BoundError, BundleError, CalibrationError, OutputError, UsageError
+from edgekit.puppets.dataset import write_dataset
+from edgekit.quantization.base import Recipe
+from edgekit.quantization.build import quantize_bundle
+from edgekit.quantization.gather import gather, video_map
+from edgekit.quantization.judging import Judge
+from edgekit.quantization.registry import QUANTIZERS, quantizer
+from edgekit.targets.jetson.checker import check
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return load_bundle(default_bundle())
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("footage") / "clips"
+    write_dataset(folder, (161, 162), frames=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def samples(bundle, footage, store):
+    return collect(bundle, find_sequences(footage), store, samples=8, judged=8)
+
+
+@pytest.fixture(scope="module")
+def done(bundle, samples, store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("int8") / "bundle"
+    return quantize_bundle(bundle, *samples, out, store=store, max_drop=20.0)
+
+
+def test_the_bundle_says_how_it_was_made_and_what_it_lost(done, bundle):
+    manifest = load_bundle(done.bundle.path).manifest
+    assert manifest.precision == "int8"
+    assert manifest.quantization.float_bundle == bundle.sha256
+    assert manifest.quantization.check == done.check
+    assert (manifest.quantization.method, manifest.quantization.samples) == ("minmax", 8)
+    assert manifest.verification is None
+    assert "NOTICE" in {entry.path for entry in manifest.files}
+    assert done.bundle.size < 0.3 * bundle.size
+    assert done.check.agreement > 0.9
+    assert min(done.check.sqnr.values()) > 20
+
+
+def test_a_second_run_gives_the_same_bytes_from_what_is_finished(
+    done, bundle, samples, store, tmp_path
+):
+    before = set(store.path.iterdir())
+    again = quantize_bundle(bundle, *samples, tmp_path / "again", store=store, max_drop=20.0)
+    assert again.bundle.sha256 == done.bundle.sha256
+    assert set(store.path.iterdir()) == before
+
+
+def test_no_two_neighbouring_weights_overflow(done):
+    model = onnx.load(str(done.bundle.model_path))
+    makers = {node.output[0]: node for node in model.graph.node}
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    rounded = 0
+    for node in model.graph.node:
+        maker = makers.get(node.input[1]) if node.op_type == "Conv" else None
+        if maker is None:
+            continue
+        rounded += 1
+        weights = np.abs(stored[maker.input[0]].astype(int))
+        if weights.shape[1] == 1:
+            continue
+        for order in (weights, weights.transpose(0, 2, 3, 1)):
+            flat = order.reshape(len(weights), -1)
+            assert (flat[:, :-1] + flat[:, 1:]).max() <= 128
+    assert rounded == len(done.layers)
+
+
+def test_the_ends_of_the_heads_stay_float(done):
+    model = onnx.load(str(done.bundle.model_path))
+    stored = {tensor.name for tensor in model.graph.initializer}
+    ends = [n for n in model.graph.node if n.output[0] in ("hm", "wh", "reg")]
+    assert len(ends) == 3
+    assert all(node.op_type == "Conv" and node.input[1] in stored for node in ends)
+
+
+def test_layers_that_are_named_stay_float(bundle, samples, done, store, tmp_path):
+    kept = "blocks.3.expand.0/Conv"
+    made = quantize_bundle(
+        bundle, *samples, tmp_path / "kept", store=store, keep_float=[kept], max_drop=20.0
+    )
+    assert made.bundle.manifest.quantization.kept_float == (kept,)
+    model = onnx.load(str(made.bundle.model_path))
+    stored = {tensor.name for tensor in model.graph.initializer}
+    (node,) = (node for node in model.graph.node if node.name == kept)
+    assert node.input[1] in stored
+
+
+def test_with_all_layers_float_it_is_the_float_model(bundle, samples, done, store, tmp_path):
+    tool = quantizer("onnx")
+    names = frozenset(layer.name for layer in tool.layers(bundle))
+    others = {
+        node.name
+        for node in onnx.load(str(bundle.model_path)).graph.node
+        if node.op_type in ("Add", "Resize", "Clip")
+    }
+    recipe = Recipe(keep_float=names | others)
+    tool.quantize(bundle, samples[0], done.statistics, recipe, tmp_path)
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "model.onnx")).graph.node}
+    assert "QuantizeLinear" not in kinds
+
+
+def test_the_float_model_agrees_with_itself(bundle, samples, store):
+    found = Judge(bundle, samples[1], store).judge(bundle)
+    assert (found.drop, found.agreement) == (0, 1)
+    assert found.sqnr == {"hm": 99.0, "wh": 99.0, "reg": 99.0}
+
+
+def test_a_judge_needs_something_to_judge_by(bundle, samples, store):
+    with pytest.raises(CalibrationError, match="finds nothing"):
+        Judge(bundle, samples[1], store, truth=[[] for _ in samples[1]])
+
+
+def test_what_tensorrt_reads_is_symmetric(bundle, samples, done, tmp_path):
+    quantizer("jetson").quantize(bundle, samples[0], done.statistics, Recipe(), tmp_path)
+    path = tmp_path / "model.onnx"
+    assert check(path) == []
+    model = onnx.load(str(path))
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    pairs = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert pairs
+    for node in pairs:
+        zero = stored[node.input[2]]
+        assert zero.dtype == np.int8
+        assert not zero.any()
+
+
+def test_a_bound_that_cannot_hold_writes_nothing(bundle, samples, store, tmp_path, monkeypatch):
+    from edgekit.quantization import build
+
+    real = build.search
+    few = quantizer("onnx").layers(bundle)[:2]
+    monkeypatch.setattr(build, "search", lambda layers, *a, **k: real(few, *a, **k))
+    with pytest.raises(BoundError, match="Nothing was written"):
+        quantize_bundle(bundle, *samples, tmp_path / "x", store=store, max_drop=-100.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_leaves_nothing_and_goes_on(bundle, samples, store, tmp_path):
+    def stop(note):
+        if note == "writing":
+            raise KeyboardInterrupt
+
+    out = tmp_path / "x"
+    with pytest.raises(KeyboardInterrupt):
+        quantize_bundle(bundle, *samples, out, store=store, max_drop=20.0, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    quantize_bundle(bundle, *samples, out, store=store, max_drop=20.0)
+    assert load_bundle(out).manifest.precision == "int8"
+
+
+def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
+    def run(source=bundle, **options):
+        quantize_bundle(source, *samples, tmp_path / "x", store=store, **options)
+
+    with pytest.raises(UsageError, match=r"no layer 'blocks\.3\.expand'") as error:
+        run(keep_float=["blocks.3.expand"])
+    assert "blocks.3.expand.0/Conv" in error.value.mend
+    with pytest.raises(UsageError, match="has the methods"):
+        run(method="magic")
+    with pytest.raises(BundleError, match="INT8 already"):
+        run(done.bundle)
+    half = msgspec.structs.replace(bundle.manifest, precision="fp16")
+    files = {entry.path: bundle.path / entry.path for entry in bundle.manifest.files}
+    with pytest.raises(BundleError, match="of fp16"):
+        run(save_bundle(tmp_path / "half", half, files))
+    with pytest.raises(OutputError, match="already there"):
+        quantize_bundle(bundle, *samples, done.bundle.path, store=store, max_drop=20.0)
+    with pytest.raises(UsageError, match="can be quantized"):
+        quantizer("abacus")
+    assert [path.name for path in tmp_path.iterdir()] == ["half"]
+
+
+def test_every_target_has_a_quantizer():
+    from edgekit.targets.registry import TARGETS
+
+    assert QUANTIZERS.keys() == TARGETS.keys()
+
+
+def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store):
+    found = gather(bundle, footage, footage, store, samples=6)
+    assert len(found.samples) == 6
+    used = {(place.sequence, place.frame) for place in found.samples.places}
+    assert not used & {(place.sequence, place.frame) for place in found.judging.places}
+    assert len(found.judging) == 120 - 6
+    annotation = json.loads((footage / "annotations.json").read_text())
+    total = sum(len(t["boxes"]) for v in annotation["videos"].values() for t in v["tubes"])
+    boxes = sum(map(len, found.truth))
+    assert total - 6 * 5 <= boxes <= total
+    assert 0 <= video_map(bundle, found, store) <= 1
+
+
+def test_a_bundle_is_no_footage(bundle, store):
+    with pytest.raises(UsageError, match="takes footage"):
+        gather(bundle, bundle.path, None, store, samples=4)

@@ -1,0 +1,320 @@
+"""Networks of integers for TFLite: what is rounded, what stays float, the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import edgekit.assets
+from edgekit.assets.pictures import verification_frames
+from edgekit.bundle import Bundle, save_bundle
+from edgekit.detector import cascade_of
+from edgekit.errors import (
+    BundleError,
+    CalibrationError,
+    ConversionError,
+    MissingDependencyError,
+    OutputError,
+    UsageError,
+)
+from edgekit.media import open_source
+from edgekit.quantization.base import Recipe, Written
+from edgekit.quantization.tflite import Quantizer
+from edgekit.runtime.decode import peaks
+from edgekit.targets.build import export_bundle
+from edgekit.targets.settings import ExportSettings
+from edgekit.targets.tflite.session import Session
+from edgekit.targets.verify import agreement
+
+
+def inputs_of(bundle: Bundle) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for clip in verification_frames():
+        cascade = cascade_of(bundle)
+        for frame in clip:
+            if bundle.manifest.cascade.place == "graph":
+                previous, current, _ = cascade.pair(frame)
+                found.append({"previous": previous[None].copy(), "frame": current[None].copy()})
+            else:
+                found.append({"input": cascade(frame)[0].copy()})
+    return found
+
+
+def clip(bundle: Bundle, path: Path) -> list[dict[str, Any]]:
+    """The model's inputs for every tenth frame of a video."""
+    cascade = cascade_of(bundle)
+    with open_source(str(path)) as source:
+        tensors = [cascade(frame.image)[0].copy() for frame in source]
+    return [{"input": tensor} for tensor in tensors[5::10]]
+
+
+def quantized(bundle: Bundle, written: Written, folder: Path, out: Path) -> Bundle:
+    manifest = msgspec.structs.replace(bundle.manifest, precision="int8", model=written.model)
+    return save_bundle(out, manifest, {name: folder / name for name in written.files})
+
+
+def make(bundle: Bundle, statistics: Path, out: Path, recipe: Recipe | None = None) -> Bundle:
+    folder = out / "files"
+    folder.mkdir(parents=True)
+    recipe = recipe or Recipe(method="percentile")
+    written = Quantizer().quantize(bundle, inputs_of(bundle), statistics, recipe, folder)
+    assert sorted(written.files) == sorted(path.name for path in folder.iterdir())
+    return quantized(bundle, written, folder, out / "bundle")
+
+
+def calibrated(bundle: Bundle, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    Quantizer().calibrate(bundle, inputs_of(bundle), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return export_bundle(checkpoint, "tflite", out=tmp_path_factory.mktemp("lite") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def statistics(written: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return calibrated(written, tmp_path_factory.mktemp("statistics") / "s")
+
+
+@pytest.fixture(scope="module")
+def inside(deformable: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Deformable and transposed convolutions, the cascade and the decoding in one model."""
+    settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64))
+    out = tmp_path_factory.mktemp("lite") / "inside"
+    return export_bundle(deformable, "tflite", out=out, settings=settings)
+
+
+def operators_of(bundle: Bundle) -> list[tuple[str, str, list[str]]]:
+    """Of each operator its kind, the name of what it gives, and the types of what it is given."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bundle.model_path.read_bytes(), 0)
+    kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    types = {code: name for name, code in vars(schema.TensorType).items()}
+    graph = model.subgraphs[0]
+    found = []
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        found.append(
+            (
+                kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
+                graph.tensors[operator.outputs[0]].name.decode(),
+                [types[graph.tensors[place].type] for place in operator.inputs if place >= 0],
+            )
+        )
+    return found
+
+
+def integers(bundle: Bundle) -> set[str]:
+    """Names of what operators on integers give."""
+    return {name for _, name, given in operators_of(bundle) if "INT8" in given}
+
+
+def test_layers(written: Bundle) -> None:
+    found = Quantizer().layers(written)
+    assert len(found) == 56
+    assert (found[0].kind, found[0].macs) == ("CONV_2D", 32 * 48 * 32 * 6 * 9)
+    depthwise = [layer for layer in found if layer.kind == "DEPTHWISE_CONV_2D"]
+    assert len(depthwise) == 16
+    assert depthwise[0].macs == 32 * 48 * 32 * 9
+    assert not any("Conv2d_2;" in layer.name for layer in found)  # the last of the heads
+
+
+@pytest.mark.parametrize("method", Quantizer.methods)
+def test_all_but_the_last_layers_are_of_integers(
+    written: Bundle, statistics: Path, tmp_path: Path, method: str
+) -> None:
+    bundle = make(written, statistics, tmp_path, Recipe(method=method))
+    floats = [(kind, name) for kind, name, given in operators_of(bundle) if given[0] != "INT8"]
+    assert sorted(kind for kind, _ in floats) == [*["CONV_2D"] * 3, "QUANTIZE", *["TRANSPOSE"] * 3]
+    assert all("serving" in name or "Conv2d_2;" in name for _, name in floats)
+    layers = {layer.name for layer in Quantizer().layers(written)}
+    assert layers <= integers(bundle)
+    assert {layer.name for layer in Quantizer().layers(bundle)} == layers
+    assert bundle.size < 0.35 * written.size  # of a model so small much is names
+    given = inputs_of(written)[4]
+    with Session(written) as one, Session(bundle) as other:
+        expected, found = one.infer(given), other.infer(given)
+    for name, head in expected.items():
+        noise = np.square(found[name] - head).mean() / np.square(head).mean()
+        assert 0 < noise < 0.1, name
+
+
+def test_layers_that_stay_float(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+    layers = Quantizer().layers(written)
+    kept = frozenset({layers[0].name, layers[9].name, layers[40].name})
+    recipe = Recipe(method="minmax", keep_float=kept)
+    bundle = make(written, statistics, tmp_path, recipe)
+    found = integers(bundle)
+    assert {layer.name for layer in layers} - found == kept
+
+
+def test_all_kept_float_is_the_float_network(
+    written: Bundle, statistics: Path, tmp_path: Path
+) -> None:
+    kept = frozenset(layer.name for layer in Quantizer().layers(written))
+    bundle = make(written, statistics, tmp_path, Recipe(keep_float=kept))
+    assert not integers(bundle)
+    given = inputs_of(written)[4]
+    with Session(written) as one, Session(bundle) as other:
+        expected, found = one.infer(given), other.infer(given)
+    for name, head in expected.items():
+        np.testing.assert_allclose(found[name], head, atol=1e-5 * np.abs(head).max())
+
+
+def test_layer_that_is_not_there(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no layers stem to keep float"):
+        make(written, statistics, tmp_path, Recipe(keep_float=frozenset({"stem"})))
+
+
+def test_same_bytes_again_and_not_a_word(
+    written: Bundle, statistics: Path, tmp_path: Path, capsys: Any
+) -> None:
+    again = calibrated(written, tmp_path / "again")
+    for file in statistics.iterdir():
+        assert (again / file.name).read_bytes() == file.read_bytes(), file.name
+    one = make(written, statistics, tmp_path / "one")
+    other = make(written, again, tmp_path / "other")
+    assert one.manifest.files == other.manifest.files
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_beside_the_network_stays_float(inside: Bundle, tmp_path: Path) -> None:
+    layers = Quantizer().layers(inside)
+    assert {layer.kind for layer in layers} == {"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+    bundle = make(inside, calibrated(inside, tmp_path / "s"), tmp_path / "q")
+    found = integers(bundle)
+    assert {layer.name for layer in layers} <= found
+    assert not any("CascadeGraph" in name or "DecodeGraph" in name for name in found)
+    deformed = {name for name in found if "DeformConv2d" in name.rpartition(";;")[2]}
+    assert deformed & {layer.name for layer in layers}
+    given = inputs_of(inside)[4]
+    with Session(inside) as one, Session(bundle) as other:
+        expected, boxes = (session.infer(given)["detections"] for session in (one, other))
+    assert boxes.shape == expected.shape
+    assert np.abs(boxes[:, 4].max() - expected[:, 4].max()) < 0.1
+
+
+def test_parts_that_cannot_be_told_apart(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+    spec = msgspec.structs.replace(written.manifest.decode, place="graph")
+    manifest = msgspec.structs.replace(written.manifest, decode=spec)
+    other = Bundle(written.path, manifest, written.sha256)
+    with pytest.raises(UsageError, match="cannot be told from it") as caught:
+        make(other, statistics, tmp_path)
+    assert "--decode-in host" in caught.value.mend
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_activation_that_is_no_number(written: Bundle, tmp_path: Path, value: float) -> None:
+    given = inputs_of(written)[:2]
+    given[1] = {"input": np.full_like(given[0]["input"], value)}
+    with pytest.raises(CalibrationError, match=r"is (NaN|an infinite value) on sample 1"):
+        Quantizer().calibrate(written, given, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"no model", b"", None])
+def test_model_that_is_none(written: Bundle, tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        content = written.model_path.read_bytes()[:5000]
+    (tmp_path / "model.tflite").write_bytes(content)
+    manifest = msgspec.structs.replace(written.manifest, files=())
+    files = {"model.tflite": tmp_path / "model.tflite"}
+    with pytest.raises(BundleError, match="is not a TFLite file"):
+        Quantizer().layers(save_bundle(tmp_path / "b", manifest, files))
+
+
+def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
+    with pytest.raises(OutputError, match="Cannot write"):
+        Quantizer().quantize(written, [], statistics, Recipe(), small_disk)
+
+
+@pytest.mark.parametrize("module", ["ai_edge_quantizer", "ai_edge_litert.schema_py_generated"])
+def test_missing_package(
+    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependencyError, match=module.partition(".")[0]) as caught:
+        make(written, statistics, tmp_path)
+    assert caught.value.mend == 'Run: pip install "edgekit[tflite-host]"'
+
+
+def test_quantizer_that_fails(
+    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_edge_quantizer import quantizer
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such\nthing")
+
+    monkeypatch.setattr(quantizer.Quantizer, "quantize", fails)
+    with pytest.raises(
+        ConversionError, match=r"quantizer \S+ could not quantize .*: no such thing"
+    ):
+        make(written, statistics, tmp_path)
+
+
+def test_quantizer_that_does_something_else(
+    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_edge_quantizer import quantizer
+
+    def ignores(*_: Any, **__: Any) -> None:
+        pass
+
+    monkeypatch.setattr(quantizer.Quantizer, "update_quantization_recipe", ignores)
+    kept = frozenset({Quantizer().layers(written)[3].name})
+    with pytest.raises(ConversionError, match="did not do as it was told with"):
+        make(written, statistics, tmp_path, Recipe(keep_float=kept))
+
+
+def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from edgekit.bundle import load_bundle\n"
+        "from edgekit.quantization.base import Recipe\n"
+        "from edgekit.quantization.tflite import Quantizer\n"
+        "bundle, statistics, out = map(Path, sys.argv[1:])\n"
+        "Quantizer().quantize(load_bundle(bundle), [], statistics, Recipe(), out)\n"
+        "assert not {'torch', 'jax', 'onnx', 'litert_torch', 'tensorflow'} & set(sys.modules)\n"
+    )
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    out.mkdir()
+    command = [sys.executable, "-c", script, str(written.path), str(statistics), str(out)]
+    environment = {**os.environ, "HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert list(home.iterdir()) == []
+    shutil.rmtree(out)
+
+
+@pytest.mark.shared
+def test_shipped_model_keeps_its_detections(shared: Path, tmp_path: Path) -> None:
+    weights = Path(edgekit.assets.__file__).parent / "weights" / "korsal-lite0-ucf24.safetensors"
+    bundle = export_bundle(weights, "tflite", out=tmp_path / "b")
+    given = clip(bundle, shared / "ucf24" / "v_HorseRiding_g01_c03.mp4")
+    (tmp_path / "s").mkdir()
+    Quantizer().calibrate(bundle, given, tmp_path / "s")
+    small = make(bundle, tmp_path / "s", tmp_path / "q", Recipe(method=Quantizer.methods[0]))
+    assert small.size <= 0.3 * bundle.size
+    agreeing = []
+    with Session(bundle) as one, Session(small) as other:
+        for inputs in clip(bundle, shared / "ucf24" / "v_Biking_g01_c01.mp4"):
+            rows = [peaks(session.infer(inputs), 50, 4) for session in (one, other)]
+            certain = rows[0][rows[0][:, 4] > 0.3]
+            if len(certain):
+                agreeing.append(agreement(certain, rows[1], 0.8))
+    assert len(agreeing) > 5
+    assert np.mean(agreeing) >= 0.95
