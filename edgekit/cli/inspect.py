@@ -10,7 +10,7 @@ import click
 from edgekit.cli._options import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
+    from edgekit.bundle import Bundle, Quantization
 
 __all__ = ["command"]
 
@@ -93,9 +93,11 @@ def _show(
         manifest.decode,
         manifest.provenance,
     )
-    quantized = ""
-    if manifest.quantization is not None:
-        quantized = f", {manifest.quantization.method} on {manifest.quantization.samples} samples"
+    quantization = manifest.quantization
+    quantized, loss = "", {}
+    if quantization is not None:
+        quantized = f", {quantization.method} on {quantization.samples} samples"
+        loss = _loss(quantization)
     if operators is None:
         counted = f"not counted: {note}"
     else:
@@ -106,6 +108,7 @@ def _show(
         "name": f"{manifest.name} ({manifest.arch})",
         "target": f"{manifest.target}{opset}",
         "precision": f"{manifest.precision}{quantized}",
+        **loss,
         "input": f"{made.height}x{made.width} {made.colour_order}, {made.letterbox}, "
         f"mean {_numbers(made.mean)}, std {_numbers(made.std)}",
         "cascade": f"{cascade.kind}, frame gap {cascade.frame_gap}, first frame "
@@ -129,7 +132,23 @@ def _show(
         table.add_row(name, _plain(value))
     console = stdout_console(False)
     console.print(table)
-    console.print(verification_table([bundle]))
+    if quantization is None:
+        console.print(verification_table([bundle]))
+
+
+def _loss(made: Quantization) -> dict[str, str]:
+    """What rounding cost, as rows of the table."""
+    kept = ", ".join(made.kept_float) or "nothing that could be quantized"
+    rows = {"stays float": kept}
+    if made.check is not None:
+        check = made.check
+        truth = "" if check.annotated else " of the float model's own detections"
+        sqnr = ", ".join(f"{head} {decibels:.1f} dB" for head, decibels in check.sqnr.items())
+        rows["loss"] = (
+            f"frame-mAP@0.5{truth} {100 * check.float_map:.2f} to {100 * check.frame_map:.2f} on "
+            f"{check.frames} frames; {check.agreement:.1%} of the detections agree; {sqnr}"
+        )
+    return rows
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -40,6 +40,10 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert len(found["video_map"]) == 2
     assert sheet.stat().st_size > 10_000
     assert "Only 6 frames to calibrate with" in caplog.text
+    assert main(["inspect", str(out)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "int8, minmax on 6 samples" in shown
+    assert "of the detections agree" in shown
 
 
 def test_the_report_for_people(footage, cache, tmp_path, capsys):
