@@ -1,0 +1,73 @@
+"""What each runtime's own quantizer makes of a float model, with its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from edgekit.bundle import Bundle
+from edgekit.calibration.samples import Samples
+from edgekit.errors import MissingDependencyError
+from edgekit.targets.openvino.quiet import import_openvino, import_quietly
+
+__all__ = ["PEERS", "Peer"]
+
+_PURPOSE = "Comparing quantizers"
+
+Peer: TypeAlias = Callable[[Bundle, Samples, Path], tuple[str, ...]]
+"""Writes a model into an empty folder; gives the names of its files, the model first."""
+
+
+def _static(
+    bundle: Bundle, samples: Samples, folder: Path, *, advised: bool = False
+) -> tuple[str, ...]:
+    try:
+        from onnxruntime.quantization import QuantType, quantize_static
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("onnx", "host", _PURPOSE) from error
+    options: dict[str, Any] = {}
+    if advised:
+        options = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+        options |= {"per_channel": True, "reduce_range": True}
+    reader = SimpleNamespace(get_next=partial(next, map(dict, samples), None))
+    quantize_static(str(bundle.model_path), str(folder / "model.onnx"), reader, **options)
+    return ("model.onnx",)
+
+
+def _nncf(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
+    openvino = import_openvino(_PURPOSE)
+    nncf = import_quietly("nncf", "openvino-host", _PURPOSE)
+    model = openvino.Core().read_model(bundle.model_path)
+    openvino.save_model(nncf.quantize(model, nncf.Dataset(samples, dict)), folder / "model.xml")
+    return "model.xml", "model.bin"
+
+
+def _litert(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
+    from edgekit.quantization.tflite_graph import package
+
+    tools = package("ai_edge_quantizer")
+    interpreter = package("ai_edge_litert.interpreter").Interpreter(str(bundle.model_path))
+    (signature,) = interpreter.get_signature_list()
+    tool = tools.quantizer.Quantizer(bundle.model_path.read_bytes(), tools.recipe.static_wi8_ai8())
+    # Inputs and heads are rounded all the same, but by the model and not by who calls it.
+    leave = tools.algorithm_manager.AlgorithmName.NO_QUANTIZE
+    for kind in (tools.qtyping.TFLOperationName.INPUT, tools.qtyping.TFLOperationName.OUTPUT):
+        tool.update_quantization_recipe(".*", kind, algorithm_key=leave)
+    found = tool.calibrate({signature: [dict(given) for given in samples]})
+    made = tool.quantize(found, enable_progress_report=False)
+    (folder / "model.tflite").write_bytes(bytes(made.quantized_model))
+    return ("model.tflite",)
+
+
+PEERS: dict[str, dict[str, Peer]] = {
+    "onnx": {
+        "`quantize_static`, defaults": _static,
+        "`quantize_static`, as advised without VNNI": partial(_static, advised=True),
+    },
+    "openvino": {"`nncf.quantize`, defaults": _nncf},
+    "tflite": {"ai-edge-quantizer, `static_wi8_ai8`": _litert},
+}
+"""Of each target, the peers by the name of their row."""
