@@ -134,6 +134,7 @@ def command(
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import check_float, quantize_bundle
     from edgekit.quantization.gather import gather, shipped_float, video_map
+    from edgekit.quantization.registry import quantizer
     from edgekit.targets.build import bundle_path
 
     store = Store(cache or default_store())
@@ -147,6 +148,7 @@ def command(
         say("loading the float model")
         source = load_bundle(bundle) if bundle else shipped_float(target or "onnx", store)
         check_float(source)
+        quantizer(source.manifest.target).version()  # says early what is not installed
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
         refuse_existing(place, force=force)
         footage = gather(
