@@ -94,8 +94,14 @@ def find_sequences(path: Path) -> list[Sequence]:
 
 
 def _places(path: Path) -> list[Path]:
-    if path.is_file():
-        return _listed(path) if path.suffix.lower() in _LISTS else [path]
+    if path.is_file() and path.suffix.lower() in _LISTS:
+        return [place for named in _listed(path) for place in _within(named)]
+    return _within(path)
+
+
+def _within(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
     places = []
     for folder in sorted((path, *_folders(path)), key=lambda place: natural_key(str(place))):
         files = [file for file in folder.iterdir() if not file.name.startswith(".")]
@@ -116,7 +122,7 @@ def _listed(path: Path) -> list[Path]:
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is no list of paths: {error}.", mend=_MEND) from error
     named = [line.partition("#")[0].strip() for line in lines]
-    return [place for name in named if name for place in _places(path.parent / name)]
+    return [path.parent / name for name in named if name]
 
 
 def _content(place: Path) -> str:

@@ -155,7 +155,13 @@ def choose_frames(
     def make(folder: Path) -> None:
         found = [_look(bundle, sequence, samples, progress) for sequence in footage]
         _check(bundle, found)
-        wanted = _calibrating(found, samples, seed), _judging(found, judged)
+        wanted = _calibrating(bundle, found, samples, seed), _judging(found, judged)
+        if not any(wanted[0]) or (judged and not any(wanted[1])):
+            raise CalibrationError(
+                f"Expected frames to calibrate with and others to judge by; found "
+                f"{sum(seen.count for seen in found)} in all.",
+                mend="Name more footage; 32 frames and more are advised.",
+            )
         (folder / "choice.json").write_bytes(msgspec.json.encode(wanted))
 
     file = store.folder("choice", key, make) / "choice.json"
@@ -193,14 +199,15 @@ def _look(
 ) -> Candidates:
     cascade = cascade_of(bundle)
     seen = Candidates(limit=_CANDIDATES * samples)
-    gap = bundle.manifest.cascade.frame_gap
+    kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
     since_gap = 0
     for frame in sequence.frames():
         if frame.gap:
             cascade.reset()
             since_gap = 0
         previous, current, _ = cascade.pair(frame.image)
-        seen.add(frame.index, previous if since_gap >= gap else None, current)
+        earlier = current if kind == "rgb" else previous if since_gap >= gap else None
+        seen.add(frame.index, earlier, current)
         since_gap += 1
     progress()
     return seen
@@ -221,12 +228,17 @@ def _check(bundle: Bundle, found: Sequence[Candidates]) -> None:
         )
 
 
-def _calibrating(found: Sequence[Candidates], samples: int, seed: int) -> list[list[int]]:
+def _calibrating(
+    bundle: Bundle, found: Sequence[Candidates], samples: int, seed: int
+) -> list[list[int]]:
     choices = [seen.to_choose() for seen in found]
-    picks = choose([features for _, features in choices], samples - 1, seed)
+    # Of first frames, which have none before them, the model meets few: one is enough.
+    firsts = 0 if bundle.manifest.cascade.kind == "rgb" else 1
+    picks = choose([features for _, features in choices], samples - firsts, seed)
     wanted = [indices[pick].tolist() for (indices, _), pick in zip(choices, picks, strict=True)]
-    first = int(np.random.default_rng(seed).integers(len(found)))
-    wanted[first].insert(0, 0)
+    if firsts:
+        there = [number for number, seen in enumerate(found) if seen.count]
+        wanted[there[seed % len(there)]].insert(0, 0)
     return wanted
 
 

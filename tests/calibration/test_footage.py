@@ -67,3 +67,11 @@ def test_nothing_to_read_is_an_error(tmp_path, content):
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(CalibrationError, match="there is none"):
         find_sequences(tmp_path / "nowhere")
+
+
+def test_a_line_of_a_list_that_leads_nowhere_is_skipped(clips, tmp_path, caplog):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"nowhere.mp4\nlist.txt\n{clips / 'clip1.avi'}\n")
+    assert names(find_sequences(listed)) == ["clip1.avi"]
+    assert "nowhere.mp4" in caplog.text
+    assert "2 of 3 videos or folders were skipped" in caplog.text

@@ -4,11 +4,12 @@ import pickle
 import shutil
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from edgekit.assets import default_bundle
-from edgekit.bundle import load_bundle
+from edgekit.bundle import Bundle, load_bundle
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import choose_frames, collect, extract
 from edgekit.calibration.sheet import contact_sheet, write_sheet
@@ -83,6 +84,22 @@ def test_a_still_picture_says_nothing_of_motion(bundle, tmp_path):
         footage = still(tmp_path / name, pictures)
         with pytest.raises(CalibrationError, match="would be constant"):
             choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, judged=1)
+
+
+def test_still_pictures_suit_a_network_that_compares_none(bundle, tmp_path):
+    cascade = msgspec.structs.replace(bundle.manifest.cascade, kind="rgb")
+    manifest = msgspec.structs.replace(bundle.manifest, cascade=cascade)
+    plain = Bundle(bundle.path, manifest, bundle.sha256)
+    noise = np.random.default_rng(0).integers(0, 256, (8, 60, 80, 3), dtype=np.uint8)
+    found = choose_frames(
+        plain, still(tmp_path / "stills", noise), Store(tmp_path / "s"), samples=4, judged=2
+    )
+    assert list(map(len, found[0])) == [4]
+    assert len(set(found[0][0])) == 4
+    assert found[1] == [[6, 7]]
+    single = still(tmp_path / "one", noise[:1])
+    with pytest.raises(CalibrationError, match="found 1 in all"):
+        choose_frames(plain, single, Store(tmp_path / "s"), samples=4, judged=2)
 
 
 def test_frames_of_one_colour_are_refused(bundle, tmp_path):
