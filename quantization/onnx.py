@@ -5,10 +5,7 @@ ONNX Runtime's own tool places the pairs; the ranges come from ``edgekit.quantiz
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from edgekit.quantization.ranges import (
     save_histograms,
 )
 from edgekit.targets.base import reason_of
+from edgekit.targets.silence import silence
 
 __all__ = ["WEIGHTED", "Quantizer", "place", "weighted"]
 
@@ -82,7 +80,7 @@ class Quantizer(base.Quantizer):
         seen = load_histograms(statistics / _STATISTICS)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
         try:
-            with _silence():
+            with silence():
                 made = self._placed(model, ranges, recipe.keep_float)
         except Exception as error:  # the tool raises whatever happens to it
             raise ConversionError(
@@ -258,13 +256,3 @@ def _clean(model: Any) -> None:
     model.ClearField("doc_string")
     del model.metadata_props[:]
     del model.graph.value_info[:]
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(disabled)

@@ -33,10 +33,10 @@ from edgekit.quantization.openvino_graph import (
     weighted,
 )
 from edgekit.quantization.ranges import Histogram, choose_range, load_histograms, save_histograms
-from edgekit.quantization.silence import silence
 from edgekit.runtime.types import Array
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 from edgekit.targets.openvino.quiet import import_openvino, import_quietly, openvino_reason
+from edgekit.targets.silence import silence
 
 __all__ = ["Quantizer"]
 

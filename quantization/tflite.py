@@ -22,9 +22,9 @@ from edgekit.errors import (
 )
 from edgekit.quantization import base
 from edgekit.quantization.ranges import Histogram, choose_range, load_histograms, save_histograms
-from edgekit.quantization.silence import silence
 from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
 from edgekit.targets.base import reason_of
+from edgekit.targets.silence import silence
 
 __all__ = ["Quantizer"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import BundleError, MissingDependencyError
-from edgekit.quantization.silence import silence
 from edgekit.targets.base import reason_of
+from edgekit.targets.silence import silence
 from edgekit.targets.tflite.structure import check_structure
 
 __all__ = ["CASCADE", "DECODE", "Graph", "Operator", "package"]

@@ -33,10 +33,10 @@ from edgekit.metrics.datasets import read_truth
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.gather import shipped_float
 from edgekit.quantization.judging import HEADS, Judge, Truth
-from edgekit.quantization.silence import silence
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions, reason_of
 from edgekit.targets.registry import open_session
+from edgekit.targets.silence import silence
 
 __all__ = ["Frames", "Row", "compare", "frames_of", "main"]
 

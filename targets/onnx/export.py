@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +11,7 @@ from edgekit._files import writing
 from edgekit.errors import MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
+from edgekit.targets.silence import silence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,7 +105,7 @@ def _traced(
             found = self.network(*values)
             return tuple(found[name] for name in outputs)
 
-    with _silence():
+    with silence():
         program = torch.onnx.export(
             InOrder().eval(),
             tensors,
@@ -123,23 +119,6 @@ def _traced(
         )
     assert program is not None
     return program.model_proto
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps the exporter's warnings, log lines and prints to itself."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
 
 
 def _clean(model: Any) -> None:
