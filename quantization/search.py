@@ -25,7 +25,12 @@ class Step:
 
 
 def damage(check: RoundingCheck) -> float:
-    """Rounding noise as a share of the signal, summed over the heads."""
+    """Rounding noise as a share of the signal, summed over the heads.
+
+    Where the model gives boxes and no heads, the share of its detections that are lost.
+    """
+    if not check.sqnr:
+        return 1 - check.agreement
     return sum(10 ** (-decibels / 10) for decibels in check.sqnr.values())
 
 

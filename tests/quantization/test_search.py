@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,3 +81,9 @@ def test_nothing_is_measured_where_the_bound_holds_at_once():
     model = Model([(Layer("a", "Conv", 1), 0.5)])
     steps, measured = search(model.layers, model.check, model.measure, max_drop=1)
     assert (len(steps), measured, model.measured) == (1, {}, 0)
+
+
+def test_where_there_are_no_heads_lost_detections_are_the_damage():
+    lost = msgspec.structs.replace(check(0), sqnr={}, agreement=0.75)
+    assert damage(lost) == 0.25
+    assert damage(check(0, 20)) > damage(check(0, 30)) > 0
