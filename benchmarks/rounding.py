@@ -28,18 +28,15 @@ _SHOWN_LAYERS = 10
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one inference takes on one runtime, in milliseconds: medians, in turn."""
+    """What one inference takes on one runtime: medians, in turn, and INT8's share of float's."""
 
     runtime: str
     version: str
+    arithmetic: str
     threads: int
     float_ms: float
     int8_ms: float
-
-    @property
-    def ratio(self) -> float:
-        """INT8's share of float's time."""
-        return self.int8_ms / self.float_ms
+    ratio: float
 
 
 class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,16 +118,18 @@ def compare_latency(
             ):
                 ways = {"float": _inference(before), "int8": _inference(after)}
                 medians = interleaved(ways, repeats=repeats, warm_up=5)
-                version = after.session.describe()["version"]
+                described = before.session.describe()
         except MissingDependencyError:
             continue
         rows.append(
             LatencyRow(
                 runtime=runtime,
-                version=version,
+                version=described["version"],
+                arithmetic=described["arithmetic"],
                 threads=threads,
                 float_ms=1e3 * medians["float"],
                 int8_ms=1e3 * medians["int8"],
+                ratio=medians["int8"] / medians["float"],
             )
         )
     return rows
@@ -210,7 +209,9 @@ def _summary(found: RoundingReport) -> Table:
     table.add_row("size", *(f"{size:.1f} MB" for size in sizes), f"{sizes[1] / sizes[0]:.2f}")
     for row in found.latency:
         times = (f"{time:.1f} ms" for time in (row.float_ms, row.int8_ms))
-        table.add_row(f"{row.runtime}, {row.threads} thread", *times, f"{row.ratio:.2f}")
+        table.add_row(
+            f"{row.runtime}, {row.arithmetic}, threads: {row.threads}", *times, f"{row.ratio:.2f}"
+        )
     truth = "" if check.annotated else " of float's own"
     maps = (f"{100 * value:.2f}" for value in (check.float_map, check.frame_map))
     table.add_row(f"frame-mAP@0.5{truth}, {check.frames} frames", *maps, f"{-check.drop:+.2f}")

@@ -196,6 +196,6 @@ def command(
         emit_json(found)
         return
     console = stdout_console(as_json)
-    for table in tables(found):
-        console.print(table)
+    for part in tables(found):
+        console.print(part, markup=False)
     console.print(str(place), soft_wrap=True, markup=False)

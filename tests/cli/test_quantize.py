@@ -35,7 +35,9 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert load_bundle(out).manifest.precision == "int8"
     assert found["bundle"] == str(out)
     assert found["int8_bytes"] < 0.3 * found["float_bytes"]
-    assert [row["runtime"] for row in found["latency"]] == ["onnxruntime"]
+    (row,) = found["latency"]
+    assert (row["runtime"], row["arithmetic"], row["threads"]) == ("onnxruntime", "fp32", 1)
+    assert row["ratio"] == pytest.approx(row["int8_ms"] / row["float_ms"])
     assert found["check"]["annotated"]
     assert len(found["video_map"]) == 2
     assert sheet.stat().st_size > 10_000
