@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 
 from edgekit._files import atomic_file
 from edgekit.benchmarks.compare import SURE, shift_p_value
 from edgekit.benchmarks.machine import describe_machine
+from edgekit.benchmarks.profile import PROFILE, Arithmetic, Profile
 from edgekit.benchmarks.report import Report, Row, Tuned
 from edgekit.benchmarks.rows import Plan
-from edgekit.bundle import Bundle
-from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import TARGETS
 
-__all__ = ["PROFILE", "threads_to_try", "tuned_options", "write_profiles"]
+__all__ = ["threads_to_try", "write_profiles"]
 
-PROFILE = "profile.json"
-"""Beside the manifest; it belongs to the machine and not to the bundle."""
-
-Arithmetic = Literal["f32", "f16", "bf16"]
-
-_SCHEMA = 1
 _LOSS = 0.005
 """Of frame-mAP, that a faster setting may cost."""
-
-
-class _Profile(msgspec.Struct, kw_only=True):
-    schema: int = _SCHEMA
-    bundle_sha256: str
-    processor: str
-    architecture: str
-    cores: int
-    runtime: str
-    threads: int
-    arithmetic: Arithmetic | None
 
 
 def threads_to_try() -> tuple[int, ...]:
@@ -102,8 +83,8 @@ def _beats(row: Row, usual: Row) -> bool:
     return shift_p_value(before_times, times) <= SURE
 
 
-def _profile(report: Report, row: Row) -> _Profile:
-    return _Profile(
+def _profile(report: Report, row: Row) -> Profile:
+    return Profile(
         bundle_sha256=row.sha256,
         processor=report.machine.processor,
         architecture=report.machine.architecture,
@@ -111,34 +92,4 @@ def _profile(report: Report, row: Row) -> _Profile:
         runtime=row.runtime,
         threads=row.threads,
         arithmetic=cast("Arithmetic | None", row.arithmetic),
-    )
-
-
-def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
-    """The options of a bundle's profile, where it is of this machine and nothing was asked for.
-
-    Args:
-        bundle: What is going to run.
-        options: What was asked for.
-
-    Returns:
-        ``options``, if it differs from the default, or there is no profile of this bundle and
-        machine.
-    """
-    if options != SessionOptions(cache=options.cache):
-        return options
-    try:
-        profile = msgspec.json.decode((bundle.path / PROFILE).read_bytes(), type=_Profile)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return options
-    machine = describe_machine()
-    made_for = (profile.bundle_sha256, profile.processor, profile.architecture, profile.cores)
-    here = (bundle.sha256, machine.processor, machine.architecture, machine.cores)
-    if profile.schema != _SCHEMA or made_for != here:
-        return options
-    return replace(
-        options,
-        runtime=profile.runtime,
-        threads=profile.threads,
-        arithmetic=profile.arithmetic,
     )

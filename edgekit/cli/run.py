@@ -112,7 +112,7 @@ def command(
     """
     _check(camera, source, as_json, options)
     from edgekit.assets import default_bundle
-    from edgekit.benchmarks.tune import tuned_options
+    from edgekit.benchmarks.profile import tuned_options
     from edgekit.bundle import load_bundle
     from edgekit.cli._interrupt import Stopper
     from edgekit.cli._run_report import print_report, summary_json

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from edgekit.assets import default_bundle
+from edgekit.benchmarks.profile import PROFILE, tuned_options
 from edgekit.benchmarks.report import Accuracy
 from edgekit.benchmarks.rows import plan_rows
-from edgekit.benchmarks.tune import PROFILE, threads_to_try, tuned_options, write_profiles
+from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.bundle import load_bundle
 from edgekit.targets.base import SessionOptions
 
