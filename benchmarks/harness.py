@@ -11,10 +11,10 @@ from pathlib import Path
 from edgekit.benchmarks.energy import Meter
 from edgekit.benchmarks.figures import Measured, make_result, noise_of
 from edgekit.benchmarks.machine import Watch, describe_machine
-from edgekit.benchmarks.protocol import Job
+from edgekit.benchmarks.protocol import Job, failure_of
 from edgekit.benchmarks.report import Accuracy, Footage, Report
 from edgekit.benchmarks.rows import Plan
-from edgekit.benchmarks.workers import Worker, failure_of, raise_failure
+from edgekit.benchmarks.workers import Worker, raise_failure
 from edgekit.errors import EdgeKitError
 
 __all__ = ["Harness"]

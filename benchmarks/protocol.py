@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from edgekit.benchmarks.report import Accuracy, Failure
-from edgekit.errors import MediaError
+from edgekit.errors import EdgeKitError, MediaError
 
 __all__ = [
     "LEAST",
@@ -25,6 +25,7 @@ __all__ = [
     "Ready",
     "Reply",
     "Request",
+    "failure_of",
     "pass_length",
     "too_short",
 ]
@@ -48,6 +49,11 @@ def too_short(source: str, frames: int) -> MediaError:
         f"{pass_length(0)} warm up and wind down.",
         mend="Name longer footage: edgekit bench --source FILE",
     )
+
+
+def failure_of(error: EdgeKitError) -> Failure:
+    """An error, for a report."""
+    return Failure(kind=type(error).__name__, message=error.message, mend=error.mend)
 
 
 class _Message(msgspec.Struct, tag=True, kw_only=True):

@@ -27,10 +27,11 @@ from edgekit.benchmarks.protocol import (
     Ready,
     Reply,
     Request,
+    failure_of,
     pass_length,
     too_short,
 )
-from edgekit.benchmarks.report import Accuracy, Failure
+from edgekit.benchmarks.report import Accuracy
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, EdgeKitError
 from edgekit.media import open_source
@@ -222,12 +223,10 @@ def main() -> None:
     try:
         _serve(channel)
     except EdgeKitError as error:
-        kind = type(error).__name__
-        failure = Failure(kind=kind, message=error.message, mend=error.mend)
-        channel.send(Failed(failure=failure))
+        channel.send(Failed(failure=failure_of(error)))
     except Exception as error:  # a row that breaks must not end the others
-        message = f"{type(error).__name__}: {error}"
-        channel.send(Failed(failure=Failure(kind="EdgeKitError", message=message, mend="")))
+        broken = EdgeKitError(f"{type(error).__name__}: {error}")
+        channel.send(Failed(failure=failure_of(broken)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from edgekit.benchmarks.protocol import Failed, Job, Judge, Judged, Lap, Play, R
 from edgekit.benchmarks.report import Failure
 from edgekit.errors import EdgeKitError
 
-__all__ = ["Worker", "failure_of", "raise_failure"]
+__all__ = ["Worker", "raise_failure"]
 
 _PATIENCE = 5.0
 
@@ -104,11 +104,6 @@ class Worker(Closing):
             self._process.kill()
             self._process.wait()
         self._log.close()
-
-
-def failure_of(error: EdgeKitError) -> Failure:
-    """An error, for a report."""
-    return Failure(kind=type(error).__name__, message=error.message, mend=error.mend)
 
 
 def raise_failure(failure: Failure) -> None:

@@ -10,6 +10,7 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks import worker
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.protocol import Failed, Job, Judge, Judged, Lap, Play, Ready, Reply
+from edgekit.benchmarks.report import Failure
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.puppets import write_dataset
 
@@ -122,7 +123,7 @@ def test_what_others_print_does_not_come_between(capfd, monkeypatch):
         channel.send(
             Failed(
                 failure=msgspec.convert(
-                    {"kind": "EdgeKitError", "message": "m", "mend": ""}, worker.Failure
+                    {"kind": "EdgeKitError", "message": "m", "mend": ""}, Failure
                 )
             )
         )
