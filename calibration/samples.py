@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from edgekit.bundle import Bundle
 from edgekit.calibration.choice import Candidates, choose, spread
@@ -16,7 +17,7 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.detector import cascade_of
 from edgekit.errors import CalibrationError
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.types import Array
+from edgekit.runtime.types import Array, Frame
 
 __all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
 
@@ -194,18 +195,26 @@ def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
     return key_of(_VERSION, manifest.input, manifest.cascade, content, *parts)
 
 
-def _look(
-    bundle: Bundle, sequence: Footage, samples: int, progress: Callable[[], None]
-) -> Candidates:
+def _pairs(
+    bundle: Bundle, sequence: Footage
+) -> Iterator[tuple[Frame, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    """Each frame, and letterboxed the earlier one that the cascade compares it with, and itself."""
     cascade = cascade_of(bundle)
-    seen = Candidates(limit=_CANDIDATES * samples)
-    kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
-    since_gap = 0
     for frame in sequence.frames():
         if frame.gap:
             cascade.reset()
-            since_gap = 0
         previous, current, _ = cascade.pair(frame.image)
+        yield frame, previous, current
+
+
+def _look(
+    bundle: Bundle, sequence: Footage, samples: int, progress: Callable[[], None]
+) -> Candidates:
+    seen = Candidates(limit=_CANDIDATES * samples)
+    kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
+    since_gap = 0
+    for frame, previous, current in _pairs(bundle, sequence):
+        since_gap = 0 if frame.gap else since_gap
         earlier = current if kind == "rgb" else previous if since_gap >= gap else None
         seen.add(frame.index, earlier, current)
         since_gap += 1
@@ -257,11 +266,7 @@ def _extract(
     places: list[Place] = []
     for number, (sequence, indices) in enumerate(zip(footage, wanted, strict=True)):
         missing = set(indices)
-        cascade = cascade_of(bundle)
-        for frame in sequence.frames() if missing else ():
-            if frame.gap:
-                cascade.reset()
-            previous, current, _ = cascade.pair(frame.image)
+        for frame, previous, current in _pairs(bundle, sequence) if missing else ():
             if frame.index in missing:
                 missing.discard(frame.index)
                 pairs[len(places)] = previous, current

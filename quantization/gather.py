@@ -21,7 +21,7 @@ from edgekit.metrics.annotations import Truth as Dataset
 from edgekit.metrics.annotations import VideoTruth
 from edgekit.metrics.datasets import read_truth
 from edgekit.metrics.evaluate import evaluate
-from edgekit.quantization.judging import Truth
+from edgekit.quantization.judging import Truth, truth_of
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import exporter
 
@@ -160,15 +160,7 @@ def _annotated(
     picks = spread(map(len, free), _JUDGED)
     wanted = [[frames[i] for i in pick] for frames, pick in zip(free, picks, strict=True)]
     samples = extract(bundle, [sequence for _, sequence in videos], wanted, store)
-    truth = [
-        [
-            (tube.label, tube.boxes[place.frame - tube.start])
-            for tube in dataset.videos[place.sequence].tubes
-            if tube.start <= place.frame <= tube.end
-        ]
-        for place in samples.places
-    ]
-    return samples, truth
+    return samples, truth_of(samples, [video.tubes for video in dataset.videos])
 
 
 def _sequence(video: VideoTruth) -> Sequence:

@@ -20,7 +20,7 @@ from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import open_session
 from edgekit.targets.verify import agreement
 
-__all__ = ["HEADS", "SCORE", "Judge", "Truth"]
+__all__ = ["HEADS", "SCORE", "Judge", "Truth", "truth_of"]
 
 SCORE = 0.3
 """Detections of the float model that count: what ``edgekit run`` shows."""
@@ -31,6 +31,18 @@ _MOST_DECIBELS = 99.0
 
 Truth = Sequence[Sequence[tuple[int, Array]]]
 """Of each sample: class and box (4,) in source pixels of every action in it."""
+
+
+def truth_of(samples: Samples, tubes: Sequence[Sequence[TruthTube]]) -> Truth:
+    """What is in samples, from the annotated tubes of each sequence that they come from."""
+    return [
+        [
+            (tube.label, tube.boxes[place.frame - tube.start])
+            for tube in tubes[place.sequence]
+            if tube.start <= place.frame <= tube.end
+        ]
+        for place in samples.places
+    ]
 
 
 class Judge:

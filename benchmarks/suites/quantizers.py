@@ -32,7 +32,7 @@ from edgekit.evaluation import in_classes_of
 from edgekit.metrics.datasets import read_truth
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.gather import shipped_float
-from edgekit.quantization.judging import HEADS, Judge, Truth
+from edgekit.quantization.judging import HEADS, Judge, Truth, truth_of
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions, reason_of
 from edgekit.targets.registry import open_session
@@ -104,12 +104,8 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
     missing = [str(clip.path) for clip in others if clip.path.resolve() not in known]
     if missing:
         raise AnnotationError(f"{root} has no annotation of {', '.join(missing)}.")
-    tubes = [known[others[place.sequence].path.resolve()] for place in judging.places]
-    truth = [
-        [(t.label, t.boxes[at.frame - t.start]) for t in there if t.start <= at.frame <= t.end]
-        for there, at in zip(tubes, judging.places, strict=True)
-    ]
-    return Frames(samples, choosing, judging, truth)
+    tubes = [known[clip.path.resolve()] for clip in others]
+    return Frames(samples, choosing, judging, truth_of(judging, tubes))
 
 
 def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 1.0) -> list[Row]:
