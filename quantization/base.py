@@ -57,12 +57,10 @@ class Written:
     Attributes:
         model: Name of the model file in the folder.
         files: Names of all files to go into the bundle.
-        converter: Name and version of each package that took part.
     """
 
     model: str
     files: tuple[str, ...]
-    converter: dict[str, str]
 
 
 class Quantizer(abc.ABC):
@@ -78,14 +76,13 @@ class Quantizer(abc.ABC):
     """Names of the packages that decide what comes out."""
 
     def version(self) -> dict[str, str]:
-        """Version of each of ``packages``, and of EdgeKit.
+        """Version of each of ``packages``.
 
         Raises:
             MissingDependencyError: One of them is not installed.
         """
-        names = ("edgekit", *self.packages)
         try:
-            return {name: metadata.version(name) for name in names}
+            return {name: metadata.version(name) for name in self.packages}
         except metadata.PackageNotFoundError as error:
             raise MissingDependencyError.for_extra(
                 str(error.name), self.extra, "Quantizing a model"
@@ -116,15 +113,12 @@ class Quantizer(abc.ABC):
         del bundle, inputs, folder
 
     @abc.abstractmethod
-    def quantize(
-        self, bundle: Bundle, inputs: Inputs, statistics: Path, recipe: Recipe, folder: Path
-    ) -> Written:
+    def quantize(self, bundle: Bundle, statistics: Path, recipe: Recipe, folder: Path) -> Written:
         """Writes a quantized model, byte for byte the same for the same arguments.
 
         Args:
             bundle: The float model.
-            inputs: What to calibrate with.
-            statistics: The folder that ``calibrate`` filled from the same bundle and inputs.
+            statistics: The folder that ``calibrate`` filled for it.
             recipe: How.
             folder: Exists and is empty.
 

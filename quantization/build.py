@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -103,14 +104,13 @@ class Workbench:
         manifest = self.bundle.manifest
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
             work = Path(temporary)
-            made = _quantizer(self.bundle).quantize(
-                self.bundle, self.samples, self.statistics, recipe, work
-            )
+            tool = _quantizer(self.bundle)
+            made = tool.quantize(self.bundle, self.statistics, recipe, work)
             manifest = msgspec.structs.replace(
                 manifest,
                 precision="int8",
                 model=made.model,
-                converter={**manifest.converter, **made.converter},
+                converter={**manifest.converter, **tool.version()},
                 quantization=Quantization(
                     method=recipe.method,
                     samples=len(self.samples),
@@ -126,13 +126,13 @@ class Workbench:
     def judged(self, recipe: Recipe, judge: Judge) -> RoundingCheck:
         """The loss of a recipe; found in the store where it was measured before."""
         made = self.bundle.manifest
-        packages = _quantizer(self.bundle).version()
+        tool = _quantizer(self.bundle)
         key = key_of(
             self.bundle.sha256,
             self.samples.key,
             recipe.method,
             sorted(recipe.keep_float),
-            packages,
+            _edition(tool),
             judge.key,
         )
 
@@ -199,7 +199,7 @@ def quantize_bundle(
     layers = tool.layers(bundle)
     _check_names(keep_float, layers)
     progress("calibrating")
-    key = key_of(bundle.sha256, samples.key, tool.version())
+    key = key_of(bundle.sha256, samples.key, _edition(tool))
     statistics = store.folder("activations", key, partial(tool.calibrate, bundle, samples))
     bench = Workbench(bundle, samples, statistics, store.path)
     progress("asking the float model")
@@ -235,6 +235,11 @@ def quantize_bundle(
 
 def _quantizer(bundle: Bundle) -> Quantizer:
     return quantizer(bundle.manifest.target)
+
+
+def _edition(tool: Quantizer) -> dict[str, str]:
+    """Of all that decides what a quantizer makes, the versions."""
+    return {"edgekit": version("edgekit"), **tool.version()}
 
 
 def _alone(

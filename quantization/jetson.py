@@ -26,7 +26,6 @@ class Quantizer(onnx_quantizer.Quantizer):
     def quantize(
         self,
         bundle: Bundle,
-        inputs: base.Inputs,
         statistics: Path,
         recipe: base.Recipe,
         folder: Path,
@@ -36,7 +35,7 @@ class Quantizer(onnx_quantizer.Quantizer):
         Raises:
             ConversionError: TensorRT would not read what was written.
         """
-        written = super().quantize(bundle, inputs, statistics, recipe, folder)
+        written = super().quantize(bundle, statistics, recipe, folder)
         findings = check(folder / written.model)
         if findings:
             shown = "\n".join(f"  {finding}" for finding in findings[:_SHOWN])

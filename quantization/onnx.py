@@ -69,13 +69,11 @@ class Quantizer(base.Quantizer):
     def quantize(
         self,
         bundle: Bundle,
-        inputs: base.Inputs,
         statistics: Path,
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
         """See ``edgekit.quantization.base.Quantizer.quantize``."""
-        del inputs  # the statistics say all
         model = _load(bundle)
         seen = load_histograms(statistics / _STATISTICS)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
@@ -90,7 +88,7 @@ class Quantizer(base.Quantizer):
         _clean(made)
         with writing(folder / _MODEL):
             (folder / _MODEL).write_bytes(made.SerializeToString(deterministic=True))
-        return base.Written(_MODEL, (_MODEL,), {name: version(name) for name in self.packages})
+        return base.Written(_MODEL, (_MODEL,))
 
     def _placed(
         self, model: Any, ranges: dict[str, tuple[float, float]], keep_float: frozenset[str]

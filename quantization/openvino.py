@@ -17,7 +17,6 @@ from edgekit._files import writing
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     BundleError,
-    CalibrationError,
     ConversionError,
     EdgeKitError,
     UsageError,
@@ -32,7 +31,13 @@ from edgekit.quantization.openvino_graph import (
     source,
     weighted,
 )
-from edgekit.quantization.ranges import Histogram, choose_range, load_histograms, save_histograms
+from edgekit.quantization.ranges import (
+    Histogram,
+    choose_range,
+    load_histograms,
+    overflow_error,
+    save_histograms,
+)
 from edgekit.runtime.types import Array
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 from edgekit.targets.openvino.quiet import import_openvino, import_quietly, openvino_reason
@@ -59,6 +64,8 @@ class Quantizer(base.Quantizer):
     """
 
     methods = ("percentile", "mse", "minmax", "entropy")
+    extra = "openvino-host"
+    packages = ("nncf", "openvino")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """See ``edgekit.quantization.base.Quantizer.layers``."""
@@ -82,13 +89,12 @@ class Quantizer(base.Quantizer):
     def quantize(
         self,
         bundle: Bundle,
-        inputs: base.Inputs,
         statistics: Path,
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
         """See ``edgekit.quantization.base.Quantizer.quantize``."""
-        del bundle, inputs  # the statistics say all
+        del bundle  # the statistics hold the network as well
         openvino = import_openvino(_PURPOSE)
         from openvino._offline_transformations import compress_quantize_weights_transformation
 
@@ -102,8 +108,7 @@ class Quantizer(base.Quantizer):
         clean(model)
         with writing(folder / MODEL):
             save(openvino, model, folder)
-        packages = ("nncf", "openvino")
-        return base.Written(MODEL, (MODEL, WEIGHTS), {name: version(name) for name in packages})
+        return base.Written(MODEL, (MODEL, WEIGHTS))
 
 
 def _read(openvino: Any, path: Path) -> Any:
@@ -167,11 +172,7 @@ def _activations(
         values = [request.get_output_tensor(first + index).data for index in range(len(names))]
         bad = [n for n, value in zip(names, values, strict=True) if not np.isfinite(value).all()]
         if bad:
-            raise CalibrationError(
-                f"{bad[0]} gives NaN or an infinite value on sample {number} of the calibration "
-                "data.",
-                mend="Check the checkpoint: a network that overflows in float cannot be quantized.",
-            )
+            raise overflow_error(f"{bad[0]} gives NaN or an infinite value", number)
         for name, value in zip(names[len(layers) :], values[len(layers) :], strict=True):
             found[name].add(value)
             if name in by_channel:

@@ -16,7 +16,14 @@ from edgekit.errors import CalibrationError
 from edgekit.quantization.base import Inputs
 from edgekit.runtime.types import Array
 
-__all__ = ["Histogram", "activations", "choose_range", "load_histograms", "save_histograms"]
+__all__ = [
+    "Histogram",
+    "activations",
+    "choose_range",
+    "load_histograms",
+    "overflow_error",
+    "save_histograms",
+]
 
 _BINS = 4096
 _MOST_VALUES = 1 << 16
@@ -111,13 +118,21 @@ def activations(model: Any, names: Collection[str], inputs: Inputs) -> dict[str,
             try:
                 found.setdefault(name, Histogram()).add(values)
             except FloatingPointError as error:
-                raise CalibrationError(
-                    f"{makers.get(name, name)} gives {error} on sample {number} of the "
-                    "calibration data.",
-                    mend="Check the checkpoint: a network that overflows in float cannot be "
-                    "quantized.",
-                ) from error
+                raise overflow_error(f"{makers.get(name, name)} gives {error}", number) from error
     return found
+
+
+def overflow_error(what: str, sample: int) -> CalibrationError:
+    """The error for an activation that is no number.
+
+    Args:
+        what: Names the layer and says what it is.
+        sample: Number of the sample.
+    """
+    return CalibrationError(
+        f"{what} on sample {sample} of the calibration data.",
+        mend="Check the checkpoint: a network that overflows in float cannot be quantized.",
+    )
 
 
 def choose_range(seen: Histogram, method: str) -> tuple[float, float]:

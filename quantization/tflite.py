@@ -16,12 +16,17 @@ import numpy as np
 from edgekit._files import writing
 from edgekit.bundle import Bundle
 from edgekit.errors import (
-    CalibrationError,
     ConversionError,
     UsageError,
 )
 from edgekit.quantization import base
-from edgekit.quantization.ranges import Histogram, choose_range, load_histograms, save_histograms
+from edgekit.quantization.ranges import (
+    Histogram,
+    choose_range,
+    load_histograms,
+    overflow_error,
+    save_histograms,
+)
 from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
@@ -42,6 +47,8 @@ class Quantizer(base.Quantizer):
     """
 
     methods = ("mse", "percentile", "minmax", "entropy")
+    extra = "tflite-host"
+    packages = ("ai-edge-litert", "ai-edge-quantizer")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """See ``edgekit.quantization.base.Quantizer.layers``."""
@@ -59,13 +66,11 @@ class Quantizer(base.Quantizer):
     def quantize(
         self,
         bundle: Bundle,
-        inputs: base.Inputs,
         statistics: Path,
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
         """See ``edgekit.quantization.base.Quantizer.quantize``."""
-        del inputs  # the statistics say all
         graph = Graph(bundle.model_path)
         _check_parts(bundle, graph)
         layers = {operator.name for operator in graph.layers}
@@ -78,8 +83,7 @@ class Quantizer(base.Quantizer):
         with writing(folder):
             (folder / _MODEL).write_bytes(content)
         _check_layers(Graph(folder / _MODEL), layers - recipe.keep_float)
-        packages = ("ai-edge-litert", "ai-edge-quantizer")
-        return base.Written(_MODEL, (_MODEL,), {name: version(name) for name in packages})
+        return base.Written(_MODEL, (_MODEL,))
 
 
 def _activations(graph: Graph, model: Path, inputs: base.Inputs) -> dict[str, Histogram]:
@@ -98,11 +102,7 @@ def _activations(graph: Graph, model: Path, inputs: base.Inputs) -> dict[str, Hi
             try:
                 histogram.add(values)
             except FloatingPointError as error:
-                raise CalibrationError(
-                    f"{name} is {error} on sample {number} of the calibration data.",
-                    mend="Check the checkpoint: a network that overflows in float cannot be "
-                    "quantized.",
-                ) from error
+                raise overflow_error(f"{name} is {error}", number) from error
     return found
 
 

@@ -123,7 +123,7 @@ def test_with_all_layers_float_it_is_the_float_model(bundle, samples, done, stor
         if node.op_type in ("Add", "Resize", "Clip")
     }
     recipe = Recipe(keep_float=names | others)
-    tool.quantize(bundle, samples[0], done.statistics, recipe, tmp_path)
+    tool.quantize(bundle, done.statistics, recipe, tmp_path)
     kinds = {node.op_type for node in onnx.load(str(tmp_path / "model.onnx")).graph.node}
     assert "QuantizeLinear" not in kinds
 
@@ -140,7 +140,7 @@ def test_a_judge_needs_something_to_judge_by(bundle, samples, store):
 
 
 def test_what_tensorrt_reads_is_symmetric(bundle, samples, done, tmp_path):
-    quantizer("jetson").quantize(bundle, samples[0], done.statistics, Recipe(), tmp_path)
+    quantizer("jetson").quantize(bundle, done.statistics, Recipe(), tmp_path)
     path = tmp_path / "model.onnx"
     assert check(path) == []
     model = onnx.load(str(path))

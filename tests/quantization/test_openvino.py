@@ -67,7 +67,7 @@ def make(bundle: Bundle, statistics: Path, out: Path, recipe: Recipe | None = No
     folder = out / "files"
     folder.mkdir(parents=True)
     written = Quantizer().quantize(
-        bundle, inputs_of(bundle), statistics, recipe or Recipe(method="percentile"), folder
+        bundle, statistics, recipe or Recipe(method="percentile"), folder
     )
     assert sorted(written.files) == sorted(path.name for path in folder.iterdir())
     return quantized(bundle, written, folder, out / "bundle")
@@ -287,7 +287,7 @@ def test_model_that_is_none(written: Bundle, tmp_path: Path) -> None:
 
 def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
     with pytest.raises(OutputError, match="Cannot write"):
-        Quantizer().quantize(written, [], statistics, Recipe(), small_disk)
+        Quantizer().quantize(written, statistics, Recipe(), small_disk)
 
 
 def test_missing_package(written: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

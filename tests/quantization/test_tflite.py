@@ -65,7 +65,7 @@ def make(bundle: Bundle, statistics: Path, out: Path, recipe: Recipe | None = No
     folder = out / "files"
     folder.mkdir(parents=True)
     recipe = recipe or Recipe(method="percentile")
-    written = Quantizer().quantize(bundle, inputs_of(bundle), statistics, recipe, folder)
+    written = Quantizer().quantize(bundle, statistics, recipe, folder)
     assert sorted(written.files) == sorted(path.name for path in folder.iterdir())
     return quantized(bundle, written, folder, out / "bundle")
 
@@ -236,7 +236,7 @@ def test_model_that_is_none(written: Bundle, tmp_path: Path, content: bytes | No
 
 def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
     with pytest.raises(OutputError, match="Cannot write"):
-        Quantizer().quantize(written, [], statistics, Recipe(), small_disk)
+        Quantizer().quantize(written, statistics, Recipe(), small_disk)
 
 
 @pytest.mark.parametrize("module", ["ai_edge_quantizer", "ai_edge_litert.schema_py_generated"])
@@ -285,7 +285,7 @@ def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
         "from edgekit.quantization.base import Recipe\n"
         "from edgekit.quantization.tflite import Quantizer\n"
         "bundle, statistics, out = map(Path, sys.argv[1:])\n"
-        "Quantizer().quantize(load_bundle(bundle), [], statistics, Recipe(), out)\n"
+        "Quantizer().quantize(load_bundle(bundle), statistics, Recipe(), out)\n"
         "assert not {'torch', 'jax', 'onnx', 'litert_torch', 'tensorflow'} & set(sys.modules)\n"
     )
     home, out = tmp_path / "home", tmp_path / "out"
