@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli._options import common_options, emit_json, session_options
+from edgekit.cli._outputs import FILES, make_sinks, output_options
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.media.sink import Sink
     from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
-_OUTPUTS = ("events", "video", "picture", "save_detections")
 _LIVE_HISTORY = 9000
 """Of a tube that never ends, its event tells this many of the last frames: memory stays flat."""
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(name="run")
@@ -79,15 +75,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Choice(["latest", "none"]),
     help="Keep the newest frame only, or lose none. [default: latest if live, else none]",
 )
-@click.option("--events", metavar="FILE|-", help="Write results as JSON Lines; - is the terminal.")
-@click.option("--video", type=_FILE, help="Write the annotated video.")
-@click.option("--picture", type=_FILE, help="Write one picture of all tubes over time.")
-@click.option(
-    "--save-detections",
-    type=_FILE,
-    help="Write all detections, for edgekit eval --detections; packed if it ends in .gz.",
-)
-@click.option("--show", is_flag=True, help="Show the annotated frames in a window; Q ends it.")
+@output_options
 @click.option(
     "--duration",
     type=click.FloatRange(0, min_open=True),
@@ -143,7 +131,7 @@ def command(
             opened,
             detector,
             linker,
-            [tally, *_sinks(options, stopper.stop)],
+            [tally, *make_sinks(options, stopper.stop)],
             bundle=(manifest.name, detector.bundle.sha256),
             score=options["score"],
             min_hits=options["min_hits"],
@@ -162,7 +150,7 @@ def command(
             "gaps": tally.gaps,
             "tubes_found": tally.tubes,
             "tubes": tally.best(detector.classes),
-            "files": {name: str(options[name]) for name in _OUTPUTS if options[name]},
+            "files": {name: str(options[name]) for name in FILES if options[name]},
         }
     if as_json:
         emit_json(report)
@@ -183,7 +171,7 @@ def _check(camera: str | None, source: str | None, as_json: bool, options: dict[
             mend="Write the events to a file: --events FILE",
         )
     taken = {Path(source).resolve()} if source and Path(source).is_file() else set()
-    for name in _OUTPUTS:
+    for name in FILES:
         if not options[name] or options[name] == "-":
             continue
         path = Path(options[name]).resolve()
@@ -208,26 +196,3 @@ def _spec(camera: str | None, source: str | None) -> int | str:
         f"--camera is '{chosen}'; a number or a device like /dev/video0 was expected.",
         mend="Leave it out for the first camera, or name a file: --source FILE",
     )
-
-
-def _sinks(options: dict[str, Any], stop: Callable[[], None]) -> list[Sink]:
-    """The sinks that were asked for; none of them has touched a file yet."""
-    from edgekit.cli._sinks import DetectionsSink, StatusSink
-    from edgekit.media.events import EventsSink
-    from edgekit.media.picture import PictureSink
-    from edgekit.media.video_file import VideoSink
-    from edgekit.media.window import WindowSink
-
-    sinks: list[Sink] = [StatusSink()]
-    if options["events"]:
-        target = sys.stdout.buffer if options["events"] == "-" else options["events"]
-        sinks.append(EventsSink(target, score=options["score"]))
-    if options["video"]:
-        sinks.append(VideoSink(options["video"]))
-    if options["picture"]:
-        sinks.append(PictureSink(options["picture"]))
-    if options["save_detections"]:
-        sinks.append(DetectionsSink(options["save_detections"]))
-    if options["show"]:
-        sinks.append(WindowSink(stop))
-    return sinks
