@@ -40,24 +40,38 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def make_sinks(options: dict[str, Any], stop: Callable[[], None]) -> list[Sink]:
-    """The sinks that were asked for; none of them has touched a file yet."""
+def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool) -> list[Sink]:
+    """The sinks that were asked for; none of them has touched a file yet.
+
+    Each works in its own thread but the status line, and the window, which wants the main thread.
+
+    Args:
+        options: Of ``output_options``, and ``score``.
+        stop: Ends the run.
+        live: Whether the source is.
+    """
     from edgekit.cli._sinks import DetectionsSink, StatusSink
     from edgekit.media.events import EventsSink
     from edgekit.media.picture import PictureSink
+    from edgekit.media.queued import QueuedSink
     from edgekit.media.video_file import VideoSink
     from edgekit.media.window import WindowSink
 
     sinks: list[Sink] = [StatusSink()]
+
+    def add(name: str, sink: Sink, *fatal: type[Exception]) -> None:
+        sinks.append(QueuedSink(sink, name, live=live, fatal=fatal))
+
     if options["events"]:
         target = sys.stdout.buffer if options["events"] == "-" else options["events"]
-        sinks.append(EventsSink(target, score=options["score"]))
+        # Where a reader has left, as `head` does, there is nobody to run for.
+        add("events", EventsSink(target, score=options["score"]), BrokenPipeError)
     if options["video"]:
-        sinks.append(VideoSink(options["video"]))
+        add("video", VideoSink(options["video"]))
     if options["picture"]:
-        sinks.append(PictureSink(options["picture"]))
+        add("picture", PictureSink(options["picture"]))
     if options["save_detections"]:
-        sinks.append(DetectionsSink(options["save_detections"]))
+        add("save_detections", DetectionsSink(options["save_detections"]))
     if options["show"]:
         sinks.append(WindowSink(stop))
     return sinks

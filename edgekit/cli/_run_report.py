@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from edgekit.cli._options import stdout_console
-from edgekit.media.events import stages_json
+from edgekit.media.events import age_json, stages_json
 from edgekit.runtime.results import RunSummary
 
 __all__ = ["print_report", "summary_json"]
@@ -24,6 +24,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "fps": round(summary.fps, 2),
         "interrupted": summary.interrupted,
         "stages": stages_json(summary.stages),
+        **age_json(summary.age),
     }
 
 
@@ -41,6 +42,11 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
     for stage, times in report["stages"].items():
         table.add_row(stage, *(f"{times[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
     console.print(table)
+    if "age" in report:
+        age = report["age"]
+        console.print(
+            f"Frames were {age['p50']:.1f} ms old at inference (p99 {age['p99']:.1f} ms)."
+        )
     if report["tubes"]:
         tubes = Table("tube", "class", title="tubes, best first", title_justify="left")
         for heading in ("score", "first frame", "last frame"):
@@ -56,6 +62,15 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
+    for sink in report.get("sinks", ()):
+        if sink["lost"] or sink["error"]:
+            error = f" {sink['error']}" if sink["error"] else ""
+            console.print(
+                f"{sink['name']}: {sink['lost']} of {sink['written'] + sink['lost']} frames, gaps "
+                f"and tubes were lost.{error}",
+                soft_wrap=True,
+                markup=False,
+            )
     for path in report["files"].values():
         if path != "-":
             console.print(f"Wrote {path}", soft_wrap=True, markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,7 @@ def command(
     from edgekit.cli._sinks import TubeTally
     from edgekit.detector import Detector
     from edgekit.media import open_source
+    from edgekit.media.queued import QueuedSink
     from edgekit.runtime.linkers import make_linker
     from edgekit.runtime.pipeline import Pipeline
 
@@ -126,12 +128,13 @@ def command(
             history=_LIVE_HISTORY if opened.live else None,
         )
         stopper = Stopper()
+        sinks = make_sinks(options, stopper.stop, live=opened.live)
         manifest = detector.bundle.manifest
         pipeline = Pipeline(
             opened,
             detector,
             linker,
-            [tally, *make_sinks(options, stopper.stop)],
+            [tally, *sinks],
             bundle=(manifest.name, detector.bundle.sha256),
             score=options["score"],
             min_hits=options["min_hits"],
@@ -150,13 +153,16 @@ def command(
             "gaps": tally.gaps,
             "tubes_found": tally.tubes,
             "tubes": tally.best(detector.classes),
+            "sinks": [asdict(sink.health()) for sink in sinks if isinstance(sink, QueuedSink)],
             "files": {name: str(options[name]) for name in FILES if options[name]},
         }
     if as_json:
         emit_json(report)
     else:
         print_report(report, to_stderr=options["events"] == "-")
-    return 130 if stopper.interrupted else 0
+    if stopper.interrupted:
+        return 130
+    return 3 if any(sink["error"] for sink in report["sinks"]) else 0
 
 
 def _check(camera: str | None, source: str | None, as_json: bool, options: dict[str, Any]) -> None:

@@ -4,15 +4,17 @@
      "time":…}
     {"type":"frame", "index":n, "time":t, "detections":[{"box":[x1,y1,x2,y2],"class":c,"score":s}],
      "tubes":[{"id":k,"class":c,"score":s,"box":[…],"state":"observed|extrapolated","age":n}],
-     "ms":{stage:…}}
+     "ms":{stage:…}, "age":…}
     {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek", "frames":m}
     {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
-    {"type":"end", "frames":n, "dropped":m, "seconds":…, "stages":{…}}
+    {"type":"end", "frames":n, "dropped":m, "seconds":…, "stages":{…}, "age":{…}}
 
 ``class`` is an index into ``classes``; boxes are in source pixels; ``end`` is inclusive; ``index``
 of a gap is that of the frame after it, and ``frames`` how many are missing before that; ``ms`` has
 the stages before ``emit``, which is not over when the line is written. ``time`` of the start is
-the date and time in UTC, of a frame the seconds since the start of the source.
+the date and time in UTC, of a frame the seconds since the start of the source. ``age``, on live
+sources only, is the milliseconds from the reading of a frame to the start of its inference; at the
+end, percentiles and mean of that.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from edgekit.runtime.clocks import StageTimes
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
-__all__ = ["SCHEMA", "EventsSink", "stages_json"]
+__all__ = ["SCHEMA", "EventsSink", "age_json", "stages_json"]
 
 SCHEMA = 1
 
@@ -93,16 +95,17 @@ class EventsSink(Sink):
             }
             for tube in result.tubes
         ]
-        self._write(
-            {
-                "type": "frame",
-                "index": result.frame.index,
-                "time": round(result.frame.time, 4),
-                "detections": detections,
-                "tubes": tubes,
-                "ms": {stage: round(value, 3) for stage, value in result.ms.items()},
-            }
-        )
+        event = {
+            "type": "frame",
+            "index": result.frame.index,
+            "time": round(result.frame.time, 4),
+            "detections": detections,
+            "tubes": tubes,
+            "ms": {stage: round(value, 3) for stage, value in result.ms.items()},
+        }
+        if result.age is not None:
+            event["age"] = round(result.age, 3)
+        self._write(event)
 
     def tube(self, tube: Tube) -> None:
         """Writes a ``tube`` event."""
@@ -128,6 +131,7 @@ class EventsSink(Sink):
                 "dropped": summary.dropped,
                 "seconds": round(summary.seconds, 3),
                 "stages": stages_json(summary.stages),
+                **age_json(summary.age),
             }
         )
 
@@ -156,6 +160,14 @@ def stages_json(stages: dict[str, StageTimes]) -> dict[str, dict[str, float]]:
         stage: {name: round(getattr(times, name), 3) for name in StageTimes.__slots__}
         for stage, times in stages.items()
     }
+
+
+def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
+    """``{"age": …}`` of a live run, in milliseconds; of any other, nothing."""
+    if age is None:
+        return {}
+    names = ("p50", "p90", "p99", "mean")
+    return {"age": {name: round(getattr(age, name), 3) for name in names}}
 
 
 def _write_whole(stream: IO[bytes], line: bytes) -> None:

@@ -14,7 +14,8 @@ class Sink:
     The calls come in this order: ``start``; for every frame its ``gap``, if there is one, then
     ``frame``, then ``tube`` for each tube that was shown and ended there; at the end ``tube`` for
     each that is left, ``end`` and ``close``. A sink that raises gets ``close`` and nothing more:
-    ``close`` without ``end`` before it leaves no half-written file behind.
+    ``close`` without ``end`` before it leaves no half-written file behind. Behind a
+    ``QueuedSink`` on a live source it is asked to ``reopen`` first.
     """
 
     def start(self, info: RunInfo) -> None:
@@ -31,6 +32,17 @@ class Sink:
 
     def end(self, summary: RunSummary) -> None:
         """The run is over, whether or not it was interrupted: make the result complete."""
+
+    def reopen(self) -> bool:
+        """A call has raised: tries to go on with what comes next.
+
+        Returns:
+            Whether it can; False where it never will.
+
+        Raises:
+            Exception: Not yet; it is asked again later.
+        """
+        return False
 
     def close(self) -> None:
         """Gives up what the sink holds; harmless a second time."""

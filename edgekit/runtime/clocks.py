@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["STAGES", "StageClocks", "StageTimes"]
+__all__ = ["STAGES", "Clock", "StageClocks", "StageTimes"]
 
 STAGES = ("capture", "cascade", "network", "decode", "link", "emit")
 """The stages of a frame, in order, under the names that they have everywhere."""
@@ -38,7 +38,7 @@ class StageTimes:
     total: float
 
 
-class _Clock:
+class Clock:
     """A histogram whose bins grow by 1%, from 100 ns to over half an hour."""
 
     def __init__(self) -> None:
@@ -47,12 +47,14 @@ class _Clock:
         self._total = 0.0
 
     def add(self, seconds: float) -> None:
+        """Counts one duration."""
         place = int(np.log(max(seconds, _FIRST) / _FIRST) / np.log(_RATIO))
         self._counts[min(place, _BINS - 1)] += 1
         self._count += 1
         self._total += seconds
 
     def times(self) -> StageTimes:
+        """What was counted so far."""
         if not self._count:
             return StageTimes(0.0, 0.0, 0.0, 0.0, 0.0)
         ranks = np.ceil(np.array([0.5, 0.9, 0.99]) * self._count)
@@ -70,7 +72,7 @@ class StageClocks:
     """
 
     def __init__(self) -> None:
-        self._clocks = {stage: _Clock() for stage in STAGES}
+        self._clocks = {stage: Clock() for stage in STAGES}
         self.frame: dict[str, float] = {}
 
     @contextmanager

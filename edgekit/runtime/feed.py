@@ -5,20 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
 
-__all__ = ["DirectFeed", "Feed", "LatestFeed"]
+__all__ = ["DirectFeed", "Fed", "Feed", "LatestFeed"]
 
 _POLL = 0.1
+
+
+class Fed(NamedTuple):
+    """A frame, and when it was read, in seconds of ``time.monotonic``."""
+
+    frame: Frame
+    read: float
 
 
 class Feed(Protocol):
     """Gives the pipeline its frames."""
 
-    def next(self) -> Frame | None:
+    def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
 
     def close(self) -> None:
@@ -55,12 +62,13 @@ class DirectFeed:
         self._stop = stop
         self._pace = _Pace(stop) if realtime else None
 
-    def next(self) -> Frame | None:
+    def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
         frame = self._source.read()
+        read = time.monotonic()
         if frame is not None and self._pace is not None:
             self._pace.wait_for(frame)
-        return None if self._stop.is_set() else frame
+        return None if frame is None or self._stop.is_set() else Fed(frame, read)
 
     def close(self) -> None:
         """Nothing runs in the background."""
@@ -85,24 +93,24 @@ class LatestFeed:
         self._stop = stop
         self._pace = _Pace(stop) if realtime else None
         self._changed = threading.Condition()
-        self._newest: Frame | None = None
+        self._newest: Fed | None = None
         self._error: BaseException | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._read_on, name="edgekit-capture", daemon=True)
         self._thread.start()
 
-    def next(self) -> Frame | None:
+    def next(self) -> Fed | None:
         """The newest frame, waiting for it; None at the end, or once the run is to stop."""
         with self._changed:
             # In short waits, because a signal is only handled between them on some systems.
             while self._newest is None and not self._ended and not self._stop.is_set():
                 self._changed.wait(_POLL)
-            frame, self._newest = self._newest, None
+            fed, self._newest = self._newest, None
             if self._stop.is_set():
                 return None
-            if frame is None and self._error is not None:
+            if fed is None and self._error is not None:
                 raise self._error
-            return frame
+            return fed
 
     def close(self) -> None:
         """Ends the thread, once the read that it is in returns."""
@@ -129,6 +137,6 @@ class LatestFeed:
         with self._changed:
             lost = self._newest
             if lost is not None and not frame.gap:
-                frame = replace(frame, gap=lost.gap or "dropped")
-            self._newest = frame
+                frame = replace(frame, gap=lost.frame.gap or "dropped")
+            self._newest = Fed(frame, time.monotonic())
             self._changed.notify()

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Literal
 
 from edgekit.errors import UsageError
-from edgekit.runtime.clocks import StageClocks
-from edgekit.runtime.feed import DirectFeed, Feed, LatestFeed
+from edgekit.runtime.clocks import Clock, StageClocks
+from edgekit.runtime.feed import DirectFeed, Fed, Feed, LatestFeed
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
 from edgekit.runtime.selection import LINKING, SelectionRule, select
@@ -89,6 +89,7 @@ class Pipeline:
         self._stop = threading.Event()
         self._interrupted = False
         self._clocks = StageClocks()
+        self._ages = Clock() if source.live else None
         self._shown: set[int] = set()
         self._size: tuple[int, int] | None = None
         self._next = 0
@@ -119,6 +120,7 @@ class Pipeline:
             time.perf_counter() - begin,
             self._clocks.times(),
             self._interrupted,
+            self._ages.times() if self._ages else None,
         )
         self._guard(failures, lambda: self._tell(lambda sink: sink.end(summary)))
         for sink in self._sinks:
@@ -153,21 +155,26 @@ class Pipeline:
         try:
             while not self._stop.is_set() and self._frames < self._max_frames:
                 with self._clocks.measure("capture"):
-                    frame = feed.next()
-                exhausted = frame is None
-                if frame is None or frame.time >= self._duration:
+                    fed = feed.next()
+                exhausted = fed is None
+                if fed is None or fed.frame.time >= self._duration:
                     break
-                self._process(frame)
+                self._process(fed)
         finally:
             feed.close()
         if exhausted and not self._interrupted and source.position > self._next:
             self._gap(Gap(source.position, "dropped", source.position - self._next))
 
-    def _process(self, frame: Frame) -> None:
+    def _process(self, fed: Fed) -> None:
         measure = self._clocks.measure
+        frame = fed.frame
         self._check_continuity(frame)
         with measure("cascade"):
             inputs, letterbox = self._detector.prepare(frame.image)
+        age = None
+        if self._ages is not None:
+            age = 1e3 * (time.monotonic() - fed.read)
+            self._ages.add(age / 1e3)
         with measure("network"):
             outputs = self._detector.infer(inputs)
         with measure("decode"):
@@ -178,7 +185,8 @@ class Pipeline:
             shown = [tube for tube in update.live if self._counts(tube)]
         self._frames += 1
         self._next = frame.index + 1
-        result = FrameResult(frame, detections, picks, shown, dict(self._clocks.frame))
+        ms = dict(self._clocks.frame)
+        result = FrameResult(frame, detections, picks, shown, ms, age)
         with measure("emit"):
             self._tell(lambda sink: sink.frame(result))
             self._close_tubes(update.closed)

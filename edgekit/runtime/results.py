@@ -70,6 +70,8 @@ class FrameResult:
         picks: For each class the boxes of ``detections`` that count, best first.
         tubes: Those that are alive and sure enough to be shown.
         ms: Milliseconds of each stage before ``emit``.
+        age: Milliseconds from the reading of the frame to the start of its inference; None where
+            the source is not live.
     """
 
     frame: Frame
@@ -77,6 +79,7 @@ class FrameResult:
     picks: Sequence[Sequence[int]]
     tubes: Sequence[LiveTube]
     ms: Mapping[str, float] = field(default_factory=dict)
+    age: float | None = None
 
     @cached_property
     def actors(self) -> list[LiveTube]:
@@ -105,6 +108,7 @@ class RunSummary:
         seconds: On the clock, from the first frame asked for to the last result handed out.
         stages: Times by stage name.
         interrupted: Whether somebody ended it before the source did.
+        age: Of the frames at inference, as in ``FrameResult``; None where the source is not live.
     """
 
     frames: int
@@ -112,6 +116,7 @@ class RunSummary:
     seconds: float
     stages: dict[str, StageTimes]
     interrupted: bool = False
+    age: StageTimes | None = None
 
     @property
     def fps(self) -> float:

@@ -66,6 +66,10 @@ def test_a_video_becomes_events_video_picture_and_detections(edgekit, spot_video
     assert (report["frames"], report["dropped"], report["interrupted"]) == (30, 0, False)
     assert report["files"] == {name: str(path) for name, path in files.items()}
     assert list(report["stages"]) == list(STAGES)
+    assert report["sinks"] == [
+        {"name": name, "written": 31, "lost": 0, "error": None} for name in files
+    ]
+    assert "age" not in report
     (found,) = report["tubes"]
     assert (found["class"], found["name"], found["start"], found["end"]) == (0, "spot", 0, 29)
     events = events_of(files["events"])
@@ -295,25 +299,52 @@ def test_a_reader_that_leaves_ends_the_run_quietly(spot_bundle, spot_video):
     assert b"Exception" not in stderr
 
 
-def test_a_stream_is_live_and_its_losses_are_counted(edgekit, spot_video, tmp_path):
+@pytest.fixture
+def served(spot_video, tmp_path):
+    """Gives the URL of a video on loopback."""
+
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
 
-    spot_video(60)
-    events = tmp_path / "e.jsonl"
     handler = functools.partial(Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/spot.mp4"
-        status, stdout, _ = edgekit("--source", url, "--events", events, "--json")
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield lambda frames: f"{url}/{spot_video(frames).name}"
         server.shutdown()
+
+
+def test_a_stream_is_live_and_its_losses_are_counted(edgekit, served, tmp_path):
+    events = tmp_path / "e.jsonl"
+    status, stdout, _ = edgekit("--source", served(60), "--events", events, "--json")
     assert status == 0
     report = json.loads(stdout)
     assert report["frames"] + report["dropped"] == 60
+    assert report["age"]["p50"] > 0
     lines = events_of(events)
+    assert lines[-1]["age"] == report["age"]
     assert sum(gap["frames"] for gap in of_type(lines, "gap")) == report["dropped"]
     assert of_type(lines, "frame")[-1]["index"] == 59
+
+
+def test_an_output_that_fails_does_not_end_a_live_run(edgekit, served, small_disk):
+    small_disk.joinpath("ballast").write_bytes(bytes(256 * 1024 - 8192))
+    events = small_disk / "e.jsonl"
+    arguments = ("--drop-policy", "none", "--events", events, "--json")
+    status, stdout, stderr = edgekit("--source", served(60), *arguments)
+    assert status == 3
+    assert "Traceback" not in stderr
+    report = json.loads(stdout)
+    assert report["frames"] == 60
+    (sink,) = report["sinks"]
+    assert "No space left" in sink["error"]
+    assert sink["written"] + sink["lost"] >= 61
+    assert sink["lost"] > 0
+    assert sink["written"] == len(events_of(events)) - 1
+    status, stdout, _ = edgekit("--source", served(60), *arguments[:-1])
+    assert status == 3
+    assert "frames, gaps and tubes were lost. Cannot write" in " ".join(stdout.split())
 
 
 def test_limits_and_link_reach_the_pipeline(edgekit, spot_video):

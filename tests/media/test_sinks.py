@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -57,6 +58,18 @@ def feed(sink, results, tubes=(), *, end=True):
         sink.end(SUMMARY)
     sink.close()
     sink.close()
+
+
+def test_events_of_a_live_run_tell_the_age_of_frames(tmp_path):
+    path = tmp_path / "events.jsonl"
+    sink = EventsSink(path)
+    sink.start(INFO)
+    sink.frame(replace(result_of(), age=12.34567))
+    sink.end(replace(SUMMARY, age=StageTimes(1.0, 2.0, 3.00004, 1.5, 30.0)))
+    sink.close()
+    _, frame, end = map(json.loads, path.read_text().splitlines())
+    assert frame["age"] == 12.346
+    assert end["age"] == {"p50": 1.0, "p90": 2.0, "p99": 3.0, "mean": 1.5}
 
 
 def test_events_are_the_documented_lines(tmp_path):

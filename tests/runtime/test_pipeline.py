@@ -261,6 +261,23 @@ def test_a_live_source_keeps_the_newest_frame_and_counts_the_rest():
     assert detector.resets
 
 
+def test_frames_of_a_live_source_have_an_age_at_inference():
+    class Live(Source):
+        live = True
+
+    class Late(Detector):
+        def prepare(self, image):
+            time.sleep(0.002)
+            return super().prepare(image)
+
+    sink, summary = run(Live(frames(range(9))), Late(), drop_policy="none")
+    assert min(result.age for result in sink.results) > 2
+    assert 2 < summary.age.p50 <= summary.age.p99
+    assert summary.age.mean == pytest.approx(np.mean([result.age for result in sink.results]))
+    sink, summary = run(frames(range(9)))
+    assert {result.age for result in sink.results} == {summary.age} == {None}
+
+
 def test_an_error_of_a_live_source_is_raised():
     class Live(Source):
         live = True

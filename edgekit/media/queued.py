@@ -1,0 +1,268 @@
+"""A sink in a thread of its own, so that a slow or failing one holds nobody up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.errors import EdgeKitError
+from edgekit.media.sink import Sink
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["QueuedSink", "SinkHealth"]
+
+_LOG = logging.getLogger(__name__)
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+_BACKLOG_SECONDS = 1.5
+_ENDING_SECONDS = 8.0
+_POLL = 0.05
+_COUNTED = ("gap", "frame", "tube")
+
+
+@dataclass(frozen=True, slots=True)
+class SinkHealth:
+    """How a sink does.
+
+    Attributes:
+        name: As given to ``QueuedSink``.
+        written: Frames, gaps and tubes that the sink took.
+        lost: Frames, gaps and tubes that it did not.
+        error: What is wrong with it at present, as a sentence; None where nothing is.
+    """
+
+    name: str
+    written: int
+    lost: int
+    error: str | None = None
+
+
+class QueuedSink(Sink):
+    """Runs a sink in a thread behind a bounded queue.
+
+    The sink gets its calls in order, all from that thread; ``start`` returns when the sink has
+    started, and raises what it raised. What happens later depends on the source. A file waits for
+    the sink: nothing is lost, and its error is raised by the next call. A live source waits for
+    nobody: where the queue is full, frames are lost and counted, and so are gaps and tubes where
+    a much larger bound is reached. An error there is reported by ``health``, never raised. The
+    sink is then asked to ``reopen``, after waits that grow from 0.5 to 30 seconds, and the gap or
+    tube that failed is given to it again, once.
+
+    Args:
+        sink: Nobody else calls it from now on.
+        name: For people.
+        live: Whether the source is live.
+        fatal: Errors that end the run though the source is live.
+        frames: So many frames wait at most; each holds its picture.
+        others: So many calls of all kinds wait at most, on a live source.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        name: str,
+        *,
+        live: bool,
+        fatal: tuple[type[Exception], ...] = (),
+        frames: int = 8,
+        others: int = 1024,
+    ) -> None:
+        self._sink = sink
+        self._name = name
+        self._live = live
+        self._fatal = fatal
+        self._most_frames = frames
+        self._most = others
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[str, Any]] = deque()
+        self._frames = 0
+        self._present = ""
+        self._written = 0
+        self._lost = 0
+        self._error: str | None = None
+        self._warned = False
+        self._failure: Exception | None = None
+        self._wait = _FIRST_WAIT
+        self._asked = 0.0
+        self._closing = False
+        self._over = False
+        self._thread = threading.Thread(target=self._work, name=f"edgekit-{name}", daemon=True)
+
+    def health(self) -> SinkHealth:
+        """How the sink does; may be called from any thread."""
+        with self._changed:
+            return SinkHealth(self._name, self._written, self._lost, self._error)
+
+    def start(self, info: RunInfo) -> None:
+        """Starts the sink, and waits until it has started."""
+        self._thread.start()
+        with self._changed:
+            self._put("start", info)
+            while (self._queue or self._present) and not self._over:
+                self._changed.wait()
+            self._raise()
+
+    def gap(self, gap: Gap) -> None:
+        """Passes the gap on."""
+        self._give("gap", gap)
+
+    def frame(self, result: FrameResult) -> None:
+        """Passes the frame on; without room for it waits, or on a live source loses it."""
+        self._give("frame", result)
+
+    def tube(self, tube: Tube) -> None:
+        """Passes the tube on."""
+        self._give("tube", tube)
+
+    def end(self, summary: RunSummary) -> None:
+        """Asks the sink to end after what it has to do still; ``close`` waits for that."""
+        with self._changed:
+            self._raise()
+            self._put("end", summary)
+            self._asked = time.monotonic()
+
+    def close(self) -> None:
+        """Waits until the sink is through and closed.
+
+        On a live source a sink that is stuck is left behind after 1.5 seconds, or after 8 more
+        where it is making its result complete.
+        """
+        if self._thread.ident is None:
+            self._sink.close()
+            return
+        with self._changed:
+            self._closing = True
+            self._put("close", None)
+            self._asked = self._asked or time.monotonic()
+            while not self._over:
+                self._changed.wait(_POLL if self._live else None)
+                if self._live and self._is_stuck(time.monotonic() - self._asked):
+                    self._error = self._error or "It did not end in time."
+                    self._finish()
+            self._raise()
+
+    def _is_stuck(self, seconds: float) -> bool:
+        ending = self._present in ("end", "close")
+        return seconds > _BACKLOG_SECONDS + (_ENDING_SECONDS if ending else 0.0)
+
+    def _give(self, kind: str, value: Any) -> None:
+        with self._changed:
+            while self._is_full(kind) and not (self._live or self._over):
+                self._changed.wait()
+            self._raise()
+            if self._over or self._is_full(kind):
+                self._lost += 1
+            else:
+                self._put(kind, value)
+
+    def _is_full(self, kind: str) -> bool:
+        if kind == "frame" and self._frames >= self._most_frames:
+            return True
+        return self._live and len(self._queue) >= self._most
+
+    def _put(self, kind: str, value: Any) -> None:
+        if self._over:
+            return
+        self._queue.append((kind, value))
+        self._frames += kind == "frame"
+        self._changed.notify_all()
+
+    def _raise(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _work(self) -> None:
+        try:
+            while (item := self._take()) is not None and self._deliver(*item):
+                pass
+        finally:
+            with contextlib.suppress(Exception):
+                self._sink.close()
+            with self._changed:
+                self._finish()
+
+    def _take(self) -> tuple[str, Any] | None:
+        with self._changed:
+            self._present = ""
+            self._changed.notify_all()
+            while not (self._queue or self._over):
+                self._changed.wait()
+            if self._over:
+                return None
+            kind, value = self._queue.popleft()
+            self._frames -= kind == "frame"
+            self._present = kind
+            return kind, value
+
+    def _deliver(self, kind: str, value: Any) -> bool:
+        """Makes one call; False where it was the last."""
+        alive = True
+        failed = error = self._call(kind, value)
+        if failed is not None and self._is_final(kind, failed):
+            with self._changed:
+                self._failure = failed
+        elif failed is not None:
+            self._note(failed)
+            alive = self._recover()
+            if alive and kind != "frame":
+                error = self._call(kind, value)
+        with self._changed:
+            if kind in _COUNTED:
+                self._written += error is None
+                self._lost += error is not None
+            if error is None:
+                self._wait, self._error = _FIRST_WAIT, None
+            return alive and kind != "close" and self._failure is None
+
+    def _call(self, kind: str, value: Any) -> Exception | None:
+        try:
+            if kind == "close":
+                self._sink.close()
+            else:
+                getattr(self._sink, kind)(value)
+        except Exception as error:
+            return error
+        return None
+
+    def _is_final(self, kind: str, error: Exception) -> bool:
+        return not self._live or kind == "start" or isinstance(error, self._fatal)
+
+    def _note(self, error: Exception) -> None:
+        level = logging.INFO if self._warned else logging.WARNING
+        _LOG.log(level, "%s: %s The run goes on without it.", self._name, _sentence(error))
+        with self._changed:
+            self._error, self._warned = _sentence(error), True
+
+    def _recover(self) -> bool:
+        """Asks the sink to reopen until it has; False where it cannot, or the run ends first."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._over, self._wait)
+                ending = self._closing or self._over
+                self._wait = min(2 * self._wait, _LONGEST_WAIT)
+            try:
+                return self._sink.reopen()
+            except Exception as error:
+                self._note(error)
+                if ending:
+                    return False
+
+    def _finish(self) -> None:
+        """Counts what is left as lost; called under the lock."""
+        self._lost += sum(kind in _COUNTED for kind, _ in self._queue)
+        self._queue.clear()
+        self._frames = 0
+        self._over = True
+        self._changed.notify_all()
+
+
+def _sentence(error: Exception) -> str:
+    text = error.message if isinstance(error, EdgeKitError) else str(error) or repr(error)
+    return text if text.endswith(".") else f"{text}."
