@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgekit.bundle import Bundle
 from edgekit.errors import MissingDependencyError
 from edgekit.runtime.types import Array
 
-__all__ = ["METHODS", "Inputs", "Layer", "Quantizer", "Recipe", "Written"]
+if TYPE_CHECKING:
+    from edgekit.quantization.ranges import Histogram
+
+__all__ = [
+    "LAST",
+    "METHODS",
+    "Inputs",
+    "Layer",
+    "Quantizer",
+    "Reading",
+    "Recipe",
+    "Written",
+]
 
 METHODS = ("minmax", "percentile", "entropy", "mse")
 """How the range of an activation is chosen from what calibration saw of it."""
+
+LAST = "it gives an output, and 8 bits for the whole range of a heatmap would flatten its peaks"
+"""Why the last layer of a head stays float."""
 
 Inputs: TypeAlias = Sequence[Mapping[str, Array]]
 """What a model was given, one mapping of names to arrays a sample; read again and again."""
@@ -30,11 +45,36 @@ class Layer:
         name: As the target's model file has it.
         kind: Its operator.
         macs: Multiplications with addition that it takes for one picture.
+        label: A shorter name for people, unlike that of any other layer; empty where ``name`` is
+            short.
     """
 
     name: str
     kind: str
     macs: int
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What people read, and may write in place of ``name``."""
+        return self.label or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a layer reads.
+
+    Attributes:
+        tensor: Name of what it works on.
+        seen: Its values in calibration.
+        low: The lowest value that integers stand for; of all channels, where each has its range.
+        high: The highest.
+    """
+
+    tensor: str
+    seen: Histogram
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +137,30 @@ class Quantizer(abc.ABC):
             BundleError: The model cannot be read.
         """
 
+    def left_float(self, bundle: Bundle) -> dict[str, str]:
+        """What stays float whatever the recipe: a part or layer of the model, and why.
+
+        Raises:
+            MissingDependencyError: A package of the quantizer is not installed.
+            BundleError: The model cannot be read.
+        """
+        parts = {
+            "the cascade": (bundle.manifest.cascade.place, "it compares pictures exactly"),
+            "the decoding": (bundle.manifest.decode.place, "it compares scores exactly"),
+        }
+        return {name: why for name, (place, why) in parts.items() if place == "graph"}
+
+    def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, Reading]:
+        """What each layer reads, by the layer's name; without those of which it is not known.
+
+        Args:
+            bundle: The float model.
+            statistics: The folder that ``calibrate`` filled for it.
+            method: By which ranges are chosen.
+        """
+        del bundle, statistics, method
+        return {}
+
     def calibrate(self, bundle: Bundle, inputs: Inputs, folder: Path) -> None:
         """Measures what every call of ``quantize`` needs again, once.
 
@@ -127,3 +191,9 @@ class Quantizer(abc.ABC):
             ConversionError: The quantizer failed.
             OutputError: A file cannot be written.
         """
+
+
+def sampling(layers: Collection[str]) -> dict[str, str]:
+    """What ``Quantizer.left_float`` says of deformable convolutions, by their names."""
+    why = "its numbers are places in the picture, which rounding would move"
+    return {f"the sampling of {layer}": why for layer in sorted(layers)}

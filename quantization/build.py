@@ -173,7 +173,7 @@ def quantize_bundle(
         store: Where finished work is kept.
         truth: What is in ``judging``; by default what the float model finds there.
         method: One of the quantizer's; by default its first.
-        keep_float: Names of layers that stay float.
+        keep_float: Names or labels of layers that stay float.
         max_drop: Points of frame-mAP that may be lost.
         sensitivity: Measure every layer even where no layer has to be given back.
         force: Replace a bundle that is already there.
@@ -197,7 +197,7 @@ def quantize_bundle(
             f"{', '.join(tool.methods)}, not {method!r}."
         )
     layers = tool.layers(bundle)
-    _check_names(keep_float, layers)
+    fixed = _named(keep_float, layers)
     progress("calibrating")
     key = key_of(bundle.sha256, samples.key, _edition(tool))
     statistics = store.folder("activations", key, partial(tool.calibrate, bundle, samples))
@@ -215,7 +215,6 @@ def quantize_bundle(
         results = executor.map(work, layers) if executor else map(work, layers)
         return {layer.name: found for layer, found in zip(layers, results, strict=True)}
 
-    fixed = frozenset(keep_float)
     steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=fixed)
     if sensitivity and not measured:
         measured = measure()
@@ -251,15 +250,18 @@ def _alone(
     return bench.judged(Recipe(method=method, keep_float=others), judge)
 
 
-def _check_names(names: Sequence[str], layers: Sequence[Layer]) -> None:
-    known = [layer.name for layer in layers]
+def _named(names: Sequence[str], layers: Sequence[Layer]) -> frozenset[str]:
+    known = {layer.shown: layer.name for layer in layers}
+    known |= {layer.name: layer.name for layer in layers}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
+            shown = [layer.shown for layer in layers]
+            near = difflib.get_close_matches(name, shown, 3, 0.3) or shown[:3]
             raise UsageError(
                 f"The model has no layer {name!r} to keep float.",
                 mend=f"Did you mean {' or '.join(near)}? --sensitivity lists all.",
             )
+    return frozenset(known[name] for name in names)
 
 
 def _notices(bundle: Bundle) -> list[str]:

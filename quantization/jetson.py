@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ class Quantizer(onnx_quantizer.Quantizer):
                 mend="Leave the layers float that are named: --keep-float NODE",
             )
         return written
+
+    def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
+        """See ``edgekit.quantization.base.Quantizer.readings``; of ranges the larger side."""
+        found = super().readings(bundle, statistics, method)
+        sides = {name: max(-reading.low, reading.high) for name, reading in found.items()}
+        return {
+            name: replace(reading, low=-sides[name], high=sides[name])
+            for name, reading in found.items()
+        }
 
     def _placed(
         self, model: Any, ranges: dict[str, tuple[float, float]], keep_float: frozenset[str]

@@ -57,6 +57,24 @@ class Quantizer(base.Quantizer):
             base.Layer(node.name, node.op_type, _macs(node, sizes)) for node in weighted(model)
         )
 
+    def left_float(self, bundle: Bundle) -> dict[str, str]:
+        """See ``edgekit.quantization.base.Quantizer.left_float``."""
+        model = _load(bundle)
+        inside, rounded = _inside(model), {node.name for node in weighted(model)}
+        ends = {n.name for n in inside if n.op_type in WEIGHTED} - rounded
+        found = super().left_float(bundle) | dict.fromkeys(sorted(ends), base.LAST)
+        moved = {_scope(n) for n in _network(model)} - {_scope(n) for n in inside}
+        return found | base.sampling(moved)
+
+    def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
+        """See ``edgekit.quantization.base.Quantizer.readings``."""
+        seen = load_histograms(statistics / _STATISTICS)
+        return {
+            node.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
+            for node in weighted(_load(bundle))
+            if (name := node.input[0]) in seen
+        }
+
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
         """Writes the histograms of the network's activations."""
         model = _load(bundle)
@@ -197,18 +215,26 @@ def _scope(node: Any) -> str:
     return str(node.name).rpartition("/")[0]
 
 
-def _inside(model: Any) -> list[Any]:
-    """The network's nodes, without the cascade and the decoding."""
-    nodes = [
+def _network(model: Any) -> list[Any]:
+    """The nodes without those of the cascade and the decoding."""
+    return [
         n for n in model.graph.node if n.name.partition(".")[0].partition("/")[0] not in _OUTSIDE
     ]
+
+
+def _inside(model: Any) -> list[Any]:
+    """The network's nodes, without what computes places in the picture."""
+    nodes = _network(model)
     moved = {_scope(node) for node in nodes if node.op_type in _MOVED and _scope(node)}
     return [node for node in nodes if _scope(node) not in moved]
 
 
 def weighted(model: Any) -> list[Any]:
     """The nodes of the network that have weights, without those that give its outputs."""
+    network = {node.name for node in _network(model)}
     outputs = {value.name for value in model.graph.output}
+    # What decodes within the model reads what would be outputs without it.
+    outputs |= {name for n in model.graph.node if n.name not in network for name in n.input}
     return [n for n in _inside(model) if n.op_type in WEIGHTED and n.output[0] not in outputs]
 
 

@@ -27,6 +27,7 @@ from edgekit.quantization.openvino_graph import (
     macs,
     outside,
     release,
+    rounding_before,
     roundings,
     source,
     weighted,
@@ -74,6 +75,30 @@ class Quantizer(base.Quantizer):
             base.Layer(operator.get_friendly_name(), operator.get_type_name(), macs(operator))
             for operator in weighted(model)
         )
+
+    def left_float(self, bundle: Bundle) -> dict[str, str]:
+        """See ``edgekit.quantization.base.Quantizer.left_float``."""
+        names = outside(_read(import_openvino(_PURPOSE), bundle.model_path))
+        moved = {name.partition("/")[0] for name in names} - {"cascade", "decode"}
+        return super().left_float(bundle) | base.sampling(moved)
+
+    def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
+        """See ``edgekit.quantization.base.Quantizer.readings``."""
+        del bundle  # the statistics hold the network as well
+        seen = load_histograms(statistics / _HISTOGRAMS)
+        with np.load(statistics / _CHANNELS) as file:
+            extremes = {
+                name: (float(ends[0].min()), float(ends[1].max())) for name, ends in file.items()
+            }
+        model = _read(import_openvino(_PURPOSE), statistics / MODEL)
+        found = {}
+        for layer in weighted(model):
+            rounding = rounding_before(layer)
+            if rounding is not None:
+                name = source(rounding)
+                ends = choose_range(seen[name], method) if is_whole(rounding) else extremes[name]
+                found[layer.get_friendly_name()] = base.Reading(name, seen[name], *ends)
+        return found
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
         """Writes the network with roundings in it, and the histograms of what is rounded."""

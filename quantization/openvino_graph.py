@@ -7,7 +7,16 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-__all__ = ["is_whole", "macs", "outside", "release", "roundings", "source", "weighted"]
+__all__ = [
+    "is_whole",
+    "macs",
+    "outside",
+    "release",
+    "rounding_before",
+    "roundings",
+    "source",
+    "weighted",
+]
 
 _WEIGHTED = (
     "Convolution",
@@ -91,6 +100,14 @@ def is_whole(rounding: Any) -> bool:
 def source(rounding: Any) -> str:
     """Name of the operator whose result is rounded."""
     return str(_root(rounding.input_value(0)).get_friendly_name())
+
+
+def rounding_before(layer: Any) -> Any:
+    """The rounding of what a layer reads; None without one."""
+    node = layer.input_value(0).get_node()
+    while node.get_type_name() in (*_RESHAPING, "MaxPool"):
+        node = node.input_value(0).get_node()
+    return node if node.get_type_name() == "FakeQuantize" else None
 
 
 def release(model: Any, layers: Collection[str]) -> None:

@@ -28,6 +28,7 @@ from edgekit.quantization.ranges import (
     save_histograms,
 )
 from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
+from edgekit.quantization.tflite_names import short_names
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
 
@@ -35,6 +36,8 @@ __all__ = ["Quantizer"]
 
 _MODEL = "model.tflite"
 _HISTOGRAMS = "activations.npz"
+_OFFSETS = ".conv_offset_mask"
+"""Of a deformable convolution, the layer with the offsets."""
 
 
 class Quantizer(base.Quantizer):
@@ -52,10 +55,28 @@ class Quantizer(base.Quantizer):
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """See ``edgekit.quantization.base.Quantizer.layers``."""
-        return tuple(
-            base.Layer(operator.name, operator.kind, operator.macs)
+        operators = Graph(bundle.model_path).layers
+        labels = short_names([operator.name for operator in operators])
+        return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
+
+    def left_float(self, bundle: Bundle) -> dict[str, str]:
+        """See ``edgekit.quantization.base.Quantizer.left_float``."""
+        graph = Graph(bundle.model_path)
+        weighted = [operator.name for operator in graph.layers]
+        labels = short_names([*weighted, *sorted(graph.last)])
+        found = super().left_float(bundle)
+        found |= {labels[name]: base.LAST for name in sorted(graph.last)}
+        offsets = (labels[name] for name in weighted if labels[name].endswith(_OFFSETS))
+        return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
+
+    def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
+        """See ``edgekit.quantization.base.Quantizer.readings``."""
+        seen = load_histograms(statistics / _HISTOGRAMS)
+        return {
+            operator.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
             for operator in Graph(bundle.model_path).layers
-        )
+            for name in operator.given[:1]
+        }
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
         """Writes the histograms of all activations."""

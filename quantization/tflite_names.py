@@ -1,0 +1,53 @@
+"""Names of a TFLite file's layers that fit a table.
+
+The converter names a tensor by the modules of PyTorch that it comes from, each with its whole path
+and the classes on it, in 100 to 700 characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+__all__ = ["short_names"]
+
+_MODULE = re.compile(r"(?:\w+\.)*_*(?P<kind>[A-Za-z0-9]+)_(?P<name>\w+)")
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """For each name the path of the module with weights in it, as ``hm.0``.
+
+    Args:
+        names: Of tensors, as litert-torch gives them. Others are left as they are, and so are
+            those whose modules are the same.
+    """
+    paths = {name: _path(name) for name in names}
+    known = [path for path in paths.values() if path]
+    shared = 0
+    while (
+        known
+        and all(len(path) > shared + 1 for path in known)
+        and (len({path[shared] for path in known}) == 1)
+    ):
+        shared += 1
+    found = {name: _joined(path[shared:]) if path else name for name, path in paths.items()}
+    often = Counter(found.values())
+    return {name: short if often[short] == 1 else name for name, short in found.items()}
+
+
+def _path(name: str) -> list[tuple[str, str]]:
+    """Class and name of each module down to the first in ``name`` that is a convolution."""
+    modules = [
+        [(match["kind"], match["name"]) for match in map(_MODULE.match, part.split("/")) if match]
+        for part in re.sub(r";\d*$", "", name).split(";;")
+    ]
+    weighted = (path for path in modules if path and re.search("Conv|Linear", path[-1][0]))
+    return next(weighted, max(modules, key=len))
+
+
+def _joined(path: Sequence[tuple[str, str]]) -> str:
+    (kind, first), *others = path
+    # A list's members are called by number, and the list itself is not on the path.
+    parts = [f"{kind}_{first}" if first.isdigit() else first, *(name for _, name in others)]
+    return ".".join(parts)

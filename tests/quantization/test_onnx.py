@@ -1,0 +1,108 @@
+"""What of an ONNX model is rounded to integers, and what stays float."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+
+from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.samples import extract
+from edgekit.calibration.store import Store
+from edgekit.puppets.clip import render_clip
+from edgekit.puppets.dataset import write_video
+from edgekit.quantization.base import LAST, Recipe
+from edgekit.quantization.registry import quantizer
+from edgekit.targets.build import export_bundle
+from edgekit.targets.settings import ExportSettings
+
+
+@pytest.fixture(scope="module")
+def inside(checkpoint, tmp_path_factory):
+    """The cascade and the decoding in one model with the network."""
+    settings = ExportSettings(cascade_in="graph", decode_in="graph")
+    return export_bundle(checkpoint, out=tmp_path_factory.mktemp("in") / "b", settings=settings)
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    path = tmp_path_factory.mktemp("footage") / "clip.avi"
+    write_video(render_clip(1, frames=12, size=(96, 128)), path)
+    return find_sequences(path)
+
+
+@pytest.fixture
+def make(footage, tmp_path):
+    def quantize(bundle, target="onnx", **options):
+        """The model, its quantizer, and the statistics of four frames."""
+        samples = extract(bundle, footage, [[2, 4, 6, 8]], Store(tmp_path / "store"))
+        tool, statistics, out = quantizer(target), tmp_path / "statistics", tmp_path / "out"
+        statistics.mkdir()
+        out.mkdir()
+        tool.calibrate(bundle, samples, statistics)
+        written = tool.quantize(bundle, statistics, Recipe(**options), out)
+        return onnx.load(str(out / written.model)), tool, statistics
+
+    return quantize
+
+
+def rounded(model):
+    """Names of the nodes whose weights are integers, or, without weights, what they give."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    stored = {tensor.name for tensor in model.graph.initializer}
+    pairs = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    weights = {n.output[0] for n in pairs if n.input[0] in stored}
+    given = {n.input[0] for n in pairs if n.op_type == "QuantizeLinear"}
+    found = {n.name for n in model.graph.node if not weights.isdisjoint(n.input)}
+    return found | {
+        makers[name].name
+        for name in given & makers.keys()
+        if stored.isdisjoint(makers[name].input) or makers[name].name in found
+    }
+
+
+@pytest.mark.parametrize("target", ["onnx", "jetson"])
+def test_all_but_the_network_stays_float_and_so_do_its_last_layers(inside, make, target):
+    model, tool, statistics = make(inside, target)
+    layers = {layer.name for layer in tool.layers(inside)}
+    assert len(layers) == 56
+    found = rounded(model)
+    assert layers <= found
+    outside = {name for name in found if name.startswith(("cascade", "decode"))}
+    assert len(outside) == 1  # the last of the cascade, which is the network's input
+    assert not {"hm.2/Conv", "wh.2/Conv", "reg.2/Conv"} & found
+    said = tool.left_float(inside)
+    assert said["hm.2/Conv"] == said["wh.2/Conv"] == said["reg.2/Conv"] == LAST
+    assert said.keys() - {"hm.2/Conv", "wh.2/Conv", "reg.2/Conv"} == {"the cascade", "the decoding"}
+    read = tool.readings(inside, statistics, "minmax")
+    assert read.keys() == layers
+    for reading in read.values():
+        if target == "jetson":
+            assert reading.low == -reading.high
+        assert reading.low <= min(reading.seen.low, 0) <= max(reading.seen.high, 0) <= reading.high
+
+
+@pytest.mark.parametrize("lowering", ["deform_conv", "gather"])
+def test_places_in_the_picture_stay_float(deformable, make, tmp_path, lowering):
+    settings = ExportSettings(dcn=lowering, input_size=(64, 64), cascade="rgb")
+    bundle = export_bundle(deformable, out=tmp_path / "b", settings=settings)
+    model, tool, _ = make(bundle)
+    found = rounded(model)
+    layers = {layer.name for layer in tool.layers(bundle)}
+    assert layers <= found
+    assert sum("conv_offset_mask" in name for name in layers) == 3
+    deformed = {name.partition(".conv_offset_mask")[0] for name in layers if "_mask" in name}
+    said = [name for name in tool.left_float(bundle) if name.startswith("the sampling of")]
+    assert said == [f"the sampling of {name}" for name in sorted(deformed)]
+    assert not [name for name in found if name.rpartition("/")[0] in deformed]
+
+
+def test_tensorrt_gets_no_rounded_bias(inside, make):
+    model, *_ = make(inside, "jetson")
+    stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    pairs = [n for n in model.graph.node if n.op_type == "DequantizeLinear"]
+    assert {stored[n.input[0]] for n in pairs if n.input[0] in stored} == {onnx.TensorProto.INT8}
+    convolutions = [n for n in model.graph.node if n.op_type == "Conv" and len(n.input) == 3]
+    assert len(convolutions) > 50
+    for node in convolutions:
+        if not node.name.startswith("cascade"):
+            assert stored[node.input[2]] == onnx.TensorProto.FLOAT
