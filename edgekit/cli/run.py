@@ -76,6 +76,14 @@ _LIVE_HISTORY = 9000
     type=click.Choice(["latest", "none"]),
     help="Keep the newest frame only, or lose none. [default: latest if live, else none]",
 )
+@click.option(
+    "--patience",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Open a camera or stream anew that gives no frame for so long.",
+)
 @output_options
 @click.option(
     "--duration",
@@ -142,6 +150,7 @@ def command(
             realtime=options["realtime"],
             duration=options["duration"],
             max_frames=options["max_frames"],
+            patience=options["patience"],
         )
         stopper.stop_with(pipeline.stop)
         with stopper.listening():
@@ -151,6 +160,7 @@ def command(
             "bundle": {"name": manifest.name, "sha256": detector.bundle.sha256},
             **summary_json(summary),
             "gaps": tally.gaps,
+            "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,
             "tubes": tally.best(detector.classes),
             "sinks": [asdict(sink.health()) for sink in sinks if isinstance(sink, QueuedSink)],

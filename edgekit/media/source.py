@@ -35,6 +35,8 @@ class Source(Closing):
         frames: Their number as declared; None where unknown.
         live: Whether frames come whether or not they are asked for.
         position: Index that the next frame would have.
+        reopens: Whether a live source can be opened anew where it fails; it then implements
+            ``reopened``.
     """
 
     name: str = ""
@@ -44,6 +46,7 @@ class Source(Closing):
     frames: int | None = None
     live: bool = False
     position: int = 0
+    reopens: bool = False
 
     @abc.abstractmethod
     def read(self) -> Frame | None:
@@ -52,6 +55,14 @@ class Source(Closing):
         Raises:
             MediaError: There should be more, but it cannot be read.
         """
+
+    def reopened(self) -> Source:
+        """A new open source of the same; this one may still be stuck in ``read``.
+
+        Raises:
+            MediaError: It cannot be opened now.
+        """
+        raise NotImplementedError
 
     def __iter__(self) -> Iterator[Frame]:
         while (frame := self.read()) is not None:

@@ -32,6 +32,7 @@ class _CaptureSource(Source):
         self._capture = capture
         # A capture must not be released while a thread reads from it.
         self._lock = threading.Lock()
+        self._closed = False
         self.width = _whole(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height = _whole(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         fps = capture.get(cv2.CAP_PROP_FPS)
@@ -42,12 +43,18 @@ class _CaptureSource(Source):
             if not self._capture.isOpened():
                 return None
             good, image = self._capture.read()
+        if self._closed:
+            self.close()
         return image if good and image is not None and image.size else None
 
     def close(self) -> None:
-        """Releases the device or file."""
-        with self._lock:
-            self._capture.release()
+        """Releases the device or file, once a read that another thread is in has returned."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._capture.release()
+            finally:
+                self._lock.release()
 
     def _next(self, image: Any, seconds: float) -> Frame:
         self.position += 1
@@ -139,8 +146,10 @@ class CameraSource(_CaptureSource):
     """
 
     live = True
+    reopens = True
 
     def __init__(self, device: int | str = 0) -> None:
+        self._device = device
         with silenced():
             capture = cv2.VideoCapture(device)
         super().__init__(capture)
@@ -155,6 +164,10 @@ class CameraSource(_CaptureSource):
         self.name = f"camera {device}"
         self.height, self.width = self._first.shape[:2]
         self._begin = time.monotonic()
+
+    def reopened(self) -> CameraSource:
+        """The same camera, opened anew."""
+        return CameraSource(self._device)
 
     def read(self) -> Frame | None:
         """The next frame; waits for it.
@@ -186,6 +199,7 @@ class StreamSource(_CaptureSource):
     live = True
 
     def __init__(self, url: str) -> None:
+        self._url = url
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE_MS]
         timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE_MS]
         with silenced():
@@ -201,7 +215,14 @@ class StreamSource(_CaptureSource):
             )
         self.name = _without_password(url)
         self.height, self.width = self._first.shape[:2]
+        # What has a length is a file behind a server, and its end is the end.
+        self.frames = _whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
+        self.reopens = self.frames is None
         self._begin = time.monotonic()
+
+    def reopened(self) -> StreamSource:
+        """The same stream, opened anew."""
+        return StreamSource(self._url)
 
     def read(self) -> Frame | None:
         """The next frame, or None when the stream has ended."""
@@ -209,7 +230,8 @@ class StreamSource(_CaptureSource):
         if image is None:
             image = self._grab()
         if image is None:
-            _LOG.warning("%s ended after %d frames.", self.name, self.position)
+            if not self.reopens:
+                _LOG.warning("%s ended after %d frames.", self.name, self.position)
             return None
         return self._next(image, time.monotonic() - self._begin)
 
