@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._inputs import input_options, reading_of, source_files, spec_of
 from edgekit.cli._options import common_options, emit_json, session_options
 from edgekit.cli._outputs import FILES, make_sinks, output_options
 from edgekit.cli._parsing import LINK
@@ -24,8 +25,7 @@ _LIVE_HISTORY = 9000
 
 
 @click.command(name="run")
-@click.option("--camera", metavar="N", help="Number of a camera, or its device file. [default: 0]")
-@click.option("--source", metavar="S", help="A video, picture, folder of pictures, or URL instead.")
+@input_options
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
@@ -76,14 +76,6 @@ _LIVE_HISTORY = 9000
     type=click.Choice(["latest", "none"]),
     help="Keep the newest frame only, or lose none. [default: latest if live, else none]",
 )
-@click.option(
-    "--patience",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Open a camera or stream anew that gives no frame for so long.",
-)
 @output_options
 @click.option(
     "--duration",
@@ -94,20 +86,15 @@ _LIVE_HISTORY = 9000
 @click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--realtime", is_flag=True, help="Play a file at its own speed.")
 @common_options
-def command(
-    camera: str | None,
-    source: str | None,
-    session: SessionOptions,
-    as_json: bool,
-    **options: Any,
-) -> int:
+def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     Ctrl-C ends it; what was found until then is written.
 
     Example: edgekit run --source clip.mp4 --events events.jsonl --video annotated.mp4
     """
-    _check(camera, source, as_json, options)
+    spec = spec_of(options)
+    _check(as_json, options)
     from edgekit.assets import default_bundle
     from edgekit.benchmarks.profile import tuned_options
     from edgekit.bundle import load_bundle
@@ -122,7 +109,7 @@ def command(
 
     tally = TubeTally()
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(open_source(_spec(camera, source)))
+        opened = stack.enter_context(open_source(spec, reading_of(options)))
         bundle = load_bundle(options["bundle"] or default_bundle())
         detector = Detector(bundle, options=tuned_options(bundle, session), top_k=options["top_k"])
         stack.enter_context(detector)
@@ -150,7 +137,6 @@ def command(
             realtime=options["realtime"],
             duration=options["duration"],
             max_frames=options["max_frames"],
-            patience=options["patience"],
         )
         stopper.stop_with(pipeline.stop)
         with stopper.listening():
@@ -160,7 +146,6 @@ def command(
             "bundle": {"name": manifest.name, "sha256": detector.bundle.sha256},
             **summary_json(summary),
             "gaps": tally.gaps,
-            "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,
             "tubes": tally.best(detector.classes),
             "sinks": [asdict(sink.health()) for sink in sinks if isinstance(sink, QueuedSink)],
@@ -175,18 +160,13 @@ def command(
     return 3 if any(sink["error"] for sink in report["sinks"]) else 0
 
 
-def _check(camera: str | None, source: str | None, as_json: bool, options: dict[str, Any]) -> None:
-    if camera is not None and source is not None:
-        raise UsageError(
-            "--camera and --source were both given, and one run has one source.",
-            mend="Leave one of them out.",
-        )
+def _check(as_json: bool, options: dict[str, Any]) -> None:
     if as_json and options["events"] == "-":
         raise UsageError(
             "--json and --events - both want standard output.",
             mend="Write the events to a file: --events FILE",
         )
-    taken = {Path(source).resolve()} if source and Path(source).is_file() else set()
+    taken = source_files(options)
     for name in FILES:
         if not options[name] or options[name] == "-":
             continue
@@ -198,17 +178,3 @@ def _check(camera: str | None, source: str | None, as_json: bool, options: dict[
                 mend="Name another file.",
             )
         taken.add(path)
-
-
-def _spec(camera: str | None, source: str | None) -> int | str:
-    if source is not None:
-        return source
-    chosen = "0" if camera is None else camera
-    if chosen.isdecimal() and len(chosen) < 5:
-        return int(chosen)
-    if chosen.startswith("/dev/"):
-        return chosen
-    raise UsageError(
-        f"--camera is '{chosen}'; a number or a device like /dev/video0 was expected.",
-        mend="Leave it out for the first camera, or name a file: --source FILE",
-    )

@@ -5,15 +5,32 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._closing import Closing
 from edgekit.runtime.types import Frame
 
-__all__ = ["DEFAULT_FPS", "Source", "name_of"]
+__all__ = ["DEFAULT_FPS", "MOST_PIXELS", "Source", "SourceOptions", "name_of"]
 
 DEFAULT_FPS = 25.0
 """Assumed where a source does not say."""
+
+MOST_PIXELS = 1 << 26
+"""Of a frame that a stream or a pipe may have: twice 8K, 192 MiB as BGR."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How a source is to be read; each kind of source takes what concerns it.
+
+    Attributes:
+        rtsp_transport: ``tcp`` or ``udp``.
+        patience: Seconds without a picture after which a stream counts as broken.
+    """
+
+    rtsp_transport: str = "tcp"
+    patience: float = 10.0
 
 
 def name_of(path: Path) -> str:
@@ -25,7 +42,9 @@ class Source(Closing):
     """Gives frames, one after the other. A context manager; open once it is made.
 
     A source implements ``read`` and ``close`` and sets the attributes; after each frame it sets
-    ``position`` to the frame's index plus 1, or further on where it had to skip some.
+    ``position`` to the frame's index plus 1, or further on where it had to skip some. The ``close``
+    of one that ``reopens`` may be called while another thread hangs in its ``read``, and does not
+    wait for that thread.
 
     Attributes:
         name: For people.
@@ -57,7 +76,7 @@ class Source(Closing):
         """
 
     def reopened(self) -> Source:
-        """A new open source of the same; this one may still be stuck in ``read``.
+        """A new open source of the same, whose indices begin at 0; only of one that ``reopens``.
 
         Raises:
             MediaError: It cannot be opened now.

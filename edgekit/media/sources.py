@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from edgekit.errors import UsageError
+from edgekit.media.address import check_address, is_address
+from edgekit.media.camera import CameraSource
 from edgekit.media.pictures import PICTURES, FramesSource
-from edgekit.media.source import Source
-from edgekit.media.video import CameraSource, FileSource, StreamSource
+from edgekit.media.source import Source, SourceOptions
+from edgekit.media.stream import StreamSource
+from edgekit.media.stream_opencv import OpenCVStreamSource
+from edgekit.media.video import FileSource
 
 __all__ = ["open_source"]
 
 
-def open_source(spec: str | int | Path) -> Source:
+def open_source(spec: str | int | Path, options: SourceOptions | None = None) -> Source:
     """Opens a source.
 
     Args:
         spec: A camera's number; or a video, picture, folder of pictures, or URL.
+        options: How it is to be read.
 
     Raises:
         MediaError: It is not there or cannot be read; says what to do.
@@ -32,10 +38,13 @@ def open_source(spec: str | int | Path) -> Source:
         )
     if not text:
         raise UsageError("--source is empty.", mend="Name a file, a folder or a URL: --source S")
-    if "://" in text and not text.startswith("file://"):
-        return StreamSource(text)
+    if is_address(text):
+        check_address(text)
+        # PyAV keeps time limits and says what is wrong; OpenCV's reader is what is always there.
+        reader = StreamSource if importlib.util.find_spec("av") else OpenCVStreamSource
+        return reader(text, options)
     path = Path(text.removeprefix("file://"))
-    if path.is_char_device():
+    if path.is_char_device() or text.startswith("/dev/video"):
         return CameraSource(str(path))
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
         return FramesSource(path)

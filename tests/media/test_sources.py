@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgekit.errors import MediaError, UsageError
 from edgekit.media import open_source
 from edgekit.media.pictures import FramesSource, natural_key
-from edgekit.media.video import FileSource, StreamSource
+from edgekit.media.video import FileSource
 
 
 def frames_of(spec):
@@ -149,30 +149,6 @@ def test_a_stream_that_nobody_serves_hides_the_password():
         open_source("http://user:secret@127.0.0.1:9/live")
     assert "127.0.0.1:9/live" in str(caught.value)
     assert "secret" not in str(caught.value)
-
-
-def test_a_served_file_plays_as_a_stream(make_video):
-    import http.server
-    import threading
-
-    path = make_video("clip.avi", frames=12, codec="MJPG")
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(path.parent))
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            with open_source(f"http://127.0.0.1:{server.server_port}/clip.avi") as source:
-                assert isinstance(source, StreamSource)
-                assert source.live
-                assert len(list(source)) == 12
-        finally:
-            server.shutdown()
 
 
 def test_raw_frames_are_not_read_yet():

@@ -1,0 +1,91 @@
+"""What ``edgekit run`` reads, by its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.media.source import SourceOptions
+
+__all__ = ["input_options", "reading_of", "source_files", "spec_of"]
+
+_OPTIONS = (
+    click.option(
+        "--camera", metavar="N", help="Number of a camera, or its device file. [default: 0]"
+    ),
+    click.option(
+        "--source", metavar="S", help="A video, picture, folder of pictures, or URL instead."
+    ),
+    click.option(
+        "--rtsp-transport",
+        type=click.Choice(["tcp", "udp"]),
+        default="tcp",
+        show_default=True,
+        help="What carries the pictures of an rtsp:// source.",
+    ),
+    click.option(
+        "--patience",
+        type=click.FloatRange(0.1),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="A live source that gives no picture for so long counts as broken.",
+    ),
+)
+
+
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say where frames come from."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def spec_of(options: dict[str, Any]) -> int | str:
+    """What ``open_source`` is to open.
+
+    Raises:
+        UsageError: A camera and a source were given, or a camera that cannot be one.
+    """
+    source, camera = options["source"], options["camera"]
+    if camera is not None and source is not None:
+        raise UsageError(
+            "--camera and --source were both given, and one run has one source.",
+            mend="Leave one of them out.",
+        )
+    if source is not None:
+        return str(source)
+    chosen = "0" if camera is None else str(camera)
+    if chosen.isdecimal() and len(chosen) < 5:
+        return int(chosen)
+    if chosen.startswith("/dev/"):
+        return chosen
+    raise UsageError(
+        f"--camera is '{chosen}'; a number or a device like /dev/video0 was expected.",
+        mend="Leave it out for the first camera, or name a file: --source FILE",
+    )
+
+
+def reading_of(options: dict[str, Any]) -> SourceOptions:
+    """How ``open_source`` is to read it."""
+    from edgekit.media.source import SourceOptions
+
+    return SourceOptions(
+        rtsp_transport=options["rtsp_transport"],
+        patience=options["patience"],
+    )
+
+
+def source_files(options: dict[str, Any]) -> set[Path]:
+    """The files among the sources, which nothing may be written to."""
+    source = options["source"]
+    try:
+        return {Path(source).resolve()} if source and Path(source).is_file() else set()
+    except OSError:  # too long for a name: an address, or a pipeline
+        return set()

@@ -1,0 +1,88 @@
+"""Network addresses without what is secret in them."""
+
+from __future__ import annotations
+
+import re
+
+from edgekit.errors import MediaError, UsageError
+
+__all__ = ["SCHEMES", "check_address", "is_address", "no_picture", "without_secrets"]
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt")
+"""What streams may be named by."""
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HALF = re.compile(rf"({'|'.join(SCHEMES)}):", re.I)
+# What tells two streams of one recorder apart and is no secret.
+_HARMLESS = re.compile(r"(?:camera|channel|profile|stream|subtype)=[0-9]{1,3}", re.I)
+_SECRET = re.compile(
+    r"((?:user(?:name)?|pass(?:word|wd)?|pwd|token|secret|key|sig(?:nature)?|auth)=)[^/;]*", re.I
+)
+
+
+def is_address(text: str) -> bool:
+    """Whether a source is named by an address and not by a path."""
+    found = _ADDRESS.match(text)
+    if found is None:
+        return _HALF.match(text) is not None
+    return found[1].lower() != "file"
+
+
+def check_address(address: str) -> None:
+    """Refuses what cannot be the address of a stream.
+
+    Raises:
+        UsageError: It has no host, or a scheme that is not known here.
+    """
+    scheme, _, rest = address.partition("://")
+    if scheme.lower() in SCHEMES and rest.strip("/"):
+        return
+    raise UsageError(
+        f"--source {without_secrets(address)} is no address of a stream: one of "
+        f"{', '.join(SCHEMES)} and a host were expected.",
+        mend="Write it like rtsp://user:password@192.168.0.64:554/stream1",
+    )
+
+
+def without_secrets(address: str) -> str:
+    """An address for names, logs and errors: without user, password and query.
+
+    Of a query only the number of a channel or the like is left. Where an ``@`` stands behind the
+    host, the password may have begun before it, and nothing but the scheme is shown.
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return f"{address.partition(':')[0]}:..."
+    place, tail = _split(rest, "/?#")
+    if "@" in tail:
+        return f"{scheme}://..."
+    place = place.rpartition("@")[2]
+    path, query = _split(tail, "?#")
+    path = _SECRET.sub(r"\1...", path)
+    if not query:
+        return f"{scheme}://{place}{path}"
+    kept = [part for part in re.split("[?&#]", query) if _HARMLESS.fullmatch(part)]
+    return f"{scheme}://{place}{path}?{'&'.join([*kept, '...'])}"
+
+
+def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
+    """The error for a stream that gives no picture.
+
+    Args:
+        name: Of the stream, without secrets.
+        reason: As it goes on after a colon.
+        mend: A line more about what to do.
+    """
+    check = (
+        "Check the address, the name and password in it, and the network; in a password "
+        "write @ as %40, / as %2F, ? as %3F, # as %23 and % as %25."
+    )
+    return MediaError(
+        f"No picture comes from {name}: {reason}.", mend=f"{check}\n{mend}" if mend else check
+    )
+
+
+def _split(text: str, marks: str) -> tuple[str, str]:
+    """A text before and from the first of some characters."""
+    end = min((place for place in map(text.find, marks) if place >= 0), default=len(text))
+    return text[:end], text[end:]

@@ -1,0 +1,103 @@
+"""Network streams through OpenCV's FFmpeg, where PyAV is not installed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+from edgekit.media._capture import CaptureSource, whole
+from edgekit.media._held import within
+from edgekit.media._opencv import cv2, file_backend
+from edgekit.media.address import no_picture, without_secrets
+from edgekit.media.source import SourceOptions
+from edgekit.runtime.types import Frame
+
+__all__ = ["OpenCVStreamSource"]
+
+_LOG = logging.getLogger(__name__)
+_SETTINGS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_SETTING = threading.Lock()
+
+
+class OpenCVStreamSource(CaptureSource):
+    """As ``StreamSource``, but OpenCV does not say what is wrong where there is no picture.
+
+    Args:
+        address: As there.
+        options: As there. OpenCV takes RTSP's transport from the environment, in which
+            ``OPENCV_FFMPEG_CAPTURE_OPTIONS`` goes before it.
+
+    Raises:
+        MediaError: It cannot be reached, or gives no picture in time.
+    """
+
+    def __init__(self, address: str, options: SourceOptions | None = None) -> None:
+        self._address = address
+        self._options = options or SourceOptions()
+        self.name = without_secrets(address)
+        patience = self._options.patience
+        try:
+            capture, self._first = within(patience, self._open, lambda made: made[0].release())
+        except TimeoutError:
+            capture, self._first = None, None
+        if self._first is None:
+            raise no_picture(
+                self.name,
+                f"OpenCV got none within {patience:g} seconds and does not say why",
+                mend='A reader that does: pip install "edgekit[stream]"',
+            )
+        super().__init__(capture)
+        self.height, self.width = self._first.shape[:2]
+        frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.live = self.reopens = not frames
+        self.frames = frames or None
+        self._begin = time.monotonic()
+
+    def read(self) -> Frame | None:
+        """The next picture, waiting for it; None when the stream has ended or was closed.
+
+        Raises:
+            MediaError: None came in time.
+        """
+        image, self._first = self._first, None
+        if image is None:
+            begin = time.monotonic()
+            image = self._grab()
+            patience = self._options.patience
+            # FFmpeg keeps the last picture before a silence back until it gives up waiting.
+            if time.monotonic() - begin >= patience and not self._held.closed:
+                raise no_picture(self.name, f"none came for {patience:g} seconds")
+        if image is None:
+            _LOG.info("%s ended after %d frames.", self.name, self.position)
+            return None
+        seconds = time.monotonic() - self._begin if self.live else self.position / self.fps
+        return self._next(image, seconds)
+
+    def reopened(self) -> OpenCVStreamSource:
+        """The same stream over a new connection."""
+        return OpenCVStreamSource(self._address, self._options)
+
+    def _open(self) -> tuple[Any, Any]:
+        patience = round(self._options.patience * 1000)
+        limits = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            patience,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            patience,
+        ]
+        with _SETTING:
+            given = os.environ.get(_SETTINGS)
+            if given is None:
+                os.environ[_SETTINGS] = f"rtsp_transport;{self._options.rtsp_transport}"
+            try:
+                capture = cv2.VideoCapture(self._address, file_backend(), limits)
+            finally:
+                if given is None:
+                    del os.environ[_SETTINGS]
+        good, image = capture.read() if capture.isOpened() else (False, None)
+        if not good:
+            capture.release()
+        return capture, image if good else None
