@@ -3,65 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+
+from edgekit.benchmarks.svg import LETTER, WIDTH, dot, line, rect, svg, text, ticks
 
 __all__ = ["bars", "frontier", "scatter", "stacked", "strips", "trend"]
 
-_WIDTH = 920
 _LEFT = 40
 _RIGHT = 90
 _BAR = 22
 _ROW = 34
 _AXIS = 26
 _STRIP = 74
-_LETTER = 6.5
-
-
-def _svg(height: float, parts: Sequence[str], words: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(words)}">'
-        f"{''.join(parts)}</svg>"
-    )
-
-
-def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {place} class="{kind}">{escape(words)}</text>'
-
-
-def _rect(x: float, y: float, width: float, height: float, kind: str, hint: str) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{height:.1f}" '
-        f'class="{kind}"><title>{escape(hint)}</title></rect>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _dot(x: float, y: float, hint: str) -> str:
-    title = f"<title>{escape(hint)}</title>"
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="dot">{title}</circle>'
-
-
-def _ticks(low: float, high: float, about: int = 5) -> Iterator[float]:
-    """Round numbers from ``low`` to ``high``."""
-    step = (high - low or 1.0) / about
-    power = 10 ** math.floor(math.log10(step))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= step * 0.999)
-    for number in range(math.ceil(low / step), math.floor(high / step + 1e-9) + 1):
-        yield number * step
 
 
 def _across(high: float, bottom: float, unit: str) -> list[str]:
     """Upright grid lines from 0 to ``high``, with their numbers below."""
     parts = []
-    for tick in _ticks(0, high):
-        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * tick / high
-        parts += [_line(x, 0, x, bottom), _text(x, bottom + 16, f"{tick:g}", "minor", "middle")]
-    return [*parts, _text(_WIDTH - _RIGHT + 24, bottom + 16, unit, "minor")]
+    for tick in ticks(0, high):
+        x = _LEFT + (WIDTH - _LEFT - _RIGHT) * tick / high
+        parts += [line(x, 0, x, bottom), text(x, bottom + 16, f"{tick:g}", "minor", "middle")]
+    return [*parts, text(WIDTH - _RIGHT + 24, bottom + 16, unit, "minor")]
 
 
 def stacked(rows: Mapping[str, Mapping[str, float]], totals: Mapping[str, float]) -> str:
@@ -76,18 +38,18 @@ def stacked(rows: Mapping[str, Mapping[str, float]], totals: Mapping[str, float]
     drawn = _across(high, bottom, "ms")
     for place, (name, parts) in enumerate(rows.items()):
         y, x = _ROW * place + 6, float(_LEFT)
-        drawn.append(_text(_LEFT - 10, y + 16, name, "", "end"))
+        drawn.append(text(_LEFT - 10, y + 16, name, "", "end"))
         for number, (part, value) in enumerate(parts.items()):
-            wide = (_WIDTH - _LEFT - _RIGHT) * value / high
+            wide = (WIDTH - _LEFT - _RIGHT) * value / high
             # A gap in the page's own colour keeps neighbours apart.
             shown = max(wide - 2, 0.5)
-            drawn.append(_rect(x, y, shown, _BAR, f"s{number}", f"{name} {part}: {value:.2f} ms"))
+            drawn.append(rect(x, y, shown, _BAR, f"s{number}", f"{name} {part}: {value:.2f} ms"))
             words = f"{value:.1f}"
-            if wide > _LETTER * len(words) + 8:
-                drawn.append(_text(x + shown / 2, y + 16, words, f"on{number}", "middle"))
+            if wide > LETTER * len(words) + 8:
+                drawn.append(text(x + shown / 2, y + 16, words, f"on{number}", "middle"))
             x += wide
-        drawn.append(_text(x + 6, y + 16, f"{totals[name]:.2f}", "strong"))
-    return _svg(bottom + _AXIS, drawn, "stages of each row, stacked")
+        drawn.append(text(x + 6, y + 16, f"{totals[name]:.2f}", "strong"))
+    return svg(bottom + _AXIS, drawn, "stages of each row, stacked")
 
 
 def bars(rows: Mapping[str, float], unit: str) -> str:
@@ -96,13 +58,13 @@ def bars(rows: Mapping[str, float], unit: str) -> str:
     bottom = _ROW * len(rows)
     drawn = _across(high, bottom, unit)
     for place, (name, value) in enumerate(rows.items()):
-        y, wide = _ROW * place + 6, (_WIDTH - _LEFT - _RIGHT) * value / high
+        y, wide = _ROW * place + 6, (WIDTH - _LEFT - _RIGHT) * value / high
         drawn += [
-            _text(_LEFT - 10, y + 16, name, "", "end"),
-            _rect(_LEFT, y, wide, _BAR, "s0", f"{name}: {value:.0f} {unit}"),
-            _text(_LEFT + wide + 6, y + 16, f"{value:.0f}", "strong"),
+            text(_LEFT - 10, y + 16, name, "", "end"),
+            rect(_LEFT, y, wide, _BAR, "s0", f"{name}: {value:.0f} {unit}"),
+            text(_LEFT + wide + 6, y + 16, f"{value:.0f}", "strong"),
         ]
-    return _svg(bottom + _AXIS, drawn, f"{unit} of each row")
+    return svg(bottom + _AXIS, drawn, f"{unit} of each row")
 
 
 def strips(rows: Mapping[str, Sequence[Sequence[float]]]) -> str:
@@ -112,7 +74,7 @@ def strips(rows: Mapping[str, Sequence[Sequence[float]]]) -> str:
         rows: For each name its rounds. A strip ends at 1.5 times its 99th percentile; frames above
             it touch its top.
     """
-    drawn, wide = [], _WIDTH - _LEFT - _RIGHT
+    drawn, wide = [], WIDTH - _LEFT - _RIGHT
     for place, (name, rounds) in enumerate(rows.items()):
         top = _STRIP * place
         values = [value for one in rounds for value in one]
@@ -122,11 +84,11 @@ def strips(rows: Mapping[str, Sequence[Sequence[float]]]) -> str:
         def y(value: float, base: float = base, tall: float = tall, high: float = high) -> float:
             return base - tall * min(value / high, 1.0)
 
-        drawn.append(_text(_LEFT - 10, base - tall / 2 + 4, name, "", "end"))
-        drawn += [_line(_LEFT, y(tick), _LEFT + wide, y(tick)) for tick in _ticks(0, high, 2)]
+        drawn.append(text(_LEFT - 10, base - tall / 2 + 4, name, "", "end"))
+        drawn += [line(_LEFT, y(tick), _LEFT + wide, y(tick)) for tick in ticks(0, high, 2)]
         drawn += [
-            _text(_LEFT + wide + 8, y(tick) + 4, f"{tick:g} ms", "minor")
-            for tick in _ticks(0, high, 2)
+            text(_LEFT + wide + 8, y(tick) + 4, f"{tick:g} ms", "minor")
+            for tick in ticks(0, high, 2)
         ]
         done = 0
         for one in rounds:
@@ -138,21 +100,21 @@ def strips(rows: Mapping[str, Sequence[Sequence[float]]]) -> str:
             done += len(one)
             if done < len(values):
                 x = _LEFT + wide * (done - 0.5) / (len(values) - 1)
-                drawn.append(_line(x, base - tall, x, base, "cut"))
-    return _svg(_STRIP * len(rows) + 4, drawn, "milliseconds of every frame, over time")
+                drawn.append(line(x, base - tall, x, base, "cut"))
+    return svg(_STRIP * len(rows) + 4, drawn, "milliseconds of every frame, over time")
 
 
 def trend(rows: Mapping[str, Sequence[tuple[str, float]]]) -> str:
     """What became of each row's milliseconds, a strip a row; each point has its date."""
-    drawn, wide = [], _WIDTH - _LEFT - _RIGHT
+    drawn, wide = [], WIDTH - _LEFT - _RIGHT
     for place, (name, points) in enumerate(rows.items()):
         base, tall = _STRIP * (place + 1) - 14, _STRIP - 20
         high = 1.2 * max(value for _, value in points) or 1.0
-        drawn.append(_text(_LEFT - 10, base - tall / 2 + 4, name, "", "end"))
-        for tick in _ticks(0, high, 2):
+        drawn.append(text(_LEFT - 10, base - tall / 2 + 4, name, "", "end"))
+        for tick in ticks(0, high, 2):
             y = base - tall * tick / high
-            drawn.append(_line(_LEFT, y, _LEFT + wide, y))
-            drawn.append(_text(_LEFT + wide + 8, y + 4, f"{tick:g} ms", "minor"))
+            drawn.append(line(_LEFT, y, _LEFT + wide, y))
+            drawn.append(text(_LEFT + wide + 8, y + 4, f"{tick:g} ms", "minor"))
         places = [
             (_LEFT + 6 + (wide - 12) * index / (len(points) - 1), base - tall * value / high)
             for index, (_, value) in enumerate(points)
@@ -160,10 +122,10 @@ def trend(rows: Mapping[str, Sequence[tuple[str, float]]]) -> str:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         drawn.append(f'<polyline points="{path}" class="trace"/>')
         drawn += [
-            _dot(x, y, f"{date}: {value:.2f} ms")
+            dot(x, y, f"{date}: {value:.2f} ms")
             for (x, y), (date, value) in zip(places, points, strict=True)
         ]
-    return _svg(_STRIP * len(rows) + 4, drawn, "overall milliseconds of each row, run after run")
+    return svg(_STRIP * len(rows) + 4, drawn, "overall milliseconds of each row, run after run")
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -179,7 +141,7 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
 def scatter(points: Mapping[str, tuple[float, float]]) -> str:
     """Accuracy in percent (up) against milliseconds (right), and the frontier of what is best."""
     height, top = 260.0, 16.0
-    wide = _WIDTH - _LEFT - _RIGHT
+    wide = WIDTH - _LEFT - _RIGHT
     high = max(x for x, _ in points.values()) * 1.15 or 1.0
     levels = [y for _, y in points.values()]
     margin = max((max(levels) - min(levels)) * 0.3, 2.0)
@@ -193,9 +155,9 @@ def scatter(points: Mapping[str, tuple[float, float]]) -> str:
         return height - (height - top) * (y - floor) / (ceiling - floor)
 
     drawn = _across(high, height, "ms")
-    for tick in _ticks(floor, ceiling):
-        drawn.append(_line(_LEFT, up(tick), _LEFT + wide, up(tick)))
-        drawn.append(_text(_LEFT - 8, up(tick) + 4, f"{tick:g}", "minor", "end"))
+    for tick in ticks(floor, ceiling):
+        drawn.append(line(_LEFT, up(tick), _LEFT + wide, up(tick)))
+        drawn.append(text(_LEFT - 8, up(tick) + 4, f"{tick:g}", "minor", "end"))
     steps: list[str] = []
     for name in frontier(points):
         x, y = place(name)
@@ -207,6 +169,6 @@ def scatter(points: Mapping[str, tuple[float, float]]) -> str:
     for name, (milliseconds, accuracy) in points.items():
         x, y = place(name)
         hint = f"{name}: {accuracy:.1f}% at {milliseconds:.2f} ms"
-        drawn.append(_dot(x, y, hint))
-        drawn.append(_text(x + 9, y - 7, name, "strong"))
-    return _svg(height + _AXIS, drawn, "accuracy against latency")
+        drawn.append(dot(x, y, hint))
+        drawn.append(text(x + 9, y - 7, name, "strong"))
+    return svg(height + _AXIS, drawn, "accuracy against latency")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,18 +12,26 @@ from edgekit.benchmarks.timing import interleaved, machine
 from edgekit.bundle import Bundle, RoundingCheck
 from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
+from edgekit.quantization.base import Reading
 from edgekit.quantization.build import Quantized
-from edgekit.quantization.search import damage
+from edgekit.quantization.ranges import rounding_noise
+from edgekit.quantization.registry import quantizer
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import TARGETS
 
-if TYPE_CHECKING:
-    from rich.table import Table
+__all__ = [
+    "ActivationRow",
+    "LatencyRow",
+    "LayerRow",
+    "RoundingReport",
+    "StepRow",
+    "compare_latency",
+    "report",
+]
 
-__all__ = ["LatencyRow", "RoundingReport", "compare_latency", "report", "tables"]
-
-_LONGEST_NAME = 60
-_SHOWN_LAYERS = 10
+_BINS = 64
+_NAMED = "named by --keep-float"
+_GIVEN_BACK = "given back by the search, for what it alone loses"
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,14 +46,48 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float
 
 
+class ActivationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a layer reads, as calibration saw it.
+
+    Attributes:
+        tensor: Its name.
+        low: The smallest value.
+        high: The largest.
+        counts: Of values in 64 bins of equal width from ``low`` to ``high``.
+        rounded_low: The smallest that integers stand for.
+        rounded_high: The largest.
+        sqnr: Of the values to what rounding them does, in decibels.
+    """
+
+    tensor: str
+    low: float
+    high: float
+    counts: tuple[int, ...]
+    rounded_low: float
+    rounded_high: float
+    sqnr: float
+
+
 class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A layer that can be quantized, and what it costs where it alone is, if that was measured."""
+    """A layer that can be quantized.
+
+    Attributes:
+        name: As the model file has it.
+        label: For people; ``--keep-float`` takes either.
+        kind: Its operator.
+        macs: Multiplications with addition for one picture.
+        float: Whether it stayed float.
+        alone: What it costs where it alone is of integers, if that was measured.
+        reads: What it works on, where that is known.
+    """
 
     name: str
+    label: str
     kind: str
     macs: int
     float: bool
     alone: RoundingCheck | None = None
+    reads: ActivationRow | None = None
 
 
 class StepRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +114,7 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
         max_drop: Points of frame-mAP that were allowed.
         steps: What was tried; the last is what was written.
         layers: In the order of computation.
+        left_float: Of what is float the name and why; layers by their label.
         latency: On each runtime that is installed.
         video_map: Video-mAP at 0.5 of the float and the new model, where there are annotations.
         warnings: What the reader should not miss.
@@ -91,6 +133,7 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     max_drop: float
     steps: tuple[StepRow, ...]
     layers: tuple[LayerRow, ...]
+    left_float: dict[str, str]
     latency: tuple[LatencyRow, ...]
     video_map: tuple[float, float] | None
     warnings: tuple[str, ...]
@@ -152,12 +195,20 @@ def report(
     """
     manifest = made.bundle.manifest
     assert manifest.quantization is not None
-    kept = made.steps[-1].kept
+    method = manifest.quantization.method
+    kept, named = made.steps[-1].kept, made.steps[0].kept
+    tool = quantizer(manifest.target)
+    readings = tool.readings(float_bundle, made.statistics, method)
+    given_back = {
+        layer.shown: _NAMED if layer.name in named else _GIVEN_BACK
+        for layer in made.layers
+        if layer.name in kept
+    }
     return RoundingReport(
         bundle=str(made.bundle.path),
         name=manifest.name,
         target=manifest.target,
-        method=manifest.quantization.method,
+        method=method,
         samples=manifest.quantization.samples,
         float_bytes=float_bundle.size,
         int8_bytes=made.bundle.size,
@@ -172,13 +223,16 @@ def report(
         layers=tuple(
             LayerRow(
                 name=layer.name,
+                label=layer.shown,
                 kind=layer.kind,
                 macs=layer.macs,
                 float=layer.name in kept,
                 alone=made.sensitivity.get(layer.name),
+                reads=_row(readings[layer.name]) if layer.name in readings else None,
             )
             for layer in made.layers
         ),
+        left_float=given_back | tool.left_float(float_bundle),
         latency=tuple(latency),
         video_map=video_map,
         warnings=tuple(_warnings(manifest.target, latency)),
@@ -186,66 +240,19 @@ def report(
     )
 
 
-def tables(found: RoundingReport) -> list[Table | str]:
-    """The report for a terminal, as what a rich console prints."""
-    parts: list[Table | str] = [_summary(found)]
-    if len(found.steps) > 1:
-        parts.append(_steps(found))
-    if any(layer.alone for layer in found.layers):
-        parts.append(_sensitivity(found))
-    kept = [_short(layer.name) for layer in found.layers if layer.float]
-    if kept:
-        parts.append(f"Float: {', '.join(kept)}")
-    return [*parts, *found.warnings, found.machine]
-
-
-def _summary(found: RoundingReport) -> Table:
-    from rich.table import Table
-
-    check = found.check
-    title = f"{found.name} for {found.target}, {found.method}, {found.samples} samples"
-    table = Table("", "float", "INT8", "INT8 of float", title=title)
-    sizes = found.float_bytes / 1e6, found.int8_bytes / 1e6
-    table.add_row("size", *(f"{size:.1f} MB" for size in sizes), f"{sizes[1] / sizes[0]:.2f}")
-    for row in found.latency:
-        times = (f"{time:.1f} ms" for time in (row.float_ms, row.int8_ms))
-        table.add_row(
-            f"{row.runtime}, {row.arithmetic}, threads: {row.threads}", *times, f"{row.ratio:.2f}"
-        )
-    truth = "" if check.annotated else " of float's own"
-    maps = (f"{100 * value:.2f}" for value in (check.float_map, check.frame_map))
-    table.add_row(f"frame-mAP@0.5{truth}, {check.frames} frames", *maps, f"{-check.drop:+.2f}")
-    if found.video_map:
-        before, after = (100 * value for value in found.video_map)
-        table.add_row("video-mAP@0.5", f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
-    table.add_row("detections over 0.3 that agree", "", f"{check.agreement:.1%}", "")
-    for head, decibels in check.sqnr.items():
-        table.add_row(f"{head}, signal to noise", "", f"{decibels:.1f} dB", "")
-    return table
-
-
-def _steps(found: RoundingReport) -> Table:
-    from rich.table import Table
-
-    table = Table("layers in float", "points lost", "detections that agree")
-    for step in found.steps:
-        table.add_row(str(len(step.kept)), f"{step.drop:.2f}", f"{step.agreement:.1%}")
-    return table
-
-
-def _sensitivity(found: RoundingReport) -> Table:
-    from rich.table import Table
-
-    measured = [(layer, layer.alone) for layer in found.layers if layer.alone]
-    measured.sort(key=lambda pair: -damage(pair[1]))
-    heads = list(measured[0][1].sqnr)
-    title = f"the {_SHOWN_LAYERS} most sensitive layers, each quantized alone"
-    table = Table("layer", "MMAC", *(f"{head}, dB" for head in heads), "agree", title=title)
-    for layer, check in measured[:_SHOWN_LAYERS]:
-        decibels = (f"{check.sqnr[head]:.1f}" for head in heads)
-        name, work = _short(layer.name), f"{layer.macs / 1e6:.1f}"
-        table.add_row(name, work, *decibels, f"{check.agreement:.1%}")
-    return table
+def _row(reading: Reading) -> ActivationRow:
+    seen = reading.seen
+    inside = seen.centres.clip(seen.low, seen.high)
+    counts, _ = np.histogram(inside, _BINS, (seen.low, seen.high), weights=seen.counts)
+    return ActivationRow(
+        tensor=reading.tensor,
+        low=seen.low,
+        high=seen.high,
+        counts=tuple(counts.astype(int).tolist()),
+        rounded_low=reading.low,
+        rounded_high=reading.high,
+        sqnr=rounding_noise(seen, reading.low, reading.high),
+    )
 
 
 def _inference(detector: Detector) -> Callable[[], Any]:
@@ -261,10 +268,3 @@ def _warnings(target: str, latency: Sequence[LatencyRow]) -> list[str]:
         f"On this machine INT8 is slower than float on {row.runtime}: {row.ratio:.2f} of its time."
         for row in slow
     ] + ([] if latency else [f"Nothing was timed: no runtime for {target} is installed."])
-
-
-def _short(name: str) -> str:
-    """A name that fits a table: TFLite's have 200 characters."""
-    name = re.sub(r"\s+", " ", name)
-    half = _LONGEST_NAME // 2
-    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"

@@ -22,6 +22,7 @@ __all__ = [
     "choose_range",
     "load_histograms",
     "overflow_error",
+    "rounding_noise",
     "save_histograms",
 ]
 
@@ -161,6 +162,22 @@ def choose_range(seen: Histogram, method: str) -> tuple[float, float]:
     high *= float(min(shares, key=lambda share: loss(seen, low, high * share)))
     low *= float(min(shares, key=lambda share: loss(seen, low * share, high)))
     return low, high
+
+
+def rounding_noise(seen: Histogram, low: float, high: float) -> float:
+    """How far the values are above what rounding to 256 levels does to them, in decibels.
+
+    Args:
+        seen: The values.
+        low: The lowest that integers stand for.
+        high: The highest.
+
+    Returns:
+        Signal to noise by the histogram, 99 at most.
+    """
+    signal = float((seen.counts * np.square(seen.centres)).sum())
+    noise = _squared_error(seen, low, high)
+    return min(99.0, 10 * float(np.log10(max(signal, 1e-30) / max(noise, signal * 1e-12, 1e-30))))
 
 
 def save_histograms(found: Mapping[str, Histogram], path: Path) -> None:

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
+
+from edgekit.bundle import (
+    Bundle,
+    CascadeSpec,
+    DecodeSpec,
+    InputSpec,
+    Manifest,
+    OutputSpec,
+    Provenance,
+    load_bundle,
+    save_bundle,
+)
+
+settings.register_profile("edgekit", deadline=None)  # which would be an assertion about time
+settings.load_profile("edgekit")
 
 
 class Golden(NamedTuple):
@@ -77,3 +96,169 @@ def small_disk(tmp_path):
         pytest.skip("needs the right to mount a file system")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def settled(arch: str, *, classes: int, channels: int) -> Any:
+    """A network with statistics, offsets and heads that spread as a trained one's do."""
+    import torch
+    from torch import nn
+
+    from edgekit.models.dcn import DeformConv2d
+    from edgekit.models.registry import build
+
+    torch.manual_seed(3)
+    network = build(arch, classes=classes, channels=channels, head_conv=8)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                assert layer.running_mean is not None
+                assert layer.running_var is not None
+                layer.running_mean.normal_(std=0.2)
+                layer.running_var.uniform_(0.5, 1.5)
+            if isinstance(layer, DeformConv2d):
+                layer.conv_offset_mask.weight.normal_(std=0.05)
+        for name, spread, bias in (("hm", 1.0, 0.0), ("wh", 0.1, 5.0), ("reg", 0.1, 0.5)):
+            final = network.get_submodule(name)[-1]  # type: ignore[index]
+            final.weight.normal_(std=spread)
+            final.bias.fill_(bias)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lite0 of three classes that says of itself what edgekit train writes."""
+    from edgekit.models.checkpoints import save_checkpoint
+
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    metadata = {
+        "classes": ["walk", "run", "jump"],
+        "input_size": [64, 96],
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.4, 0.5, 0.6],
+        "cascade": "dssim",
+        "frame_gap": 2,
+        "name": "Small one",
+    }
+    strings = {key: json.dumps(value) for key, value in metadata.items()}
+    save_checkpoint(path, settled("lite0", classes=3, channels=6), strings)
+    return path
+
+
+@pytest.fixture(scope="session")
+def deformable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A resdcn18 of two classes and three input channels that says nothing of itself."""
+    from edgekit.models.checkpoints import save_checkpoint
+
+    path = tmp_path_factory.mktemp("checkpoint") / "deformable.safetensors"
+    save_checkpoint(path, settled("resdcn18", classes=2, channels=3), {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Has a folder filled once for all tests, and for all processes that share them."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        place = root / f"once-{name}"
+        with (root / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.exists():
+                unfinished = tmp_path_factory.mktemp(name)
+                make(unfinished)
+                unfinished.rename(place)
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spotter(once: Callable[..., Path]) -> Bundle:
+    """A float bundle of two layers and three heads that finds bright spots, in no time."""
+    return load_bundle(once("spotter", _write_spotter) / "bundle")
+
+
+def _write_spotter(folder: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {
+        "stem": np.full((4, 6, 4, 4), 1 / 48, np.float32),
+        "body": np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1),
+        "hm": np.zeros((2, 4, 1, 1), np.float32),
+        "wh": np.full((2, 4, 1, 1), 1e-3, np.float32),
+        "reg": np.full((2, 4, 1, 1), 1e-3, np.float32),
+    }
+    weights["stem"][:, 3:] = 0
+    weights["hm"][0, 0] = 6
+    biases = {"hm": [-3, -30], "wh": [4, 4], "reg": [0.5, 0.5]}
+    heads = {"hm": "logits", "wh": "size", "reg": "offset"}
+    tensors = [numpy_helper.from_array(value, f"{name}.w") for name, value in weights.items()]
+    for name in weights:
+        bias = np.array(biases.get(name, [0] * 4), np.float32)
+        tensors.append(numpy_helper.from_array(bias, f"{name}.b"))
+    ways = (("stem", "input", 4), ("body", "stem/Relu", 1), *((h, "body/Relu", 1) for h in heads))
+    nodes = []
+    for name, given, stride in ways:
+        made = name if name in heads else f"{name}/Conv"
+        inputs = [given, f"{name}.w", f"{name}.b"]
+        node = helper.make_node("Conv", inputs, [made], strides=[stride] * 2, name=f"{name}/Conv")
+        nodes.append(node)
+        if name not in heads:
+            relu = f"{name}/Relu"
+            nodes.append(helper.make_node("Relu", [made], [relu], name=relu))
+    graph = helper.make_graph(
+        nodes,
+        "spotter",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 6, 64, 64])],
+        [helper.make_tensor_value_info(h, TensorProto.FLOAT, [1, 2, 16, 16]) for h in heads],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(folder / "model.onnx"))
+    manifest = Manifest(
+        name="spotter",
+        arch="lite0",
+        classes=("spot", "nothing"),
+        target="onnx",
+        precision="fp32",
+        model="model.onnx",
+        input=InputSpec(height=64, width=64, mean=(0, 0, 0), std=(1, 1, 1)),
+        cascade=CascadeSpec(),
+        outputs=tuple(
+            OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
+            for name, meaning in heads.items()
+        ),
+        decode=DecodeSpec(top_k=5),
+        provenance=Provenance(checkpoint="", checkpoint_sha256="", edgekit="0", date="2026-01-01"),
+    )
+    save_bundle(folder / "bundle", manifest, {"model.onnx": folder / "model.onnx"})
+
+
+@pytest.fixture(scope="session")
+def spots(once: Callable[..., Path]) -> Path:
+    """A folder with two annotated videos of 24 frames in which a bright spot moves."""
+    return once("spots", _write_spots)
+
+
+def _write_spots(folder: Path) -> None:
+    videos = {}
+    for number in range(2):
+        name = f"spot{number}.avi"
+        fourcc = cv2.VideoWriter.fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(folder / name), fourcc, 25, (64, 64))
+        boxes = []
+        for frame in range(24):
+            image = np.full((64, 64, 3), 20 + 20 * number, np.uint8)
+            x, y = 14 + 1.5 * frame, 24 + 12 * number
+            cv2.circle(image, (round(x), y), 7, (255, 255, 255), cv2.FILLED)
+            writer.write(cv2.GaussianBlur(image, (0, 0), 3))
+            boxes.append([x - 8, y - 8, x + 8, y + 8])
+        writer.release()
+        tube = {"label": 0, "start": 0, "end": 24, "boxes": boxes}
+        videos[name] = {"width": 64, "height": 64, "frames": 24, "tubes": [tube]}
+    annotations = {"classes": ["spot", "nothing"], "videos": videos}
+    (folder / "annotations.json").write_text(json.dumps(annotations))

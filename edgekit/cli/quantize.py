@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,10 @@ from edgekit.cli._options import (
 )
 from edgekit.errors import UsageError
 from edgekit.targets.registry import TARGETS
+
+if TYPE_CHECKING:
+    from edgekit.benchmarks.rounding import RoundingReport
+    from edgekit.calibration.samples import Samples
 
 __all__ = ["command"]
 
@@ -90,6 +94,11 @@ _log = logging.getLogger(__name__)
     help="Write a picture of the frames that were calibrated with.",
 )
 @click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report with its plots as one page.",
+)
+@click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for finished work, which is found again. [default: ~/.cache/edgekit]",
@@ -104,6 +113,7 @@ def command(
     out: Path | None,
     force: bool,
     sheet: Path | None,
+    html: Path | None,
     cache: Path | None,
     samples: int,
     seed: int,
@@ -129,7 +139,8 @@ def command(
             mend="Leave one of them out.",
         )
     from edgekit._files import refuse_existing
-    from edgekit.benchmarks.rounding import compare_latency, report, tables
+    from edgekit.benchmarks.rounding import compare_latency, report
+    from edgekit.benchmarks.rounding_tables import terminal
     from edgekit.bundle import load_bundle
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import check_float, quantize_bundle
@@ -188,14 +199,28 @@ def command(
             maps = video_map(source, footage, store), video_map(made.bundle, footage, store)
         say("timing")
         found = report(made, source, compare_latency(source, made.bundle), video_map=maps)
-    if sheet is not None:
-        from edgekit.calibration.sheet import contact_sheet, write_sheet
-
-        write_sheet(contact_sheet(footage.samples), sheet)
+    if sheet is not None or html is not None:
+        _draw(found, footage.samples, sheet, html)
     if as_json:
         emit_json(found)
         return
     console = stdout_console(as_json)
-    for part in tables(found):
+    for part in terminal(found, every_layer=choices["sensitivity"]):
         console.print(part, markup=False)
-    console.print(str(place), soft_wrap=True, markup=False)
+    for path in (sheet, html, place):
+        if path is not None:
+            console.print(f"Wrote {path}", soft_wrap=True, markup=False)
+
+
+def _draw(found: RoundingReport, samples: Samples, sheet: Path | None, html: Path | None) -> None:
+    """Writes what was calibrated with as a picture, and the report as a page."""
+    from edgekit._files import atomic_file
+    from edgekit.benchmarks.rounding_page import to_html
+    from edgekit.calibration.sheet import contact_sheet, write_sheet
+
+    drawn = contact_sheet(samples)
+    if sheet is not None:
+        write_sheet(drawn, sheet)
+    if html is not None:
+        with atomic_file(html) as temporary:
+            temporary.write_text(to_html(found, drawn), encoding="utf-8")

@@ -27,9 +27,10 @@ def run(*arguments):
 
 
 def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, caplog):
-    out, sheet = tmp_path / "int8", tmp_path / "sheet.png"
+    out, sheet, page = tmp_path / "int8", tmp_path / "sheet.png", tmp_path / "page.html"
     arguments = (default_bundle(), "--calib", footage, "--annotations", footage, "-o", out)
     arguments += ("--samples", 6, "--max-drop", 30, "--cache", cache, "--sheet", sheet, "--json")
+    arguments += ("--html", page)
     assert run(*arguments) == 0
     found = json.loads(capsys.readouterr().out)
     assert load_bundle(out).manifest.precision == "int8"
@@ -41,6 +42,7 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert found["check"]["annotated"]
     assert len(found["video_map"]) == 2
     assert sheet.stat().st_size > 10_000
+    assert "Float against INT8: korsal-lite0-ucf24" in page.read_text()
     assert "Only 6 frames to calibrate with" in caplog.text
     assert main(["inspect", str(out)]) == 0
     shown = " ".join(capsys.readouterr().out.split())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper
@@ -15,6 +15,7 @@ from edgekit.quantization.ranges import (
     activations,
     choose_range,
     load_histograms,
+    rounding_noise,
     save_histograms,
 )
 
@@ -49,6 +50,7 @@ def test_the_order_of_samples_does_not_matter(arrays):
     np.testing.assert_array_equal(one.counts, other.counts)
 
 
+@settings(max_examples=25)
 @given(ARRAYS, st.sampled_from(METHODS))
 def test_a_range_holds_zero_and_no_more_than_there_was(arrays, method):
     histogram = seen(arrays)
@@ -77,6 +79,19 @@ def test_mse_rounds_long_tails_better_than_their_extremes(seed):
     histogram = seen([values])
     chosen = rounding_error(values, *choose_range(histogram, "mse"))
     assert chosen < 0.95 * rounding_error(values, *choose_range(histogram, "minmax"))
+
+
+@pytest.mark.parametrize("reach", [4.0, 2.0, 1.0])
+def test_noise_is_that_of_rounding_and_of_what_is_cut_off(reach):
+    values = np.random.default_rng(0).normal(size=60_000).astype(np.float32)
+    signal = np.square(values).mean()
+    found = rounding_noise(seen([values]), -reach, reach)
+    expected = 10 * np.log10(signal / rounding_error(values, -reach, reach))
+    assert found == pytest.approx(expected, abs=0.5)
+
+
+def test_zeros_alone_are_rounded_without_noise():
+    assert rounding_noise(seen([np.zeros(5, np.float32)]), 0, 0) == 99
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32(3e38)])

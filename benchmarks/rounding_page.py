@@ -1,0 +1,103 @@
+"""The report of ``edgekit quantize`` as one page of HTML that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.benchmarks.markup import document, notes, table
+from edgekit.benchmarks.rounding import ActivationRow, LayerRow, RoundingReport
+from edgekit.benchmarks.rounding_charts import histograms, ranges, sensitivity
+from edgekit.benchmarks.rounding_tables import by_damage, left_float, steps, summary
+
+__all__ = ["to_html"]
+
+_WORST = 12
+_STYLE = """
+.band { fill: transparent; } .row:hover .band { fill: var(--rule); }
+.dotted { stroke: var(--page); stroke-width: 1.5; } .span { fill: var(--rule); }
+.cutoff { fill: var(--soft); } img { max-width: 100%; height: auto; border-radius: 6px; }
+td.word { white-space: normal; }
+"""
+
+
+def to_html(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> str:
+    """The page; light or dark as the reader's system is.
+
+    Args:
+        found: What to show.
+        sheet: (H, W, 3) uint8, BGR: the picture of what was calibrated with.
+    """
+    body = [
+        "<h1>edgekit quantize</h1>",
+        f"<p>{escape(found.bundle)}</p>",
+        f"<p>{escape(found.machine)}</p>",
+        notes(found.warnings),
+        table(summary(found)),
+        table(left_float(found)) if found.left_float else "",
+        table(steps(found)),
+        *_sensitivity(found),
+        *_activations(found),
+        *_sheet(found, sheet),
+    ]
+    return document(f"edgekit quantize, {found.name} for {found.target}", body, _STYLE)
+
+
+def _sensitivity(found: RoundingReport) -> list[str]:
+    measured = by_damage(found)
+    title = "<h2>What each layer costs that alone is of integers, the worst first</h2>"
+    if not measured:
+        return [
+            title,
+            "<p>Not measured, as no layer had to go back: --sensitivity measures it.</p>",
+        ]
+    heads = measured[0][1].sqnr
+    key = "".join(
+        f'<span><i class="s{place}"></i>{escape(head)}</span>' for place, head in enumerate(heads)
+    )
+    kept = frozenset(layer.label for layer, _ in measured if layer.float)
+    said = "<span>bold: stayed float</span>" if kept else ""
+    return [
+        title,
+        f'<p class="key">{key}<span><i class="s5"></i>detections lost</span>{said}</p>',
+        sensitivity({layer.label: check for layer, check in measured}, kept),
+    ]
+
+
+def _activations(found: RoundingReport) -> list[str]:
+    read = [(layer, layer.reads) for layer in found.layers if layer.reads]
+    if not read:
+        return []
+    measured = {layer.name: place for place, (layer, _) in enumerate(by_damage(found))}
+
+    def order(pair: tuple[LayerRow, ActivationRow]) -> float:
+        return measured[pair[0].name] if measured else pair[1].sqnr
+
+    worst = [(layer.label, reads) for layer, reads in sorted(read, key=order)[:_WORST]]
+    which = "the layers that cost most" if measured else "the layers with the most rounding noise"
+    return [
+        f"<h2>What {which} read</h2>",
+        "<p>Values in calibration; the height is the square root of how many. Grey is beyond what "
+        "integers stand for. In decibels, how far the values are above the noise of rounding them."
+        "</p>",
+        histograms(worst),
+        "<h2>Ranges of what the layers read, in the order of computation</h2>",
+        '<p class="key"><span><i class="s0"></i>values in calibration</span>'
+        '<span><i class="span" style="background: var(--rule)"></i>what integers stand for</span>'
+        "</p>",
+        ranges([(layer.label, reads) for layer, reads in read]),
+    ]
+
+
+def _sheet(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> list[str]:
+    _, content = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    coded = base64.b64encode(content.tobytes()).decode()
+    return [
+        f"<h2>Some of the {found.samples} frames that it was calibrated with</h2>",
+        "<p>Below each its map of similarity, if the cascade is outside the model.</p>",
+        f'<img src="data:image/jpeg;base64,{coded}" alt="frames of the calibration">',
+    ]

@@ -1,0 +1,140 @@
+"""The report of ``edgekit quantize`` as tables of words, for a terminal and a page."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from edgekit.benchmarks.rounding import LayerRow, RoundingReport
+from edgekit.benchmarks.tables import Grid
+from edgekit.bundle import RoundingCheck
+from edgekit.quantization.search import damage
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["by_damage", "left_float", "sensitivity", "short", "steps", "summary", "terminal"]
+
+_LONGEST_NAME = 60
+_SHOWN_LAYERS = 10
+_BAR = 20
+
+
+def summary(found: RoundingReport) -> Grid:
+    """Float against INT8."""
+    check = found.check
+    sizes = found.float_bytes / 1e6, found.int8_bytes / 1e6
+    rows = [["size", *(f"{size:.2f} MB" for size in sizes), f"{sizes[1] / sizes[0]:.3f}"]]
+    for row in found.latency:
+        times = (f"{time:.2f} ms" for time in (row.float_ms, row.int8_ms))
+        what = f"{row.runtime} {row.version}, float in {row.arithmetic}, threads: {row.threads}"
+        rows.append([what, *times, f"{row.ratio:.2f}"])
+    truth = "" if check.annotated else " of float's own"
+    maps = (f"{100 * value:.2f}" for value in (check.float_map, check.frame_map))
+    rows.append([f"frame-mAP@0.5{truth}, {check.frames} frames", *maps, f"{-check.drop:+.2f}"])
+    if found.video_map:
+        before, after = (100 * value for value in found.video_map)
+        rows.append(["video-mAP@0.5", f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"])
+    rows.append(["detections over 0.3 that agree", "", f"{check.agreement:.1%}", ""])
+    rows += [
+        [f"{head}, signal to noise", "", f"{decibels:.1f} dB", ""]
+        for head, decibels in check.sqnr.items()
+    ]
+    title = (
+        f"float against INT8: {found.name} for {found.target}, {found.method} of "
+        f"{found.samples} samples"
+    )
+    return Grid(title, ["", "float", "INT8", "INT8 of float"], rows)
+
+
+def steps(found: RoundingReport) -> Grid:
+    """What was tried; the last is what was written."""
+    rows = [
+        [
+            str(len(step.kept)),
+            f"{step.drop:.2f}",
+            "holds" if step.drop <= found.max_drop else "too much",
+            f"{step.agreement:.1%}",
+        ]
+        for step in found.steps
+    ]
+    title = f"what was tried; {found.max_drop:g} points may be lost"
+    return Grid(title, ["layers in float", "points lost", "", "detections that agree"], rows, 0)
+
+
+def left_float(found: RoundingReport) -> Grid:
+    """What stayed float, with its share of the multiplications where it could be of integers."""
+    total = sum(layer.macs for layer in found.layers) or 1
+    shares = {layer.label: f"{layer.macs / total:.1%}" for layer in found.layers}
+    rows = [[short(name), why, shares.get(name, "")] for name, why in found.left_float.items()]
+    return Grid("what stayed float, and why", ["", "", "of the multiplications"], rows, 2)
+
+
+def by_damage(found: RoundingReport) -> list[tuple[LayerRow, RoundingCheck]]:
+    """The layers that were measured alone, the most sensitive first."""
+    measured = [(layer, layer.alone) for layer in found.layers if layer.alone]
+    return sorted(measured, key=lambda pair: -damage(pair[1]))
+
+
+def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
+    """What each layer costs where it alone is of integers.
+
+    Args:
+        found: With layers that were measured.
+        most: How many to list; all of them by default.
+    """
+    measured = by_damage(found)
+    heads = list(measured[0][1].sqnr)
+    worst = damage(measured[0][1]) or 1.0
+    rows = [
+        [
+            short(layer.label),
+            f"{layer.macs / 1e6:.1f}",
+            *(f"{check.sqnr[head]:.1f}" for head in heads),
+            f"{check.agreement:.1%}",
+            "█" * round(_BAR * damage(check) / worst),
+        ]
+        for layer, check in measured[:most]
+    ]
+    title = "what a layer costs that alone is of integers"
+    if most is not None and len(measured) > most:
+        title += f": the {most} worst of {len(measured)}"
+    return Grid(title, ["layer", "MMAC", *(f"{h}, dB" for h in heads), "agree", "damage"], rows)
+
+
+def short(name: str) -> str:
+    """A name that fits a table, of one that may have hundreds of characters."""
+    name = re.sub(r"\s+", " ", name)
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Table | str]:
+    """The report as what a rich console prints.
+
+    Args:
+        found: The report.
+        every_layer: List all layers that were measured, not the worst alone.
+    """
+    parts: list[Table | str] = [_drawn(summary(found))]
+    if len(found.steps) > 1:
+        parts.append(_drawn(steps(found)))
+    if any(layer.alone for layer in found.layers):
+        parts.append(_drawn(sensitivity(found, None if every_layer else _SHOWN_LAYERS)))
+    if found.left_float:
+        parts.append(f"Float: {', '.join(map(short, found.left_float))}")
+    return [*parts, *found.warnings, found.machine]
+
+
+def _drawn(grid: Grid) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=grid.title, title_justify="left")
+    last = len(grid.headings) - 1
+    for column, heading in enumerate(grid.headings):
+        words = column < grid.words or (heading in ("", "damage") and column == last)
+        table.add_column(heading, justify="left" if words else "right", overflow="fold")
+    for row in grid.rows:
+        table.add_row(*map(escape, row))
+    return table

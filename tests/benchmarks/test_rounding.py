@@ -1,0 +1,201 @@
+"""The report of a quantized bundle: in a terminal, and as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edgekit.benchmarks.rounding import compare_latency, report
+from edgekit.benchmarks.rounding_page import to_html
+from edgekit.benchmarks.rounding_tables import (
+    by_damage,
+    left_float,
+    sensitivity,
+    short,
+    steps,
+    summary,
+    terminal,
+)
+from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.samples import collect
+from edgekit.calibration.sheet import contact_sheet
+from edgekit.calibration.store import Store
+from edgekit.quantization.base import LAST
+from edgekit.quantization.build import quantize_bundle
+from edgekit.quantization.search import Step
+
+HOSTILE = 'a<b>|"&c ' + "long/" * 60
+HEADS = {"hm/Conv", "wh/Conv", "reg/Conv"}
+
+
+@pytest.fixture(scope="module")
+def samples(spotter, spots, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("store"))
+    return (*collect(spotter, find_sequences(spots), store, samples=8, judged=8), store)
+
+
+@pytest.fixture(scope="module")
+def made(spotter, samples, tmp_path_factory):
+    """All layers but one are of integers, and each was measured alone."""
+    calibrating, judging, store = samples
+    return quantize_bundle(
+        spotter,
+        calibrating,
+        judging,
+        tmp_path_factory.mktemp("int8") / "bundle",
+        store=store,
+        keep_float=["body/Conv"],
+        max_drop=100,
+        sensitivity=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def found(made, spotter):
+    latency = compare_latency(spotter, made.bundle, repeats=3)
+    return report(made, spotter, latency, video_map=(0.9, 0.8))
+
+
+@pytest.fixture(scope="module")
+def sheet(samples):
+    return contact_sheet(samples[0])
+
+
+def shown(found, **options):
+    console = Console(width=160, file=io.StringIO())
+    for part in terminal(found, **options):
+        console.print(part, markup=False)
+    return console.file.getvalue()
+
+
+def test_latency_is_of_both_on_every_runtime_there_is(found):
+    (row,) = found.latency
+    assert (row.runtime, row.arithmetic, row.threads) == ("onnxruntime", "fp32", 1)
+    assert row.ratio == pytest.approx(row.int8_ms / row.float_ms)
+
+
+def test_what_stayed_float_is_named_with_the_reason(found):
+    assert found.left_float.keys() == {"body/Conv", *HEADS}
+    assert found.left_float["body/Conv"] == "named by --keep-float"
+    assert {found.left_float[name] for name in HEADS} == {LAST}
+    assert [(layer.name, layer.float) for layer in found.layers] == [
+        ("stem/Conv", False),
+        ("body/Conv", True),
+    ]
+    shares = {row[0]: row[2] for row in left_float(found).rows}
+    assert shares["hm/Conv"] == ""
+    # 4 by 4 weights of 1 by 1 against those of 6 channels of 4 by 4.
+    assert shares["body/Conv"] == f"{4 * 4 / (4 * 4 + 4 * 6 * 16):.1%}"
+
+
+def test_layers_that_the_search_gave_back_are_told_from_those_that_were_named(made, spotter):
+    check = made.check
+    tried = (Step(frozenset(), check), Step(frozenset({"stem/Conv"}), check))
+    given_back = report(dataclasses.replace(made, steps=tried), spotter, [])
+    assert "search" in given_back.left_float["stem/Conv"]
+    assert given_back.warnings == ("Nothing was timed: no runtime for onnx is installed.",)
+    assert [row[0] for row in steps(given_back).rows] == ["0", "1"]
+
+
+def test_what_layers_read_adds_up(found, spotter, samples):
+    stem = found.layers[0].reads
+    assert stem.tensor == "input"
+    values = np.concatenate([given["input"].ravel() for given in samples[0]])
+    assert (stem.low, stem.high) == (values.min(), values.max())
+    assert sum(stem.counts) == len(values)
+    counted, _ = np.histogram(values, 64, (stem.low, stem.high))
+    assert np.abs(np.array(stem.counts) - counted).sum() < 0.05 * len(values)
+
+
+def test_the_terminal_says_the_same(found):
+    text = shown(found)
+    assert "Float: body/Conv, hm/Conv, reg/Conv, wh/Conv" in text
+    rows = {row[0]: row[1:] for row in summary(found).rows}
+    assert rows["video-mAP@0.5"] == ["90.00", "80.00", "-10.00"]
+    assert rows["size"][0] == f"{found.float_bytes / 1e6:.2f} MB"
+    assert "fp32" in next(name for name in rows if "onnxruntime" in name)
+    measured = sensitivity(found)
+    assert {row[0] for row in measured.rows} == {"stem/Conv", "body/Conv"}
+    assert measured.rows[0][-1] == "█" * 20
+    assert sensitivity(found, 1).title.endswith("the 1 worst of 2")
+
+
+def test_int8_that_is_slower_is_warned_of(made, spotter, found):
+    for ratio in (0.5, 1.5):
+        row = msgspec.structs.replace(found.latency[0], ratio=ratio)
+        said = report(made, spotter, [row]).warnings
+        assert [("slower" in line) for line in said] == [True] * (ratio > 1)
+
+
+def test_names_of_hundreds_of_characters_fit():
+    assert short("hm.0") == "hm.0"
+    assert len(short(HOSTILE)) == 60
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.addresses = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+
+def plots(text):
+    return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)]
+
+
+def test_the_page_needs_nothing_but_itself(found, sheet):
+    layers = [msgspec.structs.replace(layer, label=HOSTILE + layer.name) for layer in found.layers]
+    left = {HOSTILE: HOSTILE}
+    hostile = msgspec.structs.replace(
+        found, name=HOSTILE, layers=tuple(layers), left_float=left, warnings=(HOSTILE,)
+    )
+    text = to_html(hostile, sheet)
+    page = _Page()
+    page.feed(text)
+    assert [address.partition(",")[0] for address in page.addresses] == ["data:image/jpeg;base64"]
+    assert not {"script", "link", "iframe", "b"} & set(page.tags)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert len(plots(text)) == 3
+
+
+def test_the_plots_are_whole_and_show_what_was_measured(found, sheet):
+    layers, distributions, spans = plots(to_html(found, sheet))
+    assert len(layers.findall(".//circle")) == 2 * 3
+    lost = [r for r in layers.findall(".//rect") if r.get("class") == "s5"]
+    assert len(lost) == 2
+    names = [t.text for t in layers.findall(".//g/text")]
+    assert names == [layer.label for layer, _ in by_damage(found)]
+    (bold,) = [t.text for t in layers.findall(".//g/text") if t.get("class") == "strong"]
+    assert bold == "body/Conv"
+    filled = sum(count > 0 for layer in found.layers for count in layer.reads.counts)
+    assert len(distributions.findall("rect")) == filled
+    assert len(spans.findall("rect")) == 2 * 2
+
+
+def test_without_heads_the_lost_detections_are_drawn_alone(found, sheet):
+    blind = [
+        msgspec.structs.replace(layer, alone=msgspec.structs.replace(layer.alone, sqnr={}))
+        for layer in found.layers
+    ]
+    text = to_html(msgspec.structs.replace(found, layers=tuple(blind)), sheet)
+    assert not plots(text)[0].findall(".//circle")
+
+
+def test_what_was_not_measured_is_said(found, sheet):
+    bare = [msgspec.structs.replace(layer, alone=None, reads=None) for layer in found.layers]
+    text = to_html(msgspec.structs.replace(found, layers=tuple(bare)), sheet)
+    assert "--sensitivity measures it" in text
+    assert not plots(text)
