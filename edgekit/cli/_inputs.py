@@ -31,11 +31,11 @@ _OPTIONS = (
     ),
     click.option(
         "--patience",
-        type=click.FloatRange(0.1),
+        type=click.FloatRange(0, min_open=True),
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="A live source that gives no picture for so long counts as broken.",
+        help="Open a camera or stream anew that gives no frame for so long.",
     ),
 )
 

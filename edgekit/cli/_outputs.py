@@ -52,6 +52,7 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
     """
     from edgekit.cli._sinks import DetectionsSink, StatusSink
     from edgekit.media.events import EventsSink
+    from edgekit.media.live_video import LiveVideoSink
     from edgekit.media.picture import PictureSink
     from edgekit.media.queued import QueuedSink
     from edgekit.media.video_file import VideoSink
@@ -67,7 +68,7 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
         # Where a reader has left, as `head` does, there is nobody to run for.
         add("events", EventsSink(target, score=options["score"]), BrokenPipeError)
     if options["video"]:
-        add("video", VideoSink(options["video"]))
+        add("video", (LiveVideoSink if live else VideoSink)(options["video"]))
     if options["picture"]:
         add("picture", PictureSink(options["picture"]))
     if options["save_detections"]:

@@ -62,6 +62,8 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
+    if report.get("reconnects"):
+        console.print(f"The source was lost and came back {report['reconnects']} times.")
     for sink in report.get("sinks", ()):
         if sink["lost"] or sink["error"]:
             error = f" {sink['error']}" if sink["error"] else ""

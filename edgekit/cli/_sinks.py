@@ -106,6 +106,7 @@ class TubeTally(Sink):
     Attributes:
         tubes: How many there were.
         gaps: How many breaks of the stream there were.
+        reconnects: How many of them because the source was lost.
     """
 
     def __init__(self, keep: int = 100) -> None:
@@ -113,10 +114,12 @@ class TubeTally(Sink):
         self._best: list[tuple[float, int, int, int, int]] = []
         self.tubes = 0
         self.gaps = 0
+        self.reconnects = 0
 
     def gap(self, gap: Gap) -> None:
         """Counts a break."""
         self.gaps += 1
+        self.reconnects += gap.reason == "reconnect"
 
     def tube(self, tube: Tube) -> None:
         """Counts a tube."""

@@ -137,6 +137,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             realtime=options["realtime"],
             duration=options["duration"],
             max_frames=options["max_frames"],
+            patience=options["patience"],
         )
         stopper.stop_with(pipeline.stop)
         with stopper.listening():
@@ -146,6 +147,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             "bundle": {"name": manifest.name, "sha256": detector.bundle.sha256},
             **summary_json(summary),
             "gaps": tally.gaps,
+            "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,
             "tubes": tally.best(detector.classes),
             "sinks": [asdict(sink.health()) for sink in sinks if isinstance(sink, QueuedSink)],

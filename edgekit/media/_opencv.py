@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,23 +35,45 @@ def fits_opencv(path: Path) -> bool:
     return True
 
 
+class _Silence:
+    """Standard error sent nowhere, for as long as anybody wants it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = 0
+        self._saved: int | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            self._wanted += 1
+            if self._wanted == 1:
+                sys.stderr.flush()
+                with contextlib.suppress(OSError):  # standard error is closed
+                    self._saved = os.dup(2)
+                    nowhere = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nowhere, 2)
+                    os.close(nowhere)
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if self._wanted == 0 and self._saved is not None:
+                os.dup2(self._saved, 2)
+                os.close(self._saved)
+                self._saved = None
+
+
+_SILENCE = _Silence()
+
+
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Sends the process's standard error nowhere, for C libraries that print without asking.
 
     Only for short calls: what other threads print meanwhile is lost too.
     """
-    sys.stderr.flush()
+    _SILENCE.begin()
     try:
-        saved = os.dup(2)
-    except OSError:  # standard error is closed
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
+        _SILENCE.end()

@@ -1,18 +1,16 @@
-"""How frames get from a source into the pipeline: all of them, or always the newest."""
+"""How frames get from a source into the pipeline one by one, so that none is lost."""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
+from edgekit.runtime.results import SourceHealth
 from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
 
-__all__ = ["DirectFeed", "Fed", "Feed", "LatestFeed"]
-
-_POLL = 0.1
+__all__ = ["DirectFeed", "Fed", "Feed", "Pace"]
 
 
 class Fed(NamedTuple):
@@ -25,21 +23,33 @@ class Fed(NamedTuple):
 class Feed(Protocol):
     """Gives the pipeline its frames."""
 
+    @property
+    def position(self) -> int:
+        """Index that the next frame would have."""
+
     def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
+
+    def health(self) -> SourceHealth:
+        """How the source does; may be called from any thread."""
 
     def close(self) -> None:
         """Ends what runs in the background."""
 
 
-class _Pace:
-    """Holds frames back until their own time has come."""
+class Pace:
+    """Holds frames back until their own time has come.
+
+    Args:
+        stop: Ends the waiting.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._begin: float | None = None
 
     def wait_for(self, frame: Frame) -> None:
+        """Waits until it is time for the frame."""
         now = time.monotonic()
         if self._begin is None:
             self._begin = now - frame.time
@@ -47,7 +57,7 @@ class _Pace:
 
 
 class DirectFeed:
-    """Reads a frame whenever one is asked for, so that none is lost.
+    """Reads a frame whenever one is asked for.
 
     Args:
         source: Open.
@@ -60,7 +70,13 @@ class DirectFeed:
     ) -> None:
         self._source = source
         self._stop = stop
-        self._pace = _Pace(stop) if realtime else None
+        self._pace = Pace(stop) if realtime else None
+        self._since = time.monotonic()
+
+    @property
+    def position(self) -> int:
+        """Index that the next frame would have."""
+        return self._source.position
 
     def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
@@ -70,73 +86,9 @@ class DirectFeed:
             self._pace.wait_for(frame)
         return None if frame is None or self._stop.is_set() else Fed(frame, read)
 
+    def health(self) -> SourceHealth:
+        """Connected, as long as there is no error."""
+        return SourceHealth(True, self._since)
+
     def close(self) -> None:
         """Nothing runs in the background."""
-
-
-class LatestFeed:
-    """Reads in a thread and keeps the newest frame only.
-
-    Frames that nobody took in time are lost; the indices tell how many. An error of the source is
-    raised by ``next``, after the frames that came before it.
-
-    Args:
-        source: Open. Only the thread reads it until ``close``.
-        stop: Set when the run is to end.
-        realtime: Not before each frame's own time.
-    """
-
-    def __init__(
-        self, source: FrameSource, stop: threading.Event, *, realtime: bool = False
-    ) -> None:
-        self._source = source
-        self._stop = stop
-        self._pace = _Pace(stop) if realtime else None
-        self._changed = threading.Condition()
-        self._newest: Fed | None = None
-        self._error: BaseException | None = None
-        self._ended = False
-        self._thread = threading.Thread(target=self._read_on, name="edgekit-capture", daemon=True)
-        self._thread.start()
-
-    def next(self) -> Fed | None:
-        """The newest frame, waiting for it; None at the end, or once the run is to stop."""
-        with self._changed:
-            # In short waits, because a signal is only handled between them on some systems.
-            while self._newest is None and not self._ended and not self._stop.is_set():
-                self._changed.wait(_POLL)
-            fed, self._newest = self._newest, None
-            if self._stop.is_set():
-                return None
-            if fed is None and self._error is not None:
-                raise self._error
-            return fed
-
-    def close(self) -> None:
-        """Ends the thread, once the read that it is in returns."""
-        self._stop.set()
-        self._thread.join()
-
-    def _read_on(self) -> None:
-        try:
-            while not self._stop.is_set():
-                frame = self._source.read()
-                if frame is None:
-                    break
-                if self._pace is not None:
-                    self._pace.wait_for(frame)
-                self._offer(frame)
-        except BaseException as error:
-            self._error = error
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify()
-
-    def _offer(self, frame: Frame) -> None:
-        with self._changed:
-            lost = self._newest
-            if lost is not None and not frame.gap:
-                frame = replace(frame, gap=lost.frame.gap or "dropped")
-            self._newest = Fed(frame, time.monotonic())
-            self._changed.notify()

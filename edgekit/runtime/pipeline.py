@@ -15,8 +15,9 @@ from typing import Literal
 
 from edgekit.errors import UsageError
 from edgekit.runtime.clocks import Clock, StageClocks
-from edgekit.runtime.feed import DirectFeed, Fed, Feed, LatestFeed
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.feed import DirectFeed, Fed, Feed
+from edgekit.runtime.live import PATIENCE, LiveFeed
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.tubes import LiveTube
@@ -47,6 +48,7 @@ class Pipeline:
         realtime: Give each frame of a file at its own time.
         duration: Seconds of the source after which to stop.
         max_frames: Frames after which to stop.
+        patience: Seconds without a frame after which a live source is opened anew.
         rule: Which detections count.
 
     Raises:
@@ -67,6 +69,7 @@ class Pipeline:
         realtime: bool = False,
         duration: float | None = None,
         max_frames: int | None = None,
+        patience: float = PATIENCE,
         rule: SelectionRule = LINKING,
     ) -> None:
         if drop_policy == "latest" and not (source.live or realtime):
@@ -85,7 +88,9 @@ class Pipeline:
         self._realtime = realtime and not source.live
         self._duration = float("inf") if duration is None else duration
         self._max_frames = float("inf") if max_frames is None else max_frames
+        self._patience = patience
         self._rule = rule
+        self._feed: Feed | None = None
         self._stop = threading.Event()
         self._interrupted = False
         self._clocks = StageClocks()
@@ -100,6 +105,10 @@ class Pipeline:
         """Ends the run after the present frame; may be called from a signal handler or thread."""
         self._interrupted = True
         self._stop.set()
+
+    def health(self) -> SourceHealth:
+        """How the source does; may be called from any thread."""
+        return SourceHealth() if self._feed is None else self._feed.health()
 
     def run(self) -> RunSummary:
         """Runs until the source ends, a limit is reached or ``stop`` is called.
@@ -147,10 +156,10 @@ class Pipeline:
             self._detector.classes,
             *self._bundle,
             score=self._score,
+            health=self.health,
         )
         self._tell(lambda sink: sink.start(info))
-        make = LatestFeed if self._latest else DirectFeed
-        feed: Feed = make(source, self._stop, realtime=self._realtime)
+        feed = self._feed = self._open_feed()
         exhausted = False
         try:
             while not self._stop.is_set() and self._frames < self._max_frames:
@@ -162,8 +171,20 @@ class Pipeline:
                 self._process(fed)
         finally:
             feed.close()
-        if exhausted and not self._interrupted and source.position > self._next:
-            self._gap(Gap(source.position, "dropped", source.position - self._next))
+        if exhausted and not self._interrupted and feed.position > self._next:
+            self._gap(Gap(feed.position, "dropped", feed.position - self._next))
+
+    def _open_feed(self) -> Feed:
+        if not (self._latest or self._source.live):
+            return DirectFeed(self._source, self._stop, realtime=self._realtime)
+        return LiveFeed(
+            self._source,
+            self._stop,
+            newest=self._latest,
+            realtime=self._realtime,
+            patience=self._patience,
+            duration=self._duration,
+        )
 
     def _process(self, fed: Fed) -> None:
         measure = self._clocks.measure

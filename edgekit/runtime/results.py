@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,9 +13,26 @@ from edgekit.runtime.selection import pairwise_iou
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame
 
-__all__ = ["FrameResult", "Gap", "RunInfo", "RunSummary", "one_per_actor"]
+__all__ = ["FrameResult", "Gap", "RunInfo", "RunSummary", "SourceHealth", "one_per_actor"]
 
 _SAME_ACTOR = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How a source does.
+
+    Attributes:
+        connected: Whether it gives frames.
+        since: Since when, in seconds of ``time.monotonic``.
+        reconnects: How often it was lost and came back.
+        error: Why it is not connected.
+    """
+
+    connected: bool = True
+    since: float = 0.0
+    reconnects: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,7 @@ class RunInfo:
         bundle: Name of the bundle that runs.
         bundle_sha256: Of the bundle's manifest.
         score: Detections and tubes count from this score up.
+        health: Tells how the source does at present; may be called from any thread.
     """
 
     source: str
@@ -43,6 +61,7 @@ class RunInfo:
     bundle: str = ""
     bundle_sha256: str = ""
     score: float = 0.0
+    health: Callable[[], SourceHealth] = SourceHealth
 
 
 @dataclass(frozen=True, slots=True)

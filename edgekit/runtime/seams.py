@@ -26,6 +26,7 @@ class FrameSource(Protocol):
         frames: Their number, None where unknown.
         live: Whether frames come whether or not they are asked for.
         position: Index that the next frame of the source would have.
+        reopens: Whether it can be opened anew where it fails.
     """
 
     name: str
@@ -35,9 +36,16 @@ class FrameSource(Protocol):
     frames: int | None
     live: bool
     position: int
+    reopens: bool
 
     def read(self) -> Frame | None:
         """The next frame, or None at the end."""
+
+    def reopened(self) -> FrameSource:
+        """The same source, opened anew; asked only of one that ``reopens``."""
+
+    def close(self) -> None:
+        """Gives up what the source holds; harmless a second time."""
 
 
 class FrameDetector(Protocol):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import socket
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -115,3 +120,66 @@ def spot_folder(tmp_path):
         return folder
 
     return make
+
+
+class MjpegServer:
+    """A camera on loopback: Motion JPEG over HTTP; can be frozen, killed and started again."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
+        self.frozen = threading.Event()
+        self._connections: set[socket.socket] = set()
+        self._server: http.server.ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                outer._connections.add(self.connection)
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                try:
+                    outer._play(self.wfile)
+                except (OSError, ValueError):
+                    self.close_connection = True
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *args: None
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def kill(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        while self._connections:
+            connection = self._connections.pop()
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _play(self, stream) -> None:
+        for number in range(100_000):
+            while self.frozen.is_set():
+                time.sleep(0.01)
+            image = np.full((96, 128, 3), number % 250, np.uint8)
+            jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            stream.write(head.encode() + jpeg + b"\r\n")
+            time.sleep(1 / 50)
+
+
+@pytest.fixture
+def mjpeg_server():
+    """A camera on loopback that is not started yet."""
+    server = MjpegServer()
+    yield server
+    server.frozen.clear()
+    server.kill()

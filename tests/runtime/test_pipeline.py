@@ -19,6 +19,7 @@ class Source:
     """Gives the frames that it was made with."""
 
     name, width, height, fps, frames, live = "list", 64, 48, 25.0, None, False
+    reopens = False
 
     def __init__(self, frames, *, position=None, error=None):
         self._frames = iter(frames)

@@ -1,0 +1,114 @@
+"""Files that are valid at every moment, because they grow by whole pieces."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from edgekit._closing import Closing
+from edgekit._files import output_error, writing
+
+__all__ = ["WholeFile", "make_room", "older_name"]
+
+
+class WholeFile(Closing):
+    """A file that whole pieces are added to: lines, clusters.
+
+    Args:
+        path: Made with its folder where it is not there.
+        keep: Whether to go on with what is there; else it is replaced.
+
+    Attributes:
+        size: Bytes.
+
+    Raises:
+        OutputError: By any call: the file cannot be written. It then ends with the last whole
+            piece, and may be tried again.
+        BrokenPipeError: By ``add``: it is a pipe, and nobody reads it any more.
+    """
+
+    def __init__(self, path: Path, *, keep: bool = False) -> None:
+        self._path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            goes_on = keep and path.is_file()
+            flags = os.O_RDWR if goes_on else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
+            self.size = os.fstat(self._handle).st_size
+            with contextlib.suppress(OSError):  # a pipe or terminal has no end
+                os.lseek(self._handle, 0, os.SEEK_END)
+
+    def add(self, piece: bytes) -> None:
+        """Adds a piece as a whole, or nothing of it."""
+        assert self._handle is not None
+        written = 0
+        try:
+            while written < len(piece):
+                written += os.write(self._handle, piece[written:])
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if written:
+                self.cut(self.size)
+            raise output_error(error, self._path) from error
+        self.size += written
+
+    def cut(self, size: int) -> None:
+        """Forgets what comes after ``size`` bytes."""
+        assert self._handle is not None
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._handle, size)
+            os.lseek(self._handle, size, os.SEEK_SET)
+            self.size = size
+
+    def put(self, place: int, content: bytes) -> None:
+        """Replaces some bytes in the middle."""
+        assert self._handle is not None
+        with writing(self._path):
+            os.pwrite(self._handle, content, place)
+
+    def get(self, place: int, count: int) -> bytes:
+        """Some bytes of it."""
+        assert self._handle is not None
+        with writing(self._path):
+            return os.pread(self._handle, count, place)
+
+    def sync(self) -> None:
+        """Waits until what was added would outlive a power cut."""
+        assert self._handle is not None
+        with contextlib.suppress(OSError):  # a pipe cannot, and a bad disk shows when written to
+            os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Closes the file."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+
+def older_name(path: Path, number: int) -> Path:
+    """What the file was renamed to ``number`` files ago: ``events.2.jsonl``."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def make_room(path: Path, keep: int) -> None:
+    """Renames a file to its first older name, and each older one to the next; removes the last.
+
+    Args:
+        path: Need not be there; an empty file is nothing.
+        keep: How many older files there may be.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with writing(path):
+        if not (path.is_file() and path.stat().st_size):
+            return
+        if not keep:
+            path.unlink()
+            return
+        for number in range(keep, 1, -1):
+            with contextlib.suppress(FileNotFoundError):
+                older_name(path, number - 1).replace(older_name(path, number))
+        path.replace(older_name(path, 1))

@@ -1,0 +1,186 @@
+"""How frames get from a live source into the pipeline, whatever happens to the source."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from dataclasses import replace
+
+from edgekit.runtime._reader import Reader
+from edgekit.runtime.feed import Fed, Pace
+from edgekit.runtime.results import SourceHealth
+from edgekit.runtime.seams import FrameSource
+from edgekit.runtime.types import Frame
+
+__all__ = ["PATIENCE", "LiveFeed"]
+
+PATIENCE = 10.0
+"""Seconds without a frame after which a source is opened anew, unless told otherwise."""
+
+_LOG = logging.getLogger(__name__)
+_POLL = 0.1
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+_LEAVING = 0.5
+_MOST_LEFT = 4
+
+
+class LiveFeed:
+    """Reads in a thread, and opens a source anew that has failed.
+
+    A source fails where it gives no frame for too long, raises ``MediaError``, ends, or changes
+    the size of its pictures. If it ``reopens``, it is opened again after waits that grow from 0.5
+    to 30 seconds, for as long as it takes. The first frame after that has the gap ``reconnect``;
+    its index leaves out as many frames as must have been lost by the clock and the frame rate that
+    the source declares. A reader that is stuck is left behind, and closes what it reads when it
+    comes back. Any other source ends where it ends, and its errors are raised, after the frames
+    that came before.
+
+    Args:
+        source: Open; stays so, unless it fails. Only the thread reads it.
+        stop: Set when the run is to end.
+        newest: Keep the newest frame only; otherwise the thread waits until each is taken.
+        realtime: Not before each frame's own time.
+        patience: Seconds without a frame after which the source has failed.
+        duration: Seconds of the source after which to end, though no frame comes.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        stop: threading.Event,
+        *,
+        newest: bool = True,
+        realtime: bool = False,
+        patience: float = PATIENCE,
+        duration: float = float("inf"),
+    ) -> None:
+        self._origin = self._source = source
+        self._stop = stop
+        self._newest = newest
+        self._pace = Pace(stop) if realtime else None
+        self._patience = patience
+        self._duration = duration
+        self._changed = threading.Condition()
+        self._ready: Fed | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+        # Of the last frame read, and how those of the present source are counted on from there.
+        self._index, self._time, self._read = -1, 0.0, time.monotonic()
+        self._index_shift, self._time_shift = 0, 0.0
+        self._wait = _FIRST_WAIT
+        self._health = SourceHealth(True, self._read)
+        self._left: list[Reader] = []
+        self._reader = Reader(self, source, stop)
+
+    @property
+    def position(self) -> int:
+        """Index that the next frame would have."""
+        return self._source.position + self._index_shift
+
+    def health(self) -> SourceHealth:
+        """How the source does; may be called from any thread."""
+        with self._changed:
+            return self._health
+
+    def next(self) -> Fed | None:
+        """The next frame, waiting for it; None at the end, or once the run is to stop."""
+        with self._changed:
+            while not self._stop.is_set():
+                if self._ready is not None:
+                    fed, self._ready = self._ready, None
+                    self._changed.notify_all()
+                    return fed
+                if self._error is not None:
+                    raise self._error
+                if self._ended or self._is_over():
+                    break
+                self._watch()
+                # Shortly, because a signal is only handled between waits on some systems.
+                self._changed.wait(_POLL)
+            return None
+
+    def close(self) -> None:
+        """Ends the thread, or leaves it behind where it is stuck."""
+        self._stop.set()
+        self._reader.join(_LEAVING)
+        with self._changed:
+            self._reader.left = True
+
+    def offer(self, reader: Reader, source: FrameSource, frame: Frame) -> None:
+        """Called by the reader: a frame was read."""
+        read = time.monotonic()
+        if self._pace is not None:
+            self._pace.wait_for(frame)
+        with self._changed:
+            while self._ready and not (self._newest or reader.left or self._stop.is_set()):
+                self._changed.wait(_POLL)
+            if reader.left:
+                return
+            frame = self._counted_on(source, frame, read)
+            if self._ready is not None and not frame.gap:
+                frame = replace(frame, gap=self._ready.frame.gap or "dropped")
+            self._ready = Fed(frame, read)
+            self._changed.notify_all()
+
+    def lose(self, reader: Reader, reason: str) -> None:
+        """Called by the reader: the source has failed, or could not be opened."""
+        with self._changed:
+            if reader.left or self._stop.is_set():
+                return
+            now = time.monotonic()
+            if self._health.connected:
+                _LOG.warning("%s is lost and will be opened again. %s", self._source.name, reason)
+                if now - self._health.since > self._wait:
+                    self._wait = _FIRST_WAIT
+                self._health = SourceHealth(False, now, self._health.reconnects, reason)
+            else:
+                self._health = replace(self._health, error=reason)
+
+    def finish(self, reader: Reader, error: BaseException | None) -> None:
+        """Called by the reader: the source has ended, or cannot be read."""
+        with self._changed:
+            if not reader.left:
+                self._error, self._ended = error, True
+                self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Called by the reader: waits before the source is opened again."""
+        # Cameras that were lost together are not to come back together.
+        self._stop.wait(self._wait * random.uniform(0.8, 1.2))
+        self._wait = min(2 * self._wait, _LONGEST_WAIT)
+
+    def _counted_on(self, source: FrameSource, frame: Frame, read: float) -> Frame:
+        if not self._health.connected:
+            gone = read - self._read
+            lost = max(0, round(gone * source.fps) - 1)
+            self._index_shift = self._index + 1 + lost - frame.index
+            self._time_shift = self._time + gone - frame.time
+            self._source = source
+            _LOG.warning("%s is back after %.1f seconds.", source.name, gone)
+            self._health = SourceHealth(True, read, self._health.reconnects + 1)
+            frame = replace(frame, gap="reconnect")
+        if self._index_shift or self._time_shift:
+            index, seconds = frame.index + self._index_shift, frame.time + self._time_shift
+            frame = replace(frame, index=index, time=seconds)
+        self._index, self._time, self._read = frame.index, frame.time, read
+        return frame
+
+    def _is_over(self) -> bool:
+        if self._health.connected:
+            return False
+        return self._time + time.monotonic() - self._read >= self._duration
+
+    def _watch(self) -> None:
+        """Replaces a reader that is stuck; called under the lock."""
+        if not (self._source.reopens and self._reader.is_stuck(self._patience)):
+            return
+        # Threads that never come back must not pile up.
+        self._left = [reader for reader in self._left if reader.alive]
+        if len(self._left) < _MOST_LEFT:
+            self.lose(self._reader, f"It gave no frame for {self._patience:g} seconds.")
+            self._reader.left = True
+            self._left.append(self._reader)
+            self._reader = Reader(self, self._origin, self._stop, lost=True)

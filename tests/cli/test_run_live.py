@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from edgekit.cli import main as run
+from edgekit.runtime import live
+
+LIMIT = 60
+
+
+def frames_in(events) -> int:
+    return events.read_text().count('"frame"') if events.exists() else 0
+
+
+def wait_for_frames(events, count, alive=lambda: True):
+    limit = time.monotonic() + LIMIT
+    while frames_in(events) < count:
+        assert alive()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_a_stream_that_is_killed_comes_back(
+    mjpeg_server, spot_bundle, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr(live, "_FIRST_WAIT", 0.01)
+    server, events = mjpeg_server, tmp_path / "e.jsonl"
+    server.start()
+
+    def trouble():
+        for kills in range(3):
+            wait_for_frames(events, 10 * (kills + 1))
+            server.kill()
+            server.start()
+
+    threading.Thread(target=trouble).start()
+    arguments = ["--bundle", spot_bundle, "--source", server.url, "--events", events]
+    status = run(["run", *map(str, arguments), "--max-frames", "60", "--json"])
+    assert status == 0
+    report = json.loads(capfd.readouterr().out)
+    assert (report["frames"], report["reconnects"]) == (60, 3)
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    gaps = [line for line in lines if line["type"] == "gap"]
+    assert [gap["reason"] for gap in gaps].count("reconnect") == 3
+    assert sum(gap["frames"] for gap in gaps) == report["dropped"]
+    frames = [line for line in lines if line["type"] == "frame"]
+    indices = [frame["index"] for frame in frames]
+    assert len(set(indices)) == 60
+    assert indices == sorted(indices)
+    assert indices[-1] + 1 == report["frames"] + report["dropped"]
+    times = [frame["time"] for frame in frames]
+    assert times == sorted(times)
+
+
+def test_sigterm_ends_a_run_whose_stream_is_frozen(mjpeg_server, spot_bundle, tmp_path):
+    server, events = mjpeg_server, tmp_path / "e.jsonl"
+    server.start()
+    code = "import sys; from edgekit.cli import main; sys.exit(main())"
+    arguments = ["run", "--bundle", spot_bundle, "--source", server.url, "--events", events]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments), "--patience", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_frames(events, 5, lambda: process.poll() is None)
+    server.frozen.set()
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    # The read that it is in would last 10 seconds.
+    _, stderr = process.communicate(timeout=8)
+    assert process.returncode == 130
+    assert stderr == ""
+    assert json.loads(events.read_text().splitlines()[-1])["type"] == "end"
+
+
+def test_a_stream_that_is_not_there_at_the_start_is_an_error_at_once(mjpeg_server, spot_bundle):
+    arguments = ["--bundle", str(spot_bundle), "--source", mjpeg_server.url]
+    assert run(["run", *arguments]) == 3

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from edgekit.errors import MediaError
+from edgekit.runtime import _reader, live
+from edgekit.runtime.live import LiveFeed
+from edgekit.runtime.types import Frame
+
+LIMIT = 20
+SMALL, LARGE = (4, 6), (8, 6)
+GONE = MediaError("The cable is out.")
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(live, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(live, "_POLL", 0.005)
+
+
+class Camera:
+    """Plays a list of connections.
+
+    A connection is a list of sizes of frames, of errors to raise, of ``None`` for the end, and of
+    events to wait for; or an error that opening raises, at once or after an event. A connection
+    with nothing more to play waits for the end of the test.
+    """
+
+    name, width, height, fps, frames, live, reopens = "camera", 6, 4, 25.0, None, True, True
+
+    def __init__(self, *connections, over=None, opened=None):
+        first, *self._later = connections
+        self._script = list(first)
+        self._over = over or threading.Event()
+        self.opened = [self] if opened is None else opened
+        self.position = 0
+        self.closed = 0
+        self.played = threading.Event()
+
+    def reopened(self):
+        script = self._later.pop(0)
+        if isinstance(script, threading.Event):
+            assert script.wait(LIMIT)
+            script = GONE
+        if isinstance(script, Exception):
+            raise script
+        camera = Camera(script, over=self._over, opened=self.opened)
+        self.opened.append(camera)
+        return camera
+
+    def read(self):
+        while self._script and isinstance(self._script[0], threading.Event):
+            assert self._script.pop(0).wait(LIMIT)
+        if not self._script:
+            self.played.set()
+            self._over.wait(LIMIT)
+            return None
+        step = self._script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if step is None:
+            return None
+        self.position += 1
+        image = np.full((*step, 3), len(self.opened), np.uint8)
+        return Frame(self.position - 1, 7 + self.position / self.fps, image)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def play():
+    """Makes a feed of a camera that keeps all frames, and ends both after the test."""
+    stop, over, feeds = threading.Event(), threading.Event(), []
+
+    def make(*connections, newest=False, reopens=True, **options):
+        camera = Camera(*connections, over=over)
+        camera.reopens = reopens
+        feeds.append(LiveFeed(camera, stop, newest=newest, **options))
+        return camera, feeds[-1]
+
+    yield make
+    over.set()
+    for feed in feeds:
+        feed.close()
+        assert feed.next() is None
+
+
+def wait_for(condition):
+    limit = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.001)
+
+
+def take(feed, count):
+    found = [feed.next() for _ in range(count)]
+    return [fed.frame for fed in found]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (GONE, "The cable is out."),
+        (None, "It ended."),
+        (LARGE, "Its pictures are of 6x8 pixels now."),
+    ],
+)
+def test_a_source_that_fails_is_opened_anew(play, caplog, failure, reason):
+    camera, feed = play([SMALL, SMALL, failure], MediaError("not yet"), [LARGE] * 3)
+    frames = take(feed, 5)
+    assert [frame.gap for frame in frames] == ["", "", "reconnect", "", ""]
+    assert [frame.image[0, 0, 0] for frame in frames] == [1, 1, 2, 2, 2]
+    assert [camera.closed for camera in camera.opened] == [1, 0]
+    assert feed.health().connected
+    assert (feed.health().reconnects, feed.health().error) == (1, None)
+    assert f"camera is lost and will be opened again. {reason}" in caplog.text
+    assert "camera is back after" in caplog.text
+    assert "not yet" not in caplog.text
+
+
+def test_indices_and_times_go_on_after_an_outage(play, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    back = threading.Event()
+    _, feed = play([SMALL] * 3 + [None], [back, *[SMALL] * 2])
+    frames = take(feed, 3)
+    now[0] += 10.0
+    back.set()
+    frames += take(feed, 2)
+    # 10 seconds at 25 frames a second, the frame itself is not lost.
+    assert [frame.index for frame in frames] == [0, 1, 2, 252, 253]
+    steps = np.diff([frame.time for frame in frames])
+    assert steps == pytest.approx([1 / 25, 1 / 25, 10, 1 / 25])
+    assert feed.position == 254
+
+
+def test_a_reader_that_is_stuck_is_left_behind(play, caplog):
+    stuck = threading.Event()
+    camera, feed = play([SMALL, stuck, SMALL], [SMALL] * 2, patience=0.05)
+    frames = take(feed, 3)
+    assert [frame.gap for frame in frames] == ["", "reconnect", ""]
+    assert "It gave no frame for 0.05 seconds." in caplog.text
+    first, second = camera.opened
+    assert (first.closed, second.closed) == (0, 0)
+    stuck.set()
+    wait_for(lambda: first.closed)
+    assert first.closed == 1
+    assert first.position == 2  # it was read, and came too late for anybody
+    assert feed.health().reconnects == 1
+
+
+def test_stuck_readers_do_not_pile_up(play, monkeypatch):
+    monkeypatch.setattr(live, "_MOST_LEFT", 2)
+    stuck = threading.Event()
+    camera, feed = play([SMALL], *[[stuck, GONE]] * 9, [SMALL], patience=0.01)
+    before = threading.active_count()
+    take(feed, 1)
+    waiter = threading.Thread(target=feed.next)
+    waiter.start()
+    wait_for(lambda: len(camera.opened) == 3)
+    time.sleep(0.1)
+    assert len(camera.opened) == 3
+    assert threading.active_count() == before + 2 + 1
+    stuck.set()
+    waiter.join(LIMIT)
+    assert len(camera.opened) == 11
+
+
+def test_waits_grow_and_begin_anew_after_a_good_while(play, monkeypatch):
+    waits = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return super().wait(0)
+
+    monkeypatch.setattr(live, "_FIRST_WAIT", 0.5)
+    monkeypatch.setattr(live.random, "uniform", lambda low, high: 1.0)
+    now = [100.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    later = threading.Event()
+    over = threading.Event()
+    camera = Camera([SMALL, None], *[GONE] * 8, [SMALL, later, None], [SMALL], over=over)
+    feed = LiveFeed(camera, Stop(), newest=False)
+    take(feed, 2)
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    now[0] += 31
+    later.set()
+    take(feed, 1)
+    assert waits[9:] == [0.5]
+    over.set()
+    feed.close()
+
+
+def test_a_source_that_cannot_be_opened_anew_ends_or_raises(play):
+    camera, feed = play([SMALL, None], reopens=False)
+    assert len(take(feed, 1)) == 1
+    assert feed.next() is None
+    camera, feed = play([SMALL, LARGE, GONE], patience=0.001, reopens=False)
+    assert [frame.gap for frame in take(feed, 2)] == ["", ""]
+    with pytest.raises(MediaError, match="cable"):
+        feed.next()
+    assert camera.closed == 0
+
+
+def test_an_error_that_no_opening_mends_is_raised(play):
+    _, feed = play([SMALL, ValueError("bug")])
+    take(feed, 1)
+    with pytest.raises(ValueError, match="bug"):
+        feed.next()
+    _, feed = play([SMALL, None], ValueError("bug"))
+    take(feed, 1)
+    with pytest.raises(ValueError, match="bug"):
+        feed.next()
+
+
+def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
+    camera, feed = play([None], [SMALL] * 5, newest=True)
+    wait_for(lambda: len(camera.opened) == 2)
+    assert camera.opened[-1].played.wait(LIMIT)
+    (frame,) = take(feed, 1)
+    assert frame.gap == "reconnect"
+    assert camera.opened[-1].position == 5
+    assert feed.position == frame.index + 1
+
+
+@pytest.mark.parametrize("script", [[SMALL, None], [SMALL]])
+def test_a_stop_ends_a_wait_and_a_read_that_blocks(play, monkeypatch, script):
+    monkeypatch.setattr(live, "_FIRST_WAIT", 60.0)
+    monkeypatch.setattr(live, "_LEAVING", 0.01)
+    _, feed = play(script)
+    take(feed, 1)
+    begin = time.monotonic()
+    feed.close()
+    assert feed.next() is None
+    assert time.monotonic() - begin < LIMIT  # and not the minute, and not for ever
+
+
+def test_a_run_of_some_seconds_ends_in_an_outage_too(play, monkeypatch):
+    monkeypatch.setattr(live, "_FIRST_WAIT", 60.0)
+    _, feed = play([SMALL, None], duration=7.1)
+    take(feed, 1)
+    assert feed.next() is None
+
+
+def test_an_opening_that_never_returns_is_left_too(play, monkeypatch):
+    monkeypatch.setattr(_reader, "_LONGEST_OPENING", 0.02)
+    stuck = threading.Event()
+    _, feed = play([SMALL, None], stuck, [SMALL], patience=0.01)
+    assert [frame.gap for frame in take(feed, 2)] == ["", "reconnect"]
+    stuck.set()
