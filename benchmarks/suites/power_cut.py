@@ -106,7 +106,8 @@ def kill(url: str, folder: Path, seconds: float, *options: str) -> Killed:
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
                 assert process.stderr is not None
-                raise RuntimeError(process.stderr.read().decode())
+                words = process.stderr.read().decode()
+                raise RuntimeError(f"No frame came; status {process.poll()}. {words}")
             time.sleep(0.02)
         time.sleep(seconds)
         process.kill()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._parsing import BYTES
+
 if TYPE_CHECKING:
     from edgekit.media.sink import Sink
 
@@ -23,6 +25,18 @@ _OPTIONS = (
         "--events", metavar="FILE|-", help="Write results as JSON Lines; - is the terminal."
     ),
     click.option("--video", type=_FILE, help="Write the annotated video."),
+    click.option(
+        "--rotate",
+        type=BYTES,
+        help="Begin a new file of events, and of live video, at this size, for example 100MB.",
+    ),
+    click.option(
+        "--rotate-keep",
+        type=click.IntRange(0),
+        default=5,
+        show_default=True,
+        help="Older files to keep, of events and of live video.",
+    ),
     click.option("--picture", type=_FILE, help="Write one picture of all tubes over time."),
     click.option(
         "--save-detections",
@@ -63,12 +77,15 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
     def add(name: str, sink: Sink, *fatal: type[Exception]) -> None:
         sinks.append(QueuedSink(sink, name, live=live, fatal=fatal))
 
+    rotation = {"rotate": options["rotate"], "keep": options["rotate_keep"]}
     if options["events"]:
         target = sys.stdout.buffer if options["events"] == "-" else options["events"]
         # Where a reader has left, as `head` does, there is nobody to run for.
-        add("events", EventsSink(target, score=options["score"]), BrokenPipeError)
+        events = EventsSink(target, score=options["score"], live=live, **rotation)
+        add("events", events, BrokenPipeError)
     if options["video"]:
-        add("video", (LiveVideoSink if live else VideoSink)(options["video"]))
+        path = options["video"]
+        add("video", LiveVideoSink(path, **rotation) if live else VideoSink(path))
     if options["picture"]:
         add("picture", PictureSink(options["picture"]))
     if options["save_detections"]:

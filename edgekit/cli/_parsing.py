@@ -6,7 +6,7 @@ import re
 
 import click
 
-__all__ = ["LINK", "SIZE"]
+__all__ = ["BYTES", "LINK", "SIZE"]
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -27,6 +27,28 @@ class _Size(click.ParamType[tuple[int, int]]):
 
 SIZE = _Size()
 """An input size: one side, or HEIGHTxWIDTH; multiples of 32 from 64 on."""
+
+
+class _Bytes(click.ParamType[int]):
+    name = "SIZE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)(i?)B?", str(value), re.IGNORECASE)
+        if match is None:
+            self.fail(f"{value!r} is no size such as 100MB or 2GB.", param, ctx)
+        power = " kmgt".index(match[2].lower() or " ")
+        size = int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+        if size < _LEAST_BYTES:
+            self.fail(f"{value} is too small: 100kB at least.", param, ctx)
+        return size
+
+
+BYTES = _Bytes()
+"""A size of files: 100MB, 1.5GB, 512MiB; 100kB at least."""
+
+_LEAST_BYTES = 100_000
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
 """``edgekit.runtime.linkers.LINKS``, which ``--help`` cannot afford to import."""

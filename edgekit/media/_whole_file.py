@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 
 from edgekit._closing import Closing
 from edgekit._files import output_error, writing
 
 __all__ = ["WholeFile", "make_room", "older_name"]
+
+_LONGEST_SYNC = 1.0
 
 
 class WholeFile(Closing):
@@ -30,6 +33,7 @@ class WholeFile(Closing):
 
     def __init__(self, path: Path, *, keep: bool = False) -> None:
         self._path = path
+        self._syncing: threading.Thread | None = None
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             goes_on = keep and path.is_file()
@@ -75,16 +79,26 @@ class WholeFile(Closing):
             return os.pread(self._handle, count, place)
 
     def sync(self) -> None:
-        """Waits until what was added would outlive a power cut."""
+        """Sees to it, without waiting, that what was added will soon outlive a power cut."""
         assert self._handle is not None
-        with contextlib.suppress(OSError):  # a pipe cannot, and a bad disk shows when written to
-            os.fsync(self._handle)
+        if self._syncing is None or not self._syncing.is_alive():
+            handle = os.dup(self._handle)
+            self._syncing = threading.Thread(target=_sync, args=(handle,), daemon=True)
+            self._syncing.start()
 
     def close(self) -> None:
         """Closes the file."""
+        if self._syncing is not None:
+            self._syncing.join(_LONGEST_SYNC)
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
+
+
+def _sync(handle: int) -> None:
+    with contextlib.suppress(OSError):  # a pipe cannot, and a bad disk shows when written to
+        os.fsync(handle)
+    os.close(handle)
 
 
 def older_name(path: Path, number: int) -> Path:
@@ -108,7 +122,9 @@ def make_room(path: Path, keep: int) -> None:
         if not keep:
             path.unlink()
             return
-        for number in range(keep, 1, -1):
-            with contextlib.suppress(FileNotFoundError):
-                older_name(path, number - 1).replace(older_name(path, number))
+        last = 1
+        while last < keep and older_name(path, last).exists():
+            last += 1
+        for number in range(last, 1, -1):
+            older_name(path, number - 1).replace(older_name(path, number))
         path.replace(older_name(path, 1))

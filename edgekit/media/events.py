@@ -7,6 +7,7 @@
      "ms":{stage:…}, "age":…}
     {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek", "frames":m}
     {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
+    {"type":"lost", "events":n}
     {"type":"end", "frames":n, "dropped":m, "seconds":…, "stages":{…}, "age":{…}}
 
 ``class`` is an index into ``classes``; boxes are in source pixels; ``end`` is inclusive; ``index``
@@ -14,20 +15,21 @@ of a gap is that of the frame after it, and ``frames`` how many are missing befo
 the stages before ``emit``, which is not over when the line is written. ``time`` of the start is
 the date and time in UTC, of a frame the seconds since the start of the source. ``age``, on live
 sources only, is the milliseconds from the reading of a frame to the start of its inference; at the
-end, percentiles and mean of that.
+end, percentiles and mean of that. ``lost``, on live sources only, says how many events are missing
+before the next one. A start that repeats that of its run, in a file after the first, has ``part``,
+from 1.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from edgekit._files import output_error, writing
+from edgekit.media._lines_file import LinesFile
 from edgekit.media.sink import Sink
 from edgekit.runtime.clocks import StageTimes
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
@@ -42,36 +44,50 @@ class EventsSink(Sink):
     """Writes events to a file or stream, each line whole.
 
     Args:
-        target: A file, which is replaced; or an open binary stream, which stays open.
+        target: A file; or an open binary stream, which stays open.
         score: Detections count from this score up.
+        live: Go on with a file that is there, whose last line may be cut, and sync it to the disk
+            about once a second; else a file is replaced.
+        rotate: Bytes after which a new file begins, with a ``start`` of its own; None for never.
+        keep: How many older files stay, as ``NAME.1.jsonl``, ``NAME.2.jsonl`` and so on.
 
     Raises:
-        OutputError: By any call: the file cannot be written. It then ends with the last whole line.
+        OutputError: By any call: the file cannot be written. It then ends with the last whole
+            line, and later calls may succeed again.
         BrokenPipeError: By any call: nobody reads the stream any more.
     """
 
-    def __init__(self, target: Path | str | IO[bytes], *, score: float = 0.3) -> None:
+    def __init__(
+        self,
+        target: Path | str | IO[bytes],
+        *,
+        score: float = 0.3,
+        live: bool = False,
+        rotate: int | None = None,
+        keep: int = 5,
+    ) -> None:
         self._score = score
         self._path = Path(target) if isinstance(target, (str, Path)) else None
         self._stream: Any = target if self._path is None else None
+        self._make = partial(LinesFile, self._start_line, live=live, rotate=rotate, keep=keep)
+        self._file: LinesFile | None = None
         self._encoder = msgspec.json.Encoder()
+        self._started: dict[str, Any] = {}
 
     def start(self, info: RunInfo) -> None:
         """Opens the file and writes the ``start`` event."""
-        if self._path is not None:
-            with writing(self._path):
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self._path.open("wb", buffering=0)
-        self._write(
-            {
-                "type": "start",
-                "schema": SCHEMA,
-                "source": info.source,
-                "bundle": {"name": info.bundle, "sha256": info.bundle_sha256},
-                "classes": info.classes,
-                "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            }
-        )
+        self._started = {
+            "type": "start",
+            "schema": SCHEMA,
+            "source": info.source,
+            "bundle": {"name": info.bundle, "sha256": info.bundle_sha256},
+            "classes": info.classes,
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        }
+        if self._path is None:
+            self._write(self._started)
+        else:
+            self._file = self._make(self._path)
 
     def gap(self, gap: Gap) -> None:
         """Writes a ``gap`` event."""
@@ -122,6 +138,10 @@ class EventsSink(Sink):
             }
         )
 
+    def lost(self, count: int) -> None:
+        """Writes a ``lost`` event."""
+        self._write({"type": "lost", "events": count})
+
     def end(self, summary: RunSummary) -> None:
         """Writes the ``end`` event."""
         self._write(
@@ -135,23 +155,29 @@ class EventsSink(Sink):
             }
         )
 
+    def reopen(self) -> bool:
+        """Goes on once there is room again."""
+        if self._file is not None:
+            self._file.check_room()
+        return True
+
     def close(self) -> None:
         """Closes the file."""
-        if self._path is not None and self._stream is not None:
-            self._stream.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _start_line(self, part: int) -> bytes:
+        return self._line({**self._started, "part": part} if part else self._started)
 
     def _write(self, event: dict[str, Any]) -> None:
-        line = self._encoder.encode(event) + b"\n"
-        if self._path is None:
-            self._stream.write(line)
+        if self._file is not None:
+            self._file.add(self._line(event))
+        else:
+            self._stream.write(self._line(event))
             self._stream.flush()
-            return
-        try:
-            _write_whole(self._stream, line)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise output_error(error, self._path) from error
+
+    def _line(self, event: dict[str, Any]) -> bytes:
+        return self._encoder.encode(event) + b"\n"
 
 
 def stages_json(stages: dict[str, StageTimes]) -> dict[str, dict[str, float]]:
@@ -168,19 +194,6 @@ def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
         return {}
     names = ("p50", "p90", "p99", "mean")
     return {"age": {name: round(getattr(age, name), 3) for name in names}}
-
-
-def _write_whole(stream: IO[bytes], line: bytes) -> None:
-    """Writes the line to an unbuffered file; takes back what did not fit as a whole."""
-    written = 0
-    try:
-        while written < len(line):
-            written += stream.write(line[written:])
-    except OSError:
-        if written:
-            with contextlib.suppress(OSError):
-                os.ftruncate(stream.fileno(), stream.tell() - written)
-        raise
 
 
 def _box(box: list[float]) -> list[float]:

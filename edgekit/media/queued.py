@@ -52,7 +52,8 @@ class QueuedSink(Sink):
     nobody: where the queue is full, frames are lost and counted, and so are gaps and tubes where
     a much larger bound is reached. An error there is reported by ``health``, never raised. The
     sink is then asked to ``reopen``, after waits that grow from 0.5 to 30 seconds, and the gap or
-    tube that failed is given to it again, once.
+    tube that failed is given to it again, once. Before the next call that follows a loss, ``lost``
+    tells the sink how large it was.
 
     Args:
         sink: Nobody else calls it from now on.
@@ -80,11 +81,13 @@ class QueuedSink(Sink):
         self._most_frames = frames
         self._most = others
         self._changed = threading.Condition()
-        self._queue: deque[tuple[str, Any]] = deque()
+        self._queue: deque[tuple[str, Any, int]] = deque()
         self._frames = 0
         self._present = ""
         self._written = 0
         self._lost = 0
+        self._untold = 0
+        self._owed = 0
         self._error: str | None = None
         self._warned = False
         self._failure: Exception | None = None
@@ -158,6 +161,7 @@ class QueuedSink(Sink):
             self._raise()
             if self._over or self._is_full(kind):
                 self._lost += 1
+                self._untold += 1
             else:
                 self._put(kind, value)
 
@@ -169,7 +173,8 @@ class QueuedSink(Sink):
     def _put(self, kind: str, value: Any) -> None:
         if self._over:
             return
-        self._queue.append((kind, value))
+        self._queue.append((kind, value, self._untold))
+        self._untold = 0
         self._frames += kind == "frame"
         self._changed.notify_all()
 
@@ -196,7 +201,8 @@ class QueuedSink(Sink):
                 self._changed.wait()
             if self._over:
                 return None
-            kind, value = self._queue.popleft()
+            kind, value, lost = self._queue.popleft()
+            self._owed += lost
             self._frames -= kind == "frame"
             self._present = kind
             return kind, value
@@ -217,6 +223,7 @@ class QueuedSink(Sink):
             if kind in _COUNTED:
                 self._written += error is None
                 self._lost += error is not None
+                self._owed += error is not None
             if error is None:
                 self._wait, self._error = _FIRST_WAIT, None
             return alive and kind != "close" and self._failure is None
@@ -226,6 +233,9 @@ class QueuedSink(Sink):
             if kind == "close":
                 self._sink.close()
             else:
+                if self._owed:
+                    self._sink.lost(self._owed)
+                    self._owed = 0
                 getattr(self._sink, kind)(value)
         except Exception as error:
             return error
@@ -256,7 +266,7 @@ class QueuedSink(Sink):
 
     def _finish(self) -> None:
         """Counts what is left as lost; called under the lock."""
-        self._lost += sum(kind in _COUNTED for kind, _ in self._queue)
+        self._lost += sum(kind in _COUNTED for kind, _, _ in self._queue)
         self._queue.clear()
         self._frames = 0
         self._over = True

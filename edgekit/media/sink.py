@@ -30,6 +30,9 @@ class Sink:
     def tube(self, tube: Tube) -> None:
         """A tube that was shown has ended."""
 
+    def lost(self, count: int) -> None:
+        """So many frames, gaps and tubes before the next call did not reach the sink."""
+
     def end(self, summary: RunSummary) -> None:
         """The run is over, whether or not it was interrupted: make the result complete."""
 

@@ -355,6 +355,7 @@ def test_an_output_that_fails_does_not_end_a_live_run(edgekit, served, small_dis
     assert sink["written"] + sink["lost"] >= 61
     assert sink["lost"] > 0
     assert sink["written"] == len(events_of(events)) - 1
+    events.unlink()
     status, stdout, _ = edgekit("--source", served, *arguments[:-1])
     assert status == 3
     assert "frames, gaps and tubes were lost. Cannot write" in " ".join(stdout.split())

@@ -1,0 +1,127 @@
+"""A file of lines that is valid at every moment, and does not grow for ever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit._closing import Closing
+from edgekit._files import output_error, writing
+from edgekit.media._whole_file import WholeFile, make_room
+
+__all__ = ["LinesFile"]
+
+_SYNC_EVERY = 1.0
+_SPARE_BYTES = 1 << 16
+_CHUNK = 1 << 16
+
+
+class LinesFile(Closing):
+    """Adds lines to a file; begins a new one where it would grow too large.
+
+    Args:
+        head: Makes the first line of the run's first (0), second (1), … file.
+        path: Of the newest file.
+        live: Go on with the file that is there, without its last line where that is cut, and sync
+            to the disk about once a second; else a file is replaced.
+        rotate: Bytes that a file may have, but for one line; None for any number.
+        keep: How many older files stay.
+
+    Raises:
+        OutputError: By any call: the file cannot be written, as in ``WholeFile``.
+    """
+
+    def __init__(
+        self,
+        head: Callable[[int], bytes],
+        path: Path,
+        *,
+        live: bool = False,
+        rotate: int | None = None,
+        keep: int = 5,
+    ) -> None:
+        self._head = head
+        self._path = path
+        self._live = live
+        self._keep = keep
+        self._part = 0
+        self._synced = time.monotonic()
+        self._file: WholeFile | None = WholeFile(path, keep=live)
+        self._headed = False
+        self._head_size = 0
+        try:
+            # A pipe or terminal is one file for ever.
+            self._most = rotate if path.is_file() else None
+            if live:
+                self._cut_last_line()
+            if self._most is not None and self._file.size >= self._most:
+                self._next_file()
+            self._write_head()
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, line: bytes) -> None:
+        """Adds a line, which ends with a newline."""
+        if self._headed and self._is_full(len(line)):
+            self._part += 1
+            self._next_file()
+        if self._file is None:
+            self._next_file()
+        self._write_head()
+        assert self._file is not None
+        self._file.add(line)
+        now = time.monotonic()
+        if self._live and now - self._synced > _SYNC_EVERY:
+            self._synced = now
+            self._file.sync()
+
+    def check_room(self) -> None:
+        """Raises ``OutputError`` where the disk is full."""
+        with writing(self._path):
+            free = shutil.disk_usage(self._path.parent).free
+        if free < _SPARE_BYTES:
+            raise output_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._path)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _is_full(self, more: int) -> bool:
+        if self._file is None or self._most is None:
+            return False
+        size = self._file.size
+        return size > self._head_size and size + more > self._most
+
+    def _write_head(self) -> None:
+        if not self._headed:
+            assert self._file is not None
+            head = self._head(self._part)
+            self._file.add(head)
+            self._headed, self._head_size = True, len(head)
+
+    def _next_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._headed = False
+        make_room(self._path, self._keep)
+        self._file = WholeFile(self._path)
+
+    def _cut_last_line(self) -> None:
+        assert self._file is not None
+        place = end = self._file.size
+        while place > 0:
+            begin = max(0, place - _CHUNK)
+            newline = self._file.get(begin, place - begin).rfind(b"\n")
+            if newline >= 0:
+                end = begin + newline + 1
+                break
+            place = end = begin
+        if end < self._file.size:
+            self._file.cut(end)

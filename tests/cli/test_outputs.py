@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgekit.cli import main as run
+
+
+def test_a_full_disk_ends_the_run_of_a_file(small_disk, spot_bundle, spot_video):
+    path = small_disk / "e.jsonl"
+    (small_disk / "filler").write_bytes(bytes(250_000))
+    arguments = ["--bundle", str(spot_bundle), "--source", str(spot_video(60))]
+    assert run(["run", *arguments, "--events", str(path)]) == 3
+    text = path.read_text()
+    assert text.endswith("\n")
+    assert all(map(json.loads, text.splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("100kB", 0), ("1.5 GB", 0), ("2MiB", 0), ("200000", 0), ("10", 2), ("-1MB", 2), ("big", 2)],
+)
+def test_sizes_are_read_as_people_write_them(spot_bundle, spot_video, tmp_path, text, status):
+    arguments = ["--bundle", str(spot_bundle), "--source", str(spot_video(2)), "--rotate", text]
+    assert run(["run", *arguments, "--events", str(tmp_path / "e")]) == status

@@ -1,0 +1,163 @@
+"""What becomes of the events where files grow, disks fill and runs are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import OutputError
+from edgekit.media import queued
+from edgekit.media._whole_file import make_room, older_name
+from edgekit.media.events import EventsSink
+from edgekit.media.queued import QueuedSink
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.types import Detections, Frame
+
+INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
+SUMMARY = RunSummary(1, 0, 1.0, {})
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+def result_of(index):
+    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), [[]], [])
+
+
+def lines_of(path):
+    text = path.read_text()
+    assert not text or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write(path, frames, **options):
+    sink = EventsSink(path, **options)
+    with contextlib.closing(sink):
+        sink.start(INFO)
+        for index in range(frames):
+            sink.frame(result_of(index))
+        sink.end(SUMMARY)
+
+
+@settings(max_examples=30, deadline=None)
+@given(frames=st.integers(0, 60), rotate=st.integers(1, 3000), live=st.booleans())
+def test_rotated_files_hold_every_line_once_and_start_alone(tmp_path_factory, frames, rotate, live):
+    path = tmp_path_factory.mktemp("events") / "e.jsonl"
+    write(path, frames, rotate=rotate, keep=1000, live=live)
+    count = len(list(path.parent.iterdir()))
+    files = [path, *(older_name(path, number) for number in range(1, count))][::-1]
+    found = []
+    for part, file in enumerate(files):
+        start, *rest = lines_of(file)
+        assert start["type"] == "start"
+        assert start.get("part", 0) == part
+        assert rest
+        assert file.stat().st_size <= rotate or len(rest) == 1
+        found += rest
+    assert [event["type"] for event in found] == ["frame"] * frames + ["end"]
+    assert [event["index"] for event in found[:-1]] == list(range(frames))
+
+
+def test_so_many_older_files_are_kept(tmp_path):
+    path = tmp_path / "e.jsonl"
+    write(path, 50, rotate=500, keep=3)
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"e.jsonl", "e.1.jsonl", "e.2.jsonl", "e.3.jsonl"}
+    for number in (4, 0):
+        write(path, 50, rotate=500, keep=number)
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_live_run_goes_on_with_the_file_and_another_replaces_it(tmp_path):
+    path = tmp_path / "e.jsonl"
+    write(path, 3, live=True)
+    path.write_bytes(path.read_bytes() + b'{"type":"fra')
+    write(path, 2, live=True)
+    kinds = [event["type"] for event in lines_of(path)]
+    assert kinds == ["start", *["frame"] * 3, "end", "start", *["frame"] * 2, "end"]
+    write(path, 1)
+    assert [event["type"] for event in lines_of(path)] == ["start", "frame", "end"]
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"x" * 200_000, b"{}\n" + b"y" * 200_000])
+def test_a_cut_last_line_of_any_length_is_removed(tmp_path, content):
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(content)
+    write(path, 1, live=True)
+    kept = content[: content.rfind(b"\n") + 1]
+    assert path.read_bytes().startswith(kept + b'{"type":"start"')
+    lines_of(path)
+
+
+def test_events_go_on_when_there_is_room_again(small_disk, monkeypatch):
+    monkeypatch.setattr(queued, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(queued, "_LONGEST_WAIT", 0.02)
+    path, filler = small_disk / "e.jsonl", small_disk / "filler"
+    sink = QueuedSink(EventsSink(path, live=True), "events", live=True)
+    filler.write_bytes(bytes(200_000))
+    indices = itertools.count()
+    with contextlib.closing(sink):
+        sink.start(INFO)
+        while sink.health().error is None:
+            sink.frame(result_of(next(indices)))
+        for _ in range(100):
+            sink.frame(result_of(next(indices)))
+        assert "No space left" in sink.health().error
+        filler.unlink()
+        until = sink.health().written + 20
+        while sink.health().written < until:
+            sink.frame(result_of(next(indices)))
+        sink.gap(Gap(0, "seek", 0))
+        sink.end(SUMMARY)
+    events = lines_of(path)
+    assert events[-1]["type"] == "end"
+    health = sink.health()
+    assert health.error is None
+    assert [event["type"] for event in events].count("gap") == 1
+    # The frames are numbered without a break: each loss is as large as the jump over it.
+    expected = lost = 0
+    for event in events:
+        if event["type"] == "lost":
+            expected += event["events"]
+            lost += event["events"]
+        elif event["type"] == "frame":
+            assert event["index"] == expected
+            expected += 1
+    assert expected == next(indices)
+    assert lost == health.lost > 80
+
+
+def test_a_full_disk_while_rotating_loses_no_older_file(small_disk):
+    path, filler = small_disk / "e.jsonl", small_disk / "filler"
+    sink = EventsSink(path, live=True, rotate=20_000, keep=3)
+    sink.start(INFO)
+    filler.write_bytes(bytes(200_000))
+    written, failed, index = [], 0, 0
+    while failed < 20:
+        try:
+            sink.frame(result_of(index))
+            written.append(index)
+        except OutputError:
+            failed += 1
+        index += 1
+    filler.unlink()
+    sink.frame(result_of(index))
+    written.append(index)
+    sink.close()
+    files = [older_name(path, number) for number in (3, 2, 1) if older_name(path, number).exists()]
+    found = [event for file in [*files, path] for event in lines_of(file)]
+    assert [event["index"] for event in found if event["type"] == "frame"] == written
+
+
+def test_room_is_made_step_by_step(tmp_path):
+    path = tmp_path / "a.b.mkv"
+    for number in range(4):
+        path.write_text(str(number))
+        make_room(path, 2)
+        make_room(path, 2)
+    found = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert found == {"a.b.1.mkv": "3", "a.b.2.mkv": "2"}
