@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,27 @@ if TYPE_CHECKING:
 
 __all__ = ["input_options", "reading_of", "source_files", "spec_of"]
 
+
+class _FrameSize(click.ParamType[tuple[int, int]]):
+    name = "WxH"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no WIDTHxHEIGHT such as 640x480.", param, ctx)
+        return int(match[1]), int(match[2])
+
+
 _OPTIONS = (
     click.option(
         "--camera", metavar="N", help="Number of a camera, or its device file. [default: 0]"
     ),
     click.option(
-        "--source", metavar="S", help="A video, picture, folder of pictures, or URL instead."
+        "--source",
+        metavar="S",
+        help="A video, picture, folder of pictures, or URL instead; - is standard input.",
     ),
     click.option(
         "--rtsp-transport",
@@ -36,6 +52,25 @@ _OPTIONS = (
         show_default=True,
         metavar="SECONDS",
         help="Open a camera or stream anew that gives no frame for so long.",
+    ),
+    click.option(
+        "--raw-size",
+        type=_FrameSize(),
+        help="Width and height of the frames on standard input, unless they are y4m.",
+    ),
+    click.option(
+        "--raw-fps",
+        type=click.FloatRange(0, 1000, min_open=True),
+        default=25.0,
+        show_default=True,
+        help="How many of them are a second, unless they are y4m.",
+    ),
+    click.option(
+        "--raw-format",
+        type=click.Choice(["bgr24", "rgb24", "gray8", "nv12", "yuv420p"]),
+        default="bgr24",
+        show_default=True,
+        help="How they lie in memory, by FFmpeg's names, unless they are y4m.",
     ),
 )
 
@@ -79,6 +114,9 @@ def reading_of(options: dict[str, Any]) -> SourceOptions:
     return SourceOptions(
         rtsp_transport=options["rtsp_transport"],
         patience=options["patience"],
+        raw_size=options["raw_size"],
+        raw_fps=options["raw_fps"],
+        raw_format=options["raw_format"],
     )
 
 

@@ -27,10 +27,16 @@ class SourceOptions:
     Attributes:
         rtsp_transport: ``tcp`` or ``udp``.
         patience: Seconds without a picture after which a stream counts as broken.
+        raw_size: Width and height of raw frames on standard input.
+        raw_fps: How many of them are a second.
+        raw_format: How they lie in memory: one of ``edgekit.media._pixels.LAYOUTS``.
     """
 
     rtsp_transport: str = "tcp"
     patience: float = 10.0
+    raw_size: tuple[int, int] | None = None
+    raw_fps: float = DEFAULT_FPS
+    raw_format: str = "bgr24"
 
 
 def name_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from edgekit.errors import UsageError
 from edgekit.media.address import check_address, is_address
 from edgekit.media.camera import CameraSource
 from edgekit.media.pictures import PICTURES, FramesSource
+from edgekit.media.raw import RawSource
 from edgekit.media.source import Source, SourceOptions
 from edgekit.media.stream import StreamSource
 from edgekit.media.stream_opencv import OpenCVStreamSource
@@ -21,21 +22,19 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     """Opens a source.
 
     Args:
-        spec: A camera's number; or a video, picture, folder of pictures, or URL.
+        spec: A camera's number; or a video, picture, folder of pictures, or URL; ``-`` for frames
+            on standard input.
         options: How it is to be read.
 
     Raises:
         MediaError: It is not there or cannot be read; says what to do.
-        UsageError: It is ``-`` or nothing.
+        UsageError: It is nothing that can be opened.
     """
     if isinstance(spec, int):
         return CameraSource(spec)
     text = str(spec)
     if text == "-":
-        raise UsageError(
-            "Raw frames from standard input are not read yet.",
-            mend="Name a file, a folder of pictures or a URL: --source S",
-        )
+        return RawSource(options=options)
     if not text:
         raise UsageError("--source is empty.", mend="Name a file, a folder or a URL: --source S")
     if is_address(text):

@@ -110,7 +110,7 @@ def test_events_on_standard_output_are_nothing_else(edgekit, spot_video):
     [
         (["--camera", "0", "--source", "x"], "one source"),
         (["--source", "x", "--json", "--events", "-"], "standard output"),
-        (["--source", "-"], "standard input"),
+        (["--source", "-", "--raw-size", "640"], "640x480"),
         (["--source", ""], "is empty"),
         (["--camera", "clip.mp4"], "/dev/video0"),
         (["--camera", "99999999999"], "/dev/video0"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.errors import MediaError, UsageError
+from edgekit.errors import MediaError
 from edgekit.media import open_source
 from edgekit.media.pictures import FramesSource, natural_key
 from edgekit.media.video import FileSource
@@ -149,11 +149,6 @@ def test_a_stream_that_nobody_serves_hides_the_password():
         open_source("http://user:secret@127.0.0.1:9/live")
     assert "127.0.0.1:9/live" in str(caught.value)
     assert "secret" not in str(caught.value)
-
-
-def test_raw_frames_are_not_read_yet():
-    with pytest.raises(UsageError, match="standard input"):
-        open_source("-")
 
 
 def test_a_folder_in_natural_order(make_folder):

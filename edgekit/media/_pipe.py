@@ -1,0 +1,79 @@
+"""Bytes from a pipe, which another thread may end."""
+
+from __future__ import annotations
+
+import os
+import select
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.media._held import Held
+
+__all__ = ["Pipe"]
+
+
+class Pipe:
+    """Reads a file descriptor; closing wakes a read that waits, and leaves the descriptor open.
+
+    Args:
+        descriptor: Of a pipe, a file or a device.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._woken, self._waker = os.pipe()
+        self._held = Held(self._release)
+        self._ahead = b""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._held.closed
+
+    def close(self) -> None:
+        """Ends the reading, also in another thread."""
+        if not self._held.closed:
+            self._held.call(lambda: os.write(self._waker, b"!"))
+            self._held.close()
+
+    def exactly(self, count: int) -> npt.NDArray[np.uint8]:
+        """So many bytes, fewer where it ends or is closed; memory of their own."""
+        filled = np.empty(count, np.uint8)
+        got = self._held.call(lambda: self._fill(filled)) or 0
+        return filled[:got]
+
+    def put_back(self, data: bytes) -> None:
+        """Gives bytes back that are to be read again."""
+        self._ahead = data + self._ahead
+
+    def line(self, most: int) -> bytes:
+        """To the next line feed, without it; all there is where none comes within ``most``."""
+        line = b""
+        while len(line) < most:
+            byte = self.exactly(1).tobytes()
+            if byte in (b"", b"\n"):
+                break
+            line += byte
+        return line
+
+    def _fill(self, filled: npt.NDArray[np.uint8]) -> int:
+        view = filled.data
+        got = min(len(self._ahead), len(view))
+        view[:got] = self._ahead[:got]
+        self._ahead = self._ahead[got:]
+        poll = select.poll()
+        for descriptor in (self._descriptor, self._woken):
+            poll.register(descriptor, select.POLLIN)
+        while got < len(view):
+            if any(descriptor == self._woken for descriptor, _ in poll.poll()):
+                break
+            count = os.readv(self._descriptor, [view[got:]])
+            if not count:
+                break
+            got += count
+        return got
+
+    def _release(self) -> None:
+        os.close(self._woken)
+        os.close(self._waker)
