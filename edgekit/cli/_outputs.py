@@ -43,6 +43,17 @@ _OPTIONS = (
         type=_FILE,
         help="Write all detections, for edgekit eval --detections; packed if it ends in .gz.",
     ),
+    click.option(
+        "--serve",
+        metavar="HOST:PORT",
+        help="Serve a page that shows the run live; a port alone is for this machine only.",
+    ),
+    click.option(
+        "--token",
+        envvar="EDGEKIT_TOKEN",
+        show_envvar=True,
+        help="What viewers of the page have to show. [default: made, unless it is loopback]",
+    ),
     click.option("--show", is_flag=True, help="Show the annotated frames in a window; Q ends it."),
 )
 
@@ -57,7 +68,8 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool) -> list[Sink]:
     """The sinks that were asked for; none of them has touched a file yet.
 
-    Each works in its own thread but the status line, and the window, which wants the main thread.
+    Each works in its own thread but the status line, the page, which has one of its own, and the
+    window, which wants the main thread.
 
     Args:
         options: Of ``output_options``, and ``score``.
@@ -90,6 +102,12 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
         add("picture", PictureSink(options["picture"]))
     if options["save_detections"]:
         add("save_detections", DetectionsSink(options["save_detections"]))
+    if options["serve"]:
+        from edgekit.media.page import LivePage
+
+        queued = [sink for sink in sinks if isinstance(sink, QueuedSink)]
+        page = LivePage(options["serve"], options["token"])
+        sinks.append(page.sink(lambda: [sink.health() for sink in queued]))
     if options["show"]:
         sinks.append(WindowSink(stop))
     return sinks

@@ -1,0 +1,169 @@
+"""Who may see the page: a token, the cookie that stands for it, and a limit on guesses.
+
+Nothing here knows of HTTP beyond the values of a few headers.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from edgekit.errors import UsageError
+from edgekit.media.page.address import is_loopback
+
+__all__ = ["Door", "FailureLimit", "Verdict", "check_token", "new_token"]
+
+_SHORTEST = 8
+_FAILURES = 10
+_WINDOW = 60.0
+_MOST_PEERS = 1024
+
+
+class Verdict(enum.Enum):
+    """What becomes of a request."""
+
+    ADMITTED = "admitted"
+    NO_TOKEN = "no token"
+    WRONG_TOKEN = "wrong token"
+    TOO_MANY_FAILURES = "too many failures"
+    UNKNOWN_NAME = "unknown name"
+
+
+def new_token() -> str:
+    """A token that cannot be guessed, of characters that a link may have."""
+    return secrets.token_urlsafe(18)
+
+
+def check_token(token: str) -> str:
+    """The token, if it can be one.
+
+    Raises:
+        UsageError: It is too short to be safe, or has other than visible ASCII characters.
+    """
+    if len(token) < _SHORTEST or not (token.isascii() and token.isprintable() and " " not in token):
+        raise UsageError(
+            f"--token has to be at least {_SHORTEST} visible ASCII characters without spaces.",
+            mend="Leave it out to have one made, or make one: openssl rand -hex 16",
+        )
+    return token
+
+
+class FailureLimit:
+    """Counts each peer's wrong guesses: after ten in a minute it has to wait.
+
+    The same guess counts once: a page that was left open repeats the cookie of an earlier run, and
+    tells an attacker nothing by that. The table is bounded; where it overflows, the peer whose last
+    failure is longest ago goes.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, dict[bytes, float]] = OrderedDict()
+
+    def is_blocked(self, peer: str) -> bool:
+        """Whether a peer, an IP address, has failed too often of late."""
+        return len(self._recent(_network(peer))) >= _FAILURES
+
+    def count(self, peer: str, guess: bytes) -> None:
+        """Notes a failure of a peer."""
+        key = _network(peer)
+        recent = self._recent(key)
+        recent.setdefault(hashlib.sha256(guess).digest(), self._clock())
+        self._failures[key] = recent
+        self._failures.move_to_end(key)
+        while len(self._failures) > _MOST_PEERS:
+            self._failures.popitem(last=False)
+
+    def _recent(self, key: str) -> dict[bytes, float]:
+        begin = self._clock() - _WINDOW
+        failures = self._failures.get(key, {})
+        return {guess: moment for guess, moment in failures.items() if moment > begin}
+
+
+class Door:
+    """Decides who comes in.
+
+    A name in the ``Host`` header that is not ours is refused to whoever has no token: a page from
+    elsewhere whose name was made to lead here (DNS rebinding) would send it.
+
+    Args:
+        token: What has to be shown; empty where nothing has to.
+        host: Where the page is served, as it was asked for.
+    """
+
+    def __init__(self, token: str, host: str) -> None:
+        self._token = token.encode()
+        self._limit = FailureLimit()
+        own = socket.gethostname().lower()
+        self._names = {"localhost", host.lower(), own, f"{own}.local"}
+        if not token:
+            self._names = {"localhost"}
+        digest = hmac.new(self._token, b"edgekit live page", hashlib.sha256)
+        self.cookie = digest.hexdigest()
+        """Stands for the token in the browser, and does not tell it."""
+
+    def judge(self, *, peer: str, host: str, shown: str | None, cookie: str | None) -> Verdict:
+        """Decides on a request.
+
+        Args:
+            peer: IP address that it comes from.
+            host: Its ``Host`` header.
+            shown: The token that it shows; None where it shows none.
+            cookie: The cookie that it brings; None where it brings none.
+        """
+        if not self._token:
+            return Verdict.ADMITTED if self._is_ours(host) else Verdict.UNKNOWN_NAME
+        if shown is None and cookie is None:
+            return Verdict.NO_TOKEN if self._is_ours(host) else Verdict.UNKNOWN_NAME
+        if self._limit.is_blocked(peer):
+            return Verdict.TOO_MANY_FAILURES
+        # Both are always compared, so that the time tells nothing about either.
+        guess, crumb = _bytes(shown), _bytes(cookie)
+        right = hmac.compare_digest(guess, self._token)
+        known = hmac.compare_digest(crumb, self.cookie.encode())
+        if right or (known and shown is None):
+            return Verdict.ADMITTED
+        self._limit.count(peer, crumb if shown is None else guess)
+        return Verdict.WRONG_TOKEN
+
+    def may_ask_health(self, *, peer: str, host: str) -> bool:
+        """Whether a request without a token may ask how the run is: one from this machine."""
+        return is_loopback(peer) and self._is_ours(host)
+
+    def _is_ours(self, host: str) -> bool:
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        name = name.strip("[]").lower().rstrip(".")
+        if name in self._names or is_loopback(name):
+            return True
+        # A bare address cannot be rebound; without a token only loopback is served anyway.
+        return bool(self._token) and _is_address(name)
+
+
+def _bytes(text: str | None) -> bytes:
+    return (text or "").encode(errors="replace")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _network(peer: str) -> str:
+    """What counts as one peer: an IPv4 address, or the network of an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return peer
+    if address.version == 4:
+        return peer
+    return str(ipaddress.ip_network(f"{peer.split('%')[0]}/64", strict=False))

@@ -1,0 +1,239 @@
+"""One encoding of a frame for all who watch, and viewers who get no more than they take.
+
+All of it runs in the server's thread but ``Broadcast.poke``.
+
+A message is the length of a JSON text (4 bytes, little-endian), that text, and for a frame its
+JPEG picture. The viewer answers each message that it has dealt with by one byte; with three
+unanswered it gets nothing more, so that a slow network never queues old frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from edgekit.media._opencv import cv2
+from edgekit.media.page.channel import Channel, Snapshot
+from edgekit.runtime.results import FrameResult
+
+__all__ = ["Broadcast", "Link", "Viewer", "frame_message"]
+
+STALLED = 10.0
+"""A viewer who leaves a message unanswered for so many seconds is dropped."""
+
+_UNANSWERED = 3
+_MOST_A_SECOND = 30.0
+_LONGEST_SIDE = 1280
+_QUALITY = 80
+_FRESHEN = 1.0
+
+
+class Link(Protocol):
+    """The way to a viewer."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Sends one message; waits while what was sent before has not gone."""
+
+
+class Viewer:
+    """Sends one viewer the newest that there is, whenever it has room for it.
+
+    Args:
+        broadcast: What is watched.
+        link: The way there.
+        drop: Cuts it.
+    """
+
+    def __init__(self, broadcast: Broadcast, link: Link, drop: Callable[[], None]) -> None:
+        self._broadcast = broadcast
+        self._link = link
+        self._drop = drop
+        self._changed = asyncio.Event()
+        self._unanswered = 0
+        self._heard = asyncio.get_running_loop().time()
+        self._seen = (0, 0)
+
+    async def run(self) -> None:
+        """Sends until it is cancelled, or the run is over and that is told."""
+        await self._link.send_bytes(self._broadcast.hello())
+        while True:
+            message = self._next()
+            if message is None:
+                if self._broadcast.is_over and self._unanswered < _UNANSWERED:
+                    return
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            if not self._unanswered:
+                self._heard = asyncio.get_running_loop().time()
+            self._unanswered += 1
+            await self._link.send_bytes(message)
+
+    def answered(self) -> None:
+        """The viewer has dealt with a message."""
+        self._unanswered = max(0, self._unanswered - 1)
+        self._heard = asyncio.get_running_loop().time()
+        self._changed.set()
+
+    def wake(self) -> None:
+        """There is something new."""
+        self._changed.set()
+
+    def drop_if_stalled(self) -> None:
+        """Cuts the way to a viewer who has not answered for too long."""
+        if self._unanswered and asyncio.get_running_loop().time() - self._heard > STALLED:
+            self._drop()
+
+    def _next(self) -> bytes | None:
+        if self._unanswered >= _UNANSWERED:
+            return None
+        state, picture = self._seen
+        if self._broadcast.states > state:
+            self._seen = (self._broadcast.states, picture)
+            return self._broadcast.state_message
+        number, message = self._broadcast.picture(after=picture)
+        if message is not None:
+            self._seen = (state, number)
+        return message
+
+
+class Broadcast:
+    """All who watch one channel.
+
+    Args:
+        channel: What is watched.
+        loop: Of the server's thread.
+
+    Attributes:
+        viewers: Who watch.
+        encoded: How many pictures were encoded so far.
+        states: How many states were told so far.
+        state_message: The last of them.
+    """
+
+    def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+        self._channel = channel
+        self._loop = loop
+        self.viewers: set[Viewer] = set()
+        self.encoded = 0
+        self.states = 0
+        self.state_message = b""
+        self.is_over = False
+        self._poked = False
+        self._due = 0.0
+        self._told: tuple[int, float] = (0, 0.0)
+        self._offered: Snapshot | None = None
+        self._message: tuple[int, bytes] = (0, b"")
+
+    def poke(self) -> None:
+        """There is a new frame; may be called from any thread, and costs nothing unwatched."""
+        if self.viewers and not self._poked:
+            self._poked = True
+            self._loop.call_soon_threadsafe(self._offer)
+
+    def hello(self) -> bytes:
+        """The first message to a viewer."""
+        return _packed(self._channel.hello())
+
+    def join(self, viewer: Viewer) -> None:
+        """Adds a viewer."""
+        self.viewers.add(viewer)
+        self._offered = self._channel.newest
+        self._tell_news()
+
+    def tick(self) -> None:
+        """What is to be done a few times a second."""
+        for viewer in tuple(self.viewers):
+            viewer.drop_if_stalled()
+        if self.viewers:
+            self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Tells the state, if there is a new one or the last is a second old."""
+        newest, now = self._channel.newest, self._loop.time()
+        number = newest.number if newest else 0
+        if number != self._told[0] or now - self._told[1] >= _FRESHEN or not self.states:
+            self._tell(number, now)
+
+    def finish(self) -> None:
+        """The run is over: tells so."""
+        self.is_over = True
+        if self.viewers:
+            self._tell(0, self._loop.time())
+
+    def picture(self, *, after: int) -> tuple[int, bytes | None]:
+        """Number and message of the frame on offer; None unless its number is above ``after``."""
+        offered = self._offered
+        if offered is None or offered.number <= after:
+            return after, None
+        if self._message[0] != offered.number:
+            self._message = (offered.number, frame_message(offered.result))
+            self.encoded += 1
+        return self._message
+
+    def _offer(self) -> None:
+        now = self._loop.time()
+        if now < self._due:
+            self._loop.call_at(self._due, self._offer)
+            return
+        self._poked = False
+        self._due = now + 1 / _MOST_A_SECOND
+        self._offered = self._channel.newest
+        self._wake()
+
+    def _tell(self, number: int, now: float) -> None:
+        self._told = (number, now)
+        self.state_message = _packed(self._channel.state())
+        self.states += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        for viewer in self.viewers:
+            viewer.wake()
+
+
+def frame_message(result: FrameResult) -> bytes:
+    """The message of a frame; boxes are in pixels of the source, whatever the picture's size."""
+    frame = result.frame
+    height, width = frame.image.shape[:2]
+    drawn = {tube.id for tube in result.actors}
+    tubes = [
+        {
+            "id": tube.id,
+            "label": tube.label,
+            "score": round(tube.score, 3),
+            "box": [round(value, 1) for value in tube.box],
+            "observed": tube.observed,
+        }
+        for tube in result.tubes
+        if tube.id in drawn
+    ]
+    header = {
+        "type": "frame",
+        "index": frame.index,
+        "time": round(frame.time, 3),
+        "age": None if result.age is None else round(result.age, 1),
+        "ms": {stage: round(value, 2) for stage, value in result.ms.items()},
+        "size": [width, height],
+        "tubes": tubes,
+    }
+    return _packed(header, _jpeg(frame.image))
+
+
+def _jpeg(image: Any) -> bytes:
+    longest = max(image.shape[:2])
+    if longest > _LONGEST_SIDE:
+        scale = _LONGEST_SIDE / longest
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    good, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return encoded.tobytes() if good else b""
+
+
+def _packed(header: dict[str, Any], picture: bytes = b"") -> bytes:
+    text = msgspec.json.encode(header)
+    return struct.pack("<I", len(text)) + text + picture

@@ -1,0 +1,204 @@
+"""What the page shows of one source: taken in the run's thread, told in the server's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.media.page.timeline import Timeline
+from edgekit.media.sink import Sink
+from edgekit.media.text import colour_of
+from edgekit.runtime.clocks import STAGES
+from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+if TYPE_CHECKING:
+    from edgekit.media.queued import SinkHealth
+
+__all__ = ["Channel", "Snapshot"]
+
+_RECENT = 150
+_RATE_SECONDS = 5.0
+_PATIENCE = 5.0
+_FRAMES_MISSED = 20
+
+
+class Snapshot:
+    """A frame, and when it came.
+
+    Attributes:
+        number: Counts the frames of the channel, from 1.
+        result: The frame.
+    """
+
+    __slots__ = ("number", "result")
+
+    def __init__(self, number: int, result: FrameResult) -> None:
+        self.number = number
+        self.result = result
+
+
+class Channel(Sink):
+    """Keeps the newest state of one run. A call costs microseconds and never waits for anybody.
+
+    Args:
+        sinks: Tells how the other sinks do.
+        clock: Seconds, as of ``time.monotonic``.
+
+    Attributes:
+        on_frame: Called in the run's thread after each frame; must not wait.
+    """
+
+    def __init__(
+        self,
+        sinks: Callable[[], Sequence[SinkHealth]] = tuple,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.on_frame: Callable[[], None] = lambda: None
+        self._sinks = sinks
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._info: RunInfo | None = None
+        self._timeline = Timeline(1.0)
+        self._newest: Snapshot | None = None
+        self._began = clock()
+        self._last = self._began
+        self._ended = ""
+        self._dropped = 0
+        self._broken: dict[str, int] = {}
+        self._moments: deque[float] = deque(maxlen=_RECENT)
+        self._stages: dict[str, deque[float]] = {}
+
+    @property
+    def newest(self) -> Snapshot | None:
+        """The newest frame."""
+        return self._newest
+
+    def start(self, info: RunInfo) -> None:
+        """The run begins."""
+        with self._lock:
+            self._info = info
+            self._timeline = Timeline(info.fps)
+            self._began = self._last = self._clock()
+
+    def gap(self, gap: Gap) -> None:
+        """Counts what is missing."""
+        with self._lock:
+            self._dropped += gap.frames
+            self._broken[gap.reason] = self._broken.get(gap.reason, 0) + 1
+            self._timeline.gap(gap)
+
+    def frame(self, result: FrameResult) -> None:
+        """Takes a frame in place of the one before."""
+        now = self._clock()
+        with self._lock:
+            number = self._newest.number + 1 if self._newest else 1
+            self._newest = Snapshot(number, result)
+            self._last = now
+            self._moments.append(now)
+            for stage, milliseconds in result.ms.items():
+                self._stages.setdefault(stage, deque(maxlen=_RECENT)).append(milliseconds)
+            self._timeline.frame(result)
+        self.on_frame()
+
+    def tube(self, tube: Tube) -> None:
+        """Completes a tube of the timeline."""
+        with self._lock:
+            self._timeline.tube(tube)
+
+    def end(self, summary: RunSummary) -> None:
+        """The run is over."""
+        self._finish("interrupted" if summary.interrupted else "over")
+
+    def close(self) -> None:
+        """The run is over, by an error where nobody said so before."""
+        self._finish("failed")
+
+    def _finish(self, how: str) -> None:
+        with self._lock:
+            self._ended = self._ended or how
+
+    def health(self) -> dict[str, Any]:
+        """How the run does: ``status`` is ``ok``, ``starting``, ``stalled`` or ``ended``."""
+        with self._lock:
+            idle = self._clock() - self._last
+            fps = self._info.fps if self._info else 1.0
+            if self._ended:
+                status = "ended"
+            elif idle > max(_PATIENCE, _FRAMES_MISSED / max(fps, 0.01)):
+                status = "stalled"
+            else:
+                status = "ok" if self._newest else "starting"
+            return {
+                "source": self._info.source if self._info else "",
+                "status": status,
+                "seconds_since_frame": round(idle, 1),
+                "frames": self._newest.number if self._newest else 0,
+                "dropped": self._dropped,
+                "rate": round(self._rate(), 2),
+                "gaps": dict(self._broken),
+                **self._connection(),
+                "sinks": [
+                    {"name": s.name, "written": s.written, "lost": s.lost, "error": s.error}
+                    for s in self._sinks()
+                ],
+            }
+
+    def hello(self) -> dict[str, Any]:
+        """What does not change during a run."""
+        with self._lock:
+            info = self._info or RunInfo("", 0, 0, 1.0, None, ())
+        return {
+            "type": "hello",
+            "source": info.source,
+            "size": [info.width, info.height],
+            "fps": info.fps,
+            "frames": info.frames,
+            "bundle": info.bundle,
+            "classes": info.classes,
+            "colours": [_css(label) for label in range(len(info.classes))],
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What changes slowly enough to be told a few times a second."""
+        health = self.health()
+        with self._lock:
+            recent = {
+                stage: np.percentile(list(values), (50, 90)).round(3).tolist()
+                for stage, values in self._stages.items()
+            }
+            return {
+                "type": "state",
+                **health,
+                "ended": self._ended,
+                "uptime": round(self._clock() - self._began, 1),
+                "stages": {stage: recent[stage] for stage in STAGES if stage in recent},
+                **self._timeline.to_json(),
+            }
+
+    def _connection(self) -> dict[str, Any]:
+        if self._info is None:
+            return {"connected": True, "reconnects": 0, "error": None}
+        source = self._info.health()
+        return {
+            "connected": source.connected,
+            "reconnects": source.reconnects,
+            "error": source.error,
+        }
+
+    def _rate(self) -> float:
+        now = self._clock()
+        recent = [moment for moment in self._moments if moment > now - _RATE_SECONDS]
+        if len(recent) < 2:
+            return 0.0
+        return (len(recent) - 1) / max(recent[-1] - recent[0], now - recent[-1], 1e-6)
+
+
+def _css(label: int) -> str:
+    blue, green, red = colour_of(label)
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,121 @@
+"""The live page of a run, as a sink."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from edgekit.errors import MissingDependencyError
+from edgekit.media.page.access import Door, check_token, new_token
+from edgekit.media.page.address import is_loopback, listen, parse_address
+from edgekit.media.page.channel import Channel
+from edgekit.media.sink import Sink
+from edgekit.runtime.results import RunInfo
+
+if TYPE_CHECKING:
+    from edgekit.media.page.server import PageServer
+    from edgekit.media.queued import SinkHealth
+
+__all__ = ["LivePage"]
+
+
+class LivePage:
+    """Serves a page on which runs can be watched while they last.
+
+    Without a token it can be served on loopback alone; for any other address one is made where
+    none is given. The link is said once, when the first run starts.
+
+    Args:
+        address: ``HOST:PORT``, or a port alone for loopback.
+        token: What viewers have to show.
+        say: Tells the user a line of text; by default on standard error.
+
+    Raises:
+        UsageError: The address or the token cannot be one.
+        MissingDependencyError: The extra ``serve`` is not installed.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None = None,
+        *,
+        say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+    ) -> None:
+        self._address = parse_address(address)
+        self._token = None if token is None else check_token(token)
+        self._say = say
+        self._lock = threading.Lock()
+        self._open = 0
+        self._make_server = _server_class()
+        self.server: PageServer | None = None
+
+    def sink(self, sinks: Callable[[], Sequence[SinkHealth]] = tuple) -> Sink:
+        """A sink that shows a run on the page; one for each source.
+
+        The page is there from the first ``start`` until the last ``close``. ``start`` raises
+        ``OutputError`` where nothing can be served at the address.
+
+        Args:
+            sinks: Tells how the other sinks of the run do.
+        """
+        return _PageSink(self, sinks)
+
+    def enter(self, channel: Channel) -> None:
+        """Shows a channel; the first one opens the page."""
+        with self._lock:
+            if self.server is None:
+                self.server = self._start()
+            self.server.add(channel)
+            self._open += 1
+
+    def leave(self) -> None:
+        """A channel is over; the last one closes the page."""
+        with self._lock:
+            self._open -= 1
+            if not self._open and self.server is not None:
+                self.server.stop()
+
+    def _start(self) -> PageServer:
+        listener, address = listen(self._address)
+        made = ""
+        if self._token is None and not is_loopback(_bound(listener)):
+            made = self._token = new_token()
+        server = self._make_server(listener, Door(self._token or "", address.host))
+        server.start()
+        self._say(f"Live page: {address.link(made)}")
+        return server
+
+
+class _PageSink(Channel):
+    def __init__(self, page: LivePage, sinks: Callable[[], Sequence[SinkHealth]]) -> None:
+        super().__init__(sinks)
+        self._page = page
+        self._entered = False
+
+    def start(self, info: RunInfo) -> None:
+        super().start(info)
+        self._page.enter(self)
+        self._entered = True
+
+    def close(self) -> None:
+        super().close()
+        if self._entered:
+            self._entered = False
+            self._page.leave()
+
+
+def _server_class() -> type[PageServer]:
+    try:
+        from edgekit.media.page.server import PageServer
+    except ModuleNotFoundError as error:
+        missing = error.name or "aiohttp"
+        raise MissingDependencyError.for_extra(missing, "serve", "The live page") from error
+    return PageServer
+
+
+def _bound(listener: socket.socket) -> str:
+    return str(listener.getsockname()[0])

@@ -1,0 +1,201 @@
+"""What is answered to a request: the files of the page, its health, and the way to watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from edgekit.media.page.access import Door, Verdict
+from edgekit.media.page.broadcast import Broadcast, Viewer
+from edgekit.media.page.channel import Channel
+
+__all__ = ["LOG", "Site"]
+
+# What strangers send is no business of our standard error.
+LOG = logging.getLogger("edgekit.page")
+LOG.addHandler(logging.NullHandler())
+LOG.propagate = False
+
+_MOST_VIEWERS = 128
+_OVER, _TOO_MANY, _RUBBISH = 4000, 4001, 4002
+"""Codes with which a WebSocket is closed; the page knows them."""
+
+_COOKIE_SECONDS = 30 * 86400
+_OPEN = ("page.css", "icon.svg")
+"""What the form for the token needs."""
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+    "Server": "EdgeKit",
+}
+_REFUSALS = {
+    Verdict.UNKNOWN_NAME: (421, "This device does not go by that name; use its address."),
+    Verdict.NO_TOKEN: (401, "The page needs the token that edgekit run printed."),
+    Verdict.WRONG_TOKEN: (403, "That is not the token of this run."),
+    Verdict.TOO_MANY_FAILURES: (429, "Too many wrong tokens. Wait for a minute."),
+}
+
+
+class Site:
+    """Answers requests.
+
+    Args:
+        door: Decides who comes in.
+        port: Under which it is served; cookies are shared between the ports of a machine.
+        channels: Tells what is shown, with those who watch.
+    """
+
+    def __init__(
+        self, door: Door, port: int, channels: Callable[[], Mapping[Channel, Broadcast]]
+    ) -> None:
+        self._door = door
+        self._channels = channels
+        self._cookie = f"edgekit-{port}"
+        self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir()}
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The response to any request; what is rubbish gets one of 400 to 429."""
+        if request.method not in ("GET", "HEAD"):
+            return _text(405, "Only GET and HEAD are answered here.", Allow="GET, HEAD")
+        verdict = self._judge(request)
+        path = request.path
+        if path == "/health" and (verdict is Verdict.ADMITTED or self._may_ask_health(request)):
+            return self._health()
+        if verdict is Verdict.NO_TOKEN and path[1:] in _OPEN:
+            return self._file(path[1:])
+        if verdict is not Verdict.ADMITTED:
+            return self._refuse(verdict, path)
+        if path == "/live":
+            return await self._live(request)
+        if path == "/" and "token" in request.query:
+            return self._remember()
+        name = "index.html" if path == "/" else path[1:]
+        return self._file(name) if name in self._files else _text(404, "There is nothing here.")
+
+    def _judge(self, request: web.BaseRequest) -> Verdict:
+        shown = request.query.get("token")
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if shown is None and scheme.lower() == "bearer":
+            shown = credentials.strip()
+        return self._door.judge(
+            peer=request.remote or "",
+            host=request.headers.get("Host", ""),
+            shown=shown,
+            cookie=request.cookies.get(self._cookie),
+        )
+
+    def _may_ask_health(self, request: web.BaseRequest) -> bool:
+        host = request.headers.get("Host", "")
+        return self._door.may_ask_health(peer=request.remote or "", host=host)
+
+    def _health(self) -> web.Response:
+        sources = [channel.health() for channel in self._channels()]
+        flowing = any(source["status"] == "ok" for source in sources)
+        status = "ok" if flowing else sources[0]["status"] if sources else "starting"
+        body = msgspec.json.encode({"status": status, "sources": sources})
+        code = 200 if flowing else 503
+        return web.Response(
+            status=code, body=body, content_type="application/json", headers=_HEADERS
+        )
+
+    def _refuse(self, verdict: Verdict, path: str) -> web.Response:
+        code, message = _REFUSALS[verdict]
+        if path != "/" or verdict is Verdict.UNKNOWN_NAME:
+            return _text(code, message)
+        page = self._files["token.html"].replace(b"{{message}}", message.encode())
+        return web.Response(status=code, body=page, content_type="text/html", headers=_HEADERS)
+
+    def _remember(self) -> web.Response:
+        """Puts a cookie in the token's place, so that it leaves the address bar."""
+        response = web.Response(status=303, headers={**_HEADERS, "Location": "/"})
+        response.set_cookie(
+            self._cookie,
+            self._door.cookie,
+            max_age=_COOKIE_SECONDS,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
+
+    def _file(self, name: str) -> web.Response:
+        kind = _TYPES[Path(name).suffix]
+        return web.Response(
+            body=self._files[name], content_type=kind, charset="utf-8", headers=_HEADERS
+        )
+
+    async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
+            return _text(403, "Only the page itself may watch.")
+        if "Sec-WebSocket-Protocol" in request.headers:
+            return _text(400, "No subprotocol is spoken here.")
+        place = request.query.get("source", "0")
+        broadcasts = list(self._channels().values())
+        if not (place.isdecimal() and len(place) < 4 and int(place) < len(broadcasts)):
+            return _text(404, "There is no such source.")
+        socket = web.WebSocketResponse(timeout=0.5, max_msg_size=1024, compress=False)
+        if not socket.can_prepare(request):
+            return _text(400, "A WebSocket was expected.")
+        await socket.prepare(request)
+        if sum(len(broadcast.viewers) for broadcast in broadcasts) >= _MOST_VIEWERS:
+            await socket.close(code=_TOO_MANY, message=b"as many viewers as there may be")
+        else:
+            await _watch(broadcasts[int(place)], socket, request)
+        return socket
+
+
+async def _watch(
+    broadcast: Broadcast, socket: web.WebSocketResponse, request: web.BaseRequest
+) -> None:
+    def drop() -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    viewer = Viewer(broadcast, socket, drop)
+    broadcast.join(viewer)
+    sending = asyncio.create_task(viewer.run())
+    listening = asyncio.create_task(_listen(socket, viewer))
+    try:
+        await asyncio.wait((sending, listening), return_when=asyncio.FIRST_COMPLETED)
+        is_over = sending.done() and not listening.done()
+        code = _OVER if is_over else _RUBBISH
+    finally:
+        broadcast.viewers.discard(viewer)
+        for task in (sending, listening):
+            task.cancel()
+        await asyncio.gather(sending, listening, return_exceptions=True)
+    with contextlib.suppress(Exception):  # it may be gone already
+        await socket.close(code=code)
+
+
+async def _listen(socket: web.WebSocketResponse, viewer: Viewer) -> None:
+    """Takes the viewer's answers; returns when it goes, or says anything else."""
+    async for message in socket:
+        if message.type is not WSMsgType.TEXT or message.data != "k":
+            return
+        viewer.answered()
+
+
+def _text(code: int, message: str, **headers: Any) -> web.Response:
+    return web.Response(status=code, text=f"{message}\n", headers={**_HEADERS, **headers})

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from edgekit.media.page.timeline import Timeline
+from edgekit.runtime.results import FrameResult, Gap
+from edgekit.runtime.tubes import LiveTube
+from edgekit.runtime.types import Detections, Frame, Tube
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+def frame_of(index, *tubes):
+    return FrameResult(Frame(index, index / 10, IMAGE), Detections.empty(2), [[], []], tubes)
+
+
+def live(id=1, *, age=0, start=0, hits=3, label=0, score=0.5):
+    return LiveTube(id, label, score, [0.0, 0.0, 1.0, 1.0], age, start, hits)
+
+
+def ended(id=1, start=0, observed=(1, 1, 1)):
+    length = len(observed)
+    seen = np.array(observed, bool)
+    boxes = np.zeros((length, 4))
+    return Tube(id, 1, 0.75, start, start + length - 1, boxes, np.ones(length), seen)
+
+
+def test_a_tube_grows_where_it_is_observed():
+    timeline = Timeline(10.0)
+    for index in range(2, 10):
+        timeline.frame(frame_of(index, live(age=2 if index in (5, 6) else 0, hits=index + 1)))
+    told = timeline.to_json()
+    json.dumps(told)
+    (tube,) = told["tubes"]
+    assert told["now"] == 9
+    assert tube["alive"]
+    assert (tube["start"], tube["end"]) == (0, 9)
+    assert tube["runs"] == [[0, 4], [7, 9]], "the frames before it was shown count too"
+
+
+def test_a_tube_that_ends_is_told_as_it_was_in_the_end():
+    timeline = Timeline(10.0)
+    for index in range(6):
+        timeline.frame(frame_of(index, *([live()] if index < 4 else [])))
+    timeline.tube(ended(observed=(1, 0, 1)))
+    (tube,) = timeline.to_json()["tubes"]
+    assert not tube["alive"]
+    assert (tube["label"], tube["score"], tube["end"]) == (1, 0.75, 2)
+    assert tube["runs"] == [[0, 0], [2, 2]]
+
+
+def test_living_tubes_come_first_and_what_is_old_is_forgotten():
+    timeline = Timeline(10.0)
+    timeline.frame(frame_of(0, live(1), live(2)))
+    timeline.tube(ended(1))
+    timeline.frame(frame_of(1, live(2), live(3)))
+    assert [tube["id"] for tube in timeline.to_json()["tubes"]] == [3, 2, 1]
+    timeline.frame(frame_of(700, live(2)))
+    assert [tube["id"] for tube in timeline.to_json()["tubes"]] == [2]
+
+
+def test_a_tube_that_comes_back_is_the_same():
+    timeline = Timeline(10.0)
+    for tubes in ([live()], [], [live()]):
+        timeline.frame(frame_of(timeline.to_json()["now"] + 1, *tubes))
+    (tube,) = timeline.to_json()["tubes"]
+    assert tube["alive"]
+
+
+def test_gaps_are_told_with_what_is_missing():
+    timeline = Timeline(10.0)
+    timeline.gap(Gap(30, "reconnect", 20))
+    assert timeline.to_json()["gaps"] == [[10, 30, "reconnect"]]
+
+
+def test_it_does_not_grow_with_the_run():
+    timeline = Timeline(10.0)
+    for index in range(3000):
+        timeline.frame(frame_of(index, live(index), live(-1, age=index % 2)))
+    assert len(json.dumps(timeline.to_json())) < 12_000
