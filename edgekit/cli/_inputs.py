@@ -36,7 +36,7 @@ _OPTIONS = (
     click.option(
         "--source",
         metavar="S",
-        help="A video, picture, folder of pictures, or URL instead; - is standard input.",
+        help="A video, picture, folder, URL or pipeline of GStreamer instead; - is standard input.",
     ),
     click.option(
         "--rtsp-transport",

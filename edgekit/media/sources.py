@@ -8,6 +8,7 @@ from pathlib import Path
 from edgekit.errors import UsageError
 from edgekit.media.address import check_address, is_address
 from edgekit.media.camera import CameraSource
+from edgekit.media.gstreamer import PipelineSource, is_pipeline
 from edgekit.media.pictures import PICTURES, FramesSource
 from edgekit.media.raw import RawSource
 from edgekit.media.source import Source, SourceOptions
@@ -22,8 +23,8 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     """Opens a source.
 
     Args:
-        spec: A camera's number; or a video, picture, folder of pictures, or URL; ``-`` for frames
-            on standard input.
+        spec: A camera's number; or a video, picture, folder of pictures, URL, or pipeline of
+            GStreamer; ``-`` for frames on standard input.
         options: How it is to be read.
 
     Raises:
@@ -43,8 +44,17 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         reader = StreamSource if importlib.util.find_spec("av") else OpenCVStreamSource
         return reader(text, options)
     path = Path(text.removeprefix("file://"))
+    if is_pipeline(text) and not _exists(path):
+        return PipelineSource(text, options)
     if path.is_char_device() or text.startswith("/dev/video"):
         return CameraSource(str(path))
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
         return FramesSource(path)
     return FileSource(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name
+        return False

@@ -1,0 +1,201 @@
+"""What happens to ``edgekit run`` when the RTSP server that it plays is killed, frozen or damaged.
+
+Run it as ``python -m edgekit.benchmarks.suites.stream_faults``; ``--times 3`` is a short form. The
+server is GStreamer's, in a process of its own on loopback. Prints Markdown. Every outage is as
+long as the server's own start and the waits of the watchdog make it, so that the times say how the
+recovery works and not how fast a network is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekit.benchmarks.suites._streams import Relay, RtspServer
+
+__all__ = ["FAULTS", "Outcome", "main", "play"]
+
+_PATIENCE = 3.0
+_CALM = 2.0
+_LONGEST = 120.0
+_WITHOUT_PYAV = (
+    "import sys; sys.modules['av'] = None; "
+    "from edgekit.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+class Outcome(NamedTuple):
+    """What a run under faults came to.
+
+    Attributes:
+        faults: How often something was done to the stream.
+        reconnects: Gaps of that kind among the events.
+        longest: Seconds without a frame, at most.
+        frames: That went through the detector.
+        problems: What is wrong with the events; empty if nothing.
+        before: Resident MiB, threads and open descriptors after the first frames.
+        after: The same at the end.
+    """
+
+    faults: int
+    reconnects: int
+    longest: float
+    frames: int
+    problems: list[str]
+    before: tuple[float, int, int]
+    after: tuple[float, int, int]
+
+
+def _kill(server: RtspServer, relay: Relay) -> None:
+    server.kill()
+    time.sleep(1)
+    server.start()
+
+
+def _freeze(server: RtspServer, relay: Relay) -> None:
+    with server.frozen():
+        time.sleep(2 * _PATIENCE)
+
+
+def _damage(server: RtspServer, relay: Relay) -> None:
+    relay.damage = 0.3
+    time.sleep(_PATIENCE)
+    relay.damage = 0.0
+
+
+FAULTS: dict[str, Callable[[RtspServer, Relay], None]] = {
+    "killed and restarted": _kill,
+    "frozen": _freeze,
+    "garbage": _damage,
+}
+"""What is done to the stream, by what the table calls it."""
+
+
+def play(fault: str, times: int, *options: str, opencv: bool = False) -> Outcome:
+    """Plays a stream, does something to it so many times, and looks at the events.
+
+    Args:
+        fault: One of ``FAULTS``.
+        times: How often; each time is over when frames have come again.
+        options: More for ``edgekit run``.
+        opencv: Whether the reader is OpenCV's, as where PyAV is not installed.
+    """
+    start = ["-c", _WITHOUT_PYAV] if opencv else ["-m", "edgekit"]
+    with tempfile.TemporaryDirectory() as folder, RtspServer() as server:
+        events = Path(folder, "events.jsonl")
+        with Relay(server.port) as relay:
+            source = f"rtsp://user:secret@127.0.0.1:{relay.port}/video"
+            command = [sys.executable, *start, "run", "--source", source, "--events", str(events)]
+            command += ["--patience", str(_PATIENCE), *options]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+                try:
+                    _wait_for_frames(events, 25)
+                    before = _size_of(run.pid)
+                    for _ in range(times):
+                        FAULTS[fault](server, relay)
+                        _wait_for_frames(events, 5)
+                        time.sleep(_CALM)
+                    after = _size_of(run.pid)
+                    run.send_signal(signal.SIGTERM)
+                    said = b"".join(run.communicate(timeout=_LONGEST)).decode()
+                finally:
+                    run.kill()
+        text = events.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    problems = problems_of(lines)
+    if "secret" in said + text:
+        problems.append("the password is in the output")
+    if run.returncode != 130 or "Traceback" in said:
+        problems.append(f"exit status {run.returncode}: {said}")
+    times_of = [line["time"] for line in lines if line["type"] == "frame"]
+    return Outcome(
+        times,
+        sum(line["type"] == "gap" and line["reason"] == "reconnect" for line in lines),
+        max(later - sooner for sooner, later in itertools.pairwise(times_of)),
+        len(times_of),
+        problems,
+        before,
+        after,
+    )
+
+
+def problems_of(lines: list[dict[str, Any]]) -> list[str]:
+    """What events break of their promise: whole, in order, and every lost frame in a gap."""
+    kinds = [line["type"] for line in lines]
+    found = []
+    if kinds[0] != "start" or kinds[-1] != "end" or kinds.count("end") != 1:
+        found.append("there is not one start at the beginning and one end at the end")
+    expected, last = 0, -1.0
+    for line in lines:
+        if line["type"] == "gap":
+            if line["index"] - expected != line["frames"]:
+                found.append(f"the gap before {line['index']} counts {line['frames']} frames")
+            expected = line["index"]
+        elif line["type"] == "frame":
+            if line["index"] != expected:
+                found.append(f"frame {line['index']} stands where {expected} was expected")
+            if line["time"] <= last:
+                found.append(f"the time of frame {line['index']} runs back")
+            expected, last = line["index"] + 1, line["time"]
+    return found
+
+
+def _wait_for_frames(events: Path, count: int) -> None:
+    """Until so many more have been written."""
+    begin = _frames_in(events)
+    give_up = time.monotonic() + _LONGEST
+    while _frames_in(events) < begin + count:
+        if time.monotonic() > give_up:
+            raise SystemExit(f"No frame came for {_LONGEST:g} seconds.")
+        time.sleep(0.1)
+
+
+def _frames_in(events: Path) -> int:
+    return events.read_text().count('"type":"frame"') if events.exists() else 0
+
+
+def _size_of(process: int) -> tuple[float, int, int]:
+    """Resident MiB, threads and open descriptors of a process."""
+    status = Path(f"/proc/{process}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    resident = int(fields["VmRSS"].split()[0]) / 1024
+    return resident, int(fields["Threads"]), len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description="RTSP faults under edgekit run.")
+    parser.add_argument("--times", type=int, default=20)
+    arguments = parser.parse_args()
+    print(
+        "| reader | the server is | times | reconnects | longest without a frame, s | frames "
+        "| events | MiB | threads | descriptors |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    for opencv in (False, True):
+        for fault in FAULTS:
+            found = play(fault, arguments.times, opencv=opencv)
+            sizes = zip(found.before, found.after, strict=True)
+            cells = (
+                "OpenCV" if opencv else "PyAV",
+                fault,
+                found.faults,
+                found.reconnects,
+                f"{found.longest:.1f}",
+                found.frames,
+                "; ".join(found.problems[:3]) or "valid",
+                *(f"{one:.0f} to {other:.0f}" for one, other in sizes),
+            )
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Pipelines of GStreamer, through an OpenCV that has it: how CSI cameras are read."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from edgekit.errors import MediaError, MissingDependencyError
+from edgekit.media._capture import CaptureSource
+from edgekit.media._held import within
+from edgekit.media._opencv import cv2, silenced
+from edgekit.media.address import without_secrets
+from edgekit.media.source import SourceOptions
+from edgekit.runtime.types import Frame
+
+__all__ = ["PipelineSource", "is_pipeline", "pipeline_name"]
+
+_END = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+_EXAMPLE = (
+    "nvarguscamerasrc ! video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 "
+    "! nvvidconv ! video/x-raw,format=BGRx"
+)
+_ADDRESS = re.compile(r"\w+://[^\s\"']+")
+_SECRET = re.compile(
+    r"(\b[\w-]*(?:pw|pass\w*|user[\w-]*|token|key|secret)\s*=\s*)(\"[^\"]*\"|\S+)", re.I
+)
+
+
+class PipelineSource(CaptureSource):
+    """What comes out of a pipeline, which counts as live.
+
+    Args:
+        pipeline: In the words of ``gst-launch-1.0``. Where it has no ``appsink``, one that takes
+            the newest picture is put at its end.
+        options: How long to wait for a picture.
+
+    Raises:
+        MissingDependencyError: This OpenCV has no GStreamer; that of pip has not.
+        MediaError: The pipeline cannot be built, or gives no picture in time.
+    """
+
+    live = True
+    reopens = True
+
+    def __init__(self, pipeline: str, options: SourceOptions | None = None) -> None:
+        if not has_gstreamer():
+            raise MissingDependencyError(
+                f"A pipeline of GStreamer was given, and this OpenCV, {cv2.__version__}, has no "
+                "GStreamer: pip's has none, a system's has.",
+                mend="Use the system's (sudo apt install python3-opencv) in an environment without "
+                "pip's, as docs/live.md shows.\n"
+                f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
+            )
+        self._pipeline = pipeline
+        self._options = options or SourceOptions()
+        self.name = pipeline_name(pipeline)
+        patience = self._options.patience
+        whole = pipeline if "appsink" in pipeline else f"{pipeline} ! {_END}"
+        try:
+            capture, self._first = within(patience, lambda: _opened(whole), _release)
+        except TimeoutError:
+            capture = self._first = None
+        if self._first is None:
+            raise MediaError(
+                f"No picture comes from the pipeline {self.name} within {patience:g} seconds.",
+                mend="See what is wrong with it: gst-launch-1.0 PIPELINE ! fakesink\n"
+                f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
+            )
+        super().__init__(capture)
+        self.height, self.width = self._first.shape[:2]
+        self._begin = time.monotonic()
+
+    def read(self) -> Frame | None:
+        """The next picture, waiting for it; None when the pipeline has ended or was closed."""
+        image, self._first = self._first, None
+        if image is None:
+            image = self._grab()
+        return None if image is None else self._next(image, time.monotonic() - self._begin)
+
+    def reopened(self) -> PipelineSource:
+        """The same pipeline, built anew."""
+        return PipelineSource(self._pipeline, self._options)
+
+
+def is_pipeline(text: str) -> bool:
+    """Whether a source is a pipeline and no name."""
+    return " ! " in text
+
+
+def has_gstreamer() -> bool:
+    """Whether this OpenCV reads pipelines."""
+    registry = cv2.videoio_registry
+    return bool(registry.hasBackend(cv2.CAP_GSTREAMER))
+
+
+def pipeline_name(pipeline: str) -> str:
+    """A pipeline for names, logs and errors: without users, passwords and tokens."""
+    shown = _ADDRESS.sub(lambda found: without_secrets(found[0]), pipeline)
+    return _SECRET.sub(r"\1...", shown)
+
+
+def _opened(pipeline: str) -> tuple[Any, Any]:
+    with silenced():  # GLib complains about every pipeline that OpenCV gives up
+        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+    good, image = capture.read() if capture.isOpened() else (False, None)
+    return capture, image if good else None
+
+
+def _release(opened: tuple[Any, Any]) -> None:
+    opened[0].release()
