@@ -35,6 +35,7 @@ _PACKAGES = (
     ),
     _Package(("tensorrt",), "runtime: jetson", _TENSORRT),
     _Package(("cuda-bindings",), "runtime: jetson", 'pip install "edgekit[jetson]"'),
+    _Package(("av",), "network streams", 'pip install "edgekit[stream]"'),
     _Package(("torch",), "export, train", _HOST),
     _Package(("onnx",), "export", _HOST),
     _Package(("onnxscript",), "export", _HOST),
@@ -208,14 +209,23 @@ def _gpus() -> list[str]:
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
 
 
-def _cameras() -> list[str]:
-    """Video devices by name; they are not opened, for somebody may be using them."""
+def _cameras() -> list[dict[str, Any]]:
+    """What gives pictures; the devices are asked and not started, for somebody may use them."""
     if not sys.platform.startswith("linux"):
         return []
-    folder = Path("/sys/class/video4linux")
-    devices = sorted(folder.glob("video*")) if folder.is_dir() else []
-    named = [(device.name, _read(device / "name").strip()) for device in devices]
-    return [f"/dev/{device} ({name})" if name else f"/dev/{device}" for device, name in named]
+    try:
+        from edgekit.media.v4l2 import cameras
+    except ImportError:
+        return []  # told by the package that is missing
+    return [
+        {
+            "device": camera.device,
+            "name": camera.name,
+            "driver": camera.driver,
+            "formats": [{"name": name, "sizes": sizes} for name, sizes in camera.formats],
+        }
+        for camera in cameras()
+    ]
 
 
 def _read(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from edgekit.cli._options import common_options, emit_json, stdout_console
@@ -32,7 +34,8 @@ def command(as_json: bool) -> None:
     console.print(f"CPU      {cpu['model']}, {cpu['cores']} cores ({features})", soft_wrap=True)
     console.print(f"Memory   {system['memory_gib'] or 'unknown'} GiB")
     console.print(f"GPU      {', '.join(found['gpus']) or 'none found'}", soft_wrap=True)
-    console.print(f"Cameras  {', '.join(found['cameras']) or 'none found'}", soft_wrap=True)
+    cameras = "\n         ".join(map(_camera, found["cameras"]))
+    console.print(f"Cameras  {cameras or 'none found'}", soft_wrap=True, markup=False)
     console.print(f"Runtime  onnx on {', '.join(found['providers']) or 'nothing'}", soft_wrap=True)
     if found["opencv"]:
         backends = ", ".join(found["opencv"]["backends"])
@@ -56,3 +59,14 @@ def command(as_json: bool) -> None:
         console.print(f"! {line}", soft_wrap=True, markup=False)
     if not found["problems"]:
         console.print("Everything that edgekit run needs is here.")
+
+
+def _camera(camera: dict[str, Any]) -> str:
+    """A camera on one line, each format with its largest size."""
+    modes = [
+        f"{form['name']} to {form['sizes'][0][0]}x{form['sizes'][0][1]}"
+        if form["sizes"]
+        else form["name"]
+        for form in camera["formats"]
+    ]
+    return f"{camera['device']} ({camera['name']}): {', '.join(modes) or 'no formats told'}"

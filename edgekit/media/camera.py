@@ -11,6 +11,7 @@ from pathlib import Path
 from edgekit.errors import MediaError
 from edgekit.media._capture import CaptureSource
 from edgekit.media._opencv import cv2, silenced
+from edgekit.media.v4l2 import describe
 from edgekit.runtime.types import Frame
 
 __all__ = ["CameraSource"]
@@ -84,14 +85,16 @@ def _why_not(device: int | str) -> str:
         return f"there is no {path}"
     if not os.access(path, os.R_OK | os.W_OK):
         return f"{path} may not be opened (run: sudo usermod -aG video $USER, then log in again)"
+    if describe(path) is None:
+        return f"{path} is no camera"
     users = _users_of(path)
     if users:
-        return f"{path} gives no picture, and {users} has it open"
-    return f"{path} gives no picture; another program may have it, or it is no camera"
+        return f"{path} gives no picture, and others have it open: {users}"
+    return f"{path} gives no picture"
 
 
 def _users_of(path: Path) -> str:
-    """The other processes that have a file open, as far as this user may see."""
+    """The other processes that have a file open, as far as this user may see; three at most."""
     found = []
     target = path.resolve()
     for process in Path("/proc").glob("[0-9]*"):
@@ -101,4 +104,4 @@ def _users_of(path: Path) -> str:
             if any(entry.resolve() == target for entry in (process / "fd").iterdir()):
                 name = (process / "comm").read_text(errors="replace").strip()
                 found.append(f"{name} (process {process.name})")
-    return ", ".join(found)
+    return ", ".join(found[:3])

@@ -20,6 +20,21 @@ def test_json_has_the_machine_and_the_installation(capsys):
     assert versions["onnxruntime"]
     assert "CPUExecutionProvider" in found["providers"]
     assert isinstance(found["cameras"], list)
+    assert "av" in versions
+
+
+def test_cameras_have_names_formats_and_sizes(capsys, monkeypatch):
+    from edgekit.media import v4l2
+
+    formats = (v4l2.Format("MJPG", ((1920, 1080), (640, 480))), v4l2.Format("YUYV", ()))
+    camera = v4l2.Camera("/dev/video2", "HD [Webcam]", "uvcvideo", formats)
+    monkeypatch.setattr(v4l2, "cameras", lambda: [camera])
+    assert run(["doctor", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["cameras"]
+    assert (found["device"], found["driver"]) == ("/dev/video2", "uvcvideo")
+    assert found["formats"][0] == {"name": "MJPG", "sizes": [[1920, 1080], [640, 480]]}
+    assert run(["doctor"]) == 0
+    assert "/dev/video2 (HD [Webcam]): MJPG to 1920x1080, YUYV" in capsys.readouterr().out
 
 
 def test_every_target_has_a_state_and_a_mend(capsys, monkeypatch):
