@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgekit.media import Source
+    from edgekit.runtime.pipeline import Pipeline
     from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
@@ -139,7 +143,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             max_frames=options["max_frames"],
             patience=options["patience"],
         )
-        stopper.stop_with(pipeline.stop)
+        stopper.stop_with(partial(_stop, pipeline, opened))
         with stopper.listening():
             summary = pipeline.run()
         report = {
@@ -160,6 +164,13 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     if stopper.interrupted:
         return 130
     return 3 if any(sink["error"] for sink in report["sinks"]) else 0
+
+
+def _stop(pipeline: Pipeline, source: Source) -> None:
+    """Ends a run, also where the source waits for a frame that does not come."""
+    pipeline.stop()
+    # Not in this thread: it may have been interrupted by a signal anywhere, also in the source.
+    threading.Thread(target=source.close, daemon=True).start()
 
 
 def _check(as_json: bool, options: dict[str, Any]) -> None:

@@ -67,7 +67,8 @@ class FileSource(CaptureSource):
         if image is None:
             image = self._grab()
         if image is None:
-            self._check_end()
+            if not self._held.closed:
+                self._check_end()
             return None
         return self._next(image, self._frame_time())
 

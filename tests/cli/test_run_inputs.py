@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import pytest
@@ -56,3 +58,19 @@ def test_an_empty_pipe_is_bad_input(run):
     status, events, stderr = run("--source", "-", "--raw-size", "4x4", data=b"")
     assert (status, events) == (3, [])
     assert "before the first whole frame" in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_pipe_without_an_end_is_left_at_a_signal(spot_bundle, tmp_path, number):
+    events = tmp_path / "e.jsonl"
+    command = [sys.executable, "-m", "edgekit", "run", "--bundle", str(spot_bundle)]
+    command += ["--source", "-", "--raw-size", "96x96", "--events", str(events)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        process.stdin.write(bytes(3 * 96 * 96 * 3))
+        process.stdin.flush()
+        while not events.exists() or events.read_text().count("\n") < 4:
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(60) == 130  # while nobody has closed the pipe
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [line["type"] for line in lines] == ["start", "frame", "frame", "frame", "end"]
