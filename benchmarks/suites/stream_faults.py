@@ -44,8 +44,8 @@ class Outcome(NamedTuple):
         longest: Seconds without a frame, at most.
         frames: That went through the detector.
         problems: What is wrong with the events; empty if nothing.
-        before: Resident MiB, threads and open descriptors after the first frames.
-        after: The same at the end.
+        before: Resident MiB, threads and open descriptors after the first fault.
+        after: The same after the last.
     """
 
     faults: int
@@ -102,12 +102,12 @@ def play(fault: str, times: int, *options: str, opencv: bool = False) -> Outcome
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
                 try:
                     _wait_for_frames(events, 25)
-                    before = _size_of(run.pid)
+                    sizes = []
                     for _ in range(times):
                         FAULTS[fault](server, relay)
                         _wait_for_frames(events, 5)
                         time.sleep(_CALM)
-                    after = _size_of(run.pid)
+                        sizes.append(_size_of(run.pid))
                     run.send_signal(signal.SIGTERM)
                     said = b"".join(run.communicate(timeout=_LONGEST)).decode()
                 finally:
@@ -126,8 +126,8 @@ def play(fault: str, times: int, *options: str, opencv: bool = False) -> Outcome
         max(later - sooner for sooner, later in itertools.pairwise(times_of)),
         len(times_of),
         problems,
-        before,
-        after,
+        sizes[0],
+        sizes[-1],
     )
 
 
