@@ -11,6 +11,7 @@ from edgekit.benchmarks.report import Footage
 from edgekit.demo import DEMO_SEED
 from edgekit.errors import MediaError, OutputError, UsageError
 from edgekit.media import open_source
+from edgekit.media.address import is_address, without_secrets
 from edgekit.puppets import render_clip, write_dataset
 from edgekit.puppets.dataset import FPS
 
@@ -60,14 +61,17 @@ def check_footage(source: str, name: str) -> Footage:
         name: To call it by.
 
     Raises:
-        UsageError: It is live, and no two rounds of it were the same.
+        UsageError: It is live, a pipe or on the network: no two rounds of it were the same.
         MediaError: It cannot be read or is too short.
     """
     mend = "Name a video or a folder of pictures: edgekit bench --source FILE"
+    if source == "-" or is_address(source):
+        shown = without_secrets(source) if is_address(source) else "Standard input"
+        raise UsageError(f"{shown} is no file, and every round has to see the same.", mend=mend)
     with open_source(source) as opened:
         if opened.live:
             raise UsageError(
-                f"{source} is live, and every round has to see the same frames.", mend=mend
+                f"{opened.name} is live, and every round has to see the same frames.", mend=mend
             )
         if opened.frames is not None and opened.frames < pass_length(LEAST):
             raise too_short(source, opened.frames)

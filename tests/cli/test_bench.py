@@ -134,6 +134,14 @@ def test_a_setting_that_no_runtime_has_is_wrong_usage(bench, spot_bundle):
     assert "arithmetic" in err
 
 
+@pytest.mark.parametrize("source", ["-", "http://user:secret@127.0.0.1:9/clip.mp4"])
+def test_what_cannot_be_played_again_is_wrong_usage(spot_bundle, capsys, source):
+    assert main(["bench", str(spot_bundle), "--source", source]) == 2
+    err = capsys.readouterr().err
+    assert "every round" in err
+    assert "secret" not in err
+
+
 def test_a_worker_that_dies_is_told_of(bench, spot_bundle, monkeypatch):
     play = Worker.play
 

@@ -47,6 +47,14 @@ def test_frames_from_a_pipe_are_found_as_those_of_the_file(run, spot_video):
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("layout", ["bgr24", "yuv420p"])
+def test_frames_of_one_pixel_are_frames(run, layout):
+    arguments = ("--source", "-", "--raw-size", "1x1", "--raw-format", layout)
+    status, events, _ = run(*arguments, data=bytes(9))
+    assert status == 0
+    assert [event["type"] for event in events] == ["start", *["frame"] * 3, "end"]
+
+
 def test_frames_without_a_size_are_wrong_usage(run):
     status, events, stderr = run("--source", "-", data=bytes(10_000))
     assert (status, events) == (2, [])
