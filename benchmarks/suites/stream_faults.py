@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from edgekit.benchmarks.suites._streams import Relay, RtspServer
 
-__all__ = ["FAULTS", "Outcome", "main", "play"]
+__all__ = ["FAULTS", "Outcome", "main", "play", "problems_of"]
 
 _PATIENCE = 3.0
 _CALM = 8.0
@@ -83,7 +83,9 @@ FAULTS: dict[str, Callable[[RtspServer, Relay], None]] = {
 """What is done to the stream, by what the table calls it."""
 
 
-def play(fault: str, times: int, *options: str, opencv: bool = False) -> Outcome:
+def play(
+    fault: str, times: int, *options: str, opencv: bool = False, calm: float = _CALM
+) -> Outcome:
     """Plays a stream, does something to it so many times, and looks at the events.
 
     Args:
@@ -91,6 +93,7 @@ def play(fault: str, times: int, *options: str, opencv: bool = False) -> Outcome
         times: How often; each time is over when frames have come again.
         options: More for ``edgekit run``.
         opencv: Whether the reader is OpenCV's, as where PyAV is not installed.
+        calm: Seconds after each.
     """
     start = ["-c", _WITHOUT_PYAV] if opencv else ["-m", "edgekit"]
     with tempfile.TemporaryDirectory() as folder, RtspServer() as server:
@@ -106,7 +109,7 @@ def play(fault: str, times: int, *options: str, opencv: bool = False) -> Outcome
                     for _ in range(times):
                         FAULTS[fault](server, relay)
                         _wait_for_frames(events, 5)
-                        time.sleep(_CALM)
+                        time.sleep(calm)
                         sizes.append(_size_of(run.pid))
                     run.send_signal(signal.SIGTERM)
                     said = b"".join(run.communicate(timeout=_LONGEST)).decode()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from edgekit.errors import MediaError, UsageError
+from edgekit.errors import UsageError
 
-__all__ = ["SCHEMES", "check_address", "is_address", "no_picture", "without_secrets"]
+__all__ = ["SCHEMES", "check_address", "is_address", "without_secrets"]
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt")
 """What streams may be named by."""
@@ -63,23 +63,6 @@ def without_secrets(address: str) -> str:
         return f"{scheme}://{place}{path}"
     kept = [part for part in re.split("[?&#]", query) if _HARMLESS.fullmatch(part)]
     return f"{scheme}://{place}{path}?{'&'.join([*kept, '...'])}"
-
-
-def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
-    """The error for a stream that gives no picture.
-
-    Args:
-        name: Of the stream, without secrets.
-        reason: As it goes on after a colon.
-        mend: A line more about what to do.
-    """
-    check = (
-        "Check the address, the name and password in it, and the network; in a password "
-        "write @ as %40, / as %2F, ? as %3F, # as %23 and % as %25."
-    )
-    return MediaError(
-        f"No picture comes from {name}: {reason}.", mend=f"{check}\n{mend}" if mend else check
-    )
 
 
 def _split(text: str, marks: str) -> tuple[str, str]:

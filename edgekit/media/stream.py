@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 from edgekit.media._held import Held, within
 from edgekit.media._pyav import Connection, Unreadable
-from edgekit.media.address import no_picture, without_secrets
+from edgekit.media._stream_words import no_picture, say_ended
+from edgekit.media.address import without_secrets
 from edgekit.media.source import Source, SourceOptions
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["StreamSource"]
-
-_LOG = logging.getLogger(__name__)
 
 
 class StreamSource(Source):
@@ -60,7 +58,8 @@ class StreamSource(Source):
         if image is None:
             image = self._held.call(lambda: self._picture(self._connection))
         if image is None:
-            _LOG.info("%s ended after %d frames.", self.name, self.position)
+            if not self._held.closed:
+                say_ended(self)
             return None
         lost, self._lost = self._lost, 0
         index = self.position + lost

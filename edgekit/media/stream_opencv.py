@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -11,13 +10,13 @@ from typing import Any
 from edgekit.media._capture import CaptureSource, whole
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
-from edgekit.media.address import no_picture, without_secrets
+from edgekit.media._stream_words import no_picture, say_ended
+from edgekit.media.address import without_secrets
 from edgekit.media.source import SourceOptions
 from edgekit.runtime.types import Frame
 
 __all__ = ["OpenCVStreamSource"]
 
-_LOG = logging.getLogger(__name__)
 _SETTINGS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _SETTING = threading.Lock()
 
@@ -71,7 +70,8 @@ class OpenCVStreamSource(CaptureSource):
             if time.monotonic() - begin >= patience and not self._held.closed:
                 raise no_picture(self.name, f"none came for {patience:g} seconds")
         if image is None:
-            _LOG.info("%s ended after %d frames.", self.name, self.position)
+            if not self._held.closed:
+                say_ended(self)
             return None
         seconds = time.monotonic() - self._begin if self.live else self.position / self.fps
         return self._next(image, seconds)

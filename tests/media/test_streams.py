@@ -248,24 +248,39 @@ def test_a_web_camera_of_jpegs_is_live(reader):
     assert [frame.image.mean() for frame in frames] == pytest.approx([90] * 3, abs=2)
 
 
-def test_a_file_on_a_web_server_is_no_live_source(reader, make_video):
-    path = make_video("clip.avi", frames=12, codec="MJPG")
+@contextlib.contextmanager
+def serving(folder):
+    """The port of a web server of the files in a folder."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
 
-    handler = functools.partial(Handler, directory=str(path.parent))
+    handler = functools.partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
-            with reader(f"http://127.0.0.1:{server.server_port}/clip.avi") as source:
-                assert (source.live, source.frames, source.fps) == (False, 12, 25.0)
-                frames = list(source)
+            yield server.server_port
         finally:
             server.shutdown()
+
+
+def test_a_file_on_a_web_server_is_no_live_source(reader, make_video, caplog):
+    path = make_video("clip.avi", frames=12, codec="MJPG")
+    with serving(path.parent) as port, reader(f"http://127.0.0.1:{port}/clip.avi") as source:
+        assert (source.live, source.frames, source.fps) == (False, 12, 25.0)
+        frames = list(source)
     assert [frame.index for frame in frames] == list(range(12))
     assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in range(12)])
+    assert caplog.text == ""
+
+
+def test_a_file_that_breaks_off_says_so(reader, make_video, caplog):
+    path = make_video("clip.avi", frames=40, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with serving(path.parent) as port, reader(f"http://127.0.0.1:{port}/clip.avi") as source:
+        assert 0 < len(list(source)) < 40
+    assert "of its 40 frames came" in caplog.text
 
 
 def test_without_pyav_opencv_reads(server, monkeypatch):
