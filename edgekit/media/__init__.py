@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.media.source import Source
+from edgekit.media.source import Source, SourceOptions
 from edgekit.media.sources import open_source
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "SourceOptions", "open_source"]
