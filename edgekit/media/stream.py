@@ -40,6 +40,7 @@ class StreamSource(Source):
         except (TimeoutError, Unreadable) as error:
             late = f"none came within {patience:g} seconds"
             raise no_picture(self.name, getattr(error, "reason", late)) from None
+        self._lost = 0  # what came before the first key frame was never to be seen
         self._held = Held(self._connection.close)
         self._first: Array | None = first
         self.height, self.width = first.shape[:2]
