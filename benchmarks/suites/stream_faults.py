@@ -108,11 +108,11 @@ def play(
             command += ["--patience", str(_PATIENCE), *options]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
                 try:
-                    _wait_for_frames(events, 25)
+                    _wait_for_frames(events, 25, run)
                     sizes = []
                     for _ in range(times):
                         FAULTS[fault](server, relay)
-                        _wait_for_frames(events, 5)
+                        _wait_for_frames(events, 5, run)
                         time.sleep(calm)
                         sizes.append(_size_of(run.pid))
                     run.send_signal(signal.SIGTERM)
@@ -159,13 +159,15 @@ def problems_of(lines: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _wait_for_frames(events: Path, count: int) -> None:
-    """Until so many more have been written."""
+def _wait_for_frames(events: Path, count: int, run: subprocess.Popen[bytes]) -> None:
+    """Until the run has written so many more."""
     begin = _frames_in(events)
     give_up = time.monotonic() + _LONGEST
     while _frames_in(events) < begin + count:
-        if time.monotonic() > give_up:
-            raise SystemExit(f"No frame came for {_LONGEST:g} seconds.")
+        if run.poll() is not None or time.monotonic() > give_up:
+            run.kill()
+            said = b"".join(run.communicate()).decode()
+            raise SystemExit(f"No frame came for {_LONGEST:g} seconds, or the run ended:\n{said}")
         time.sleep(0.1)
 
 
