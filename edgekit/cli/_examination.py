@@ -149,7 +149,9 @@ def _opencv() -> dict[str, Any] | None:
     except ImportError:
         return None
     registry = cv2.videoio_registry
-    backends = list(dict.fromkeys(map(registry.getBackendName, registry.getBackends())))
+    # A backend that is named may be a plugin that is not installed.
+    there = filter(registry.hasBackend, registry.getBackends())
+    backends = list(dict.fromkeys(map(registry.getBackendName, there)))
     return {"version": cv2.__version__, "backends": backends}
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from edgekit.cli import main as run
+from edgekit.media.gstreamer import has_gstreamer
 from edgekit.targets.registry import TARGETS
 
 
@@ -21,6 +22,7 @@ def test_json_has_the_machine_and_the_installation(capsys):
     assert "CPUExecutionProvider" in found["providers"]
     assert isinstance(found["cameras"], list)
     assert "av" in versions
+    assert ("GSTREAMER" in found["opencv"]["backends"]) == has_gstreamer()
 
 
 def test_cameras_have_names_formats_and_sizes(capsys, monkeypatch):
