@@ -28,7 +28,7 @@ demo: $(DEVICE_VENV)/.installed
 arm: $(VENV)/.installed
 	tests/arm/run.sh
 
-# The compiled cascade under the sanitizers of the C compiler; needs no Python.
+# The compiled kernels under the sanitizers of the C compiler; needs no Python.
 sanitize:
 	tests/native/sanitize.sh
 
@@ -47,4 +47,4 @@ $(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info .coverage coverage.xml edgekit/runtime/native/_cascade.so
+	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so

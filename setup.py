@@ -1,4 +1,4 @@
-"""Builds the compiled cascade beside the Python code; everything else is in pyproject.toml.
+"""Builds the compiled kernels beside the Python code; everything else is in pyproject.toml.
 
 It is a plain library that ctypes loads, so one wheel serves every Python. Without a C compiler,
 or with ``EDGEKIT_NO_KERNEL=1``, the wheel has no library and serves every machine.
@@ -54,7 +54,7 @@ class BuildWheel(bdist_wheel):
 
     def get_tag(self):
         """Python, interface and machine."""
-        built = list(Path(self.bdist_dir or ".").rglob("_cascade.so"))
+        built = list(Path(self.bdist_dir or ".").rglob("_kernels.so"))
         return ("py3", "none", super().get_tag()[2] if built else "any")
 
 
@@ -64,7 +64,7 @@ def kernel():
         return []
     sources = sorted(str(path) for path in FOLDER.glob("*.c"))
     headers = sorted(str(path) for path in FOLDER.glob("*.h"))
-    return [Extension("edgekit.runtime.native._cascade", sources, depends=headers, optional=True)]
+    return [Extension("edgekit.runtime.native._kernels", sources, depends=headers, optional=True)]
 
 
 setup(ext_modules=kernel(), cmdclass={"build_ext": BuildLibrary, "bdist_wheel": BuildWheel})

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.runtime.native.library import compiled
+from edgekit.runtime.native.selection import picks
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["FRAME_AP", "LINKING", "SelectionRule", "clamp_boxes", "pairwise_iou", "select"]
@@ -93,10 +95,20 @@ def select(detections: Detections, rule: SelectionRule = LINKING) -> list[list[i
     scores = np.asarray(detections.scores)
     if not len(scores):
         return [[] for _ in range(scores.shape[1])]
+    library = compiled()
+    if library is not None:
+        boxes = np.asarray(detections.boxes)
+        limits = (rule.floor, rule.candidates, rule.overlap, rule.keep)
+        return picks(library, boxes, scores, *limits)
+    return _by_numpy(detections.boxes, scores, rule)
+
+
+def _by_numpy(boxes: Array, scores: Array, rule: SelectionRule) -> list[list[int]]:
+    """What the library does, and the reference for it."""
     by_class = np.ascontiguousarray(scores.T)
     counts = np.minimum((by_class > rule.floor).sum(axis=1), rule.candidates).tolist()
     rankings = np.argsort(-by_class, axis=1, kind="stable").tolist()
-    suppresses = _bit_rows(pairwise_iou(detections.boxes) > rule.overlap)
+    suppresses = _bit_rows(pairwise_iou(boxes) > rule.overlap)
     return [
         _suppress(ranking[:count], suppresses, rule.keep) if count else []
         for ranking, count in zip(rankings, counts, strict=True)

@@ -18,6 +18,7 @@ from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime import native
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.native import library, structures
 from edgekit.runtime.ssim import SHIFTS, ShiftedSsim
 
 COMPILED = native.setting().available[:-1]
@@ -35,9 +36,9 @@ def made(kernel, size, mean=MEAN, std=STD, **options):
 @pytest.fixture
 def fresh():
     """Lets a test look for the library anew, and puts things back."""
-    native._library.cache_clear()
+    library.load.cache_clear()
     yield
-    native._library.cache_clear()
+    library.load.cache_clear()
 
 
 @st.composite
@@ -208,10 +209,10 @@ def test_without_a_library_of_use_numpy_does_it(monkeypatch, tmp_path, capsys, s
     if state == "old":
         if not COMPILED:
             pytest.skip("the compiled kernel was not built")
-        monkeypatch.setattr(native, "_Plan", native.ctypes.c_int32)
+        monkeypatch.setattr(structures, "LAYOUTS", (structures.Plan, structures.Plan))
     else:
-        path = tmp_path / "_cascade.so"
-        monkeypatch.setattr(native, "_LIBRARY", path)
+        path = tmp_path / "_kernels.so"
+        monkeypatch.setattr(library, "_LIBRARY", path)
         if state == "broken":
             path.write_bytes(b"\x7fELF and no more")
         if state == "strange":
@@ -272,9 +273,9 @@ def test_the_build_makes_a_library_or_goes_without(monkeypatch, tmp_path, compil
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    library = tmp_path / "edgekit" / "runtime" / "native" / "_cascade.so"
-    assert library.is_file() == (compiler == "there")
+    built = tmp_path / "edgekit" / "runtime" / "native" / "_kernels.so"
+    assert built.is_file() == (compiler == "there")
     if compiler == "there":
-        monkeypatch.setattr(native, "_LIBRARY", library)
+        monkeypatch.setattr(library, "_LIBRARY", built)
         assert native.setting().available[-2:] == ("generic", native.NUMPY)
         assert native.clock() > 1e8

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.runtime import native
 from edgekit.runtime.selection import (
     FRAME_AP,
     LINKING,
@@ -96,3 +97,38 @@ def test_what_is_picked_does_not_overlap_and_stays_picked(found: Detections) -> 
         assert all(iou[a, b] <= LINKING.overlap for a in picks for b in picks if a != b)
         again = Detections(found.boxes[picks], found.scores[picks][:, [label]])
         assert select(again) == [list(range(len(picks)))]
+
+
+@pytest.mark.skipif(native.setting().available == (native.NUMPY,), reason="no library was built")
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 90),
+    st.integers(1, 30),
+    st.sampled_from([np.float32, np.float64]),
+    st.builds(
+        SelectionRule,
+        floor=st.sampled_from([0.001, 0.1, 0.3]),
+        candidates=st.sampled_from([1, 4, 50, 1000]),
+        overlap=st.sampled_from([0.0, 0.25, 0.45, 1.0]),
+        keep=st.sampled_from([1, 10, 100]),
+    ),
+)
+def test_the_library_picks_what_numpy_picks(
+    seed: int, count: int, classes: int, kind: type, rule: SelectionRule
+) -> None:
+    random = np.random.default_rng(seed)
+    # Of few values, so that scores and overlaps are often equal to each other and to the limits.
+    grid = int(random.integers(2, 20))
+    boxes = random.integers(-grid, grid, (count, 4)) + random.choice([0.0, 1e-3], (count, 4))
+    boxes[random.random((count, 4)) < random.choice([0.0, 0.02])] = np.nan
+    scores = random.choice([0.0, 0.001, 0.1, 0.3, 0.31, 0.9, np.nan], (count, classes))
+    found = Detections(boxes.astype(kind), scores.astype(kind))
+    plain = kernel_picks("numpy", found, rule)
+    assert kernel_picks("generic", found, rule) == plain
+
+
+def kernel_picks(kernel: str, found: Detections, rule: SelectionRule) -> list[list[int]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(native.VARIABLE, kernel)
+        return select(found, rule)

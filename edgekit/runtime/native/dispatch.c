@@ -12,8 +12,8 @@ const char *kernels(void) {
 #endif
 }
 
-/* Tells a library of other sources from this one. */
-int32_t layout(void) { return (int32_t)sizeof(plan); }
+/* Tells a library of other sources from this one, by what it shares with Python. */
+int32_t layout(int32_t which) { return which ? 0 : (int32_t)sizeof(plan); }
 
 /* Adds one after the other, eight a turn and one a cycle: what it takes tells the clock. */
 uint64_t count(uint64_t turns) {

@@ -1,0 +1,97 @@
+"""The compiled cascade: what ``ssim.py`` computes, in C for the instructions of this processor."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.errors import MissingDependencyError
+from edgekit.runtime import ssim
+from edgekit.runtime.native.library import REBUILD, load
+from edgekit.runtime.native.structures import Plan
+from edgekit.runtime.types import Array
+
+__all__ = ["NativeCascade", "suits"]
+
+_LARGEST = 1e6
+
+
+def suits(levels: npt.NDArray[np.float32], std: npt.NDArray[np.float64]) -> bool:
+    """Whether the library's float arithmetic stays finite: no mean or deviation is absurd."""
+    return bool(np.abs(levels).max() < _LARGEST and std.max() < _LARGEST)
+
+
+class NativeCascade:
+    """Makes network inputs from pairs of letterboxed pictures, in memory of its own.
+
+    ``scores`` are the mean SSIMs of the candidates in the last call.
+
+    Args:
+        kernel: Of the library: one of ``setting().available`` but ``numpy``.
+        size: (height, width) of the pictures, at least 9 each.
+        mean: Of B, G, R in [0, 1].
+        std: Likewise.
+        levels: (3, 256) float32, the normalised value of each pixel value.
+        candidates: How many of ``ssim.SHIFTS``, from the first, to try.
+        dissimilarity: Whether 0.5 (1 - map) takes the place of the map.
+    """
+
+    def __init__(
+        self,
+        kernel: str,
+        size: tuple[int, int],
+        mean: npt.NDArray[np.float64],
+        std: npt.NDArray[np.float64],
+        levels: npt.NDArray[np.float32],
+        *,
+        candidates: int = len(ssim.SHIFTS),
+        dissimilarity: bool = False,
+    ) -> None:
+        ssim.check_size(size)
+        library, problem = load()
+        if library is None:
+            raise MissingDependencyError(problem, mend=REBUILD)
+        gain, bias = ssim.scale(mean, std)
+        plan = Plan(*size, candidates, dissimilarity)
+        plan.k1, plan.k2, plan.tie, plan.smallest = ssim.K1, ssim.K2, ssim.TIE, ssim.SMALLEST
+        np.ctypeslib.as_array(plan.shifts)[:] = ssim.SHIFTS
+        np.ctypeslib.as_array(plan.gain)[:] = gain
+        np.ctypeslib.as_array(plan.bias)[:] = bias
+        np.ctypeslib.as_array(plan.levels)[:] = levels
+        self._plan, self._at = plan, ctypes.addressof(plan)
+        scratch_size = library[f"scratch_size_{kernel}"]
+        scratch_size.argtypes, scratch_size.restype = [ctypes.c_int32] * 2, ctypes.c_size_t
+        self._scratch = np.empty(scratch_size(*size), np.uint8)
+        self.scores = np.empty(candidates)
+        self._stack = library[f"stack_{kernel}"]
+        self._stack.argtypes = [ctypes.c_void_p] * 6
+        self._stack.restype = ctypes.c_int32
+        self._pair, self._tensor = (*size, 3), (6, *size)
+
+    def stack(
+        self,
+        previous: npt.NDArray[np.uint8],
+        current: npt.NDArray[np.uint8],
+        out: npt.NDArray[np.float32],
+    ) -> int:
+        """Fills ``out`` with the normalised picture and its map. One call at a time.
+
+        Args:
+            previous: (height, width, 3) uint8, BGR.
+            current: Likewise.
+            out: (6, height, width) float32, contiguous.
+
+        Returns:
+            The index into ``ssim.SHIFTS`` of the shift that was chosen.
+        """
+        pictures = []
+        for picture in (previous, current):
+            if picture.shape != self._pair or picture.dtype != np.uint8:
+                raise ValueError(f"{self._pair} of uint8, not {picture.shape} of {picture.dtype}")
+            pictures.append(np.ascontiguousarray(picture))
+        if out.shape != self._tensor or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"{self._tensor} of float32, contiguous, not {out.shape}")
+        arrays: tuple[Array, ...] = (*pictures, out, self.scores, self._scratch)
+        return int(self._stack(self._at, *(array.ctypes.data for array in arrays)))
