@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ class Rows(NamedTuple):
         id: (n,) which track.
         frame: (n,) when.
         seen: (n,) bool, whether a detection stands behind the row.
-        states: (n, 5, 4) as ``edgekit.runtime._kalman.States`` has them.
+        states: (n, k, 4), the first k fields of ``edgekit.runtime._kalman.States``.
         scores: (n, C) of the detection; 0 without one.
     """
 
@@ -39,56 +38,76 @@ class History:
     ends are found by its id. The table is tidied when it is full and grows if that freed too
     little, so a row costs the same in the long run and memory follows the tracks that are alive.
 
+    Attributes:
+        table: The rows, and behind them those that are still free.
+
     Args:
         classes: Number of classes.
         frames: How many of the newest frames are remembered; None for all.
+        fields: How many fields of the states.
     """
 
-    def __init__(self, classes: int, frames: int | None = None) -> None:
+    def __init__(self, classes: int, frames: int | None = None, fields: int = 5) -> None:
         self._frames = frames
         self._count = 0
-        self._table = _empty(_SMALLEST, classes)
+        self.table = _empty(_SMALLEST, fields, classes)
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, ids: Array, frame: int, columns: Mapping[str, Array]) -> None:
-        """Takes one row for each of the tracks ``ids`` (ascending), which are all that live."""
-        new = len(ids)
-        if self._count + new > len(self._table.id):
-            self._tidy(ids, frame, new)
-        rows = slice(self._count, self._count + new)
-        self._table.id[rows] = ids
-        self._table.frame[rows] = frame
-        for name, column in columns.items():
-            getattr(self._table, name)[rows] = column
-        self._count += new
+    def reserve(self, rows: int, alive: Array, frame: int) -> bool:
+        """Makes room for so many rows more.
+
+        Args:
+            rows: How many.
+            alive: Ids of the tracks that are alive, or end in this frame.
+            frame: The one whose rows come next.
+
+        Returns:
+            Whether the table has moved.
+        """
+        full = self._count + rows > len(self.table.id)
+        if full:
+            self._tidy(alive, frame, rows)
+        return full
+
+    def append(self, ids: Array, frame: int, seen: Array, states: Array, scores: Array) -> None:
+        """Takes one row for each of the tracks ``ids``; ``reserve`` has made room for them."""
+        rows = slice(self._count, self._count + len(ids))
+        states = states[:, : self.table.states.shape[1]]
+        for column, new in zip(self.table, (ids, frame, seen, states, scores), strict=True):
+            column[rows] = new
+        self._count += len(ids)
+
+    def count(self, rows: int) -> None:
+        """Takes so many rows that stand in ``table`` already, behind the others."""
+        self._count += rows
 
     def of(self, id: int) -> Rows:
         """All that is remembered of a track."""
-        rows = np.flatnonzero(self._table.id[: self._count] == id)
+        rows = np.flatnonzero(self.table.id[: self._count] == id)
         if self._frames is not None:
             rows = rows[-self._frames :]
-        return Rows(*(column[rows] for column in self._table))
+        return Rows(*(column[rows] for column in self.table))
 
     def _tidy(self, alive: Array, frame: int, room: int) -> None:
-        old = Rows(*(column[: self._count] for column in self._table))
+        old = Rows(*(column[: self._count] for column in self.table))
         stay = np.isin(old.id, alive, assume_unique=False)
         if self._frames is not None:
-            stay &= old.frame > frame - self._frames
+            stay &= old.frame >= frame - self._frames
         rows = np.flatnonzero(stay)
         capacity = max(_SMALLEST, 2 * (len(rows) + room))
-        self._table = _empty(capacity, old.scores.shape[1])
-        for column, before in zip(self._table, old, strict=True):
+        self.table = _empty(capacity, old.states.shape[1], old.scores.shape[1])
+        for column, before in zip(self.table, old, strict=True):
             column[: len(rows)] = before[rows]
         self._count = len(rows)
 
 
-def _empty(rows: int, classes: int) -> Rows:
+def _empty(rows: int, fields: int, classes: int) -> Rows:
     return Rows(
         np.empty(rows, np.int64),
         np.empty(rows, np.int64),
         np.empty(rows, np.bool_),
-        np.empty((rows, 5, 4)),
+        np.empty((rows, fields, 4)),
         np.empty((rows, classes), np.float32),
     )

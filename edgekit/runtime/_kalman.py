@@ -15,13 +15,26 @@ import numpy as np
 
 from edgekit.runtime.types import Array
 
-__all__ = ["States", "coordinates", "corners", "corrected", "predicted", "smoothed", "started"]
+__all__ = [
+    "ACCELERATED",
+    "FADING",
+    "FIRST_VELOCITY",
+    "MEASURED",
+    "MOVED",
+    "States",
+    "coordinates",
+    "corners",
+    "corrected",
+    "predicted",
+    "smoothed",
+    "started",
+]
 
 FADING = 0.8
-_MEASURED = 0.05
-_MOVED = 0.03
-_ACCELERATED = 0.006
-_FIRST_VELOCITY = 0.06
+MEASURED = 0.05
+MOVED = 0.03
+ACCELERATED = 0.006
+FIRST_VELOCITY = 0.06
 
 
 class States(NamedTuple):
@@ -48,40 +61,57 @@ def coordinates(boxes: Array) -> Array:
     return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, np.log(size)), axis=1)
 
 
-def corners(place: Array) -> Array:
-    """(n, 4) boxes ``[x1, y1, x2, y2]``; undoes ``coordinates``."""
-    half = np.exp(place[:, 2:]) / 2
+def corners(place: Array, size: Array | None = None) -> Array:
+    """(n, 4) boxes ``[x1, y1, x2, y2]``; undoes ``coordinates``.
+
+    Args:
+        place: (n, 4).
+        size: (n, 2) widths and heights of ``place``, where they are known; likewise below.
+    """
+    half = (np.exp(place[:, 2:]) if size is None else size) / 2
     return np.concatenate((place[:, :2] - half, place[:, :2] + half), axis=1)
 
 
-def started(measured: Array) -> States:
+def started(measured: Array, size: Array | None = None) -> States:
     """The states of boxes seen for the first time.
 
     Args:
         measured: (n, 4) as ``coordinates`` gives them.
+        size: Of ``measured``.
     """
-    unit = _unit(measured) ** 2
+    unit = _unit(measured, size) ** 2
     still = np.zeros_like(measured)
-    return States(measured, still, _MEASURED**2 * unit, still, _FIRST_VELOCITY**2 * unit)
+    return States(measured, still, MEASURED**2 * unit, still, FIRST_VELOCITY**2 * unit)
 
 
-def predicted(states: States) -> States:
-    """The states one frame later, before anything is measured in it."""
+def predicted(states: States, size: Array | None = None) -> States:
+    """The states one frame later, before anything is measured in it.
+
+    Args:
+        states: Of this frame.
+        size: Of their places.
+    """
     place, speed, p, c, s = states
-    unit = _unit(place) ** 2
+    unit = _unit(place, size) ** 2
     return States(
         place + speed,
         FADING * speed,
-        p + 2 * c + s + _MOVED**2 * unit,
+        p + 2 * c + s + MOVED**2 * unit,
         FADING * (c + s),
-        FADING**2 * s + _ACCELERATED**2 * unit,
+        FADING**2 * s + ACCELERATED**2 * unit,
     )
 
 
-def corrected(states: States, measured: Array) -> States:
-    """The states after their boxes were measured in the frame to which they were predicted."""
+def corrected(states: States, measured: Array, size: Array | None = None) -> States:
+    """The states after their boxes were measured in the frame to which they were predicted.
+
+    Args:
+        states: As ``predicted`` gives them.
+        measured: (n, 4) coordinates of the boxes that were found.
+        size: Of the places in ``states``.
+    """
     place, speed, p, c, s = states
-    total = p + _MEASURED**2 * _unit(place) ** 2
+    total = p + MEASURED**2 * _unit(place, size) ** 2
     gain, speed_gain = p / total, c / total
     error = measured - place
     return States(
@@ -130,8 +160,8 @@ def smoothed(states: States, lag: int) -> Array:
     return place
 
 
-def _unit(place: Array) -> Array:
+def _unit(place: Array, size: Array | None) -> Array:
     """What a relative noise of 1 is in each coordinate."""
     unit = np.ones_like(place)
-    np.exp(place[:, 2:], out=unit[:, :2])
+    unit[:, :2] = np.exp(place[:, 2:]) if size is None else size
     return unit

@@ -6,18 +6,21 @@ import numpy as np
 
 from edgekit.runtime.types import Array
 
-__all__ = ["by_distance", "by_overlap", "cosine", "greedy", "overlapping"]
+__all__ = ["by_distance", "by_overlap", "cosine", "greedy", "overlapping", "padded", "unit"]
 
-_LEAST_OVERLAP = 0.1
-_CLASS_WEIGHT = 1.0
-_LEVEL_WEIGHT = 0.5
-_LEAST_GAIN = 0.8
-_LEAST_COSINE = 0.6
-_REACH = 0.6
-_REACH_PER_MISS = 0.12
-_LARGEST_REACH = 2.0
-_LARGEST_GROWTH = 0.7
-_SMALL_PRODUCT = 2**18
+LEAST_OVERLAP = 0.1
+CLASS_WEIGHT = 1.0
+LEVEL_WEIGHT = 0.5
+LEAST_GAIN = 0.8
+LEAST_COSINE = 0.6
+REACH = 0.6
+REACH_PER_MISS = 0.12
+LARGEST_REACH = 2.0
+LARGEST_GROWTH = 0.7
+SUPPRESSED = 0.3
+
+LANES = 8
+"""Class scores are added up in so many lanes."""
 
 
 def overlapping(first: Array, second: Array, least: float) -> tuple[Array, Array, Array]:
@@ -46,65 +49,85 @@ def overlapping(first: Array, second: Array, least: float) -> tuple[Array, Array
     return rows[good], columns[good], iou[good]
 
 
+def padded(scores: Array) -> Array:
+    """(n, W) float64: scores (n, C) and zeros behind them, W the next multiple of ``LANES``."""
+    wide = np.zeros((len(scores), -(-scores.shape[1] // LANES) * LANES))
+    wide[:, : scores.shape[1]] = scores
+    return wide
+
+
+def unit(rows: Array) -> Array:
+    """(n, W) float32: padded rows of length 1, or 0 where they hold nothing."""
+    length = np.maximum(np.sqrt(_total(rows * rows)), 1e-9)
+    return (rows / length[:, None]).astype(np.float32)
+
+
 def cosine(first: Array, second: Array) -> Array:
-    """(n, m) float32 cosine between each of ``first`` (n, C) and each of ``second`` (m, C)."""
-    one, two = (
-        (rows / np.maximum(np.sqrt((rows**2).sum(axis=1, keepdims=True)), 1e-9)).astype(np.float32)
-        for rows in (first, second)
-    )
-    alike = np.empty((len(one), len(two)), np.float32)
-    # In products so small that BLAS does not wake its threads, which cost more than they save.
-    block = max(1, _SMALL_PRODUCT // max(1, two.size))
-    for begin in range(0, len(one), block):
-        alike[begin : begin + block] = one[begin : begin + block] @ two.T
-    return alike
+    """(E,) float32 cosine of each of ``first`` with its partner in ``second``, both by ``unit``."""
+    return _total(first * second)
+
+
+def _total(products: Array) -> Array:
+    """Sums of padded rows. The order is fixed, unlike numpy's own, so that C can keep to it."""
+    lanes = products[:, :LANES]
+    for column in range(LANES, products.shape[1], LANES):
+        lanes = lanes + products[:, column : column + LANES]
+    while (half := lanes.shape[1] // 2) > 0:
+        lanes = lanes[:, :half] + lanes[:, half:]
+    return lanes[:, 0]
 
 
 def by_overlap(
-    predicted: Array, boxes: Array, alike: Array, level: Array, peak: Array
+    predicted: Array, boxes: Array, profiles: tuple[Array, Array], levels: tuple[Array, Array]
 ) -> tuple[Array, Array, Array]:
     """The pairs whose boxes overlap, and what each gains.
 
     Args:
         predicted: (n, 4) boxes of the tracks.
         boxes: (m, 4) those found.
-        alike: (n, m) cosine of the class scores.
-        level: (n,) highest class score that each track has on average.
-        peak: (m,) highest class score of each detection.
+        profiles: Class scores of the tracks (n, W) and of the detections (m, W), by ``unit``.
+        levels: Logarithms of the highest class score: what each track has on average (n,), and
+            what each detection has (m,); float32.
 
     Returns:
         Tracks, detections and gains, (E,) each.
     """
-    tracks, found, iou = overlapping(predicted, boxes, _LEAST_OVERLAP)
+    tracks, found, iou = overlapping(predicted, boxes, LEAST_OVERLAP)
     # In proportion: what half a score means depends on the detector, twice the score does not.
-    apart = np.minimum(np.abs(np.log(level[tracks] / peak[found])), 1.0)
-    gain = iou + _CLASS_WEIGHT * alike[tracks, found] - _LEVEL_WEIGHT * apart
-    good = np.flatnonzero(gain >= _LEAST_GAIN)
+    apart = np.minimum(np.abs(levels[0][tracks] - levels[1][found]), np.float32(1.0))
+    alike = cosine(profiles[0][tracks], profiles[1][found])
+    gain = iou + CLASS_WEIGHT * alike - LEVEL_WEIGHT * apart
+    good = np.flatnonzero(gain >= LEAST_GAIN)
     return tracks[good], found[good], gain[good]
 
 
 def by_distance(
-    predicted: Array, measured: Array, misses: Array, alike: Array
+    places: tuple[Array, Array],
+    sizes: tuple[Array, Array],
+    misses: Array,
+    profiles: tuple[Array, Array],
 ) -> tuple[Array, Array, Array]:
     """The pairs of the same classes that are near for how long the track was lost.
 
     Args:
-        predicted: (n, 4) centres and logarithms of size.
-        measured: (m, 4) likewise.
+        places: Centres and logarithms of size, as predicted (n, 4) and as measured (m, 4).
+        sizes: Widths and heights of both.
         misses: (n,) frames since the last detection.
-        alike: (n, m) cosine of the class scores.
+        profiles: As for ``by_overlap``.
 
     Returns:
         Tracks, detections and gains, (E,) each.
     """
-    reach = np.minimum(_REACH + _REACH_PER_MISS * misses, _LARGEST_REACH)
-    tracks, found = np.nonzero(alike >= _LEAST_COSINE)
-    step = np.abs(predicted[tracks] - measured[found])
-    size = np.exp(np.maximum(predicted[tracks, 2:], measured[found, 2:]))
-    away = np.sqrt(((step[:, :2] / size) ** 2).sum(axis=1)) / reach[tracks]
-    good = np.flatnonzero((away <= 1.0) & (step[:, 2:].max(axis=1) < _LARGEST_GROWTH))
+    reach = np.minimum(REACH + REACH_PER_MISS * misses, LARGEST_REACH)
+    step = np.abs(places[0][:, None] - places[1])
+    part = step[..., :2] / np.maximum(sizes[0][:, None], sizes[1])
+    away = np.sqrt(part[..., 0] * part[..., 0] + part[..., 1] * part[..., 1]) / reach[:, None]
+    near = (away <= 1.0) & (step[..., 2] < LARGEST_GROWTH) & (step[..., 3] < LARGEST_GROWTH)
+    tracks, found = np.nonzero(near)
+    alike = cosine(profiles[0][tracks], profiles[1][found])
+    good = np.flatnonzero(alike >= LEAST_COSINE)
     tracks, found = tracks[good], found[good]
-    return tracks, found, alike[tracks, found] - away[good]
+    return tracks, found, alike[good] - away[tracks, found].astype(np.float32)
 
 
 def greedy(tracks: Array, found: Array, gain: Array) -> tuple[Array, Array]:

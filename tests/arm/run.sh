@@ -43,7 +43,7 @@ fi
 
 # Wheels are fetched here: the root needs no network.
 rm -rf "$work/wheels" && mkdir "$work/wheels"
-# With the compiled cascade where a cross-compiler is, else without one.
+# With the compiled kernels where a cross-compiler is, else without one.
 build=(EDGEKIT_NO_KERNEL=1)
 if command -v aarch64-linux-gnu-gcc >/dev/null; then
     build=(_PYTHON_HOST_PLATFORM=linux-aarch64 CC=aarch64-linux-gnu-gcc "LDSHARED=aarch64-linux-gnu-gcc -shared")

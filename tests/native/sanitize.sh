@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The compiled cascade under the address and undefined-behaviour sanitizers: `make sanitize`.
+# The compiled kernels under the address and undefined-behaviour sanitizers: `make sanitize`.
 #
-# Where a cross-compiler and qemu are, the NEON kernel goes through the same, without the sanitizers:
+# Where a cross-compiler and qemu are, those of arm64 go through the same, without the sanitizers:
 #     apt-get install gcc-aarch64-linux-gnu qemu-user-static
-# COUNT pairs of pictures (400), from SEED (0); CC is the compiler.
+# COUNT pairs of pictures (400) and streams of detections, from SEED (0); CC is the compiler.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 native=$(cd "$here/../../edgekit/runtime/native" && pwd)
@@ -13,31 +13,42 @@ trap 'rm -rf "$work"' EXIT
 
 flags=(-std=c11 -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra -Werror -Wno-psabi -I "$native")
 
-# compile COMPILER OUT FLAG...
+# compile COMPILER OUT FLAG...: the programs OUT-fuzz and OUT-fuzz_linking
 compile() {
-    local compiler=$1 out=$2 file special objects=()
+    local compiler=$1 out=$2 file special program objects=()
     shift 2
-    for file in "$native"/*.c "$here/fuzz.c"; do
+    for file in "$native"/*.c; do
         special=()
         [[ $(basename "$file") = avx2.c && $("$compiler" -dumpmachine) = x86_64* ]] && special=(-mavx2)
-        objects+=("$work/$(basename "$out")-$(basename "$file").o")
+        objects+=("$out-$(basename "$file").o")
         "$compiler" "${flags[@]}" "$@" "${special[@]}" -c "$file" -o "${objects[-1]}"
     done
-    "$compiler" "$@" "${objects[@]}" -lm -o "$out"
+    for program in fuzz fuzz_linking; do
+        "$compiler" "${flags[@]}" "$@" "$here/$program.c" "${objects[@]}" -lm -o "$out-$program"
+    done
+}
+
+# run OUT COMMAND...
+run() {
+    local out=$1 program
+    shift
+    for program in fuzz fuzz_linking; do
+        "$@" "$out-$program" "$count" "$seed"
+    done
 }
 
 compile "${CC:-cc}" "$work/sanitized" -O1 -g -fsanitize=address,undefined \
     -fno-sanitize-recover=all -fno-omit-frame-pointer
 echo "With the sanitizers:"
-"$work/sanitized" "$count" "$seed"
+run "$work/sanitized"
 compile "${CC:-cc}" "$work/plain" -O3
 echo "As it is built:"
-"$work/plain" "$count" "$seed"
+run "$work/plain"
 
 if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64-static >/dev/null; then
     compile aarch64-linux-gnu-gcc "$work/arm" -O3 -static
     echo "On emulated arm64:"
-    qemu-aarch64-static "$work/arm" "$count" "$seed"
+    run "$work/arm" qemu-aarch64-static
 else
     echo "On emulated arm64: not run; aarch64-linux-gnu-gcc and qemu-aarch64-static are not both here"
 fi

@@ -125,15 +125,15 @@ def test_the_filter_and_the_smoother_are_those_of_the_textbook() -> None:
     smooth = _kalman.smoothed(states, 99)
     size = np.exp(3.0)
     change = np.array([[1.0, 1.0], [0.0, _kalman.FADING]])
-    noise = np.diag([_kalman._MOVED, _kalman._ACCELERATED]) ** 2 * size**2
+    noise = np.diag([_kalman.MOVED, _kalman.ACCELERATED]) ** 2 * size**2
     look = np.array([[1.0, 0.0]])
     for axis in range(2):
         mean = np.array([measured[0, axis], 0.0])
-        cov = np.diag([_kalman._MEASURED, _kalman._FIRST_VELOCITY]) ** 2 * size**2
+        cov = np.diag([_kalman.MEASURED, _kalman.FIRST_VELOCITY]) ** 2 * size**2
         past = [(mean, cov)]
         for value in measured[1:, axis]:
             mean, cov = change @ mean, change @ cov @ change.T + noise
-            gain = cov @ look.T / (look @ cov @ look.T + (_kalman._MEASURED * size) ** 2)
+            gain = cov @ look.T / (look @ cov @ look.T + (_kalman.MEASURED * size) ** 2)
             mean = mean + gain[:, 0] * (value - mean[0])
             cov = cov - gain @ look @ cov
             past.append((mean, cov))
@@ -191,9 +191,11 @@ def test_how_high_a_detector_scores_does_not_change_the_pairs(seed: int, factor:
     sums, scores = random.uniform(0.1, 1, (2, 6, 3))
 
     def pairs(share: float) -> list[list[float]]:
-        level, peak = share * sums.max(1), share * scores.max(1)
-        alike = _matching.cosine(share * sums, share * scores)
-        return [found.tolist() for found in _matching.by_overlap(tracks, boxes, alike, level, peak)]
+        both = [share * _matching.padded(rows) for rows in (sums, scores)]
+        profiles = _matching.unit(both[0]), _matching.unit(both[1])
+        levels = np.log(both[0].max(1)), np.log(both[1].max(1))
+        pairs = _matching.by_overlap(tracks, boxes, profiles, levels)
+        return [found.tolist() for found in pairs]
 
     for found, expected in zip(pairs(factor), pairs(1.0), strict=True):
         assert found == pytest.approx(expected, abs=1e-5)
@@ -273,7 +275,7 @@ def test_an_endless_stream_needs_no_more_memory() -> None:
     sizes = []
     for frame in itertools.islice(itertools.cycle(random_video(5, 200)), 2000):
         linker.update(frame)
-        sizes.append(len(linker._history._table.id))
+        sizes.append(len(linker._history.table.id))
     assert max(sizes[1000:]) <= max(sizes[:1000])
     still = OnlineLinker(2, history=50)
     for _ in range(500):

@@ -1,5 +1,6 @@
 /* What the library says of itself. */
 #include "cascade.h"
+#include "linking.h"
 
 /* The kernels that this processor can run, fastest first. */
 const char *kernels(void) {
@@ -13,7 +14,9 @@ const char *kernels(void) {
 }
 
 /* Tells a library of other sources from this one, by what it shares with Python. */
-int32_t layout(int32_t which) { return which ? 0 : (int32_t)sizeof(plan); }
+int32_t layout(int32_t which) {
+    return which ? (int32_t)sizeof(linking) : (int32_t)sizeof(plan);
+}
 
 /* Adds one after the other, eight a turn and one a cycle: what it takes tells the clock. */
 uint64_t count(uint64_t turns) {

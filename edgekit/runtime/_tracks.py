@@ -1,0 +1,246 @@
+"""The tracks of EdgeKit's linker, and what a frame does to them: the form in numpy.
+
+``edgekit/runtime/native/tracks.py`` does the same in C. Both give the same to the last bit, so
+what is computed here, and in which order, is what the C has to follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from edgekit.runtime._history import History
+from edgekit.runtime._kalman import States, corners, corrected, predicted, started
+from edgekit.runtime._matching import (
+    SUPPRESSED,
+    by_distance,
+    by_overlap,
+    greedy,
+    overlapping,
+    padded,
+    unit,
+)
+from edgekit.runtime.types import Array
+
+__all__ = ["FLOOR", "SURE_HITS", "UNSURE_MISSES", "Ended", "Live", "PlainTracks"]
+
+FLOOR = 0.001
+SURE_HITS = 4
+UNSURE_MISSES = 5
+
+
+class Ended(NamedTuple):
+    """Tracks that ended: which, with how many detections, and the sums of their scores (k, C)."""
+
+    id: Array
+    hits: Array
+    sums: Array
+
+
+class Live(NamedTuple):
+    """The live tracks in order of birth, as ``LiveTube`` has them; ``box`` is (n, 4)."""
+
+    id: Array
+    label: Array
+    score: Array
+    box: Array
+    age: Array
+    start: Array
+    hits: Array
+
+
+@dataclass(slots=True, eq=False)
+class _Rows:
+    """A row for each track; ``size`` is width and height as they are, not as logarithms."""
+
+    id: Array
+    start: Array
+    hits: Array
+    misses: Array
+    sums: Array
+    level: Array
+    states: Array
+    size: Array
+
+    def take(self, rows: Array) -> _Rows:
+        return _Rows(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def joined(self, other: _Rows) -> _Rows:
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return _Rows(*(np.concatenate(pair) for pair in pairs))
+
+
+class _Found(NamedTuple):
+    """The detections of a frame that can be linked."""
+
+    boxes: Array
+    scores: Array
+    peak: Array
+    size: Array
+    measured: Array
+
+    @classmethod
+    def of(cls, boxes: Array, scores: Array) -> _Found:
+        peak = scores.max(axis=1, initial=0.0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            side = boxes[:, 2:] - boxes[:, :2]
+        # With these bounds on the sides no coordinate is infinite, nor is any no number.
+        good = (peak > FLOOR) & (peak < np.inf) & ((side > 0) & (side < np.inf)).all(axis=1)
+        if not good.all():
+            boxes, scores, peak, side = (field[good] for field in (boxes, scores, peak, side))
+        size = np.maximum(side, 1.0)
+        measured = np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, np.log(size)), axis=1)
+        return cls(boxes, padded(scores), peak, size, measured)
+
+    def take(self, rows: Array) -> _Found:
+        return _Found(*(field[rows] for field in self))
+
+
+class PlainTracks:
+    """All tracks that are alive, and how they go on.
+
+    Args:
+        classes: Number of classes, C.
+        max_misses: As ``OnlineLinker`` has it.
+        history: Gets a row for each live track in every frame.
+    """
+
+    def __init__(self, classes: int, max_misses: int, history: History) -> None:
+        self._classes = classes
+        self._max_misses = max_misses
+        self._history = history
+        nothing = _Found.of(np.zeros((0, 4)), np.zeros((0, classes)))
+        self._rows = _born(nothing, 0, 0)
+
+    def __len__(self) -> int:
+        return len(self._rows.id)
+
+    def step(self, boxes: Array, scores: Array, frame: int, next_id: int) -> tuple[int, Ended]:
+        """Brings the tracks to the next frame.
+
+        Args:
+            boxes: (n, 4) float64; those without an area or a score are passed over.
+            scores: (n, C) float64.
+            frame: Its number.
+            next_id: The id of the first track that is born in it.
+
+        Returns:
+            How many are born, and those that end.
+        """
+        found, tracks = _Found.of(boxes, scores), self._rows
+        self._history.reserve(len(tracks.id) + len(found.peak), tracks.id, frame)
+        if len(tracks.id):
+            which, pick = self._advance(found)
+        else:
+            which = pick = np.zeros(0, np.intp)
+        free = _free(found, pick)
+        births = _born(found.take(free), next_id, frame)
+        every = tracks.joined(births) if len(free) else tracks
+        allowed = np.where(every.hits < SURE_HITS, UNSURE_MISSES, self._max_misses)
+        ended = every.misses >= np.minimum(allowed, self._max_misses)
+        now = np.zeros((len(every.id), self._classes), np.float32)
+        now[which] = found.scores[pick, : self._classes]
+        now[len(tracks.id) :] = found.scores[free, : self._classes]
+        if not ended.any():
+            gone, live = every.take(np.zeros(0, np.intp)), every
+        else:
+            stay = np.flatnonzero(~ended)
+            gone, live, now = every.take(np.flatnonzero(ended)), every.take(stay), now[stay]
+        live.size = np.exp(live.states[:, 0, 2:])
+        self._rows = live
+        self._history.append(live.id, frame, live.misses == 0, live.states, now)
+        return len(free), self._ended(gone)
+
+    def end(self) -> Ended:
+        """Ends all."""
+        gone, self._rows = self._rows, self._rows.take(np.zeros(0, np.intp))
+        return self._ended(gone)
+
+    def live(self) -> Live:
+        """What is to be told of each."""
+        rows = self._rows
+        label = rows.sums[:, : self._classes].argmax(axis=1)
+        score = rows.sums[np.arange(len(label)), label] / rows.hits
+        box = corners(rows.states[:, 0], rows.size)
+        return Live(rows.id, label, score, box, rows.misses, rows.start, rows.hits)
+
+    def _ended(self, rows: _Rows) -> Ended:
+        return Ended(rows.id, rows.hits, rows.sums[:, : self._classes])
+
+    def _advance(self, found: _Found) -> tuple[Array, Array]:
+        """Predicts, pairs and corrects, in place; returns the pairs by their rows."""
+        tracks = self._rows
+        ahead = predicted(States(*tracks.states.swapaxes(0, 1)), tracks.size)
+        size = np.exp(ahead.place[:, 2:])
+        which, pick = self._match(ahead.place, size, found)
+        states = np.stack(ahead, axis=1)
+        near = States(*(field[which] for field in ahead))
+        near = corrected(near, found.measured[pick], size[which])
+        states[which] = np.stack(near, axis=1)
+        tracks.states = states
+        tracks.misses += 1
+        tracks.misses[which] = 0
+        tracks.hits[which] += 1
+        tracks.sums[which] += found.scores[pick]
+        tracks.level[which] += found.peak[pick]
+        return which, pick
+
+    def _match(self, place: Array, size: Array, found: _Found) -> tuple[Array, Array]:
+        tracks, count = self._rows, len(found.peak)
+        if not count:
+            return np.zeros(0, np.intp), np.zeros(0, np.intp)
+        profiles = unit(tracks.sums), unit(found.scores)
+        level, peak = np.log(tracks.level / tracks.hits), np.log(found.peak)
+        levels = level.astype(np.float32), peak.astype(np.float32)
+        which, pick = greedy(*by_overlap(corners(place, size), found.boxes, profiles, levels))
+        rows, columns = _others(len(tracks.id), which), _others(count, pick)
+        if len(rows) and len(columns):
+            more, others = greedy(
+                *by_distance(
+                    (place[rows], found.measured[columns]),
+                    (size[rows], found.size[columns]),
+                    tracks.misses[rows],
+                    (profiles[0][rows], profiles[1][columns]),
+                )
+            )
+            which = np.concatenate((which, rows[more]))
+            pick = np.concatenate((pick, columns[others]))
+        return which, pick
+
+
+def _others(count: int, rows: Array) -> Array:
+    """The rows of ``count`` that are not among these, ascending."""
+    other = np.ones(count, np.bool_)
+    other[rows] = False
+    return np.flatnonzero(other)
+
+
+def _free(found: _Found, pick: Array) -> Array:
+    """The detections that start tracks: no pair, and no better one or pair in their place."""
+    rows = _others(len(found.peak), pick)
+    if not len(rows):
+        return rows
+    rows = rows[np.argsort(-found.peak[rows].astype(np.float32), kind="stable")]
+    better = np.concatenate((pick, rows))
+    worse, winners, _ = overlapping(found.boxes[rows], found.boxes[better], SUPPRESSED)
+    gone: set[int] = set()
+    for loser, winner in zip(worse.tolist(), (winners - len(pick)).tolist(), strict=True):
+        if winner < loser and winner not in gone:
+            gone.add(loser)
+    return np.delete(rows, list(gone))
+
+
+def _born(found: _Found, first_id: int, frame: int) -> _Rows:
+    count = len(found.peak)
+    return _Rows(
+        np.arange(first_id, first_id + count),
+        np.full(count, frame),
+        np.ones(count, np.int64),
+        np.zeros(count, np.int64),
+        found.scores.copy(),
+        found.peak.copy(),
+        np.stack(started(found.measured, found.size), axis=1),
+        found.size,
+    )

@@ -1,0 +1,188 @@
+"""The compiled linker's tracks: what ``PlainTracks`` of ``edgekit/runtime/_tracks.py`` does, in C.
+
+All memory is numpy's. Logarithms and exponentials are numpy's, too, so that both forms give the
+same to the last bit; a frame therefore takes three calls of the library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from edgekit.runtime import _kalman, _matching
+from edgekit.runtime._history import History
+from edgekit.runtime._tracks import FLOOR, SURE_HITS, UNSURE_MISSES, Ended, Live
+from edgekit.runtime.native.structures import Linking
+from edgekit.runtime.types import Array
+
+__all__ = ["NativeTracks"]
+
+_SMALLEST = 64
+_PAIR = 12
+_SLACK = 1.01
+
+
+class NativeTracks:
+    """All tracks that are alive, and how they go on; as ``PlainTracks`` has it.
+
+    Args:
+        library: As ``compiled`` gives it.
+        classes: Number of classes, C.
+        max_misses: As ``OnlineLinker`` has it.
+        history: Gets a row for each live track in every frame.
+    """
+
+    def __init__(
+        self, library: ctypes.CDLL, classes: int, max_misses: int, history: History
+    ) -> None:
+        width = -(-classes // _matching.LANES) * _matching.LANES
+        self._classes, self._width = classes, width
+        self._history = history
+        self._scratch_size, self._look, self._do_step, self._show = _functions(library)
+        self._linking = linking = Linking(
+            floor=FLOOR,
+            fading=_kalman.FADING,
+            fading2=_kalman.FADING**2,
+            moved2=_kalman.MOVED**2,
+            accelerated2=_kalman.ACCELERATED**2,
+            measured2=_kalman.MEASURED**2,
+            first2=_kalman.FIRST_VELOCITY**2,
+            reach=_matching.REACH,
+            reach_per_miss=_matching.REACH_PER_MISS,
+            largest_reach=_matching.LARGEST_REACH,
+            largest_growth=_matching.LARGEST_GROWTH,
+            largest_ratio=math.exp(_matching.LARGEST_GROWTH) * _SLACK,
+            least_overlap=_matching.LEAST_OVERLAP,
+            class_weight=_matching.CLASS_WEIGHT,
+            level_weight=_matching.LEVEL_WEIGHT,
+            least_gain=_matching.LEAST_GAIN,
+            least_cosine=_matching.LEAST_COSINE,
+            suppressed=_matching.SUPPRESSED,
+            classes=classes,
+            width=width,
+            sure_hits=SURE_HITS,
+            unsure_misses=UNSURE_MISSES,
+            max_misses=min(max_misses, 2**31 - 1),
+            past_state=history.table.states[0].size,
+        )
+        self._at = ctypes.addressof(linking)
+        self._arrays: dict[str, Array] = {}
+        self._grow(_SMALLEST, _SMALLEST)
+        self._pairs(_SMALLEST)
+        self._point("past_", history.table._asdict())
+
+    def __len__(self) -> int:
+        return int(self._linking.tracks)
+
+    def step(self, boxes: Array, scores: Array, frame: int, next_id: int) -> tuple[int, Ended]:
+        """Brings the tracks to the next frame; see ``PlainTracks.step``."""
+        linking, found = self._linking, len(boxes)
+        if scores.shape != (found, self._classes) or boxes.shape != (found, 4):
+            raise ValueError(f"{found} boxes with {self._classes} scores each, not {scores.shape}")
+        tracks = int(linking.tracks)
+        if found > linking.found_capacity or tracks + found > linking.row_capacity:
+            self._grow(tracks + found, found)
+        arrays = self._arrays
+        arrays["boxes"][:found] = boxes
+        arrays["scores"][:found, : self._classes] = scores
+        linking.found, linking.frame, linking.next_id = found, frame, next_id
+        found = self._look(self._at)
+        _in_place(np.log, arrays["logs"][: 3 * found + tracks])
+        _in_place(np.exp, arrays["exps"][: 2 * tracks])
+        if self._history.reserve(tracks + found, arrays["id"][:tracks], frame):
+            self._point("past_", self._history.table._asdict())
+        linking.past = len(self._history)
+        while pairs := self._do_step(self._at):
+            self._pairs(pairs)
+        tracks = int(linking.tracks)
+        np.exp(arrays["exps"][: 2 * tracks], out=arrays["size"].reshape(-1)[: 2 * tracks])
+        self._history.count(tracks)
+        return linking.next_id - next_id, self._ended(int(linking.ended))
+
+    def end(self) -> Ended:
+        """Ends all."""
+        arrays, tracks = self._arrays, int(self._linking.tracks)
+        self._linking.tracks = 0
+        columns = (arrays[name][:tracks].copy() for name in ("id", "hits", "sums"))
+        id, hits, sums = columns
+        return Ended(id, hits, sums[:, : self._classes])
+
+    def live(self) -> Live:
+        """What is to be told of each; valid until the next call."""
+        self._show(self._at)
+        tracks = int(self._linking.tracks)
+        return Live(*(self._arrays[name][:tracks] for name in _LIVE))
+
+    def _ended(self, count: int) -> Ended:
+        arrays = self._arrays
+        return Ended(
+            arrays["ended_id"][:count],
+            arrays["ended_hits"][:count],
+            arrays["ended_sums"][:count, : self._classes],
+        )
+
+    def _grow(self, rows: int, found: int) -> None:
+        """Makes room for so many rows and detections, and for as many more."""
+        linking, old = self._linking, self._arrays
+        tracks = int(linking.tracks)
+        rows, found = max(2 * rows, linking.row_capacity), max(2 * found, linking.found_capacity)
+        whole, real = np.int64, np.float64
+        arrays: dict[str, Array] = {
+            **{name: np.zeros(rows, whole) for name in ("id", "start", "hits", "misses")},
+            "sums": np.zeros((rows, self._width), real),
+            "level": np.zeros(rows, real),
+            "states": np.zeros((rows, 5, 4), real),
+            "size": np.zeros((rows, 2), real),
+            "label": np.zeros(rows, whole),
+            "score": np.zeros(rows, real),
+            "box": np.zeros((rows, 4), real),
+            "ended_id": np.zeros(rows, whole),
+            "ended_hits": np.zeros(rows, whole),
+            "ended_sums": np.zeros((rows, self._width), real),
+            "boxes": np.zeros((found, 4), real),
+            "scores": np.zeros((found, self._width), real),
+            "logs": np.ones(3 * found + rows, real),
+            "exps": np.zeros(2 * rows, real),
+            "scratch": np.zeros(self._scratch_size(rows, found, self._width), np.uint8),
+        }
+        self._arrays = arrays
+        for name in _KEPT if old else ():
+            arrays[name][:tracks] = old[name][:tracks]
+        linking.row_capacity, linking.found_capacity = rows, found
+        self._point("", arrays)
+
+    def _pairs(self, count: int) -> None:
+        # Twice: the other half is for sorting.
+        self._memory = np.empty((2, 2 * count, _PAIR), np.uint8)
+        self._linking.pair_capacity = 2 * count
+        self._linking.pairs = self._memory.ctypes.data
+
+    def _point(self, prefix: str, arrays: Mapping[str, Array]) -> None:
+        for name, array in arrays.items():
+            setattr(self._linking, prefix + name, array.ctypes.data)
+
+
+_KEPT = ("id", "start", "hits", "misses", "sums", "level", "states", "size")
+_LIVE = ("id", "label", "score", "box", "misses", "start", "hits")
+
+
+def _in_place(function: np.ufunc, array: Array) -> None:
+    function(array, out=array)
+
+
+@functools.cache
+def _functions(
+    library: ctypes.CDLL,
+) -> tuple[Callable[..., int], Callable[[int], int], Callable[[int], int], Callable[[int], None]]:
+    """With their types told, which costs more than a call."""
+    size, look = library.link_scratch, library.link_look
+    step, show = library.link_step, library.link_show
+    size.argtypes, size.restype = [ctypes.c_int32] * 3, ctypes.c_size_t
+    look.argtypes, look.restype = [ctypes.c_void_p], ctypes.c_int32
+    step.argtypes, step.restype = [ctypes.c_void_p], ctypes.c_int64
+    show.argtypes, show.restype = [ctypes.c_void_p], None
+    return size, look, step, show
