@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from edgekit.errors import MissingDependencyError
 from edgekit.media._capture import believable_fps
+from edgekit.media._leaving import Ending, inside, sockets
 from edgekit.media.source import MOST_PIXELS, SourceOptions
 
 __all__ = ["Connection", "Picture", "Unreadable"]
@@ -21,10 +23,12 @@ class Picture(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8, BGR; None where there was none, or a broken one.
         broken: Whether there was one that cannot be decoded.
+        waited: Seconds until the packet came.
     """
 
     image: Any
     broken: bool = False
+    waited: float = 0.0
 
 
 class Unreadable(Exception):
@@ -58,15 +62,23 @@ class Connection:
         settings = dict(_LOOK)
         if address.lower().startswith("rtsp"):
             settings["rtsp_transport"] = options.rtsp_transport
+        # Which sockets will be FFmpeg's cannot be asked: those that are not there yet.
+        self._before = sockets()
+        begin = time.monotonic()
         try:
-            self._container: Any = av.open(
-                address,
-                options=settings,
-                metadata_errors="replace",
-                timeout=(self._patience, self._patience),
-            )
+            with inside(self._before):
+                self._container: Any = av.open(
+                    address,
+                    options=settings,
+                    metadata_errors="replace",
+                    timeout=(self._patience, self._patience),
+                )
+        except Ending:
+            raise Unreadable("the program ends") from None
         except (OSError, ValueError, av.FFmpegError) as error:
-            raise Unreadable(self._reason(error)) from None
+            # Whatever FFmpeg says once its time is over, it says because it is over.
+            late = time.monotonic() - begin >= self._patience
+            raise Unreadable(self._silence() if late else self._reason(error)) from None
         try:
             self._look()
         except BaseException:
@@ -100,7 +112,11 @@ class Connection:
         Raises:
             Unreadable: The connection broke, or nothing at all came in time.
         """
-        return next(self._pictures, None)
+        try:
+            with inside(self._before):
+                return next(self._pictures, None)
+        except Ending:
+            return None
 
     def close(self) -> None:
         """Ends the connection; no other thread may be in ``next``."""
@@ -108,32 +124,39 @@ class Connection:
         self._container.close()
 
     def _decoded(self) -> Generator[Picture, None, None]:
-        nothing = Picture(None)
         try:
             # All streams, because a server that sends sound alone must not look like a silent one.
-            for packet in self._container.demux():
+            packets = self._container.demux()
+            while True:
+                begin = time.monotonic()
+                packet = next(packets, None)
+                waited = time.monotonic() - begin
+                if packet is None:
+                    return
                 if packet.stream_index != self._stream.index:
-                    yield nothing
+                    yield Picture(None, waited=waited)
                     continue
                 try:
                     frames = packet.decode()
                 except (self._av.error.InvalidDataError, self._av.error.PatchWelcomeError):
-                    yield Picture(None, broken=True)
+                    yield Picture(None, True, waited)
                     continue
                 for frame in frames:
-                    if frame.is_corrupt:
-                        yield Picture(None, broken=True)
-                    else:
-                        yield Picture(frame.to_ndarray(format="bgr24"))
+                    broken = frame.is_corrupt
+                    image = None if broken else frame.to_ndarray(format="bgr24")
+                    yield Picture(image, broken, waited)
                 if not frames:
-                    yield nothing
+                    yield Picture(None, waited=waited)
         except (OSError, ValueError, self._av.FFmpegError) as error:
             raise Unreadable(self._reason(error)) from None
+
+    def _silence(self) -> str:
+        return f"none came for {self._patience:g} seconds"
 
     def _reason(self, error: BaseException) -> str:
         errors = self._av.error
         reasons = {
-            (errors.ExitError, errors.TimeoutError): f"none came for {self._patience:g} seconds",
+            (errors.ExitError, errors.TimeoutError): self._silence(),
             (errors.HTTPUnauthorizedError,): "the server wants another name or password (401)",
             (errors.HTTPForbiddenError,): "the server does not allow it (403)",
             (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",

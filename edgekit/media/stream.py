@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from edgekit.errors import MediaError
 from edgekit.media._held import Held, within
 from edgekit.media._pyav import Connection, Unreadable
 from edgekit.media._stream_words import no_picture, say_ended
@@ -12,6 +13,12 @@ from edgekit.media.source import Source, SourceOptions
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["StreamSource"]
+
+_BACKLOG = 2.5
+"""Seconds that can have gathered while a stream was opened."""
+
+_PRESENT = 0.005
+"""A packet for which one waits so many seconds has only just come."""
 
 
 class StreamSource(Source):
@@ -56,8 +63,12 @@ class StreamSource(Source):
             MediaError: None came in time, or the connection broke.
         """
         image, self._first = self._first, None
-        if image is None:
-            image = self._held.call(lambda: self._picture(self._connection))
+        try:
+            if image is None:
+                image = self._held.call(lambda: self._picture(self._connection))
+        except MediaError:
+            if not self._held.closed:
+                raise
         if image is None:
             if not self._held.closed:
                 say_ended(self)
@@ -82,10 +93,25 @@ class StreamSource(Source):
             first = self._picture(connection)
             if first is None:
                 raise Unreadable("it ended before the first one")
+            if connection.endless:
+                first = self._present(connection, first)
         except BaseException:
             connection.close()
             raise
         return connection, first
+
+    @staticmethod
+    def _present(connection: Connection, image: Array) -> Array:
+        """The newest picture: what came while FFmpeg looked at the stream is old by now."""
+        for _ in range(round(_BACKLOG * connection.fps)):
+            picture = connection.next()
+            if picture is None:
+                break
+            if picture.image is not None:
+                image = picture.image
+            if picture.waited > _PRESENT:
+                break
+        return image
 
     def _picture(self, connection: Connection) -> Array | None:
         """The next whole one; None at the end."""

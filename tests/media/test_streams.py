@@ -90,7 +90,8 @@ def test_a_camera_on_the_network(server, reader, transport):
 )
 def test_what_is_no_video_says_why(server, place, step, words, capfd):
     pytest.importorskip("av")
-    error = error_of(StreamSource, f"rtsp://127.0.0.1:{server.port + step}{place}")
+    address = f"rtsp://127.0.0.1:{server.port + step}{place}"
+    error = error_of(StreamSource, address, SourceOptions(patience=20.0))
     assert words in error.message
     assert capfd.readouterr() == ("", "")
 
@@ -137,11 +138,11 @@ def test_a_server_that_freezes(server, reader):
 def test_closing_does_not_wait_for_a_reader_that_hangs(server, reader):
     source = reader(video(server)[0], SourceOptions(patience=2.0))
     with server.frozen():
-        begun = threading.Event()
+        begun, given = threading.Event(), []
 
         def read_on():
-            while source.read() is not None:
-                begun.set()
+            begun.set()
+            given.extend(iter(source))
 
         thread = threading.Thread(target=read_on)
         thread.start()
@@ -149,6 +150,7 @@ def test_closing_does_not_wait_for_a_reader_that_hangs(server, reader):
         source.close()
         thread.join(60)
     assert not thread.is_alive()
+    assert len(given) < 100
     assert source.read() is None
 
 
@@ -228,17 +230,36 @@ def test_a_server_of_something_else(reader, answer, scheme, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_web_camera_of_jpegs_is_live(reader):
-    picture = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+WEB_CAMERA = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=b\r\n\r\n"
+
+
+def jpeg_part(level):
+    picture = cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
+    head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
+    return head + picture + b"\r\n"
+
+
+def test_what_is_old_when_a_stream_is_open_is_left_out():
+    pytest.importorskip("av")
 
     def answer(connection, done):
         connection.recv(4096)
-        connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=b\r\n\r\n"
-        )
-        head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
+        connection.sendall(WEB_CAMERA + 30 * jpeg_part(10))
+        while not done.wait(0.3):
+            connection.sendall(jpeg_part(200))
+
+    with answering(answer) as port, StreamSource(f"http://127.0.0.1:{port}/video") as source:
+        frames = [source.read() for _ in range(2)]
+    assert [frame.index for frame in frames] == [0, 1]
+    assert [frame.image.mean() for frame in frames] == pytest.approx([200] * 2, abs=2)
+
+
+def test_a_web_camera_of_jpegs_is_live(reader):
+    def answer(connection, done):
+        connection.recv(4096)
+        connection.sendall(WEB_CAMERA)
         while not done.wait(0.02):
-            connection.sendall(head + picture + b"\r\n")
+            connection.sendall(jpeg_part(90))
 
     with answering(answer) as port:
         address = f"http://127.0.0.1:{port}/video"
