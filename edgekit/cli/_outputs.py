@@ -44,6 +44,19 @@ _OPTIONS = (
         help="Write all detections, for edgekit eval --detections; packed if it ends in .gz.",
     ),
     click.option(
+        "--mqtt",
+        metavar="URL",
+        envvar="EDGEKIT_MQTT",
+        show_envvar=True,
+        help="Send tubes to mqtt://user:password@host:port/prefix, or mqtts:// for TLS.",
+    ),
+    click.option("--mqtt-ca", type=_FILE, help="Certificate to trust with mqtts://, as PEM."),
+    click.option(
+        "--mqtt-buffer",
+        type=_FILE,
+        help="Where messages wait while the broker is away. [default: in ~/.local/state/edgekit]",
+    ),
+    click.option(
         "--serve",
         metavar="HOST:PORT",
         help="Serve a page that shows the run live; a port alone is for this machine only.",
@@ -102,6 +115,11 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
         add("picture", PictureSink(options["picture"]))
     if options["save_detections"]:
         add("save_detections", DetectionsSink(options["save_detections"]))
+    if options["mqtt"]:
+        from edgekit.media.mqtt import Broker, MqttSink
+
+        broker = Broker.parse(options["mqtt"], options["mqtt_ca"])
+        add("mqtt", MqttSink(broker, buffer=options["mqtt_buffer"]))
     if options["serve"]:
         from edgekit.media.page import LivePage
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from edgekit._closing import Closing
-from edgekit._files import output_error, writing
-from edgekit.media._whole_file import WholeFile, make_room
+from edgekit.media._whole_file import WholeFile, check_room, make_room
 
 __all__ = ["LinesFile"]
 
 _SYNC_EVERY = 1.0
-_SPARE_BYTES = 1 << 16
 _CHUNK = 1 << 16
 
 
@@ -82,10 +77,7 @@ class LinesFile(Closing):
 
     def check_room(self) -> None:
         """Raises ``OutputError`` where the disk is full."""
-        with writing(self._path):
-            free = shutil.disk_usage(self._path.parent).free
-        if free < _SPARE_BYTES:
-            raise output_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._path)
+        check_room(self._path)
 
     def close(self) -> None:
         """Closes the file."""

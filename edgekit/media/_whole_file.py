@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import threading
 from pathlib import Path
 
 from edgekit._closing import Closing
 from edgekit._files import output_error, writing
 
-__all__ = ["WholeFile", "make_room", "older_name"]
+__all__ = ["WholeFile", "check_room", "make_room", "older_name"]
 
 _LONGEST_SYNC = 1.0
+_SPARE_BYTES = 1 << 16
 
 
 class WholeFile(Closing):
@@ -99,6 +102,13 @@ def _sync(handle: int) -> None:
     with contextlib.suppress(OSError):  # a pipe cannot, and a bad disk shows when written to
         os.fsync(handle)
     os.close(handle)
+
+
+def check_room(path: Path) -> None:
+    """Raises ``OutputError`` where the disk that a file is on has hardly any room."""
+    with writing(path):
+        if shutil.disk_usage(path.parent).free < _SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def older_name(path: Path, number: int) -> Path:

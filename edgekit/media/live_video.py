@@ -66,6 +66,12 @@ class LiveVideoSink(Sink):
         self._begin = 0.0
         self._shift = 0.0
         self._latest = -1.0
+        self._dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        """Frames of clusters that could not be written."""
+        return self._dropped
 
     def start(self, info: RunInfo) -> None:
         """Takes over classes and rate."""
@@ -123,6 +129,7 @@ class LiveVideoSink(Sink):
         if self._encoder is None or not self._times:
             return
         times, self._times = self._times, []
+        self._dropped += len(times)
         packets = self._encoder.take()
         if len(packets) < len(times):
             raise OutputError(
@@ -135,6 +142,7 @@ class LiveVideoSink(Sink):
         assert self._file is not None
         stamps = [round(time - self._begin) for time in times]
         self._file.add(_matroska.cluster(list(zip(stamps, packets, strict=True))))
+        self._dropped -= len(times)
         length = times[-1] - self._begin + 1e3 / self._fps
         self._file.put(self._duration_at, _matroska.duration_field(length))
         self._file.sync()

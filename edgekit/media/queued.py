@@ -99,8 +99,11 @@ class QueuedSink(Sink):
 
     def health(self) -> SinkHealth:
         """How the sink does; may be called from any thread."""
+        # Before the lock: the sink may take its time, and the run must not wait for that.
+        dropped, trouble = self._sink.dropped, self._sink.trouble
         with self._changed:
-            return SinkHealth(self._name, self._written, self._lost, self._error)
+            written, lost = max(0, self._written - dropped), self._lost + dropped
+            return SinkHealth(self._name, written, lost, self._error or trouble)
 
     def start(self, info: RunInfo) -> None:
         """Starts the sink, and waits until it has started."""

@@ -18,6 +18,16 @@ class Sink:
     ``QueuedSink`` on a live source it is asked to ``reopen`` first.
     """
 
+    @property
+    def dropped(self) -> int:
+        """Frames, gaps and tubes that it took and has lost since."""
+        return 0
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work though its calls succeed, as a sentence."""
+        return None
+
     def start(self, info: RunInfo) -> None:
         """The run begins."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -214,3 +215,13 @@ def test_a_sink_that_was_never_started_is_closed():
     inner = Recorder()
     QueuedSink(inner, "events", live=False).close()
     assert inner.calls == [("close",)]
+
+
+def test_what_a_sink_loses_later_and_lacks_is_in_its_health():
+    class Ailing(Recorder):
+        dropped = 2
+        trouble = "Nobody listens."
+
+    with contextlib.closing(QueuedSink(Ailing(), "mqtt", live=True)) as sink:
+        give(sink, [("start", 0), ("frame", 0), ("frame", 1), ("tube", 0)])
+    assert sink.health() == SinkHealth("mqtt", 1, 2, "Nobody listens.")

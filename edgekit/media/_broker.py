@@ -1,0 +1,75 @@
+"""Where an MQTT broker is and how to get in, out of one address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from edgekit.errors import UsageError
+
+__all__ = ["Broker"]
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_MEND = "Write it like --mqtt mqtt://user:password@host:1883/edgekit/door"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """An MQTT broker.
+
+    Attributes:
+        host: Name or address.
+        port: 1883 unless told otherwise, 8883 with TLS.
+        user: None where it asks for none.
+        password: Likewise; in no ``repr``.
+        prefix: What all topics begin with.
+        ca: Certificates to trust, with TLS; None for the system's.
+        tls: Whether to talk TLS.
+    """
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None = field(repr=False)
+    prefix: str
+    ca: Path | None
+    tls: bool
+
+    @classmethod
+    def parse(cls, url: str, ca: Path | None = None) -> Broker:
+        """Reads ``mqtt://user:password@host:port/prefix``, or ``mqtts://`` for TLS.
+
+        Raises:
+            UsageError: It is no such address; the message does not repeat it, as it may have a
+                password in it.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise UsageError("The host or port of --mqtt cannot be read.", mend=_MEND) from None
+        if parts.scheme not in _PORTS or not host:
+            raise UsageError("--mqtt is no address of an MQTT broker.", mend=_MEND)
+        prefix = unquote(parts.path).strip("/") or "edgekit"
+        if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+\0"):
+            raise UsageError(
+                "--mqtt has a #, or a + or ? in its prefix.",
+                mend="In a password write # as %23 and ? as %3F.",
+            )
+        tls = parts.scheme == "mqtts"
+        if ca is not None and not tls:
+            raise UsageError("--mqtt-ca is for TLS.", mend="Write mqtts:// instead of mqtt://")
+        if ca is not None and not ca.is_file():
+            raise UsageError(
+                f"--mqtt-ca: there is no file {ca}.", mend="Name the PEM file of the CA."
+            )
+        user, password = (
+            None if text is None else unquote(text) for text in (parts.username, parts.password)
+        )
+        return cls(host, port or _PORTS[parts.scheme], user, password, prefix, ca, tls)
+
+    @property
+    def place(self) -> str:
+        """For people: host and port."""
+        return f"{self.host}:{self.port}"

@@ -1,0 +1,225 @@
+"""The connection to an MQTT broker: in a thread, made anew whenever it is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edgekit.errors import MissingDependencyError, OutputError
+from edgekit.media._broker import Broker
+from edgekit.media._outbox import Outbox
+
+__all__ = ["BrokerLink", "import_client"]
+
+_LOG = logging.getLogger(__name__)
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+_CONNECT_SECONDS = 5.0
+_KEEPALIVE_SECONDS = 15
+_WINDOW = 20
+"""So many messages may be on their way; more would lie in the client's own queue."""
+
+_TICK = 0.05
+_DENIED = frozenset(("Bad user name or password", "Not authorized"))
+
+
+def import_client() -> Any:
+    """``paho.mqtt.client``.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        from paho.mqtt import client
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("paho.mqtt", "mqtt", "--mqtt") from error
+    return client
+
+
+class BrokerLink:
+    """Sends what is in an outbox, in order, and removes what the broker has acknowledged.
+
+    At each connection the status is sent first, retained; the broker says ``will`` in its place
+    when the connection is lost.
+
+    Args:
+        broker: Where to.
+        outbox: What; stays open.
+        topic: Of the status.
+        status: Makes the status.
+        will: The status that the broker sends in our absence.
+
+    Attributes:
+        denied: Whether the broker has refused the name or password last.
+        trouble: Why there is no connection; None where there is one.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        topic: str,
+        status: Callable[[], bytes],
+        will: bytes,
+    ) -> None:
+        self._mqtt = import_client()
+        self._broker = broker
+        self._outbox = outbox
+        self._topic = topic
+        self._status = status
+        self._will = will
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._last_words: bytes | None = None
+        self._deadline = float("inf")
+        self._tried = False
+        self._warned = False
+        self._connected = False
+        self._said = False
+        self.denied = False
+        self.trouble: str | None = "There is no connection yet."
+        self._waiting: dict[int, int] = {}
+        self._arrived: list[int] = []
+        self._sent = 0
+        self._thread = threading.Thread(target=self._run, name="edgekit-mqtt", daemon=True)
+        self._thread.start()
+
+    def wait_for_first_try(self, seconds: float) -> None:
+        """Returns when there is a connection or the first try has failed, or after some seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._tried, seconds)
+
+    def stop(self, last_words: bytes | None, seconds: float) -> None:
+        """Sends what can be sent, then the last status, and ends the thread."""
+        with self._changed:
+            self._last_words = last_words
+            self._deadline = time.monotonic() + seconds
+            self._stopping = True
+            self._changed.notify_all()
+        # A try to connect may hang for longer, and has nothing to send.
+        self._thread.join(2 * _TICK + (seconds if self._connected else 0.0))
+
+    def _run(self) -> None:
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                if self._converse():
+                    wait = _FIRST_WAIT
+            except (OSError, ValueError, ssl.SSLError) as error:
+                self._note(str(getattr(error, "strerror", None) or error))
+            except OutputError as error:
+                self._note(error.message)
+            with self._changed:
+                self._tried = True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._stopping, wait * random.uniform(0.8, 1.2))
+                # One more try where the end comes while nothing was connected would only delay it.
+                if self._stopping:
+                    return
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _converse(self) -> bool:
+        """One connection, to its end; whether it came about."""
+        client = self._make_client()
+        begin = time.monotonic()
+        try:
+            client.connect(self._broker.host, self._broker.port, _KEEPALIVE_SECONDS)
+            while client.loop(_TICK) == self._mqtt.MQTT_ERR_SUCCESS:
+                if self._connected:
+                    if not self._pass_on(client):
+                        return True
+                elif self.denied or self._is_over():
+                    return False
+                elif time.monotonic() - begin > _CONNECT_SECONDS:
+                    self._note("It does not answer.")
+                    return False
+            came_about = self._connected
+            if came_about or not self.denied:
+                self._note("The connection was lost.")
+            return came_about
+        finally:
+            self._connected = False
+            self._hang_up(client)
+
+    def _make_client(self) -> Any:
+        mqtt, broker = self._mqtt, self._broker
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        client.connect_timeout = _CONNECT_SECONDS
+        client.max_inflight_messages_set(_WINDOW)
+        if broker.user is not None:
+            client.username_pw_set(broker.user, broker.password)
+        if broker.tls:
+            client.tls_set(ca_certs=None if broker.ca is None else str(broker.ca))
+        client.will_set(self._topic, self._will, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_publish = self._on_publish
+        self._waiting, self._arrived, self._sent, self._said = {}, [], 0, False
+        return client
+
+    def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
+        del data, flags, properties
+        self.denied = str(code) in _DENIED
+        if code.is_failure:
+            self._note(f"It refuses: {code}.")
+            return
+        client.publish(self._topic, self._status(), qos=1, retain=True)
+        if self._warned:
+            _LOG.info("The MQTT broker %s is back.", self._broker.place)
+        with self._changed:
+            self._connected = self._tried = True
+            self.trouble = None
+            self._changed.notify_all()
+
+    def _on_publish(self, client: Any, data: Any, mid: int, code: Any, properties: Any) -> None:
+        del client, data, code, properties
+        if (number := self._waiting.pop(mid, None)) is not None:
+            self._arrived.append(number)
+
+    def _pass_on(self, client: Any) -> bool:
+        """Sends what there is room for; False when all is said and the end has come."""
+        if self._arrived:
+            self._outbox.remove(self._arrived)
+            self._arrived = []
+        room = _WINDOW - len(self._waiting)
+        more = self._outbox.after(self._sent, room) if room > 0 else []
+        for number, topic, payload in more:
+            info = client.publish(topic, payload, qos=1)
+            self._waiting[info.mid] = number
+            self._sent = number
+        if not self._stopping:
+            return True
+        if (more or self._waiting) and not self._is_over():
+            return True
+        self._say_goodbye(client)
+        return False
+
+    def _say_goodbye(self, client: Any) -> None:
+        if self._last_words is None:
+            return
+        info = client.publish(self._topic, self._last_words, qos=1, retain=True)
+        while not (info.is_published() or self._is_over()):
+            if client.loop(_TICK) != self._mqtt.MQTT_ERR_SUCCESS:
+                return
+
+    def _hang_up(self, client: Any) -> None:
+        if self._stopping:
+            client.disconnect()
+            client.loop(_TICK)
+        elif (sock := client.socket()) is not None:
+            # Without a goodbye, so that the broker says the will.
+            sock.close()
+
+    def _is_over(self) -> bool:
+        return self._stopping and time.monotonic() > self._deadline
+
+    def _note(self, reason: str) -> None:
+        level = logging.INFO if self._warned else logging.WARNING
+        _LOG.log(level, "No connection to the MQTT broker %s: %s", self._broker.place, reason)
+        with self._changed:
+            self._warned = True
+            self.trouble = f"No connection to {self._broker.place}: {reason.rstrip(chr(46))}."

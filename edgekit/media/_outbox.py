@@ -1,0 +1,182 @@
+"""Messages on disk that wait to be sent, in order and bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from edgekit._closing import Closing
+from edgekit._files import writing
+from edgekit.errors import OutputError
+
+__all__ = ["Message", "Outbox"]
+
+_BATCH = 256
+
+
+class Message(NamedTuple):
+    """What is to be sent.
+
+    Attributes:
+        topic: Where to.
+        payload: What.
+        kind: For people: ``start``, ``update``, ``end``.
+    """
+
+    topic: str
+    payload: bytes
+    kind: str
+
+
+class Outbox(Closing):
+    """A queue in an SQLite file; safe to use from several threads.
+
+    A message is there from ``add`` to ``remove``, also across a kill or a power cut of the machine;
+    after the latter the last ones may be missing. Beyond the bound the oldest messages of the kind
+    ``update`` go first, and the oldest of any kind where there is no such one.
+
+    Args:
+        path: Made with its folder where it is not there.
+        most: Bytes of payloads at most.
+
+    Attributes:
+        dropped: How many went by kind, because of the bound.
+
+    Raises:
+        OutputError: By any call: the file cannot be used.
+    """
+
+    def __init__(self, path: Path, most: int) -> None:
+        self._path = path
+        self._most = most
+        self._lock = threading.Lock()
+        self.dropped = {"start": 0, "update": 0, "end": 0}
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._guarded():
+            self._base = sqlite3.connect(
+                path, timeout=0.0, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._base.close()
+                raise
+
+    def _prepare(self) -> None:
+        # One process has it: two would send each other's messages.
+        self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute("PRAGMA synchronous = NORMAL")
+        self._base.execute(
+            "CREATE TABLE IF NOT EXISTS message "
+            "(id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, kind TEXT)"
+        )
+        found = self._base.execute(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM message"
+        )
+        self._count: int
+        self._bytes: int
+        self._count, self._bytes = found.fetchone()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._count
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Adds messages, all or none."""
+        with self._lock, self._guarded(), self._transaction():
+            self._base.executemany(
+                "INSERT INTO message (topic, payload, kind) VALUES (?, ?, ?)", messages
+            )
+            count, size = len(messages), sum(len(message.payload) for message in messages)
+            dropped = dict(self.dropped)
+            while self._bytes + size > self._most and self._count + count > 1:
+                spare = self._count + count - 1
+                less, bytes_less = self._drop(self._bytes + size - self._most, spare, dropped)
+                count, size = count - less, size - bytes_less
+        with self._lock:
+            self._count += count
+            self._bytes += size
+            self.dropped = dropped
+
+    def after(self, place: int, most: int) -> list[tuple[int, str, bytes]]:
+        """The next messages after one: number, topic, payload."""
+        with self._lock, self._guarded():
+            return self._base.execute(
+                "SELECT id, topic, payload FROM message WHERE id > ? ORDER BY id LIMIT ?",
+                (place, most),
+            ).fetchall()
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Forgets messages that have arrived."""
+        with self._lock, self._guarded(), self._transaction():
+            for number in numbers:
+                gone = self._base.execute(
+                    "SELECT LENGTH(payload) FROM message WHERE id = ?", (number,)
+                ).fetchone()
+                if gone is not None:
+                    self._base.execute("DELETE FROM message WHERE id = ?", (number,))
+                    self._count -= 1
+                    self._bytes -= gone[0]
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._base.close()
+
+    def _drop(self, excess: int, spare: int, dropped: dict[str, int]) -> tuple[int, int]:
+        """Removes a batch of the oldest updates, or else the oldest messages: number and bytes.
+
+        Args:
+            excess: Bytes that are to go.
+            spare: Messages that may go.
+            dropped: Counts them by kind.
+        """
+        chosen: list[tuple[int, int, str]] = []
+        for condition in ("kind = 'update'", "1"):
+            chosen = self._base.execute(
+                f"SELECT id, LENGTH(payload), kind FROM message WHERE {condition} "
+                "ORDER BY id LIMIT ?",
+                (min(_BATCH, spare),),
+            ).fetchall()
+            if chosen:
+                break
+        less = size = 0
+        for number, length, kind in chosen:
+            if size >= excess:
+                break
+            self._base.execute("DELETE FROM message WHERE id = ?", (number,))
+            less, size = less + 1, size + length
+            dropped[kind] = dropped.get(kind, 0) + 1
+        return less, size
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._base.execute("BEGIN")
+        try:
+            yield
+            self._base.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._base.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                raise OutputError(
+                    f"The buffer {self._path} is in use by another run.",
+                    mend="Name another file: --mqtt-buffer FILE",
+                ) from error
+            raise OutputError(
+                f"Cannot use the buffer {self._path}: {error}.",
+                mend="Free some space there, remove the file, or name another: --mqtt-buffer FILE",
+            ) from error

@@ -1,0 +1,200 @@
+"""Tubes as MQTT messages."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import uuid
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit.errors import OutputError
+from edgekit.media._broker import Broker
+from edgekit.media._mqtt_link import BrokerLink, import_client
+from edgekit.media._outbox import Message, Outbox
+from edgekit.media._whole_file import check_room
+from edgekit.media.sink import Sink
+from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.tubes import LiveTube
+from edgekit.runtime.types import Tube
+
+__all__ = ["MOST_BYTES", "Broker", "MqttSink", "default_buffer"]
+
+MOST_BYTES = 16_000_000
+"""So many bytes of messages wait at most."""
+
+_LOG = logging.getLogger(__name__)
+_FIRST_TRY_SECONDS = 3.0
+_LAST_SECONDS = 5.0
+
+
+class MqttSink(Sink):
+    """Sends the start, updates and end of each tube, and a retained status.
+
+    Topics below the broker's prefix: ``tube/start``, ``tube/update`` and ``tube/end``, and
+    ``status``, where the broker says so itself (Last Will) if the run vanishes. All messages go
+    through a file, so that a broker that was away gets them afterwards, in order; what a run leaves
+    in it is sent by the next one. They are sent until the broker acknowledges (QoS 1), so that one
+    may come twice: ``run`` and ``seq``, which counts from 0 without a break, tell.
+
+    Args:
+        broker: Where to.
+        buffer: The file; by default ``default_buffer(broker)``.
+        most: Bytes of messages that it holds. Beyond them the oldest updates are dropped, then the
+            oldest messages of any kind, and counted in the status.
+        every: Seconds of the source between two updates of a tube.
+
+    Raises:
+        MissingDependencyError: paho-mqtt is not installed.
+        OutputError: By ``start``, where the broker refuses the name or password, or another run
+            has the buffer; by later calls, where the disk is full.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        buffer: Path | None = None,
+        most: int = MOST_BYTES,
+        every: float = 1.0,
+    ) -> None:
+        import_client()
+        self._broker = broker
+        self._buffer = buffer or default_buffer(broker)
+        self._most = most
+        self._every = every
+        self._run = uuid.uuid4().hex[:12]
+        self._seq = 0
+        self._source = ""
+        self._classes: tuple[str, ...] = ()
+        self._told: dict[int, float] = {}
+        self._outbox: Outbox | None = None
+        self._link: BrokerLink | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the bound of the buffer has cost."""
+        return 0 if self._outbox is None else sum(self._outbox.dropped.values())
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no connection, and how much waits for one."""
+        if self._link is None or self._outbox is None or self._link.trouble is None:
+            return None
+        return f"{self._link.trouble} {len(self._outbox)} messages wait."
+
+    def start(self, info: RunInfo) -> None:
+        """Opens the buffer and begins to connect; waits 3 seconds at most for that."""
+        self._source, self._classes = info.source, info.classes
+        self._outbox = Outbox(self._buffer, self._most)
+        if waiting := len(self._outbox):
+            _LOG.info("%d messages of earlier runs are sent first.", waiting)
+        topic = f"{self._broker.prefix}/status"
+        will = self._status("offline", reason="lost")
+        status = partial(self._status, "online")
+        self._link = BrokerLink(self._broker, self._outbox, topic, status, will)
+        self._link.wait_for_first_try(_FIRST_TRY_SECONDS)
+        if self._link.denied:
+            raise OutputError(
+                f"The MQTT broker {self._broker.place} refuses the name or password.",
+                mend="Check both in --mqtt mqtt://user:password@host:port/prefix",
+            )
+
+    def frame(self, result: FrameResult) -> None:
+        """Tells of tubes that are new, and now and then of the others."""
+        now = result.frame.time
+        messages: list[Message] = []
+        told: dict[int, float] = {}
+        for tube in result.tubes:
+            last = self._told.get(tube.id)
+            if last is not None and 0 <= now - last < self._every:
+                told[tube.id] = last
+                continue
+            kind = "start" if last is None else "update"
+            messages.append(self._message(kind, len(messages), _live_json(tube, result)))
+            told[tube.id] = now
+        self._send(messages)
+        self._told = told
+
+    def tube(self, tube: Tube) -> None:
+        """Tells of the end of a tube."""
+        content = {
+            "id": tube.id,
+            "class": tube.label,
+            "score": round(tube.score, 5),
+            "start": tube.start,
+            "end": tube.end,
+            "box": [round(value, 2) for value in tube.boxes[-1].tolist()],
+            "observed": int(tube.observed.sum()),
+        }
+        self._send([self._message("end", 0, content)])
+
+    def end(self, summary: RunSummary) -> None:
+        """Sends what can be sent within 5 seconds, and says goodbye."""
+        if self._link is not None:
+            self._link.stop(self._status("offline", reason="ended"), _LAST_SECONDS)
+
+    def reopen(self) -> bool:
+        """Goes on once there is room again."""
+        check_room(self._buffer)
+        return True
+
+    def close(self) -> None:
+        """Ends the connection and closes the buffer; what is in it waits for the next run."""
+        if self._link is not None:
+            self._link.stop(None, 0.0)
+        if self._outbox is not None:
+            self._outbox.close()
+
+    def _send(self, messages: list[Message]) -> None:
+        if messages:
+            assert self._outbox is not None
+            self._outbox.add(messages)
+            self._seq += len(messages)
+
+    def _message(self, kind: str, place: int, content: dict[str, Any]) -> Message:
+        name = self._classes[content["class"]]
+        head = {"run": self._run, "seq": self._seq + place, "date": _now(), "source": self._source}
+        payload = msgspec.json.encode({**head, "name": name, **content})
+        return Message(f"{self._broker.prefix}/tube/{kind}", payload, kind)
+
+    def _status(self, state: str, **more: str) -> bytes:
+        return msgspec.json.encode(
+            {
+                "state": state,
+                **more,
+                "run": self._run,
+                "source": self._source,
+                "date": _now(),
+                "dropped": {} if self._outbox is None else self._outbox.dropped,
+            }
+        )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def default_buffer(broker: Broker) -> Path:
+    """Where messages wait unless told otherwise: one file for each broker and prefix."""
+    state = os.environ.get("XDG_STATE_HOME")
+    folder = Path(state) if state else Path.home() / ".local" / "state"
+    place = hashlib.sha256(f"{broker.place}/{broker.prefix}".encode()).hexdigest()[:12]
+    return folder / "edgekit" / f"mqtt-{place}.db"
+
+
+def _live_json(tube: LiveTube, result: FrameResult) -> dict[str, Any]:
+    return {
+        "id": tube.id,
+        "class": tube.label,
+        "score": round(tube.score, 5),
+        "box": [round(value, 2) for value in tube.box],
+        "index": result.frame.index,
+        "time": round(result.frame.time, 4),
+        "observed": tube.observed,
+    }

@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.media import _mqtt_link
+from edgekit.media._outbox import Message, Outbox
+from edgekit.media.mqtt import Broker, MqttSink, default_buffer
+from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.tubes import LiveTube
+from edgekit.runtime.types import Detections, Frame, Tube
+
+INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
+SUMMARY = RunSummary(1, 0, 1.0, {})
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+PATIENCE = 30.0
+SECRET = "s3cret/&@"
+
+
+def result_of(index, ids=()):
+    tubes = [LiveTube(id, id % 2, 0.8, [1.0, 2.0, 30.0, 40.0], 0, 0, 9) for id in ids]
+    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), [[], []], tubes)
+
+
+def tube_of(id, start, end):
+    length = end - start + 1
+    boxes = np.tile([1.0, 2, 3, 4], (length, 1))
+    return Tube(id, id % 2, 0.8, start, end, boxes, np.ones(length), np.ones(length, bool))
+
+
+def until(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Mosquitto:
+    """A real broker on loopback that can be killed, and what it was told."""
+
+    def __init__(self, folder, *lines):
+        self._program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+        if self._program is None:
+            pytest.skip("needs a broker: apt-get install mosquitto")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._config = folder / "mosquitto.conf"
+        persistence = [
+            *("persistence true", f"persistence_location {folder}/"),
+            "max_queued_messages 0",
+        ]
+        user = ["user root"] if os.geteuid() == 0 else []
+        listener = [f"listener {self.port} 127.0.0.1", *(lines or ["allow_anonymous true"])]
+        self._config.write_text("\n".join([*user, *persistence, *listener]) + "\n")
+        self._process = None
+        self.start()
+
+    def start(self):
+        command = [self._program, "-c", str(self._config)]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+        def answers():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        until(answers)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+    def save(self, word):
+        """Has the broker write what it knows of its clients to the disk."""
+        self._process.send_signal(signal.SIGUSR1)
+        file = self._config.parent / "mosquitto.db"
+        until(lambda: file.exists() and word.encode() in file.read_bytes())
+
+    def url(self, user="", scheme="mqtt"):
+        return f"{scheme}://{user}127.0.0.1:{self.port}/home/door"
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def make(*lines):
+            broker = Mosquitto(tmp_path, *lines)
+            stack.callback(broker.kill)
+            return broker
+
+        yield make
+
+
+@pytest.fixture
+def listener():
+    """Makes subscribers; gives the (topic, content) that each has got so far."""
+    mqtt = pytest.importorskip("paho.mqtt.client")
+    with contextlib.ExitStack() as stack:
+
+        def make(broker, topic="home/door/tube/#"):
+            client = mqtt.Client(
+                mqtt.CallbackAPIVersion.VERSION2, client_id=topic, clean_session=False
+            )
+            found, subscribed = [], []
+            client.on_connect = lambda *_: client.subscribe(topic, qos=1)
+            client.on_subscribe = lambda *_: subscribed.append(1)
+            client.on_message = lambda _c, _d, message: found.append(
+                (message.topic.removeprefix("home/door/"), json.loads(message.payload))
+            )
+            client.reconnect_delay_set(1, 1)
+            client.connect("127.0.0.1", broker.port)
+            client.loop_start()
+            stack.callback(client.loop_stop)
+            stack.callback(client.disconnect)
+            until(lambda: subscribed)
+            # What is published before the client is back after a kill is then kept for it.
+            broker.save(topic)
+            return found
+
+        yield make
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    pytest.importorskip("paho.mqtt.client")
+    monkeypatch.setattr(_mqtt_link, "_FIRST_WAIT", 0.1)
+    monkeypatch.setattr(_mqtt_link, "_LONGEST_WAIT", 0.3)
+    with contextlib.ExitStack() as stack:
+
+        def make(url, ca=None, **options):
+            sink = MqttSink(Broker.parse(url, ca), buffer=tmp_path / "m.db", **options)
+            stack.callback(sink.close)
+            sink.start(INFO)
+            return sink
+
+        yield make
+
+
+def give_tubes(sink, numbers):
+    """One tube after the other, each alive for 30 frames."""
+    for number in numbers:
+        for index in range(30 * number, 30 * number + 30):
+            sink.frame(result_of(index, [number]))
+        sink.tube(tube_of(number, 30 * number, 30 * number + 29))
+
+
+def once(found):
+    """Without repeats, in the order of arrival."""
+    return list({content["seq"]: (topic, content) for topic, content in found}.values())
+
+
+def test_every_tube_arrives_once_and_in_order_though_the_broker_is_killed(
+    mosquitto, listener, started
+):
+    broker = mosquitto()
+    found = listener(broker)
+    sink = started(broker.url())
+    give_tubes(sink, range(10))
+    broker.kill()
+    give_tubes(sink, range(10, 30))
+    until(lambda: sink.trouble)
+    assert "messages wait" in sink.trouble
+    broker.start()
+    give_tubes(sink, range(30, 40))
+    until(lambda: sink.trouble is None)
+    sink.end(SUMMARY)
+    sink.close()
+    # A start, an update after a second, an end.
+    until(lambda: len({content["seq"] for _, content in found}) == 120)
+    kinds = ["tube/start", "tube/update", "tube/end"]
+    got = [(topic, content["seq"], content["id"]) for topic, content in once(found)]
+    assert got == [(kinds[n % 3], n, n // 3) for n in range(120)]
+    assert len({content["run"] for _, content in found}) == 1
+
+
+def test_messages_say_what_is_documented(mosquitto, listener, started):
+    broker = mosquitto()
+    found = listener(broker)
+    status = listener(broker, "home/door/status")
+    sink = started(broker.url())
+    give_tubes(sink, [1])
+    sink.end(SUMMARY)
+    sink.close()
+    until(lambda: len(found) == 3 and len(status) == 2)
+    (_, start), (_, update), (_, end) = found
+    assert start.pop("date") <= update.pop("date") <= end.pop("date")
+    common = {"run": start["run"], "source": "camera 0", "name": "run", "id": 1, "class": 1}
+    common |= {"score": 0.8}
+    live = {"box": [1, 2, 30, 40], "observed": True}
+    assert start == {**common, **live, "seq": 0, "index": 30, "time": 1.2}
+    assert update == {**common, **live, "seq": 1, "index": 55, "time": 2.2}
+    last = {"seq": 2, "start": 30, "end": 59, "box": [1, 2, 3, 4], "observed": 30}
+    assert end == {**common, **last}
+    assert [content["state"] for _, content in status] == ["online", "offline"]
+    assert status[1][1]["reason"] == "ended"
+
+
+def test_what_a_run_leaves_the_next_one_sends(mosquitto, listener, started):
+    broker = mosquitto()
+    found = listener(broker)
+    broker.kill()
+    sink = started(broker.url())
+    give_tubes(sink, range(3))
+    sink.end(SUMMARY)
+    sink.close()
+    broker.start()
+    sink = started(broker.url())
+    give_tubes(sink, range(2))
+    sink.end(SUMMARY)
+    sink.close()
+    until(lambda: len({(content["run"], content["seq"]) for _, content in found}) == 15)
+    runs = list(dict.fromkeys(content["run"] for _, content in found))
+    ids = [[c["id"] for t, c in found if t == "tube/end" and c["run"] == run] for run in runs]
+    assert ids == [[0, 1, 2], [0, 1]]
+
+
+def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
+    broker = mosquitto()
+    status = listener(broker, "home/door/status")
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from edgekit.media.mqtt import Broker, MqttSink\n"
+        "from edgekit.runtime.results import RunInfo\n"
+        "sink = MqttSink(Broker.parse(sys.argv[1]), buffer=Path(sys.argv[2]))\n"
+        "sink.start(RunInfo('x', 1, 1, 25.0, None, ()))\n"
+        "os._exit(0 if sink.trouble is None else 1)\n"
+    )
+    arguments = [broker.url(), str(tmp_path / "m.db")]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    until(lambda: status and status[-1][1]["state"] == "offline")
+    assert status[-1][1]["reason"] == "lost"
+
+
+def test_a_refused_password_is_said_and_never_shown(mosquitto, started, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    broker = mosquitto("allow_anonymous false", f"password_file {passwords}")
+    with pytest.raises(OutputError, match="refuses the name or password") as caught:
+        started(broker.url("me:s3cret%2F%26%40@"))
+    assert "s3cret" not in str(caught.value) + caplog.text
+
+
+def test_a_password_that_fits_is_used(mosquitto, started, tmp_path):
+    tool = shutil.which("mosquitto_passwd")
+    if tool is None:
+        pytest.skip("needs mosquitto_passwd: apt-get install mosquitto")
+    passwords = tmp_path / "passwords"
+    subprocess.run([tool, "-c", "-b", str(passwords), "me", SECRET], check=True)
+    broker = mosquitto("allow_anonymous false", f"password_file {passwords}")
+    assert started(broker.url("me:s3cret%2F%26%40@")).trouble is None
+
+
+# paho-mqtt leaves it to Python to close the socket of a handshake that fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_trusts_the_named_certificate_and_no_other(mosquitto, started, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl: apt-get install openssl")
+    for name in ("own", "other"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+                *("-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    lines = [f"certfile {tmp_path}/own.pem", f"keyfile {tmp_path}/own.key"]
+    broker = mosquitto("allow_anonymous true", *lines)
+    sink = started(broker.url(scheme="mqtts"), tmp_path / "own.pem")
+    assert sink.trouble is None
+    sink.close()
+    assert "certificate" in started(broker.url(scheme="mqtts"), tmp_path / "other.pem").trouble
+
+
+def test_a_full_disk_is_said_and_nothing_is_numbered_twice(small_disk, tmp_path):
+    pytest.importorskip("paho.mqtt.client")
+    sink = MqttSink(Broker.parse("mqtt://127.0.0.1:1"), buffer=small_disk / "m.db")
+    with contextlib.closing(sink):
+        sink.start(INFO)
+        with pytest.raises(OutputError, match="full"):
+            give_tubes(sink, range(10_000))
+        with pytest.raises(OutputError, match="No space"):
+            sink.reopen()
+
+
+def test_two_runs_do_not_share_a_buffer(started, tmp_path):
+    started("mqtt://127.0.0.1:1")
+    with pytest.raises(OutputError, match="in use by another run"):
+        started("mqtt://127.0.0.1:1")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["start", "update", "end"]), max_size=60),
+    most=st.integers(1, 400),
+)
+def test_the_bound_costs_updates_first_and_keeps_the_order(tmp_path_factory, kinds, most):
+    with Outbox(tmp_path_factory.mktemp("outbox") / "m.db", most) as box:
+        for number, kind in enumerate(kinds):
+            box.add([Message("t", b"%10d" % number, kind)])
+        left = [int(payload) for _, _, payload in box.after(0, 1000)]
+        assert len(box) == len(left)
+    assert left == sorted(left)
+    assert 10 * len(left) <= max(most, 10)
+    lost = [kinds[number] for number in range(len(kinds)) if number not in left]
+    assert box.dropped == {kind: lost.count(kind) for kind in ("start", "update", "end")}
+    gone = [n for n, kind in enumerate(kinds) if kind != "update" and n not in left]
+    assert not any(kinds[n] == "update" and gone and n < gone[-1] for n in left)
+    assert bool(left) == bool(kinds)
+
+
+def test_messages_outlive_the_file_being_closed(tmp_path):
+    path = tmp_path / "m.db"
+    with Outbox(path, 1000) as box:
+        box.add([Message("a", b"1", "start"), Message("b", b"2", "end")])
+        ((first, *_), _) = box.after(0, 9)
+        box.remove([first, first])
+    with Outbox(path, 1000) as box:
+        assert [row[1:] for row in box.after(0, 9)] == [("b", b"2")]
+        assert len(box) == 1
+
+
+def test_a_damaged_buffer_is_refused(tmp_path):
+    path = tmp_path / "m.db"
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(OutputError, match="not a database"):
+        Outbox(path, 1000)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "host",
+        "http://u:s3cret@h",
+        "mqtt://",
+        "mqtt://u:s3cret@h:99999",
+        "mqtt://u:s3cret@h:x/y",
+        "mqtt://u:s3cret@[::1/y",
+        "mqtt://u:s3cret@h/a/#",
+        "mqtt://u:s3cret@h/a?b",
+    ],
+)
+def test_an_address_that_is_none_is_not_repeated(url):
+    with pytest.raises(UsageError, match="--mqtt") as caught:
+        Broker.parse(url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_address_is_read_whole(tmp_path):
+    broker = Broker.parse("mqtts://me:s3cret%2F%26%40@Host:99/a/b/", None)
+    assert (broker.host, broker.port, broker.prefix, broker.tls) == ("host", 99, "a/b", True)
+    assert (broker.user, broker.password) == ("me", SECRET)
+    assert "s3cret" not in repr(broker)
+    plain = Broker.parse("mqtt://[::1]")
+    assert (plain.host, plain.port, plain.prefix, plain.user) == ("::1", 1883, "edgekit", None)
+    assert default_buffer(plain) != default_buffer(broker)
+    with pytest.raises(UsageError, match="mqtts://"):
+        Broker.parse("mqtt://h", tmp_path)
+    with pytest.raises(UsageError, match="no file"):
+        Broker.parse("mqtts://h", tmp_path / "ca.pem")
+
+
+def test_without_the_extra_its_pip_line_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "edgekit\[mqtt\]"'):
+        MqttSink(Broker.parse("mqtt://h"))
