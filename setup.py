@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 FOLDER = Path("edgekit/runtime/native")
 # Fused operations would give other maps than numpy does, in the last digit.
 FLAGS = ["-O3", "-std=c11", "-D_GNU_SOURCE", "-ffp-contract=off", "-Wno-psabi", "-g0"]
-FLAGS_BY_FILE = {"avx2.c": ["-mavx2"]}
+FLAGS_BY_FILE = {"avx2.c": ["-mavx2"], "pairs_avx2.c": ["-mavx2"]}
 
 
 class BuildLibrary(build_ext):

@@ -83,6 +83,7 @@ class _Found(NamedTuple):
 
     @classmethod
     def of(cls, boxes: Array, scores: Array) -> _Found:
+        boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores, np.float64)
         peak = scores.max(axis=1, initial=0.0)
         with np.errstate(invalid="ignore", over="ignore"):
             side = boxes[:, 2:] - boxes[:, :2]
@@ -121,8 +122,8 @@ class PlainTracks:
         """Brings the tracks to the next frame.
 
         Args:
-            boxes: (n, 4) float64; those without an area or a score are passed over.
-            scores: (n, C) float64.
+            boxes: (n, 4); those without an area or a score are passed over.
+            scores: (n, C).
             frame: Its number.
             next_id: The id of the first track that is born in it.
 

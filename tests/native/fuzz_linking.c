@@ -149,6 +149,9 @@ static void link_stream(void) {
         .suppressed = 0.3f, .classes = 1 + (int32_t)draw(30), .sure_hits = 4, .unsure_misses = 5,
         .max_misses = 1 + (int32_t)draw(9), .past_state = draw(2) ? 4 : STATE};
     linking *l = &zero;
+#if defined(__x86_64__)
+    l->avx2 = __builtin_cpu_supports("avx2") && draw(2);
+#endif
     l->width = (l->classes + LANES - 1) / LANES * LANES;
     for (l->frame = 0; l->frame < 25; l->frame++) {
         const int32_t found = (int32_t)draw(draw(5) ? 12 : 90), before = l->tracks;

@@ -19,7 +19,7 @@ compile() {
     shift 2
     for file in "$native"/*.c; do
         special=()
-        [[ $(basename "$file") = avx2.c && $("$compiler" -dumpmachine) = x86_64* ]] && special=(-mavx2)
+        [[ $(basename "$file") = *avx2.c && $("$compiler" -dumpmachine) = x86_64* ]] && special=(-mavx2)
         objects+=("$out-$(basename "$file").o")
         "$compiler" "${flags[@]}" "$@" "${special[@]}" -c "$file" -o "${objects[-1]}"
     done

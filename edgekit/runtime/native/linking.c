@@ -12,7 +12,7 @@ static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 /* Carves the memory at base up, and gives how much that takes. */
 static size_t carve(uintptr_t base, size_t rows, size_t found, size_t width, work *w) {
     uintptr_t at = base;
-    found += 3; /* what is read four at a time ends a little later */
+    found += LANES - 1; /* what is read many at a time ends a little later */
 #define PART(field, count) (w->field = (void *)at, at += lines((count) * sizeof *w->field))
     PART(track_corners, 4 * rows), PART(found_corners, 4 * found);
     PART(track_profile, width * rows), PART(found_profile, width * found);
@@ -54,8 +54,10 @@ int32_t link_look(linking *l) {
         }
         if (!(peak > l->floor && peak < INFINITY)) continue;
         if (!(across > 0 && across < INFINITY && down > 0 && down < INFINITY)) continue;
-        memmove(l->boxes + 4 * (size_t)good, box, 4 * sizeof *box);
-        memmove(l->scores + (size_t)good * l->width, scores, (size_t)l->width * sizeof *scores);
+        if (good < i) {
+            memcpy(l->boxes + 4 * (size_t)good, box, 4 * sizeof *box);
+            memcpy(l->scores + (size_t)good * l->width, scores, (size_t)l->width * sizeof *scores);
+        }
         w.peak[good] = peak;
         w.found_size[2 * good] = l->logs[2 * good] = across > 1 ? across : 1;
         w.found_size[2 * good + 1] = l->logs[2 * good + 1] = down > 1 ? down : 1;

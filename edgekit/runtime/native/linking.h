@@ -30,6 +30,7 @@ typedef struct {
     int32_t sure_hits, unsure_misses, max_misses;
     int32_t tracks, found, ended; /* rows in use */
     int32_t row_capacity, found_capacity;
+    int32_t avx2;       /* whether the processor has it, and may use it */
     int32_t past_state; /* how many numbers of a state the history holds */
     int64_t pair_capacity;
     int64_t frame, next_id;

@@ -37,9 +37,13 @@ work link_work(const linking *l);
 /* Fills swept from found_corners. */
 void link_sweep(const linking *l, work *w);
 
-/* Both give the number of pairs there are; no more than pair_capacity are written. */
-int64_t link_by_overlap(const linking *l, const work *w);
-int64_t link_by_distance(const linking *l, const work *w);
+/* Lists in left the detections that are not taken; gives how many. */
+int32_t link_line_up(const linking *l, const work *w);
+
+/* Finds pairs, gives how many there are, and writes no more than pair_capacity. */
+typedef int64_t finder(const linking *l, const work *w);
+finder link_by_overlap, link_by_distance;
+finder by_overlap_generic, by_distance_generic, by_overlap_avx2, by_distance_avx2;
 
 /* Sorts count pairs; the memory behind them holds as many more. */
 void link_sort(pair *pairs, pair *spare, int64_t count);
@@ -48,7 +52,8 @@ void link_sort(pair *pairs, pair *spare, int64_t count);
 void link_take(const linking *l, const work *w, int64_t count);
 
 /* Marks the detections that start tracks as standing, and lists them in order; gives how many. */
-int32_t link_births(const linking *l, const work *w);
+typedef int32_t midwife(const linking *l, const work *w);
+midwife link_births, births_generic, births_avx2;
 
 /* A key that sorts descending values ascending. */
 uint32_t link_descending(float value);

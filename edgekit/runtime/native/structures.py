@@ -40,7 +40,10 @@ class Linking(ctypes.Structure):
         *((name, ctypes.c_float) for name in ("least_gain", "least_cosine", "suppressed")),
         *((name, ctypes.c_int32) for name in ("classes", "width", "sure_hits", "unsure_misses")),
         *((name, ctypes.c_int32) for name in ("max_misses", "tracks", "found", "ended")),
-        *((name, ctypes.c_int32) for name in ("row_capacity", "found_capacity", "past_state")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("row_capacity", "found_capacity", "avx2", "past_state")
+        ),
         *((name, ctypes.c_int64) for name in ("pair_capacity", "frame", "next_id", "past")),
         *((name, ctypes.c_void_p) for name in ("id", "start", "hits", "misses")),
         *((name, ctypes.c_void_p) for name in ("sums", "level", "states", "size")),

@@ -31,13 +31,14 @@ class NativeTracks:
 
     Args:
         library: As ``compiled`` gives it.
+        kernel: Of the library, as ``setting`` names it; ``avx2`` is one of its own here.
         classes: Number of classes, C.
         max_misses: As ``OnlineLinker`` has it.
         history: Gets a row for each live track in every frame.
     """
 
     def __init__(
-        self, library: ctypes.CDLL, classes: int, max_misses: int, history: History
+        self, library: ctypes.CDLL, kernel: str, classes: int, max_misses: int, history: History
     ) -> None:
         width = -(-classes // _matching.LANES) * _matching.LANES
         self._classes, self._width = classes, width
@@ -67,6 +68,7 @@ class NativeTracks:
             sure_hits=SURE_HITS,
             unsure_misses=UNSURE_MISSES,
             max_misses=min(max_misses, 2**31 - 1),
+            avx2=kernel == "avx2",
             past_state=history.table.states[0].size,
         )
         self._at = ctypes.addressof(linking)
