@@ -10,6 +10,8 @@ from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
 from edgekit.quantization import base
 from edgekit.quantization import onnx as onnx_quantizer
+from edgekit.quantization.convolutions import IntegerWeights
+from edgekit.quantization.onnx_graph import WEIGHTED, weighted
 from edgekit.targets.jetson.checker import check
 
 __all__ = ["Quantizer"]
@@ -56,15 +58,20 @@ class Quantizer(onnx_quantizer.Quantizer):
         }
 
     def _placed(
-        self, model: Any, ranges: dict[str, tuple[float, float]], keep_float: frozenset[str]
+        self,
+        model: Any,
+        ranges: dict[str, tuple[float, float]],
+        weights: dict[str, IntegerWeights],
+        keep_float: frozenset[str],
     ) -> Any:
         from onnxruntime.quantization import QuantType
 
-        kinds = onnx_quantizer.WEIGHTED
+        kinds = WEIGHTED
         return onnx_quantizer.place(
             model,
             ranges,
-            [n.name for n in onnx_quantizer.weighted(model) if n.name not in keep_float],
+            weights,
+            [n.name for n in weighted(model) if n.name not in keep_float],
             kinds=kinds,
             activation=QuantType.QInt8,
             options={

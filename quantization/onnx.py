@@ -5,7 +5,7 @@ ONNX Runtime's own tool places the pairs; the ranges come from ``edgekit.quantiz
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,39 @@ import numpy as np
 
 from edgekit._files import writing
 from edgekit.bundle import Bundle
-from edgekit.errors import BundleError, ConversionError, MissingDependencyError
+from edgekit.errors import ConversionError
 from edgekit.quantization import base
+from edgekit.quantization.convolutions import IntegerWeights, load_weights, save_weights
+from edgekit.quantization.onnx_graph import (
+    ACTIVATIONS,
+    OTHERS,
+    WEIGHTED,
+    convolutions,
+    inside,
+    load,
+    macs,
+    network,
+    scope,
+    shapes,
+    to_round,
+    weighted,
+)
+from edgekit.quantization.onnx_weights import put
 from edgekit.quantization.ranges import (
     activations,
     choose_range,
     load_histograms,
     save_histograms,
 )
+from edgekit.runtime.types import Array
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
 
-__all__ = ["WEIGHTED", "Quantizer", "place", "weighted"]
+__all__ = ["Quantizer", "place"]
 
 _MODEL = "model.onnx"
 _STATISTICS = "activations.npz"
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""Operators that multiply by weights."""
-_ACTIVATIONS = ("Clip", "Relu")
-_OTHERS = ("Add", "Concat", "MaxPool", "Resize")
-_LARGEST_WEIGHT = 127
-_OUTSIDE = ("cascade", "decode")
-_MOVED = ("DeformConv", "GridSample", "Gather", "GatherElements", "MatMul")
-"""In a layer that has one of these beside its convolution, numbers are places in the picture."""
+_WEIGHTS = "weights.npz"
 
 
 class Quantizer(base.Quantizer):
@@ -46,24 +56,24 @@ class Quantizer(base.Quantizer):
     outputs stay float: 8 bits for the whole range of a heatmap's logits would flatten its peaks.
     """
 
-    methods = ("minmax", "percentile", "entropy", "mse")
+    methods = ("mse", "percentile", "minmax", "entropy")
     packages = ("onnx", "onnxruntime")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """See ``edgekit.quantization.base.Quantizer.layers``."""
-        model = _load(bundle)
-        sizes = _shapes(model)
+        model = load(bundle)
+        sizes = shapes(model)
         return tuple(
-            base.Layer(node.name, node.op_type, _macs(node, sizes)) for node in weighted(model)
+            base.Layer(node.name, node.op_type, macs(node, sizes)) for node in weighted(model)
         )
 
     def left_float(self, bundle: Bundle) -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
-        model = _load(bundle)
-        inside, rounded = _inside(model), {node.name for node in weighted(model)}
-        ends = {n.name for n in inside if n.op_type in WEIGHTED} - rounded
+        model = load(bundle)
+        nodes, rounded = inside(model), {node.name for node in weighted(model)}
+        ends = {n.name for n in nodes if n.op_type in WEIGHTED} - rounded
         found = super().left_float(bundle) | dict.fromkeys(sorted(ends), base.LAST)
-        moved = {_scope(n) for n in _network(model)} - {_scope(n) for n in inside}
+        moved = {scope(n) for n in network(model)} - {scope(n) for n in nodes}
         return found | base.sampling(moved)
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
@@ -71,18 +81,27 @@ class Quantizer(base.Quantizer):
         seen = load_histograms(statistics / _STATISTICS)
         return {
             node.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
-            for node in weighted(_load(bundle))
+            for node in weighted(load(bundle))
             if (name := node.input[0]) in seen
         }
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
-        """Writes the histograms of the network's activations."""
-        model = _load(bundle)
-        nodes = _inside(model)
+        """Writes the histograms of the network's activations, and its weights as integers."""
+        model = load(bundle)
+        nodes = inside(model)
         names = {name for node in nodes for name in (*node.input, *node.output)}
-        found = activations(model, names, inputs)
+        layers = convolutions(model)
+        read = {node.name: node.input[0] for node in nodes}
+
+        def look(sample: int, seen: Mapping[str, Array]) -> None:
+            for name, layer in layers.items():
+                layer.look(seen[read[name]], sample)
+
+        found = activations(model, names, inputs, look)
+        integers = {name: layer.integers() for name, layer in layers.items()}
         with writing(folder):
             save_histograms(found, folder / _STATISTICS)
+            save_weights(integers, folder / _WEIGHTS)
 
     def quantize(
         self,
@@ -92,12 +111,13 @@ class Quantizer(base.Quantizer):
         folder: Path,
     ) -> base.Written:
         """See ``edgekit.quantization.base.Quantizer.quantize``."""
-        model = _load(bundle)
+        model = load(bundle)
         seen = load_histograms(statistics / _STATISTICS)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
+        weights = load_weights(statistics / _WEIGHTS)
         try:
             with silence():
-                made = self._placed(model, ranges, recipe.keep_float)
+                made = self._placed(model, ranges, weights, recipe.keep_float)
         except Exception as error:  # the tool raises whatever happens to it
             raise ConversionError(
                 f"ONNX Runtime's tool could not quantize {bundle.model_path}: {reason_of(error)}",
@@ -109,7 +129,11 @@ class Quantizer(base.Quantizer):
         return base.Written(_MODEL, (_MODEL,))
 
     def _placed(
-        self, model: Any, ranges: dict[str, tuple[float, float]], keep_float: frozenset[str]
+        self,
+        model: Any,
+        ranges: dict[str, tuple[float, float]],
+        weights: dict[str, IntegerWeights],
+        keep_float: frozenset[str],
     ) -> Any:
         """The model with pairs of QuantizeLinear and DequantizeLinear; a subclass may differ."""
         from onnxruntime.quantization import QuantType
@@ -117,8 +141,9 @@ class Quantizer(base.Quantizer):
         return place(
             model,
             ranges,
-            _nodes(model, keep_float),
-            kinds=(*WEIGHTED, *_ACTIVATIONS, *_OTHERS),
+            weights,
+            to_round(model, keep_float),
+            kinds=(*WEIGHTED, *ACTIVATIONS, *OTHERS),
             activation=QuantType.QUInt8,
             options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
@@ -127,6 +152,7 @@ class Quantizer(base.Quantizer):
 def place(
     model: Any,
     ranges: dict[str, tuple[float, float]],
+    weights: dict[str, IntegerWeights],
     nodes: list[str],
     *,
     kinds: tuple[str, ...],
@@ -136,8 +162,9 @@ def place(
     """A model with QuantizeLinear and DequantizeLinear around given nodes.
 
     Args:
-        model: An ``onnx.ModelProto`` with all shapes.
+        model: An ``onnx.ModelProto`` with all shapes, which is changed.
         ranges: Lowest and highest value of each tensor.
+        weights: Of each convolution, by its name.
         nodes: Names of those to quantize.
         kinds: Operators to quantize.
         activation: ``onnxruntime.quantization.QuantType`` of the activations.
@@ -149,6 +176,8 @@ def place(
         name: (np.array(low, np.float32), np.array(high, np.float32))
         for name, (low, high) in ranges.items()
     }
+    rounded = [n for n in model.graph.node if n.name in weights and n.name in set(nodes)]
+    overrides = put(model, rounded, weights)
     tool = QDQQuantizer(
         model,
         per_channel=True,
@@ -159,119 +188,10 @@ def place(
         nodes_to_quantize=[],  # which would mean all where it is empty
         nodes_to_exclude=[node.name for node in model.graph.node if node.name not in set(nodes)],
         op_types_to_quantize=list(kinds),
-        extra_options={**options, "TensorQuantOverrides": _weight_scales(model, nodes)},
+        extra_options={**options, "TensorQuantOverrides": overrides},
     )
     tool.quantize_model()
     return tool.model.model
-
-
-def _weight_scales(model: Any, nodes: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """The scale of each output channel's weights, so that no processor overflows.
-
-    Processors without VNNI add two neighbouring products of 8 bits in 16, and where that is too
-    much they take the largest number there is: on AVX2, full weights cost 6 dB of the heads. So
-    two weights that may be neighbours, in whichever order they are stored, are kept to a sum of
-    127; the usual remedy, weights of 7 bits throughout, loses twice as much.
-    """
-    from onnx import numpy_helper
-    from onnxruntime.quantization import QuantType
-
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = {}
-    for node in model.graph.node:
-        if node.op_type != "Conv" or node.name not in nodes or node.input[1] not in stored:
-            continue
-        weights = np.abs(numpy_helper.to_array(stored[node.input[1]]).astype(np.float64))
-        span = weights.reshape(len(weights), -1).max(1)
-        if weights.shape[1] > 1:  # a depthwise convolution has kernels of its own
-            for order in (weights, weights.transpose(0, *range(2, weights.ndim), 1)):
-                flat = order.reshape(len(weights), -1)
-                span = np.maximum(span, (flat[:, :-1] + flat[:, 1:]).max(1))
-        scales = np.where(span > 0, span / _LARGEST_WEIGHT, 1).astype(np.float32)
-        zero = np.zeros((), np.int8)
-        found[node.input[1]] = [
-            {"quant_type": QuantType.QInt8, "axis": 0, "scale": scale, "zero_point": zero}
-            for scale in scales
-        ]
-    return found
-
-
-def _load(bundle: Bundle) -> Any:
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("onnx", "host", "Quantizing a model") from error
-    try:
-        return onnx.shape_inference.infer_shapes(onnx.load(str(bundle.model_path)))
-    except Exception as error:  # protobuf's and onnx's exceptions have no common base
-        raise BundleError(
-            f"{bundle.model_path} is not an ONNX model: {reason_of(error)}",
-            mend="Export it again: edgekit export CHECKPOINT --target onnx",
-        ) from error
-
-
-def _scope(node: Any) -> str:
-    """The layer that a node was made from: its name up to the operator."""
-    return str(node.name).rpartition("/")[0]
-
-
-def _network(model: Any) -> list[Any]:
-    """The nodes without those of the cascade and the decoding."""
-    return [
-        n for n in model.graph.node if n.name.partition(".")[0].partition("/")[0] not in _OUTSIDE
-    ]
-
-
-def _inside(model: Any) -> list[Any]:
-    """The network's nodes, without what computes places in the picture."""
-    nodes = _network(model)
-    moved = {_scope(node) for node in nodes if node.op_type in _MOVED and _scope(node)}
-    return [node for node in nodes if _scope(node) not in moved]
-
-
-def weighted(model: Any) -> list[Any]:
-    """The nodes of the network that have weights, without those that give its outputs."""
-    network = {node.name for node in _network(model)}
-    outputs = {value.name for value in model.graph.output}
-    # What decodes within the model reads what would be outputs without it.
-    outputs |= {name for n in model.graph.node if n.name not in network for name in n.input}
-    return [n for n in _inside(model) if n.op_type in WEIGHTED and n.output[0] not in outputs]
-
-
-def _nodes(model: Any, keep_float: frozenset[str]) -> list[str]:
-    """Names of the nodes to quantize: what follows a layer goes with it."""
-    layers = {node.name for node in weighted(model)} - keep_float
-    rounded: set[str] = set()
-    chosen = []
-    for node in _inside(model):
-        if node.op_type in WEIGHTED:
-            wanted = node.name in layers
-        else:
-            # Between layers that are float, rounding would cost accuracy and time.
-            follows = node.op_type in (*_ACTIVATIONS, *_OTHERS) and not rounded.isdisjoint(
-                node.input
-            )
-            wanted = follows and node.name not in keep_float
-        if wanted:
-            chosen.append(node.name)
-            rounded.update(node.output)
-    return chosen
-
-
-def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    found = {
-        value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
-        for value in (*model.graph.value_info, *model.graph.output)
-    }
-    return found | {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-
-
-def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
-    weight = shapes.get(node.input[1], ())
-    if node.op_type == "ConvTranspose":  # each value that comes in meets all weights of its channel
-        return math.prod(weight) * math.prod(shapes.get(node.input[0], ())[2:])
-    # Each weight of an output channel is used once for each place in the picture.
-    return math.prod(weight) * math.prod(shapes.get(node.output[0], ())[2:])
 
 
 def _clean(model: Any) -> None:

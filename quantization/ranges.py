@@ -5,7 +5,7 @@ A histogram of each tensor is kept, never the tensor, so memory does not grow wi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,19 @@ class Histogram:
         return np.linspace(-self.reach + width / 2, self.reach - width / 2, _BINS)
 
 
-def activations(model: Any, names: Collection[str], inputs: Inputs) -> dict[str, Histogram]:
+def activations(
+    model: Any,
+    names: Collection[str],
+    inputs: Inputs,
+    look: Callable[[int, Mapping[str, Array]], None] = lambda sample, seen: None,
+) -> dict[str, Histogram]:
     """Histograms of tensors of an ONNX model that are computed, in float32, or given to it.
 
     Args:
         model: An ``onnx.ModelProto`` with all shapes; stays as it is.
         names: Of the tensors; constants and those of other types are passed over.
         inputs: What to run it on.
+        look: Called with the number of each sample and all tensors of it.
 
     Raises:
         CalibrationError: A value is NaN or infinite; names the first node that made one.
@@ -120,6 +126,7 @@ def activations(model: Any, names: Collection[str], inputs: Inputs) -> dict[str,
                 found.setdefault(name, Histogram()).add(values)
             except FloatingPointError as error:
                 raise overflow_error(f"{makers.get(name, name)} gives {error}", number) from error
+        look(number, seen)
     return found
 
 

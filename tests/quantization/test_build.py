@@ -58,7 +58,7 @@ def test_the_bundle_says_how_it_was_made_and_what_it_lost(done, bundle):
     assert manifest.precision == "int8"
     assert manifest.quantization.float_bundle == bundle.sha256
     assert manifest.quantization.check == done.check
-    assert (manifest.quantization.method, manifest.quantization.samples) == ("minmax", 8)
+    assert (manifest.quantization.method, manifest.quantization.samples) == ("mse", 8)
     assert manifest.verification is None
     assert "NOTICE" in {entry.path for entry in manifest.files}
     assert done.bundle.size < 0.3 * bundle.size

@@ -1,0 +1,138 @@
+"""What of an ONNX model is rounded to integers, and what stays float."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from edgekit.bundle import Bundle
+from edgekit.errors import BundleError, MissingDependencyError
+from edgekit.quantization.convolutions import Convolution
+from edgekit.quantization.onnx_weights import convolution
+from edgekit.targets.base import reason_of
+
+__all__ = [
+    "ACTIVATIONS",
+    "OTHERS",
+    "WEIGHTED",
+    "convolutions",
+    "inside",
+    "load",
+    "macs",
+    "network",
+    "scope",
+    "shapes",
+    "to_round",
+    "weighted",
+]
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""Operators that multiply by weights."""
+
+ACTIVATIONS = ("Clip", "Relu")
+"""Operators that are rounded together with what they follow."""
+
+OTHERS = ("Add", "Concat", "MaxPool", "Resize")
+"""Operators that pass integers on."""
+
+_OUTSIDE = ("cascade", "decode")
+_MOVED = ("DeformConv", "GridSample", "Gather", "GatherElements", "MatMul")
+"""In a layer that has one of these beside its convolution, numbers are places in the picture."""
+
+
+def load(bundle: Bundle) -> Any:
+    """The model of a bundle, an ``onnx.ModelProto`` with all shapes.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+        BundleError: It cannot be read.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("onnx", "host", "Quantizing a model") from error
+    try:
+        return onnx.shape_inference.infer_shapes(onnx.load(str(bundle.model_path)))
+    except Exception as error:  # protobuf's and onnx's exceptions have no common base
+        raise BundleError(
+            f"{bundle.model_path} is not an ONNX model: {reason_of(error)}",
+            mend="Export it again: edgekit export CHECKPOINT --target onnx",
+        ) from error
+
+
+def convolutions(model: Any) -> dict[str, Convolution]:
+    """The convolutions that can be quantized and whose weights are theirs alone, by name."""
+    from onnx import numpy_helper
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    return {
+        node.name: convolution(node, numpy_helper.to_array(stored[node.input[1]]))
+        for node in weighted(model)
+        if node.op_type == "Conv" and node.input[1] in stored and uses[node.input[1]] == 1
+    }
+
+
+def scope(node: Any) -> str:
+    """The layer that a node was made from: its name up to the operator."""
+    return str(node.name).rpartition("/")[0]
+
+
+def network(model: Any) -> list[Any]:
+    """The nodes without those of the cascade and the decoding."""
+    return [
+        n for n in model.graph.node if n.name.partition(".")[0].partition("/")[0] not in _OUTSIDE
+    ]
+
+
+def inside(model: Any) -> list[Any]:
+    """The network's nodes, without what computes places in the picture."""
+    nodes = network(model)
+    moved = {scope(node) for node in nodes if node.op_type in _MOVED and scope(node)}
+    return [node for node in nodes if scope(node) not in moved]
+
+
+def weighted(model: Any) -> list[Any]:
+    """The nodes of the network that have weights, without those that give its outputs."""
+    names = {node.name for node in network(model)}
+    outputs = {value.name for value in model.graph.output}
+    # What decodes within the model reads what would be outputs without it.
+    outputs |= {name for n in model.graph.node if n.name not in names for name in n.input}
+    return [n for n in inside(model) if n.op_type in WEIGHTED and n.output[0] not in outputs]
+
+
+def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:
+    """Names of the nodes to quantize but those to keep: what follows a layer goes with it."""
+    layers = {node.name for node in weighted(model)} - keep_float
+    rounded: set[str] = set()
+    chosen = []
+    for node in inside(model):
+        if node.op_type in WEIGHTED:
+            wanted = node.name in layers
+        else:
+            # Between layers that are float, rounding would cost accuracy and time.
+            follows = node.op_type in (*ACTIVATIONS, *OTHERS) and not rounded.isdisjoint(node.input)
+            wanted = follows and node.name not in keep_float
+        if wanted:
+            chosen.append(node.name)
+            rounded.update(node.output)
+    return chosen
+
+
+def shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """Of the tensors of a model, as far as they are known, by name."""
+    found = {
+        value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
+        for value in (*model.graph.value_info, *model.graph.output)
+    }
+    return found | {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+
+
+def macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Multiplications with addition of a node with weights."""
+    weight = shapes.get(node.input[1], ())
+    if node.op_type == "ConvTranspose":  # each value that comes in meets all weights of its channel
+        return math.prod(weight) * math.prod(shapes.get(node.input[0], ())[2:])
+    # Each weight of an output channel is used once for each place in the picture.
+    return math.prod(weight) * math.prod(shapes.get(node.output[0], ())[2:])

@@ -1,0 +1,69 @@
+"""The weights of an ONNX model's convolutions as integers of 8 bits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.quantization.convolutions import Convolution, IntegerWeights
+from edgekit.runtime.types import Array
+
+__all__ = ["convolution", "put"]
+
+
+def convolution(node: Any, weights: Array) -> Convolution:
+    """What a node of the type Conv computes.
+
+    Args:
+        node: An ``onnx.NodeProto``.
+        weights: Its own.
+    """
+    import onnx
+
+    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    known = given.get("auto_pad", b"NOTSET") == b"NOTSET"
+    known = known and all(step == 1 for step in given.get("dilations", (1, 1)))
+    return Convolution(
+        weights,
+        groups=given.get("group", 1),
+        strides=given.get("strides", (1, 1)),
+        pads=given.get("pads", (0, 0, 0, 0)) if known else None,
+    )
+
+
+def put(model: Any, nodes: Sequence[Any], found: Mapping[str, IntegerWeights]) -> dict[str, Any]:
+    """Gives convolutions the weights that their integers stand for, and the biases with them.
+
+    Args:
+        model: An ``onnx.ModelProto``, which is changed.
+        nodes: Of it, the convolutions.
+        found: By name, at least of each of ``nodes``.
+
+    Returns:
+        The scale of each channel of each tensor of weights, as ``TensorQuantOverrides`` of ONNX
+        Runtime's tool.
+    """
+    from onnx import numpy_helper
+    from onnxruntime.quantization import QuantType
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    overrides = {}
+    for node in nodes:
+        made = found[node.name]
+        name = node.input[1]
+        values = made.floats()
+        stored[name].CopyFrom(numpy_helper.from_array(values, name))
+        bias = node.input[2] if len(node.input) > 2 else ""
+        if bias in stored and uses[bias] == 1:
+            moved = numpy_helper.to_array(stored[bias]) + made.shift
+            stored[bias].CopyFrom(numpy_helper.from_array(moved, bias))
+        zero = np.zeros((), np.int8)
+        overrides[name] = [
+            {"quant_type": QuantType.QInt8, "axis": 0, "scale": scale, "zero_point": zero}
+            for scale in made.scale
+        ]
+    return overrides
