@@ -50,17 +50,16 @@ class Moments:
         return self.total / max(self.count, 1)
 
 
-def rounded(weights: Array, scale: Array, moments: Moments, largest: int = LARGEST) -> Array:
+def rounded(weights: Array, scale: Array, moments: Moments) -> Array:
     """The integers that stand for weights.
 
     Args:
         weights: (g, o, d) float, of ``o`` outputs in each of ``g`` groups.
         scale: (g, o) what an integer of 1 stands for.
         moments: Of the inputs.
-        largest: Of the integers, without its sign.
 
     Returns:
-        (g, o, d) float64 of whole numbers from ``-largest`` to ``largest``.
+        (g, o, d) float64 of whole numbers from -127 to 127.
     """
     square = moments.square / max(moments.count, 1)
     depth = square.shape[1]
@@ -79,7 +78,7 @@ def rounded(weights: Array, scale: Array, moments: Moments, largest: int = LARGE
         errors = np.empty((*left.shape[:2], end - begin))
         for place in range(begin, end):
             column = left[:, :, place]
-            whole = np.rint(column / scale).clip(-largest, largest)
+            whole = np.rint(column / scale).clip(-LARGEST, LARGEST)
             error = (column - whole * scale) / upper[:, place, place, None]
             following = upper[:, place, None, place + 1 : end]
             left[:, :, place + 1 : end] -= error[:, :, None] * following

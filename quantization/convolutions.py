@@ -62,9 +62,8 @@ class Convolution:
         strides: Vertical and horizontal.
         pads: Rows and columns of zeros at the top, left, bottom and right; None if it reads its
             input in another way, and nothing can be learned by looking.
-        scale: (out,) what an integer of 1 has to stand for; by default as small as may be without
-            an overflow of pairs.
-        largest: Of the integers.
+        scale: (out,) what an integer of 1 has to stand for, the largest weights being 127; by
+            default as small as may be without an overflow of pairs.
     """
 
     def __init__(
@@ -75,12 +74,11 @@ class Convolution:
         strides: Sequence[int] = (1, 1),
         pads: Sequence[int] | None = (0, 0, 0, 0),
         scale: Array | None = None,
-        largest: int = LARGEST,
     ) -> None:
         self._weights = weights.astype(np.float64)
         self._groups, self._strides = groups, tuple(strides)
         self._pads = tuple(pads or (0, 0, 0, 0))
-        self._given, self._largest = scale, largest
+        self._given = scale
         self._dense = groups == 1
         # Of a deep layer, some channels at a time.
         channels = weights.shape[1]
@@ -113,11 +111,11 @@ class Convolution:
     def integers(self) -> IntegerWeights:
         """Its weights, rounded with regard to all that was looked at."""
         first = self._given if self._given is not None else _scale(self._weights)
-        plain = np.rint(self._weights / _by_channel(first)).clip(-self._largest, self._largest)
+        plain = np.rint(self._weights / _by_channel(first)).clip(-LARGEST, LARGEST)
         if self._moments is None or not self._moments.count:
             return self._made(plain, first)
         if self._given is not None:
-            return self._made(self._compensated(first), first)
+            return self._made(self._with_largest(self._compensated(first), plain), first)
         scale, found, todo = first.copy(), plain.copy(), np.ones(len(first), bool)
         for _ in range(_TRIES):
             found[todo] = self._compensated(scale)[todo]
@@ -133,7 +131,14 @@ class Convolution:
         assert self._moments is not None
         weights = self._split(self._weights)
         scales = self._split(np.broadcast_to(_by_channel(scale), self._weights.shape))[:, :, 0]
-        return self._joined(rounded(weights, scales, self._moments, self._largest))
+        return self._joined(rounded(weights, scales, self._moments))
+
+    def _with_largest(self, found: Array, plain: Array) -> Array:
+        """With the largest weight of each channel as it was, from which its scale is read."""
+        rows, others = found.reshape(len(found), -1), plain.reshape(len(found), -1)
+        places = np.abs(others).argmax(1)[:, None]
+        np.put_along_axis(rows, places, np.take_along_axis(others, places, 1), 1)
+        return rows.reshape(found.shape)
 
     def _made(self, whole: Array, scale: Array) -> IntegerWeights:
         single = scale.astype(np.float32)

@@ -7,6 +7,7 @@ from ``edgekit.quantization.ranges``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from edgekit.errors import (
     UsageError,
 )
 from edgekit.quantization import base
+from edgekit.quantization.convolutions import Convolution, load_weights, save_weights
 from edgekit.quantization.openvino_graph import (
     is_whole,
     macs,
@@ -32,6 +34,7 @@ from edgekit.quantization.openvino_graph import (
     source,
     weighted,
 )
+from edgekit.quantization.openvino_weights import convolutions, put
 from edgekit.quantization.ranges import (
     Histogram,
     choose_range,
@@ -48,23 +51,24 @@ __all__ = ["Quantizer"]
 
 _HISTOGRAMS = "activations.npz"
 _CHANNELS = "channels.npz"
+_INTEGERS = "weights.npz"
 _PURPOSE = "Quantizing a bundle for the target openvino"
 _STEPS = 255
 
 
 class Quantizer(base.Quantizer):
-    """Activations in 8 bits without a sign, weights in 7 bits with one, stored as 8, a channel.
+    """Activations in 8 bits without a sign, weights in 8 bits with one, a channel.
 
     A processor without VNNI adds two products of 8 bits by 8 into 16, and what does not fit is cut
-    off: with weights in 8 bits most detections are lost there. In 7 they fit everywhere. Those of a
-    depthwise convolution have all 8: it widens its products first.
+    off, so no two weights of a convolution that may be neighbours are large; those of other layers
+    have 7 bits.
 
     The input of a depthwise convolution has a range a channel, by its extremes whatever the method.
     Deformable convolutions, the cascade and the decoding stay float, and so does what computes
     places in the picture.
     """
 
-    methods = ("percentile", "mse", "minmax", "entropy")
+    methods = ("mse", "percentile", "minmax", "entropy")
     extra = "openvino-host"
     packages = ("nncf", "openvino")
 
@@ -105,11 +109,14 @@ class Quantizer(base.Quantizer):
         openvino = import_openvino(_PURPOSE)
         model = _read(openvino, bundle.model_path)
         rounded = _with_roundings(model, inputs)
-        found, extremes = _activations(openvino, model, rounded, inputs)
+        layers = convolutions(model)
+        found, extremes = _activations(openvino, model, rounded, inputs, layers)
+        integers = {name: layer.integers() for name, layer in layers.items()}
         with writing(folder):
             save(openvino, rounded, folder)
             save_histograms(found, folder / _HISTOGRAMS)
             np.savez(folder / _CHANNELS, allow_pickle=False, **extremes)
+            save_weights(integers, folder / _INTEGERS)
 
     def quantize(
         self,
@@ -128,6 +135,7 @@ class Quantizer(base.Quantizer):
         if unknown:
             raise UsageError(f"The model has no layers {', '.join(sorted(unknown))} to keep float.")
         release(model, recipe.keep_float)
+        put(model, load_weights(statistics / _INTEGERS), recipe.keep_float)
         _set_ranges(model, statistics, recipe.method)
         compress_quantize_weights_transformation(model)
         clean(model)
@@ -176,7 +184,11 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
 
 
 def _activations(
-    openvino: Any, model: Any, rounded: Any, inputs: base.Inputs
+    openvino: Any,
+    model: Any,
+    rounded: Any,
+    inputs: base.Inputs,
+    convolved: Mapping[str, Convolution],
 ) -> tuple[dict[str, Histogram], dict[str, Array]]:
     """Of what is rounded: histograms, and the extremes (2, C) of channels with their own ranges."""
     sources = {source(rounding) for rounding in roundings(rounded)}
@@ -185,8 +197,17 @@ def _activations(
     layers = weighted(model)
     # What an activation function makes of NaN looks sound: the sums of its inputs show it.
     sums = [_sum(layer) for layer in layers]
+    shown = [operator.output(0) for operator in (*sums, *watched)]
+    places = {_port(output): place for place, output in enumerate(shown)}
+    read = {}
+    for layer in layers:
+        # Asked for twice, an output is there once.
+        read[layer.get_friendly_name()] = port = _port(layer.input_value(0))
+        if layer.get_friendly_name() in convolved and port not in places:
+            places[port] = len(shown)
+            shown.append(layer.input_value(0))
     first = len(model.outputs)
-    model.add_outputs([operator.output(0) for operator in (*sums, *watched)])
+    model.add_outputs(shown)
     config = {"INFERENCE_PRECISION_HINT": "f32"}
     request = openvino.Core().compile_model(model, "CPU", config).create_infer_request()
     names = [operator.get_friendly_name() for operator in (*layers, *watched)]
@@ -206,7 +227,13 @@ def _activations(
                 extremes[name] = np.stack(
                     [np.minimum(low, rows.min(1)), np.maximum(high, rows.max(1))]
                 )
+        for name, layer in convolved.items():
+            layer.look(request.get_output_tensor(first + places[read[name]]).data, number)
     return found, extremes
+
+
+def _port(output: Any) -> tuple[str, int]:
+    return output.get_node().get_friendly_name(), output.get_index()
 
 
 def _sum(layer: Any) -> Any:

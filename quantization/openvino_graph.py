@@ -12,6 +12,7 @@ __all__ = [
     "macs",
     "outside",
     "release",
+    "root",
     "rounding_before",
     "roundings",
     "source",
@@ -52,11 +53,11 @@ def weighted(model: Any) -> list[Any]:
         for operator in model.get_ordered_ops()
         if operator.get_type_name() in _WEIGHTED
         and operator.get_friendly_name() not in excluded
-        and _root(operator.input_value(1)).get_type_name() == "Constant"
+        and root(operator.input_value(1)).get_type_name() == "Constant"
     ]
 
 
-def _root(value: Any) -> Any:
+def root(value: Any) -> Any:
     """What a weight is made of."""
     node = value.get_node()
     while node.get_type_name() in (*_RESHAPING, "FakeQuantize"):
@@ -87,7 +88,7 @@ def roundings(model: Any) -> Iterator[Any]:
     for operator in model.get_ordered_ops():
         if (
             operator.get_type_name() == "FakeQuantize"
-            and _root(operator.input_value(0)).get_type_name() != "Constant"
+            and root(operator.input_value(0)).get_type_name() != "Constant"
         ):
             yield operator
 
@@ -99,7 +100,7 @@ def is_whole(rounding: Any) -> bool:
 
 def source(rounding: Any) -> str:
     """Name of the operator whose result is rounded."""
-    return str(_root(rounding.input_value(0)).get_friendly_name())
+    return str(root(rounding.input_value(0)).get_friendly_name())
 
 
 def rounding_before(layer: Any) -> Any:

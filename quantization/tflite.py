@@ -7,6 +7,7 @@ keeps all samples in memory, and a running mean of their extremes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from edgekit.errors import (
     UsageError,
 )
 from edgekit.quantization import base
+from edgekit.quantization.convolutions import Convolution, load_weights, save_weights
 from edgekit.quantization.ranges import (
     Histogram,
     choose_range,
@@ -29,6 +31,7 @@ from edgekit.quantization.ranges import (
 )
 from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
 from edgekit.quantization.tflite_names import short_names
+from edgekit.quantization.tflite_weights import WeightFile
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
 
@@ -36,6 +39,7 @@ __all__ = ["Quantizer"]
 
 _MODEL = "model.tflite"
 _HISTOGRAMS = "activations.npz"
+_INTEGERS = "weights.npz"
 _OFFSETS = ".conv_offset_mask"
 """Of a deformable convolution, the layer with the offsets."""
 
@@ -79,10 +83,16 @@ class Quantizer(base.Quantizer):
         }
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
-        """Writes the histograms of all activations."""
-        found = _activations(Graph(bundle.model_path), bundle.model_path, inputs)
+        """Writes the histograms of all activations, and the weights as integers."""
+        graph = Graph(bundle.model_path)
+        layers = {layer.name for layer in graph.layers}
+        found = WeightFile(bundle.model_path).convolutions
+        convolved = {name: found[name] for name in found if name in layers}
+        seen = _activations(graph, bundle.model_path, inputs, convolved)
+        integers = {name: layer.integers() for name, (_, layer) in convolved.items()}
         with writing(folder):
-            save_histograms(found, folder / _HISTOGRAMS)
+            save_histograms(seen, folder / _HISTOGRAMS)
+            save_weights(integers, folder / _INTEGERS)
 
     def quantize(
         self,
@@ -100,14 +110,21 @@ class Quantizer(base.Quantizer):
             raise UsageError(f"The model has no layers {', '.join(unknown)} to keep float.")
         seen = load_histograms(statistics / _HISTOGRAMS)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
-        content = _quantized(bundle.model_path, ranges, graph.scopes_kept(recipe.keep_float))
+        weights = load_weights(statistics / _INTEGERS)
+        model = WeightFile(bundle.model_path).put(weights, recipe.keep_float)
+        content = _quantized(model, ranges, graph.scopes_kept(recipe.keep_float))
         with writing(folder):
             (folder / _MODEL).write_bytes(content)
         _check_layers(Graph(folder / _MODEL), layers - recipe.keep_float)
         return base.Written(_MODEL, (_MODEL,))
 
 
-def _activations(graph: Graph, model: Path, inputs: base.Inputs) -> dict[str, Histogram]:
+def _activations(
+    graph: Graph,
+    model: Path,
+    inputs: base.Inputs,
+    convolved: Mapping[str, tuple[str, Convolution]],
+) -> dict[str, Histogram]:
     interpreter = _interpreter(model)
     places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
     (signature,) = interpreter._get_full_signature_list().values()
@@ -124,6 +141,8 @@ def _activations(graph: Graph, model: Path, inputs: base.Inputs) -> dict[str, Hi
                 histogram.add(values)
             except FloatingPointError as error:
                 raise overflow_error(f"{name} is {error}", number) from error
+        for name, layer in convolved.values():
+            layer.look(interpreter.get_tensor(places[name]).transpose(0, 3, 1, 2), number)
     return found
 
 
@@ -147,7 +166,7 @@ def _check_parts(bundle: Bundle, graph: Graph) -> None:
             )
 
 
-def _quantized(model: Path, ranges: dict[str, tuple[float, float]], kept: list[str]) -> bytes:
+def _quantized(model: bytes, ranges: dict[str, tuple[float, float]], kept: list[str]) -> bytes:
     tools = package("ai_edge_quantizer")
     names = tools.qtyping.TFLOperationName
     leave = tools.algorithm_manager.AlgorithmName.NO_QUANTIZE
@@ -157,7 +176,7 @@ def _quantized(model: Path, ranges: dict[str, tuple[float, float]], kept: list[s
     }
     try:
         with silence():
-            tool = tools.quantizer.Quantizer(model.read_bytes(), tools.recipe.static_wi8_ai8())
+            tool = tools.quantizer.Quantizer(model, tools.recipe.static_wi8_ai8())
             for kind in (names.INPUT, names.OUTPUT):
                 tool.update_quantization_recipe(".*", kind, algorithm_key=leave)
             for scope in kept:
