@@ -54,7 +54,7 @@ def shipped_float(target: str, store: Store) -> Bundle:
         MissingDependencyError: A package of the target's converter is not installed.
     """
     if target == "onnx":
-        return load_bundle(default_bundle())
+        return load_bundle(default_bundle(precision="fp32"))
     from edgekit.targets.build import export_bundle
 
     weights = default_weights()

@@ -92,7 +92,7 @@ def main() -> None:
     """Prints a line for each row."""
     parser = argparse.ArgumentParser(description="What a model makes of its SSIM map.")
     parser.add_argument("root", type=Path, help="folder with annotations.json")
-    parser.add_argument("--bundle", type=Path, default=default_bundle())
+    parser.add_argument("--bundle", type=Path, default=default_bundle(precision="fp32"))
     arguments = parser.parse_args()
     print(f"{'input':<34}{'frame-mAP@0.5':>15}{'video-mAP@0.5':>15}")
     for row, result in ablate(arguments.bundle, read_truth("json", arguments.root)).items():

@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="blocks of each way, in turn")
     arguments = parser.parse_args()
     print(f"{machine()}, {arguments.threads} threads; last column: edgekit/this")
-    for path in arguments.bundles or [default_bundle()]:
+    for path in arguments.bundles or [default_bundle(precision="fp32")]:
         try:
             _measure(path, arguments)
         except EdgeKitError as error:

@@ -28,8 +28,8 @@ def default_weights() -> Path:
     return path
 
 
-def default_bundle(target: str = "onnx", precision: str = "fp32") -> Path:
-    """The folder of the shipped bundle.
+def default_bundle(target: str = "onnx", precision: str = "int8") -> Path:
+    """The folder of a shipped bundle: by default of that which runs where none is named.
 
     Raises:
         BundleError: There is none for this target and precision.

@@ -46,7 +46,7 @@ def test_it_warms_up_plays_and_judges(job, tmp_path):
     ready, lap, judged = script.replies
     assert isinstance(ready, Ready)
     assert ready.first_frame > 0
-    assert ready.arithmetic == "fp32"
+    assert ready.arithmetic == "int8"
     assert ready.warm_up >= 16
     assert isinstance(lap, Lap)
     assert [len(frame) for frame in lap.stages] == [6] * 12

@@ -307,7 +307,7 @@ def test_a_clip_shorter_than_what_is_asked_for_counts_what_it_has(bench, spot_bu
 
 def test_a_live_source_is_refused(spot_bundle, capsys):
     assert main(["bench", str(spot_bundle), "--source", "-"]) == 2
-    assert "standard input" in capsys.readouterr().err
+    assert "Standard input" in capsys.readouterr().err
 
 
 def test_it_loads_no_host_library(spot_bundle, clip):

@@ -28,7 +28,15 @@ def run(*arguments):
 
 def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, caplog):
     out, sheet, page = tmp_path / "int8", tmp_path / "sheet.png", tmp_path / "page.html"
-    arguments = (default_bundle(), "--calib", footage, "--annotations", footage, "-o", out)
+    arguments = (
+        default_bundle(precision="fp32"),
+        "--calib",
+        footage,
+        "--annotations",
+        footage,
+        "-o",
+        out,
+    )
     arguments += ("--samples", 6, "--max-drop", 30, "--cache", cache, "--sheet", sheet, "--json")
     arguments += ("--html", page)
     assert run(*arguments) == 0

@@ -27,7 +27,7 @@ from edgekit.targets.jetson.checker import check
 
 @pytest.fixture(scope="module")
 def bundle():
-    return load_bundle(default_bundle())
+    return load_bundle(default_bundle(precision="fp32"))
 
 
 @pytest.fixture(scope="module")
