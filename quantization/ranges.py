@@ -65,13 +65,14 @@ class Histogram:
         if not max(-low, high) <= _LARGEST:
             raise FloatingPointError("NaN" if np.isnan(low) else "an infinite value")
         self.low, self.high = min(self.low, low), max(self.high, high)
-        while max(-low, high) > self.reach:
+        while max(-low, high) >= self.reach:
             merged = self.counts.reshape(-1, 2).sum(1)
             self.counts = np.pad(merged, _BINS // 4)
             self.reach *= 2
         flat = flat[:: 1 + flat.size // _MOST_VALUES]
-        places = ((flat + self.reach) * (_BINS / 2 / self.reach)).astype(np.intp)
-        self.counts += np.bincount(places.clip(0, _BINS - 1), minlength=_BINS)
+        # By a power of two, so that what lies next to an edge is not rounded over it.
+        places = np.floor(flat * (_BINS / 2 / self.reach)).astype(np.intp) + _BINS // 2
+        self.counts += np.bincount(places, minlength=_BINS)
 
     @property
     def centres(self) -> npt.NDArray[np.float64]:

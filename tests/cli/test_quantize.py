@@ -54,7 +54,7 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert "Only 6 frames to calibrate with" in caplog.text
     assert main(["inspect", str(out)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "int8, minmax on 6 samples" in shown
+    assert "int8, mse on 6 samples" in shown
     assert "of the detections agree" in shown
 
 
