@@ -57,6 +57,11 @@ _OPTIONS = (
         help="Where messages wait while the broker is away. [default: in ~/.local/state/edgekit]",
     ),
     click.option(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="Serve figures for Prometheus; a port alone is for this machine only.",
+    ),
+    click.option(
         "--serve",
         metavar="HOST:PORT",
         help="Serve a page that shows the run live; a port alone is for this machine only.",
@@ -120,10 +125,14 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
 
         broker = Broker.parse(options["mqtt"], options["mqtt_ca"])
         add("mqtt", MqttSink(broker, buffer=options["mqtt_buffer"]))
+    queued = [sink for sink in sinks if isinstance(sink, QueuedSink)]
+    if options["metrics"]:
+        from edgekit.media.metrics import MetricsSink
+
+        sinks.append(MetricsSink(options["metrics"], lambda: [sink.health() for sink in queued]))
     if options["serve"]:
         from edgekit.media.page import LivePage
 
-        queued = [sink for sink in sinks if isinstance(sink, QueuedSink)]
         page = LivePage(options["serve"], options["token"])
         sinks.append(page.sink(lambda: [sink.health() for sink in queued]))
     if options["show"]:

@@ -39,8 +39,12 @@ class Address(NamedTuple):
         return f"http://{host}:{self.port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str, option: str = "--serve") -> Address:
     """Reads ``HOST:PORT``, ``[IPv6]:PORT``, ``:PORT`` or ``PORT``; the last two mean loopback.
+
+    Args:
+        text: As the user wrote it.
+        option: Where the user wrote it.
 
     Raises:
         UsageError: It is none of these.
@@ -48,8 +52,8 @@ def parse_address(text: str) -> Address:
     match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):)?([0-9]{1,5})", text.strip())
     if match is None or int(match[2]) > 65535:
         raise UsageError(
-            f"--serve is '{text}'; HOST:PORT was expected, or a port from 0 to 65535 alone.",
-            mend="For this machine only: --serve 8080. For others too: --serve 0.0.0.0:8080",
+            f"{option} is '{text}'; HOST:PORT was expected, or a port from 0 to 65535 alone.",
+            mend=f"For this machine only: {option} 8080. For others too: {option} 0.0.0.0:8080",
         )
     return Address((match[1] or "").strip("[]") or _LOOPBACK, int(match[2]))
 

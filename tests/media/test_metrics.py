@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+
+from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.media.metrics import MetricsSink
+from edgekit.media.queued import SinkHealth
+from edgekit.runtime.results import FrameResult, Gap, RunInfo
+from edgekit.runtime.tubes import LiveTube
+from edgekit.runtime.types import Detections, Frame, Tube
+
+INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
+HEALTH = [SinkHealth("events", 30, 2), SinkHealth("mqtt", 7, 0, "No connection.")]
+
+
+@pytest.fixture
+def sink():
+    pytest.importorskip("prometheus_client")
+    with contextlib.closing(MetricsSink("0", lambda: HEALTH)) as made:
+        yield made
+
+
+def scrape(sink):
+    with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    return {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    }
+
+
+def test_a_run_is_counted(sink):
+    sink.start(INFO)
+    image = np.zeros((48, 64, 3), np.uint8)
+    tubes = [LiveTube(k, 1, 0.8, [1.0, 2.0, 3.0, 4.0], 0, 0, 9) for k in range(3)]
+    for index in range(4):
+        frame = Frame(index, index / 25, image)
+        times = {"network": 12.0, "link": 0.4}
+        shown = tubes[index:]
+        sink.frame(FrameResult(frame, Detections.empty(2), [[], []], shown, times, age=30.0))
+    sink.gap(Gap(9, "reconnect", 5))
+    sink.tube(Tube(0, 1, 0.8, 0, 0, np.zeros((1, 4)), np.ones(1), np.ones(1, bool)))
+    found = scrape(sink)
+    expected = {
+        "edgekit_frames_total": 4,
+        "edgekit_frames_dropped_total": 5,
+        'edgekit_gaps_total{reason="reconnect"}': 1,
+        'edgekit_gaps_total{reason="dropped"}': 0,
+        'edgekit_tubes_live{class="run"}': 0,
+        'edgekit_tubes_live{class="walk"}': 0,
+        'edgekit_tubes_closed_total{class="run"}': 1,
+        'edgekit_stage_seconds_count{stage="network"}': 4,
+        'edgekit_stage_seconds_bucket{le="0.01",stage="network"}': 0,
+        'edgekit_stage_seconds_bucket{le="0.02",stage="network"}': 4,
+        "edgekit_frame_age_seconds_sum": pytest.approx(0.12),
+        'edgekit_output_lost_total{output="events"}': 2,
+        'edgekit_output_written_total{output="mqtt"}': 7,
+        'edgekit_output_up{output="events"}': 1,
+        'edgekit_output_up{output="mqtt"}': 0,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_nobody_listens_after_the_end(sink):
+    sink.start(INFO)
+    port = sink.port
+    sink.close()
+    sink.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_port_in_use_is_said(sink):
+    sink.start(INFO)
+    other = MetricsSink(f"127.0.0.1:{sink.port}", list)
+    with pytest.raises(OutputError, match="another program has that port"):
+        other.start(INFO)
+    other.close()
+
+
+def test_an_address_that_is_none_is_wrong_usage():
+    with pytest.raises(UsageError, match="--metrics"):
+        MetricsSink("here", list)
+
+
+def test_without_the_extra_its_pip_line_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "edgekit\[metrics\]"'):
+        MetricsSink("0", list)
