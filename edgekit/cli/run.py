@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._config import config_option
 from edgekit.cli._inputs import input_options, reading_of, source_files, spec_of
 from edgekit.cli._options import common_options, emit_json, session_options
 from edgekit.cli._outputs import FILES, make_sinks, output_options
@@ -29,6 +30,8 @@ _LIVE_HISTORY = 9000
 
 
 @click.command(name="run")
+@config_option
+@click.option("--check", is_flag=True, help="Open source, bundle and outputs, and end.")
 @input_options
 @click.option(
     "--bundle",
@@ -102,6 +105,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.assets import default_bundle
     from edgekit.benchmarks.profile import tuned_options
     from edgekit.bundle import load_bundle
+    from edgekit.cli._checking import check_outputs
     from edgekit.cli._interrupt import Stopper
     from edgekit.cli._run_report import print_report, summary_json
     from edgekit.cli._sinks import TubeTally
@@ -129,6 +133,10 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         stopper = Stopper()
         sinks = make_sinks(options, stopper.stop, live=opened.live)
         manifest = detector.bundle.manifest
+        if options["check"]:
+            check_outputs(options)
+            _say_sound(as_json, opened, manifest.name)
+            return 0
         pipeline = Pipeline(
             opened,
             detector,
@@ -164,6 +172,22 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     if stopper.interrupted:
         return 130
     return 3 if any(sink["error"] for sink in report["sinks"]) else 0
+
+
+def _say_sound(as_json: bool, source: Source, bundle: str) -> None:
+    found = {
+        "source": source.name,
+        "width": source.width,
+        "height": source.height,
+        "fps": round(source.fps, 3),
+        "live": source.live,
+        "bundle": bundle,
+    }
+    if as_json:
+        emit_json(found)
+        return
+    size = f"{source.width}x{source.height} at {source.fps:g} FPS"
+    click.echo(f"Sound: {source.name}, {size}, with {bundle}. Nothing was written.")
 
 
 def _stop(pipeline: Pipeline, source: Source) -> None:

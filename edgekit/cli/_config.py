@@ -1,0 +1,128 @@
+"""A file of options in the place of a long command line.
+
+Each key is the long name of an option without its dashes; what is given on the command line, or in
+an environment variable, goes before what the file says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["config_option"]
+
+_PARAMETER = "config"
+_LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose"))
+"""What is about one call, and not about what is run."""
+
+
+def config_option(command: Any) -> Any:
+    """Adds ``--config FILE`` to a command, whose other options may then stand in the file."""
+    return click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_take,
+        help="Take options from a TOML file: each key is the long name of one.",
+    )(command)
+
+
+def _take(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    del parameter
+    if path is not None:
+        context.default_map = {**(context.default_map or {}), **read(path, context)}
+
+
+def read(path: Path, context: click.Context) -> dict[str, Any]:
+    """The options in a file, by the names of their parameters.
+
+    Args:
+        path: The file.
+        context: Of the command that they are for.
+
+    Raises:
+        UsageError: The file cannot be read or is no TOML; a key is no option of the command, or is
+            there under two names; a value is not what the option takes. It names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(
+            f"Cannot read the configuration {path}: {reason}.",
+            mend="Name a TOML file: --config FILE",
+        ) from error
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"{path} is no TOML: {error}.",
+            mend='A line looks like this: source = "rtsp://camera/stream"',
+        ) from error
+    options = {
+        name.lstrip("-"): option
+        for option in context.command.params
+        if isinstance(option, click.Option) and option.name not in _LEFT_OUT
+        for name in option.opts
+        if name.startswith("--")
+    }
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        place = f"{path}, line {_line(text, key)}"
+        option = options.get(key.replace("_", "-"))
+        if option is None:
+            raise _unknown(place, key, options)
+        assert option.name is not None
+        if option.name in found:
+            raise UsageError(f"{place}: {key} is there twice.", mend="Leave one of them out.")
+        found[option.name] = _checked(place, key, value, option, context)
+    return found
+
+
+def _checked(
+    place: str, key: str, value: Any, option: click.Option, context: click.Context
+) -> str | bool | list[str]:
+    """A value as the command line would have it."""
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{place}: {key} is true or false, not {value!r}.")
+        return value
+    parts = value if isinstance(value, list) and option.multiple else [value]
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, (str, int, float)):
+            kind = "a table" if isinstance(part, dict) else repr(part)
+            raise UsageError(f"{place}: {key} takes text or a number, not {kind}.")
+        try:
+            option.type.convert(str(part), option, context)
+        except click.BadParameter as error:
+            raise UsageError(f"{place}: {key}: {error.message}") from error
+    texts = [str(part) for part in parts]
+    return texts if option.multiple else texts[0]
+
+
+def _unknown(place: str, key: str, options: dict[str, click.Option]) -> UsageError:
+    near = difflib.get_close_matches(key.replace("_", "-"), options, 1)
+    return UsageError(
+        f"{place}: there is no option {key!r}.",
+        mend=f"Did you mean {near[0]}?" if near else "edgekit run --help lists all.",
+    )
+
+
+def _line(text: str, key: str) -> int:
+    """Number of the first line that begins with a key, as far as it can be found."""
+    pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    lines = text.splitlines()
+    return next((n for n, line in enumerate(lines, 1) if pattern.match(line)), 1)

@@ -1,0 +1,116 @@
+"""Options from a file."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+
+from edgekit.cli import main
+from edgekit.cli._config import read
+from edgekit.cli.run import command
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str):
+        path = tmp_path / "edgekit.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def taken(path):
+    return read(path, click.Context(command))
+
+
+def test_a_run_takes_its_options_from_a_file(written, spot_bundle, spot_video, tmp_path, capsys):
+    events = tmp_path / "events.jsonl"
+    path = written(
+        f"""
+        # A comment.
+        source = "{spot_video(12)}"
+        bundle = '{spot_bundle}'
+        score = 0.25
+        max-frames = 5
+        realtime = false
+        events = "{events}"
+        """
+    )
+    assert main(["run", "--config", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 5
+    assert events.is_file()
+
+
+def test_the_command_line_goes_before_the_file(written, spot_bundle, spot_video, capsys):
+    path = written(f'source = "/nowhere"\nbundle = "{spot_bundle}"\nmax_frames = 5\n')
+    words = ["--source", str(spot_video(12)), "--max-frames", "3", "--json"]
+    assert main(["run", *words, "--config", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 3
+
+
+def test_all_that_run_takes_can_stand_in_a_file(written):
+    texts = {
+        option.opts[-1].lstrip("-"): "true" if option.is_flag else '"0"'
+        for option in command.params
+        if option.name not in ("config", "check", "as_json", "verbose", "raw_size", "rotate")
+    }
+    of_choice = {"link": "road", "drop-policy": "none", "runtime": "onnxruntime", "hint": "latency"}
+    of_choice |= {"arithmetic": "f32", "raw-format": "nv12", "rtsp-transport": "udp"}
+    texts |= {key: f'"{value}"' for key, value in of_choice.items()}
+    texts |= dict.fromkeys(("raw-fps", "patience", "duration"), "2.5")
+    texts |= dict.fromkeys(("top-k", "max-misses", "min-hits", "max-frames"), "2")
+    found = taken(written("".join(f"{key} = {value}\n" for key, value in texts.items())))
+    assert len(found) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('source = "a"\n\nscroe = 0.3\n', 3, "Did you mean score?"),
+        ('source = "a"\nscore = 1.5\n', 2, "1.5"),
+        ('source = "a"\nscore = "much"\n', 2, "much"),
+        ("# one\nshow = 1\n", 2, "true or false"),
+        ("score = true\n", 1, "number"),
+        ("\n[source]\nurl = 1\n", 2, "table"),
+        ("max-frames = 2\nmax_frames = 3\n", 2, "twice"),
+        ("json = true\n", 1, "no option"),
+        ('config = "other.toml"\n', 1, "no option"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(written, text, line, said, capsys):
+    path = written(text)
+    assert main(["run", "--config", str(path)]) == 2
+    words = capsys.readouterr().err
+    assert f"{path}, line {line}:" in words
+    assert said in words
+
+
+@pytest.mark.parametrize("content", [b"score = \n", b"score 0.3", b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path, content, capsys):
+    path = tmp_path / "edgekit.toml"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["run", "--config", str(path)]) == 2
+    assert str(path) in capsys.readouterr().err
+
+
+def test_a_check_opens_all_and_writes_nothing(written, spot_bundle, spot_video, tmp_path, capsys):
+    out = tmp_path / "new" / "events.jsonl"
+    path = written(f'source = "{spot_video(3)}"\nbundle = "{spot_bundle}"\nevents = "{out}"\n')
+    assert main(["run", "--config", str(path), "--check"]) == 0
+    assert "128x96 at 25 FPS, with spot" in capsys.readouterr().out
+    assert not out.parent.exists()
+    assert main(["run", "--config", str(path), "--check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["width"] == 128
+
+
+def test_a_check_finds_a_place_that_cannot_be_written(spot_bundle, spot_video, tmp_path, capsys):
+    video = spot_video(3)
+    words = ["run", "--source", str(video), "--bundle", str(spot_bundle), "--check"]
+    assert main([*words, "--events", str(video / "events.jsonl")]) == 3
+    assert "no folder" in capsys.readouterr().err
+    assert main([*words, "--events", str(tmp_path)]) == 3
+    assert main([*words[:2], "/nowhere.mp4", "--check"]) == 3
