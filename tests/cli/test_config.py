@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import click
 import pytest
@@ -114,3 +116,9 @@ def test_a_check_finds_a_place_that_cannot_be_written(spot_bundle, spot_video, t
     assert "no folder" in capsys.readouterr().err
     assert main([*words, "--events", str(tmp_path)]) == 3
     assert main([*words[:2], "/nowhere.mp4", "--check"]) == 3
+
+
+def test_the_file_in_the_docs_is_sound(written):
+    text = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert taken(written(example))["serve"] == "8080"
