@@ -84,12 +84,14 @@ class FileSource(CaptureSource):
         return seconds
 
     def _check_end(self) -> None:
-        # Some containers only estimate their length, so that one frame says nothing.
-        if self.frames is not None and self.position < self.frames - 1:
+        # Some containers only estimate their length, by their duration and rate: one frame says
+        # nothing, and a video whose last frame is where it ends lacks none.
+        frames, last = self.frames, self._time * self.fps
+        if frames is not None and self.position < frames - 1 and last < frames - 2:
             _LOG.warning(
                 "%s is truncated or damaged: %d of its %d frames could be decoded.",
                 self.name,
                 self.position,
-                self.frames,
+                frames,
             )
         self.frames = self.position

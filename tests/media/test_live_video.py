@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.errors import OutputError
 from edgekit.media.live_video import LiveVideoSink
+from edgekit.media.video import FileSource
 from edgekit.runtime.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
@@ -87,6 +88,16 @@ def test_frames_have_the_times_of_their_source(started, tmp_path):
         sink.frame(result_of(index, seconds))
     sink.end(None)
     assert [time for time, _ in played(tmp_path / "out.mkv")] == pytest.approx(times, abs=0.002)
+
+
+def test_a_source_of_uneven_times_is_no_damaged_one(started, tmp_path, caplog):
+    sink = started(tmp_path / "out.mkv")
+    for index in range(80):
+        sink.frame(result_of(index, 0.04 * index + 0.26 * (index // 7)))
+    sink.end(None)
+    with FileSource(tmp_path / "out.mkv") as source:
+        assert len(list(source)) == 80
+    assert caplog.text == ""
 
 
 def test_a_clock_that_jumps_back_does_not_stop_the_video(started, tmp_path):
