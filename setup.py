@@ -4,6 +4,7 @@ It is a plain library that ctypes loads, so one wheel serves every Python. Witho
 or with ``EDGEKIT_NO_KERNEL=1``, the wheel has no library and serves every machine.
 """
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ from setuptools.command.build_ext import build_ext
 FOLDER = Path("edgekit/runtime/native")
 # Fused operations would give other maps than numpy does, in the last digit.
 FLAGS = ["-O3", "-std=c11", "-D_GNU_SOURCE", "-ffp-contract=off", "-Wno-psabi", "-g0"]
+FILES = sorted(FOLDER.glob("*.[ch]"))
+# From it a checkout tells that its library is of older sources: as `library.py` computes it.
+SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in FILES)).hexdigest()[:16]
+FLAGS.append(f'-DSOURCES="{SOURCES}"')
 FLAGS_BY_FILE = {"avx2.c": ["-mavx2"], "pairs_avx2.c": ["-mavx2"]}
 
 
@@ -62,8 +67,8 @@ def kernel():
     """The library to build; none where it is not wanted or cannot be."""
     if os.environ.get("EDGEKIT_NO_KERNEL") or sys.platform == "win32":
         return []
-    sources = sorted(str(path) for path in FOLDER.glob("*.c"))
-    headers = sorted(str(path) for path in FOLDER.glob("*.h"))
+    sources = [str(path) for path in FILES if path.suffix == ".c"]
+    headers = [str(path) for path in FILES if path.suffix == ".h"]
     return [Extension("edgekit.runtime.native._kernels", sources, depends=headers, optional=True)]
 
 

@@ -203,7 +203,7 @@ def test_a_kernel_that_is_none_is_refused(monkeypatch, name):
         Cascade((20, 20), MEAN, STD)
 
 
-@pytest.mark.parametrize("state", ["missing", "broken", "strange", "old"])
+@pytest.mark.parametrize("state", ["missing", "broken", "strange", "old", "stale"])
 @pytest.mark.usefixtures("fresh")
 def test_without_a_library_of_use_numpy_does_it(monkeypatch, tmp_path, capsys, state):
     if state == "old":
@@ -213,6 +213,11 @@ def test_without_a_library_of_use_numpy_does_it(monkeypatch, tmp_path, capsys, s
     else:
         path = tmp_path / "_kernels.so"
         monkeypatch.setattr(library, "_LIBRARY", path)
+        if state == "stale":
+            if not COMPILED:
+                pytest.skip("the compiled kernel was not built")
+            shutil.copy(Path(structures.__file__).with_name("_kernels.so"), path)
+            (tmp_path / "changed.c").write_text("int32_t other(void) { return 1; }")
         if state == "broken":
             path.write_bytes(b"\x7fELF and no more")
         if state == "strange":

@@ -2,6 +2,13 @@
 #include "cascade.h"
 #include "linking.h"
 
+#ifndef SOURCES
+#define SOURCES ""
+#endif
+
+/* What the library was built from. */
+const char *sources(void) { return SOURCES; }
+
 /* The kernels that this processor can run, fastest first. */
 const char *kernels(void) {
 #if defined(__x86_64__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -98,11 +99,22 @@ def load() -> tuple[ctypes.CDLL | None, str]:
     try:
         library = ctypes.CDLL(str(_LIBRARY))
         sizes = [library.layout(which) for which in range(len(structures.LAYOUTS))]
-        if sizes == [*map(ctypes.sizeof, structures.LAYOUTS)] and _kernels(library):
+        if sizes == [*map(ctypes.sizeof, structures.LAYOUTS)] and _is_current(library):
             return library, ""
     except (OSError, AttributeError) as error:
         return None, f"the compiled kernel does not load: {error}"
     return None, "the compiled kernel was built from other sources"
+
+
+def _is_current(library: ctypes.CDLL) -> bool:
+    """Whether it was built from the sources beside it, where they are there: in a checkout."""
+    files = sorted(_LIBRARY.parent.glob("*.[ch]"))
+    if not files:
+        return True
+    library.sources.restype = ctypes.c_char_p
+    built_from: bytes = library.sources()
+    content = b"".join(path.read_bytes() for path in files)
+    return built_from.decode() == hashlib.sha256(content).hexdigest()[:16]
 
 
 def _kernels(library: ctypes.CDLL | None) -> tuple[str, ...]:
