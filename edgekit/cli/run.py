@@ -150,6 +150,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             duration=options["duration"],
             max_frames=options["max_frames"],
             patience=options["patience"],
+            overlap=True,
         )
         stopper.stop_with(partial(_stop, pipeline, opened))
         with stopper.listening():

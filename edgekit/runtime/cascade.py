@@ -142,7 +142,7 @@ class _Results:
     Fresh memory is mapped page by page while it is filled, which takes time in every frame.
     """
 
-    _KEPT = 2
+    _KEPT = 4
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape

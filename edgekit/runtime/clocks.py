@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["STAGES", "Clock", "StageClocks", "StageTimes"]
+__all__ = ["STAGES", "Clock", "StageClocks", "StageTimes", "measure"]
 
 STAGES = ("capture", "cascade", "network", "decode", "link", "emit")
 """The stages of a frame, in order, under the names that they have everywhere."""
@@ -48,7 +49,7 @@ class Clock:
 
     def add(self, seconds: float) -> None:
         """Counts one duration."""
-        place = int(np.log(max(seconds, _FIRST) / _FIRST) / np.log(_RATIO))
+        place = int(math.log(max(seconds, _FIRST) / _FIRST) / math.log(_RATIO))
         self._counts[min(place, _BINS - 1)] += 1
         self._count += 1
         self._total += seconds
@@ -64,29 +65,24 @@ class Clock:
         return StageTimes(p50, p90, p99, total / self._count, total)
 
 
-class StageClocks:
-    """A clock for each stage.
+@contextmanager
+def measure(ms: dict[str, float], stage: str) -> Iterator[None]:
+    """Notes the time of the block in ``ms``, in milliseconds under the stage's name."""
+    begin = time.perf_counter()
+    yield
+    ms[stage] = 1e3 * (time.perf_counter() - begin)
 
-    Attributes:
-        frame: Milliseconds of the stages that the present frame has been through.
-    """
+
+class StageClocks:
+    """A clock for each stage."""
 
     def __init__(self) -> None:
         self._clocks = {stage: Clock() for stage in STAGES}
-        self.frame: dict[str, float] = {}
 
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Notes the time of the block as the present frame's in ``stage``."""
-        begin = time.perf_counter()
-        yield
-        self.frame[stage] = 1e3 * (time.perf_counter() - begin)
-
-    def commit(self) -> None:
-        """Counts the present frame; what is not committed is not counted."""
-        for stage, milliseconds in self.frame.items():
+    def add(self, ms: Mapping[str, float]) -> None:
+        """Counts a frame by the milliseconds of its stages."""
+        for stage, milliseconds in ms.items():
             self._clocks[stage].add(milliseconds / 1e3)
-        self.frame.clear()
 
     def times(self) -> dict[str, StageTimes]:
         """What every stage took so far, by name and in order."""

@@ -9,23 +9,27 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Literal
 
 from edgekit.errors import UsageError
-from edgekit.runtime.clocks import Clock, StageClocks
-from edgekit.runtime.feed import DirectFeed, Fed, Feed
+from edgekit.runtime.capture import Capture, Work
+from edgekit.runtime.clocks import Clock, StageClocks, measure
+from edgekit.runtime.feed import DirectFeed, Feed
 from edgekit.runtime.live import PATIENCE, LiveFeed
+from edgekit.runtime.overlap import overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.tubes import LiveTube
-from edgekit.runtime.types import Frame, Tube
+from edgekit.runtime.types import Tube
 
 __all__ = ["DropPolicy", "Pipeline"]
 
 DropPolicy = Literal["latest", "none"]
+
+_AHEAD = 2
 
 
 class Pipeline:
@@ -50,6 +54,8 @@ class Pipeline:
         max_frames: Frames after which to stop.
         patience: Seconds without a frame after which a live source is opened anew.
         rule: Which detections count.
+        overlap: Work in three threads: capture and cascade, network, and the rest. The results are
+            the same.
 
     Raises:
         UsageError: ``latest`` for a source that is neither live nor played in real time.
@@ -71,6 +77,7 @@ class Pipeline:
         max_frames: int | None = None,
         patience: float = PATIENCE,
         rule: SelectionRule = LINKING,
+        overlap: bool = False,
     ) -> None:
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
@@ -90,14 +97,13 @@ class Pipeline:
         self._max_frames = float("inf") if max_frames is None else max_frames
         self._patience = patience
         self._rule = rule
+        self._overlap = overlap
         self._feed: Feed | None = None
         self._stop = threading.Event()
         self._interrupted = False
         self._clocks = StageClocks()
         self._ages = Clock() if source.live else None
         self._shown: set[int] = set()
-        self._size: tuple[int, int] | None = None
-        self._next = 0
         self._frames = 0
         self._dropped = 0
 
@@ -160,19 +166,35 @@ class Pipeline:
         )
         self._tell(lambda sink: sink.start(info))
         feed = self._feed = self._open_feed()
-        exhausted = False
+        capture = Capture(
+            feed,
+            self._detector,
+            self._stop,
+            duration=self._duration,
+            max_frames=self._max_frames,
+        )
         try:
-            while not self._stop.is_set() and self._frames < self._max_frames:
-                with self._clocks.measure("capture"):
-                    fed = feed.next()
-                exhausted = fed is None
-                if fed is None or fed.frame.time >= self._duration:
-                    break
-                self._process(fed)
+            with contextlib.closing(self._inferred(capture)) as works:
+                try:
+                    for work in works:
+                        self._complete(work)
+                        if self._stop.is_set():
+                            break
+                finally:
+                    self._stop.set()  # what works ahead need not go on
         finally:
             feed.close()
-        if exhausted and not self._interrupted and feed.position > self._next:
-            self._gap(Gap(feed.position, "dropped", feed.position - self._next))
+
+    def _inferred(self, capture: Iterable[Work]) -> Generator[Work]:
+        def infer(work: Work) -> None:
+            work.infer(self._detector)
+
+        if self._overlap:
+            yield from overlapped(iter(capture), infer, size=1 if self._latest else _AHEAD)
+            return
+        for work in capture:
+            infer(work)
+            yield work
 
     def _open_feed(self) -> Feed:
         if not (self._latest or self._source.live):
@@ -186,54 +208,40 @@ class Pipeline:
             duration=self._duration,
         )
 
-    def _process(self, fed: Fed) -> None:
-        measure = self._clocks.measure
-        frame = fed.frame
-        self._check_continuity(frame)
-        with measure("cascade"):
-            inputs, letterbox = self._detector.prepare(frame.image)
-        age = None
-        if self._ages is not None:
-            age = 1e3 * (time.monotonic() - fed.read)
-            self._ages.add(age / 1e3)
-        with measure("network"):
-            outputs = self._detector.infer(inputs)
-        with measure("decode"):
-            detections = self._detector.decode(outputs, letterbox)
-        with measure("link"):
+    def _complete(self, work: Work) -> None:
+        if work.gap is not None:
+            self._gap(work.gap)
+        if work.size is not None:
+            self._close_tubes(self._linker.resize(work.size))
+        if work.error is not None:
+            raise work.error
+        if work.frame is None:
+            return
+        ms = work.ms
+        with measure(ms, "decode"):
+            detections = self._detector.decode(work.outputs, work.letterbox)
+        with measure(ms, "link"):
             picks = select(detections, self._rule)
             update = self._linker.update(detections, picks)
             shown = [tube for tube in update.live if self._counts(tube)]
         self._frames += 1
-        self._next = frame.index + 1
-        ms = dict(self._clocks.frame)
-        result = FrameResult(frame, detections, picks, shown, ms, age)
-        with measure("emit"):
+        age = work.age if self._ages else None
+        result = FrameResult(work.frame, detections, picks, shown, dict(ms), age)
+        with measure(ms, "emit"):
             self._tell(lambda sink: sink.frame(result))
             self._close_tubes(update.closed)
         self._shown = {tube.id for tube in shown}
-        self._clocks.commit()
+        self._clocks.add(ms)
+        if self._ages is not None and age is not None:
+            self._ages.add(age / 1e3)
 
     def _counts(self, tube: LiveTube) -> bool:
         if tube.hits < self._min_hits:
             return False
         return tube.score >= self._score or tube.id in self._shown
 
-    def _check_continuity(self, frame: Frame) -> None:
-        lost = frame.index - self._next
-        size = (frame.image.shape[1], frame.image.shape[0])
-        resized = self._size is not None and size != self._size
-        reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
-        if reason:
-            self._gap(Gap(frame.index, reason, lost))
-        if size != self._size:
-            self._size = size
-            self._close_tubes(self._linker.resize(size))
-
     def _gap(self, gap: Gap) -> None:
         self._dropped += gap.frames
-        self._next = gap.index
-        self._detector.reset()
         self._tell(lambda sink: sink.gap(gap))
         self._close_tubes(self._linker.skip(gap.frames))
 

@@ -1,0 +1,121 @@
+"""The rate of ``edgekit run`` on a file against the network's own on the same runtime.
+
+Run it as ``python -m edgekit.benchmarks.suites.throughput [VIDEO]``; without a video on the clip of
+``edgekit bench``. The network's own rate is that of its session called over and over on the clip's
+inputs, on one thread. The runs use the pipeline as ``edgekit run`` does: with nothing written, with
+events, with events and video, and with nothing written in one thread for comparison. All ways take
+turns; medians over the repeats, and of the ratios to the network's own rate in the same repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgekit.assets import default_bundle
+from edgekit.benchmarks.footage import write_demo_clip
+from edgekit.benchmarks.timing import machine
+from edgekit.detector import Detector
+from edgekit.errors import EdgeKitError
+from edgekit.media import open_source
+from edgekit.media.events import EventsSink
+from edgekit.media.queued import QueuedSink
+from edgekit.media.sink import Sink
+from edgekit.media.video_file import VideoSink
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.targets.base import SessionOptions
+
+__all__ = ["main"]
+
+_KEPT_INPUTS = 32
+
+
+def _network_rate(detector: Detector, video: str, frames: int) -> float:
+    """Inferences a second, on inputs of the clip that lie ready."""
+    detector.reset()
+    inputs = []
+    with open_source(video) as source:
+        for frame, _ in zip(source, range(min(frames, _KEPT_INPUTS)), strict=False):
+            made, _ = detector.prepare(frame.image)
+            inputs.append({name: value.copy() for name, value in made.items()})
+    begin = time.perf_counter()
+    for number in range(frames):
+        detector.infer(inputs[number % len(inputs)])
+    return frames / (time.perf_counter() - begin)
+
+
+def _run_rate(detector: Detector, video: str, sinks: list[Sink], *, overlap: bool) -> float:
+    detector.reset()
+    queued = [QueuedSink(sink, type(sink).__name__, live=False) for sink in sinks]
+    with open_source(video) as source:
+        linker = make_linker("edgekit", len(detector.classes), min_length=2)
+        return Pipeline(source, detector, linker, queued, overlap=overlap).run().fps
+
+
+def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
+    with Detector(path, options=SessionOptions(threads=1)) as detector:
+        with open_source(video) as source:
+            frames = sum(1 for _ in source)
+
+        def events() -> Sink:
+            return EventsSink(folder / "events.jsonl")
+
+        def annotated() -> Sink:
+            return VideoSink(folder / "annotated.mp4")
+
+        def run(*sinks: Callable[[], Sink], overlap: bool = True) -> Callable[[], float]:
+            return lambda: _run_rate(detector, video, [make() for make in sinks], overlap=overlap)
+
+        ways = {
+            "the network alone": lambda: _network_rate(detector, video, frames),
+            "nothing written": run(),
+            "events": run(events),
+            "events and video": run(events, annotated),
+            "nothing written, one thread": run(overlap=False),
+        }
+        for way in ways.values():
+            way()
+        rounds = [{name: way() for name, way in ways.items()} for _ in range(repeats)]
+        _report(detector, frames, rounds)
+
+
+def _report(detector: Detector, frames: int, rounds: list[dict[str, float]]) -> None:
+    described: dict[str, Any] = detector.session.describe()
+    print(
+        f"\n{detector.bundle.path.name}, {described['runtime']} {described['version']}, "
+        f"{described['arithmetic']}, 1 thread, {frames} frames, {len(rounds)} rounds\n"
+    )
+    print("| way | frames a second | of the network alone |")
+    print("| --- | --- | --- |")
+    for name in rounds[0]:
+        rate = statistics.median(found[name] for found in rounds)
+        ratio = statistics.median(found[name] / found["the network alone"] for found in rounds)
+        print(f"| {name} | {rate:.1f} | {ratio:.2f} |")
+
+
+def main() -> None:
+    """Prints the rates and their ratios as a table for each bundle."""
+    parser = argparse.ArgumentParser(description="The rate of run against the network's own.")
+    parser.add_argument("video", nargs="?")
+    parser.add_argument("--bundle", type=Path, action="append", help="repeatable")
+    parser.add_argument("--repeats", type=int, default=7)
+    arguments = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        video = arguments.video or str(write_demo_clip(folder))
+        for path in arguments.bundle or [default_bundle()]:
+            try:
+                _measure(path, video, arguments.repeats, folder)
+            except EdgeKitError as error:
+                raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The first half of a frame's way: from the source to what the network takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgekit.runtime.clocks import measure
+from edgekit.runtime.feed import Feed
+from edgekit.runtime.results import Gap
+from edgekit.runtime.seams import FrameDetector
+from edgekit.runtime.types import Array, Frame
+
+__all__ = ["Capture", "Work"]
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A frame on its way through the stages; or, at the end of a source, what is missing there.
+
+    Attributes:
+        gap: The break before the frame.
+        frame: None where there is only a gap.
+        read: When the frame was read, in seconds of ``time.monotonic``.
+        size: Width and height, where they are not those of the frame before.
+        ms: Milliseconds of each stage so far.
+        inputs: Of the network.
+        letterbox: How they lie in the picture.
+        outputs: Of the network.
+        age: Milliseconds from the reading to the start of the inference.
+        error: Why the frame got no further.
+    """
+
+    gap: Gap | None = None
+    frame: Frame | None = None
+    read: float = 0.0
+    size: tuple[int, int] | None = None
+    ms: dict[str, float] = field(default_factory=dict)
+    inputs: Any = None
+    letterbox: Any = None
+    outputs: Mapping[str, Array] | None = None
+    age: float | None = None
+    error: BaseException | None = None
+
+    def infer(self, detector: FrameDetector) -> None:
+        """Runs the network; its error is kept, because the gap before is to be told first."""
+        if self.frame is None or self.error is not None:
+            return
+        self.age = 1e3 * (time.monotonic() - self.read)
+        try:
+            with measure(self.ms, "network"):
+                self.outputs = detector.infer(self.inputs)
+        except BaseException as error:
+            self.error = error
+        self.inputs = None
+
+
+class Capture:
+    """Takes the frames of a feed through the cascade. An iterator of ``Work``.
+
+    Args:
+        feed: Of the frames.
+        detector: Only ``prepare`` and ``reset`` of it are called.
+        stop: Set when the run is to end.
+        duration: Seconds of the source after which to end.
+        max_frames: Frames after which to end.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        detector: FrameDetector,
+        stop: threading.Event,
+        *,
+        duration: float,
+        max_frames: float,
+    ) -> None:
+        self._feed = feed
+        self._detector = detector
+        self._stop = stop
+        self._duration = duration
+        self._left = max_frames
+        self._next = 0
+        self._size: tuple[int, int] | None = None
+
+    def __iter__(self) -> Capture:
+        return self
+
+    def __next__(self) -> Work:
+        if self._left <= 0 or self._stop.is_set():
+            raise StopIteration
+        work = Work()
+        with measure(work.ms, "capture"):
+            fed = self._feed.next()
+        if fed is None:
+            return self._end()
+        frame, work.read = fed
+        if frame.time >= self._duration:
+            raise StopIteration
+        self._left -= 1
+        self._check_continuity(frame, work)
+        work.frame = frame
+        try:
+            with measure(work.ms, "cascade"):
+                work.inputs, work.letterbox = self._detector.prepare(frame.image)
+        except BaseException as error:
+            work.error = error
+        return work
+
+    def _check_continuity(self, frame: Frame, work: Work) -> None:
+        lost = frame.index - self._next
+        self._next = frame.index + 1
+        size = (frame.image.shape[1], frame.image.shape[0])
+        resized = self._size is not None and size != self._size
+        reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
+        if reason:
+            work.gap = Gap(frame.index, reason, lost)
+            self._detector.reset()
+        if size != self._size:
+            self._size = work.size = size
+
+    def _end(self) -> Work:
+        self._left = 0
+        position, lost = self._feed.position, self._feed.position - self._next
+        if self._stop.is_set() or lost <= 0:
+            raise StopIteration
+        self._detector.reset()
+        return Work(gap=Gap(position, "dropped", lost))

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import MediaError
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.overlap import overlapped
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.types import Detections, Frame
+
+LIMIT = 20
+
+
+class Trouble(Exception):
+    pass
+
+
+class Source:
+    name, width, height, fps, frames, live, reopens = "made", 8, 6, 25.0, None, False, False
+
+    def __init__(self, given, error=None, missing=0):
+        self._given = list(given)
+        self._error = error
+        self._missing = missing
+        self.position = 0
+
+    def read(self):
+        if not self._given:
+            if self._error:
+                raise self._error
+            self.position += self._missing
+            self._missing = 0
+            return None
+        frame = self._given.pop(0)
+        self.position = frame.index + 1
+        return frame
+
+
+class Detector:
+    """Sees in each frame what depends on the frames since the last reset."""
+
+    classes = ("walk", "run")
+
+    def __init__(self, fail_prepare=None, fail_infer=None):
+        self._memory = 0
+        self._fail_prepare, self._fail_infer = fail_prepare, fail_infer
+        self.threads = {}
+
+    def reset(self):
+        self._memory = 0
+
+    def prepare(self, image):
+        self.threads["prepare"] = threading.current_thread()
+        level = int(image[0, 0, 0])
+        if level == self._fail_prepare:
+            raise Trouble("prepare")
+        self._memory = (7 * self._memory + level + 1) % 251
+        return {"input": (level, self._memory)}, image.shape
+
+    def infer(self, inputs):
+        self.threads["infer"] = threading.current_thread()
+        if inputs["input"][0] == self._fail_infer:
+            raise Trouble("infer")
+        return inputs
+
+    def decode(self, outputs, letterbox):
+        self.threads["decode"] = threading.current_thread()
+        seen = outputs["input"][1]
+        boxes = np.array([[seen % 5, 1, 5 + seen % 7, letterbox[0]]], float)
+        return Detections(boxes, np.array([[seen / 251, 0.5]]))
+
+
+class Recorder:
+    def __init__(self, stop_at=None, fail_at=None):
+        self.calls = []
+        self._stop_at, self._fail_at = stop_at, fail_at
+        self.pipeline = None
+
+    def start(self, info):
+        self.calls.append(("start", info.source))
+
+    def gap(self, gap):
+        self.calls.append(("gap", gap))
+
+    def frame(self, result):
+        tubes = [tuple(map(repr, tube)) for tube in result.tubes]
+        found = (result.detections.boxes.tolist(), result.detections.scores.tolist())
+        frame = result.frame
+        self.calls.append(("frame", frame.index, frame.time, found, result.picks, tubes))
+        if frame.index == self._fail_at:
+            raise Trouble("sink")
+        if frame.index == self._stop_at:
+            self.pipeline.stop()
+
+    def tube(self, tube):
+        self.calls.append(("tube", tube.id, tube.start, tube.end, tube.score, tube.boxes.tolist()))
+
+    def end(self, summary):
+        self.calls.append(("end", summary.frames, summary.dropped, summary.interrupted))
+
+    def close(self):
+        self.calls.append(("close",))
+
+
+def play(course, options, *, overlap):
+    source = Source([Frame(*step) for step in course["frames"]], course["error"], course["missing"])
+    sink = Recorder(course["stop_at"], course["sink"])
+    linker = make_linker("edgekit", 2, max_misses=3, min_length=1)
+    detector = Detector(course["prepare"], course["infer"])
+    pipeline = Pipeline(source, detector, linker, [sink], overlap=overlap, **options)
+    sink.pipeline = pipeline
+    outcome = None
+    try:
+        summary = pipeline.run()
+        assert set(summary.stages["network"].__slots__)
+    except (Trouble, MediaError) as error:
+        outcome = str(error)
+    return sink.calls, outcome, detector
+
+
+@st.composite
+def courses(draw):
+    frames, index = [], 0
+    for number in range(draw(st.integers(0, 25))):
+        index += draw(st.sampled_from([0, 0, 0, 0, 0, 1, 4]))
+        size = draw(st.sampled_from([(6, 8)] * 6 + [(8, 8)]))
+        reason = draw(st.sampled_from([""] * 6 + ["reconnect", "seek"]))
+        frames.append((index, index / 25, np.full((*size, 3), number, np.uint8), reason))
+        index += 1
+    number = st.one_of(st.none(), st.integers(0, 25))
+    rare = st.one_of(st.none(), st.none(), number)
+    return {
+        "frames": frames,
+        "error": draw(st.sampled_from([None, None, MediaError("The file is damaged.")])),
+        "missing": draw(st.integers(0, 2)),
+        "stop_at": draw(rare),
+        "sink": draw(rare),
+        "prepare": draw(rare),
+        "infer": draw(rare),
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    course=courses(),
+    limit=st.one_of(st.none(), st.integers(1, 25)),
+    duration=st.one_of(st.none(), st.floats(0.01, 1)),
+)
+def test_results_are_those_of_one_thread_whatever_happens(course, limit, duration):
+    options = {"max_frames": limit, "duration": duration}
+    before = threading.active_count()
+    expected, failed, one = play(course, options, overlap=False)
+    found, also_failed, three = play(course, options, overlap=True)
+    assert found == expected
+    assert also_failed == failed
+    assert threading.active_count() == before
+    assert len(set(one.threads.values())) <= 1
+    assert len(set(three.threads.values())) == len(three.threads)
+
+
+def numbers(count):
+    yield from range(count)
+
+
+def test_items_are_asked_for_only_when_the_one_before_is_in_the_step():
+    """With a size of 1 a frame that is shown to the network was taken when its turn was next."""
+    asked, steps = [], []
+    release = threading.Semaphore(0)
+
+    def items():
+        for number in range(9):
+            asked.append(number)
+            yield [number]
+
+    def step(item):
+        steps.append(item[0])
+        assert release.acquire(timeout=LIMIT)
+
+    iteration = overlapped(items(), step, size=1)
+    taker = threading.Thread(target=lambda: seen.extend(iteration))
+    seen = []
+    taker.start()
+    for number in range(9):
+        limit = time.monotonic() + LIMIT
+        while len(steps) <= number or len(asked) < min(number + 2, 9):
+            assert time.monotonic() < limit
+            time.sleep(0.001)
+        time.sleep(0.005)
+        assert len(asked) <= number + 2
+        release.release()
+    taker.join(LIMIT)
+    assert seen == [[number] for number in range(9)]
+
+
+def test_at_most_so_many_items_wait():
+    asked = []
+
+    def items():
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    iteration = overlapped(items(), lambda item: None, size=3)
+    assert next(iteration) == 0
+    time.sleep(0.1)
+    assert len(asked) <= 1 + 3 + 1 + 3 + 1
+    iteration.close()
+
+
+@pytest.mark.parametrize("place", ["items", "step"])
+def test_errors_come_after_what_was_before_them(place):
+    def items():
+        yield from range(5)
+        if place == "items":
+            raise Trouble
+        yield 5
+        yield 6
+
+    def step(item):
+        if item == 5:
+            raise Trouble
+
+    seen = []
+    before = threading.active_count()
+    with pytest.raises(Trouble):  # noqa: PT012
+        for item in overlapped(items(), step, size=2):
+            seen.append(item)
+    assert seen == [0, 1, 2, 3, 4]
+    assert threading.active_count() == before
+
+
+def test_an_iteration_that_is_given_up_leaves_no_thread():
+    before = threading.active_count()
+    iteration = overlapped(numbers(100), lambda item: None, size=1)
+    assert next(iteration) == 0
+    assert threading.active_count() == before + 2
+    iteration.close()
+    assert threading.active_count() == before
+    # Nor one that was never begun.
+    overlapped(numbers(100), lambda item: None, size=1).close()
+    assert threading.active_count() == before
