@@ -37,6 +37,28 @@ _OPTIONS = (
         show_default=True,
         help="Older files to keep, of events and of live video.",
     ),
+    click.option(
+        "--clips",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Write a short video of each tube, and what is known of it.",
+    ),
+    click.option(
+        "--clip-before",
+        type=click.FloatRange(0, 30),
+        default=2.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Of its clip, before the tube is shown.",
+    ),
+    click.option(
+        "--clip-after",
+        type=click.FloatRange(0),
+        default=2.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Of its clip, after the tube's last box.",
+    ),
     click.option("--picture", type=_FILE, help="Write one picture of all tubes over time."),
     click.option(
         "--save-detections",
@@ -116,6 +138,11 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
     if options["video"]:
         path = options["video"]
         add("video", LiveVideoSink(path, **rotation) if live else VideoSink(path))
+    if options["clips"]:
+        from edgekit.media.clips import ClipsSink
+
+        before, after = options["clip_before"], options["clip_after"]
+        add("clips", ClipsSink(options["clips"], before=before, after=after))
     if options["picture"]:
         add("picture", PictureSink(options["picture"]))
     if options["save_detections"]:

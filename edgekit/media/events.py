@@ -35,7 +35,7 @@ from edgekit.runtime.clocks import StageTimes
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
-__all__ = ["SCHEMA", "EventsSink", "age_json", "stages_json"]
+__all__ = ["SCHEMA", "EventsSink", "age_json", "stages_json", "tube_json"]
 
 SCHEMA = 1
 
@@ -125,18 +125,7 @@ class EventsSink(Sink):
 
     def tube(self, tube: Tube) -> None:
         """Writes a ``tube`` event."""
-        self._write(
-            {
-                "type": "tube",
-                "id": tube.id,
-                "class": tube.label,
-                "score": _score(tube.score),
-                "start": tube.start,
-                "end": tube.end,
-                "boxes": [_box(box) for box in tube.boxes.tolist()],
-                "observed": tube.observed.tolist(),
-            }
-        )
+        self._write({"type": "tube", **tube_json(tube)})
 
     def lost(self, count: int) -> None:
         """Writes a ``lost`` event."""
@@ -178,6 +167,19 @@ class EventsSink(Sink):
 
     def _line(self, event: dict[str, Any]) -> bytes:
         return self._encoder.encode(event) + b"\n"
+
+
+def tube_json(tube: Tube) -> dict[str, Any]:
+    """A tube that has ended, as it stands in JSON."""
+    return {
+        "id": tube.id,
+        "class": tube.label,
+        "score": _score(tube.score),
+        "start": tube.start,
+        "end": tube.end,
+        "boxes": [_box(box) for box in tube.boxes.tolist()],
+        "observed": tube.observed.tolist(),
+    }
 
 
 def stages_json(stages: dict[str, StageTimes]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,209 @@
+"""A short video around each tube."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgekit._files import atomic_file, writing
+from edgekit.errors import OutputError
+from edgekit.media._opencv import cv2
+from edgekit.media.events import tube_json
+from edgekit.media.sink import Sink
+from edgekit.media.video_file import VideoSink
+from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["ClipsSink"]
+
+_MOST = 8
+"""Clips that are written at once; tubes beyond them get none, and are counted."""
+
+_LONGEST = 120.0
+"""Seconds of a clip; what a longer tube does after them is not shown."""
+
+_MOST_WAITING = 600
+_QUALITY = 90
+
+
+class ClipsSink(Sink):
+    """Writes an annotated video for each tube that is shown, and what is known of it as JSON.
+
+    A clip begins some seconds before its tube is shown and ends some seconds after its last box.
+    What came before waits in memory, as JPEG.
+
+    Args:
+        folder: Is made; gets ``TIME-ID.mp4`` and ``.json`` for each tube that ended.
+        before: Seconds before the tube is shown.
+        after: Seconds after its last box.
+
+    Raises:
+        OutputError: By ``start`` and later calls: the folder cannot be written. The clip that it
+            happened to is given up.
+    """
+
+    def __init__(self, folder: Path, *, before: float = 2.0, after: float = 2.0) -> None:
+        self._folder = folder
+        self._before, self._after = before, after
+        self._info: RunInfo | None = None
+        self._waiting: deque[tuple[FrameResult, npt.NDArray[np.uint8]]] = deque()
+        self._clips: dict[int, _Clip] = {}
+        self._refused: set[int] = set()
+        self._lost = 0
+
+    @property
+    def dropped(self) -> int:
+        """Tubes that got no clip."""
+        return self._lost
+
+    def start(self, info: RunInfo) -> None:
+        """Makes the folder."""
+        self._info = info
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def frame(self, result: FrameResult) -> None:
+        """Begins clips of new tubes, adds the frame to all, ends those that are due."""
+        now = result.frame.time
+        for tube in result.tubes:
+            if tube.id not in self._clips and tube.id not in self._refused:
+                self._begin(tube.id, now)
+        failed: OutputError | None = None
+        for id, clip in list(self._clips.items()):
+            try:
+                if clip.until is not None and now > clip.until:
+                    del self._clips[id]
+                    clip.end()
+                else:
+                    clip.add(result)
+            except OutputError as error:
+                failed = error
+                self._give_up(id, clip)
+        if self._before:
+            self._remember(result)
+        if failed is not None:
+            raise failed
+
+    def tube(self, tube: Tube) -> None:
+        """Notes how the tube went, and when its clip is to end."""
+        self._refused.discard(tube.id)
+        if tube.id in self._clips:
+            self._clips[tube.id].close_with(tube, self._after)
+
+    def end(self, summary: RunSummary) -> None:
+        """Completes the clips of tubes that have ended; at the end of a run all have."""
+        for id, clip in list(self._clips.items()):
+            del self._clips[id]
+            clip.end()
+
+    def reopen(self) -> bool:
+        """Goes on with the other clips."""
+        return True
+
+    def close(self) -> None:
+        """Removes incomplete clips."""
+        for clip in self._clips.values():
+            clip.close()
+        self._clips.clear()
+
+    def _begin(self, id: int, now: float) -> None:
+        assert self._info is not None
+        if len(self._clips) >= _MOST:
+            self._refused.add(id)
+            self._lost += 1
+            return
+        past = [(r, jpeg) for r, jpeg in self._waiting if r.frame.time >= now - self._before]
+        spent = now - past[0][0].frame.time if past else 0.0
+        # A live source gives fewer frames than it declares where the network is slower.
+        fps = len(past) / spent if spent > 0 else self._info.fps
+        self._clips[id] = clip = _Clip(self._folder, id, replace(self._info, fps=fps))
+        try:
+            clip.start()
+            for result, jpeg in past:
+                image: Any = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+                clip.add(replace(result, frame=replace(result.frame, image=image)))
+        except OutputError:
+            self._give_up(id, clip)
+            raise
+
+    def _give_up(self, id: int, clip: _Clip) -> None:
+        self._clips.pop(id, None)
+        clip.close()
+        self._refused.add(id)
+        self._lost += 1
+
+    def _remember(self, result: FrameResult) -> None:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+        jpeg = cv2.imencode(".jpg", result.frame.image, quality)[1]
+        image = np.zeros((0, 0, 3), np.uint8)
+        self._waiting.append((replace(result, frame=replace(result.frame, image=image)), jpeg))
+        oldest = result.frame.time - self._before
+        while self._waiting[0][0].frame.time < oldest or len(self._waiting) > _MOST_WAITING:
+            self._waiting.popleft()
+
+
+class _Clip:
+    """The video of one tube.
+
+    Attributes:
+        until: Seconds of the source at which it ends; None while its tube lives.
+    """
+
+    def __init__(self, folder: Path, id: int, info: RunInfo) -> None:
+        self._began = datetime.now(timezone.utc)
+        self._name = f"{self._began:%Y%m%dT%H%M%S}-{id}"
+        self._info = info
+        self._folder = folder
+        self._video = VideoSink(folder / f"{self._name}.mp4")
+        self._first: FrameResult | None = None
+        self._last: FrameResult | None = None
+        self._tube: Tube | None = None
+        self._cut = False
+        self.until: float | None = None
+
+    def start(self) -> None:
+        self._video.start(self._info)
+
+    def add(self, result: FrameResult) -> None:
+        self._first = self._first or result
+        if result.frame.time - self._first.frame.time > _LONGEST:
+            self._cut = True
+            return
+        self._last = result
+        self._video.frame(result)
+
+    def close_with(self, tube: Tube, after: float) -> None:
+        assert self._last is not None
+        self._tube = tube
+        since = (self._last.frame.index - tube.end) / self._info.fps
+        self.until = self._last.frame.time - since + after
+
+    def end(self) -> None:
+        if self._tube is None or self._first is None or self._last is None:
+            self.close()
+            return
+        frames = self._last.frame.index - self._first.frame.index + 1
+        self._video.end(RunSummary(frames, 0, 0.0, {}))
+        self._video.close()
+        about = {
+            "source": self._info.source,
+            "time": self._began.isoformat(timespec="milliseconds"),
+            "video": f"{self._name}.mp4",
+            "first": self._first.frame.index,
+            "last": self._last.frame.index,
+            "cut": self._cut,
+            "class": self._info.classes[self._tube.label],
+            "tube": tube_json(self._tube),
+        }
+        with atomic_file(self._folder / f"{self._name}.json") as path, writing(path):
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+
+    def close(self) -> None:
+        self._video.close()
