@@ -1,0 +1,117 @@
+"""What the live page costs a run, and pictures of it.
+
+Run it as ``python -m edgekit.benchmarks.suites.serving VIDEO``. The baseline is the same run with
+nothing served; both are whole processes, in turn. The viewer takes every message, as a browser
+does, in a process of its own. ``--pictures FOLDER`` instead saves what Chromium shows of the video
+played in real time, on a phone and on a desktop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgekit.benchmarks.suites._browser import DESKTOP, PHONE, find_chromium, open_browser
+from edgekit.benchmarks.timing import machine
+
+__all__ = ["main"]
+
+_VIEWER = """
+import asyncio, struct, json, sys
+from aiohttp import ClientSession
+async def watch(url):
+    count = 0
+    async with ClientSession() as session, session.ws_connect(url, max_msg_size=0) as link:
+        async for message in link:
+            (length,) = struct.unpack_from("<I", message.data)
+            kind = json.loads(message.data[4 : 4 + length])["type"]
+            count += kind == "frame"
+            if kind != "hello" and not link.closed:
+                await link.send_str("k")
+    print(count)
+asyncio.run(watch(sys.argv[1]))
+"""
+
+
+def _start(video: str, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "edgekit", "run", "--source", video, "--json", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _link(run: subprocess.Popen[str]) -> str:
+    assert run.stderr is not None
+    for line in run.stderr:
+        if line.startswith("Live page: "):
+            return line.split()[-1]
+    raise SystemExit("The run ended before it served a page.")
+
+
+def _play(video: str, *, watched: bool) -> tuple[float, int]:
+    """Frames a second of a run, and how many of them its viewer got."""
+    run = _start(video, *(("--serve", "0") if watched else ()))
+    seen = 0
+    if watched:
+        command = [sys.executable, "-c", _VIEWER, _link(run).replace("http", "ws") + "live"]
+        viewer = subprocess.run(command, capture_output=True, text=True, check=False)
+        seen = int(viewer.stdout or 0)
+    output, errors = run.communicate()
+    if run.returncode:
+        raise SystemExit(errors)
+    report: dict[str, Any] = json.loads(output)
+    return report["frames"] / report["seconds"], seen
+
+
+def _measure(video: str, repeats: int) -> None:
+    print(machine())
+    plain, watched, seen = [], [], []
+    for _ in range(repeats):
+        plain.append(_play(video, watched=False)[0])
+        rate, frames = _play(video, watched=True)
+        watched.append(rate)
+        seen.append(frames)
+    before, after = statistics.median(plain), statistics.median(watched)
+    print(f"nothing served     {before:6.1f} frames a second")
+    print(f"page, one viewer   {after:6.1f} frames a second, {after / before:.2f} of it")
+    print(f"frames seen        {statistics.median(seen):6.0f}")
+
+
+async def _photograph(url: str, folder: Path) -> None:
+    program = find_chromium()
+    if program is None:
+        raise SystemExit("Chromium is not installed. Run: apt-get install chromium")
+    for name, screen, dark in (("phone", PHONE, False), ("desktop", DESKTOP, True)):
+        async with open_browser(program) as browser:
+            await browser.open(url, screen, dark=dark)
+            for _ in range(200):
+                await asyncio.sleep(0.2)
+                if await browser.ask("document.querySelectorAll('#tubes li').length > 1"):
+                    break
+            (folder / f"live-{name}.jpg").write_bytes(await browser.picture())
+
+
+def main() -> None:
+    """Prints the rates with and without a viewer, or takes the pictures."""
+    parser = argparse.ArgumentParser(description="What the live page costs a run.")
+    parser.add_argument("video")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--pictures", type=Path)
+    arguments = parser.parse_args()
+    if arguments.pictures is None:
+        _measure(arguments.video, arguments.repeats)
+        return
+    run = _start(arguments.video, "--realtime", "--serve", "0")
+    try:
+        asyncio.run(_photograph(_link(run), arguments.pictures))
+    finally:
+        run.terminate()
+        run.communicate()
+
+
+if __name__ == "__main__":
+    main()
