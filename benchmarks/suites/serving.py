@@ -92,6 +92,7 @@ async def _photograph(url: str, folder: Path) -> None:
                 await asyncio.sleep(0.2)
                 if await browser.ask("document.querySelectorAll('#tubes li').length > 1"):
                     break
+            await asyncio.sleep(2)
             (folder / f"live-{name}.jpg").write_bytes(await browser.picture())
 
 
