@@ -21,9 +21,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["config_option"]
+__all__ = ["config_option", "read", "read_again"]
 
 _PARAMETER = "config"
+_DEFAULT, _FILE = click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP
 _LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose"))
 """What is about one call, and not about what is run."""
 
@@ -43,6 +44,7 @@ def config_option(command: Any) -> Any:
 def _take(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
     del parameter
     if path is not None:
+        context.meta[_PARAMETER] = path
         context.default_map = {**(context.default_map or {}), **read(path, context)}
 
 
@@ -89,6 +91,33 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
         if option.name in found:
             raise UsageError(f"{place}: {key} is there twice.", mend="Leave one of them out.")
         found[option.name] = _checked(place, key, value, option, context)
+    return found
+
+
+def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:
+    """What parameters are by the file as it is now; None where there is no file.
+
+    Those that are given on the command line or in the environment stay as they are.
+
+    Args:
+        context: Of the command that runs.
+        names: Of the parameters.
+
+    Raises:
+        UsageError: As ``read`` does.
+    """
+    if _PARAMETER not in context.meta:
+        return None
+    content = read(context.meta[_PARAMETER], context)
+    found: dict[str, Any] = {}
+    for option in context.command.params:
+        if option.name not in names:
+            continue
+        if context.get_parameter_source(option.name) in (_DEFAULT, _FILE):
+            value = content.get(option.name, option.default)
+            found[option.name] = option.type.convert(value, option, context)
+        else:
+            found[option.name] = context.params[option.name]
     return found
 
 

@@ -6,7 +6,7 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-__all__ = ["Stopper"]
+__all__ = ["Stopper", "on_hangup"]
 
 
 class Stopper:
@@ -44,3 +44,17 @@ class Stopper:
         signal.signal(number, signal.default_int_handler)
         self.interrupted = True
         self._stop()
+
+
+@contextlib.contextmanager
+def on_hangup(call: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, SIGHUP calls what is given, where there is such a signal."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is None:
+        yield
+        return
+    before = signal.signal(number, lambda *_: call())
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

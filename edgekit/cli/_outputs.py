@@ -133,7 +133,7 @@ def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool)
     if options["events"]:
         target = sys.stdout.buffer if options["events"] == "-" else options["events"]
         # Where a reader has left, as `head` does, there is nobody to run for.
-        events = EventsSink(target, score=options["score"], live=live, **rotation)
+        events = EventsSink(target, live=live, **rotation)
         add("events", events, BrokenPipeError)
     if options["video"]:
         path = options["video"]

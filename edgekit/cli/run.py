@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from dataclasses import asdict
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._config import config_option
+from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, spec_of
 from edgekit.cli._options import common_options, emit_json, session_options
 from edgekit.cli._outputs import FILES, make_sinks, output_options
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_LOG = logging.getLogger(__name__)
 _LIVE_HISTORY = 9000
 """Of a tube that never ends, its event tells this many of the last frames: memory stays flat."""
 
@@ -106,7 +108,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.benchmarks.profile import tuned_options
     from edgekit.bundle import load_bundle
     from edgekit.cli._checking import check_outputs
-    from edgekit.cli._interrupt import Stopper
+    from edgekit.cli._interrupt import Stopper, on_hangup
     from edgekit.cli._run_report import print_report, summary_json
     from edgekit.cli._sinks import TubeTally
     from edgekit.detector import Detector
@@ -153,7 +155,8 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             overlap=True,
         )
         stopper.stop_with(partial(_stop, pipeline, opened))
-        with stopper.listening():
+        again = partial(_read_again, click.get_current_context(), pipeline)
+        with stopper.listening(), on_hangup(again):
             summary = pipeline.run()
         report = {
             "source": opened.name,
@@ -189,6 +192,18 @@ def _say_sound(as_json: bool, source: Source, bundle: str) -> None:
         return
     size = f"{source.width}x{source.height} at {source.fps:g} FPS"
     click.echo(f"Sound: {source.name}, {size}, with {bundle}. Nothing was written.")
+
+
+def _read_again(context: click.Context, pipeline: Pipeline) -> None:
+    """Takes the thresholds from the file of options; a file with a mistake changes nothing."""
+    try:
+        found = read_again(context, "score", "min_hits")
+    except UsageError as error:
+        _LOG.warning("Nothing was changed. %s", error.message)
+        return
+    if found is not None:
+        pipeline.show_from(**found)
+        _LOG.warning("Tubes count from score %(score)g and %(min_hits)d detections on.", found)
 
 
 def _stop(pipeline: Pipeline, source: Source) -> None:

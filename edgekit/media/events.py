@@ -45,7 +45,6 @@ class EventsSink(Sink):
 
     Args:
         target: A file; or an open binary stream, which stays open.
-        score: Detections count from this score up.
         live: Go on with a file that is there, whose last line may be cut, and sync it to the disk
             about once a second; else a file is replaced.
         rotate: Bytes after which a new file begins, with a ``start`` of its own; None for never.
@@ -61,12 +60,10 @@ class EventsSink(Sink):
         self,
         target: Path | str | IO[bytes],
         *,
-        score: float = 0.3,
         live: bool = False,
         rotate: int | None = None,
         keep: int = 5,
     ) -> None:
-        self._score = score
         self._path = Path(target) if isinstance(target, (str, Path)) else None
         self._stream: Any = target if self._path is None else None
         self._make = partial(LinesFile, self._start_line, live=live, rotate=rotate, keep=keep)
@@ -98,7 +95,7 @@ class EventsSink(Sink):
         """Writes a ``frame`` event."""
         detections = [
             {"box": _box(box), "class": label, "score": _score(score)}
-            for box, label, score in result.chosen(self._score)
+            for box, label, score in result.chosen()
         ]
         tubes = [
             {

@@ -112,6 +112,10 @@ class Pipeline:
         self._interrupted = True
         self._stop.set()
 
+    def show_from(self, *, score: float, min_hits: int) -> None:
+        """Shows tubes from other thresholds on, from the next frame; from any thread."""
+        self._score, self._min_hits = score, min_hits
+
     def health(self) -> SourceHealth:
         """How the source does; may be called from any thread."""
         return SourceHealth() if self._feed is None else self._feed.health()
@@ -226,7 +230,7 @@ class Pipeline:
             shown = [tube for tube in update.live if self._counts(tube)]
         self._frames += 1
         age = work.age if self._ages else None
-        result = FrameResult(work.frame, detections, picks, shown, dict(ms), age)
+        result = FrameResult(work.frame, detections, picks, shown, dict(ms), age, self._score)
         with measure(ms, "emit"):
             self._tell(lambda sink: sink.frame(result))
             self._close_tubes(update.closed)

@@ -91,6 +91,7 @@ class FrameResult:
         ms: Milliseconds of each stage before ``emit``.
         age: Milliseconds from the reading of the frame to the start of its inference; None where
             the source is not live.
+        score: Detections and tubes count from this score up.
     """
 
     frame: Frame
@@ -99,20 +100,21 @@ class FrameResult:
     tubes: Sequence[LiveTube]
     ms: Mapping[str, float] = field(default_factory=dict)
     age: float | None = None
+    score: float = 0.3
 
     @cached_property
     def actors(self) -> list[LiveTube]:
         """The tubes to draw: of several on one actor the best, observed before extrapolated."""
         return one_per_actor(self.tubes)
 
-    def chosen(self, score: float) -> list[tuple[list[float], int, float]]:
-        """Box, class and score of the selected detections from ``score`` up, best first."""
+    def chosen(self) -> list[tuple[list[float], int, float]]:
+        """Box, class and score of the selected detections that count, best first."""
         boxes, scores = self.detections.boxes, self.detections.scores
         rows = [
             (boxes[row].tolist(), label, float(scores[row, label]))
             for label, picked in enumerate(self.picks)
             for row in picked
-            if scores[row, label] >= score
+            if scores[row, label] >= self.score
         ]
         return sorted(rows, key=lambda row: -row[2])
 

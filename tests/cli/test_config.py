@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click
@@ -122,3 +126,30 @@ def test_the_file_in_the_docs_is_sound(written):
     text = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert taken(written(example))["serve"] == "8080"
+
+
+def test_a_hangup_reads_the_thresholds_again(written, spot_bundle, spot_video, tmp_path):
+    events, lines = tmp_path / "events.jsonl", f'bundle = "{spot_bundle}"\nmin-hits = 1\n'
+    path = written(lines + "score = 1.0\n")
+    words = ["run", "--source", spot_video(200), "--realtime", "--events", events, "--config", path]
+    command = [sys.executable, "-m", "edgekit", *map(str, words)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as run:
+        wait_for(lambda: events.is_file() and events.read_bytes().count(b"\n") > 5)
+        for text in ("score = much\n", lines + "score = 0.2\n"):
+            path.write_text(text)
+            run.send_signal(signal.SIGHUP)
+            assert run.stderr.readline()
+        wait_for(lambda: b'"observed"' in events.read_bytes())
+        run.terminate()
+        run.wait(10)
+    frames = [json.loads(line) for line in events.read_bytes().splitlines()]
+    frames = [event for event in frames if event["type"] == "frame"]
+    assert not frames[0]["detections"]
+    assert frames[-1]["detections"]
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
