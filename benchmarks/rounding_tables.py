@@ -17,7 +17,7 @@ __all__ = ["by_damage", "left_float", "sensitivity", "short", "steps", "summary"
 
 _LONGEST_NAME = 60
 _SHOWN_LAYERS = 10
-_BAR = 20
+_BAR = 6
 
 
 def summary(found: RoundingReport) -> Grid:
@@ -30,11 +30,10 @@ def summary(found: RoundingReport) -> Grid:
         what = f"{row.runtime} {row.version}, float in {row.arithmetic}, threads: {row.threads}"
         rows.append([what, *times, f"{row.ratio:.2f}"])
     truth = "" if check.annotated else " of float's own"
-    maps = (f"{100 * value:.2f}" for value in (check.float_map, check.frame_map))
-    rows.append([f"frame-mAP@0.5{truth}, {check.frames} frames", *maps, f"{-check.drop:+.2f}"])
+    maps = _percents(check.float_map, check.frame_map)
+    rows.append([f"frame-mAP@0.5{truth}, {check.frames} frames", *maps])
     if found.video_map:
-        before, after = (100 * value for value in found.video_map)
-        rows.append(["video-mAP@0.5", f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"])
+        rows.append(["video-mAP@0.5", *_percents(*found.video_map)])
     rows.append(["detections over 0.3 that agree", "", f"{check.agreement:.1%}", ""])
     rows += [
         [f"{head}, signal to noise", "", f"{decibels:.1f} dB", ""]
@@ -126,11 +125,17 @@ def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Table 
     return [*parts, *found.warnings, found.machine]
 
 
+def _percents(before: float, after: float) -> list[str]:
+    before, after = 100 * before, 100 * after
+    return [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
+
+
 def _drawn(grid: Grid) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=grid.title, title_justify="left")
+    table = Table(title=grid.title, title_justify="left", box=SIMPLE_HEAD)
     last = len(grid.headings) - 1
     for column, heading in enumerate(grid.headings):
         words = column < grid.words or (heading in ("", "damage") and column == last)

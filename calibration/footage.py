@@ -52,13 +52,24 @@ class Sequence:
     path: Path
     sha256: str
 
-    def frames(self) -> Iterator[Frame]:
-        """Its frames; where it cannot be read any further, that is said and it ends there."""
+    def frames(self, *, again: bool = False) -> Iterator[Frame]:
+        """Its frames; where it cannot be read any further, that is said and it ends there.
+
+        Args:
+            again: They were read before, and what was wrong with them was said then.
+        """
+        media = logging.getLogger("edgekit.media")
+        level = media.level
         try:
+            if again:
+                media.setLevel(logging.ERROR)
             with open_source(self.path) as source:
                 yield from source
         except MediaError as error:
-            _log.warning("Left off in %s: %s", self.path, error.message)
+            if not again:
+                _log.warning("Left off in %s: %s", self.path, error.message)
+        finally:
+            media.setLevel(level)
 
 
 def find_sequences(path: Path) -> list[Sequence]:

@@ -21,7 +21,7 @@ from edgekit.runtime.types import Array, Frame
 
 __all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
 
-_VERSION = 1
+_VERSION = 2
 """Of what is stored: another number, another key."""
 
 _CANDIDATES = 20
@@ -196,15 +196,21 @@ def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
 
 
 def _pairs(
-    bundle: Bundle, sequence: Footage
-) -> Iterator[tuple[Frame, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    """Each frame, and letterboxed the earlier one that the cascade compares it with, and itself."""
+    bundle: Bundle, sequence: Footage, *, again: bool = False
+) -> Iterator[tuple[Frame, int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    """Each frame, how many came before it without a gap, and what the cascade compares.
+
+    That is, letterboxed, the earlier frame and this one. A change of size is a gap, too.
+    """
     cascade = cascade_of(bundle)
-    for frame in sequence.frames():
-        if frame.gap:
+    before, shape = 0, None
+    for frame in sequence.frames(again=again):
+        if frame.gap or frame.image.shape != shape:
             cascade.reset()
+            before, shape = 0, frame.image.shape
         previous, current, _ = cascade.pair(frame.image)
-        yield frame, previous, current
+        yield frame, before, previous, current
+        before += 1
 
 
 def _look(
@@ -212,12 +218,9 @@ def _look(
 ) -> Candidates:
     seen = Candidates(limit=_CANDIDATES * samples)
     kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
-    since_gap = 0
-    for frame, previous, current in _pairs(bundle, sequence):
-        since_gap = 0 if frame.gap else since_gap
-        earlier = current if kind == "rgb" else previous if since_gap >= gap else None
+    for frame, before, previous, current in _pairs(bundle, sequence):
+        earlier = current if kind == "rgb" else previous if before >= gap else None
         seen.add(frame.index, earlier, current)
-        since_gap += 1
     progress()
     return seen
 
@@ -266,7 +269,7 @@ def _extract(
     places: list[Place] = []
     for number, (sequence, indices) in enumerate(zip(footage, wanted, strict=True)):
         missing = set(indices)
-        for frame, previous, current in _pairs(bundle, sequence) if missing else ():
+        for frame, _, previous, current in _pairs(bundle, sequence, again=True) if missing else ():
             if frame.index in missing:
                 missing.discard(frame.index)
                 pairs[len(places)] = previous, current
@@ -276,8 +279,9 @@ def _extract(
                 break
         if missing:
             raise CalibrationError(
-                f"{sequence.path} has no frame {min(missing)} any more.",
-                mend="Leave the calibration data alone while it is read.",
+                f"{sequence.path} has no frame {min(missing)}: it was changed while it was read, "
+                "or it holds fewer frames than its annotation says.",
+                mend="Leave it alone meanwhile, or correct the annotation.",
             )
     pairs.flush()
     (folder / _PLACES).write_bytes(msgspec.json.encode(places))

@@ -90,11 +90,7 @@ class Judge:
             for label, box in actions
         ]
         if not self._truth:
-            raise CalibrationError(
-                f"The float model finds nothing with a score over {SCORE} in the "
-                f"{len(samples)} frames that are to judge the quantized one.",
-                mend="Calibrate with footage of what the model was trained for.",
-            )
+            raise _nothing_to_judge_by(len(samples), annotated=self._annotated)
         self._float_map = self._frame_map(rows)
         places = [(tube.label, tube.start, tube.boxes.tolist()) for tube in self._truth]
         self.key = key_of(answers, self._annotated, places)
@@ -179,6 +175,21 @@ class Judge:
         truth = [TruthTube(tube.label, tube.start, tube.boxes + 1) for tube in self._truth]
         matches = match_frames(frames, truth, classes, any_class=False, growth=0.0)
         return float(np.nanmean(frame_average_precision([matches], classes)))
+
+
+def _nothing_to_judge_by(frames: int, *, annotated: bool) -> CalibrationError:
+    if annotated:
+        return CalibrationError(
+            f"Expected annotated actions to judge the quantized model by; in the {frames} frames "
+            "that are left beside those to calibrate with there is none.",
+            mend="Annotate more, take fewer --samples, or leave --annotations out: then what the "
+            "float model finds is the truth.",
+        )
+    return CalibrationError(
+        f"The float model finds nothing with a score over {SCORE} in the {frames} frames that are "
+        "to judge the quantized one.",
+        mend="Calibrate with footage of what the model was trained for.",
+    )
 
 
 def _decibels(signal: float, noise: float) -> float:

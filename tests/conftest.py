@@ -125,36 +125,6 @@ def settled(arch: str, *, classes: int, channels: int) -> Any:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lite0 of three classes that says of itself what edgekit train writes."""
-    from edgekit.models.checkpoints import save_checkpoint
-
-    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
-    metadata = {
-        "classes": ["walk", "run", "jump"],
-        "input_size": [64, 96],
-        "mean": [0.1, 0.2, 0.3],
-        "std": [0.4, 0.5, 0.6],
-        "cascade": "dssim",
-        "frame_gap": 2,
-        "name": "Small one",
-    }
-    strings = {key: json.dumps(value) for key, value in metadata.items()}
-    save_checkpoint(path, settled("lite0", classes=3, channels=6), strings)
-    return path
-
-
-@pytest.fixture(scope="session")
-def deformable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A resdcn18 of two classes and three input channels that says nothing of itself."""
-    from edgekit.models.checkpoints import save_checkpoint
-
-    path = tmp_path_factory.mktemp("checkpoint") / "deformable.safetensors"
-    save_checkpoint(path, settled("resdcn18", classes=2, channels=3), {})
-    return path
-
-
-@pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Has a folder filled once for all tests, and for all processes that share them."""
     root = tmp_path_factory.getbasetemp()
@@ -172,6 +142,42 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return place
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(once: Callable[..., Path]) -> Path:
+    """A lite0 of three classes that says of itself what edgekit train writes."""
+
+    def make(folder: Path) -> None:
+        from edgekit.models.checkpoints import save_checkpoint
+
+        metadata = {
+            "classes": ["walk", "run", "jump"],
+            "input_size": [64, 96],
+            "mean": [0.1, 0.2, 0.3],
+            "std": [0.4, 0.5, 0.6],
+            "cascade": "dssim",
+            "frame_gap": 2,
+            "name": "Small one",
+        }
+        strings = {key: json.dumps(value) for key, value in metadata.items()}
+        network = settled("lite0", classes=3, channels=6)
+        save_checkpoint(folder / "small.safetensors", network, strings)
+
+    return once("checkpoint", make) / "small.safetensors"
+
+
+@pytest.fixture(scope="session")
+def deformable(once: Callable[..., Path]) -> Path:
+    """A resdcn18 of two classes and three input channels that says nothing of itself."""
+
+    def make(folder: Path) -> None:
+        from edgekit.models.checkpoints import save_checkpoint
+
+        network = settled("resdcn18", classes=2, channels=3)
+        save_checkpoint(folder / "deformable.safetensors", network, {})
+
+    return once("deformable", make) / "deformable.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -262,3 +268,37 @@ def _write_spots(folder: Path) -> None:
         videos[name] = {"width": 64, "height": 64, "frames": 24, "tubes": [tube]}
     annotations = {"classes": ["spot", "nothing"], "videos": videos}
     (folder / "annotations.json").write_text(json.dumps(annotations))
+
+
+@pytest.fixture(scope="session")
+def ir(checkpoint: Path, once: Callable[..., Path]) -> Bundle:
+    """The small checkpoint for OpenVINO, on 14 November 2023."""
+    return _exported(once, "ir", checkpoint, "openvino")
+
+
+@pytest.fixture(scope="session")
+def lite(checkpoint: Path, once: Callable[..., Path]) -> Bundle:
+    """The small checkpoint for TFLite, whose conversion takes many seconds, on 14 November 2023."""
+    return _exported(once, "lite", checkpoint, "tflite")
+
+
+@pytest.fixture(scope="session")
+def lite_inside(deformable: Path, once: Callable[..., Path]) -> Bundle:
+    """Deformable and transposed convolutions, the cascade and the decoding in one TFLite model."""
+    from edgekit.targets.settings import ExportSettings
+
+    settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64))
+    return _exported(once, "lite-inside", deformable, "tflite", settings=settings)
+
+
+def _exported(
+    once: Callable[..., Path], name: str, checkpoint: Path, target: str, **more: Any
+) -> Bundle:
+    from edgekit.targets.build import export_bundle
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+            export_bundle(checkpoint, target, out=folder / "bundle", **more)
+
+    return load_bundle(once(name, make) / "bundle")

@@ -124,7 +124,7 @@ def test_the_terminal_says_the_same(found):
     assert "fp32" in next(name for name in rows if "onnxruntime" in name)
     measured = sensitivity(found)
     assert {row[0] for row in measured.rows} == {"stem/Conv", "body/Conv"}
-    assert measured.rows[0][-1] == "█" * 20
+    assert measured.rows[0][-1] == "█" * 6
     assert sensitivity(found, 1).title.endswith("the 1 worst of 2")
 
 

@@ -46,6 +46,53 @@ def test_a_sample_is_what_the_model_gets_when_it_runs(bundle, clips, tmp_path):
     assert (height, width) == (96, 128)
 
 
+def in_gap(bundle, gap):
+    cascade = msgspec.structs.replace(bundle.manifest.cascade, frame_gap=gap)
+    return Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, cascade=cascade), "other")
+
+
+@pytest.mark.parametrize("gap", [1, 2])
+def test_a_frame_is_compared_with_the_one_so_many_before(bundle, clips, tmp_path, gap):
+    footage = find_sequences(clips / "clip1.avi")
+    other = in_gap(bundle, gap)
+    every = extract(other, footage, [list(range(12))], Store(tmp_path)).pairs
+    for index in range(gap, 12):
+        np.testing.assert_array_equal(every[index][0], every[index - gap][1])
+    assert not every[:gap, 0].any()
+    wanted, judged = choose_frames(other, footage, Store(tmp_path), samples=8, judged=3)
+    # One first frame; the rest have another to be compared with.
+    assert min(wanted[0]) == 0
+    assert all(index >= gap for index in wanted[0][1:])
+    assert set(wanted[0]).isdisjoint(judged[0])
+
+
+@pytest.mark.parametrize("gap", [1, 2])
+def test_no_frame_is_compared_across_a_gap(bundle, tmp_path, gap):
+    noise = np.random.default_rng(0).integers(0, 256, (24, 60, 80, 3), dtype=np.uint8)
+    pictures = [*noise[:8], *noise[8:, :, :60]]  # of another size from the eighth on
+    footage = still(tmp_path / "pictures", pictures)
+    (tmp_path / "pictures" / "12.png").write_bytes(b"no picture")
+    other, store = in_gap(bundle, gap), Store(tmp_path / "s")
+    there = [index for index in range(24) if index != 12]
+    pairs = extract(other, footage, [there], store).pairs
+    without = {there[place] for place in range(len(there)) if not pairs[place][0].any()}
+    assert without == {start + i for start in (0, 8, 13) for i in range(gap)}
+    wanted, judged = choose_frames(other, footage, store, samples=30, judged=30)
+    assert set(wanted[0]) & without == {0}
+    assert not set(judged[0]) & without
+
+
+def test_what_cannot_be_read_is_said_once(bundle, tmp_path, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 60, 80, 3), dtype=np.uint8)
+    footage = still(tmp_path / "pictures", noise)
+    (tmp_path / "pictures" / "3.png").write_bytes(b"no picture")
+    collect(bundle, footage, Store(tmp_path / "s"), samples=4, judged=2)
+    said = [record.getMessage() for record in caplog.records if "kipped" in record.getMessage()]
+    assert len(said) == 2
+    assert "3.png" in said[0]
+    assert said[1] == "1 of 12 pictures were skipped."
+
+
 def test_samples_travel_to_other_processes(bundle, clips, tmp_path):
     samples = extract(bundle, find_sequences(clips), [[1, 5], [2], [3]], Store(tmp_path))
     there = pickle.loads(pickle.dumps(samples.thinned(2)))

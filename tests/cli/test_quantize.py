@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib import metadata
 
+import cv2
+import msgspec
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from edgekit.assets import default_bundle
-from edgekit.bundle import load_bundle
+from edgekit.bundle import Quantization, load_bundle, save_bundle
 from edgekit.cli import main
 from edgekit.puppets.dataset import write_dataset
 
@@ -58,9 +65,9 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert "of the detections agree" in shown
 
 
-def test_the_report_for_people(footage, cache, tmp_path, capsys):
+def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):
     out = tmp_path / "int8"
-    arguments = ("--calib", footage, "-o", out, "--samples", 6, "--max-drop", 30, "--cache", cache)
+    arguments = (spotter.path, "--calib", spots, "-o", out, "--samples", 6, "--cache", cache)
     assert run(*arguments) == 0
     text = capsys.readouterr().out
     assert "size" in text
@@ -84,6 +91,108 @@ def test_wrong_requests_end_with_a_message(arguments, status, words, cache, caps
     captured = capsys.readouterr()
     assert words in captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.fixture
+def refused(spotter, spots, cache, tmp_path, capsys):
+    """Runs a command that writes nothing; returns what it says."""
+
+    def check(*arguments, bundle=spotter.path, calib=spots, status=3):
+        out = tmp_path / "never"
+        options = ("--calib", calib, *arguments, "-o", out, "--cache", cache)
+        assert run(bundle, *options) == status
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+        assert not list(tmp_path.glob("*never*"))
+        return " ".join(captured.err.split())
+
+    return check
+
+
+def pictures(folder, images):
+    folder.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number:02}.png"), image)
+    return folder
+
+
+def test_footage_that_is_of_no_use(refused, spotter, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    (tmp_path / "empty").mkdir()
+    assert "it holds none" in refused(calib=tmp_path / "empty")
+    for name, images in (("one", [noise]), ("black", [np.zeros_like(noise)] * 9)):
+        said = refused(calib=pictures(tmp_path / name, images))
+        assert "its map would be constant" in said
+        assert "--cascade rgb" in said
+    fades = [np.full_like(noise, 9 * level) for level in range(9)]
+    assert "of one colour" in refused(calib=pictures(tmp_path / "fades", fades))
+    few = pictures(tmp_path / "few", [noise, noise[::-1], noise])
+    assert "found 3 in all. Name more footage" in refused(calib=few)
+    assert "INT8 already" in refused(bundle=_int8(spotter, tmp_path / "int8").path)
+
+
+def _int8(bundle, place):
+    manifest = msgspec.structs.replace(
+        bundle.manifest, precision="int8", quantization=Quantization(method="minmax", samples=1)
+    )
+    return save_bundle(place, manifest, {"model.onnx": bundle.model_path})
+
+
+def test_footage_of_another_size_and_in_part_unreadable(spotter, cache, tmp_path, capsys, caplog):
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (40, 90, 3), dtype=np.uint8) for _ in range(20)]
+    for number, image in enumerate(images):
+        cv2.circle(image, (20 + 2 * number, 20), 9, (255, 255, 255), cv2.FILLED)
+    folder = pictures(tmp_path / "wide", images)
+    (folder / "07.png").write_bytes(b"no picture")
+    (folder / "clip.mp4").write_bytes(b"no video")
+    arguments = ("--calib", folder, "-o", tmp_path / "out", "--cache", cache, "--max-drop", 100)
+    assert run(spotter.path, *arguments) == 0
+    assert "Skipped" in caplog.text
+    assert "07.png" in caplog.text
+    assert "1 of 20 pictures were skipped" in caplog.text
+    assert "clip.mp4" in caplog.text
+    assert "1 of 2 videos or folders were skipped" in caplog.text
+    assert "32 or more are advised" in caplog.text
+
+
+def test_a_layer_that_overflows_is_named(refused, spotter, tmp_path):
+    model = onnx.load(str(spotter.model_path))
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "body.b")
+    bias.CopyFrom(numpy_helper.from_array(np.array([0, np.nan, 0, 0], np.float32), "body.b"))
+    onnx.save(model, str(tmp_path / "nan.onnx"))
+    bundle = save_bundle(tmp_path / "nan", spotter.manifest, {"model.onnx": tmp_path / "nan.onnx"})
+    assert "body/Conv gives NaN on sample 0" in refused(bundle=bundle.path)
+
+
+def test_annotations_to_judge_by_that_say_nothing(refused, spots, tmp_path):
+    text = (spots / "annotations.json").read_text()
+    whole = json.loads(text)
+    bare = {name: {**video, "tubes": []} for name, video in whole["videos"].items()}
+    for name, changes, words in (
+        ("other", {"classes": ["goat", "cow"]}, "does not know: goat. It knows: spot, nothing."),
+        ("bare", {"videos": bare}, "there is none. Annotate more"),
+        ("none", {"videos": {}}, "in the 0 frames that are left"),
+    ):
+        shutil.copytree(spots, tmp_path / name)
+        (tmp_path / name / "annotations.json").write_text(json.dumps({**whole, **changes}))
+        assert words in refused("--annotations", tmp_path / name)
+
+
+def test_a_quantizer_that_is_not_installed(refused, monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    said = refused(status=4)
+    assert "pip install" in said
+    assert "edgekit[host]" in said
+
+
+def test_a_page_that_cannot_be_written_is_said_in_time(refused, tmp_path):
+    (tmp_path / "file").touch()
+    assert "Cannot write" in refused("--html", tmp_path / "file" / "page.html")
 
 
 def test_what_is_there_is_kept_without_force(footage, cache, tmp_path, capsys):

@@ -5,22 +5,29 @@ from __future__ import annotations
 import onnx
 import pytest
 
+from edgekit.bundle import load_bundle
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import extract
 from edgekit.calibration.store import Store
 from edgekit.puppets.clip import render_clip
 from edgekit.puppets.dataset import write_video
 from edgekit.quantization.base import LAST, Recipe
+from edgekit.quantization.build import quantize_bundle
+from edgekit.quantization.judging import Judge
 from edgekit.quantization.registry import quantizer
 from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
 
 
 @pytest.fixture(scope="module")
-def inside(checkpoint, tmp_path_factory):
+def inside(checkpoint, once):
     """The cascade and the decoding in one model with the network."""
     settings = ExportSettings(cascade_in="graph", decode_in="graph")
-    return export_bundle(checkpoint, out=tmp_path_factory.mktemp("in") / "b", settings=settings)
+
+    def make(folder):
+        export_bundle(checkpoint, out=folder / "bundle", settings=settings)
+
+    return load_bundle(once("onnx-inside", make) / "bundle")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,18 @@ def test_places_in_the_picture_stay_float(deformable, make, tmp_path, lowering):
     said = [name for name in tool.left_float(bundle) if name.startswith("the sampling of")]
     assert said == [f"the sampling of {name}" for name in sorted(deformed)]
     assert not [name for name in found if name.rpartition("/")[0] in deformed]
+
+
+def test_a_model_that_decodes_is_judged_by_its_boxes(inside, footage, tmp_path):
+    store = Store(tmp_path / "store")
+    samples, judging = (extract(inside, footage, [w], store) for w in ([2, 4, 6], [8, 10]))
+    float_one = Judge(inside, judging, store).judge(inside)
+    assert (float_one.drop, float_one.agreement, float_one.sqnr) == (0, 1, {})
+    assert float_one.objects > 0
+    made = quantize_bundle(inside, samples, judging, tmp_path / "q", store=store, max_drop=100)
+    assert made.check.sqnr == {}
+    assert 0 < made.check.frame_map <= 1
+    assert made.check.agreement < 1
 
 
 def test_tensorrt_gets_no_rounded_bias(inside, make):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
-import edgekit.assets
-from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle, save_bundle
-from edgekit.detector import cascade_of
 from edgekit.errors import (
     BundleError,
     CalibrationError,
@@ -24,69 +23,35 @@ from edgekit.errors import (
     OutputError,
     UsageError,
 )
-from edgekit.media import open_source
-from edgekit.quantization.base import Recipe, Written
+from edgekit.quantization.base import Recipe
+from edgekit.quantization.convolutions import load_weights
 from edgekit.quantization.openvino import Quantizer
-from edgekit.runtime.decode import peaks
 from edgekit.targets.build import export_bundle
 from edgekit.targets.openvino.quiet import import_openvino
 from edgekit.targets.openvino.session import Session
 from edgekit.targets.settings import ExportSettings
-from edgekit.targets.verify import agreement
 
 import_openvino("Testing")  # before a test's own import of it can report itself
 
 
-def inputs_of(bundle: Bundle) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for clip in verification_frames():
-        cascade = cascade_of(bundle)
-        for frame in clip:
-            if bundle.manifest.cascade.place == "graph":
-                previous, current, _ = cascade.pair(frame)
-                found.append({"previous": previous[None].copy(), "frame": current[None].copy()})
-            else:
-                found.append({"input": cascade(frame)[0].copy()})
-    return found
+@pytest.fixture(scope="session")
+def written(ir: Bundle) -> Bundle:
+    return ir
 
 
-def clip(bundle: Bundle, path: Path) -> list[dict[str, Any]]:
-    """The model's inputs for every tenth frame of a video."""
-    cascade = cascade_of(bundle)
-    with open_source(str(path)) as source:
-        tensors = [cascade(frame.image)[0].copy() for frame in source]
-    return [{"input": tensor} for tensor in tensors[5::10]]
+@pytest.fixture(scope="session")
+def calibrate(calibrated: Any) -> Callable[[Bundle, Path], Path]:
+    return partial(calibrated, Quantizer())
 
 
-def quantized(bundle: Bundle, written: Written, folder: Path, out: Path) -> Bundle:
-    manifest = msgspec.structs.replace(bundle.manifest, precision="int8", model=written.model)
-    return save_bundle(out, manifest, {name: folder / name for name in written.files})
+@pytest.fixture(scope="session")
+def make(quantized: Any) -> Callable[..., Bundle]:
+    return partial(quantized, Quantizer())
 
 
-def make(bundle: Bundle, statistics: Path, out: Path, recipe: Recipe | None = None) -> Bundle:
-    folder = out / "files"
-    folder.mkdir(parents=True)
-    written = Quantizer().quantize(
-        bundle, statistics, recipe or Recipe(method="percentile"), folder
-    )
-    assert sorted(written.files) == sorted(path.name for path in folder.iterdir())
-    return quantized(bundle, written, folder, out / "bundle")
-
-
-def calibrated(bundle: Bundle, folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    Quantizer().calibrate(bundle, inputs_of(bundle), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def written(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return export_bundle(checkpoint, "openvino", out=tmp_path_factory.mktemp("ir") / "bundle")
-
-
-@pytest.fixture(scope="module")
-def statistics(written: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return calibrated(written, tmp_path_factory.mktemp("statistics") / "s")
+@pytest.fixture(scope="session")
+def statistics(written: Bundle, calibrate: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return calibrate(written, tmp_path_factory.mktemp("statistics") / "s")
 
 
 def read(bundle: Bundle) -> dict[str, Any]:
@@ -123,7 +88,7 @@ def test_layers(written: Bundle) -> None:
 
 @pytest.mark.parametrize("method", Quantizer.methods)
 def test_every_layer_is_of_integers(
-    written: Bundle, statistics: Path, tmp_path: Path, method: str
+    written: Bundle, statistics: Path, tmp_path: Path, method: str, make: Any, inputs_of: Any
 ) -> None:
     bundle = make(written, statistics, tmp_path, Recipe(method=method))
     operators = read(bundle)
@@ -139,7 +104,7 @@ def test_every_layer_is_of_integers(
 
 
 def test_weights_leave_room_for_sums_of_two_products(
-    written: Bundle, statistics: Path, tmp_path: Path
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
     operators = read(make(written, statistics, tmp_path))
     for layer in Quantizer().layers(written):
@@ -154,7 +119,9 @@ def test_weights_leave_room_for_sums_of_two_products(
             assert (flat[:, :-1] + flat[:, 1:]).max() * 255 <= 2**15 - 1
 
 
-def test_layers_that_stay_float(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_layers_that_stay_float(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     kept = frozenset({"stem.0/Conv/WithoutBiases", "wh.2/Conv/WithoutBiases"})
     kept |= {"blocks.3.depthwise.0/Conv/WithoutBiases"}
     bundle = make(written, statistics, tmp_path, Recipe(method="minmax", keep_float=kept))
@@ -168,7 +135,7 @@ def test_layers_that_stay_float(written: Bundle, statistics: Path, tmp_path: Pat
 
 
 def test_all_kept_float_is_the_float_network(
-    written: Bundle, statistics: Path, tmp_path: Path
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
 ) -> None:
     kept = frozenset(layer.name for layer in Quantizer().layers(written))
     bundle = make(written, statistics, tmp_path, Recipe(keep_float=kept))
@@ -180,7 +147,9 @@ def test_all_kept_float_is_the_float_network(
         np.testing.assert_allclose(found[name], head, atol=1e-5 * np.abs(head).max())
 
 
-def test_sum_of_float_layers_is_float(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_sum_of_float_layers_is_float(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     kept = frozenset(f"{name}.0/Conv/WithoutBiases" for name in ("laterals.3", "laterals.2"))
     operators = read(make(written, statistics, tmp_path, Recipe(keep_float=kept)))
     kinds = [value.get_node().get_type_name() for value in operators["Add"].input_values()]
@@ -191,12 +160,16 @@ def test_sum_of_float_layers_is_float(written: Bundle, statistics: Path, tmp_pat
     assert is_integer(operators["smooth.0/Conv/WithoutBiases"])
 
 
-def test_layer_that_is_not_there(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_layer_that_is_not_there(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     with pytest.raises(UsageError, match="no layers stem to keep float"):
         make(written, statistics, tmp_path, Recipe(keep_float=frozenset({"stem"})))
 
 
-def test_zero_is_a_step_of_every_range(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_zero_is_a_step_of_every_range(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     operators = read(make(written, statistics, tmp_path))
     roundings = [o for o in operators.values() if o.get_type_name() == "FakeQuantize"]
     assert len(roundings) > 50
@@ -209,9 +182,9 @@ def test_zero_is_a_step_of_every_range(written: Bundle, statistics: Path, tmp_pa
 
 
 def test_same_bytes_again_and_not_a_word(
-    written: Bundle, statistics: Path, tmp_path: Path, capfd: Any
+    written: Bundle, statistics: Path, tmp_path: Path, capfd: Any, make: Any, calibrate: Any
 ) -> None:
-    again = calibrated(written, tmp_path / "again")
+    again = calibrate(written, tmp_path / "again")
     for file in statistics.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes(), file.name
     one = make(written, statistics, tmp_path / "one")
@@ -223,11 +196,13 @@ def test_same_bytes_again_and_not_a_word(
         assert trace not in text
 
 
-def test_everything_in_the_graph_stays_float(checkpoint: Path, tmp_path: Path) -> None:
+def test_everything_in_the_graph_stays_float(
+    checkpoint: Path, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
+) -> None:
     settings = ExportSettings(cascade_in="graph", decode_in="graph")
     inside = export_bundle(checkpoint, "openvino", out=tmp_path / "b", settings=settings)
     assert len(Quantizer().layers(inside)) == 59
-    statistics = calibrated(inside, tmp_path / "s")
+    statistics = calibrate(inside, tmp_path / "s")
     bundle = make(inside, statistics, tmp_path / "q")
     operators = read(bundle)
     assert all(is_integer(operators[layer.name]) for layer in Quantizer().layers(inside))
@@ -248,10 +223,12 @@ def test_everything_in_the_graph_stays_float(checkpoint: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("lowering", ["deform_conv", "grid_sample", "gather"])
-def test_places_in_the_picture_stay_float(deformable: Path, tmp_path: Path, lowering: str) -> None:
+def test_places_in_the_picture_stay_float(
+    deformable: Path, tmp_path: Path, lowering: str, make: Any, calibrate: Any, inputs_of: Any
+) -> None:
     settings = ExportSettings(dcn=lowering, input_size=(64, 64))
     float_one = export_bundle(deformable, "openvino", out=tmp_path / "b", settings=settings)
-    statistics = calibrated(float_one, tmp_path / "s")
+    statistics = calibrate(float_one, tmp_path / "s")
     bundle = make(float_one, statistics, tmp_path / "q")
     operators = read(bundle)
     layers = Quantizer().layers(float_one)
@@ -272,7 +249,9 @@ def test_places_in_the_picture_stay_float(deformable: Path, tmp_path: Path, lowe
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-def test_activation_that_is_no_number(written: Bundle, tmp_path: Path, value: float) -> None:
+def test_activation_that_is_no_number(
+    written: Bundle, tmp_path: Path, value: float, calibrate: Any, inputs_of: Any
+) -> None:
     given = inputs_of(written)[:2]
     given[1] = {"input": np.full_like(given[0]["input"], value)}
     with pytest.raises(CalibrationError, match=r"stem\.0/Conv.* gives NaN or an inf.* sample 1"):
@@ -293,7 +272,9 @@ def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
         Quantizer().quantize(written, statistics, Recipe(), small_disk)
 
 
-def test_missing_package(written: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package(
+    written: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calibrate: Any, inputs_of: Any
+) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingDependencyError, match="'nncf'") as caught:
         Quantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
@@ -301,7 +282,7 @@ def test_missing_package(written: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_quantizer_that_fails(
-    written: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calibrate: Any, inputs_of: Any
 ) -> None:
     import nncf
 
@@ -313,7 +294,7 @@ def test_quantizer_that_fails(
         Quantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
 
 
-def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path) -> None:
+def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path, calibrate: Any) -> None:
     script = (
         "import sys, numpy as np; from pathlib import Path\n"
         "from edgekit.bundle import load_bundle\n"
@@ -336,20 +317,20 @@ def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path) -> None
 
 
 @pytest.mark.shared
-def test_shipped_model_keeps_its_detections(shared: Path, tmp_path: Path) -> None:
-    weights = Path(edgekit.assets.__file__).parent / "weights" / "korsal-lite0-ucf24.safetensors"
-    bundle = export_bundle(weights, "openvino", out=tmp_path / "b")
-    given = clip(bundle, shared / "ucf24" / "v_HorseRiding_g01_c03.mp4")
-    (tmp_path / "s").mkdir()
-    Quantizer().calibrate(bundle, given, tmp_path / "s")
-    small = make(bundle, tmp_path / "s", tmp_path / "q", Recipe(method=Quantizer.methods[0]))
-    assert small.size <= 0.3 * bundle.size
-    agreeing = []
-    with Session(bundle) as one, Session(small) as other:
-        for inputs in clip(bundle, shared / "ucf24" / "v_Biking_g01_c01.mp4"):
-            rows = [peaks(session.infer(inputs), 50, 4) for session in (one, other)]
-            certain = rows[0][rows[0][:, 4] > 0.3]
-            if len(certain):
-                agreeing.append(agreement(certain, rows[1], 0.8))
-    assert len(agreeing) > 5
-    assert np.mean(agreeing) >= 0.95
+def test_shipped_model_keeps_its_detections(kept_by_int8: Callable[[str], Any]) -> None:
+    size, agreeing = kept_by_int8("openvino")
+    assert size <= 0.3
+    assert agreeing >= 0.95
+
+
+def test_the_weights_are_those_that_calibration_chose(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
+    chosen = load_weights(statistics / "weights.npz")
+    assert chosen.keys() == {layer.name for layer in Quantizer().layers(written)}
+    found = read(make(written, statistics, tmp_path))
+    for name, made in chosen.items():
+        weight = found[name].input_value(1).get_node()
+        while weight.get_type_name() != "Constant":
+            weight = weight.input_value(0).get_node()
+        np.testing.assert_array_equal(weight.get_data().reshape(made.values.shape), made.values)

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
-import edgekit.assets
-from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle, save_bundle
-from edgekit.detector import cascade_of
 from edgekit.errors import (
     BundleError,
     CalibrationError,
@@ -25,73 +24,30 @@ from edgekit.errors import (
     OutputError,
     UsageError,
 )
-from edgekit.media import open_source
-from edgekit.quantization.base import Recipe, Written
+from edgekit.quantization.base import Recipe
+from edgekit.quantization.convolutions import load_weights
 from edgekit.quantization.tflite import Quantizer
-from edgekit.runtime.decode import peaks
-from edgekit.targets.build import export_bundle
-from edgekit.targets.settings import ExportSettings
 from edgekit.targets.tflite.session import Session
-from edgekit.targets.verify import agreement
 
 
-def inputs_of(bundle: Bundle) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for clip in verification_frames():
-        cascade = cascade_of(bundle)
-        for frame in clip:
-            if bundle.manifest.cascade.place == "graph":
-                previous, current, _ = cascade.pair(frame)
-                found.append({"previous": previous[None].copy(), "frame": current[None].copy()})
-            else:
-                found.append({"input": cascade(frame)[0].copy()})
-    return found
+@pytest.fixture(scope="session")
+def written(lite: Bundle) -> Bundle:
+    return lite
 
 
-def clip(bundle: Bundle, path: Path) -> list[dict[str, Any]]:
-    """The model's inputs for every tenth frame of a video."""
-    cascade = cascade_of(bundle)
-    with open_source(str(path)) as source:
-        tensors = [cascade(frame.image)[0].copy() for frame in source]
-    return [{"input": tensor} for tensor in tensors[5::10]]
+@pytest.fixture(scope="session")
+def calibrate(calibrated: Any) -> Callable[[Bundle, Path], Path]:
+    return partial(calibrated, Quantizer())
 
 
-def quantized(bundle: Bundle, written: Written, folder: Path, out: Path) -> Bundle:
-    manifest = msgspec.structs.replace(bundle.manifest, precision="int8", model=written.model)
-    return save_bundle(out, manifest, {name: folder / name for name in written.files})
+@pytest.fixture(scope="session")
+def make(quantized: Any) -> Callable[..., Bundle]:
+    return partial(quantized, Quantizer())
 
 
-def make(bundle: Bundle, statistics: Path, out: Path, recipe: Recipe | None = None) -> Bundle:
-    folder = out / "files"
-    folder.mkdir(parents=True)
-    recipe = recipe or Recipe(method="percentile")
-    written = Quantizer().quantize(bundle, statistics, recipe, folder)
-    assert sorted(written.files) == sorted(path.name for path in folder.iterdir())
-    return quantized(bundle, written, folder, out / "bundle")
-
-
-def calibrated(bundle: Bundle, folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    Quantizer().calibrate(bundle, inputs_of(bundle), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def written(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return export_bundle(checkpoint, "tflite", out=tmp_path_factory.mktemp("lite") / "bundle")
-
-
-@pytest.fixture(scope="module")
-def statistics(written: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return calibrated(written, tmp_path_factory.mktemp("statistics") / "s")
-
-
-@pytest.fixture(scope="module")
-def inside(deformable: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Deformable and transposed convolutions, the cascade and the decoding in one model."""
-    settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64))
-    out = tmp_path_factory.mktemp("lite") / "inside"
-    return export_bundle(deformable, "tflite", out=out, settings=settings)
+@pytest.fixture(scope="session")
+def statistics(written: Bundle, calibrate: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return calibrate(written, tmp_path_factory.mktemp("statistics") / "s")
 
 
 def operators_of(bundle: Bundle) -> list[tuple[str, str, list[str]]]:
@@ -132,7 +88,7 @@ def test_layers(written: Bundle) -> None:
 
 @pytest.mark.parametrize("method", Quantizer.methods)
 def test_all_but_the_last_layers_are_of_integers(
-    written: Bundle, statistics: Path, tmp_path: Path, method: str
+    written: Bundle, statistics: Path, tmp_path: Path, method: str, make: Any, inputs_of: Any
 ) -> None:
     bundle = make(written, statistics, tmp_path, Recipe(method=method))
     floats = [(kind, name) for kind, name, given in operators_of(bundle) if given[0] != "INT8"]
@@ -150,7 +106,9 @@ def test_all_but_the_last_layers_are_of_integers(
         assert 0 < noise < 0.1, name
 
 
-def test_layers_that_stay_float(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_layers_that_stay_float(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     layers = Quantizer().layers(written)
     kept = frozenset({layers[0].name, layers[9].name, layers[40].name})
     recipe = Recipe(method="minmax", keep_float=kept)
@@ -160,7 +118,7 @@ def test_layers_that_stay_float(written: Bundle, statistics: Path, tmp_path: Pat
 
 
 def test_all_kept_float_is_the_float_network(
-    written: Bundle, statistics: Path, tmp_path: Path
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
 ) -> None:
     kept = frozenset(layer.name for layer in Quantizer().layers(written))
     bundle = make(written, statistics, tmp_path, Recipe(keep_float=kept))
@@ -172,15 +130,17 @@ def test_all_kept_float_is_the_float_network(
         np.testing.assert_allclose(found[name], head, atol=1e-5 * np.abs(head).max())
 
 
-def test_layer_that_is_not_there(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_layer_that_is_not_there(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     with pytest.raises(UsageError, match="no layers stem to keep float"):
         make(written, statistics, tmp_path, Recipe(keep_float=frozenset({"stem"})))
 
 
 def test_same_bytes_again_and_not_a_word(
-    written: Bundle, statistics: Path, tmp_path: Path, capsys: Any
+    written: Bundle, statistics: Path, tmp_path: Path, capsys: Any, make: Any, calibrate: Any
 ) -> None:
-    again = calibrated(written, tmp_path / "again")
+    again = calibrate(written, tmp_path / "again")
     for file in statistics.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes(), file.name
     one = make(written, statistics, tmp_path / "one")
@@ -189,23 +149,27 @@ def test_same_bytes_again_and_not_a_word(
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_is_beside_the_network_stays_float(inside: Bundle, tmp_path: Path) -> None:
-    layers = Quantizer().layers(inside)
+def test_what_is_beside_the_network_stays_float(
+    lite_inside: Bundle, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
+) -> None:
+    layers = Quantizer().layers(lite_inside)
     assert {layer.kind for layer in layers} == {"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
-    bundle = make(inside, calibrated(inside, tmp_path / "s"), tmp_path / "q")
+    bundle = make(lite_inside, calibrate(lite_inside, tmp_path / "s"), tmp_path / "q")
     found = integers(bundle)
     assert {layer.name for layer in layers} <= found
     assert not any("CascadeGraph" in name or "DecodeGraph" in name for name in found)
     deformed = {name for name in found if "DeformConv2d" in name.rpartition(";;")[2]}
     assert deformed & {layer.name for layer in layers}
-    given = inputs_of(inside)[4]
-    with Session(inside) as one, Session(bundle) as other:
+    given = inputs_of(lite_inside)[4]
+    with Session(lite_inside) as one, Session(bundle) as other:
         expected, boxes = (session.infer(given)["detections"] for session in (one, other))
     assert boxes.shape == expected.shape
     assert np.abs(boxes[:, 4].max() - expected[:, 4].max()) < 0.1
 
 
-def test_parts_that_cannot_be_told_apart(written: Bundle, statistics: Path, tmp_path: Path) -> None:
+def test_parts_that_cannot_be_told_apart(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
     spec = msgspec.structs.replace(written.manifest.decode, place="graph")
     manifest = msgspec.structs.replace(written.manifest, decode=spec)
     other = Bundle(written.path, manifest, written.sha256)
@@ -215,7 +179,9 @@ def test_parts_that_cannot_be_told_apart(written: Bundle, statistics: Path, tmp_
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_activation_that_is_no_number(written: Bundle, tmp_path: Path, value: float) -> None:
+def test_activation_that_is_no_number(
+    written: Bundle, tmp_path: Path, value: float, calibrate: Any, inputs_of: Any
+) -> None:
     given = inputs_of(written)[:2]
     given[1] = {"input": np.full_like(given[0]["input"], value)}
     with pytest.raises(CalibrationError, match=r"is (NaN|an infinite value) on sample 1"):
@@ -241,7 +207,12 @@ def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
 
 @pytest.mark.parametrize("module", ["ai_edge_quantizer", "ai_edge_litert.schema_py_generated"])
 def test_missing_package(
-    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+    written: Bundle,
+    statistics: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    make: Any,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=module.partition(".")[0]) as caught:
@@ -250,7 +221,7 @@ def test_missing_package(
 
 
 def test_quantizer_that_fails(
-    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
     from ai_edge_quantizer import quantizer
 
@@ -265,7 +236,7 @@ def test_quantizer_that_fails(
 
 
 def test_quantizer_that_does_something_else(
-    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Bundle, statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
     from ai_edge_quantizer import quantizer
 
@@ -301,20 +272,30 @@ def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_shipped_model_keeps_its_detections(shared: Path, tmp_path: Path) -> None:
-    weights = Path(edgekit.assets.__file__).parent / "weights" / "korsal-lite0-ucf24.safetensors"
-    bundle = export_bundle(weights, "tflite", out=tmp_path / "b")
-    given = clip(bundle, shared / "ucf24" / "v_HorseRiding_g01_c03.mp4")
-    (tmp_path / "s").mkdir()
-    Quantizer().calibrate(bundle, given, tmp_path / "s")
-    small = make(bundle, tmp_path / "s", tmp_path / "q", Recipe(method=Quantizer.methods[0]))
-    assert small.size <= 0.3 * bundle.size
-    agreeing = []
-    with Session(bundle) as one, Session(small) as other:
-        for inputs in clip(bundle, shared / "ucf24" / "v_Biking_g01_c01.mp4"):
-            rows = [peaks(session.infer(inputs), 50, 4) for session in (one, other)]
-            certain = rows[0][rows[0][:, 4] > 0.3]
-            if len(certain):
-                agreeing.append(agreement(certain, rows[1], 0.8))
-    assert len(agreeing) > 5
-    assert np.mean(agreeing) >= 0.95
+def test_shipped_model_keeps_its_detections(kept_by_int8: Callable[[str], Any]) -> None:
+    size, agreeing = kept_by_int8("tflite")
+    assert size <= 0.3
+    assert agreeing >= 0.95
+
+
+def test_the_weights_are_those_that_calibration_chose(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    bundle = make(written, statistics, tmp_path)
+    chosen = load_weights(statistics / "weights.npz")
+    assert chosen.keys() == {layer.name for layer in Quantizer().layers(written)}
+    graph = schema.ModelT.InitFromPackedBuf(bundle.model_path.read_bytes(), 0).subgraphs[0]
+    interpreter = Interpreter(model_path=str(bundle.model_path))
+    interpreter.allocate_tensors()
+    compared = 0
+    for operator in graph.operators:
+        made = chosen.get(graph.tensors[operator.outputs[0]].name.decode())
+        if made is not None:
+            stored = interpreter.get_tensor(operator.inputs[1])
+            order = (3, 0, 1, 2) if len(stored) == 1 else (0, 3, 1, 2)
+            np.testing.assert_array_equal(stored.transpose(order), made.values)
+            compared += 1
+    assert compared == len(chosen)

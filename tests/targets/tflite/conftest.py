@@ -12,16 +12,6 @@ from edgekit.targets.settings import ExportSettings
 
 
 @pytest.fixture(scope="session")
-def lite(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The lite0, as it is, on 14 November 2023."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        return export_bundle(
-            checkpoint, "tflite", out=tmp_path_factory.mktemp("exported") / "bundle"
-        )
-
-
-@pytest.fixture(scope="session")
 def inside(deformable: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The network with deformable convolutions, at fp16, all around it in the model."""
     settings = ExportSettings(
