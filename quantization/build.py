@@ -209,15 +209,15 @@ def quantize_bundle(
         progress(f"judging, {len(kept)} layers in float")
         return bench.judged(Recipe(method=method, keep_float=kept), judge)
 
-    def measure() -> dict[str, RoundingCheck]:
-        progress(f"measuring {len(layers)} layers")
+    def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
+        progress(f"measuring {len(wanted)} layers")
         work = partial(_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), method, layers)
-        results = executor.map(work, layers) if executor else map(work, layers)
-        return {layer.name: found for layer, found in zip(layers, results, strict=True)}
+        results = executor.map(work, wanted) if executor else map(work, wanted)
+        return {layer.name: found for layer, found in zip(wanted, results, strict=True)}
 
     steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=fixed)
-    if sensitivity and not measured:
-        measured = measure()
+    if sensitivity:
+        measured |= measure([layer for layer in layers if layer.name not in measured])
     last = steps[-1]
     if last.check.drop > max_drop:
         raise BoundError(_missed(steps, max_drop))

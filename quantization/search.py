@@ -37,7 +37,7 @@ def damage(check: RoundingCheck) -> float:
 def search(
     layers: Sequence[Layer],
     check: Callable[[frozenset[str]], RoundingCheck],
-    measure: Callable[[], Mapping[str, RoundingCheck]],
+    measure: Callable[[Sequence[Layer]], Mapping[str, RoundingCheck]],
     *,
     max_drop: float,
     fixed: frozenset[str] = frozenset(),
@@ -52,7 +52,7 @@ def search(
     Args:
         layers: Those that can be quantized.
         check: The loss where given layers stay float.
-        measure: The loss of each layer where it alone is quantized.
+        measure: The loss of each of given layers where it alone is quantized.
         max_drop: Points of frame-mAP that may be lost.
         fixed: Layers that stay float in any case.
 
@@ -63,9 +63,9 @@ def search(
     steps = [Step(fixed, check(fixed))]
     if steps[0].check.drop <= max_drop:
         return steps, {}
-    measured = dict(measure())
     macs = {layer.name: max(layer.macs, 1) for layer in layers}
-    free = [name for name in macs if name not in fixed]
+    measured = dict(measure([layer for layer in layers if layer.name not in fixed]))
+    free = list(measured)
     order = sorted(free, key=lambda name: -damage(measured[name]) / macs[name])
 
     def step(count: int) -> bool:
