@@ -33,7 +33,8 @@ class Candidates:
         limit: How many at most; at twice as many every other one is dropped.
         count: Frames of the sequence so far.
         stride: Of the frames that may be chosen.
-        contrast: Largest standard deviation within a frame, in levels.
+        contrast: Largest standard deviation within a frame, in levels; the caller's to measure, on
+            the frame without what its letterbox adds.
         moves: Whether any frame differs from the one that the cascade compares it with.
     """
 
@@ -64,7 +65,6 @@ class Candidates:
             return
         small, earlier = (_thumbnail(picture) for picture in (current, previous))
         change = float(np.abs(small - earlier).mean())
-        self.contrast = max(self.contrast, float(small.std(axis=(0, 1)).max()))
         self.moves = self.moves or bool(cv2.norm(current, previous, cv2.NORM_INF))
         picture = cv2.resize(small, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel() / 255
         self._indices.append(index)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
+import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ __all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
 _VERSION = 2
 """Of what is stored: another number, another key."""
 
+_SIDE = 32
 _CANDIDATES = 20
 """Frames of a sequence to choose from, for each that is wanted in all."""
 
@@ -221,6 +223,8 @@ def _look(
     for frame, before, previous, current in _pairs(bundle, sequence):
         earlier = current if kind == "rgb" else previous if before >= gap else None
         seen.add(frame.index, earlier, current)
+        small = cv2.resize(frame.image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        seen.contrast = max(seen.contrast, float(small.std(axis=(0, 1)).max()))
     progress()
     return seen
 

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from edgekit.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "output_error", "refuse_existing", "writing"]
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "output_error",
+    "refuse_existing",
+    "refuse_unwritable",
+    "writing",
+]
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
@@ -57,6 +64,23 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises, before long work, where a file could not be written after it.
+
+    Raises:
+        OutputError: The place is no folder, or ``path`` is one, or it may not be written.
+    """
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:  # it would be made
+        folder = folder.parent
+    if path.is_dir():
+        raise output_error(IsADirectoryError(errno.EISDIR, "it is a folder"), path)
+    if not folder.is_dir():
+        raise output_error(NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder"), path)
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise output_error(PermissionError(errno.EACCES, "it may not be written"), path)
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

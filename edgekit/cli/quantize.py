@@ -138,7 +138,7 @@ def command(
             "--target picks a form of the shipped model, and a BUNDLE was named as well.",
             mend="Leave one of them out.",
         )
-    from edgekit._files import refuse_existing
+    from edgekit._files import refuse_existing, refuse_unwritable
     from edgekit.benchmarks.rounding import compare_latency, report
     from edgekit.benchmarks.rounding_tables import terminal
     from edgekit.bundle import load_bundle
@@ -162,6 +162,8 @@ def command(
         quantizer(source.manifest.target).version()  # says early what is not installed
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
         refuse_existing(place, force=force)
+        for drawn in filter(None, (sheet, html)):
+            refuse_unwritable(drawn)
         footage = gather(
             source,
             Path(calib) if calib else None,

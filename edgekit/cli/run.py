@@ -104,10 +104,10 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     """
     spec = spec_of(options)
     _check(as_json, options)
+    from edgekit._files import refuse_unwritable
     from edgekit.assets import default_bundle
     from edgekit.benchmarks.profile import tuned_options
     from edgekit.bundle import load_bundle
-    from edgekit.cli._checking import check_outputs
     from edgekit.cli._interrupt import Stopper, on_hangup
     from edgekit.cli._run_report import print_report, summary_json
     from edgekit.cli._sinks import TubeTally
@@ -136,7 +136,9 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         sinks = make_sinks(options, stopper.stop, live=opened.live)
         manifest = detector.bundle.manifest
         if options["check"]:
-            check_outputs(options)
+            for name in FILES:
+                if options[name] and options[name] != "-":
+                    refuse_unwritable(Path(options[name]))
             _say_sound(as_json, opened, manifest.name)
             return 0
         pipeline = Pipeline(

@@ -36,7 +36,7 @@ def test_without_annotations_the_float_model_says_what_is_there(spotter, samples
 
 
 def test_annotations_of_other_places_are_found_nowhere(spotter, samples, store):
-    corner = [[(0, np.array([0.0, 0, 9, 9]))] for _ in samples]
+    corner = [[(0, np.array([0.0, 0, 1, 1]))] for _ in samples]
     found = Judge(spotter, samples, store, truth=corner).judge(spotter)
     assert (found.annotated, found.float_map, found.agreement) == (True, 0, 1)
 
