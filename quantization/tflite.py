@@ -86,7 +86,7 @@ class Quantizer(base.Quantizer):
         """Writes the histograms of all activations, and the weights as integers."""
         graph = Graph(bundle.model_path)
         layers = {layer.name for layer in graph.layers}
-        found = WeightFile(bundle.model_path).convolutions
+        found = WeightFile(bundle.model_path).convolutions()
         convolved = {name: found[name] for name in found if name in layers}
         seen = _activations(graph, bundle.model_path, inputs, convolved)
         integers = {name: layer.integers() for name, (_, layer) in convolved.items()}

@@ -29,10 +29,6 @@ class WeightFile:
 
     Args:
         path: The file.
-
-    Attributes:
-        convolutions: Those that can be rounded and whose weights are theirs alone: by what they
-            give, the name of what they read and what they compute.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,22 +49,27 @@ class WeightFile:
         )
         kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
         codes = self._model.operatorCodes
+        self._same = schema.Padding.SAME
         self._operators: dict[str, Any] = {}
-        self.convolutions: dict[str, tuple[str, Convolution]] = {}
         for operator in self._model.subgraphs[0].operators:
             code = codes[operator.opcodeIndex]
             kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
             if kind not in _KINDS:
                 continue
             weights = self._tensors[int(operator.inputs[1])]
-            if self._values(weights) is None or uses[weights.buffer] != 1:
-                continue
-            name = self._name(operator.outputs[0])
-            self._operators[name] = operator
-            self.convolutions[name] = (
-                self._name(operator.inputs[0]),
-                self._convolution(operator, schema.Padding.SAME),
-            )
+            if self._values(weights) is not None and uses[weights.buffer] == 1:
+                self._operators[self._name(operator.outputs[0])] = operator
+
+    def convolutions(self) -> dict[str, tuple[str, Convolution]]:
+        """Those that can be rounded and whose weights are theirs alone.
+
+        Returns:
+            By the name of what they give, that of what they read, and what they compute.
+        """
+        return {
+            name: (self._name(operator.inputs[0]), self._convolution(operator))
+            for name, operator in self._operators.items()
+        }
 
     def put(self, found: Mapping[str, IntegerWeights], keep_float: Collection[str]) -> bytes:
         """The file with the weights that integers stand for, and the biases with them.
@@ -111,7 +112,7 @@ class WeightFile:
     def _depthwise(self, operator: Any) -> bool:
         return hasattr(operator.builtinOptions, "depthMultiplier")
 
-    def _convolution(self, operator: Any, same: int) -> Convolution:
+    def _convolution(self, operator: Any) -> Convolution:
         options = operator.builtinOptions
         read, weights, given = (
             self._tensors[int(place)] for place in (*operator.inputs[:2], operator.outputs[0])
@@ -123,7 +124,7 @@ class WeightFile:
         values = values.transpose(0, 3, 1, 2)
         strides = (options.strideH, options.strideW)
         pads = [0, 0, 0, 0]
-        if options.padding == same:
+        if options.padding == self._same:
             for axis in (0, 1):
                 reach = (given.shape[1 + axis] - 1) * strides[axis] + values.shape[2 + axis]
                 total = max(int(reach - read.shape[1 + axis]), 0)
