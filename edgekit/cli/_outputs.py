@@ -14,7 +14,7 @@ from edgekit.cli._parsing import BYTES
 if TYPE_CHECKING:
     from edgekit.media.sink import Sink
 
-__all__ = ["FILES", "make_sinks", "output_options"]
+__all__ = ["FILES", "files_of", "make_sinks", "output_options"]
 
 FILES = ("events", "video", "picture", "save_detections")
 """The options that name a file to write."""
@@ -103,6 +103,12 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def files_of(options: dict[str, Any]) -> dict[str, Path]:
+    """The files that are to be written, by the names of their options; standard output is none."""
+    given = {name: options[name] for name in FILES}
+    return {name: Path(path) for name, path in given.items() if path and path != "-"}
 
 
 def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool) -> list[Sink]:

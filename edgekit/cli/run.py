@@ -15,7 +15,7 @@ import click
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, spec_of
 from edgekit.cli._options import common_options, emit_json, session_options
-from edgekit.cli._outputs import FILES, make_sinks, output_options
+from edgekit.cli._outputs import FILES, files_of, make_sinks, output_options
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
@@ -136,9 +136,8 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         sinks = make_sinks(options, stopper.stop, live=opened.live)
         manifest = detector.bundle.manifest
         if options["check"]:
-            for name in FILES:
-                if options[name] and options[name] != "-":
-                    refuse_unwritable(Path(options[name]))
+            for path in files_of(options).values():
+                refuse_unwritable(path)
             _say_sound(as_json, opened, manifest.name)
             return 0
         pipeline = Pipeline(
@@ -222,10 +221,8 @@ def _check(as_json: bool, options: dict[str, Any]) -> None:
             mend="Write the events to a file: --events FILE",
         )
     taken = source_files(options)
-    for name in FILES:
-        if not options[name] or options[name] == "-":
-            continue
-        path = Path(options[name]).resolve()
+    for name, written in files_of(options).items():
+        path = written.resolve()
         if path in taken:
             option = name.replace("_", "-")
             raise UsageError(
