@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
@@ -103,20 +102,9 @@ def test_markdown_keeps_its_columns(report):
     assert "| 2 | slower, beyond the limit | 2.00 | 5.50 | 2.750 | 0.020 |" in text
 
 
-class _Links(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.addresses = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-
-
-def test_the_page_needs_nothing_but_itself(report):
+def test_the_page_needs_nothing_but_itself(report, read_page):
     text = to_html(report)
-    page = _Links()
-    page.feed(text)
+    page = read_page(text)
     assert not page.addresses
     assert not {"script", "link", "img", "iframe", "b"} & set(page.tags)
     assert "url(" not in text
