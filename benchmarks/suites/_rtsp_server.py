@@ -1,6 +1,6 @@
 """An RTSP server on loopback; runs under the Python that has GStreamer's bindings.
 
-    python3 _rtsp_server.py PORT
+    python3 _rtsp_server.py PORT FPS
 
 serves ``/video`` and ``/sound`` (sound only), and on the port after it ``/video`` to ``user`` with
 the password ``secret``. It says ``ready`` on standard output once it listens.
@@ -18,7 +18,7 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 _VIDEO = (
     "( videotestsrc is-live=true pattern=ball"
-    " ! video/x-raw,width=320,height=240,framerate=25/1"
+    " ! video/x-raw,width=320,height=240,framerate={rate}/1"
     " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10"
     " ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
@@ -29,8 +29,9 @@ def main() -> None:
     """Serves until it is killed."""
     Gst.init(None)
     port = int(sys.argv[1])
-    public = _server(port, {"/video": _VIDEO, "/sound": _SOUND})
-    closed = _server(port + 1, {"/video": _VIDEO})
+    video = _VIDEO.format(rate=int(sys.argv[2]))
+    public = _server(port, {"/video": video, "/sound": _SOUND})
+    closed = _server(port + 1, {"/video": video})
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     auth = GstRtspServer.RTSPAuth()

@@ -28,6 +28,10 @@ _NEEDS = (
 class RtspServer(Closing):
     """GStreamer's RTSP server in a process of its own; see ``_rtsp_server.py`` for its places.
 
+    Args:
+        port: By default a free one.
+        rate: Frames a second.
+
     Attributes:
         port: On 127.0.0.1; the port after it wants a password.
 
@@ -35,7 +39,8 @@ class RtspServer(Closing):
         MissingDependencyError: GStreamer, its server or its plugins are not installed.
     """
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, rate: int = 25) -> None:
+        self._rate = rate
         self.port = free_ports(2) if port is None else port
         self._process: subprocess.Popen[str] | None = None
         self.start()
@@ -44,7 +49,7 @@ class RtspServer(Closing):
         """Starts it, and waits until it listens."""
         try:
             self._process = subprocess.Popen(
-                [_PYTHON, str(_SCRIPT), str(self.port)],
+                [_PYTHON, str(_SCRIPT), str(self.port), str(self._rate)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,

@@ -18,26 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.benchmarks.suites._browser import DESKTOP, PHONE, find_chromium, open_browser
+from edgekit.benchmarks.suites._viewer import Viewer
 from edgekit.benchmarks.timing import machine
 
 __all__ = ["main"]
-
-_VIEWER = """
-import asyncio, struct, json, sys
-from aiohttp import ClientSession
-async def watch(url):
-    count = 0
-    async with ClientSession() as session, session.ws_connect(url, max_msg_size=0) as link:
-        async for message in link:
-            (length,) = struct.unpack_from("<I", message.data)
-            kind = json.loads(message.data[4 : 4 + length])["type"]
-            count += kind == "frame"
-            if kind != "hello" and not link.closed:
-                await link.send_str("k")
-    print(count)
-asyncio.run(watch(sys.argv[1]))
-"""
-
 
 def _start(video: str, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "edgekit", "run", "--source", video, "--json", *options]
@@ -52,14 +36,13 @@ def _link(run: subprocess.Popen[str]) -> str:
     raise SystemExit("The run ended before it served a page.")
 
 
-def _play(video: str, *, watched: bool) -> tuple[float, int]:
+def _play(video: str, viewer: Viewer | None = None) -> tuple[float, int]:
     """Frames a second of a run, and how many of them its viewer got."""
-    run = _start(video, *(("--serve", "0") if watched else ()))
+    run = _start(video, *(("--serve", "0") if viewer else ()))
     seen = 0
-    if watched:
-        command = [sys.executable, "-c", _VIEWER, _link(run).replace("http", "ws") + "live"]
-        viewer = subprocess.run(command, capture_output=True, text=True, check=False)
-        seen = int(viewer.stdout or 0)
+    if viewer is not None:
+        viewer.watch(_link(run))
+        seen = viewer.seen()
     output, errors = run.communicate()
     if run.returncode:
         raise SystemExit(errors)
@@ -70,11 +53,12 @@ def _play(video: str, *, watched: bool) -> tuple[float, int]:
 def _measure(video: str, repeats: int) -> None:
     print(machine())
     plain, watched, seen = [], [], []
-    for _ in range(repeats):
-        plain.append(_play(video, watched=False)[0])
-        rate, frames = _play(video, watched=True)
-        watched.append(rate)
-        seen.append(frames)
+    with Viewer() as viewer:
+        for _ in range(repeats):
+            plain.append(_play(video)[0])
+            rate, frames = _play(video, viewer)
+            watched.append(rate)
+            seen.append(frames)
     before, after = statistics.median(plain), statistics.median(watched)
     print(f"nothing served     {before:6.1f} frames a second")
     print(f"page, one viewer   {after:6.1f} frames a second, {after / before:.2f} of it")

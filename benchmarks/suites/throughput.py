@@ -3,8 +3,8 @@
 Run it as ``python -m edgekit.benchmarks.suites.throughput [VIDEO]``; without a video on the clip of
 ``edgekit bench``. The network's own rate is that of its session called over and over on the clip's
 inputs, on one thread. The runs use the pipeline as ``edgekit run`` does: with nothing written, with
-events, with events and video, and with nothing written in one thread for comparison. All ways take
-turns; medians over the repeats, and of the ratios to the network's own rate in the same repeat.
+events, with events and video, with these and the live page before one viewer, and with nothing
+written in one thread for comparison. All ways take turns; medians over the repeats, and of the ratios to the network's own rate in the same repeat.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from typing import Any
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
+from edgekit.benchmarks.suites._viewer import Viewer
 from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.media import open_source
 from edgekit.media.events import EventsSink
+from edgekit.media.page import LivePage
+from edgekit.media.page.channel import Channel
 from edgekit.media.queued import QueuedSink
 from edgekit.media.sink import Sink
 from edgekit.media.video_file import VideoSink
@@ -52,14 +55,17 @@ def _network_rate(detector: Detector, video: str, frames: int) -> float:
 
 def _run_rate(detector: Detector, video: str, sinks: list[Sink], *, overlap: bool) -> float:
     detector.reset()
-    queued = [QueuedSink(sink, type(sink).__name__, live=False) for sink in sinks]
+    queued: list[Sink] = [
+        sink if isinstance(sink, Channel) else QueuedSink(sink, type(sink).__name__, live=False)
+        for sink in sinks
+    ]
     with open_source(video) as source:
         linker = make_linker("edgekit", len(detector.classes), min_length=2)
         return Pipeline(source, detector, linker, queued, overlap=overlap).run().fps
 
 
 def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
-    with Detector(path, options=SessionOptions(threads=1)) as detector:
+    with Viewer() as viewer, Detector(path, options=SessionOptions(threads=1)) as detector:
         with open_source(video) as source:
             frames = sum(1 for _ in source)
 
@@ -69,6 +75,14 @@ def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
         def annotated() -> Sink:
             return VideoSink(folder / "annotated.mp4")
 
+        def page() -> Sink:
+            return LivePage("0", say=lambda line: viewer.watch(line.split()[-1])).sink()
+
+        def watched() -> float:
+            rate = run(events, annotated, page)()
+            viewer.seen()
+            return rate
+
         def run(*sinks: Callable[[], Sink], overlap: bool = True) -> Callable[[], float]:
             return lambda: _run_rate(detector, video, [make() for make in sinks], overlap=overlap)
 
@@ -77,6 +91,7 @@ def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
             "nothing written": run(),
             "events": run(events),
             "events and video": run(events, annotated),
+            "events, video and page": watched,
             "nothing written, one thread": run(overlap=False),
         }
         for way in ways.values():
