@@ -232,7 +232,7 @@ def report(
             )
             for layer in made.layers
         ),
-        left_float=given_back | tool.left_float(float_bundle),
+        left_float=given_back | tool.left_float(float_bundle, made.io),
         latency=tuple(latency),
         video_map=video_map,
         warnings=tuple(_warnings(manifest.target, latency)),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.quantization.ranges import Histogram
 
 __all__ = [
+    "DYNAMIC",
     "LAST",
     "METHODS",
     "Inputs",
@@ -29,6 +30,10 @@ __all__ = [
 
 METHODS = ("minmax", "percentile", "entropy", "mse")
 """How the range of an activation is chosen from what calibration saw of it."""
+
+DYNAMIC = "dynamic"
+"""A further method: activations are float, and each layer rounds what it reads by the extremes of
+that one frame."""
 
 LAST = "it gives an output, and 8 bits for the whole range of a heatmap would flatten its peaks"
 """Why the last layer of a head stays float."""
@@ -84,10 +89,12 @@ class Recipe:
     Attributes:
         method: One of the quantizer's ``methods``.
         keep_float: Names of the layers that stay float.
+        io: What the model takes and gives: one of the quantizer's ``ios``.
     """
 
     method: str = "minmax"
     keep_float: frozenset[str] = frozenset()
+    io: str = "float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,10 @@ class Quantizer(abc.ABC):
     """HOST. Quantizes the bundles of a target."""
 
     methods: tuple[str, ...] = ("minmax",)
-    """Of ``METHODS``, those that it has; the default first."""
+    """Of ``METHODS``, and perhaps ``DYNAMIC``, those that it has; the default first."""
+
+    ios: tuple[str, ...] = ("float",)
+    """What a model can be made to take and give: ``float``, and perhaps ``int8``."""
 
     extra: str = "host"
     """Of EdgeKit, the extra that installs ``packages``."""
@@ -137,8 +147,12 @@ class Quantizer(abc.ABC):
             BundleError: The model cannot be read.
         """
 
-    def left_float(self, bundle: Bundle) -> dict[str, str]:
-        """What stays float whatever the recipe: a part or layer of the model, and why.
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
+        """What stays float whatever the layers: a part or layer of the model, and why.
+
+        Args:
+            bundle: The float model.
+            io: Of the recipe.
 
         Raises:
             MissingDependencyError: A package of the quantizer is not installed.

@@ -51,6 +51,7 @@ class Quantized:
         sensitivity: For each layer the loss where it alone is quantized; empty where not measured.
         max_drop: Points of frame-mAP that were allowed.
         statistics: The folder of what the quantizer measured on the samples.
+        io: What the model takes and gives.
     """
 
     bundle: Bundle
@@ -60,6 +61,7 @@ class Quantized:
     sensitivity: dict[str, RoundingCheck]
     max_drop: float
     statistics: Path
+    io: str = "float"
 
 
 def check_float(bundle: Bundle) -> None:
@@ -134,6 +136,7 @@ class Workbench:
             sorted(recipe.keep_float),
             _edition(tool),
             judge.key,
+            *([recipe.io] if recipe.io != "float" else []),
         )
 
         def measure(folder: Path) -> None:
@@ -156,6 +159,7 @@ def quantize_bundle(
     store: Store,
     truth: Truth | None = None,
     method: str | None = None,
+    io: str = "float",
     keep_float: Sequence[str] = (),
     max_drop: float = 1.0,
     sensitivity: bool = False,
@@ -173,6 +177,7 @@ def quantize_bundle(
         store: Where finished work is kept.
         truth: What is in ``judging``; by default what the float model finds there.
         method: One of the quantizer's; by default its first.
+        io: What the model is to take and give: ``float``, or ``int8`` where the target has it.
         keep_float: Names or labels of layers that stay float.
         max_drop: Points of frame-mAP that may be lost.
         sensitivity: Measure every layer even where no layer has to be given back.
@@ -181,7 +186,7 @@ def quantize_bundle(
         progress: Told what is done next.
 
     Raises:
-        UsageError: The target's quantizer has no such method, or the model no such layer.
+        UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
         BundleError: The bundle is not of fp32.
         MissingDependencyError: A package of the quantizer or the runtime is not installed.
         CalibrationError: An activation is not finite, or there is nothing to judge by.
@@ -196,6 +201,11 @@ def quantize_bundle(
             f"The quantizer for {bundle.manifest.target} has the methods "
             f"{', '.join(tool.methods)}, not {method!r}."
         )
+    if io not in tool.ios:
+        raise UsageError(
+            f"Models for {bundle.manifest.target} take and give {', '.join(tool.ios)}, not {io}.",
+            mend="Leave --io away; tflite has int8.",
+        )
     layers = tool.layers(bundle)
     fixed = _named(keep_float, layers)
     progress("calibrating")
@@ -207,7 +217,7 @@ def quantize_bundle(
 
     def check(kept: frozenset[str]) -> RoundingCheck:
         progress(f"judging, {len(kept)} layers in float")
-        return bench.judged(Recipe(method=method, keep_float=kept), judge)
+        return bench.judged(Recipe(method=method, keep_float=kept, io=io), judge)
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
         progress(f"measuring {len(wanted)} layers")
@@ -223,12 +233,13 @@ def quantize_bundle(
         raise BoundError(_missed(steps, max_drop))
     progress("writing")
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
-        made = bench.make(Recipe(method=method, keep_float=last.kept), Path(temporary) / "made")
+        recipe = Recipe(method=method, keep_float=last.kept, io=io)
+        made = bench.make(recipe, Path(temporary) / "made")
         manifest = _with_check(made.manifest, last.check)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}
         save_bundle(out, manifest, files, force=force)
     return Quantized(
-        load_bundle(out), last.check, tuple(steps), layers, measured, max_drop, statistics
+        load_bundle(out), last.check, tuple(steps), layers, measured, max_drop, statistics, io
     )
 
 

@@ -45,7 +45,8 @@ _OFFSETS = ".conv_offset_mask"
 
 
 class Quantizer(base.Quantizer):
-    """Activations in 8 bits, weights in 8 bits a channel; what goes in and comes out is float.
+    """Activations in 8 bits, weights in 8 bits a channel; what goes in and comes out is float,
+    or of 8 bits as well, for processors that have integers only.
 
     A layer's name is that of the tensor that it gives. The layers that give the network's outputs
     stay float: 256 steps for all values of a heatmap or a size would be too coarse. So do the
@@ -53,7 +54,8 @@ class Quantizer(base.Quantizer):
     matrix product in it.
     """
 
-    methods = ("mse", "percentile", "minmax", "entropy")
+    methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
+    ios = ("float", "int8")
     extra = "tflite-host"
     packages = ("ai-edge-litert", "ai-edge-quantizer")
 
@@ -63,18 +65,21 @@ class Quantizer(base.Quantizer):
         labels = short_names([operator.name for operator in operators])
         return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
 
-    def left_float(self, bundle: Bundle) -> dict[str, str]:
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
         graph = Graph(bundle.model_path)
         weighted = [operator.name for operator in graph.layers]
         labels = short_names([*weighted, *sorted(graph.last)])
-        found = super().left_float(bundle)
-        found |= {labels[name]: base.LAST for name in sorted(graph.last)}
+        found = super().left_float(bundle, io)
+        if io == "float":
+            found |= {labels[name]: base.LAST for name in sorted(graph.last)}
         offsets = (labels[name] for name in weighted if labels[name].endswith(_OFFSETS))
         return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """See ``edgekit.quantization.base.Quantizer.readings``."""
+        if method == base.DYNAMIC:
+            return {}
         seen = load_histograms(statistics / _HISTOGRAMS)
         return {
             operator.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
@@ -108,14 +113,20 @@ class Quantizer(base.Quantizer):
         unknown = sorted(recipe.keep_float - layers)
         if unknown:
             raise UsageError(f"The model has no layers {', '.join(unknown)} to keep float.")
+        _check_io(bundle, recipe)
         seen = load_histograms(statistics / _HISTOGRAMS)
-        ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
+        ranges = {
+            name: choose_range(values, recipe.method)
+            for name, values in seen.items()
+            if recipe.method != base.DYNAMIC
+        }
         weights = load_weights(statistics / _INTEGERS)
         model = WeightFile(bundle.model_path).put(weights, recipe.keep_float)
-        content = _quantized(model, ranges, graph.scopes_kept(recipe.keep_float))
+        ends = graph.last if recipe.io == "int8" else frozenset()
+        content = _quantized(model, ranges, graph.scopes_kept(recipe.keep_float, ends), recipe)
         with writing(folder):
             (folder / _MODEL).write_bytes(content)
-        _check_layers(Graph(folder / _MODEL), layers - recipe.keep_float)
+        _check_layers(Graph(folder / _MODEL), (layers | ends) - recipe.keep_float)
         return base.Written(_MODEL, (_MODEL,))
 
 
@@ -166,7 +177,26 @@ def _check_parts(bundle: Bundle, graph: Graph) -> None:
             )
 
 
-def _quantized(model: bytes, ranges: dict[str, tuple[float, float]], kept: list[str]) -> bytes:
+def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
+    """Raises where a model cannot take and give integers."""
+    if recipe.io == "float":
+        return
+    manifest = bundle.manifest
+    if "graph" in (manifest.cascade.place, manifest.decode.place):
+        raise UsageError(
+            f"A model of int8 in and out holds the network alone; {bundle.path} holds more.",
+            mend="Export it again with: --cascade-in host --decode-in host",
+        )
+    if recipe.method == base.DYNAMIC:
+        raise UsageError(
+            "With the method dynamic activations are float, and so is what goes in and comes out.",
+            mend="Leave --io away, or take another --method.",
+        )
+
+
+def _quantized(
+    model: bytes, ranges: dict[str, tuple[float, float]], kept: list[str], recipe: base.Recipe
+) -> bytes:
     tools = package("ai_edge_quantizer")
     names = tools.qtyping.TFLOperationName
     leave = tools.algorithm_manager.AlgorithmName.NO_QUANTIZE
@@ -176,13 +206,16 @@ def _quantized(model: bytes, ranges: dict[str, tuple[float, float]], kept: list[
     }
     try:
         with silence():
-            tool = tools.quantizer.Quantizer(model, tools.recipe.static_wi8_ai8())
-            for kind in (names.INPUT, names.OUTPUT):
+            dynamic = recipe.method == base.DYNAMIC
+            ways = tools.recipe
+            way = ways.dynamic_wi8_afp32() if dynamic else ways.static_wi8_ai8()
+            tool = tools.quantizer.Quantizer(model, way)
+            for kind in (names.INPUT, names.OUTPUT) if recipe.io == "float" else ():
                 tool.update_quantization_recipe(".*", kind, algorithm_key=leave)
             for scope in kept:
                 regex = rf"^{re.escape(scope)}\Z"
                 tool.update_quantization_recipe(regex, names.ALL_SUPPORTED, algorithm_key=leave)
-            made = tool.quantize(statistics, enable_progress_report=False)
+            made = tool.quantize(None if dynamic else statistics, enable_progress_report=False)
     except Exception as error:  # it raises whatever happens to it
         raise ConversionError(
             f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "

@@ -133,13 +133,20 @@ class Graph:
                 found.add(name)
         return found
 
-    def scopes_kept(self, layers: Collection[str]) -> list[str]:
+    def scopes_kept(
+        self, layers: Collection[str], ends: Collection[str] = frozenset()
+    ) -> list[str]:
         """Scopes of what stays float.
+
+        Args:
+            layers: Names of those that do.
+            ends: Names of those in ``last`` that do not.
 
         Beside some layers that is what lies on the way to them alone, and what has no weights and
         works on nothing but numbers that stayed float.
         """
-        names = {o.name for o in self.operators if o.outside} | self.last | set(layers)
+        names = {o.name for o in self.operators if o.outside} | set(layers)
+        names |= self.last - set(ends)
         users: dict[str, set[str]] = {}
         for operator in self.operators:
             for name in operator.given:

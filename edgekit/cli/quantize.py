@@ -61,8 +61,16 @@ _log = logging.getLogger(__name__)
 )
 @click.option(
     "--method",
-    type=click.Choice(["minmax", "percentile", "entropy", "mse"]),
-    help="How ranges of activations are chosen. [default: what suits the target]",
+    type=click.Choice(["minmax", "percentile", "entropy", "mse", "dynamic"]),
+    help="How ranges of activations are chosen; dynamic, for tflite: anew in each frame, and the "
+    "weights alone are stored as integers. [default: what suits the target]",
+)
+@click.option(
+    "--io",
+    type=click.Choice(["float", "int8"]),
+    default="float",
+    show_default=True,
+    help="What the model takes and gives; int8, for tflite, suits processors of integers only.",
 )
 @click.option(
     "--max-drop",

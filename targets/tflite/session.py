@@ -38,13 +38,18 @@ class Session(base.Session):
 
     def describe(self) -> dict[str, str]:
         """The runtime, its package and version, the device, the arithmetic and the threads."""
-        precision = self.bundle.manifest.precision
+        manifest = self.bundle.manifest
+        arithmetic = "fp32, weights fp16" if manifest.precision == "fp16" else manifest.precision
+        if manifest.quantization is not None and manifest.quantization.method == "dynamic":
+            arithmetic += ", ranges of each frame"
+        if self._steps:
+            arithmetic += ", in and out too"
         version = importlib.import_module(self._package).__version__
         return {
             "runtime": self.runtime,
             "version": f"{self._package} {version}",
             "device": self._device,
-            "arithmetic": "fp32, weights fp16" if precision == "fp16" else precision,
+            "arithmetic": arithmetic,
             "threads": str(self._threads),
         }
 
@@ -71,8 +76,13 @@ class Session(base.Session):
         self._device = _device(self._interpreter)
         self._places = {name: tensor["index"] for name, tensor in inputs.items()}
         self._results = {name: tensor["index"] for name, tensor in outputs.items()}
+        self._steps = {
+            tensor["index"]: tensor["quantization"]
+            for tensor in (*inputs.values(), *outputs.values())
+            if tensor["dtype"] is np.int8
+        }
         shapes: base.Signature = {
-            name: (tuple(int(side) for side in tensor["shape"]), np.dtype(tensor["dtype"]).name)
+            name: (tuple(int(side) for side in tensor["shape"]), _given(tensor))
             for name, tensor in inputs.items()
         }
         return shapes, tuple(outputs)
@@ -80,12 +90,36 @@ class Session(base.Session):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         interpreter = self._interpreter
         for name, place in self._places.items():
-            interpreter.set_tensor(place, inputs[name])
+            interpreter.set_tensor(place, self._rounded(place, inputs[name]))
         interpreter.invoke()
-        return {name: interpreter.get_tensor(place) for name, place in self._results.items()}
+        return {
+            name: self._widened(place, interpreter.get_tensor(place))
+            for name, place in self._results.items()
+        }
+
+    def _rounded(self, place: int, values: Array) -> Array:
+        """What the model takes for floats."""
+        if place not in self._steps:
+            return values
+        scale, zero = self._steps[place]
+        found: Array = (np.rint(values / np.float32(scale)) + zero).clip(-128, 127).astype(np.int8)
+        return found
+
+    def _widened(self, place: int, values: Array) -> Array:
+        """The floats that the model means by what it gives."""
+        if place not in self._steps:
+            return values
+        scale, zero = self._steps[place]
+        found: Array = (values.astype(np.float32) - zero) * np.float32(scale)
+        return found
 
     def _release(self) -> None:
         self._interpreter = None
+
+
+def _given(tensor: Mapping[str, Any]) -> str:
+    """What a session takes for an input: of int8 it makes by itself."""
+    return "float32" if tensor["dtype"] is np.int8 else np.dtype(tensor["dtype"]).name
 
 
 def _interpreter() -> tuple[str, Any]:

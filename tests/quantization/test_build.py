@@ -181,6 +181,8 @@ def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
     assert "blocks.3.expand.0/Conv" in error.value.mend
     with pytest.raises(UsageError, match="has the methods"):
         run(method="magic")
+    with pytest.raises(UsageError, match="take and give float, not int8"):
+        run(io="int8")
     with pytest.raises(BundleError, match="INT8 already"):
         run(done.bundle)
     half = msgspec.structs.replace(bundle.manifest, precision="fp16")

@@ -24,7 +24,7 @@ from edgekit.errors import (
     OutputError,
     UsageError,
 )
-from edgekit.quantization.base import Recipe
+from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe
 from edgekit.quantization.convolutions import load_weights
 from edgekit.quantization.tflite import Quantizer
 from edgekit.targets.tflite.session import Session
@@ -86,7 +86,7 @@ def test_layers(written: Bundle) -> None:
     assert not any("Conv2d_2;" in layer.name for layer in found)  # the last of the heads
 
 
-@pytest.mark.parametrize("method", Quantizer.methods)
+@pytest.mark.parametrize("method", METHODS)
 def test_all_but_the_last_layers_are_of_integers(
     written: Bundle, statistics: Path, tmp_path: Path, method: str, make: Any, inputs_of: Any
 ) -> None:
@@ -128,6 +128,60 @@ def test_all_kept_float_is_the_float_network(
         expected, found = one.infer(given), other.infer(given)
     for name, head in expected.items():
         np.testing.assert_allclose(found[name], head, atol=1e-5 * np.abs(head).max())
+
+
+def noise_of(written: Bundle, bundle: Bundle, given: Any) -> dict[str, float]:
+    with Session(written) as one, Session(bundle) as other:
+        expected, found = one.infer(given), other.infer(given)
+        assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(
+            expected, np.float32
+        )
+    return {
+        name: float(np.square(found[name] - head).mean() / np.square(head).mean())
+        for name, head in expected.items()
+    }
+
+
+def test_ranges_of_each_frame_take_no_calibration(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
+) -> None:
+    tool = Quantizer()
+    kept = frozenset({tool.layers(written)[9].name})
+    bundle = make(written, statistics, tmp_path, Recipe(method=DYNAMIC, keep_float=kept))
+    operators = operators_of(bundle)
+    assert not any(given[0] == "INT8" for _, _, given in operators)
+    weighted = {name for _, name, given in operators if given[1:2] == ["INT8"]}
+    assert weighted == {layer.name for layer in tool.layers(written)} - kept
+    assert tool.readings(written, statistics, DYNAMIC) == {}
+    assert all(0 < n < 0.05 for n in noise_of(written, bundle, inputs_of(written)[4]).values())
+
+
+def test_integers_in_and_out(
+    written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
+) -> None:
+    tool = Quantizer()
+    bundle = make(written, statistics, tmp_path, Recipe(method="mse", io="int8"))
+    operators = operators_of(bundle)
+    assert all(given[0] == "INT8" for _, _, given in operators)
+    assert not {"QUANTIZE", "DEQUANTIZE"} & {kind for kind, _, _ in operators}
+    assert LAST not in tool.left_float(written, "int8").values()
+    given = inputs_of(written)[4]
+    assert all(0 < n < 0.1 for n in noise_of(written, bundle, given).values())
+    with Session(bundle) as session:
+        assert session.describe()["arithmetic"] == "int8, in and out too"
+        # What is beyond the range of integers is taken for its end.
+        session.infer({"input": np.full_like(given["input"], 1e6)})
+    recipe = Recipe(method=DYNAMIC, io="int8")
+    with pytest.raises(UsageError, match="activations are float"):
+        make(written, statistics, tmp_path / "dynamic", recipe)
+
+
+def test_integers_in_and_out_of_a_network_alone(
+    lite_inside: Bundle, statistics: Path, tmp_path: Path, make: Any
+) -> None:
+    with pytest.raises(UsageError, match="holds the network alone") as caught:
+        make(lite_inside, statistics, tmp_path, Recipe(io="int8"))
+    assert "--decode-in host" in caught.value.mend
 
 
 def test_layer_that_is_not_there(
@@ -253,7 +307,7 @@ def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from edgekit.bundle import load_bundle\n"
-        "from edgekit.quantization.base import Recipe\n"
+        "from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe\n"
         "from edgekit.quantization.tflite import Quantizer\n"
         "bundle, statistics, out = map(Path, sys.argv[1:])\n"
         "Quantizer().quantize(load_bundle(bundle), statistics, Recipe(), out)\n"
