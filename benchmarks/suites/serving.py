@@ -23,6 +23,7 @@ from edgekit.benchmarks.timing import machine
 
 __all__ = ["main"]
 
+
 def _start(video: str, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "edgekit", "run", "--source", video, "--json", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -4,7 +4,8 @@ Run it as ``python -m edgekit.benchmarks.suites.throughput [VIDEO]``; without a 
 ``edgekit bench``. The network's own rate is that of its session called over and over on the clip's
 inputs, on one thread. The runs use the pipeline as ``edgekit run`` does: with nothing written, with
 events, with events and video, with these and the live page before one viewer, and with nothing
-written in one thread for comparison. All ways take turns; medians over the repeats, and of the ratios to the network's own rate in the same repeat.
+written in one thread for comparison. All ways take turns; medians over the repeats, and of the
+ratios to the network's own rate in the same repeat.
 """
 
 from __future__ import annotations

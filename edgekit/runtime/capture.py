@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.runtime.clocks import measure
 from edgekit.runtime.feed import Feed
 from edgekit.runtime.results import Gap
+from edgekit.runtime.rhythm import Rhythm
 from edgekit.runtime.seams import FrameDetector
 from edgekit.runtime.types import Array, Frame
 
@@ -67,6 +68,7 @@ class Capture:
         stop: Set when the run is to end.
         duration: Seconds of the source after which to end.
         max_frames: Frames after which to end.
+        rhythm: When to take a frame; by default at once.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Capture:
         *,
         duration: float,
         max_frames: float,
+        rhythm: Rhythm | None = None,
     ) -> None:
         self._feed = feed
         self._detector = detector
         self._stop = stop
         self._duration = duration
         self._left = max_frames
+        self._rhythm = rhythm
         self._next = 0
         self._size: tuple[int, int] | None = None
 
@@ -93,6 +97,8 @@ class Capture:
         if self._left <= 0 or self._stop.is_set():
             raise StopIteration
         work = Work()
+        if self._rhythm is not None:
+            self._rhythm.wait()
         with measure(work.ms, "capture"):
             fed = self._feed.next()
         if fed is None:
@@ -108,6 +114,8 @@ class Capture:
                 work.inputs, work.letterbox = self._detector.prepare(frame.image)
         except BaseException as error:
             work.error = error
+        if self._rhythm is not None:
+            self._rhythm.prepared(work.ms.get("cascade", 0.0) / 1e3)
         return work
 
     def _check_continuity(self, frame: Frame, work: Work) -> None:

@@ -20,6 +20,7 @@ from edgekit.runtime.feed import DirectFeed, Feed
 from edgekit.runtime.live import PATIENCE, LiveFeed
 from edgekit.runtime.overlap import overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
+from edgekit.runtime.rhythm import Rhythm
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.tubes import LiveTube
@@ -170,15 +171,17 @@ class Pipeline:
         )
         self._tell(lambda sink: sink.start(info))
         feed = self._feed = self._open_feed()
+        rhythm = Rhythm(self._stop) if self._latest and self._overlap else None
         capture = Capture(
             feed,
             self._detector,
             self._stop,
             duration=self._duration,
             max_frames=self._max_frames,
+            rhythm=rhythm,
         )
         try:
-            with contextlib.closing(self._inferred(capture)) as works:
+            with contextlib.closing(self._inferred(capture, rhythm)) as works:
                 try:
                     for work in works:
                         self._complete(work)
@@ -189,9 +192,10 @@ class Pipeline:
         finally:
             feed.close()
 
-    def _inferred(self, capture: Iterable[Work]) -> Generator[Work]:
+    def _inferred(self, capture: Iterable[Work], rhythm: Rhythm | None) -> Generator[Work]:
         def infer(work: Work) -> None:
-            work.infer(self._detector)
+            with rhythm.inference() if rhythm is not None else contextlib.nullcontext():
+                work.infer(self._detector)
 
         if self._overlap:
             yield from overlapped(iter(capture), infer, size=1 if self._latest else _AHEAD)
