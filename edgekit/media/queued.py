@@ -61,6 +61,7 @@ class QueuedSink(Sink):
         live: Whether the source is live.
         fatal: Errors that end the run though the source is live.
         frames: So many frames wait at most; each holds its picture.
+        pixels: Bytes that the pictures of waiting frames take at most, unless only one waits.
         others: So many calls of all kinds wait at most, on a live source.
     """
 
@@ -72,6 +73,7 @@ class QueuedSink(Sink):
         live: bool,
         fatal: tuple[type[Exception], ...] = (),
         frames: int = 8,
+        pixels: int = 1 << 28,
         others: int = 1024,
     ) -> None:
         self._sink = sink
@@ -79,10 +81,12 @@ class QueuedSink(Sink):
         self._live = live
         self._fatal = fatal
         self._most_frames = frames
+        self._most_pixels = pixels
         self._most = others
         self._changed = threading.Condition()
         self._queue: deque[tuple[str, Any, int]] = deque()
         self._frames = 0
+        self._pixels = 0
         self._present = ""
         self._written = 0
         self._lost = 0
@@ -159,18 +163,20 @@ class QueuedSink(Sink):
 
     def _give(self, kind: str, value: Any) -> None:
         with self._changed:
-            while self._is_full(kind) and not (self._live or self._over):
+            while self._is_full(value) and not (self._live or self._over):
                 self._changed.wait()
             self._raise()
-            if self._over or self._is_full(kind):
+            if self._over or self._is_full(value):
                 self._lost += 1
                 self._untold += 1
             else:
                 self._put(kind, value)
 
-    def _is_full(self, kind: str) -> bool:
-        if kind == "frame" and self._frames >= self._most_frames:
-            return True
+    def _is_full(self, value: object) -> bool:
+        if isinstance(value, FrameResult) and self._frames:
+            pixels = self._pixels + value.frame.image.nbytes
+            if self._frames >= self._most_frames or pixels > self._most_pixels:
+                return True
         return self._live and len(self._queue) >= self._most
 
     def _put(self, kind: str, value: Any) -> None:
@@ -178,8 +184,13 @@ class QueuedSink(Sink):
             return
         self._queue.append((kind, value, self._untold))
         self._untold = 0
-        self._frames += kind == "frame"
+        self._count(value, 1)
         self._changed.notify_all()
+
+    def _count(self, value: object, by: int) -> None:
+        if isinstance(value, FrameResult):
+            self._frames += by
+            self._pixels += by * value.frame.image.nbytes
 
     def _raise(self) -> None:
         failure, self._failure = self._failure, None
@@ -206,7 +217,7 @@ class QueuedSink(Sink):
                 return None
             kind, value, lost = self._queue.popleft()
             self._owed += lost
-            self._frames -= kind == "frame"
+            self._count(value, -1)
             self._present = kind
             return kind, value
 
@@ -271,7 +282,7 @@ class QueuedSink(Sink):
         """Counts what is left as lost; called under the lock."""
         self._lost += sum(kind in _COUNTED for kind, _, _ in self._queue)
         self._queue.clear()
-        self._frames = 0
+        self._frames = self._pixels = 0
         self._over = True
         self._changed.notify_all()
 

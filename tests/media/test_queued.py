@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,11 @@ from edgekit.errors import OutputError
 from edgekit.media import queued
 from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
+from edgekit.runtime.results import FrameResult
+from edgekit.runtime.types import Detections, Frame
 
 LIMIT = 20
+IMAGE = np.zeros((4, 5, 3), np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +51,7 @@ class Recorder(Sink):
         self._note("gap", gap)
 
     def frame(self, result):
-        self._note("frame", result)
+        self._note("frame", result.frame.index)
 
     def tube(self, tube):
         self._note("tube", tube)
@@ -66,9 +70,10 @@ class Recorder(Sink):
         return answer
 
 
-def give(sink, calls):
+def give(sink, calls, image=IMAGE):
     for kind, value in calls:
-        getattr(sink, kind)(value)
+        frame = FrameResult(Frame(value, 0.0, image), Detections.empty(1), [[]], [])
+        getattr(sink, kind)(frame if kind == "frame" else value)
 
 
 def wait_for(condition):
@@ -120,6 +125,25 @@ def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up():
         *(("tube", n) for n in range(7)),
     ]
     assert sink.health() == SinkHealth("events", 4 + 7, 5 + 2)
+
+
+def test_large_pictures_wait_in_bounded_memory():
+    inner = Recorder(hold=[("frame", 0)])
+    image = np.zeros((10, 10, 3), np.uint8)
+    sink = QueuedSink(inner, "video", live=True, pixels=2 * image.nbytes)
+    give(sink, [("start", 0), ("frame", 0)], image)
+    assert inner.reached.wait(LIMIT)
+    give(sink, [("frame", n) for n in range(1, 4)], image)
+    assert sink.health().lost == 1
+    inner.released.set()
+    wait_for(lambda: ("frame", 2) in inner.calls)
+    # One alone may be of any size.
+    huge = np.zeros((30, 30, 3), np.uint8)
+    give(sink, [("frame", 4)], huge)
+    wait_for(lambda: ("frame", 4) in inner.calls)
+    give(sink, [("end", 0)])
+    sink.close()
+    assert sink.health() == SinkHealth("video", 4, 1)
 
 
 def test_a_file_waits_for_a_slow_sink():

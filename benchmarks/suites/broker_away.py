@@ -1,0 +1,216 @@
+"""What arrives of a run's tubes when the MQTT broker is killed under load and comes back.
+
+Run it as ``python -m edgekit.benchmarks.suites.broker_away [--away 60]``. ``edgekit run`` reads a
+loopback camera that gives a rendered clip over and over, and sends its tubes to a real mosquitto,
+which is killed while tubes begin and end, is away for a minute and is started again. What a
+listener got in the end is compared with the events file of the same run. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekit._closing import Closing
+from edgekit.benchmarks.suites._streams import free_ports
+from edgekit.benchmarks.suites.power_cut import camera_on_loopback
+from edgekit.benchmarks.timing import machine
+from edgekit.puppets.clip import render_clip
+
+__all__ = ["Arrived", "main", "play"]
+
+_SEED = 9100
+_PATIENCE = 60.0
+_TOPIC = "home/door"
+
+
+class Arrived(NamedTuple):
+    """What a listener got of a run.
+
+    Attributes:
+        tubes: That ended, by the events file.
+        once: Of these, whose end arrived exactly once.
+        started: Of these, whose start arrived exactly once, before the end.
+        order: Whether all messages arrived in the order in which they were numbered.
+        missing: Numbers up to the last that never arrived.
+        twice: Messages that arrived again.
+        waited: Tubes that ended while the broker was away.
+    """
+
+    tubes: int
+    once: int
+    started: int
+    order: bool
+    missing: int
+    twice: int
+    waited: int
+
+
+class _Mosquitto(Closing):
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        if program is None:
+            raise SystemExit("mosquitto is not installed. Run: sudo apt install mosquitto")
+        self.port = free_ports(1)
+        config = folder / "mosquitto.conf"
+        # It knows the listener again after a kill, and keeps what comes before that is back.
+        config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser {getpass.getuser()}\n"
+            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
+            "max_queued_messages 0\n"
+        )
+        self._command = [program, "-c", str(config)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+class _Listener(Closing):
+    """Keeps what is said below the topic; connects again by itself."""
+
+    def __init__(self, port: int) -> None:
+        from paho.mqtt import client as mqtt
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.connected = threading.Event()
+        version = CallbackAPIVersion.VERSION2
+        self._client = mqtt.Client(version, client_id="listener", clean_session=False)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = self._subscribe
+        self._client.on_subscribe = lambda *_: self.connected.set()
+        self._client.on_disconnect = lambda *_: self.connected.clear()
+        self._client.on_message = lambda _client, _data, message: self.heard.append(
+            (message.topic, json.loads(message.payload))
+        )
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self.connected.wait(_PATIENCE)
+
+    def _subscribe(self, client: Any, *_: object) -> None:
+        client.subscribe(f"{_TOPIC}/tube/#", qos=1)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def play(away: float, folder: Path, before: float = 10.0, after: float = 10.0) -> Arrived:
+    """Runs, kills the broker for so many seconds, and compares what arrived with the events.
+
+    Args:
+        away: Seconds without a broker.
+        folder: Empty.
+        before: Seconds of the run until the broker is killed.
+        after: Seconds of the run once it is back.
+    """
+    events, buffer = folder / "events.jsonl", folder / "buffer"
+    clip = list(render_clip(_SEED))
+    with (
+        camera_on_loopback(clip) as camera,
+        _Mosquitto(folder) as broker,
+        _Listener(broker.port) as listener,
+    ):
+        url = f"mqtt://127.0.0.1:{broker.port}/{_TOPIC}"
+        command = [sys.executable, "-m", "edgekit", "run", "--source", camera]
+        command += ["--events", str(events), "--mqtt", url, "--mqtt-buffer", str(buffer)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            _wait(lambda: bool(listener.heard), run)
+            time.sleep(before)
+            broker.close()
+            sooner = _ended(events)
+            time.sleep(away)
+            waited = _ended(events) - sooner
+            broker.start()
+            _wait(listener.connected.is_set, run)
+            time.sleep(after)
+            run.send_signal(signal.SIGTERM)
+            run.communicate(timeout=_PATIENCE)
+        time.sleep(1)
+        return _compared(events, listener.heard, waited)
+
+
+def _wait(condition: Callable[[], bool], run: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        if run.poll() is not None or time.monotonic() > end:
+            run.kill()
+            raise SystemExit(b"".join(run.communicate()).decode() or "Nothing was sent.")
+        time.sleep(0.02)
+
+
+def _ended(events: Path) -> int:
+    return events.read_bytes().count(b'"type":"tube"')
+
+
+def _compared(events: Path, heard: Sequence[tuple[str, dict[str, Any]]], waited: int) -> Arrived:
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    tubes = [line["id"] for line in lines if line["type"] == "tube"]
+    numbers = [said["seq"] for _, said in heard]
+    places: dict[str, dict[int, list[int]]] = {"start": {}, "end": {}}
+    for topic, number, tube in {(topic, said["seq"], said["id"]) for topic, said in heard}:
+        kind = topic.rpartition("/")[2]
+        if kind in places:
+            places[kind].setdefault(tube, []).append(number)
+    starts = [places["start"].get(tube, []) for tube in tubes]
+    ends = [places["end"].get(tube, []) for tube in tubes]
+    return Arrived(
+        len(tubes),
+        sum(len(end) == 1 for end in ends),
+        sum(len(start) == 1 and start < end[:1] for start, end in zip(starts, ends, strict=True)),
+        list(dict.fromkeys(numbers)) == sorted(set(numbers)),
+        len(set(range(min(numbers), max(numbers) + 1)) - set(numbers)),
+        len(numbers) - len(set(numbers)),
+        waited,
+    )
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description="An MQTT broker that is killed for a minute.")
+    parser.add_argument("--away", type=float, default=60.0, help="seconds")
+    parser.add_argument("--times", type=int, default=3)
+    arguments = parser.parse_args()
+    print(machine())
+    print(
+        "\n| broker away, s | tubes that ended | meanwhile | end arrived once "
+        "| start once, before it | in order | missing | sent again |\n"
+        "|---|---|---|---|---|---|---|---|"
+    )
+    for _ in range(arguments.times):
+        with tempfile.TemporaryDirectory() as folder:
+            found = play(arguments.away, Path(folder))
+        print(
+            f"| {arguments.away:g} | {found.tubes} | {found.waited} | {found.once} "
+            f"| {found.started} | {'yes' if found.order else 'no'} | {found.missing} "
+            f"| {found.twice} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
