@@ -119,7 +119,7 @@ class _Listener(Closing):
         self._client.loop_stop()
 
 
-def play(away: float, folder: Path, before: float = 10.0, after: float = 10.0) -> Arrived:
+def play(away: float, folder: Path, before: float = 10.0, after: float = 45.0) -> Arrived:
     """Runs, kills the broker for so many seconds, and compares what arrived with the events.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -158,7 +159,7 @@ class _Clip:
 
     def __init__(self, folder: Path, id: int, info: RunInfo) -> None:
         self._began = datetime.now(timezone.utc)
-        self._name = f"{self._began:%Y%m%dT%H%M%S}-{id}"
+        self._name = _free_name(folder, f"{self._began:%Y%m%dT%H%M%S}-{id}")
         self._info = info
         self._folder = folder
         self._video = VideoSink(folder / f"{self._name}.mp4")
@@ -207,3 +208,13 @@ class _Clip:
 
     def close(self) -> None:
         self._video.close()
+
+
+def _free_name(folder: Path, wanted: str) -> str:
+    # A board without a clock of its own may begin every day at the same second, with tube 1.
+    names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
+    return next(
+        name
+        for name in names
+        if not any((folder / f"{name}{ending}").exists() for ending in (".mp4", ".json"))
+    )

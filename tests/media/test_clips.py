@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import cv2
 import numpy as np
@@ -89,6 +90,23 @@ def test_a_run_that_fails_leaves_no_half_clip(tmp_path):
     play(sink, 20, [(5, 19)])
     sink.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_clock_that_jumps_back_costs_no_clip(tmp_path, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return cls(2026, 1, 1, 12, tzinfo=zone)
+
+    monkeypatch.setattr(clips, "datetime", Clock)
+    for _ in range(3):
+        sink = ClipsSink(tmp_path, before=0, after=0)
+        play(sink, 20, [(5, 15)])
+        sink.end(SUMMARY)
+        sink.close()
+    names = {"20260101T120000-0", "20260101T120000-0-2", "20260101T120000-0-3"}
+    assert {path.stem for path in tmp_path.glob("*.mp4")} == names
+    assert {path.stem for path in tmp_path.glob("*.json")} == names
 
 
 def test_a_tube_that_does_not_end_has_a_clip_of_bounded_length(tmp_path, monkeypatch):
