@@ -24,6 +24,8 @@ _OTHER_CODECS = ("mp4v", "avc1")
 _HIGHEST_FPS = 240.0
 _CHECK_EVERY = 30
 _SPARE_BYTES = 1 << 18
+_LEAST = 2
+"""Pixels a side that the encoders need."""
 
 
 class VideoSink(Sink):
@@ -107,9 +109,12 @@ class VideoSink(Sink):
                 )
             if writer.isOpened():
                 return writer
+        mend = "Choose a name that ends in .mp4 or .avi."
+        if min(width, height) < _LEAST:
+            mend = f"Leave the video out: its pictures would need {_LEAST} pixels a side."
         raise OutputError(
             f"This OpenCV cannot write a video of {width}x{height} pixels to {self._path}.",
-            mend="Choose a name that ends in .mp4 or .avi.",
+            mend=mend,
         )
 
     def _free(self) -> int:

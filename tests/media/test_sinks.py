@@ -223,6 +223,15 @@ def test_a_video_that_is_not_ended_leaves_nothing_and_keeps_the_old(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 
 
+def test_pictures_of_one_pixel_are_no_video(tmp_path):
+    sink = VideoSink(tmp_path / "out.mp4")
+    with pytest.raises(OutputError, match="1x1 pixels") as caught:
+        feed(sink, [result_of(0, size=(1, 1))])
+    sink.close()
+    assert "2 pixels" in (caught.value.mend or "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_without_frames_leaves_no_video(tmp_path):
     feed(VideoSink(tmp_path / "out.mp4"), [])
     assert list(tmp_path.iterdir()) == []
