@@ -17,10 +17,10 @@ from edgekit.targets.openvino.export import Exporter
     ("arch", "lowering", "precision"),
     [
         ("dla34", "deform_conv", "fp32"),
-        ("dla34", "deform_conv", "fp16"),
         ("dlav0_34", "deform_conv", "fp32"),
         ("res18", "deform_conv", "fp32"),
         ("resdcn18", "deform_conv", "fp32"),
+        ("resdcn18", "deform_conv", "fp16"),
         ("resdcn18", "grid_sample", "fp32"),
     ],
 )
