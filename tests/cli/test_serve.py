@@ -242,11 +242,14 @@ def test_a_viewer_sees_frames_tubes_and_states(running):
     frames = {}
     url = f"http://127.0.0.1:{running.port}/live"
     states, _ = asyncio.run(watch(url, frames, stop=lambda header: len(frames) > 30))
-    header, picture = frames[max(frames)]
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-    assert image.shape == (96, 128, 3)
-    spot = np.argwhere(image[..., 0] > 128).mean(axis=0)[::-1]
-    assert any(is_in(spot, tube["box"]) for tube in header["tubes"]), "they are of one frame"
+    boxed = 0
+    for header, picture in frames.values():
+        image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (96, 128, 3)
+        spot = np.argwhere(image[..., 0] > 128).mean(axis=0)[::-1]
+        boxed += any(is_in(spot, tube["box"]) for tube in header["tubes"])
+    # Not in all: where it jumps back, and where frames were dropped, the tube has to follow.
+    assert boxed > len(frames) / 2, "they are of one frame"
     assert header["ms"].keys() >= {"cascade", "network"}
     assert states[-1]["tubes"][0]["alive"]
     assert states[-1]["stages"]["network"][0] > 0
