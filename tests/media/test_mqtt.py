@@ -27,7 +27,7 @@ from edgekit.runtime.types import Detections, Frame, Tube
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
 IMAGE = np.zeros((48, 64, 3), np.uint8)
-PATIENCE = 30.0
+PATIENCE = 90.0
 SECRET = "s3cret/&@"
 
 
