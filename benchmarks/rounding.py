@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edgekit.benchmarks.timing import interleaved, machine
-from edgekit.bundle import Bundle, RoundingCheck
+from edgekit.bundle import Bundle, FineTuning, RoundingCheck
 from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
 from edgekit.quantization.base import Reading
@@ -25,6 +25,7 @@ __all__ = [
     "LayerRow",
     "RoundingReport",
     "StepRow",
+    "TuningRow",
     "compare_latency",
     "report",
 ]
@@ -98,6 +99,20 @@ class StepRow(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float
 
 
+class TuningRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What fine-tuning gave.
+
+    Attributes:
+        record: How it went, and whether its weights were taken.
+        without: The loss of INT8 with the weights as they came.
+        tuned: With the fine-tuned ones; null where none were better on what was held out.
+    """
+
+    record: FineTuning
+    without: RoundingCheck
+    tuned: RoundingCheck | None
+
+
 class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     """All that is said of a quantized bundle.
 
@@ -117,6 +132,7 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
         left_float: Of what is float the name and why; layers by their label.
         latency: On each runtime that is installed.
         video_map: Video-mAP at 0.5 of the float and the new model, where there are annotations.
+        fine_tuning: What it gave, where it was asked for.
         warnings: What the reader should not miss.
         machine: That all this was measured on.
     """
@@ -136,6 +152,7 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     left_float: dict[str, str]
     latency: tuple[LatencyRow, ...]
     video_map: tuple[float, float] | None
+    fine_tuning: TuningRow | None
     warnings: tuple[str, ...]
     machine: str
 
@@ -235,9 +252,17 @@ def report(
         left_float=given_back | tool.left_float(float_bundle, made.io),
         latency=tuple(latency),
         video_map=video_map,
+        fine_tuning=_tuning(made),
         warnings=tuple(_warnings(manifest.target, latency)),
         machine=machine(),
     )
+
+
+def _tuning(made: Quantized) -> TuningRow | None:
+    if made.tuning is None:
+        return None
+    found = made.tuning
+    return TuningRow(record=found.record, without=found.without, tuned=found.tuned)
 
 
 def _row(reading: Reading) -> ActivationRow:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgekit.benchmarks.markup import document, notes, table
 from edgekit.benchmarks.rounding import ActivationRow, LayerRow, RoundingReport
 from edgekit.benchmarks.rounding_charts import histograms, ranges, sensitivity
-from edgekit.benchmarks.rounding_tables import by_damage, left_float, steps, summary
+from edgekit.benchmarks.rounding_tables import by_damage, fine_tuning, left_float, steps, summary
 
 __all__ = ["to_html"]
 
@@ -38,6 +38,7 @@ def to_html(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> str:
         f"<p>{escape(found.machine)}</p>",
         notes(found.warnings),
         table(summary(found)),
+        table(fine_tuning(found.fine_tuning)) if found.fine_tuning else "",
         table(left_float(found)) if found.left_float else "",
         table(steps(found)),
         *_sensitivity(found),

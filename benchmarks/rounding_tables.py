@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.rounding import LayerRow, RoundingReport
+from edgekit.benchmarks.rounding import LayerRow, RoundingReport, TuningRow
 from edgekit.benchmarks.tables import Grid
 from edgekit.bundle import RoundingCheck
 from edgekit.quantization.search import damage
@@ -13,7 +13,16 @@ from edgekit.quantization.search import damage
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["by_damage", "left_float", "sensitivity", "short", "steps", "summary", "terminal"]
+__all__ = [
+    "by_damage",
+    "fine_tuning",
+    "left_float",
+    "sensitivity",
+    "short",
+    "steps",
+    "summary",
+    "terminal",
+]
 
 _LONGEST_NAME = 60
 _SHOWN_LAYERS = 10
@@ -59,6 +68,30 @@ def steps(found: RoundingReport) -> Grid:
     ]
     title = f"what was tried; {found.max_drop:g} points may be lost"
     return Grid(title, ["layers in float", "points lost", "", "detections that agree"], rows, 0)
+
+
+def fine_tuning(found: TuningRow) -> Grid:
+    """INT8 with the weights as they came, and with the fine-tuned ones."""
+    record = found.record
+    ways = [("as they came", record.before, found.without)]
+    if found.tuned is not None:
+        ways.append(("fine-tuned", record.after, found.tuned))
+    heads = list(found.without.sqnr)
+    rows = [
+        [
+            f"{name}, taken" if (name == "fine-tuned") == record.used else name,
+            f"{loss:.2e}",
+            f"{check.drop:.2f}",
+            f"{check.agreement:.1%}",
+            *(f"{check.sqnr[head]:.1f}" for head in heads),
+        ]
+        for name, loss, check in ways
+    ]
+    teacher = "the float model and annotations" if record.annotated else "the float model"
+    helped = "" if record.used else ": it did not help"
+    title = f"fine-tuning, {record.steps} steps, by {teacher}{helped}"
+    columns = ["weights", "loss, held out", "points lost", "agree", *(f"{h}, dB" for h in heads)]
+    return Grid(title, columns, rows)
 
 
 def left_float(found: RoundingReport) -> Grid:
@@ -116,6 +149,8 @@ def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Table 
         every_layer: List all layers that were measured, not the worst alone.
     """
     parts: list[Table | str] = [_drawn(summary(found))]
+    if found.fine_tuning:
+        parts.append(_drawn(fine_tuning(found.fine_tuning)))
     if len(found.steps) > 1:
         parts.append(_drawn(steps(found)))
     if any(layer.alone for layer in found.layers):

@@ -92,6 +92,11 @@ class Samples(Sequence[Mapping[str, Array]]):
             return {"previous": previous[None], "frame": current[None]}
         return {"input": self._cascade.stack(previous, current)[None]}
 
+    def tensor(self, index: int) -> Array:
+        """What the network itself is given for a sample, wherever the cascade runs: (C, H, W)."""
+        previous, current = np.array(self.pairs[index])
+        return self._cascade.stack(previous, current)
+
     def thinned(self, most: int) -> Samples:
         """At most ``most`` of them, evenly spaced."""
         bundle, folder, step = self._all

@@ -27,6 +27,7 @@ __all__ = [
     "CascadeSpec",
     "DecodeSpec",
     "FileEntry",
+    "FineTuning",
     "HeadCheck",
     "InputSpec",
     "Manifest",
@@ -119,6 +120,27 @@ class RoundingCheck(_Spec, frozen=True, kw_only=True):
         return 100 * (self.float_map - self.frame_map)
 
 
+class FineTuning(_Spec, frozen=True, kw_only=True):
+    """How weights were fine-tuned for integers before they were rounded, and what that gave.
+
+    Attributes:
+        steps: Of gradient descent.
+        seed: Of the frames in each.
+        annotated: Whether annotations were learned from, beside the float model.
+        before: The loss of the rounding network on frames that were held out, with the weights as
+            they came.
+        after: With the best weights of the run; ``before`` where none were better.
+        used: Whether the model has them: in the target's own integers, too, they lost less.
+    """
+
+    steps: int
+    seed: int
+    annotated: bool
+    before: float
+    after: float
+    used: bool
+
+
 class Quantization(_Spec, frozen=True, kw_only=True):
     """How an integer model was made from a float one, and what that cost."""
 
@@ -127,6 +149,7 @@ class Quantization(_Spec, frozen=True, kw_only=True):
     kept_float: tuple[str, ...] = ()
     float_bundle: str = ""
     check: RoundingCheck | None = None
+    fine_tuning: FineTuning | msgspec.UnsetType = msgspec.UNSET
 
 
 class HeadCheck(_Spec, frozen=True, kw_only=True):

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from edgekit._files import writing
-from edgekit.bundle import (
-    Bundle,
-    Manifest,
-    Quantization,
-    RoundingCheck,
-    load_bundle,
-    save_bundle,
-)
+from edgekit.bundle import Bundle, Manifest, RoundingCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
-from edgekit.calibration.store import Store, key_of
+from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
-from edgekit.quantization.base import Layer, Quantizer, Recipe
+from edgekit.quantization.base import Layer, Recipe
+from edgekit.quantization.comparison import Comparison, compare
 from edgekit.quantization.judging import Judge, Truth
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.search import Step, search
-from edgekit.targets.registry import exporter
+from edgekit.quantization.tuned import Tuned
+from edgekit.quantization.workbench import Workbench, loss_alone
 
-__all__ = ["Quantized", "Workbench", "check_float", "quantize_bundle"]
+__all__ = ["Quantized", "check_float", "quantize_bundle"]
 
 _SENSITIVITY_FRAMES = 16
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +43,7 @@ class Quantized:
         max_drop: Points of frame-mAP that were allowed.
         statistics: The folder of what the quantizer measured on the samples.
         io: What the model takes and gives.
+        tuning: What fine-tuning gave, where that was asked for.
     """
 
     bundle: Bundle
@@ -62,6 +54,7 @@ class Quantized:
     max_drop: float
     statistics: Path
     io: str = "float"
+    tuning: Comparison | None = None
 
 
 def check_float(bundle: Bundle) -> None:
@@ -80,76 +73,6 @@ def check_float(bundle: Bundle) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Workbench:
-    """A float bundle with what is needed to try recipes on it; goes from process to process.
-
-    Attributes:
-        bundle: The float model.
-        samples: What to calibrate with.
-        statistics: What the quantizer measured on them.
-        store: The folder where finished work is kept.
-    """
-
-    bundle: Bundle
-    samples: Samples
-    statistics: Path
-    store: Path
-
-    @property
-    def runtime(self) -> str | None:
-        """What runs the target's models here, where its own runtime cannot."""
-        return exporter(self.bundle.manifest.target).verify_on
-
-    def make(self, recipe: Recipe, folder: Path) -> Bundle:
-        """Quantizes by a recipe into a new bundle at ``folder``, without a check."""
-        manifest = self.bundle.manifest
-        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
-            work = Path(temporary)
-            tool = _quantizer(self.bundle)
-            made = tool.quantize(self.bundle, self.statistics, recipe, work)
-            manifest = msgspec.structs.replace(
-                manifest,
-                precision="int8",
-                model=made.model,
-                converter={**manifest.converter, **tool.version()},
-                quantization=Quantization(
-                    method=recipe.method,
-                    samples=len(self.samples),
-                    kept_float=tuple(sorted(recipe.keep_float)),
-                    float_bundle=self.bundle.sha256,
-                ),
-                verification=None,
-            )
-            files = {name: work / name for name in made.files}
-            notices = {name: self.bundle.path / name for name in _notices(self.bundle)}
-            return save_bundle(folder, manifest, files | notices)
-
-    def judged(self, recipe: Recipe, judge: Judge) -> RoundingCheck:
-        """The loss of a recipe; found in the store where it was measured before."""
-        made = self.bundle.manifest
-        tool = _quantizer(self.bundle)
-        key = key_of(
-            self.bundle.sha256,
-            self.samples.key,
-            recipe.method,
-            sorted(recipe.keep_float),
-            _edition(tool),
-            judge.key,
-            *([recipe.io] if recipe.io != "float" else []),
-        )
-
-        def measure(folder: Path) -> None:
-            with tempfile.TemporaryDirectory() as temporary:
-                check = judge.judge(self.make(recipe, Path(temporary) / "bundle"))
-            (folder / "check.json").write_bytes(msgspec.json.encode(check))
-
-        _log.info("Judging %s with %d layers in float", made.name, len(recipe.keep_float))
-        place = Store(self.store).folder("check", key, measure)
-        content = (place / "check.json").read_bytes()
-        return msgspec.json.decode(content, type=RoundingCheck)
-
-
 def quantize_bundle(
     bundle: Bundle,
     samples: Samples,
@@ -163,6 +86,7 @@ def quantize_bundle(
     keep_float: Sequence[str] = (),
     max_drop: float = 1.0,
     sensitivity: bool = False,
+    tuned: Tuned | None = None,
     force: bool = False,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda note: None,
@@ -181,6 +105,7 @@ def quantize_bundle(
         keep_float: Names or labels of layers that stay float.
         max_drop: Points of frame-mAP that may be lost.
         sensitivity: Measure every layer even where no layer has to be given back.
+        tuned: The model with fine-tuned weights, which are taken if they lose less.
         force: Replace a bundle that is already there.
         executor: Where layers are measured; here, one after the other, without one.
         progress: Told what is done next.
@@ -194,7 +119,7 @@ def quantize_bundle(
         OutputError: ``out`` is there without ``force``, or cannot be written.
     """
     check_float(bundle)
-    tool = _quantizer(bundle)
+    tool = quantizer(bundle.manifest.target)
     method = method or tool.methods[0]
     if method not in tool.methods:
         raise UsageError(
@@ -209,11 +134,14 @@ def quantize_bundle(
     layers = tool.layers(bundle)
     fixed = _named(keep_float, layers)
     progress("calibrating")
-    key = key_of(bundle.sha256, samples.key, _edition(tool))
-    statistics = store.folder("activations", key, partial(tool.calibrate, bundle, samples))
-    bench = Workbench(bundle, samples, statistics, store.path)
+    bench = Workbench.prepare(bundle, samples, store)
     progress("asking the float model")
     judge = Judge(bundle, judging, store, truth=truth, runtime=bench.runtime)
+    tuning = None
+    if tuned is not None:
+        progress("calibrating the fine-tuned model")
+        recipe = Recipe(method=method, keep_float=fixed, io=io)
+        bench, tuning = compare(bench, tuned, recipe, judge, store, max_drop=max_drop)
 
     def check(kept: frozenset[str]) -> RoundingCheck:
         progress(f"judging, {len(kept)} layers in float")
@@ -221,7 +149,7 @@ def quantize_bundle(
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
         progress(f"measuring {len(wanted)} layers")
-        work = partial(_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), method, layers)
+        work = partial(loss_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), method, layers)
         results = executor.map(work, wanted) if executor else map(work, wanted)
         return {layer.name: found for layer, found in zip(wanted, results, strict=True)}
 
@@ -235,30 +163,20 @@ def quantize_bundle(
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
         recipe = Recipe(method=method, keep_float=last.kept, io=io)
         made = bench.make(recipe, Path(temporary) / "made")
-        manifest = _with_check(made.manifest, last.check)
+        manifest = _completed(made.manifest, bundle, last.check, tuning)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}
         save_bundle(out, manifest, files, force=force)
     return Quantized(
-        load_bundle(out), last.check, tuple(steps), layers, measured, max_drop, statistics, io
+        bundle=load_bundle(out),
+        check=last.check,
+        steps=tuple(steps),
+        layers=layers,
+        sensitivity=measured,
+        max_drop=max_drop,
+        statistics=bench.statistics,
+        io=io,
+        tuning=tuning,
     )
-
-
-def _quantizer(bundle: Bundle) -> Quantizer:
-    return quantizer(bundle.manifest.target)
-
-
-def _edition(tool: Quantizer) -> dict[str, str]:
-    """Of all that decides what a quantizer makes, the versions."""
-    return {"edgekit": version("edgekit"), **tool.version()}
-
-
-def _alone(
-    bench: Workbench, judging: Samples, method: str, layers: Sequence[Layer], layer: Layer
-) -> RoundingCheck:
-    """The loss where one layer alone is quantized; a function that processes can share."""
-    judge = Judge(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
-    others = frozenset(other.name for other in layers) - {layer.name}
-    return bench.judged(Recipe(method=method, keep_float=others), judge)
 
 
 def _named(names: Sequence[str], layers: Sequence[Layer]) -> frozenset[str]:
@@ -275,13 +193,16 @@ def _named(names: Sequence[str], layers: Sequence[Layer]) -> frozenset[str]:
     return frozenset(known[name] for name in names)
 
 
-def _notices(bundle: Bundle) -> list[str]:
-    return [e.path for e in bundle.manifest.files if e.path in ("LICENSE", "NOTICE")]
-
-
-def _with_check(manifest: Manifest, check: RoundingCheck) -> Manifest:
+def _completed(
+    manifest: Manifest, source: Bundle, check: RoundingCheck, tuning: Comparison | None
+) -> Manifest:
     assert manifest.quantization is not None
-    done = msgspec.structs.replace(manifest.quantization, check=check)
+    done = msgspec.structs.replace(
+        manifest.quantization,
+        float_bundle=source.sha256,
+        check=check,
+        fine_tuning=tuning.record if tuning else msgspec.UNSET,
+    )
     return msgspec.structs.replace(manifest, quantization=done)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +26,11 @@ from edgekit.quantization.judging import Truth, truth_of
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import exporter
 
-__all__ = ["Footage", "gather", "shipped_float", "video_map"]
+__all__ = ["Footage", "annotated", "gather", "shipped_float", "video_map"]
 
 _JUDGED = 256
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,37 @@ def gather(
     }
     judging, truth = _annotated(bundle, dataset, used, store)
     return Footage(chosen, judging, truth, dataset)
+
+
+def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
+    """What is in samples, where the footage they come from is annotated.
+
+    Args:
+        bundle: Its classes are those of the truth.
+        calib: What ``samples`` were chosen from.
+        samples: As ``gather`` chose them.
+
+    Returns:
+        None unless ``calib`` is a folder with an annotations.json in which all its videos are.
+
+    Raises:
+        AnnotationError: The annotations do not have the layout, or have other classes.
+    """
+    if not (calib / "annotations.json").is_file():
+        return None
+    videos = in_classes_of(bundle.manifest.classes, read_truth("json", calib)).videos
+    tubes = {video.path.resolve(): video.tubes for video in videos if video.path}
+    paths = [sequence.path.resolve() for sequence in find_sequences(calib)]
+    missing = [path.name for path in paths if path not in tubes]
+    if missing:
+        _log.warning(
+            "%d of %d videos are not in %s: the float model alone is learned from.",
+            len(missing),
+            len(paths),
+            calib / "annotations.json",
+        )
+        return None
+    return truth_of(samples, [tubes[path] for path in paths])
 
 
 def video_map(bundle: Bundle, footage: Footage, store: Store) -> float:

@@ -83,6 +83,26 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--keep-float", multiple=True, metavar="NODE", help="A layer that stays float; repeatable."
 )
+@click.option(
+    "--finetune",
+    is_flag=True,
+    help="Fine-tune the weights first, so that the heads stay what they are when activations are "
+    "rounded; taken only if that loses less. Needs torch, and minutes.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What BUNDLE was exported from, to fine-tune. [default: the shipped weights]",
+)
+@click.option(
+    "--finetune-steps",
+    type=click.IntRange(1),
+    default=60,
+    show_default=True,
+    metavar="N",
+    help="Steps of fine-tuning, each on 8 frames.",
+)
 @click.option("--sensitivity", is_flag=True, help="Measure what each layer alone costs.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the frames.")
 @click.option(
@@ -117,6 +137,9 @@ def command(
     calib: str | None,
     target: str | None,
     annotations: Path | None,
+    finetune: bool,
+    finetune_steps: int,
+    checkpoint: Path | None,
     workers: int,
     out: Path | None,
     force: bool,
@@ -141,6 +164,10 @@ def command(
             mend="Name footage like what the detector is to see: --calib PATH; or take rendered "
             "clips: --calib",
         )
+    if checkpoint is not None and not finetune:
+        raise UsageError(
+            "--checkpoint names what to fine-tune, and nothing is to be.", mend="Add --finetune."
+        )
     if bundle is not None and target is not None:
         raise UsageError(
             "--target picks a form of the shipped model, and a BUNDLE was named as well.",
@@ -152,8 +179,9 @@ def command(
     from edgekit.bundle import load_bundle
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import check_float, quantize_bundle
-    from edgekit.quantization.gather import gather, shipped_float, video_map
+    from edgekit.quantization.gather import annotated, gather, shipped_float, video_map
     from edgekit.quantization.registry import quantizer
+    from edgekit.quantization.tuned import Plan, checkpoint_of, tune
     from edgekit.targets.build import bundle_path
 
     store = Store(cache or default_store())
@@ -167,7 +195,9 @@ def command(
         say("loading the float model")
         source = load_bundle(bundle) if bundle else shipped_float(target or "onnx", store)
         check_float(source)
-        quantizer(source.manifest.target).version()  # says early what is not installed
+        tool = quantizer(source.manifest.target)
+        tool.version()  # says early what is not installed
+        origin = checkpoint_of(source, checkpoint) if finetune else None
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
         refuse_existing(place, force=force)
         for drawn in filter(None, (sheet, html)):
@@ -191,6 +221,18 @@ def command(
                 len(footage.samples),
                 _FEW,
             )
+        tuned = None
+        if origin is not None:
+            method = choices["method"] or tool.methods[0]
+            tuned = tune(
+                source,
+                origin,
+                footage.samples,
+                Plan(steps=finetune_steps, method=method, seed=seed),
+                store,
+                truth=annotated(source, Path(calib), footage.samples) if calib else None,
+                progress=lambda step: say(f"fine-tuning, step {step} of {finetune_steps}"),
+            )
         made = quantize_bundle(
             source,
             footage.samples,
@@ -198,6 +240,7 @@ def command(
             place,
             store=store,
             truth=footage.truth,
+            tuned=tuned,
             force=force,
             executor=executor,
             progress=say,

@@ -16,6 +16,7 @@ from edgekit.benchmarks.rounding import compare_latency, report
 from edgekit.benchmarks.rounding_page import to_html
 from edgekit.benchmarks.rounding_tables import (
     by_damage,
+    fine_tuning,
     left_float,
     sensitivity,
     short,
@@ -23,12 +24,14 @@ from edgekit.benchmarks.rounding_tables import (
     summary,
     terminal,
 )
+from edgekit.bundle import FineTuning
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
 from edgekit.calibration.sheet import contact_sheet
 from edgekit.calibration.store import Store
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
+from edgekit.quantization.comparison import Comparison
 from edgekit.quantization.search import Step
 
 HOSTILE = 'a<b>|"&c ' + "long/" * 60
@@ -125,6 +128,35 @@ def test_the_terminal_says_the_same(found):
     assert {row[0] for row in measured.rows} == {"stem/Conv", "body/Conv"}
     assert measured.rows[0][-1] == "█" * 6
     assert sensitivity(found, 1).title.endswith("the 1 worst of 2")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_fine_tuning_is_told_whether_it_helped_or_not(made, spotter, sheet, used):
+    record = FineTuning(steps=7, seed=0, annotated=False, before=2e-3, after=1e-3, used=used)
+    better = msgspec.structs.replace(made.check, agreement=0.5)
+    compared = Comparison(record, made.check, better)
+    told = report(dataclasses.replace(made, tuning=compared), spotter, [])
+    grid = fine_tuning(told.fine_tuning)
+    assert [row[0] for row in grid.rows] == [
+        "as they came" if used else "as they came, taken",
+        "fine-tuned, taken" if used else "fine-tuned",
+    ]
+    assert [row[1] for row in grid.rows] == ["2.00e-03", "1.00e-03"]
+    assert [row[3] for row in grid.rows] == [f"{made.check.agreement:.1%}", "50.0%"]
+    assert ("it did not help" in grid.title) is not used
+    for text in (shown(told), to_html(told, sheet)):
+        assert "7 steps, by the float model" in text
+    found = msgspec.json.decode(msgspec.json.encode(told))
+    assert found["fine_tuning"]["record"]["used"] is used
+
+
+def test_a_run_that_found_no_better_weights_has_one_row(made, spotter):
+    record = FineTuning(steps=7, seed=0, annotated=True, before=2.0, after=2.0, used=False)
+    compared = Comparison(record, made.check, None)
+    told = report(dataclasses.replace(made, tuning=compared), spotter, [])
+    grid = fine_tuning(told.fine_tuning)
+    assert [row[0] for row in grid.rows] == ["as they came, taken"]
+    assert "and annotations: it did not help" in grid.title
 
 
 def test_int8_that_is_slower_is_warned_of(made, spotter, found):

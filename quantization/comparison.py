@@ -1,0 +1,70 @@
+"""Whether fine-tuned weights lose less than those they were made from, once they are integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from edgekit.bundle import FineTuning, RoundingCheck
+from edgekit.calibration.store import Store
+from edgekit.quantization.base import Recipe
+from edgekit.quantization.judging import Judge
+from edgekit.quantization.search import damage
+from edgekit.quantization.tuned import Tuned
+from edgekit.quantization.workbench import Workbench
+
+__all__ = ["Comparison", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What fine-tuning gave in the target's own integers.
+
+    Attributes:
+        record: How it went, and whether its weights were taken.
+        without: The loss with the weights as they came.
+        tuned: With the fine-tuned ones; None where the run found none that are better.
+    """
+
+    record: FineTuning
+    without: RoundingCheck
+    tuned: RoundingCheck | None
+
+
+def compare(
+    plain: Workbench,
+    tuned: Tuned,
+    recipe: Recipe,
+    judge: Judge,
+    store: Store,
+    *,
+    max_drop: float,
+) -> tuple[Workbench, Comparison]:
+    """Quantizes with and without fine-tuning, and takes what loses less.
+
+    That is, what is less over the bound, and then what has less noise in the heads; or, where
+    annotations were learned from, which may well change the heads, the higher frame-mAP.
+
+    Args:
+        plain: The float model.
+        tuned: It with fine-tuned weights.
+        recipe: How to quantize both.
+        judge: Of the float model.
+        store: Where finished work is kept.
+        max_drop: Points of frame-mAP that may be lost.
+    """
+    without = plain.judged(recipe, judge)
+    if not tuned.record.used:
+        return plain, Comparison(tuned.record, without, None)
+    bench = Workbench.prepare(tuned.bundle, plain.samples, store)
+    found = bench.judged(recipe, judge)
+
+    def loss(check: RoundingCheck) -> tuple[float, float]:
+        rest = -check.frame_map if tuned.record.annotated else damage(check)
+        return max(check.drop - max_drop, 0.0), rest
+
+    if loss(found) < loss(without):
+        return bench, Comparison(tuned.record, without, found)
+    record = msgspec.structs.replace(tuned.record, used=False)
+    return plain, Comparison(record, without, found)

@@ -1,0 +1,132 @@
+"""What is needed to try recipes on a float bundle, and how much each loses."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from edgekit._files import writing
+from edgekit.bundle import Bundle, Quantization, RoundingCheck, save_bundle
+from edgekit.calibration.samples import Samples
+from edgekit.calibration.store import Store, key_of
+from edgekit.quantization.base import Layer, Quantizer, Recipe
+from edgekit.quantization.judging import Judge
+from edgekit.quantization.registry import quantizer
+from edgekit.targets.registry import exporter
+
+__all__ = ["Workbench", "loss_alone"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """A float bundle with what is needed to try recipes on it; goes from process to process.
+
+    Attributes:
+        bundle: The float model.
+        samples: What to calibrate with.
+        statistics: What the quantizer measured on them.
+        store: The folder where finished work is kept.
+    """
+
+    bundle: Bundle
+    samples: Samples
+    statistics: Path
+    store: Path
+
+    @classmethod
+    def prepare(cls, bundle: Bundle, samples: Samples, store: Store) -> Workbench:
+        """Measures the model on the samples, or finds what was measured in the store.
+
+        Raises:
+            MissingDependencyError: A package of the quantizer or the runtime is not installed.
+            CalibrationError: An activation is not finite.
+            OutputError: The store cannot be written.
+        """
+        tool = _quantizer(bundle)
+        key = key_of(bundle.sha256, samples.key, _edition(tool))
+        statistics = store.folder("activations", key, partial(tool.calibrate, bundle, samples))
+        return cls(bundle, samples, statistics, store.path)
+
+    @property
+    def runtime(self) -> str | None:
+        """What runs the target's models here, where its own runtime cannot."""
+        return exporter(self.bundle.manifest.target).verify_on
+
+    def make(self, recipe: Recipe, folder: Path) -> Bundle:
+        """Quantizes by a recipe into a new bundle at ``folder``, without a check."""
+        manifest = self.bundle.manifest
+        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
+            work = Path(temporary)
+            tool = _quantizer(self.bundle)
+            made = tool.quantize(self.bundle, self.statistics, recipe, work)
+            manifest = msgspec.structs.replace(
+                manifest,
+                precision="int8",
+                model=made.model,
+                converter={**manifest.converter, **tool.version()},
+                quantization=Quantization(
+                    method=recipe.method,
+                    samples=len(self.samples),
+                    kept_float=tuple(sorted(recipe.keep_float)),
+                    float_bundle=self.bundle.sha256,
+                ),
+                verification=None,
+            )
+            files = {name: work / name for name in made.files}
+            notices = {name: self.bundle.path / name for name in _notices(self.bundle)}
+            return save_bundle(folder, manifest, files | notices)
+
+    def judged(self, recipe: Recipe, judge: Judge) -> RoundingCheck:
+        """The loss of a recipe; found in the store where it was measured before."""
+        made = self.bundle.manifest
+        tool = _quantizer(self.bundle)
+        key = key_of(
+            self.bundle.sha256,
+            self.samples.key,
+            recipe.method,
+            sorted(recipe.keep_float),
+            _edition(tool),
+            judge.key,
+            *([recipe.io] if recipe.io != "float" else []),
+        )
+
+        def measure(folder: Path) -> None:
+            with tempfile.TemporaryDirectory() as temporary:
+                check = judge.judge(self.make(recipe, Path(temporary) / "bundle"))
+            (folder / "check.json").write_bytes(msgspec.json.encode(check))
+
+        _log.info("Judging %s with %d layers in float", made.name, len(recipe.keep_float))
+        place = Store(self.store).folder("check", key, measure)
+        content = (place / "check.json").read_bytes()
+        return msgspec.json.decode(content, type=RoundingCheck)
+
+
+def loss_alone(
+    bench: Workbench, judging: Samples, method: str, layers: Sequence[Layer], layer: Layer
+) -> RoundingCheck:
+    """The loss where one layer alone is quantized; a function that processes can share."""
+    judge = Judge(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
+    others = frozenset(other.name for other in layers) - {layer.name}
+    return bench.judged(Recipe(method=method, keep_float=others), judge)
+
+
+def _quantizer(bundle: Bundle) -> Quantizer:
+    return quantizer(bundle.manifest.target)
+
+
+def _edition(tool: Quantizer) -> dict[str, str]:
+    """Of all that decides what a quantizer makes, the versions."""
+    return {"edgekit": version("edgekit"), **tool.version()}
+
+
+def _notices(bundle: Bundle) -> list[str]:
+    return [e.path for e in bundle.manifest.files if e.path in ("LICENSE", "NOTICE")]
