@@ -72,6 +72,19 @@ class _Percent(click.ParamType[float]):
     type=click.Choice(["f32", "f16", "bf16"]),
     help="One row for each, where there is a choice; repeatable. [default: the bundle's own]",
 )
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="SETTING=V,V",
+    help="One row for each value, and for each combination of several; repeatable. runtime, "
+    "threads, arithmetic; and without BUNDLE, for which bundles are exported: target, precision, "
+    "size, cascade.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="What --sweep exports. [default: the shipped weights]",
+)
 @click.option("--accuracy", is_flag=True, help="Add frame-mAP and video-mAP on rendered clips.")
 @click.option(
     "--annotations",
@@ -125,6 +138,7 @@ def command(as_json: bool, **options: Any) -> int:
     outputs: dict[str, Path] = {name: path for name, path in named.items() if path}
     history = options.pop("history")
     _check(options, outputs)
+    _take_sweep(options)
     from edgekit.benchmarks.bench import run_bench
     from edgekit.cli._interrupt import Stopper
 
@@ -194,6 +208,45 @@ def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
                 mend="Name another file.",
             )
         inputs.add(path.resolve())
+
+
+def _take_sweep(options: dict[str, Any]) -> None:
+    """Turns ``--sweep`` into the options that it stands for, and exports what it needs."""
+    from edgekit.benchmarks.sweep import export_all, read_sweep
+
+    sweep, checkpoint = read_sweep(options.pop("sweep")), options.pop("checkpoint")
+    for setting, option in (("runtime", "runtimes"), ("threads",) * 2, ("arithmetic",) * 2):
+        values = getattr(sweep, setting)
+        if values and options[option]:
+            raise UsageError(
+                f"Both --{setting} and --sweep {setting}= say what to try.",
+                mend="Leave one of them out.",
+            )
+        options[option] = options[option] or values
+    if not sweep.exports:
+        if checkpoint is not None:
+            raise UsageError(
+                "--checkpoint is exported for a sweep over bundles, and there is none.",
+                mend="Add one: --sweep size=192,256; or name a bundle instead.",
+            )
+        return
+    if options["bundles"] or options["tune"]:
+        raise UsageError(
+            "A sweep over target, precision, size or cascade exports its own bundles, which are "
+            "neither named nor tuned.",
+            mend="Leave BUNDLE and --tune out, and name what to export: --checkpoint FILE",
+        )
+    from edgekit.assets import default_weights
+    from edgekit.calibration.store import Store, default_store
+
+    with progress_bar() as bar:
+        task = bar.add_task("Exporting", total=None, note="")
+        options["bundles"] = export_all(
+            sweep,
+            checkpoint or default_weights(),
+            Store(default_store()),
+            lambda note: bar.update(task, note=note),
+        )
 
 
 def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None:

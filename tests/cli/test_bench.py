@@ -223,6 +223,15 @@ def test_another_machine_is_refused_unless_it_is_asked_for(made, bench, spot_bun
     assert bench(*arguments, "--force")[0] == 0
 
 
+def test_a_sweep_is_a_row_for_each_setting_and_can_be_compared(bench, spot_bundle, made):
+    options = ("--sweep", "threads=2,1", "--compare", made[1] / "b.json", "--json")
+    status, out, _ = bench(spot_bundle, *options)
+    assert status == 0
+    report = json.loads(out)
+    assert [row["threads"] for row in report["rows"]] == [2, 1]
+    assert {change["verdict"] for change in report["changes"]} <= {"slower", "faster", "same"}
+
+
 def test_bad_input_is_named(bench, spot_bundle, tmp_path):
     (tmp_path / "bad.json").write_text("{")
     for arguments, status, words in [
