@@ -14,7 +14,13 @@ from edgekit.quantization.search import damage
 from edgekit.quantization.tuned import Tuned
 from edgekit.quantization.workbench import Workbench
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "clearly_better", "compare"]
+
+_MOST_LEFT = 0.9
+"""Of the noise."""
+
+_LEAST_GAIN = 0.005
+"""Of frame-mAP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,9 @@ def compare(
 ) -> tuple[Workbench, Comparison]:
     """Quantizes with and without fine-tuning, and takes what loses less.
 
-    That is, what is less over the bound, and then what has less noise in the heads; or, where
-    annotations were learned from, which may well change the heads, the higher frame-mAP.
+    That is, what is less over the bound, and then what has less noise in the heads, by a tenth at
+    least; or, where annotations were learned from, which may well change the heads, frame-mAP that
+    is higher by half a point at least. What is less may be chance.
 
     Args:
         plain: The float model.
@@ -59,12 +66,19 @@ def compare(
         return plain, Comparison(tuned.record, without, None)
     bench = Workbench.prepare(tuned.bundle, plain.samples, store)
     found = bench.judged(recipe, judge)
-
-    def loss(check: RoundingCheck) -> tuple[float, float]:
-        rest = -check.frame_map if tuned.record.annotated else damage(check)
-        return max(check.drop - max_drop, 0.0), rest
-
-    if loss(found) < loss(without):
+    if clearly_better(found, without, annotated=tuned.record.annotated, max_drop=max_drop):
         return bench, Comparison(tuned.record, without, found)
     record = msgspec.structs.replace(tuned.record, used=False)
     return plain, Comparison(record, without, found)
+
+
+def clearly_better(
+    found: RoundingCheck, without: RoundingCheck, *, annotated: bool, max_drop: float
+) -> bool:
+    """Whether a loss is less than another by more than chance; see ``compare``."""
+    over = [max(check.drop - max_drop, 0.0) for check in (found, without)]
+    if over[0] != over[1]:
+        return over[0] < over[1]
+    if annotated:
+        return found.frame_map >= without.frame_map + _LEAST_GAIN
+    return damage(found) <= _MOST_LEFT * damage(without)
