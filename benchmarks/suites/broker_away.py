@@ -65,11 +65,12 @@ class _Mosquitto(Closing):
             raise SystemExit("mosquitto is not installed. Run: sudo apt install mosquitto")
         self.port = free_ports(1)
         config = folder / "mosquitto.conf"
-        # It knows the listener again after a kill, and keeps what comes before that is back.
+        # It knows the listener again after a kill, and keeps what comes before that is back. What
+        # it has acknowledged and not yet passed on would die with it, so it passes all on at once.
         config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser {getpass.getuser()}\n"
             f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
-            "max_queued_messages 0\n"
+            "max_queued_messages 0\nmax_inflight_messages 0\n"
         )
         self._command = [program, "-c", str(config)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -73,6 +73,9 @@ class MqttSink(Sink):
         self._source = ""
         self._classes: tuple[str, ...] = ()
         self._told: dict[int, float] = {}
+        self._begun: set[int] = set()
+        self._fps = 1.0
+        self._last = (0, 0.0)
         self._outbox: Outbox | None = None
         self._link: BrokerLink | None = None
 
@@ -90,7 +93,7 @@ class MqttSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Opens the buffer and begins to connect; waits 3 seconds at most for that."""
-        self._source, self._classes = info.source, info.classes
+        self._source, self._classes, self._fps = info.source, info.classes, info.fps
         self._outbox = Outbox(self._buffer, self._most)
         if waiting := len(self._outbox):
             _LOG.info("%d messages of earlier runs are sent first.", waiting)
@@ -108,6 +111,7 @@ class MqttSink(Sink):
     def frame(self, result: FrameResult) -> None:
         """Tells of tubes that are new, and now and then of the others."""
         now = result.frame.time
+        self._last = result.frame.index, now
         messages: list[Message] = []
         told: dict[int, float] = {}
         for tube in result.tubes:
@@ -120,9 +124,11 @@ class MqttSink(Sink):
             told[tube.id] = now
         self._send(messages)
         self._told = told
+        self._begun |= told.keys()
 
     def tube(self, tube: Tube) -> None:
-        """Tells of the end of a tube."""
+        """Tells of the end of a tube, and of its start where no frame with it came this far."""
+        first = [] if tube.id in self._begun else [self._message("start", 0, self._first(tube))]
         content = {
             "id": tube.id,
             "class": tube.label,
@@ -132,7 +138,8 @@ class MqttSink(Sink):
             "box": [round(value, 2) for value in tube.boxes[-1].tolist()],
             "observed": int(tube.observed.sum()),
         }
-        self._send([self._message("end", 0, content)])
+        self._send([*first, self._message("end", len(first), content)])
+        self._begun.discard(tube.id)
 
     def end(self, summary: RunSummary) -> None:
         """Sends what can be sent within 5 seconds, and says goodbye."""
@@ -150,6 +157,18 @@ class MqttSink(Sink):
             self._link.stop(None, 0.0)
         if self._outbox is not None:
             self._outbox.close()
+
+    def _first(self, tube: Tube) -> dict[str, Any]:
+        index, time = self._last
+        return {
+            "id": tube.id,
+            "class": tube.label,
+            "score": round(tube.score, 5),
+            "box": [round(value, 2) for value in tube.boxes[0].tolist()],
+            "index": tube.start,
+            "time": round(time - (index - tube.start) / self._fps, 4),
+            "observed": True,
+        }
 
     def _send(self, messages: list[Message]) -> None:
         if messages:

@@ -27,7 +27,7 @@ from edgekit.runtime.types import Detections, Frame, Tube
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
 IMAGE = np.zeros((48, 64, 3), np.uint8)
-PATIENCE = 90.0
+PATIENCE = 30.0
 SECRET = "s3cret/&@"
 
 
@@ -63,6 +63,8 @@ class Mosquitto:
         persistence = [
             *("persistence true", f"persistence_location {folder}/"),
             "max_queued_messages 0",
+            # What it has acknowledged and not yet passed on dies with it.
+            "max_inflight_messages 0",
         ]
         user = ["user root"] if os.geteuid() == 0 else []
         listener = [f"listener {self.port} 127.0.0.1", *(lines or ["allow_anonymous true"])]
@@ -208,6 +210,26 @@ def test_messages_say_what_is_documented(mosquitto, listener, started):
     assert end == {**common, **last}
     assert [content["state"] for _, content in status] == ["online", "offline"]
     assert status[1][1]["reason"] == "ended"
+
+
+def test_a_tube_whose_frames_were_lost_has_a_start_before_its_end(mosquitto, listener, started):
+    broker = mosquitto()
+    found = listener(broker)
+    sink = started(broker.url())
+    sink.frame(result_of(50, [3]))
+    sink.tube(tube_of(7, 20, 49))
+    sink.tube(tube_of(3, 40, 50))
+    sink.end(SUMMARY)
+    until(lambda: len(found) == 4)
+    got = [(topic, content["seq"], content["id"]) for topic, content in once(found)]
+    assert got == [
+        ("tube/start", 0, 3),
+        ("tube/start", 1, 7),
+        ("tube/end", 2, 7),
+        ("tube/end", 3, 3),
+    ]
+    content = found[1][1]
+    assert (content["index"], content["time"], content["box"]) == (20, 20 / 25, [1, 2, 3, 4])
 
 
 def test_what_a_run_leaves_the_next_one_sends(mosquitto, listener, started):
