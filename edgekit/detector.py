@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,24 @@ class Detector(Closing):
         self._cascade = cascade_of(self.bundle)
         self._top_k = top_k or self.bundle.manifest.decode.top_k
         self.session: Session = open_session(self.bundle, options)
+        self._owns_session = True
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of their indices."""
         return self.bundle.manifest.classes
+
+    def sibling(self) -> Detector:
+        """Another detector on the same session, for the pictures of another source.
+
+        It remembers pictures of its own, and closing it leaves the session open. A session computes
+        for one at a time: the siblings' pipelines need one ``edgekit.runtime.turnstile.Turnstile``
+        as their ``turn``.
+        """
+        other = copy.copy(self)
+        other._cascade = cascade_of(self.bundle)
+        other._owns_session = False
+        return other
 
     def reset(self) -> None:
         """Forgets the pictures before: the next one is a first frame."""
@@ -89,5 +103,6 @@ class Detector(Closing):
         return self.decode(self.infer(inputs), letterbox)
 
     def close(self) -> None:
-        """Gives up the runtime's session."""
-        self.session.close()
+        """Gives up the runtime's session, unless it is that of a sibling."""
+        if self._owns_session:
+            self.session.close()

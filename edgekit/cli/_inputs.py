@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ from edgekit.errors import UsageError
 if TYPE_CHECKING:
     from edgekit.media.source import SourceOptions
 
-__all__ = ["input_options", "reading_of", "source_files", "spec_of"]
+__all__ = ["input_options", "reading_of", "source_files", "specs_of"]
+
+_MOST = 16
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
 class _FrameSize(click.ParamType[tuple[int, int]]):
@@ -31,12 +35,19 @@ class _FrameSize(click.ParamType[tuple[int, int]]):
 
 _OPTIONS = (
     click.option(
-        "--camera", metavar="N", help="Number of a camera, or its device file. [default: 0]"
+        "--camera",
+        "cameras",
+        multiple=True,
+        metavar="N",
+        help="Number of a camera, or its device file; may be repeated. [default: 0]",
     ),
     click.option(
         "--source",
+        "sources",
+        multiple=True,
         metavar="S",
-        help="A video, picture, folder, URL or pipeline of GStreamer instead; - is standard input.",
+        help="A video, picture, folder, URL or pipeline of GStreamer instead; - is standard input. "
+        "May be repeated.",
     ),
     click.option(
         "--rtsp-transport",
@@ -82,29 +93,54 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def spec_of(options: dict[str, Any]) -> int | str:
-    """What ``open_source`` is to open.
+def specs_of(context: click.Context) -> list[int | str]:
+    """What ``open_sources`` is to open: the sources, then the cameras, each in their order.
+
+    Those of the command line take the place of all that are in a file of options.
 
     Raises:
-        UsageError: A camera and a source were given, or a camera that cannot be one.
+        UsageError: One cannot be, is there twice though only one can have it, or they are too many.
     """
-    source, camera = options["source"], options["camera"]
-    if camera is not None and source is not None:
+    options = {name: context.params[name] for name in ("sources", "cameras")}
+    if any(context.get_parameter_source(name) is _COMMAND_LINE for name in options):
+        for name in options:
+            if context.get_parameter_source(name) is not _COMMAND_LINE:
+                options[name] = ()
+    specs = [*map(str, options["sources"]), *map(_camera, options["cameras"])] or [0]
+    if len(specs) > _MOST:
         raise UsageError(
-            "--camera and --source were both given, and one run has one source.",
-            mend="Leave one of them out.",
+            f"{len(specs)} sources were given, and one run takes {_MOST} at most.",
+            mend="Share them out among several runs.",
         )
-    if source is not None:
-        return str(source)
-    chosen = "0" if camera is None else str(camera)
-    if chosen.isdecimal() and len(chosen) < 5:
-        return int(chosen)
-    if chosen.startswith("/dev/"):
-        return chosen
+    devices = [_device(spec) for spec in specs]
+    for spec, device in zip(specs, devices, strict=True):
+        if device and devices.count(device) > 1:
+            name = "Standard input" if device == "-" else f"The camera {spec}"
+            raise UsageError(f"{name} was given twice.", mend="Leave one of them out.")
+    return specs
+
+
+def _camera(text: str) -> int | str:
+    if text.isdecimal() and len(text) < 5:
+        return int(text)
+    if text.startswith("/dev/"):
+        return text
     raise UsageError(
-        f"--camera is '{chosen}'; a number or a device like /dev/video0 was expected.",
+        f"--camera is '{text}'; a number or a device like /dev/video0 was expected.",
         mend="Leave it out for the first camera, or name a file: --source FILE",
     )
+
+
+def _device(spec: int | str) -> str:
+    """What a source has for itself alone; empty where several may read the same."""
+    if spec == "-":
+        return "-"
+    path = Path(f"/dev/video{spec}" if isinstance(spec, int) else spec)
+    try:
+        is_camera = str(path).startswith("/dev/video") or path.is_char_device()
+    except OSError:  # too long for a name: an address, or a pipeline
+        return ""
+    return str(path.resolve()) if is_camera else ""
 
 
 def reading_of(options: dict[str, Any]) -> SourceOptions:
@@ -120,10 +156,11 @@ def reading_of(options: dict[str, Any]) -> SourceOptions:
     )
 
 
-def source_files(options: dict[str, Any]) -> set[Path]:
+def source_files(specs: Iterable[int | str]) -> set[Path]:
     """The files among the sources, which nothing may be written to."""
-    source = options["source"]
-    try:
-        return {Path(source).resolve()} if source and Path(source).is_file() else set()
-    except OSError:  # too long for a name: an address, or a pipeline
-        return set()
+    found = set()
+    for spec in specs:
+        with contextlib.suppress(OSError):  # too long for a name: an address, or a pipeline
+            if spec and isinstance(spec, str) and Path(spec).is_file():
+                found.add(Path(spec).resolve())
+    return found

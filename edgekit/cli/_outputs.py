@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from edgekit.cli._parsing import BYTES
 
-if TYPE_CHECKING:
-    from edgekit.media.sink import Sink
-
-__all__ = ["FILES", "files_of", "make_sinks", "output_options"]
+__all__ = ["FILES", "files_of", "options_of", "output_options"]
 
 FILES = ("events", "video", "picture", "save_detections")
 """The options that name a file to write."""
@@ -111,63 +107,27 @@ def files_of(options: dict[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in given.items() if path and path != "-"}
 
 
-def make_sinks(options: dict[str, Any], stop: Callable[[], None], *, live: bool) -> list[Sink]:
-    """The sinks that were asked for; none of them has touched a file yet.
-
-    Each works in its own thread but the status line, the page, which has one of its own, and the
-    window, which wants the main thread.
+def options_of(options: dict[str, Any], number: int, count: int) -> dict[str, Any]:
+    """The options with the places of one source of several: ``events-0.jsonl``, ``clips/0``.
 
     Args:
-        options: Of ``output_options``, and ``score``.
-        stop: Ends the run.
-        live: Whether the source is.
+        options: Of ``output_options``.
+        number: Of the source, from 0.
+        count: How many there are; with one, nothing changes.
     """
-    from edgekit.cli._sinks import DetectionsSink, StatusSink
-    from edgekit.media.events import EventsSink
-    from edgekit.media.live_video import LiveVideoSink
-    from edgekit.media.picture import PictureSink
-    from edgekit.media.queued import QueuedSink
-    from edgekit.media.video_file import VideoSink
-    from edgekit.media.window import WindowSink
-
-    sinks: list[Sink] = [StatusSink()]
-
-    def add(name: str, sink: Sink, *fatal: type[Exception]) -> None:
-        sinks.append(QueuedSink(sink, name, live=live, fatal=fatal))
-
-    rotation = {"rotate": options["rotate"], "keep": options["rotate_keep"]}
-    if options["events"]:
-        target = sys.stdout.buffer if options["events"] == "-" else options["events"]
-        # Where a reader has left, as `head` does, there is nobody to run for.
-        events = EventsSink(target, live=live, **rotation)
-        add("events", events, BrokenPipeError)
-    if options["video"]:
-        path = options["video"]
-        add("video", LiveVideoSink(path, **rotation) if live else VideoSink(path))
+    if count == 1:
+        return options
+    own = dict(options)
+    for name in (*FILES, "mqtt_buffer"):
+        if options[name] and options[name] != "-":
+            own[name] = _numbered(Path(options[name]), number)
     if options["clips"]:
-        from edgekit.media.clips import ClipsSink
+        own["clips"] = options["clips"] / str(number)
+    return own
 
-        before, after = options["clip_before"], options["clip_after"]
-        add("clips", ClipsSink(options["clips"], before=before, after=after))
-    if options["picture"]:
-        add("picture", PictureSink(options["picture"]))
-    if options["save_detections"]:
-        add("save_detections", DetectionsSink(options["save_detections"]))
-    if options["mqtt"]:
-        from edgekit.media.mqtt import Broker, MqttSink
 
-        broker = Broker.parse(options["mqtt"], options["mqtt_ca"])
-        add("mqtt", MqttSink(broker, buffer=options["mqtt_buffer"]))
-    queued = [sink for sink in sinks if isinstance(sink, QueuedSink)]
-    if options["metrics"]:
-        from edgekit.media.metrics import MetricsSink
-
-        sinks.append(MetricsSink(options["metrics"], lambda: [sink.health() for sink in queued]))
-    if options["serve"]:
-        from edgekit.media.page import LivePage
-
-        page = LivePage(options["serve"], options["token"])
-        sinks.append(page.sink(lambda: [sink.health() for sink in queued]))
-    if options["show"]:
-        sinks.append(WindowSink(stop))
-    return sinks
+def _numbered(path: Path, number: int) -> Path:
+    stem, ending = path.stem, path.suffix
+    if ending == ".gz":
+        stem, ending = Path(stem).stem, Path(stem).suffix + ending
+    return path.with_name(f"{stem}-{number}{ending}")

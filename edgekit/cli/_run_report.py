@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgekit.cli._options import stdout_console
 from edgekit.media.events import age_json, stages_json
 from edgekit.runtime.results import RunSummary
 
-__all__ = ["print_report", "summary_json"]
+__all__ = ["print_report", "print_reports", "summary_json"]
 
 _TUBES_SHOWN = 20
 
@@ -62,14 +64,48 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
+    _print_outputs(console, report)
+
+
+def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
+    """Prints a line for each of several sources, and what was written.
+
+    Args:
+        report: As ``edgekit run --json`` prints it.
+        to_stderr: Whether standard output is taken.
+    """
+    console = stdout_console(to_stderr)
+    table = Table("")
+    table.add_column("source", overflow="fold")
+    for heading in ("frames", "FPS", "dropped", "tubes", "age, ms"):
+        table.add_column(heading, justify="right")
+    for number, source in enumerate(report["sources"]):
+        counts = [str(source[name]) for name in ("frames", "fps", "dropped", "tubes_found")]
+        age = f"{source['age']['p50']:.1f}" if "age" in source else ""
+        table.add_row(str(number), escape(source["source"]), *counts, age)
+    console.print(table)
+    state = "Interrupted after" if report["interrupted"] else "Done:"
+    console.print(
+        f"{state} {report['frames']} frames of {len(report['sources'])} sources in "
+        f"{report['seconds']:.1f} s, {report['fps']:.1f} FPS in all; {report['dropped']} dropped.",
+        soft_wrap=True,
+    )
+    for number, source in enumerate(report["sources"]):
+        if "error" in source:
+            console.print(f"Source {number}: {source['error']}", soft_wrap=True, markup=False)
+        _print_outputs(console, source, f"Source {number}, ")
+
+
+def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> None:
     if report.get("reconnects"):
-        console.print(f"The source was lost and came back {report['reconnects']} times.")
+        times = f"was lost and came back {report['reconnects']} times."
+        console.print(f"{of.rstrip(', ') or 'The source'} {times}")
     for sink in report.get("sinks", ()):
         if sink["lost"] or sink["error"]:
             error = f" {sink['error']}" if sink["error"] else ""
             console.print(
-                f"{sink['name']}: {sink['lost']} of {sink['written'] + sink['lost']} frames, gaps "
-                f"and tubes were lost.{error}",
+                f"{of}{sink['name']}: {sink['lost']} of {sink['written'] + sink['lost']} frames, "
+                f"gaps and tubes were lost.{error}",
                 soft_wrap=True,
                 markup=False,
             )

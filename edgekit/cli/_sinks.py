@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import sys
-import time
 from pathlib import Path
 
 from edgekit._files import writing
@@ -14,9 +12,7 @@ from edgekit.metrics.detections_writer import FrameWriter, detections_writer
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Tube
 
-__all__ = ["DetectionsSink", "StatusSink", "TubeTally"]
-
-_REFRESH = 0.2
+__all__ = ["DetectionsSink", "TubeTally"]
 
 
 class DetectionsSink(Sink):
@@ -66,40 +62,6 @@ class DetectionsSink(Sink):
                 raise _Incomplete
 
 
-class StatusSink(Sink):
-    """One line on standard error that says how far the run is; only where that is a terminal."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._of = ""
-        self._begin = self._last = time.monotonic()
-        self._count = 0
-
-    def start(self, info: RunInfo) -> None:
-        """Takes over the number of frames."""
-        self._of = f"/{info.frames}" if info.frames else ""
-        self._begin = time.monotonic()
-
-    def frame(self, result: FrameResult) -> None:
-        """Renews the line a few times a second."""
-        self._count += 1
-        now = time.monotonic()
-        if not self._terminal or now - self._last < _REFRESH:
-            return
-        self._last = now
-        rate = self._count / (now - self._begin)
-        index, tubes = result.frame.index + 1, len(result.actors)
-        text = f"frame {index}{self._of}   {rate:.1f} FPS   {tubes} live"
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
-
-    def close(self) -> None:
-        """Removes the line."""
-        if self._terminal:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
 class TubeTally(Sink):
     """Counts tubes and gaps, and keeps the best tubes.
 
@@ -107,6 +69,7 @@ class TubeTally(Sink):
         tubes: How many there were.
         gaps: How many breaks of the stream there were.
         reconnects: How many of them because the source was lost.
+        summary: What the run came to, once it is over.
     """
 
     def __init__(self, keep: int = 100) -> None:
@@ -115,6 +78,7 @@ class TubeTally(Sink):
         self.tubes = 0
         self.gaps = 0
         self.reconnects = 0
+        self.summary: RunSummary | None = None
 
     def gap(self, gap: Gap) -> None:
         """Counts a break."""
@@ -129,6 +93,10 @@ class TubeTally(Sink):
             heapq.heappush(self._best, item)
         else:
             heapq.heappushpop(self._best, item)
+
+    def end(self, summary: RunSummary) -> None:
+        """Keeps the summary."""
+        self.summary = summary
 
     def best(self, classes: tuple[str, ...]) -> list[dict[str, object]]:
         """The best tubes, best first: id, class by index and by name, score, start, end."""

@@ -45,7 +45,8 @@ def command(out: Path, bundle: Path | None, seed: int | None, force: bool, as_js
     """
     from edgekit.assets import default_bundle
     from edgekit.cli._interrupt import Stopper
-    from edgekit.cli._sinks import StatusSink, TubeTally
+    from edgekit.cli._sinks import TubeTally
+    from edgekit.cli._status_line import StatusLine
     from edgekit.demo import DEMO_SEED, FILES, run_demo
 
     tally = TubeTally()
@@ -63,7 +64,7 @@ def command(out: Path, bundle: Path | None, seed: int | None, force: bool, as_js
         out,
         seed=seed,
         force=force,
-        sinks=lambda: [StatusSink(), tally],
+        sinks=lambda: [StatusLine().sink(), tally],
         on_start=listening,
     )
     report = _report(result, seed, tally.tubes, tally.best(result.classes))

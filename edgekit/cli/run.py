@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli._config import config_option, read_again
-from edgekit.cli._inputs import input_options, reading_of, source_files, spec_of
+from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
 from edgekit.cli._options import common_options, emit_json, session_options
-from edgekit.cli._outputs import FILES, files_of, make_sinks, output_options
+from edgekit.cli._outputs import files_of, options_of, output_options
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgekit.cli._runs import Runs
     from edgekit.media import Source
-    from edgekit.runtime.pipeline import Pipeline
     from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
 _LOG = logging.getLogger(__name__)
-_LIVE_HISTORY = 9000
-"""Of a tube that never ends, its event tells this many of the last frames: memory stays flat."""
 
 
 @click.command(name="run")
@@ -102,100 +98,70 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
 
     Example: edgekit run --source clip.mp4 --events events.jsonl --video annotated.mp4
     """
-    spec = spec_of(options)
-    _check(as_json, options)
+    specs = specs_of(click.get_current_context())
+    of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]
+    _check(as_json, specs, of_each)
     from edgekit._files import refuse_unwritable
     from edgekit.assets import default_bundle
     from edgekit.benchmarks.profile import tuned_options
     from edgekit.bundle import load_bundle
     from edgekit.cli._interrupt import Stopper, on_hangup
-    from edgekit.cli._run_report import print_report, summary_json
-    from edgekit.cli._sinks import TubeTally
+    from edgekit.cli._make_sinks import SinkMaker
+    from edgekit.cli._run_report import print_report, print_reports
+    from edgekit.cli._runs import Runs
     from edgekit.detector import Detector
-    from edgekit.media import open_source
-    from edgekit.media.queued import QueuedSink
-    from edgekit.runtime.linkers import make_linker
-    from edgekit.runtime.pipeline import Pipeline
+    from edgekit.media.sources import open_sources
 
-    tally = TubeTally()
+    stopper = Stopper()
+    maker = SinkMaker(options, stopper.stop, sources=len(specs))
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(open_source(spec, reading_of(options)))
+        sources = open_sources(specs, reading_of(options))
+        for source in sources:
+            stack.enter_context(source)
         bundle = load_bundle(options["bundle"] or default_bundle())
         detector = Detector(bundle, options=tuned_options(bundle, session), top_k=options["top_k"])
         stack.enter_context(detector)
-        # A shown tube has min_hits detections at least, so the linker may not drop it as too short.
-        linker = make_linker(
-            options["link"],
-            len(detector.classes),
-            max_misses=options["max_misses"],
-            min_length=options["min_hits"] - 1,
-            delay=options["delay"],
-            history=_LIVE_HISTORY if opened.live else None,
-        )
-        stopper = Stopper()
-        sinks = make_sinks(options, stopper.stop, live=opened.live)
-        manifest = detector.bundle.manifest
+        runs = Runs(sources, detector, maker, of_each)
         if options["check"]:
-            for path in files_of(options).values():
+            for path in (path for own in of_each for path in files_of(own).values()):
                 refuse_unwritable(path)
-            _say_sound(as_json, opened, manifest.name)
+            _say_sound(as_json, sources, bundle.manifest.name)
             return 0
-        pipeline = Pipeline(
-            opened,
-            detector,
-            linker,
-            [tally, *sinks],
-            bundle=(manifest.name, detector.bundle.sha256),
-            score=options["score"],
-            min_hits=options["min_hits"],
-            drop_policy=options["drop_policy"],
-            realtime=options["realtime"],
-            duration=options["duration"],
-            max_frames=options["max_frames"],
-            patience=options["patience"],
-            overlap=True,
-        )
-        stopper.stop_with(partial(_stop, pipeline, opened))
-        again = partial(_read_again, click.get_current_context(), pipeline)
+        stopper.stop_with(runs.stop)
+        again = partial(_read_again, click.get_current_context(), runs)
         with stopper.listening(), on_hangup(again):
-            summary = pipeline.run()
-        report = {
-            "source": opened.name,
-            "bundle": {"name": manifest.name, "sha256": detector.bundle.sha256},
-            **summary_json(summary),
-            "gaps": tally.gaps,
-            "reconnects": tally.reconnects,
-            "tubes_found": tally.tubes,
-            "tubes": tally.best(detector.classes),
-            "sinks": [asdict(sink.health()) for sink in sinks if isinstance(sink, QueuedSink)],
-            "files": {name: str(options[name]) for name in FILES if options[name]},
-        }
+            runs.run()
+        report = runs.report()
     if as_json:
         emit_json(report)
+    elif "sources" in report:
+        print_reports(report, to_stderr=options["events"] == "-")
     else:
         print_report(report, to_stderr=options["events"] == "-")
-    if stopper.interrupted:
-        return 130
-    return 3 if any(sink["error"] for sink in report["sinks"]) else 0
+    return 130 if stopper.interrupted else runs.exit_status
 
 
-def _say_sound(as_json: bool, source: Source, bundle: str) -> None:
-    found = {
-        "source": source.name,
-        "width": source.width,
-        "height": source.height,
-        "fps": round(source.fps, 3),
-        "live": source.live,
-        "bundle": bundle,
-    }
+def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
+    found = [
+        {
+            "source": source.name,
+            "width": source.width,
+            "height": source.height,
+            "fps": round(source.fps, 3),
+            "live": source.live,
+            "bundle": bundle,
+        }
+        for source in sources
+    ]
     if as_json:
-        emit_json(found)
+        emit_json(found[0] if len(found) == 1 else {"sources": found})
         return
-    size = f"{source.width}x{source.height} at {source.fps:g} FPS"
-    click.echo(f"Sound: {source.name}, {size}, with {bundle}. Nothing was written.")
+    for source in sources:
+        size = f"{source.width}x{source.height} at {source.fps:g} FPS"
+        click.echo(f"Sound: {source.name}, {size}, with {bundle}. Nothing was written.")
 
 
-def _read_again(context: click.Context, pipeline: Pipeline) -> None:
+def _read_again(context: click.Context, runs: Runs) -> None:
     """Takes the thresholds from the file of options; a file with a mistake changes nothing."""
     try:
         found = read_again(context, "score", "min_hits")
@@ -203,30 +169,24 @@ def _read_again(context: click.Context, pipeline: Pipeline) -> None:
         _LOG.warning("Nothing was changed. %s", error.message)
         return
     if found is not None:
-        pipeline.show_from(**found)
+        runs.show_from(**found)
         _LOG.warning("Tubes count from score %(score)g and %(min_hits)d detections on.", found)
 
 
-def _stop(pipeline: Pipeline, source: Source) -> None:
-    """Ends a run, also where the source waits for a frame that does not come."""
-    pipeline.stop()
-    # Not in this thread: it may have been interrupted by a signal anywhere, also in the source.
-    threading.Thread(target=source.close, daemon=True).start()
-
-
-def _check(as_json: bool, options: dict[str, Any]) -> None:
-    if as_json and options["events"] == "-":
+def _check(as_json: bool, specs: list[int | str], of_each: list[dict[str, Any]]) -> None:
+    if as_json and of_each[0]["events"] == "-":
         raise UsageError(
             "--json and --events - both want standard output.",
             mend="Write the events to a file: --events FILE",
         )
-    taken = source_files(options)
-    for name, written in files_of(options).items():
-        path = written.resolve()
-        if path in taken:
-            option = name.replace("_", "-")
-            raise UsageError(
-                f"--{option} {options[name]} is the source or another output already.",
-                mend="Name another file.",
-            )
-        taken.add(path)
+    taken = source_files(specs)
+    for own in of_each:
+        for name, written in files_of(own).items():
+            path = written.resolve()
+            if path in taken:
+                option = name.replace("_", "-")
+                raise UsageError(
+                    f"--{option} {own[name]} is the source or another output already.",
+                    mend="Name another file.",
+                )
+            taken.add(path)

@@ -16,7 +16,8 @@ the stages before ``emit``, which is not over when the line is written. ``time``
 the date and time in UTC, of a frame the seconds since the start of the source. ``age``, on live
 sources only, is the milliseconds from the reading of a frame to the start of its inference; at the
 end, percentiles and mean of that. ``lost``, on live sources only, says how many events are missing
-before the next one. A start that repeats that of its run, in a file after the first, has ``part``,
+before the next one. Where a run has several sources, each event has ``source_index``, from 0, after
+its ``type``. A start that repeats that of its run, in a file after the first, has ``part``,
 from 1.
 """
 
@@ -49,6 +50,7 @@ class EventsSink(Sink):
             about once a second; else a file is replaced.
         rotate: Bytes after which a new file begins, with a ``start`` of its own; None for never.
         keep: How many older files stay, as ``NAME.1.jsonl``, ``NAME.2.jsonl`` and so on.
+        source_index: Which of a run's sources this is, from 0; None where there is only one.
 
     Raises:
         OutputError: By any call: the file cannot be written. It then ends with the last whole
@@ -63,6 +65,7 @@ class EventsSink(Sink):
         live: bool = False,
         rotate: int | None = None,
         keep: int = 5,
+        source_index: int | None = None,
     ) -> None:
         self._path = Path(target) if isinstance(target, (str, Path)) else None
         self._stream: Any = target if self._path is None else None
@@ -70,6 +73,7 @@ class EventsSink(Sink):
         self._file: LinesFile | None = None
         self._encoder = msgspec.json.Encoder()
         self._started: dict[str, Any] = {}
+        self._marks = {} if source_index is None else {"source_index": source_index}
 
     def start(self, info: RunInfo) -> None:
         """Opens the file and writes the ``start`` event."""
@@ -163,7 +167,7 @@ class EventsSink(Sink):
             self._stream.flush()
 
     def _line(self, event: dict[str, Any]) -> bytes:
-        return self._encoder.encode(event) + b"\n"
+        return self._encoder.encode({"type": event["type"], **self._marks, **event}) + b"\n"
 
 
 def tube_json(tube: Tube) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Figures of a run for Prometheus."""
+"""Figures of a run, or of several, for Prometheus."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,30 +15,33 @@ from edgekit.media.sink import Sink
 from edgekit.runtime.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube
 
-__all__ = ["MetricsSink"]
+__all__ = ["Metrics", "MetricsSink"]
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-class MetricsSink(Sink):
-    """Serves counters, gauges and histograms over HTTP while the run lasts.
+class Metrics:
+    """Serves counters, gauges and histograms over HTTP while runs last.
 
-    What is counted is in memory, and a request is answered in a thread of its own.
+    What is counted is in memory, and a request is answered in a thread of its own. It listens from
+    the first ``start`` of a sink until the last sink is closed.
 
     Args:
         address: ``HOST:PORT``; a port alone means loopback.
-        outputs: How the other outputs do.
+        several: Whether all figures have a label ``source``: the number of the sink, from 0.
 
     Raises:
         UsageError: The address cannot be read.
         MissingDependencyError: prometheus-client is not installed.
-        OutputError: By ``start``: the port is taken, or the address is not one of this machine.
     """
 
-    def __init__(self, address: str, outputs: Callable[[], Sequence[SinkHealth]]) -> None:
+    def __init__(self, address: str, *, several: bool = False) -> None:
         self._address = parse_address(address, "--metrics")
+        self._several = several
+        self._lock = threading.Lock()
         self._server: Any = None
-        self._classes: tuple[str, ...] = ()
+        self._open: list[MetricsSink] = []
+        self._outputs: list[Callable[[], Sequence[SinkHealth]]] = []
         try:
             import prometheus_client as prometheus
             from prometheus_client import core
@@ -46,6 +50,7 @@ class MetricsSink(Sink):
                 "prometheus_client", "metrics", "--metrics"
             ) from error
         self._prometheus: Any = prometheus
+        self._core: Any = core
         self._registry = prometheus.CollectorRegistry()
         counter, gauge, histogram = (
             prometheus.Counter,
@@ -54,36 +59,84 @@ class MetricsSink(Sink):
         )
 
         def make(kind: Any, name: str, text: str, *labels: str, **more: Any) -> Any:
-            return kind(f"edgekit_{name}", text, labels, registry=self._registry, **more)
+            names = self._labels(*labels)
+            return kind(f"edgekit_{name}", text, names, registry=self._registry, **more)
 
-        self._frames = make(counter, "frames", "Frames through the detector.")
-        self._lost = make(counter, "frames_dropped", "Frames of the source that were not.")
-        self._gaps = make(counter, "gaps", "Breaks of the stream.", "reason")
-        self._live = make(gauge, "tubes_live", "Tubes in the newest frame.", "class")
-        self._closed = make(counter, "tubes_closed", "Tubes that have ended.", "class")
+        self.frames = make(counter, "frames", "Frames through the detector.")
+        self.lost = make(counter, "frames_dropped", "Frames of the source that were not.")
+        self.gaps = make(counter, "gaps", "Breaks of the stream.", "reason")
+        self.live = make(gauge, "tubes_live", "Tubes in the newest frame.", "class")
+        self.closed = make(counter, "tubes_closed", "Tubes that have ended.", "class")
         spread = {"buckets": _SECONDS}
-        self._stages = make(histogram, "stage_seconds", "Time a frame.", "stage", **spread)
-        self._age = make(histogram, "frame_age_seconds", "Age at inference.", **spread)
-        self._registry.register(_Outputs(core, outputs))
+        self.stages = make(histogram, "stage_seconds", "Time a frame.", "stage", **spread)
+        self.age = make(histogram, "frame_age_seconds", "Age at inference.", **spread)
+        self._registry.register(self)
 
     @property
     def port(self) -> int:
-        """That it listens at, once it is started; free to choose where 0 was asked for."""
+        """That it listens at, once a sink has started; free to choose where 0 was asked for."""
         return int(self._server.server_port)
 
-    def start(self, info: RunInfo) -> None:
-        """Begins to listen."""
-        self._classes = info.classes
-        for name in info.classes:
-            self._live.labels(name)
-            self._closed.labels(name)
-        for reason in ("dropped", "reconnect", "resize", "seek"):
-            self._gaps.labels(reason)
+    def sink(self, outputs: Callable[[], Sequence[SinkHealth]]) -> MetricsSink:
+        """A sink that counts what a source gives; one for each.
+
+        Args:
+            outputs: How the other outputs of the source do.
+        """
+        sink = MetricsSink(self, str(len(self._outputs)) if self._several else None)
+        self._outputs.append(outputs)
+        self._open.append(sink)
+        return sink
+
+    def enter(self) -> None:
+        """Begins to listen, unless it does already.
+
+        Raises:
+            OutputError: The port is taken, or the address is not one of this machine.
+        """
+        with self._lock:
+            if self._server is None:
+                self._server = self._serve()
+
+    def leave(self, sink: MetricsSink) -> None:
+        """A sink is closed; after the last one nobody listens."""
+        with self._lock:
+            if sink in self._open:
+                self._open.remove(sink)
+            if self._open or self._server is None:
+                return
+            server, self._server = self._server, None
+        with contextlib.suppress(OSError):
+            server.shutdown()
+            server.server_close()
+
+    def collect(self) -> Iterator[Any]:
+        """Asks the other outputs, when it is asked itself."""
+        core, labels = self._core, self._labels("output")
+        written = core.CounterMetricFamily(
+            "edgekit_output_written", "Frames, gaps and tubes that an output took.", labels=labels
+        )
+        lost = core.CounterMetricFamily(
+            "edgekit_output_lost", "Frames, gaps and tubes that it lost.", labels=labels
+        )
+        good = core.GaugeMetricFamily(
+            "edgekit_output_up", "1 where nothing is wrong with it.", labels=labels
+        )
+        for number, outputs in enumerate(self._outputs):
+            for health in outputs():
+                values = [str(number), health.name] if self._several else [health.name]
+                written.add_metric(values, health.written)
+                lost.add_metric(values, health.lost)
+                good.add_metric(values, health.error is None)
+        yield from (written, lost, good)
+
+    def _labels(self, *names: str) -> tuple[str, ...]:
+        return ("source", *names) if self._several else names
+
+    def _serve(self) -> Any:
         host, port = self._address
         try:
-            self._server, _ = self._prometheus.start_http_server(
-                port, addr=host, registry=self._registry
-            )
+            server, _ = self._prometheus.start_http_server(port, addr=host, registry=self._registry)
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             reason = "another program has that port" if taken else error.strerror or str(error)
@@ -91,60 +144,61 @@ class MetricsSink(Sink):
                 f"Figures cannot be served at {host}:{port}: {reason}.",
                 mend=f"Choose another port: --metrics {host}:{port % 65535 + 1}",
             ) from error
+        return server
+
+
+class MetricsSink(Sink):
+    """Counts what one source gives; made by ``Metrics.sink``.
+
+    Args:
+        metrics: Where it counts.
+        source: Value of the label ``source``; None where there is no such label.
+    """
+
+    def __init__(self, metrics: Metrics, source: str | None) -> None:
+        self._metrics = metrics
+        self._source = () if source is None else (source,)
+        self._classes: tuple[str, ...] = ()
+
+    def start(self, info: RunInfo) -> None:
+        """Shows every figure as 0, and begins to listen."""
+        self._classes = info.classes
+        metrics = self._metrics
+        for name in info.classes:
+            self._of(metrics.live, name)
+            self._of(metrics.closed, name)
+        for reason in ("dropped", "reconnect", "resize", "seek"):
+            self._of(metrics.gaps, reason)
+        for figure in (metrics.frames, metrics.lost, metrics.age):
+            self._of(figure)
+        metrics.enter()
 
     def gap(self, gap: Gap) -> None:
         """Counts a break."""
-        self._gaps.labels(gap.reason).inc()
-        self._lost.inc(gap.frames)
+        self._of(self._metrics.gaps, gap.reason).inc()
+        self._of(self._metrics.lost).inc(gap.frames)
 
     def frame(self, result: FrameResult) -> None:
         """Counts a frame, its tubes and times."""
-        self._frames.inc()
+        self._of(self._metrics.frames).inc()
         counts = dict.fromkeys(range(len(self._classes)), 0)
         for tube in result.tubes:
             counts[tube.label] += 1
         for label, count in counts.items():
-            self._live.labels(self._classes[label]).set(count)
+            self._of(self._metrics.live, self._classes[label]).set(count)
         for stage, milliseconds in result.ms.items():
-            self._stages.labels(stage).observe(milliseconds / 1e3)
+            self._of(self._metrics.stages, stage).observe(milliseconds / 1e3)
         if result.age is not None:
-            self._age.observe(result.age / 1e3)
+            self._of(self._metrics.age).observe(result.age / 1e3)
 
     def tube(self, tube: Tube) -> None:
         """Counts a tube that has ended."""
-        self._closed.labels(self._classes[tube.label]).inc()
+        self._of(self._metrics.closed, self._classes[tube.label]).inc()
 
     def close(self) -> None:
-        """Stops listening."""
-        server, self._server = self._server, None
-        if server is not None:
-            with contextlib.suppress(OSError):
-                server.shutdown()
-                server.server_close()
+        """Stops listening, where it was the last."""
+        self._metrics.leave(self)
 
-
-class _Outputs:
-    """Asks the other outputs when it is asked itself."""
-
-    def __init__(self, core: Any, outputs: Callable[[], Sequence[SinkHealth]]) -> None:
-        self._core: Any = core
-        self._outputs = outputs
-
-    def collect(self) -> Iterator[Any]:
-        core = self._core
-        written = core.CounterMetricFamily(
-            "edgekit_output_written",
-            "Frames, gaps and tubes that an output took.",
-            labels=["output"],
-        )
-        lost = core.CounterMetricFamily(
-            "edgekit_output_lost", "Frames, gaps and tubes that it lost.", labels=["output"]
-        )
-        good = core.GaugeMetricFamily(
-            "edgekit_output_up", "1 where nothing is wrong with it.", labels=["output"]
-        )
-        for health in self._outputs():
-            written.add_metric([health.name], health.written)
-            lost.add_metric([health.name], health.lost)
-            good.add_metric([health.name], health.error is None)
-        yield from (written, lost, good)
+    def _of(self, figure: Any, *labels: str) -> Any:
+        values = (*self._source, *labels)
+        return figure.labels(*values) if values else figure

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from functools import partial
 from pathlib import Path
 
 from edgekit.errors import UsageError
@@ -16,7 +20,7 @@ from edgekit.media.stream import StreamSource
 from edgekit.media.stream_opencv import OpenCVStreamSource
 from edgekit.media.video import FileSource
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "open_sources"]
 
 
 def open_source(spec: str | int | Path, options: SourceOptions | None = None) -> Source:
@@ -51,6 +55,52 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
         return FramesSource(path)
     return FileSource(path)
+
+
+def open_sources(
+    specs: Sequence[str | int | Path], options: SourceOptions | None = None
+) -> list[Source]:
+    """Opens several sources at the same time: a stream that waits for the others grows old.
+
+    Args:
+        specs: Each as ``open_source`` takes it.
+        options: How all of them are to be read.
+
+    Raises:
+        EdgeKitError: One cannot be opened, as in ``open_source``; the others are closed.
+    """
+    if len(specs) == 1:
+        return [open_source(specs[0], options)]
+    futures = [_begin(partial(open_source, spec, options)) for spec in specs]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done():
+                future.result()
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.add_done_callback(_discard)
+        raise
+
+
+def _begin(make: Callable[[], Source]) -> Future[Source]:
+    """What a function makes, in a thread that is left behind where nobody waits for it."""
+    future: Future[Source] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(make())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="edgekit-open", daemon=True).start()
+    return future
+
+
+def _discard(future: Future[Source]) -> None:
+    if future.exception() is None:
+        future.result().close()
 
 
 def _exists(path: Path) -> bool:

@@ -18,7 +18,7 @@ from edgekit.runtime.capture import Capture, Work
 from edgekit.runtime.clocks import Clock, StageClocks, measure
 from edgekit.runtime.feed import DirectFeed, Feed
 from edgekit.runtime.live import PATIENCE, LiveFeed
-from edgekit.runtime.overlap import overlapped
+from edgekit.runtime.overlap import NO_TURN, overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.rhythm import Rhythm
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
@@ -57,6 +57,7 @@ class Pipeline:
         rule: Which detections count.
         overlap: Work in three threads: capture and cascade, network, and the rest. The results are
             the same.
+        turn: Held during each inference, where several pipelines share a network: a ``Turnstile``.
 
     Raises:
         UsageError: ``latest`` for a source that is neither live nor played in real time.
@@ -79,6 +80,7 @@ class Pipeline:
         patience: float = PATIENCE,
         rule: SelectionRule = LINKING,
         overlap: bool = False,
+        turn: contextlib.AbstractContextManager[object] = NO_TURN,
     ) -> None:
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
@@ -99,6 +101,7 @@ class Pipeline:
         self._patience = patience
         self._rule = rule
         self._overlap = overlap
+        self._turn = turn
         self._feed: Feed | None = None
         self._stop = threading.Event()
         self._interrupted = False
@@ -116,6 +119,11 @@ class Pipeline:
     def show_from(self, *, score: float, min_hits: int) -> None:
         """Shows tubes from other thresholds on, from the next frame; from any thread."""
         self._score, self._min_hits = score, min_hits
+
+    @property
+    def began(self) -> bool:
+        """Whether all sinks have started."""
+        return self._feed is not None
 
     def health(self) -> SourceHealth:
         """How the source does; may be called from any thread."""
@@ -198,10 +206,12 @@ class Pipeline:
                 work.infer(self._detector)
 
         if self._overlap:
-            yield from overlapped(iter(capture), infer, size=1 if self._latest else _AHEAD)
+            size = 1 if self._latest else _AHEAD
+            yield from overlapped(iter(capture), infer, size=size, turn=self._turn)
             return
         for work in capture:
-            infer(work)
+            with self._turn:
+                infer(work)
             yield work
 
     def _open_feed(self) -> Feed:

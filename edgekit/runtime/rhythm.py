@@ -37,7 +37,7 @@ class Rhythm:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """The network is at work, or waits for its turn, within the block."""
+        """The network is at work within the block."""
         with self._changed:
             self._waiting -= 1
             begin = self._begin = time.monotonic()

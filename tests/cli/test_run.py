@@ -108,7 +108,6 @@ def test_events_on_standard_output_are_nothing_else(edgekit, spot_video):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--camera", "0", "--source", "x"], "one source"),
         (["--source", "x", "--json", "--events", "-"], "standard output"),
         (["--source", "-", "--raw-size", "640"], "640x480"),
         (["--source", ""], "is empty"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
-from edgekit.media.metrics import MetricsSink
+from edgekit.media.metrics import Metrics
 from edgekit.media.queued import SinkHealth
 from edgekit.runtime.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.tubes import LiveTube
@@ -20,14 +20,19 @@ HEALTH = [SinkHealth("events", 30, 2), SinkHealth("mqtt", 7, 0, "No connection."
 
 
 @pytest.fixture
-def sink():
+def metrics():
     pytest.importorskip("prometheus_client")
-    with contextlib.closing(MetricsSink("0", lambda: HEALTH)) as made:
+    return Metrics("0")
+
+
+@pytest.fixture
+def sink(metrics):
+    with contextlib.closing(metrics.sink(lambda: HEALTH)) as made:
         yield made
 
 
-def scrape(sink):
-    with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=20) as answer:
+def scrape(metrics):
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics", timeout=20) as answer:
         lines = answer.read().decode().splitlines()
     return {
         name: float(value)
@@ -35,7 +40,7 @@ def scrape(sink):
     }
 
 
-def test_a_run_is_counted(sink):
+def test_a_run_is_counted(metrics, sink):
     sink.start(INFO)
     image = np.zeros((48, 64, 3), np.uint8)
     tubes = [LiveTube(k, 1, 0.8, [1.0, 2.0, 3.0, 4.0], 0, 0, 9) for k in range(3)]
@@ -46,7 +51,7 @@ def test_a_run_is_counted(sink):
         sink.frame(FrameResult(frame, Detections.empty(2), [[], []], shown, times, age=30.0))
     sink.gap(Gap(9, "reconnect", 5))
     sink.tube(Tube(0, 1, 0.8, 0, 0, np.zeros((1, 4)), np.ones(1), np.ones(1, bool)))
-    found = scrape(sink)
+    found = scrape(metrics)
     expected = {
         "edgekit_frames_total": 4,
         "edgekit_frames_dropped_total": 5,
@@ -67,18 +72,42 @@ def test_a_run_is_counted(sink):
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_nobody_listens_after_the_end(sink):
+def test_several_sources_have_one_port_and_a_label_each():
+    pytest.importorskip("prometheus_client")
+    metrics = Metrics("0", several=True)
+    sinks = [metrics.sink(lambda: HEALTH[:1]), metrics.sink(lambda: HEALTH[1:])]
+    for sink in sinks:
+        sink.start(INFO)
+    sinks[0].gap(Gap(9, "reconnect", 5))
+    sinks[0].close()
+    found = scrape(metrics)
+    expected = {
+        'edgekit_frames_total{source="0"}': 0,
+        'edgekit_frames_dropped_total{source="0"}': 5,
+        'edgekit_frames_dropped_total{source="1"}': 0,
+        'edgekit_gaps_total{reason="reconnect",source="0"}': 1,
+        'edgekit_output_written_total{output="events",source="0"}': 30,
+        'edgekit_output_written_total{output="mqtt",source="1"}': 7,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    port = metrics.port
+    sinks[1].close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_nobody_listens_after_the_end(metrics, sink):
     sink.start(INFO)
-    port = sink.port
+    port = metrics.port
     sink.close()
     sink.close()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_a_port_in_use_is_said(sink):
+def test_a_port_in_use_is_said(metrics, sink):
     sink.start(INFO)
-    other = MetricsSink(f"127.0.0.1:{sink.port}", list)
+    other = Metrics(f"127.0.0.1:{metrics.port}").sink(list)
     with pytest.raises(OutputError, match="another program has that port"):
         other.start(INFO)
     other.close()
@@ -86,10 +115,10 @@ def test_a_port_in_use_is_said(sink):
 
 def test_an_address_that_is_none_is_wrong_usage():
     with pytest.raises(UsageError, match="--metrics"):
-        MetricsSink("here", list)
+        Metrics("here")
 
 
 def test_without_the_extra_its_pip_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "edgekit\[metrics\]"'):
-        MetricsSink("0", list)
+        Metrics("0")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.media import _mqtt_link
 from edgekit.media._outbox import Message, Outbox
@@ -320,6 +321,24 @@ def test_a_full_disk_is_said_and_nothing_is_numbered_twice(small_disk, tmp_path)
             give_tubes(sink, range(10_000))
         with pytest.raises(OutputError, match="No space"):
             sink.reopen()
+
+
+def test_sources_of_one_run_have_topics_of_their_own(mosquitto, listener, spotter, spots, tmp_path):
+    broker = mosquitto()
+    found = listener(broker, "home/door/#")
+    videos = [spots / "spot0.avi", spots / "spot1.avi"]
+    words = [word for video in videos for word in ("--source", str(video))]
+    words += ["--bundle", str(spotter.path), "--mqtt", broker.url()]
+    assert main(["run", *words, "--mqtt-buffer", str(tmp_path / "m.db"), "--json"]) == 0
+    until(lambda: sum(content.get("reason") == "ended" for _, content in found) == 2)
+    for number, video in enumerate(videos):
+        own = [(topic, content) for topic, content in found if topic.startswith(f"{number}/")]
+        assert {content["source"] for _, content in own} == {str(video)}
+        tubes = [(topic, content) for topic, content in own if "/tube/" in topic]
+        assert [content["seq"] for _, content in tubes] == list(range(len(tubes)))
+        assert tubes[0][0] == f"{number}/tube/start"
+        assert tubes[-1][0] == f"{number}/tube/end"
+        assert (tmp_path / f"m-{number}.db").exists()
 
 
 def test_two_runs_do_not_share_a_buffer(started, tmp_path):

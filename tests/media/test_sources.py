@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 import wave
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from edgekit.errors import MediaError
 from edgekit.media import open_source
 from edgekit.media.pictures import FramesSource, natural_key
+from edgekit.media.sources import open_sources
 from edgekit.media.video import FileSource
 
 
@@ -35,6 +38,40 @@ def test_a_video_gives_all_its_frames_in_order(make_video):
     assert levels == sorted(levels)
     assert levels[-1] > levels[0] + 50
     assert not any(frame.gap for frame in frames)
+
+
+def test_several_are_opened_in_their_order(make_video):
+    paths = [make_video(f"{frames}.mp4", frames=frames) for frames in (3, 9, 5)]
+    opened = open_sources(paths)
+    assert [len(list(source)) for source in opened] == [3, 9, 5]
+    for source in opened:
+        source.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_where_one_cannot_be_opened_the_others_are_closed(make_video, tmp_path):
+    path = make_video(frames=3)
+    with pytest.raises(MediaError, match=r"nowhere\.mp4"):
+        open_sources([path, tmp_path / "nowhere.mp4", path])
+    end = time.monotonic() + 20
+    # One that is still being opened then is closed when it is there.
+    while (
+        any(_is_opening(thread) for thread in threading.enumerate()) or str(path) in _open_files()
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def _is_opening(thread):
+    return thread.name == "edgekit-open"
+
+
+def _open_files():
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(entry.readlink()))
+    return found
 
 
 def test_one_frame_is_a_video(make_video):

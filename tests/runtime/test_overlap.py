@@ -12,6 +12,7 @@ from edgekit.errors import MediaError
 from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.overlap import overlapped
 from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.turnstile import Turnstile
 from edgekit.runtime.types import Detections, Frame
 
 LIMIT = 20
@@ -245,3 +246,26 @@ def test_an_iteration_that_is_given_up_leaves_no_thread():
     # Nor one that was never begun.
     overlapped(numbers(100), lambda item: None, size=1).close()
     assert threading.active_count() == before
+
+
+def test_the_next_item_is_asked_for_when_the_one_before_has_its_turn():
+    asked, turn = [], Turnstile()
+
+    def items():
+        for number in range(5):
+            asked.append(number)
+            yield number
+
+    iteration = overlapped(items(), lambda item: None, size=1, turn=turn)
+    found = []
+    with turn:
+        thread = threading.Thread(target=lambda: found.extend(iteration))
+        thread.start()
+        limit = time.monotonic() + LIMIT
+        while not turn.waiting:
+            assert time.monotonic() < limit
+            time.sleep(0.001)
+        time.sleep(0.05)  # in which another could be asked for
+        assert asked == [0]
+    thread.join(LIMIT)
+    assert found == [*range(5)]

@@ -1,0 +1,121 @@
+"""The sinks of ``edgekit run``, made of its options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit.cli._status_line import StatusLine
+from edgekit.errors import UsageError
+from edgekit.media.queued import QueuedSink
+
+if TYPE_CHECKING:
+    from edgekit.media.metrics import Metrics
+    from edgekit.media.page import LivePage
+    from edgekit.media.sink import Sink
+
+__all__ = ["SinkMaker"]
+
+
+class SinkMaker:
+    """Makes the sinks that were asked for, of one source after the other.
+
+    The status line, the page and the figures are one for all sources; of all else each has its own.
+
+    Args:
+        options: Of ``output_options``.
+        stop: Ends the run.
+        sources: How many there are.
+
+    Raises:
+        UsageError: An option has a value that cannot be, or that several sources cannot have.
+        MissingDependencyError: An extra is not installed.
+    """
+
+    def __init__(self, options: dict[str, Any], stop: Callable[[], None], *, sources: int) -> None:
+        if options["show"] and sources > 1:
+            raise UsageError(
+                f"--show has one window, and there are {sources} sources.",
+                mend="Leave it out, and see them all in a browser: --serve 8080",
+            )
+        self._stop = stop
+        self._several = sources > 1
+        self._made = 0
+        self._line = StatusLine()
+        self._page: LivePage | None = None
+        self._metrics: Metrics | None = None
+        if options["serve"]:
+            from edgekit.media.page import LivePage
+
+            self._page = LivePage(options["serve"], options["token"])
+        if options["metrics"]:
+            from edgekit.media.metrics import Metrics
+
+            self._metrics = Metrics(options["metrics"], several=self._several)
+
+    def make(self, options: dict[str, Any], *, live: bool) -> list[Sink]:
+        """The sinks of the next source; none of them has touched a file yet.
+
+        Each works in its own thread but the status line, the page, which has one of its own, and
+        the window, which wants the main thread.
+
+        Args:
+            options: As ``options_of`` gives them for the source.
+            live: Whether the source is.
+        """
+        number = self._made
+        self._made += 1
+        queued = self._queued(options, number, live)
+        sinks: list[Sink] = [self._line.sink(), *queued]
+        if self._metrics is not None:
+            sinks.append(self._metrics.sink(lambda: [sink.health() for sink in queued]))
+        if self._page is not None:
+            sinks.append(self._page.sink(lambda: [sink.health() for sink in queued]))
+        if options["show"]:
+            from edgekit.media.window import WindowSink
+
+            sinks.append(WindowSink(self._stop))
+        return sinks
+
+    def _queued(self, options: dict[str, Any], number: int, live: bool) -> list[QueuedSink]:
+        from edgekit.cli._sinks import DetectionsSink
+        from edgekit.media.events import EventsSink
+        from edgekit.media.live_video import LiveVideoSink
+        from edgekit.media.picture import PictureSink
+        from edgekit.media.video_file import VideoSink
+
+        sinks: list[QueuedSink] = []
+
+        def add(name: str, sink: Sink, *fatal: type[Exception]) -> None:
+            sinks.append(QueuedSink(sink, name, live=live, fatal=fatal))
+
+        rotation = {"rotate": options["rotate"], "keep": options["rotate_keep"]}
+        if options["events"]:
+            target = sys.stdout.buffer if options["events"] == "-" else options["events"]
+            index = number if self._several else None
+            # Where a reader has left, as `head` does, there is nobody to run for.
+            events = EventsSink(target, live=live, source_index=index, **rotation)
+            add("events", events, BrokenPipeError)
+        if options["video"]:
+            path = options["video"]
+            add("video", LiveVideoSink(path, **rotation) if live else VideoSink(path))
+        if options["clips"]:
+            from edgekit.media.clips import ClipsSink
+
+            before, after = options["clip_before"], options["clip_after"]
+            add("clips", ClipsSink(options["clips"], before=before, after=after))
+        if options["picture"]:
+            add("picture", PictureSink(options["picture"]))
+        if options["save_detections"]:
+            add("save_detections", DetectionsSink(options["save_detections"]))
+        if options["mqtt"]:
+            from edgekit.media.mqtt import Broker, MqttSink
+
+            broker = Broker.parse(options["mqtt"], options["mqtt_ca"])
+            if self._several:
+                # A status, a last will and an order of its own.
+                broker = replace(broker, prefix=f"{broker.prefix}/{number}")
+            add("mqtt", MqttSink(broker, buffer=options["mqtt_buffer"]))
+        return sinks

@@ -1,0 +1,180 @@
+"""The sources of one ``edgekit run``, on one model."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgekit.cli._make_sinks import SinkMaker
+from edgekit.cli._outputs import FILES
+from edgekit.cli._run_report import summary_json
+from edgekit.cli._sinks import TubeTally
+from edgekit.detector import Detector
+from edgekit.errors import EdgeKitError
+from edgekit.media import Source
+from edgekit.media.queued import QueuedSink
+from edgekit.media.sink import Sink
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.overlap import NO_TURN
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.several import run_all
+from edgekit.runtime.turnstile import Turnstile
+
+__all__ = ["Runs"]
+
+_LOG = logging.getLogger(__name__)
+_LIVE_HISTORY = 9000
+"""Of a tube that never ends, its event tells this many of the last frames: memory stays flat."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """What one source has of its own."""
+
+    source: Source
+    options: dict[str, Any]
+    sinks: list[Sink]
+    tally: TubeTally
+    pipeline: Pipeline
+    error: EdgeKitError | None = None
+
+
+class Runs:
+    """A pipeline for each source, with a cascade, a linker and sinks of its own.
+
+    They share the detector's session in turns. With one source all happens in the calling thread.
+
+    Args:
+        sources: Open; stay so.
+        detector: Likewise.
+        maker: Of the sinks.
+        options: Of ``edgekit run``, for each source.
+
+    Raises:
+        EdgeKitError: An option cannot be.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        detector: Detector,
+        maker: SinkMaker,
+        options: Sequence[dict[str, Any]],
+    ) -> None:
+        self._detector = detector
+        self._maker = maker
+        self._turn = Turnstile() if len(sources) > 1 else NO_TURN
+        self._seconds = 0.0
+        self._ways = [
+            self._way(source, detector.sibling(), own)
+            for source, own in zip(sources, options, strict=True)
+        ]
+
+    def run(self) -> None:
+        """Runs until all sources have ended.
+
+        Raises:
+            BaseException: What ends the run; of several sources, not where the others go on.
+        """
+        begin = time.perf_counter()
+        pipelines = [way.pipeline for way in self._ways]
+        if len(pipelines) == 1:
+            pipelines[0].run()
+        else:
+            run_all(pipelines, stop=self.stop, failed=self._note)
+        self._seconds = time.perf_counter() - begin
+
+    def stop(self) -> None:
+        """Ends all, also where a source waits for a frame; may be called from a signal handler."""
+        for way in self._ways:
+            way.pipeline.stop()
+            # Not in this thread: a signal may have interrupted it anywhere, also in the source.
+            threading.Thread(target=way.source.close, daemon=True).start()
+
+    def show_from(self, *, score: float, min_hits: int) -> None:
+        """Shows tubes from other thresholds on, from the next frame of each source."""
+        for way in self._ways:
+            way.pipeline.show_from(score=score, min_hits=min_hits)
+
+    def report(self) -> dict[str, Any]:
+        """What ``--json`` prints, once the run is over."""
+        reports = [self._report_of(way) for way in self._ways]
+        if len(reports) == 1:
+            return reports[0]
+        frames = sum(report["frames"] for report in reports)
+        return {
+            "bundle": reports[0]["bundle"],
+            "frames": frames,
+            "dropped": sum(report["dropped"] for report in reports),
+            "seconds": round(self._seconds, 3),
+            "fps": round(frames / self._seconds, 2),
+            "interrupted": any(report["interrupted"] for report in reports),
+            "sources": reports,
+        }
+
+    @property
+    def exit_status(self) -> int:
+        """The worst of the sources', once the run is over."""
+        statuses = [way.error.exit_status for way in self._ways if way.error]
+        sinks = [sink for way in self._ways for sink in way.sinks if isinstance(sink, QueuedSink)]
+        if any(sink.health().error for sink in sinks):
+            statuses.append(3)
+        return max(statuses, default=0)
+
+    def _way(self, source: Source, detector: Detector, options: dict[str, Any]) -> _Way:
+        # A shown tube has min_hits detections at least, so the linker may not drop it as too short.
+        linker = make_linker(
+            options["link"],
+            len(detector.classes),
+            max_misses=options["max_misses"],
+            min_length=options["min_hits"] - 1,
+            delay=options["delay"],
+            history=_LIVE_HISTORY if source.live else None,
+        )
+        tally = TubeTally()
+        sinks = self._maker.make(options, live=source.live)
+        bundle = detector.bundle
+        pipeline = Pipeline(
+            source,
+            detector,
+            linker,
+            [tally, *sinks],
+            bundle=(bundle.manifest.name, bundle.sha256),
+            score=options["score"],
+            min_hits=options["min_hits"],
+            drop_policy=options["drop_policy"],
+            realtime=options["realtime"],
+            duration=options["duration"],
+            max_frames=options["max_frames"],
+            patience=options["patience"],
+            overlap=True,
+            turn=self._turn,
+        )
+        return _Way(source, options, sinks, tally, pipeline)
+
+    def _note(self, number: int, error: EdgeKitError) -> None:
+        way = self._ways[number]
+        way.error = error
+        _LOG.error("Source %d, %s, has ended. %s", number, way.source.name, error)
+
+    def _report_of(self, way: _Way) -> dict[str, Any]:
+        tally, bundle = way.tally, self._detector.bundle
+        assert tally.summary is not None
+        sinks = [sink.health() for sink in way.sinks if isinstance(sink, QueuedSink)]
+        error = {"error": way.error.message} if way.error else {}
+        return {
+            "source": way.source.name,
+            "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+            **error,
+            **summary_json(tally.summary),
+            "gaps": tally.gaps,
+            "reconnects": tally.reconnects,
+            "tubes_found": tally.tubes,
+            "tubes": tally.best(self._detector.classes),
+            "sinks": [asdict(sink) for sink in sinks],
+            "files": {name: str(way.options[name]) for name in FILES if way.options[name]},
+        }

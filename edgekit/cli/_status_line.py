@@ -1,0 +1,91 @@
+"""How far a run is, while it lasts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from edgekit.media.sink import Sink
+from edgekit.runtime.results import FrameResult, RunInfo
+
+__all__ = ["StatusLine"]
+
+_REFRESH = 0.2
+
+
+class StatusLine:
+    """One line on standard error, for all sources of a run; only where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._parts: list[_Part] = []
+        self._begin: float | None = None
+        self._last = 0.0
+
+    def sink(self) -> Sink:
+        """Tells the line of one source."""
+        part = _Part(self)
+        self._parts.append(part)
+        return part
+
+    def begin(self) -> None:
+        """The first source begins, or another one."""
+        with self._lock:
+            self._begin = self._last = self._begin or time.monotonic()
+
+    def renew(self) -> None:
+        """Writes the line anew, a few times a second; from any thread."""
+        now = time.monotonic()
+        if not self._terminal or self._begin is None or now - self._last < _REFRESH:
+            return
+        with self._lock:
+            self._last = now
+            rate = sum(part.frames for part in self._parts) / (now - self._begin)
+            tubes = sum(part.tubes for part in self._parts)
+            sys.stderr.write(f"\r\x1b[K{self._place()}   {rate:.1f} FPS   {tubes} live")
+            sys.stderr.flush()
+
+    def remove(self) -> None:
+        """Removes the line."""
+        if self._terminal:
+            with self._lock:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+
+    def _place(self) -> str:
+        if len(self._parts) == 1:
+            return f"frame {self._parts[0].place}"
+        going = sum(part.goes_on for part in self._parts)
+        frames = sum(part.frames for part in self._parts)
+        return f"{going} of {len(self._parts)} sources   {frames} frames"
+
+
+class _Part(Sink):
+    """What the line has to know of one source."""
+
+    def __init__(self, line: StatusLine) -> None:
+        self._line = line
+        self._of = ""
+        self.place = ""
+        self.frames = 0
+        self.tubes = 0
+        self.goes_on = True
+
+    def start(self, info: RunInfo) -> None:
+        """Takes over the number of frames."""
+        self._of = f"/{info.frames}" if info.frames else ""
+        self._line.begin()
+
+    def frame(self, result: FrameResult) -> None:
+        """Counts a frame and the actors in it."""
+        self.frames += 1
+        self.place = f"{result.frame.index + 1}{self._of}"
+        self.tubes = len(result.actors)
+        self._line.renew()
+
+    def close(self) -> None:
+        """The source is over."""
+        self.goes_on, self.tubes = False, 0
+        self._line.remove()

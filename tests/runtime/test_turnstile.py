@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.runtime.turnstile import Turnstile
+
+LIMIT = 20
+
+
+def until(condition):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.0005)
+
+
+@settings(max_examples=20, deadline=None)
+@given(threads=st.integers(1, 8), rounds=st.integers(1, 5))
+def test_turns_go_round_in_the_order_of_asking(threads, rounds):
+    turnstile = Turnstile()
+    turns = []
+
+    def ask(own):
+        for turn in range(rounds):
+            with turnstile:
+                turns.append(own)
+                # The others have asked by now, as many as will ask again.
+                others = threads - 1 if turn < rounds - 1 else threads - 1 - own
+                until(lambda others=others: turnstile.waiting == others)
+
+    asking = [threading.Thread(target=ask, args=(own,)) for own in range(threads)]
+    with turnstile:
+        for place, thread in enumerate(asking, 1):
+            thread.start()
+            until(lambda place=place: turnstile.waiting == place)
+    for thread in asking:
+        thread.join(LIMIT)
+    assert turns == [*range(threads)] * rounds
+    assert turnstile.waiting == 0
+
+
+def test_one_at_a_time():
+    turnstile, inside, most = Turnstile(), [], []
+
+    def work():
+        for _ in range(300):
+            with turnstile:
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert most == [1] * 1800
+
+
+def test_an_error_gives_the_turn_back():
+    turnstile = Turnstile()
+    with pytest.raises(ZeroDivisionError), turnstile:
+        raise ZeroDivisionError
+    with turnstile:
+        assert turnstile.waiting == 0
