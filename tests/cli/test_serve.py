@@ -27,6 +27,7 @@ from edgekit.media.page import LivePage
 from edgekit.media.page import broadcast as broadcasting
 from edgekit.media.source import Source
 from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.turnstile import Turnstile
 from edgekit.runtime.types import Frame
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -368,6 +369,91 @@ def test_the_end_is_told_and_comes_within_two_seconds(spot_bundle):
         assert told["states"][-1]["ended"] == "over"
         with pytest.raises(ConnectionRefusedError):
             run.get("/health")
+
+
+class TestSeveral:
+    """Two sources on one page; the second begins later."""
+
+    @pytest.fixture
+    def page(self):
+        page = LivePage("127.0.0.1:0", say=lambda line: None)
+        yield page
+        if page.server is not None:
+            page.server.stop()
+
+    @pytest.fixture
+    def run(self, page, spot_bundle):
+        """Begins to run a source on the page; ends it with the test."""
+        sinks = [page.sink(), page.sink()]
+        with contextlib.ExitStack() as stack:
+            detector = stack.enter_context(Detector(spot_bundle))
+            turn = Turnstile()
+
+            def begin(number):
+                source = SpotSource()
+                source.name = f"/clips/{number}.mp4"
+                pipeline = Pipeline(
+                    source,
+                    detector.sibling(),
+                    make_linker("edgekit", 2),
+                    [sinks[number]],
+                    turn=turn,
+                )
+                thread = threading.Thread(target=pipeline.run)
+                thread.start()
+                stack.callback(thread.join, 20)
+                stack.callback(source.over.set)
+                wait_until(lambda: page.server is not None)
+                return source, thread
+
+            yield begin
+
+    @staticmethod
+    def port_of(page):
+        return page.server._listener.getsockname()[1]
+
+    @staticmethod
+    def get(port, path):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def test_each_is_watched_by_its_number_and_costs_nothing_unwatched(self, page, run):
+        run(1)
+        port = self.port_of(page)
+        assert self.get(port, "/live?source=0")[0] == 503
+        assert self.get(port, "/live?source=2")[0] == 404
+        run(0)
+        url = f"ws://127.0.0.1:{port}/live?source=1"
+        frames = {}
+        wait_until(lambda: self.get(port, "/live?source=0")[0] == 400)
+        states, _ = asyncio.run(
+            watch(url, frames, stop=lambda header: len(frames) > 9 and header["type"] == "state")
+        )
+        unwatched, watched = page.server._channels.values()
+        assert unwatched.encoded == 0
+        assert watched.encoded >= len(frames)
+        told = states[-1]["sources"]
+        assert [source["source"] for source in told] == ["/clips/0.mp4", "/clips/1.mp4"]
+        assert {source["status"] for source in told} <= {"ok", "starting"}
+        assert states[-1]["source"] == "/clips/1.mp4"
+
+    def test_the_page_stays_until_the_last_has_ended(self, page, run):
+        source, thread = run(0)
+        port = self.port_of(page)
+        wait_until(lambda: json.loads(self.get(port, "/health")[1])["sources"][0]["frames"] > 5)
+        source.over.set()
+        thread.join(20)
+        statuses = [told["status"] for told in json.loads(self.get(port, "/health")[1])["sources"]]
+        assert statuses == ["ended", "starting"]
+        source, thread = run(1)
+        wait_until(lambda: self.get(port, "/health")[0] == 200)
+        source.over.set()
+        thread.join(20)
+        with pytest.raises(ConnectionRefusedError):
+            self.get(port, "/health")
 
 
 class TestToken:

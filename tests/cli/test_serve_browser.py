@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 
@@ -47,6 +48,49 @@ def test_the_page_shows_a_run_and_says_when_it_is_gone(spot_bundle, spot_video, 
             assert not await browser.ask("document.body.hasAttribute('data-fresh')")
             shown = await browser.ask("document.getElementById('notice').innerText")
             assert "Connection to the device lost" in shown
+
+    try:
+        asyncio.run(look())
+    finally:
+        run.kill()
+        run.communicate()
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_one_of_several_sources_is_chosen(spot_bundle, spot_video, screen):
+    program = find_chromium()
+    if program is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    command = [sys.executable, "-m", "edgekit", "run", "--bundle", str(spot_bundle)]
+    clip = spot_video(1500, "yard.mp4")
+    for place in (clip, *(shutil.copy(clip, clip.with_name(f"{n}.mp4")) for n in ("door", "gate"))):
+        command += ["--source", str(place)]
+    run = subprocess.Popen(
+        [*command, "--realtime", "--serve", "0"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+    async def look():
+        async with open_browser(program) as browser:
+            await browser.open(run.stderr.readline().split()[-1], screen)
+            await until(browser, "document.querySelectorAll('#sources button').length === 3")
+            await until(browser, "document.body.hasAttribute('data-fresh')")
+            shown = "document.getElementById('source').textContent"
+            assert await browser.ask(shown) == "yard.mp4"
+            await browser.ask("document.querySelectorAll('#sources button')[2].click()")
+            await until(browser, f"{shown} === 'gate.mp4'")
+            await until(browser, "document.body.hasAttribute('data-fresh')")
+            pressed = "document.querySelector('#sources [aria-pressed=true]').innerText"
+            assert "gate.mp4" in await browser.ask(pressed)
+            await until(
+                browser, "document.querySelectorAll('#sources [data-tone=good]').length === 3"
+            )
+            assert await browser.ask("location.search") == "?source=2"
+            wide = await browser.ask("document.documentElement.scrollWidth")
+            assert wide <= screen.width, "nothing to scroll sideways"
+            assert browser.errors == []
 
     try:
         asyncio.run(look())

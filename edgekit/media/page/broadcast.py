@@ -107,6 +107,7 @@ class Broadcast:
     Args:
         channel: What is watched.
         loop: Of the server's thread.
+        sources: Tells how all channels do, where there are several.
 
     Attributes:
         viewers: Who watch.
@@ -115,9 +116,15 @@ class Broadcast:
         state_message: The last of them.
     """
 
-    def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        loop: asyncio.AbstractEventLoop,
+        sources: Callable[[], list[dict[str, Any]]],
+    ) -> None:
         self._channel = channel
         self._loop = loop
+        self._sources = sources
         self.viewers: set[Viewer] = set()
         self.encoded = 0
         self.states = 0
@@ -134,6 +141,11 @@ class Broadcast:
         if self.viewers and not self._poked:
             self._poked = True
             self._loop.call_soon_threadsafe(self._offer)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is known yet what is watched."""
+        return self._channel.has_begun
 
     def hello(self) -> bytes:
         """The first message to a viewer."""
@@ -187,7 +199,7 @@ class Broadcast:
 
     def _tell(self, number: int, now: float) -> None:
         self._told = (number, now)
-        self.state_message = _packed(self._channel.state())
+        self.state_message = _packed({**self._channel.state(), "sources": self._sources()})
         self.states += 1
         self._wake()
 

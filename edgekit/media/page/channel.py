@@ -79,6 +79,11 @@ class Channel(Sink):
         """The newest frame."""
         return self._newest
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run has begun."""
+        return self._info is not None
+
     def start(self, info: RunInfo) -> None:
         """The run begins."""
         with self._lock:
@@ -126,18 +131,10 @@ class Channel(Sink):
     def health(self) -> dict[str, Any]:
         """How the run does: ``status`` is ``ok``, ``starting``, ``stalled`` or ``ended``."""
         with self._lock:
-            idle = self._clock() - self._last
-            fps = self._info.fps if self._info else 1.0
-            if self._ended:
-                status = "ended"
-            elif idle > max(_PATIENCE, _FRAMES_MISSED / max(fps, 0.01)):
-                status = "stalled"
-            else:
-                status = "ok" if self._newest else "starting"
             return {
                 "source": self._info.source if self._info else "",
-                "status": status,
-                "seconds_since_frame": round(idle, 1),
+                "status": self._status(),
+                "seconds_since_frame": round(self._clock() - self._last, 1),
                 "frames": self._newest.number if self._newest else 0,
                 "dropped": self._dropped,
                 "rate": round(self._rate(), 2),
@@ -147,6 +144,16 @@ class Channel(Sink):
                     {"name": s.name, "written": s.written, "lost": s.lost, "error": s.error}
                     for s in self._sinks()
                 ],
+            }
+
+    def brief(self) -> dict[str, Any]:
+        """What viewers of other sources get to know of this one."""
+        with self._lock:
+            connected = self._connection()["connected"]
+            return {
+                "source": self._info.source if self._info else "",
+                "status": "lost" if not (connected or self._ended) else self._status(),
+                "tubes": 0 if self._ended else self._timeline.alive,
             }
 
     def hello(self) -> dict[str, Any]:
@@ -180,6 +187,14 @@ class Channel(Sink):
                 "stages": {stage: recent[stage] for stage in STAGES if stage in recent},
                 **self._timeline.to_json(),
             }
+
+    def _status(self) -> str:
+        fps = self._info.fps if self._info else 1.0
+        if self._ended:
+            return "ended"
+        if self._clock() - self._last > max(_PATIENCE, _FRAMES_MISSED / max(fps, 0.01)):
+            return "stalled"
+        return "ok" if self._newest else "starting"
 
     def _connection(self) -> dict[str, Any]:
         if self._info is None:

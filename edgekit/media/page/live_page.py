@@ -49,34 +49,39 @@ class LivePage:
         self._token = None if token is None else check_token(token)
         self._say = say
         self._lock = threading.Lock()
-        self._open = 0
+        self._sinks: list[_PageSink] = []
+        self._closed = 0
         self._make_server = _server_class()
         self.server: PageServer | None = None
 
     def sink(self, sinks: Callable[[], Sequence[SinkHealth]] = tuple) -> Sink:
         """A sink that shows a run on the page; one for each source.
 
-        The page is there from the first ``start`` until the last ``close``. ``start`` raises
-        ``OutputError`` where nothing can be served at the address.
+        They are numbered from 0. The page is there from the first ``start`` until all that were
+        made are closed. ``start`` raises ``OutputError`` where nothing can be served at the
+        address.
 
         Args:
             sinks: Tells how the other sinks of the run do.
         """
-        return _PageSink(self, sinks)
+        with self._lock:
+            sink = _PageSink(self, sinks)
+            self._sinks.append(sink)
+            if self.server is not None:
+                self.server.add(sink)
+        return sink
 
-    def enter(self, channel: Channel) -> None:
-        """Shows a channel; the first one opens the page."""
+    def enter(self) -> None:
+        """A source begins; the first one opens the page."""
         with self._lock:
             if self.server is None:
                 self.server = self._start()
-            self.server.add(channel)
-            self._open += 1
 
     def leave(self) -> None:
-        """A channel is over; the last one closes the page."""
+        """A source is over; the last one closes the page."""
         with self._lock:
-            self._open -= 1
-            if not self._open and self.server is not None:
+            self._closed += 1
+            if self._closed == len(self._sinks) and self.server is not None:
                 self.server.stop()
 
     def _start(self) -> PageServer:
@@ -85,6 +90,8 @@ class LivePage:
         if self._token is None and not is_loopback(_bound(listener)):
             made = self._token = new_token()
         server = self._make_server(listener, Door(self._token or "", address.host))
+        for sink in self._sinks:
+            server.add(sink)
         server.start()
         self._say(f"Live page: {address.link(made)}")
         return server
@@ -94,17 +101,16 @@ class _PageSink(Channel):
     def __init__(self, page: LivePage, sinks: Callable[[], Sequence[SinkHealth]]) -> None:
         super().__init__(sinks)
         self._page = page
-        self._entered = False
+        self._left = False
 
     def start(self, info: RunInfo) -> None:
         super().start(info)
-        self._page.enter(self)
-        self._entered = True
+        self._page.enter()
 
     def close(self) -> None:
         super().close()
-        if self._entered:
-            self._entered = False
+        if not self._left:
+            self._left = True
             self._page.leave()
 
 

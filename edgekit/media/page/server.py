@@ -73,7 +73,7 @@ class PageServer:
 
     def add(self, channel: Channel) -> None:
         """Serves one more channel."""
-        broadcast = Broadcast(channel, self._loop)
+        broadcast = Broadcast(channel, self._loop, self._sources)
         # Whoever iterates has the old mapping or the new.
         self._channels = {**self._channels, channel: broadcast}
         channel.on_frame = broadcast.poke
@@ -88,6 +88,10 @@ class PageServer:
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_JOIN_SECONDS)
+
+    def _sources(self) -> list[dict[str, Any]]:
+        channels = list(self._channels)
+        return [channel.brief() for channel in channels] if len(channels) > 1 else []
 
     def _serve(self) -> None:
         try:

@@ -154,6 +154,10 @@ class Site:
         broadcasts = list(self._channels().values())
         if not (place.isdecimal() and len(place) < 4 and int(place) < len(broadcasts)):
             return _text(404, "There is no such source.")
+        if not broadcasts[int(place)].has_begun:
+            return _text(503, "That source has not begun.")
+        if request.method == "HEAD":  # the page asks whether there is such a source
+            return web.Response(status=204, headers=_HEADERS)
         socket = web.WebSocketResponse(timeout=0.5, max_msg_size=1024, compress=False)
         if not socket.can_prepare(request):
             return _text(400, "A WebSocket was expected.")

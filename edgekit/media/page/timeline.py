@@ -60,6 +60,11 @@ class Timeline:
         self._gaps: deque[Gap] = deque(maxlen=_MOST_ENDED)
         self._now = 0
 
+    @property
+    def alive(self) -> int:
+        """How many tubes live."""
+        return len(self._alive)
+
     def gap(self, gap: Gap) -> None:
         """Notes a break."""
         self._gaps.append(gap)

@@ -1,5 +1,7 @@
 // Numbers: tiles, stages, the source and the outputs.
 
+import { shortName } from "./sources.js";
+
 const REASONS = { dropped: "too late", reconnect: "reconnected", resize: "new size", seek: "jumped" };
 const put = (id, text) => {
   const element = document.getElementById(id);
@@ -9,7 +11,7 @@ const put = (id, text) => {
 export class Figures {
   begin(hello) {
     this.hello = hello;
-    put("source", hello.source.split("/").pop() || hello.source || "EdgeKit");
+    put("source", shortName(hello.source) || "EdgeKit");
     document.getElementById("source").title = hello.source;
     put("bundle", hello.bundle || "\u00a0");
   }

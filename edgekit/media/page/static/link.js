@@ -38,6 +38,14 @@ export class Link {
     socket.onclose = (event) => this.lost(socket, CLOSED[event.code] || "");
   }
 
+  // At once, to what the address says now.
+  restart() {
+    this.wait = 500;
+    this.close();
+    this.reason = "";
+    this.connect();
+  }
+
   async receive(socket, data) {
     if (socket !== this.socket) return;
     this.lastHeard = performance.now();
@@ -80,7 +88,12 @@ export class Link {
   async retry() {
     // A refusal for want of a token shows in plain HTTP only.
     const answer = await fetch("page.js", { method: "HEAD" }).catch(() => null);
-    if (answer && [401, 403].includes(answer.status)) location.reload();
-    else this.connect();
+    if (answer && [401, 403].includes(answer.status)) return location.reload();
+    if (answer && location.search) {
+      // This run may have fewer sources than the one before.
+      const live = await fetch("live" + location.search, { method: "HEAD" }).catch(() => null);
+      if (live && live.status === 404) history.replaceState(null, "", location.pathname);
+    }
+    this.connect();
   }
 }

@@ -3,6 +3,7 @@
 import { clock, Figures } from "./figures.js";
 import { Link } from "./link.js";
 import { Picture } from "./picture.js";
+import { Sources } from "./sources.js";
 import { Tubes } from "./tubes.js";
 
 const SLOW = 3000;
@@ -15,6 +16,7 @@ const PHASES = {
   slow: ["Slow link", "warn", "The connection is too slow", "This picture is {} old."],
   lost: ["Connection lost", "bad", "Connection to the device lost", "Last heard {} ago. Trying again."],
   full: ["Full", "warn", "The device has as many viewers as it takes", "Trying again."],
+  done: ["Ended", "", "This source has ended", "This is its last frame. Others go on."],
   over: ["Ended", "", "The run has ended", "This is its last frame. A new run appears here by itself."],
   failed: ["Failed", "bad", "The run has ended with an error", "This is its last frame. A new run appears here by itself."],
 };
@@ -23,6 +25,7 @@ const find = (id) => document.getElementById(id);
 const picture = new Picture(document.querySelector("canvas"));
 const tubes = new Tubes(find("tubes"), find("axis"), find("tube-count"), find("no-tubes"));
 const figures = new Figures();
+const sources = new Sources(find("sources"), choose);
 let hello = null;
 let state = null;
 let stateAt = 0;
@@ -35,7 +38,7 @@ async function take(header, jpeg) {
     state = frame = null;
     [picture, tubes, figures].forEach((part) => part.begin(hello));
   } else if (header.type === "frame") {
-    await picture.show(header, jpeg);
+    if (!(await picture.show(header, jpeg))) return;
     frame = header;
     frameAt = performance.now();
     figures.showFrame(header);
@@ -44,11 +47,18 @@ async function take(header, jpeg) {
     stateAt = performance.now();
     figures.showState(state);
     tubes.show(state);
+    sources.show(state.sources);
   }
   update();
 }
 
 const link = new Link(take, update);
+
+function choose() {
+  hello = state = frame = null;
+  picture.clear();
+  link.restart();
+}
 
 function phase() {
   const now = performance.now();
@@ -69,6 +79,7 @@ function phase() {
 }
 
 function ending() {
+  if (link.isOpen && state.sources.some(({ status }) => status !== "ended")) return "done";
   return state.ended === "failed" ? "failed" : "over";
 }
 

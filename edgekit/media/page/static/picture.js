@@ -17,16 +17,29 @@ export class Picture {
     this.classes = hello.classes;
     this.colours = hello.colours;
     this.fps = hello.fps;
+    this.run = hello;
     this.trails.clear();
   }
 
+  // What comes next is of another source.
+  clear() {
+    if (this.bitmap) this.bitmap.close();
+    this.run = this.frame = this.bitmap = null;
+    this.trails.clear();
+    this.draw();
+  }
+
+  // Resolves to whether it was shown.
   async show(frame, jpeg) {
+    const { run } = this;
     const bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })).catch(() => null);
+    if (run !== this.run) return false;
     if (this.bitmap) this.bitmap.close();
     this.bitmap = bitmap;
     this.frame = frame;
     this.follow(frame);
     this.draw();
+    return true;
   }
 
   // Where each tube stood of late. Half of each step only: boxes jitter.
