@@ -1,0 +1,175 @@
+"""Several sources on one model against one source, in the same run.
+
+Run it as ``python -m edgekit.benchmarks.suites.sources [VIDEO]``; without a video on the clip of
+``edgekit bench``. It uses the pipelines as ``edgekit run`` does, with nothing written and one
+thread for the network. The first table has files, which take every turn that they get: frames a
+second of all sources together, and of the one that got the fewest. The second has cameras that show
+the video at their own rate: how old a frame is when its inference starts, beside a frame interval
+and one inference for each source, which it should stay under. All numbers of sources take turns;
+medians over the repeats, and of the ratios to one source in the same repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgekit.assets import default_bundle
+from edgekit.benchmarks.footage import write_demo_clip
+from edgekit.benchmarks.timing import machine
+from edgekit.detector import Detector
+from edgekit.errors import EdgeKitError
+from edgekit.media import Source, open_source
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.results import RunSummary
+from edgekit.runtime.several import run_all
+from edgekit.runtime.turnstile import Turnstile
+from edgekit.runtime.types import Frame
+from edgekit.targets.base import SessionOptions
+
+__all__ = ["main"]
+
+
+class _Camera(Source):
+    """Pictures in a circle, at a rate of their own."""
+
+    live = True
+
+    def __init__(self, images: Sequence[Any], fps: float) -> None:
+        self._images = images
+        self.fps = fps
+        self.height, self.width = images[0].shape[:2]
+        self.name = "camera"
+        self._begin: float | None = None
+
+    def read(self) -> Frame:
+        """The next picture, once it is its time."""
+        now = time.monotonic()
+        self._begin = now if self._begin is None else self._begin
+        seconds = self.position / self.fps
+        time.sleep(max(0.0, self._begin + seconds - now))
+        image = self._images[self.position % len(self._images)]
+        self.position += 1
+        return Frame(self.position - 1, seconds, image)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _run(
+    detector: Detector, sources: Sequence[Source], duration: float | None
+) -> tuple[float, list[RunSummary]]:
+    """Seconds on the clock, and what each source came to."""
+    turn = Turnstile()
+    pipelines = [
+        Pipeline(
+            source,
+            detector.sibling(),
+            make_linker("edgekit", len(detector.classes), min_length=2),
+            overlap=True,
+            turn=turn,
+            duration=duration,
+        )
+        for source in sources
+    ]
+
+    def stop() -> None:
+        for pipeline in pipelines:
+            pipeline.stop()
+
+    def failed(number: int, error: EdgeKitError) -> None:
+        raise error
+
+    begin = time.perf_counter()
+    outcomes = run_all(pipelines, stop=stop, failed=failed)
+    seconds = time.perf_counter() - begin
+    return seconds, [outcome for outcome in outcomes if isinstance(outcome, RunSummary)]
+
+
+def _files(detector: Detector, video: str, count: int) -> dict[str, float]:
+    sources = [open_source(video) for _ in range(count)]
+    try:
+        seconds, summaries = _run(detector, sources, None)
+    finally:
+        for source in sources:
+            source.close()
+    rates = [summary.fps for summary in summaries]
+    frames = sum(summary.frames for summary in summaries)
+    return {"all": frames / seconds, "least": min(rates)}
+
+
+def _cameras(
+    detector: Detector, images: Sequence[Any], fps: float, seconds: float, count: int
+) -> dict[str, float]:
+    _, summaries = _run(detector, [_Camera(images, fps) for _ in range(count)], seconds)
+    ages = [summary.age for summary in summaries if summary.age is not None]
+    inference = max(summary.stages["network"].p50 for summary in summaries)
+    return {
+        "all": sum(summary.frames for summary in summaries) / seconds,
+        "p50": max(age.p50 for age in ages),
+        "p99": max(age.p99 for age in ages),
+        "limit": 1e3 / fps + count * inference,
+    }
+
+
+def _rounds(
+    way: Callable[[int], dict[str, float]], counts: range, repeats: int
+) -> dict[int, dict[str, float]]:
+    """Medians for each number of sources; ``ratio`` is to one source, of the rates together."""
+    rounds = [{count: way(count) for count in counts} for _ in range(repeats)]
+    found = {}
+    for count in counts:
+        names = rounds[0][count]
+        found[count] = {name: statistics.median(r[count][name] for r in rounds) for name in names}
+        ratios = [r[count]["all"] / r[1]["all"] for r in rounds]
+        found[count]["ratio"] = statistics.median(ratios)
+    return found
+
+
+def _measure(path: Path, video: str, most: int, repeats: int, seconds: float) -> None:
+    counts = range(1, most + 1)
+    with Detector(path, options=SessionOptions(threads=1)) as detector:
+        described: dict[str, Any] = detector.session.describe()
+        with open_source(video) as source:
+            images = [frame.image for frame, _ in zip(source, range(64), strict=False)]
+            fps = source.fps
+        _files(detector, video, 1)
+        print(f"\n{path.name}, {described['runtime']} {described['version']}, 1 thread\n")
+        print("| files | frames a second in all | of one file | the slowest file |")
+        print("| --- | --- | --- | --- |")
+        found = _rounds(lambda count: _files(detector, video, count), counts, repeats)
+        for count, row in found.items():
+            print(f"| {count} | {row['all']:.1f} | {row['ratio']:.2f} | {row['least']:.1f} |")
+        print(f"\n| cameras of {fps:g} FPS | frames a second in all | age p50, ms | p99 | limit |")
+        print("| --- | --- | --- | --- | --- |")
+        found = _rounds(
+            lambda count: _cameras(detector, images, fps, seconds, count), counts, repeats
+        )
+        for count, row in found.items():
+            ages = " | ".join(f"{row[name]:.1f}" for name in ("p50", "p99", "limit"))
+            print(f"| {count} | {row['all']:.1f} | {ages} |")
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description="Several sources on one model against one.")
+    parser.add_argument("video", nargs="?")
+    parser.add_argument("--bundle", type=Path, default=default_bundle())
+    parser.add_argument("--most", type=int, default=8, help="sources")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0, help="that cameras are watched")
+    arguments = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as name:
+        video = arguments.video or str(write_demo_clip(Path(name)))
+        _measure(arguments.bundle, video, arguments.most, arguments.repeats, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()
