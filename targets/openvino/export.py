@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tempfile
 from collections import Counter
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Exporter"]
+
+_BLOCK = 16
+"""Channels that OpenVINO's convolutions on CPUs give at a time."""
 
 _NO_OPERATORS = ("Const", "Parameter", "Result")
 
@@ -52,6 +56,7 @@ class Exporter(base.Exporter):
         ):
             first = OnnxExporter().export(network, example, Path(temporary), precision)
             model = _converted(openvino, Path(temporary, first.model))
+        _cut_offsets(model)
         clean(model)
         with writing(folder / MODEL):
             save(openvino, model, folder)
@@ -110,6 +115,59 @@ def _deform_conv(node: Any) -> Any:
     )
     shape = opset8.constant(np.array([1, -1, 1, 1]))
     return opset8.add(result, opset8.reshape(bias, shape, special_zero=False)).outputs()
+
+
+def _cut_offsets(model: Any) -> None:
+    """Cuts offsets and mask of deformable convolutions out of what one convolution gives.
+
+    On CPUs the split that the network has there is a plain copy, and a convolution of 27 channels
+    ends in an odd block: with channels of nothing up to a whole one, and two slices, the DLA-34 of
+    KORSAL takes 2% less.
+    """
+    from openvino import opset8
+
+    for split in model.get_ordered_ops():
+        if split.get_type_name() != "VariadicSplit" or not _is_of_offsets(split):
+            continue
+        last = split.input_value(0).get_node()
+        bias = last if last.get_type_name() == "Add" else None
+        convolution = last if bias is None else bias.input_value(0).get_node()
+        if convolution.get_type_name() != "Convolution":
+            continue
+        constants = [convolution.input_value(1).get_node()]
+        constants += [bias.input_value(1).get_node()] if bias is not None else []
+        if any(each.get_type_name() != "Constant" for each in constants):
+            continue
+        for constant, axis in zip(constants, (0, 1), strict=False):
+            _pad(constant, axis)
+        for each in (convolution, bias):
+            if each is not None:
+                each.validate_and_infer_types()
+        lengths = split.input_value(2).get_node().get_data().tolist()
+        for output, end in zip(split.outputs(), itertools.accumulate(lengths), strict=True):
+            length = lengths[output.get_index()]
+            taken = opset8.strided_slice(
+                last, [0, end - length], [0, end], [1, 1], begin_mask=[1, 0], end_mask=[1, 0]
+            )
+            taken.set_friendly_name(f"{split.get_friendly_name()}.{output.get_index()}")
+            output.replace(taken.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _is_of_offsets(split: Any) -> bool:
+    targets = split.output(0).get_target_inputs()
+    return any(each.get_node().get_type_name() == "DeformableConvolution" for each in targets)
+
+
+def _pad(constant: Any, axis: int) -> None:
+    from openvino import opset8
+
+    values = constant.get_data()
+    lacking = -values.shape[axis] % _BLOCK
+    widths = [(0, lacking if place == axis else 0) for place in range(values.ndim)]
+    padded = opset8.constant(np.pad(values, widths))
+    padded.set_friendly_name(constant.get_friendly_name())
+    constant.output(0).replace(padded.output(0))
 
 
 def _root(model: Path) -> ElementTree.Element:
