@@ -64,6 +64,7 @@ class Job(_Message):
     """What to measure.
 
     Attributes:
+        overlap: In the three threads of ``edgekit run``; else one stage after the other.
         begun: ``time.monotonic()`` when the worker was started, which is the same in all processes;
             ``Worker`` fills it in.
     """
@@ -74,6 +75,7 @@ class Job(_Message):
     runtime: str
     threads: int
     arithmetic: str | None
+    overlap: bool = False
     begun: float = 0.0
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import cv2
 import numpy as np
 
 from edgekit.benchmarks.machine import processor
+from edgekit.errors import UsageError
 
-__all__ = ["interleaved", "machine"]
+__all__ = ["interleaved", "machine", "pinned"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def machine() -> str:
@@ -47,3 +51,29 @@ def interleaved(
             if turn >= warm_up:
                 spent[name].append(time.perf_counter() - begin)
     return {name: statistics.median(times) for name, times in spent.items()}
+
+
+@contextlib.contextmanager
+def pinned(cores: int) -> Iterator[None]:
+    """Processes that are started meanwhile have so many cores, and as many threads in libraries.
+
+    Raises:
+        UsageError: There are not as many, or this system cannot say which a process may use.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise UsageError("This system does not let a process choose its cores; Linux does.")
+    before, said = os.sched_getaffinity(0), {name: os.environ.get(name) for name in _THREADS}
+    if len(before) < cores:
+        raise UsageError(f"Expected {cores} cores; this process may use {len(before)}.")
+    # The last ones: the first often serves the interrupts.
+    os.sched_setaffinity(0, sorted(before)[-cores:])
+    os.environ.update(dict.fromkeys(_THREADS, str(cores)))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+        for name, value in said.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -99,7 +99,10 @@ class _Course:
         self._detector.reset()
         with open_source(self._job.source) as source:
             linker = make_linker(_LINK, len(self._detector.classes), min_length=2)
-            Pipeline(source, self._detector, linker, [recorder], max_frames=frames).run()
+            sinks, overlap = [recorder], self._job.overlap
+            Pipeline(
+                source, self._detector, linker, sinks, max_frames=frames, overlap=overlap
+            ).run()
         return recorder
 
     def lap(self) -> Lap:

@@ -58,6 +58,12 @@ def test_it_warms_up_plays_and_judges(job, tmp_path):
     assert judged.accuracy.frames == 20
 
 
+def test_stages_may_overlap_as_in_a_run(job):
+    script = Script(job(overlap=True), Play())
+    worker._serve(script)
+    assert [len(frame) for frame in script.replies[1].stages] == [6] * 12
+
+
 def test_times_that_never_settle_end_the_warm_up_all_the_same(job, monkeypatch):
     monkeypatch.setattr(worker, "_STEADY", -1.0)
     monkeypatch.setattr(worker, "_MOST_PASSES", 2)

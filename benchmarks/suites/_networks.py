@@ -1,0 +1,149 @@
+"""Networks of random weights, for suites that look at speed alone, and bundles made of networks.
+
+What a network takes does not depend on what its weights are, as long as its activations and the
+detections in its output are of an ordinary size. So batch norms get the statistics of real
+pictures, deformable convolutions read some pixels away, and a few peaks rise above the threshold.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from edgekit.assets.pictures import verification_frames
+from edgekit.bundle import load_bundle, sha256_of
+from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.samples import choose_frames, extract
+from edgekit.calibration.store import Store, key_of
+from edgekit.quantization.base import Recipe
+from edgekit.quantization.registry import quantizer
+from edgekit.quantization.workbench import Workbench
+from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.types import Array
+from edgekit.targets.build import export_bundle
+from edgekit.targets.settings import MEAN, STD, ExportSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["exported", "quantized", "random_weights"]
+
+_VERSION = 1
+"""Of the weights: another number makes them anew."""
+
+_SAMPLES = 16
+_PEAKS = 5
+_THRESHOLD = -0.85
+"""The logit of the score 0.3, from which a detection counts."""
+
+
+def random_weights(
+    store: Store, arch: str, *, classes: int = 24, side: int = 256, seed: int = 0
+) -> Path:
+    """A checkpoint of random weights.
+
+    Args:
+        store: Where it is kept; the same one is not made twice.
+        arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
+        classes: Of the heatmap.
+        side: Of the pictures whose statistics it has; a multiple of 32.
+        seed: Of the weights.
+    """
+    from edgekit.models.checkpoints import save_checkpoint
+
+    name = f"{arch}-{classes}"
+
+    def make(folder: Path) -> None:
+        network = _settled(arch, classes, side, seed)
+        save_checkpoint(folder / f"{name}.safetensors", network, {"name": json.dumps(name)})
+
+    key = key_of(_VERSION, arch, classes, side, seed, version("torch"))
+    return store.folder("random", key, make) / f"{name}.safetensors"
+
+
+def exported(store: Store, checkpoint: Path, target: str, side: int = 256) -> Path:
+    """The float bundle of a checkpoint for a target, with pictures of ``side`` by ``side``."""
+    name = f"{checkpoint.stem}-{side}-{target}-fp32"
+
+    def make(folder: Path) -> None:
+        # Random weights make more of rounding than trained ones.
+        settings = ExportSettings(input_size=(side, side), tolerance=1e-2)
+        export_bundle(checkpoint, target, settings=settings, out=folder / name)
+
+    key = key_of(sha256_of(checkpoint), target, side, version("edgekit"))
+    return store.folder("float", key, make) / name
+
+
+def quantized(store: Store, bundle: Path, footage: Path) -> Path:
+    """The INT8 bundle of a float one, calibrated with a video; nobody judges its accuracy."""
+    source = load_bundle(bundle)
+    tool = quantizer(source.manifest.target)
+    wanted, _ = choose_frames(source, find_sequences(footage), store, samples=_SAMPLES, judged=0)
+    samples = extract(source, find_sequences(footage), wanted, store)
+    name = f"{bundle.name.removesuffix('fp32')}int8"
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as statistics:
+            tool.calibrate(source, samples, Path(statistics))
+            bench = Workbench(source, samples, Path(statistics), store.path)
+            bench.make(Recipe(method=tool.methods[0]), folder / name)
+
+    key = key_of(source.sha256, samples.key, tool.version(), version("edgekit"))
+    return store.folder("int8", key, make) / name
+
+
+def _settled(arch: str, classes: int, side: int, seed: int) -> nn.Module:
+    import torch
+    from torch import nn
+
+    from edgekit.models.centernet import CenterNet
+    from edgekit.models.dcn import DeformConv2d
+    from edgekit.models.registry import build
+
+    pictures = torch.from_numpy(_inputs(side))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        network = cast("CenterNet", build(arch, classes=classes))
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = None  # the mean of what it sees, and not a moving one
+            if isinstance(layer, DeformConv2d):
+                layer.conv_offset_mask.weight.normal_(std=0.01)
+        network.train()(pictures)
+        features = network.eval().features(pictures)
+        final, logits = _spread(network.hm, features, 1.5)
+        final.bias = nn.Parameter(_THRESHOLD - _peak(logits).expand(classes).clone())
+        for head, spread, middle in ((network.wh, 2.0, 8.0), (network.reg, 0.1, 0.5)):
+            final, values = _spread(head, features, spread)
+            final.bias = nn.Parameter((middle - values.mean()).expand(2).clone())
+    return network
+
+
+def _inputs(side: int) -> Array:
+    cascade = Cascade((side, side), MEAN, STD)
+    inputs = []
+    for clip in verification_frames(2):
+        cascade.reset()
+        inputs.append([cascade(frame)[0].copy() for frame in clip][-1])
+    return np.concatenate(inputs)
+
+
+def _spread(head: nn.Module, features: Tensor, deviation: float) -> tuple[nn.Conv2d, Tensor]:
+    """The last layer of a head, scaled so that its output has a deviation, and that output."""
+    from torch import nn
+
+    final = cast("nn.Conv2d", head[-1] if isinstance(head, nn.Sequential) else head)
+    assert final.bias is not None
+    final.bias.zero_()
+    final.weight.mul_(deviation / head(features).std())
+    return final, head(features)
+
+
+def _peak(logits: Tensor) -> Tensor:
+    """What ``_PEAKS`` values a picture are above."""
+    return logits.flatten().topk(_PEAKS * len(logits)).values[-1]
