@@ -119,7 +119,7 @@ def _cameras(
 
 
 def _rounds(
-    way: Callable[[int], dict[str, float]], counts: range, repeats: int
+    way: Callable[[int], dict[str, float]], counts: Sequence[int], repeats: int
 ) -> dict[int, dict[str, float]]:
     """Medians for each number of sources; ``ratio`` is to one source, of the rates together."""
     rounds = [{count: way(count) for count in counts} for _ in range(repeats)]
