@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,7 @@ def export_all(
         UsageError: A combination cannot be.
         EdgeKitError: The checkpoint is none, or the export failed; see ``export_bundle``.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("torch", "host", "A sweep over bundles") from error
+    MissingDependencyError.unless("torch", "host", "A sweep over bundles")
     from edgekit.bundle import sha256_of
     from edgekit.models.checkpoints import load_checkpoint
     from edgekit.targets.build import export_bundle
@@ -162,12 +160,6 @@ def export_all(
         ) -> None:
             export_bundle(checkpoint, target, settings=settings, out=folder / name)
 
-        key = key_of(sha256_of(checkpoint), name, exporter(target).__module__, _edition())
+        key = key_of(sha256_of(checkpoint), name, exporter(target).__module__, version("edgekit"))
         bundles.append(store.folder("swept", key, make) / name)
     return bundles
-
-
-def _edition() -> str:
-    from importlib.metadata import version
-
-    return version("edgekit")

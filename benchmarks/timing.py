@@ -15,7 +15,7 @@ import numpy as np
 from edgekit.benchmarks.machine import processor
 from edgekit.errors import UsageError
 
-__all__ = ["interleaved", "machine", "pinned"]
+__all__ = ["environment", "interleaved", "machine", "pinned"]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -54,6 +54,21 @@ def interleaved(
 
 
 @contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile have these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
 def pinned(cores: int) -> Iterator[None]:
     """Processes that are started meanwhile have so many cores, and as many threads in libraries.
 
@@ -62,18 +77,13 @@ def pinned(cores: int) -> Iterator[None]:
     """
     if not hasattr(os, "sched_setaffinity"):
         raise UsageError("This system does not let a process choose its cores; Linux does.")
-    before, said = os.sched_getaffinity(0), {name: os.environ.get(name) for name in _THREADS}
+    before = os.sched_getaffinity(0)
     if len(before) < cores:
         raise UsageError(f"Expected {cores} cores; this process may use {len(before)}.")
     # The last ones: the first often serves the interrupts.
     os.sched_setaffinity(0, sorted(before)[-cores:])
-    os.environ.update(dict.fromkeys(_THREADS, str(cores)))
     try:
-        yield
+        with environment(dict.fromkeys(_THREADS, str(cores))):
+            yield
     finally:
         os.sched_setaffinity(0, before)
-        for name, value in said.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -232,6 +232,12 @@ class Bundle:
         """Bytes of all files but the manifest."""
         return sum(entry.size for entry in self.manifest.files)
 
+    @property
+    def notices(self) -> dict[str, Path]:
+        """Licence and notice of the weights, by name; what is made from the bundle has them too."""
+        names = (entry.path for entry in self.manifest.files)
+        return {name: self.path / name for name in names if name in ("LICENSE", "NOTICE")}
+
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""

@@ -19,6 +19,8 @@ expected and what was found; ``mend`` is the command or step that puts it right.
 
 from __future__ import annotations
 
+import importlib
+
 __all__ = [
     "AnnotationError",
     "BadInputError",
@@ -106,6 +108,14 @@ class MissingDependencyError(EdgeKitError):
             f"{purpose} needs the package that provides '{module}', which is not installed.",
             mend=f'Run: pip install "edgekit[{extra}]"',
         )
+
+    @classmethod
+    def unless(cls, module: str, extra: str, purpose: str) -> None:
+        """Raises ``for_extra`` unless the module can be imported."""
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise cls.for_extra(module, extra, purpose) from error
 
 
 class BoundError(EdgeKitError):

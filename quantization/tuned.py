@@ -68,10 +68,7 @@ def checkpoint_of(bundle: Bundle, named: Path | None) -> Path:
         UsageError: None is named, and it is not the shipped model.
         CheckpointError: It is another one, or cannot be read.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("torch", "host", "Fine-tuning") from error
+    MissingDependencyError.unless("torch", "host", "Fine-tuning")
     made = bundle.manifest.provenance
     place = named or default_weights()
     try:
@@ -199,13 +196,8 @@ def _exported(bundle: Bundle, weights: Path, out: Path) -> None:
             out=Path(temporary) / "bundle",
         )
         own = {entry.path: made.path / entry.path for entry in made.manifest.files}
-        notices = {
-            entry.path: bundle.path / entry.path
-            for entry in bundle.manifest.files
-            if entry.path in ("LICENSE", "NOTICE")
-        }
         manifest = msgspec.structs.replace(made.manifest, provenance=bundle.manifest.provenance)
-        save_bundle(out, manifest, own | notices)
+        save_bundle(out, manifest, own | bundle.notices)
 
 
 def _lowering(bundle: Bundle) -> str:

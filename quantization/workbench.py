@@ -82,8 +82,7 @@ class Workbench:
                 verification=None,
             )
             files = {name: work / name for name in made.files}
-            notices = {name: self.bundle.path / name for name in _notices(self.bundle)}
-            return save_bundle(folder, manifest, files | notices)
+            return save_bundle(folder, manifest, files | self.bundle.notices)
 
     def judged(self, recipe: Recipe, judge: Judge) -> RoundingCheck:
         """The loss of a recipe; found in the store where it was measured before."""
@@ -126,7 +125,3 @@ def _quantizer(bundle: Bundle) -> Quantizer:
 def _edition(tool: Quantizer) -> dict[str, str]:
     """Of all that decides what a quantizer makes, the versions."""
     return {"edgekit": version("edgekit"), **tool.version()}
-
-
-def _notices(bundle: Bundle) -> list[str]:
-    return [e.path for e in bundle.manifest.files if e.path in ("LICENSE", "NOTICE")]

@@ -8,7 +8,6 @@ pictures, deformable convolutions read some pixels away, and a few peaks rise ab
 from __future__ import annotations
 
 import json
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -88,10 +87,8 @@ def quantized(store: Store, bundle: Path, footage: Path) -> Path:
     name = f"{bundle.name.removesuffix('fp32')}int8"
 
     def make(folder: Path) -> None:
-        with tempfile.TemporaryDirectory() as statistics:
-            tool.calibrate(source, samples, Path(statistics))
-            bench = Workbench(source, samples, Path(statistics), store.path)
-            bench.make(Recipe(method=tool.methods[0]), folder / name)
+        bench = Workbench.prepare(source, samples, store)
+        bench.make(Recipe(method=tool.methods[0]), folder / name)
 
     key = key_of(source.sha256, samples.key, tool.version(), version("edgekit"))
     return store.folder("int8", key, make) / name

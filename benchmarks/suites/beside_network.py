@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.protocol import Job, Lap
 from edgekit.benchmarks.suites._networks import exported, random_weights
-from edgekit.benchmarks.timing import machine, pinned
+from edgekit.benchmarks.timing import environment, machine, pinned
 from edgekit.benchmarks.workers import Worker
 from edgekit.bundle import load_bundle
 from edgekit.calibration.store import Store
@@ -65,19 +64,6 @@ def beside(laps: Sequence[Lap]) -> tuple[float, float]:
     return rest_ms, share
 
 
-@contextlib.contextmanager
-def _kernel(name: str) -> Iterator[None]:
-    """Processes that are started meanwhile use a kernel: ``numpy``, or their own choice."""
-    before = os.environ.get(native.VARIABLE)
-    os.environ[native.VARIABLE] = native.NUMPY if name == "numpy" else ""
-    try:
-        yield
-    finally:
-        del os.environ[native.VARIABLE]
-        if before is not None:
-            os.environ[native.VARIABLE] = before
-
-
 def _start(bundle: Path, video: Path, frames: int, kernel: str) -> Worker:
     target = load_bundle(bundle).manifest.target
     job = Job(
@@ -88,7 +74,8 @@ def _start(bundle: Path, video: Path, frames: int, kernel: str) -> Worker:
         threads=1,
         arithmetic="f32" if target == "openvino" else None,
     )
-    with pinned(1), _kernel(kernel):
+    chosen = native.NUMPY if kernel == "numpy" else ""  # the machine's own choice
+    with pinned(1), environment({native.VARIABLE: chosen}):
         return Worker(job)
 
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites._streams import RtspServer
-from edgekit.benchmarks.suites.stream_faults import problems_of
+from edgekit.benchmarks.suites.stream_faults import problems_of, size_of
 from edgekit.benchmarks.timing import machine
 
 __all__ = ["Span", "main", "spans_of"]
@@ -89,12 +89,6 @@ def spans_of(events: Sequence[dict[str, Any]], rate: float, seconds: float) -> I
         yield Span(part * seconds / 60, len(ages), dropped, network, age, late)
 
 
-def _resident(process: int) -> float:
-    """MiB of memory."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
 def _run(minutes: float, options: list[str], events: Path) -> list[tuple[float, float]]:
     """Runs, and gives the minutes at which memory was looked at, and the MiB."""
     with RtspServer(rate=_RATE) as server:
@@ -107,7 +101,7 @@ def _run(minutes: float, options: list[str], events: Path) -> list[tuple[float, 
                 begin = time.monotonic()
                 while run.poll() is None and time.monotonic() < begin + 60 * minutes:
                     time.sleep(_SAMPLE)
-                    sizes.append(((time.monotonic() - begin) / 60, _resident(run.pid)))
+                    sizes.append(((time.monotonic() - begin) / 60, size_of(run.pid)[0]))
                 run.send_signal(signal.SIGTERM)
                 said = b"".join(run.communicate(timeout=60)).decode()
             finally:

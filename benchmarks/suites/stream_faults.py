@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from edgekit.benchmarks.suites._streams import Relay, RtspServer
 
-__all__ = ["FAULTS", "Outcome", "main", "play", "problems_of"]
+__all__ = ["FAULTS", "Outcome", "main", "play", "problems_of", "size_of"]
 
 _PATIENCE = 3.0
 _CALM = 8.0
@@ -114,7 +114,7 @@ def play(
                         FAULTS[fault](server, relay)
                         _wait_for_frames(events, 5, run)
                         time.sleep(calm)
-                        sizes.append(_size_of(run.pid))
+                        sizes.append(size_of(run.pid))
                     run.send_signal(signal.SIGTERM)
                     said = b"".join(run.communicate(timeout=_LONGEST)).decode()
                 finally:
@@ -175,7 +175,7 @@ def _frames_in(events: Path) -> int:
     return events.read_text().count('"type":"frame"') if events.exists() else 0
 
 
-def _size_of(process: int) -> tuple[float, int, int]:
+def size_of(process: int) -> tuple[float, int, int]:
     """Resident MiB, threads and open descriptors of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())

@@ -122,10 +122,7 @@ def command(
             f"Expected one target with --out; found {len(targets)}.",
             mend="Leave --out away: each bundle gets a folder of its own under artifacts/.",
         )
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("torch", "host", "edgekit export") from error
+    MissingDependencyError.unless("torch", "host", "edgekit export")
     from edgekit.assets import default_weights
     from edgekit.classes import class_names
     from edgekit.targets.build import export_bundle

@@ -102,10 +102,11 @@ def command(
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """
+    from edgekit.errors import MissingDependencyError
     from edgekit.metrics.datasets import read_truth
 
     datasets = [read_truth(dataset, root, split=split, part="train") for root in roots]
-    _require_torch()
+    MissingDependencyError.unless("torch", "host", "Training")
     from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
     from edgekit.training.trainer import Epoch, Settings
@@ -175,12 +176,3 @@ def command(
         console.print(f"frame-mAP@0.5 on what was held out of {root}: {score:.3f}", soft_wrap=True)
     console.print(f"Wrote {result.weights}", soft_wrap=True)
     console.print(f"Next: edgekit export {result.weights} --target onnx", soft_wrap=True)
-
-
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        from edgekit.errors import MissingDependencyError
-
-        raise MissingDependencyError.for_extra("torch", "host", "Training") from error

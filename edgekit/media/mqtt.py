@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,9 @@ class MqttSink(Sink):
                 told[tube.id] = last
                 continue
             kind = "start" if last is None else "update"
-            messages.append(self._message(kind, len(messages), _live_json(tube, result)))
+            index, observed = result.frame.index, tube.observed
+            content = _live_json(tube, tube.box, index, now, observed=observed)
+            messages.append(self._message(kind, len(messages), content))
             told[tube.id] = now
         self._send(messages)
         self._told = told
@@ -160,15 +163,9 @@ class MqttSink(Sink):
 
     def _first(self, tube: Tube) -> dict[str, Any]:
         index, time = self._last
-        return {
-            "id": tube.id,
-            "class": tube.label,
-            "score": round(tube.score, 5),
-            "box": [round(value, 2) for value in tube.boxes[0].tolist()],
-            "index": tube.start,
-            "time": round(time - (index - tube.start) / self._fps, 4),
-            "observed": True,
-        }
+        begun = time - (index - tube.start) / self._fps
+        box = tube.boxes[0].tolist()
+        return _live_json(tube, box, tube.start, begun, observed=True)
 
     def _send(self, messages: list[Message]) -> None:
         if messages:
@@ -207,13 +204,16 @@ def default_buffer(broker: Broker) -> Path:
     return folder / "edgekit" / f"mqtt-{place}.db"
 
 
-def _live_json(tube: LiveTube, result: FrameResult) -> dict[str, Any]:
+def _live_json(
+    tube: LiveTube | Tube, box: Sequence[float], index: int, time: float, *, observed: bool
+) -> dict[str, Any]:
+    """What is said of a tube in one of its frames."""
     return {
         "id": tube.id,
         "class": tube.label,
         "score": round(tube.score, 5),
-        "box": [round(value, 2) for value in tube.box],
-        "index": result.frame.index,
-        "time": round(result.frame.time, 4),
-        "observed": tube.observed,
+        "box": [round(value, 2) for value in box],
+        "index": index,
+        "time": round(time, 4),
+        "observed": observed,
     }
