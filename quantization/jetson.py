@@ -57,6 +57,9 @@ class Quantizer(onnx_quantizer.Quantizer):
             for name, reading in found.items()
         }
 
+    def _layers(self, model: Any) -> list[Any]:
+        return weighted(model)
+
     def _placed(
         self,
         model: Any,

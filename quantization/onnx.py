@@ -26,11 +26,13 @@ from edgekit.quantization.onnx_graph import (
     load,
     macs,
     network,
+    pointwise_ends,
     scope,
     shapes,
     to_round,
     weighted,
 )
+from edgekit.quantization.onnx_rewrites import as_products, upsample_by_rows
 from edgekit.quantization.onnx_weights import put
 from edgekit.quantization.ranges import (
     activations,
@@ -52,8 +54,9 @@ _WEIGHTS = "weights.npz"
 class Quantizer(base.Quantizer):
     """Activations in 8 bits without a sign, weights in 8 bits a channel.
 
-    Convolutions are rounded together with their activation. The layers that give the network's
-    outputs stay float: 8 bits for the whole range of a heatmap's logits would flatten its peaks.
+    Convolutions are rounded together with their activation. What the network gives stays float:
+    8 bits for the whole range of a heatmap's logits would flatten its peaks. Of the layers that
+    give it, those are rounded that ONNX Runtime can compute so.
     """
 
     methods = ("mse", "percentile", "minmax", "entropy")
@@ -64,13 +67,13 @@ class Quantizer(base.Quantizer):
         model = load(bundle)
         sizes = shapes(model)
         return tuple(
-            base.Layer(node.name, node.op_type, macs(node, sizes)) for node in weighted(model)
+            base.Layer(node.name, node.op_type, macs(node, sizes)) for node in self._layers(model)
         )
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
         model = load(bundle)
-        nodes, rounded = inside(model), {node.name for node in weighted(model)}
+        nodes, rounded = inside(model), {node.name for node in self._layers(model)}
         ends = {n.name for n in nodes if n.op_type in WEIGHTED} - rounded
         found = super().left_float(bundle, io) | dict.fromkeys(sorted(ends), base.LAST)
         moved = {scope(n) for n in network(model)} - {scope(n) for n in nodes}
@@ -81,7 +84,7 @@ class Quantizer(base.Quantizer):
         seen = load_histograms(statistics / _STATISTICS)
         return {
             node.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
-            for node in weighted(load(bundle))
+            for node in self._layers(load(bundle))
             if (name := node.input[0]) in seen
         }
 
@@ -90,7 +93,7 @@ class Quantizer(base.Quantizer):
         model = load(bundle)
         nodes = inside(model)
         names = {name for node in nodes for name in (*node.input, *node.output)}
-        layers = convolutions(model)
+        layers = convolutions(model, self._layers(model))
         read = {node.name: node.input[0] for node in nodes}
 
         def look(sample: int, seen: Mapping[str, Array]) -> None:
@@ -128,6 +131,10 @@ class Quantizer(base.Quantizer):
             (folder / _MODEL).write_bytes(made.SerializeToString(deterministic=True))
         return base.Written(_MODEL, (_MODEL,))
 
+    def _layers(self, model: Any) -> list[Any]:
+        """The nodes whose weights are rounded; a subclass may differ."""
+        return [*weighted(model), *pointwise_ends(model)]
+
     def _placed(
         self,
         model: Any,
@@ -138,7 +145,9 @@ class Quantizer(base.Quantizer):
         """The model with pairs of QuantizeLinear and DequantizeLinear; a subclass may differ."""
         from onnxruntime.quantization import QuantType
 
-        return place(
+        ends = {node.name for node in pointwise_ends(model)} - keep_float
+        upsample_by_rows(model, to_round(model, keep_float))
+        made = place(
             model,
             ranges,
             weights,
@@ -147,6 +156,8 @@ class Quantizer(base.Quantizer):
             activation=QuantType.QUInt8,
             options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
+        as_products(made, [n for n in made.graph.node if n.name in ends], weights, ranges)
+        return made
 
 
 def place(
@@ -195,7 +206,11 @@ def place(
 
 
 def _clean(model: Any) -> None:
-    """Leaves nothing in the file that depends on the machine, the day or the run."""
+    """Leaves nothing in the file that is not read, or that depends on machine, day or run."""
+    read = {name for node in model.graph.node for name in node.input}
+    stored = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(stored)
     model.producer_name, model.producer_version = "edgekit", version("edgekit")
     model.ClearField("doc_string")
     del model.metadata_props[:]

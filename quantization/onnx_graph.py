@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.quantization.convolutions import Convolution
+from edgekit.quantization.onnx_rewrites import is_pointwise
 from edgekit.quantization.onnx_weights import convolution
+from edgekit.runtime.types import Array
 from edgekit.targets.base import reason_of
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "load",
     "macs",
     "network",
+    "pointwise_ends",
     "scope",
     "shapes",
     "to_round",
@@ -33,7 +37,7 @@ WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ACTIVATIONS = ("Clip", "Relu")
 """Operators that are rounded together with what they follow."""
 
-OTHERS = ("Add", "Concat", "MaxPool", "Resize")
+OTHERS = ("Add", "Concat", "Gather", "MaxPool", "Resize", "Transpose")
 """Operators that pass integers on."""
 
 _OUTSIDE = ("cascade", "decode")
@@ -61,17 +65,19 @@ def load(bundle: Bundle) -> Any:
         ) from error
 
 
-def convolutions(model: Any) -> dict[str, Convolution]:
-    """The convolutions that can be quantized and whose weights are theirs alone, by name."""
+def convolutions(model: Any, nodes: Iterable[Any]) -> dict[str, Convolution]:
+    """Of some nodes, the convolutions whose weights are theirs alone, by name."""
+    return {node.name: convolution(node, weights) for node, weights in _own_weights(model, nodes)}
+
+
+def _own_weights(model: Any, nodes: Iterable[Any]) -> Iterator[tuple[Any, Array]]:
     from onnx import numpy_helper
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     uses = Counter(name for node in model.graph.node for name in node.input)
-    return {
-        node.name: convolution(node, numpy_helper.to_array(stored[node.input[1]]))
-        for node in weighted(model)
-        if node.op_type == "Conv" and node.input[1] in stored and uses[node.input[1]] == 1
-    }
+    for node in nodes:
+        if node.op_type == "Conv" and node.input[1] in stored and uses[node.input[1]] == 1:
+            yield node, numpy_helper.to_array(stored[node.input[1]])
 
 
 def scope(node: Any) -> str:
@@ -100,6 +106,13 @@ def weighted(model: Any) -> list[Any]:
     # What decodes within the model reads what would be outputs without it.
     outputs |= {name for n in model.graph.node if n.name not in names for name in n.input}
     return [n for n in inside(model) if n.op_type in WEIGHTED and n.output[0] not in outputs]
+
+
+def pointwise_ends(model: Any) -> list[Any]:
+    """The pointwise convolutions that give the network's outputs."""
+    others = {node.name for node in weighted(model)}
+    ends = [node for node in inside(model) if node.name not in others]
+    return [node for node, weights in _own_weights(model, ends) if is_pointwise(node, weights)]
 
 
 def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+from edgekit.assets import default_bundle
 from edgekit.bundle import load_bundle
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import extract
@@ -31,6 +38,11 @@ def inside(checkpoint, once):
 
 
 @pytest.fixture(scope="module")
+def shipped():
+    return load_bundle(default_bundle(precision="fp32"))
+
+
+@pytest.fixture(scope="module")
 def footage(tmp_path_factory):
     path = tmp_path_factory.mktemp("footage") / "clip.avi"
     write_video(render_clip(1, frames=12, size=(96, 128)), path)
@@ -42,10 +54,11 @@ def make(footage, tmp_path):
     def quantize(bundle, target="onnx", **options):
         """The model, its quantizer, and the statistics of four frames."""
         samples = extract(bundle, footage, [[2, 4, 6, 8]], Store(tmp_path / "store"))
-        tool, statistics, out = quantizer(target), tmp_path / "statistics", tmp_path / "out"
-        statistics.mkdir()
-        out.mkdir()
-        tool.calibrate(bundle, samples, statistics)
+        tool, statistics = quantizer(target), tmp_path / "statistics"
+        if not statistics.exists():
+            statistics.mkdir()
+            tool.calibrate(bundle, samples, statistics)
+        out = Path(mkdtemp(dir=tmp_path))
         written = tool.quantize(bundle, statistics, Recipe(**options), out)
         return onnx.load(str(out / written.model)), tool, statistics
 
@@ -67,25 +80,60 @@ def rounded(model):
     }
 
 
+ENDS = {"hm.2/Conv", "wh.2/Conv", "reg.2/Conv"}
+
+
 @pytest.mark.parametrize("target", ["onnx", "jetson"])
-def test_all_but_the_network_stays_float_and_so_do_its_last_layers(inside, make, target):
+def test_all_but_the_network_stays_float(inside, make, target):
     model, tool, statistics = make(inside, target)
     layers = {layer.name for layer in tool.layers(inside)}
-    assert len(layers) == 56
+    assert len(layers - ENDS) == 56
     found = rounded(model)
     assert layers <= found
     outside = {name for name in found if name.startswith(("cascade", "decode"))}
     assert len(outside) == 1  # the last of the cascade, which is the network's input
-    assert not {"hm.2/Conv", "wh.2/Conv", "reg.2/Conv"} & found
     said = tool.left_float(inside)
-    assert said["hm.2/Conv"] == said["wh.2/Conv"] == said["reg.2/Conv"] == LAST
-    assert said.keys() - {"hm.2/Conv", "wh.2/Conv", "reg.2/Conv"} == {"the cascade", "the decoding"}
+    left = {} if target == "onnx" else dict.fromkeys(ENDS, LAST)
+    assert ENDS & layers == ENDS & found == ENDS - left.keys()
+    assert {name: why for name, why in said.items() if name in ENDS} == left
+    assert said.keys() - ENDS == {"the cascade", "the decoding"}
     read = tool.readings(inside, statistics, "minmax")
     assert read.keys() == layers
     for reading in read.values():
         if target == "jetson":
             assert reading.low == -reading.high
         assert reading.low <= min(reading.seen.low, 0) <= max(reading.seen.high, 0) <= reading.high
+
+
+def test_what_the_network_gives_is_not_rounded(shipped, make):
+    model, *_ = make(shipped)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for value in model.graph.output:
+        added = makers[value.name]
+        assert added.op_type == "Add"
+        assert makers[makers[added.input[0]].input[0]].op_type == "MatMul"
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_last_layer_can_stay_float_and_can_be_rounded_alone(shipped, make, others):
+    names = {layer.name for layer in quantizer("onnx").layers(shipped)}
+    one = {"hm.2/Conv"}
+    model, *_ = make(shipped, keep_float=frozenset(one if others else names - one))
+    assert rounded(model) & names == (names - one if others else one)
+
+
+def test_upsampling_of_integers_is_by_rows_and_gives_the_same(shipped, make):
+    kept = ("Resize", "Resize_2")  # what they give is rounded by the same pair again
+    given = []
+    for names in ((), kept):
+        model, *_ = make(shipped, keep_float=frozenset(names))
+        kinds = Counter(node.op_type for node in model.graph.node)
+        assert (kinds["Resize"], kinds["Gather"]) == (len(names), 6 - 2 * len(names))
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        picture = np.random.default_rng(0).standard_normal((1, 6, 256, 256), np.float32)
+        given.append(session.run(None, {"input": picture}))
+    for one, other in zip(*given, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("lowering", ["deform_conv", "gather"])

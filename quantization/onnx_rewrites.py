@@ -1,0 +1,172 @@
+"""Operators in an ONNX model for which ONNX Runtime has faster kernels of integers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.quantization.convolutions import IntegerWeights
+from edgekit.runtime.types import Array
+
+__all__ = ["as_products", "is_pointwise", "upsample_by_rows"]
+
+_TO_LAST = [0, 2, 3, 1]
+"""(1, C, H, W) becomes (1, H, W, C)."""
+
+_TO_FIRST = [0, 3, 1, 2]
+
+
+def is_pointwise(node: Any, weights: Array) -> bool:
+    """Whether a Conv multiplies the channels at each place by one matrix.
+
+    Args:
+        node: An ``onnx.NodeProto``.
+        weights: (out, in / groups, height, width), its own.
+    """
+    given = _attributes(node)
+    plain = given.get("group", 1) == 1 and not any(given.get("pads", ()))
+    plain = plain and all(step == 1 for step in given.get("strides", ()))
+    return plain and weights.shape[2:] == (1, 1)
+
+
+def upsample_by_rows(model: Any, names: Collection[str]) -> None:
+    """Makes upsampling to the nearest value copies of columns, then of rows.
+
+    Args:
+        model: An ``onnx.ModelProto`` with all shapes, which is changed.
+        names: Of the nodes to look at; those stay that are no such upsampling.
+    """
+    from onnx import numpy_helper
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    shapes = {
+        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in model.graph.value_info
+    }
+    for node in [n for n in model.graph.node if n.name in names and n.op_type == "Resize"]:
+        scales = stored.get(node.input[2]) if len(node.input) == 3 else None
+        shape = shapes.get(node.input[0], [])
+        if scales is None or len(shape) != 4 or not _repeats(node):
+            continue
+        times = numpy_helper.to_array(scales)
+        if (times[:2] != 1).any() or (times % 1).any():
+            continue
+        part = _Part(model, node)
+        made = part.add("Transpose", node.input[0], perm=_TO_LAST)
+        for axis in (2, 1):
+            places = np.repeat(np.arange(shape[axis + 1]), int(times[axis + 1]))
+            made = part.add("Gather", made, part.store(f"places_{axis}", places), axis=axis)
+        part.add("Transpose", made, perm=_TO_FIRST, output=node.output[0])
+        part.replace()
+
+
+def as_products(
+    model: Any,
+    nodes: Sequence[Any],
+    weights: Mapping[str, IntegerWeights],
+    ranges: Mapping[str, tuple[float, float]],
+) -> None:
+    """Makes pointwise convolutions products of integers that give floats.
+
+    ONNX Runtime has such a product, and no such convolution. What the layer gives is not rounded.
+
+    Args:
+        model: An ``onnx.ModelProto`` with pairs of QuantizeLinear and DequantizeLinear, which is
+            changed.
+        nodes: Of it, the convolutions.
+        weights: By name, at least of each of ``nodes``.
+        ranges: Lowest and highest value of what they read, where it has no pair yet.
+    """
+    from onnx import numpy_helper
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    paired = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    for node in nodes:
+        made, part, read = weights[node.name], _Part(model, node), node.input[0]
+        if read not in paired:
+            read = part.pair(read, *ranges[read])
+        matrix = part.add(
+            "DequantizeLinear",
+            part.store("integers", np.ascontiguousarray(made.values[:, :, 0, 0].T)),
+            part.store("scale", made.scale),
+            part.store("zero", np.zeros(len(made.scale), np.int8)),
+            axis=1,
+        )
+        turned = part.add("Transpose", read, perm=_TO_LAST)
+        product = part.add("MatMul", turned, matrix, name=node.name)
+        back = part.add("Transpose", product, perm=_TO_FIRST)
+        # Next to the product the bias would be fused with it first, and its integers never found.
+        bias = numpy_helper.to_array(stored[node.input[2]]) if len(node.input) > 2 else 0
+        moved = (bias + made.shift).astype(np.float32)[:, None, None]
+        part.add("Add", back, part.store("bias", moved), output=node.output[0])
+        part.replace()
+
+
+class _Part:
+    """Nodes to stand in the place of another.
+
+    Args:
+        model: An ``onnx.ModelProto``.
+        node: Of it, the other.
+    """
+
+    def __init__(self, model: Any, node: Any) -> None:
+        self._graph, self._node = model.graph, node
+        self._made: list[Any] = []
+
+    def store(self, name: str, values: Array) -> str:
+        """The full name of a new initializer."""
+        from onnx import numpy_helper
+
+        name = f"{self._node.name}:{name}"
+        self._graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
+    def add(self, kind: str, *inputs: str, name: str = "", output: str = "", **given: Any) -> str:
+        """The name of what a new node gives."""
+        from onnx import TensorProto, helper
+
+        place = f"{self._node.name}.{len(self._made)}"
+        if not output:
+            output = f"{place}:0"
+            value = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
+            self._graph.value_info.append(value)
+        made = helper.make_node(kind, inputs, [output], name or place, **given)
+        self._made.append(made)
+        return output
+
+    def pair(self, name: str, low: float, high: float) -> str:
+        """What a tensor is after it was rounded to 8 bits without a sign."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        step = np.float32((high - low) / 255 or 1.0)
+        scale = self.store("read_scale", np.array(step))
+        zero = self.store("read_zero", np.array(np.rint(-low / step), np.uint8))
+        return self.add(
+            "DequantizeLinear", self.add("QuantizeLinear", name, scale, zero), scale, zero
+        )
+
+    def replace(self) -> None:
+        """Puts the new nodes where the other was."""
+        place = list(self._graph.node).index(self._node)
+        self._graph.node.remove(self._node)
+        for made in reversed(self._made):
+            self._graph.node.insert(place, made)
+
+
+def _repeats(node: Any) -> bool:
+    """Whether a Resize by whole numbers repeats each value."""
+    given = _attributes(node)
+    modes = [
+        given.get("mode", b"nearest"),
+        given.get("coordinate_transformation_mode", b"half_pixel"),
+        given.get("nearest_mode", b"round_prefer_floor"),
+    ]
+    return modes == [b"nearest", b"asymmetric", b"floor"]
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    import onnx
+
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
