@@ -64,12 +64,17 @@ class Detector(Closing):
         """Names of the classes, in the order of their indices."""
         return self.bundle.manifest.classes
 
+    @property
+    def lanes(self) -> int:
+        """How many threads may call ``infer`` at a time."""
+        return self.session.lanes
+
     def sibling(self) -> Detector:
         """Another detector on the same session, for the pictures of another source.
 
         It remembers pictures of its own, and closing it leaves the session open. A session computes
-        for one at a time: the siblings' pipelines need one ``edgekit.runtime.turnstile.Turnstile``
-        as their ``turn``.
+        for ``lanes`` at a time: the siblings' pipelines need one
+        ``edgekit.runtime.turnstile.Turnstile`` of so many places as their ``turn``.
         """
         other = copy.copy(self)
         other._cascade = cascade_of(self.bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,15 @@ from edgekit.runtime.types import Array
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Exported", "Exporter", "Session", "SessionOptions", "Signature", "reason_of"]
+__all__ = [
+    "Exported",
+    "Exporter",
+    "Session",
+    "SessionOptions",
+    "Signature",
+    "physical_cores",
+    "reason_of",
+]
 
 Signature: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
 """Name to shape and numpy's name of the type."""
@@ -30,7 +39,8 @@ class SessionOptions:
         runtime: A name of ``edgekit.targets.registry.RUNTIMES`` that the target allows.
         threads: How many to compute with; 0 lets the runtime choose.
         device: Where to compute, in the runtime's own words: ``CPU``, ``GPU``, ``NPU``, ``AUTO``.
-        hint: Whether one frame is to be done soon, or many in a given time.
+        hint: Whether one frame is to be done soon, or many in a given time: several at once then,
+            each with fewer threads. By default the first.
         arithmetic: ``f32``, ``f16`` or ``bf16``.
         cache: A folder in which the runtime may keep what it compiled.
     """
@@ -38,7 +48,7 @@ class SessionOptions:
     runtime: str | None = None
     threads: int = 0
     device: str | None = None
-    hint: Literal["latency", "throughput"] = "latency"
+    hint: Literal["latency", "throughput"] | None = None
     arithmetic: Literal["f32", "f16", "bf16"] | None = None
     cache: Path | None = None
 
@@ -65,6 +75,10 @@ class Session(Closing):
     takes: frozenset[str] = frozenset()
     """The options beside ``runtime``, ``threads`` and ``hint`` that this runtime knows."""
 
+    lanes: int = 1
+    """How many frames it computes at once, at most; ``_open`` may raise it. As many threads may
+    call ``infer`` at a time."""
+
     def __init__(self, bundle: Bundle, options: SessionOptions | None = None) -> None:
         self.bundle = bundle
         self.options = options or SessionOptions()
@@ -77,13 +91,18 @@ class Session(Closing):
             self.close()
             raise
 
+    @property
+    def many(self) -> bool:
+        """Whether many frames in a given time are wanted, and not each of them soon."""
+        return self.options.hint == "throughput"
+
     @abc.abstractmethod
     def _open(self) -> tuple[Signature, tuple[str, ...]]:
         """Loads the model; returns its inputs and the names of its outputs."""
 
     @abc.abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Computes once, on inputs that fit."""
+        """Computes once, on inputs that fit; in up to ``lanes`` threads at a time."""
 
     @abc.abstractmethod
     def _release(self) -> None:
@@ -168,6 +187,18 @@ class Session(Closing):
 def reason_of(error: Exception) -> str:
     """What a runtime said of a failure, in one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def physical_cores() -> int:
+    """Of the cores that this process may use; threads that share one count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(siblings.format(number)).read_text() for number in allowed})
+    except OSError:
+        return len(allowed)
 
 
 def _expected_inputs(manifest: Manifest) -> Signature:

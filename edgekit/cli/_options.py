@@ -83,9 +83,8 @@ _SESSION = (
     click.option(
         "--hint",
         type=click.Choice(["latency", "throughput"]),
-        default="latency",
-        show_default=True,
-        help="What the runtime is to aim at.",
+        help="Whether to have one frame soon or many in a given time: several at once then, a "
+        "thread each. [default: latency; edgekit run with files alone: throughput]",
     ),
     click.option(
         "--arithmetic",

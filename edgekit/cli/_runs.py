@@ -67,7 +67,7 @@ class Runs:
     ) -> None:
         self._detector = detector
         self._maker = maker
-        self._turn = Turnstile() if len(sources) > 1 else NO_TURN
+        self._turn = Turnstile(detector.lanes) if len(sources) > 1 else NO_TURN
         self._seconds = 0.0
         self._ways = [
             self._way(source, detector.sibling(), own)
@@ -152,6 +152,7 @@ class Runs:
             max_frames=options["max_frames"],
             patience=options["patience"],
             overlap=True,
+            lanes=detector.lanes,
             turn=self._turn,
         )
         return _Way(source, options, sinks, tally, pipeline)

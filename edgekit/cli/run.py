@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,10 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         for source in sources:
             stack.enter_context(source)
         bundle = load_bundle(options["bundle"] or default_bundle())
-        detector = Detector(bundle, options=tuned_options(bundle, session), top_k=options["top_k"])
+        session = tuned_options(bundle, session)
+        if session.hint is None and not options["realtime"] and not any(s.live for s in sources):
+            session = replace(session, hint="throughput")
+        detector = Detector(bundle, options=session, top_k=options["top_k"])
         stack.enter_context(detector)
         runs = Runs(sources, detector, maker, of_each)
         if options["check"]:

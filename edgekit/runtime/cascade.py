@@ -142,7 +142,7 @@ class _Results:
     Fresh memory is mapped page by page while it is filled, which takes time in every frame.
     """
 
-    _KEPT = 4
+    _KEPT = 8
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape

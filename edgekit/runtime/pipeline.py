@@ -57,6 +57,8 @@ class Pipeline:
         rule: Which detections count.
         overlap: Work in three threads: capture and cascade, network, and the rest. The results are
             the same.
+        lanes: Of frames that are all wanted, how many are in the network at once with ``overlap``;
+            no more than the detector's.
         turn: Held during each inference, where several pipelines share a network: a ``Turnstile``.
 
     Raises:
@@ -80,6 +82,7 @@ class Pipeline:
         patience: float = PATIENCE,
         rule: SelectionRule = LINKING,
         overlap: bool = False,
+        lanes: int = 1,
         turn: contextlib.AbstractContextManager[object] = NO_TURN,
     ) -> None:
         if drop_policy == "latest" and not (source.live or realtime):
@@ -101,6 +104,7 @@ class Pipeline:
         self._patience = patience
         self._rule = rule
         self._overlap = overlap
+        self._lanes = 1 if self._latest else lanes
         self._turn = turn
         self._feed: Feed | None = None
         self._stop = threading.Event()
@@ -207,7 +211,8 @@ class Pipeline:
 
         if self._overlap:
             size = 1 if self._latest else _AHEAD
-            yield from overlapped(iter(capture), infer, size=size, turn=self._turn)
+            lanes, turn = self._lanes, self._turn
+            yield from overlapped(iter(capture), infer, size=size, lanes=lanes, turn=turn)
             return
         for work in capture:
             with self._turn:

@@ -1,4 +1,4 @@
-"""Fair turns at what only one may use at a time."""
+"""Fair turns at what only so many may use at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ __all__ = ["Turnstile"]
 
 
 class Turnstile:
-    """A lock that is given in the order in which it was asked for (a ticket lock).
+    """A semaphore that is given in the order in which it was asked for (a ticket lock).
 
     A thread that gives it back and asks again at once comes after all who wait, which a plain lock
     does not promise: with n threads, nobody waits for more than the n - 1 turns of the others. A
     context manager; not reentrant.
+
+    Args:
+        places: How many have it at once, at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
         self._lock = threading.Lock()
-        self._taken = False
+        self._free = places
         self._gates: deque[threading.Lock] = deque()
 
     @property
@@ -29,8 +32,8 @@ class Turnstile:
 
     def __enter__(self) -> None:
         with self._lock:
-            if not self._taken:
-                self._taken = True
+            if self._free:
+                self._free -= 1
                 return
             gate = threading.Lock()
             gate.acquire()
@@ -61,4 +64,4 @@ class Turnstile:
         if self._gates:
             self._gates.popleft().release()
         else:
-            self._taken = False
+            self._free += 1

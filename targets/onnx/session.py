@@ -17,7 +17,8 @@ _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 class Session(base.Session):
     """A bundle's model on ONNX Runtime; see ``edgekit.targets.base.Session``.
 
-    With ``threads`` of 0 it computes with one per physical core.
+    With ``threads`` of 0 it computes with one per physical core; where many frames are wanted, each
+    thread computes a frame of its own.
 
     Attributes:
         providers: ONNX Runtime's execution providers, the preferred one first; a subclass may
@@ -32,13 +33,13 @@ class Session(base.Session):
         import onnxruntime
 
         providers = [] if self._session is None else self._session.get_providers()
-        threads = self.options.threads
+        threads = str(self.options.threads or "one per physical core")
         return {
             "runtime": self.runtime,
             "version": onnxruntime.__version__,
             "device": ", ".join(name.removesuffix("ExecutionProvider") for name in providers),
             "arithmetic": self.bundle.manifest.precision,
-            "threads": str(threads) if threads else "one per physical core",
+            "threads": f"{self.lanes}, a frame each" if self.many else threads,
         }
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
@@ -51,7 +52,9 @@ class Session(base.Session):
                 mend="Run: pip install edgekit",
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.options.threads
+        options.intra_op_num_threads = 1 if self.many else self.options.threads
+        if self.many:
+            self.lanes = self.options.threads or base.physical_cores()
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL

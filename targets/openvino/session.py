@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,6 +18,7 @@ __all__ = ["Session"]
 
 _NAME = "FULL_DEVICE_NAME"
 _HINT = "PERFORMANCE_HINT"
+_REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 _THREADS = "INFERENCE_NUM_THREADS"
 _PRECISION = "INFERENCE_PRECISION_HINT"
 _TYPES = {"f32": "float32", "u8": "uint8"}
@@ -61,7 +63,9 @@ class Session(base.Session):
         path = self.bundle.model_path
         try:
             self._model: Any = self._core.compile_model(path, device, config)
-            self._request: Any = self._model.create_infer_request()
+            if self.many:
+                self.lanes = int(self._model.get_property(_REQUESTS))
+            requests = [self._model.create_infer_request() for _ in range(self.lanes)]
         except Exception as error:  # its exceptions have no base of their own
             raise BundleError(
                 f"OpenVINO {version('openvino')} refuses {path} on {device}: "
@@ -69,16 +73,25 @@ class Session(base.Session):
                 mend="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
                 "pip install -U openvino",
             ) from error
+        self._idle: queue.SimpleQueue[Any] | None = queue.SimpleQueue()
+        for request in requests:
+            self._idle.put(request)
         inputs = {self._name(port): (_shape(port), _type(port)) for port in self._model.inputs}
         return inputs, tuple(self._name(port) for port in self._model.outputs)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        # What goes in is read where it lies. What comes out is a copy: the next run writes over it.
-        values = self._request.infer(dict(inputs), share_inputs=True, share_outputs=False)
-        return dict(zip(self._outputs, values.values(), strict=True))
+        assert self._idle is not None
+        request = self._idle.get()
+        try:
+            # What goes in is read where it lies. What comes out is a copy: the next run writes
+            # over it.
+            values = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+            return dict(zip(self._outputs, values.values(), strict=True))
+        finally:
+            self._idle.put(request)
 
     def _release(self) -> None:
-        self._model = self._request = self._core = None
+        self._model = self._idle = self._core = None
 
     def _name(self, port: Any) -> str:
         """Which of a tensor's names the manifest has: where a step was left out, there are two."""
@@ -105,7 +118,7 @@ class Session(base.Session):
         arithmetic = options.arithmetic
         if arithmetic is None and self.bundle.manifest.precision != "fp16":
             arithmetic = "f32"
-        config: dict[str, Any] = {_HINT: options.hint.upper()}
+        config: dict[str, Any] = {_HINT: "THROUGHPUT" if self.many else "LATENCY"}
         if options.cache is not None:
             cache = options.cache / self.bundle.sha256
             with writing(cache):

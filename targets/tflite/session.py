@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
+import queue
 from collections.abc import Mapping
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ class Session(base.Session):
 
     The interpreter is ai_edge_litert's, tflite_runtime's or TensorFlow's, the first of them that
     is installed. With ``threads`` of 0 it computes with one per physical core: left to itself it
-    would take a single one.
+    would take a single one. Where many frames are wanted, each thread has an interpreter.
     """
 
     runtime = "tflite"
@@ -50,20 +49,25 @@ class Session(base.Session):
             "version": f"{self._package} {version}",
             "device": self._device,
             "arithmetic": arithmetic,
-            "threads": str(self._threads),
+            "threads": f"{self.lanes}, a frame each" if self.many else str(self._threads),
         }
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
         self._package, create = _interpreter()
-        self._threads = self.options.threads or _physical_cores()
+        self._threads = self.options.threads or base.physical_cores()
+        if self.many:
+            self.lanes, self._threads = self._threads, 1
         path = self.bundle.model_path
         try:
             if self._package != "ai_edge_litert":
                 check_structure(path)
-            self._interpreter: Any = create(model_path=str(path), num_threads=self._threads)
-            self._interpreter.allocate_tensors()
+            made = [
+                create(model_path=str(path), num_threads=self._threads) for _ in range(self.lanes)
+            ]
+            for interpreter in made:
+                interpreter.allocate_tensors()
             # It holds the interpreter in a way that forbids to run it: only its tables are kept.
-            signature = self._interpreter.get_signature_runner()
+            signature = interpreter.get_signature_runner()
             inputs, outputs = signature.get_input_details(), signature.get_output_details()
             del signature
         except (ValueError, RuntimeError) as error:
@@ -73,7 +77,10 @@ class Session(base.Session):
                 mend=f"Export it again (edgekit export CHECKPOINT --target "
                 f"{self.bundle.manifest.target}), or upgrade: pip install -U ai-edge-litert",
             ) from error
-        self._device = _device(self._interpreter)
+        self._device = _device(interpreter)
+        self._idle: queue.SimpleQueue[Any] | None = queue.SimpleQueue()
+        for interpreter in made:
+            self._idle.put(interpreter)
         self._places = {name: tensor["index"] for name, tensor in inputs.items()}
         self._results = {name: tensor["index"] for name, tensor in outputs.items()}
         self._steps = {
@@ -88,14 +95,18 @@ class Session(base.Session):
         return shapes, tuple(outputs)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        interpreter = self._interpreter
-        for name, place in self._places.items():
-            interpreter.set_tensor(place, self._rounded(place, inputs[name]))
-        interpreter.invoke()
-        return {
-            name: self._widened(place, interpreter.get_tensor(place))
-            for name, place in self._results.items()
-        }
+        assert self._idle is not None
+        interpreter = self._idle.get()
+        try:
+            for name, place in self._places.items():
+                interpreter.set_tensor(place, self._rounded(place, inputs[name]))
+            interpreter.invoke()
+            return {
+                name: self._widened(place, interpreter.get_tensor(place))
+                for name, place in self._results.items()
+            }
+        finally:
+            self._idle.put(interpreter)
 
     def _rounded(self, place: int, values: Array) -> Array:
         """What the model takes for floats."""
@@ -114,7 +125,7 @@ class Session(base.Session):
         return found
 
     def _release(self) -> None:
-        self._interpreter = None
+        self._idle = None
 
 
 def _given(tensor: Mapping[str, Any]) -> str:
@@ -141,15 +152,3 @@ def _device(interpreter: Any) -> str:
     except AttributeError:  # no part of what the packages promise
         return "CPU"
     return "CPU, by XNNPACK" if "DELEGATE" in names else "CPU"
-
-
-def _physical_cores() -> int:
-    """Of the cores that this process may use; threads that share one count once."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    try:
-        return len({Path(siblings.format(number)).read_text() for number in allowed})
-    except OSError:
-        return len(allowed)

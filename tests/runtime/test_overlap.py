@@ -109,12 +109,12 @@ class Recorder:
         self.calls.append(("close",))
 
 
-def play(course, options, *, overlap):
+def play(course, options, *, overlap, lanes=1):
     source = Source([Frame(*step) for step in course["frames"]], course["error"], course["missing"])
     sink = Recorder(course["stop_at"], course["sink"])
     linker = make_linker("edgekit", 2, max_misses=3, min_length=1)
     detector = Detector(course["prepare"], course["infer"])
-    pipeline = Pipeline(source, detector, linker, [sink], overlap=overlap, **options)
+    pipeline = Pipeline(source, detector, linker, [sink], overlap=overlap, lanes=lanes, **options)
     sink.pipeline = pipeline
     outcome = None
     try:
@@ -152,12 +152,13 @@ def courses(draw):
     course=courses(),
     limit=st.one_of(st.none(), st.integers(1, 25)),
     duration=st.one_of(st.none(), st.floats(0.01, 1)),
+    lanes=st.integers(1, 4),
 )
-def test_results_are_those_of_one_thread_whatever_happens(course, limit, duration):
+def test_results_are_those_of_one_thread_whatever_happens(course, limit, duration, lanes):
     options = {"max_frames": limit, "duration": duration}
     before = threading.active_count()
     expected, failed, one = play(course, options, overlap=False)
-    found, also_failed, three = play(course, options, overlap=True)
+    found, also_failed, three = play(course, options, overlap=True, lanes=lanes)
     assert found == expected
     assert also_failed == failed
     assert threading.active_count() == before
@@ -233,6 +234,40 @@ def test_errors_come_after_what_was_before_them(place):
         for item in overlapped(items(), step, size=2):
             seen.append(item)
     assert seen == [0, 1, 2, 3, 4]
+    assert threading.active_count() == before
+
+
+def test_lanes_work_at_once_and_the_order_is_kept():
+    """The first item is the last to be done: all others wait for it, or for room."""
+    inside, most, first = [], [], threading.Event()
+
+    def step(item):
+        inside.append(item)
+        most.append(len(inside))
+        if item == 0:
+            assert first.wait(LIMIT)
+        elif len(most) > 5:
+            first.set()
+        inside.remove(item)
+
+    assert list(overlapped(numbers(30), step, size=2, lanes=3)) == [*range(30)]
+    assert 2 <= max(most) <= 3
+
+
+@pytest.mark.parametrize("failing", [0, 4, 11])
+def test_an_error_in_a_lane_comes_in_its_place(failing):
+    seen = []
+    before = threading.active_count()
+
+    def step(item):
+        time.sleep(0.002 * (item % 3 == 0))
+        if item == failing:
+            raise Trouble
+
+    with pytest.raises(Trouble):  # noqa: PT012
+        for item in overlapped(numbers(40), step, size=2, lanes=3):
+            seen.append(item)
+    assert seen == [*range(failing)]
     assert threading.active_count() == before
 
 

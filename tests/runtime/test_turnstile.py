@@ -44,14 +44,18 @@ def test_turns_go_round_in_the_order_of_asking(threads, rounds):
     assert turnstile.waiting == 0
 
 
-def test_one_at_a_time():
-    turnstile, inside, most = Turnstile(), [], []
+@pytest.mark.parametrize("places", [1, 3])
+def test_so_many_at_a_time(places):
+    turnstile, inside, most = Turnstile(places), [], []
+    full = threading.Barrier(places)
 
     def work():
-        for _ in range(300):
+        for turn in range(300):
             with turnstile:
                 inside.append(1)
                 most.append(len(inside))
+                if turn == 0:
+                    full.wait(LIMIT)  # all places can be taken at once
                 inside.pop()
 
     threads = [threading.Thread(target=work) for _ in range(6)]
@@ -59,7 +63,8 @@ def test_one_at_a_time():
         thread.start()
     for thread in threads:
         thread.join(LIMIT)
-    assert most == [1] * 1800
+    assert len(most) == 1800
+    assert max(most) == places
 
 
 def test_an_error_gives_the_turn_back():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,7 +17,9 @@ from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.dcn import set_lowering
 from edgekit.models.folding import fold_batch_norms
 from edgekit.models.graph import Deployed, HalfPrecision
+from edgekit.targets.base import SessionOptions
 from edgekit.targets.build import export_bundle
+from edgekit.targets.registry import open_session
 
 
 @pytest.fixture
@@ -34,6 +38,28 @@ def published(golden: Any, tmp_path: Path) -> Callable[..., tuple[nn.Module, Any
         return Deployed(folded).eval(), given, heads
 
     return make
+
+
+@pytest.fixture
+def in_lanes() -> Callable[[Bundle, dict[str, Any]], int]:
+    """Lets a session compute as many frames at once as it can; returns how many these are."""
+
+    def check(bundle: Bundle, inputs: dict[str, Any]) -> int:
+        frames = [
+            {name: value * factor for name, value in inputs.items()} for factor in range(1, 9)
+        ]
+        with open_session(bundle, SessionOptions(threads=1)) as one:
+            expected = [one.infer(frame) for frame in frames]
+        options = SessionOptions(threads=3, hint="throughput")
+        with open_session(bundle, options) as session, ThreadPoolExecutor(session.lanes) as pool:
+            found = list(pool.map(session.infer, frames * 4))
+            lanes = session.lanes
+        for heads, others in zip(found, expected * 4, strict=True):
+            for name, value in heads.items():
+                np.testing.assert_allclose(value, others[name], rtol=1e-3, atol=1e-4)
+        return lanes
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,10 @@ def test_outputs_by_name_whatever_the_threads(bundle: Bundle, tensor: Any, threa
         np.testing.assert_allclose(again[name], value, rtol=1e-3, atol=1e-4)
 
 
+def test_many_frames_at_once(bundle: Bundle, tensor: Any, in_lanes: Any) -> None:
+    assert in_lanes(bundle, {"input": tensor}) == 3
+
+
 def test_closed_session(bundle: Bundle, tensor: Any) -> None:
     session = Session(bundle, ONE)
     session.close()

@@ -144,6 +144,10 @@ def test_arithmetic_is_said_as_it_runs(half: Bundle, tensor: Any, arithmetic: An
         assert np.abs(value - expected[name]).max() <= 2e-2 * np.abs(expected[name]).max()
 
 
+def test_many_frames_at_once(written: Bundle, tensor: Any, in_lanes: Any) -> None:
+    assert in_lanes(written, {"input": tensor}) > 0
+
+
 def test_closed_session_describes_what_is_left(written: Bundle) -> None:
     session = Session(written)
     session.close()

@@ -98,6 +98,10 @@ def test_frames_go_in_where_the_model_holds_the_cascade(inside: Bundle) -> None:
     assert found["detections"].shape == (9, 6)
 
 
+def test_many_frames_at_once(lite: Bundle, tensor: Any, in_lanes: Any) -> None:
+    assert in_lanes(lite, {"input": tensor}) == 3
+
+
 def test_closed_session(lite: Bundle, tensor: Any) -> None:
     session = Session(lite, ONE)
     session.close()
