@@ -64,7 +64,8 @@ class Job(_Message):
     """What to measure.
 
     Attributes:
-        overlap: In the three threads of ``edgekit run``; else one stage after the other.
+        overlap: As ``edgekit run`` does it with a file, in several threads and with as many frames
+            in the network at once; else one stage after the other.
         begun: ``time.monotonic()`` when the worker was started, which is the same in all processes;
             ``Worker`` fills it in.
     """

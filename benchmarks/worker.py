@@ -99,9 +99,14 @@ class _Course:
         self._detector.reset()
         with open_source(self._job.source) as source:
             linker = make_linker(_LINK, len(self._detector.classes), min_length=2)
-            sinks, overlap = [recorder], self._job.overlap
             Pipeline(
-                source, self._detector, linker, sinks, max_frames=frames, overlap=overlap
+                source,
+                self._detector,
+                linker,
+                [recorder],
+                max_frames=frames,
+                overlap=self._job.overlap,
+                lanes=self._detector.lanes,
             ).run()
         return recorder
 
@@ -198,7 +203,12 @@ def _serve(channel: _Channel) -> None:
     job = channel.receive()
     if job is None:
         return
-    options = SessionOptions(runtime=job.runtime, threads=job.threads, arithmetic=job.arithmetic)
+    options = SessionOptions(
+        runtime=job.runtime,
+        threads=job.threads,
+        arithmetic=job.arithmetic,
+        hint="throughput" if job.overlap else None,
+    )
     with Detector(job.bundle, options=options) as detector:
         course = _Course(job, detector)
         course.play(1)

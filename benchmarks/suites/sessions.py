@@ -24,7 +24,7 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.timing import interleaved, machine
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
-from edgekit.errors import EdgeKitError
+from edgekit.errors import EdgeKitError, UsageError
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
 
@@ -55,7 +55,7 @@ def _openvino(
     config = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": arithmetic,
+        "INFERENCE_PRECISION_HINT": _hint(arithmetic),
     }
     model = openvino.Core().compile_model(bundle.model_path, "CPU", config)
     request = model.create_infer_request()
@@ -67,6 +67,11 @@ def _openvino(
         return [request.get_output_tensor(i).data.copy() for i in range(len(model.outputs))]
 
     return loop
+
+
+def _hint(arithmetic: str) -> str:
+    """What was asked for, of what a session says that it computes in; integers are not asked for."""
+    return next((name for name in arithmetic.split(", ") if name in ("bf16", "f16")), "f32")
 
 
 def _tflite(bundle: Bundle, inputs: Inputs, threads: int, _: str) -> Callable[[], object]:
@@ -99,7 +104,7 @@ _BARE: dict[str, Callable[[Bundle, Inputs, int, str], Callable[[], object]]] = {
 def _benchmark_app(bundle: Bundle, threads: int, arithmetic: str, repeats: int) -> float:
     """The median seconds that OpenVINO's own tool measures."""
     settings = {"m": bundle.model_path, "d": "CPU", "api": "sync", "hint": "none"}
-    settings |= {"nthreads": threads, "infer_precision": arithmetic, "niter": repeats}
+    settings |= {"nthreads": threads, "infer_precision": _hint(arithmetic), "niter": repeats}
     options = [part for name, value in settings.items() for part in (f"-{name}", str(value))]
     code = "import sys; from openvino.tools.benchmark.main import main; sys.exit(main())"
     done = subprocess.run(
@@ -130,6 +135,8 @@ def _measure(path: Path, arguments: Any) -> None:
             ways[name] = lambda: interleaved({name: way}, repeats=repeats, warm_up=5)[name]
 
         timed("edgekit", lambda: session.infer(inputs))
+        if session.runtime not in _BARE:
+            raise UsageError(f"{path.name} runs on {session.runtime}, which has no bare loop here.")
         timed("bare loop", _BARE[session.runtime](bundle, inputs, threads, arithmetic))
         if session.runtime == "openvino":
             ways["benchmark_app"] = lambda: _benchmark_app(bundle, threads, arithmetic, repeats)

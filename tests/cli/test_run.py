@@ -105,6 +105,20 @@ def test_events_on_standard_output_are_nothing_else(edgekit, spot_video):
     assert "network" in stderr
 
 
+def test_events_are_the_same_whatever_it_aims_at(edgekit, spot_video):
+    found = []
+    for hint in ("latency", "throughput"):
+        arguments = ("--source", spot_video(40), "--events", "-", "--hint", hint, "--threads", 4)
+        status, stdout, _ = edgekit(*arguments)
+        assert status == 0
+        found.append([json.loads(line) for line in stdout.splitlines()])
+    frames = [[event for event in events if event["type"] != "end"] for events in found]
+    for event in (event for events in frames for event in events):
+        for key in {"ms", "time"} & event.keys() if event["type"] == "start" else {"ms"}:
+            event.pop(key, None)
+    assert frames[0] == frames[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
