@@ -70,7 +70,7 @@ def _openvino(
 
 
 def _hint(arithmetic: str) -> str:
-    """What was asked for, of what a session says that it computes in; integers are not asked for."""
+    """What to ask for, so that it computes as a session says that it does."""
     return next((name for name in arithmetic.split(", ") if name in ("bf16", "f16")), "f32")
 
 
