@@ -11,7 +11,6 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +159,6 @@ def export_all(
         ) -> None:
             export_bundle(checkpoint, target, settings=settings, out=folder / name)
 
-        key = key_of(sha256_of(checkpoint), name, exporter(target).__module__, version("edgekit"))
+        key = key_of(sha256_of(checkpoint), name)
         bundles.append(store.folder("swept", key, make) / name)
     return bundles

@@ -13,8 +13,6 @@ __all__ = ["rendered_clips"]
 _FRAMES = 60
 _CALIBRATING = range(7000, 7010)
 _JUDGING = range(7100, 7108)
-_VERSION = 1
-"""Of the renderer: another number renders again."""
 
 
 def rendered_clips(
@@ -37,5 +35,5 @@ def _rendered(store: Store, seeds: range, progress: Callable[[str], None]) -> Pa
     def make(folder: Path) -> None:
         write_dataset(folder, seeds, frames=_FRAMES, force=True, progress=progress)
 
-    key = key_of(_VERSION, _FRAMES, list(seeds))
+    key = key_of(_FRAMES, list(seeds))
     return store.folder("rendered", key, make)

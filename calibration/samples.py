@@ -22,9 +22,6 @@ from edgekit.runtime.types import Array, Frame
 
 __all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
 
-_VERSION = 2
-"""Of what is stored: another number, another key."""
-
 _SIDE = 32
 _CANDIDATES = 20
 """Frames of a sequence to choose from, for each that is wanted in all."""
@@ -199,7 +196,7 @@ def extract(
 def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
     manifest = bundle.manifest
     content = [sequence.sha256 for sequence in footage]
-    return key_of(_VERSION, manifest.input, manifest.cascade, content, *parts)
+    return key_of(manifest.input, manifest.cascade, content, *parts)
 
 
 def _pairs(

@@ -7,6 +7,7 @@ it ended.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -14,14 +15,32 @@ from pathlib import Path
 
 import msgspec
 
+import edgekit
 from edgekit._files import atomic_folder
 
 __all__ = ["Store", "default_store", "key_of"]
 
 
 def key_of(*parts: object) -> str:
-    """A name for what was made from ``parts``: their SHA-256, as JSON, in 32 hexadecimal digits."""
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:32]
+    """A name for what this code makes of ``parts``.
+
+    The SHA-256 of both, in 32 hexadecimal digits: after an upgrade nothing is found that other code
+    has made.
+    """
+    content = msgspec.json.encode((_code(), *parts), order="sorted")
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+@functools.cache
+def _code() -> str:
+    """The SHA-256 of all modules of EdgeKit."""
+    package = Path(str(edgekit.__file__)).parent
+    # In a checkout some of its folders are links.
+    folders = sorted(Path(folder) for folder, _, _ in os.walk(package, followlinks=True))
+    digest = hashlib.sha256()
+    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def default_store() -> Path:

@@ -127,7 +127,6 @@ def tune(
         plan.seed,
         plan.rate,
         [[(label, box.tolist()) for label, box in actions] for actions in truth or ()],
-        version("edgekit"),
         version("torch"),
     )
     weights = store.folder(

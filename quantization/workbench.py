@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -52,7 +51,7 @@ class Workbench:
             OutputError: The store cannot be written.
         """
         tool = _quantizer(bundle)
-        key = key_of(bundle.sha256, samples.key, _edition(tool))
+        key = key_of(bundle.sha256, samples.key, tool.version())
         statistics = store.folder("activations", key, partial(tool.calibrate, bundle, samples))
         return cls(bundle, samples, statistics, store.path)
 
@@ -93,7 +92,7 @@ class Workbench:
             self.samples.key,
             recipe.method,
             sorted(recipe.keep_float),
-            _edition(tool),
+            tool.version(),
             judge.key,
             *([recipe.io] if recipe.io != "float" else []),
         )
@@ -120,8 +119,3 @@ def loss_alone(
 
 def _quantizer(bundle: Bundle) -> Quantizer:
     return quantizer(bundle.manifest.target)
-
-
-def _edition(tool: Quantizer) -> dict[str, str]:
-    """Of all that decides what a quantizer makes, the versions."""
-    return {"edgekit": version("edgekit"), **tool.version()}

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["exported", "quantized", "random_weights"]
 
-_VERSION = 2
-"""Of the weights: another number makes them anew."""
-
 _SAMPLES = 16
 _PEAKS = 5
 _THRESHOLD = -0.85
@@ -61,7 +58,7 @@ def random_weights(
         network = _settled(arch, classes, side, seed)
         save_checkpoint(folder / f"{name}.safetensors", network, {"name": json.dumps(name)})
 
-    key = key_of(_VERSION, arch, classes, side, seed, version("torch"))
+    key = key_of(arch, classes, side, seed, version("torch"))
     return store.folder("random", key, make) / f"{name}.safetensors"
 
 
@@ -74,7 +71,7 @@ def exported(store: Store, checkpoint: Path, target: str, side: int = 256) -> Pa
         settings = ExportSettings(input_size=(side, side), tolerance=1e-2)
         export_bundle(checkpoint, target, settings=settings, out=folder / name)
 
-    key = key_of(sha256_of(checkpoint), target, side, version("edgekit"))
+    key = key_of(sha256_of(checkpoint), target, side)
     return store.folder("float", key, make) / name
 
 
@@ -90,7 +87,7 @@ def quantized(store: Store, bundle: Path, footage: Path) -> Path:
         bench = Workbench.prepare(source, samples, store)
         bench.make(Recipe(method=tool.methods[0]), folder / name)
 
-    key = key_of(source.sha256, samples.key, tool.version(), version("edgekit"))
+    key = key_of(source.sha256, samples.key, tool.version())
     return store.folder("int8", key, make) / name
 
 

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import edgekit
 from edgekit.calibration.store import Store, default_store, key_of
 
 
@@ -36,6 +42,23 @@ def test_what_was_interrupted_is_not_there(tmp_path):
 def test_equal_parts_have_equal_keys_and_others_do_not():
     assert key_of({"b": 1, "a": (2, 3)}, "x") == key_of({"a": [2, 3], "b": 1}, "x")
     assert key_of("ab", "c") != key_of("a", "bc")
+
+
+def test_what_other_code_has_made_is_not_found(tmp_path):
+    package = Path(edgekit.__file__).parent
+    copy = tmp_path / "edgekit"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("assets", "__pycache__"))
+
+    def key():
+        code = "from edgekit.calibration.store import key_of; print(key_of(1))"
+        run = [sys.executable, "-c", code]
+        return subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    first = key()
+    assert first == key()
+    with (copy / "quantization" / "ranges.py").open("a") as file:
+        file.write("# changed\n")
+    assert key() != first
 
 
 def test_the_default_is_the_users_cache_folder(monkeypatch, tmp_path):
