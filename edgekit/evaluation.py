@@ -12,8 +12,12 @@ from edgekit.bundle import load_bundle
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.media import open_source
+from edgekit.media.sink import Sink
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.results import FrameResult
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
 
@@ -29,7 +33,7 @@ def detect_videos(
     executor: Executor | None = None,
     on_video: Callable[[], None] = lambda: None,
 ) -> SavedDetections:
-    """Every video of a dataset through a bundle, frame by frame.
+    """Every video of a dataset through a bundle, as ``edgekit run`` takes it.
 
     Args:
         bundle: Folder of the bundle.
@@ -49,6 +53,9 @@ def detect_videos(
     """
     classes = load_bundle(bundle).manifest.classes
     truth = in_classes_of(classes, truth)
+    options = options or SessionOptions()
+    if options.hint is None and executor is None:
+        options = replace(options, hint="throughput")
     work = partial(_detect_video, bundle, options, top_k)
     found: Iterable[list[Detections]]
     found = executor.map(work, truth.videos) if executor else map(work, truth.videos)
@@ -96,11 +103,20 @@ def _detect_video(
         Detector(bundle, options=options, top_k=top_k) as detector,
         open_source(str(video.path)) as source,
     ):
-        found: list[Detections] = []
-        for frame in source:
-            if frame.gap:
-                detector.reset()
-            while len(found) < frame.index:
-                found.append(Detections.empty(len(detector.classes)))
-            found.append(detector.detect(frame.image))
-    return found
+        classes, collector = len(detector.classes), _Collector(len(detector.classes))
+        linker = make_linker("edgekit", classes)
+        Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
+    return collector.found
+
+
+class _Collector(Sink):
+    """Keeps the detections of each frame; a frame that is missing has none."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self.found: list[Detections] = []
+
+    def frame(self, result: FrameResult) -> None:
+        while len(self.found) < result.frame.index:
+            self.found.append(Detections.empty(self._classes))
+        self.found.append(result.detections)

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.cli import main
+from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.evaluation import detect_videos, in_classes_of
 from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth, read_annotations
 from edgekit.metrics.detections import read_detections
 from edgekit.metrics.evaluate import evaluate
+from edgekit.puppets.clip import render_clip
+from edgekit.targets.base import SessionOptions
 
 BOXES = np.tile([5.0, 5, 50, 60], (3, 1))
 
@@ -37,6 +41,24 @@ def test_classes_that_the_bundle_does_not_know_are_named():
 def test_a_video_that_is_not_there():
     with pytest.raises(MediaError):
         detect_videos(default_bundle(), Truth(["Biking"], [a_video()]))
+
+
+def test_a_new_size_is_a_first_frame(tmp_path):
+    images = list(render_clip(1, frames=8, size=(96, 128)))
+    images[4:] = [cv2.resize(image, None, fx=1.5, fy=1.5) for image in images[4:]]
+    for number, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    video = VideoTruth("v", 8, 128, 96, [TruthTube(0, 0, BOXES)], 0, tmp_path)
+    bundle = default_bundle()
+    options = SessionOptions(threads=1)
+    (found,) = detect_videos(bundle, Truth(["Biking"], [video]), options=options).videos
+    with Detector(bundle, options=options) as detector:
+        for number, (image, seen) in enumerate(zip(images, found.detections, strict=True)):
+            if number == 4:
+                detector.reset()
+            expected = detector.detect(image)
+            np.testing.assert_allclose(seen.boxes, expected.boxes, atol=1e-4)
+            np.testing.assert_allclose(seen.scores, expected.scores, atol=1e-6)
 
 
 @pytest.mark.shared
