@@ -10,11 +10,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgekit.calibration.store import Store, key_of
+from edgekit.calibration.store import Store
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.targets.registry import RUNTIMES, TARGETS
 
@@ -132,9 +132,8 @@ def export_all(
         EdgeKitError: The checkpoint is none, or the export failed; see ``export_bundle``.
     """
     MissingDependencyError.unless("torch", "host", "A sweep over bundles")
-    from edgekit.bundle import sha256_of
     from edgekit.models.checkpoints import load_checkpoint
-    from edgekit.targets.build import export_bundle
+    from edgekit.quantization.gather import exported
     from edgekit.targets.registry import exporter
     from edgekit.targets.settings import ExportSettings, resolve
 
@@ -153,12 +152,5 @@ def export_all(
         side = str(made.height) if made.height == made.width else f"{made.height}x{made.width}"
         name = f"{chosen.name}-{side}-{place}-{target}-{precision}"
         progress(name)
-
-        def make(
-            folder: Path, name: str = name, settings: Any = settings, target: str = target
-        ) -> None:
-            export_bundle(checkpoint, target, settings=settings, out=folder / name)
-
-        key = key_of(sha256_of(checkpoint), name)
-        bundles.append(store.folder("swept", key, make) / name)
+        bundles.append(exported(checkpoint, target, store, replace(settings, cascade_in=place), name))
     return bundles

@@ -25,8 +25,9 @@ from edgekit.metrics.evaluate import evaluate
 from edgekit.quantization.judging import Truth, truth_of
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import exporter
+from edgekit.targets.settings import ExportSettings
 
-__all__ = ["Footage", "annotated", "gather", "shipped_float", "video_map"]
+__all__ = ["Footage", "annotated", "exported", "gather", "shipped_float", "video_map"]
 
 _JUDGED = 256
 
@@ -58,15 +59,36 @@ def shipped_float(target: str, store: Store) -> Bundle:
     """
     if target == "onnx":
         return load_bundle(default_bundle(precision="fp32"))
-    from edgekit.targets.build import export_bundle
+    return load_bundle(exported(default_weights(), target, store))
 
-    weights = default_weights()
-    key = key_of(sha256_of(weights), target, exporter(target).__module__)
+
+def exported(
+    checkpoint: Path,
+    target: str,
+    store: Store,
+    settings: ExportSettings | None = None,
+    name: str = "bundle",
+) -> Path:
+    """The folder of a float bundle of a checkpoint, which is exported once.
+
+    Args:
+        checkpoint: A .pth or .safetensors.
+        target: Of the bundle.
+        store: Where it is kept.
+        settings: As for ``export_bundle``.
+        name: Of the folder, where people see it.
+
+    Raises:
+        EdgeKitError: As from ``export_bundle``.
+    """
 
     def make(folder: Path) -> None:
-        export_bundle(weights, target, out=folder / "bundle")
+        from edgekit.targets.build import export_bundle
 
-    return load_bundle(store.folder("float", key, make) / "bundle")
+        export_bundle(checkpoint, target, settings=settings, out=folder / name)
+
+    key = key_of(sha256_of(checkpoint), target, settings, name)
+    return store.folder("float", key, make) / name
 
 
 def gather(

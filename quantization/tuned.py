@@ -137,7 +137,7 @@ def tune(
         return Tuned(bundle, record)
     place = store.folder(
         "tuned",
-        key_of(key, bundle.sha256, exporter(bundle.manifest.target).__module__),
+        key_of(key, bundle.sha256),
         lambda folder: _exported(bundle, weights / _WEIGHTS, folder / "bundle"),
     )
     return Tuned(load_bundle(place / "bundle"), record)

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edgekit.assets.pictures import verification_frames
-from edgekit.bundle import load_bundle, sha256_of
+from edgekit.bundle import load_bundle
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import choose_frames, extract
 from edgekit.calibration.store import Store, key_of
+from edgekit.quantization import gather
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.workbench import Workbench
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
-from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import MEAN, STD, ExportSettings
 
 if TYPE_CHECKING:
@@ -64,15 +64,10 @@ def random_weights(
 
 def exported(store: Store, checkpoint: Path, target: str, side: int = 256) -> Path:
     """The float bundle of a checkpoint for a target, with pictures of ``side`` by ``side``."""
+    # Random weights make more of rounding than trained ones.
+    settings = ExportSettings(input_size=(side, side), tolerance=1e-2)
     name = f"{checkpoint.stem}-{side}-{target}-fp32"
-
-    def make(folder: Path) -> None:
-        # Random weights make more of rounding than trained ones.
-        settings = ExportSettings(input_size=(side, side), tolerance=1e-2)
-        export_bundle(checkpoint, target, settings=settings, out=folder / name)
-
-    key = key_of(sha256_of(checkpoint), target, side)
-    return store.folder("float", key, make) / name
+    return gather.exported(checkpoint, target, store, settings, name)
 
 
 def quantized(store: Store, bundle: Path, footage: Path) -> Path:
