@@ -152,5 +152,6 @@ def export_all(
         side = str(made.height) if made.height == made.width else f"{made.height}x{made.width}"
         name = f"{chosen.name}-{side}-{place}-{target}-{precision}"
         progress(name)
-        bundles.append(exported(checkpoint, target, store, replace(settings, cascade_in=place), name))
+        settings = replace(settings, cascade_in=place)
+        bundles.append(exported(checkpoint, target, store, settings, name))
     return bundles
