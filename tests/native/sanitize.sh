@@ -20,7 +20,12 @@ compile() {
     shift 2
     for file in "$native"/*.c; do
         special=()
-        [[ $(basename "$file") = *avx2.c && $("$compiler" -dumpmachine) = x86_64* ]] && special=(-mavx2)
+        if [[ $("$compiler" -dumpmachine) = x86_64* ]]; then
+            case $(basename "$file") in
+                *avx2.c) special=(-mavx2) ;;
+                avx512.c) special=(-mavx512f -mavx512bw -mavx512dq -mavx512vl) ;;
+            esac
+        fi
         objects+=("$out-$(basename "$file").o")
         "$compiler" "${flags[@]}" "$@" "${special[@]}" -c "$file" -o "${objects[-1]}"
     done
