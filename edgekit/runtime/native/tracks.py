@@ -32,7 +32,7 @@ class NativeTracks:
 
     Args:
         library: As ``compiled`` gives it.
-        kernel: Of the library, as ``setting`` names it; there is one for AVX2 here, and one for all.
+        kernel: Of the library, as ``setting`` names it; here are one for AVX2 and one for all.
         classes: Number of classes, C.
         max_misses: As ``OnlineLinker`` has it.
         history: Gets a row for each live track in every frame.
