@@ -12,6 +12,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 FOLDER = Path("edgekit/runtime/native")
 # Fused operations would give other maps than numpy does, in the last digit.
@@ -20,7 +21,13 @@ FILES = sorted(FOLDER.glob("*.[ch]"))
 # From it a checkout tells that its library is of older sources: as `library.py` computes it.
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in FILES)).hexdigest()[:16]
 FLAGS.append(f'-DSOURCES="{SOURCES}"')
-FLAGS_BY_FILE = {"avx2.c": ["-mavx2"], "pairs_avx2.c": ["-mavx2"]}
+FLAGS_BY_FILE = {
+    "avx2.c": ["-mavx2"],
+    "pairs_avx2.c": ["-mavx2"],
+    "avx512.c": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
+}
+# Without its flags it compiles to nothing: for compilers that do not know them.
+SPARE = {"avx512.c"}
 
 
 class BuildLibrary(build_ext):
@@ -38,15 +45,25 @@ class BuildLibrary(build_ext):
         x86 = self.plat_name.endswith("x86_64")
         objects = []
         for source in ext.sources:
-            special = FLAGS_BY_FILE.get(Path(source).name, []) if x86 else []
-            objects += self.compiler.compile(
-                [source], output_dir=self.build_temp, extra_postargs=FLAGS + special
-            )
+            name = Path(source).name
+            special = FLAGS_BY_FILE.get(name, []) if x86 else []
+            try:
+                objects += self.compile(source, special)
+            except CompileError:
+                if name not in SPARE or not special:
+                    raise
+                objects += self.compile(source, [])
         target.parent.mkdir(parents=True, exist_ok=True)
         # A process that has the old library open keeps it.
         fresh = target.with_name(f".{target.name}")
         self.compiler.link_shared_object(objects, str(fresh), libraries=["m"])
         fresh.replace(target)
+
+    def compile(self, source, special):
+        """The object of one file, with flags of its own."""
+        return self.compiler.compile(
+            [source], output_dir=self.build_temp, extra_postargs=FLAGS + special
+        )
 
 
 class BuildWheel(bdist_wheel):

@@ -33,7 +33,7 @@ _MEAN = np.array([0.40789654, 0.44719302, 0.47026115], np.float32)
 _STD = np.array([0.28863828, 0.27408164, 0.27809835], np.float32)
 _SIZES = (256, 288, 512)
 _OPERATIONS = 18
-_LANES = {"avx2": 8}
+_LANES = {"avx512": 16, "avx2": 8}
 """32-bit numbers in a vector; 4 in those of the other kernels."""
 
 

@@ -1,7 +1,7 @@
-"""From heads to detections: EdgeKit against PyTorch's max pooling and top-k, and a sort of all.
+"""From heads to detections: EdgeKit, compiled and not, against PyTorch's max pooling and top-k.
 
 Run it as ``python -m edgekit.benchmarks.suites.decode``. Heads of 288x288 pictures and 24 classes:
-a noisy heatmap, which has a peak in one cell of nine. One thread.
+a noisy heatmap, which has a peak in one cell of nine; and a plain sort of all cells. One thread.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import argparse
 
 import numpy as np
 
-from edgekit.benchmarks.timing import interleaved, machine
+from edgekit.benchmarks.timing import environment, interleaved, machine
+from edgekit.runtime import native
 from edgekit.runtime.decode import decode, peaks
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.types import Array
+from edgekit.runtime.types import Array, Detections
 
 __all__ = ["main"]
 
@@ -67,17 +68,23 @@ def main() -> None:
     if not np.allclose(_torch_peaks(outputs), peaks(outputs, _TOP_K, _STRIDE), atol=1e-4):
         raise SystemExit("PyTorch and EdgeKit found different peaks: nothing was timed.")
     letterbox = Letterbox.fit((240, 320), (_SIDE, _SIDE))
+
+    def decoded(kernel: str) -> Detections:
+        with environment({native.VARIABLE: kernel}):
+            return decode(outputs, _CLASSES, letterbox, top_k=_TOP_K, stride=_STRIDE)
+
     medians = interleaved(
         {
-            "edgekit": lambda: decode(outputs, _CLASSES, letterbox, top_k=_TOP_K, stride=_STRIDE),
+            "edgekit": lambda: decoded(""),
+            "edgekit, numpy": lambda: decoded(native.NUMPY),
             "torch": lambda: _torch_peaks(outputs),
             "plain sort": lambda: _sorting_peaks(outputs),
         },
         repeats=arguments.repeats,
     )
-    print(f"{'way':<12}{'ms':>8}{'this/edgekit':>14}")
+    print(f"{'way':<16}{'ms':>8}{'this/edgekit':>14}")
     for name, median in medians.items():
-        print(f"{name:<12}{median * 1e3:>8.3f}{median / medians['edgekit']:>14.1f}")
+        print(f"{name:<16}{median * 1e3:>8.3f}{median / medians['edgekit']:>14.1f}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.native import decode as native
+from edgekit.runtime.native.library import compiled
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["decode", "group", "peaks"]
@@ -26,27 +28,13 @@ def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[
         scores are in the order of class, row, column.
     """
     logits = np.asarray(outputs["hm"][0], np.float32)
-    _, height, width = logits.shape
-    found = np.flatnonzero(logits == _neighbourhood_maximum(logits))
-    values = logits.ravel()[found]
-    if len(found) > top_k:
-        least = np.partition(values, len(values) - top_k)[len(values) - top_k]
-        found, values = found[values >= least], values[values >= least]
-    best = np.argsort(-values, kind="stable")[:top_k]
-    found, values = found[best], values[best]
-    classes, cells = np.divmod(found, height * width)
-    rows, columns = np.divmod(cells, width)
-    sizes, offsets = (
-        np.asarray(outputs[name][0], np.float32).reshape(2, -1)[:, cells] for name in ("wh", "reg")
-    )
-    x, y = columns + offsets[0], rows + offsets[1]
-    half_width, half_height = sizes / 2
-    result = np.empty((len(found), 6), np.float32)
-    result[:, 0], result[:, 1] = x - half_width, y - half_height
-    result[:, 2], result[:, 3] = x + half_width, y + half_height
-    result[:, :4] *= stride
+    sizes, offsets = (np.asarray(outputs[name][0], np.float32) for name in ("wh", "reg"))
+    library = compiled()
+    if library is not None and native.suits(logits, sizes, offsets, top_k):
+        values, result = native.peaks(library, logits, sizes, offsets, top_k, stride)
+    else:
+        values, result = _peaks_by_numpy(logits, sizes, offsets, top_k, stride)
     result[:, 4] = 1 / (1 + np.exp(-values))
-    result[:, 5] = classes
     return result
 
 
@@ -61,16 +49,12 @@ def group(found: Array, classes: int, letterbox: Letterbox) -> Detections:
     Returns:
         Boxes in source pixels, clipped to the picture; those with no area in it are left out.
     """
-    boxes = letterbox.to_source(np.asarray(found[:, :4], np.float32))
-    seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (found[:, 4] > 0)
-    found, boxes = found[seen], boxes[seen]
-    # Classes of one cell share size and offset, so their boxes are equal to the last bit.
-    rows: dict[bytes, int] = {}
-    owner = [rows.setdefault(row.tobytes(), len(rows)) for row in found[:, :4]]
-    first = {row: index for index, row in reversed(list(enumerate(owner)))}
-    scores = np.zeros((len(rows), classes), np.float32)
-    scores[owner, found[:, 5].astype(np.intp)] = found[:, 4]
-    return Detections(boxes[[first[row] for row in range(len(rows))]], scores)
+    library = compiled()
+    if library is not None and found.dtype == np.float32:
+        grouped = native.group(library, found, classes, letterbox)
+        if grouped is not None:
+            return grouped
+    return _group_by_numpy(found, classes, letterbox)
 
 
 def decode(
@@ -93,6 +77,31 @@ def decode(
     return group(found, classes, letterbox)
 
 
+def _peaks_by_numpy(
+    logits: Array, sizes: Array, offsets: Array, top_k: int, stride: int
+) -> tuple[Array, Array]:
+    """Logits of the peaks, and their rows without scores."""
+    _, height, width = logits.shape
+    found = np.flatnonzero(logits == _neighbourhood_maximum(logits))
+    values = logits.ravel()[found]
+    if len(found) > top_k:
+        least = np.partition(values, len(values) - top_k)[len(values) - top_k]
+        found, values = found[values >= least], values[values >= least]
+    best = np.argsort(-values, kind="stable")[:top_k]
+    found, values = found[best], values[best]
+    classes, cells = np.divmod(found, height * width)
+    rows, columns = np.divmod(cells, width)
+    sizes, offsets = (each.reshape(2, -1)[:, cells] for each in (sizes, offsets))
+    x, y = columns + offsets[0], rows + offsets[1]
+    half_width, half_height = sizes / 2
+    result = np.empty((len(found), 6), np.float32)
+    result[:, 0], result[:, 1] = x - half_width, y - half_height
+    result[:, 2], result[:, 3] = x + half_width, y + half_height
+    result[:, :4] *= stride
+    result[:, 5] = classes
+    return values, result
+
+
 def _neighbourhood_maximum(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Maximum over 3x3 cells of each map (C, h, w)."""
     wide = maps.copy()
@@ -102,3 +111,16 @@ def _neighbourhood_maximum(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     np.maximum(high[:, 1:], wide[:, :-1], out=high[:, 1:])
     np.maximum(high[:, :-1], wide[:, 1:], out=high[:, :-1])
     return high
+
+
+def _group_by_numpy(found: Array, classes: int, letterbox: Letterbox) -> Detections:
+    boxes = letterbox.to_source(np.asarray(found[:, :4], np.float32))
+    seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (found[:, 4] > 0)
+    found, boxes = found[seen], boxes[seen]
+    # Classes of one cell share size and offset, so their boxes are equal to the last bit.
+    rows: dict[bytes, int] = {}
+    owner = [rows.setdefault(row.tobytes(), len(rows)) for row in found[:, :4]]
+    first = {row: index for index, row in reversed(list(enumerate(owner)))}
+    scores = np.zeros((len(rows), classes), np.float32)
+    scores[owner, found[:, 5].astype(np.intp)] = found[:, 4]
+    return Detections(boxes[[first[row] for row in range(len(rows))]], scores)

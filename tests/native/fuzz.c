@@ -27,6 +27,7 @@ static const kernel known[] = {
 #if defined(__x86_64__)
     {"sse2", scratch_size_sse2, stack_sse2},
     {"avx2", scratch_size_avx2, stack_avx2},
+    {"avx512", scratch_size_avx512, stack_avx512},
 #elif defined(__aarch64__)
     {"neon", scratch_size_neon, stack_neon},
 #endif

@@ -3,7 +3,7 @@
 #
 # Where a cross-compiler and qemu are, those of arm64 go through the same, without the sanitizers:
 #     apt-get install gcc-aarch64-linux-gnu qemu-user-static
-# COUNT pairs of pictures (400) and streams of detections, from SEED (0); CC is the compiler.
+# COUNT pairs of pictures (400), heatmaps and streams of detections, from SEED (0); CC is the compiler.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 native=$(cd "$here/../../edgekit/runtime/native" && pwd)
@@ -11,19 +11,25 @@ count=${COUNT:-400} seed=${SEED:-0}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+programs=(fuzz fuzz_decoding fuzz_linking)
 flags=(-std=c11 -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra -Werror -Wno-psabi -I "$native")
 
-# compile COMPILER OUT FLAG...: the programs OUT-fuzz and OUT-fuzz_linking
+# compile COMPILER OUT FLAG...: the programs, each as OUT-PROGRAM
 compile() {
     local compiler=$1 out=$2 file special program objects=()
     shift 2
     for file in "$native"/*.c; do
         special=()
-        [[ $(basename "$file") = *avx2.c && $("$compiler" -dumpmachine) = x86_64* ]] && special=(-mavx2)
+        if [[ $("$compiler" -dumpmachine) = x86_64* ]]; then
+            case $(basename "$file") in
+                *avx2.c) special=(-mavx2) ;;
+                avx512.c) special=(-mavx512f -mavx512bw -mavx512dq -mavx512vl) ;;
+            esac
+        fi
         objects+=("$out-$(basename "$file").o")
         "$compiler" "${flags[@]}" "$@" "${special[@]}" -c "$file" -o "${objects[-1]}"
     done
-    for program in fuzz fuzz_linking; do
+    for program in "${programs[@]}"; do
         "$compiler" "${flags[@]}" "$@" "$here/$program.c" "${objects[@]}" -lm -o "$out-$program"
     done
 }
@@ -32,7 +38,7 @@ compile() {
 run() {
     local out=$1 program
     shift
-    for program in fuzz fuzz_linking; do
+    for program in "${programs[@]}"; do
         "$@" "$out-$program" "$count" "$seed"
     done
 }

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.runtime import native
 from edgekit.runtime.decode import decode, group, peaks
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.types import Array
+from edgekit.runtime.types import Array, Detections
+
+needs_library = pytest.mark.skipif(
+    native.setting().available == (native.NUMPY,), reason="no library was built"
+)
+
+Result = TypeVar("Result")
 
 
 def heads(rng: np.random.Generator, classes: int, height: int, width: int) -> dict[str, Array]:
@@ -152,3 +161,120 @@ def test_letterbox_puts_the_picture_where_it_says() -> None:
     box = letterbox.to_input(np.array([[60.0, 40.0, 180.0, 80.0]]))[0]
     found = [bright[:, 1].min(), bright[:, 0].min(), bright[:, 1].max() + 1, bright[:, 0].max() + 1]
     np.testing.assert_allclose(found, box, atol=1)
+
+
+def with_kernel(kernel: str, call: Callable[[], Result]) -> Result:
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setenv(native.VARIABLE, kernel)
+        return call()
+
+
+def assert_same_bits(found: Array, expected: Array) -> None:
+    assert found.dtype == expected.dtype == np.float32
+    assert found.shape == expected.shape
+    numbers = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.isnan(found), ~numbers)
+    np.testing.assert_array_equal(found[numbers].view(np.uint32), expected[numbers].view(np.uint32))
+
+
+@st.composite
+def hard_heads(draw: st.DrawFn) -> dict[str, Array]:
+    """Maps of one cell up to several blocks across: noise, slopes, plateaus, and no numbers."""
+    classes, height = draw(st.integers(1, 30)), draw(st.integers(1, 9))
+    width = draw(st.one_of(st.integers(1, 20), st.integers(30, 70)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    outputs = heads(rng, classes, height, width)
+    hm = outputs["hm"]
+    match draw(st.sampled_from(["noise", "rising", "plateaus", "flat", "zeros"])):
+        case "rising":  # each peak is better than all before
+            hm[:] = rng.permuted(np.arange(hm.size).reshape(hm.shape), axis=draw(st.integers(2, 3)))
+        case "plateaus":
+            hm[:] = np.round(hm * draw(st.sampled_from([0.5, 1, 3])))
+        case "flat":
+            hm[:] = draw(st.sampled_from([-3.0, -np.inf, np.inf, np.nan]))
+        case "zeros":  # of both signs, which are equal
+            hm[:] = rng.choice([0.0, -0.0, 1e-45, -1e-45], hm.shape)
+    for name in outputs:
+        odd = rng.random(outputs[name].shape) < draw(st.sampled_from([0, 0, 0.01, 0.3]))
+        kinds = draw(st.sampled_from([[np.nan], [np.inf, -np.inf], [np.nan, np.inf, -np.inf]]))
+        outputs[name][odd] = rng.choice(kinds, odd.sum())
+    return outputs
+
+
+@needs_library
+@settings(max_examples=300, deadline=None)
+@given(hard_heads(), st.sampled_from([1, 2, 7, 50, 10**6]), st.sampled_from([1, 4]))
+def test_the_library_finds_the_peaks_that_numpy_finds(
+    outputs: dict[str, Array], top_k: int, stride: int
+) -> None:
+    found = with_kernel("generic", lambda: peaks(outputs, top_k, stride))
+    assert_same_bits(found, with_kernel("numpy", lambda: peaks(outputs, top_k, stride)))
+
+
+@needs_library
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(0, 60),
+    classes=st.integers(1, 30),
+    source=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
+    odd=st.sampled_from([0, 0, 0.1]),
+)
+def test_the_library_groups_as_numpy_does(
+    seed: int, count: int, classes: int, source: tuple[int, int], odd: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Of few boxes, among them empty and inverted ones, and ones outside the picture.
+    known = rng.uniform(-100, 400, (1 + seed % 8, 4))
+    known[:, 2:] += known[:, :2] * rng.integers(0, 2, (len(known), 1))
+    rows = np.empty((count, 6), np.float32)
+    rows[:, :4] = known[rng.integers(0, len(known), count)]
+    rows[:, 4] = rng.choice([0.0, 0.2, 0.9], count, p=[0.1, 0.4, 0.5])
+    rows[:, 5] = rng.integers(0, classes, count)
+    values = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0], (count, 5))
+    np.copyto(rows[:, :5], values, where=rng.random((count, 5)) < odd, casting="same_kind")
+    letterbox = Letterbox.fit(source, (256, 320))
+    found = with_kernel("generic", lambda: group(rows, classes, letterbox))
+    expected = with_kernel("numpy", lambda: group(rows, classes, letterbox))
+    assert_same_bits(found.boxes, expected.boxes)
+    assert_same_bits(found.scores, expected.scores)
+
+
+@needs_library
+def test_maps_that_lie_otherwise_in_memory_are_the_same_maps() -> None:
+    outputs = heads(np.random.default_rng(6), 5, 20, 24)
+    other = {name: np.asfortranarray(maps.astype(np.float64)) for name, maps in outputs.items()}
+    found = with_kernel("generic", lambda: peaks(other, 9, 4))
+    assert_same_bits(found, with_kernel("numpy", lambda: peaks(outputs, 9, 4)))
+
+
+@pytest.mark.parametrize("kernel", native.setting().available[-2:])
+def test_maps_that_do_not_fit_each_other_are_refused(kernel: str) -> None:
+    outputs = heads(np.random.default_rng(7), 1, 6, 6)
+    outputs["hm"][0, 0, 5, 5] = 99
+    outputs["wh"] = outputs["wh"][:, :, :3]
+    with pytest.raises(IndexError):
+        with_kernel(kernel, lambda: peaks(outputs, 4, 1))
+
+
+@pytest.mark.parametrize("kernel", native.setting().available[-2:])
+@pytest.mark.parametrize("label", [3, 1e9, np.nan])
+def test_a_class_that_is_none_is_refused(kernel: str, label: float) -> None:
+    rows = np.array([[1, 1, 5, 5, 0.5, label]], np.float32)
+    letterbox = Letterbox.fit((8, 8), (8, 8))
+    with pytest.raises(IndexError):
+        with_kernel(kernel, lambda: group(rows, 3, letterbox))
+
+
+@pytest.mark.parametrize("kernel", native.setting().available[-2:])
+def test_no_class_and_no_row_give_no_detection(kernel: str) -> None:
+    letterbox = Letterbox.fit((8, 8), (8, 8))
+
+    def found() -> list[Detections]:
+        outputs = heads(np.random.default_rng(8), 0, 4, 4)
+        rows = np.empty((0, 6), np.float32)
+        return [decode(outputs, 2, letterbox, top_k=3, stride=4), group(rows, 2, letterbox)]
+
+    for detections in with_kernel(kernel, found):
+        assert detections.boxes.shape == (0, 4)
+        assert detections.scores.shape == (0, 2)

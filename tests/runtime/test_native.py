@@ -259,13 +259,18 @@ def test_the_letterboxed_frame_goes_through_any_kernel_alike():
         np.testing.assert_array_equal(tensor, tensors[0])
 
 
-@pytest.mark.parametrize("compiler", ["there", "missing"])
+@pytest.mark.parametrize("compiler", ["there", "old", "missing"])
 @pytest.mark.usefixtures("fresh")
 def test_the_build_makes_a_library_or_goes_without(monkeypatch, tmp_path, compiler):
     pytest.importorskip("setuptools.command.bdist_wheel")
-    if compiler == "there" and not (shutil.which("cc") or shutil.which("gcc")):
+    known = shutil.which("cc") or shutil.which("gcc")
+    if compiler != "missing" and not known:
         pytest.skip("no C compiler is here")
-    environment = os.environ | ({"CC": "false"} if compiler == "missing" else {})
+    old = tmp_path / "old-cc"
+    old.write_text(f'#!/bin/sh\ncase "$*" in *-mavx512*) exit 1 ;; esac\nexec {known} "$@"\n')
+    old.chmod(0o755)
+    chosen = {"there": {}, "old": {"CC": str(old)}, "missing": {"CC": "false"}}[compiler]
+    environment = os.environ | chosen
     environment.pop("EDGEKIT_NO_KERNEL", None)
     root = Path(__file__).parents[2]
     folders = [f"--build-lib={tmp_path}", f"--build-temp={tmp_path / 'objects'}"]
@@ -279,8 +284,10 @@ def test_the_build_makes_a_library_or_goes_without(monkeypatch, tmp_path, compil
     )
     assert done.returncode == 0, done.stderr
     built = tmp_path / "edgekit" / "runtime" / "native" / "_kernels.so"
-    assert built.is_file() == (compiler == "there")
-    if compiler == "there":
+    assert built.is_file() == (compiler != "missing")
+    if compiler != "missing":
         monkeypatch.setattr(library, "_LIBRARY", built)
-        assert native.setting().available[-2:] == ("generic", native.NUMPY)
+        available = native.setting().available
+        assert available[-2:] == ("generic", native.NUMPY)
+        assert compiler == "there" or "avx512" not in available
         assert native.clock() > 1e8

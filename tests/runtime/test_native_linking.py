@@ -138,3 +138,9 @@ def test_a_stream_in_which_nothing_is_found():
     for _ in range(3):
         assert compiled.update(Detections.empty(4)) == plain.update(Detections.empty(4))
     assert compiled.skip(10) == compiled.finish() == []
+
+
+def test_the_fastest_kernel_links_with_what_avx2_has() -> None:
+    tracks = made(COMPILED[0], 3)._tracks
+    assert isinstance(tracks, NativeTracks)
+    assert bool(tracks._linking.avx2) == ("avx2" in COMPILED)

@@ -1,4 +1,4 @@
-"""What the device side computes in C: the cascade, selection and linking.
+"""What the device side computes in C: the cascade, decoding, selection and linking.
 
 ``pip`` builds the library where a C compiler is there. Where it is missing or of no use, numpy and
 OpenCV do the same, more slowly: nothing here fails for that. The C is in this folder, and

@@ -28,7 +28,11 @@ typedef size_t scratch_size(int32_t height, int32_t width);
 typedef int32_t stack(const plan *, const uint8_t *previous, const uint8_t *current, float *out,
                       double *scores, uint8_t *scratch);
 
-scratch_size scratch_size_generic, scratch_size_sse2, scratch_size_avx2, scratch_size_neon;
-stack stack_generic, stack_sse2, stack_avx2, stack_neon;
+scratch_size scratch_size_generic, scratch_size_sse2, scratch_size_avx2, scratch_size_avx512,
+    scratch_size_neon;
+stack stack_generic, stack_sse2, stack_avx2, stack_avx512, stack_neon;
+
+/* Whether stack_avx512 was built. */
+extern const int32_t has_avx512;
 
 #endif

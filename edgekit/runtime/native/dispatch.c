@@ -12,7 +12,11 @@ const char *sources(void) { return SOURCES; }
 /* The kernels that this processor can run, fastest first. */
 const char *kernels(void) {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") ? "avx2 sse2 generic" : "sse2 generic";
+    /* These ask the system, too, whether it keeps the registers. */
+    if (!__builtin_cpu_supports("avx2")) return "sse2 generic";
+    const int all = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return has_avx512 && all ? "avx512 avx2 sse2 generic" : "avx2 sse2 generic";
 #elif defined(__aarch64__)
     return "neon generic";
 #else

@@ -16,6 +16,10 @@
 
 #if defined(PLAIN)
 #define LANES 4
+#elif defined(__AVX512BW__)
+#include <immintrin.h>
+#define WITH_AVX512
+#define LANES 16
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define WITH_AVX2
@@ -66,7 +70,9 @@ INLINE void store_bytes(uint8_t *to, bytes16 value) { memcpy(to, &value, sizeof 
 
 /* LANES bytes as numbers. */
 INLINE ints widen(const uint8_t *from) {
-#if defined(WITH_AVX2)
+#if defined(WITH_AVX512)
+    return (ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
+#elif defined(WITH_AVX2)
     return (ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from));
 #elif defined(WITH_SSE2)
     int32_t four;
@@ -85,7 +91,9 @@ INLINE ints widen(const uint8_t *from) {
 
 /* Of each pair of neighbours, the sum of the products. */
 INLINE ints sum_of_products(shorts a, shorts b) {
-#if defined(WITH_AVX2)
+#if defined(WITH_AVX512)
+    return (ints)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(WITH_AVX2)
     return (ints)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #elif defined(WITH_SSE2)
     return (ints)_mm_madd_epi16((__m128i)a, (__m128i)b);
@@ -100,7 +108,7 @@ INLINE ints sum_of_products(shorts a, shorts b) {
 
 /* Products of numbers from 0 to 32767, which x86 multiplies fastest as halves of such pairs. */
 INLINE ints small_product(ints a, ints b) {
-#if defined(WITH_AVX2) || defined(WITH_SSE2)
+#if defined(WITH_AVX512) || defined(WITH_AVX2) || defined(WITH_SSE2)
     return sum_of_products((shorts)a, (shorts)b);
 #else
     return a * b;

@@ -23,7 +23,7 @@ NUMPY = "numpy"
 
 REBUILD = "Run, where a C compiler is: pip install --force-reinstall --no-deps edgekit"
 
-_NAMES = ("avx2", "sse2", "neon", "generic")
+_NAMES = ("avx512", "avx2", "sse2", "neon", "generic")
 _LIBRARY = Path(__file__).with_name("_kernels.so")
 
 
@@ -31,7 +31,7 @@ class Setting(NamedTuple):
     """Which kernel is in use.
 
     Attributes:
-        kernel: ``avx2``, ``sse2``, ``neon``, ``generic`` or ``numpy``.
+        kernel: ``avx512``, ``avx2``, ``sse2``, ``neon``, ``generic`` or ``numpy``.
         available: All that run here, fastest first.
         problem: Why the library is of no use; empty where it is.
     """

@@ -109,11 +109,15 @@ INLINE void gather(const uint8_t *const from[LANES], uint8_t *to, int width) {
     }
 }
 
-/* One row of a tile of the map, back from bands to rows. */
+/*
+ * One row of a tile of the map, back from bands to rows. Four bands at a time get theirs, for bands
+ * often lie by a multiple of 4096 bytes apart, so that a near cache cannot hold a line of each.
+ */
 INLINE void scatter(const floats *row, float *out, size_t band, int valid, int columns) {
-    int x = 0;
-    for (; x + 4 <= columns; x += 4) {
-        for (int k = 0; k < valid; k += 4) {
+    for (int k = 0; k < valid; k += 4) {
+        float *const to = out + k * band;
+        int x = 0;
+        for (; x + 4 <= columns; x += 4) {
             ints4 a, b, c, d;
             memcpy(&a, (const float *)(row + x) + k, 16);
             memcpy(&b, (const float *)(row + x + 1) + k, 16);
@@ -124,11 +128,12 @@ INLINE void scatter(const floats *row, float *out, size_t band, int valid, int c
             const ints4 rows[4] = {LOW_INTS(ac, bd), HIGH_INTS(ac, bd), LOW_INTS(ac_high, bd_high),
                                    HIGH_INTS(ac_high, bd_high)};
             for (int lane = 0; lane < 4 && k + lane < valid; lane++)
-                memcpy(out + (k + lane) * band + x, &rows[lane], 16);
+                memcpy(to + lane * band + x, &rows[lane], 16);
         }
+        for (; x < columns; x++)
+            for (int lane = 0; lane < 4 && k + lane < valid; lane++)
+                to[lane * band + x] = ((const float *)(row + x))[k + lane];
     }
-    for (; x < columns; x++)
-        for (int k = 0; k < valid; k++) out[k * band + x] = ((const float *)(row + x))[k];
 }
 
 /* The three columns outside the picture on either side, as mirror images. */

@@ -24,6 +24,7 @@ __all__ = ["NativeTracks"]
 _SMALLEST = 64
 _PAIR = 12
 _SLACK = 1.01
+_WITH_AVX2 = ("avx512", "avx2")
 
 
 class NativeTracks:
@@ -31,7 +32,7 @@ class NativeTracks:
 
     Args:
         library: As ``compiled`` gives it.
-        kernel: Of the library, as ``setting`` names it; ``avx2`` is one of its own here.
+        kernel: Of the library, as ``setting`` names it; here are one for AVX2 and one for all.
         classes: Number of classes, C.
         max_misses: As ``OnlineLinker`` has it.
         history: Gets a row for each live track in every frame.
@@ -68,7 +69,7 @@ class NativeTracks:
             sure_hits=SURE_HITS,
             unsure_misses=UNSURE_MISSES,
             max_misses=min(max_misses, 2**31 - 1),
-            avx2=kernel == "avx2",
+            avx2=kernel in _WITH_AVX2,
             past_state=history.table.states[0].size,
         )
         self._at = ctypes.addressof(linking)

@@ -1,0 +1,114 @@
+"""The compiled decoding: what ``peaks`` and ``group`` of ``edgekit.runtime.decode`` do, in C."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["group", "peaks", "suits"]
+
+
+def suits(logits: Array, sizes: Array, offsets: Array, top_k: int) -> bool:
+    """Whether the library takes these maps: none is empty or too small, and a peak is wanted."""
+    cells = logits[0].size if len(logits) else 0
+    return top_k > 0 and cells > 0 and sizes.size == offsets.size == 2 * cells
+
+
+def peaks(
+    library: ctypes.CDLL, logits: Array, sizes: Array, offsets: Array, top_k: int, stride: int
+) -> tuple[Array, Array]:
+    """Logits of the peaks, best first, and their rows, in which the scores are not set.
+
+    Args:
+        library: As ``compiled`` gives it.
+        logits: (C, h, w) float32. It and what follows are such as ``suits`` says.
+        sizes: 2 h w float32, in cells.
+        offsets: Likewise.
+        top_k: How many at most.
+        stride: Input pixels per cell.
+
+    Returns:
+        (k,) and (k, 6) float32.
+    """
+    logits, sizes, offsets = (np.ascontiguousarray(each) for each in (logits, sizes, offsets))
+    functions = _functions(library)
+    most = min(top_k, logits.size)
+    values, cells = np.empty(most, np.float32), np.empty(most, np.int64)
+    taken = functions.find_peaks(
+        logits.ctypes.data, *logits.shape, most, values.ctypes.data, cells.ctypes.data
+    )
+    rows = np.empty((taken, 6), np.float32)
+    functions.place_peaks(
+        cells.ctypes.data,
+        taken,
+        sizes.ctypes.data,
+        offsets.ctypes.data,
+        *logits.shape[1:],
+        stride,
+        rows.ctypes.data,
+    )
+    return values[:taken], rows
+
+
+def group(
+    library: ctypes.CDLL, found: Array, classes: int, letterbox: Letterbox
+) -> Detections | None:
+    """Rows of ``peaks`` as detections; None where one has a class that is none.
+
+    Args:
+        library: As ``compiled`` gives it.
+        found: (k, 6) float32.
+        classes: Number of classes.
+        letterbox: Of the input.
+    """
+    found = np.ascontiguousarray(found)
+    if found.ndim != 2 or found.shape[1] != 6:
+        raise ValueError(f"rows of six numbers, not {found.shape}")
+    functions, count = _functions(library), len(found)
+    boxes = np.empty((count, 4), np.float32)
+    scores = np.empty((count, classes), np.float32)
+    scratch = np.empty(functions.group_scratch(count), np.uint8)
+    taken = functions.group_rows(
+        found.ctypes.data,
+        count,
+        classes,
+        letterbox.scale,
+        letterbox.left,
+        letterbox.top,
+        letterbox.source_width,
+        letterbox.source_height,
+        boxes.ctypes.data,
+        scores.ctypes.data,
+        scratch.ctypes.data,
+    )
+    return None if taken < 0 else Detections(boxes[:taken], scores[:taken])
+
+
+class _Functions(NamedTuple):
+    find_peaks: Callable[..., int]
+    place_peaks: Callable[..., None]
+    group_scratch: Callable[..., int]
+    group_rows: Callable[..., int]
+
+
+@functools.cache
+def _functions(library: ctypes.CDLL) -> _Functions:
+    """With their types told, which costs more than a frame's decoding."""
+    address, whole, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+    found: list[Any] = [library[name] for name in _Functions._fields]
+    types = (
+        ([address, *[whole] * 4, *[address] * 2], whole),
+        ([address, whole, *[address] * 2, *[whole] * 2, real, address], None),
+        ([whole], ctypes.c_size_t),
+        ([address, *[whole] * 2, *[real] * 5, *[address] * 3], whole),
+    )
+    for function, (arguments, result) in zip(found, types, strict=True):
+        function.argtypes, function.restype = arguments, result
+    return _Functions(*found)
