@@ -92,12 +92,13 @@ def _settled(arch: str, classes: int, side: int, seed: int) -> nn.Module:
 
     from edgekit.models.centernet import CenterNet
     from edgekit.models.dcn import DeformConv2d
+    from edgekit.models.lite0 import Lite0
     from edgekit.models.registry import build
 
     pictures = torch.from_numpy(_inputs(side))
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        network = cast("CenterNet", build(arch, classes=classes))
+        network = cast("CenterNet | Lite0", build(arch, classes=classes))
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = None  # the mean of what it sees, and not a moving one

@@ -63,15 +63,8 @@ class Lite0(nn.Module):
             # CenterNet: the heatmap starts at a probability of 0.1 everywhere.
             nn.init.constant_(cast(Tensor, final.bias), -2.19 if name == "hm" else 0.0)
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
-
-        Args:
-            x: (N, channels, H, W), normalised; H and W multiples of 32.
-
-        Returns:
-            ``hm`` (N, classes, H/4, W/4), ``wh`` and ``reg`` (N, 2, H/4, W/4).
-        """
+    def features(self, x: Tensor) -> Tensor:
+        """The feature map (N, 64, H/4, W/4) of the input (N, channels, H, W)."""
         x = functional.relu6(self.stem(x))
         taps = []
         for index, block in enumerate(self.blocks):
@@ -81,8 +74,20 @@ class Lite0(nn.Module):
         merged = self.laterals[-1](taps[-1])
         for tap, lateral in zip(taps[-2::-1], list(self.laterals)[-2::-1], strict=True):
             merged = functional.interpolate(merged, scale_factor=2.0) + lateral(tap)
-        merged = functional.relu6(self.smooth(merged))
-        return {"hm": self.hm(merged), "wh": self.wh(merged), "reg": self.reg(merged)}
+        result: Tensor = functional.relu6(self.smooth(merged))
+        return result
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
+
+        Args:
+            x: (N, channels, H, W), normalised; H and W multiples of 32.
+
+        Returns:
+            ``hm`` (N, classes, H/4, W/4), ``wh`` and ``reg`` (N, 2, H/4, W/4).
+        """
+        features = self.features(x)
+        return {"hm": self.hm(features), "wh": self.wh(features), "reg": self.reg(features)}
 
 
 class _Block(nn.Module):

@@ -44,6 +44,14 @@ def test_weights_of_one_seed_are_made_once(store, weights):
     assert (spec.arch, spec.classes, spec.channels) == ("resdcn18", 24, 6)
 
 
+def test_the_shipped_network_can_be_made_for_other_classes(store, pictures):
+    weights = random_weights(store, "lite0", classes=5, side=SIDE)
+    with Detector(exported(store, weights, "onnx", SIDE)) as detector:
+        found = [detector.detect(picture) for picture in pictures]
+    assert {len(frame.scores[0]) for frame in found} == {5}
+    assert all(0 < (frame.scores > 0.3).any(1).sum() < 50 for frame in found)
+
+
 def test_both_pipelines_find_the_same_and_the_integers_find_something(
     store, weights, pictures, tmp_path, monkeypatch
 ):
