@@ -31,6 +31,7 @@ from edgekit.quantization.ranges import (
 )
 from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
 from edgekit.quantization.tflite_names import short_names
+from edgekit.quantization.tflite_rewrites import LOGITS, PARTS, rewritten
 from edgekit.quantization.tflite_weights import WeightFile
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
@@ -122,11 +123,18 @@ class Quantizer(base.Quantizer):
         }
         weights = load_weights(statistics / _INTEGERS)
         model = WeightFile(bundle.model_path).put(weights, recipe.keep_float)
-        ends = graph.last if recipe.io == "int8" else frozenset()
-        content = _quantized(model, ranges, graph.scopes_kept(recipe.keep_float, ends), recipe)
+        ends, finer = graph.last if recipe.io == "int8" else set(), {}
+        widened: set[str] = set()
+        if recipe.io == "float" and recipe.method != base.DYNAMIC:
+            ends = widened = graph.reading_rounded(recipe.keep_float) & ranges.keys()
+            finer = _widen_ranges(ranges, seen, {name: graph.heads[name] for name in ends})
+        kept = graph.scopes_kept(recipe.keep_float, ends, widened)
+        content = rewritten(_quantized(model, ranges, kept, recipe), finer)
         with writing(folder):
             (folder / _MODEL).write_bytes(content)
-        _check_layers(Graph(folder / _MODEL), (layers | ends) - recipe.keep_float)
+        split = {f"{name}:{part}" for name in finer for part in PARTS}
+        wanted = (layers | (ends - finer.keys()) | split) - recipe.keep_float
+        _check_layers(Graph(folder / _MODEL), wanted)
         return base.Written(_MODEL, (_MODEL,))
 
 
@@ -155,6 +163,32 @@ def _activations(
         for name, layer in convolved.values():
             layer.look(interpreter.get_tensor(places[name]).transpose(0, 3, 1, 2), number)
     return found
+
+
+def _widen_ranges(
+    ranges: dict[str, tuple[float, float]],
+    seen: Mapping[str, Histogram],
+    heads: Mapping[str, tuple[str, int]],
+) -> dict[str, tuple[float, float]]:
+    """Makes room for what calibration did not see of the heads.
+
+    Scores in footage can be higher, and boxes larger, than in that for calibration.
+
+    Returns:
+        For those heatmaps that have values below all that matters, their lowest value and the one
+        from which on they do.
+    """
+    finer = {}
+    for name, (head, side) in heads.items():
+        low, high = min(seen[name].low, 0.0), max(seen[name].high, 0.0)
+        if head == "hm":
+            high = max(high, LOGITS)
+            if low < -LOGITS:
+                finer[name] = (low, -LOGITS)
+        elif head == "wh":
+            high = max(high, float(side))
+        ranges[name] = (low, high)
+    return finer
 
 
 def _interpreter(model: Path) -> Any:
