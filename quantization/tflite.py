@@ -49,10 +49,11 @@ class Quantizer(base.Quantizer):
     """Activations in 8 bits, weights in 8 bits a channel; what goes in and comes out is float,
     or of 8 bits as well, for processors that have integers only.
 
-    A layer's name is that of the tensor that it gives. The layers that give the network's outputs
-    stay float: 256 steps for all values of a heatmap or a size would be too coarse. So do the
-    cascade and the decoding, and of a deformable convolution all but the convolution and the
-    matrix product in it.
+    A layer's name is that of the tensor that it gives. The layers that give the file's outputs
+    are of integers where what they read is, and their ranges are wider than what was seen: a
+    heatmap has 256 steps for the scores that matter, and others for what is below. With the
+    decoding inside they stay float, as do the cascade and the decoding, and of a deformable
+    convolution all but the convolution and the matrix product in it.
     """
 
     methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
@@ -73,7 +74,7 @@ class Quantizer(base.Quantizer):
         labels = short_names([*weighted, *sorted(graph.last)])
         found = super().left_float(bundle, io)
         if io == "float":
-            found |= {labels[name]: base.LAST for name in sorted(graph.last)}
+            found |= {labels[name]: base.LAST for name in sorted(graph.last - graph.heads.keys())}
         offsets = (labels[name] for name in weighted if labels[name].endswith(_OFFSETS))
         return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
 

@@ -71,8 +71,12 @@ def _split(file: _File, operator: Any, low: float, knee: float) -> None:
     step, zero = file.step(given)
     high = step * (127 - zero)
     lower, upper = (file.like(given, None, part) for part in PARTS)
+    step = (high - knee) / _STEPS
+    zero = round(-128 - knee / step)
+    # Where one ends the other has to begin, and integers end at a multiple of their step.
+    knee = step * (-128 - zero)
+    file.set_step(upper, step, zero)
     file.set_step(lower, (knee - low) / _STEPS, 127)
-    file.set_step(upper, (high - knee) / _STEPS, round(-128 - _STEPS * knee / (high - knee)))
     floats = [file.like(result, None, f"{part}.float") for part in PARTS]
     file.replace(
         operator,
