@@ -67,14 +67,15 @@ class Quantizer(base.Quantizer):
         labels = short_names([operator.name for operator in operators])
         return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
 
-    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
+    def left_float(self, bundle: Bundle, io: str = "float", method: str = "") -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
         graph = Graph(bundle.model_path)
         weighted = [operator.name for operator in graph.layers]
         labels = short_names([*weighted, *sorted(graph.last)])
-        found = super().left_float(bundle, io)
+        found = super().left_float(bundle, io, method)
         if io == "float":
-            found |= {labels[name]: base.LAST for name in sorted(graph.last - graph.heads.keys())}
+            rounded = set() if method == base.DYNAMIC else graph.heads.keys()
+            found |= {labels[name]: base.LAST for name in sorted(graph.last - rounded)}
         offsets = (labels[name] for name in weighted if labels[name].endswith(_OFFSETS))
         return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
 

@@ -95,9 +95,10 @@ def test_all_layers_are_of_integers(
     assert sorted(kind for kind, _ in floats) == ["QUANTIZE", *["TRANSPOSE"] * 3]
     assert "RESIZE_NEAREST_NEIGHBOR" not in {kind for kind, _, _ in operators_of(bundle)}
     assert LAST not in Quantizer().left_float(written).values()
+    assert list(Quantizer().left_float(written, method=DYNAMIC).values()).count(LAST) == 3
     layers = {layer.name for layer in Quantizer().layers(written)}
     assert layers <= integers(bundle)
-    assert {layer.name for layer in Quantizer().layers(bundle)} == layers
+    assert len({layer.name for layer in Quantizer().layers(bundle)} - layers) == 3  # the ends
     assert bundle.size < 0.35 * written.size  # of a model so small much is names
     given = inputs_of(written)[4]
     with Session(written) as one, Session(bundle) as other:
