@@ -249,7 +249,7 @@ def report(
             )
             for layer in made.layers
         ),
-        left_float=given_back | tool.left_float(float_bundle, made.io, method),
+        left_float=given_back | tool.left_float(float_bundle, made.io),
         latency=tuple(latency),
         video_map=video_map,
         fine_tuning=_tuning(made),

@@ -147,13 +147,12 @@ class Quantizer(abc.ABC):
             BundleError: The model cannot be read.
         """
 
-    def left_float(self, bundle: Bundle, io: str = "float", method: str = "") -> dict[str, str]:
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """What stays float whatever the layers: a part or layer of the model, and why.
 
         Args:
             bundle: The float model.
             io: Of the recipe.
-            method: Likewise.
 
         Raises:
             MissingDependencyError: A package of the quantizer is not installed.

@@ -70,12 +70,12 @@ class Quantizer(base.Quantizer):
             base.Layer(node.name, node.op_type, macs(node, sizes)) for node in self._layers(model)
         )
 
-    def left_float(self, bundle: Bundle, io: str = "float", method: str = "") -> dict[str, str]:
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
         model = load(bundle)
         nodes, rounded = inside(model), {node.name for node in self._layers(model)}
         ends = {n.name for n in nodes if n.op_type in WEIGHTED} - rounded
-        found = super().left_float(bundle, io, method) | dict.fromkeys(sorted(ends), base.LAST)
+        found = super().left_float(bundle, io) | dict.fromkeys(sorted(ends), base.LAST)
         moved = {scope(n) for n in network(model)} - {scope(n) for n in nodes}
         return found | base.sampling(moved)
 

@@ -80,11 +80,11 @@ class Quantizer(base.Quantizer):
             for operator in weighted(model)
         )
 
-    def left_float(self, bundle: Bundle, io: str = "float", method: str = "") -> dict[str, str]:
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
         names = outside(_read(import_openvino(_PURPOSE), bundle.model_path))
         moved = {name.partition("/")[0] for name in names} - {"cascade", "decode"}
-        return super().left_float(bundle, io, method) | base.sampling(moved)
+        return super().left_float(bundle, io) | base.sampling(moved)
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """See ``edgekit.quantization.base.Quantizer.readings``."""

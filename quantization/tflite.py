@@ -31,7 +31,7 @@ from edgekit.quantization.ranges import (
 )
 from edgekit.quantization.tflite_graph import CASCADE, DECODE, Graph, package
 from edgekit.quantization.tflite_names import short_names
-from edgekit.quantization.tflite_rewrites import LOGITS, PARTS, rewritten
+from edgekit.quantization.tflite_rewrites import rewritten
 from edgekit.quantization.tflite_weights import WeightFile
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
@@ -49,11 +49,10 @@ class Quantizer(base.Quantizer):
     """Activations in 8 bits, weights in 8 bits a channel; what goes in and comes out is float,
     or of 8 bits as well, for processors that have integers only.
 
-    A layer's name is that of the tensor that it gives. The layers that give the file's outputs
-    are of integers where what they read is, and their ranges are wider than what was seen: a
-    heatmap has 256 steps for the scores that matter, and others for what is below. With the
-    decoding inside they stay float, as do the cascade and the decoding, and of a deformable
-    convolution all but the convolution and the matrix product in it.
+    A layer's name is that of the tensor that it gives. The layers that give the network's outputs
+    stay float: 256 steps for all values of a heatmap or a size would be too coarse. So do the
+    cascade and the decoding, and of a deformable convolution all but the convolution and the
+    matrix product in it.
     """
 
     methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
@@ -67,15 +66,14 @@ class Quantizer(base.Quantizer):
         labels = short_names([operator.name for operator in operators])
         return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
 
-    def left_float(self, bundle: Bundle, io: str = "float", method: str = "") -> dict[str, str]:
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """See ``edgekit.quantization.base.Quantizer.left_float``."""
         graph = Graph(bundle.model_path)
         weighted = [operator.name for operator in graph.layers]
         labels = short_names([*weighted, *sorted(graph.last)])
-        found = super().left_float(bundle, io, method)
+        found = super().left_float(bundle, io)
         if io == "float":
-            rounded = set() if method == base.DYNAMIC else graph.heads.keys()
-            found |= {labels[name]: base.LAST for name in sorted(graph.last - rounded)}
+            found |= {labels[name]: base.LAST for name in sorted(graph.last)}
         offsets = (labels[name] for name in weighted if labels[name].endswith(_OFFSETS))
         return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
 
@@ -125,18 +123,12 @@ class Quantizer(base.Quantizer):
         }
         weights = load_weights(statistics / _INTEGERS)
         model = WeightFile(bundle.model_path).put(weights, recipe.keep_float)
-        ends, finer = graph.last if recipe.io == "int8" else set(), {}
-        widened: set[str] = set()
-        if recipe.io == "float" and recipe.method != base.DYNAMIC:
-            ends = widened = graph.reading_rounded(recipe.keep_float) & ranges.keys()
-            finer = _widen_ranges(ranges, seen, {name: graph.heads[name] for name in ends})
-        kept = graph.scopes_kept(recipe.keep_float, ends, widened)
-        content = rewritten(_quantized(model, ranges, kept, recipe), finer)
+        ends = graph.last if recipe.io == "int8" else frozenset()
+        kept = graph.scopes_kept(recipe.keep_float, ends)
+        content = rewritten(_quantized(model, ranges, kept, recipe))
         with writing(folder):
             (folder / _MODEL).write_bytes(content)
-        split = {f"{name}:{part}" for name in finer for part in PARTS}
-        wanted = (layers | (ends - finer.keys()) | split) - recipe.keep_float
-        _check_layers(Graph(folder / _MODEL), wanted)
+        _check_layers(Graph(folder / _MODEL), (layers | ends) - recipe.keep_float)
         return base.Written(_MODEL, (_MODEL,))
 
 
@@ -165,32 +157,6 @@ def _activations(
         for name, layer in convolved.values():
             layer.look(interpreter.get_tensor(places[name]).transpose(0, 3, 1, 2), number)
     return found
-
-
-def _widen_ranges(
-    ranges: dict[str, tuple[float, float]],
-    seen: Mapping[str, Histogram],
-    heads: Mapping[str, tuple[str, int]],
-) -> dict[str, tuple[float, float]]:
-    """Makes room for what calibration did not see of the heads.
-
-    Scores in footage can be higher, and boxes larger, than in that for calibration.
-
-    Returns:
-        For those heatmaps that have values below all that matters, their lowest value and the one
-        from which on they do.
-    """
-    finer = {}
-    for name, (head, side) in heads.items():
-        low, high = min(seen[name].low, 0.0), max(seen[name].high, 0.0)
-        if head == "hm":
-            high = max(high, LOGITS)
-            if low < -LOGITS:
-                finer[name] = (low, -LOGITS)
-        elif head == "wh":
-            high = max(high, float(side))
-        ranges[name] = (low, high)
-    return finer
 
 
 def _interpreter(model: Path) -> Any:

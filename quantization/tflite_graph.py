@@ -58,8 +58,6 @@ class Graph:
         operators: In the order of computation.
         layers: Those that can be rounded: with weights.
         last: Names of those with weights that give the network's outputs.
-        heads: Of those in ``last`` that give an output of the file, by name, what it is called
-            and its longer side in the picture.
         activations: Names of all float tensors that are given or computed.
         padded: Names of those that are padded by what is lower than every number.
 
@@ -92,7 +90,6 @@ class Graph:
         self._constant = [buffer.data is not None or buffer.offset > 1 for buffer in buffers]
         self.operators = [self._operator(operator) for operator in graph.operators]
         self.last = self._last([self._names[place] for place in graph.outputs])
-        self.heads = self._heads(model)
         self.layers = [
             o for o in self.operators if o.weights and not o.outside and o.name not in self.last
         ]
@@ -136,34 +133,14 @@ class Graph:
                 found.add(name)
         return found
 
-    def _heads(self, model: Any) -> dict[str, tuple[str, int]]:
-        found = {}
-        for signature in model.signatureDefs or ():
-            for output in signature.outputs:
-                place = output.tensorIndex
-                side = max(self._shapes[place][-2:], default=0)
-                for name in self._last([self._names[place]]):
-                    found[name] = (output.name.decode(), int(side))
-        return found
-
-    def reading_rounded(self, keep_float: Collection[str]) -> set[str]:
-        """Names of the ``heads`` that read nothing but what layers of integers give."""
-        rounded = {layer.name for layer in self.layers} - set(keep_float)
-        makers = {operator.name: operator for operator in self.operators}
-        return {name for name in self.heads if rounded.issuperset(makers[name].given)}
-
     def scopes_kept(
-        self,
-        layers: Collection[str],
-        ends: Collection[str] = frozenset(),
-        widened: Collection[str] = frozenset(),
+        self, layers: Collection[str], ends: Collection[str] = frozenset()
     ) -> list[str]:
         """Scopes of what stays float.
 
         Args:
             layers: Names of those that do.
             ends: Names of those in ``last`` that do not.
-            widened: Those of ``ends`` behind which all is float again.
 
         Beside some layers that is what lies on the way to them alone, and what has no weights and
         works on nothing but numbers that stayed float.
@@ -179,8 +156,7 @@ class Graph:
             if operator.kind in _MOVING and used_by and used_by <= names:
                 names.add(operator.name)
         for operator in self.operators:
-            floats = names | set(widened)
-            if not operator.weights and operator.given and floats.issuperset(operator.given):
+            if not operator.weights and operator.given and names.issuperset(operator.given):
                 names.add(operator.name)
         return [operator.scope for operator in self.operators if operator.name in names]
 
