@@ -4,8 +4,9 @@ Run it as ``python -m edgekit.benchmarks.suites.throughput [VIDEO]``; without a 
 ``edgekit bench``. The network's own rate is that of its session called over and over on the clip's
 inputs, on one thread. The runs use the pipeline as ``edgekit run`` does: with nothing written, with
 events, with events and video, with these and the live page before one viewer, and with nothing
-written in one thread for comparison. All ways take turns; medians over the repeats, and of the
-ratios to the network's own rate in the same repeat.
+written in one thread for comparison. The last is what ``run`` does with a file by itself: a frame
+in the network for each core. All ways take turns; medians over the repeats, and of the ratios to
+the network's own rate in the same repeat.
 """
 
 from __future__ import annotations
@@ -62,11 +63,17 @@ def _run_rate(detector: Detector, video: str, sinks: list[Sink], *, overlap: boo
     ]
     with open_source(video) as source:
         linker = make_linker("edgekit", len(detector.classes), min_length=2)
-        return Pipeline(source, detector, linker, queued, overlap=overlap).run().fps
+        lanes = detector.lanes
+        return Pipeline(source, detector, linker, queued, overlap=overlap, lanes=lanes).run().fps
 
 
 def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
-    with Viewer() as viewer, Detector(path, options=SessionOptions(threads=1)) as detector:
+    one, many = SessionOptions(threads=1), SessionOptions(hint="throughput")
+    with (
+        Viewer() as viewer,
+        Detector(path, options=one) as detector,
+        Detector(path, options=many) as in_lanes,
+    ):
         with open_source(video) as source:
             frames = sum(1 for _ in source)
 
@@ -87,13 +94,16 @@ def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
         def run(*sinks: Callable[[], Sink], overlap: bool = True) -> Callable[[], float]:
             return lambda: _run_rate(detector, video, [make() for make in sinks], overlap=overlap)
 
-        ways = {
+        ways: dict[str, Callable[[], float]] = {
             "the network alone": lambda: _network_rate(detector, video, frames),
             "nothing written": run(),
             "events": run(events),
             "events and video": run(events, annotated),
             "events, video and page": watched,
             "nothing written, one thread": run(overlap=False),
+            f"nothing written, {in_lanes.lanes} frames at once": lambda: _run_rate(
+                in_lanes, video, [], overlap=True
+            ),
         }
         for way in ways.values():
             way()
