@@ -120,9 +120,10 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         for source in sources:
             stack.enter_context(source)
         bundle = load_bundle(options["bundle"] or default_bundle())
-        session = tuned_options(bundle, session)
+        asked, session = session, tuned_options(bundle, session)
         if session.hint is None and not options["realtime"] and not any(s.live for s in sources):
-            session = replace(session, hint="throughput")
+            # The threads of a profile are the best for a single frame.
+            session = replace(session, hint="throughput", threads=asked.threads)
         detector = Detector(bundle, options=session, top_k=options["top_k"])
         stack.enter_context(detector)
         runs = Runs(sources, detector, maker, of_each)

@@ -85,7 +85,8 @@ def test_every_lowering(deformable: Path, tmp_path: Path, lowering: str, precisi
     assert not {"Const", "Parameter", "Result"} & set(found)
     verification = bundle.manifest.verification
     assert verification is not None
-    assert verification.top_detections_agreeing > 0.95
+    # On some processors OpenVINO takes bfloat16 for float16.
+    assert verification.top_detections_agreeing > (0.95 if precision == "fp32" else 0.8)
     if precision == "fp16":
         assert bundle.size < 0.6 * deformable.stat().st_size
         assert any(
