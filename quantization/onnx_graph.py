@@ -10,8 +10,7 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.quantization.convolutions import Convolution
-from edgekit.quantization.onnx_rewrites import is_pointwise
-from edgekit.quantization.onnx_weights import convolution
+from edgekit.quantization.onnx_weights import convolution, is_pointwise
 from edgekit.runtime.types import Array
 from edgekit.targets.base import reason_of
 

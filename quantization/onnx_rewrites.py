@@ -8,27 +8,16 @@ from typing import Any
 import numpy as np
 
 from edgekit.quantization.convolutions import IntegerWeights
+from edgekit.quantization.onnx_graph import shapes
+from edgekit.quantization.onnx_weights import attributes
 from edgekit.runtime.types import Array
 
-__all__ = ["as_products", "is_pointwise", "upsample_by_rows"]
+__all__ = ["as_products", "upsample_by_rows"]
 
 _TO_LAST = [0, 2, 3, 1]
 """(1, C, H, W) becomes (1, H, W, C)."""
 
 _TO_FIRST = [0, 3, 1, 2]
-
-
-def is_pointwise(node: Any, weights: Array) -> bool:
-    """Whether a Conv multiplies the channels at each place by one matrix.
-
-    Args:
-        node: An ``onnx.NodeProto``.
-        weights: (out, in / groups, height, width), its own.
-    """
-    given = _attributes(node)
-    plain = given.get("group", 1) == 1 and not any(given.get("pads", ()))
-    plain = plain and all(step == 1 for step in given.get("strides", ()))
-    return plain and weights.shape[2:] == (1, 1)
 
 
 def upsample_by_rows(model: Any, names: Collection[str]) -> None:
@@ -41,13 +30,10 @@ def upsample_by_rows(model: Any, names: Collection[str]) -> None:
     from onnx import numpy_helper
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    shapes = {
-        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
-        for value in model.graph.value_info
-    }
+    known = shapes(model)
     for node in [n for n in model.graph.node if n.name in names and n.op_type == "Resize"]:
         scales = stored.get(node.input[2]) if len(node.input) == 3 else None
-        shape = shapes.get(node.input[0], [])
+        shape = known.get(node.input[0], ())
         if scales is None or len(shape) != 4 or not _repeats(node):
             continue
         times = numpy_helper.to_array(scales)
@@ -157,16 +143,10 @@ class _Part:
 
 def _repeats(node: Any) -> bool:
     """Whether a Resize by whole numbers repeats each value."""
-    given = _attributes(node)
+    given = attributes(node)
     modes = [
         given.get("mode", b"nearest"),
         given.get("coordinate_transformation_mode", b"half_pixel"),
         given.get("nearest_mode", b"round_prefer_floor"),
     ]
     return modes == [b"nearest", b"asymmetric", b"floor"]
-
-
-def _attributes(node: Any) -> dict[str, Any]:
-    import onnx
-
-    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}

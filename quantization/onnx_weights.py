@@ -11,7 +11,14 @@ import numpy as np
 from edgekit.quantization.convolutions import Convolution, IntegerWeights
 from edgekit.runtime.types import Array
 
-__all__ = ["convolution", "put"]
+__all__ = ["attributes", "convolution", "is_pointwise", "put"]
+
+
+def attributes(node: Any) -> dict[str, Any]:
+    """What is said of a node, an ``onnx.NodeProto``, by name."""
+    import onnx
+
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
 def convolution(node: Any, weights: Array) -> Convolution:
@@ -21,9 +28,7 @@ def convolution(node: Any, weights: Array) -> Convolution:
         node: An ``onnx.NodeProto``.
         weights: Its own.
     """
-    import onnx
-
-    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    given = attributes(node)
     known = given.get("auto_pad", b"NOTSET") == b"NOTSET"
     known = known and all(step == 1 for step in given.get("dilations", (1, 1)))
     return Convolution(
@@ -32,6 +37,19 @@ def convolution(node: Any, weights: Array) -> Convolution:
         strides=given.get("strides", (1, 1)),
         pads=given.get("pads", (0, 0, 0, 0)) if known else None,
     )
+
+
+def is_pointwise(node: Any, weights: Array) -> bool:
+    """Whether a Conv multiplies the channels at each place by one matrix.
+
+    Args:
+        node: An ``onnx.NodeProto``.
+        weights: (out, in / groups, height, width), its own.
+    """
+    given = attributes(node)
+    plain = given.get("group", 1) == 1 and not any(given.get("pads", ()))
+    plain = plain and all(step == 1 for step in given.get("strides", ()))
+    return plain and weights.shape[2:] == (1, 1)
 
 
 def put(model: Any, nodes: Sequence[Any], found: Mapping[str, IntegerWeights]) -> dict[str, Any]:

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cascade.h"
+#include "drawing.h"
 
 const char *kernels(void);
 int32_t layout(int32_t which);
@@ -35,15 +36,6 @@ static const kernel known[] = {
 
 static const int32_t order[SHIFTS][2] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, 1}, {1, 1},
                                          {1, 0},   {1, -1}, {0, -1}, {0, 0}};
-
-static uint64_t state;
-
-static uint32_t draw(uint32_t below) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 33) % below;
-}
 
 static int reflect(int at, int length, int once) {
     if (at < 0) return once ? -at : -1 - at;

@@ -14,15 +14,7 @@
 
 #include "linking.h"
 #include "selection.h"
-
-static uint64_t state;
-
-static uint32_t draw(uint32_t below) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 33) % below;
-}
+#include "drawing.h"
 
 static void *memory(size_t count, size_t size) {
     const size_t bytes = count * size;
