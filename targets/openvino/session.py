@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from edgekit._files import writing
 from edgekit.errors import BundleError, UsageError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
+from edgekit.targets.idle import Idle
 from edgekit.targets.openvino.quiet import import_openvino, openvino_reason
 
 __all__ = ["Session"]
@@ -73,22 +73,17 @@ class Session(base.Session):
                 mend="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
                 "pip install -U openvino",
             ) from error
-        self._idle: queue.SimpleQueue[Any] | None = queue.SimpleQueue()
-        for request in requests:
-            self._idle.put(request)
+        self._idle: Idle[Any] | None = Idle(requests)
         inputs = {self._name(port): (_shape(port), _type(port)) for port in self._model.inputs}
         return inputs, tuple(self._name(port) for port in self._model.outputs)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self._idle is not None
-        request = self._idle.get()
-        try:
+        with self._idle.lent() as request:
             # What goes in is read where it lies. What comes out is a copy: the next run writes
             # over it.
             values = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
             return dict(zip(self._outputs, values.values(), strict=True))
-        finally:
-            self._idle.put(request)
 
     def _release(self) -> None:
         self._model = self._idle = self._core = None

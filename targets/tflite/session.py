@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import queue
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
+from edgekit.targets.idle import Idle
 from edgekit.targets.tflite.structure import check_structure
 
 __all__ = ["Session"]
@@ -78,9 +78,7 @@ class Session(base.Session):
                 f"{self.bundle.manifest.target}), or upgrade: pip install -U ai-edge-litert",
             ) from error
         self._device = _device(interpreter)
-        self._idle: queue.SimpleQueue[Any] | None = queue.SimpleQueue()
-        for interpreter in made:
-            self._idle.put(interpreter)
+        self._idle: Idle[Any] | None = Idle(made)
         self._places = {name: tensor["index"] for name, tensor in inputs.items()}
         self._results = {name: tensor["index"] for name, tensor in outputs.items()}
         self._steps = {
@@ -96,8 +94,7 @@ class Session(base.Session):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self._idle is not None
-        interpreter = self._idle.get()
-        try:
+        with self._idle.lent() as interpreter:
             for name, place in self._places.items():
                 interpreter.set_tensor(place, self._rounded(place, inputs[name]))
             interpreter.invoke()
@@ -105,8 +102,6 @@ class Session(base.Session):
                 name: self._widened(place, interpreter.get_tensor(place))
                 for name, place in self._results.items()
             }
-        finally:
-            self._idle.put(interpreter)
 
     def _rounded(self, place: int, values: Array) -> Array:
         """What the model takes for floats."""

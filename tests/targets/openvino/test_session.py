@@ -18,7 +18,6 @@ from edgekit.errors import BundleError, MissingDependencyError, OutputError, Usa
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.build import export_bundle
 from edgekit.targets.openvino.session import Session
-from edgekit.targets.registry import open_session
 from edgekit.targets.settings import ExportSettings
 
 
@@ -46,49 +45,13 @@ def changed(bundle: Bundle, tmp_path: Path, **contents: bytes | None) -> Bundle:
     return save_bundle(tmp_path / "changed", bundle.manifest, files)
 
 
-@pytest.mark.parametrize("hint", ["latency", "throughput"])
-@pytest.mark.parametrize("threads", [0, 1, 2])
-def test_options_change_nothing_of_the_result(
-    written: Bundle, tensor: Any, hint: Any, threads: int
-) -> None:
-    with open_session(written, SessionOptions(hint=hint, threads=threads)) as session:
-        found = session.infer({"input": tensor})
-        described = session.describe()
-    assert {name: value.shape for name, value in found.items()} == {
-        "hm": (1, 3, 16, 24),
-        "wh": (1, 2, 16, 24),
-        "reg": (1, 2, 16, 24),
-    }
-    assert described["runtime"] == "openvino"
-    assert openvino.__version__.startswith(described["version"])
-    assert described["device"].startswith("CPU (")
-    assert described["arithmetic"] == "f32"
-    assert int(described["threads"]) == threads or threads == 0
-    with Session(written) as session:
-        again = session.infer({"input": tensor})
-    for name, value in found.items():
-        np.testing.assert_allclose(again[name], value, rtol=1e-3, atol=1e-4)
-
-
-def test_outputs_are_the_callers_to_keep(written: Bundle, tensor: Any) -> None:
-    with Session(written) as session:
-        first = session.infer({"input": tensor})
-        kept = {name: value.copy() for name, value in first.items()}
-        session.infer({"input": -tensor})
-    for name, value in first.items():
-        np.testing.assert_array_equal(value, kept[name])
-        value += 1
-
-
-def test_input_in_any_memory_layout(written: Bundle, tensor: Any) -> None:
-    wide = np.zeros((1, 6, 64, 97), np.float32)
-    wide[..., 1:] = tensor
-    frozen = tensor.copy()
-    frozen.flags.writeable = False
-    with Session(written) as session:
-        expected = session.infer({"input": tensor})["hm"]
-        for other in (wide[..., 1:], np.asfortranarray(tensor), frozen):
-            np.testing.assert_array_equal(session.infer({"input": other})["hm"], expected)
+def test_says_what_runs_and_what_is_left_of_it(written: Bundle) -> None:
+    with Session(written, SessionOptions(threads=1)) as session:
+        told = session.describe()
+    assert (told["runtime"], told["arithmetic"], told["threads"]) == ("openvino", "f32", "1")
+    assert openvino.__version__.startswith(told["version"])
+    assert told["device"].startswith("CPU (")
+    assert session.describe() == told | {"device": "", "arithmetic": "", "threads": ""}
 
 
 @pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU"])
@@ -142,18 +105,6 @@ def test_arithmetic_is_said_as_it_runs(half: Bundle, tensor: Any, arithmetic: An
         expected = session.infer({"input": tensor})
     for name, value in found.items():
         assert np.abs(value - expected[name]).max() <= 2e-2 * np.abs(expected[name]).max()
-
-
-def test_many_frames_at_once(written: Bundle, tensor: Any, in_lanes: Any) -> None:
-    assert in_lanes(written, {"input": tensor}) > 0
-
-
-def test_closed_session_describes_what_is_left(written: Bundle) -> None:
-    session = Session(written)
-    session.close()
-    session.close()
-    assert session.describe()["runtime"] == "openvino"
-    assert session.describe()["device"] == ""
 
 
 def blobs(cache: Path) -> list[Path]:

@@ -14,10 +14,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit.bundle import Bundle, OutputSpec, save_bundle
-from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError
+from edgekit.bundle import Bundle, save_bundle
+from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.registry import open_session
 from edgekit.targets.tflite.session import Session
 
 ONE = SessionOptions(threads=1)
@@ -54,40 +53,16 @@ def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **change
     return save_bundle(tmp_path / "changed", manifest, {"model.tflite": path})
 
 
-@pytest.mark.parametrize("threads", [0, 1, 2])
-def test_outputs_by_name_whatever_the_threads(lite: Bundle, tensor: Any, threads: int) -> None:
-    with open_session(lite, SessionOptions(threads=threads)) as session:
-        found = session.infer({"input": tensor})
-        described = session.describe()
-    assert {name: value.shape for name, value in found.items()} == {
-        "hm": (1, 3, 16, 24),
-        "wh": (1, 2, 16, 24),
-        "reg": (1, 2, 16, 24),
+def test_says_what_runs(lite: Bundle) -> None:
+    with Session(lite, ONE) as session:
+        told = session.describe()
+    assert told.pop("version").startswith("ai_edge_litert 2.")
+    assert told == {
+        "runtime": "tflite",
+        "device": "CPU, by XNNPACK",
+        "arithmetic": "fp32",
+        "threads": "1",
     }
-    assert all(value.dtype == np.float32 for value in found.values())
-    assert abs(found["wh"].mean() - 5) < 0.5
-    assert abs(found["reg"].mean() - 0.5) < 0.2
-    assert described["runtime"] == "tflite"
-    assert described["version"].startswith("ai_edge_litert 2.")
-    assert described["device"] == "CPU, by XNNPACK"
-    assert described["arithmetic"] == "fp32"
-    assert 1 <= int(described["threads"]) <= (threads or len(os.sched_getaffinity(0)))
-    with Session(lite, ONE) as session:
-        again = session.infer({"input": tensor})
-    for name, value in found.items():
-        np.testing.assert_allclose(again[name], value, rtol=1e-3, atol=1e-4)
-
-
-def test_outputs_stay_and_any_layout_goes_in(lite: Bundle, tensor: Any) -> None:
-    with Session(lite, ONE) as session:
-        first = session.infer({"input": tensor})
-        kept = {name: value.copy() for name, value in first.items()}
-        session.infer({"input": -tensor})
-        last = tensor.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
-        again = session.infer({"input": last})
-    for name, value in kept.items():
-        np.testing.assert_array_equal(first[name], value)
-        np.testing.assert_array_equal(again[name], value)
 
 
 def test_frames_go_in_where_the_model_holds_the_cascade(inside: Bundle) -> None:
@@ -96,19 +71,6 @@ def test_frames_go_in_where_the_model_holds_the_cascade(inside: Bundle) -> None:
         found = session.infer({"previous": frame, "frame": frame})
         assert session.describe()["arithmetic"] == "fp32, weights fp16"
     assert found["detections"].shape == (9, 6)
-
-
-def test_many_frames_at_once(lite: Bundle, tensor: Any, in_lanes: Any) -> None:
-    assert in_lanes(lite, {"input": tensor}) == 3
-
-
-def test_closed_session(lite: Bundle, tensor: Any) -> None:
-    session = Session(lite, ONE)
-    session.close()
-    session.close()
-    assert session.describe()["runtime"] == "tflite"
-    with pytest.raises(EdgeKitError, match="is closed"):
-        session.infer({"input": tensor})
 
 
 @pytest.mark.parametrize(
@@ -120,18 +82,6 @@ def test_model_that_is_none(lite: Bundle, tmp_path: Path, model: bytes | int) ->
     with pytest.raises(BundleError, match=r"ai_edge_litert 2\..* refuses .*: ") as caught:
         Session(changed(lite, tmp_path, model), ONE)
     assert "--target tflite" in caught.value.mend
-
-
-def test_manifest_of_another_input(lite: Bundle, tmp_path: Path) -> None:
-    size = msgspec.structs.replace(lite.manifest.input, height=128)
-    with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
-        Session(changed(lite, tmp_path, input=size), ONE)
-
-
-def test_manifest_of_other_outputs(lite: Bundle, tmp_path: Path) -> None:
-    outputs = (OutputSpec(name="boxes", meaning="", layout="", channels=6),)
-    with pytest.raises(BundleError, match=r"it has outputs .*, not boxes"):
-        Session(changed(lite, tmp_path, outputs=outputs), ONE)
 
 
 def test_missing_runtime(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
