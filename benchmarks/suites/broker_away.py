@@ -9,11 +9,8 @@ listener got in the end is compared with the events file of the same run. Prints
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit._closing import Closing
-from edgekit.benchmarks.suites._streams import free_ports
+from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.benchmarks.suites.power_cut import camera_on_loopback
 from edgekit.benchmarks.timing import machine
 from edgekit.puppets.clip import render_clip
@@ -56,38 +53,6 @@ class Arrived(NamedTuple):
     missing: int
     twice: int
     waited: int
-
-
-class _Mosquitto(Closing):
-    def __init__(self, folder: Path) -> None:
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-        if program is None:
-            raise SystemExit("mosquitto is not installed. Run: sudo apt install mosquitto")
-        self.port = free_ports(1)
-        config = folder / "mosquitto.conf"
-        # It knows the listener again after a kill, and keeps what comes before that is back. What
-        # it has acknowledged and not yet passed on would die with it, so it passes all on at once.
-        config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser {getpass.getuser()}\n"
-            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
-            "max_queued_messages 0\nmax_inflight_messages 0\n"
-        )
-        self._command = [program, "-c", str(config)]
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.01)
-
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 class _Listener(Closing):
@@ -133,16 +98,17 @@ def play(away: float, folder: Path, before: float = 10.0, after: float = 45.0) -
     clip = list(render_clip(_SEED))
     with (
         camera_on_loopback(clip) as camera,
-        _Mosquitto(folder) as broker,
+        Mosquitto(folder) as broker,
         _Listener(broker.port) as listener,
     ):
+        broker.save(_TOPIC)  # so that it knows the listener again after the kill
         url = f"mqtt://127.0.0.1:{broker.port}/{_TOPIC}"
         command = [sys.executable, "-m", "edgekit", "run", "--source", camera]
         command += ["--events", str(events), "--mqtt", url, "--mqtt-buffer", str(buffer)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
             _wait(lambda: bool(listener.heard), run)
             time.sleep(before)
-            broker.close()
+            broker.kill()
             sooner = _ended(events)
             time.sleep(away)
             waited = _ended(events) - sooner

@@ -3,10 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.media import _mqtt_link
@@ -50,49 +48,7 @@ def until(condition):
         time.sleep(0.01)
 
 
-class Mosquitto:
-    """A real broker on loopback that can be killed, and what it was told."""
-
-    def __init__(self, folder, *lines):
-        self._program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
-        if self._program is None:
-            pytest.skip("needs a broker: apt-get install mosquitto")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        persistence = [
-            *("persistence true", f"persistence_location {folder}/"),
-            "max_queued_messages 0",
-            # What it has acknowledged and not yet passed on dies with it.
-            "max_inflight_messages 0",
-        ]
-        user = ["user root"] if os.geteuid() == 0 else []
-        listener = [f"listener {self.port} 127.0.0.1", *(lines or ["allow_anonymous true"])]
-        self._config.write_text("\n".join([*user, *persistence, *listener]) + "\n")
-        self._process = None
-        self.start()
-
-    def start(self):
-        command = [self._program, "-c", str(self._config)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-
-        def answers():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-        until(answers)
-
-    def kill(self):
-        self._process.kill()
-        self._process.wait()
-
-    def save(self, word):
-        """Has the broker write what it knows of its clients to the disk."""
-        self._process.send_signal(signal.SIGUSR1)
-        file = self._config.parent / "mosquitto.db"
-        until(lambda: file.exists() and word.encode() in file.read_bytes())
-
+class Broking(Mosquitto):
     def url(self, user="", scheme="mqtt"):
         return f"{scheme}://{user}127.0.0.1:{self.port}/home/door"
 
@@ -102,9 +58,10 @@ def mosquitto(tmp_path):
     with contextlib.ExitStack() as stack:
 
         def make(*lines):
-            broker = Mosquitto(tmp_path, *lines)
-            stack.callback(broker.kill)
-            return broker
+            try:
+                return stack.enter_context(Broking(tmp_path, *lines))
+            except MissingDependencyError as error:
+                pytest.skip(str(error))
 
         yield make
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "cascade.h"
-#include "drawing.h"
+#include "fuzzing.h"
 
 const char *kernels(void);
 int32_t layout(int32_t which);
@@ -104,7 +104,7 @@ static void paint(uint8_t *picture, const plan *p, const uint8_t *like) {
             }
 }
 
-static void fail(const plan *p, const char *kernel, const char *what, double by) {
+static void blame(const plan *p, const char *kernel, const char *what, double by) {
     printf("%s, %d x %d: %s (%g)\n", kernel, p->height, p->width, what, by);
     exit(1);
 }
@@ -133,23 +133,23 @@ static void judge(const plan *p, const char *name, const uint8_t *previous,
                 for (int x = CROP; x < p->width - CROP; x++)
                     total += similarity(p, previous, current, y, x, c, i, range);
         total /= 3.0 * (p->height - 2 * CROP) * (p->width - 2 * CROP);
-        if (fabs(total - scores[i]) > 1e-6) fail(p, name, "a score is off", total - scores[i]);
+        if (fabs(total - scores[i]) > 1e-6) blame(p, name, "a score is off", total - scores[i]);
         best = fmax(best, scores[i]);
     }
     for (int i = 0; i < p->candidates; i++)
         if (scores[i] >= best - p->tie) last = i;
-    if (shift != last) fail(p, name, "another shift was to be chosen", shift);
+    if (shift != last) blame(p, name, "another shift was to be chosen", shift);
     const double range = span(p, current, shift);
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < p->height; y++)
             for (int x = 0; x < p->width; x++) {
                 const size_t at = ((size_t)c * p->height + y) * p->width + x;
                 if (out[at] != p->levels[c][pixel(current, p, y, x, c)])
-                    fail(p, name, "a normalised value is off", out[at]);
+                    blame(p, name, "a normalised value is off", out[at]);
                 double want = similarity(p, previous, current, y, x, c, shift, range);
                 if (p->dissimilarity) want = 0.5 * (1 - want);
                 const double off = out[(size_t)3 * p->height * p->width + at] - want;
-                if (!(fabs(off) <= 1e-5)) fail(p, name, "the map is off", off);
+                if (!(fabs(off) <= 1e-5)) blame(p, name, "the map is off", off);
             }
 }
 
@@ -192,12 +192,12 @@ int main(int count, char **words) {
                 memcpy(scores, own, p.candidates * sizeof(double));
                 chosen = shift;
             }
-            if (shift != chosen) fail(&p, known[i].name, "it chose another shift", shift);
+            if (shift != chosen) blame(&p, known[i].name, "it chose another shift", shift);
             if (memcmp(first, out, 2 * pixels * sizeof(float)))
-                fail(&p, known[i].name, "the tensor differs from generic's", 0);
+                blame(&p, known[i].name, "the tensor differs from generic's", 0);
             for (int j = 0; j < p.candidates; j++)
                 if (fabs(scores[j] - own[j]) > 1e-9)
-                    fail(&p, known[i].name, "a score differs from generic's", own[j]);
+                    blame(&p, known[i].name, "a score differs from generic's", own[j]);
             free(own);
         }
         free(current), free(previous), free(first), free(out);

@@ -13,19 +13,7 @@
 #include <string.h>
 
 #include "decode.h"
-#include "drawing.h"
-
-static void *memory(size_t count, size_t size) {
-    void *block = malloc(count * size);
-    if (!block && count > 0) abort();
-    if (count > 0) memset(block, 0xa5, count * size);
-    return block;
-}
-
-static void fail(const char *what, double by) {
-    printf("%s (%g)\n", what, by);
-    exit(1);
-}
+#include "fuzzing.h"
 
 /* Of few values now and then, so that much is equal; seldom of none. */
 static float value(int kind) {

@@ -14,20 +14,7 @@
 
 #include "linking.h"
 #include "selection.h"
-#include "drawing.h"
-
-static void *memory(size_t count, size_t size) {
-    const size_t bytes = count * size;
-    void *block = malloc(bytes);
-    if (!block && bytes > 0) abort();
-    if (bytes > 0) memset(block, 0xa5, bytes);
-    return block;
-}
-
-static void fail(const char *what, double by) {
-    printf("%s (%g)\n", what, by);
-    exit(1);
-}
+#include "fuzzing.h"
 
 /* Of few values, so that much is equal; now and then of none. */
 static double coordinate(void) {
