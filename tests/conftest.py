@@ -271,6 +271,15 @@ def _write_spots(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def footage(once: Callable[..., Path]) -> Path:
+    """A folder with an annotated clip of 40 frames in which puppets act."""
+    from edgekit.puppets.dataset import write_dataset
+
+    place = once("footage", lambda folder: write_dataset(folder / "clips", [161], frames=40))
+    return place / "clips"
+
+
+@pytest.fixture(scope="session")
 def ir(checkpoint: Path, once: Callable[..., Path]) -> Bundle:
     """The small checkpoint for OpenVINO, on 14 November 2023."""
     return _exported(once, "ir", checkpoint, "openvino")

@@ -14,14 +14,6 @@ from onnx import numpy_helper
 from edgekit.assets import default_bundle
 from edgekit.bundle import Quantization, load_bundle, save_bundle
 from edgekit.cli import main
-from edgekit.puppets.dataset import write_dataset
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("footage") / "clips"
-    write_dataset(folder, (161,), frames=40)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from edgekit.calibration.store import Store
 from edgekit.errors import BadInputError
 from edgekit.models.centernet import CenterNet, convolution
 from edgekit.models.registry import build
-from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.finetuning import distillation_loss, fine_tuned, learning_sample
 from edgekit.quantization.gather import annotated
 from edgekit.quantization.tuned import Plan
@@ -43,13 +42,6 @@ def bundle():
     small = msgspec.structs.replace(whole.manifest.input, height=64, width=64)
     manifest = msgspec.structs.replace(whole.manifest, input=small)
     return dataclasses.replace(whole, manifest=manifest)
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("footage") / "clips"
-    write_dataset(folder, (161,), frames=40)
-    return folder
 
 
 @pytest.fixture(scope="module")

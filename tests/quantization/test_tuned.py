@@ -20,7 +20,6 @@ from edgekit.calibration.store import Store
 from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.registry import build
-from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.tuned import Plan, Tuned, checkpoint_of, settings_of, tune
 from edgekit.targets.build import export_bundle
@@ -57,10 +56,8 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def samples(bundle, store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("footage") / "clips"
-    write_dataset(folder, (161,), frames=40)
-    return collect(bundle, find_sequences(folder), store, samples=8, judged=6)
+def samples(bundle, store, footage):
+    return collect(bundle, find_sequences(footage), store, samples=8, judged=6)
 
 
 @pytest.fixture(scope="module")
