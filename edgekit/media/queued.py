@@ -6,11 +6,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from edgekit.errors import EdgeKitError
+from edgekit.media._backlog import COUNTED, Backlog, Call
 from edgekit.media.sink import Sink
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -23,7 +23,6 @@ _LONGEST_WAIT = 30.0
 _BACKLOG_SECONDS = 1.5
 _ENDING_SECONDS = 8.0
 _POLL = 0.05
-_COUNTED = ("gap", "frame", "tube")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +79,8 @@ class QueuedSink(Sink):
         self._name = name
         self._live = live
         self._fatal = fatal
-        self._most_frames = frames
-        self._most_pixels = pixels
-        self._most = others
         self._changed = threading.Condition()
-        self._queue: deque[tuple[str, Any, int]] = deque()
-        self._frames = 0
-        self._pixels = 0
+        self._waiting = Backlog(frames, pixels, others if live else None)
         self._present = ""
         self._written = 0
         self._lost = 0
@@ -114,7 +108,7 @@ class QueuedSink(Sink):
         self._thread.start()
         with self._changed:
             self._put("start", info)
-            while (self._queue or self._present) and not self._over:
+            while (self._waiting or self._present) and not self._over:
                 self._changed.wait()
             self._raise()
 
@@ -163,34 +157,21 @@ class QueuedSink(Sink):
 
     def _give(self, kind: str, value: Any) -> None:
         with self._changed:
-            while self._is_full(value) and not (self._live or self._over):
+            while not (self._live or self._over or self._waiting.has_room_for(value)):
                 self._changed.wait()
             self._raise()
-            if self._over or self._is_full(value):
+            if self._over or not self._waiting.has_room_for(value):
                 self._lost += 1
                 self._untold += 1
             else:
                 self._put(kind, value)
 
-    def _is_full(self, value: object) -> bool:
-        if isinstance(value, FrameResult) and self._frames:
-            pixels = self._pixels + value.frame.image.nbytes
-            if self._frames >= self._most_frames or pixels > self._most_pixels:
-                return True
-        return self._live and len(self._queue) >= self._most
-
     def _put(self, kind: str, value: Any) -> None:
         if self._over:
             return
-        self._queue.append((kind, value, self._untold))
+        self._waiting.put(Call(kind, value, self._untold))
         self._untold = 0
-        self._count(value, 1)
         self._changed.notify_all()
-
-    def _count(self, value: object, by: int) -> None:
-        if isinstance(value, FrameResult):
-            self._frames += by
-            self._pixels += by * value.frame.image.nbytes
 
     def _raise(self) -> None:
         failure, self._failure = self._failure, None
@@ -199,7 +180,7 @@ class QueuedSink(Sink):
 
     def _work(self) -> None:
         try:
-            while (item := self._take()) is not None and self._deliver(*item):
+            while (call := self._take()) is not None and self._deliver(call.kind, call.value):
                 pass
         finally:
             with contextlib.suppress(Exception):
@@ -207,19 +188,18 @@ class QueuedSink(Sink):
             with self._changed:
                 self._finish()
 
-    def _take(self) -> tuple[str, Any] | None:
+    def _take(self) -> Call | None:
         with self._changed:
             self._present = ""
             self._changed.notify_all()
-            while not (self._queue or self._over):
+            while not (self._waiting or self._over):
                 self._changed.wait()
             if self._over:
                 return None
-            kind, value, lost = self._queue.popleft()
-            self._owed += lost
-            self._count(value, -1)
-            self._present = kind
-            return kind, value
+            call = self._waiting.take()
+            self._owed += call.lost
+            self._present = call.kind
+            return call
 
     def _deliver(self, kind: str, value: Any) -> bool:
         """Makes one call; False where it was the last."""
@@ -234,7 +214,7 @@ class QueuedSink(Sink):
             if alive and kind != "frame":
                 error = self._call(kind, value)
         with self._changed:
-            if kind in _COUNTED:
+            if kind in COUNTED:
                 self._written += error is None
                 self._lost += error is not None
                 self._owed += error is not None
@@ -280,9 +260,7 @@ class QueuedSink(Sink):
 
     def _finish(self) -> None:
         """Counts what is left as lost; called under the lock."""
-        self._lost += sum(kind in _COUNTED for kind, _, _ in self._queue)
-        self._queue.clear()
-        self._frames = self._pixels = 0
+        self._lost += self._waiting.clear()
         self._over = True
         self._changed.notify_all()
 
