@@ -171,7 +171,7 @@ def _time_ours(kernel: str, frames: Sequence[Detections]) -> list[float]:
     os.environ[native.VARIABLE] = kernel
     try:
         linker = OnlineLinker(CLASSES)
-        return _time(lambda found: linker.update(found, select(found)), frames)
+        return _time(lambda found: (select(found), linker.update(found)), frames)
     finally:
         os.environ[native.VARIABLE] = before
 

@@ -9,7 +9,6 @@ docs/linking.md tells where each constant comes from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
 
@@ -83,14 +82,11 @@ class OnlineLinker:
         self._next_id = 0
         self._tracks = _tracks(classes, max_misses, self._history)
 
-    def update(
-        self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
-    ) -> LinkUpdate:
+    def update(self, detections: Detections) -> LinkUpdate:
         """Takes the next frame.
 
         Args:
             detections: boxes (n, 4) and scores (n, C), scores not below 0.
-            picks: Ignored; the linker looks at whole boxes, not at one class after the other.
         """
         boxes = np.asarray(detections.boxes).reshape(-1, 4)
         closed = self._step(boxes, np.asarray(detections.scores))

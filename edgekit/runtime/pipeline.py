@@ -22,7 +22,6 @@ from edgekit.runtime.overlap import NO_TURN, overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.rhythm import Rhythm
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
-from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Tube
 
@@ -54,7 +53,6 @@ class Pipeline:
         duration: Seconds of the source after which to stop.
         max_frames: Frames after which to stop.
         patience: Seconds without a frame after which a live source is opened anew.
-        rule: Which detections count.
         overlap: Work in three threads: capture and cascade, network, and the rest. The results are
             the same.
         lanes: Of frames that are all wanted, how many are in the network at once with ``overlap``;
@@ -80,7 +78,6 @@ class Pipeline:
         duration: float | None = None,
         max_frames: int | None = None,
         patience: float = PATIENCE,
-        rule: SelectionRule = LINKING,
         overlap: bool = False,
         lanes: int = 1,
         turn: contextlib.AbstractContextManager[object] = NO_TURN,
@@ -102,7 +99,6 @@ class Pipeline:
         self._duration = float("inf") if duration is None else duration
         self._max_frames = float("inf") if max_frames is None else max_frames
         self._patience = patience
-        self._rule = rule
         self._overlap = overlap
         self._lanes = 1 if self._latest else lanes
         self._turn = turn
@@ -244,12 +240,11 @@ class Pipeline:
         with measure(ms, "decode"):
             detections = self._detector.decode(work.outputs, work.letterbox)
         with measure(ms, "link"):
-            picks = select(detections, self._rule)
-            update = self._linker.update(detections, picks)
+            update = self._linker.update(detections)
             shown = [tube for tube in update.live if self._counts(tube)]
         self._frames += 1
         age = work.age if self._ages else None
-        result = FrameResult(work.frame, detections, picks, shown, dict(ms), age, self._score)
+        result = FrameResult(work.frame, detections, shown, dict(ms), age, self._score)
         with measure(ms, "emit"):
             self._tell(lambda sink: sink.frame(result))
             self._close_tubes(update.closed)

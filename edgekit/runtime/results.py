@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from edgekit.runtime.clocks import StageTimes
-from edgekit.runtime.selection import pairwise_iou
+from edgekit.runtime.selection import pairwise_iou, select
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame
 
@@ -86,7 +86,6 @@ class FrameResult:
     Attributes:
         frame: As the source gave it.
         detections: All that the detector found.
-        picks: For each class the boxes of ``detections`` that count, best first.
         tubes: Those that are alive and sure enough to be shown.
         ms: Milliseconds of each stage before ``emit``.
         age: Milliseconds from the reading of the frame to the start of its inference; None where
@@ -96,7 +95,6 @@ class FrameResult:
 
     frame: Frame
     detections: Detections
-    picks: Sequence[Sequence[int]]
     tubes: Sequence[LiveTube]
     ms: Mapping[str, float] = field(default_factory=dict)
     age: float | None = None
@@ -108,13 +106,15 @@ class FrameResult:
         return one_per_actor(self.tubes)
 
     def chosen(self) -> list[tuple[list[float], int, float]]:
-        """Box, class and score of the selected detections that count, best first."""
-        boxes, scores = self.detections.boxes, self.detections.scores
+        """Box, class and score of the detections that count, selected by class, best first."""
+        # What does not count suppresses nothing that does.
+        strong = (self.detections.scores >= self.score).any(axis=1)
+        found = Detections(self.detections.boxes[strong], self.detections.scores[strong])
         rows = [
-            (boxes[row].tolist(), label, float(scores[row, label]))
-            for label, picked in enumerate(self.picks)
+            (found.boxes[row].tolist(), label, float(found.scores[row, label]))
+            for label, picked in enumerate(select(found))
             for row in picked
-            if scores[row, label] >= self.score
+            if found.scores[row, label] >= self.score
         ]
         return sorted(rows, key=lambda row: -row[2])
 

@@ -71,7 +71,7 @@ class FrameDetector(Protocol):
 class FrameLinker(Protocol):
     """What the pipeline asks of a linker; see ``edgekit.runtime.tubes.TubeLinker``."""
 
-    def update(self, detections: Detections, picks: Sequence[Sequence[int]]) -> LinkUpdate:
+    def update(self, detections: Detections) -> LinkUpdate:
         """Takes the next frame."""
 
     def skip(self, frames: int) -> Sequence[Tube]:

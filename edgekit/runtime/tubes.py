@@ -133,11 +133,9 @@ class TubeLinker:
         self._live = np.zeros(0, path_type(max_misses + 1))
         self._trails: list[Trail] = []
 
-    def update(
-        self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
-    ) -> LinkUpdate:
+    def update(self, detections: Detections) -> LinkUpdate:
         """Takes the next frame; see ``advance``."""
-        closed = self.advance(detections, picks)
+        closed = self.advance(detections)
         return LinkUpdate(self._live_tubes(), closed)
 
     def advance(

@@ -13,7 +13,7 @@ from edgekit.runtime.types import Detections, Frame
 
 def picture(side):
     image = np.zeros((side, side, 3), np.uint8)
-    return FrameResult(Frame(0, 0.0, image), Detections.empty(1), [[]], [])
+    return FrameResult(Frame(0, 0.0, image), Detections.empty(1), [])
 
 
 def room(waiting, value, most):

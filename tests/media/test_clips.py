@@ -25,7 +25,7 @@ def result_of(index, ids=()):
     """A frame whose brightness is its number."""
     image = np.full((48, 64, 3), index, np.uint8)
     tubes = [LiveTube(id, 1, 0.8, (5, 5, 20, 40), 0, 0, 5) for id in ids]
-    return FrameResult(Frame(index, index / FPS, image), Detections.empty(2), ((), ()), tubes)
+    return FrameResult(Frame(index, index / FPS, image), Detections.empty(2), tubes)
 
 
 def give(sink, indices):

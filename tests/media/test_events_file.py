@@ -25,7 +25,7 @@ IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
 def result_of(index):
-    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), [[]], [])
+    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), [])
 
 
 def lines_of(path):

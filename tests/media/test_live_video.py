@@ -20,7 +20,7 @@ def result_of(index, seconds=None, *, size=(240, 320)):
     image = np.full((*size, 3), 40, np.uint8)
     image[:, : 10 * (index % 20) + 10] = 200
     frame = Frame(index, index / 25 if seconds is None else seconds, image)
-    return FrameResult(frame, Detections.empty(1), [[]], [])
+    return FrameResult(frame, Detections.empty(1), [])
 
 
 @pytest.fixture

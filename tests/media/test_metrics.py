@@ -48,7 +48,7 @@ def test_a_run_is_counted(metrics, sink):
         frame = Frame(index, index / 25, image)
         times = {"network": 12.0, "link": 0.4}
         shown = tubes[index:]
-        sink.frame(FrameResult(frame, Detections.empty(2), [[], []], shown, times, age=30.0))
+        sink.frame(FrameResult(frame, Detections.empty(2), shown, times, age=30.0))
     sink.gap(Gap(9, "reconnect", 5))
     sink.tube(Tube(0, 1, 0.8, 0, 0, np.zeros((1, 4)), np.ones(1), np.ones(1, bool)))
     found = scrape(metrics)

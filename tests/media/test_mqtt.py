@@ -32,7 +32,7 @@ SECRET = "s3cret/&@"
 
 def result_of(index, ids=()):
     tubes = [LiveTube(id, id % 2, 0.8, [1.0, 2.0, 30.0, 40.0], 0, 0, 9) for id in ids]
-    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), [[], []], tubes)
+    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), tubes)
 
 
 def tube_of(id, start, end):

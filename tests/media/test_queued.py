@@ -72,7 +72,7 @@ class Recorder(Sink):
 
 def give(sink, calls, image=IMAGE):
     for kind, value in calls:
-        frame = FrameResult(Frame(value, 0.0, image), Detections.empty(1), [[]], [])
+        frame = FrameResult(Frame(value, 0.0, image), Detections.empty(1), [])
         getattr(sink, kind)(frame if kind == "frame" else value)
 
 

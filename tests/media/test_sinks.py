@@ -29,8 +29,7 @@ SUMMARY = RunSummary(40, 2, 1.25, STAGE_TIMES)
 def result_of(index=0, *, tubes=(), size=(240, 320), level=90, boxes=(), scores=()):
     image = np.full((*size, 3), level, np.uint8)
     found = Detections(np.array(boxes).reshape(-1, 4), np.array(scores).reshape(-1, 2))
-    picks = [list(range(len(found)))] * 2
-    return FrameResult(Frame(index, index / 25, image), found, picks, tubes, {"capture": 0.12345})
+    return FrameResult(Frame(index, index / 25, image), found, tubes, {"capture": 0.12345})
 
 
 def live(id=0, label=0, score=0.8, box=(40, 60, 120, 200), age=0):

@@ -93,7 +93,7 @@ class Recorder:
         tubes = [tuple(map(repr, tube)) for tube in result.tubes]
         found = (result.detections.boxes.tolist(), result.detections.scores.tolist())
         frame = result.frame
-        self.calls.append(("frame", frame.index, frame.time, found, result.picks, tubes))
+        self.calls.append(("frame", frame.index, frame.time, found, tubes))
         if frame.index == self._fail_at:
             raise Trouble("sink")
         if frame.index == self._stop_at:

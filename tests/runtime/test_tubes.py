@@ -32,7 +32,7 @@ def link_one_class(linker: TubeLinker, frames: list[dict[str, Any]], classes: in
             np.array(frame["all_scores"]).reshape(-1, classes),
         )
         picks = [list(range(len(found)))] + [[]] * (classes - 1)
-        dead += linker.update(found, picks).closed
+        dead += linker.advance(found, picks)
     return rank_paths(linker.finish(), dead)
 
 

@@ -13,7 +13,7 @@ IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
 def frame_of(index, *tubes):
-    return FrameResult(Frame(index, index / 10, IMAGE), Detections.empty(2), [[], []], tubes)
+    return FrameResult(Frame(index, index / 10, IMAGE), Detections.empty(2), tubes)
 
 
 def live(id=1, *, age=0, start=0, hits=3, label=0, score=0.5):
