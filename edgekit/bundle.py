@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from edgekit._files import atomic_folder
-from edgekit.errors import BundleError
+from edgekit.errors import BundleError, UsageError
 
 __all__ = [
     "MANIFEST",
@@ -46,6 +46,10 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 Place = Literal["host", "graph"]
+
+_LARGEST_SIDE = 8192
+_LARGEST_NORM = 1e3
+_LARGEST_GAP = 1000
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -249,9 +253,19 @@ def sha256_of(path: Path) -> str:
 
 
 def date_of_today() -> str:
-    """Today, or the day of ``SOURCE_DATE_EPOCH`` where that is set, as YYYY-MM-DD."""
+    """Today, or the day of ``SOURCE_DATE_EPOCH`` where that is set, as YYYY-MM-DD.
+
+    Raises:
+        UsageError: That is no number of seconds.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return time.strftime("%Y-%m-%d", time.gmtime(int(epoch) if epoch else None))
+    try:
+        return time.strftime("%Y-%m-%d", time.gmtime(int(epoch) if epoch else None))
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"Expected SOURCE_DATE_EPOCH to be seconds since 1970; found {epoch!r}.",
+            mend="Run: unset SOURCE_DATE_EPOCH",
+        ) from error
 
 
 def save_bundle(
@@ -268,7 +282,7 @@ def save_bundle(
     Raises:
         OutputError: The folder is there without ``force``, or cannot be written.
     """
-    with atomic_folder(path, force=force) as temporary:
+    with atomic_folder(path, force=force, mark=MANIFEST) as temporary:
         entries = []
         for name in sorted(files):
             target = temporary / name
@@ -309,7 +323,7 @@ def load_bundle(path: Path) -> Bundle:
 def _manifest(path: Path, text: bytes, mend: str) -> Manifest:
     try:
         raw = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path / MANIFEST} is not JSON: {error}.", mend=mend) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
@@ -326,26 +340,56 @@ def _manifest(path: Path, text: bytes, mend: str) -> Manifest:
 
 
 def _check_values(manifest: Manifest) -> None:
-    size = manifest.input
+    size, cascade, decode = manifest.input, manifest.cascade, manifest.decode
     if manifest.schema != SCHEMA:
         raise ValueError(f"schema {manifest.schema} is unknown")
     if not manifest.classes:
         raise ValueError("there are no classes")
-    if min(size.height, size.width) < 32 or size.height % 32 or size.width % 32:
-        raise ValueError(f"input {size.height}x{size.width} is no multiple of 32")
-    if min(size.std) <= 0:
-        raise ValueError(f"std {size.std} is not positive")
-    if manifest.cascade.frame_gap < 1 or manifest.decode.top_k < 1 or manifest.decode.stride < 1:
-        raise ValueError("frame_gap, top_k and stride are at least 1")
+    for side in (size.height, size.width):
+        if side % 32 or not 32 <= side <= _LARGEST_SIDE:
+            raise ValueError(
+                f"input {size.height}x{size.width} is no multiple of 32, or over {_LARGEST_SIDE}"
+            )
+    if not all(0 < value <= _LARGEST_NORM for value in size.std):
+        raise ValueError(f"std {size.std} is not positive, or over {_LARGEST_NORM}")
+    if not all(abs(value) <= _LARGEST_NORM for value in size.mean):
+        raise ValueError(f"mean {size.mean} is none of a picture")
+    if not (0 < cascade.k1 < 1 and 0 < cascade.k2 < 1):
+        raise ValueError(f"k1 {cascade.k1} or k2 {cascade.k2} is not between 0 and 1")
+    if not 1 <= cascade.frame_gap <= _LARGEST_GAP:
+        raise ValueError(f"frame_gap {cascade.frame_gap} is not from 1 to {_LARGEST_GAP}")
+    cells = size.height * size.width * len(manifest.classes)
+    if not 1 <= decode.top_k <= cells or not 1 <= decode.stride <= 32:
+        raise ValueError(f"top_k {decode.top_k} or stride {decode.stride} is out of range")
+    _check_outputs(manifest)
+
+
+def _check_outputs(manifest: Manifest) -> None:
+    channels = {output.name: output.channels for output in manifest.outputs}
+    heads = {"hm": len(manifest.classes), "wh": 2, "reg": 2}
+    expected = heads if manifest.decode.place == "host" else {"detections": 6}
+    if channels != expected:
+        raise ValueError(
+            f"outputs {channels} are not those of {len(manifest.classes)} classes with the "
+            f"decoding on the {manifest.decode.place}: {expected}"
+        )
 
 
 def _check_file(path: Path, entry: FileEntry, mend: str) -> None:
     pure = PurePosixPath(entry.path)
     file = path / pure
     inside = not pure.is_absolute() and ".." not in pure.parts and "\\" not in entry.path
-    if not inside or not file.resolve().is_relative_to(path.resolve()):
-        raise BundleError(f"{path}: the manifest names {entry.path!r}, outside the bundle.")
-    if not file.is_file():
+    try:
+        inside = inside and file.resolve().is_relative_to(path.resolve())
+        found = file.is_file()
+    except (OSError, RuntimeError) as error:  # of a name that is too long, of links in a circle
+        reason = f"cannot read {entry.path[:80]!r} ({type(error).__name__})"
+        raise BundleError(f"{path}: {reason}.", mend=mend) from error
+    if not inside:
+        raise BundleError(
+            f"{path}: the manifest names {entry.path!r}, outside the bundle.", mend=mend
+        )
+    if not found:
         raise BundleError(f"{path}: {entry.path} is missing.", mend=mend)
     if file.stat().st_size != entry.size:
         raise BundleError(

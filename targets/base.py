@@ -23,9 +23,13 @@ __all__ = [
     "Session",
     "SessionOptions",
     "Signature",
+    "most_threads",
+    "not_readable",
     "physical_cores",
     "reason_of",
 ]
+
+_MOST_THREADS = 64
 
 Signature: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
 """Name to shape and numpy's name of the type."""
@@ -83,6 +87,7 @@ class Session(Closing):
         self.bundle = bundle
         self.options = options or SessionOptions()
         self._closed = False
+        self._seen = False
         self._check_options()
         self._inputs, self._outputs = self._open()
         try:
@@ -125,6 +130,7 @@ class Session(Closing):
 
         Raises:
             UsageError: An input is missing, too many, or of another shape or type.
+            BundleError: What comes out has not the shapes that the manifest says.
             EdgeKitError: The session is closed, or the runtime failed.
         """
         if self._closed:
@@ -141,13 +147,17 @@ class Session(Closing):
                     f"Expected {name} to be {dtype} {shape}; found {found.dtype} {found.shape}."
                 )
         try:
-            return self._run(inputs)
+            outputs = self._run(inputs)
         except EdgeKitError:
             raise
         except Exception as error:  # the runtimes' exceptions have no base of their own
             raise EdgeKitError(
                 f"{self.runtime} failed on {self.bundle.path}: {reason_of(error)}"
             ) from error
+        if not self._seen:
+            self._check_shapes(outputs)
+            self._seen = True
+        return outputs
 
     def close(self) -> None:
         """Gives up the model's memory and threads; harmless a second time."""
@@ -156,9 +166,12 @@ class Session(Closing):
             self._release()
 
     def _check_options(self) -> None:
-        threads = self.options.threads
-        if threads < 0:
-            raise UsageError(f"Expected a number of threads of 0 or more; found {threads}.")
+        threads, most = self.options.threads, most_threads()
+        if not 0 <= threads <= most:
+            raise UsageError(
+                f"Expected a number of threads from 0 to {most}; found {threads}.",
+                mend="Leave --threads away for as many as there are cores.",
+            )
         for name in ("device", "arithmetic", "cache"):
             if name not in self.takes and getattr(self.options, name) is not None:
                 raise UsageError(
@@ -176,6 +189,19 @@ class Session(Closing):
                 f"outputs {', '.join(self._outputs)}, not {', '.join(sorted(outputs))}"
             )
 
+    def _check_shapes(self, outputs: Mapping[str, Array]) -> None:
+        made, decode = self.bundle.manifest.input, self.bundle.manifest.decode
+        cells = (made.height // decode.stride, made.width // decode.stride)
+        for spec in self.bundle.manifest.outputs:
+            shape = outputs[spec.name].shape
+            if decode.place == "host":
+                expected = f"(1, {spec.channels}, {cells[0]}, {cells[1]})"
+                fits = shape == (1, spec.channels, *cells)
+            else:
+                expected, fits = "(K, 6)", len(shape) == 2 and shape[1] == spec.channels
+            if not fits:
+                raise self._not_as_said(f"{spec.name} of shape {shape}, not {expected}")
+
     def _not_as_said(self, what: str) -> BundleError:
         return BundleError(
             f"{self.bundle.path}: the model is not what the manifest says: it has {what}.",
@@ -187,6 +213,19 @@ class Session(Closing):
 def reason_of(error: Exception) -> str:
     """What a runtime said of a failure, in one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def not_readable(model: Path, format: str, error: Exception) -> BundleError:
+    """The error that tells of a model file that its own format's reader does not take."""
+    return BundleError(
+        f"{model} is no {format} model: {reason_of(error)}.",
+        mend="Export it again: edgekit export CHECKPOINT --target TARGET",
+    )
+
+
+def most_threads() -> int:
+    """More than this are of no use to anybody, and may be more than the machine can bear."""
+    return max(_MOST_THREADS, 2 * (os.cpu_count() or 1))
 
 
 def physical_cores() -> int:

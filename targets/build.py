@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgekit._files import refuse_existing, writing
 from edgekit.bundle import (
+    MANIFEST,
     Bundle,
     Manifest,
     OutputSpec,
@@ -99,7 +100,7 @@ def export_bundle(
     loaded = load_checkpoint(checkpoint, arch=settings.arch, classes=classes)
     chosen = resolve(settings, loaded, checkpoint, writer)
     place = out or bundle_path(chosen.name, target, settings.precision)
-    refuse_existing(place, force=force)
+    refuse_existing(place, force=force, mark=MANIFEST)
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "model").mkdir()

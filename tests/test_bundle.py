@@ -28,7 +28,7 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
-from edgekit.errors import BundleError, OutputError
+from edgekit.errors import BundleError, OutputError, UsageError
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -41,7 +41,10 @@ def manifest(**changes: Any) -> Manifest:
         model="model.onnx",
         input=InputSpec(height=64, width=96, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)),
         cascade=CascadeSpec(kind="dssim", frame_gap=2),
-        outputs=(OutputSpec(name="hm", meaning="logits", layout="(1, 2, 16, 24)", channels=2),),
+        outputs=tuple(
+            OutputSpec(name=name, meaning="", layout="(1, 2, 16, 24)", channels=2)
+            for name in ("hm", "wh", "reg")
+        ),
         decode=DecodeSpec(top_k=7),
         verification=Verification(
             frames=3,
@@ -184,6 +187,14 @@ def test_newer_schema(bundle: Bundle) -> None:
         lambda c: c.update(schema="1"),
         lambda c: c["input"].update(height=65),
         lambda c: c["input"].update(height=0),
+        lambda c: c["input"].update(height=320_000_000),
+        lambda c: c["input"].update(mean=[1e308, 0, 0]),
+        lambda c: c["cascade"].update(frame_gap=10**9),
+        lambda c: c["cascade"].update(k1=-1),
+        lambda c: c["decode"].update(top_k=10**9),
+        lambda c: c["decode"].update(place="graph"),
+        lambda c: c.update(classes=["walk"]),
+        lambda c: c["outputs"].pop(),
         lambda c: c["input"].update(width="96"),
         lambda c: c["input"].update(std=[1, 0, 1]),
         lambda c: c["input"].update(mean=[1, 2]),
@@ -199,6 +210,26 @@ def test_wrong_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], objec
     edit(bundle, change)
     with pytest.raises(BundleError, match="is not a manifest"):
         load_bundle(bundle.path)
+
+
+def test_manifest_that_is_endless(bundle: Bundle) -> None:
+    (bundle.path / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(BundleError, match="is not JSON"):
+        load_bundle(bundle.path)
+
+
+def test_file_that_links_to_itself(bundle: Bundle) -> None:
+    bundle.model_path.unlink()
+    bundle.model_path.symlink_to(bundle.model_path)
+    with pytest.raises(BundleError, match=r"cannot read|is missing"):
+        load_bundle(bundle.path)
+
+
+def test_a_day_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("abc", "1e9", "9" * 30):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+        with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+            date_of_today()
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", '"text"'])

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
-from edgekit._files import atomic_file, atomic_folder
+from edgekit._files import atomic_file, atomic_folder, refuse_existing
 from edgekit.errors import OutputError
 
 
@@ -49,6 +50,50 @@ def test_a_folder_is_replaced_only_by_force(tmp_path):
     with pytest.raises(OutputError, match="already there"), atomic_folder(path):
         pass
     assert (path / "f").read_text() == "2"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path):
+    path = tmp_path / "folder"
+    (path / "sub").mkdir(parents=True)
+    with pytest.raises(OutputError, match="it holds something else") as caught:
+        refuse_existing(path, force=True, mark="m.json")
+    assert caught.value.mend == "Name another place."
+    (path / "sub").rmdir()
+    refuse_existing(path, force=True, mark="m.json")
+    (path / "m.json").touch()
+    refuse_existing(path, force=True, mark="m.json")
+
+
+def test_a_place_where_no_folder_can_be_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for place, said in (
+        (tmp_path / "file", "no folder"),
+        (tmp_path / "link", "no folder"),
+        (tmp_path / "file" / "below", "no folder"),
+        (Path("/proc"), "a disk is mounted"),
+    ):
+        with pytest.raises(OutputError, match=said) as caught:
+            refuse_existing(place, force=True)
+        assert caught.value.mend
+
+
+def test_the_old_folder_is_back_where_the_new_one_cannot_be_put(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    with atomic_folder(path) as temporary:
+        (temporary / "f").write_text("old")
+    replace = Path.replace
+
+    def fails_at_last(self, target):
+        if target == path and self.name != "old":
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails_at_last)
+    with pytest.raises(OutputError, match="busy"), atomic_folder(path, force=True) as temporary:
+        (temporary / "f").write_text("new")
+    assert (path / "f").read_text() == "old"
     assert names(tmp_path) == ["folder"]
 
 

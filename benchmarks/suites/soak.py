@@ -33,6 +33,7 @@ __all__ = ["Span", "main", "spans_of"]
 _RATE = 30
 _ROWS = 12
 _SAMPLE = 5.0
+_PATIENCE = 60.0
 
 
 class Span(NamedTuple):
@@ -89,8 +90,8 @@ def spans_of(events: Sequence[dict[str, Any]], rate: float, seconds: float) -> I
         yield Span(part * seconds / 60, len(ages), dropped, network, age, late)
 
 
-def _run(minutes: float, options: list[str], events: Path) -> list[tuple[float, float]]:
-    """Runs, and gives the minutes at which memory was looked at, and the MiB."""
+def _run(minutes: float, options: list[str], events: Path) -> tuple[list[tuple[float, float]], str]:
+    """Runs, and gives the minutes at which memory was looked at with the MiB, and how it ended."""
     with RtspServer(rate=_RATE) as server:
         source = f"rtsp://127.0.0.1:{server.port}/video"
         command = [sys.executable, "-m", "edgekit", "run", "--source", source, "--json"]
@@ -103,12 +104,15 @@ def _run(minutes: float, options: list[str], events: Path) -> list[tuple[float, 
                     time.sleep(_SAMPLE)
                     sizes.append(((time.monotonic() - begin) / 60, size_of(run.pid)[0]))
                 run.send_signal(signal.SIGTERM)
-                said = b"".join(run.communicate(timeout=60)).decode()
+                asked = time.monotonic()
+                said = b"".join(run.communicate(timeout=_PATIENCE)).decode()
+            except subprocess.TimeoutExpired:
+                return sizes, f"not within {_PATIENCE:.0f} s of SIGTERM"
             finally:
                 run.kill()
         if run.returncode != 130:
             raise SystemExit(f"The run ended with exit status {run.returncode}:\n{said}")
-        return sizes
+        return sizes, f"{time.monotonic() - asked:.1f} s after SIGTERM"
 
 
 def _report(events: list[dict[str, Any]], sizes: list[tuple[float, float]], row: float) -> None:
@@ -139,9 +143,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         events = Path(folder, "events.jsonl")
         options = ["--bundle", str(arguments.bundle), "--threads", "1", *arguments.options]
-        sizes = _run(arguments.minutes, options, events)
+        sizes, end = _run(arguments.minutes, options, events)
         found = [json.loads(line) for line in events.read_text().splitlines()]
     _report(found, sizes, arguments.minutes / _ROWS)
+    print(f"It ended {end}.")
 
 
 if __name__ == "__main__":

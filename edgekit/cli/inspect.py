@@ -103,6 +103,8 @@ def _show(
     else:
         counted = ", ".join(f"{count} {name}" for name, count in operators.items()) or "unknown"
     table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")
     opset = f", opset {manifest.opset}" if manifest.opset is not None else ""
     for name, value in {
         "name": f"{manifest.name} ({manifest.arch})",

@@ -176,7 +176,7 @@ def command(
     from edgekit._files import refuse_existing, refuse_unwritable
     from edgekit.benchmarks.rounding import compare_latency, report
     from edgekit.benchmarks.rounding_tables import terminal
-    from edgekit.bundle import load_bundle
+    from edgekit.bundle import MANIFEST, load_bundle
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import check_float, quantize_bundle
     from edgekit.quantization.gather import annotated, gather, shipped_float, video_map
@@ -199,7 +199,7 @@ def command(
         tool.version()  # says early what is not installed
         origin = checkpoint_of(source, checkpoint) if finetune else None
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
-        refuse_existing(place, force=force)
+        refuse_existing(place, force=force, mark=MANIFEST)
         for drawn in filter(None, (sheet, html)):
             refuse_unwritable(drawn)
         footage = gather(

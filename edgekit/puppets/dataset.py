@@ -16,6 +16,7 @@ from edgekit.puppets.clip import CLASSES, PuppetClip, render_clip
 __all__ = ["FPS", "write_dataset", "write_video"]
 
 FPS = 25.0
+_ANNOTATIONS = "annotations.json"
 _ENDING = ".avi"
 _CODEC = "FFV1"
 
@@ -71,13 +72,13 @@ def write_dataset(
         seeds: One clip each.
         frames: Of each clip.
         size: Height and width of the frames.
-        force: Replace a folder that is already there.
+        force: Replace a folder of such clips that is already there.
         progress: Told the name of each video that is done.
 
     Raises:
         OutputError: The folder is there already, or nothing can be written there.
     """
-    with atomic_folder(Path(folder), force=force) as temporary:
+    with atomic_folder(Path(folder), force=force, mark=_ANNOTATIONS) as temporary:
         videos: dict[str, Any] = {}
         for seed in seeds:
             name = f"puppets-{seed}{_ENDING}"
@@ -86,7 +87,7 @@ def write_dataset(
             videos[name] = _annotation(clip)
             progress(name)
         content = msgspec.json.encode({"classes": list(CLASSES), "videos": videos})
-        (temporary / "annotations.json").write_bytes(content)
+        (temporary / _ANNOTATIONS).write_bytes(content)
 
 
 def _annotation(clip: PuppetClip) -> dict[str, Any]:

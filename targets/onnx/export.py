@@ -71,9 +71,13 @@ class Exporter(base.Exporter):
 
         Raises:
             MissingDependencyError: onnx is not installed.
+            BundleError: The file is no ONNX model.
         """
         onnx, _ = _packages()
-        loaded = onnx.load(str(model), load_external_data=False)
+        try:
+            loaded = onnx.load(str(model), load_external_data=False)
+        except Exception as error:  # what the parser raises has no base of its own
+            raise base.not_readable(model, "ONNX", error) from error
         counts = Counter(node.op_type for node in loaded.graph.node)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit._files import writing
 from edgekit.errors import ConversionError, MissingDependencyError
@@ -90,25 +90,16 @@ class Exporter(base.Exporter):
         Raises:
             MissingDependencyError: ai-edge-litert, which comes with the converter, is not
                 installed.
+            BundleError: The file is no TFLite model.
         """
         try:
             schema = importlib.import_module("ai_edge_litert.schema_py_generated")
         except ImportError as error:
             raise _missing("ai_edge_litert") from error
-        names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-        content = schema.Model.GetRootAs(model.read_bytes())
-        types = []
-        for index in range(content.OperatorCodesLength()):
-            code = content.OperatorCodes(index)
-            custom = code.CustomCode()
-            # The older of the two fields holds no more than 127.
-            builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-            types.append(f"CUSTOM {custom.decode()}" if custom else names[builtin])
-        counts: Counter[str] = Counter()
-        for index in range(content.SubgraphsLength()):
-            graph = content.Subgraphs(index)
-            places = range(graph.OperatorsLength())
-            counts.update(types[graph.Operators(place).OpcodeIndex()] for place in places)
+        try:
+            counts = _counted(schema, model.read_bytes())
+        except Exception as error:  # of places that lie outside the file
+            raise base.not_readable(model, "TFLite", error) from error
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def _convert(self, program: Path, model: Path, precision: str) -> None:
@@ -164,3 +155,22 @@ def _check_operators(counts: dict[str, int]) -> None:
             f"{', '.join(foreign)}.",
             mend="Leave what needs it outside the model: --decode-in host --cascade-in host",
         )
+
+
+def _counted(schema: Any, content: bytes) -> Counter[str]:
+    """How many operators of each type are in a model."""
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    model = schema.Model.GetRootAs(content)
+    types = []
+    for index in range(model.OperatorCodesLength()):
+        code = model.OperatorCodes(index)
+        custom = code.CustomCode()
+        # The older of the two fields holds no more than 127.
+        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        types.append(f"CUSTOM {custom.decode()}" if custom else names[builtin])
+    counts: Counter[str] = Counter()
+    for index in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(index)
+        places = range(graph.OperatorsLength())
+        counts.update(types[graph.Operators(place).OpcodeIndex()] for place in places)
+    return counts

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit.bundle import Bundle, OutputSpec, save_bundle
+from edgekit.bundle import Bundle, DecodeSpec, OutputSpec, save_bundle
 from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.targets import registry
 from edgekit.targets.base import SessionOptions
@@ -97,7 +97,8 @@ def test_what_the_runtime_says_is_kept(made: Bundle, tensor: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (SessionOptions(threads=-1), "threads of 0 or more; found -1"),
+        (SessionOptions(threads=-1), r"threads from 0 to \d+; found -1"),
+        (SessionOptions(threads=9999), r"threads from 0 to \d+; found 9999"),
         (SessionOptions(arithmetic="f16"), "fake has no choice of arithmetic; found f16"),
         (SessionOptions(cache=Path("c")), "fake has no choice of cache"),
         (SessionOptions(runtime="openvino"), "run on fake, onnxruntime, not on 'openvino'"),
@@ -113,6 +114,25 @@ def test_manifest_of_another_input(made: Bundle, tmp_path: Path) -> None:
     cascade = msgspec.structs.replace(made.manifest.cascade, kind="rgb")
     with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
         open_session(changed(made, tmp_path, cascade=cascade))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ("walk",)}, r"hm of shape \(1, 3, 16, 24\), not \(1, 1, 16, 24\)"),
+        ({"decode": DecodeSpec(stride=8)}, r"hm of shape \(1, 3, 16, 24\), not \(1, 3, 8, 12\)"),
+    ],
+)
+def test_manifest_of_other_shapes(
+    made: Bundle, tensor: Any, tmp_path: Path, changes: Any, message: str
+) -> None:
+    if "classes" in changes:
+        heatmap, *others = made.manifest.outputs
+        changes = {**changes, "outputs": (msgspec.structs.replace(heatmap, channels=1), *others)}
+    with open_session(changed(made, tmp_path, **changes)) as session:
+        for _ in range(2):
+            with pytest.raises(BundleError, match=message):
+                session.infer({"input": tensor})
 
 
 def test_manifest_of_other_outputs(made: Bundle, tmp_path: Path) -> None:
