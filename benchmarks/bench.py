@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,11 +13,12 @@ from edgekit.benchmarks.energy import find_meter
 from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
 from edgekit.benchmarks.harness import Harness
 from edgekit.benchmarks.machine import describe_machine
+from edgekit.benchmarks.profile import PROFILE
 from edgekit.benchmarks.protocol import pass_length
 from edgekit.benchmarks.report import Report, read_report
 from edgekit.benchmarks.rows import plan_rows, shipped_bundles
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
-from edgekit.errors import BadInputError
+from edgekit.errors import BadInputError, OutputError
 from edgekit.metrics.datasets import read_truth
 
 __all__ = ["run_bench"]
@@ -80,6 +82,8 @@ def run_bench(
     )
     if tune and len({(p.row.runtime, p.row.arithmetic) for p in plans}) > 1:
         accuracy = True
+    for plan in plans if tune else ():
+        _refuse_no_profile(plan.bundle)
     meter, energy_is = find_meter(energy)
     if annotations is not None:
         read_truth("json", annotations)  # says now what is wrong with it, and not in the end
@@ -113,6 +117,15 @@ def run_bench(
     if tune and not report.interrupted:
         report.tuned = write_profiles(report, plans)
     return report
+
+
+def _refuse_no_profile(bundle: Path) -> None:
+    """Raises where the fastest setting could not be written beside the bundle."""
+    if not os.access(bundle, os.W_OK):
+        raise OutputError(
+            f"--tune writes {PROFILE} into {bundle}, which may not be written.",
+            mend="Copy that folder to a place of your own, and name it: edgekit bench COPY --tune",
+        )
 
 
 def _check_rounds(old: Report, path: Path) -> None:

@@ -96,8 +96,9 @@ def _change(place: int, old: Result, new: Result, limit: float | None) -> Change
     ratio = statistics.median(after) / statistics.median(before)
     p = shift_p_value(before, after)
     verdict = "same" if p > SURE else "slower" if ratio > 1 else "faster"
-    moved = {name: new.stages[name].p50 - old.stages[name].p50 for name in new.stages}
-    stage = max(moved, key=lambda name: abs(moved[name]))
+    both = [name for name in new.stages if name in old.stages]
+    moved = {name: new.stages[name].p50 - old.stages[name].p50 for name in both}
+    stage = max(both, key=lambda name: abs(moved[name]), default="")
     return Change(
         row=place,
         verdict=verdict,
@@ -105,7 +106,7 @@ def _change(place: int, old: Result, new: Result, limit: float | None) -> Change
         after=new.overall.p50,
         ratio=round(ratio, 4),
         p=round(p, 4),
-        stage=f"{stage} {moved[stage]:+.2f}",
+        stage=f"{stage} {moved[stage]:+.2f}" if stage else "",
         regression=limit is not None and verdict == "slower" and ratio > 1 + limit,
     )
 

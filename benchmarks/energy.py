@@ -32,6 +32,10 @@ class Meter:
         read: Gives joules since some moment, or watts of this moment; raises OSError or ValueError.
         counts: Whether ``read`` gives joules.
         wraps: Where the counter of joules starts again from 0.
+
+    Attributes:
+        name: As given.
+        trouble: What it last failed with; empty where it never has.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Meter:
         self._begin = 0.0
         self._samples: list[tuple[float, float]] = []
         self._failed = False
+        self.trouble = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,8 +88,9 @@ class Meter:
     def _try(self) -> float | None:
         try:
             return self._read()
-        except (OSError, ValueError, BadInputError):
+        except (OSError, ValueError, BadInputError) as error:
             self._failed = True
+            self.trouble = error.message if isinstance(error, BadInputError) else str(error)
             return None
 
 
@@ -124,9 +130,10 @@ def find_meter(command: str | None, root: Path = Path("/sys")) -> tuple[Meter | 
 def _ask(command: str) -> tuple[float, str]:
     mend = "It has to print joules or watts, for example '5021.5 J' or '12.5 W'."
     try:
-        done = subprocess.run(
-            shlex.split(command), capture_output=True, text=True, check=True, timeout=_PATIENCE
-        )
+        words = shlex.split(command)
+        if not words:
+            raise ValueError("it is empty")
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=_PATIENCE)
     except subprocess.CalledProcessError as error:
         said = " ".join(error.stderr.split())[-200:]
         raise BadInputError(

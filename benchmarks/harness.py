@@ -121,6 +121,8 @@ class Harness:
             interrupted=self._stop.is_set(),
         )
         report.notes = noise_of(report) + self._unjudged
+        if self._meter is not None and self._meter.trouble:
+            report.notes.append(f"Energy is missing in part: {self._meter.trouble}")
         return report
 
     def _each(self, lanes: Sequence[_Lane], work: Callable[[_Lane], None]) -> None:

@@ -5,6 +5,7 @@ Milliseconds, seconds, bytes, joules; shares from 0 to 1. ``None`` stands for wh
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -226,8 +227,17 @@ def read_report(path: Path, *, any_schema: bool = False) -> Report:
             f"{path} is not a report of schema {SCHEMA}: its schema is {schema}.", mend=mend
         )
     try:
-        return msgspec.convert(raw, Report)
-    except msgspec.ValidationError as error:
+        report = msgspec.convert(raw, Report)
+        _check_times(report)
+    except (msgspec.ValidationError, ValueError) as error:
         raise BadInputError(f"{path} is not a report of edgekit bench: {error}.", mend=mend) from (
             error
         )
+    return report
+
+
+def _check_times(report: Report) -> None:
+    for row in report.rows:
+        for time in [lap.p50 for lap in row.result.rounds] if row.result else ():
+            if not 0 < time < math.inf:
+                raise ValueError(f"{row.label} has a round of {time} ms")

@@ -157,7 +157,7 @@ def _whole(number: int, row: Row, result: Result) -> list[str]:
         f"{row.size / 1e6:.1f}",
         f"{result.first_frame:.2f}",
         _NONE if result.joules is None else f"{result.joules:.3f}",
-        f"{100 * result.overall.spread:.1f}%",
+        f"{100 * result.overall.spread:.1f}%" if len(result.rounds) > 1 else _NONE,
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ VIDEOS = frozenset(
 """Endings of what counts as a video in a folder, in lower case."""
 
 _LISTS = frozenset((".list", ".lst", ".txt"))
+_COMMENT = re.compile(r"^\s*#.*|\s#\s.*")
+"""In a list; a name may hold the sign."""
 _MEND = "Name a video, a folder of videos or of pictures, or a .txt with one of them a line."
 
 _log = logging.getLogger(__name__)
@@ -129,10 +132,10 @@ def _folders(path: Path) -> Iterator[Path]:
 
 def _listed(path: Path) -> list[Path]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is no list of paths: {error}.", mend=_MEND) from error
-    named = [line.partition("#")[0].strip() for line in lines]
+    named = [_COMMENT.sub("", line).strip() for line in lines]
     return [path.parent / name for name in named if name]
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgekit.bundle import Bundle
 from edgekit.calibration.choice import Candidates, choose, spread
 from edgekit.calibration.footage import Sequence as Footage
-from edgekit.calibration.store import Store, key_of
+from edgekit.calibration.store import Store, array_file, key_of
 from edgekit.detector import cascade_of
 from edgekit.errors import CalibrationError
 from edgekit.runtime.letterbox import Letterbox
@@ -271,7 +271,7 @@ def _extract(
 ) -> None:
     made = bundle.manifest.input
     shape = (sum(map(len, wanted)), 2, made.height, made.width, 3)
-    pairs = np.lib.format.open_memmap(folder / _PAIRS, "w+", np.uint8, shape)
+    pairs = array_file(folder / _PAIRS, np.uint8, shape)
     places: list[Place] = []
     for number, (sequence, indices) in enumerate(zip(footage, wanted, strict=True)):
         missing = set(indices)

@@ -12,13 +12,16 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 import edgekit
 from edgekit._files import atomic_folder
 
-__all__ = ["Store", "default_store", "key_of"]
+__all__ = ["Store", "array_file", "default_store", "key_of"]
 
 
 def key_of(*parts: object) -> str:
@@ -41,6 +44,22 @@ def _code() -> str:
     for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """A new .npy file as an array, with room for all of it on the disk.
+
+    Without that a disk that fills up would end the process by a signal (SIGBUS), in the middle of
+    an assignment.
+
+    Raises:
+        OSError: There is no room.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def default_store() -> Path:

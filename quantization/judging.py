@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.bundle import Bundle, RoundingCheck
 from edgekit.calibration.samples import Samples
-from edgekit.calibration.store import Store, key_of
+from edgekit.calibration.store import Store, array_file, key_of
 from edgekit.errors import CalibrationError
 from edgekit.metrics.annotations import TruthTube
 from edgekit.metrics.frame_map import frame_average_precision, match_frames
@@ -135,12 +135,8 @@ class Judge:
             for index, given in enumerate(self._samples):
                 for name, value in session.infer(given).items():
                     if name not in files:
-                        files[name] = np.lib.format.open_memmap(
-                            folder / f"{name}.npy",
-                            "w+",
-                            np.float32,
-                            (len(self._samples), *value.shape),
-                        )
+                        shape = (len(self._samples), *value.shape)
+                        files[name] = array_file(folder / f"{name}.npy", np.float32, shape)
                     files[name][index] = value
 
     def _of(self, index: int) -> dict[str, Array]:

@@ -24,7 +24,7 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
-from edgekit.errors import UsageError
+from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
@@ -85,6 +85,8 @@ def export_bundle(
         OutputError: The folder is there without ``force``, or cannot be written.
     """
     from edgekit.assets.pictures import verification_frames
+
+    MissingDependencyError.unless("torch", "host", "Exporting a checkpoint")
     from edgekit.models.checkpoints import load_checkpoint
 
     settings = settings or ExportSettings()

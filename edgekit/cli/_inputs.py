@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._options import FiniteRange
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _OPTIONS = (
     ),
     click.option(
         "--patience",
-        type=click.FloatRange(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         default=10.0,
         show_default=True,
         metavar="SECONDS",
@@ -71,7 +72,7 @@ _OPTIONS = (
     ),
     click.option(
         "--raw-fps",
-        type=click.FloatRange(0, 1000, min_open=True),
+        type=FiniteRange(0, 1000, min_open=True),
         default=25.0,
         show_default=True,
         help="How many of them are a second, unless they are y4m.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 __all__ = [
+    "FiniteRange",
     "common_options",
     "emit_json",
     "process_pool",
@@ -28,6 +30,20 @@ __all__ = [
     "session_options",
     "stdout_console",
 ]
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, of which "nan" and "inf" are none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number that a word says."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return found
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

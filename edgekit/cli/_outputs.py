@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgekit.cli._options import FiniteRange
 from edgekit.cli._parsing import BYTES
 
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
@@ -41,7 +42,7 @@ _OPTIONS = (
     ),
     click.option(
         "--clip-before",
-        type=click.FloatRange(0, 30),
+        type=FiniteRange(0, 30),
         default=2.0,
         show_default=True,
         metavar="SECONDS",
@@ -49,7 +50,7 @@ _OPTIONS = (
     ),
     click.option(
         "--clip-after",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=2.0,
         show_default=True,
         metavar="SECONDS",

@@ -179,6 +179,7 @@ def command(as_json: bool, **options: Any) -> int:
 
 def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
     """Refuses what contradicts itself, before anything is measured."""
+    from edgekit._files import refuse_unwritable
     from edgekit.benchmarks.compare import LEAST_ROUNDS
 
     if options["fail_over"] is not None:
@@ -200,6 +201,8 @@ def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
             f"{options['rounds']}.",
             mend=f"Use --rounds {LEAST_ROUNDS} or more.",
         )
+    for path in outputs.values():
+        refuse_unwritable(path)
     inputs = {Path(name).resolve() for name in (options["earlier"], options["source"]) if name}
     for name, path in outputs.items():
         if path.resolve() in inputs:

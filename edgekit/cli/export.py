@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli._options import (
+    FiniteRange,
+    common_options,
+    emit_json,
+    progress_bar,
+    stdout_console,
+)
 from edgekit.cli._parsing import SIZE
 from edgekit.targets.registry import TARGETS
 
@@ -86,7 +92,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 @click.option("--force", is_flag=True, help="Replace a bundle that is already there.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="Largest difference from PyTorch, as a share of each output's largest value.  "
     "[default: 1e-3 for fp32, 2e-2 for fp16]",
 )

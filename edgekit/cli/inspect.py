@@ -35,7 +35,7 @@ def command(bundle: Path | None, as_json: bool) -> None:
     try:
         operators = _operators(loaded)
     except EdgeKitError as error:
-        operators, note = None, error.mend or error.message
+        operators, note = None, f"{error.message} {error.mend}".strip()
     tensorrt = _tensorrt(loaded) if loaded.manifest.target == "jetson" else {}
     if as_json:
         emit_json(

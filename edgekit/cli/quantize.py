@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli._options import (
+    FiniteRange,
     common_options,
     emit_json,
     process_pool,
@@ -74,7 +75,7 @@ _log = logging.getLogger(__name__)
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=1.0,
     show_default=True,
     metavar="POINTS",

@@ -13,7 +13,7 @@ import click
 
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
-from edgekit.cli._options import common_options, emit_json, session_options
+from edgekit.cli._options import FiniteRange, common_options, emit_json, session_options
 from edgekit.cli._outputs import files_of, options_of, output_options
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 @session_options
 @click.option(
     "--score",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.3,
     show_default=True,
     help="Detections and tubes count from this score up.",
@@ -85,7 +85,7 @@ _LOG = logging.getLogger(__name__)
 @output_options
 @click.option(
     "--duration",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="SECONDS",
     help="Stop after so many seconds of the source.",
 )

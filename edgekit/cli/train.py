@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli._options import (
+    FiniteRange,
+    common_options,
+    emit_json,
+    progress_bar,
+    stdout_console,
+)
 from edgekit.cli._parsing import SIZE
 
 __all__ = ["command"]
@@ -46,7 +52,7 @@ __all__ = ["command"]
 @click.option("--batch", type=click.IntRange(2), default=16, show_default=True)
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=1e-3,
     show_default=True,
     help="Learning rate of fresh weights; those that came trained move at 0.3 of it.",
@@ -62,7 +68,7 @@ __all__ = ["command"]
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
     "--hold-out",
-    type=click.FloatRange(0, 0.9),
+    type=FiniteRange(0, 0.9),
     default=0.0,
     show_default=True,
     help="Last share of each video to keep from training and to score the result on.",

@@ -99,6 +99,22 @@ def test_a_report_comes_back_as_it_was_written(make_report, tmp_path):
     assert read_report(path) == report
 
 
+def test_a_report_of_impossible_times_is_refused(make_report, tmp_path):
+    report = make_report({"a": [0.0, *ROUNDS[1:]]})
+    path = tmp_path / "report.json"
+    path.write_bytes(msgspec.json.encode(report))
+    with pytest.raises(BadInputError, match=r"a round of 0\.0 ms"):
+        read_report(path)
+
+
+def test_stages_that_only_one_report_has_are_left_out(make_report):
+    old, new = make_report({"a": ROUNDS}), make_report({"a": [2 * time for time in ROUNDS]})
+    old.rows[0].result.stages.pop("network")
+    assert compare(new, old, OLD, 0.1)[0].verdict == "slower"
+    old.rows[0].result.stages.clear()
+    assert compare(new, old, OLD, 0.1)[0].stage == ""
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -52,8 +52,10 @@ def test_a_counter_that_starts_again_is_seen(rapl, tmp_path):
 def test_a_counter_that_fails_meanwhile_gives_nothing(rapl, tmp_path):
     meter, _ = find_meter(None, tmp_path)
     meter.start()
+    assert meter.trouble == ""
     (tmp_path / "class/powercap/intel-rapl:0/energy_uj").unlink()
     assert meter.stop() is None
+    assert "No such file" in meter.trouble
 
 
 def test_no_permission_is_said(rapl, tmp_path, monkeypatch):
@@ -119,6 +121,7 @@ def test_a_command_may_give_watts():
     [
         ("no-such-program-here", "cannot be run"),
         ("'", "cannot be run"),
+        ("", "it is empty"),
         (command('import sys; sys.exit("broken sensor")'), "status 1: broken sensor"),
         (command('print("12.5")'), "printed '12.5"),
         (command('print("-3 W")'), "printed '-3 W"),

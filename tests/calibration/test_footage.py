@@ -34,8 +34,11 @@ def test_folders_of_pictures_are_sequences_wherever_they_lie(tmp_path):
 def test_a_list_names_paths_from_its_own_folder(clips, tmp_path):
     shutil.copytree(clips, tmp_path / "clips")
     listed = tmp_path / "list.txt"
-    listed.write_text(f"# comment\nclips/clip10.avi  # one\n\n{clips / 'clip1.avi'}\n")
-    assert names(find_sequences(listed)) == ["clip10.avi", "clip1.avi"]
+    shutil.copy(clips / "clip1.avi", tmp_path / "take #2.avi")
+    lines = f"#comment\nclips/clip10.avi  # one\r\n\ntake #2.avi\n{clips / 'clip1.avi'}\n"
+    for encoding in ("utf-8", "utf-8-sig"):
+        listed.write_text(lines, encoding=encoding)
+        assert names(find_sequences(listed)) == ["clip10.avi", "take #2.avi", "clip1.avi"]
 
 
 def test_the_content_counts_and_not_the_path(clips, tmp_path):

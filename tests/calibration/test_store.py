@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgekit
-from edgekit.calibration.store import Store, default_store, key_of
+from edgekit.calibration.store import Store, array_file, default_store, key_of
 
 
 def test_a_piece_is_made_once(tmp_path):
@@ -24,6 +25,14 @@ def test_a_piece_is_made_once(tmp_path):
     assert first == second
     assert (second / "x").read_text() == "done"
     assert len(made) == 1
+
+
+def test_an_array_has_all_of_its_room_at_once(tmp_path):
+    array = array_file(tmp_path / "a.npy", np.uint8, (300, 1000))
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= array.nbytes
+    array[:] = 7
+    array.flush()
+    assert (np.load(tmp_path / "a.npy") == 7).all()
 
 
 def test_what_was_interrupted_is_not_there(tmp_path):

@@ -76,6 +76,8 @@ def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):
         (("x", "--calib", "--target", "tflite"), 2, "Leave one of them out"),
         (("--calib", "--method", "magic"), 2, "Invalid value"),
         (("--calib", "--samples", "1"), 2, "Invalid value"),
+        (("--calib", "--max-drop", "nan"), 2, "not a finite number"),
+        (("--calib", "-o", "/proc/self/status/x"), 3, "Cannot write"),
         (("--calib", "--checkpoint", "x.pth"), 2, "Add --finetune"),
     ],
 )
