@@ -6,7 +6,7 @@ import difflib
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from edgekit.quantization.search import Step, search
 from edgekit.quantization.tuned import Tuned
 from edgekit.quantization.workbench import Workbench, loss_alone
 
-__all__ = ["Quantized", "check_float", "quantize_bundle"]
+__all__ = ["Quantized", "quantize_bundle", "recipe_of"]
 
 _SENSITIVITY_FRAMES = 16
 
@@ -57,7 +57,7 @@ class Quantized:
     tuning: Comparison | None = None
 
 
-def check_float(bundle: Bundle) -> None:
+def _check_float(bundle: Bundle) -> None:
     """Raises unless a bundle can be quantized.
 
     Raises:
@@ -71,6 +71,40 @@ def check_float(bundle: Bundle) -> None:
             mend=f"Export the checkpoint again: edgekit export CHECKPOINT --target "
             f"{manifest.target}",
         )
+
+
+def recipe_of(
+    bundle: Bundle, *, method: str | None = None, io: str = "float", keep_float: Sequence[str] = ()
+) -> Recipe:
+    """What is asked for, if it can be, which takes no calibration to say.
+
+    Args:
+        bundle: The float model.
+        method: One of the quantizer's; by default its first.
+        io: What the model is to take and give: ``float``, or ``int8`` where the target has it.
+        keep_float: Names or labels of layers that stay float.
+
+    Raises:
+        UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
+        BundleError: The bundle is not of fp32.
+        MissingDependencyError: A package of the quantizer is not installed.
+    """
+    _check_float(bundle)
+    target = bundle.manifest.target
+    tool = quantizer(target)
+    method = method or tool.methods[0]
+    if method not in tool.methods:
+        raise UsageError(
+            f"The quantizer for {target} has the methods {', '.join(tool.methods)}, not "
+            f"{method!r}.",
+            mend=f"Leave --method away for {tool.methods[0]}.",
+        )
+    if io not in tool.ios:
+        raise UsageError(
+            f"Models for {target} take and give {', '.join(tool.ios)}, not {io}.",
+            mend="Leave --io away; tflite has int8.",
+        )
+    return Recipe(method=method, keep_float=_named(keep_float, tool.layers(bundle)), io=io)
 
 
 def quantize_bundle(
@@ -118,21 +152,8 @@ def quantize_bundle(
         BoundError: The loss is larger than allowed whatever stays float.
         OutputError: ``out`` is there without ``force``, or cannot be written.
     """
-    check_float(bundle)
-    tool = quantizer(bundle.manifest.target)
-    method = method or tool.methods[0]
-    if method not in tool.methods:
-        raise UsageError(
-            f"The quantizer for {bundle.manifest.target} has the methods "
-            f"{', '.join(tool.methods)}, not {method!r}."
-        )
-    if io not in tool.ios:
-        raise UsageError(
-            f"Models for {bundle.manifest.target} take and give {', '.join(tool.ios)}, not {io}.",
-            mend="Leave --io away; tflite has int8.",
-        )
-    layers = tool.layers(bundle)
-    fixed = _named(keep_float, layers)
+    asked = recipe_of(bundle, method=method, io=io, keep_float=keep_float)
+    layers = quantizer(bundle.manifest.target).layers(bundle)
     progress("calibrating")
     bench = Workbench.prepare(bundle, samples, store)
     progress("asking the float model")
@@ -140,20 +161,21 @@ def quantize_bundle(
     tuning = None
     if tuned is not None:
         progress("calibrating the fine-tuned model")
-        recipe = Recipe(method=method, keep_float=fixed, io=io)
-        bench, tuning = compare(bench, tuned, recipe, judge, store, max_drop=max_drop)
+        bench, tuning = compare(bench, tuned, asked, judge, store, max_drop=max_drop)
 
     def check(kept: frozenset[str]) -> RoundingCheck:
         progress(f"judging, {len(kept)} layers in float")
-        return bench.judged(Recipe(method=method, keep_float=kept, io=io), judge)
+        return bench.judged(replace(asked, keep_float=kept), judge)
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
         progress(f"measuring {len(wanted)} layers")
-        work = partial(loss_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), method, layers)
+        work = partial(
+            loss_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), asked.method, layers
+        )
         results = executor.map(work, wanted) if executor else map(work, wanted)
         return {layer.name: found for layer, found in zip(wanted, results, strict=True)}
 
-    steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=fixed)
+    steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=asked.keep_float)
     if sensitivity:
         measured |= measure([layer for layer in layers if layer.name not in measured])
     last = steps[-1]
@@ -161,8 +183,7 @@ def quantize_bundle(
         raise BoundError(_missed(steps, max_drop))
     progress("writing")
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
-        recipe = Recipe(method=method, keep_float=last.kept, io=io)
-        made = bench.make(recipe, Path(temporary) / "made")
+        made = bench.make(replace(asked, keep_float=last.kept), Path(temporary) / "made")
         manifest = _completed(made.manifest, bundle, last.check, tuning)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}
         save_bundle(out, manifest, files, force=force)

@@ -179,7 +179,7 @@ def command(
     from edgekit.benchmarks.rounding_tables import terminal
     from edgekit.bundle import MANIFEST, load_bundle
     from edgekit.calibration.store import Store, default_store
-    from edgekit.quantization.build import check_float, quantize_bundle
+    from edgekit.quantization.build import quantize_bundle, recipe_of
     from edgekit.quantization.gather import annotated, gather, shipped_float, video_map
     from edgekit.quantization.registry import quantizer
     from edgekit.quantization.tuned import Plan, checkpoint_of, tune
@@ -195,11 +195,12 @@ def command(
 
         say("loading the float model")
         source = load_bundle(bundle) if bundle else shipped_float(target or "onnx", store)
-        check_float(source)
         tool = quantizer(source.manifest.target)
         tool.version()  # says early what is not installed
         origin = checkpoint_of(source, checkpoint) if finetune else None
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
+        choice = {name: choices[name] for name in ("method", "io", "keep_float")}
+        asked = recipe_of(source, **choice)  # says early what cannot be
         refuse_existing(place, force=force, mark=MANIFEST)
         for drawn in filter(None, (sheet, html)):
             refuse_unwritable(drawn)
@@ -224,12 +225,11 @@ def command(
             )
         tuned = None
         if origin is not None:
-            method = choices["method"] or tool.methods[0]
             tuned = tune(
                 source,
                 origin,
                 footage.samples,
-                Plan(steps=finetune_steps, method=method, seed=seed),
+                Plan(steps=finetune_steps, method=asked.method, seed=seed),
                 store,
                 truth=annotated(source, Path(calib), footage.samples) if calib else None,
                 progress=lambda step: say(f"fine-tuning, step {step} of {finetune_steps}"),
