@@ -23,11 +23,16 @@ h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.05rem; margin: 2r
 p, li { color: var(--soft); margin: .15rem 0; } ul { padding-left: 1.2rem; }
 .notes { background: var(--note); border-radius: 6px; padding: .6rem 1rem .6rem 2rem; }
 .notes li { color: var(--ink); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
+.wide { overflow-x: auto; background: local linear-gradient(90deg, var(--page) 1rem, transparent)
+  0 0/3rem 100% no-repeat, local linear-gradient(270deg, var(--page) 1rem, transparent)
+  100% 0/3rem 100% no-repeat, linear-gradient(90deg, #8888, transparent) 0 0/.6rem 100% no-repeat,
+  linear-gradient(270deg, #8888, transparent) 100% 0/.6rem 100% no-repeat; }
+table { border-collapse: collapse; font-size: .85rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--rule); text-align: right;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } .word { text-align: left; }
-svg { width: 100%; height: auto; display: block; font-size: 12px; overflow: visible; }
+svg { width: 100%; min-width: 48rem; height: auto; display: block; font-size: 12px;
+  overflow: visible; }
 text { fill: var(--ink); } .minor { fill: var(--soft); } .strong { font-weight: 600; }
 .grid { stroke: var(--rule); } .cut { stroke: var(--soft); stroke-dasharray: 2 3; }
 .trace { fill: none; stroke: var(--s0); stroke-width: 1.5; }

@@ -66,7 +66,7 @@ def steps(found: RoundingReport) -> Grid:
         ]
         for step in found.steps
     ]
-    title = f"what was tried; {found.max_drop:g} points may be lost"
+    title = f"what was tried; points that may be lost: {found.max_drop:g}"
     return Grid(title, ["layers in float", "points lost", "", "detections that agree"], rows, 0)
 
 

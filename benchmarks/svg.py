@@ -17,10 +17,8 @@ LETTER = 6.5
 
 def svg(height: float, parts: Sequence[str], words: str) -> str:
     """A plot ``WIDTH`` wide of given parts; ``words`` say what it shows."""
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(words)}">'
-        f"{''.join(parts)}</svg>"
-    )
+    box = f'viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(words)}"'
+    return f'<div class="wide"><svg {box}>{"".join(parts)}</svg></div>'
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:

@@ -118,7 +118,9 @@ def _within(path: Path) -> list[Path]:
         return [path]
     places = []
     for folder in sorted((path, *_folders(path)), key=lambda place: natural_key(str(place))):
-        files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+        files = [
+            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
+        ]
         if any(file.suffix.lower() in PICTURES for file in files):
             places.append(folder)
         videos = (file for file in files if file.suffix.lower() in VIDEOS)

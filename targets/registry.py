@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from edgekit.errors import UsageError
+from edgekit.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -55,11 +55,16 @@ def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Sessi
         options: How; by default on the target's usual runtime.
 
     Raises:
-        UsageError: The target is not known here, or the runtime does not run its bundles.
+        UsageError: The runtime does not run the target's bundles.
         MissingDependencyError: The runtime is not installed.
-        BundleError: The runtime does not accept the model.
+        BundleError: The target is not known here, or the runtime does not accept the model.
     """
     target = bundle.manifest.target
+    if target not in TARGETS:
+        raise BundleError(
+            f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
+            mend="Upgrade EdgeKit (pip install -U edgekit), or export the checkpoint again.",
+        )
     allowed = _target(target).runtimes
     runtime = (options.runtime if options else None) or allowed[0]
     if runtime not in allowed:
