@@ -353,13 +353,13 @@ def _check_values(manifest: Manifest) -> None:
     if not all(0 < value <= _LARGEST_NORM for value in size.std):
         raise ValueError(f"std {size.std} is not positive, or over {_LARGEST_NORM}")
     if not all(abs(value) <= _LARGEST_NORM for value in size.mean):
-        raise ValueError(f"mean {size.mean} is none of a picture")
+        raise ValueError(f"mean {size.mean} is no number, or over {_LARGEST_NORM}")
     if not (0 < cascade.k1 < 1 and 0 < cascade.k2 < 1):
         raise ValueError(f"k1 {cascade.k1} or k2 {cascade.k2} is not between 0 and 1")
     if not 1 <= cascade.frame_gap <= _LARGEST_GAP:
         raise ValueError(f"frame_gap {cascade.frame_gap} is not from 1 to {_LARGEST_GAP}")
-    cells = size.height * size.width * len(manifest.classes)
-    if not 1 <= decode.top_k <= cells or not 1 <= decode.stride <= 32:
+    most = size.height * size.width * len(manifest.classes)
+    if not 1 <= decode.top_k <= most or not 1 <= decode.stride <= 32:
         raise ValueError(f"top_k {decode.top_k} or stride {decode.stride} is out of range")
     _check_outputs(manifest)
 
