@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
@@ -41,8 +41,15 @@ __all__ = ["main"]
 _KEPT_INPUTS = 32
 
 
-def _network_rate(detector: Detector, video: str, frames: int) -> float:
-    """Inferences a second, on inputs of the clip that lie ready."""
+class _Pass(NamedTuple):
+    """Frames a second, and the mean milliseconds of an inference."""
+
+    rate: float
+    inference: float
+
+
+def _network_alone(detector: Detector, video: str, frames: int) -> _Pass:
+    """On inputs of the clip that lie ready."""
     detector.reset()
     inputs = []
     with open_source(video) as source:
@@ -52,10 +59,11 @@ def _network_rate(detector: Detector, video: str, frames: int) -> float:
     begin = time.perf_counter()
     for number in range(frames):
         detector.infer(inputs[number % len(inputs)])
-    return frames / (time.perf_counter() - begin)
+    spent = time.perf_counter() - begin
+    return _Pass(frames / spent, 1e3 * spent / frames)
 
 
-def _run_rate(detector: Detector, video: str, sinks: list[Sink], *, overlap: bool) -> float:
+def _run(detector: Detector, video: str, sinks: list[Sink], *, overlap: bool) -> _Pass:
     detector.reset()
     queued: list[Sink] = [
         sink if isinstance(sink, Channel) else QueuedSink(sink, type(sink).__name__, live=False)
@@ -64,7 +72,9 @@ def _run_rate(detector: Detector, video: str, sinks: list[Sink], *, overlap: boo
     with open_source(video) as source:
         linker = make_linker("edgekit", len(detector.classes), min_length=2)
         lanes = detector.lanes
-        return Pipeline(source, detector, linker, queued, overlap=overlap, lanes=lanes).run().fps
+        pipeline = Pipeline(source, detector, linker, queued, overlap=overlap, lanes=lanes)
+        summary = pipeline.run()
+    return _Pass(summary.fps, summary.stages["network"].mean)
 
 
 def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
@@ -86,22 +96,22 @@ def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
         def page() -> Sink:
             return LivePage("0", say=lambda line: viewer.watch(line.split()[-1])).sink()
 
-        def watched() -> float:
-            rate = run(events, annotated, page)()
+        def watched() -> _Pass:
+            found = run(events, annotated, page)()
             viewer.seen()
-            return rate
+            return found
 
-        def run(*sinks: Callable[[], Sink], overlap: bool = True) -> Callable[[], float]:
-            return lambda: _run_rate(detector, video, [make() for make in sinks], overlap=overlap)
+        def run(*sinks: Callable[[], Sink], overlap: bool = True) -> Callable[[], _Pass]:
+            return lambda: _run(detector, video, [make() for make in sinks], overlap=overlap)
 
-        ways: dict[str, Callable[[], float]] = {
-            "the network alone": lambda: _network_rate(detector, video, frames),
+        ways: dict[str, Callable[[], _Pass]] = {
+            "the network alone": lambda: _network_alone(detector, video, frames),
             "nothing written": run(),
             "events": run(events),
             "events and video": run(events, annotated),
             "events, video and page": watched,
             "nothing written, one thread": run(overlap=False),
-            f"nothing written, {in_lanes.lanes} frames at once": lambda: _run_rate(
+            f"nothing written, {in_lanes.lanes} frames at once": lambda: _run(
                 in_lanes, video, [], overlap=True
             ),
         }
@@ -111,18 +121,23 @@ def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
         _report(detector, frames, rounds)
 
 
-def _report(detector: Detector, frames: int, rounds: list[dict[str, float]]) -> None:
+def _report(detector: Detector, frames: int, rounds: list[dict[str, _Pass]]) -> None:
     described: dict[str, Any] = detector.session.describe()
     print(
         f"\n{detector.bundle.path.name}, {described['runtime']} {described['version']}, "
         f"{described['arithmetic']}, 1 thread, {frames} frames, {len(rounds)} rounds\n"
     )
-    print("| way | frames a second | of the network alone |")
-    print("| --- | --- | --- |")
+    print("| way | frames a second | of the network alone | an inference, ms |")
+    print("| --- | --- | --- | --- |")
     for name in rounds[0]:
-        rate = statistics.median(found[name] for found in rounds)
-        ratio = statistics.median(found[name] / found["the network alone"] for found in rounds)
-        print(f"| {name} | {rate:.1f} | {ratio:.2f} |")
+        rate, inference = (
+            statistics.median(column)
+            for column in zip(*(found[name] for found in rounds), strict=True)
+        )
+        ratio = statistics.median(
+            found[name].rate / found["the network alone"].rate for found in rounds
+        )
+        print(f"| {name} | {rate:.1f} | {ratio:.2f} | {inference:.2f} |")
 
 
 def main() -> None:
