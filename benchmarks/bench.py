@@ -82,8 +82,8 @@ def run_bench(
     )
     if tune and len({(p.row.runtime, p.row.arithmetic) for p in plans}) > 1:
         accuracy = True
-    for plan in plans if tune else ():
-        _refuse_no_profile(plan.bundle)
+    for bundle in sorted({plan.bundle for plan in plans}) if tune else ():
+        _refuse_no_profile(bundle)
     meter, energy_is = find_meter(energy)
     if annotations is not None:
         read_truth("json", annotations)  # says now what is wrong with it, and not in the end

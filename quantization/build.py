@@ -104,7 +104,9 @@ def recipe_of(
             f"Models for {target} take and give {', '.join(tool.ios)}, not {io}.",
             mend="Leave --io away; tflite has int8.",
         )
-    return Recipe(method=method, keep_float=_named(keep_float, tool.layers(bundle)), io=io)
+    # Reading a model for its layers takes long enough to be left out where none was named.
+    kept = _named(keep_float, tool.layers(bundle)) if keep_float else frozenset()
+    return Recipe(method=method, keep_float=kept, io=io)
 
 
 def quantize_bundle(

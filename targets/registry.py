@@ -65,7 +65,7 @@ def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Sessi
             f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
             mend="Upgrade EdgeKit (pip install -U edgekit), or export the checkpoint again.",
         )
-    allowed = _target(target).runtimes
+    allowed = TARGETS[target].runtimes
     runtime = (options.runtime if options else None) or allowed[0]
     if runtime not in allowed:
         raise UsageError(

@@ -24,6 +24,7 @@ from edgekit._closing import Closing
 from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.benchmarks.suites.power_cut import camera_on_loopback
 from edgekit.benchmarks.timing import machine
+from edgekit.errors import MissingDependencyError
 from edgekit.puppets.clip import render_clip
 
 __all__ = ["Arrived", "main", "play"]
@@ -169,8 +170,11 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|"
     )
     for _ in range(arguments.times):
-        with tempfile.TemporaryDirectory() as folder:
-            found = play(arguments.away, Path(folder))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                found = play(arguments.away, Path(folder))
+        except MissingDependencyError as error:
+            raise SystemExit(str(error)) from error
         print(
             f"| {arguments.away:g} | {found.tubes} | {found.waited} | {found.once} "
             f"| {found.started} | {'yes' if found.order else 'no'} | {found.missing} "

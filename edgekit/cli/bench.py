@@ -201,10 +201,9 @@ def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
             f"{options['rounds']}.",
             mend=f"Use --rounds {LEAST_ROUNDS} or more.",
         )
-    for path in outputs.values():
-        refuse_unwritable(path)
     inputs = {Path(name).resolve() for name in (options["earlier"], options["source"]) if name}
     for name, path in outputs.items():
+        refuse_unwritable(path)
         if path.resolve() in inputs:
             raise UsageError(
                 f"--{name} {path} is read or written by another option already.",

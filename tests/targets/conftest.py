@@ -41,6 +41,12 @@ def published(golden: Any, tmp_path: Path) -> Callable[..., tuple[nn.Module, Any
 
 
 @pytest.fixture
+def tensor() -> Any:
+    """An input of the small network."""
+    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
+
+
+@pytest.fixture
 def in_lanes() -> Callable[[Bundle, dict[str, Any]], int]:
     """Lets a session compute as many frames at once as it can; returns how many these are."""
 

@@ -35,11 +35,6 @@ def made(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         return export_bundle(checkpoint, "fake", out=tmp_path_factory.mktemp("fake") / "b")
 
 
-@pytest.fixture
-def tensor() -> Any:
-    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
-
-
 def changed(bundle: Bundle, tmp_path: Path, **changes: Any) -> Bundle:
     manifest = msgspec.structs.replace(bundle.manifest, **changes)
     files = {manifest.model: bundle.model_path}

@@ -24,11 +24,6 @@ def made(request: pytest.FixtureRequest) -> Bundle:
     return found
 
 
-@pytest.fixture
-def tensor() -> Any:
-    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
-
-
 def test_the_heads_are_those_of_the_other_runtimes(
     made: Bundle, bundle: Bundle, tensor: Any
 ) -> None:

@@ -21,11 +21,6 @@ from edgekit.targets.settings import ExportSettings
 ONE = SessionOptions(threads=1)
 
 
-@pytest.fixture
-def tensor() -> Any:
-    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
-
-
 def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **changes: Any) -> Bundle:
     path = tmp_path / "model.onnx"
     path.write_bytes(bundle.model_path.read_bytes() if model is None else model)

@@ -28,11 +28,6 @@ def half(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return export_bundle(checkpoint, "openvino", out=out, settings=settings)
 
 
-@pytest.fixture
-def tensor() -> Any:
-    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
-
-
 def changed(bundle: Bundle, tmp_path: Path, **contents: bytes | None) -> Bundle:
     """A bundle whose files are others, and whose checksums are right."""
     files = {}

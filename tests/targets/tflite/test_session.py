@@ -41,11 +41,6 @@ except BundleError as error:
 """
 
 
-@pytest.fixture
-def tensor() -> Any:
-    return np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
-
-
 def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **changes: Any) -> Bundle:
     path = tmp_path / "model.tflite"
     path.write_bytes(bundle.model_path.read_bytes() if model is None else model)
