@@ -5,9 +5,10 @@ DEVICE_VENV := .venv-device
 NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
-.PHONY: test demo lint smoke arm sanitize install clean
+.PHONY: test demo lint smoke arm sanitize install clean packages
 
 # One thread each: two test processes that both take all cores wait for each other.
+test: PACKAGES := test
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term --cov-report=xml
 
@@ -34,14 +35,19 @@ sanitize:
 
 install: $(VENV)/.installed
 
+# What Debian has and this machine lacks: to make an environment, and for "make test" all that tests start.
+PACKAGES := build
+packages:
+	@PYTHON=$(PYTHON) tests/packages.sh $(PACKAGES)
+
 # torch comes first and pinned: anything that pulls it in by itself takes gigabytes of CUDA.
-$(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
+$(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) | packages
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt torch
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt -e ".[all,dev]"
 	touch $@
 
-$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f)
+$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f) | packages
 	$(PYTHON) -m venv $(DEVICE_VENV)
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
 	touch $@

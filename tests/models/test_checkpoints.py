@@ -196,7 +196,7 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         assert caught.value.mend
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.usefixtures("bound_by_permissions")
 def test_unreadable_file(state: State, tmp_path: Path) -> None:
     saved(tmp_path / "a.pth", state).chmod(0)
     with pytest.raises(CheckpointError, match="Cannot read"):
