@@ -1,7 +1,5 @@
 """``python -m edgekit`` is ``edgekit``."""
 
-import sys
+from edgekit.cli import program
 
-from edgekit.cli import main
-
-sys.exit(main())
+program()

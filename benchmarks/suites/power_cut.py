@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.benchmarks.timing import machine
-from edgekit.media._opencv import cv2, silenced
+from edgekit.media._opencv import cv2
 
 __all__ = ["ENDINGS", "Killed", "camera_on_loopback", "kill", "main", "run_cut", "write_clip"]
 
@@ -133,8 +133,7 @@ def write_clip(path: Path, images: Sequence[Any], fps: float = _FPS) -> Path:
     height, width = images[0].shape[:2]
     codec = "MJPG" if path.suffix == ".avi" else "mp4v"
     fourcc = cv2.VideoWriter.fourcc(*codec)
-    with silenced():
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, (width, height))
     for image in images:
         writer.write(image)
     writer.release()

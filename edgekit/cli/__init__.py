@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import errno
 import importlib
+import os
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import click
 
 from edgekit.errors import EdgeKitError
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = ["COMMANDS", "cli", "main", "program"]
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
@@ -53,7 +58,7 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line; the console script.
+    """Runs one command line.
 
     Args:
         arguments: Without the program's name; those of the process if not given.
@@ -82,6 +87,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(found)
         return found.exit_status
     return result if isinstance(result, int) else 0
+
+
+def program() -> NoReturn:
+    """Runs the command line of this process and ends the process; the console script."""
+    try:
+        status = main()
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if any(thread.daemon for thread in threading.enumerate()):
+        # Such a thread may be inside a C library, for as long as a camera or server is silent.
+        # Python would abort the process if it came back while the interpreter is taken down.
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _say(error: EdgeKitError) -> None:

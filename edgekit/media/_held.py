@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from edgekit.media._leaving import Ending, inside, sockets
 
 __all__ = ["Held", "within"]
 
@@ -33,19 +36,26 @@ class Held:
         return self._closed
 
     def call(self, function: Callable[[], T]) -> T | None:
-        """What a function returns that uses the resource; None, without a call, once closed."""
+        """What a function returns that uses the resource.
+
+        Returns:
+            None, without a call, once it was closed or the program ends.
+        """
         with self._lock:
             if self._closed:
                 return None
             self._users += 1
         try:
-            return function()
+            with inside():
+                return function()
+        except Ending:
+            return None
         finally:
             with self._lock:
                 self._users -= 1
                 last = self.closed and not self._users
             if last:
-                self._release()
+                self._let_go()
 
     def close(self) -> None:
         """Releases the resource, at once or when the call that uses it returns."""
@@ -53,6 +63,10 @@ class Held:
             last = not self._closed and not self._users
             self._closed = True
         if last:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(Ending), inside():
             self._release()
 
 
@@ -76,7 +90,8 @@ def within(seconds: float, make: Callable[[], T], discard: Callable[[T], object]
 
     def work() -> None:
         try:
-            result = make()
+            with inside(sockets()):
+                result = make()
         except BaseException as error:
             failures.append(error)
         else:
@@ -84,7 +99,8 @@ def within(seconds: float, make: Callable[[], T], discard: Callable[[T], object]
                 if not late:
                     made.append(result)
             if late:
-                discard(result)
+                with contextlib.suppress(Ending), inside():
+                    discard(result)
         done.set()
 
     threading.Thread(target=work, name="edgekit-open", daemon=True).start()

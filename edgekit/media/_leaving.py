@@ -1,8 +1,9 @@
-"""The end of a program while one of its threads is inside FFmpeg.
+"""The end of a program while one of its daemon threads is inside a C library.
 
-Python ends such a thread where it next asks for the interpreter, which PyAV does from within
-FFmpeg to see whether its time is over: the process can crash there. So the connections are broken
-first, for the threads to come back by themselves.
+Python ends such a thread where it next asks for the interpreter. Under C++, or under FFmpeg, which
+asks PyAV whether its time is over, that aborts the process. So nobody goes in any more once the
+program ends, and those who are inside get a little time to come back. Connections are broken for
+that.
 """
 
 from __future__ import annotations
@@ -17,37 +18,48 @@ from collections.abc import Iterator
 
 __all__ = ["Ending", "inside", "sockets"]
 
-_LONGEST = 1.0
-_inside: dict[int, frozenset[str]] = {}
+_LONGEST = 2.0
+_inside: dict[int, frozenset[str] | None] = {}
 _changed = threading.Condition()
 _ending = False
 
 
 class Ending(Exception):
-    """The program ends, and nobody may go into FFmpeg any more."""
+    """The program ends, and no daemon thread may go into a C library any more."""
 
 
 @contextlib.contextmanager
-def inside(before: frozenset[str]) -> Iterator[None]:
-    """While the block runs, this thread is inside FFmpeg.
+def inside(before: frozenset[str] | None = None) -> Iterator[None]:
+    """While the block runs, this thread is inside a C library.
+
+    Blocks may be nested. Python itself waits for threads that are no daemons.
 
     Args:
-        before: The sockets that were there before the connection, which are none of its own.
+        before: The sockets that were there before the library's connection. All others may be
+            broken when the program ends. None where the library has no connection.
 
     Raises:
-        Ending: It is too late for that.
+        Ending: The program ends already.
     """
+    if not threading.current_thread().daemon:
+        yield
+        return
     thread = threading.get_ident()
     with _changed:
         if _ending:
             raise Ending
-        _inside[thread] = before
+        nested = thread in _inside
+        outer = _inside.get(thread)
+        _inside[thread] = outer if before is None else before
     try:
         yield
     finally:
         with _changed:
-            _inside.pop(thread, None)
-            _changed.notify_all()
+            if nested:
+                _inside[thread] = outer
+            else:
+                del _inside[thread]
+                _changed.notify_all()
 
 
 def sockets() -> frozenset[str]:
@@ -74,10 +86,12 @@ def _leave() -> None:
     with _changed:
         _ending = True
         while _inside and time.monotonic() < deadline:
-            foreign = frozenset.intersection(*_inside.values())
-            for name, descriptor in _descriptors().items():
-                if name not in foreign:
-                    _break(descriptor)
+            connected = [before for before in _inside.values() if before is not None]
+            if connected:
+                foreign = frozenset.intersection(*connected)
+                for name, descriptor in _descriptors().items():
+                    if name not in foreign:
+                        _break(descriptor)
             _changed.wait(0.1)
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekit.media._opencv import cv2, file_backend, silenced
+from edgekit.media._opencv import cv2, file_backend
 
 __all__ = ["Codec", "PacketEncoder", "decoder_header", "packets_of_avi"]
 
@@ -78,10 +78,9 @@ class PacketEncoder:
     def _open(self, codec: Codec) -> bool:
         height, width = self._size
         code = cv2.VideoWriter.fourcc(*codec.fourcc)
-        with silenced():
-            self._writer = cv2.VideoWriter(
-                str(self._file), file_backend(), code, self._fps, (width, height)
-            )
+        self._writer = cv2.VideoWriter(
+            str(self._file), file_backend(), code, self._fps, (width, height)
+        )
         return bool(self._writer.isOpened())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgekit.errors import MediaError
 from edgekit.media._capture import CaptureSource
-from edgekit.media._opencv import cv2, silenced
+from edgekit.media._opencv import cv2
 from edgekit.media.v4l2 import describe
 from edgekit.runtime.types import Frame
 
@@ -31,8 +31,7 @@ class CameraSource(CaptureSource):
     reopens = True
 
     def __init__(self, device: int | str = 0) -> None:
-        with silenced():
-            capture = cv2.VideoCapture(device, _backend())
+        capture = cv2.VideoCapture(device, _backend())
         super().__init__(capture)
         self._device = device
         self._first = self._grab()

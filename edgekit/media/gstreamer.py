@@ -9,7 +9,7 @@ from typing import Any
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media._capture import CaptureSource
 from edgekit.media._held import within
-from edgekit.media._opencv import cv2, silenced
+from edgekit.media._opencv import cv2
 from edgekit.media.address import without_secrets
 from edgekit.media.source import SourceOptions
 from edgekit.runtime.types import Frame
@@ -101,8 +101,7 @@ def pipeline_name(pipeline: str) -> str:
 
 
 def _opened(pipeline: str) -> tuple[Any, Any]:
-    with silenced():  # GLib complains about every pipeline that OpenCV gives up
-        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
     good, image = capture.read() if capture.isOpened() else (False, None)
     return capture, image if good else None
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import MediaError
-from edgekit.media._opencv import cv2, silenced
+from edgekit.media._opencv import cv2
 from edgekit.media.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
 
@@ -126,9 +126,8 @@ def _read(file: Path) -> tuple[Any, str]:
     # Older OpenCV fills a truncated JPEG up with grey. No scan data can look like these markers.
     if content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]:
         return None, "it is truncated"
-    with silenced():
-        try:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
     return image, "it is truncated, damaged or no picture"

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from edgekit.errors import UsageError
+from edgekit.media._leaving import inside
 from edgekit.media.address import check_address, is_address
 from edgekit.media.camera import CameraSource
 from edgekit.media.gstreamer import PipelineSource, is_pipeline
@@ -90,7 +91,8 @@ def _begin(make: Callable[[], Source]) -> Future[Source]:
 
     def work() -> None:
         try:
-            future.set_result(make())
+            with inside():
+                future.set_result(make())
         except BaseException as error:
             future.set_exception(error)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgekit.errors import MediaError
 from edgekit.media._capture import CaptureSource, whole
 from edgekit.media._diagnosis import unplayable
-from edgekit.media._opencv import cv2, file_backend, fits_opencv, silenced
+from edgekit.media._opencv import cv2, file_backend, fits_opencv
 from edgekit.media.source import name_of
 from edgekit.runtime.types import Frame
 
@@ -44,8 +44,7 @@ class FileSource(CaptureSource):
                 f"The name of {name_of(path)} is not UTF-8, and OpenCV cannot open it.",
                 mend="Rename it, or its folder.",
             )
-        with silenced():
-            capture = cv2.VideoCapture(str(path), file_backend())
+        capture = cv2.VideoCapture(str(path), file_backend())
         super().__init__(capture)
         self.name = name_of(path)
         first = None

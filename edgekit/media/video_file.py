@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekit._files import atomic_file, output_error
 from edgekit.errors import OutputError
-from edgekit.media._opencv import cv2, file_backend, fits_opencv, silenced
+from edgekit.media._opencv import cv2, file_backend, fits_opencv
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.media.source import name_of
@@ -103,10 +103,9 @@ class VideoSink(Sink):
         height, width = self._size
         for codec in _CODECS.get(self._path.suffix.lower(), _OTHER_CODECS):
             code = cv2.VideoWriter.fourcc(*codec)
-            with silenced():
-                writer = cv2.VideoWriter(
-                    str(self._temporary), file_backend(), code, self._fps, (width, height)
-                )
+            writer = cv2.VideoWriter(
+                str(self._temporary), file_backend(), code, self._fps, (width, height)
+            )
             if writer.isOpened():
                 return writer
         mend = "Choose a name that ends in .mp4 or .avi."
@@ -124,10 +123,9 @@ class VideoSink(Sink):
         return output_error(OSError(errno.ENOSPC, "No space left on device"), self._path)
 
     def _playable(self) -> bool:
-        with silenced():
-            capture = cv2.VideoCapture(str(self._temporary), file_backend())
-            good: bool = capture.isOpened() and capture.read()[0]
-            capture.release()
+        capture = cv2.VideoCapture(str(self._temporary), file_backend())
+        good: bool = capture.isOpened() and capture.read()[0]
+        capture.release()
         return good
 
 

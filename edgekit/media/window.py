@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from edgekit.errors import UsageError
-from edgekit.media._opencv import cv2, silenced
+from edgekit.media._opencv import cv2
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.runtime.results import FrameResult, RunInfo
@@ -42,9 +42,10 @@ class WindowSink(Sink):
     def start(self, info: RunInfo) -> None:
         """Opens the window."""
         self._annotator = Annotator(info.classes)
+        # Qt warns once a window about each font that opencv-python does not bring along.
+        os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.warning=false")
         try:
-            with silenced():
-                cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error as error:
             raise UsageError(
                 "--show needs an OpenCV with windows, and this one has none.",

@@ -39,3 +39,59 @@ def test_a_thread_inside_ffmpeg_comes_back_before_the_end():
                 said, _ = program.communicate(b"\n", timeout=60)
         assert program.returncode == 0
         assert said == b"inside: 1\ninside: 0\n"
+
+
+_RAISING = """
+import atexit, sys, threading
+atexit.register(lambda: print("inside:", len(_leaving._inside)))
+from edgekit.errors import MediaError
+from edgekit.media import _leaving
+from edgekit.media.sources import open_sources
+
+try:
+    open_sources(sys.argv[1:])
+except MediaError as error:
+    print(error.message)
+"""
+
+
+def test_a_program_may_end_while_a_source_is_still_opened(make_video, tmp_path):
+    long = make_video(frames=200, size=(640, 480))
+    missing = tmp_path / "nowhere.mp4"
+    for _ in range(5):
+        command = [sys.executable, "-c", _RAISING, str(long), str(missing), str(long)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"There is no file or folder {missing}.\ninside: 0\n"
+
+
+_SLOW = """
+import sys, threading, time
+from edgekit.media import _leaving
+from edgekit.media._held import Held
+
+started = threading.Event()
+
+def use():
+    started.set()
+    time.sleep(0.3)
+    print("back", flush=True)
+
+held = Held(lambda: print("released", flush=True))
+
+def work():
+    held.call(use)
+    print("again:", held.call(lambda: "called"), flush=True)
+
+threading.Thread(target=work, daemon=True).start()
+started.wait()
+held.close()
+"""
+
+
+def test_the_end_waits_for_a_daemon_inside_a_library_and_lets_none_in_again():
+    command = [sys.executable, "-c", _SLOW]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("back\n")
+    assert "called" not in done.stdout
