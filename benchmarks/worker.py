@@ -98,7 +98,7 @@ class _Course:
         recorder = _Recorder(EventsSink(os.devnull))
         self._detector.reset()
         with open_source(self._job.source) as source:
-            linker = make_linker(_LINK, len(self._detector.classes), min_length=2)
+            linker = make_linker(_LINK, len(self._detector.classes))
             Pipeline(
                 source,
                 self._detector,

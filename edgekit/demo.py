@@ -134,7 +134,7 @@ def run_demo(
         pipeline = Pipeline(
             source,
             detector,
-            make_linker(_LINK, len(classes), min_length=2),
+            make_linker(_LINK, len(classes)),
             [
                 *sinks(),
                 keep,

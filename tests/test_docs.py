@@ -22,12 +22,14 @@ def test_the_extension_points_work_as_documented(tmp_path, monkeypatch):
     for level in range(6):
         writer.write(np.full((240, 320, 3), 30 * level, np.uint8))
     writer.release()
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S)
-    assert len(blocks) == 6
     names: dict[str, object] = {"clip": str(clip)}
-    for block in blocks:
-        exec(compile(block, "docs/extending.md", "exec"), names)
+    for page, count in (("extending.md", 6), ("linking.md", 1)):
+        blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
+        assert len(blocks) == count
+        for block in blocks:
+            exec(compile(block, f"docs/{page}", "exec"), names)
     assert names["summary"].frames == 6
+    assert names["frame"].index == 5
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

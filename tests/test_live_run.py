@@ -32,7 +32,7 @@ class Live:
 def events_of(clip, path, *, live):
     with open_source(str(clip)) as file, Detector(default_bundle()) as detector:
         source = Live(file) if live else file
-        linker = make_linker("edgekit", len(detector.classes), min_length=2)
+        linker = make_linker("edgekit", len(detector.classes))
         sink = EventsSink(path, live=live)
         sinks = [QueuedSink(sink, "events", live=live, frames=FRAMES)] if live else [sink]
         options = {"drop_policy": "none", "overlap": True} if live else {}

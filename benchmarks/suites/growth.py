@@ -128,7 +128,7 @@ class _Blank(Source):
 
 def stages_of(detector: DriftingPeaks, frames: int) -> dict[str, float]:
     """Median milliseconds of the stages after the network, with events written to nowhere."""
-    linker = make_linker("edgekit", len(detector.classes), min_length=2)
+    linker = make_linker("edgekit", len(detector.classes))
     with _Blank(frames) as source:
         summary = Pipeline(source, detector, linker, [EventsSink(os.devnull)]).run()
     return {stage: summary.stages[stage].p50 for stage in _AFTER}

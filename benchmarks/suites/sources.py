@@ -71,7 +71,7 @@ def _run(
         Pipeline(
             source,
             detector.sibling(),
-            make_linker("edgekit", len(detector.classes), min_length=2),
+            make_linker("edgekit", len(detector.classes)),
             overlap=True,
             turn=turn,
             duration=duration,

@@ -70,7 +70,7 @@ def _run(detector: Detector, video: str, sinks: list[Sink], *, overlap: bool) ->
         for sink in sinks
     ]
     with open_source(video) as source:
-        linker = make_linker("edgekit", len(detector.classes), min_length=2)
+        linker = make_linker("edgekit", len(detector.classes))
         lanes = detector.lanes
         pipeline = Pipeline(source, detector, linker, queued, overlap=overlap, lanes=lanes)
         summary = pipeline.run()

@@ -126,12 +126,12 @@ class Runs:
         return max(statuses, default=0)
 
     def _way(self, source: Source, detector: Detector, options: dict[str, Any]) -> _Way:
-        # A shown tube has min_hits detections at least, so the linker may not drop it as too short.
         linker = make_linker(
             options["link"],
             len(detector.classes),
             max_misses=options["max_misses"],
-            min_length=options["min_hits"] - 1,
+            score=options["score"],
+            min_hits=options["min_hits"],
             delay=options["delay"],
             history=_LIVE_HISTORY if source.live else None,
         )

@@ -68,7 +68,7 @@ _LOG = logging.getLogger(__name__)
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="A tube is shown from so many detections on.",
+    help="Tubes count from this many detections on.",
 )
 @click.option(
     "--delay",

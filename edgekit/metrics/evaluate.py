@@ -35,7 +35,7 @@ from edgekit.metrics.video_map import (
     video_accuracy,
     video_average_precision,
 )
-from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.linkers import raw_linker
 from edgekit.runtime.online import OnlineLinker
 from edgekit.runtime.paths import rank_paths
 from edgekit.runtime.selection import clamp_boxes
@@ -186,7 +186,7 @@ def evaluate(
         "min_length": min_length,
         "delay": delay,
     }
-    make_linker(classes=classes, **options)  # says early what is wrong
+    raw_linker(classes=classes, **options)  # says early what is wrong
     begin = time.perf_counter()
     work = partial(_judge, classes=classes, rules=rules, options=options)
     judged: Iterable[_Judged]
@@ -248,7 +248,7 @@ def _tubes(
     frames: Sequence[Detections], classes: int, size: tuple[int, int], options: dict[str, Any]
 ) -> list[Tube]:
     """The final tubes of a video; those of a published linker by class and published order."""
-    linker = make_linker(classes=classes, frame_size=size, **options)
+    linker = raw_linker(classes=classes, frame_size=size, **options)
     if isinstance(linker, OnlineLinker):
         return [tube for found in frames for tube in linker.update(found).closed] + linker.finish()
     dead = [path for found in frames for path in linker.advance(found)]

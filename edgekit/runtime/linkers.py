@@ -3,16 +3,66 @@
 from __future__ import annotations
 
 from edgekit.errors import UsageError
+from edgekit.runtime.confirmed import MIN_HITS, SCORE, ConfirmedLinker
 from edgekit.runtime.online import MAX_MISSES, OnlineLinker
 from edgekit.runtime.tubes import PUBLISHED, TubeLinker
 
-__all__ = ["LINKS", "make_linker"]
+__all__ = ["LINKS", "make_linker", "raw_linker"]
 
 LINKS = ("edgekit", *PUBLISHED)
 _PUBLISHED_MISSES = 5
 
 
 def make_linker(
+    link: str,
+    classes: int,
+    *,
+    score: float = SCORE,
+    min_hits: int = MIN_HITS,
+    cost: str = "score",
+    max_misses: int | None = None,
+    min_length: int | None = None,
+    delay: int = 0,
+    frame_size: tuple[int, int] = (320, 240),
+    history: int | None = None,
+) -> ConfirmedLinker:
+    """A linker that gives the tubes that ``edgekit run`` gives: those that count.
+
+        linker = make_linker("edgekit", len(detector.classes))
+        for frame in source:
+            update = linker.update(detector.detect(frame.image))
+            ...  # update.live: the tubes in this frame; update.closed: those that ended
+        tubes = linker.finish()  # those that were alive at the end
+
+    Args:
+        link: One of ``LINKS``.
+        classes: Number of classes.
+        score: Tubes count from this score up.
+        min_hits: Tubes count from this many detections on.
+        cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
+        max_misses: A tube ends after this many frames in a row without a detection; None is the
+            linker's own number: 30 for ``edgekit``, 5 for the others.
+        min_length: Tubes with no more entries than this are dropped; None is ``min_hits`` - 1.
+        delay: Boxes of finished tubes are refined by so many later frames; for ``edgekit`` only.
+        frame_size: Width and height in pixels, the limits of ``korsal-motion``.
+        history: How many of its newest frames a tube remembers; None for all.
+
+    Raises:
+        UsageError: There is no such linker, or an argument is out of range or of another linker.
+    """
+    linker = raw_linker(
+        link,
+        classes,
+        cost=cost,
+        max_misses=max_misses,
+        delay=delay,
+        frame_size=frame_size,
+        history=history,
+    )
+    return ConfirmedLinker(linker, score=score, min_hits=min_hits, min_length=min_length)
+
+
+def raw_linker(
     link: str,
     classes: int,
     *,
@@ -23,16 +73,17 @@ def make_linker(
     frame_size: tuple[int, int] = (320, 240),
     history: int | None = None,
 ) -> OnlineLinker | TubeLinker:
-    """The linker of that name; see ``OnlineLinker`` and ``TubeLinker`` for the arguments.
+    """The linker of that name with all its tubes, also those of noise, as ``eval`` ranks them.
 
     Args:
         link: One of ``LINKS``.
         classes: Number of classes.
-        cost: Of the published linkers; ``edgekit`` has one of its own.
-        max_misses: None stands for the linker's own: 30 for ``edgekit``, 5 for the others.
-        min_length: Tubes of no more entries are dropped.
-        delay: Frames; for ``edgekit`` only.
-        frame_size: Of the published linkers.
+        cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
+        max_misses: A tube ends after this many frames in a row without a detection; None is the
+            linker's own number: 30 for ``edgekit``, 5 for the others.
+        min_length: Tubes with no more entries than this are dropped.
+        delay: Boxes of finished tubes are refined by so many later frames; for ``edgekit`` only.
+        frame_size: Width and height in pixels, the limits of ``korsal-motion``.
         history: How many of its newest frames a tube remembers; None for all.
 
     Raises:

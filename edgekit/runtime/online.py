@@ -50,6 +50,9 @@ class OnlineLinker:
             leaves them as they were when live.
         history: A track remembers this many of its newest frames; None remembers all.
 
+    Attributes:
+        min_length: May be changed.
+
     Raises:
         UsageError: ``max_misses`` or ``delay`` is out of range.
     """
@@ -74,7 +77,7 @@ class OnlineLinker:
             )
         self._classes = classes
         self._max_misses = max_misses
-        self._min_length = min_length
+        self.min_length = min_length
         self._delay = delay
         # Only the smoother asks for more than where a track was.
         self._history = History(classes, history, fields=5 if delay else 1)
@@ -117,7 +120,7 @@ class OnlineLinker:
 
     def _close(self, tracks: Ended) -> list[Tube]:
         closed: list[Tube] = []
-        for row in np.flatnonzero(tracks.hits > self._min_length).tolist():
+        for row in np.flatnonzero(tracks.hits > self.min_length).tolist():
             closed += self._tubes(int(tracks.id[row]), tracks.sums[row])
         return closed
 
@@ -148,12 +151,12 @@ class OnlineLinker:
         # The stretches of one class have one score: the longest of them says most.
         tubes.sort(key=lambda tube: (-tube.score, tube.start - tube.end))
         # What was live has to end as something: where all are too short, the best one stays.
-        long = [tube for tube in tubes if tube.end - tube.start >= self._min_length]
+        long = [tube for tube in tubes if tube.end - tube.start >= self.min_length]
         tubes = long or tubes[:1]
         others = range(self._next_id, self._next_id + len(tubes) - 1)
         self._next_id += len(others)
         named = zip(tubes, (id, *others), strict=False)
-        return [replace(tube, id=own) for tube, own in named]
+        return [replace(tube, id=own, track=id) for tube, own in named]
 
     def _boxes(self, rows: Rows) -> Array:
         if not self._delay:

@@ -16,13 +16,13 @@ from typing import Literal
 from edgekit.errors import UsageError
 from edgekit.runtime.capture import Capture, Work
 from edgekit.runtime.clocks import Clock, StageClocks, measure
+from edgekit.runtime.confirmed import MIN_HITS, SCORE
 from edgekit.runtime.feed import DirectFeed, Feed
 from edgekit.runtime.live import PATIENCE, LiveFeed
 from edgekit.runtime.overlap import NO_TURN, overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.rhythm import Rhythm
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Tube
 
 __all__ = ["DropPolicy", "Pipeline"]
@@ -42,11 +42,11 @@ class Pipeline:
     Args:
         source: Open; stays so.
         detector: Likewise.
-        linker: Fresh.
+        linker: Fresh; gives the tubes that count by ``score`` and ``min_hits``.
         sinks: Called in this order, and closed at the end whatever happens.
         bundle: Name and SHA-256 of what runs, for the sinks.
-        score: Tubes are shown from this score up.
-        min_hits: Tubes are shown from this many detections on.
+        score: Detections and tubes count from this score up.
+        min_hits: Tubes count from this many detections on.
         drop_policy: ``latest`` keeps the newest frame only, ``none`` loses no frame; by default
             the first for a live source.
         realtime: Give each frame of a file at its own time.
@@ -71,8 +71,8 @@ class Pipeline:
         sinks: Iterable[FrameSink] = (),
         *,
         bundle: tuple[str, str] = ("", ""),
-        score: float = 0.3,
-        min_hits: int = 3,
+        score: float = SCORE,
+        min_hits: int = MIN_HITS,
         drop_policy: DropPolicy | None = None,
         realtime: bool = False,
         duration: float | None = None,
@@ -93,7 +93,7 @@ class Pipeline:
         self._sinks = list(sinks)
         self._bundle = bundle
         self._score = score
-        self._min_hits = min_hits
+        linker.count_from(score=score, min_hits=min_hits)
         self._latest = drop_policy == "latest" or (drop_policy is None and source.live)
         self._realtime = realtime and not source.live
         self._duration = float("inf") if duration is None else duration
@@ -107,7 +107,6 @@ class Pipeline:
         self._interrupted = False
         self._clocks = StageClocks()
         self._ages = Clock() if source.live else None
-        self._shown: set[int] = set()
         self._frames = 0
         self._dropped = 0
 
@@ -117,8 +116,12 @@ class Pipeline:
         self._stop.set()
 
     def show_from(self, *, score: float, min_hits: int) -> None:
-        """Shows tubes from other thresholds on, from the next frame; from any thread."""
-        self._score, self._min_hits = score, min_hits
+        """Counts tubes by other thresholds from the next frame on; may be called from any thread.
+
+        Tubes that are shown already stay.
+        """
+        self._score = score
+        self._linker.count_from(score=score, min_hits=min_hits)
 
     @property
     def began(self) -> bool:
@@ -241,22 +244,15 @@ class Pipeline:
             detections = self._detector.decode(work.outputs, work.letterbox)
         with measure(ms, "link"):
             update = self._linker.update(detections)
-            shown = [tube for tube in update.live if self._counts(tube)]
         self._frames += 1
         age = work.age if self._ages else None
-        result = FrameResult(work.frame, detections, shown, dict(ms), age, self._score)
+        result = FrameResult(work.frame, detections, update.live, dict(ms), age, self._score)
         with measure(ms, "emit"):
             self._tell(lambda sink: sink.frame(result))
             self._close_tubes(update.closed)
-        self._shown = {tube.id for tube in shown}
         self._clocks.add(ms)
         if self._ages is not None and age is not None:
             self._ages.add(age / 1e3)
-
-    def _counts(self, tube: LiveTube) -> bool:
-        if tube.hits < self._min_hits:
-            return False
-        return tube.score >= self._score or tube.id in self._shown
 
     def _gap(self, gap: Gap) -> None:
         self._dropped += gap.frames
@@ -268,8 +264,7 @@ class Pipeline:
 
     def _close_tubes(self, closed: Iterable[Tube]) -> None:
         for tube in closed:
-            if tube.id in self._shown:
-                self._tell(partial(_tell_tube, tube))
+            self._tell(partial(_tell_tube, tube))
 
     def _tell(self, call: Callable[[FrameSink], None]) -> None:
         """Calls every sink; one that fails gets no further call but ``close``."""

@@ -69,7 +69,10 @@ class FrameDetector(Protocol):
 
 
 class FrameLinker(Protocol):
-    """What the pipeline asks of a linker; see ``edgekit.runtime.tubes.TubeLinker``."""
+    """What the pipeline asks of a linker; see ``edgekit.runtime.confirmed.ConfirmedLinker``."""
+
+    def count_from(self, *, score: float, min_hits: int) -> None:
+        """Tells from which score and which number of detections on tubes are wanted."""
 
     def update(self, detections: Detections) -> LinkUpdate:
         """Takes the next frame."""

@@ -95,6 +95,9 @@ class TubeLinker:
         history: A path remembers this many of its newest entries, and tells no more when it
             ends; None remembers all. It bounds the memory of an endless stream.
 
+    Attributes:
+        min_length: May be changed.
+
     Raises:
         UsageError: ``link``, ``cost`` or ``max_misses`` is not one of the possible values.
     """
@@ -124,7 +127,7 @@ class TubeLinker:
         self._cost = cost
         self._iou_threshold = iou_threshold
         self._max_misses = max_misses
-        self._min_length = min_length
+        self.min_length = min_length
         self._limits = np.array([*frame_size, *frame_size], np.float64)
         self._rule = rule
         self._history = history
@@ -276,7 +279,7 @@ class TubeLinker:
         return [
             trail.close(path_score, misses)
             for trail, count, path_score, misses in zip(trails, *fields, strict=True)
-            if count > self._min_length
+            if count > self.min_length
         ]
 
     def _live_tubes(self) -> list[LiveTube]:

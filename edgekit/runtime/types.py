@@ -82,6 +82,8 @@ class Tube:
         scores: (end - start + 1,) float, the class score of each frame.
         observed: (end - start + 1,) bool; False where the box was filled, held or extrapolated.
         age: Frames since the last detection; 0 when the last box is one.
+        track: Id of the live tube that it was, where that became several tubes; None where that
+            is ``id``.
     """
 
     id: int
@@ -93,3 +95,4 @@ class Tube:
     scores: Array
     observed: npt.NDArray[np.bool_]
     age: int = 0
+    track: int | None = None

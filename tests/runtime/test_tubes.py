@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.linkers import raw_linker
 from edgekit.runtime.paths import Path as TubePath
 from edgekit.runtime.paths import rank_paths
 from edgekit.runtime.tubes import COSTS, PUBLISHED, TubeLinker
@@ -157,8 +157,8 @@ def test_impossible_options_are_usage_errors(options: dict[str, Any]) -> None:
         TubeLinker(1, **options)
 
 
-def test_make_linker_passes_everything_on() -> None:
-    linker = make_linker("korsal-motion", 1, max_misses=1, min_length=0, frame_size=(64, 48))
+def test_raw_linker_passes_everything_on() -> None:
+    linker = raw_linker("korsal-motion", 1, max_misses=1, min_length=0, frame_size=(64, 48))
     assert linker.link == "korsal-motion"
     linker.update(STILL)
     assert len(linker.update(NOTHING).closed) == 1

@@ -1,0 +1,137 @@
+"""Which tubes count, under which number and with which score: one rule for all that reports them.
+
+A linker follows whatever a detector found, and most of that is noise: on a clip with one actor it
+has dozens of tubes with scores near 0. A tube is *confirmed* in the first frame in which it has
+enough detections and a score from the threshold up, and stays so until it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from edgekit.runtime.online import OnlineLinker
+from edgekit.runtime.tubes import LinkUpdate, LiveTube, TubeLinker
+from edgekit.runtime.types import Detections, Tube
+
+__all__ = ["MIN_HITS", "SCORE", "ConfirmedLinker"]
+
+SCORE = 0.3
+MIN_HITS = 3
+
+
+class ConfirmedLinker:
+    """Gives the confirmed tubes of a linker and leaves out the rest.
+
+    Confirmed tubes are numbered from 0 in the order in which they are confirmed. The score of a
+    tube is the highest that its live score has been since it had enough detections. So it is never
+    below the threshold by which the tube was confirmed, never falls, and the tube ends with the
+    score that it had in its last frame.
+
+    Where the class of a live tube changes, the tube takes the new class once that one's score
+    reaches the threshold, and has that score from then on.
+
+    Args:
+        linker: Fresh; this one alone calls it.
+        score: Tubes count from this score up.
+        min_hits: Tubes count from this many detections on.
+        min_length: Tubes with no more entries than this do not count; None is ``min_hits`` - 1.
+    """
+
+    def __init__(
+        self,
+        linker: OnlineLinker | TubeLinker,
+        *,
+        score: float = SCORE,
+        min_hits: int = MIN_HITS,
+        min_length: int | None = None,
+    ) -> None:
+        self._linker = linker
+        self._min_length = min_length
+        self._next = 0
+        self._known: dict[int, _Confirmed] = {}
+        linker.min_length = min_hits - 1 if min_length is None else min_length
+        self.count_from(score=score, min_hits=min_hits)
+
+    def count_from(self, *, score: float, min_hits: int) -> None:
+        """Confirms tubes by other thresholds from the next frame on; from any thread.
+
+        Tubes that are confirmed stay so, with their number and score.
+        """
+        if self._min_length is None:
+            # Not raised again: tubes that were confirmed with fewer detections have to end too.
+            self._linker.min_length = min(self._linker.min_length, min_hits - 1)
+        # What the linker drops when it ends must not be confirmed before.
+        self._score, self._hits = score, max(min_hits, (self._min_length or 0) + 1)
+
+    def update(self, detections: Detections) -> LinkUpdate:
+        """Takes the next frame.
+
+        Args:
+            detections: boxes (n, 4) and scores (n, C), scores not below 0.
+
+        Returns:
+            The confirmed tubes that are alive, and those that ended.
+        """
+        update = self._linker.update(detections)
+        return LinkUpdate(self._live(update.live), self._ended(update.closed))
+
+    def skip(self, frames: int) -> list[Tube]:
+        """Counts ``frames`` lost frames as misses; returns the confirmed tubes that end."""
+        return self._ended(self._linker.skip(frames))
+
+    def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
+        """Ends all tubes, and goes on in frames of another width and height."""
+        return self._ended(self._linker.resize(frame_size))
+
+    def finish(self) -> list[Tube]:
+        """Ends all tubes; returns the confirmed ones."""
+        return self._ended(self._linker.finish())
+
+    def _live(self, tubes: Iterable[LiveTube]) -> list[LiveTube]:
+        shown = []
+        for tube in tubes:
+            known = self._known.get(tube.id)
+            if known is None:
+                if tube.hits < self._hits or tube.score < self._score:
+                    continue
+                known = self._known[tube.id] = _Confirmed(self._next, tube)
+                self._next += 1
+            shown.append(known.seen(tube, self._score))
+        return shown
+
+    def _ended(self, tubes: Iterable[Tube]) -> list[Tube]:
+        # One live tube can end as several, best first: one for each class and stretch of time.
+        ended: dict[int, Tube] = {}
+        for tube in tubes:
+            id = tube.id if tube.track is None else tube.track
+            known = self._known.get(id)
+            if known is None:
+                continue
+            before = ended.get(id)
+            if before is None or (before.label != known.label == tube.label):
+                ended[id] = tube
+        return [self._known.pop(id).ended(tube) for id, tube in ended.items()]
+
+
+class _Confirmed:
+    """What is said of a confirmed tube: its number, its class, and its best score in each class."""
+
+    __slots__ = ("best", "label", "number")
+
+    def __init__(self, number: int, tube: LiveTube) -> None:
+        self.number = number
+        self.label = tube.label
+        self.best = {tube.label: tube.score}
+
+    def seen(self, tube: LiveTube, threshold: float) -> LiveTube:
+        label = tube.label
+        best = self.best[label] = max(self.best.get(label, 0.0), tube.score)
+        if label != self.label and best >= threshold:
+            self.label = label
+        return tube._replace(id=self.number, label=self.label, score=self.best[self.label])
+
+    def ended(self, tube: Tube) -> Tube:
+        # The class that was shown, also where the linker has dropped all stretches of it as short.
+        score = self.best[self.label]
+        return replace(tube, id=self.number, label=self.label, score=score, track=None)

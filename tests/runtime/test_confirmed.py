@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit import Detector, make_linker, open_source
+from edgekit.assets import default_bundle
+from edgekit.runtime.confirmed import ConfirmedLinker
+from edgekit.runtime.linkers import LINKS, raw_linker
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.tubes import LinkUpdate, LiveTube
+from edgekit.runtime.types import Detections, Tube
+
+CLASSES = 3
+
+
+def random_video(seed: int, frames: int) -> list[Detections]:
+    """Actors whose class changes now and then, one in five not found, among clutter."""
+    random = np.random.default_rng(seed)
+    count = int(random.integers(1, 5))
+    centre = random.uniform(40, 200, (count, 2))
+    profile = random.dirichlet(np.ones(CLASSES), count)
+    out = []
+    for _ in range(frames):
+        centre += random.normal(0, 2, centre.shape)
+        turned = random.random(count) < 0.05
+        profile[turned] = random.dirichlet(np.ones(CLASSES), int(turned.sum()))
+        seen = random.random(count) > 0.2
+        clutter = int(random.integers(0, 3))
+        middle = np.concatenate((centre[seen], random.uniform(0, 240, (clutter, 2))))
+        scores = np.concatenate((profile[seen], random.uniform(0, 0.2, (clutter, CLASSES))))
+        out.append(Detections(np.concatenate((middle - 20, middle + 20), axis=1), scores))
+    return out
+
+
+thresholds = st.tuples(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.9]), st.integers(1, 8))
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(LINKS),
+    st.lists(st.tuples(thresholds, st.integers(1, 25)), min_size=1, max_size=4),
+    st.sampled_from([None, 0, 4]),
+    st.integers(1, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_shown_counts_and_ends_with_the_score_that_it_had(
+    seed: int,
+    link: str,
+    parts: list[tuple[tuple[float, int], int]],
+    min_length: int | None,
+    max_misses: int,
+) -> None:
+    """Thresholds change between the parts; a lost frame comes before each change."""
+    (score, min_hits), _ = parts[0]
+    linker = make_linker(
+        link,
+        CLASSES,
+        score=score,
+        min_hits=min_hits,
+        min_length=min_length,
+        max_misses=max_misses,
+    )
+    last: dict[int, LiveTube] = {}
+    least: dict[int, float] = {}
+    closed: list[Tube] = []
+    video = iter(random_video(seed, sum(count for _, count in parts)))
+    for (score, min_hits), count in parts:
+        linker.count_from(score=score, min_hits=min_hits)
+        closed += linker.skip(1)
+        for _ in range(count):
+            update = linker.update(next(video))
+            ended = {tube.id for tube in closed}
+            for tube in update.live:
+                if tube.id not in last:
+                    assert tube.id == len(last), "numbered without a gap as they are shown"
+                    assert tube.hits >= min_hits
+                    least[tube.id] = score
+                assert tube.score >= min(score, least[tube.id])
+                before = last.get(tube.id, tube)
+                assert tube.score >= before.score or tube.label != before.label
+                assert tube.id not in ended
+                last[tube.id] = tube
+            shown = {tube.id for tube in update.live} | ended
+            closed += update.closed
+            assert shown | {tube.id for tube in update.closed} == set(last), "none vanishes"
+    closed += linker.finish()
+    assert sorted(tube.id for tube in closed) == sorted(last), "each ends once"
+    for ended_tube in closed:
+        shown_last = last[ended_tube.id]
+        assert (ended_tube.score, ended_tube.label) == (shown_last.score, shown_last.label)
+        assert ended_tube.track is None
+
+
+class Script:
+    """A linker that says what it was told to say."""
+
+    min_length = 2
+
+    def __init__(self, frames: Sequence[Sequence[LiveTube]], closed: Sequence[Tube]) -> None:
+        self._frames = iter(frames)
+        self._closed = closed
+
+    def update(self, detections: Detections) -> LinkUpdate:
+        return LinkUpdate(list(next(self._frames)), [])
+
+    def finish(self) -> list[Tube]:
+        return list(self._closed)
+
+
+def live(id: int, score: float, *, label: int = 0, hits: int = 3) -> LiveTube:
+    return LiveTube(id, label, score, [0.0, 0.0, 9.0, 9.0], 0, 0, hits)
+
+
+def ended(id: int, score: float, *, label: int = 0, track: int | None = None) -> Tube:
+    boxes = np.zeros((4, 4))
+    return Tube(id, label, score, 0, 3, boxes, np.ones(4), np.ones(4, bool), track=track)
+
+
+def confirmed(frames: Sequence[Sequence[LiveTube]], closed: Sequence[Tube]) -> Any:
+    linker = ConfirmedLinker(Script(frames, closed))  # type: ignore[arg-type]
+    nothing = Detections.empty(2)
+    shown = [
+        [(tube.id, tube.label, tube.score) for tube in linker.update(nothing).live] for _ in frames
+    ]
+    return shown, [(tube.id, tube.label, tube.score) for tube in linker.finish()]
+
+
+def test_a_tube_is_told_with_the_best_score_that_it_had_live() -> None:
+    # The linker's own score of a short tube is below its live one.
+    frames = [[live(7, 0.29)], [live(7, 0.35)], [live(7, 0.25)]]
+    assert confirmed(frames, [ended(7, 0.2)]) == (
+        [[], [(0, 0, 0.35)], [(0, 0, 0.35)]],
+        [(0, 0, 0.35)],
+    )
+
+
+def test_scores_before_there_are_enough_detections_do_not_count() -> None:
+    frames = [[live(7, 0.9, hits=2)], [live(7, 0.31)]]
+    assert confirmed(frames, [])[0] == [[], [(0, 0, 0.31)]]
+
+
+def test_a_tube_takes_another_class_once_that_counts() -> None:
+    frames = [[live(1, 0.6)], [live(1, 0.28, label=1)], [live(1, 0.3, label=1)]]
+    several = [ended(1, 0.5, track=1), ended(8, 0.4, label=1, track=1), ended(9, 0.1, track=1)]
+    shown, told = confirmed(frames, several)
+    assert shown == [[(0, 0, 0.6)], [(0, 0, 0.6)], [(0, 1, 0.3)]]
+    assert told == [(0, 1, 0.3)]
+    assert confirmed(frames, [ended(1, 0.5, track=1)])[1] == [(0, 1, 0.3)]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["v_Basketball_g07_c04", "v_SalsaSpin_g03_c01"])
+def test_a_loop_in_python_gives_the_tubes_of_a_run(shared: Any, name: str) -> None:
+    class Keep:
+        def __init__(self) -> None:
+            self.tubes: list[Tube] = []
+
+        def tube(self, tube: Tube) -> None:
+            self.tubes.append(tube)
+
+        def __getattr__(self, call: str) -> Any:
+            return lambda *_: None
+
+    clip, sink = shared / "ucf24" / f"{name}.mp4", Keep()
+    tubes: list[Tube] = []
+    everything: list[Tube] = []
+    with Detector(default_bundle()) as detector:
+        linker = make_linker("edgekit", len(detector.classes))
+        raw = raw_linker("edgekit", len(detector.classes))
+        with open_source(str(clip)) as source:
+            for frame in source:
+                detections = detector.detect(frame.image)
+                tubes += linker.update(detections).closed
+                everything += raw.update(detections).closed
+        tubes += linker.finish()
+        everything += raw.finish()
+        detector.reset()
+        with open_source(str(clip)) as source:
+            linker = make_linker("edgekit", len(detector.classes))
+            Pipeline(source, detector, linker, [sink]).run()  # type: ignore[list-item]
+    assert [tube.id for tube in tubes] == list(range(len(tubes)))
+    assert [repr(tube) for tube in tubes] == [repr(tube) for tube in sink.tubes]
+    assert len(everything) > len(tubes) > 0
+    assert min(tube.score for tube in everything) < 0.3 <= min(tube.score for tube in tubes)
