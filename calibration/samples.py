@@ -37,14 +37,16 @@ class Place(msgspec.Struct, frozen=True):
     Attributes:
         sequence: Number of the video or folder.
         frame: Index in it.
-        height: Of the source picture.
-        width: Likewise.
+        height: Of the source picture, in pixels.
+        width: Of the source picture, in pixels.
+        sample_aspect: Width of a pixel of the source over its height.
     """
 
     sequence: int
     frame: int
     height: int
     width: int
+    sample_aspect: float = 1.0
 
 
 class Samples(Sequence[Mapping[str, Array]]):
@@ -103,7 +105,9 @@ class Samples(Sequence[Mapping[str, Array]]):
         """What leads boxes of a sample back to the source picture."""
         place = self.places[index]
         made = self._all[0].manifest.input
-        return Letterbox.fit((place.height, place.width), (made.height, made.width))
+        return Letterbox.fit(
+            (place.height, place.width), (made.height, made.width), place.sample_aspect
+        )
 
 
 def collect(
@@ -212,7 +216,7 @@ def _pairs(
         if frame.gap or frame.image.shape != shape:
             cascade.reset()
             before, shape = 0, frame.image.shape
-        previous, current, _ = cascade.pair(frame.image)
+        previous, current, _ = cascade.pair(frame.image, frame.sample_aspect)
         yield frame, before, previous, current
         before += 1
 
@@ -280,7 +284,7 @@ def _extract(
                 missing.discard(frame.index)
                 pairs[len(places)] = previous, current
                 height, width = frame.image.shape[:2]
-                places.append(Place(number, frame.index, height, width))
+                places.append(Place(number, frame.index, height, width, frame.sample_aspect))
             if not missing:
                 break
         if missing:

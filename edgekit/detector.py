@@ -85,12 +85,19 @@ class Detector(Closing):
         """Forgets the pictures before: the next one is a first frame."""
         self._cascade.reset()
 
-    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[dict[str, Array], Letterbox]:
-        """The model's inputs for the next picture (H, W, 3) uint8 BGR, and its letterbox."""
+    def prepare(
+        self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0
+    ) -> tuple[dict[str, Array], Letterbox]:
+        """The model's inputs for the next picture (H, W, 3) uint8 BGR, and its letterbox.
+
+        Args:
+            image: The picture.
+            sample_aspect: Width of a pixel of it over its height, as ``Frame`` has it.
+        """
         if self.bundle.manifest.cascade.place == "graph":
-            previous, current, letterbox = self._cascade.pair(image)
+            previous, current, letterbox = self._cascade.pair(image, sample_aspect)
             return {"previous": previous[None], "frame": current[None]}, letterbox
-        tensor, letterbox = self._cascade(image)
+        tensor, letterbox = self._cascade(image, sample_aspect)
         return {"input": tensor}, letterbox
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
@@ -102,9 +109,14 @@ class Detector(Closing):
         stride = self.bundle.manifest.decode.stride
         return decode(outputs, len(self.classes), letterbox, top_k=self._top_k, stride=stride)
 
-    def detect(self, image: npt.NDArray[np.uint8]) -> Detections:
-        """The detections of the next picture (H, W, 3) uint8 BGR: all three steps."""
-        inputs, letterbox = self.prepare(image)
+    def detect(self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0) -> Detections:
+        """The detections of the next picture (H, W, 3) uint8 BGR: all three steps.
+
+        Args:
+            image: The picture.
+            sample_aspect: Width of a pixel of it over its height, as ``Frame`` has it.
+        """
+        inputs, letterbox = self.prepare(image, sample_aspect)
         return self.decode(self.infer(inputs), letterbox)
 
     def close(self) -> None:

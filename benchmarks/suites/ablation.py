@@ -84,7 +84,7 @@ def _inputs(detector: Detector, video: VideoTruth) -> Iterator[tuple[Array, Lett
     detector.reset()
     with open_source(str(video.path)) as source:
         for frame in source:
-            inputs, letterbox = detector.prepare(frame.image)
+            inputs, letterbox = detector.prepare(frame.image, frame.sample_aspect)
             yield inputs["input"], letterbox
 
 

@@ -68,9 +68,11 @@ class DriftingPeaks:
     def reset(self) -> None:
         """There is nothing to forget."""
 
-    def prepare(self, image: Array) -> tuple[Mapping[str, Array], Letterbox]:
+    def prepare(
+        self, image: Array, sample_aspect: float = 1.0
+    ) -> tuple[Mapping[str, Array], Letterbox]:
         """No inputs."""
-        del image
+        del image, sample_aspect
         return {}, self._letterbox
 
     def infer(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:

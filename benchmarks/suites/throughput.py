@@ -54,7 +54,7 @@ def _network_alone(detector: Detector, video: str, frames: int) -> _Pass:
     inputs = []
     with open_source(video) as source:
         for frame, _ in zip(source, range(min(frames, _KEPT_INPUTS)), strict=False):
-            made, _ = detector.prepare(frame.image)
+            made, _ = detector.prepare(frame.image, frame.sample_aspect)
             inputs.append({name: value.copy() for name, value in made.items()})
     begin = time.perf_counter()
     for number in range(frames):

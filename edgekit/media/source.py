@@ -62,6 +62,7 @@ class Source(Closing):
         position: Index that the next frame would have.
         reopens: Whether a live source can be opened anew where it fails; it then implements
             ``reopened``.
+        sample_aspect: Width of a pixel over its height.
     """
 
     name: str = ""
@@ -72,6 +73,7 @@ class Source(Closing):
     live: bool = False
     position: int = 0
     reopens: bool = False
+    sample_aspect: float = 1.0
 
     @abc.abstractmethod
     def read(self) -> Frame | None:

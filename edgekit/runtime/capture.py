@@ -89,6 +89,7 @@ class Capture:
         self._rhythm = rhythm
         self._next = 0
         self._size: tuple[int, int] | None = None
+        self._sample_aspect: float | None = None
 
     def __iter__(self) -> Capture:
         return self
@@ -111,7 +112,9 @@ class Capture:
         work.frame = frame
         try:
             with measure(work.ms, "cascade"):
-                work.inputs, work.letterbox = self._detector.prepare(frame.image)
+                work.inputs, work.letterbox = self._detector.prepare(
+                    frame.image, frame.sample_aspect
+                )
         except BaseException as error:
             work.error = error
         if self._rhythm is not None:
@@ -122,7 +125,11 @@ class Capture:
         lost = frame.index - self._next
         self._next = frame.index + 1
         size = (frame.image.shape[1], frame.image.shape[0])
-        resized = self._size is not None and size != self._size
+        resized = self._size is not None and (size, frame.sample_aspect) != (
+            self._size,
+            self._sample_aspect,
+        )
+        self._sample_aspect = frame.sample_aspect
         reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
         if reason:
             work.gap = Gap(frame.index, reason, lost)

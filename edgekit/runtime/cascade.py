@@ -87,30 +87,34 @@ class Cascade:
         """Forgets the frames before: the next one is a first frame."""
         self._earlier.clear()
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> tuple[Array, Letterbox]:
+    def __call__(
+        self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0
+    ) -> tuple[Array, Letterbox]:
         """The network input of the next picture of the source.
 
         Args:
             image: (H, W, 3) uint8, BGR, any size.
+            sample_aspect: Width of a pixel of the image over its height.
 
         Returns:
             (1, channels, height, width) float32, and the letterbox that leads boxes back.
         """
-        previous, current, letterbox = self.pair(image)
+        previous, current, letterbox = self.pair(image, sample_aspect)
         return self.stack(previous, current)[None], letterbox
 
     def pair(
-        self, image: npt.NDArray[np.uint8]
+        self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Letterbox]:
         """The letterboxed earlier and current picture, for a network that holds the cascade.
 
         Args:
             image: (H, W, 3) uint8, BGR, any size.
+            sample_aspect: Width of a pixel of the image over its height.
 
         Returns:
             Twice (height, width, 3) uint8, and the letterbox.
         """
-        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.size)
+        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.size, sample_aspect)
         current = letterbox.apply(image)
         if len(self._earlier) == self._earlier.maxlen:
             previous = self._earlier[0]

@@ -178,6 +178,7 @@ class Pipeline:
             self._detector.classes,
             *self._bundle,
             score=self._score,
+            sample_aspect=source.sample_aspect,
             health=self.health,
         )
         self._tell(lambda sink: sink.start(info))

@@ -49,6 +49,7 @@ class RunInfo:
         bundle: Name of the bundle that runs.
         bundle_sha256: Of the bundle's manifest.
         score: Detections and tubes count from this score up.
+        sample_aspect: Width of a pixel over its height.
         health: Tells how the source does at present; may be called from any thread.
     """
 
@@ -61,6 +62,7 @@ class RunInfo:
     bundle: str = ""
     bundle_sha256: str = ""
     score: float = 0.0
+    sample_aspect: float = 1.0
     health: Callable[[], SourceHealth] = SourceHealth
 
 

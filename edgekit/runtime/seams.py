@@ -27,6 +27,7 @@ class FrameSource(Protocol):
         live: Whether frames come whether or not they are asked for.
         position: Index that the next frame of the source would have.
         reopens: Whether it can be opened anew where it fails.
+        sample_aspect: Width of a pixel over its height.
     """
 
     name: str
@@ -37,6 +38,7 @@ class FrameSource(Protocol):
     live: bool
     position: int
     reopens: bool
+    sample_aspect: float
 
     def read(self) -> Frame | None:
         """The next frame, or None at the end."""
@@ -58,7 +60,9 @@ class FrameDetector(Protocol):
     def reset(self) -> None:
         """Forgets the pictures before."""
 
-    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[Mapping[str, Array], Any]:
+    def prepare(
+        self, image: npt.NDArray[np.uint8], sample_aspect: float
+    ) -> tuple[Mapping[str, Array], Any]:
         """The model's inputs, and how they lie in the picture."""
 
     def infer(self, inputs: Any) -> Mapping[str, Array]:

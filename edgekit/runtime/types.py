@@ -27,12 +27,14 @@ class Frame:
         image: (H, W, 3) uint8, BGR.
         gap: Why the frame before this one (index - 1) was not delivered or does not belong to
             it: one of ``dropped``, ``reconnect``, ``resize``, ``seek``; empty when it was.
+        sample_aspect: Width of a pixel over its height.
     """
 
     index: int
     time: float
     image: npt.NDArray[np.uint8]
     gap: str = ""
+    sample_aspect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,8 +42,9 @@ def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, sha
             frame_gap=settings.frame_gap,
         )
         found = []
-        for image in load_clip(video, (1.0 - share, 1.0)).frames:
-            tensor, letterbox = cascade(image)
+        clip = load_clip(video, (1.0 - share, 1.0))
+        for image in clip.frames:
+            tensor, letterbox = cascade(image, clip.sample_aspect)
             with torch.inference_mode():
                 outputs = network(torch.from_numpy(tensor))
             arrays = {name: value.numpy() for name, value in outputs.items()}

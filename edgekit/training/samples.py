@@ -46,6 +46,7 @@ class Clip:
         boxes: For each frame (k, 4), source pixels.
         labels: For each frame (k,) int.
         dataset: Number of the dataset that it is from.
+        sample_aspect: Width of a pixel over its height.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Clip:
     boxes: list[Array]
     labels: list[Array]
     dataset: int = 0
+    sample_aspect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,7 @@ def load_clip(
         raise MediaError(f"Where the annotated video '{video.name}' lies is not known.")
     with open_source(str(video.path)) as source:
         frames = [frame.image for frame in source]
+        sample_aspect = source.sample_aspect
     if len(frames) < video.frames:
         raise MediaError(
             f"{video.path} holds {len(frames)} frames, and its annotation says {video.frames}.",
@@ -114,6 +117,7 @@ def load_clip(
         [np.array(boxes[i], np.float64).reshape(-1, 4) for i in kept],
         [np.array(labels[i], np.int64) for i in kept],
         dataset,
+        sample_aspect,
     )
 
 
@@ -142,8 +146,13 @@ def augmented_sample(
         rng: Draws the augmentation.
     """
     height, width = cascade.size
-    fit = Letterbox.fit((clip.frames.shape[1], clip.frames.shape[2]), cascade.size)
-    scale = fit.scale * rng.uniform(*_SCALE) * (1 + rng.uniform(-_STRETCH, _STRETCH, 2))
+    source = (clip.frames.shape[1], clip.frames.shape[2])
+    fit = Letterbox.fit(source, cascade.size, clip.sample_aspect)
+    scale = (
+        np.array([fit.scale_x, fit.scale])
+        * rng.uniform(*_SCALE)
+        * (1 + rng.uniform(-_STRETCH, _STRETCH, 2))
+    )
     shift = rng.uniform(-_SHIFT, _SHIFT, 2) * (width, height)
     flip = bool(rng.random() < 0.5)
     centre = np.array([clip.frames.shape[2], clip.frames.shape[1]]) / 2

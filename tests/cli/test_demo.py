@@ -25,7 +25,7 @@ class Oracle:
     def reset(self):
         pass
 
-    def prepare(self, image):
+    def prepare(self, image, sample_aspect=1.0):
         self._index += 1
         return {}, None
 

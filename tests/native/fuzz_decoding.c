@@ -98,7 +98,7 @@ static void group_once(void) {
         row[5] = (float)draw((uint32_t)classes);
     }
     const int64_t found =
-        group_rows(rows, count, classes, 0.5f, 3, 1, 100, 80, boxes, scores, scratch);
+        group_rows(rows, count, classes, 0.5f, 0.5f, 3, 1, 100, 80, boxes, scores, scratch);
     int64_t *first = memory((size_t)count, sizeof *first), taken = 0;
     for (int64_t i = 0; i < count; i++) {
         const float *row = rows + 6 * i;
@@ -124,7 +124,7 @@ static void group_once(void) {
     if (count > 0) {
         rows[4] = 1, rows[5] = draw(2) ? (float)classes : NAN;
         rows[0] = rows[1] = 10, rows[2] = rows[3] = 20;
-        if (group_rows(rows, count, classes, 0.5f, 3, 1, 100, 80, boxes, scores, scratch) >= 0)
+        if (group_rows(rows, count, classes, 0.5f, 0.5f, 3, 1, 100, 80, boxes, scores, scratch) >= 0)
             fail("a class that is none was taken", rows[5]);
     }
     free(rows), free(boxes), free(scores), free(scratch), free(first);

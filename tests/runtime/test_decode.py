@@ -233,7 +233,7 @@ def test_the_library_groups_as_numpy_does(
     rows[:, 5] = rng.integers(0, classes, count)
     values = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0], (count, 5))
     np.copyto(rows[:, :5], values, where=rng.random((count, 5)) < odd, casting="same_kind")
-    letterbox = Letterbox.fit(source, (256, 320))
+    letterbox = Letterbox.fit(source, (256, 320), (1.0, 2.0, 0.7)[seed % 3])
     found = with_kernel("generic", lambda: group(rows, classes, letterbox))
     expected = with_kernel("numpy", lambda: group(rows, classes, letterbox))
     assert_same_bits(found.boxes, expected.boxes)

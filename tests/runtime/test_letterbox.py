@@ -8,24 +8,31 @@ from hypothesis import strategies as st
 from edgekit.runtime.letterbox import Letterbox
 
 sides = st.integers(16, 2000)
+aspects = st.floats(0.2, 5.0)
 
 
-@given(height=sides, width=sides, rows=st.integers(2, 20), columns=st.integers(2, 20))
-def test_the_picture_fits_centred(height, width, rows, columns):
-    box = Letterbox.fit((height, width), (32 * rows, 32 * columns))
+@given(
+    height=sides,
+    width=sides,
+    rows=st.integers(2, 20),
+    columns=st.integers(2, 20),
+    aspect=aspects,
+)
+def test_the_picture_fits_centred(height, width, rows, columns, aspect):
+    box = Letterbox.fit((height, width), (32 * rows, 32 * columns), aspect)
     assert box.left >= -1e-9
     assert box.top >= -1e-9
     assert min(box.left, box.top) == pytest.approx(0, abs=1e-9)
-    assert 2 * box.left + box.scale * width == pytest.approx(box.width)
+    assert 2 * box.left + box.scale_x * width == pytest.approx(box.width)
     assert 2 * box.top + box.scale * height == pytest.approx(box.height)
 
 
-@given(height=sides, width=sides, seed=st.integers(0, 1000))
-def test_boxes_come_back(height, width, seed):
+@given(height=sides, width=sides, seed=st.integers(0, 1000), aspect=aspects)
+def test_boxes_come_back(height, width, seed, aspect):
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 1, (5, 2, 2)) * (width, height)
     boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
-    box = Letterbox.fit((height, width), (256, 288))
+    box = Letterbox.fit((height, width), (256, 288), aspect)
     np.testing.assert_allclose(box.to_source(box.to_input(boxes)), boxes, atol=1e-6)
 
 
@@ -49,3 +56,19 @@ def test_bars_are_black_and_the_picture_keeps_its_place():
     assert (fitted[151:] == 0).all()
     assert (fitted[60:90] == 200).all()
     assert (fitted[99:101, 99:101] == 0).all()
+
+
+@given(height=sides, width=sides, aspect=aspects)
+def test_pixels_that_are_not_square_lie_as_the_video_shows_them(height, width, aspect):
+    box = Letterbox.fit((height, width), (256, 288), aspect)
+    x1, y1, x2, y2 = box.to_input(np.array([[0.0, 0.0, width, height]]))[0]
+    assert (x2 - x1) / (y2 - y1) == pytest.approx(width * aspect / height)
+
+
+def test_a_squeezed_picture_fits_as_the_one_that_it_was_made_of():
+    rng = np.random.default_rng(3)
+    squeezed = np.repeat(rng.integers(0, 255, (48, 8, 3), np.uint8), 4, axis=1)
+    wide = np.repeat(squeezed, 2, axis=1)
+    expected = Letterbox.fit((48, 64), (96, 96)).apply(wide)
+    found = Letterbox.fit((48, 32), (96, 96), 2.0).apply(squeezed)
+    assert np.abs(found.astype(int) - expected).mean() < 4

@@ -24,6 +24,7 @@ class Trouble(Exception):
 
 class Source:
     name, width, height, fps, frames, live, reopens = "made", 8, 6, 25.0, None, False, False
+    sample_aspect = 1.0
 
     def __init__(self, given, error=None, missing=0):
         self._given = list(given)
@@ -56,7 +57,7 @@ class Detector:
     def reset(self):
         self._memory = 0
 
-    def prepare(self, image):
+    def prepare(self, image, sample_aspect=1.0):
         self.threads["prepare"] = threading.current_thread()
         level = int(image[0, 0, 0])
         if level == self._fail_prepare:

@@ -19,7 +19,7 @@ class Source:
     """Gives the frames that it was made with."""
 
     name, width, height, fps, frames, live = "list", 64, 48, 25.0, None, False
-    reopens = False
+    reopens, sample_aspect = False, 1.0
 
     def __init__(self, frames, *, position=None, error=None):
         self._frames = iter(frames)
@@ -50,7 +50,7 @@ class Detector:
     def reset(self):
         self.resets.append(len(self.seen))
 
-    def prepare(self, image):
+    def prepare(self, image, sample_aspect=1.0):
         self.seen.append(image)
         return {"input": image}, None
 
@@ -267,7 +267,7 @@ def test_frames_of_a_live_source_have_an_age_at_inference():
         live = True
 
     class Late(Detector):
-        def prepare(self, image):
+        def prepare(self, image, sample_aspect=1.0):
             time.sleep(0.002)
             return super().prepare(image)
 

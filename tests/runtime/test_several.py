@@ -20,6 +20,7 @@ class Source:
     """So many frames, then an end or an error."""
 
     name, width, height, fps, frames, live, reopens = "made", 8, 6, 25.0, None, False, False
+    sample_aspect = 1.0
 
     def __init__(self, count, error=None):
         self._count, self._error = count, error
@@ -47,7 +48,7 @@ class Detector:
     def reset(self):
         pass
 
-    def prepare(self, image):
+    def prepare(self, image, sample_aspect=1.0):
         return image, None
 
     def infer(self, inputs):

@@ -180,8 +180,8 @@ static float clipped(float value, float limit) {
     return value < limit ? value : limit;
 }
 
-int64_t group_rows(const float *rows, int64_t count, int64_t classes, float scale, float left,
-                   float top, float width, float height, float *boxes, float *scores,
+int64_t group_rows(const float *rows, int64_t count, int64_t classes, float scale_x, float scale,
+                   float left, float top, float width, float height, float *boxes, float *scores,
                    uint8_t *scratch) {
     const size_t size = places(count);
     /* By hash, the number of a box plus one; by number, the row that it came from. */
@@ -191,7 +191,8 @@ int64_t group_rows(const float *rows, int64_t count, int64_t classes, float scal
         const float *row = rows + 6 * i;
         float box[4];
         for (int k = 0; k < 4; k++)
-            box[k] = clipped((row[k] - (k % 2 ? top : left)) / scale, k % 2 ? height : width);
+            box[k] = clipped((row[k] - (k % 2 ? top : left)) / (k % 2 ? scale : scale_x),
+                             k % 2 ? height : width);
         if (!(box[2] > box[0] && box[3] > box[1] && row[4] > 0)) continue;
         if (!(row[5] > -1 && row[5] < (float)classes)) return -1;
         size_t place = hash(row) % size;

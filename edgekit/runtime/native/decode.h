@@ -27,11 +27,12 @@ size_t group_scratch(int64_t count);
 /*
  * Rows (count, 6) with equal boxes become one of boxes (count, 4), in pixels of the source and
  * clipped to its width and height, with a row of scores (count, classes), in the order of the first
- * of them. Those without area or score are left out. scale, left and top are those of a Letterbox.
+ * of them. Those without area or score are left out. scale_x, scale, left and top are those of a
+ * Letterbox.
  * Gives the number of boxes, or -1 where a class is none. scratch is aligned to 8 bytes.
  */
-int64_t group_rows(const float *rows, int64_t count, int64_t classes, float scale, float left,
-                   float top, float width, float height, float *boxes, float *scores,
+int64_t group_rows(const float *rows, int64_t count, int64_t classes, float scale_x, float scale,
+                   float left, float top, float width, float height, float *boxes, float *scores,
                    uint8_t *scratch);
 
 #endif

@@ -79,6 +79,7 @@ def group(
         found.ctypes.data,
         count,
         classes,
+        letterbox.scale_x,
         letterbox.scale,
         letterbox.left,
         letterbox.top,
@@ -107,7 +108,7 @@ def _functions(library: ctypes.CDLL) -> _Functions:
         ([address, *[whole] * 4, *[address] * 2], whole),
         ([address, whole, *[address] * 2, *[whole] * 2, real, address], None),
         ([whole], ctypes.c_size_t),
-        ([address, *[whole] * 2, *[real] * 5, *[address] * 3], whole),
+        ([address, *[whole] * 2, *[real] * 6, *[address] * 3], whole),
     )
     for function, (arguments, result) in zip(found, types, strict=True):
         function.argtypes, function.restype = arguments, result
