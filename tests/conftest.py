@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from edgekit.bundle import (
     Bundle,
@@ -30,7 +30,8 @@ from edgekit.bundle import (
     save_bundle,
 )
 
-settings.register_profile("edgekit", deadline=None)  # which would be an assertion about time
+# Both would be assertions about the speed of the machine.
+settings.register_profile("edgekit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgekit")
 
 

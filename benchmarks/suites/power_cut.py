@@ -84,14 +84,15 @@ def camera_on_loopback(images: Sequence[Any], fps: float = _FPS) -> Iterator[str
             server.shutdown()
 
 
-def kill(url: str, folder: Path, seconds: float, *options: str) -> Killed:
+def kill(url: str, folder: Path, seconds: float, *options: str, played: int = 0) -> Killed:
     """Runs on a live source and kills the run some seconds after its first frame.
 
     Args:
         url: Of the source.
         folder: Empty; has the events and the video afterwards.
-        seconds: After the first frame event.
+        seconds: From the first frame event, or from ``played`` frames of the video, to the kill.
         options: More of ``edgekit run``.
+        played: Number of frames of the video that have to be on the disk first.
 
     Raises:
         ValueError: A line of the events is not JSON.
@@ -102,7 +103,11 @@ def kill(url: str, folder: Path, seconds: float, *options: str) -> Killed:
     command += ["--events", str(events), "--video", str(video)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         end = time.monotonic() + _PATIENCE
-        while not (events.exists() and b'"frame"' in events.read_bytes()):
+        while not (
+            events.exists()
+            and b'"frame"' in events.read_bytes()
+            and (not played or (video.exists() and _play(video)[0] >= played))
+        ):
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
                 assert process.stderr is not None

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 __all__ = ["Rhythm"]
 
@@ -25,10 +25,12 @@ class Rhythm:
 
     Args:
         stop: Ends the waiting.
+        clock: Gives seconds, as ``time.monotonic`` does.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
         self._stop = stop
+        self._clock = clock
         self._changed = threading.Condition()
         self._waiting = 0
         self._begin = 0.0
@@ -40,10 +42,10 @@ class Rhythm:
         """The network is at work within the block."""
         with self._changed:
             self._waiting -= 1
-            begin = self._begin = time.monotonic()
+            begin = self._begin = self._clock()
             self._changed.notify()
         yield
-        self._inferences.append(time.monotonic() - begin)
+        self._inferences.append(self._clock() - begin)
 
     def prepared(self, seconds: float) -> None:
         """A frame has become the network's input in so many seconds."""
@@ -63,4 +65,4 @@ class Rhythm:
             while self._waiting > 0 and not self._stop.is_set():
                 self._changed.wait(_POLL)
             begin = self._begin
-        self._stop.wait(max(0.0, begin + self.lead() - time.monotonic()))
+        self._stop.wait(max(0.0, begin + self.lead() - self._clock()))

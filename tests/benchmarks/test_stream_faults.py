@@ -20,7 +20,7 @@ def gap(index, frames):
 
 def test_a_run_outlives_its_server():
     try:
-        found = play("killed and restarted", 1, calm=0.1)
+        found = play("killed and restarted", 1, "--patience", "60", calm=0.1)
     except MissingDependencyError as error:
         pytest.skip(str(error))
     assert found.problems == []

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
+import subprocess
 import sys
 
 import cv2
@@ -155,33 +154,51 @@ def test_a_worker_that_dies_is_told_of(bench, spot_bundle, monkeypatch):
     assert "signal 9" in err
 
 
+@pytest.fixture
+def interrupted_bench(clip):
+    """Runs bench, and interrupts it when a method of the worker is called for the nth time.
+
+    In a process of its own: a signal that came too late would end the tests.
+    """
+    code = """
+import os, signal, sys
+from edgekit.benchmarks.workers import Worker
+from edgekit.cli import main
+
+name, turn = sys.argv[1], int(sys.argv[2])
+method, calls = getattr(Worker, name), []
+
+def interrupted(*arguments):
+    calls.append(arguments)
+    if len(calls) == turn:
+        os.kill(os.getpid(), signal.SIGINT)
+    return method(*arguments)
+
+setattr(Worker, name, interrupted)
+sys.exit(main(["bench", *sys.argv[3:]]))
+"""
+
+    def run(name, turn, *arguments):
+        options = ["--source", clip, "--frames", 15, "--rounds", 5, *arguments]
+        command = [sys.executable, "-c", code, name, *map(str, (turn, *options))]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
 @pytest.mark.parametrize("turn", [1, 3])
-def test_ctrl_c_keeps_what_is_measured(turn, bench, spot_bundle, monkeypatch):
-    play, count = Worker.play, []
-
-    def interrupted(worker):
-        count.append(worker)
-        if len(count) == turn:
-            os.kill(os.getpid(), signal.SIGINT)
-        return play(worker)
-
-    monkeypatch.setattr(Worker, "play", interrupted)
-    status, out, _ = bench(spot_bundle, "--json", rounds=5)
+def test_ctrl_c_keeps_what_is_measured(turn, interrupted_bench, spot_bundle):
+    status, out, _ = interrupted_bench("play", turn, spot_bundle, "--json")
     assert status == 130
     report = json.loads(out)
     assert report["interrupted"]
     assert len(report["rows"][0]["result"]["rounds"]) == turn
 
 
-def test_ctrl_c_before_the_first_round(bench, spot_bundle, tmp_path, monkeypatch):
-    start = Worker.__init__
-
-    def interrupted(worker, job):
-        os.kill(os.getpid(), signal.SIGINT)
-        start(worker, job)
-
-    monkeypatch.setattr(Worker, "__init__", interrupted)
-    status, out, err = bench(spot_bundle, "--csv", tmp_path / "b.csv")
+def test_ctrl_c_before_the_first_round(interrupted_bench, spot_bundle, tmp_path):
+    status, out, err = interrupted_bench("__init__", 1, spot_bundle, "--csv", tmp_path / "b.csv")
     assert (status, out) == (130, "")
     assert "Interrupted" in err
     assert not list(tmp_path.iterdir())
@@ -322,8 +339,6 @@ def test_a_live_source_is_refused(spot_bundle, capsys):
 
 
 def test_it_loads_no_host_library(spot_bundle, clip):
-    import subprocess
-
     arguments = ["bench", str(spot_bundle), "--source", str(clip), "--rounds", "1"]
     code = (
         f"from edgekit.cli import main\nassert main({arguments}) == 0\n"

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -164,17 +164,29 @@ def test_a_bundle_that_is_none(tmp_path, capsys):
     assert not (tmp_path / "demo").exists()
 
 
-def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch, capsys):
-    read = demo.PuppetSource.read
+_INTERRUPTED = """
+import os, signal, sys
+from edgekit import demo
+from edgekit.cli import main
 
-    def interrupted(source):
-        if source.position == 9:
-            os.kill(os.getpid(), signal.SIGINT)
-        return read(source)
+read = demo.PuppetSource.read
 
-    monkeypatch.setattr(demo.PuppetSource, "read", interrupted)
-    assert main(["demo", "-o", str(tmp_path / "demo"), "--json"]) == 130
-    report = json.loads(capsys.readouterr().out)
+def interrupted(source):
+    if source.position == 9:
+        os.kill(os.getpid(), signal.SIGINT)
+    return read(source)
+
+demo.PuppetSource.read = interrupted
+sys.exit(main(["demo", "-o", sys.argv[1], "--json"]))
+"""
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    # In a process of its own: a signal that came too late would end the tests.
+    command = [sys.executable, "-c", _INTERRUPTED, str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    report = json.loads(done.stdout)
     assert report["interrupted"]
     assert report["frame_map"] is None
     assert (tmp_path / "demo" / "annotated.mp4").is_file()

@@ -32,7 +32,7 @@ def sink(metrics):
 
 
 def scrape(metrics):
-    with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics", timeout=120) as answer:
         lines = answer.read().decode().splitlines()
     return {
         name: float(value)

@@ -16,13 +16,14 @@ from edgekit.media.sink import Sink
 from edgekit.runtime.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 
-LIMIT = 20
+LIMIT = 120
 IMAGE = np.zeros((4, 5, 3), np.uint8)
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
     monkeypatch.setattr(queued, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(queued, "_BACKLOG_SECONDS", LIMIT)
 
 
 class Recorder(Sink):

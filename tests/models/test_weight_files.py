@@ -68,7 +68,7 @@ def test_a_weight_that_flipped_in_an_archive_is_noticed(
 @settings(
     max_examples=100,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_damaged_files_give_a_reason_or_tensors(

@@ -290,4 +290,4 @@ def test_the_build_makes_a_library_or_goes_without(monkeypatch, tmp_path, compil
         available = native.setting().available
         assert available[-2:] == ("generic", native.NUMPY)
         assert compiler == "there" or "avx512" not in available
-        assert native.clock() > 1e8
+        assert 0 < native.clock() < 1e11

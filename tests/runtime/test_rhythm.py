@@ -1,57 +1,101 @@
 from __future__ import annotations
 
 import threading
-import time
+
+import pytest
 
 from edgekit.runtime.rhythm import Rhythm
 
+LIMIT = 120
+MARGIN = 0.002
 
-def play(rhythm: Rhythm, inferences, cascade=0.0):
+
+class Stop(threading.Event):
+    """Notes for how long it was waited for, and returns at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return super().wait(0)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def play(rhythm, clock, inferences, cascade=0.0):
     for seconds in inferences:
         rhythm.prepared(cascade)
         with rhythm.inference():
-            time.sleep(seconds)
+            clock.now += seconds
 
 
 def test_takes_a_frame_at_once_while_nothing_is_known():
-    rhythm = Rhythm(threading.Event())
+    stop = Stop()
+    rhythm = Rhythm(stop)
     assert rhythm.lead() == 0
     rhythm.wait()
+    assert stop.waits == [0]
 
 
-def test_shortest_inference_and_longest_cascade_decide():
-    rhythm = Rhythm(threading.Event())
-    play(rhythm, [0.08, 0.05], cascade=0.001)
-    play(rhythm, [0.08], cascade=0.03)
-    # Sleeping takes no less than it was asked for; the rest is left to the machine.
-    assert 0.05 - 0.03 - 0.002 <= rhythm.lead() < 0.08 - 0.03
+def test_shortest_inference_and_longest_cascade_decide(clock):
+    rhythm = Rhythm(Stop(), clock)
+    play(rhythm, clock, [0.08, 0.05], cascade=0.001)
+    play(rhythm, clock, [0.08], cascade=0.03)
+    assert rhythm.lead() == pytest.approx(0.05 - 0.03 - MARGIN)
 
 
-def test_an_inference_shorter_than_its_cascade_leaves_no_time():
-    rhythm = Rhythm(threading.Event())
-    play(rhythm, [0.0], cascade=0.03)
+def test_an_inference_shorter_than_its_cascade_leaves_no_time(clock):
+    rhythm = Rhythm(Stop(), clock)
+    play(rhythm, clock, [0.01], cascade=0.03)
     assert rhythm.lead() == 0
 
 
-def test_old_frames_are_forgotten():
-    rhythm = Rhythm(threading.Event())
-    play(rhythm, [0.0])
+def test_old_frames_are_forgotten(clock):
+    rhythm = Rhythm(Stop(), clock)
+    play(rhythm, clock, [0.0])
+    play(rhythm, clock, [0.01] * 15)
     assert rhythm.lead() == 0
-    play(rhythm, [0.01] * 16)
-    assert rhythm.lead() >= 0.01 - 0.002
+    play(rhythm, clock, [0.01])
+    assert rhythm.lead() == pytest.approx(0.01 - MARGIN)
+
+
+def test_the_next_frame_is_taken_as_much_before_the_end_as_its_cascade_needs(clock):
+    stop = Stop()
+    rhythm = Rhythm(stop, clock)
+    play(rhythm, clock, [0.5], cascade=0.1)
+    rhythm.prepared(0.1)
+    with rhythm.inference():
+        clock.now += 0.3
+        rhythm.wait()
+        assert stop.waits == [pytest.approx(0.5 - 0.1 - MARGIN - 0.3)]
+        clock.now += 0.3
+        rhythm.wait()
+        assert stop.waits[1] == 0
 
 
 def test_waits_until_the_frame_before_is_in_the_network():
-    rhythm = Rhythm(threading.Event())
-    play(rhythm, [0.02])
+    rhythm = Rhythm(Stop())
     rhythm.prepared(0.0)
     taken = threading.Event()
     thread = threading.Thread(target=lambda: (rhythm.wait(), taken.set()))
     thread.start()
     assert not taken.wait(0.1)
     with rhythm.inference():
-        assert taken.wait(10)
-    thread.join()
+        assert taken.wait(LIMIT)
+    thread.join(LIMIT)
 
 
 def test_stop_ends_the_waiting_for_the_frame_before():
@@ -61,14 +105,14 @@ def test_stop_ends_the_waiting_for_the_frame_before():
     thread = threading.Thread(target=rhythm.wait)
     thread.start()
     stop.set()
-    thread.join(10)
+    thread.join(LIMIT)
     assert not thread.is_alive()
 
 
-def test_stop_ends_the_waiting_for_the_right_time():
+def test_stop_ends_the_waiting_for_the_right_time(clock):
     stop = threading.Event()
-    rhythm = Rhythm(stop)
-    rhythm._inferences.append(1000.0)
+    rhythm = Rhythm(stop, clock)
+    play(rhythm, clock, [100_000.0])
     rhythm.prepared(0.0)
     thread = threading.Thread(target=rhythm.wait)
     with rhythm.inference():
@@ -76,5 +120,5 @@ def test_stop_ends_the_waiting_for_the_right_time():
         thread.join(0.1)
         assert thread.is_alive()
         stop.set()
-        thread.join(10)
+        thread.join(LIMIT)
         assert not thread.is_alive()

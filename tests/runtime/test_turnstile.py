@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgekit.runtime.turnstile import Turnstile
 
-LIMIT = 20
+LIMIT = 120
 
 
 def until(condition):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -172,7 +171,7 @@ def test_display_that_fails_does_not_end_the_build(machine: Any, jetson: Any) ->
 
 def test_interrupted(machine: Any, jetson: Any) -> None:
     bundle = jetson()
-    machine.during_build = lambda: os.kill(os.getpid(), signal.SIGINT)
+    machine.during_build = lambda: signal.raise_signal(signal.SIGINT)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         build_engine(bundle)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from edgekit.runtime import feed
+from edgekit.runtime.feed import Pace
+from edgekit.runtime.types import Frame
+
+
+class Passing(threading.Event):
+    """Time that passes while it is waited for, and where the test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.waits = 100.0, []
+
+    def monotonic(self):
+        return self.now
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        self.now += timeout
+        return False
+
+
+def test_frames_are_held_until_their_time_has_come(monkeypatch):
+    time = Passing()
+    monkeypatch.setattr(feed, "time", time)
+    pace = Pace(time)
+    for number, work in enumerate((0.01, 0.01, 0.07, 0.0)):
+        pace.wait_for(Frame(number, 7 + number / 25, np.zeros((2, 2, 3), np.uint8)))
+        time.now += work
+    # The third took longer than a frame lasts: the fourth is late and not held at all.
+    assert time.waits == pytest.approx([0, 0.03, 0.03, 0])
