@@ -14,7 +14,7 @@ from edgekit.errors import BundleError, UsageError
 from edgekit.targets.base import Session
 from edgekit.targets.registry import RUNTIMES, TARGETS
 
-__all__ = ["Plan", "plan_rows", "shipped_bundles"]
+__all__ = ["Plan", "plan_rows", "runtimes_of", "shipped_bundles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,11 @@ def plan_rows(
     """
     folders = list(dict.fromkeys(path.resolve() for path in bundles))
     loaded = [load_bundle(path) for path in folders]
-    names = [bundle.path.name for bundle in loaded]
+    labels = _labels(folders)
     plans = []
     for bundle in loaded:
-        name = bundle.path.name
-        label = name if names.count(name) == 1 else str(bundle.path)
-        for runtime in _runtimes(bundle):
+        label = labels[bundle.path]
+        for runtime in runtimes_of(bundle):
             if runtimes and runtime not in runtimes:
                 continue
             kinds = arithmetic if arithmetic and _has_arithmetic(runtime) else (None,)
@@ -84,12 +83,33 @@ def plan_rows(
     return plans
 
 
+def _labels(folders: Sequence[Path]) -> dict[Path, str]:
+    """What rows call each bundle: its folder's name, or its place where others have that name too.
+
+    A shipped bundle keeps its name, by which earlier reports know it.
+    """
+    shipped = {path.resolve() for path in shipped_bundles()}
+    names = [path.name for path in folders]
+    here = Path.cwd()
+    return {
+        path: path.name
+        if names.count(path.name) == 1 or path in shipped
+        else str(path.relative_to(here) if path.is_relative_to(here) else path)
+        for path in folders
+    }
+
+
 def _has_arithmetic(runtime: str) -> bool:
     session: type[Session] = importlib.import_module(RUNTIMES[runtime]).Session
     return "arithmetic" in session.takes
 
 
-def _runtimes(bundle: Bundle) -> tuple[str, ...]:
+def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
+    """Names of the runtimes that run a bundle, the usual one first.
+
+    Raises:
+        BundleError: Its target is not known here.
+    """
     target = bundle.manifest.target
     if target not in TARGETS:
         raise BundleError(

@@ -6,6 +6,7 @@ from, and the checksum of every other file. Loading believes none of it unchecke
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -21,6 +22,7 @@ from edgekit._files import atomic_folder
 from edgekit.errors import BundleError, UsageError
 
 __all__ = [
+    "ARTIFACTS",
     "MANIFEST",
     "SCHEMA",
     "Bundle",
@@ -41,6 +43,9 @@ __all__ = [
     "save_bundle",
     "sha256_of",
 ]
+
+ARTIFACTS = Path("artifacts")
+"""The folder, in the current one, that bundles are written into unless their place is named."""
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -306,6 +311,9 @@ def load_bundle(path: Path) -> Bundle:
     path = Path(path)
     mend = "Export it again: edgekit export CHECKPOINT --target TARGET"
     try:
+        # A pipe of that name would be waited for.
+        if (path / MANIFEST).exists() and not (path / MANIFEST).is_file():
+            raise OSError(errno.EINVAL, f"{MANIFEST} is no file")
         text = (path / MANIFEST).read_bytes()
     except OSError as error:
         raise BundleError(

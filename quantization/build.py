@@ -25,7 +25,7 @@ from edgekit.quantization.search import Step, search
 from edgekit.quantization.tuned import Tuned
 from edgekit.quantization.workbench import Workbench, loss_alone
 
-__all__ = ["Quantized", "quantize_bundle", "recipe_of"]
+__all__ = ["Quantized", "check_float", "quantize_bundle", "recipe_of"]
 
 _SENSITIVITY_FRAMES = 16
 
@@ -57,7 +57,7 @@ class Quantized:
     tuning: Comparison | None = None
 
 
-def _check_float(bundle: Bundle) -> None:
+def check_float(bundle: Bundle) -> None:
     """Raises unless a bundle can be quantized.
 
     Raises:
@@ -89,7 +89,7 @@ def recipe_of(
         BundleError: The bundle is not of fp32.
         MissingDependencyError: A package of the quantizer is not installed.
     """
-    _check_float(bundle)
+    check_float(bundle)
     target = bundle.manifest.target
     tool = quantizer(target)
     method = method or tool.methods[0]

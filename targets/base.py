@@ -96,6 +96,15 @@ class Session(Closing):
             self.close()
             raise
 
+    @classmethod
+    def check_machine(cls) -> None:
+        """Raises unless the runtime can start here; cheap, and loads no model.
+
+        Raises:
+            MissingDependencyError: A package of the runtime is not installed.
+            EdgeKitError: It finds no device to compute on.
+        """
+
     @property
     def many(self) -> bool:
         """Whether many frames in a given time are wanted, and not each of them soon."""

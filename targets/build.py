@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgekit._files import refuse_existing, writing
 from edgekit.bundle import (
+    ARTIFACTS,
     MANIFEST,
     Bundle,
     Manifest,
@@ -51,7 +52,7 @@ _BOXES = ("x1, y1, x2, y2 in input pixels, score, class; best first", "(K, 6)")
 
 def bundle_path(name: str, target: str, precision: str) -> Path:
     """Where a bundle goes unless its place is named."""
-    return Path("artifacts") / f"{name}-{target}-{precision}"
+    return ARTIFACTS / f"{name}-{target}-{precision}"
 
 
 def export_bundle(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.targets.base import Exporter, Session, SessionOptions
 
-__all__ = ["RUNTIMES", "TARGETS", "Target", "exporter", "open_session"]
+__all__ = ["RUNTIMES", "TARGETS", "Target", "check_runtime", "exporter", "open_session"]
 
 
 class Target(NamedTuple):
@@ -59,6 +59,26 @@ def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Sessi
         MissingDependencyError: The runtime is not installed.
         BundleError: The target is not known here, or the runtime does not accept the model.
     """
+    return _session(bundle, options.runtime if options else None)(bundle, options)
+
+
+def check_runtime(bundle: Bundle, runtime: str | None = None) -> None:
+    """Raises unless this machine has what a bundle runs on; loads no model.
+
+    Args:
+        bundle: What would run.
+        runtime: Of ``RUNTIMES``; by default the target's usual one.
+
+    Raises:
+        UsageError: The runtime does not run the target's bundles.
+        MissingDependencyError: The runtime is not installed.
+        BundleError: The target is not known here.
+        EdgeKitError: The runtime finds no device to run on.
+    """
+    _session(bundle, runtime).check_machine()
+
+
+def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
     target = bundle.manifest.target
     if target not in TARGETS:
         raise BundleError(
@@ -66,14 +86,13 @@ def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Sessi
             mend="Upgrade EdgeKit (pip install -U edgekit), or export the checkpoint again.",
         )
     allowed = TARGETS[target].runtimes
-    runtime = (options.runtime if options else None) or allowed[0]
+    runtime = runtime or allowed[0]
     if runtime not in allowed:
         raise UsageError(
             f"Bundles for {target} run on {', '.join(allowed)}, not on {runtime!r}.",
             mend=f"Use --runtime {allowed[0]}, or leave it away.",
         )
-    session = importlib.import_module(RUNTIMES[runtime])
-    return cast("Session", session.Session(bundle, options))
+    return cast("type[Session]", importlib.import_module(RUNTIMES[runtime]).Session)
 
 
 def exporter(target: str) -> Exporter:

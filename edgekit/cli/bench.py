@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, Named, all_here
 from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
 from edgekit.errors import BoundError, UsageError
 from edgekit.targets.registry import RUNTIMES
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.report import Report
 
 __all__ = ["command"]
+
+_LOG = logging.getLogger(__name__)
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OUTPUTS = ("csv", "markdown", "html")
@@ -37,7 +41,7 @@ class _Percent(click.ParamType[float]):
 
 
 @click.command(name="bench")
-@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE]...")
+@click.argument("bundles", nargs=-1, type=BUNDLE, metavar="[BUNDLE]...")
 @click.option("--source", metavar="S", help="A video or folder of pictures. [default: a demo clip]")
 @click.option(
     "--frames",
@@ -130,7 +134,8 @@ class _Percent(click.ParamType[float]):
 def command(as_json: bool, **options: Any) -> int:
     """Measure what each stage of a frame takes, for every bundle and runtime.
 
-    Without BUNDLE, all shipped bundles are measured. What the columns mean is in docs/bench.md.
+    Without BUNDLE, it measures the shipped bundles and all in artifacts/. The word 'shipped' names
+    the shipped ones. What the columns mean is in docs/bench.md.
 
     Example: edgekit bench --threads 1 --html bench.html
     """
@@ -152,7 +157,7 @@ def command(as_json: bool, **options: Any) -> int:
             harness.on_step = lambda: bar.advance(task)
             yield
 
-    bundles = options.pop("bundles")
+    bundles = _folders(options.pop("bundles"))
     report = run_bench(bundles, on_start=measuring, **options)
     past: list[Report] = []
     if history is not None and not report.interrupted:
@@ -175,6 +180,24 @@ def command(as_json: bool, **options: Any) -> int:
             mend="The table says which stage it is in. If it is meant so, keep the new report.",
         )
     return 0
+
+
+def _folders(named: Sequence[Named]) -> list[Path]:
+    """The folders of the bundles that are named; without any, of those shipped and those here."""
+    from edgekit.benchmarks.rows import runtimes_of, shipped_bundles
+
+    shipped = shipped_bundles()
+    if named:
+        folders = [[name] if isinstance(name, Path) else shipped for name in named]
+        return [path for some in folders for path in some]
+    here = [bundle.path for bundle in all_here(lambda bundle: bool(runtimes_of(bundle)))]
+    _LOG.warning(
+        "Measuring the %d shipped bundles%s. To measure others: %s.",
+        len(shipped),
+        f" and {len(here)} of artifacts/" if here else "",
+        "edgekit bench BUNDLE... or edgekit bench shipped",
+    )
+    return [*shipped, *here]
 
 
 def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
 
 __all__ = ["command"]
 
 
 @click.command(name="build")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE, required=False)
 @click.option(
     "--workspace",
     type=click.IntRange(1),
@@ -27,21 +33,27 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Build it even if it is there.")
 @common_options
 def command(
-    bundle: Path, workspace: int | None, cache: Path | None, force: bool, as_json: bool
+    bundle: Named, workspace: int | None, cache: Path | None, force: bool, as_json: bool
 ) -> None:
     """Build the TensorRT engine of a bundle, on the device that runs it.
 
-    BUNDLE is one for the target jetson. An engine fits one model, one TensorRT and one kind of
-    GPU, and takes minutes to build; edgekit run builds it as well where it is not there yet.
+    Without BUNDLE, it takes the newest bundle for the target jetson in artifacts/. An engine fits
+    one model, one TensorRT and one kind of GPU, and takes minutes to build. edgekit run builds a
+    missing engine as well.
 
     Example: edgekit build artifacts/korsal-lite0-ucf24-jetson-fp16 --workspace 512
     """
     import dataclasses
 
-    from edgekit.bundle import load_bundle
     from edgekit.targets.jetson.engine import build_engine
 
-    loaded = load_bundle(bundle)
+    loaded = take(
+        bundle,
+        what="jetson bundle in artifacts/",
+        another="edgekit build BUNDLE",
+        fits=lambda bundle: bundle.manifest.target == "jetson",
+        shipped=_none,
+    )
     with progress_bar() as bar:
         tasks = {}
 
@@ -58,3 +70,11 @@ def command(
     console = stdout_console(as_json)
     console.print(f"{engine.path}", soft_wrap=True, markup=False)
     console.print(f"key {engine.key}, {how}", soft_wrap=True, markup=False)
+
+
+def _none() -> Bundle:
+    """Raises: no shipped bundle is for the target jetson."""
+    raise UsageError(
+        "No bundle for the target jetson was named, and artifacts/ has none.",
+        mend="Make one: edgekit export --target jetson",
+    )

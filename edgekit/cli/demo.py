@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, Named
 from edgekit.cli._options import common_options, emit_json
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ __all__ = ["command"]
 )
 @click.option(
     "--bundle",
-    type=click.Path(path_type=Path),
-    help="Folder of the bundle to run. [default: the shipped one]",
+    type=BUNDLE,
+    metavar="FOLDER",
+    help="Bundle to run. [default: the shipped one, which knows the actions of the clip]",
 )
 @click.option("--seed", type=click.IntRange(0), help="Of another clip. [default: the embedded one]")
 @click.option("--force", is_flag=True, help="Replace an earlier demonstration.")
 @common_options
-def command(out: Path, bundle: Path | None, seed: int | None, force: bool, as_json: bool) -> int:
+def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bool) -> int:
     """Play a rendered clip through a bundle and judge it against the known truth.
 
     Needs no camera, no display and no network.
@@ -60,7 +62,7 @@ def command(out: Path, bundle: Path | None, seed: int | None, force: bool, as_js
 
     seed = DEMO_SEED if seed is None else seed
     result = run_demo(
-        bundle or default_bundle(),
+        bundle if isinstance(bundle, Path) else default_bundle(),
         out,
         seed=seed,
         force=force,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, Named, runnable, take
 from edgekit.cli._options import (
     common_options,
     emit_json,
@@ -28,7 +29,7 @@ __all__ = ["command"]
 
 
 @click.command(name="eval")
-@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.argument("bundle", type=BUNDLE, required=False)
 @click.option(
     "--dataset",
     type=click.Choice(["json", "ucf24", "jhmdb21"]),
@@ -95,7 +96,7 @@ __all__ = ["command"]
 )
 @common_options
 def command(
-    bundle: Path | None,
+    bundle: Named,
     dataset: str | None,
     root: Path | None,
     split: int,
@@ -115,7 +116,8 @@ def command(
 ) -> None:
     """Score a bundle, or saved detections, against annotations.
 
-    Without BUNDLE, the shipped one is judged.
+    Without BUNDLE, it takes the bundle that edgekit run would take: the newest in artifacts/ that
+    runs on this machine, or the shipped one. The word 'shipped' names the shipped one.
 
     Example: edgekit eval --dataset json --root clips --link road
     """
@@ -154,7 +156,7 @@ def command(
 
 
 def _detected(
-    bundle: Path | None,
+    bundle: Named,
     dataset: str | None,
     root: Path | None,
     split: int,
@@ -167,15 +169,20 @@ def _detected(
             "There is nothing to judge by: neither --root nor --detections was given.",
             mend="For example: edgekit eval --dataset json --root clips",
         )
-    from edgekit.assets import default_bundle
     from edgekit.evaluation import detect_videos
     from edgekit.metrics.datasets import read_truth
 
     truth = read_truth(dataset or "json", root, split=split)
+    taken = take(
+        bundle,
+        what="bundle in artifacts/ that runs on this machine",
+        another="edgekit eval BUNDLE or edgekit eval shipped",
+        fits=runnable(lambda _: session),
+    )
     with progress_bar() as bar:
         task = bar.add_task("Detecting", total=len(truth.videos), note="")
         return detect_videos(
-            bundle or default_bundle(),
+            taken.path,
             truth,
             options=session,
             top_k=top_k,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
@@ -16,20 +16,24 @@ __all__ = ["command"]
 
 
 @click.command(name="inspect")
-@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.argument("bundle", type=BUNDLE, required=False)
 @common_options
-def command(bundle: Path | None, as_json: bool) -> None:
+def command(bundle: Named, as_json: bool) -> None:
     """Show what a bundle is.
 
-    Its checksums are verified on the way. Without BUNDLE, the shipped one is shown.
+    Its checksums are verified on the way. Without BUNDLE, the newest bundle in artifacts/ is shown,
+    or the shipped one if there is none. The word 'shipped' names the shipped one.
 
     Example: edgekit inspect artifacts/korsal-lite0-ucf24-onnx-fp32
     """
-    from edgekit.assets import default_bundle
-    from edgekit.bundle import load_bundle
     from edgekit.errors import EdgeKitError
 
-    loaded = load_bundle(bundle or default_bundle())
+    loaded = take(
+        bundle,
+        what="bundle in artifacts/",
+        another="edgekit inspect BUNDLE or edgekit inspect shipped",
+        fits=lambda _: True,
+    )
     note = ""
     operators: dict[str, int] | None
     try:

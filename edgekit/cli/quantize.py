@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import (
     FiniteRange,
     common_options,
@@ -21,6 +22,7 @@ from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.rounding import RoundingReport
+    from edgekit.bundle import Bundle
     from edgekit.calibration.samples import Samples
 
 __all__ = ["command"]
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @click.command(name="quantize")
-@click.argument("bundle", required=False, type=_PATH)
+@click.argument("bundle", required=False, type=BUNDLE)
 @click.option(
     "--calib",
     is_flag=False,
@@ -44,7 +46,8 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--target",
     type=click.Choice(list(TARGETS)),
-    help="Of the shipped model, where no BUNDLE is named. [default: onnx]",
+    help="Target of the float bundle to take where no BUNDLE is named. [default: that of the "
+    "newest one in artifacts/; onnx for the shipped model]",
 )
 @click.option(
     "--annotations",
@@ -134,7 +137,7 @@ _log = logging.getLogger(__name__)
 )
 @common_options
 def command(
-    bundle: Path | None,
+    bundle: Named,
     calib: str | None,
     target: str | None,
     annotations: Path | None,
@@ -154,8 +157,9 @@ def command(
 ) -> None:
     """Turn a float bundle into one of INT8 whose loss is known and bounded.
 
-    Without BUNDLE, the shipped model is quantized. Frames go through the same letterbox and
-    cascade as when the bundle runs. Interrupted or repeated, it goes on from what is finished.
+    Without BUNDLE, it takes what edgekit export wrote last into artifacts/, or the shipped model if
+    there is nothing. The word 'shipped' names the shipped model. Frames go through the same
+    letterbox and cascade as when the bundle runs. A repeated command goes on from what is finished.
 
     Example: edgekit quantize --calib clips --max-drop 0.5
     """
@@ -169,15 +173,15 @@ def command(
         raise UsageError(
             "--checkpoint names what to fine-tune, and nothing is to be.", mend="Add --finetune."
         )
-    if bundle is not None and target is not None:
+    if isinstance(bundle, Path) and target is not None:
         raise UsageError(
-            "--target picks a form of the shipped model, and a BUNDLE was named as well.",
+            "--target chooses among bundles that are not named, and a BUNDLE was named as well.",
             mend="Leave one of them out.",
         )
     from edgekit._files import refuse_existing, refuse_unwritable
     from edgekit.benchmarks.rounding import compare_latency, report
     from edgekit.benchmarks.rounding_tables import terminal
-    from edgekit.bundle import MANIFEST, load_bundle
+    from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import quantize_bundle, recipe_of
     from edgekit.quantization.gather import annotated, gather, shipped_float, video_map
@@ -194,7 +198,15 @@ def command(
             _log.info("%s", note)
 
         say("loading the float model")
-        source = load_bundle(bundle) if bundle else shipped_float(target or "onnx", store)
+        source = take(
+            bundle,
+            what=f"float bundle for {target} in artifacts/"
+            if target
+            else "float bundle in artifacts/",
+            another="edgekit quantize BUNDLE or edgekit quantize shipped",
+            fits=lambda bundle: _is_float(bundle, target),
+            shipped=lambda: shipped_float(target or "onnx", store),
+        )
         tool = quantizer(source.manifest.target)
         tool.version()  # says early what is not installed
         origin = checkpoint_of(source, checkpoint) if finetune else None
@@ -264,6 +276,21 @@ def command(
     for path in (sheet, html, place):
         if path is not None:
             console.print(f"Wrote {path}", soft_wrap=True, markup=False)
+
+
+def _is_float(bundle: Bundle, target: str | None) -> bool:
+    """Whether a bundle is one that ``edgekit export`` wrote, for a target if one is named.
+
+    Raises:
+        BundleError: It is, and cannot be quantized.
+    """
+    from edgekit.quantization.build import check_float
+
+    manifest = bundle.manifest
+    if manifest.quantization is not None or target not in (None, manifest.target):
+        return False
+    check_float(bundle)
+    return True
 
 
 def _draw(found: RoundingReport, samples: Samples, sheet: Path | None, html: Path | None) -> None:

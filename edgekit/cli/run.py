@@ -6,11 +6,11 @@ import contextlib
 import logging
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli._bundles import BUNDLE, runnable, take
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
 from edgekit.cli._options import FiniteRange, common_options, emit_json, session_options
@@ -34,8 +34,10 @@ _LOG = logging.getLogger(__name__)
 @input_options
 @click.option(
     "--bundle",
-    type=click.Path(path_type=Path),
-    help="Folder of the bundle to run. [default: the shipped one]",
+    type=BUNDLE,
+    metavar="FOLDER",
+    help="Bundle to run; 'shipped' names the shipped one. [default: the newest in artifacts/ that "
+    "runs on this machine, else the shipped one]",
 )
 @session_options
 @click.option(
@@ -103,9 +105,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]
     _check(as_json, specs, of_each)
     from edgekit._files import refuse_unwritable
-    from edgekit.assets import default_bundle
     from edgekit.benchmarks.profile import tuned_options
-    from edgekit.bundle import load_bundle
     from edgekit.cli._interrupt import Stopper, on_hangup
     from edgekit.cli._make_sinks import SinkMaker
     from edgekit.cli._run_report import print_report, print_reports
@@ -113,14 +113,20 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.detector import Detector
     from edgekit.media.sources import open_sources
 
+    asked = session
     stopper = Stopper()
     maker = SinkMaker(options, stopper.stop, sources=len(specs))
     with contextlib.ExitStack() as stack:
         sources = open_sources(specs, reading_of(options))
         for source in sources:
             stack.enter_context(source)
-        bundle = load_bundle(options["bundle"] or default_bundle())
-        asked, session = session, tuned_options(bundle, session)
+        bundle = take(
+            options["bundle"],
+            what="bundle in artifacts/ that runs on this machine",
+            another="--bundle FOLDER or --bundle shipped",
+            fits=runnable(lambda bundle: tuned_options(bundle, asked)),
+        )
+        session = tuned_options(bundle, asked)
         if session.hint is None and not options["realtime"] and not any(s.live for s in sources):
             # The threads of a profile are the best for a single frame.
             session = replace(session, hint="throughput", threads=asked.threads)

@@ -29,6 +29,12 @@ class Session(base.Session):
     runtime = "tensorrt"
     takes = frozenset({"cache"})
 
+    @classmethod
+    def check_machine(cls) -> None:
+        """Raises ``EdgeKitError`` unless TensorRT, CUDA and a GPU are there."""
+        tensorrt()
+        Cuda().gpu()
+
     def describe(self) -> dict[str, str]:
         """TensorRT's version, the GPU and the arithmetic; threads there are none."""
         return dict(self._facts)

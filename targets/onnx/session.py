@@ -28,6 +28,17 @@ class Session(base.Session):
     runtime = "onnxruntime"
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
 
+    @classmethod
+    def check_machine(cls) -> None:
+        """Raises ``MissingDependencyError`` unless ONNX Runtime is installed."""
+        try:
+            import onnxruntime  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError(
+                "Running this bundle needs 'onnxruntime', which is not installed.",
+                mend="Run: pip install edgekit",
+            ) from error
+
     def describe(self) -> dict[str, str]:
         """The runtime, its version, the device, the arithmetic and the number of threads."""
         import onnxruntime
@@ -43,14 +54,9 @@ class Session(base.Session):
         }
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"Running a bundle for the target {self.bundle.manifest.target} needs "
-                "'onnxruntime', which is not installed.",
-                mend="Run: pip install edgekit",
-            ) from error
+        self.check_machine()
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1 if self.many else self.options.threads
         if self.many:

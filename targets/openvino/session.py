@@ -22,6 +22,7 @@ _REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 _THREADS = "INFERENCE_NUM_THREADS"
 _PRECISION = "INFERENCE_PRECISION_HINT"
 _TYPES = {"f32": "float32", "u8": "uint8"}
+_PURPOSE = "Running a bundle for the target openvino"
 _COMPUTING = ("convolution", "fullyconnected", "fully_connected", "matmul", "gemm")
 """In names of the execution graph's layers: those that most of the work is in."""
 
@@ -36,6 +37,11 @@ class Session(base.Session):
 
     runtime = "openvino"
     takes = frozenset({"device", "arithmetic", "cache"})
+
+    @classmethod
+    def check_machine(cls) -> None:
+        """Raises ``MissingDependencyError`` unless OpenVINO is installed."""
+        import_openvino(_PURPOSE)
 
     def describe(self) -> dict[str, str]:
         """The runtime, its version, the device, and the arithmetic and threads that it runs with.
@@ -56,7 +62,7 @@ class Session(base.Session):
         }
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
-        openvino = import_openvino("Running a bundle for the target openvino")
+        openvino = import_openvino(_PURPOSE)
         self._core: Any = openvino.Core()
         device = self._device()
         config = self._config(device)

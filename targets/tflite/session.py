@@ -35,6 +35,11 @@ class Session(base.Session):
 
     runtime = "tflite"
 
+    @classmethod
+    def check_machine(cls) -> None:
+        """Raises ``MissingDependencyError`` unless an interpreter is installed."""
+        _interpreter()
+
     def describe(self) -> dict[str, str]:
         """The runtime, its package and version, the device, the arithmetic and the threads."""
         manifest = self.bundle.manifest

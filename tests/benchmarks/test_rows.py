@@ -34,11 +34,14 @@ def test_a_bundle_that_is_named_twice_is_measured_once():
     assert len(plan_rows([default_bundle(), default_bundle()])) == 1
 
 
-def test_bundles_of_one_name_are_told_apart(tmp_path):
+def test_bundles_of_one_name_are_told_apart(tmp_path, monkeypatch):
     copy = tmp_path / default_bundle().name
     shutil.copytree(default_bundle(), copy)
     labels = {plan.row.bundle for plan in plan_rows([default_bundle(), copy])}
-    assert labels == {str(default_bundle().resolve()), str(copy.resolve())}
+    assert labels == {default_bundle().name, str(copy.resolve())}
+    monkeypatch.chdir(tmp_path.parent)
+    labels = {plan.row.bundle for plan in plan_rows([default_bundle(), copy])}
+    assert labels == {default_bundle().name, f"{tmp_path.name}/{copy.name}"}
 
 
 def test_what_cannot_be_is_refused(tmp_path):

@@ -23,6 +23,13 @@ from edgekit.bundle import (
     save_bundle,
 )
 
+
+@pytest.fixture(autouse=True)
+def no_bundles_here(tmp_path_factory, monkeypatch):
+    """Keeps commands without a bundle from those that a developer has in artifacts/."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
 SIDE, CLASSES = 64, ("spot", "nothing")
 
 
