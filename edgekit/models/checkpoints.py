@@ -6,6 +6,7 @@ memory and takes the file's own tensors, so what a file claims costs nothing unt
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,11 +19,15 @@ from torch import Tensor, nn
 from edgekit.bundle import sha256_of
 from edgekit.errors import CheckpointError
 from edgekit.models.registry import ARCHITECTURES, NetworkSpec, architecture, build, identify
+from edgekit.models.state_dicts import find_weights
 from edgekit.models.weight_files import read_weights, write_safetensors
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
+_LOG = logging.getLogger(__name__)
 _LISTED = 10
+_OWN_STATE = frozenset(("network", "average", "optimizer", "schedule", "settings"))
+"""Names in what ``edgekit train`` goes on from."""
 _COUNTER = "num_batches_tracked"
 _SAVE_AGAIN = "Save the checkpoint again from the network that was trained."
 
@@ -53,8 +58,8 @@ def load_checkpoint(
     """Loads a CenterNet or KORSAL checkpoint; nothing in the file is executed.
 
     Args:
-        path: A .pth (``{"epoch", "state_dict", ...}``, or a bare state dict; keys may start with
-            ``module.``) or a .safetensors.
+        path: What ``torch.save`` wrote, or a .safetensors; ``find_weights`` says where in it the
+            weights are found. Where there are several networks, a warning tells which was taken.
         arch: A name of ``ARCHITECTURES`` that the checkpoint has to be, or ``auto``.
         classes: How many classes it has to have; None for any.
 
@@ -67,7 +72,7 @@ def load_checkpoint(
         architecture(arch)
     path = Path(path)
     file = read_weights(path)
-    state = _tensors(path, file.entries)
+    state = _state(path, file.entries)
     spec = _spec(path, state, arch)
     if classes is not None and classes != spec.classes:
         raise CheckpointError(
@@ -114,29 +119,34 @@ def save_checkpoint(
     write_safetensors(Path(path), state, metadata)
 
 
-def _tensors(path: Path, entries: Mapping[Any, Any]) -> dict[str, Tensor]:
-    wrong = [
-        f"{key!r} is a {type(value).__name__}"
-        for key, value in entries.items()
-        if not (isinstance(key, str) and isinstance(value, Tensor))
-    ]
-    if wrong or not entries:
+def _state(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The state dict of the network; what else there was to take is said."""
+    if content.keys() >= _OWN_STATE:
         raise CheckpointError(
-            f"Expected tensors by name in {path}; found {_listed(wrong) or 'nothing'}.",
-            mend="Give the checkpoint of a CenterNet or KORSAL detector.",
+            f"{path} is the state of an edgekit train that goes on with --resume; the weights are "
+            "in a file of their own.",
+            mend=f"Give {path.with_name('weights.safetensors')}",
         )
-    state: dict[str, Tensor] = {}
-    for key, value in entries.items():
-        name = key
-        while name.startswith("module."):  # DataParallel, once or more
-            name = name.removeprefix("module.")
-        if name in state:
-            raise CheckpointError(
-                f"Expected each weight once; {path} has {name} with and without 'module.'.",
-                mend=_SAVE_AGAIN,
-            )
-        state[name] = value
-    return state
+    try:
+        found = find_weights(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", mend=error.mend) from error
+    if found.others:
+        _LOG.warning(
+            "%s holds several networks. Taken: %s. Not taken: %s.",
+            path,
+            found.place,
+            _listed(found.others),
+        )
+    if found.left_out:
+        _LOG.warning(
+            "%s: these are no weights of the network and were left out: %s.",
+            path,
+            _listed(found.left_out),
+        )
+    if found.place:
+        _LOG.info("%s: the weights are under %s", path, found.place)
+    return found.state
 
 
 def _spec(path: Path, state: Mapping[str, Tensor], arch: str) -> NetworkSpec:

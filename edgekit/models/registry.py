@@ -8,7 +8,7 @@ convolution is called ``hm`` or, under a 3x3 convolution ``hm.0``, ``hm.2``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +18,15 @@ from edgekit.errors import CheckpointError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["ARCHITECTURES", "Architecture", "NetworkSpec", "architecture", "build", "identify"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "NetworkSpec",
+    "architecture",
+    "build",
+    "identify",
+    "recognize",
+]
 
 _LARGEST_DIMENSION = 65536
 
@@ -103,21 +111,29 @@ def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
     """Reads the network, and its sizes, from the keys and shapes of its state dict.
 
     Args:
-        state: Keys without the prefix ``module.``.
+        state: Keys without the names of wrappers before them.
 
     Raises:
         CheckpointError: No network that is known here has such keys, or its first or last
             layer has a shape that none can have.
     """
-    for name, known in ARCHITECTURES.items():
-        keys = (known.stem, "hm.weight" if "hm.weight" in state else "hm.2.weight", *known.has)
-        if all(key in state for key in keys) and not any(key in state for key in known.lacks):
-            return _spec(name, known, state)
+    name = recognize(state)
+    if name is not None:
+        return _spec(name, ARCHITECTURES[name], state)
     raise CheckpointError(
         f"Expected the weights of one of {', '.join(ARCHITECTURES)}; found {len(state)} keys "
         f"that belong to none of them: {_some(state)}.",
         mend="Give the checkpoint of a CenterNet or KORSAL detector.",
     )
+
+
+def recognize(keys: Collection[str]) -> str | None:
+    """The name of the network whose state dict has such keys; None where none is known."""
+    for name, known in ARCHITECTURES.items():
+        needed = (known.stem, "hm.weight" if "hm.weight" in keys else "hm.2.weight", *known.has)
+        if all(key in keys for key in needed) and not any(key in keys for key in known.lacks):
+            return name
+    return None
 
 
 def _spec(name: str, known: Architecture, state: Mapping[str, Tensor]) -> NetworkSpec:

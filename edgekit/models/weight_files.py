@@ -22,6 +22,7 @@ from torch import Tensor
 
 from edgekit._files import atomic_file
 from edgekit.errors import CheckpointError, MissingDependencyError
+from edgekit.models.pickles import foreign_objects
 
 __all__ = ["WeightFile", "read_weights", "write_safetensors"]
 
@@ -35,7 +36,7 @@ class WeightFile:
     """What a file of weights holds, before anything is known about the network.
 
     Attributes:
-        entries: Name to what was stored under it; tensors, unless the file is wrong.
+        entries: Name to what was stored under it: tensors, or what a framework put around them.
         epoch: The epoch that was stored with the weights.
         metadata: The strings of a safetensors header; empty for other formats.
     """
@@ -46,7 +47,7 @@ class WeightFile:
 
 
 def read_weights(path: Path) -> WeightFile:
-    """Reads a state dict, bare or under ``state_dict`` beside other things.
+    """Reads what a file holds by name; ``find_weights`` finds the weights in it.
 
     Raises:
         CheckpointError: The file is missing, unreadable, incomplete, of another format, or
@@ -55,7 +56,7 @@ def read_weights(path: Path) -> WeightFile:
     """
     head = _head(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
-        return _unwrap(path, _load_torch(path))
+        return _named(path, _load_torch(path))
     length = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and length < 1 << 40:
         return _load_safetensors(path)
@@ -126,8 +127,10 @@ def _load_torch(path: Path) -> object:
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
+        foreign = foreign_objects(path)
+        found = f"that are no weights ({foreign})" if foreign else "of another kind, or is damaged"
         raise CheckpointError(
-            f"Expected weights alone; {path} holds Python objects of another kind, or is damaged. "
+            f"Expected weights alone; {path} holds Python objects {found}. "
             "Nothing in it was executed.",
             mend="If you trust it, load it where it was trained and save only "
             'torch.save({"state_dict": model.state_dict()}, path).',
@@ -152,21 +155,13 @@ def _check_archive(path: Path) -> None:
         )
 
 
-def _unwrap(path: Path, content: object) -> WeightFile:
+def _named(path: Path, content: object) -> WeightFile:
     if not isinstance(content, dict):
         raise CheckpointError(
             f"Expected a dict of weights; {path} holds a {type(content).__name__}.", mend=_ASK_FOR
         )
-    if "state_dict" not in content:
-        return WeightFile(content)
-    state, epoch = content["state_dict"], content.get("epoch")
-    if not isinstance(state, dict):
-        raise CheckpointError(
-            f"Expected a dict of weights under 'state_dict' in {path}; found a "
-            f"{type(state).__name__}.",
-            mend=_ASK_FOR,
-        )
-    return WeightFile(state, epoch if isinstance(epoch, int) else None)
+    epoch = content.get("epoch")
+    return WeightFile(content, epoch if isinstance(epoch, int) else None)
 
 
 def _load_safetensors(path: Path) -> WeightFile:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from edgekit.bundle import load_bundle
 from edgekit.cli import main as run
@@ -141,3 +142,15 @@ def test_without_torch(weights: Path, capsys: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "torch", None)
     assert run(["export", str(weights)]) == 4
     assert 'pip install "edgekit[host]"' in capsys.readouterr().err
+
+
+def test_a_wrapped_checkpoint_gives_the_same_model(
+    weights: Path, exported: Path, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = {f"module._orig_mod.{k}": v for k, v in load_file(weights).items()}
+    other = {f"model.{k}": v + 1 for k, v in load_file(weights).items()}
+    content = {"ema": {**state, "n_averaged": torch.tensor(3)}, "state_dict": other}
+    torch.save(content, here / "tiny.ckpt")
+    assert run(["export", "tiny.ckpt", "--input-size", "64x96", "-o", "wrapped"]) == 0
+    assert (here / "wrapped/model.onnx").read_bytes() == (exported / "model.onnx").read_bytes()
+    assert "Taken: ema. Not taken: state_dict.model." in caplog.text
