@@ -119,9 +119,9 @@ def kill(url: str, folder: Path, seconds: float, *options: str, played: int = 0)
     whole, _, part = events.read_bytes().rpartition(b"\n")
     lines = [json.loads(line) for line in whole.splitlines()]
     frames = [line for line in lines if line["type"] == "frame"]
-    played, last = (None, 0.0) if not video.exists() else _play(video)
+    found, last = (None, 0.0) if not video.exists() else _play(video)
     begin = frames[0]["time"]
-    return Killed(len(lines), len(part), len(frames), played, frames[-1]["time"] - begin - last)
+    return Killed(len(lines), len(part), len(frames), found, frames[-1]["time"] - begin - last)
 
 
 def run_cut(content: bytes, length: int, path: Path, *options: str) -> tuple[int, int, str]:
