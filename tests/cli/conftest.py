@@ -104,9 +104,9 @@ def _draw_spot(number: int, size: tuple[int, int] = (128, 96)) -> np.ndarray:
 
 @pytest.fixture
 def spot_video(tmp_path):
-    def make(frames: int = 30, name: str = "spot.mp4") -> Path:
+    def make(frames: int = 30, name: str = "spot.mp4", fps: float = 25) -> Path:
         path = tmp_path / name
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (128, 96))
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (128, 96))
         for number in range(frames):
             writer.write(_draw_spot(number))
         writer.release()
@@ -130,9 +130,15 @@ def spot_folder(tmp_path):
 
 
 class MjpegServer:
-    """A camera on loopback: Motion JPEG over HTTP; can be frozen, killed and started again."""
+    """A camera on loopback: Motion JPEG over HTTP; can be frozen, killed and started again.
+
+    Attributes:
+        frozen: While it is set, nothing is sent.
+        freezes_after: Number of frames of each connection after which it freezes; None for never.
+    """
 
     def __init__(self) -> None:
+        self.freezes_after: int | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
@@ -174,6 +180,8 @@ class MjpegServer:
 
     def _play(self, stream) -> None:
         for number in range(100_000):
+            if number == self.freezes_after:
+                self.frozen.set()
             while self.frozen.is_set():
                 time.sleep(0.01)
             image = np.full((96, 128, 3), number % 250, np.uint8)

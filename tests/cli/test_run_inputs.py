@@ -76,9 +76,12 @@ def test_a_pipe_without_an_end_is_left_at_a_signal(spot_bundle, tmp_path, number
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         process.stdin.write(bytes(3 * 96 * 96 * 3))
         process.stdin.flush()
+        end = time.monotonic() + 120
         while not events.exists() or events.read_text().count("\n") < 4:
+            assert process.poll() is None
+            assert time.monotonic() < end
             time.sleep(0.05)
         process.send_signal(number)
-        assert process.wait(60) == 130  # while nobody has closed the pipe
+        assert process.wait(120) == 130  # while nobody has closed the pipe
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     assert [line["type"] for line in lines] == ["start", "frame", "frame", "frame", "end"]

@@ -14,7 +14,7 @@ pytest.importorskip("aiohttp")
 from edgekit.benchmarks.suites._browser import DESKTOP, PHONE, find_chromium, open_browser
 
 
-async def until(browser, expression, seconds=60):
+async def until(browser, expression, seconds=120):
     for _ in range(5 * seconds):
         if await browser.ask(expression):
             return
@@ -28,7 +28,7 @@ def test_the_page_shows_a_run_and_says_when_it_is_gone(spot_bundle, spot_video, 
     if program is None:
         pytest.skip("needs a browser: apt-get install chromium")
     command = [sys.executable, "-m", "edgekit", "run", "--bundle", str(spot_bundle)]
-    options = ["--source", str(spot_video(1500)), "--realtime", "--serve", "0"]
+    options = ["--source", str(spot_video(1500, fps=5)), "--realtime", "--serve", "0"]
     run = subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
@@ -62,7 +62,7 @@ def test_one_of_several_sources_is_chosen(spot_bundle, spot_video, screen):
     if program is None:
         pytest.skip("needs a browser: apt-get install chromium")
     command = [sys.executable, "-m", "edgekit", "run", "--bundle", str(spot_bundle)]
-    clip = spot_video(1500, "yard.mp4")
+    clip = spot_video(1500, "yard.mp4", fps=5)
     for place in (clip, *(shutil.copy(clip, clip.with_name(f"{n}.mp4")) for n in ("door", "gate"))):
         command += ["--source", str(place)]
     run = subprocess.Popen(
