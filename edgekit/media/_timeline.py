@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekit.media._bars import Bar, draw_bar, draw_legend
+from edgekit.media._drawn import Run
 from edgekit.media._opencv import cv2
-from edgekit.media.text import Colour, colour_of, lighter, put_text, text_size
+from edgekit.media.text import Colour, colour_of, put_text, text_size
 from edgekit.runtime.results import RunInfo, RunSummary
 
 __all__ = ["THUMBNAIL_HEIGHT", "Row", "Thumbnail", "draw_timeline"]
@@ -30,7 +33,7 @@ _BAND: Colour = (249, 247, 245)
 
 
 class Row(NamedTuple):
-    """One tube: frames inclusive, ``observed`` the stretches in which it was seen.
+    """One tube: frames inclusive, ``drawn`` the frames in which it had a box.
 
     What is known to be there, the ``truth``, has neither an id nor a score.
     """
@@ -40,7 +43,7 @@ class Row(NamedTuple):
     score: float
     start: int
     end: int
-    observed: list[tuple[int, int]]
+    drawn: list[Run]
     truth: bool = False
 
 
@@ -81,7 +84,8 @@ def draw_timeline(
         thumbnails: In order of time; as many are shown as have room.
         frames: The length of the time axis, at least the end of every tube.
     """
-    frames = max(1, frames, *(row.end + 1 for row in rows))
+    ends = [run.last for row in rows for run in row.drawn[-1:]]
+    frames = max(1, frames, *(end + 1 for end in ends), *(row.end + 1 for row in rows))
     pitch = _ROW if len(rows) <= 24 else _SMALL_ROW
     names = [_name(row, info.classes) for row in rows]
     letters = 0.4 * pitch if pitch == _ROW else 0.42 * pitch
@@ -206,18 +210,12 @@ def _draw_row(
     put_text(image, name, (_MARGIN, base), letters, _INK)
     colour = colour_of(row.label)
     upper, lower = top + pitch // 6, top + pitch - pitch // 6
-    left, right = _extent(scale, row.start, row.end)
     if row.truth:
+        left, right = _extent(scale, row.start, row.end)
         image[upper + 4 : lower - 4, left:right] = _PALE
         return
-    image[upper:lower, left:right] = lighter(colour, 0.75)
-    # Hatched by hand: lines would not end at the bar's edges.
-    y, x = np.mgrid[upper:lower, left:right]
-    image[upper:lower, left:right][(x + y) % 8 < 2] = lighter(colour, 0.2)
-    for first, last in row.observed:
-        a, b = _extent(scale, first, last)
-        image[upper:lower, a:b] = colour
-    cv2.rectangle(image, (left, upper), (right - 1, lower - 1), _darker(colour), 1)
+    bar = Bar(upper, lower, partial(_extent, scale))
+    draw_bar(image, bar, row.start, row.end, row.drawn, colour)
 
 
 def _extent(scale: _Scale, first: int, last: int) -> tuple[int, int]:
@@ -225,16 +223,9 @@ def _extent(scale: _Scale, first: int, last: int) -> tuple[int, int]:
     return (left, right) if right - left >= 3 else (min(left, scale.right - 3), left + 3)
 
 
-def _darker(colour: Colour) -> Colour:
-    blue, green, red = (round(value * 0.6) for value in colour)
-    return blue, green, red
-
-
 def _draw_note(image: Any, rows: Sequence[Row], total: int) -> None:
     shown = sum(not row.truth for row in rows)
-    text = "solid: observed    hatched: extrapolated or filled"
-    if shown < len(rows):
-        text += "    grey: the truth"
+    more = ["grey: the truth"] if shown < len(rows) else []
     if shown < total:
-        text += f"    the {shown} best of {total} tubes"
-    put_text(image, text, (_MARGIN, image.shape[0] - 14), 11, _PALE)
+        more.append(f"the {shown} best of {total} tubes")
+    draw_legend(image, (_MARGIN, image.shape[0] - 14), _INK, _PALE, more)

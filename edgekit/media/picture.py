@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit._files import atomic_file
 from edgekit.errors import OutputError
+from edgekit.media._drawn import DrawnBoxes
 from edgekit.media._opencv import cv2
 from edgekit.media._stage_chart import draw_stages
 from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
@@ -27,6 +28,8 @@ MOST_ROWS = 60
 
 _MOST_THUMBNAILS = 16
 _WIDEST = 480
+_MOST_RUNS = 1000
+"""Of a tube that is lost and found all the time: the picture has no more columns."""
 
 
 class _Ranked(NamedTuple):
@@ -38,8 +41,8 @@ class _Ranked(NamedTuple):
 class PictureSink(Sink):
     """Draws a summary picture when the run is over.
 
-    A row for each tube over time in its class's colour, pale and hatched where it was not
-    observed, and some annotated frames above. What is kept does not grow with the run: the best
+    A row for each tube over time in its class's colour, each frame as its box was drawn, and some
+    annotated frames above. What is kept does not grow with the run: the best
     tubes, and thumbnails at a distance that doubles.
 
     Args:
@@ -73,6 +76,7 @@ class PictureSink(Sink):
             )
         self._info: RunInfo | None = None
         self._annotator = Annotator(())
+        self._drawn = DrawnBoxes(_MOST_RUNS)
         self._best: list[_Ranked] = []
         self._count = 0
         self._thumbnails: list[Thumbnail] = []
@@ -89,6 +93,7 @@ class PictureSink(Sink):
         index = result.frame.index
         self._last = index
         self._annotator.follow(result)
+        self._drawn.frame(result)
         if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:
             return
         self._thumbnails.append(Thumbnail(index, self._small(result)))
@@ -112,7 +117,7 @@ class PictureSink(Sink):
     def tube(self, tube: Tube) -> None:
         """Keeps the tube if it is among the best."""
         self._count += 1
-        row = Row(tube.id, tube.label, tube.score, tube.start, tube.end, _runs(tube))
+        row = Row(tube.id, tube.label, tube.score, tube.start, tube.end, self._drawn.end(tube.id))
         item = _Ranked(tube.score, -tube.id, row)
         if len(self._best) < MOST_ROWS:
             heapq.heappush(self._best, item)
@@ -135,10 +140,3 @@ class PictureSink(Sink):
             raise OutputError(f"The picture {self._path} could not be encoded.")
         with atomic_file(self._path) as temporary:
             temporary.write_bytes(content.tobytes())
-
-
-def _runs(tube: Tube) -> list[tuple[int, int]]:
-    """First and last frame of each stretch in which the tube was observed."""
-    padded = np.concatenate(([False], tube.observed, [False]))
-    edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
-    return [(tube.start + a, tube.start + b - 1) for a, b in edges.tolist()]

@@ -335,14 +335,6 @@ def test_the_summary_has_a_row_for_each_tube(tmp_path, count, frames):
     assert coloured.any() == (count > 0)
 
 
-def test_what_was_not_observed_is_pale(tmp_path):
-    observed = [1] * 20 + [0] * 20
-    image = picture_of(tmp_path / "p.png", 40, [tube_of(0, 0, 0.8, 0, observed)]).astype(int)
-    saturated = image.max(axis=2) - image.min(axis=2)
-    row = saturated[:, 300:1560].sum(axis=1).argmax()
-    assert saturated[row, 350:800].mean() > 1.5 * saturated[row, 1000:1500].mean() > 0
-
-
 def test_thumbnails_do_not_grow_with_the_run(tmp_path):
     sink = PictureSink(tmp_path / "p.png")
     sink.start(INFO)

@@ -1,13 +1,13 @@
-"""The tubes of the last minute: where each was observed, as it grows."""
+"""The tubes of the last minute: in which frames each was drawn, as it grows."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from edgekit.media._drawn import DrawnBoxes, Run
 from edgekit.runtime.results import FrameResult, Gap
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Tube
@@ -30,11 +30,14 @@ class _Row:
     start: int
     end: int
     alive: bool = True
-    runs: list[list[int]] = field(default_factory=list)
-    """First and last frame of each stretch in which the tube was observed."""
+    drawn: Sequence[Run] = ()
+
+    @property
+    def last(self) -> int:
+        """The last frame that the row shows."""
+        return max([self.end, *(run.last for run in self.drawn[-1:])])
 
     def to_json(self, begin: int) -> dict[str, Any]:
-        runs = [run for run in self.runs[-_MOST_RUNS:] if run[1] >= begin]
         return {
             "id": self.id,
             "label": self.label,
@@ -42,7 +45,7 @@ class _Row:
             "start": self.start,
             "end": self.end,
             "alive": self.alive,
-            "runs": runs,
+            "runs": [list(run) for run in self.drawn if run.last >= begin],
         }
 
 
@@ -58,6 +61,7 @@ class Timeline:
         self._alive: dict[int, _Row] = {}
         self._ended: deque[_Row] = deque(maxlen=_MOST_ENDED)
         self._gaps: deque[Gap] = deque(maxlen=_MOST_ENDED)
+        self._drawn = DrawnBoxes(_MOST_RUNS)
         self._now = 0
 
     @property
@@ -73,37 +77,34 @@ class Timeline:
     def frame(self, result: FrameResult) -> None:
         """Lets the tubes of a frame grow."""
         index = self._now = result.frame.index
+        self._drawn.frame(result)
         shown = set()
         for tube in result.tubes:
             shown.add(tube.id)
-            row = self._alive.get(tube.id) or self._begin(tube, index)
+            row = self._alive.get(tube.id) or self._begin(tube)
             row.label, row.score, row.end = tube.label, tube.score, index
-            if tube.observed:
-                _extend(row.runs, index)
+            row.drawn = self._drawn.of(tube.id)
         for gone in [row for row in self._alive.values() if row.id not in shown]:
-            # It ended, and `tube` tells the rest; or it is not sure enough any more.
+            # It ended, and `tube` tells the rest, unless that is lost on its way.
             self._retire(gone)
 
     def tube(self, tube: Tube) -> None:
         """Puts a tube that ended as it was in the end."""
-        row = self._alive.pop(tube.id, None)
-        if row is None:
+        row = self._alive.get(tube.id)
+        if row is not None:
+            self._retire(row)
+        else:
             row = next((row for row in reversed(self._ended) if row.id == tube.id), None)
             if row is None:
                 return
-        else:
-            row.alive = False
-            self._ended.append(row)
+        self._drawn.end(tube.id)
         row.label, row.score, row.start, row.end = tube.label, tube.score, tube.start, tube.end
-        padded = np.concatenate(([False], tube.observed, [False]))
-        edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)[-_MOST_RUNS:]
-        row.runs = [[tube.start + first, tube.start + last - 1] for first, last in edges.tolist()]
 
     def to_json(self) -> dict[str, Any]:
         """What happened in the last minute: living tubes first, then those that ended last."""
         begin = self._now - self._span
         alive = sorted(self._alive.values(), key=lambda row: -row.id)
-        ended = [row for row in reversed(self._ended) if row.end >= begin]
+        ended = [row for row in reversed(self._ended) if row.last >= begin]
         gaps = [gap for gap in self._gaps if gap.index >= begin]
         return {
             "now": self._now,
@@ -111,27 +112,11 @@ class Timeline:
             "gaps": [[gap.index - gap.frames, gap.index, gap.reason] for gap in gaps],
         }
 
-    def _begin(self, tube: LiveTube, index: int) -> _Row:
-        row = next((row for row in self._ended if row.id == tube.id), None)
-        if row is not None:
-            self._ended.remove(row)
-            row.alive = True
-        else:
-            row = _Row(tube.id, tube.label, 0.0, tube.start, index)
-            if tube.hits > index - tube.start:  # it is shown from its third detection on, say
-                row.runs.append([tube.start, index])
-        self._alive[tube.id] = row
+    def _begin(self, tube: LiveTube) -> _Row:
+        row = self._alive[tube.id] = _Row(tube.id, tube.label, 0.0, tube.start, tube.start)
         return row
 
     def _retire(self, row: _Row) -> None:
         del self._alive[row.id]
         row.alive = False
         self._ended.append(row)
-
-
-def _extend(runs: list[list[int]], index: int) -> None:
-    if runs and runs[-1][1] >= index - 1:
-        runs[-1][1] = index
-    else:
-        runs.append([index, index])
-        del runs[:-_MOST_RUNS]

@@ -27,7 +27,7 @@ def ended(id=1, start=0, observed=(1, 1, 1)):
     return Tube(id, 1, 0.75, start, start + length - 1, boxes, np.ones(length), seen)
 
 
-def test_a_tube_grows_where_it_is_observed():
+def test_a_tube_grows_as_it_is_drawn():
     timeline = Timeline(10.0)
     for index in range(2, 10):
         timeline.frame(frame_of(index, live(age=2 if index in (5, 6) else 0, hits=index + 1)))
@@ -37,10 +37,10 @@ def test_a_tube_grows_where_it_is_observed():
     assert told["now"] == 9
     assert tube["alive"]
     assert (tube["start"], tube["end"]) == (0, 9)
-    assert tube["runs"] == [[0, 4], [7, 9]], "the frames before it was shown count too"
+    assert tube["runs"] == [[2, 4, True], [5, 6, False], [7, 9, True]], "none before it was shown"
 
 
-def test_a_tube_that_ends_is_told_as_it_was_in_the_end():
+def test_a_tube_that_ends_keeps_the_boxes_that_were_drawn():
     timeline = Timeline(10.0)
     for index in range(6):
         timeline.frame(frame_of(index, *([live()] if index < 4 else [])))
@@ -48,7 +48,9 @@ def test_a_tube_that_ends_is_told_as_it_was_in_the_end():
     (tube,) = timeline.to_json()["tubes"]
     assert not tube["alive"]
     assert (tube["label"], tube["score"], tube["end"]) == (1, 0.75, 2)
-    assert tube["runs"] == [[0, 0], [2, 2]]
+    assert tube["runs"] == [[0, 3, True]]
+    timeline.tube(ended(7))
+    assert len(timeline.to_json()["tubes"]) == 1, "one that was never shown is none"
 
 
 def test_living_tubes_come_first_and_what_is_old_is_forgotten():
@@ -61,12 +63,10 @@ def test_living_tubes_come_first_and_what_is_old_is_forgotten():
     assert [tube["id"] for tube in timeline.to_json()["tubes"]] == [2]
 
 
-def test_a_tube_that_comes_back_is_the_same():
+def test_of_two_tubes_on_one_actor_the_drawn_one_has_the_boxes():
     timeline = Timeline(10.0)
-    for tubes in ([live()], [], [live()]):
-        timeline.frame(frame_of(timeline.to_json()["now"] + 1, *tubes))
-    (tube,) = timeline.to_json()["tubes"]
-    assert tube["alive"]
+    timeline.frame(frame_of(0, live(1, score=0.4), live(2, score=0.6)))
+    assert [tube["runs"] for tube in timeline.to_json()["tubes"]] == [[[0, 0, True]], []]
 
 
 def test_gaps_are_told_with_what_is_missing():

@@ -23,7 +23,7 @@ const PHASES = {
 
 const find = (id) => document.getElementById(id);
 const picture = new Picture(document.querySelector("canvas"));
-const tubes = new Tubes(find("tubes"), find("axis"), find("tube-count"), find("no-tubes"));
+const tubes = new Tubes(find("tubes"), find("axis"), find("tube-count"), find("no-tubes"), find("key"));
 const figures = new Figures();
 const sources = new Sources(find("sources"), choose);
 let hello = null;

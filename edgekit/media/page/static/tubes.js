@@ -1,12 +1,14 @@
-// Tubes over time: a row each, solid where observed, pale where not; striped where frames are missing.
+// Tubes over time: a row each. The bar is the tube; in it each frame is as its box was drawn: solid
+// where it was detected, hatched where extrapolated, pale where there was none. Boxes that were shown
+// outside the tube are a strip. Striped where frames are missing.
 
 const LONGEST = 60;
 const SHORTEST = 10;
 const STEPS = [2, 5, 10, 15, 20];
 
 export class Tubes {
-  constructor(list, axis, count, empty) {
-    Object.assign(this, { list, axis, count, empty });
+  constructor(list, axis, count, empty, key) {
+    Object.assign(this, { list, axis, count, empty, key });
     this.rows = new Map();
   }
 
@@ -24,7 +26,7 @@ export class Tubes {
     span.begin = span.end - span.frames;
     this.showAxis(seconds);
     const room = this.room();
-    const tubes = state.tubes.filter((tube) => tube.end >= span.begin);
+    const tubes = state.tubes.filter((tube) => Math.max(tube.end, ...tube.runs.slice(-1).map(([, last]) => last)) >= span.begin);
     const shown = tubes.slice(0, room);
     const ids = new Set(shown.map((tube) => tube.id));
     for (const [id, row] of this.rows) {
@@ -40,6 +42,7 @@ export class Tubes {
       ? `${alive} now, ${tubes.length} in the last ${Math.round(seconds)} s` + (hidden ? `, ${hidden} not shown` : "")
       : "";
     this.empty.hidden = tubes.length > 0;
+    this.key.hidden = !tubes.length;
     this.axis.style.visibility = tubes.length ? "visible" : "hidden";
   }
 
@@ -78,7 +81,14 @@ export class Tubes {
     row.number.textContent = `#${tube.id}`;
     row.score.textContent = tube.score.toFixed(2);
     const parts = [bar("whole", tube.start, tube.end, span, colour)];
-    for (const [first, last] of tube.runs) parts.push(bar("", first, last, span, colour));
+    for (const [first, last, observed] of tube.runs) {
+      const kind = observed ? "" : "extrapolated";
+      parts.push(
+        bar(`strip ${kind}`, first, Math.min(last, tube.start - 1), span, colour),
+        bar(kind, Math.max(first, tube.start), Math.min(last, tube.end), span, colour),
+        bar(`strip ${kind}`, Math.max(first, tube.end + 1), last, span, colour),
+      );
+    }
     for (const [first, last] of gaps) if (last > first) parts.push(bar("hole", first, last - 1, span));
     row.track.replaceChildren(...parts.filter(Boolean));
     if (this.list.children[place] !== row.item) this.list.insertBefore(row.item, this.list.children[place] || null);
@@ -102,6 +112,6 @@ function bar(kind, first, last, span, colour) {
   element.className = kind;
   element.style.left = `${(100 * (left - span.begin)) / span.frames}%`;
   element.style.width = `${(100 * (right - left)) / span.frames}%`;
-  if (colour) element.style.background = colour;
+  if (colour) element.style[kind.includes("extrapolated") ? "color" : "background"] = colour;
   return element;
 }
