@@ -32,6 +32,6 @@ def test_an_interrupt_while_a_source_is_opened_ends_with_130(tmp_path):
             with connection:
                 connection.recv(1)
                 process.send_signal(signal.SIGINT)
-                stdout, stderr = process.communicate(timeout=60)
+                stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 130
         assert (stdout, stderr.strip()) == (b"", b"Interrupted.")

@@ -36,7 +36,7 @@ def test_a_thread_inside_ffmpeg_comes_back_before_the_end():
             connection, _ = silent.accept()
             with connection:
                 connection.recv(1)
-                said, _ = program.communicate(b"\n", timeout=60)
+                said, _ = program.communicate(b"\n", timeout=120)
         assert program.returncode == 0
         assert said == b"inside: 1\ninside: 0\n"
 
@@ -60,7 +60,7 @@ def test_a_program_may_end_while_a_source_is_still_opened(make_video, tmp_path):
     missing = tmp_path / "nowhere.mp4"
     for _ in range(5):
         command = [sys.executable, "-c", _RAISING, str(long), str(missing), str(long)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"There is no file or folder {missing}.\ninside: 0\n"
 
@@ -91,7 +91,7 @@ held.close()
 
 def test_the_end_waits_for_a_daemon_inside_a_library_and_lets_none_in_again():
     command = [sys.executable, "-c", _SLOW]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("back\n")
     assert "called" not in done.stdout

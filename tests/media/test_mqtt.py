@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
-from edgekit.media import _mqtt_link
+from edgekit.media import _mqtt_link, mqtt
 from edgekit.media._outbox import Message, Outbox
 from edgekit.media.mqtt import Broker, MqttSink, default_buffer
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
@@ -26,7 +26,7 @@ from edgekit.runtime.types import Detections, Frame, Tube
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
 IMAGE = np.zeros((48, 64, 3), np.uint8)
-PATIENCE = 30.0
+PATIENCE = 120.0
 SECRET = "s3cret/&@"
 
 
@@ -46,6 +46,14 @@ def until(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch):
+    """A starved machine takes longer than the seconds that a run grants the broker."""
+    monkeypatch.setattr(mqtt, "_FIRST_TRY_SECONDS", PATIENCE)
+    monkeypatch.setattr(mqtt, "_LAST_SECONDS", PATIENCE)
+    monkeypatch.setattr(_mqtt_link, "_CONNECT_SECONDS", PATIENCE)
 
 
 class Broking(Mosquitto):
@@ -69,12 +77,12 @@ def mosquitto(tmp_path):
 @pytest.fixture
 def listener():
     """Makes subscribers; gives the (topic, content) that each has got so far."""
-    mqtt = pytest.importorskip("paho.mqtt.client")
+    paho = pytest.importorskip("paho.mqtt.client")
     with contextlib.ExitStack() as stack:
 
         def make(broker, topic="home/door/tube/#"):
-            client = mqtt.Client(
-                mqtt.CallbackAPIVersion.VERSION2, client_id=topic, clean_session=False
+            client = paho.Client(
+                paho.CallbackAPIVersion.VERSION2, client_id=topic, clean_session=False
             )
             found, subscribed = [], []
             client.on_connect = lambda *_: client.subscribe(topic, qos=1)
@@ -196,8 +204,10 @@ def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
     status = listener(broker, "home/door/status")
     code = (
         "import os, sys; from pathlib import Path\n"
+        "from edgekit.media import mqtt\n"
         "from edgekit.media.mqtt import Broker, MqttSink\n"
         "from edgekit.runtime.results import RunInfo\n"
+        f"mqtt._FIRST_TRY_SECONDS = {PATIENCE}\n"
         "sink = MqttSink(Broker.parse(sys.argv[1]), buffer=Path(sys.argv[2]))\n"
         "sink.start(RunInfo('x', 1, 1, 25.0, None, ()))\n"
         "os._exit(0 if sink.trouble is None else 1)\n"
