@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._files import atomic_file
+from edgekit._files import atomic_file, writing
 from edgekit.benchmarks.report import Report, read_report
 from edgekit.errors import BadInputError
 
@@ -22,6 +22,8 @@ def keep_report(report: Report, folder: Path) -> Path:
         OutputError: It cannot be written there.
     """
     moment = re.sub(r"\W", "", report.created.partition("+")[0])
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
     path, number = folder / f"bench-{moment}.json", 1
     while path.exists():
         number += 1

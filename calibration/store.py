@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
-from edgekit._files import atomic_folder
+from edgekit._files import atomic_folder, writing
+from edgekit._user_folders import user_folder
 
 __all__ = ["Store", "array_file", "default_store", "key_of"]
 
@@ -62,17 +63,23 @@ def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.m
     return array
 
 
-def default_store() -> Path:
-    """Where finished work is kept unless told otherwise: the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "edgekit"
+def default_store(option: str = "--cache DIR") -> Path:
+    """Where finished work is kept unless told otherwise: the user's cache folder.
+
+    Args:
+        option: The option that names another place, for errors; empty where there is none.
+
+    Raises:
+        OutputError: The user has none, or it cannot be written.
+    """
+    return user_folder("XDG_CACHE_HOME", ".cache", option)
 
 
 class Store:
     """Finished pieces of work, a folder each.
 
     Args:
-        path: Is made where it is missing.
+        path: Is made where it is missing; the folder that it is in has to be there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,6 +98,8 @@ class Store:
         """
         place = self.path / f"{kind}-{key}"
         if not place.is_dir():
+            with writing(self.path):
+                self.path.mkdir(exist_ok=True)
             # Where another process has finished the same piece meanwhile, either is as good.
             with atomic_folder(place, force=True) as folder:
                 make(folder)

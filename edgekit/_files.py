@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +17,31 @@ from edgekit.errors import OutputError
 __all__ = [
     "atomic_file",
     "atomic_folder",
+    "longest_name",
+    "marked",
     "output_error",
     "refuse_existing",
     "refuse_unwritable",
+    "require_parent",
     "writing",
 ]
+
+_PREFIX = ".edgekit-"
+"""Of temporary names, which are short of any that a user may have given."""
+
+_LONGEST_ENDING = 16
+_LONGEST_NAME = 255
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
     """The error that tells why ``path`` could not be written, and what to do."""
     reason = error.strerror or str(error)
-    if error.errno == errno.ENOSPC:
+    folder = path.parent
+    if error.errno == errno.ENOENT and not folder.is_dir():
+        reason, mend = f"there is no folder {folder}", f"Run: mkdir -p {shlex.quote(str(folder))}"
+    elif error.errno == errno.ENAMETOOLONG:
+        mend = "Give it a shorter name."
+    elif error.errno == errno.ENOSPC:
         mend = "Free some space there, or name another place."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         mend = "Make the folder writable, or name another place."
@@ -48,14 +64,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder; renames it to ``path`` if the block succeeds.
 
     Raises:
-        OutputError: The folder cannot be made or written, or the disk is full.
+        OutputError: The folder is not there or cannot be written, or the disk is full.
     """
     path = Path(path)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
+        _refuse_name(path)
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_split(path)[1], dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -72,9 +86,42 @@ def refuse_unwritable(path: Path) -> None:
     Raises:
         OutputError: The place is no folder, or ``path`` is one, or it may not be written.
     """
+    require_parent(path)
     if path.is_dir():
         raise output_error(IsADirectoryError(errno.EISDIR, "it is a folder"), path)
     _refuse_below(path, path if path.exists() else None)
+
+
+def require_parent(path: Path) -> None:
+    """Raises where the folder that ``path`` is to be in is missing: nobody asked to make it.
+
+    Raises:
+        OutputError: It is missing, or ``path`` is too long a name.
+    """
+    with writing(path):
+        _refuse_name(path)
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is no folder")
+
+
+def longest_name(folder: Path) -> int:
+    """How many bytes the name of a file in a folder may have."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):
+        return _LONGEST_NAME
+
+
+def marked(path: Path, mark: str) -> Path:
+    """``path`` with a mark before its ending: ``events.jsonl`` and ``-1`` give ``events-1.jsonl``.
+
+    Where that is longer than a name may be, the name loses its first characters.
+    """
+    stem, ending = _split(path)
+    most = longest_name(path.parent)
+    while stem and len(os.fsencode(f"{stem}{mark}{ending}")) > most:
+        stem = stem[1:]
+    return path.with_name(f"{stem}{mark}{ending}")
 
 
 def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None:
@@ -88,6 +135,8 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
     Raises:
         OutputError: ``path`` may not be replaced, is none that can be, or cannot be written.
     """
+    with writing(path):
+        _refuse_name(path)
     if os.path.lexists(path):
         if not path.is_dir():
             raise OutputError(
@@ -112,8 +161,26 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
     _refuse_below(path)
 
 
+def _split(path: Path) -> tuple[str, str]:
+    """A name without its ending, and the ending: ``.jsonl``, ``.json.gz``."""
+    ending = path.suffix
+    if ending == ".gz":
+        ending = Path(path.stem).suffix + ending
+    if len(os.fsencode(ending)) > _LONGEST_ENDING:
+        ending = ""
+    return path.name[: len(path.name) - len(ending)], ending
+
+
+def _refuse_name(path: Path) -> None:
+    """Raises ``OSError`` where a name is too long to be written in the end."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
+
+
 def _refuse_below(path: Path, present: Path | None = None) -> None:
     """Raises where nothing can be made at ``path``, or ``present`` may not be written."""
+    with writing(path):
+        _refuse_name(path)
     folder = path.absolute().parent
     while not folder.exists() and folder != folder.parent:  # it would be made
         folder = folder.parent
@@ -139,7 +206,7 @@ def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -
     refuse_existing(path, force=force, mark=mark)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
@@ -153,7 +220,7 @@ def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -
 
 def _replace(path: Path, new: Path) -> None:
     """Puts a folder in the place of another, which stays where that fails."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
     try:
         path.replace(aside / "old")
         try:

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edgekit._files import atomic_file, atomic_folder, refuse_existing
+from edgekit._files import (
+    atomic_file,
+    atomic_folder,
+    marked,
+    refuse_existing,
+    refuse_unwritable,
+    require_parent,
+)
 from edgekit.errors import OutputError
 
 
@@ -14,11 +24,65 @@ def names(folder):
 
 
 def test_a_file_appears_whole(tmp_path):
-    with atomic_file(tmp_path / "new" / "a.txt") as temporary:
+    with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
-        assert names(tmp_path / "new") == [temporary.name]
-    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
-    assert names(tmp_path / "new") == ["a.txt"]
+        assert names(tmp_path) == [temporary.name]
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("length", range(238, 256))
+@pytest.mark.parametrize("ending", [".txt", ".json.gz", ""])
+def test_what_the_folder_takes_as_a_name_can_be_written(length, ending, tmp_path):
+    for letter in ("a", "門"):
+        count, rest = divmod(length - len(ending), len(letter.encode()))
+        path = tmp_path / (rest * "b" + count * letter + ending)
+        with atomic_file(path) as temporary:
+            assert temporary.name.endswith(ending)
+            temporary.write_text("whole")
+        assert path.read_text() == "whole"
+        path.unlink()
+        for force in (False, True):
+            with atomic_folder(path, force=force) as folder:
+                (folder / "f").touch()
+        assert names(tmp_path) == [path.name]
+        shutil.rmtree(path)
+
+
+def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path):
+    path = tmp_path / (256 * "a")
+    for refuse in (refuse_unwritable, require_parent, lambda p: refuse_existing(p, force=True)):
+        with pytest.raises(OutputError, match="too long") as caught:
+            refuse(path)
+        assert caught.value.mend == "Give it a shorter name."
+    with pytest.raises(OutputError, match="too long"), atomic_file(path):
+        pytest.fail("the work was done")
+
+
+def test_a_folder_that_nobody_asked_for_is_not_made(tmp_path):
+    path = tmp_path / "no dir" / "a"
+    for refuse in (refuse_unwritable, require_parent):
+        with pytest.raises(OutputError, match="there is no folder") as caught:
+            refuse(path)
+        assert caught.value.mend == f"Run: mkdir -p '{tmp_path}/no dir'"
+    with pytest.raises(OutputError, match="there is no folder"), atomic_file(path):
+        pytest.fail("the work was done")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is no folder"):
+        require_parent(tmp_path / "file" / "a")
+    assert names(tmp_path) == ["file"]
+
+
+@given(st.text("aä門.", min_size=1, max_size=300), st.sampled_from(["", ".jsonl", ".json.gz"]))
+def test_a_mark_goes_before_the_ending_and_keeps_names_apart(stem, ending):
+    path = Path("folder") / f"x{stem}y{ending}"
+    found = [marked(path, f"-{number}") for number in range(12)]
+    assert len(set(found)) == 12
+    for number, name in enumerate(found):
+        assert name.parent == path.parent
+        if len(path.name.encode()) < 250 and ending:
+            assert name.name == f"x{stem}y-{number}{ending}"
+        assert len(name.name.encode()) <= 255
 
 
 def test_a_failure_leaves_the_old_file(tmp_path):

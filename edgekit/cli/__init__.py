@@ -15,7 +15,7 @@ from typing import NoReturn, cast
 
 import click
 
-from edgekit.errors import EdgeKitError
+from edgekit.errors import BadInputError, EdgeKitError
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
@@ -81,9 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno == errno.EPIPE:
             return 0
-        from edgekit._files import output_error
-
-        found = output_error(error, Path(str(error.filename or "the result")))
+        found = _system_error(error)
         _say(found)
         return found.exit_status
     return result if isinstance(result, int) else 0
@@ -106,6 +104,20 @@ def program() -> NoReturn:
                 stream.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _system_error(error: OSError) -> EdgeKitError:
+    """What is said where the system refuses something that no module expected."""
+    from edgekit._files import output_error
+
+    place = str(error.filename or "the result")
+    if error.errno == errno.ENAMETOOLONG:
+        return BadInputError(f"There is no file {place}: no name is that long.")
+    if error.filename is None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+        return output_error(error, Path(place))
+    return BadInputError(
+        f"Cannot use {place}: {error.strerror}.", mend="Check the path, and who may use it."
+    )
 
 
 def _say(error: EdgeKitError) -> None:

@@ -6,6 +6,7 @@ an environment variable, goes before what the file says.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from edgekit.errors import UsageError
+from edgekit.errors import OutputError, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -135,7 +136,9 @@ def _checked(
             kind = "a table" if isinstance(part, dict) else repr(part)
             raise UsageError(f"{place}: {key} takes text or a number, not {kind}.")
         try:
-            option.type.convert(str(part), option, context)
+            # Whether the folder of an output is there matters when the run begins, not at a SIGHUP.
+            with contextlib.suppress(OutputError):
+                option.type.convert(str(part), option, context)
         except click.BadParameter as error:
             raise UsageError(f"{place}: {key}: {error.message}") from error
     texts = [str(part) for part in parts]

@@ -8,11 +8,11 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgekit.cli._parsing import OUT_FOLDER
 from edgekit.targets.registry import RUNTIMES
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ _SESSION = (
     ),
     click.option(
         "--cache",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=OUT_FOLDER,
         help="Folder in which the runtime keeps what it compiled.",
     ),
 )

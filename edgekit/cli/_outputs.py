@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from edgekit._files import marked
 from edgekit.cli._options import FiniteRange
-from edgekit.cli._parsing import BYTES
+from edgekit.cli._parsing import BYTES, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
 
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
 
@@ -19,9 +20,12 @@ FILES = ("events", "video", "picture", "save_detections")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OPTIONS = (
     click.option(
-        "--events", metavar="FILE|-", help="Write results as JSON Lines; - is the terminal."
+        "--events",
+        type=OUT_OR_STDOUT,
+        metavar="FILE|-",
+        help="Write results as JSON Lines; - is the terminal.",
     ),
-    click.option("--video", type=_FILE, help="Write the annotated video."),
+    click.option("--video", type=OUT_FILE, help="Write the annotated video."),
     click.option(
         "--rotate",
         type=BYTES,
@@ -36,7 +40,7 @@ _OPTIONS = (
     ),
     click.option(
         "--clips",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=OUT_FOLDER,
         metavar="DIR",
         help="Write a short video of each tube, and what is known of it.",
     ),
@@ -56,10 +60,10 @@ _OPTIONS = (
         metavar="SECONDS",
         help="Of its clip, after the tube's last box.",
     ),
-    click.option("--picture", type=_FILE, help="Write one picture of all tubes over time."),
+    click.option("--picture", type=OUT_FILE, help="Write one picture of all tubes over time."),
     click.option(
         "--save-detections",
-        type=_FILE,
+        type=OUT_FILE,
         help="Write all detections, for edgekit eval --detections; packed if it ends in .gz.",
     ),
     click.option(
@@ -72,7 +76,7 @@ _OPTIONS = (
     click.option("--mqtt-ca", type=_FILE, help="Certificate to trust with mqtts://, as PEM."),
     click.option(
         "--mqtt-buffer",
-        type=_FILE,
+        type=OUT_FILE,
         help="Where messages wait while the broker is away. [default: in ~/.local/state/edgekit]",
     ),
     click.option(
@@ -121,14 +125,7 @@ def options_of(options: dict[str, Any], number: int, count: int) -> dict[str, An
     own = dict(options)
     for name in (*FILES, "mqtt_buffer"):
         if options[name] and options[name] != "-":
-            own[name] = _numbered(Path(options[name]), number)
+            own[name] = marked(Path(options[name]), f"-{number}")
     if options["clips"]:
         own["clips"] = options["clips"] / str(number)
     return own
-
-
-def _numbered(path: Path, number: int) -> Path:
-    stem, ending = path.stem, path.suffix
-    if ending == ".gz":
-        stem, ending = Path(stem).stem, Path(stem).suffix + ending
-    return path.with_name(f"{stem}-{number}{ending}")

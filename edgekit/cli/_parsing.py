@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import click
 
-__all__ = ["BYTES", "LINK", "SIZE"]
+from edgekit._files import require_parent
+
+__all__ = ["BYTES", "LINK", "OUT", "OUT_FILE", "OUT_FOLDER", "OUT_OR_STDOUT", "SIZE"]
+
+
+class _OutputPath(click.Path):
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        path = super().convert(value, param, ctx)
+        if not (self.allow_dash and path == "-"):
+            require_parent(Path(os.fsdecode(path)))
+        return path
+
+
+OUT = _OutputPath(path_type=Path)
+"""A place to write to, in a folder that is there: a folder that is missing is an ``OutputError``,
+because it is mostly a slip, and nobody wants folders made of slips."""
+
+OUT_FILE = _OutputPath(dir_okay=False, path_type=Path)
+"""As ``OUT``, a file."""
+
+OUT_FOLDER = _OutputPath(file_okay=False, path_type=Path)
+"""As ``OUT``, a folder, which may be missing itself."""
+
+OUT_OR_STDOUT = _OutputPath(allow_dash=True)
+"""As ``OUT``, as text; - for standard output."""
 
 
 class _Size(click.ParamType[tuple[int, int]]):

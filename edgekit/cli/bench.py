@@ -13,6 +13,7 @@ import click
 
 from edgekit.cli._bundles import BUNDLE, Named, all_here
 from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli._parsing import OUT_FILE, OUT_FOLDER
 from edgekit.errors import BoundError, UsageError
 from edgekit.targets.registry import RUNTIMES
 
@@ -121,12 +122,12 @@ class _Percent(click.ParamType[float]):
     help="Write the fastest setting of each bundle beside it, for edgekit run on this machine; "
     "tries several --threads unless told which.",
 )
-@click.option("--csv", type=_FILE, help="Write a line for each row, a column for each figure.")
-@click.option("--markdown", type=_FILE, help="Write the tables as Markdown.")
-@click.option("--html", type=_FILE, help="Write one page with tables and plots.")
+@click.option("--csv", type=OUT_FILE, help="Write a line for each row, a column for each figure.")
+@click.option("--markdown", type=OUT_FILE, help="Write the tables as Markdown.")
+@click.option("--html", type=OUT_FILE, help="Write one page with tables and plots.")
 @click.option(
     "--history",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OUT_FOLDER,
     metavar="DIR",
     help="Add the report to those in DIR; the page then shows what became of each row.",
 )
@@ -269,7 +270,7 @@ def _take_sweep(options: dict[str, Any]) -> None:
         options["bundles"] = export_all(
             sweep,
             checkpoint or default_weights(),
-            Store(default_store()),
+            Store(default_store(option="")),
             lambda note: bar.update(task, note=note),
         )
 

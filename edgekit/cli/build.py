@@ -9,6 +9,7 @@ import click
 
 from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli._parsing import OUT_FOLDER
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OUT_FOLDER,
     help="Folder to keep the engine in.  [default: engines/ in the bundle]",
 )
 @click.option("--force", is_flag=True, help="Build it even if it is there.")

@@ -10,6 +10,7 @@ import click
 
 from edgekit.cli._bundles import BUNDLE, Named
 from edgekit.cli._options import common_options, emit_json
+from edgekit.cli._parsing import OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUT,
     default=Path("demo"),
     show_default=True,
     help="Folder for the video, the events and the picture.",

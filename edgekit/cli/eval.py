@@ -17,7 +17,7 @@ from edgekit.cli._options import (
     session_options,
     stdout_console,
 )
-from edgekit.cli._parsing import LINK
+from edgekit.cli._parsing import LINK, OUT_FILE
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ __all__ = ["command"]
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option(
     "--save-detections",
-    type=click.Path(path_type=Path),
+    type=OUT_FILE,
     help="Also write what was detected; gzip where the name ends in .gz.",
 )
 @common_options

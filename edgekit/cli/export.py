@@ -15,7 +15,7 @@ from edgekit.cli._options import (
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import SIZE
+from edgekit.cli._parsing import OUT, SIZE
 from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUT,
     help="The bundle's folder.  [default: artifacts/NAME-TARGET-PRECISION]",
 )
 @click.option("--force", is_flag=True, help="Replace a bundle that is already there.")

@@ -17,6 +17,7 @@ from edgekit.cli._options import (
     progress_bar,
     stdout_console,
 )
+from edgekit.cli._parsing import OUT, OUT_FILE, OUT_FOLDER
 from edgekit.errors import UsageError
 from edgekit.targets.registry import TARGETS
 
@@ -117,22 +118,22 @@ _log = logging.getLogger(__name__)
     help="Processes that measure layers.",
 )
 @click.option(
-    "-o", "--out", type=_PATH, help="The bundle's folder. [default: artifacts/NAME-TARGET-int8]"
+    "-o", "--out", type=OUT, help="The bundle's folder. [default: artifacts/NAME-TARGET-int8]"
 )
 @click.option("--force", is_flag=True, help="Replace a bundle that is already there.")
 @click.option(
     "--sheet",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUT_FILE,
     help="Write a picture of the frames that were calibrated with.",
 )
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUT_FILE,
     help="Write the report with its plots as one page.",
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OUT_FOLDER,
     help="Folder for finished work, which is found again. [default: ~/.cache/edgekit]",
 )
 @common_options

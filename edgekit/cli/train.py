@@ -13,7 +13,7 @@ from edgekit.cli._options import (
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import SIZE
+from edgekit.cli._parsing import OUT, SIZE
 
 __all__ = ["command"]
 
@@ -75,7 +75,7 @@ __all__ = ["command"]
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--name", help="Of the model; by default <arch>-<dataset>.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="By default runs/<name>.")
+@click.option("-o", "--out", type=OUT, help="By default runs/<name>.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekit._closing import Closing
-from edgekit._files import writing
+from edgekit._files import longest_name, writing
 from edgekit.errors import OutputError
 
 __all__ = ["Message", "Outbox"]
 
 _BATCH = 256
+_LONGEST_ENDING = "-journal"
 
 
 class Message(NamedTuple):
@@ -40,7 +42,7 @@ class Outbox(Closing):
     ``update`` go first, and the oldest of any kind where there is no such one.
 
     Args:
-        path: Made with its folder where it is not there.
+        path: Made where it is not there; its folder has to be.
         most: Bytes of payloads at most.
 
     Attributes:
@@ -56,7 +58,14 @@ class Outbox(Closing):
         self._lock = threading.Lock()
         self.dropped = {"start": 0, "update": 0, "end": 0}
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.stat()
+        most_bytes = longest_name(path.parent) - len(_LONGEST_ENDING)
+        if len(os.fsencode(path.name)) > most_bytes:
+            raise OutputError(
+                f"Cannot use the buffer {path}: its name has {len(os.fsencode(path.name))} bytes, "
+                f"and {most_bytes} is the most, because SQLite needs NAME{_LONGEST_ENDING} too.",
+                mend="Give it a shorter name: --mqtt-buffer FILE",
+            )
         with self._guarded():
             self._base = sqlite3.connect(
                 path, timeout=0.0, isolation_level=None, check_same_thread=False

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from edgekit._closing import Closing
-from edgekit._files import output_error, writing
+from edgekit._files import marked, output_error, writing
 
 __all__ = ["WholeFile", "check_room", "make_room", "older_name"]
 
@@ -22,7 +22,7 @@ class WholeFile(Closing):
     """A file that whole pieces are added to: lines, clusters.
 
     Args:
-        path: Made with its folder where it is not there.
+        path: Made where it is not there; its folder has to be.
         keep: Whether to go on with what is there; else it is replaced.
 
     Attributes:
@@ -38,7 +38,6 @@ class WholeFile(Closing):
         self._path = path
         self._syncing: threading.Thread | None = None
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             goes_on = keep and path.is_file()
             flags = os.O_RDWR if goes_on else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
@@ -113,7 +112,7 @@ def check_room(path: Path) -> None:
 
 def older_name(path: Path, number: int) -> Path:
     """What the file was renamed to ``number`` files ago: ``events.2.jsonl``."""
-    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+    return marked(path, f".{number}")
 
 
 def make_room(path: Path, keep: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -14,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from edgekit._user_folders import user_folder
 from edgekit.errors import OutputError
 from edgekit.media._broker import Broker
 from edgekit.media._mqtt_link import BrokerLink, import_client
@@ -197,11 +197,14 @@ def _now() -> str:
 
 
 def default_buffer(broker: Broker) -> Path:
-    """Where messages wait unless told otherwise: one file for each broker and prefix."""
-    state = os.environ.get("XDG_STATE_HOME")
-    folder = Path(state) if state else Path.home() / ".local" / "state"
+    """Where messages wait unless told otherwise: one file for each broker and prefix.
+
+    Raises:
+        OutputError: The user has no folder for it, or it cannot be written.
+    """
+    folder = user_folder("XDG_STATE_HOME", ".local/state", "--mqtt-buffer FILE")
     place = hashlib.sha256(f"{broker.place}/{broker.prefix}".encode()).hexdigest()[:12]
-    return folder / "edgekit" / f"mqtt-{place}.db"
+    return folder / f"mqtt-{place}.db"
 
 
 def _live_json(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
 
-from edgekit.errors import UsageError
+from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
 from edgekit.media.address import check_address, is_address
 from edgekit.media.camera import CameraSource
@@ -51,6 +52,7 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     path = Path(text.removeprefix("file://"))
     if is_pipeline(text) and not _exists(path):
         return PipelineSource(text, options)
+    _refuse_name(path)
     if path.is_char_device() or text.startswith("/dev/video"):
         return CameraSource(str(path))
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
@@ -103,6 +105,16 @@ def _begin(make: Callable[[], Source]) -> Future[Source]:
 def _discard(future: Future[Source]) -> None:
     if future.exception() is None:
         future.result().close()
+
+
+def _refuse_name(path: Path) -> None:
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise MediaError(
+                f"There is no file {path}: no name is that long.", mend="Check the path."
+            ) from error
 
 
 def _exists(path: Path) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit._files import atomic_file
+from edgekit._files import atomic_file, writing
 from edgekit.bundle import Bundle, sha256_of
 from edgekit.errors import EdgeKitError, OutputError, UsageError
 from edgekit.targets.jetson.builder import Report, serialized_engine
@@ -98,6 +98,8 @@ def build_engine(
     trt.init_libnvinfer_plugins(log, "")
     timings = path.with_name(f"{'-'.join(gpu.name.split())}-{trt.__version__}.timings")
     try:
+        with writing(path.parent):
+            path.parent.mkdir(exist_ok=True)
         # The file is opened first: what cannot be written is told before minutes of building.
         with atomic_file(path) as temporary:
             temporary.write_bytes(

@@ -104,11 +104,11 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path, content, capsys):
 
 
 def test_a_check_opens_all_and_writes_nothing(written, spot_bundle, spot_video, tmp_path, capsys):
-    out = tmp_path / "new" / "events.jsonl"
+    out = tmp_path / "events.jsonl"
     path = written(f'source = "{spot_video(3)}"\nbundle = "{spot_bundle}"\nevents = "{out}"\n')
     assert main(["run", "--config", str(path), "--check"]) == 0
     assert "128x96 at 25 FPS, with spot" in capsys.readouterr().out
-    assert not out.parent.exists()
+    assert not out.exists()
     assert main(["run", "--config", str(path), "--check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["width"] == 128
 

@@ -71,7 +71,7 @@ def test_events_of_a_live_run_tell_the_age_of_frames(tmp_path):
 
 
 def test_events_are_the_documented_lines(tmp_path):
-    path = tmp_path / "new" / "events.jsonl"
+    path = tmp_path / "events.jsonl"
     sink = EventsSink(path)
     sink.start(INFO)
     sink.gap(Gap(4, "dropped", 4))

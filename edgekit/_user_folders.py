@@ -1,0 +1,56 @@
+"""Where a user's own files are kept, by the XDG base directory specification."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from edgekit._files import output_error
+from edgekit.errors import OutputError
+
+__all__ = ["user_folder"]
+
+
+def user_folder(variable: str, default: str, option: str) -> Path:
+    """EdgeKit's folder of one kind; made now where it is not there.
+
+    Args:
+        variable: The environment variable that names the user's folder of that kind.
+        default: That folder below the home folder, where the variable is not set.
+        option: The option that names another place, for errors; empty where there is none.
+
+    Raises:
+        OutputError: The user has no home folder, or EdgeKit's cannot be made or written.
+    """
+    mend = f"Set {variable} to a folder."
+    if option:
+        mend = f"Name another place: {option}; or set {variable} to a folder."
+    base = os.environ.get(variable, "")
+    if not Path(base).is_absolute():  # to be ignored, says the specification
+        base = str(_home(mend) / default)
+    folder = Path(base, "edgekit")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it may not be written")
+    except OSError as error:
+        raise OutputError(output_error(error, folder).message, mend=mend) from error
+    return folder
+
+
+def _home(mend: str) -> Path:
+    home = os.environ.get("HOME", "")
+    if not Path(home).is_absolute():
+        try:
+            import pwd
+
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        except (ImportError, KeyError):
+            home = ""
+    if home and Path(home).is_dir():
+        return Path(home)
+    found = f"the home folder is {home}, which is not there"
+    if not home:
+        found = f"HOME is not set, and the user {os.getuid()} is not known here"
+    raise OutputError(f"There is no folder to keep files in: {found}.", mend=mend)

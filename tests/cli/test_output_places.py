@@ -1,0 +1,62 @@
+"""No command makes a folder that nobody asked for, and each says so before its work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from edgekit.cli import COMMANDS, cli
+from edgekit.cli import main as run
+
+OUTPUTS = [
+    ["run", "--events"],
+    ["run", "--video"],
+    ["run", "--picture"],
+    ["run", "--clips"],
+    ["run", "--save-detections"],
+    ["run", "--mqtt-buffer"],
+    ["run", "--cache"],
+    ["eval", "--save-detections"],
+    ["eval", "--cache"],
+    ["bench", "--csv"],
+    ["bench", "--markdown"],
+    ["bench", "--html"],
+    ["bench", "--history"],
+    ["quantize", "--calib", "--sheet"],
+    ["quantize", "--calib", "--html"],
+    ["quantize", "--calib", "--cache"],
+    ["quantize", "--calib", "--out"],
+    ["export", "--out"],
+    ["train", "--root", ".", "--out"],
+    ["demo", "--out"],
+    ["build", "bundle", "--cache"],
+]
+
+
+@pytest.mark.parametrize("words", OUTPUTS, ids=lambda words: f"{words[0]} {words[-1]}")
+def test_a_folder_that_is_missing_is_named_and_not_made(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*words, "new/deep/x"]) == 3
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "Error: Cannot write new/deep/x: there is no folder new/deep.\nRun: mkdir -p new/deep\n"
+    )
+    assert not list(tmp_path.iterdir())
+    assert run([*words, f"./{'a' * 300}"]) == 3
+    assert "Give it a shorter name." in capsys.readouterr().err
+
+
+def test_every_option_that_writes_is_among_them() -> None:
+    found = set()
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        for option in command.params:
+            if "OutputPath" in type(option.type).__name__:
+                found.add((name, max(option.opts, key=len)))
+    assert found == {(words[0], words[-1]) for words in OUTPUTS}
