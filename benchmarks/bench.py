@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgekit.benchmarks.compare import LEAST_ROUNDS, check_comparable, compare
+from edgekit.benchmarks.compare import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
 from edgekit.benchmarks.energy import find_meter
+from edgekit.benchmarks.figures import is_noisy
 from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
 from edgekit.benchmarks.harness import Harness
 from edgekit.benchmarks.machine import describe_machine
@@ -113,10 +114,20 @@ def run_bench(
     if old is not None and earlier is not None and not report.interrupted:
         report.changes = compare(report, old, earlier, fail_over)
         report.compared_with = earlier.name
-        report.notes += [f"Of {earlier.name}: {note}" for note in old.notes]
+        report.notes += [f"{earlier.name} says: {note}" for note in old.notes]
+        if any(change.verdict == NOT_JUDGED for change in report.changes):
+            report.notes.append(_not_judged(report, earlier))
     if tune and not report.interrupted:
         report.tuned = write_profiles(report, plans)
     return report
+
+
+def _not_judged(report: Report, earlier: Path) -> str:
+    when = "now" if is_noisy(report) else f"when {earlier.name} was measured"
+    return (
+        f"{NOT_JUDGED.capitalize()}: the machine was too noisy {when} to tell what became slower "
+        "or faster. Measure again on a quiet machine."
+    )
 
 
 def _refuse_no_profile(bundle: Path) -> None:

@@ -10,16 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.benchmarks.figures import is_noisy
 from edgekit.benchmarks.report import Change, Footage, Machine, Report, Result
 from edgekit.errors import BadInputError
 
-__all__ = ["LEAST_ROUNDS", "SURE", "check_comparable", "compare", "shift_p_value"]
+__all__ = ["LEAST_ROUNDS", "NOT_JUDGED", "SURE", "check_comparable", "compare", "shift_p_value"]
 
 LEAST_ROUNDS = 4
 """With fewer rounds on each side no difference, however large, could be told from chance."""
 
 SURE = 0.05
 """A difference counts where chance alone would bring it about in no more of the cases."""
+
+NOT_JUDGED = "not judged"
+"""The verdict where the machine was too noisy, and what the note that says so begins with."""
 
 _MOST_SPLITS = 20_000
 
@@ -61,7 +65,9 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
 
     A row is slower or faster where the medians of its rounds say so by a two-sided rank-sum test
     (Mann and Whitney), exact or on random splits; it is a regression where it is slower and the
-    median of those medians grew by more than ``limit`` besides.
+    median of those medians grew by more than ``limit`` besides. Where the machine was too noisy
+    during one of the reports, no row is judged: the test knows how rounds of one report differ, and
+    not what disturbed a whole report.
 
     Args:
         report: The new one.
@@ -72,6 +78,7 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
     Raises:
         BadInputError: They have no row in common.
     """
+    noisy = is_noisy(report) or is_noisy(earlier)
     old = {row.key: row.result for row in earlier.rows if row.result}
     changes = []
     for place, row in enumerate(report.rows):
@@ -81,7 +88,7 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
         if before is None:
             changes.append(Change(row=place, verdict="new"))
         else:
-            changes.append(_change(place, before, row.result, limit))
+            changes.append(_change(place, before, row.result, limit, noisy=noisy))
     if all(change.verdict == "new" for change in changes):
         raise BadInputError(
             f"{path} has none of the rows that were measured now; it has: "
@@ -91,11 +98,12 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
     return changes
 
 
-def _change(place: int, old: Result, new: Result, limit: float | None) -> Change:
+def _change(place: int, old: Result, new: Result, limit: float | None, *, noisy: bool) -> Change:
     before, after = ([lap.p50 for lap in result.rounds] for result in (old, new))
     ratio = statistics.median(after) / statistics.median(before)
     p = shift_p_value(before, after)
     verdict = "same" if p > SURE else "slower" if ratio > 1 else "faster"
+    verdict = NOT_JUDGED if noisy else verdict
     both = [name for name in new.stages if name in old.stages]
     moved = {name: new.stages[name].p50 - old.stages[name].p50 for name in both}
     stage = max(both, key=lambda name: abs(moved[name]), default="")

@@ -13,7 +13,7 @@ from edgekit.benchmarks.report import Accuracy, Figures, Report, Result, Round
 from edgekit.runtime.clocks import STAGES
 from edgekit.runtime.types import Array
 
-__all__ = ["NOISY", "Measured", "make_result", "noise_of"]
+__all__ = ["NOISY", "Measured", "is_noisy", "make_result", "noise_of"]
 
 NOISY = 0.05
 """Rounds that differ by more than this share make small differences worthless."""
@@ -117,8 +117,7 @@ def _rounded(share: float | None) -> float | None:
 def noise_of(report: Report) -> list[str]:
     """What makes the figures uncertain, in sentences; none where the machine was quiet."""
     results = {row.label: row.result for row in report.rows if row.result}
-    notes = _machine_notes([lap for result in results.values() for lap in result.rounds])
-    widest = max((result.overall.spread for result in results.values()), default=0.0)
+    notes, widest = _disturbances(report)
     if notes or widest > NOISY:
         notes.append(
             "The machine is too noisy for small differences: rounds of the same thing differ by "
@@ -126,6 +125,19 @@ def noise_of(report: Report) -> list[str]:
             + (", and another run may differ by more." if notes else ", and less means nothing.")
         )
     return notes + _row_notes(results)
+
+
+def is_noisy(report: Report) -> bool:
+    """Whether the machine was too noisy for small differences, as ``noise_of`` says."""
+    notes, widest = _disturbances(report)
+    return bool(notes) or widest > NOISY
+
+
+def _disturbances(report: Report) -> tuple[list[str], float]:
+    """What disturbed the machine, and the share by which rounds of the same row differ at most."""
+    results = [row.result for row in report.rows if row.result]
+    notes = _machine_notes([lap for result in results for lap in result.rounds])
+    return notes, max((result.overall.spread for result in results), default=0.0)
 
 
 def _machine_notes(rounds: Sequence[Round]) -> list[str]:

@@ -165,7 +165,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A row against the same row of an earlier report.
 
     ``p`` is the chance of rounds as far apart as these if nothing had changed; ``verdict`` is
-    ``slower``, ``faster``, ``same``, or ``new`` where the earlier report lacks the row.
+    ``slower``, ``faster``, ``same``, ``not judged`` where the machine was too noisy in one of the
+    reports, or ``new`` where the earlier report lacks the row.
     """
 
     row: int

@@ -113,7 +113,8 @@ class _Percent(click.ParamType[float]):
     "--fail-over",
     type=_Percent(),
     metavar="PERCENT",
-    help="With --compare: end with status 5 where a row is surely slower by more than this.",
+    help="With --compare: end with status 5 where a row is surely slower by more than this. A "
+    "machine that is too noisy for a verdict ends with status 0 and says so.",
 )
 @click.option("--force", is_flag=True, help="Compare with other machines, footage or schemas too.")
 @click.option(
@@ -146,6 +147,7 @@ def command(as_json: bool, **options: Any) -> int:
     _check(options, outputs)
     _take_sweep(options)
     from edgekit.benchmarks.bench import run_bench
+    from edgekit.benchmarks.compare import NOT_JUDGED
     from edgekit.cli._interrupt import Stopper
 
     stopper = Stopper()
@@ -180,6 +182,10 @@ def command(as_json: bool, **options: Any) -> int:
             f"{'; '.join(slower)}.",
             mend="The table says which stage it is in. If it is meant so, keep the new report.",
         )
+    if as_json or options["fail_over"] is not None:
+        for note in report.notes:
+            if note.startswith(NOT_JUDGED.capitalize()):
+                _LOG.warning("%s", note)
     return 0
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.benchmarks.compare import check_comparable, compare, shift_p_value
+from edgekit.benchmarks.compare import NOT_JUDGED, check_comparable, compare, shift_p_value
+from edgekit.benchmarks.figures import noise_of
+from edgekit.benchmarks.machine import Conditions
 from edgekit.benchmarks.report import read_report
 from edgekit.errors import BadInputError
 
@@ -57,10 +59,32 @@ def test_a_shift_of_all_rounds_is_told(factor, verdict, regression, make_report)
     assert change.stage.startswith("network")
 
 
-def test_one_bad_round_is_no_regression(make_report):
-    new = make_report({"a": [*ROUNDS[:-1], 40.0]})
-    (change,) = compare(new, make_report({"a": ROUNDS}), OLD, 0.1)
-    assert change.verdict == "same"
+def test_rounds_of_a_quiet_machine_that_overlap_are_the_same(make_report):
+    new = make_report({"a": [time + 0.05 for time in ROUNDS]})
+    (change,) = compare(new, make_report({"a": ROUNDS}), OLD, 0.001)
+    assert (change.verdict, change.regression) == ("same", False)
+
+
+@pytest.mark.parametrize(
+    ("times", "conditions"),
+    [
+        ([*ROUNDS[:-1], 40.0], Conditions(0.0, 0.0, 3000.0, 50.0, 0)),
+        ([2 * time for time in ROUNDS], Conditions(0.4, 0.0, 3000.0, 50.0, 0)),
+        ([2 * time for time in ROUNDS], Conditions(0.0, 0.1, 3000.0, 50.0, 0)),
+        ([2 * time for time in ROUNDS], Conditions(0.0, 0.0, 3000.0, 95.0, 0)),
+        ([2 * time for time in ROUNDS], Conditions(None, None, None, None, 7)),
+    ],
+)
+def test_there_is_no_verdict_where_a_report_says_that_the_machine_is_too_noisy(
+    times, conditions, make_report
+):
+    quiet, noisy = make_report({"a": ROUNDS}), make_report({"a": times}, conditions=conditions)
+    assert any("too noisy" in note for note in noise_of(noisy))
+    assert not noise_of(quiet)
+    for new, old in ((noisy, quiet), (quiet, noisy)):
+        (change,) = compare(new, old, OLD, 0.1)
+        assert (change.verdict, change.regression) == (NOT_JUDGED, False)
+        assert change.ratio is not None
 
 
 def test_without_a_limit_nothing_is_a_regression(make_report):

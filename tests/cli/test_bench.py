@@ -215,7 +215,11 @@ def scaled(report, factor):
 @pytest.mark.parametrize(
     ("factor", "expected", "verdict"), [(0.001, 5, "slower"), (1e3, 0, "faster")]
 )
-def test_what_became_slower_fails(factor, expected, verdict, made, bench, spot_bundle, tmp_path):
+def test_what_became_slower_fails(
+    factor, expected, verdict, made, bench, spot_bundle, tmp_path, monkeypatch
+):
+    # How quiet this machine is decides nothing here; tests/benchmarks/test_compare.py has that.
+    monkeypatch.setattr("edgekit.benchmarks.compare.is_noisy", lambda report: False)
     old = tmp_path / "old.json"
     old.write_text(json.dumps(scaled(json.loads(json.dumps(made[0])), factor)))
     arguments = (spot_bundle, "--threads", "1", "--compare", old, "--fail-over", "10%", "--json")
@@ -225,6 +229,22 @@ def test_what_became_slower_fails(factor, expected, verdict, made, bench, spot_b
     assert [change["verdict"] for change in report["changes"]] == [verdict]
     assert report["compared_with"] == "old.json"
     assert ("Slower than in" in err) == (expected == 5)
+
+
+def test_a_noisy_machine_is_not_judged(made, bench, spot_bundle, tmp_path, caplog):
+    report = scaled(json.loads(json.dumps(made[0])), 0.001)
+    for row in report["rows"]:
+        for one in row["result"]["rounds"]:
+            one["others"] = 0.5
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(report))
+    arguments = (spot_bundle, "--threads", "1", "--compare", old, "--fail-over", "10%")
+    status, out, _ = bench(*arguments, "--json", rounds=4)
+    assert status == 0
+    (change,) = json.loads(out)["changes"]
+    assert (change["verdict"], change["regression"]) == ("not judged", False)
+    assert change["ratio"] > 100, "the figures are told all the same"
+    assert "Not judged: the machine was too noisy" in caplog.text
 
 
 def test_another_machine_is_refused_unless_it_is_asked_for(made, bench, spot_bundle, tmp_path):
@@ -246,7 +266,9 @@ def test_a_sweep_is_a_row_for_each_setting_and_can_be_compared(bench, spot_bundl
     assert status == 0
     report = json.loads(out)
     assert [row["threads"] for row in report["rows"]] == [2, 1]
-    assert {change["verdict"] for change in report["changes"]} <= {"slower", "faster", "same"}
+    assert {change["verdict"] for change in report["changes"]} <= {
+        *("slower", "faster", "same", "not judged"),
+    }
 
 
 def test_bad_input_is_named(bench, spot_bundle, tmp_path):
