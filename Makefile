@@ -43,12 +43,14 @@ packages:
 # torch comes first and pinned: anything that pulls it in by itself takes gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) | packages
 	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip uninstall $(PIP_FLAGS) -y edgekit 2>/dev/null  # its earlier name
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt torch
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt -e ".[all,dev]"
 	touch $@
 
 $(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f) | packages
 	$(PYTHON) -m venv $(DEVICE_VENV)
+	$(DEVICE_VENV)/bin/pip uninstall $(PIP_FLAGS) -y edgekit 2>/dev/null  # its earlier name
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
 	touch $@
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit._installed import install_line
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
@@ -114,7 +115,7 @@ def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
     if target not in TARGETS:
         raise BundleError(
             f"{bundle.path} is for the target {target}, which this EdgeKit does not know.",
-            mend="Upgrade EdgeKit: pip install -U edgekit",
+            mend=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
         )
     return TARGETS[target].runtimes
 

@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from edgekit._files import atomic_folder
+from edgekit._installed import install_line
 from edgekit.errors import BundleError, UsageError
 
 __all__ = [
@@ -337,7 +338,7 @@ def _manifest(path: Path, text: bytes, mend: str) -> Manifest:
     if isinstance(schema, int) and schema > SCHEMA:
         raise BundleError(
             f"{path} has bundle schema {schema}; this EdgeKit knows up to {SCHEMA}.",
-            mend="Upgrade EdgeKit: pip install -U edgekit",
+            mend=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
         )
     try:
         manifest = msgspec.convert(raw, Manifest)

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import importlib
 
+from edgekit._installed import install_line
+
 __all__ = [
     "AnnotationError",
     "BadInputError",
@@ -106,7 +108,7 @@ class MissingDependencyError(EdgeKitError):
         """The error for a module of an extra that is missing, with its exact pip line."""
         return cls(
             f"{purpose} needs the package that provides '{module}', which is not installed.",
-            mend=f'Run: pip install "edgekit[{extra}]"',
+            mend=f"Run: {install_line(extra)}",
         )
 
     @classmethod

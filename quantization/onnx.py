@@ -6,12 +6,12 @@ ONNX Runtime's own tool places the pairs; the ranges come from ``edgekit.quantiz
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import edgekit
 from edgekit._files import writing
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
@@ -211,7 +211,7 @@ def _clean(model: Any) -> None:
     stored = [tensor for tensor in model.graph.initializer if tensor.name in read]
     del model.graph.initializer[:]
     model.graph.initializer.extend(stored)
-    model.producer_name, model.producer_version = "edgekit", version("edgekit")
+    model.producer_name, model.producer_version = "edgekit", edgekit.__version__
     model.ClearField("doc_string")
     del model.metadata_props[:]
     del model.graph.value_info[:]

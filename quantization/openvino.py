@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgekit._files import writing
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     BundleError,
@@ -177,7 +178,7 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
     except Exception as error:  # its exceptions have no base of their own
         raise ConversionError(
             f"NNCF {version('nncf')} could not quantize the network: {openvino_reason(error)}",
-            mend='Install what this was tested with: pip install "edgekit[openvino-host]"',
+            mend=f"Install what this was tested with: {install_line('openvino-host')}",
         ) from error
     finally:
         logging.setLoggerClass(loggers)  # importing NNCF makes its own the default

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgekit._files import writing
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     ConversionError,
@@ -222,7 +223,7 @@ def _quantized(
         raise ConversionError(
             f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "
             f"{reason_of(error)}",
-            mend='Install what this was tested with: pip install "edgekit[tflite-host]"',
+            mend=f"Install what this was tested with: {install_line('tflite-host')}",
         ) from error
     return bytes(made.quantized_model)
 

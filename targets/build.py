@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+import edgekit
 from edgekit._files import refuse_existing, writing
 from edgekit.bundle import (
     ARTIFACTS,
@@ -203,7 +203,7 @@ def _provenance(path: Path, checkpoint: Checkpoint) -> Provenance:
     return Provenance(
         checkpoint=path.name,
         checkpoint_sha256=checkpoint.sha256,
-        edgekit=version("edgekit"),
+        edgekit=edgekit.__version__,
         date=date_of_today(),
     )
 

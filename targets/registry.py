@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from edgekit._installed import install_line
 from edgekit.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
     if target not in TARGETS:
         raise BundleError(
             f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
-            mend="Upgrade EdgeKit (pip install -U edgekit), or export the checkpoint again.",
+            mend=f"Export the checkpoint again, or upgrade EdgeKit: {install_line(upgrade=True)}",
         )
     allowed = TARGETS[target].runtimes
     runtime = runtime or allowed[0]

@@ -15,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgekit._installed import install_line
+
 EDGEKIT = [sys.executable, "-m", "edgekit"]
 
 
@@ -54,7 +56,7 @@ def main() -> None:
             check=False,
             cwd=tempfile.gettempdir(),
         )
-        if done.returncode != 4 or 'pip install "edgekit[host]"' not in done.stderr:
+        if done.returncode != 4 or install_line("host") not in done.stderr:
             sys.exit(f"{command[0]} without torch gave {done.returncode}:\n{done.stderr}")
     print("The device side runs on its own dependencies.")
 

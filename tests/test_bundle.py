@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.bundle import (
     MANIFEST,
     SCHEMA,
@@ -171,7 +172,7 @@ def test_newer_schema(bundle: Bundle) -> None:
     edit(bundle, lambda content: content.update(schema=SCHEMA + 1, novelty=True))
     with pytest.raises(BundleError, match=f"schema {SCHEMA + 1}") as caught:
         load_bundle(bundle.path)
-    assert "pip install -U edgekit" in caught.value.mend
+    assert install_line(upgrade=True) in caught.value.mend
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit import errors
+from edgekit._installed import install_line
 
 
 @pytest.mark.parametrize(
@@ -34,4 +35,4 @@ def test_the_tree_in_the_docstring_is_the_tree():
 
 def test_a_missing_extra_names_its_pip_line():
     error = errors.MissingDependencyError.for_extra("torch", "host", "Training")
-    assert 'pip install "edgekit[host]"' in str(error)
+    assert install_line("host") in str(error)

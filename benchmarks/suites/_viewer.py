@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from edgekit._closing import Closing
+from edgekit._installed import install_line
 
 __all__ = ["Viewer"]
 
@@ -59,5 +60,5 @@ class Viewer(Closing):
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit('The viewer needs aiohttp. Run: pip install "edgekit[serve]"')
+            raise SystemExit(f"The viewer needs aiohttp. Run: {install_line('serve')}")
         return line

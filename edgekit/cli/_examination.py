@@ -10,38 +10,37 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import edgekit
+from edgekit._installed import foreign, install_line, origin
+
 __all__ = ["examine"]
 
 
 class _Package(NamedTuple):
     names: tuple[str, ...]
     purpose: str
-    install: str
+    extra: str = ""
 
 
-_BASE = 'pip install "edgekit"'
-_HOST = 'pip install "edgekit[host]"'
-_TENSORRT = "sudo apt install python3-libnvinfer"
+_SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer"}
+"""Packages that are not pip's, and what installs them."""
+
 _PACKAGES = (
-    _Package(("numpy",), "everything", _BASE),
-    _Package(("opencv-python", "opencv-python-headless"), "video and cameras", _BASE),
-    _Package(("msgspec",), "bundles and events", _BASE),
-    _Package(("onnxruntime", "onnxruntime-gpu"), "runtime: onnx", _BASE),
-    _Package(("openvino",), "runtime and export: openvino", 'pip install "edgekit[openvino]"'),
-    _Package(
-        ("ai-edge-litert", "tflite-runtime", "tensorflow"),
-        "runtime: tflite",
-        'pip install "edgekit[tflite]"',
-    ),
-    _Package(("tensorrt",), "runtime: jetson", _TENSORRT),
-    _Package(("cuda-bindings",), "runtime: jetson", 'pip install "edgekit[jetson]"'),
-    _Package(("av",), "network streams", 'pip install "edgekit[stream]"'),
-    _Package(("torch",), "export, train", _HOST),
-    _Package(("onnx",), "export", _HOST),
-    _Package(("onnxscript",), "export", _HOST),
-    _Package(("safetensors",), "export, train", _HOST),
-    _Package(("litert-torch",), "export: tflite", 'pip install "edgekit[tflite-host]"'),
-    _Package(("ai-edge-quantizer",), "export: tflite", 'pip install "edgekit[tflite-host]"'),
+    _Package(("numpy",), "everything"),
+    _Package(("opencv-python", "opencv-python-headless"), "video and cameras"),
+    _Package(("msgspec",), "bundles and events"),
+    _Package(("onnxruntime", "onnxruntime-gpu"), "runtime: onnx"),
+    _Package(("openvino",), "runtime and export: openvino", "openvino"),
+    _Package(("ai-edge-litert", "tflite-runtime", "tensorflow"), "runtime: tflite", "tflite"),
+    _Package(("tensorrt",), "runtime: jetson"),
+    _Package(("cuda-bindings",), "runtime: jetson", "jetson"),
+    _Package(("av",), "network streams", "stream"),
+    _Package(("torch",), "export, train", "host"),
+    _Package(("onnx",), "export", "host"),
+    _Package(("onnxscript",), "export", "host"),
+    _Package(("safetensors",), "export, train", "host"),
+    _Package(("litert-torch",), "export: tflite", "tflite-host"),
+    _Package(("ai-edge-quantizer",), "export: tflite", "tflite-host"),
 )
 _EXPORTS = ("torch", "onnx", "onnxscript", "safetensors")
 _TARGETS = {
@@ -70,9 +69,9 @@ def examine() -> dict[str, Any]:
         for part in packages
         if part["name"] in _NEEDED and not part["version"]
     ]
-    problems += [text for text in (problem, wrong_kernel) if text]
+    problems += [text for text in (problem, wrong_kernel, _stranger()) if text]
     return {
-        "edgekit": _version("edgekit") or "unknown",
+        "edgekit": edgekit.__version__,
         "system": {
             "python": platform.python_version(),
             "platform": platform.platform(terse=True),
@@ -98,19 +97,27 @@ def _package(part: _Package) -> dict[str, str | None]:
     if version is None and name == "opencv-python":
         # A Jetson's own OpenCV is no package of pip's.
         version = (_opencv() or {}).get("version")
-    return {"name": name, "version": version, "purpose": part.purpose, "install": part.install}
+    install = _SYSTEMS.get(name) or install_line(*filter(None, [part.extra]))
+    return {
+        "name": name,
+        "version": version,
+        "purpose": part.purpose,
+        "extra": part.extra or None,
+        "install": install,
+    }
 
 
 def _target(name: str, packages: list[dict[str, str | None]]) -> dict[str, Any]:
     """Whether a target's bundles can be run and written here, and what mends it if not."""
     runs, exports = _TARGETS[name]
     missing = {part["name"]: str(part["install"]) for part in packages if not part["version"]}
-    mends = [missing[need] for need in (*runs, *exports) if need in missing]
+    wanted = [need for need in dict.fromkeys((*runs, *exports)) if need in missing]
     return {
         "name": name,
         "runs": not any(need in missing for need in runs),
         "exports": not any(need in missing for need in exports),
-        "install": list(dict.fromkeys(mends)),
+        "missing": wanted,
+        "install": list(dict.fromkeys(missing[need] for need in wanted)),
     }
 
 
@@ -119,6 +126,19 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _stranger() -> str:
+    """What is wrong where another project's package of the same name is installed too."""
+    other = foreign()
+    if other is None:
+        return ""
+    again = install_line(options="--force-reinstall --no-deps")
+    return (
+        f"{other} is installed too, a distribution of another project. It writes into the same "
+        f"folder as {origin().name}, so that the files of one may be lost. "
+        f"Run: pip uninstall edgekit && {again}"
+    )
 
 
 def _default_bundle() -> tuple[str | None, str]:

@@ -45,16 +45,22 @@ def command(as_json: bool) -> None:
         note = kernel["problem"] or f"here: {', '.join(kernel['available'])}"
         console.print(f"Cascade  {kernel['kernel']} ({note})", soft_wrap=True, markup=False)
     console.print(f"Bundle   {found['bundle'] or 'none'}", soft_wrap=True, markup=False)
-    states = Table("target", "runs here", "exports here", "to have both, run")
+    states = Table("target", "runs here", "exports here", "missing")
     for target in found["targets"]:
         answers = ("yes" if target[what] else "no" for what in ("runs", "exports"))
-        states.add_row(target["name"], *answers, escape("\n".join(target["install"])))
+        states.add_row(target["name"], *answers, escape("\n".join(target["missing"])))
     console.print(states)
-    table = Table("package", "version", "for", "if missing, run")
+    table = Table("package", "version", "for", "extra")
     for part in found["packages"]:
-        mend = "" if part["version"] else part["install"]
-        table.add_row(part["name"], part["version"] or "-", part["purpose"], escape(mend))
+        extra = part["extra"] or ""
+        table.add_row(part["name"], part["version"] or "-", part["purpose"], extra)
     console.print(table)
+    missing: dict[str, list[str]] = {}
+    for part in found["packages"]:
+        if not part["version"]:
+            missing.setdefault(part["install"], []).append(part["name"])
+    for line, names in missing.items():
+        console.print(f"To get {', '.join(names)}, run: {line}", soft_wrap=True, markup=False)
     for line in found["problems"]:
         console.print(f"! {line}", soft_wrap=True, markup=False)
     if not found["problems"]:

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from edgekit._installed import install_line
 from edgekit.media._capture import CaptureSource, whole
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
@@ -46,7 +47,7 @@ class OpenCVStreamSource(CaptureSource):
             raise no_picture(
                 self.name,
                 f"OpenCV got none within {patience:g} seconds and does not say why",
-                mend='A reader that does: pip install "edgekit[stream]"',
+                mend=f"A reader that does: {install_line('stream')}",
             )
         super().__init__(capture)
         self.height, self.width = self._first.shape[:2]

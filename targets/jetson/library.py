@@ -6,6 +6,7 @@ import importlib
 import logging
 from typing import Any
 
+from edgekit._installed import install_line
 from edgekit.errors import EdgeKitError, MissingDependencyError
 
 __all__ = ["created", "make_log", "said", "tensorrt"]
@@ -28,9 +29,9 @@ def tensorrt() -> Any:
     except (ImportError, OSError) as error:  # OSError: its libraries are not there
         raise MissingDependencyError(
             f"Running on TensorRT needs 'tensorrt', which is not installed ({error}).",
-            mend="On a Jetson, run: sudo apt install python3-libnvinfer && pip install "
-            '"edgekit[jetson]" (a virtual environment needs --system-site-packages). '
-            "Without TensorRT, --runtime onnxruntime runs the same model on the CPU.",
+            mend="Without TensorRT, --runtime onnxruntime runs the same model on the CPU. On a "
+            "Jetson, run, in a virtual environment made with --system-site-packages: "
+            f"sudo apt install python3-libnvinfer && {install_line('jetson')}",
         ) from error
     version = tuple(int(part) for part in module.__version__.split(".")[:2])
     if version < _OLDEST:

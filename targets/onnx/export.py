@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import edgekit
 from edgekit._files import writing
 from edgekit.errors import MissingDependencyError
 from edgekit.runtime.types import Array
@@ -127,9 +128,7 @@ def _traced(
 
 def _clean(model: Any) -> None:
     """Leaves nothing in the file that depends on the machine, the day or the run."""
-    from importlib.metadata import version
-
-    model.producer_name, model.producer_version = "edgekit", version("edgekit")
+    model.producer_name, model.producer_version = "edgekit", edgekit.__version__
     model.ClearField("doc_string")
     model.graph.ClearField("doc_string")
     model.ir_version = min(model.ir_version, _NEWEST_IR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgekit._installed import install_line
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
@@ -36,7 +37,7 @@ class Session(base.Session):
         except ImportError as error:
             raise MissingDependencyError(
                 "Running this bundle needs 'onnxruntime', which is not installed.",
-                mend="Run: pip install edgekit",
+                mend=f"Run: {install_line()}",
             ) from error
 
     def describe(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit._files import writing
+from edgekit._installed import install_line
 from edgekit.errors import ConversionError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
@@ -133,7 +134,7 @@ class Exporter(base.Exporter):
         if done.returncode:
             raise ConversionError(
                 f"litert-torch could not convert the network.{_last_words(journal)}",
-                mend=f'Install what this was tested with: pip install "edgekit[{_EXTRA}]"',
+                mend=f"Install what this was tested with: {install_line(_EXTRA)}",
             )
 
 

@@ -58,7 +58,7 @@ rm -rf "$root/edgekit" && mkdir -p "$root/edgekit"
 cp -r "$work/wheels" "$root/edgekit/wheels"
 chroot "$root" sh -c 'python3 -m venv /edgekit/venv && /edgekit/venv/bin/pip install -q --no-index \
     --find-links /edgekit/wheels numpy opencv-python-headless onnxruntime ai-edge-litert msgspec click rich &&
-    /edgekit/venv/bin/pip install -q --no-index --no-deps /edgekit/wheels/edgekit-*.whl'
+    /edgekit/venv/bin/pip install -q --no-index --no-deps /edgekit/wheels/edgekit_vision-*.whl'
 
 "$python" -m edgekit.puppets "$root/edgekit/clip" --clips 1 --seed 161 --frames "$frames"
 for target in onnx tflite; do

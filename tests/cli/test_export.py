@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edgekit._installed import install_line
 from edgekit.bundle import load_bundle
 from edgekit.cli import main as run
 from edgekit.models.checkpoints import save_checkpoint
@@ -81,7 +82,7 @@ def test_inspect_as_json(exported: Path, capsys: Any) -> None:
 def test_inspect_without_onnx(exported: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert run(["inspect", str(exported)]) == 0
-    assert 'pip install "edgekit[host]"' in " ".join(capsys.readouterr().out.split())
+    assert install_line("host") in " ".join(capsys.readouterr().out.split())
     assert run(["inspect", str(exported), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["operators"] is None
 
@@ -141,7 +142,7 @@ def test_bundle_that_is_there_already(weights: Path, exported: Path, capsys: Any
 def test_without_torch(weights: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert run(["export", str(weights)]) == 4
-    assert 'pip install "edgekit[host]"' in capsys.readouterr().err
+    assert install_line("host") in capsys.readouterr().err
 
 
 def test_a_wrapped_checkpoint_gives_the_same_model(

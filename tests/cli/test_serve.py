@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from edgekit import Detector, make_linker
+from edgekit._installed import install_line
 from edgekit.errors import OutputError
 from edgekit.media.page import LivePage
 from edgekit.media.page import broadcast as broadcasting
@@ -586,4 +587,4 @@ class TestCommand:
             monkeypatch.delitem(sys.modules, name)
         arguments = ["run", "--bundle", str(spot_bundle), "--source", str(spot_video(3))]
         assert main([*arguments, "--serve", "0"]) == 4
-        assert 'pip install "edgekit[serve]"' in capfd.readouterr().err
+        assert install_line("serve") in capfd.readouterr().err

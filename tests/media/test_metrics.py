@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import sys
 import urllib.request
@@ -8,6 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.media.metrics import Metrics
 from edgekit.media.queued import SinkHealth
@@ -120,5 +122,5 @@ def test_an_address_that_is_none_is_wrong_usage():
 
 def test_without_the_extra_its_pip_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "edgekit\[metrics\]"'):
+    with pytest.raises(MissingDependencyError, match=re.escape(install_line("metrics"))):
         Metrics("0")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit._installed import install_line
 from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
@@ -370,5 +372,5 @@ def test_an_address_is_read_whole(tmp_path):
 
 def test_without_the_extra_its_pip_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "edgekit\[mqtt\]"'):
+    with pytest.raises(MissingDependencyError, match=re.escape(install_line("mqtt"))):
         MqttSink(Broker.parse("mqtt://h"))

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.benchmarks.suites._streams import Relay, RtspServer, free_ports
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media import open_source
@@ -99,7 +100,7 @@ def test_what_is_no_video_says_why(server, place, step, words, capfd):
 def test_what_is_no_video_through_opencv(server, capfd):
     for place in ("/nothing", "/sound"):
         error = error_of(OpenCVStreamSource, f"rtsp://127.0.0.1:{server.port}{place}")
-        assert "edgekit[stream]" in error.mend
+        assert install_line("stream") in error.mend
     assert capfd.readouterr() == ("", "")
 
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import (
     BundleError,
@@ -278,7 +279,7 @@ def test_missing_package(
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingDependencyError, match="'nncf'") as caught:
         Quantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
-    assert caught.value.mend == 'Run: pip install "edgekit[openvino-host]"'
+    assert caught.value.mend == f"Run: {install_line('openvino-host')}"
 
 
 def test_quantizer_that_fails(

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import (
     BundleError,
@@ -272,7 +273,7 @@ def test_missing_package(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=module.partition(".")[0]) as caught:
         make(written, statistics, tmp_path)
-    assert caught.value.mend == 'Run: pip install "edgekit[tflite-host]"'
+    assert caught.value.mend == f"Run: {install_line('tflite-host')}"
 
 
 def test_quantizer_that_fails(

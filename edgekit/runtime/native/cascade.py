@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edgekit.errors import MissingDependencyError
 from edgekit.runtime import ssim
-from edgekit.runtime.native.library import REBUILD, load
+from edgekit.runtime.native.library import load, rebuild
 from edgekit.runtime.native.structures import Plan
 from edgekit.runtime.types import Array
 
@@ -52,7 +52,7 @@ class NativeCascade:
         ssim.check_size(size)
         library, problem = load()
         if library is None:
-            raise MissingDependencyError(problem, mend=REBUILD)
+            raise MissingDependencyError(problem, mend=rebuild())
         gain, bias = ssim.scale(mean, std)
         plan = Plan(*size, candidates, dissimilarity)
         plan.k1, plan.k2, plan.tie, plan.smallest = ssim.K1, ssim.K2, ssim.TIE, ssim.SMALLEST

@@ -10,18 +10,17 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit._installed import install_line
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.native import structures
 
-__all__ = ["NUMPY", "REBUILD", "VARIABLE", "Setting", "clock", "compiled", "load", "setting"]
+__all__ = ["NUMPY", "VARIABLE", "Setting", "clock", "compiled", "load", "rebuild", "setting"]
 
 VARIABLE = "EDGEKIT_KERNEL"
 """The environment variable that names the kernel to use instead of the fastest."""
 
 NUMPY = "numpy"
 """The kernel that needs no library."""
-
-REBUILD = "Run, where a C compiler is: pip install --force-reinstall --no-deps edgekit"
 
 _NAMES = ("avx512", "avx2", "sse2", "neon", "generic")
 _LIBRARY = Path(__file__).with_name("_kernels.so")
@@ -57,7 +56,7 @@ def setting() -> Setting:
         return Setting(wanted, available, problem)
     if wanted in _NAMES and library is None:
         raise MissingDependencyError(
-            f"{VARIABLE} asks for the kernel {wanted}: {problem}.", mend=REBUILD
+            f"{VARIABLE} asks for the kernel {wanted}: {problem}.", mend=rebuild()
         )
     raise UsageError(
         f"{VARIABLE} is one of {', '.join(available)} on this machine, not {wanted!r}.",
@@ -73,7 +72,7 @@ def clock() -> float:
     """
     library, problem = load()
     if library is None:
-        raise MissingDependencyError(f"The clock is measured in C: {problem}.", mend=REBUILD)
+        raise MissingDependencyError(f"The clock is measured in C: {problem}.", mend=rebuild())
     library.count.argtypes, library.count.restype = [ctypes.c_uint64], ctypes.c_uint64
     spent: list[float] = []
     for _ in range(9):
@@ -89,6 +88,12 @@ def compiled() -> ctypes.CDLL | None:
     Unlike ``setting`` it is quick, and does not ask whether the variable names anything.
     """
     return None if os.environ.get(VARIABLE, "").strip() == NUMPY else load()[0]
+
+
+def rebuild() -> str:
+    """What gets the library where it is missing."""
+    line = install_line(options="--force-reinstall --no-deps")
+    return f"Run, where a C compiler is: {line}"
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.cli import main as run
 from edgekit.errors import ConversionError
@@ -144,4 +145,4 @@ def test_inspect_without_onnx(
     assert run(["inspect", str(exported.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["tensorrt"]
     assert found["refused"] is None
-    assert 'not checked: Run: pip install "edgekit[host]"' in found["verdict"]
+    assert f"not checked: Run: {install_line('host')}" in found["verdict"]

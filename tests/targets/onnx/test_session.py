@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import SessionOptions
@@ -58,7 +59,7 @@ def test_missing_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match="onnxruntime") as caught:
         Session(bundle)
-    assert caught.value.mend == "Run: pip install edgekit"
+    assert caught.value.mend == f"Run: {install_line()}"
 
 
 def test_frames_go_in_where_the_model_holds_the_cascade(deformable: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgekit._installed import install_line
 from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
@@ -168,7 +169,7 @@ def test_missing_package(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingDependencyError, match="openvino") as caught:
         export_bundle(checkpoint, "openvino", out=tmp_path / "b")
-    assert caught.value.mend == 'Run: pip install "edgekit[openvino]"'
+    assert caught.value.mend == f"Run: {install_line('openvino')}"
     assert list(tmp_path.iterdir()) == []
 
 

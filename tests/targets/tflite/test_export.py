@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError, MissingDependencyError, UsageError
 from edgekit.targets.build import export_bundle
@@ -103,7 +104,7 @@ def test_converter_that_fails_names_the_operator(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="could not convert the network") as caught:
         export(Third(), tmp_path)
     assert "kthvalue" in caught.value.message
-    assert "edgekit[tflite-host]" in caught.value.mend
+    assert install_line("tflite-host") in caught.value.mend
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,7 +132,7 @@ def test_missing_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modu
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=module) as caught:
         export(nn.Identity(), tmp_path)
-    assert caught.value.mend == 'Run: pip install "edgekit[tflite-host]"'
+    assert caught.value.mend == f"Run: {install_line('tflite-host')}"
 
 
 def test_missing_reader(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

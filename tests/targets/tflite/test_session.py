@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import SessionOptions
@@ -84,7 +85,7 @@ def test_missing_runtime(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match="ai_edge_litert") as caught:
         Session(lite)
-    assert caught.value.mend == 'Run: pip install "edgekit[tflite]"'
+    assert caught.value.mend == f"Run: {install_line('tflite')}"
 
 
 def test_interpreter_of_tensorflow(
