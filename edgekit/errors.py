@@ -13,8 +13,9 @@
     ├── MissingDependencyError      4   a runtime or an extra is not installed
     └── BoundError                  5   the result missed a stated bound
 
-The number is the exit status that the command line gives for it. A message says what was
-expected and what was found; ``mend`` is the command or step that puts it right.
+The number is the exit status that the command line gives for it. The ``code`` of a class names it
+where ``--json`` prints the error, and stays the same from version to version. A message says what
+was expected and what was found; ``mend`` is the command or step that puts it right.
 """
 
 from __future__ import annotations
@@ -45,8 +46,13 @@ class EdgeKitError(Exception):
     Args:
         message: What was expected and what was found, in one or a few sentences.
         mend: What the reader can do about it; shown on a line of its own.
+
+    Attributes:
+        code: A word for this kind of error that does not change, for programs.
+        exit_status: What the command line ends with.
     """
 
+    code = "error"
     exit_status = 1
 
     def __init__(self, message: str, *, mend: str = "") -> None:
@@ -61,46 +67,63 @@ class EdgeKitError(Exception):
 class UsageError(EdgeKitError):
     """An option has a value that cannot be, or two options contradict each other."""
 
+    code = "usage"
     exit_status = 2
 
 
 class BadInputError(EdgeKitError):
     """Something that was given is not what it has to be."""
 
+    code = "bad_input"
     exit_status = 3
 
 
 class CheckpointError(BadInputError):
     """A checkpoint is unreadable, unsafe, or not one of the networks that are known here."""
 
+    code = "checkpoint"
+
 
 class BundleError(BadInputError):
     """A bundle is missing, incomplete, edited, or of a schema that is not known here."""
+
+    code = "bundle"
 
 
 class MediaError(BadInputError):
     """A camera, video, picture or folder of pictures cannot be read."""
 
+    code = "media"
+
 
 class AnnotationError(BadInputError):
     """Annotations or saved detections do not have the documented layout."""
+
+    code = "annotation"
 
 
 class CalibrationError(BadInputError):
     """Calibration data is missing, unreadable, too uniform, or makes a model overflow."""
 
+    code = "calibration"
+
 
 class OutputError(BadInputError):
     """A result cannot be written: the place is unwritable, full, or already taken."""
+
+    code = "output"
 
 
 class ConversionError(EdgeKitError):
     """A converter failed, or cannot write what was asked for; nothing was written."""
 
+    code = "conversion"
+
 
 class MissingDependencyError(EdgeKitError):
     """A runtime or an extra is not installed."""
 
+    code = "missing_dependency"
     exit_status = 4
 
     @classmethod
@@ -123,4 +146,5 @@ class MissingDependencyError(EdgeKitError):
 class BoundError(EdgeKitError):
     """The result is there, but misses a bound that was asked for."""
 
+    code = "bound"
     exit_status = 5

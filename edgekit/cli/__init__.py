@@ -9,13 +9,13 @@ import importlib
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn, cast
 
 import click
 
-from edgekit.errors import BadInputError, EdgeKitError
+from edgekit.cli._outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
@@ -64,36 +64,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process if not given.
 
     Returns:
-        The exit status: 0 done, 2 wrong usage, 3 bad input, 4 something is not installed, 5 a
-        bound was missed, 130 interrupted.
+        The exit status: 0 done, 1 an unknown error, 2 wrong usage, 3 bad input, 4 something is not
+        installed, 5 a bound was missed, 130 interrupted.
     """
+    words = sys.argv[1:] if arguments is None else [*arguments]
+    outcome = Outcome()
+    status, failure = _call(words, outcome)
+    if wants_json(words):
+        with contextlib.suppress(BrokenPipeError):
+            outcome.print(failure)
+    return status
+
+
+def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
+    """Runs a command line; returns its status, and why it is not 0 where that is an error."""
     try:
-        result = cli.main(arguments, prog_name="edgekit", standalone_mode=False)
-    except click.exceptions.Abort:  # what click makes of Ctrl-C
-        click.echo("Interrupted.", err=True)
-        return 130
+        status = cli.main(words, prog_name="edgekit", standalone_mode=False, obj=outcome)
     except click.ClickException as error:
+        if isinstance(error, click.UsageError) and error.ctx is None and words[0] in COMMANDS:
+            # click's parser does not say which command it was parsing for.
+            command = importlib.import_module(f"edgekit.cli.{words[0]}").command
+            error.ctx = click.Context(command, info_name=f"edgekit {words[0]}")
         error.show()
-        return error.exit_code
-    except EdgeKitError as error:
-        _say(error)
-        return error.exit_status
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            return 0
-        found = _system_error(error)
-        _say(found)
-        return found.exit_status
-    return result if isinstance(result, int) else 0
+        failure = failure_of(error)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            return 0, None
+        failure = failure_of(error)
+        if failure.code == "internal":
+            traceback.print_exc()
+        _say(failure)
+    else:
+        status = status if isinstance(status, int) else 0
+        return status, INTERRUPTED if status == INTERRUPTED.status else None
+    return failure.status, failure
 
 
 def program() -> NoReturn:
     """Runs the command line of this process and ends the process; the console script."""
-    try:
-        status = main()
-    except Exception:
-        sys.excepthook(*sys.exc_info())
-        status = 1
+    status = main()
     if any(thread.daemon for thread in threading.enumerate()):
         # Such a thread may be inside a C library, for as long as a camera or server is silent.
         # Python would abort the process if it came back while the interpreter is taken down.
@@ -106,21 +115,7 @@ def program() -> NoReturn:
     sys.exit(status)
 
 
-def _system_error(error: OSError) -> EdgeKitError:
-    """What is said where the system refuses something that no module expected."""
-    from edgekit._files import output_error
-
-    place = str(error.filename or "the result")
-    if error.errno == errno.ENAMETOOLONG:
-        return BadInputError(f"There is no file {place}: no name is that long.")
-    if error.filename is None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
-        return output_error(error, Path(place))
-    return BadInputError(
-        f"Cannot use {place}: {error.strerror}.", mend="Check the path, and who may use it."
-    )
-
-
-def _say(error: EdgeKitError) -> None:
-    click.echo(f"Error: {error.message}", err=True)
-    if error.mend:
-        click.echo(error.mend, err=True)
+def _say(failure: Failure) -> None:
+    click.echo(failure.message if failure is INTERRUPTED else f"Error: {failure.message}", err=True)
+    if failure.hint:
+        click.echo(failure.hint, err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgekit.cli._outcome import Outcome
 from edgekit.cli._parsing import OUT_FOLDER
 from edgekit.targets.registry import RUNTIMES
 
@@ -138,10 +139,10 @@ def process_pool(workers: int) -> Iterator[Executor | None]:
 
 
 def emit_json(value: object) -> None:
-    """Prints one object on standard output."""
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Has one object printed on standard output when the command is over."""
+    outcome = click.get_current_context().find_object(Outcome)
+    assert outcome is not None  # ``edgekit.cli.main`` gives it
+    outcome.result = value
 
 
 def stdout_console(as_json: bool) -> Console:

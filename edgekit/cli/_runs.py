@@ -14,7 +14,7 @@ from edgekit.cli._outputs import FILES
 from edgekit.cli._run_report import summary_json
 from edgekit.cli._sinks import TubeTally
 from edgekit.detector import Detector
-from edgekit.errors import EdgeKitError
+from edgekit.errors import EdgeKitError, OutputError
 from edgekit.media import Source
 from edgekit.media.queued import QueuedSink
 from edgekit.media.sink import Sink
@@ -117,13 +117,13 @@ class Runs:
         }
 
     @property
-    def exit_status(self) -> int:
-        """The worst of the sources', once the run is over."""
-        statuses = [way.error.exit_status for way in self._ways if way.error]
+    def error(self) -> EdgeKitError | None:
+        """The worst that befell a source or an output while the others went on."""
+        errors = [way.error for way in self._ways if way.error]
         sinks = [sink for way in self._ways for sink in way.sinks if isinstance(sink, QueuedSink)]
-        if any(sink.health().error for sink in sinks):
-            statuses.append(3)
-        return max(statuses, default=0)
+        health = [sink.health() for sink in sinks]
+        errors += [OutputError(f"{sink.name}: {sink.error}") for sink in health if sink.error]
+        return max(errors, key=lambda error: error.exit_status, default=None)
 
     def _way(self, source: Source, detector: Detector, options: dict[str, Any]) -> _Way:
         linker = make_linker(

@@ -156,8 +156,8 @@ def command(
             console.print(verification_table(bundles))
         for bundle in bundles:
             console.print(str(bundle.path), soft_wrap=True, markup=False)
-    if as_json:
-        emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
+        if as_json and bundles:
+            emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
 
 
 def verification_table(bundles: Sequence[Bundle]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from edgekit.cli._bundles import BUNDLE, runnable, take
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
 from edgekit.cli._options import FiniteRange, common_options, emit_json, session_options
+from edgekit.cli._outcome import failure_of
 from edgekit.cli._outputs import files_of, options_of, output_options
 from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
@@ -142,14 +143,14 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         again = partial(_read_again, click.get_current_context(), runs)
         with stopper.listening(), on_hangup(again):
             runs.run()
-        report = runs.report()
+        report, error = runs.report(), runs.error
     if as_json:
-        emit_json(report)
+        emit_json({"error": asdict(failure_of(error)), **report} if error else report)
     elif "sources" in report:
         print_reports(report, to_stderr=options["events"] == "-")
     else:
         print_report(report, to_stderr=options["events"] == "-")
-    return 130 if stopper.interrupted else runs.exit_status
+    return 130 if stopper.interrupted else error.exit_status if error else 0
 
 
 def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
+from pathlib import Path
 
 import click
 import pytest
 
 from edgekit import cli, errors
+from edgekit.cli import _options
 
 HELP = [[], *([name] for name in cli.COMMANDS)]
 
@@ -63,3 +66,79 @@ def test_the_linkers_on_the_command_line_are_those_that_there_are():
     from edgekit.runtime.linkers import LINKS
 
     assert tuple(LINK.choices) == LINKS
+
+
+def _classes(kind=errors.EdgeKitError):
+    return [kind, *(found for below in kind.__subclasses__() for found in _classes(below))]
+
+
+_TREE = [kind for kind in _classes() if kind.__module__ == "edgekit.errors"]
+_RAISED = [
+    *((kind("found x", mend="do y"), kind.code, kind.exit_status) for kind in _TREE),
+    (KeyboardInterrupt(), "interrupted", 130),
+    (click.UsageError("found x"), "usage", 2),
+    (click.BadParameter("found x"), "usage", 2),
+    (OSError(errno.ENOSPC, "found x", "/y"), "output", 3),
+    (RuntimeError("found x"), "internal", 1),
+    (EOFError("found x"), "internal", 1),
+    (MemoryError("found x"), "internal", 1),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "status"), _RAISED, ids=lambda part: str(part))
+def test_errors_as_json(error, code, status, capsys, monkeypatch):
+    @click.command()
+    @_options.common_options
+    def failing(as_json):
+        raise error
+
+    monkeypatch.setattr(cli, "cli", failing)
+    assert cli.main(["--json"]) == status
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)["error"]
+    assert set(found) == {"code", "message", "hint", "status"}
+    assert (found["code"], found["status"]) == (code, status)
+    if not isinstance(error, KeyboardInterrupt):
+        assert "found x" in found["message"]
+        assert "found x" in shown.err
+    assert ("Traceback" in shown.err) is (code == "internal")
+
+
+def test_an_error_after_the_result_is_beside_it(capsys, monkeypatch):
+    @click.command()
+    @_options.common_options
+    def slower(as_json):
+        _options.emit_json({"rows": [1, 2]})
+        raise errors.BoundError("too slow")
+
+    monkeypatch.setattr(cli, "cli", slower)
+    assert cli.main(["--json"]) == 5
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == [1, 2]
+    assert found["error"]["code"] == "bound"
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("wrong", [["--fly"], ["--json=1"], ["--threads"]])
+def test_wrong_usage_of_every_command_as_json(name, wrong, capsys):
+    assert cli.main([name, "--json", *wrong]) == 2
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)["error"]
+    assert (found["code"], found["status"]) == ("usage", 2)
+    assert found["hint"] == f"Run: edgekit {name} --help"
+    assert found["message"] in " ".join(shown.err.split())
+
+
+def test_a_command_that_is_none_as_json(capsys):
+    assert cli.main(["fly", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
+    assert cli.main(["fly", "--", "--json"]) == 2
+    assert not capsys.readouterr().out
+
+
+def test_the_codes_in_the_docs_are_those_of_the_tree():
+    text = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    table = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE))
+    codes = {kind.code: str(kind.exit_status) for kind in _TREE}
+    assert len(codes) == len(_TREE)
+    assert table == {**codes, "interrupted": "130", "internal": "1"}

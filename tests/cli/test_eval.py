@@ -71,7 +71,7 @@ def test_bad_files(tmp_path, capsys, changes, words):
     assert run(["eval", "--detections", str(path), "--json"]) == 3
     shown = capsys.readouterr()
     assert words in shown.err
-    assert shown.out == ""
+    assert json.loads(shown.out)["error"]["code"] == "annotation"
     assert "Traceback" not in shown.err
 
 

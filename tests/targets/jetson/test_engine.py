@@ -214,12 +214,13 @@ def test_command(machine: Any, jetson: Any, tmp_path: Path, capsys: Any) -> None
 def test_command_that_fails(machine: Any, jetson: Any, bundle: Bundle, capsys: Any) -> None:
     machine.build_error = "Error Code 2: OutOfMemory"
     assert run(["build", str(jetson().path), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert "Error Code 2: OutOfMemory" in shown.err
+    assert "Error Code 2: OutOfMemory" in json.loads(shown.out)["error"]["message"]
     assert run(["build", str(bundle.path)]) == 2
     assert run(["build", "nowhere"]) == 3
     assert run(["build", "nowhere", "--workspace", "0"]) == 2
-    shown = capsys.readouterr()
-    assert "Error Code 2: OutOfMemory" in shown.err
-    assert shown.out == ""
+    assert capsys.readouterr().out == ""
 
 
 def test_trtexec_line(jetson: Any) -> None:

@@ -1,0 +1,101 @@
+"""What a command line comes to: its result, or its error, each as one object of ``--json``."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.errors import BadInputError, EdgeKitError
+
+__all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command failed, as ``--json`` prints it.
+
+    Attributes:
+        code: A word that stays the same from version to version; docs/errors.md lists them.
+        message: What was expected and what was found.
+        hint: The command or step that helps; empty where there is none.
+        status: The exit status.
+    """
+
+    code: str
+    message: str
+    hint: str
+    status: int
+
+
+INTERRUPTED = Failure("interrupted", "Interrupted.", "", 130)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is printed on standard output once the command is over, so that it is one object.
+
+    Attributes:
+        result: What the command gave to ``emit_json``; None until then.
+    """
+
+    result: Any = None
+
+    def print(self, failure: Failure | None) -> None:
+        """Prints the result; beside an error it has the key ``error``."""
+        if self.result is None and failure is None:
+            return
+        import msgspec
+
+        content = msgspec.to_builtins(self.result) if self.result is not None else {}
+        if failure is not None:
+            content = {"error": asdict(failure), **content}
+        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether a command line has ``--json``, also where it is wrong otherwise."""
+    return "--json" in words[: words.index("--") if "--" in words else None]
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What to tell of an exception that ended a command."""
+    if isinstance(error, click.exceptions.Abort):  # what click makes of Ctrl-C, and of EOFError
+        if not isinstance(error.__cause__, EOFError):
+            return INTERRUPTED
+        error = error.__cause__
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "edgekit"
+        return Failure("usage", error.format_message(), f"Run: {path} --help", error.exit_code)
+    if isinstance(error, click.ClickException):
+        return Failure("error", error.format_message(), "", error.exit_code)
+    if isinstance(error, OSError) and error.errno is not None:
+        error = _system_error(error)
+    if isinstance(error, EdgeKitError):
+        return Failure(error.code, error.message, error.mend, error.exit_status)
+    what = traceback.format_exception_only(error)[-1].strip()
+    return Failure(
+        "internal",
+        f"EdgeKit met an error that it does not know: {what}",
+        "This is a fault of EdgeKit. Please report it together with the traceback.",
+        1,
+    )
+
+
+def _system_error(error: OSError) -> EdgeKitError:
+    """What is said where the system refuses something that no module expected."""
+    from edgekit._files import output_error
+
+    place = str(error.filename or "the result")
+    if error.errno == errno.ENAMETOOLONG:
+        return BadInputError(f"There is no file {place}: no name is that long.")
+    if error.filename is None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+        return output_error(error, Path(place))
+    return BadInputError(
+        f"Cannot use {place}: {error.strerror}.", mend="Check the path, and who may use it."
+    )
