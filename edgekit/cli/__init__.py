@@ -15,6 +15,7 @@ from typing import NoReturn, cast
 
 import click
 
+from edgekit import __version__
 from edgekit.cli._outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
@@ -49,7 +50,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="edgekit", prog_name="edgekit")
+@click.version_option(__version__, prog_name="edgekit")
 def cli() -> None:
     """Takes a trained online action detector to an edge device.
 
