@@ -12,9 +12,10 @@ from ai_edge_litert.interpreter import Interpreter
 from edgekit.targets.tflite.export import Exporter
 
 
-# The two with a DLA-34 take a minute of conversion each.
+# A conversion takes half a minute, that of a DLA-34 a whole one. This network has all layers of a
+# ResNet, and deformable ones.
 @pytest.mark.shared
-@pytest.mark.parametrize("arch", ["res18", "resdcn18"])
+@pytest.mark.parametrize("arch", ["resdcn18"])
 def test_exported_network_returns_the_golden_heads(
     published: Any, tmp_path: Path, arch: str
 ) -> None:
