@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.calibration.store import Store
 from edgekit.errors import MissingDependencyError, UsageError
-from edgekit.targets.registry import RUNTIMES, TARGETS
+from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
 __all__ = ["Sweep", "export_all", "read_sweep"]
 
@@ -60,6 +60,16 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return check
 
 
+def _named(names: Iterable[str], named: Callable[[str], str | None]) -> Callable[[str], str]:
+    def check(word: str) -> str:
+        found = named(word)
+        if found is None:
+            raise ValueError(f"one of {', '.join(names)}")
+        return found
+
+    return check
+
+
 def _count(word: str) -> int:
     if not word.isdecimal():
         raise ValueError("a number of threads, 0 for the runtime's own choice")
@@ -74,10 +84,10 @@ def _size(word: str) -> tuple[int, int]:
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {
-    "runtime": _one_of(*RUNTIMES),
+    "runtime": _named(RUNTIMES, runtime_named),
     "threads": _count,
     "arithmetic": _one_of("f32", "f16", "bf16"),
-    "target": _one_of(*TARGETS),
+    "target": _named(TARGETS, target_named),
     "precision": _one_of("fp32", "fp16"),
     "size": _size,
     "cascade": _one_of("host", "graph"),

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.targets.base import Exporter, Session, SessionOptions
 
-__all__ = ["RUNTIMES", "TARGETS", "Target", "check_runtime", "exporter", "open_session"]
+__all__ = [
+    "RUNTIMES",
+    "TARGETS",
+    "Target",
+    "check_runtime",
+    "exporter",
+    "open_session",
+    "runtime_named",
+    "target_named",
+]
 
 
 class Target(NamedTuple):
@@ -46,6 +55,35 @@ RUNTIMES: dict[str, str] = {
     "tensorrt": "edgekit.targets.jetson.session",
 }
 """Name of a runtime, as ``--runtime`` takes it, and the module that holds its ``Session``."""
+
+
+_TARGET_NAMES = {
+    "jetson": ("tensorrt", "trt", "orin", "jetpack"),
+    "onnx": ("onnxruntime", "ort"),
+    "openvino": ("ov", "vino", "ir"),
+    "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
+}
+_RUNTIME_NAMES = {
+    "tensorrt": ("trt", "jetson"),
+    "onnxruntime": ("onnx", "ort", "onnx-runtime"),
+    "openvino": ("ov", "vino"),
+    "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
+}
+
+
+def target_named(word: str) -> str | None:
+    """The name of ``TARGETS`` that a word stands for, such as ``jetson`` for ``TensorRT``."""
+    return _named(word, _TARGET_NAMES)
+
+
+def runtime_named(word: str) -> str | None:
+    """The name of ``RUNTIMES`` that a word stands for, such as ``tflite`` for ``LiteRT``."""
+    return _named(word, _RUNTIME_NAMES)
+
+
+def _named(word: str, others: dict[str, tuple[str, ...]]) -> str | None:
+    plain = word.strip().lower().replace("_", "-").replace(" ", "-")
+    return next((name for name, more in others.items() if plain in (name, *more)), None)
 
 
 def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Session:
@@ -107,5 +145,9 @@ def exporter(target: str) -> Exporter:
 
 def _target(name: str) -> Target:
     if name not in TARGETS:
-        raise UsageError(f"The target is one of {', '.join(TARGETS)}, not {name!r}.")
+        near = target_named(name)
+        raise UsageError(
+            f"The target is one of {', '.join(TARGETS)}, not {name!r}.",
+            mend=f"Did you mean {near}?" if near else "",
+        )
     return TARGETS[name]

@@ -47,7 +47,7 @@ _OPTIONS = (
         "sources",
         multiple=True,
         metavar="S",
-        help="A video, picture, folder, URL or pipeline of GStreamer instead; - is standard input. "
+        help="A video, picture, folder, URL or GStreamer pipeline, as CLIP; - is standard input. "
         "May be repeated.",
     ),
     click.option(
@@ -88,26 +88,28 @@ _OPTIONS = (
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that say where frames come from."""
+    """Adds the argument and the options that say where frames come from."""
+    command = click.argument("named", nargs=-1, metavar="[CLIP]...")(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def specs_of(context: click.Context) -> list[int | str]:
-    """What ``open_sources`` is to open: the sources, then the cameras, each in their order.
+    """What ``open_sources`` is to open: clips, then sources, then cameras, each in their order.
 
     Those of the command line take the place of all that are in a file of options.
 
     Raises:
         UsageError: One cannot be, is there twice though only one can have it, or they are too many.
     """
-    options = {name: context.params[name] for name in ("sources", "cameras")}
+    options = {name: context.params[name] for name in ("named", "sources", "cameras")}
     if any(context.get_parameter_source(name) is _COMMAND_LINE for name in options):
         for name in options:
             if context.get_parameter_source(name) is not _COMMAND_LINE:
                 options[name] = ()
-    specs = [*map(str, options["sources"]), *map(_camera, options["cameras"])] or [0]
+    clips = [_clip(text) for text in options["named"]]
+    specs = [*clips, *map(str, options["sources"]), *map(_camera, options["cameras"])] or [0]
     if len(specs) > _MOST:
         raise UsageError(
             f"{len(specs)} sources were given, and one run takes {_MOST} at most.",
@@ -119,6 +121,23 @@ def specs_of(context: click.Context) -> list[int | str]:
             name = "Standard input" if device == "-" else f"The camera {spec}"
             raise UsageError(f"{name} was given twice.", mend="Leave one of them out.")
     return specs
+
+
+def _clip(text: str) -> str:
+    """A source that was named without ``--source``."""
+    from edgekit.bundle import MANIFEST
+
+    with contextlib.suppress(OSError):  # too long for a name: an address, or a pipeline
+        if text.isdecimal() and not Path(text).exists():
+            raise UsageError(
+                f"There is no file {text} here.", mend=f"For a camera: --camera {text}"
+            )
+        if (Path(text) / MANIFEST).is_file():
+            raise UsageError(
+                f"{text} is a bundle, and a video or folder of pictures was expected.",
+                mend=f"To run it: --bundle {text}",
+            )
+    return text
 
 
 def _camera(text: str) -> int | str:

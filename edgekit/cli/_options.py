@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgekit.cli._outcome import Outcome
-from edgekit.cli._parsing import OUT_FOLDER
-from edgekit.targets.registry import RUNTIMES
+from edgekit.cli._parsing import OUT_FOLDER, RUNTIME
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -86,7 +85,7 @@ def session_options(function: F) -> F:
 _SESSION = (
     click.option(
         "--runtime",
-        type=click.Choice(list(RUNTIMES)),
+        type=RUNTIME,
         help="What to run the bundle with. [default: what its target is made for]",
     ),
     click.option(

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
 from edgekit._files import require_parent
+from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
-__all__ = ["BYTES", "LINK", "OUT", "OUT_FILE", "OUT_FOLDER", "OUT_OR_STDOUT", "SIZE"]
+__all__ = [
+    "BYTES",
+    "LINK",
+    "OUT",
+    "OUT_FILE",
+    "OUT_FOLDER",
+    "OUT_OR_STDOUT",
+    "RUNTIME",
+    "SIZE",
+    "TARGET",
+]
 
 
 class _OutputPath(click.Path):
@@ -80,6 +93,30 @@ BYTES = _Bytes()
 """A size of files: 100MB, 1.5GB, 512MiB; 100kB at least."""
 
 _LEAST_BYTES = 100_000
+
+
+class _Name(click.Choice[str]):
+    """A choice of names that also understands what others call the same."""
+
+    def __init__(self, names: Iterable[str], named: Callable[[str], str | None]) -> None:
+        super().__init__(list(names))
+        self._named = named
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        found = self._named(value)
+        if found is None:
+            near = difflib.get_close_matches(value.lower(), self.choices, 1)
+            names = ", ".join(self.choices)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            self.fail(f"{value!r} is not one of {names}.{hint}", param, ctx)
+        return found
+
+
+TARGET = _Name(TARGETS, target_named)
+"""A target by its name, or by that of its runtime or format: ``tensorrt`` is ``jetson``."""
+
+RUNTIME = _Name(RUNTIMES, runtime_named)
+"""A runtime by its name, or by that of its target: ``onnx`` is ``onnxruntime``."""
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
 """``edgekit.runtime.linkers.LINKS``, which ``--help`` cannot afford to import."""

@@ -13,9 +13,8 @@ import click
 
 from edgekit.cli._bundles import BUNDLE, Named, all_here
 from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
-from edgekit.cli._parsing import OUT_FILE, OUT_FOLDER
+from edgekit.cli._parsing import OUT_FILE, OUT_FOLDER, RUNTIME
 from edgekit.errors import BoundError, UsageError
-from edgekit.targets.registry import RUNTIMES
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.harness import Harness
@@ -62,7 +61,7 @@ class _Percent(click.ParamType[float]):
     "--runtime",
     "runtimes",
     multiple=True,
-    type=click.Choice(list(RUNTIMES)),
+    type=RUNTIME,
     help="Only this; repeatable. [default: all that run the bundle]",
 )
 @click.option(

@@ -15,8 +15,7 @@ from edgekit.cli._options import (
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import OUT, SIZE
-from edgekit.targets.registry import TARGETS
+from edgekit.cli._parsing import OUT, SIZE, TARGET
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -34,7 +33,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
     multiple=True,
     default=["onnx"],
     show_default=True,
-    type=click.Choice(list(TARGETS)),
+    type=TARGET,
     help="What to write for; repeat it for several.",
 )
 @click.option("--arch", default="auto", show_default=True, help="The network it has to be.")

@@ -17,9 +17,8 @@ from edgekit.cli._options import (
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import OUT, OUT_FILE, OUT_FOLDER
+from edgekit.cli._parsing import OUT, OUT_FILE, OUT_FOLDER, TARGET
 from edgekit.errors import UsageError
-from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.rounding import RoundingReport
@@ -46,7 +45,7 @@ _log = logging.getLogger(__name__)
 )
 @click.option(
     "--target",
-    type=click.Choice(list(TARGETS)),
+    type=TARGET,
     help="Target of the float bundle to take where no BUNDLE is named. [default: that of the "
     "newest one in artifacts/; onnx for the shipped model]",
 )

@@ -98,9 +98,12 @@ _LOG = logging.getLogger(__name__)
 def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
-    Ctrl-C ends it; what was found until then is written.
+    CLIP is a video, picture, folder, URL or GStreamer pipeline, the same as --source CLIP. All
+    CLIPs, sources and cameras run at once on one model, in this order; without any, camera 0 runs.
+    Those of the command line replace those of a --config file. Ctrl-C ends the run, and what was
+    found until then is written.
 
-    Example: edgekit run --source clip.mp4 --events events.jsonl --video annotated.mp4
+    Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """
     specs = specs_of(click.get_current_context())
     of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]

@@ -76,7 +76,7 @@ __all__ = ["command"]
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--name", help="Of the model; by default <arch>-<dataset>.")
 @click.option("-o", "--out", type=OUT, help="By default runs/<name>.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
+@click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options
 def command(
@@ -108,9 +108,13 @@ def command(
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """
-    from edgekit.errors import MissingDependencyError
+    from edgekit.errors import MissingDependencyError, UsageError
     from edgekit.metrics.datasets import read_truth
 
+    if resume and force:
+        raise UsageError(
+            "--resume goes on with a run, and --force replaces it.", mend="Leave one of them out."
+        )
     datasets = [read_truth(dataset, root, split=split, part="train") for root in roots]
     MissingDependencyError.unless("torch", "host", "Training")
     from edgekit.targets.settings import MEAN, STD

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._files import atomic_file, writing
-from edgekit.errors import AnnotationError, OutputError
+from edgekit.errors import AnnotationError, BadInputError, OutputError
 from edgekit.metrics.annotations import Truth
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.held_out import held_out_frame_map
@@ -67,7 +67,7 @@ def fit(
         name: Of the model, kept in its checkpoint.
         hold_out: Last share of each video, in [0, 1), not to train on but to be scored on.
         workers: Threads that prepare samples.
-        resume: Go on from the state in ``out`` where there is one.
+        resume: Go on from the state in ``out``.
         force: Replace what is in ``out``.
         on_clip: Called after each video is read.
         on_step: Called after each step.
@@ -76,6 +76,7 @@ def fit(
     Raises:
         AnnotationError: There is nothing to learn from, or the datasets differ in their classes.
         MediaError: A video cannot be read.
+        BadInputError: ``out`` has no state to resume from.
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set.
     """
     classes = _classes(datasets)
@@ -85,6 +86,8 @@ def fit(
             f"{out} holds an earlier run.",
             mend="Add --resume to go on with it, --force to replace it, or name another place.",
         )
+    if resume:
+        _refuse_no_state(state)
     clips = []
     for number, truth in enumerate(datasets):
         for video in truth.videos:
@@ -101,7 +104,7 @@ def fit(
         seed=settings.seed,
     )
     trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
-    if resume and state.is_file():
+    if resume:
         trainer.resume(state)
     with writing(out):  # an unwritable place is better known before the first pass than after it
         out.mkdir(parents=True, exist_ok=True)
@@ -134,6 +137,19 @@ def fit(
         }
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     return Result(weights, history, scores)
+
+
+def _refuse_no_state(state: Path) -> None:
+    """Raises unless the state of a run is there; names the runs beside it."""
+    if state.is_file():
+        return
+    others = sorted(path.parent for path in state.parent.parent.glob(f"*/{STATE}"))
+    mend = "To begin a run, leave --resume away."
+    if others:
+        mend += (
+            f" To resume another one, name its folder: --out {' or '.join(map(str, others[:3]))}"
+        )
+    raise BadInputError(f"There is nothing to resume: no {state} was found.", mend=mend)
 
 
 def _classes(datasets: Sequence[Truth]) -> list[str]:

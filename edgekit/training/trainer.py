@@ -177,13 +177,14 @@ class Trainer:
         except Exception as error:
             raise CheckpointError(
                 f"{path} is not the state of a training run: {error}.",
-                mend="Start anew with --force.",
+                mend="To replace the run, use --force instead of --resume.",
             ) from error
         if settings != repr(self._settings):
             raise CheckpointError(
                 f"{path} is of a run with other settings:\n  there {settings}\n"
                 f"  here  {self._settings!r}",
-                mend="Repeat the command with the settings it began with, or add --force.",
+                mend="Use the settings that it began with. To replace the run, use --force instead "
+                "of --resume.",
             )
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])

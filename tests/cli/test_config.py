@@ -61,7 +61,8 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
     texts = {
         option.opts[-1].lstrip("-"): "true" if option.is_flag else '"0"'
         for option in command.params
-        if option.name not in ("config", "check", "as_json", "verbose", "raw_size", "rotate")
+        if isinstance(option, click.Option)
+        and option.name not in ("config", "check", "as_json", "verbose", "raw_size", "rotate")
     }
     of_choice = {"link": "road", "drop-policy": "none", "runtime": "onnxruntime", "hint": "latency"}
     of_choice |= {"arithmetic": "f32", "raw-format": "nv12", "rtsp-transport": "udp"}

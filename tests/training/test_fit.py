@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgekit.cli import main as run
-from edgekit.errors import AnnotationError, CheckpointError, OutputError, UsageError
+from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError, UsageError
 from edgekit.metrics.annotations import Truth, read_annotations
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import STATE, WEIGHTS, fit
@@ -103,6 +103,18 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
+def test_there_is_nothing_to_resume(truth, tmp_path):
+    with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
+        fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
+    assert caught.value.mend == "To begin a run, leave --resume away."
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / STATE).touch()
+    with pytest.raises(BadInputError) as caught:
+        fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
+    assert f"--out {tmp_path / 'mine'}" in caught.value.mend
+    assert not (tmp_path / "other").exists()
+
+
 def test_nothing_to_learn_from(tmp_path):
     with pytest.raises(AnnotationError):
         fit([Truth(["a"], [])], tmp_path, settings())
@@ -177,5 +189,6 @@ def test_the_command(root, tmp_path, capsys):
     assert load_checkpoint(shown["weights"]).spec.classes == 2
     assert run(arguments) == 3
     assert "--resume" in capsys.readouterr().err
+    assert run([*arguments, "--resume", "--force"]) == 2
     assert run(["train", "--root", str(tmp_path / "nowhere")]) == 3
     assert run(["train", "--root", str(root), "--input-size", "100"]) == 2

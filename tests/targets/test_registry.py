@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgekit.cli import main
+from edgekit.errors import UsageError
+from edgekit.targets.registry import (
+    RUNTIMES,
+    TARGETS,
+    exporter,
+    runtime_named,
+    target_named,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "target", "runtime"),
+    [
+        ("tensorrt", "jetson", "tensorrt"),
+        ("TensorRT", "jetson", "tensorrt"),
+        ("trt", "jetson", "tensorrt"),
+        ("onnxruntime", "onnx", "onnxruntime"),
+        ("ov", "openvino", "openvino"),
+        ("litert", "tflite", "tflite"),
+        ("LiteRT", "tflite", "tflite"),
+        ("tensorflow-lite", "tflite", "tflite"),
+        ("tensorflow_lite", "tflite", "tflite"),
+        ("coreml", None, None),
+        ("", None, None),
+    ],
+)
+def test_what_others_call_a_target_and_a_runtime(word, target, runtime):
+    assert target_named(word) == target
+    assert runtime_named(word) == runtime
+
+
+def test_every_name_stands_for_itself():
+    assert {name: target_named(name) for name in TARGETS} == {name: name for name in TARGETS}
+    assert {name: runtime_named(name) for name in RUNTIMES} == {name: name for name in RUNTIMES}
+
+
+def test_the_error_points_to_the_name():
+    with pytest.raises(UsageError, match="not 'tensorrt'") as caught:
+        exporter("tensorrt")
+    assert caught.value.mend == "Did you mean jetson?"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["export", "--target", "jetsom"], "Did you mean jetson?"),
+        (["quantize", "--calib", "--target", "coreml"], "onnx, openvino, tflite, jetson."),
+        (["run", "--runtime", "tensort"], "Did you mean tensorrt?"),
+        (["bench", "--runtime", "openvinno"], "Did you mean openvino?"),
+        (["bench", "--sweep", "target=coreml"], "one of onnx, openvino, tflite, jetson"),
+    ],
+)
+def test_the_command_line_points_to_the_name(words, said, capsys):
+    assert main([*words, "--json"]) == 2
+    assert said in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_bundle_runs_on_a_runtime_by_the_name_of_its_target(capsys, spots, spotter):
+    words = ["run", str(spots / "spot0.avi"), "--bundle", str(spotter.path), "--max-frames", "2"]
+    assert main([*words, "--runtime", "onnx", "--json"]) == 0
