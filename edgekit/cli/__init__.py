@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import importlib
 import os
 import sys
@@ -17,6 +16,7 @@ import click
 
 from edgekit import __version__
 from edgekit.cli._outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
+from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is_there
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
@@ -68,18 +68,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 an unknown error, 2 wrong usage, 3 bad input, 4 something is not
         installed, 5 a bound was missed, 130 interrupted.
     """
+    fill_closed()
     words = sys.argv[1:] if arguments is None else [*arguments]
     outcome = Outcome()
     status, failure = _call(words, outcome)
-    if wants_json(words):
-        with contextlib.suppress(BrokenPipeError):
+    try:
+        if wants_json(words):
             outcome.print(failure)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if not give_up_output(error):
+            failure = failure_of(error)
+            _say(failure)
+            status = status or failure.status
     return status
 
 
 def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
     """Runs a command line; returns its status, and why it is not 0 where that is an error."""
     try:
+        output_is_there()
         status = cli.main(words, prog_name="edgekit", standalone_mode=False, obj=outcome)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is None and words[0] in COMMANDS:
@@ -89,7 +98,7 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
         error.show()
         failure = failure_of(error)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        if isinstance(error, OSError) and error.filename is None and give_up_output(error):
             return 0, None
         failure = failure_of(error)
         if failure.code == "internal":
@@ -117,6 +126,8 @@ def program() -> NoReturn:
 
 
 def _say(failure: Failure) -> None:
-    click.echo(failure.message if failure is INTERRUPTED else f"Error: {failure.message}", err=True)
-    if failure.hint:
-        click.echo(failure.hint, err=True)
+    with contextlib.suppress(OSError):  # standard error may be full, or a terminal that has gone
+        words = failure.message if failure is INTERRUPTED else f"Error: {failure.message}"
+        click.echo(words, err=True)
+        if failure.hint:
+            click.echo(failure.hint, err=True)

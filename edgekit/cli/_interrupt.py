@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to end in order."""
+"""Ctrl-C, SIGTERM and a terminal that is closed as a request to end in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-__all__ = ["Stopper", "on_hangup"]
+from edgekit.cli._standard_streams import drop_terminals, has_terminal
+
+__all__ = ["Stopper"]
+
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Stopper:
@@ -29,32 +33,43 @@ class Stopper:
         self._stop()
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """While the block runs, the first signal ends it in order and a second one at once."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._handle) for number in numbers]
+    def listening(self, on_hangup: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """While the block runs, the first signal ends it in order and a second one at once.
+
+        SIGHUP ends it where the terminal that it was started from is closed, unless that was to be
+        ignored, as by nohup.
+
+        Args:
+            on_hangup: What SIGHUP does otherwise.
+        """
+        handlers: dict[signal.Signals, Callable[..., None]] = {
+            signal.SIGINT: self._handle,
+            signal.SIGTERM: self._handle,
+        }
+        if _HANGUP is not None:
+            follows = signal.getsignal(_HANGUP) != signal.SIG_IGN and has_terminal()
+
+            def hung_up(*_: object) -> None:
+                if follows and not has_terminal():
+                    # Shell and kernel both send it, one after the other.
+                    signal.signal(_HANGUP, signal.SIG_IGN)
+                    drop_terminals()
+                    self.interrupted = True
+                    self._stop()
+                else:
+                    on_hangup()
+
+            handlers[_HANGUP] = hung_up
+        before = {number: signal.signal(number, call) for number, call in handlers.items()}
         try:
             yield
         finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+            for number, handler in before.items():
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, handler)
 
     def _handle(self, number: int, frame: object) -> None:
         del frame
         signal.signal(number, signal.default_int_handler)
         self.interrupted = True
         self._stop()
-
-
-@contextlib.contextmanager
-def on_hangup(call: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, SIGHUP calls what is given, where there is such a signal."""
-    number = getattr(signal, "SIGHUP", None)
-    if number is None:
-        yield
-        return
-    before = signal.signal(number, lambda *_: call())
-    try:
-        yield
-    finally:
-        signal.signal(number, before)

@@ -91,7 +91,8 @@ def _system_error(error: OSError) -> EdgeKitError:
     """What is said where the system refuses something that no module expected."""
     from edgekit._files import output_error
 
-    place = str(error.filename or "the result")
+    # All else that is written has a name.
+    place = str(error.filename or "standard output")
     if error.errno == errno.ENAMETOOLONG:
         return BadInputError(f"There is no file {place}: no name is that long.")
     if error.filename is None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):

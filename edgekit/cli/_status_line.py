@@ -44,15 +44,20 @@ class StatusLine:
             self._last = now
             rate = sum(part.frames for part in self._parts) / (now - self._begin)
             tubes = sum(part.tubes for part in self._parts)
-            sys.stderr.write(f"\r\x1b[K{self._place()}   {rate:.1f} FPS   {tubes} live")
-            sys.stderr.flush()
+            self._write(f"\r\x1b[K{self._place()}   {rate:.1f} FPS   {tubes} live")
 
     def remove(self) -> None:
         """Removes the line."""
         if self._terminal:
             with self._lock:
-                sys.stderr.write("\r\x1b[K")
-                sys.stderr.flush()
+                self._write("\r\x1b[K")
+
+    def _write(self, words: str) -> None:
+        try:
+            sys.stderr.write(words)
+            sys.stderr.flush()
+        except OSError:  # the terminal has gone, and the run goes on without it
+            self._terminal = False
 
     def _place(self) -> str:
         if len(self._parts) == 1:

@@ -110,7 +110,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     _check(as_json, specs, of_each)
     from edgekit._files import refuse_unwritable
     from edgekit.benchmarks.profile import tuned_options
-    from edgekit.cli._interrupt import Stopper, on_hangup
+    from edgekit.cli._interrupt import Stopper
     from edgekit.cli._make_sinks import SinkMaker
     from edgekit.cli._run_report import print_report, print_reports
     from edgekit.cli._runs import Runs
@@ -144,7 +144,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             return 0
         stopper.stop_with(runs.stop)
         again = partial(_read_again, click.get_current_context(), runs)
-        with stopper.listening(), on_hangup(again):
+        with stopper.listening(on_hangup=again):
             runs.run()
         report, error = runs.report(), runs.error
     if as_json:

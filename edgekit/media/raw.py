@@ -145,7 +145,7 @@ def _standard_input() -> int:
     try:
         descriptor = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
-        raise UsageError("Standard input is closed; frames were expected.", mend=_MEND) from None
+        raise MediaError("Standard input is closed; frames were expected.", mend=_MEND) from None
     if os.isatty(descriptor):
         raise UsageError(
             "Standard input is a terminal; frames from a pipe were expected.", mend=_MEND

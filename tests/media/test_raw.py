@@ -203,7 +203,7 @@ def test_a_terminal_and_a_closed_input_are_no_pipes(monkeypatch):
     os.close(leader)
     for closed in (terminal, None):
         monkeypatch.setattr("sys.stdin", closed)
-        with pytest.raises(UsageError, match="is closed"):
+        with pytest.raises(MediaError, match="is closed"):
             open_source("-")
 
 
