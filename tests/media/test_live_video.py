@@ -62,7 +62,7 @@ def played(path):
 
 
 def test_the_video_plays_while_it_grows(started, tmp_path):
-    path = tmp_path / "new" / "out.mkv"
+    path = tmp_path / "out.mkv"
     sink = started(path)
     for index in range(100):
         sink.frame(result_of(index))
