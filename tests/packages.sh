@@ -80,6 +80,6 @@ echo "Installing Debian packages:$missing"
 reason=$($as_root sh "$0" install $missing)
 missing=$(missing_packages $wanted)
 if [ -n "$missing" ]; then
-    echo "Not installed:$missing, because apt-get says: ${reason:-nothing}" \
+    echo "Not installed:$missing, because apt-get says: ${reason:-nothing}." \
         "Tests that need them are skipped."
 fi

@@ -49,7 +49,7 @@ def test_without_a_network_the_reason_is_said(packages):
     assert len(lines) == 2
     assert lines[0].startswith("Installing Debian packages: ")
     assert lines[1].startswith("Not installed: ")
-    assert "because apt-get says: Could not resolve deb.example" in lines[1]
+    assert "because apt-get says: Could not resolve deb.example." in lines[1]
 
 
 def test_one_that_is_not_known_does_not_keep_back_the_others(packages, tmp_path):
