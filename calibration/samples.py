@@ -15,7 +15,7 @@ from edgekit.bundle import Bundle
 from edgekit.calibration.choice import Candidates, choose, spread
 from edgekit.calibration.footage import Sequence as Footage
 from edgekit.calibration.store import Store, array_file, key_of
-from edgekit.detector import cascade_of
+from edgekit.detector import cascade_of, recent_frames_of
 from edgekit.errors import CalibrationError
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array, Frame
@@ -210,13 +210,16 @@ def _pairs(
 
     That is, letterboxed, the earlier frame and this one. A change of size is a gap, too.
     """
-    cascade = cascade_of(bundle)
+    cascade, recent = cascade_of(bundle), recent_frames_of(bundle)
     before, shape = 0, None
     for frame in sequence.frames(again=again):
-        if frame.gap or frame.image.shape != shape:
+        if recent is not None:
+            frame = recent.add(frame)
+        if frame.earlier is None and (frame.gap or frame.image.shape != shape):
             cascade.reset()
-            before, shape = 0, frame.image.shape
-        previous, current, _ = cascade.pair(frame.image, frame.sample_aspect)
+            before = 0
+        shape = frame.image.shape
+        previous, current, _ = cascade.pair(frame.image, frame.sample_aspect, frame.earlier)
         yield frame, before, previous, current
         before += 1
 

@@ -56,6 +56,7 @@ Place = Literal["host", "graph"]
 _LARGEST_SIDE = 8192
 _LARGEST_NORM = 1e3
 _LARGEST_GAP = 1000
+_SHORTEST_INTERVAL, _LONGEST_INTERVAL = 0.001, 10.0
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,10 +75,16 @@ class InputSpec(_Spec, frozen=True, kw_only=True):
 
 
 class CascadeSpec(_Spec, frozen=True, kw_only=True):
-    """The temporal part of the input; see ``edgekit.runtime.cascade``."""
+    """The temporal part of the input; see ``edgekit.runtime.cascade``.
+
+    Attributes:
+        interval: Seconds between the two pictures that the model was trained with. Bundles of
+            EdgeKit 0.1.0 do not say; what reads them compares with the picture ``frame_gap`` back.
+    """
 
     kind: Literal["ssim", "ssim-shifted", "dssim", "rgb"] = "ssim"
     frame_gap: int = 1
+    interval: float | msgspec.UnsetType = msgspec.UNSET
     first_frame: Literal["zero", "repeat"] = "zero"
     window: Literal[7] = 7
     k1: float = 0.01
@@ -367,6 +374,10 @@ def _check_values(manifest: Manifest) -> None:
         raise ValueError(f"k1 {cascade.k1} or k2 {cascade.k2} is not between 0 and 1")
     if not 1 <= cascade.frame_gap <= _LARGEST_GAP:
         raise ValueError(f"frame_gap {cascade.frame_gap} is not from 1 to {_LARGEST_GAP}")
+    if not _SHORTEST_INTERVAL <= (cascade.interval or _SHORTEST_INTERVAL) <= _LONGEST_INTERVAL:
+        raise ValueError(
+            f"interval {cascade.interval} is not from {_SHORTEST_INTERVAL} to {_LONGEST_INTERVAL} s"
+        )
     most = size.height * size.width * len(manifest.classes)
     if not 1 <= decode.top_k <= most or not 1 <= decode.stride <= 32:
         raise ValueError(f"top_k {decode.top_k} or stride {decode.stride} is out of range")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -13,11 +14,12 @@ from edgekit.bundle import Bundle, load_bundle
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections
 from edgekit.targets.base import Session, SessionOptions
 from edgekit.targets.registry import open_session
 
-__all__ = ["Detector", "cascade_of"]
+__all__ = ["Detector", "cascade_of", "recent_frames_of"]
 
 
 def cascade_of(bundle: Bundle) -> Cascade:
@@ -31,6 +33,18 @@ def cascade_of(bundle: Bundle) -> Cascade:
         frame_gap=spec.frame_gap,
         first_frame=spec.first_frame,
     )
+
+
+def recent_frames_of(bundle: Bundle) -> RecentFrames | None:
+    """Pairs the frames of one source as a bundle's manifest describes it.
+
+    None where it does not: for a model without a map of what moved, and for a bundle of EdgeKit
+    0.1.0. The cascade then remembers the pictures before by itself.
+    """
+    cascade = bundle.manifest.cascade
+    if cascade.kind == "rgb" or cascade.interval is msgspec.UNSET:
+        return None
+    return RecentFrames(cascade.interval)
 
 
 class Detector(Closing):
@@ -69,6 +83,15 @@ class Detector(Closing):
         """How many threads may call ``infer`` at a time."""
         return self.session.lanes
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the cascade takes the picture before for the earlier one, whatever its time.
+
+        So it is with a bundle of EdgeKit 0.1.0, which does not say what time lay between.
+        """
+        cascade = self.bundle.manifest.cascade
+        return cascade.kind != "rgb" and cascade.interval is msgspec.UNSET
+
     def sibling(self) -> Detector:
         """Another detector on the same session, for the pictures of another source.
 
@@ -85,19 +108,28 @@ class Detector(Closing):
         """Forgets the pictures before: the next one is a first frame."""
         self._cascade.reset()
 
+    def recent_frames(self) -> RecentFrames | None:
+        """Pairs the frames of one source, as ``recent_frames_of`` has it."""
+        return recent_frames_of(self.bundle)
+
     def prepare(
-        self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0
+        self,
+        image: npt.NDArray[np.uint8],
+        sample_aspect: float = 1.0,
+        earlier: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[dict[str, Array], Letterbox]:
         """The model's inputs for the next picture (H, W, 3) uint8 BGR, and its letterbox.
 
         Args:
             image: The picture.
             sample_aspect: Width of a pixel of it over its height, as ``Frame`` has it.
+            earlier: The picture to compare it with, as ``Frame`` has it; None is the one that came
+                before.
         """
         if self.bundle.manifest.cascade.place == "graph":
-            previous, current, letterbox = self._cascade.pair(image, sample_aspect)
+            previous, current, letterbox = self._cascade.pair(image, sample_aspect, earlier)
             return {"previous": previous[None], "frame": current[None]}, letterbox
-        tensor, letterbox = self._cascade(image, sample_aspect)
+        tensor, letterbox = self._cascade(image, sample_aspect, earlier)
         return {"input": tensor}, letterbox
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:

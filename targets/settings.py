@@ -27,6 +27,9 @@ MEAN = (0.40789654, 0.44719302, 0.47026115)
 
 STD = (0.28863828, 0.27408164, 0.27809835)
 
+_RATE = 25.0
+"""Frames a second of UCF101-24 and of rendered clips."""
+
 _PLACES = ("auto", "host", "graph")
 _Triple = tuple[float, float, float]
 _T = TypeVar("_T")
@@ -42,6 +45,8 @@ class ExportSettings:
         input_size: (height, width), multiples of 32.
         cascade: A kind of ``edgekit.runtime.cascade.KINDS``.
         frame_gap: How many frames back the earlier picture lies.
+        interval: Seconds between the two pictures; by default those of ``frame_gap`` frames at 25
+            a second, the rate of UCF101-24.
         first_frame: One of ``edgekit.runtime.cascade.FIRST_FRAME_RULES``.
         mean: Of B, G, R in [0, 1].
         std: Likewise.
@@ -59,6 +64,7 @@ class ExportSettings:
     input_size: tuple[int, int] | None = None
     cascade: str | None = None
     frame_gap: int | None = None
+    interval: float | None = None
     first_frame: str | None = None
     mean: _Triple | None = None
     std: _Triple | None = None
@@ -152,6 +158,9 @@ def resolve(
             {
                 "kind": kind,
                 "frame_gap": frame_gap,
+                "interval": _first(
+                    settings.interval, said.get("interval", float), frame_gap / _RATE
+                ),
                 "first_frame": rule,
                 "place": _place(settings.cascade_in, writer.cascade),
             },

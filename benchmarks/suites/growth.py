@@ -68,11 +68,14 @@ class DriftingPeaks:
     def reset(self) -> None:
         """There is nothing to forget."""
 
+    def recent_frames(self) -> None:
+        """Nothing is compared."""
+
     def prepare(
-        self, image: Array, sample_aspect: float = 1.0
+        self, image: Array, sample_aspect: float = 1.0, earlier: Array | None = None
     ) -> tuple[Mapping[str, Array], Letterbox]:
         """No inputs."""
-        del image, sample_aspect
+        del image, sample_aspect, earlier
         return {}, self._letterbox
 
     def infer(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:

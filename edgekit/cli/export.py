@@ -52,6 +52,13 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 )
 @click.option("--frame-gap", type=click.IntRange(1), help="Frames from earlier to current picture.")
 @click.option(
+    "--interval",
+    type=FiniteRange(0.001, 10),
+    metavar="SECONDS",
+    help="Time between the two pictures that the model was trained with.  "
+    "[default: --frame-gap frames at 25 a second]",
+)
+@click.option(
     "--first-frame",
     type=click.Choice(["zero", "repeat"]),
     help="What stands before the first frame: a black one, or itself.",

@@ -10,7 +10,7 @@ from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle, Quantization
+    from edgekit.bundle import Bundle, CascadeSpec, Quantization
 
 __all__ = ["command"]
 
@@ -117,7 +117,7 @@ def _show(
         **loss,
         "input": f"{made.height}x{made.width} {made.colour_order}, {made.letterbox}, "
         f"mean {_numbers(made.mean)}, std {_numbers(made.std)}",
-        "cascade": f"{cascade.kind}, frame gap {cascade.frame_gap}, first frame "
+        "cascade": f"{cascade.kind}, {_interval(cascade)}, first frame "
         f"{cascade.first_frame}, on the {cascade.place}",
         "outputs": ", ".join(f"{out.name} {out.layout}" for out in manifest.outputs),
         "decode": f"top {decode.top_k}, stride {decode.stride}, on the {decode.place}",
@@ -159,6 +159,11 @@ def _loss(made: Quantization) -> dict[str, str]:
             f"{check.frames} frames; {check.agreement:.1%} of the detections agree; {sqnr}"
         )
     return rows
+
+
+def _interval(cascade: CascadeSpec) -> str:
+    gap = f"frame gap {cascade.frame_gap}"
+    return f"{gap} ({1e3 * cascade.interval:g} ms)" if cascade.interval else gap
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -136,6 +136,13 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             session = replace(session, hint="throughput", threads=asked.threads)
         detector = Detector(bundle, options=session, top_k=options["top_k"])
         stack.enter_context(detector)
+        if detector.remembers and any(source.live for source in sources):
+            _LOG.warning(
+                "The bundle %s does not say how much time lies between the two pictures that its "
+                "network compares. After each dropped frame it compares with none. A bundle that "
+                "this EdgeKit exports says it.",
+                bundle.path,
+            )
         runs = Runs(sources, detector, maker, of_each)
         if options["check"]:
             for path in (path for own in of_each for path in files_of(own).values()):

@@ -113,7 +113,7 @@ class Capture:
         try:
             with measure(work.ms, "cascade"):
                 work.inputs, work.letterbox = self._detector.prepare(
-                    frame.image, frame.sample_aspect
+                    frame.image, frame.sample_aspect, frame.earlier
                 )
         except BaseException as error:
             work.error = error
@@ -133,7 +133,8 @@ class Capture:
         reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
         if reason:
             work.gap = Gap(frame.index, reason, lost)
-            self._detector.reset()
+            if frame.earlier is None:
+                self._detector.reset()
         if size != self._size:
             self._size = work.size = size
 

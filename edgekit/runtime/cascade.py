@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,6 +27,12 @@ KINDS = ("ssim", "ssim-shifted", "dssim", "rgb")
 FIRST_FRAME_RULES = ("zero", "repeat")
 """What stands for the earlier frame where there is none: a black one, as published checkpoints
 were trained with, or the frame itself."""
+
+
+class _Fitted(NamedTuple):
+    image: npt.NDArray[np.uint8]
+    letterbox: Letterbox
+    fitted: npt.NDArray[np.uint8]
 
 
 class Cascade:
@@ -65,7 +72,7 @@ class Cascade:
         self.channels = 3 if kind == "rgb" else 6
         self._first_frame = first_frame
         self._results = _Results((self.channels, *size))
-        self._earlier: deque[npt.NDArray[np.uint8]] = deque(maxlen=frame_gap)
+        self._before: deque[_Fitted] = deque(maxlen=frame_gap)
         kernel = native.setting().kernel
         means, deviations = np.asarray(mean, np.float64), np.asarray(std, np.float64)
         levels = ((np.arange(256)[:, None] / 255 - means) / deviations).T.astype(np.float32)
@@ -85,43 +92,62 @@ class Cascade:
 
     def reset(self) -> None:
         """Forgets the frames before: the next one is a first frame."""
-        self._earlier.clear()
+        self._before.clear()
 
     def __call__(
-        self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0
+        self,
+        image: npt.NDArray[np.uint8],
+        sample_aspect: float = 1.0,
+        earlier: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[Array, Letterbox]:
         """The network input of the next picture of the source.
 
         Args:
             image: (H, W, 3) uint8, BGR, any size.
             sample_aspect: Width of a pixel of the image over its height.
+            earlier: The picture to compare it with, of the same shape; None is the one that came
+                ``frame_gap`` pictures before.
 
         Returns:
             (1, channels, height, width) float32, and the letterbox that leads boxes back.
         """
-        previous, current, letterbox = self.pair(image, sample_aspect)
+        previous, current, letterbox = self.pair(image, sample_aspect, earlier)
         return self.stack(previous, current)[None], letterbox
 
     def pair(
-        self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0
+        self,
+        image: npt.NDArray[np.uint8],
+        sample_aspect: float = 1.0,
+        earlier: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Letterbox]:
         """The letterboxed earlier and current picture, for a network that holds the cascade.
 
         Args:
             image: (H, W, 3) uint8, BGR, any size.
             sample_aspect: Width of a pixel of the image over its height.
+            earlier: The picture to compare it with, of the same shape; None is the one that came
+                ``frame_gap`` pictures before.
 
         Returns:
             Twice (height, width, 3) uint8, and the letterbox.
         """
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.size, sample_aspect)
         current = letterbox.apply(image)
-        if len(self._earlier) == self._earlier.maxlen:
-            previous = self._earlier[0]
+        if earlier is not None:
+            previous = self._fitted(earlier, letterbox)
+        elif len(self._before) == self._before.maxlen:
+            previous = self._before[0].fitted
         else:
             previous = np.zeros_like(current) if self._first_frame == "zero" else current
-        self._earlier.append(current)
+        self._before.append(_Fitted(image, letterbox, current))
         return previous, current, letterbox
+
+    def _fitted(self, image: npt.NDArray[np.uint8], letterbox: Letterbox) -> npt.NDArray[np.uint8]:
+        """A picture as the network takes it, fitted once where it was processed itself."""
+        for before in self._before:
+            if before.image is image and before.letterbox == letterbox:
+                return before.fitted
+        return letterbox.apply(image)
 
     def stack(
         self, previous: npt.NDArray[np.uint8], current: npt.NDArray[np.uint8]

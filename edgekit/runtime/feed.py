@@ -6,6 +6,7 @@ import threading
 import time
 from typing import NamedTuple, Protocol
 
+from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import SourceHealth
 from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
@@ -63,12 +64,19 @@ class DirectFeed:
         source: Open.
         stop: Set when the run is to end.
         realtime: Not before each frame's own time.
+        recent: Pairs each frame with an earlier one; None leaves them as the source gives them.
     """
 
     def __init__(
-        self, source: FrameSource, stop: threading.Event, *, realtime: bool = False
+        self,
+        source: FrameSource,
+        stop: threading.Event,
+        *,
+        realtime: bool = False,
+        recent: RecentFrames | None = None,
     ) -> None:
         self._source = source
+        self._recent = recent
         self._stop = stop
         self._pace = Pace(stop) if realtime else None
         self._since = time.monotonic()
@@ -84,7 +92,9 @@ class DirectFeed:
         read = time.monotonic()
         if frame is not None and self._pace is not None:
             self._pace.wait_for(frame)
-        return None if frame is None or self._stop.is_set() else Fed(frame, read)
+        if frame is None or self._stop.is_set():
+            return None
+        return Fed(frame if self._recent is None else self._recent.add(frame), read)
 
     def health(self) -> SourceHealth:
         """Connected, as long as there is no error."""

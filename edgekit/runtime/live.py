@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from edgekit.runtime._reader import Reader
 from edgekit.runtime.feed import Fed, Pace
+from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import SourceHealth
 from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
@@ -45,6 +46,8 @@ class LiveFeed:
         realtime: Not before each frame's own time.
         patience: Seconds without a frame after which the source has failed.
         duration: Seconds of the source after which to end, though no frame comes.
+        recent: Pairs each frame with an earlier one, be that dropped or not; None leaves them as
+            the source gives them.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class LiveFeed:
         realtime: bool = False,
         patience: float = PATIENCE,
         duration: float = float("inf"),
+        recent: RecentFrames | None = None,
     ) -> None:
         self._origin = self._source = source
         self._stop = stop
@@ -63,6 +67,7 @@ class LiveFeed:
         self._pace = Pace(stop) if realtime else None
         self._patience = patience
         self._duration = duration
+        self._recent = recent
         self._changed = threading.Condition()
         self._ready: Fed | None = None
         self._error: BaseException | None = None
@@ -120,6 +125,8 @@ class LiveFeed:
             if reader.left:
                 return
             frame = self._counted_on(source, frame, read)
+            if self._recent is not None:
+                frame = self._recent.add(frame)
             if self._ready is not None and not frame.gap:
                 frame = replace(frame, gap=self._ready.frame.gap or "dropped")
             self._ready = Fed(frame, read)

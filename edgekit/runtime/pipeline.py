@@ -35,9 +35,10 @@ _AHEAD = 2
 class Pipeline:
     """Runs a detector over a source. Made for one run.
 
-    Every frame that the source reads ends as a frame in the sinks or is counted by a gap. A gap
-    resets the detector's cascade and counts as misses for the linker; where the size of the
-    picture changes, all tubes end.
+    Every frame that the source reads ends as a frame in the sinks or is counted by a gap. A
+    dropped frame takes nothing from the next one, which is compared with the picture that belongs
+    before it in time. A real break (a reconnect, a seek, another size) resets the cascade; where
+    the size of the picture changes, all tubes end.
 
     Args:
         source: Open; stays so.
@@ -220,8 +221,9 @@ class Pipeline:
             yield work
 
     def _open_feed(self) -> Feed:
+        recent = self._detector.recent_frames()
         if not (self._latest or self._source.live):
-            return DirectFeed(self._source, self._stop, realtime=self._realtime)
+            return DirectFeed(self._source, self._stop, realtime=self._realtime, recent=recent)
         return LiveFeed(
             self._source,
             self._stop,
@@ -229,6 +231,7 @@ class Pipeline:
             realtime=self._realtime,
             patience=self._patience,
             duration=self._duration,
+            recent=recent,
         )
 
     def _complete(self, work: Work) -> None:

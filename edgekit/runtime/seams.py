@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.tubes import LinkUpdate
 from edgekit.runtime.types import Array, Detections, Frame, Tube
@@ -60,8 +61,14 @@ class FrameDetector(Protocol):
     def reset(self) -> None:
         """Forgets the pictures before."""
 
+    def recent_frames(self) -> RecentFrames | None:
+        """What pairs the frames of a source; None where ``prepare`` remembers the one before."""
+
     def prepare(
-        self, image: npt.NDArray[np.uint8], sample_aspect: float
+        self,
+        image: npt.NDArray[np.uint8],
+        sample_aspect: float,
+        earlier: npt.NDArray[np.uint8] | None,
     ) -> tuple[Mapping[str, Array], Any]:
         """The model's inputs, and how they lie in the picture."""
 

@@ -28,6 +28,8 @@ class Frame:
         gap: Why the frame before this one (index - 1) was not delivered or does not belong to
             it: one of ``dropped``, ``reconnect``, ``resize``, ``seek``; empty when it was.
         sample_aspect: Width of a pixel over its height.
+        earlier: The picture that the cascade compares ``image`` with, of the same shape. None for
+            a first frame; where nobody chose one, the cascade takes the picture before.
     """
 
     index: int
@@ -35,6 +37,7 @@ class Frame:
     image: npt.NDArray[np.uint8]
     gap: str = ""
     sample_aspect: float = 1.0
+    earlier: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

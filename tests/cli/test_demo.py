@@ -25,7 +25,10 @@ class Oracle:
     def reset(self):
         pass
 
-    def prepare(self, image, sample_aspect=1.0):
+    def recent_frames(self):
+        return None
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
         self._index += 1
         return {}, None
 

@@ -192,3 +192,14 @@ def test_a_result_is_overwritten_only_when_nobody_holds_it():
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UsageError):
         Cascade((32, 32), MEAN, STD, **wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_named_earlier_picture_gives_what_the_one_before_gives(kind):
+    random = np.random.default_rng(3)
+    pictures = random.integers(0, 256, (6, 40, 50, 3), np.uint8)
+    follows, named = (Cascade((32, 32), MEAN, STD, kind=kind) for _ in range(2))
+    expected = [follows(picture)[0].copy() for picture in pictures]
+    for index in (5, 2, 3, 1):  # whatever was processed before
+        found, _ = named(pictures[index], 1.0, pictures[index - 1])
+        np.testing.assert_array_equal(found, expected[index])

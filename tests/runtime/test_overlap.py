@@ -57,7 +57,10 @@ class Detector:
     def reset(self):
         self._memory = 0
 
-    def prepare(self, image, sample_aspect=1.0):
+    def recent_frames(self):
+        return None
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
         self.threads["prepare"] = threading.current_thread()
         level = int(image[0, 0, 0])
         if level == self._fail_prepare:

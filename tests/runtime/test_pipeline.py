@@ -11,6 +11,7 @@ from edgekit.runtime.clocks import STAGES, StageClocks, measure
 from edgekit.runtime.feed import Pace
 from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import one_per_actor
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame
@@ -51,7 +52,10 @@ class Detector:
     def reset(self):
         self.resets.append(len(self.seen))
 
-    def prepare(self, image, sample_aspect=1.0):
+    def recent_frames(self):
+        return None
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
         self.seen.append(image)
         return {"input": image}, None
 
@@ -268,7 +272,7 @@ def test_frames_of_a_live_source_have_an_age_at_inference():
         live = True
 
     class Late(Detector):
-        def prepare(self, image, sample_aspect=1.0):
+        def prepare(self, image, sample_aspect=1.0, earlier=None):
             time.sleep(0.002)
             return super().prepare(image)
 
@@ -346,3 +350,60 @@ def test_one_actor_is_drawn_once():
     assert one_per_actor([walk, ride, other]) == [ride, other]
     assert one_per_actor([walk, ride._replace(age=2), other]) == [walk, other]
     assert one_per_actor([]) == []
+
+
+class Pairing(Detector):
+    """Notes what each picture was compared with."""
+
+    def __init__(self):
+        super().__init__()
+        self.pairs = []
+
+    def recent_frames(self):
+        return RecentFrames(0.04)
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
+        levels = [None if one is None else int(one[0, 0, 0]) for one in (earlier, image)]
+        self.pairs.append(tuple(levels))
+        return super().prepare(image, sample_aspect, earlier)
+
+
+def numbered(indices, **gaps):
+    return [
+        Frame(
+            index, index / 25, np.full((48, 64, 3), index + 1, np.uint8), gaps.get(f"at{index}", "")
+        )
+        for index in indices
+    ]
+
+
+def test_a_dropped_frame_takes_nothing_from_the_next_one():
+    read = threading.Event()
+
+    class Live(Source):
+        live = True
+
+        def read(self):
+            frame = super().read()
+            if frame is None:
+                read.set()
+            return frame
+
+    class Slow(Pairing):
+        def infer(self, inputs):
+            assert read.wait(120)
+            return inputs
+
+    detector = Slow()
+    _, summary = run(Live(numbered(range(30))), detector)
+    assert summary.dropped > 20
+    assert detector.pairs[-1] == (29, 30)
+    assert all((earlier or 0) == level - 1 for earlier, level in detector.pairs)
+    assert detector.resets == []
+
+
+def test_only_a_real_break_resets_the_cascade():
+    detector = Pairing()
+    run(Source(numbered([0, 1, 4, 5, 6, 7], at4="dropped", at6="reconnect")), detector)
+    assert detector.pairs == [(None, 1), (1, 2), (2, 5), (5, 6), (None, 7), (7, 8)]
+    assert detector.resets == [4]

@@ -48,7 +48,10 @@ class Detector:
     def reset(self):
         pass
 
-    def prepare(self, image, sample_aspect=1.0):
+    def recent_frames(self):
+        return None
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
         return image, None
 
     def infer(self, inputs):

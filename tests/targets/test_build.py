@@ -261,6 +261,7 @@ def test_choices_come_before_what_the_checkpoint_says(checkpoint: Path) -> None:
     assert msgspec.to_builtins(found.cascade) | {} == {
         "kind": "ssim-shifted",
         "frame_gap": 3,
+        "interval": 0.12,
         "first_frame": "repeat",
         "window": 7,
         "k1": 0.01,

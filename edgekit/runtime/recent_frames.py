@@ -1,0 +1,124 @@
+"""Finds, for each frame, the picture that the cascade compares it with: by time, not by count."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.runtime.types import Frame
+
+__all__ = ["RecentFrames"]
+
+_MOST_KEPT = 16
+"""Enough for 40 ms at 400 frames a second; a source whose times are wrong takes no more memory."""
+
+_LONGEST_STEP = 60.0
+_LONGEST_REPEAT = 0.25
+"""Seconds. A camera that gives less than four new pictures a second is rather a still scene."""
+
+_REPEATED = 0.1
+"""A repeated picture that was encoded again differs by less than this share of usual changes."""
+
+_ENOUGH = 0.75
+"""A source has first frames, without a picture before, for this share of the interval."""
+
+_USUAL = 16
+_SAMPLES = 64
+"""Rows and columns in which pictures are compared at first."""
+
+
+class _Kept(NamedTuple):
+    time: float
+    image: npt.NDArray[np.uint8]
+    earlier: npt.NDArray[np.uint8] | None
+
+
+class RecentFrames:
+    """Remembers the newest pictures of a source and pairs each frame with an earlier one.
+
+    A network that reads a structural-similarity map has learnt motion over a certain time. Its
+    earlier picture is the one whose time is nearest to that, at any frame rate, and whether or not
+    the pictures between were processed. A picture that the source gives again, as cameras do in the
+    dark or to fill up a rate, is compared with what its first appearance was compared with: against
+    itself it would show a world without motion.
+
+    Args:
+        interval: Seconds between the two pictures, as the model was trained; above 0.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._kept: deque[_Kept] = deque(maxlen=_MOST_KEPT)
+        self._clock = self._begin = 0.0
+        self._last_time = 0.0
+        self._changes: deque[float] = deque(maxlen=_USUAL)
+
+    def add(self, frame: Frame) -> Frame:
+        """The frame with its earlier picture, and remembers it for those that follow.
+
+        Args:
+            frame: The next one that the source gave. Its image must not be written to afterwards.
+
+        Returns:
+            The same frame; ``earlier`` is None for the first ones, until one lies far enough
+            back, also after a real break: a reconnect, a seek or another size. Lost frames are no
+            break.
+        """
+        kept = self._kept
+        if kept and (frame.gap not in ("", "dropped") or frame.image.shape != kept[-1].image.shape):
+            self.clear()
+        self._tick(frame)
+        if not kept:
+            self._begin = self._clock
+        if kept and self._is_repeated(frame.image):
+            newest = kept[-1]
+            # Of the very first picture nothing earlier is known: it stands still.
+            shown = newest.image if newest.earlier is None else newest.earlier
+            return replace(frame, earlier=shown)
+        earlier = self._nearest(self._clock - self._interval)
+        kept.append(_Kept(self._clock, frame.image, earlier))
+        return replace(frame, earlier=earlier)
+
+    def clear(self) -> None:
+        """Forgets all pictures: the next one is a first frame."""
+        self._kept.clear()
+        self._changes.clear()
+
+    def _tick(self, frame: Frame) -> None:
+        """Follows the frame's time where it can be true, else takes the usual step."""
+        step = frame.time - self._last_time
+        if not 0 < step <= _LONGEST_STEP:
+            step = self._interval
+        self._clock += step
+        self._last_time = frame.time
+
+    def _nearest(self, time: float) -> npt.NDArray[np.uint8] | None:
+        """The picture nearest to a time; those that no later frame will ask for are forgotten."""
+        kept = self._kept
+        while len(kept) > 1 and abs(kept[1].time - time) <= abs(kept[0].time - time):
+            kept.popleft()
+        enough = self._clock - self._begin >= _ENOUGH * self._interval
+        return kept[0].image if kept and enough else None
+
+    def _is_repeated(self, image: npt.NDArray[np.uint8]) -> bool:
+        newest = self._kept[-1]
+        change = _change(newest.image, image)
+        if change == 0:
+            same = np.array_equal(newest.image, image)
+        else:
+            same = len(self._changes) > 2 and change < _REPEATED * median(self._changes)
+        if not same:
+            self._changes.append(change)
+        return same and self._clock - newest.time <= _LONGEST_REPEAT
+
+
+def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> float:
+    """Mean difference of two pictures of one size in samples spread over them, in levels."""
+    rows, columns = (-(-side // _SAMPLES) for side in now.shape[:2])
+    samples = now[::rows, ::columns].astype(np.int16)
+    return float(np.abs(samples - before[::rows, ::columns]).mean())

@@ -1,0 +1,132 @@
+"""Which picture a frame is compared with: by time, whatever the rate, and whatever was dropped."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.runtime.recent_frames import RecentFrames
+from edgekit.runtime.types import Frame
+
+
+def picture(number, shape=(8, 8, 3)):
+    return np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+
+
+def frames(times, **changes):
+    return [Frame(index, time, picture(index), **changes) for index, time in enumerate(times)]
+
+
+def partners(found, given):
+    """For each frame the index of the picture that it was paired with; None for none."""
+    numbers = {id(frame.image): frame.index for frame in given}
+    return [None if f.earlier is None else numbers[id(f.earlier)] for f in found]
+
+
+@pytest.mark.parametrize(
+    ("fps", "back"),
+    [(5, 1), (12.5, 1), (15, 1), (25, 1), (30, 1), (50, 2), (60, 2), (100, 4), (120, 5)],
+)
+def test_the_earlier_picture_is_the_one_nearest_to_the_interval(fps, back):
+    given = frames(index / fps for index in range(40))
+    recent = RecentFrames(0.04)
+    found = partners(map(recent.add, given), given)
+    assert found[back:] == list(range(40 - back))
+    # As where pictures are counted: the first ones have none that lies far enough back.
+    assert found[:back] == [None if index / fps < 0.03 else 0 for index in range(back)]
+
+
+@given(st.lists(st.floats(0.004, 0.3), min_size=2, max_size=60), st.floats(0.01, 0.2))
+def test_no_kept_picture_is_nearer_than_the_one_chosen(steps, interval):
+    times = np.cumsum([0.0, *steps]).tolist()
+    given = frames(times)
+    recent = RecentFrames(interval)
+    for frame, partner in zip(given, partners(map(recent.add, given), given), strict=True):
+        if partner is None:
+            assert frame.time < 0.75 * interval + 1e-9
+            continue
+        wanted = frame.time - interval
+        distances = [abs(time - wanted) for time in times[: frame.index]]
+        # Sixteen are kept: of a source that is faster than that, the oldest of them.
+        reachable = distances[max(0, frame.index - 16) :]
+        assert abs(times[partner] - wanted) <= min(reachable) + 1e-9
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(0, 1), st.sampled_from([0.0, -5.0, 1e9, -1e9, float("nan"), float("inf")])
+        ),
+        min_size=1,
+        max_size=50,
+    )
+)
+def test_times_that_cannot_be_are_steps_of_the_interval(steps):
+    recent, time = RecentFrames(0.04), 0.0
+    given = []
+    for index, step in enumerate(steps):
+        time = step if abs(step) > 1e6 or step != step else time + step
+        frame = Frame(index, time, picture(index))
+        given.append(frame)
+        found = recent.add(frame)
+        assert found.earlier is not None or index == 0 or 0 < time - given[0].time < 0.03
+        assert len(recent._kept) <= 16
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 0.0, float("nan")])
+def test_a_clock_that_jumps_does_not_part_consecutive_pictures(jump):
+    times = [0.0, 0.04, 0.08, 0.08 + jump, 0.12 + jump, 0.16 + jump]
+    given = frames(times)
+    recent = RecentFrames(0.04)
+    assert partners(map(recent.add, given), given) == [None, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("gap", ["reconnect", "resize", "seek"])
+def test_a_real_break_begins_anew_and_a_dropped_frame_does_not(gap):
+    given = frames(index / 25 for index in range(6))
+    given[2] = Frame(2, 0.08, given[2].image, "dropped")
+    given[4] = Frame(4, 0.16, given[4].image, gap)
+    recent = RecentFrames(0.04)
+    assert partners(map(recent.add, given), given) == [None, 0, 1, 2, None, 4]
+
+
+def test_another_size_begins_anew():
+    recent = RecentFrames(0.04)
+    recent.add(Frame(0, 0.0, picture(0)))
+    assert recent.add(Frame(1, 0.04, picture(1, (8, 16, 3)))).earlier is None
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_a_picture_given_again_is_compared_with_what_its_first_appearance_was(every):
+    images = [picture(n) for n in range(40)]
+    for n in range(every - 1, 40, every):
+        images[n] = images[n - 1].copy()
+    recent = RecentFrames(0.04)
+    found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
+    for n in range(2 * every, 40):
+        assert not np.array_equal(found[n].earlier, images[n])
+        if n % every == every - 1:
+            assert found[n].earlier is found[n - 1].earlier
+
+
+def test_a_picture_encoded_again_counts_as_given_again():
+    images = [picture(n, (64, 64, 3)) for n in range(20)]
+    noise = np.random.default_rng(0)
+    for n in range(5, 20, 2):
+        change = noise.integers(-1, 2, images[n].shape)
+        images[n] = np.clip(images[n - 1] + change, 0, 255).astype(np.uint8)
+    recent = RecentFrames(0.04)
+    found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
+    for n in range(7, 20, 2):
+        assert found[n].earlier is found[n - 1].earlier
+        assert found[n].earlier is not images[n - 1]
+
+
+def test_a_scene_that_stands_still_is_compared_with_itself_in_the_end():
+    still = picture(0)
+    recent = RecentFrames(0.04)
+    before = recent.add(Frame(0, 0.0, picture(1)))
+    found = [recent.add(Frame(n, n / 25, still)) for n in range(1, 20)]
+    assert found[1].earlier is before.image
+    assert found[-1].earlier is not None
+    assert np.array_equal(found[-1].earlier, still)
