@@ -34,7 +34,7 @@ _PACKAGES = (
     _Package(("ai-edge-litert", "tflite-runtime", "tensorflow"), "runtime: tflite", "tflite"),
     _Package(("tensorrt",), "runtime: jetson"),
     _Package(("cuda-bindings",), "runtime: jetson", "jetson"),
-    _Package(("av",), "network streams", "stream"),
+    _Package(("av",), "video files and network streams, as FFmpeg reads them", "video"),
     _Package(("torch",), "export, train", "host"),
     _Package(("onnx",), "export", "host"),
     _Package(("onnxscript",), "export", "host"),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from urllib.parse import unquote
 
 from edgekit.errors import UsageError
 
-__all__ = ["SCHEMES", "check_address", "is_address", "without_secrets"]
+__all__ = ["SCHEMES", "check_address", "is_address", "path_of", "without_secrets"]
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt")
 """What streams may be named by."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FILE = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)", re.I | re.S)
+_HERE = ("", "localhost", "127.0.0.1", "[::1]")
 _HALF = re.compile(rf"({'|'.join(SCHEMES)}):", re.I)
 # What tells two streams of one recorder apart and is no secret.
 _HARMLESS = re.compile(r"(?:camera|channel|profile|stream|subtype)=[0-9]{1,3}", re.I)
@@ -26,6 +30,24 @@ def is_address(text: str) -> bool:
     if found is None:
         return _HALF.match(text) is not None
     return found[1].lower() != "file"
+
+
+def path_of(text: str) -> Path:
+    """The path that a source is named by: itself, or what a ``file://`` address stands for.
+
+    Raises:
+        UsageError: The address names another host.
+    """
+    found = _FILE.fullmatch(text)
+    if found is None:
+        return Path(text)
+    host = found["host"] or ""
+    if host.lower() not in _HERE:
+        raise UsageError(
+            f"--source {text} names a file on the host '{host}'; one on this machine was expected.",
+            mend="Write three slashes before the path: file:///folder/video.mp4",
+        )
+    return Path(unquote(found["path"], errors="surrogateescape"))
 
 
 def check_address(address: str) -> None:

@@ -16,10 +16,10 @@ atexit.register(lambda: print("inside:", len(_leaving._inside)))
 
 from edgekit.media import _leaving
 from edgekit.media.source import SourceOptions
-from edgekit.media.stream import StreamSource
+from edgekit.media.sources.video import VideoSource
 
 options = SourceOptions(patience=300)
-threading.Thread(target=StreamSource, args=(sys.argv[1], options), daemon=True).start()
+threading.Thread(target=VideoSource, args=(sys.argv[1], options), daemon=True).start()
 sys.stdin.readline()
 print("inside:", len(_leaving._inside))
 """

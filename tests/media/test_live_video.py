@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.errors import OutputError
 from edgekit.media.live_video import LiveVideoSink
-from edgekit.media.video import FileSource
+from edgekit.media.sources.opencv_file import FileSource
 from edgekit.runtime.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 

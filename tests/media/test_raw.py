@@ -137,7 +137,7 @@ def test_y4m_by_the_real_ffmpeg(make_video):
     with RawSource(reading) as source:
         assert (source.width, source.height, source.fps) == (64, 48, 25)
         images = [frame.image for frame in source]
-    from edgekit.media.video import FileSource
+    from edgekit.media.sources.opencv_file import FileSource
 
     with FileSource(path) as source:
         expected = [frame.image for frame in source]

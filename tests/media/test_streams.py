@@ -20,11 +20,11 @@ from edgekit.benchmarks.suites._streams import Relay, RtspServer, free_ports
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media import open_source
 from edgekit.media.source import SourceOptions
-from edgekit.media.stream import StreamSource
-from edgekit.media.stream_opencv import OpenCVStreamSource
+from edgekit.media.sources.opencv_stream import OpenCVStreamSource
+from edgekit.media.sources.video import VideoSource
 
 HASTY = SourceOptions(patience=0.5)
-READERS = [StreamSource, OpenCVStreamSource]
+READERS = [VideoSource, OpenCVStreamSource]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def server():
 
 @pytest.fixture(params=READERS, ids=["pyav", "opencv"])
 def reader(request):
-    if request.param is StreamSource:
+    if request.param is VideoSource:
         pytest.importorskip("av")
     return request.param
 
@@ -92,7 +92,7 @@ def test_a_camera_on_the_network(server, reader, transport):
 def test_what_is_no_video_says_why(server, place, step, words, capfd):
     pytest.importorskip("av")
     address = f"rtsp://127.0.0.1:{server.port + step}{place}"
-    error = error_of(StreamSource, address, SourceOptions(patience=20.0))
+    error = error_of(VideoSource, address, SourceOptions(patience=20.0))
     assert words in error.message
     assert capfd.readouterr() == ("", "")
 
@@ -100,7 +100,7 @@ def test_what_is_no_video_says_why(server, place, step, words, capfd):
 def test_what_is_no_video_through_opencv(server, capfd):
     for place in ("/nothing", "/sound"):
         error = error_of(OpenCVStreamSource, f"rtsp://127.0.0.1:{server.port}{place}")
-        assert install_line("stream") in error.mend
+        assert install_line("video") in error.mend
     assert capfd.readouterr() == ("", "")
 
 
@@ -249,7 +249,7 @@ def test_what_is_old_when_a_stream_is_open_is_left_out():
         while not done.wait(0.3):
             connection.sendall(jpeg_part(200))
 
-    with answering(answer) as port, StreamSource(f"http://127.0.0.1:{port}/video") as source:
+    with answering(answer) as port, VideoSource(f"http://127.0.0.1:{port}/video") as source:
         frames = [source.read() for _ in range(2)]
     assert [frame.index for frame in frames] == [0, 1]
     assert [frame.image.mean() for frame in frames] == pytest.approx([200] * 2, abs=2)
@@ -302,7 +302,7 @@ def test_a_file_that_breaks_off_says_so(reader, make_video, caplog):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with serving(path.parent) as port, reader(f"http://127.0.0.1:{port}/clip.avi") as source:
         assert 0 < len(list(source)) < 40
-    assert "of its 40 frames came" in caplog.text
+    assert "of its 40 frames" in caplog.text
 
 
 def test_without_pyav_opencv_reads(server, monkeypatch):
@@ -312,4 +312,4 @@ def test_without_pyav_opencv_reads(server, monkeypatch):
     monkeypatch.undo()
     pytest.importorskip("av")
     with open_source(*video(server)) as source:
-        assert isinstance(source, StreamSource)
+        assert isinstance(source, VideoSource)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
-from edgekit.media.address import check_address, is_address
+from edgekit.media.address import check_address, is_address, path_of
 from edgekit.media.camera import CameraSource
 from edgekit.media.gstreamer import PipelineSource, is_pipeline
 from edgekit.media.pictures import PICTURES, FramesSource
 from edgekit.media.raw import RawSource
 from edgekit.media.source import Source, SourceOptions
-from edgekit.media.stream import StreamSource
-from edgekit.media.stream_opencv import OpenCVStreamSource
-from edgekit.media.video import FileSource
+from edgekit.media.sources.opencv_file import FileSource
+from edgekit.media.sources.opencv_stream import OpenCVStreamSource
+from edgekit.media.sources.video import VideoSource
 
 __all__ = ["open_source", "open_sources"]
 
@@ -46,10 +46,9 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         raise UsageError("--source is empty.", mend="Name a file, a folder or a URL: --source S")
     if is_address(text):
         check_address(text)
-        # PyAV keeps time limits and says what is wrong; OpenCV's reader is what is always there.
-        reader = StreamSource if importlib.util.find_spec("av") else OpenCVStreamSource
-        return reader(text, options)
-    path = Path(text.removeprefix("file://"))
+        # PyAV reads as FFmpeg does and says what is wrong; OpenCV's reader is what is always there.
+        return (VideoSource if _has_pyav() else OpenCVStreamSource)(text, options)
+    path = path_of(text)
     if is_pipeline(text) and not _exists(path):
         return PipelineSource(text, options)
     _refuse_name(path)
@@ -57,7 +56,7 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         return CameraSource(str(path))
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
         return FramesSource(path)
-    return FileSource(path)
+    return VideoSource(path, options) if _has_pyav() else FileSource(path)
 
 
 def open_sources(
@@ -105,6 +104,10 @@ def _begin(make: Callable[[], Source]) -> Future[Source]:
 def _discard(future: Future[Source]) -> None:
     if future.exception() is None:
         future.result().close()
+
+
+def _has_pyav() -> bool:
+    return importlib.util.find_spec("av") is not None
 
 
 def _refuse_name(path: Path) -> None:

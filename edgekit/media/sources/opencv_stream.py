@@ -11,9 +11,9 @@ from edgekit._installed import install_line
 from edgekit.media._capture import CaptureSource, whole
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
-from edgekit.media._stream_words import no_picture, say_ended
 from edgekit.media.address import without_secrets
 from edgekit.media.source import SourceOptions
+from edgekit.media.sources._words import no_picture, say_ended
 from edgekit.runtime.types import Frame
 
 __all__ = ["OpenCVStreamSource"]
@@ -47,7 +47,7 @@ class OpenCVStreamSource(CaptureSource):
             raise no_picture(
                 self.name,
                 f"OpenCV got none within {patience:g} seconds and does not say why",
-                mend=f"A reader that does: {install_line('stream')}",
+                mend=f"A reader that does: {install_line('video')}",
             )
         super().__init__(capture)
         self.height, self.width = self._first.shape[:2]

@@ -1,0 +1,257 @@
+"""The use of PyAV: an open file or stream, its packets, and why none come."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekit.errors import MissingDependencyError
+from edgekit.media._leaving import Ending, inside, sockets
+from edgekit.media.source import MOST_PIXELS, SourceOptions
+from edgekit.media.sources._choice import choose
+from edgekit.media.sources._clock import checked_fps
+from edgekit.media.sources._decoder import Decoder, Picture
+
+__all__ = ["Connection", "Unreadable"]
+
+_LOOK = {"analyzeduration": "2000000", "fpsprobesize": "4"}
+"""How long FFmpeg looks at a stream before it gives its first picture: microseconds, frames."""
+
+_FILE = {"protocol_whitelist": "file", "pattern_type": "none"}
+"""A file names no other place, and a % in its name is only that."""
+
+_LISTS = frozenset(("concat", "dash", "hls", "sdp"))
+"""Formats whose own length says nothing: the video lies elsewhere."""
+
+_TEXT = "tty"
+_GENERATE_TIMES = 0x1
+_AHEAD = 32
+_HIGHEST_UNCHECKED = 240
+
+
+class Unreadable(Exception):
+    """Says why, in place of PyAV's error, whose text has the address with its password.
+
+    Attributes:
+        reason: As it goes on after a colon.
+        kind: ``sound`` where there is sound only, ``codec`` where the video cannot be decoded.
+    """
+
+    def __init__(self, reason: str, kind: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind
+
+
+class _Packet(NamedTuple):
+    packet: Any
+    waited: float
+
+
+class Connection:
+    """An open file or stream and its pictures.
+
+    Args:
+        place: A local file, or an address.
+        options: How RTSP is carried, and how long to wait.
+        name: Of the source, for people.
+
+    Attributes:
+        fps: Frames a second.
+        frames: Their number as declared or estimated; 0 where unknown.
+        counted: Their number as the container lists them; 0 where it does not.
+        whole: Whether it is a file, here or on a server, that is read from its first to its last
+            byte.
+        endless: Whether it has no end of its own.
+        broken: Pictures after the first that could not be decoded or only with errors.
+        packets: How many came of the video so far.
+        cut: Whether the container broke off.
+
+    Raises:
+        Unreadable: It cannot be reached, or has no video.
+        MissingDependencyError: PyAV is not installed.
+    """
+
+    def __init__(self, place: Path | str, options: SourceOptions, name: str) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise MissingDependencyError.for_extra("av", "video", "This reader") from error
+        self._av: Any = av
+        self._patience = options.patience
+        self.broken = self.packets = 0
+        self.cut = False
+        local = isinstance(place, Path)
+        settings = dict(_FILE if local else _LOOK)
+        if str(place).lower().startswith("rtsp"):
+            settings["rtsp_transport"] = options.rtsp_transport
+        # Which sockets will be FFmpeg's cannot be asked: those that are not there yet.
+        self._before = None if local else sockets()
+        begin = time.monotonic()
+        try:
+            with inside(self._before):
+                self._container: Any = av.open(
+                    str(place.absolute()) if isinstance(place, Path) else place,
+                    options=settings,
+                    metadata_errors="replace",
+                    # To ask for the time takes the interpreter from other threads at every read.
+                    timeout=None if local else (self._patience, self._patience),
+                )
+        except Ending:
+            raise Unreadable("the program ends") from None
+        except (OSError, ValueError, av.FFmpegError) as error:
+            # Whatever FFmpeg says once its time is over, it says because it is over.
+            late = time.monotonic() - begin >= self._patience and not local
+            raise Unreadable(self._silence() if late else self._reason(error)) from None
+        try:
+            with inside(self._before):
+                self._look(local, name)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _look(self, local: bool, name: str) -> None:
+        container = self._container
+        # What FFmpeg makes up for AVI is not in the order of the frames.
+        container.flags &= ~_GENERATE_TIMES
+        stream = choose(container.streams.video, name)
+        if stream is None or container.format.name == _TEXT:
+            sound = bool(container.streams.audio)
+            if sound:
+                raise Unreadable("it is of sound only", "sound")
+            raise Unreadable("it has no video in it")
+        context = stream.codec_context
+        if context is None:
+            raise Unreadable("this FFmpeg cannot decode its video", "codec")
+        seconds = _seconds(container, stream)
+        self.whole = local or (container.size > 0 and container.format.name not in _LISTS)
+        self.endless = not (self.whole or seconds)
+        # Threads that each take a frame would hold as many frames back.
+        context.thread_type = "SLICE" if self.endless else "AUTO"
+        if self.endless:
+            context.flags |= self._av.codec.context.Flags.low_delay
+        # A damaged header may claim any size.
+        context.options = {"max_pixels": str(MOST_PIXELS)}
+        self._stream = stream
+        self._ahead: deque[_Packet] = deque()
+        self._fetched = self._packets()
+        self.counted = 0 if container.format.name.startswith("mov") else stream.frames
+        self.fps = self._rate()
+        self.frames = stream.frames or int(seconds * self.fps + 0.5)
+        self._decoder = Decoder(stream, keep_size=self.whole)
+        self._pictures = self._decoded()
+
+    @property
+    def sample_aspect(self) -> Any:
+        """Width of a stored pixel over its height, as a fraction; None where unknown."""
+        return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
+
+    def next(self) -> Picture | None:
+        """What the next packet holds; None at the end.
+
+        Raises:
+            Unreadable: The connection broke, or nothing at all came in time.
+        """
+        try:
+            with inside(self._before):
+                return next(self._pictures, None)
+        except Ending:
+            return None
+
+    def close(self) -> None:
+        """Ends the connection; no other thread may be in ``next``."""
+        self._pictures.close()
+        self._fetched.close()
+        self._container.close()
+
+    def _rate(self) -> float:
+        declared = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        tick = self._stream.time_base
+        if not self.whole:
+            unit = declared > _HIGHEST_UNCHECKED and declared * tick >= 1
+            return checked_fps(0.0 if unit else declared, ())
+        times = []
+        for _ in range(_AHEAD):
+            fetched = next(self._fetched, None)
+            if fetched is None:
+                break
+            self._ahead.append(fetched)
+            shown = fetched.packet.dts if fetched.packet.pts is None else fetched.packet.pts
+            if shown is not None:
+                times.append(float(shown * tick))
+        return checked_fps(declared, times)
+
+    def _decoded(self) -> Generator[Picture, None, None]:
+        while True:
+            fetched = self._ahead.popleft() if self._ahead else next(self._fetched, None)
+            if fetched is None:
+                break
+            packet, waited = fetched
+            if packet.stream_index != self._stream.index or not packet.size:
+                yield Picture(None, waited=waited)
+                continue
+            pictures = self._decoder.pictures(packet)
+            self._count(pictures)
+            for picture in pictures:
+                yield picture._replace(waited=waited)
+            if not pictures:
+                yield Picture(None, waited=waited)
+        pictures = self._decoder.pictures(None)
+        self._count(pictures)
+        yield from pictures
+
+    def _count(self, pictures: list[Picture]) -> None:
+        if self._decoder.begun:
+            self.broken += sum(picture.broken for picture in pictures)
+
+    def _packets(self) -> Generator[_Packet, None, None]:
+        # All streams, because a server that sends sound alone must not look like a silent one.
+        packets = self._container.demux(*((self._stream,) if self.whole else ()))
+        try:
+            while True:
+                begin = time.monotonic()
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                if packet.stream_index == self._stream.index and packet.size:
+                    self.packets += 1
+                    self.cut = packet.is_corrupt  # where it is the last one
+                yield _Packet(packet, time.monotonic() - begin)
+        except (OSError, ValueError, self._av.FFmpegError) as error:
+            if self.whole and isinstance(error, self._av.error.InvalidDataError):
+                self.cut = True
+                return
+            raise Unreadable(self._reason(error)) from None
+        finally:
+            packets.close()
+
+    def _silence(self) -> str:
+        return f"none came for {self._patience:g} seconds"
+
+    def _reason(self, error: BaseException) -> str:
+        errors = self._av.error
+        reasons = {
+            (errors.ExitError, errors.TimeoutError): self._silence(),
+            (errors.HTTPUnauthorizedError,): "the server wants another name or password (401)",
+            (errors.HTTPForbiddenError,): "the server does not allow it (403)",
+            (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",
+            (errors.ConnectionRefusedError,): "the connection was refused: nothing listens there",
+            (errors.InvalidDataError,): "what the server sends is no stream that FFmpeg knows",
+        }
+        for kinds, reason in reasons.items():
+            if isinstance(error, kinds):
+                return reason
+        said = getattr(error, "strerror", None) or type(error).__name__
+        return f"FFmpeg says '{said}'; an unknown host says so too"
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    """The duration; 0 where unknown."""
+    if container.duration and container.duration > 0:
+        return float(container.duration / 1_000_000)
+    if stream.duration and stream.duration > 0:
+        return float(stream.duration * stream.time_base)
+    return 0.0

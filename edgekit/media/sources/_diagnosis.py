@@ -1,0 +1,97 @@
+"""Why a file cannot be played, as far as its bytes tell."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+from edgekit.errors import MediaError
+
+__all__ = ["check_file", "sound_in", "unplayable", "unreadable"]
+
+_AUDIO = {b"ID3": "MP3", b"fLaC": "FLAC", b"OggS": "Ogg"}
+_OTHER = "Name a file with pictures in it: --source VIDEO, or a folder of frames."
+
+
+def check_file(path: Path) -> None:
+    """Refuses what is no file that can be read.
+
+    Raises:
+        MediaError: It is missing, a pipe or a device, or may not be read.
+    """
+    if path.is_fifo():
+        raise MediaError(
+            f"{path} is a named pipe; a file was expected.",
+            mend=f"Pass frames through standard input: edgekit run --source - < {path}",
+        )
+    if path.exists() and not path.is_file():
+        raise MediaError(
+            f"{path} is no regular file but a socket or a device; a video was expected.",
+            mend=_OTHER,
+        )
+    if not path.is_file():
+        raise MediaError(
+            f"There is no file or folder {path}.",
+            mend="Name a video, a folder of pictures or a URL: --source S",
+        )
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"{path} may not be read.", mend=f"Run: chmod u+r {path}")
+
+
+def unreadable(name: str, reason: str) -> MediaError:
+    """The error for a file that cannot be read on."""
+    return MediaError(f"{name} cannot be read on: {reason}.", mend="Check the disk that it is on.")
+
+
+def unplayable(path: Path, kind: str = "") -> MediaError:
+    """The error for a file in which no frame could be decoded.
+
+    Args:
+        path: Of the file.
+        kind: ``sound`` where a reader found sound only, ``codec`` where it knows no decoder.
+    """
+    try:
+        size = path.stat().st_size
+        if not size:
+            return MediaError(
+                f"{path} is empty (0 bytes); a video was expected.",
+                mend="Copy or record it again.",
+            )
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found, mend = _judge(data, kind)
+    except (OSError, ValueError) as error:
+        return MediaError(f"Cannot read {path}: {error}.", mend="Check the file and its rights.")
+    return MediaError(f"{path} {found}", mend=mend)
+
+
+def sound_in(head: bytes) -> str:
+    """The kind of a file that begins so where it is one of sound only, else nothing."""
+    sound = next((name for magic, name in _AUDIO.items() if head.startswith(magic)), "")
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        sound = "WAV"
+    return "" if b"theora" in head else sound
+
+
+def _judge(data: mmap.mmap, kind: str) -> tuple[str, str]:
+    sound = sound_in(data[:4096])
+    if sound:
+        return f"holds sound only ({sound}); a video was expected.", _OTHER
+    if data[4:8] == b"ftyp":
+        if data.find(b"moov") < 0:
+            return (
+                "is truncated: its index (the 'moov' box, which recorders write last) is missing, "
+                "so no frame can be decoded.",
+                "Copy it again, record it again, or repair it with a tool like untrunc.",
+            )
+        if data.find(b"vide") < 0:
+            return "holds sound only (an MP4 without a video track); a video was expected.", _OTHER
+    if kind == "sound":
+        return "holds sound only; a video was expected.", _OTHER
+    encode = "Re-encode it with: ffmpeg -i FILE out.mp4"
+    if kind == "codec":
+        return "holds video of a codec that FFmpeg cannot decode here.", encode
+    return (
+        "holds no video that can be decoded here.",
+        f"See what it is with: ffprobe FILE. {encode}",
+    )

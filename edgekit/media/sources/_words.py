@@ -1,0 +1,70 @@
+"""What the readers of files and streams say."""
+
+from __future__ import annotations
+
+import logging
+
+from edgekit.errors import MediaError
+from edgekit.media.source import Source
+
+__all__ = ["no_picture", "say_damage", "say_ended"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
+    """The error for a stream that gives no picture.
+
+    Args:
+        name: Of the stream, without secrets.
+        reason: As it goes on after a colon.
+        mend: A line more about what to do.
+    """
+    check = (
+        "Check the address, the name and password in it, and the network; in a password "
+        "write @ as %40, / as %2F, ? as %3F, # as %23 and % as %25."
+    )
+    return MediaError(
+        f"No picture comes from {name}: {reason}.", mend=f"{check}\n{mend}" if mend else check
+    )
+
+
+def say_ended(source: Source) -> None:
+    """Warns of a recording that broke off on its way; that a live stream ended is only noted."""
+    # Some containers only estimate their length, so that one frame says nothing.
+    if source.frames is not None and source.position < source.frames - 1:
+        _LOG.warning(
+            "%s broke off: %d of its %d frames came.", source.name, source.position, source.frames
+        )
+    else:
+        _LOG.info("%s ended after %d frames.", source.name, source.position)
+
+
+def say_damage(source: Source, *, cut: bool, broken: int) -> None:
+    """Warns of a file that lacks its end or has pictures with errors; says nothing of a sound one.
+
+    Args:
+        source: At its end.
+        cut: Whether its end is missing.
+        broken: Pictures that could not be decoded, or only with errors.
+    """
+    expected = source.frames or 0
+    whole = f" of its {expected}" if expected > source.position else ""
+    if cut:
+        _LOG.warning(
+            "%s is truncated: its end is missing; %d%s frames could be decoded.",
+            source.name,
+            source.position,
+            whole,
+        )
+    if broken > cut:  # the last picture of a file that lacks its end is broken off, too
+        _LOG.warning(
+            "%s is damaged: %d of its pictures could not be decoded without errors; "
+            "%d%s frames came.",
+            source.name,
+            broken,
+            source.position,
+            whole,
+        )
+    if not (cut or broken):
+        _LOG.info("%s ended after %d frames.", source.name, source.position)

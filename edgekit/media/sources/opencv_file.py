@@ -1,0 +1,86 @@
+"""Video files through OpenCV, where PyAV is not installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.errors import MediaError
+from edgekit.media._capture import CaptureSource, whole
+from edgekit.media._leaving import inside
+from edgekit.media._opencv import cv2, file_backend, fits_opencv
+from edgekit.media.source import name_of
+from edgekit.media.sources._clock import FrameClock, checked_fps
+from edgekit.media.sources._diagnosis import check_file, unplayable
+from edgekit.media.sources._ends import lacks_end
+from edgekit.media.sources._opencv_limits import check_readable
+from edgekit.media.sources._pixel_shape import believable_aspect
+from edgekit.media.sources._words import say_damage
+from edgekit.runtime.types import Frame
+
+__all__ = ["FileSource"]
+
+_TEXT_AS_VIDEO = int.from_bytes(b"ansi", "little")
+
+
+class FileSource(CaptureSource):
+    """The frames of a video file, to the last one that can be decoded.
+
+    It gives the frames and times that ``VideoSource`` gives, or refuses the file.
+
+    Args:
+        path: Of the video.
+
+    Raises:
+        MediaError: It is missing, empty, or has no frame that can be decoded.
+        MissingDependencyError: OpenCV would read it wrong; the extra ``video`` reads it right.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        path = Path(path)
+        check_file(path)
+        if not fits_opencv(path):
+            raise MediaError(
+                f"The name of {name_of(path)} is not UTF-8, and OpenCV cannot open it.",
+                mend="Rename it, or its folder.",
+            )
+        times = check_readable(path)
+        with inside():
+            capture = cv2.VideoCapture(str(path), file_backend())
+        super().__init__(capture)
+        self.name = name_of(path)
+        self._path = path
+        self._said = False
+        first = None
+        if int(capture.get(cv2.CAP_PROP_FOURCC)) != _TEXT_AS_VIDEO:
+            first = self._grab()
+        if first is None:
+            self.close()
+            raise unplayable(path)
+        self.fps = checked_fps(capture.get(cv2.CAP_PROP_FPS), times)
+        self.frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
+        self.height, self.width = first.shape[:2]
+        self.sample_aspect = self._pixel_shape()
+        self._first = first
+        self._clock = FrameClock(self.fps)
+
+    def read(self) -> Frame | None:
+        """The next frame, or None after the last that can be decoded."""
+        image, self._first = self._first, None
+        if image is None:
+            image = self._grab()
+        if image is None:
+            if not (self._held.closed or self._said):
+                self._said = True
+                say_damage(self, cut=lacks_end(self._path), broken=0)
+                self.frames = self.position
+            return None
+        shown = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
+        index, self.position = self.position, self.position + 1
+        return Frame(index, self._clock.seconds(shown), image, "", self.sample_aspect)
+
+    def _pixel_shape(self) -> float:
+        across = self._capture.get(cv2.CAP_PROP_SAR_NUM)
+        down = self._capture.get(cv2.CAP_PROP_SAR_DEN)
+        aspect = believable_aspect(across / down if down else 0.0, self.name)
+        turned = whole(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 != 0
+        return 1 / aspect if turned else aspect

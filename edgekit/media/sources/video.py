@@ -1,0 +1,187 @@
+"""Video files and network streams, through PyAV (the extra ``video``)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edgekit.errors import MediaError
+from edgekit.media._held import Held, within
+from edgekit.media._leaving import Ending, inside
+from edgekit.media.address import without_secrets
+from edgekit.media.source import Source, SourceOptions, name_of
+from edgekit.media.sources._clock import FrameClock
+from edgekit.media.sources._connection import Connection, Unreadable
+from edgekit.media.sources._decoder import Picture
+from edgekit.media.sources._diagnosis import check_file, unplayable, unreadable
+from edgekit.media.sources._ends import lacks_end
+from edgekit.media.sources._pixel_shape import believable_aspect
+from edgekit.media.sources._words import no_picture, say_damage, say_ended
+from edgekit.runtime.types import Array, Frame
+
+__all__ = ["VideoSource"]
+
+_BACKLOG = 2.5
+"""Seconds that can have gathered while a stream was opened."""
+
+_PRESENT = 0.005
+"""A packet for which one waits so many seconds has only just come."""
+
+
+class VideoSource(Source):
+    """A video file, here or on a web server, or a network stream that is live.
+
+    What has no end of its own is live. Pictures of a stream that cannot be decoded are left out,
+    and the index of the next one tells how many; a file gives every picture that FFmpeg shows.
+
+    Args:
+        place: The path of a file; or ``rtsp://``, ``http://`` and what else
+            ``edgekit.media.address.SCHEMES`` names.
+        options: How RTSP is carried, and how long to wait: for the first picture from the
+            beginning, then for each from the one before it, whatever else the server sends.
+
+    Raises:
+        MediaError: It cannot be reached, is no video, or gives no picture in time.
+        MissingDependencyError: PyAV is not installed.
+    """
+
+    def __init__(self, place: Path | str, options: SourceOptions | None = None) -> None:
+        self._place = place
+        self._options = options or SourceOptions()
+        self._lost = 0
+        self._said = False
+        if isinstance(place, Path):
+            self.name = name_of(place)
+            self._connection, first = self._open_file(place)
+        else:
+            self.name = without_secrets(place)
+            self._connection, first = self._open_stream()
+        connection = self._connection
+        self._lost = 0  # what came before the first key frame was never to be seen
+        self._held = Held(connection.close)
+        self._first: Picture | None = first
+        self.height, self.width = _image(first).shape[:2]
+        self.fps = connection.fps
+        self.live = self.reopens = connection.endless
+        self.frames = None if self.live else connection.frames or None
+        self._aspect = believable_aspect(connection.sample_aspect, self.name)
+        self.sample_aspect = self._seen_aspect(first)
+        self._clock = FrameClock(self.fps)
+        self._begin = time.monotonic()
+
+    def read(self) -> Frame | None:
+        """The next picture, waiting for it; None when it has ended or was closed.
+
+        Raises:
+            MediaError: None came in time, or the connection broke.
+        """
+        picture, self._first = self._first, None
+        try:
+            if picture is None:
+                picture = self._held.call(lambda: self._picture(self._connection))
+        except Unreadable as error:
+            if not self._held.closed:
+                raise self._failure(error.reason) from None
+        if picture is None:
+            if not (self._held.closed or self._said):
+                self._said = True
+                self._tell_end()
+            return None
+        lost, self._lost = self._lost, 0
+        index = self.position + lost
+        self.position = index + 1
+        if self.live:
+            seconds = time.monotonic() - self._begin
+        else:
+            seconds = self._clock.seconds(picture.seconds)
+        gap = "dropped" if lost else ""
+        return Frame(index, seconds, _image(picture), gap, self._seen_aspect(picture))
+
+    def reopened(self) -> VideoSource:
+        """The same stream over a new connection."""
+        return VideoSource(self._place, self._options)
+
+    def close(self) -> None:
+        """Ends the connection, at once or when the read that hangs in it returns."""
+        self._held.close()
+
+    def _seen_aspect(self, picture: Picture) -> float:
+        return 1 / self._aspect if picture.transposed else self._aspect
+
+    def _tell_end(self) -> None:
+        connection = self._connection
+        if not connection.whole:
+            say_ended(self)
+            return
+        missing = max(0, connection.counted - connection.packets)
+        cut = connection.cut or missing > 1
+        if isinstance(self._place, Path):
+            cut = connection.cut or lacks_end(self._place)
+        say_damage(self, cut=cut, broken=connection.broken)
+        self.frames = self.position
+
+    def _open_file(self, path: Path) -> tuple[Connection, Picture]:
+        check_file(path)
+        try:
+            with inside():
+                return self._open()
+        except Unreadable as error:
+            raise unplayable(path, error.kind) from None
+        except Ending:
+            raise unreadable(self.name, "the program ends") from None
+
+    def _open_stream(self) -> tuple[Connection, Picture]:
+        patience = self._options.patience
+        try:
+            return within(patience, self._open, lambda made: made[0].close())
+        except (TimeoutError, Unreadable) as error:
+            late = f"none came within {patience:g} seconds"
+            raise no_picture(self.name, getattr(error, "reason", late)) from None
+
+    def _open(self) -> tuple[Connection, Picture]:
+        connection = Connection(self._place, self._options, self.name)
+        try:
+            first = self._picture(connection)
+            if first is None:
+                raise Unreadable("it ended before the first one")
+            if connection.endless:
+                first = self._present(connection, first)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, first
+
+    @staticmethod
+    def _present(connection: Connection, newest: Picture) -> Picture:
+        """The newest picture: what came while FFmpeg looked at the stream is old by now."""
+        for _ in range(round(_BACKLOG * connection.fps)):
+            picture = connection.next()
+            if picture is None:
+                break
+            if picture.image is not None and not picture.broken:
+                newest = picture
+            if picture.waited > _PRESENT:
+                break
+        return newest
+
+    def _picture(self, connection: Connection) -> Picture | None:
+        """The next one to be shown; None at the end."""
+        deadline = time.monotonic() + self._options.patience
+        while (picture := connection.next()) is not None:
+            # FFmpeg keeps the last picture before a silence back until it gives up waiting.
+            if time.monotonic() > deadline and not connection.whole:
+                raise Unreadable(f"none came for {self._options.patience:g} seconds")
+            if picture.image is not None and (connection.whole or not picture.broken):
+                return picture
+            self._lost += picture.broken and not connection.whole
+        return None
+
+    def _failure(self, reason: str) -> MediaError:
+        if isinstance(self._place, Path):
+            return unreadable(self.name, reason)
+        return no_picture(self.name, reason)
+
+
+def _image(picture: Picture) -> Array:
+    assert picture.image is not None
+    return picture.image
