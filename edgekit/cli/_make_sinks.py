@@ -46,10 +46,16 @@ class SinkMaker:
         self._line = StatusLine()
         self._page: LivePage | None = None
         self._metrics: Metrics | None = None
+        origins = options["public_origins"]
+        if origins and not options["serve"]:
+            raise UsageError(
+                "--public-origin says where browsers find the page, and none is served.",
+                mend="Serve it: --serve 8080",
+            )
         if options["serve"]:
             from edgekit.media.page import LivePage
 
-            self._page = LivePage(options["serve"], options["token"])
+            self._page = LivePage(options["serve"], options["token"], origins=origins)
         if options["metrics"]:
             from edgekit.media.metrics import Metrics
 

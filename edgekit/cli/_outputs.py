@@ -93,7 +93,16 @@ _OPTIONS = (
         "--token",
         envvar="EDGEKIT_TOKEN",
         show_envvar=True,
-        help="What viewers of the page have to show. [default: made, unless it is loopback]",
+        help="What viewers of the page have to show. [default: made, unless it is loopback without "
+        "a proxy]",
+    ),
+    click.option(
+        "--public-origin",
+        "public_origins",
+        multiple=True,
+        metavar="URL",
+        help="Where browsers find the page through a proxy with TLS, as https://cam.example.com. "
+        "The page then always needs a token. May be repeated.",
     ),
     click.option("--show", is_flag=True, help="Show the annotated frames in a window; Q ends it."),
 )

@@ -13,10 +13,11 @@ import secrets
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edgekit.errors import UsageError
 from edgekit.media.page.address import is_loopback
+from edgekit.media.page.origin import Origin
 
 __all__ = ["Door", "FailureLimit", "Verdict", "check_token", "new_token"]
 
@@ -93,21 +94,52 @@ class Door:
     A name in the ``Host`` header that is not ours is refused to whoever has no token: a page from
     elsewhere whose name was made to lead here (DNS rebinding) would send it.
 
+    Where a proxy stands before the page, its origin is ours too, and a proxy on this machine is
+    believed about who asked it.
+
     Args:
         token: What has to be shown; empty where nothing has to.
         host: Where the page is served, as it was asked for.
+        origins: Where browsers find the page, through a proxy.
     """
 
-    def __init__(self, token: str, host: str) -> None:
+    def __init__(self, token: str, host: str, origins: Sequence[Origin] = ()) -> None:
+        self._origins = frozenset(map(str, origins))
+        self._public = {origin.authority: origin for origin in origins}
         self._token = token.encode()
         self._limit = FailureLimit()
         own = socket.gethostname().lower()
         self._names = {"localhost", host.lower(), own, f"{own}.local"}
         if not token:
             self._names = {"localhost"}
+        self._names |= {origin.host.strip("[]") for origin in origins}
         digest = hmac.new(self._token, b"edgekit live page", hashlib.sha256)
         self.cookie = digest.hexdigest()
         """Stands for the token in the browser, and does not tell it."""
+
+    def is_from_the_page(self, origin: str | None, host: str) -> bool:
+        """Whether a WebSocket is opened by the page itself, or by no page.
+
+        Args:
+            origin: Its ``Origin`` header; None where it has none, which no browser leaves out.
+            host: Its ``Host`` header.
+        """
+        return origin is None or origin.partition("://")[2] == host or origin in self._origins
+
+    def is_secure(self, host: str) -> bool:
+        """Whether a ``Host`` header is of a request that reached the proxy by TLS."""
+        origin = self._public.get(host.lower())
+        return origin is not None and origin.scheme == "https"
+
+    def peer_of(self, remote: str, forwarded: str | None) -> str:
+        """The IP address that a request comes from.
+
+        Args:
+            remote: Of its connection.
+            forwarded: Its ``X-Forwarded-For`` header, whose last entry a proxy adds.
+        """
+        last = (forwarded or "").rpartition(",")[2].strip()
+        return last if self._origins and is_loopback(remote) and _is_address(last) else remote
 
     def judge(self, *, peer: str, host: str, shown: str | None, cookie: str | None) -> Verdict:
         """Decides on a request.
@@ -135,7 +167,7 @@ class Door:
 
     def may_ask_health(self, *, peer: str, host: str) -> bool:
         """Whether a request without a token may ask how the run is: one from this machine."""
-        return is_loopback(peer) and self._is_ours(host)
+        return is_loopback(peer) and self._is_ours(host) and host.lower() not in self._public
 
     def _is_ours(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host

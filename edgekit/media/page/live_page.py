@@ -12,6 +12,7 @@ from edgekit.errors import MissingDependencyError
 from edgekit.media.page.access import Door, check_token, new_token
 from edgekit.media.page.address import is_loopback, listen, parse_address
 from edgekit.media.page.channel import Channel
+from edgekit.media.page.origin import parse_origin
 from edgekit.media.sink import Sink
 from edgekit.runtime.results import RunInfo
 
@@ -25,16 +26,17 @@ __all__ = ["LivePage"]
 class LivePage:
     """Serves a page on which runs can be watched while they last.
 
-    Without a token it can be served on loopback alone; for any other address one is made where
-    none is given. The link is said once, when the first run starts.
+    Without a token it can be served on loopback alone; for any other address, and for a proxy, one
+    is made where none is given. The link is said once, when the first run starts.
 
     Args:
         address: ``HOST:PORT``, or a port alone for loopback.
         token: What viewers have to show.
+        origins: Where browsers find the page through a proxy, as ``https://cam.example.com``.
         say: Tells the user a line of text; by default on standard error.
 
     Raises:
-        UsageError: The address or the token cannot be one.
+        UsageError: The address, the token or an origin cannot be one.
         MissingDependencyError: The extra ``serve`` is not installed.
     """
 
@@ -43,10 +45,12 @@ class LivePage:
         address: str,
         token: str | None = None,
         *,
+        origins: Sequence[str] = (),
         say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
     ) -> None:
         self._address = parse_address(address)
         self._token = None if token is None else check_token(token)
+        self._origins = [parse_origin(origin) for origin in origins]
         self._say = say
         self._lock = threading.Lock()
         self._sinks: list[_PageSink] = []
@@ -87,13 +91,15 @@ class LivePage:
     def _start(self) -> PageServer:
         listener, address = listen(self._address)
         made = ""
-        if self._token is None and not is_loopback(_bound(listener)):
+        if self._token is None and (self._origins or not is_loopback(_bound(listener))):
             made = self._token = new_token()
-        server = self._make_server(listener, Door(self._token or "", address.host))
+        server = self._make_server(listener, Door(self._token or "", address.host, self._origins))
         for sink in self._sinks:
             server.add(sink)
         server.start()
         self._say(f"Live page: {address.link(made)}")
+        for origin in self._origins:
+            self._say(f"Through the proxy: {origin.link(made)}")
         return server
 
 

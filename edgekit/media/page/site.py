@@ -89,7 +89,7 @@ class Site:
         if path == "/live":
             return await self._live(request)
         if path == "/" and "token" in request.query:
-            return self._remember()
+            return self._remember(request)
         name = "index.html" if path == "/" else path[1:]
         return self._file(name) if name in self._files else _text(404, "There is nothing here.")
 
@@ -99,7 +99,7 @@ class Site:
         if shown is None and scheme.lower() == "bearer":
             shown = credentials.strip()
         return self._door.judge(
-            peer=request.remote or "",
+            peer=self._peer(request),
             host=request.headers.get("Host", ""),
             shown=shown,
             cookie=request.cookies.get(self._cookie),
@@ -107,7 +107,11 @@ class Site:
 
     def _may_ask_health(self, request: web.BaseRequest) -> bool:
         host = request.headers.get("Host", "")
-        return self._door.may_ask_health(peer=request.remote or "", host=host)
+        return self._door.may_ask_health(peer=self._peer(request), host=host)
+
+    def _peer(self, request: web.BaseRequest) -> str:
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        return self._door.peer_of(request.remote or "", forwarded)
 
     def _health(self) -> web.Response:
         sources = [channel.health() for channel in self._channels()]
@@ -126,7 +130,7 @@ class Site:
         page = self._files["token.html"].replace(b"{{message}}", message.encode())
         return web.Response(status=code, body=page, content_type="text/html", headers=_HEADERS)
 
-    def _remember(self) -> web.Response:
+    def _remember(self, request: web.BaseRequest) -> web.Response:
         """Puts a cookie in the token's place, so that it leaves the address bar."""
         response = web.Response(status=303, headers={**_HEADERS, "Location": "/"})
         response.set_cookie(
@@ -134,6 +138,7 @@ class Site:
             self._door.cookie,
             max_age=_COOKIE_SECONDS,
             httponly=True,
+            secure=self._door.is_secure(request.headers.get("Host", "")),
             samesite="Lax",
         )
         return response
@@ -145,8 +150,8 @@ class Site:
         )
 
     async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
+        origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
+        if not self._door.is_from_the_page(origin, host):
             return _text(403, "Only the page itself may watch.")
         if "Sec-WebSocket-Protocol" in request.headers:
             return _text(400, "No subprotocol is spoken here.")

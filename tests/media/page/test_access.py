@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
 from edgekit.media.page.access import Door, FailureLimit, Verdict, check_token, new_token
+from edgekit.media.page.origin import parse_origin
 
 TOKEN = "a-long-token"
 
@@ -108,3 +109,59 @@ def test_tokens_that_cannot_be(token):
 
 def test_tokens_that_are_made_can_be_and_differ():
     assert check_token(new_token()) != new_token()
+
+
+PUBLIC = [parse_origin("https://cam.example.com"), parse_origin("http://cam.lan:8080")]
+
+
+@pytest.mark.parametrize("host", ["cam.example.com", "CAM.example.com", "cam.example.com:443"])
+def test_the_name_of_a_proxy_is_ours(host):
+    door = Door(TOKEN, "127.0.0.1", PUBLIC)
+    assert judge(door, host=host) is Verdict.NO_TOKEN
+    assert judge(door, host=host, shown=TOKEN) is Verdict.ADMITTED
+    assert judge(door, host="other.example.com") is Verdict.UNKNOWN_NAME
+    assert judge(Door(TOKEN, "127.0.0.1"), host=host) is Verdict.UNKNOWN_NAME
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "ours"),
+    [
+        (None, "127.0.0.1:8080", True),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080", True),
+        ("https://cam.example.com", "cam.example.com", True),
+        ("https://cam.example.com", "127.0.0.1:8080", True),
+        ("http://cam.lan:8080", "127.0.0.1:8080", True),
+        ("http://cam.lan", "127.0.0.1:8080", False),
+        ("http://cam.example.com", "127.0.0.1:8080", False),
+        ("https://cam.example.com:8443", "127.0.0.1:8080", False),
+        ("https://cam.example.com.evil.example", "127.0.0.1:8080", False),
+        ("https://evil.example", "cam.example.com", False),
+        ("null", "cam.example.com", False),
+        ("", "cam.example.com", False),
+    ],
+)
+def test_only_the_page_itself_opens_a_socket(origin, host, ours):
+    assert Door(TOKEN, "127.0.0.1", PUBLIC).is_from_the_page(origin, host) is ours
+
+
+def test_a_proxy_on_this_machine_is_believed_about_who_asked():
+    door = Door(TOKEN, "127.0.0.1", PUBLIC)
+    assert door.peer_of("127.0.0.1", "10.9.9.9, 192.0.2.7") == "192.0.2.7"
+    assert door.peer_of("::1", "2001:db8::1") == "2001:db8::1"
+    for remote, forwarded in (("127.0.0.1", None), ("127.0.0.1", "x"), ("10.0.0.9", "192.0.2.7")):
+        assert door.peer_of(remote, forwarded) == remote
+    assert Door(TOKEN, "127.0.0.1").peer_of("127.0.0.1", "192.0.2.7") == "127.0.0.1"
+
+
+def test_what_comes_through_a_proxy_may_not_ask_health_without_a_token():
+    door = Door(TOKEN, "127.0.0.1", PUBLIC)
+    assert door.may_ask_health(peer="127.0.0.1", host="127.0.0.1:8080")
+    assert not door.may_ask_health(peer="127.0.0.1", host="cam.example.com")
+    assert not door.may_ask_health(peer="192.0.2.7", host="127.0.0.1:8080")
+
+
+def test_a_cookie_is_secure_where_the_proxy_has_tls():
+    door = Door(TOKEN, "127.0.0.1", PUBLIC)
+    assert door.is_secure("Cam.Example.com")
+    assert not door.is_secure("cam.lan:8080")
+    assert not door.is_secure("127.0.0.1:8080")
