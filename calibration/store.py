@@ -7,10 +7,12 @@ it ended.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +65,17 @@ def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.m
     return array
 
 
-def default_store(option: str = "--cache DIR") -> Path:
+def default_store(option: str = "--cache DIR", *, make: bool = True) -> Path:
     """Where finished work is kept unless told otherwise: the user's cache folder.
 
     Args:
         option: The option that names another place, for errors; empty where there is none.
+        make: Make it where it is missing, and see that it can be written.
 
     Raises:
         OutputError: The user has none, or it cannot be written.
     """
-    return user_folder("XDG_CACHE_HOME", ".cache", option)
+    return user_folder("XDG_CACHE_HOME", ".cache", option, make=make)
 
 
 class Store:
@@ -84,6 +87,23 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While the block runs, ``edgekit cache clear`` of another process removes nothing.
+
+        Raises:
+            OutputError: The folder cannot be made.
+        """
+        with writing(self.path):
+            self.path.mkdir(exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
 
     def folder(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
         """The folder of a piece; made now unless it is there.

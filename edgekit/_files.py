@@ -15,6 +15,7 @@ from pathlib import Path
 from edgekit.errors import OutputError
 
 __all__ = [
+    "TEMPORARY",
     "atomic_file",
     "atomic_folder",
     "longest_name",
@@ -26,7 +27,7 @@ __all__ = [
     "writing",
 ]
 
-_PREFIX = ".edgekit-"
+TEMPORARY = ".edgekit-"
 """Of temporary names, which are short of any that a user may have given."""
 
 _LONGEST_ENDING = 16
@@ -69,7 +70,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         _refuse_name(path)
-        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_split(path)[1], dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=_split(path)[1], dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -206,7 +207,7 @@ def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -
     refuse_existing(path, force=force, mark=mark)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
@@ -220,7 +221,7 @@ def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -
 
 def _replace(path: Path, new: Path) -> None:
     """Puts a folder in the place of another, which stays where that fails."""
-    aside = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     try:
         path.replace(aside / "old")
         try:

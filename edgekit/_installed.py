@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-__all__ = ["Origin", "foreign", "install_line", "origin"]
+__all__ = ["Origin", "Requirement", "foreign", "install_line", "origin", "requirements"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _NAME = "edgekit-vision"
@@ -28,6 +28,9 @@ _UNPUBLISHED = "Private :: Do Not Upload"
 
 _TORCH = {"host", "tflite-host", "all"}
 """Extras that bring torch. By itself pip would take the one for CUDA, gigabytes of it."""
+
+_DEVELOPMENT = "dev"
+"""The extra for those who work on EdgeKit; no command uses it."""
 
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
@@ -47,6 +50,13 @@ class Origin(NamedTuple):
     place: str
     editable: bool
     published: bool
+
+
+class Requirement(NamedTuple):
+    """A distribution that EdgeKit uses, and the extra that installs it; empty for what all need."""
+
+    name: str
+    extra: str
 
 
 @functools.cache
@@ -92,6 +102,41 @@ def install_line(*extras: str, options: str = "", upgrade: bool = False) -> str:
     if not (ours or found.published or "://" in wanted):
         line += f"  # {found.name} is not on the public index yet: add --find-links WHEELS"
     return line
+
+
+def requirements() -> list[Requirement]:
+    """What the installed distribution says that it needs on this machine, and what its extras add.
+
+    The extra for its own development is left out, and so is what only repeats other extras.
+    """
+    owner = _owner()
+    found: dict[str, Requirement] = {}
+    for line in (owner.requires or []) if owner else _declared():
+        name = re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0]
+        extra = re.search(r"""extra\s*==\s*["']([^"']+)""", line)
+        older = re.search(r"""python_version\s*<\s*["'](\d+)\.(\d+)""", line)
+        if older and sys.version_info >= (int(older[1]), int(older[2])):
+            continue
+        if name != origin().name and (extra is None or extra[1] != _DEVELOPMENT):
+            found.setdefault(name, Requirement(name, extra[1] if extra else ""))
+    return list(found.values())
+
+
+def _declared() -> list[str]:
+    """The requirements in the project file of a checkout that is not installed."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        project = tomllib.loads((_PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    except OSError:
+        return []
+    extras = project["optional-dependencies"].items()
+    return [
+        *project["dependencies"],
+        *(f'{line}; extra == "{extra}"' for extra, lines in extras for line in lines),
+    ]
 
 
 def foreign() -> str | None:

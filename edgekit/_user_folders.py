@@ -12,13 +12,14 @@ from edgekit.errors import OutputError
 __all__ = ["user_folder"]
 
 
-def user_folder(variable: str, default: str, option: str) -> Path:
-    """EdgeKit's folder of one kind; made now where it is not there.
+def user_folder(variable: str, default: str, option: str, *, make: bool = True) -> Path:
+    """EdgeKit's folder of one kind.
 
     Args:
         variable: The environment variable that names the user's folder of that kind.
         default: That folder below the home folder, where the variable is not set.
         option: The option that names another place, for errors; empty where there is none.
+        make: Make it now where it is not there, and see that it can be written.
 
     Raises:
         OutputError: The user has no home folder, or EdgeKit's cannot be made or written.
@@ -30,6 +31,8 @@ def user_folder(variable: str, default: str, option: str) -> Path:
     if not Path(base).is_absolute():  # to be ignored, says the specification
         base = str(_home(mend) / default)
     folder = Path(base, "edgekit")
+    if not make:
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):

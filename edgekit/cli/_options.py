@@ -131,10 +131,17 @@ def process_pool(workers: int) -> Iterator[Executor | None]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
+    from edgekit.runtime.native.library import compiled
+
+    compiled()  # where it is missing, this process says so for all
     # A fork would copy the locks of runtime threads that it does not copy.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_errors_only) as pool:
         yield pool
+
+
+def _errors_only() -> None:
+    logging.getLogger("edgekit").setLevel(logging.ERROR)
 
 
 def emit_json(value: object) -> None:

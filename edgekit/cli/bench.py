@@ -148,6 +148,7 @@ def command(as_json: bool, **options: Any) -> int:
     from edgekit.benchmarks.bench import run_bench
     from edgekit.benchmarks.compare import NOT_JUDGED
     from edgekit.cli._interrupt import Stopper
+    from edgekit.runtime.native.library import compiled
 
     stopper = Stopper()
 
@@ -159,6 +160,7 @@ def command(as_json: bool, **options: Any) -> int:
             harness.on_step = lambda: bar.advance(task)
             yield
 
+    compiled()  # where it is missing, this process says so for those that measure
     bundles = _folders(options.pop("bundles"))
     report = run_bench(bundles, on_start=measuring, **options)
     past: list[Report] = []
@@ -270,12 +272,14 @@ def _take_sweep(options: dict[str, Any]) -> None:
     from edgekit.assets import default_weights
     from edgekit.calibration.store import Store, default_store
 
+    store = Store(default_store(option=""))
+    click.get_current_context().with_resource(store.in_use())
     with progress_bar() as bar:
         task = bar.add_task("Exporting", total=None, note="")
         options["bundles"] = export_all(
             sweep,
             checkpoint or default_weights(),
-            Store(default_store(option="")),
+            store,
             lambda note: bar.update(task, note=note),
         )
 

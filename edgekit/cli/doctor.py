@@ -19,6 +19,7 @@ def command(as_json: bool) -> None:
     Example: edgekit doctor
     """
     from edgekit.cli._examination import examine
+    from edgekit.cli.cache import in_bytes
 
     found = examine()
     if as_json:
@@ -45,15 +46,20 @@ def command(as_json: bool) -> None:
         note = kernel["problem"] or f"here: {', '.join(kernel['available'])}"
         console.print(f"Cascade  {kernel['kernel']} ({note})", soft_wrap=True, markup=False)
     console.print(f"Bundle   {found['bundle'] or 'none'}", soft_wrap=True, markup=False)
+    if found["cache"]:
+        size = f"{found['cache']['folder']}, {in_bytes(found['cache']['bytes'])}"
+        hint = " (to empty it: edgekit cache clear)" if found["cache"]["bytes"] else ""
+        console.print(f"Cache    {size}{hint}", soft_wrap=True, markup=False)
     states = Table("target", "runs here", "exports here", "missing")
     for target in found["targets"]:
         answers = ("yes" if target[what] else "no" for what in ("runs", "exports"))
         states.add_row(target["name"], *answers, escape("\n".join(target["missing"])))
     console.print(states)
-    table = Table("package", "version", "for", "extra")
+    table = Table()
+    for heading in ("package", "version", "for"):
+        table.add_column(heading, no_wrap=heading != "for")
     for part in found["packages"]:
-        extra = part["extra"] or ""
-        table.add_row(part["name"], part["version"] or "-", part["purpose"], extra)
+        table.add_row(part["name"], part["version"] or "-", part["purpose"])
     console.print(table)
     missing: dict[str, list[str]] = {}
     for part in found["packages"]:

@@ -190,6 +190,7 @@ def command(
     from edgekit.targets.build import bundle_path
 
     store = Store(cache or default_store())
+    click.get_current_context().with_resource(store.in_use())
     with progress_bar() as bar, process_pool(workers) as executor:
         task = bar.add_task("Quantizing", total=None, note="")
 

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from edgekit import _installed
 from edgekit._installed import install_line
 from edgekit.cli import main as run
 from edgekit.media.gstreamer import has_gstreamer
 from edgekit.targets.registry import TARGETS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_json_has_the_machine_and_the_installation(capsys):
@@ -64,6 +74,39 @@ def test_every_target_has_a_state_and_a_mend(capsys, monkeypatch):
     assert not states["jetson"]["runs"]
     assert run(["doctor"]) == 0
     assert install_line("tflite-host") in capsys.readouterr().out
+
+
+def test_every_package_that_a_command_can_use_is_listed(capsys):
+    assert run(["doctor", "--json"]) == 0
+    packages = {part["name"]: part for part in json.loads(capsys.readouterr().out)["packages"]}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: lines
+        for name, lines in declared["optional-dependencies"].items()
+        if name not in ("dev", "all")
+    }
+    for extra, lines in {"": declared["dependencies"], **extras}.items():
+        for name in (re.split("[<>=;]", line)[0] for line in lines if "python_version" not in line):
+            part = packages[name]
+            assert not part["purpose"].startswith("the extra"), name
+            assert part["install"] == install_line(*filter(None, [part["extra"]]))
+            assert (part["extra"] or "") == extra or name in str(extras[part["extra"]])
+    assert packages["tensorrt"]["install"] == "sudo apt install python3-libnvinfer"
+
+
+def test_the_table_keeps_every_name_whole_at_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["doctor", "--json"]) == 0
+    names = [part["name"] for part in json.loads(capsys.readouterr().out)["packages"]]
+    assert run(["doctor"]) == 0
+    words = capsys.readouterr().out.split()
+    assert set(names) <= set(words)
+
+
+def test_what_is_not_installed_is_read_from_the_checkout(monkeypatch):
+    told = _installed.requirements()
+    monkeypatch.setattr(_installed, "_owner", lambda: None)
+    assert sorted(_installed.requirements()) == sorted(told)
 
 
 def test_people_get_the_line_that_installs_what_is_missing(capsys, monkeypatch):

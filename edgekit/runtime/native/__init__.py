@@ -6,6 +6,6 @@ docs/native.md describes it.
 """
 
 from edgekit.runtime.native.cascade import NativeCascade, suits
-from edgekit.runtime.native.library import NUMPY, VARIABLE, Setting, clock, setting
+from edgekit.runtime.native.library import NUMPY, VARIABLE, Setting, clock, rebuild, setting
 
-__all__ = ["NUMPY", "VARIABLE", "NativeCascade", "Setting", "clock", "setting", "suits"]
+__all__ = ["NUMPY", "VARIABLE", "NativeCascade", "Setting", "clock", "rebuild", "setting", "suits"]

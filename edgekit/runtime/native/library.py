@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ VARIABLE = "EDGEKIT_KERNEL"
 NUMPY = "numpy"
 """The kernel that needs no library."""
 
+_LOG = logging.getLogger(__name__)
 _NAMES = ("avx512", "avx2", "sse2", "neon", "generic")
 _LIBRARY = Path(__file__).with_name("_kernels.so")
 
@@ -85,9 +87,22 @@ def clock() -> float:
 def compiled() -> ctypes.CDLL | None:
     """The library, for what has one kernel; None where there is none or numpy is asked for.
 
-    Unlike ``setting`` it is quick, and does not ask whether the variable names anything.
+    Unlike ``setting`` it is quick, and does not ask whether the variable names anything. Where the
+    library is of no use it says so, once in a process.
     """
-    return None if os.environ.get(VARIABLE, "").strip() == NUMPY else load()[0]
+    if os.environ.get(VARIABLE, "").strip() == NUMPY:
+        return None
+    library, problem = load()
+    if library is None:
+        _tell(problem)
+    return library
+
+
+@functools.cache
+def _tell(problem: str) -> None:
+    _LOG.warning(
+        "EdgeKit computes with numpy, which is up to ten times slower: %s. %s", problem, rebuild()
+    )
 
 
 def rebuild() -> str:

@@ -1,0 +1,145 @@
+"""How large a folder of finished work is, and how it is emptied."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekit._files import TEMPORARY, output_error
+from edgekit.errors import OutputError
+
+__all__ = ["Contents", "clear_cache", "contents_of"]
+
+_PIECE = re.compile(r"([a-z]+)-[0-9a-f]{32}")
+"""The name of a piece: its kind, and a key as ``edgekit.calibration.store.key_of`` makes them."""
+
+_UNFINISHED = "unfinished"
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a folder holds, or what was removed from it.
+
+    Attributes:
+        folder: The folder.
+        pieces: Number of pieces of each kind; ``unfinished`` are those whose work was cut off.
+        sizes: Bytes of each kind.
+        others: Number of entries that EdgeKit did not write, and never removes.
+    """
+
+    folder: Path
+    pieces: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    others: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pieces."""
+        return sum(self.sizes.values())
+
+    def add(self, kind: str, size: int) -> None:
+        """Counts a piece."""
+        self.pieces[kind] = self.pieces.get(kind, 0) + 1
+        self.sizes[kind] = self.sizes.get(kind, 0) + size
+
+
+def contents_of(folder: Path) -> Contents:
+    """What a folder of finished work holds; nothing where there is no such folder.
+
+    Raises:
+        OutputError: The folder cannot be read.
+    """
+    found = Contents(folder)
+    for path, kind in _entries(folder):
+        if kind is None:
+            found.others += 1
+        else:
+            found.add(kind, _size(path))
+    return found
+
+
+def clear_cache(folder: Path) -> Contents:
+    """Removes all finished work from a folder, and what unfinished work left there.
+
+    Only what EdgeKit wrote is removed: other files stay, and links are not followed.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        OutputError: Another process works with the folder, or something cannot be removed.
+    """
+    removed = Contents(folder)
+    with _alone(folder):
+        for path, kind in _entries(folder):
+            if kind is None:
+                removed.others += 1
+                continue
+            size = _size(path)
+            try:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            except OSError as error:
+                reason = error.strerror or error
+                raise OutputError(
+                    f"Cannot remove {error.filename or path}: {reason}.",
+                    mend=f"Make {folder} writable for this user.",
+                ) from error
+            removed.add(kind, size)
+    return removed
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """What is in a folder, each with its kind; None for what EdgeKit did not write."""
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        message = f"Cannot read {folder}: {error.strerror}."
+        raise OutputError(message, mend=output_error(error, folder).mend) from error
+    for path in paths:
+        match = _PIECE.fullmatch(path.name)
+        if path.is_symlink():
+            yield path, None
+        elif match and path.is_dir():
+            yield path, match[1]
+        else:
+            yield path, _UNFINISHED if path.name.startswith(TEMPORARY) else None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = [Path(place, name) for place, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in files or ([] if path.is_dir() else [path]):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            total += file.lstat().st_size
+    return total
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps ``Store.in_use`` of other processes waiting."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # where there is nothing to remove, or it is told below
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OutputError(
+                    f"Another edgekit works with {folder}. Nothing was removed.",
+                    mend="Wait until it has ended.",
+                ) from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,106 @@
+"""``edgekit cache``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli._options import common_options, emit_json, stdout_console
+
+if TYPE_CHECKING:
+    from edgekit.calibration.cache import Contents
+
+__all__ = ["command", "in_bytes"]
+
+_FOLDER = click.option(
+    "--cache",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that edgekit quantize --cache named. [default: ~/.cache/edgekit]",
+)
+
+
+@click.group(name="cache")
+def command() -> None:
+    """Show or empty the cache of finished work.
+
+    edgekit quantize and edgekit bench --sweep keep there what takes long to make: exported models,
+    rendered clips, measured layers. A repeated command takes it from there.
+
+    Example: edgekit cache clear
+    """
+
+
+@command.command(name="info")
+@_FOLDER
+@common_options
+def info(folder: Path | None, as_json: bool) -> None:
+    """Show where the cache is and how large.
+
+    Example: edgekit cache info
+    """
+    from edgekit.calibration.cache import contents_of
+
+    found = contents_of(_folder(folder))
+    if as_json:
+        emit_json({**_content(found), "bytes": found.size})
+        return
+    console = stdout_console(as_json)
+    count = sum(found.pieces.values())
+    console.print(f"{found.folder}: {in_bytes(found.size)} in {count} pieces", markup=False,
+                  soft_wrap=True)  # fmt: skip
+    for kind in sorted(found.pieces):
+        text = f"  {kind:<12} {found.pieces[kind]:>5}   {in_bytes(found.sizes[kind])}"
+        console.print(text, markup=False)
+    if count:
+        console.print("To empty it: edgekit cache clear")
+
+
+@command.command(name="clear")
+@_FOLDER
+@common_options
+def clear(folder: Path | None, as_json: bool) -> None:
+    """Empty the cache.
+
+    It removes what EdgeKit wrote there and nothing else, and refuses while another edgekit works
+    with the cache.
+
+    Example: edgekit cache clear
+    """
+    from edgekit.calibration.cache import clear_cache
+
+    removed = clear_cache(_folder(folder))
+    if as_json:
+        emit_json({**_content(removed), "freed_bytes": removed.size})
+        return
+    console = stdout_console(as_json)
+    console.print(f"Freed {in_bytes(removed.size)} in {removed.folder}", markup=False,
+                  soft_wrap=True)  # fmt: skip
+    if removed.others:
+        console.print(f"{removed.others} files or folders that EdgeKit did not write were left.")
+
+
+def in_bytes(size: int) -> str:
+    """A size for people, such as 12.3 MB."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def _folder(named: Path | None) -> Path:
+    from edgekit.calibration.store import default_store
+
+    return named or default_store(make=False)
+
+
+def _content(found: Contents) -> dict[str, Any]:
+    kinds = {
+        kind: {"pieces": count, "bytes": found.sizes[kind]}
+        for kind, count in sorted(found.pieces.items())
+    }
+    return {"folder": str(found.folder), "kinds": kinds, "others": found.others}
