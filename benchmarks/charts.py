@@ -139,13 +139,13 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
 
 
 def scatter(points: Mapping[str, tuple[float, float]]) -> str:
-    """Accuracy in percent (up) against milliseconds (right), and the frontier of what is best."""
+    """Accuracy from 0 to 1 (up) against milliseconds (right), and the frontier of what is best."""
     height, top = 260.0, 16.0
     wide = WIDTH - _LEFT - _RIGHT
     high = max(x for x, _ in points.values()) * 1.15 or 1.0
     levels = [y for _, y in points.values()]
-    margin = max((max(levels) - min(levels)) * 0.3, 2.0)
-    floor, ceiling = max(min(levels) - margin, 0.0), min(max(levels) + margin, 100.0)
+    margin = max((max(levels) - min(levels)) * 0.3, 0.02)
+    floor, ceiling = max(min(levels) - margin, 0.0), min(max(levels) + margin, 1.0)
 
     def place(name: str) -> tuple[float, float]:
         x, y = points[name]
@@ -168,7 +168,7 @@ def scatter(points: Mapping[str, tuple[float, float]]) -> str:
     drawn.append(f'<path d="{" ".join(steps)} H {_LEFT + wide}" class="frontier"/>')
     for name, (milliseconds, accuracy) in points.items():
         x, y = place(name)
-        hint = f"{name}: {accuracy:.1f}% at {milliseconds:.2f} ms"
+        hint = f"{name}: {accuracy:.3f} at {milliseconds:.2f} ms"
         drawn.append(dot(x, y, hint))
         drawn.append(text(x + 9, y - 7, name, "strong"))
     return svg(height + _AXIS, drawn, "accuracy against latency")

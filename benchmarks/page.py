@@ -53,13 +53,13 @@ def _plots(report: Report, history: Sequence[Report]) -> list[str]:
         ),
     ]
     judged = {
-        name: (result.overall.p50, 100 * result.accuracy.frame_map)
+        name: (result.overall.p50, result.accuracy.frame_map)
         for name, result in results.items()
         if result.accuracy
     }
     if judged:
         parts += [
-            "<h2>frame-mAP@0.5 in percent against latency; dashed, what no other row beats</h2>",
+            "<h2>frame-mAP@0.5 against latency; dashed, what no other row beats</h2>",
             scatter(judged),
         ]
     parts += [

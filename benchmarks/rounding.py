@@ -92,7 +92,7 @@ class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of the search: how many layers stayed float, and the loss."""
+    """One try of the search: which layers stayed float, and the loss of frame-mAP as a share."""
 
     kept: tuple[str, ...]
     drop: float
@@ -126,7 +126,7 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
         float_bytes: Size of the float bundle's files.
         int8_bytes: Size of the new one's.
         check: The loss.
-        max_drop: Points of frame-mAP that were allowed.
+        max_drop: Largest loss of frame-mAP that was allowed, as a share.
         steps: What was tried; the last is what was written.
         layers: In the order of computation.
         left_float: Of what is float the name and why; layers by their label.

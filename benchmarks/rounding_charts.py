@@ -54,12 +54,12 @@ def sensitivity(rows: Mapping[str, RoundingCheck], marked: frozenset[str] = froz
         x = start + lost(tick)
         drawn += [
             line(x, 0, x, bottom),
-            text(x, bottom + 14, f"{100 * tick:g}%", "minor", "middle"),
+            text(x, bottom + 14, f"{tick:g}", "minor", "middle"),
         ]
     if heads:
         words = "signal to noise of the heads in decibels: the further left, the worse"
         drawn.append(text(_NAMES, bottom + 30, words, "minor"))
-    drawn.append(text(start, bottom + 30, "detections lost", "minor"))
+    drawn.append(text(start, bottom + 30, "share of detections lost", "minor"))
     for place, (name, check) in enumerate(rows.items()):
         y = _ROW * place + _ROW / 2 + 2
         shown = fitted(name)
@@ -78,7 +78,7 @@ def sensitivity(rows: Mapping[str, RoundingCheck], marked: frozenset[str] = froz
             for number, head in enumerate(heads)
         ]
         share = 1 - check.agreement
-        drawn.append(rect(start, y - 5, lost(share), 10, "s5", f"{name}: {share:.1%} lost"))
+        drawn.append(rect(start, y - 5, lost(share), 10, "s5", f"{name}: {share:.3f} lost"))
         drawn.append("</g>")
     return svg(bottom + _AXIS, drawn, "what each layer costs that alone is of integers")
 

@@ -39,11 +39,11 @@ def summary(found: RoundingReport) -> Grid:
         what = f"{row.runtime} {row.version}, float in {row.arithmetic}, threads: {row.threads}"
         rows.append([what, *times, f"{row.ratio:.2f}"])
     truth = "" if check.annotated else " of float's own"
-    maps = _percents(check.float_map, check.frame_map)
+    maps = _shares(check.float_map, check.frame_map)
     rows.append([f"frame-mAP@0.5{truth}, {check.frames} frames", *maps])
     if found.video_map:
-        rows.append(["video-mAP@0.5", *_percents(*found.video_map)])
-    rows.append(["detections over 0.3 that agree", "", f"{check.agreement:.1%}", ""])
+        rows.append(["video-mAP@0.5", *_shares(*found.video_map)])
+    rows.append(["share of detections over 0.3 that agree", "", f"{check.agreement:.3f}", ""])
     rows += [
         [f"{head}, signal to noise", "", f"{decibels:.1f} dB", ""]
         for head, decibels in check.sqnr.items()
@@ -60,14 +60,14 @@ def steps(found: RoundingReport) -> Grid:
     rows = [
         [
             str(len(step.kept)),
-            f"{step.drop:.2f}",
+            f"{step.drop:.4f}",
             "holds" if step.drop <= found.max_drop else "too much",
-            f"{step.agreement:.1%}",
+            f"{step.agreement:.3f}",
         ]
         for step in found.steps
     ]
-    title = f"what was tried; points that may be lost: {found.max_drop:g}"
-    return Grid(title, ["layers in float", "points lost", "", "detections that agree"], rows, 0)
+    title = f"what was tried, with a loss of frame-mAP up to {found.max_drop:g} allowed"
+    return Grid(title, ["layers in float", "frame-mAP lost", "", "detections that agree"], rows, 0)
 
 
 def fine_tuning(found: TuningRow) -> Grid:
@@ -81,8 +81,8 @@ def fine_tuning(found: TuningRow) -> Grid:
         [
             f"{name}, taken" if (name == "fine-tuned") == record.used else name,
             f"{loss:.2e}",
-            f"{check.drop:.2f}",
-            f"{check.agreement:.1%}",
+            f"{check.drop:.4f}",
+            f"{check.agreement:.3f}",
             *(f"{check.sqnr[head]:.1f}" for head in heads),
         ]
         for name, loss, check in ways
@@ -90,7 +90,7 @@ def fine_tuning(found: TuningRow) -> Grid:
     teacher = "the float model and annotations" if record.annotated else "the float model"
     helped = "" if record.used else ": it did not help"
     title = f"fine-tuning, {record.steps} steps, by {teacher}{helped}"
-    columns = ["weights", "loss, held out", "points lost", "agree", *(f"{h}, dB" for h in heads)]
+    columns = ["weights", "loss, held out", "frame-mAP lost", "agree", *(f"{h}, dB" for h in heads)]
     return Grid(title, columns, rows)
 
 
@@ -123,7 +123,7 @@ def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
             short(layer.label),
             f"{layer.macs / 1e6:.1f}",
             *(f"{check.sqnr[head]:.1f}" for head in heads),
-            f"{check.agreement:.1%}",
+            f"{check.agreement:.3f}",
             "█" * round(_BAR * damage(check) / worst),
         ]
         for layer, check in measured[:most]
@@ -160,9 +160,8 @@ def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Table 
     return [*parts, *found.warnings, found.machine]
 
 
-def _percents(before: float, after: float) -> list[str]:
-    before, after = 100 * before, 100 * after
-    return [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
+def _shares(before: float, after: float) -> list[str]:
+    return [f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}"]
 
 
 def _drawn(grid: Grid) -> Table:

@@ -171,11 +171,11 @@ def _accuracy(judged: Sequence[tuple[int, Result]]) -> Grid:
         found = result.accuracy
         assert found is not None
         values = [found.frame_map, *(found.video_map[name] for name in thresholds)]
-        rows.append([str(number), *(f"{100 * value:.1f}" for value in values)])
+        rows.append([str(number), *(f"{value:.3f}" for value in values)])
     accuracy = judged[0][1].accuracy
     assert accuracy is not None
     return Grid(
-        f"frame-mAP and video-mAP in percent, on {accuracy.videos} videos of {accuracy.frames} "
+        f"frame-mAP and video-mAP, from 0 to 1, on {accuracy.videos} videos of {accuracy.frames} "
         "frames in all",
         ("", "frame @0.5", *(f"video @{name}" for name in thresholds)),
         rows,

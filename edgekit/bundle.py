@@ -133,8 +133,8 @@ class RoundingCheck(_Spec, frozen=True, kw_only=True):
 
     @property
     def drop(self) -> float:
-        """What was lost, in points of frame-mAP; below 0 where something was won."""
-        return 100 * (self.float_map - self.frame_map)
+        """What was lost of frame-mAP, as it is a share; below 0 where something was won."""
+        return self.float_map - self.frame_map
 
 
 class FineTuning(_Spec, frozen=True, kw_only=True):

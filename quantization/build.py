@@ -40,7 +40,7 @@ class Quantized:
         steps: What was tried, the last being what was written.
         layers: All that can be quantized.
         sensitivity: For each layer the loss where it alone is quantized; empty where not measured.
-        max_drop: Points of frame-mAP that were allowed.
+        max_drop: Largest loss of frame-mAP that was allowed, as a share.
         statistics: The folder of what the quantizer measured on the samples.
         io: What the model takes and gives.
         tuning: What fine-tuning gave, where that was asked for.
@@ -120,7 +120,7 @@ def quantize_bundle(
     method: str | None = None,
     io: str = "float",
     keep_float: Sequence[str] = (),
-    max_drop: float = 1.0,
+    max_drop: float = 0.01,
     sensitivity: bool = False,
     tuned: Tuned | None = None,
     force: bool = False,
@@ -139,7 +139,7 @@ def quantize_bundle(
         method: One of the quantizer's; by default its first.
         io: What the model is to take and give: ``float``, or ``int8`` where the target has it.
         keep_float: Names or labels of layers that stay float.
-        max_drop: Points of frame-mAP that may be lost.
+        max_drop: Largest accepted loss of frame-mAP, as a share.
         sensitivity: Measure every layer even where no layer has to be given back.
         tuned: The model with fine-tuned weights, which are taken if they lose less.
         force: Replace a bundle that is already there.
@@ -231,11 +231,11 @@ def _completed(
 
 def _missed(steps: Sequence[Step], max_drop: float) -> str:
     table = "\n".join(
-        f"  {len(step.kept):>3} layers in float: {step.check.drop:.2f} points, "
-        f"{step.check.agreement:.1%} of the detections"
+        f"  {len(step.kept):>3} layers in float: {step.check.drop:.4f} of frame-mAP lost, "
+        f"{step.check.agreement:.3f} of the detections found again"
         for step in steps
     )
     return (
-        f"INT8 loses more than the {max_drop:g} points of frame-mAP that are allowed, whatever "
-        f"stays float. Nothing was written.\n{table}"
+        f"INT8 loses more frame-mAP than the {max_drop:g} that --max-drop {100 * max_drop:g} "
+        f"allows, whatever stays float. Nothing was written.\n{table}"
     )

@@ -51,7 +51,7 @@ def compare(
 
     That is, what is less over the bound, and then what has less noise in the heads, by a tenth at
     least; or, where annotations were learned from, which may well change the heads, frame-mAP that
-    is higher by half a point at least. What is less may be chance.
+    is higher by 0.005 at least. Smaller differences may be noise.
 
     Args:
         plain: The float model.
@@ -59,7 +59,7 @@ def compare(
         recipe: How to quantize both.
         judge: Of the float model.
         store: Where finished work is kept.
-        max_drop: Points of frame-mAP that may be lost.
+        max_drop: Largest accepted loss of frame-mAP, as a share.
     """
     without = plain.judged(recipe, judge)
     if not tuned.record.used:

@@ -53,7 +53,7 @@ def search(
         layers: Those that can be quantized.
         check: The loss where given layers stay float.
         measure: The loss of each of given layers where it alone is quantized.
-        max_drop: Points of frame-mAP that may be lost.
+        max_drop: Largest accepted loss of frame-mAP, as a share.
         fixed: Layers that stay float in any case.
 
     Returns:

@@ -31,8 +31,8 @@ COLUMNS: dict[str, dict[str, Any]] = {
 
 
 def judge(saved: SavedDetections, threshold: str) -> list[float]:
-    """The video-mAP of each column, in percent."""
-    return [100 * evaluate(saved, **options).video_map[threshold] for options in COLUMNS.values()]
+    """The video-mAP of each column, from 0 to 1."""
+    return [evaluate(saved, **options).video_map[threshold] for options in COLUMNS.values()]
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:
@@ -60,7 +60,7 @@ def main() -> None:
     print(f"{'video-mAP@' + arguments.threshold:<18}" + "".join(f"{n:>15}" for n in names), end="")
     print(f"{'best road':>15}")
     for preset, row in table.items():
-        print(f"{preset:<18}" + "".join(f"{value:>15.1f}" for value in row))
+        print(f"{preset:<18}" + "".join(f"{value:>15.3f}" for value in row))
 
 
 if __name__ == "__main__":

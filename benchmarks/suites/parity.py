@@ -34,7 +34,7 @@ def _row(checkpoint: Path, target: str, settings: ExportSettings, clips: Sequenc
         found = bundle.manifest.verification
     assert found is not None
     shares = [head.max_difference / head.largest for head in found.heads.values()]
-    return f"{max(shares):.1e} | {100 * found.top_detections_agreeing:.2f}% | {found.frames}"
+    return f"{max(shares):.1e} | {found.top_detections_agreeing:.4f} | {found.frames}"
 
 
 def main() -> None:

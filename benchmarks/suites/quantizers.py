@@ -43,7 +43,7 @@ __all__ = ["Frames", "Row", "compare", "frames_of", "main"]
 _PACKAGES = "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer"
 _ONE_THREAD = SessionOptions(threads=1)
 _HEAD = (
-    "| quantizer | frame-mAP, float | INT8 | drop, points | agreement | SQNR of hm / wh / reg, dB "
+    "| quantizer | frame-mAP, float | INT8 | loss | agreement | SQNR of hm / wh / reg, dB "
     "| size | latency | seconds |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 
@@ -73,8 +73,8 @@ class Row(NamedTuple):
         check = self.check
         sqnr = " / ".join(f"{check.sqnr[head]:.1f}" for head in HEADS if head in check.sqnr)
         return (
-            f"| {self.name} | {100 * check.float_map:.2f} | {100 * check.frame_map:.2f} | "
-            f"{check.drop:.2f} | {check.agreement:.1%} | {sqnr} | {self.size:.3f} | "
+            f"| {self.name} | {check.float_map:.4f} | {check.frame_map:.4f} | "
+            f"{check.drop:.4f} | {check.agreement:.3f} | {sqnr} | {self.size:.3f} | "
             f"{self.latency:.3f} | {self.seconds:.0f} |"
         )
 
@@ -108,11 +108,11 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
     return Frames(samples, choosing, judging, truth_of(judging, tubes))
 
 
-def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 1.0) -> list[Row]:
+def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0.01) -> list[Row]:
     """Quantizes a float bundle by EdgeKit, in the first row, and by the peers of its target.
 
     EdgeKit keeps finished work in ``store``; with some in it, its seconds say nothing. It may lose
-    ``max_drop`` points of frame-mAP. What is missing or fails has a row that says so.
+    ``max_drop`` of frame-mAP, a share. What is missing or fails has a row that says so.
 
     Raises:
         CalibrationError: There is nothing in the frames to judge by.
@@ -187,7 +187,9 @@ def main() -> None:
     parser.add_argument("--bundle", action="append", type=Path, help="float, not the shipped one")
     parser.add_argument("--samples", type=int, default=128, help="frames to calibrate with")
     parser.add_argument("--judged", type=int, default=256, help="frames to judge by")
-    parser.add_argument("--max-drop", type=float, default=1.0, help="what EdgeKit may lose")
+    parser.add_argument(
+        "--max-drop", type=float, default=1.0, help="points of 0.01 that EdgeKit may lose"
+    )
     arguments = parser.parse_args()
     print(f"{machine()}; one thread, fp32 computed in f32", end="")
     for package in _PACKAGES:
@@ -209,7 +211,7 @@ def _print(target: str, bundle: Bundle | None, arguments: argparse.Namespace) ->
         try:
             bundle = bundle or shipped_float(target, store)
             frames = frames_of(bundle, arguments, store)
-            rows = compare(bundle, frames, store, max_drop=arguments.max_drop)
+            rows = compare(bundle, frames, store, max_drop=arguments.max_drop / 100)
         except MissingDependencyError as error:
             rows, told = [Row("all", note=str(error).replace("\n", " "))], ""
         else:

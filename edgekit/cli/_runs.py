@@ -177,5 +177,7 @@ class Runs:
             "tubes_found": tally.tubes,
             "tubes": tally.best(self._detector.classes),
             "sinks": [asdict(sink) for sink in sinks],
-            "files": {name: str(way.options[name]) for name in FILES if way.options[name]},
+            "files": {
+                name: str(way.options[name]) for name in (*FILES, "clips") if way.options[name]
+            },
         }

@@ -45,7 +45,9 @@ __all__ = ["command"]
 @click.option(
     "--link",
     type=LINK,
-    help="How detections become tubes. [default: edgekit; road with --protocol published]",
+    help="Linker that makes tubes of detections: EdgeKit's own, or one of KORSAL's code. road is "
+    "KORSAL's edit of ROAD's linker, not ROAD's own. [default: edgekit; "
+    "road with --protocol published]",
 )
 @click.option(
     "--cost",
@@ -201,10 +203,10 @@ def _show(result: EvalResult) -> None:
         if row["frame_ap"] is None:
             continue
         values = [row["frame_ap"], *(row["video_ap"][t] for t in thresholds)]
-        table.add_row(name, *("-" if v is None else f"{100 * v:.1f}" for v in values))
+        table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values))
     table.add_section()
     means = [data["frame_map"]["0.5"], *data["video_map"].values()]
-    table.add_row("mean", *(f"{100 * value:.1f}" for value in means))
+    table.add_row("mean", *(f"{value:.3f}" for value in means))
     console = stdout_console(as_json=False)
     console.print(table)
     console.print(f"{data['videos']} videos, {data['frames']} frames, linked by {data['link']}.")

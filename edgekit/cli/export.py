@@ -190,7 +190,7 @@ def verification_table(bundles: Sequence[Bundle]) -> Any:
                 f"{share:.1e}",
                 f"{found.tolerance:.0e}",
                 f"{head.cosine:.6f}",
-                f"{found.top_detections_agreeing:.1%}",
+                f"{found.top_detections_agreeing:.3f}",
             )
             title = ""
         table.add_section()

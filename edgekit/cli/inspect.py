@@ -155,8 +155,8 @@ def _loss(made: Quantization) -> dict[str, str]:
         truth = "" if check.annotated else " of the float model's own detections"
         sqnr = ", ".join(f"{head} {decibels:.1f} dB" for head, decibels in check.sqnr.items())
         rows["loss"] = (
-            f"frame-mAP@0.5{truth} {100 * check.float_map:.2f} to {100 * check.frame_map:.2f} on "
-            f"{check.frames} frames; {check.agreement:.1%} of the detections agree; {sqnr}"
+            f"frame-mAP@0.5{truth} {check.float_map:.4f} to {check.frame_map:.4f} on "
+            f"{check.frames} frames; agreement of detections {check.agreement:.3f}; {sqnr}"
         )
     return rows
 

@@ -82,7 +82,8 @@ _log = logging.getLogger(__name__)
     default=1.0,
     show_default=True,
     metavar="POINTS",
-    help="Of frame-mAP, that may be lost; layers go back to float until it holds.",
+    help="Largest accepted loss of frame-mAP, in points: 1 point is 0.01. Layers return to float "
+    "until the loss is below it.",
 )
 @click.option(
     "--keep-float", multiple=True, metavar="NODE", help="A layer that stays float; repeatable."
@@ -189,6 +190,7 @@ def command(
     from edgekit.quantization.tuned import Plan, checkpoint_of, tune
     from edgekit.targets.build import bundle_path
 
+    choices["max_drop"] /= 100
     store = Store(cache or default_store())
     click.get_current_context().with_resource(store.in_use())
     with progress_bar() as bar, process_pool(workers) as executor:

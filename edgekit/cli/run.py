@@ -58,7 +58,8 @@ _LOG = logging.getLogger(__name__)
     type=LINK,
     default="edgekit",
     show_default=True,
-    help="How detections become tubes.",
+    help="Linker that makes tubes of detections: EdgeKit's own, or one of KORSAL's code. road is "
+    "KORSAL's edit of ROAD's linker, not ROAD's own.",
 )
 @click.option(
     "--max-misses",

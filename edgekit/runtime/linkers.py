@@ -35,7 +35,7 @@ def make_linker(
         tubes = linker.finish()  # those that were alive at the end
 
     Args:
-        link: One of ``LINKS``.
+        link: One of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see ``TubeLinker``.
         classes: Number of classes.
         score: Tubes count from this score up.
         min_hits: Tubes count from this many detections on.
@@ -76,7 +76,7 @@ def raw_linker(
     """The linker of that name with all its tubes, also those of noise, as ``eval`` ranks them.
 
     Args:
-        link: One of ``LINKS``.
+        link: One of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see ``TubeLinker``.
         classes: Number of classes.
         cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
         max_misses: A tube ends after this many frames in a row without a detection; None is the

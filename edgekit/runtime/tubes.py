@@ -1,10 +1,12 @@
 """Online linking of detections into tubes: the three published forms as one state machine.
 
-``road`` is the linker of ROAD (Singh et al., ICCV 2017, section 3.3 and its code), ``korsal-hold``
-and ``korsal-motion`` are the two of KORSAL's ``online-tubes``. They differ in what a missed frame
-does to a path: nothing, repeat its last box, or move it by its last motion. The linker works in
-the coordinates of the boxes that it is given. Like the published code it counts a box's last
-pixel in (width = x2 - x1 + 1) when it compares boxes of two frames.
+All three are of KORSAL's ``online-tubes``. ``road`` is KORSAL's edit of the linker of ROAD (Singh
+et al., ICCV 2017, section 3.3), and not ROAD's own code: where a path missed frames, ROAD's own
+fills the gap with the later box and ends a path after 3 misses, while this one fills it with the
+earlier box and ends a path after 5. ``korsal-hold`` and ``korsal-motion`` are KORSAL's own. They
+differ in what a missed frame does to a path: nothing, repeat its last box, or move it by its last
+motion. The linker works in the coordinates of the boxes that it is given. Like the published code
+it counts a box's last pixel in (width = x2 - x1 + 1) when it compares boxes of two frames.
 
 All paths of all classes live in one structured array, ordered by class and then by rank, so that
 a frame costs a fixed number of numpy calls however many classes there are.

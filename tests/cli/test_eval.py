@@ -53,7 +53,7 @@ def test_perfect_detections(tmp_path, capsys):
 def test_the_table(tmp_path, capsys):
     assert run(["eval", "--detections", str(a_file(tmp_path))]) == 0
     shown = capsys.readouterr().out
-    assert "100.0" in shown
+    assert "1.000" in shown
     assert "1 videos, 20 frames" in shown
 
 

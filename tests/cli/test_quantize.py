@@ -55,7 +55,7 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert main(["inspect", str(out)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "int8, mse on 6 samples" in shown
-    assert "of the detections agree" in shown
+    assert "agreement of detections" in shown
 
 
 def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):

@@ -63,6 +63,7 @@ def test_files_together_give_what_each_gives_alone(edgekit, spot_video, tmp_path
     clips = [spot_video(40, "long.mp4"), spot_video(12, "short.mp4")]
     clips.append(clips[0])  # a file may be read twice
     out = tmp_path / "out"
+    out.mkdir()
     options = ["--events", out / "e.jsonl", "--video", out / "v.mp4", "--clips", out / "clips"]
     options += ["--save-detections", out / "d.json.gz", "--picture", out / "p.png"]
     status, stdout, stderr = edgekit(*sources(*clips), *options, "--json")
@@ -77,6 +78,13 @@ def test_files_together_give_what_each_gives_alone(edgekit, spot_video, tmp_path
     assert {file.name for file in out.iterdir()} == names | {"clips"}
     assert [len([*(out / "clips" / str(n)).glob("*.mp4")]) for n in range(3)] == [1, 1, 1]
     for number, clip in enumerate(clips):
+        assert report["sources"][number]["files"] == {
+            "events": str(out / f"e-{number}.jsonl"),
+            "video": str(out / f"v-{number}.mp4"),
+            "picture": str(out / f"p-{number}.png"),
+            "save_detections": str(out / f"d-{number}.json.gz"),
+            "clips": str(out / "clips" / str(number)),
+        }
         events = events_of(out / f"e-{number}.jsonl")
         assert {event["source_index"] for event in events} == {number}
         status, stdout, _ = edgekit("--source", clip, "--events", out / "alone.jsonl", "--json")

@@ -50,7 +50,7 @@ def samples(bundle, footage, store):
 @pytest.fixture(scope="module")
 def done(bundle, samples, store, tmp_path_factory):
     out = tmp_path_factory.mktemp("int8") / "bundle"
-    return quantize_bundle(bundle, *samples, out, store=store, max_drop=20.0)
+    return quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2)
 
 
 def test_the_bundle_says_how_it_was_made_and_what_it_lost(done, bundle):
@@ -70,7 +70,7 @@ def test_a_second_run_gives_the_same_bytes_from_what_is_finished(
     done, bundle, samples, store, tmp_path
 ):
     before = set(store.path.iterdir())
-    again = quantize_bundle(bundle, *samples, tmp_path / "again", store=store, max_drop=20.0)
+    again = quantize_bundle(bundle, *samples, tmp_path / "again", store=store, max_drop=0.2)
     assert again.bundle.sha256 == done.bundle.sha256
     assert set(store.path.iterdir()) == before
 
@@ -99,7 +99,7 @@ def test_no_two_neighbouring_weights_overflow(done):
 def test_layers_that_are_named_stay_float(bundle, samples, done, store, tmp_path):
     kept = "blocks.3.expand.0/Conv"
     made = quantize_bundle(
-        bundle, *samples, tmp_path / "kept", store=store, keep_float=[kept], max_drop=20.0
+        bundle, *samples, tmp_path / "kept", store=store, keep_float=[kept], max_drop=0.2
     )
     assert made.bundle.manifest.quantization.kept_float == (kept,)
     model = onnx.load(str(made.bundle.model_path))
@@ -149,7 +149,7 @@ def test_a_bound_that_cannot_hold_writes_nothing(bundle, samples, store, tmp_pat
     few = quantizer("onnx").layers(bundle)[:2]
     monkeypatch.setattr(build, "search", lambda layers, *a, **k: real(few, *a, **k))
     with pytest.raises(BoundError, match="Nothing was written"):
-        quantize_bundle(bundle, *samples, tmp_path / "x", store=store, max_drop=-100.0)
+        quantize_bundle(bundle, *samples, tmp_path / "x", store=store, max_drop=-1.0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,9 +160,9 @@ def test_an_interrupted_run_leaves_nothing_and_goes_on(bundle, samples, store, t
 
     out = tmp_path / "x"
     with pytest.raises(KeyboardInterrupt):
-        quantize_bundle(bundle, *samples, out, store=store, max_drop=20.0, progress=stop)
+        quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2, progress=stop)
     assert list(tmp_path.iterdir()) == []
-    quantize_bundle(bundle, *samples, out, store=store, max_drop=20.0)
+    quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2)
     assert load_bundle(out).manifest.precision == "int8"
 
 
@@ -184,7 +184,7 @@ def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
     with pytest.raises(BundleError, match="of fp16"):
         run(save_bundle(tmp_path / "half", half, files))
     with pytest.raises(OutputError, match="already there"):
-        quantize_bundle(bundle, *samples, done.bundle.path, store=store, max_drop=20.0)
+        quantize_bundle(bundle, *samples, done.bundle.path, store=store, max_drop=0.2)
     with pytest.raises(UsageError, match="can be quantized"):
         quantizer("abacus")
     assert [path.name for path in tmp_path.iterdir()] == ["half"]

@@ -22,15 +22,15 @@ CHECK = RoundingCheck(
 @pytest.mark.parametrize(
     ("changes", "annotated", "max_drop", "better"),
     [
-        ({}, False, 1.5, False),
-        ({"sqnr": {"hm": 40.2, "wh": 35.2, "reg": 35.2}}, False, 1.5, False),
-        ({"sqnr": {"hm": 41.0, "wh": 36.0, "reg": 36.0}}, False, 1.5, True),
-        ({"sqnr": {"hm": 41.0, "wh": 36.0, "reg": 36.0}}, True, 1.5, False),
-        ({"frame_map": 0.893}, True, 1.5, False),
-        ({"frame_map": 0.896}, True, 1.5, True),
-        ({"frame_map": 0.896}, False, 1.5, False),
-        ({"frame_map": 0.893}, False, 0.5, True),
-        ({"frame_map": 0.88, "sqnr": {"hm": 60.0, "wh": 60.0, "reg": 60.0}}, False, 1.5, False),
+        ({}, False, 0.015, False),
+        ({"sqnr": {"hm": 40.2, "wh": 35.2, "reg": 35.2}}, False, 0.015, False),
+        ({"sqnr": {"hm": 41.0, "wh": 36.0, "reg": 36.0}}, False, 0.015, True),
+        ({"sqnr": {"hm": 41.0, "wh": 36.0, "reg": 36.0}}, True, 0.015, False),
+        ({"frame_map": 0.893}, True, 0.015, False),
+        ({"frame_map": 0.896}, True, 0.015, True),
+        ({"frame_map": 0.896}, False, 0.015, False),
+        ({"frame_map": 0.893}, False, 0.005, True),
+        ({"frame_map": 0.88, "sqnr": {"hm": 60.0, "wh": 60.0, "reg": 60.0}}, False, 0.015, False),
     ],
 )
 def test_the_bound_counts_first_and_then_what_is_more_than_chance(

@@ -157,7 +157,7 @@ def test_a_model_that_decodes_is_judged_by_its_boxes(inside, footage, tmp_path):
     float_one = Judge(inside, judging, store).judge(inside)
     assert (float_one.drop, float_one.agreement, float_one.sqnr) == (0, 1, {})
     assert float_one.objects > 0
-    made = quantize_bundle(inside, samples, judging, tmp_path / "q", store=store, max_drop=100)
+    made = quantize_bundle(inside, samples, judging, tmp_path / "q", store=store, max_drop=1.0)
     assert made.check.sqnr == {}
     assert 0 < made.check.frame_map <= 1
     assert made.check.agreement < 1

@@ -71,7 +71,7 @@ def tuned(bundle, checkpoint, samples, store):
 def plain(bundle, samples, store, tmp_path_factory):
     """Without fine-tuning."""
     out = tmp_path_factory.mktemp("plain") / "bundle"
-    return quantize_bundle(bundle, *samples, out, store=store, max_drop=100.0, method="minmax")
+    return quantize_bundle(bundle, *samples, out, store=store, max_drop=1.0, method="minmax")
 
 
 def test_a_tuned_bundle_differs_by_its_weights_alone(bundle, tuned):
@@ -102,7 +102,7 @@ def test_an_interrupted_run_leaves_nothing(bundle, checkpoint, samples, tmp_path
 
 
 def test_the_weights_that_lose_less_are_taken(bundle, tuned, plain, samples, store, tmp_path):
-    options = {"store": store, "max_drop": 100.0, "method": "minmax"}
+    options = {"store": store, "max_drop": 1.0, "method": "minmax"}
     made = quantize_bundle(bundle, *samples, tmp_path / "tuned", tuned=tuned, **options)
     comparison = made.tuning
     assert comparison.without == plain.check
@@ -117,7 +117,7 @@ def test_the_weights_that_lose_less_are_taken(bundle, tuned, plain, samples, sto
 
 def test_a_run_that_found_nothing_changes_nothing(bundle, plain, samples, store, tmp_path):
     record = FineTuning(steps=1, seed=0, annotated=False, before=1.0, after=1.0, used=False)
-    options = {"store": store, "max_drop": 100.0, "method": "minmax"}
+    options = {"store": store, "max_drop": 1.0, "method": "minmax"}
     same = Tuned(bundle, record)
     made = quantize_bundle(bundle, *samples, tmp_path / "out", tuned=same, **options)
     assert made.tuning.tuned is None
