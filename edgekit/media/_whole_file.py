@@ -24,6 +24,7 @@ class WholeFile(Closing):
     Args:
         path: Made where it is not there; its folder has to be.
         keep: Whether to go on with what is there; else it is replaced.
+        name: What errors call it, where it is going to be renamed.
 
     Attributes:
         size: Bytes.
@@ -34,12 +35,15 @@ class WholeFile(Closing):
         BrokenPipeError: By ``add``: it is a pipe, and nobody reads it any more.
     """
 
-    def __init__(self, path: Path, *, keep: bool = False) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, keep: bool = False, name: Path | None = None) -> None:
+        self._path = name or path
         self._syncing: threading.Thread | None = None
-        with writing(path):
+        with writing(self._path):
             goes_on = keep and path.is_file()
-            flags = os.O_RDWR if goes_on else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            # A pipe that is opened for reading too would never notice that its reader has gone.
+            special = path.exists() and not path.is_file()
+            flags = os.O_WRONLY if special else os.O_RDWR
+            flags |= 0 if goes_on else os.O_CREAT | os.O_TRUNC
             self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
             self.size = os.fstat(self._handle).st_size
             with contextlib.suppress(OSError):  # a pipe or terminal has no end
@@ -72,7 +76,9 @@ class WholeFile(Closing):
         """Replaces some bytes in the middle."""
         assert self._handle is not None
         with writing(self._path):
-            os.pwrite(self._handle, content, place)
+            written = 0
+            while written < len(content):
+                written += os.pwrite(self._handle, content[written:], place + written)
 
     def get(self, place: int, count: int) -> bytes:
         """Some bytes of it."""

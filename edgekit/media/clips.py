@@ -31,6 +31,7 @@ _LONGEST = 120.0
 """Seconds of a clip; what a longer tube does after them is not shown."""
 
 _MOST_WAITING = 600
+_MOST_TIMES = 1000
 _QUALITY = 90
 
 
@@ -58,6 +59,7 @@ class ClipsSink(Sink):
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
         self._lost = 0
+        self._told = False
 
     @property
     def dropped(self) -> int:
@@ -121,10 +123,8 @@ class ClipsSink(Sink):
             self._lost += 1
             return
         past = [(r, jpeg) for r, jpeg in self._waiting if r.frame.time >= now - self._before]
-        spent = now - past[0][0].frame.time if past else 0.0
-        # A live source gives fewer frames than it declares where the network is slower.
-        fps = len(past) / spent if spent > 0 else self._info.fps
-        self._clips[id] = clip = _Clip(self._folder, id, replace(self._info, fps=fps))
+        self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._told)
+        self._told = True
         try:
             clip.start()
             for result, jpeg in past:
@@ -157,16 +157,17 @@ class _Clip:
         until: Seconds of the source at which it ends; None while its tube lives.
     """
 
-    def __init__(self, folder: Path, id: int, info: RunInfo) -> None:
+    def __init__(self, folder: Path, id: int, info: RunInfo, *, quiet: bool) -> None:
         self._began = datetime.now(timezone.utc)
         self._name = _free_name(folder, f"{self._began:%Y%m%dT%H%M%S}-{id}")
         self._info = info
         self._folder = folder
-        self._video = VideoSink(folder / f"{self._name}.mp4")
+        self._video = VideoSink(folder / f"{self._name}.mp4", quiet=quiet)
         self._first: FrameResult | None = None
         self._last: FrameResult | None = None
         self._tube: Tube | None = None
         self._cut = False
+        self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
         self.until: float | None = None
 
     def start(self) -> None:
@@ -174,6 +175,7 @@ class _Clip:
 
     def add(self, result: FrameResult) -> None:
         self._first = self._first or result
+        self._times.append((result.frame.index, result.frame.time))
         if result.frame.time - self._first.frame.time > _LONGEST:
             self._cut = True
             return
@@ -181,10 +183,10 @@ class _Clip:
         self._video.frame(result)
 
     def close_with(self, tube: Tube, after: float) -> None:
-        assert self._last is not None
+        assert self._times
         self._tube = tube
-        since = (self._last.frame.index - tube.end) / self._info.fps
-        self.until = self._last.frame.time - since + after
+        ends = (time for index, time in reversed(self._times) if index <= tube.end)
+        self.until = next(ends, self._times[0][1]) + after
 
     def end(self) -> None:
         if self._tube is None or self._first is None or self._last is None:

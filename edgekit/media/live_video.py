@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from edgekit._files import refuse_unwritable
 from edgekit.errors import OutputError
-from edgekit.media import _matroska
-from edgekit.media._packets import PacketEncoder, decoder_header
+from edgekit.media._codecs import FORMATS
+from edgekit.media._matroska import MatroskaFile
+from edgekit.media._timed_frames import Run, TimedFrames
 from edgekit.media._whole_file import WholeFile, make_room
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.media.source import name_of
-from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 
 __all__ = ["LiveVideoSink"]
-
-_HIGHEST_FPS = 240.0
-_MOST_FRAMES = 300
 
 
 class LiveVideoSink(Sink):
     """Writes the annotated frames as a video that can be played while it grows.
 
     Matroska, by clusters: a second of video is encoded, then added to the file in one piece and
-    synced to the disk. So ``kill -9`` and a power cut cost that second, not the video. OpenCV's own
-    writer keeps up to 256 KiB to itself, minutes of a quiet scene, and passes its muxers no option
-    that would change this.
+    synced to the disk. So ``kill -9`` and a power cut cost that second, not the video.
 
-    Frames have their source's times. The first one gives the size; those of another size are fitted
-    into it. A video that is there already is kept under ``NAME.1.mkv``.
+    Frames have their source's times, from the first one on, and pixels their shape. The first frame
+    gives the size; those of another size are fitted into it. The video is H.264 where PyAV is
+    installed, else MPEG-4 Part 2, with a warning. A video that is there already is kept under
+    ``NAME.1.mkv``.
 
     Args:
         path: Ends in ``.mkv``; appears with the first cluster.
@@ -38,9 +37,9 @@ class LiveVideoSink(Sink):
         seconds: Length of a cluster, at most 30.
 
     Raises:
-        OutputError: At once where the name ends otherwise; by later calls where no encoder is there
-            or the place cannot be written to. The frames of the present cluster are lost then;
-            later calls may succeed again.
+        OutputError: At once where the name ends otherwise; by ``start`` where the place cannot be
+            written to or no encoder is there; by later calls where writing fails. The frames of the
+            present cluster are lost then; later calls may succeed again.
     """
 
     def __init__(
@@ -56,16 +55,13 @@ class LiveVideoSink(Sink):
         self._rotate = rotate
         self._keep = keep
         self._longest = 1e3 * min(seconds, 30.0)
-        self._fps = 25.0
-        self._size = (0, 0)
+        self._info: RunInfo | None = None
         self._annotator = Annotator(())
-        self._encoder: PacketEncoder | None = None
-        self._file: WholeFile | None = None
-        self._duration_at = 0
-        self._times: list[float] = []
+        self._frames: TimedFrames | None = None
+        self._handle: WholeFile | None = None
+        self._file: MatroskaFile | None = None
+        self._empty = True
         self._begin = 0.0
-        self._shift = 0.0
-        self._latest = -1.0
         self._dropped = 0
 
     @property
@@ -74,9 +70,12 @@ class LiveVideoSink(Sink):
         return self._dropped
 
     def start(self, info: RunInfo) -> None:
-        """Takes over classes and rate."""
-        self._fps = min(info.fps, _HIGHEST_FPS)
+        """Makes sure that the place can be written to, and such a video be encoded."""
+        refuse_unwritable(self._path)
+        self._info = info
         self._annotator = Annotator(info.classes)
+        if info.width and info.height:
+            self._open((info.height, info.width))
 
     def gap(self, gap: Gap) -> None:
         """Writes what there is, as the next frame may be long in coming."""
@@ -86,22 +85,19 @@ class LiveVideoSink(Sink):
     def frame(self, result: FrameResult) -> None:
         """Draws and encodes a frame; writes a cluster when it is complete."""
         image = self._annotator.draw(result)
-        if self._encoder is None:
-            self._size = (image.shape[0], image.shape[1])
-            self._encoder = self._make_encoder()
-        time = self._time_of(result)
-        if self._times and (
-            time - self._times[0] >= self._longest or len(self._times) >= _MOST_FRAMES
-        ):
+        size = (image.shape[0], image.shape[1])
+        if self._frames is None or (self._empty and size != self._frames.size):
+            self._open(size)
+        assert self._frames is not None
+        self._empty = False
+        if self._frames.is_due(result.frame.time):
             self._flush()
-        if image.shape[:2] != self._size:
-            image = Letterbox.fit((image.shape[0], image.shape[1]), self._size).apply(image)
-        self._encoder.write(image)
-        self._times.append(time)
+        self._frames.add(image, result.frame.time)
 
     def end(self, summary: RunSummary) -> None:
         """Writes the last cluster."""
         self._flush()
+        self._complete()
 
     def reopen(self) -> bool:
         """Nothing is to be done: every cluster is a new try."""
@@ -109,69 +105,50 @@ class LiveVideoSink(Sink):
 
     def close(self) -> None:
         """Closes the file."""
-        if self._encoder is not None:
-            self._encoder.close()
-        if self._file is not None:
-            self._file.close()
+        if self._frames is not None:
+            self._frames.close()
+        if self._handle is not None:
+            self._handle.close()
 
-    def _make_encoder(self) -> PacketEncoder:
-        encoder = PacketEncoder(self._size, self._fps)
-        if encoder.codec is None:
-            encoder.close()
-            height, width = self._size
-            raise OutputError(
-                f"This OpenCV cannot encode a video of {width}x{height} pixels.",
-                mend="Leave --video out, or install opencv-python.",
-            )
-        return encoder
+    def _open(self, size: tuple[int, int]) -> None:
+        assert self._info is not None
+        if self._frames is not None:
+            self._frames.close()
+        self._frames = TimedFrames(
+            self._path, FORMATS[".mkv"], size, self._info, longest=self._longest
+        )
 
     def _flush(self) -> None:
-        if self._encoder is None or not self._times:
+        if self._frames is None or not self._frames.waiting:
             return
-        times, self._times = self._times, []
-        self._dropped += len(times)
-        packets = self._encoder.take()
-        if len(packets) < len(times):
-            raise OutputError(
-                f"Of {len(times)} frames only {len(packets)} could be encoded: the folder for "
-                "temporary files is full or cannot be written.",
-                mend="Free some space there, or set TMPDIR to another folder.",
-            )
-        if self._file is None or (self._rotate and self._file.size >= self._rotate):
-            self._next_file(packets[0], times[0])
+        count = self._frames.waiting
+        self._dropped += count
+        run = self._frames.take()
+        if self._handle is None or (self._rotate and self._handle.size >= self._rotate):
+            self._next_file(run)
         assert self._file is not None
-        stamps = [round(time - self._begin) for time in times]
-        self._file.add(_matroska.cluster(list(zip(stamps, packets, strict=True))))
-        self._dropped -= len(times)
-        length = times[-1] - self._begin + 1e3 / self._fps
-        self._file.put(self._duration_at, _matroska.duration_field(length))
-        self._file.sync()
+        assert self._handle is not None
+        times = [time - self._begin for time in run.times]
+        self._file.add(times, run.packets, run.end - self._begin)
+        self._dropped -= count
+        self._handle.sync()
 
-    def _next_file(self, packet: bytes, begin: float) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _next_file(self, run: Run) -> None:
+        if self._handle is not None:
+            self._complete()
+            self._handle.close()
+            self._handle = None
         make_room(self._path, self._keep)
-        assert self._encoder is not None
-        assert self._encoder.codec is not None
-        # The encoder drops an odd last row or column.
-        height, width = (side // 2 * 2 for side in self._size)
-        head, place = _matroska.header(
-            self._encoder.codec.matroska, decoder_header(packet), width, height
-        )
-        file = WholeFile(self._path)
+        handle = WholeFile(self._path)
         try:
-            file.add(head)
+            self._file = MatroskaFile(handle, run.track)
         except BaseException:
-            file.close()
+            handle.close()
             raise
-        self._file, self._duration_at, self._begin = file, place, begin
+        self._handle, self._begin = handle, run.times[0]
 
-    def _time_of(self, result: FrameResult) -> float:
-        """Milliseconds that only grow, whatever the source's clock does."""
-        time = 1e3 * result.frame.time + self._shift
-        if time <= self._latest:
-            self._shift += self._latest + 1e3 / self._fps - time
-            time = self._latest + 1e3 / self._fps
-        self._latest = time
-        return time
+    def _complete(self) -> None:
+        # Without its index the video can be played all the same.
+        with contextlib.suppress(OutputError):
+            if self._file is not None:
+                self._file.end()

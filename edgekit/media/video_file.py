@@ -3,130 +3,154 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import shutil
 from pathlib import Path
 from typing import Any
 
-from edgekit._files import atomic_file, output_error
+from edgekit._files import atomic_file
 from edgekit.errors import OutputError
-from edgekit.media._opencv import cv2, file_backend, fits_opencv
+from edgekit.media._avi import AviFile
+from edgekit.media._codecs import FORMATS
+from edgekit.media._matroska import MatroskaFile
+from edgekit.media._mp4 import Mp4File
+from edgekit.media._opencv import fits_opencv
+from edgekit.media._timed_frames import TimedFrames
+from edgekit.media._whole_file import WholeFile
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.media.source import name_of
-from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["VideoSink"]
-
-_CODECS = {".avi": ("MJPG",), ".webm": ("VP80", "VP90")}
-_OTHER_CODECS = ("mp4v", "avc1")
-_HIGHEST_FPS = 240.0
-_CHECK_EVERY = 30
-_SPARE_BYTES = 1 << 18
-_LEAST = 2
-"""Pixels a side that the encoders need."""
 
 
 class VideoSink(Sink):
     """Writes the annotated frames as a video, which appears when the run is over.
 
-    The first frame gives the size; frames of another size are fitted into it.
+    Frames have their source's times, from the first one on, and pixels their shape. The first frame
+    gives the size; frames of another size are fitted into it, and an odd last row or column is
+    repeated. The video is H.264 (VP9 in ``.webm``) where PyAV is installed, else MPEG-4 Part 2
+    (VP8 in ``.webm``), with a warning. ``.avi`` is Motion JPEG, and has one rate.
 
     Args:
-        path: Ends in what OpenCV can write: ``.mp4``, ``.avi``, ``.mkv``, ``.mov``.
+        path: Ends in ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm`` or ``.avi``.
+        quiet: Whether not to warn of a codec that browsers do not play.
 
     Raises:
-        OutputError: At once where OpenCV cannot take the name, by ``start`` where the place cannot
-            be written to, by later calls where no encoder is there or the disk is full.
+        OutputError: At once where the name ends otherwise; by ``start`` where the place cannot be
+            written to, or the frames are larger than a video can be; by later calls where the disk
+            is full.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, quiet: bool = False) -> None:
         self._path = Path(path)
-        if not fits_opencv(self._path):
+        self._ending = self._path.suffix.lower()
+        if self._ending not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise OutputError(
+                f"The name of a video ends in one of {known}; found {name_of(self._path)}.",
+                mend=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
+            )
+        if self._ending == ".avi" and not fits_opencv(self._path):
             raise OutputError(
                 f"The name of {name_of(self._path)} is not UTF-8, and OpenCV cannot write it.",
                 mend="Name another place.",
             )
+        self._quiet = quiet
         self._files = contextlib.ExitStack()
         self._temporary = self._path
-        self._writer: Any = None
+        self._info: RunInfo | None = None
+        self._video: AviFile | _PackedFile | None = None
         self._size = (0, 0)
-        self._count = 0
-        self._fps = 25.0
+        self._empty = True
         self._ended = False
         self._annotator = Annotator(())
 
     def start(self, info: RunInfo) -> None:
-        """Makes sure that the place can be written to."""
+        """Makes sure that the place can be written to, and such a video be encoded."""
+        self._info = info
         self._temporary = self._files.enter_context(atomic_file(self._path))
-        self._fps = min(info.fps, _HIGHEST_FPS)
         self._annotator = Annotator(info.classes)
+        if info.width and info.height:
+            self._open((info.height, info.width))
 
     def frame(self, result: FrameResult) -> None:
         """Draws and writes a frame."""
         image = self._annotator.draw(result)
-        if self._writer is None:
-            self._size = (image.shape[0], image.shape[1])
-            self._writer = self._open()
-        if image.shape[:2] != self._size:
-            image = Letterbox.fit((image.shape[0], image.shape[1]), self._size).apply(image)
-        self._writer.write(image)
-        self._count += 1
-        # The encoder does not say when the disk is full.
-        if self._count % _CHECK_EVERY == 0 and self._free() < _SPARE_BYTES:
-            raise self._disk_full()
+        size = (image.shape[0], image.shape[1])
+        if self._video is None or (self._empty and size != self._size):
+            self._open(size)
+        assert self._video is not None
+        self._empty = False
+        self._video.frame(image, result.frame.time)
 
     def end(self, summary: RunSummary) -> None:
         """Completes the video and puts it in its place."""
-        if self._writer is None:
-            return
-        self._writer.release()
-        if self._free() < _SPARE_BYTES and not self._playable():
-            raise self._disk_full()
-        if not self._playable():
-            raise OutputError(
-                f"The video {self._path} could not be completed.",
-                mend="Try another ending, for example .avi.",
-            )
-        self._ended = True
+        if self._video is not None:
+            self._ended = self._video.end()
 
     def close(self) -> None:
         """Removes an incomplete video."""
-        if self._writer is not None:
-            self._writer.release()
+        if self._video is not None:
+            self._video.close()
         with contextlib.suppress(_Incomplete), self._files:
             if not self._ended:
                 raise _Incomplete
 
-    def _open(self) -> Any:
-        height, width = self._size
-        for codec in _CODECS.get(self._path.suffix.lower(), _OTHER_CODECS):
-            code = cv2.VideoWriter.fourcc(*codec)
-            writer = cv2.VideoWriter(
-                str(self._temporary), file_backend(), code, self._fps, (width, height)
-            )
-            if writer.isOpened():
-                return writer
-        mend = "Choose a name that ends in .mp4 or .avi."
-        if min(width, height) < _LEAST:
-            mend = f"Leave the video out: its pictures would need {_LEAST} pixels a side."
-        raise OutputError(
-            f"This OpenCV cannot write a video of {width}x{height} pixels to {self._path}.",
-            mend=mend,
+    def _open(self, size: tuple[int, int]) -> None:
+        assert self._info is not None
+        if self._video is not None:
+            self._video.close()
+        self._size = size
+        self._video = (
+            AviFile(self._temporary, self._path, size, self._info)
+            if self._ending == ".avi"
+            else _PackedFile(self._temporary, self._path, size, self._info, self._quiet)
         )
 
-    def _free(self) -> int:
-        return shutil.disk_usage(self._path.parent).free
 
-    def _disk_full(self) -> OutputError:
-        return output_error(OSError(errno.ENOSPC, "No space left on device"), self._path)
+class _PackedFile:
+    """Runs of frames in a container of our own writing."""
 
-    def _playable(self) -> bool:
-        capture = cv2.VideoCapture(str(self._temporary), file_backend())
-        good: bool = capture.isOpened() and capture.read()[0]
-        capture.release()
-        return good
+    def __init__(
+        self, temporary: Path, path: Path, size: tuple[int, int], info: RunInfo, quiet: bool
+    ) -> None:
+        self._ending = path.suffix.lower()
+        self._frames = TimedFrames(path, FORMATS[self._ending], size, info, quiet=quiet)
+        self._temporary, self._path = temporary, path
+        self._handle: WholeFile | None = None
+        self._file: MatroskaFile | Mp4File | None = None
+        self._begin = 0.0
+
+    def frame(self, image: Any, seconds: float) -> None:
+        if self._frames.is_due(seconds):
+            self._flush()
+        self._frames.add(image, seconds)
+
+    def end(self) -> bool:
+        if self._frames.waiting:
+            self._flush()
+        if self._file is None:
+            return False
+        self._file.end()
+        return True
+
+    def close(self) -> None:
+        self._frames.close()
+        if self._handle is not None:
+            self._handle.close()
+
+    def _flush(self) -> None:
+        run = self._frames.take()
+        if self._file is None:
+            self._begin = run.times[0]
+            self._handle = WholeFile(self._temporary, name=self._path)
+            if self._ending in (".mkv", ".webm"):
+                webm = self._ending == ".webm"
+                self._file = MatroskaFile(self._handle, run.track, webm=webm)
+            else:
+                self._file = Mp4File(self._handle, run.track)
+        times = [time - self._begin for time in run.times]
+        self._file.add(times, run.packets, run.end - self._begin)
 
 
 class _Incomplete(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -40,3 +41,19 @@ def make_folder(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture
+def without_av(monkeypatch):
+    """As if PyAV were not installed."""
+    monkeypatch.setitem(sys.modules, "av", None)
+
+
+@pytest.fixture(params=["av", "cv2"])
+def encoders(request):
+    """With the encoders of PyAV, then with those of OpenCV alone."""
+    if request.param == "cv2":
+        request.getfixturevalue("without_av")
+    else:
+        pytest.importorskip("av")
+    return request.param

@@ -24,7 +24,7 @@ def result_of(index, seconds=None, *, size=(240, 320)):
 
 
 @pytest.fixture
-def started():
+def started(encoders):
     """Makes sinks that have begun; closes them at the end."""
     with contextlib.ExitStack() as stack:
 
@@ -95,6 +95,7 @@ def test_a_source_of_uneven_times_is_no_damaged_one(started, tmp_path, caplog):
     for index in range(80):
         sink.frame(result_of(index, 0.04 * index + 0.26 * (index // 7)))
     sink.end(None)
+    caplog.clear()
     with FileSource(tmp_path / "out.mkv") as source:
         assert len(list(source)) == 80
     assert caplog.text == ""
@@ -152,7 +153,7 @@ def test_videos_of_earlier_runs_are_kept(started, tmp_path):
 
 
 def test_a_large_video_goes_on_in_a_new_file(started, tmp_path):
-    sink = started(tmp_path / "out.mkv", rotate=10_000, keep=9, seconds=0.4)
+    sink = started(tmp_path / "out.mkv", rotate=2_000, keep=30, seconds=0.4)
     give(sink, range(100))
     sink.end(None)
     found = [played(file) for file in tmp_path.iterdir()]
@@ -183,11 +184,17 @@ def test_a_full_disk_costs_frames_and_not_the_video(started, small_disk):
     assert not list(small_disk.glob("out.*.mkv"))
 
 
+def test_a_folder_that_is_not_there_is_said_at_the_start(started, tmp_path):
+    with pytest.raises(OutputError, match="there is no folder"):
+        started(tmp_path / "new" / "out.mkv")
+
+
 def test_a_name_that_cannot_be_played_half_is_refused(tmp_path):
     with pytest.raises(OutputError, match=r"Name it .*out\.mkv"):
         LiveVideoSink(tmp_path / "out.mp4")
 
 
+@pytest.mark.parametrize("encoders", ["cv2"], indirect=True)
 def test_no_room_for_temporary_files_is_said(started, small_disk, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(small_disk))
     sink = started(tmp_path / "out.mkv")

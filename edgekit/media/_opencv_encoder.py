@@ -5,68 +5,61 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from edgekit.media._codecs import Codec
 from edgekit.media._opencv import cv2, file_backend
 
-__all__ = ["Codec", "PacketEncoder", "decoder_header", "packets_of_avi"]
+__all__ = ["OpenCvEncoder", "decoder_header", "packets_of_avi"]
 
 _VOP = b"\x00\x00\x01\xb6"
 _GROUP_OF_VOP = b"\x00\x00\x01\xb3"
 
 
-class Codec(NamedTuple):
-    """An encoder.
-
-    Attributes:
-        fourcc: OpenCV's name of it.
-        matroska: Matroska's.
-    """
-
-    fourcc: str
-    matroska: str
-
-
-_CODECS = (Codec("mp4v", "V_MPEG4/ISO/ASP"), Codec("MJPG", "V_MJPEG"))
-
-
-class PacketEncoder:
-    """Encodes short runs of frames, each of which can be decoded without those before it.
+class OpenCvEncoder:
+    """Implements ``Encoder``, by way of a temporary file for each run.
 
     Args:
-        size: (height, width) of all frames.
-        fps: What the encoder plans its bits for.
+        codec: One of OpenCV's.
+        size: (height, width) of all frames, both even.
+        fps: Frames a second to plan for.
 
-    Attributes:
-        codec: None where this OpenCV has no encoder that fits.
-        count: Frames since ``take``.
+    Raises:
+        ValueError: This OpenCV has no such encoder, or the encoder does not take such a video.
     """
 
-    def __init__(self, size: tuple[int, int], fps: float) -> None:
+    def __init__(self, codec: Codec, size: tuple[int, int], fps: float) -> None:
+        self.codec = codec
+        self.private = b""
         self._size = size
         self._fps = fps
         self._files = contextlib.ExitStack()
         folder = self._files.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-"))
         self._file = Path(folder) / "run.avi"
+        self._count = 0
         self._writer: Any = None
-        self.count = 0
-        self.codec = next((codec for codec in _CODECS if self._open(codec)), None)
+        if not self._open():
+            self.close()
+            raise ValueError(f"This OpenCV cannot encode {codec.name} of {size}.")
 
     def write(self, image: Any) -> None:
         """Encodes a frame."""
-        if self._writer is None and self.codec is not None:
-            self._open(self.codec)
+        if self._writer is None:
+            self._open()
         self._writer.write(image)
-        self.count += 1
+        self._count += 1
 
     def take(self) -> list[bytes]:
-        """The frames since the last ``take``, encoded; the next one begins a new run."""
-        if not self.count:
+        """The packets since the last ``take``."""
+        if not self._count:
             return []
-        self.count = 0
+        self._count = 0
         self._writer.release()
         self._writer = None
-        return packets_of_avi(self._file.read_bytes())
+        packets = packets_of_avi(self._file.read_bytes())
+        if packets and not self.private:
+            self.private = decoder_header(packets[0])
+        return packets
 
     def close(self) -> None:
         """Removes the temporary file."""
@@ -75,9 +68,9 @@ class PacketEncoder:
             self._writer = None
         self._files.close()
 
-    def _open(self, codec: Codec) -> bool:
+    def _open(self) -> bool:
         height, width = self._size
-        code = cv2.VideoWriter.fourcc(*codec.fourcc)
+        code = cv2.VideoWriter.fourcc(*self.codec.encoder)
         self._writer = cv2.VideoWriter(
             str(self._file), file_backend(), code, self._fps, (width, height)
         )
