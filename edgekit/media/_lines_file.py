@@ -13,6 +13,8 @@ __all__ = ["LinesFile"]
 
 _SYNC_EVERY = 1.0
 _CHUNK = 1 << 16
+_UNSYNCED = 1 << 24
+"""More bytes than a run adds between two syncs, also on a slow disk."""
 
 
 class LinesFile(Closing):
@@ -44,7 +46,6 @@ class LinesFile(Closing):
         self._live = live
         self._keep = keep
         self._part = 0
-        self._synced = time.monotonic()
         self._file: WholeFile | None = WholeFile(path, keep=live)
         self._headed = False
         self._head_size = 0
@@ -52,7 +53,7 @@ class LinesFile(Closing):
             # A pipe or terminal is one file for ever.
             self._most = rotate if path.is_file() else None
             if live:
-                self._cut_last_line()
+                self._repair()
             if self._most is not None and self._file.size >= self._most:
                 self._next_file()
             self._write_head()
@@ -70,9 +71,7 @@ class LinesFile(Closing):
         self._write_head()
         assert self._file is not None
         self._file.add(line)
-        now = time.monotonic()
-        if self._live and now - self._synced > _SYNC_EVERY:
-            self._synced = now
+        if self._live and time.monotonic() - self._file.synced > _SYNC_EVERY:
             self._file.sync()
 
     def check_room(self) -> None:
@@ -80,8 +79,10 @@ class LinesFile(Closing):
         check_room(self._path)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file; that of a live run is synced first, as nobody will later."""
         if self._file is not None:
+            if self._live and self._file.unsynced:
+                self._file.sync()
             self._file.close()
 
     def _is_full(self, more: int) -> bool:
@@ -98,16 +99,23 @@ class LinesFile(Closing):
             self._headed, self._head_size = True, len(head)
 
     def _next_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self.close()
+        self._file = None
         self._headed = False
         make_room(self._path, self._keep)
         self._file = WholeFile(self._path)
 
-    def _cut_last_line(self) -> None:
+    def _repair(self) -> None:
+        """Cuts what a power cut has left after the last whole line: a part of one, NUL bytes.
+
+        NUL bytes stand where the disk knew how long the file was, and did not have its content yet;
+        that was being written then, so they are near the end.
+        """
         assert self._file is not None
-        place = end = self._file.size
+        size = self._file.size
+        begin = max(0, size - _UNSYNCED)
+        hole = self._file.get(begin, size - begin).find(b"\0")
+        place = end = size if hole < 0 else begin + hole
         while place > 0:
             begin = max(0, place - _CHUNK)
             newline = self._file.get(begin, place - begin).rfind(b"\n")
@@ -115,5 +123,5 @@ class LinesFile(Closing):
                 end = begin + newline + 1
                 break
             place = end = begin
-        if end < self._file.size:
+        if end < size:
             self._file.cut(end)

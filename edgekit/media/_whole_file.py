@@ -6,15 +6,16 @@ import contextlib
 import errno
 import os
 import shutil
-import threading
+import time
 from pathlib import Path
 
 from edgekit._closing import Closing
 from edgekit._files import marked, output_error, writing
+from edgekit.media._syncing import Syncer
 
 __all__ = ["WholeFile", "check_room", "make_room", "older_name"]
 
-_LONGEST_SYNC = 1.0
+_SYNCER = Syncer()
 _SPARE_BYTES = 1 << 16
 
 
@@ -28,6 +29,8 @@ class WholeFile(Closing):
 
     Attributes:
         size: Bytes.
+        unsynced: Bytes that were written since it was last synced.
+        synced: When that was, by ``time.monotonic``.
 
     Raises:
         OutputError: By any call: the file cannot be written. It then ends with the last whole
@@ -37,7 +40,8 @@ class WholeFile(Closing):
 
     def __init__(self, path: Path, *, keep: bool = False, name: Path | None = None) -> None:
         self._path = name or path
-        self._syncing: threading.Thread | None = None
+        self.unsynced = 0
+        self.synced = time.monotonic()
         with writing(self._path):
             goes_on = keep and path.is_file()
             # A pipe that is opened for reading too would never notice that its reader has gone.
@@ -63,6 +67,7 @@ class WholeFile(Closing):
                 self.cut(self.size)
             raise output_error(error, self._path) from error
         self.size += written
+        self.unsynced += written
 
     def cut(self, size: int) -> None:
         """Forgets what comes after ``size`` bytes."""
@@ -79,6 +84,7 @@ class WholeFile(Closing):
             written = 0
             while written < len(content):
                 written += os.pwrite(self._handle, content[written:], place + written)
+        self.unsynced += written
 
     def get(self, place: int, count: int) -> bytes:
         """Some bytes of it."""
@@ -88,25 +94,19 @@ class WholeFile(Closing):
 
     def sync(self) -> None:
         """Sees to it, without waiting, that what was added will soon outlive a power cut."""
-        assert self._handle is not None
-        if self._syncing is None or not self._syncing.is_alive():
-            handle = os.dup(self._handle)
-            self._syncing = threading.Thread(target=_sync, args=(handle,), daemon=True)
-            self._syncing.start()
+        _SYNCER.sync(self)
+
+    def descriptor(self) -> int | None:
+        """The descriptor of the file; None where it is closed."""
+        return self._handle
 
     def close(self) -> None:
         """Closes the file."""
-        if self._syncing is not None:
-            self._syncing.join(_LONGEST_SYNC)
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
-
-
-def _sync(handle: int) -> None:
-    with contextlib.suppress(OSError):  # a pipe cannot, and a bad disk shows when written to
-        os.fsync(handle)
-    os.close(handle)
+        if self._handle is not None:
+            _SYNCER.wait()
+            with _SYNCER.lock:
+                handle, self._handle = self._handle, None
+                os.close(handle)
 
 
 def check_room(path: Path) -> None:

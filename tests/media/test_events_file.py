@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +18,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
 from edgekit.media import queued
-from edgekit.media._whole_file import make_room, older_name
+from edgekit.media._whole_file import WholeFile, make_room, older_name
 from edgekit.media.events import EventsSink
 from edgekit.media.queued import QueuedSink
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
@@ -91,6 +96,95 @@ def test_a_cut_last_line_of_any_length_is_removed(tmp_path, content):
     kept = content[: content.rfind(b"\n") + 1]
     assert path.read_bytes().startswith(kept + b'{"type":"start"')
     lines_of(path)
+
+
+LINE = b'{"type":"frame","index":1}\n'
+
+
+@pytest.mark.parametrize(
+    ("whole", "rest"),
+    [
+        (b"", bytes(5000)),
+        (LINE, bytes(1)),
+        (9 * LINE, LINE[:7] + bytes(900)),
+        (9 * LINE, bytes(4096) + LINE[9:] + LINE + LINE[:5]),
+        (9 * LINE, LINE[:20] + bytes(4096) + b"\n" + 3 * LINE),
+        (900 * LINE, bytes(300_000) + b"\n"),
+        (9 * LINE, bytes(4096) + 90_000 * LINE),
+    ],
+)
+def test_what_a_power_cut_leaves_is_removed(tmp_path, whole, rest):
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(whole + rest)
+    write(path, 1, live=True)
+    found = path.read_bytes()
+    assert found.startswith(whole + b'{"type":"start"')
+    assert b"\0" not in found
+    lines_of(path)
+
+
+def wait_until(condition):
+    limit = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_files_of_a_run_are_synced_together_and_lines_last(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def note(handle):
+        fsync(handle)
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with contextlib.ExitStack() as stack:
+        names = ("lines-0", "video-0", "lines-1", "video-1")
+        files = {name: stack.enter_context(WholeFile(tmp_path / name)) for name in names}
+        for file in files.values():
+            file.sync()
+        for name, file in files.items():
+            file.add(bytes(100 if name.startswith("lines") else 10_000))
+        files["video-1"].sync()
+        wait_until(lambda: len(synced) == 4)
+        assert [name[:5] for name in synced] == ["video", "video", "lines", "lines"]
+        assert all(file.unsynced == 0 for file in files.values())
+        files["video-0"].sync()
+        files["lines-0"].add(b"x")
+        files["video-0"].sync()
+        wait_until(lambda: len(synced) == 5)
+        assert synced[4] == "lines-0"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_no_older_file_of_a_live_run_stays_unsynced(tmp_path, monkeypatch, live):
+    synced, fsync = set(), os.fsync
+
+    def note(handle):
+        fsync(handle)
+        synced.add(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write(tmp_path / "e.jsonl", 30, live=live, rotate=1000)
+    assert synced == ({file.stat().st_ino for file in tmp_path.iterdir()} if live else set())
+
+
+def test_the_docs_read_what_a_power_cut_leaves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "events.jsonl"
+    write(path, 3)
+    whole = lines_of(path)
+    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (line,) = re.findall(r"^    (grep .*events\.jsonl)", text, re.MULTILINE)
+    for rest in (b"", b'{"type":"fra', bytes(4096), b'{"ty' + bytes(9), bytes(9) + b'"}\n' + LINE):
+        path.write_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in whole) + rest)
+        names = {}
+        exec(code, names)
+        expected = [*whole, json.loads(LINE)] if rest.endswith(LINE) else whole
+        assert names["events"] == expected
+        done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+        assert [json.loads(each) for each in done.stdout.splitlines()] == expected
 
 
 def test_events_go_on_when_there_is_room_again(small_disk, monkeypatch):
