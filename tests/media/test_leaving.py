@@ -18,6 +18,7 @@ from edgekit.media import _leaving
 from edgekit.media.source import SourceOptions
 from edgekit.media.sources.video import VideoSource
 
+_leaving._LONGEST = 100.0
 options = SourceOptions(patience=300)
 threading.Thread(target=VideoSource, args=(sys.argv[1], options), daemon=True).start()
 sys.stdin.readline()
@@ -48,6 +49,7 @@ from edgekit.errors import MediaError
 from edgekit.media import _leaving
 from edgekit.media.sources import open_sources
 
+_leaving._LONGEST = 100.0
 try:
     open_sources(sys.argv[1:])
 except MediaError as error:

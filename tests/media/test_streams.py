@@ -9,6 +9,7 @@ import itertools
 import os
 import socket
 import threading
+import time
 import traceback
 
 import cv2
@@ -23,6 +24,7 @@ from edgekit.media.source import SourceOptions
 from edgekit.media.sources.opencv_stream import OpenCVStreamSource
 from edgekit.media.sources.video import VideoSource
 
+LIMIT = 120
 HASTY = SourceOptions(patience=0.5)
 READERS = [VideoSource, OpenCVStreamSource]
 
@@ -45,7 +47,24 @@ def reader(request):
 
 
 def video(server, **options):
-    return f"rtsp://127.0.0.1:{server.port}/video", SourceOptions(patience=10.0, **options)
+    return f"rtsp://127.0.0.1:{server.port}/video", SourceOptions(patience=LIMIT, **options)
+
+
+def opened(reader, address):
+    """A source with as little patience as this machine can open it with, and that patience."""
+    for patience in (2.0, 4.0, 8.0, 16.0, 32.0):
+        with contextlib.suppress(MediaError):
+            return reader(address, SourceOptions(patience=patience)), patience
+    return reader(address, SourceOptions(patience=LIMIT)), LIMIT
+
+
+def reopened(source):
+    """The source opened anew, once that succeeds."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        with contextlib.suppress(MediaError):
+            return source.reopened()
+    return source.reopened()
 
 
 def error_of(reader, address, options=HASTY):
@@ -92,7 +111,7 @@ def test_a_camera_on_the_network(server, reader, transport):
 def test_what_is_no_video_says_why(server, place, step, words, capfd):
     pytest.importorskip("av")
     address = f"rtsp://127.0.0.1:{server.port + step}{place}"
-    error = error_of(VideoSource, address, SourceOptions(patience=20.0))
+    error = error_of(VideoSource, address, SourceOptions(patience=LIMIT))
     assert words in error.message
     assert capfd.readouterr() == ("", "")
 
@@ -123,21 +142,20 @@ def test_nobody_listens(reader):
 
 
 def test_a_server_that_freezes(server, reader):
-    # OpenCV takes over a second to open.
-    options = SourceOptions(patience=2.0)
     address, _ = video(server)
-    with reader(address, options) as source:
+    source, patience = opened(reader, address)
+    with source:
         with server.frozen():
             frames, error = rest_of(source)
-            assert "none came for 2 seconds" in str(error)
+            assert f"none came for {patience:g} seconds" in str(error)
             error_of(reader, address)
         assert len(frames) < 100  # what was under way, and no more
-        with source.reopened() as again:
+        with reopened(source) as again:
             assert again.read().index == 0
 
 
 def test_closing_does_not_wait_for_a_reader_that_hangs(server, reader):
-    source = reader(video(server)[0], SourceOptions(patience=2.0))
+    source, _ = opened(reader, video(server)[0])
     with server.frozen():
         begun, given = threading.Event(), []
 
@@ -147,9 +165,9 @@ def test_closing_does_not_wait_for_a_reader_that_hangs(server, reader):
 
         thread = threading.Thread(target=read_on)
         thread.start()
-        begun.wait(60)
+        begun.wait(LIMIT)
         source.close()
-        thread.join(60)
+        thread.join(LIMIT)
     assert not thread.is_alive()
     assert len(given) < 100
     assert source.read() is None
@@ -166,7 +184,7 @@ def test_a_server_that_dies_and_comes_back(reader):
         with pytest.raises(MediaError):
             source.reopened()
         mortal.start()
-        with source.reopened() as again:
+        with reopened(source) as again:
             assert again.read().index == 0
             assert again.name == source.name
 
@@ -174,8 +192,8 @@ def test_a_server_that_dies_and_comes_back(reader):
 @pytest.mark.parametrize("share", [0.0005, 0.1])
 def test_a_damaged_stream_gives_frames_or_an_end(server, reader, share, capfd):
     with Relay(server.port) as relay:
-        address = f"rtsp://127.0.0.1:{relay.port}/video"
-        with reader(address, SourceOptions(patience=3.0)) as source:
+        source, _ = opened(reader, f"rtsp://127.0.0.1:{relay.port}/video")
+        with source:
             relay.damage = share
             frames, error = rest_of(source, most=50)
             indices = [frame.index for frame in frames]
@@ -240,13 +258,15 @@ def jpeg_part(level):
     return head + picture + b"\r\n"
 
 
-def test_what_is_old_when_a_stream_is_open_is_left_out():
+def test_what_is_old_when_a_stream_is_open_is_left_out(monkeypatch):
     pytest.importorskip("av")
+    # A starved machine waits for milliseconds for what is there already.
+    monkeypatch.setattr("edgekit.media.sources.video._PRESENT", 0.5)
 
     def answer(connection, done):
         connection.recv(4096)
         connection.sendall(WEB_CAMERA + 30 * jpeg_part(10))
-        while not done.wait(0.3):
+        while not done.wait(1.5):
             connection.sendall(jpeg_part(200))
 
     with answering(answer) as port, VideoSource(f"http://127.0.0.1:{port}/video") as source:
@@ -264,7 +284,7 @@ def test_a_web_camera_of_jpegs_is_live(reader):
 
     with answering(answer) as port:
         address = f"http://127.0.0.1:{port}/video"
-        with reader(address, SourceOptions(patience=10.0)) as source:
+        with reader(address, SourceOptions(patience=LIMIT)) as source:
             assert source.live
             frames = list(itertools.islice(source, 3))
     assert [frame.image.mean() for frame in frames] == pytest.approx([90] * 3, abs=2)
