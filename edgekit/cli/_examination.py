@@ -278,7 +278,8 @@ def _cameras() -> list[dict[str, Any]]:
             "device": camera.device,
             "name": camera.name,
             "driver": camera.driver,
-            "formats": [{"name": name, "sizes": sizes} for name, sizes in camera.formats],
+            "formats": [form._asdict() for form in camera.formats],
+            "problem": camera.problem,
         }
         for camera in cameras()
     ]

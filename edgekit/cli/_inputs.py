@@ -34,6 +34,18 @@ class _FrameSize(click.ParamType[tuple[int, int]]):
         return int(match[1]), int(match[2])
 
 
+class _PixelFormat(click.ParamType[str]):
+    name = "NAME"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value).strip().upper()
+        if re.fullmatch(r"[ -~]{3,4}", text) is None:
+            self.fail(f"{value!r} is no pixel format of four letters such as MJPG.", param, ctx)
+        return text
+
+
 _OPTIONS = (
     click.option(
         "--camera",
@@ -64,6 +76,22 @@ _OPTIONS = (
         show_default=True,
         metavar="SECONDS",
         help="Open a camera or stream anew that gives no frame for so long.",
+    ),
+    click.option(
+        "--camera-size",
+        type=_FrameSize(),
+        help="Width and height in pixels to ask a camera for. [default: 640x480, or its nearest]",
+    ),
+    click.option(
+        "--camera-format",
+        type=_PixelFormat(),
+        help="Pixel format to ask a camera for, such as MJPG or YUYV. "
+        "[default: the fastest that it has at that size]",
+    ),
+    click.option(
+        "--camera-fps",
+        type=FiniteRange(0, 1000, min_open=True),
+        help="Frames a second to ask a camera for. [default: 30, or its nearest]",
     ),
     click.option(
         "--raw-size",
@@ -170,6 +198,9 @@ def reading_of(options: dict[str, Any]) -> SourceOptions:
     return SourceOptions(
         rtsp_transport=options["rtsp_transport"],
         patience=options["patience"],
+        camera_size=options["camera_size"],
+        camera_format=options["camera_format"],
+        camera_fps=options["camera_fps"],
         raw_size=options["raw_size"],
         raw_fps=options["raw_fps"],
         raw_format=options["raw_format"],

@@ -35,7 +35,7 @@ def command(as_json: bool) -> None:
     console.print(f"CPU      {cpu['model']}, {cpu['cores']} cores ({features})", soft_wrap=True)
     console.print(f"Memory   {system['memory_gib'] or 'unknown'} GiB")
     console.print(f"GPU      {', '.join(found['gpus']) or 'none found'}", soft_wrap=True)
-    cameras = "\n         ".join(map(_camera, found["cameras"]))
+    cameras = "\n         ".join(line for each in found["cameras"] for line in _camera(each))
     console.print(f"Cameras  {cameras or 'none found'}", soft_wrap=True, markup=False)
     console.print(f"Runtime  onnx on {', '.join(found['providers']) or 'nothing'}", soft_wrap=True)
     if found["opencv"]:
@@ -73,12 +73,16 @@ def command(as_json: bool) -> None:
         console.print("Everything that edgekit run needs is here.")
 
 
-def _camera(camera: dict[str, Any]) -> str:
-    """A camera on one line, each format with its largest size."""
-    modes = [
-        f"{form['name']} to {form['sizes'][0][0]}x{form['sizes'][0][1]}"
-        if form["sizes"]
-        else form["name"]
-        for form in camera["formats"]
-    ]
-    return f"{camera['device']} ({camera['name']}): {', '.join(modes) or 'no formats told'}"
+def _camera(camera: dict[str, Any]) -> list[str]:
+    """A camera and all that it gives, in lines of 71 characters; or what helps to open it."""
+    from edgekit.media._camera_words import GROUP_LINE
+    from edgekit.media.camera_modes import offered
+    from edgekit.media.v4l2 import NOT_PERMITTED, Format
+
+    title = f"{camera['device']} ({camera['name']})"
+    if camera["problem"] == NOT_PERMITTED:
+        return [f"{title} {NOT_PERMITTED}", f"  Run: {GROUP_LINE}", "  Then log in again."]
+    if camera["problem"]:
+        return [f"{title} {camera['problem']}"]
+    formats = [Format(**form) for form in camera["formats"]]
+    return [title, *(offered(formats, width=71, indent="  ") or ["  It tells no formats."])]

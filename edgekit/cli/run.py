@@ -116,15 +116,13 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.cli._run_report import print_report, print_reports
     from edgekit.cli._runs import Runs
     from edgekit.detector import Detector
-    from edgekit.media.sources import open_sources
+    from edgekit.media.sources.staged_opening import StagedOpening
 
     asked = session
     stopper = Stopper()
     maker = SinkMaker(options, stopper.stop, sources=len(specs))
     with contextlib.ExitStack() as stack:
-        sources = open_sources(specs, reading_of(options))
-        for source in sources:
-            stack.enter_context(source)
+        opening = stack.enter_context(StagedOpening(specs, reading_of(options)))
         bundle = take(
             options["bundle"],
             what="bundle in artifacts/ that runs on this machine",
@@ -132,11 +130,12 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             fits=runnable(lambda bundle: tuned_options(bundle, asked)),
         )
         session = tuned_options(bundle, asked)
-        if session.hint is None and not options["realtime"] and not any(s.live for s in sources):
+        if session.hint is None and not options["realtime"] and not opening.live:
             # The threads of a profile are the best for a single frame.
             session = replace(session, hint="throughput", threads=asked.threads)
         detector = Detector(bundle, options=session, top_k=options["top_k"])
         stack.enter_context(detector)
+        sources = opening.complete()
         if detector.remembers and any(source.live for source in sources):
             _LOG.warning(
                 "The bundle %s does not say how much time lies between the two pictures that its "

@@ -1,50 +1,111 @@
-"""Cameras, through OpenCV."""
+"""Cameras."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import sys
-import time
-from pathlib import Path
 
 from edgekit.errors import MediaError
-from edgekit.media._capture import CaptureSource
-from edgekit.media._opencv import cv2
-from edgekit.media.v4l2 import describe
+from edgekit.media._camera_pictures import CameraPictures
+from edgekit.media._camera_pixels import FORMATS
+from edgekit.media._camera_words import device_path, reason_of, unusable
+from edgekit.media._held import Held, within
+from edgekit.media.camera_modes import Asked
+from edgekit.media.camera_opencv import OpenCVCameraSource
+from edgekit.media.source import Source, SourceOptions
+from edgekit.media.v4l2 import Camera, Ioctl, describe
 from edgekit.runtime.types import Frame
 
-__all__ = ["CameraSource"]
+__all__ = ["CameraSource", "check_camera", "open_camera"]
 
 
-class CameraSource(CaptureSource):
-    """A camera, by number or device file.
+def check_camera(device: int | str, ioctl: Ioctl | None = None) -> Camera:
+    """What a camera of Linux says of itself; it is not started.
+
+    Args:
+        device: Number or device file.
+        ioctl: ``fcntl.ioctl``, or what takes its place.
+
+    Raises:
+        MediaError: It is not there, not permitted or no camera; says what to do.
+    """
+    path = device_path(device)
+    if not path.exists():
+        raise unusable(device, f"there is no {path}")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise unusable(device, reason_of(PermissionError(errno.EACCES, ""), path))
+    camera = describe(path, ioctl)
+    if camera is None:
+        raise unusable(device, f"{path} is no camera")
+    return camera
+
+
+def open_camera(device: int | str, options: SourceOptions | None = None) -> Source:
+    """Opens a camera.
 
     Args:
         device: 0 for the first one, or a path like ``/dev/video0``.
+        options: Size, format and rate to ask for, and how long to wait for a picture.
 
     Raises:
-        MediaError: There is none, or it gives no picture.
+        MediaError: There is none, or it cannot be used; says why.
+    """
+    if not sys.platform.startswith("linux"):
+        return OpenCVCameraSource(device, options)
+    camera = check_camera(device)
+    readable = any(form.name in FORMATS for form in camera.formats)
+    if camera.planes or (camera.formats and not readable):
+        return OpenCVCameraSource(device, options)
+    return CameraSource(device, options)
+
+
+class CameraSource(Source):
+    """A camera of Linux, by number or device file.
+
+    The times of frames are those at which its driver took the pictures. A picture that is
+    incomplete is left out; the index of the next one tells that one is missing.
+
+    Args:
+        device: 0 for the first one, or a path like ``/dev/video0``.
+        options: Size, format and rate to ask for, and how long to wait for a picture.
+        ioctl: ``fcntl.ioctl``, or what takes its place.
+
+    Raises:
+        MediaError: There is none, it gives no picture in time, or not what was asked for.
     """
 
     live = True
     reopens = True
 
-    def __init__(self, device: int | str = 0) -> None:
-        capture = cv2.VideoCapture(device, _backend())
-        super().__init__(capture)
-        self._device = device
-        self._first = self._grab()
-        if self._first is None:
-            self.close()
-            raise MediaError(
-                f"Camera {device} cannot be used: {_why_not(device)}.",
-                mend="Use a file, folder or URL instead: edgekit run --source S\n"
-                "Or see it work without any: edgekit demo",
-            )
+    def __init__(
+        self,
+        device: int | str = 0,
+        options: SourceOptions | None = None,
+        *,
+        ioctl: Ioctl | None = None,
+    ) -> None:
         self.name = f"camera {device}"
-        self.height, self.width = self._first.shape[:2]
-        self._begin = time.monotonic()
+        self._device = device
+        self._options = options = options or SourceOptions()
+        self._ioctl = ioctl
+        self._path = path = device_path(device)
+        camera = check_camera(device, ioctl)
+        asked = Asked(options.camera_size, options.camera_format, options.camera_fps)
+        try:
+            self._pictures = within(
+                options.patience,
+                lambda: CameraPictures(path, camera, asked, options.patience, ioctl),
+                CameraPictures.close,
+            )
+        except TimeoutError:
+            raise unusable(device, self._silence()) from None
+        except OSError as error:
+            raise unusable(device, reason_of(error, path)) from None
+        self._held = Held(self._pictures.close)
+        self.width, self.height = self._pictures.mode.width, self._pictures.mode.height
+        self.fps = self._pictures.fps
+        self._begin: float | None = None
 
     def read(self) -> Frame | None:
         """The next frame; waits for it. None once it is closed.
@@ -52,55 +113,32 @@ class CameraSource(CaptureSource):
         Raises:
             MediaError: The camera stopped.
         """
-        image, self._first = self._first, None
-        if image is None:
-            image = self._grab()
-        if image is None:
+        reason = self._silence()
+        try:
+            picture = self._held.call(lambda: self._pictures.next(lambda: self._held.closed))
+        except OSError as error:
+            picture, reason = None, reason_of(error, self._path)
+        if picture is None:
             if self._held.closed:
                 return None
             raise MediaError(
-                f"{self.name} stopped after {self.position} frames.".capitalize(),
+                f"Camera {self._device} stopped after {self.position} frames: {reason}.",
                 mend="Check its cable, and that no other program took it.",
             )
-        return self._next(image, time.monotonic() - self._begin)
+        image, taken, lost = picture
+        if self._begin is None:
+            self._begin = taken
+        index = self.position + lost
+        self.position = index + 1
+        return Frame(index, taken - self._begin, image, "dropped" if lost else "", taken=taken)
 
     def reopened(self) -> CameraSource:
         """The same camera, opened anew."""
-        return CameraSource(self._device)
+        return CameraSource(self._device, self._options, ioctl=self._ioctl)
 
+    def close(self) -> None:
+        """Releases the device, at once or when the read that waits has returned."""
+        self._held.close()
 
-def _backend() -> int:
-    """Video4Linux where there is one: the other backends take a device's path for a file."""
-    if cv2.CAP_V4L2 in cv2.videoio_registry.getCameraBackends():
-        return cv2.CAP_V4L2
-    return cv2.CAP_ANY
-
-
-def _why_not(device: int | str) -> str:
-    if not sys.platform.startswith("linux"):
-        return "it is not there, taken by another program, or not permitted"
-    path = Path(f"/dev/video{device}") if isinstance(device, int) else Path(device)
-    if not path.exists():
-        return f"there is no {path}"
-    if not os.access(path, os.R_OK | os.W_OK):
-        return f"{path} may not be opened (run: sudo usermod -aG video $USER, then log in again)"
-    if describe(path) is None:
-        return f"{path} is no camera"
-    users = _users_of(path)
-    if users:
-        return f"{path} gives no picture, and others have it open: {users}"
-    return f"{path} gives no picture"
-
-
-def _users_of(path: Path) -> str:
-    """The other processes that have a file open, as far as this user may see; three at most."""
-    found = []
-    target = path.resolve()
-    for process in Path("/proc").glob("[0-9]*"):
-        if process.name == str(os.getpid()):
-            continue
-        with contextlib.suppress(OSError):
-            if any(entry.resolve() == target for entry in (process / "fd").iterdir()):
-                name = (process / "comm").read_text(errors="replace").strip()
-                found.append(f"{name} (process {process.name})")
-    return ", ".join(found[:3])
+    def _silence(self) -> str:
+        return f"it gave no whole picture within {self._options.patience:g} seconds"

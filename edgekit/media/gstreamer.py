@@ -14,7 +14,7 @@ from edgekit.media.address import without_secrets
 from edgekit.media.source import SourceOptions
 from edgekit.runtime.types import Frame
 
-__all__ = ["PipelineSource", "is_pipeline", "pipeline_name"]
+__all__ = ["PipelineSource", "check_gstreamer", "is_pipeline", "pipeline_name"]
 
 _END = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 _EXAMPLE = (
@@ -44,14 +44,7 @@ class PipelineSource(CaptureSource):
     reopens = True
 
     def __init__(self, pipeline: str, options: SourceOptions | None = None) -> None:
-        if not has_gstreamer():
-            raise MissingDependencyError(
-                f"A pipeline of GStreamer was given, and this OpenCV, {cv2.__version__}, has no "
-                "GStreamer: pip's has none, a system's has.",
-                mend="Use the system's (sudo apt install python3-opencv) in an environment without "
-                "pip's, as docs/live.md shows.\n"
-                f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
-            )
+        check_gstreamer()
         self._pipeline = pipeline
         self._options = options or SourceOptions()
         self.name = pipeline_name(pipeline)
@@ -92,6 +85,22 @@ def has_gstreamer() -> bool:
     """Whether this OpenCV reads pipelines."""
     registry = cv2.videoio_registry
     return bool(registry.hasBackend(cv2.CAP_GSTREAMER))
+
+
+def check_gstreamer() -> None:
+    """Makes sure that pipelines can be read.
+
+    Raises:
+        MissingDependencyError: This OpenCV has no GStreamer.
+    """
+    if not has_gstreamer():
+        raise MissingDependencyError(
+            f"A pipeline of GStreamer was given, and this OpenCV, {cv2.__version__}, has no "
+            "GStreamer: pip's has none, a system's has.",
+            mend="Use the system's (sudo apt install python3-opencv) in an environment without "
+            "pip's, as docs/live.md shows.\n"
+            f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
+        )
 
 
 def pipeline_name(pipeline: str) -> str:

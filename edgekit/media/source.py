@@ -27,6 +27,9 @@ class SourceOptions:
     Attributes:
         rtsp_transport: ``tcp`` or ``udp``.
         patience: Seconds without a picture after which a stream counts as broken.
+        camera_size: Width and height to ask a camera for; None leaves the choice to EdgeKit.
+        camera_format: Pixel format to ask a camera for, such as ``MJPG``; None for any.
+        camera_fps: Frames a second to ask a camera for; None for 30 or what is nearest.
         raw_size: Width and height of raw frames on standard input.
         raw_fps: How many of them are a second.
         raw_format: How they lie in memory: one of ``edgekit.media._pixels.LAYOUTS``.
@@ -34,6 +37,9 @@ class SourceOptions:
 
     rtsp_transport: str = "tcp"
     patience: float = 10.0
+    camera_size: tuple[int, int] | None = None
+    camera_format: str | None = None
+    camera_fps: float | None = None
     raw_size: tuple[int, int] | None = None
     raw_fps: float = DEFAULT_FPS
     raw_format: str = "bgr24"

@@ -9,15 +9,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Camera", "Format", "cameras", "describe"]
+__all__ = ["NOT_PERMITTED", "Camera", "Format", "Ioctl", "cameras", "describe"]
 
 # The requests of linux/videodev2.h: two bits of direction, 14 of size, 'V', and a number.
 _QUERYCAP = 0x80685600
 _ENUM_FMT = 0xC0405602
 _ENUM_FRAMESIZES = 0xC02C564A
+_ENUM_FRAMEINTERVALS = 0xC034564B
 _CAPTURE, _CAPTURE_PLANES, _HAS_OWN = 0x1, 0x1000, 0x80000000
 _DISCRETE = 1
-_MOST = 64
+_MOST = 256
+
+NOT_PERMITTED = "may not be opened by this user"
+"""The problem of a camera that is there for others."""
+
+_SYSTEM = Path("/sys/class/video4linux")
 
 Ioctl = Callable[[int, int, bytearray], int]
 
@@ -28,10 +34,13 @@ class Format(NamedTuple):
     Attributes:
         name: Four letters, such as ``MJPG``.
         sizes: Widths and heights, the largest first; of a camera that scales, its largest only.
+        rates: For each size the frames a second, the highest first. Empty where the driver does
+            not tell; of a camera with any rate, its highest and lowest.
     """
 
     name: str
     sizes: tuple[tuple[int, int], ...]
+    rates: tuple[tuple[float, ...], ...] = ()
 
 
 class Camera(NamedTuple):
@@ -40,37 +49,45 @@ class Camera(NamedTuple):
     Attributes:
         device: Its path.
         name: As its maker calls it.
-        driver: Of the kernel.
+        driver: Kernel driver; empty where the device may not be opened.
         formats: In the driver's order.
+        problem: Why the formats are not known; empty where they are.
+        planes: Whether its pictures are in several planes of memory only.
     """
 
     device: str
     name: str
     driver: str
     formats: tuple[Format, ...]
+    problem: str = ""
+    planes: bool = False
 
 
 def cameras() -> list[Camera]:
-    """All devices of this machine that give pictures, in order of their numbers."""
+    """All devices of this machine that give pictures, in order of their numbers.
+
+    Those that may not be opened are among them, with their problem.
+    """
     nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(node.name[5:] or 0))
     found = (describe(node) for node in nodes if node.name[5:].isdecimal())
     return [camera for camera in found if camera is not None]
 
 
-def describe(path: Path, ioctl: Ioctl | None = None) -> Camera | None:
-    """A device as a camera; None where it is none, or may not be opened.
+def describe(path: Path, ioctl: Ioctl | None = None, system: Path = _SYSTEM) -> Camera | None:
+    """A device as a camera; None where it is none.
 
     Args:
-        path: Of the device.
+        path: Device file.
         ioctl: ``fcntl.ioctl``, or what takes its place.
+        system: Folder in which the kernel describes its video devices to everybody.
     """
     import fcntl
 
     ask = ioctl or fcntl.ioctl
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except OSError as error:
+        return _closed(path, error, system)
     try:
         answer = bytearray(104)
         ask(descriptor, _QUERYCAP, answer)
@@ -80,11 +97,31 @@ def describe(path: Path, ioctl: Ioctl | None = None) -> Camera | None:
             return None
         kind = 1 if able & _CAPTURE else 9
         formats = tuple(_formats(ask, descriptor, kind))
-        return Camera(str(path), _text(card), _text(driver), formats)
+        return Camera(str(path), _text(card), _text(driver), formats, planes=kind == 9)
     except OSError:
         return None
     finally:
         os.close(descriptor)
+
+
+def _closed(path: Path, error: OSError, system: Path) -> Camera | None:
+    """What everybody may know of a device that cannot be opened; None if it seems no camera."""
+    problems = {
+        errno.EACCES: NOT_PERMITTED,
+        errno.EPERM: NOT_PERMITTED,
+        errno.EBUSY: "is in use by another program",
+    }
+    if error.errno not in problems:
+        return None
+    try:
+        entry = system / path.resolve().name
+        # A camera's further devices are for metadata, as a rule.
+        if (entry / "index").read_text().strip() != "0":
+            return None
+        name = (entry / "name").read_text(errors="replace").strip()
+    except OSError:
+        return None
+    return Camera(str(path), name, "", (), problems[error.errno])
 
 
 def _formats(ask: Ioctl, descriptor: int, kind: int) -> Iterator[Format]:
@@ -95,14 +132,27 @@ def _formats(ask: Ioctl, descriptor: int, kind: int) -> Iterator[Format]:
             shape, width, height, _, _, most_height = struct.unpack_from("=6I", size, 8)
             # Of steps, the fields are: least and most width, step, least and most height, step.
             sizes.add((width, height) if shape == _DISCRETE else (height, most_height))
-        yield Format(_text(code.to_bytes(4, "little")), tuple(sorted(sizes, reverse=True)))
+        ordered = sorted(sizes, reverse=True)
+        rates = tuple(_rates(ask, descriptor, code, size) for size in ordered)
+        yield Format(_text(code.to_bytes(4, "little")), tuple(ordered), rates)
 
 
-def _listed(ask: Ioctl, descriptor: int, request: int, size: int, second: int) -> Iterator[bytes]:
+def _rates(ask: Ioctl, descriptor: int, code: int, size: tuple[int, int]) -> tuple[float, ...]:
+    found = set()
+    for answer in _listed(ask, descriptor, _ENUM_FRAMEINTERVALS, 52, code, *size):
+        shape, *parts = struct.unpack_from("=5I", answer, 16)
+        # Of steps, the shortest interval comes first, then the longest.
+        for seconds, one in (parts[:2],) if shape == _DISCRETE else (parts[:2], parts[2:]):
+            if seconds and one:
+                found.add(round(one / seconds, 3))
+    return tuple(sorted(found, reverse=True))
+
+
+def _listed(ask: Ioctl, descriptor: int, request: int, size: int, *of: int) -> Iterator[bytes]:
     """The entries that the kernel numbers from 0 until it says that there are no more."""
     for index in range(_MOST):
         answer = bytearray(size)
-        struct.pack_into("=II", answer, 0, index, second)
+        struct.pack_into(f"={1 + len(of)}I", answer, 0, index, *of)
         try:
             ask(descriptor, request, answer)
         except OSError as error:

@@ -25,13 +25,13 @@ class Work:
     Attributes:
         gap: The break before the frame.
         frame: None where there is only a gap.
-        read: When the frame was read, in seconds of ``time.monotonic``.
+        read: When the frame was taken or else read, in seconds of ``time.monotonic``.
         size: Width and height, where they are not those of the frame before.
         ms: Milliseconds of each stage so far.
         inputs: Of the network.
         letterbox: How they lie in the picture.
         outputs: Of the network.
-        age: Milliseconds from the reading to the start of the inference.
+        age: Milliseconds from the taking, or else the reading, to the start of the inference.
         error: Why the frame got no further.
     """
 

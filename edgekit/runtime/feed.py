@@ -15,7 +15,7 @@ __all__ = ["DirectFeed", "Fed", "Feed", "Pace"]
 
 
 class Fed(NamedTuple):
-    """A frame, and when it was read, in seconds of ``time.monotonic``."""
+    """A frame, and when it was taken or else read, in seconds of ``time.monotonic``."""
 
     frame: Frame
     read: float
@@ -89,7 +89,7 @@ class DirectFeed:
     def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
         frame = self._source.read()
-        read = time.monotonic()
+        read = time.monotonic() if frame is None or frame.taken is None else frame.taken
         if frame is not None and self._pace is not None:
             self._pace.wait_for(frame)
         if frame is None or self._stop.is_set():

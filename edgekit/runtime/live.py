@@ -116,7 +116,7 @@ class LiveFeed:
 
     def offer(self, reader: Reader, source: FrameSource, frame: Frame) -> None:
         """Called by the reader: a frame was read."""
-        read = time.monotonic()
+        read = time.monotonic() if frame.taken is None else frame.taken
         if self._pace is not None:
             self._pace.wait_for(frame)
         with self._changed:

@@ -30,6 +30,8 @@ class Frame:
         sample_aspect: Width of a pixel over its height.
         earlier: The picture that the cascade compares ``image`` with, of the same shape. None for
             a first frame; where nobody chose one, the cascade takes the picture before.
+        taken: When the picture was taken, in seconds of ``time.monotonic``; None where the source
+            does not know, such as a file.
     """
 
     index: int
@@ -38,6 +40,7 @@ class Frame:
     gap: str = ""
     sample_aspect: float = 1.0
     earlier: npt.NDArray[np.uint8] | None = None
+    taken: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,15 +39,58 @@ def test_json_has_the_machine_and_the_installation(capsys):
 def test_cameras_have_names_formats_and_sizes(capsys, monkeypatch):
     from edgekit.media import v4l2
 
-    formats = (v4l2.Format("MJPG", ((1920, 1080), (640, 480))), v4l2.Format("YUYV", ()))
+    formats = (
+        v4l2.Format("MJPG", ((1920, 1080), (640, 480)), ((30.0,), (60.0, 30.0))),
+        *(v4l2.Format(name, ((640, 480),)) for name in ("YUYV", "NV12")),
+        v4l2.Format("H264", ()),
+    )
     camera = v4l2.Camera("/dev/video2", "HD [Webcam]", "uvcvideo", formats)
     monkeypatch.setattr(v4l2, "cameras", lambda: [camera])
     assert run(["doctor", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["cameras"]
     assert (found["device"], found["driver"]) == ("/dev/video2", "uvcvideo")
-    assert found["formats"][0] == {"name": "MJPG", "sizes": [[1920, 1080], [640, 480]]}
+    assert found["formats"][0] == {
+        "name": "MJPG",
+        "sizes": [[1920, 1080], [640, 480]],
+        "rates": [[30.0], [60.0, 30.0]],
+    }
     assert run(["doctor"]) == 0
-    assert "/dev/video2 (HD [Webcam]): MJPG to 1920x1080, YUYV" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "Cameras  /dev/video2 (HD [Webcam])\n"
+        "           MJPG: 1920x1080 (30 FPS), 640x480 (60, 30 FPS)\n"
+        "           YUYV, NV12: 640x480\n"
+        "           H264: it does not tell its sizes\n"
+    ) in said
+
+
+def test_a_camera_of_many_formats_fits_the_screen_and_none_is_left_out(capsys, monkeypatch):
+    from edgekit.media import v4l2
+
+    sizes = tuple((160 * n, 120 * n) for n in range(12, 0, -1))
+    rates = tuple((60.0, 30.0, 15.0) for _ in sizes)
+    names = [f"F{n:03}" for n in range(40)]
+    formats = tuple(v4l2.Format(name, sizes, rates) for name in names)
+    monkeypatch.setattr(v4l2, "cameras", lambda: [v4l2.Camera("/dev/video0", "V", "v", formats)])
+    assert run(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("Cameras"))
+    end = next(n for n, line in enumerate(lines) if line.startswith("Runtime"))
+    assert max(map(len, lines[begin:end])) <= 80
+    text = " ".join(" ".join(lines[begin:end]).split())
+    assert all(name in text for name in names)
+    assert all(f"{width}x{height} (60," in text for width, height in sizes)
+
+
+def test_a_camera_that_the_user_may_not_open_is_listed_with_what_helps(capsys, monkeypatch):
+    from edgekit.media import v4l2
+
+    camera = v4l2.Camera("/dev/video0", "HD Webcam", "", (), v4l2.NOT_PERMITTED)
+    monkeypatch.setattr(v4l2, "cameras", lambda: [camera])
+    assert run(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "/dev/video0 (HD Webcam) may not be opened by this user" in said
+    assert "sudo usermod -aG video $USER" in said
 
 
 def test_every_target_has_a_state_and_a_mend(capsys, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.media.v4l2 import Format, cameras, describe
+from edgekit.media.v4l2 import NOT_PERMITTED, Format, cameras, describe
 
 
 class Kernel:
@@ -19,6 +19,7 @@ class Kernel:
         self.caps, self.own, self.kind, self.stepwise = caps, own, kind, stepwise
         self.formats = [b"MJPG", b"YUYV"]
         self.sizes = {b"MJPG": [(640, 480), (1920, 1080)], b"YUYV": [(320, 240)]}
+        self.intervals = {(640, 480): [(1, 30), (1, 60)], (1920, 1080): [(1001, 30000)]}
 
     def __call__(self, descriptor, request, answer):
         os.fstat(descriptor)
@@ -44,6 +45,15 @@ class Kernel:
             if index >= len(self.formats):
                 raise OSError(errno.EINVAL, "no more")
             struct.pack_into("=I32s4s", answer, 8, 0, b"a format", self.formats[index])
+        elif number == 75:
+            width, height = struct.unpack_from("=II", answer, 8)
+            if self.stepwise and index == 0:
+                struct.pack_into("=7I", answer, 16, 3, 1, 120, 1, 1, 0, 0)
+                return 0
+            intervals = self.intervals.get((width, height), [])
+            if index >= len(intervals):
+                raise OSError(errno.EINVAL, "no more")
+            struct.pack_into("=3I", answer, 16, 1, *intervals[index])
         else:
             assert number == 74
             sizes = self.sizes[second.to_bytes(4, "little")]
@@ -67,14 +77,15 @@ def test_a_camera_has_a_name_formats_and_sizes(device):
     camera = describe(device, Kernel())
     assert camera[:3] == (str(device), "HD Webcam", "uvcvideo")
     assert camera.formats == (
-        Format("MJPG", ((1920, 1080), (640, 480))),
-        Format("YUYV", ((320, 240),)),
+        Format("MJPG", ((1920, 1080), (640, 480)), ((29.97,), (60.0, 30.0))),
+        Format("YUYV", ((320, 240),), ((),)),
     )
 
 
 def test_a_camera_of_planes_and_steps(device):
     camera = describe(device, Kernel(own=0x1000, kind=9, stepwise=True))
-    assert camera.formats[0] == Format("MJPG", ((4096, 2160),))
+    assert camera.formats[0] == Format("MJPG", ((4096, 2160),), ((120.0, 1.0),))
+    assert camera.planes
 
 
 def test_a_driver_without_capabilities_of_its_own(device):
@@ -84,6 +95,30 @@ def test_a_driver_without_capabilities_of_its_own(device):
 
 def test_the_second_device_of_a_camera_gives_no_pictures(device):
     assert describe(device, Kernel(own=0x04A00000)) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [(errno.EACCES, NOT_PERMITTED), (errno.EPERM, NOT_PERMITTED), (errno.EBUSY, "is in use")],
+)
+def test_a_camera_that_cannot_be_opened_is_known_by_its_name(
+    device, tmp_path, monkeypatch, number, problem
+):
+    entry = tmp_path / "system" / "video0"
+    entry.mkdir(parents=True)
+    (entry / "name").write_text("HD Webcam: HD Webcam\n")
+    (entry / "index").write_text("0\n")
+
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    camera = describe(device, system=entry.parent)
+    assert camera.name == "HD Webcam: HD Webcam"
+    assert problem in camera.problem
+    assert camera.formats == ()
+    (entry / "index").write_text("1\n")  # the metadata of the same camera
+    assert describe(device, system=entry.parent) is None
 
 
 def test_what_is_no_camera(device, tmp_path):

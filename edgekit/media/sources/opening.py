@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from edgekit.errors import MediaError, UsageError
+from edgekit.media._camera_words import is_camera
 from edgekit.media._leaving import inside
 from edgekit.media.address import check_address, is_address, path_of
-from edgekit.media.camera import CameraSource
+from edgekit.media.camera import open_camera
 from edgekit.media.gstreamer import PipelineSource, is_pipeline
 from edgekit.media.pictures import PICTURES, FramesSource
 from edgekit.media.raw import RawSource
@@ -38,7 +39,7 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         UsageError: It is nothing that can be opened.
     """
     if isinstance(spec, int):
-        return CameraSource(spec)
+        return open_camera(spec, options)
     text = str(spec)
     if text == "-":
         return RawSource(options=options)
@@ -52,8 +53,8 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     if is_pipeline(text) and not _exists(path):
         return PipelineSource(text, options)
     _refuse_name(path)
-    if path.is_char_device() or text.startswith("/dev/video"):
-        return CameraSource(str(path))
+    if is_camera(str(path)):
+        return open_camera(str(path), options)
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
         return FramesSource(path)
     return VideoSource(path, options) if _has_pyav() else FileSource(path)
