@@ -62,12 +62,13 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
         option.opts[-1].lstrip("-"): "true" if option.is_flag else '"0"'
         for option in command.params
         if isinstance(option, click.Option)
-        and option.name not in ("config", "check", "as_json", "verbose", "raw_size", "rotate")
+        and option.name not in ("config", "check", "as_json", "verbose", "rotate")
     }
     of_choice = {"link": "road", "drop-policy": "none", "runtime": "onnxruntime", "hint": "latency"}
     of_choice |= {"arithmetic": "f32", "raw-format": "nv12", "rtsp-transport": "udp"}
+    of_choice |= dict.fromkeys(("raw-size", "camera-size"), "64x48") | {"camera-format": "mjpg"}
     texts |= {key: f'"{value}"' for key, value in of_choice.items()}
-    texts |= dict.fromkeys(("raw-fps", "patience", "duration"), "2.5")
+    texts |= dict.fromkeys(("raw-fps", "camera-fps", "patience", "duration"), "2.5")
     texts |= dict.fromkeys(("top-k", "max-misses", "min-hits", "max-frames"), "2")
     found = taken(written("".join(f"{key} = {value}\n" for key, value in texts.items())))
     assert len(found) == len(texts)
