@@ -109,6 +109,8 @@ def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> No
                 soft_wrap=True,
                 markup=False,
             )
-    for path in report["files"].values():
+    codecs = report.get("codecs", {})
+    for name, path in report["files"].items():
         if path != "-":
-            console.print(f"Wrote {path}", soft_wrap=True, markup=False)
+            codec = f" ({codecs[name]})" if name in codecs else ""
+            console.print(f"Wrote {path}{codec}", soft_wrap=True, markup=False)

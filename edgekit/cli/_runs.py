@@ -16,7 +16,7 @@ from edgekit.cli._sinks import TubeTally
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, OutputError
 from edgekit.media import Source
-from edgekit.media.queued import QueuedSink
+from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
 from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.overlap import NO_TURN
@@ -176,8 +176,13 @@ class Runs:
             "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,
             "tubes": tally.best(self._detector.classes),
-            "sinks": [asdict(sink) for sink in sinks],
+            "sinks": [_sink_json(sink) for sink in sinks],
+            "codecs": {sink.name: sink.codec for sink in sinks if sink.codec},
             "files": {
                 name: str(way.options[name]) for name in (*FILES, "clips") if way.options[name]
             },
         }
+
+
+def _sink_json(sink: SinkHealth) -> dict[str, Any]:
+    return {name: value for name, value in asdict(sink).items() if name != "codec"}

@@ -36,6 +36,9 @@ class AviFile:
         size: (height, width) of the first frame; others are fitted into it.
         info: Of the run.
 
+    Attributes:
+        codec: What the frames are encoded to.
+
     Raises:
         OutputError: OpenCV cannot write such a video; by later calls where the disk is full.
     """
@@ -50,7 +53,7 @@ class AviFile:
         self._off = 0.0
         height, width = (side + side % 2 for side in size)
         # OpenCV writes beyond its memory when it encodes tiny frames as Motion JPEG.
-        codec = MJPEG if min(height, width) >= MJPEG.least else MPEG4
+        self.codec = codec = MJPEG if min(height, width) >= MJPEG.least else MPEG4
         code = cv2.VideoWriter.fourcc(*codec.encoder)
         self._writer: Any = cv2.VideoWriter(
             str(temporary), file_backend(), code, self._fps, (width, height)

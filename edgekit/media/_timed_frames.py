@@ -78,6 +78,11 @@ class TimedFrames:
         self._encoder = self._make_encoder(codecs, 1e3 / self._step, quiet)
 
     @property
+    def codec(self) -> Codec:
+        """What the frames are encoded to."""
+        return self._encoder.codec
+
+    @property
     def waiting(self) -> int:
         """Frames since the last ``take``."""
         return len(self._times)

@@ -59,12 +59,17 @@ class ClipsSink(Sink):
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
         self._lost = 0
-        self._told = False
+        self._codec: str | None = None
 
     @property
     def dropped(self) -> int:
         """Tubes that got no clip."""
         return self._lost
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the codec of the latest clip."""
+        return self._codec
 
     def start(self, info: RunInfo) -> None:
         """Makes the folder."""
@@ -123,10 +128,10 @@ class ClipsSink(Sink):
             self._lost += 1
             return
         past = [(r, jpeg) for r, jpeg in self._waiting if r.frame.time >= now - self._before]
-        self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._told)
-        self._told = True
+        self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._codec is not None)
         try:
             clip.start()
+            self._codec = clip.codec or self._codec
             for result, jpeg in past:
                 image: Any = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
                 clip.add(replace(result, frame=replace(result.frame, image=image)))
@@ -169,6 +174,10 @@ class _Clip:
         self._cut = False
         self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
         self.until: float | None = None
+
+    @property
+    def codec(self) -> str | None:
+        return self._video.codec
 
     def start(self) -> None:
         self._video.start(self._info)

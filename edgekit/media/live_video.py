@@ -69,6 +69,11 @@ class LiveVideoSink(Sink):
         """Frames of clusters that could not be written."""
         return self._dropped
 
+    @property
+    def codec(self) -> str | None:
+        """Name of the video's codec, once it has begun."""
+        return self._frames.codec.name if self._frames is not None else None
+
     def start(self, info: RunInfo) -> None:
         """Makes sure that the place can be written to, and such a video be encoded."""
         refuse_unwritable(self._path)

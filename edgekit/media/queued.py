@@ -34,12 +34,14 @@ class SinkHealth:
         written: Frames, gaps and tubes that the sink took.
         lost: Frames, gaps and tubes that it did not.
         error: What is wrong with it at present, as a sentence; None where nothing is.
+        codec: Name of the codec that it writes; None where it writes no video.
     """
 
     name: str
     written: int
     lost: int
     error: str | None = None
+    codec: str | None = None
 
 
 class QueuedSink(Sink):
@@ -101,7 +103,8 @@ class QueuedSink(Sink):
         dropped, trouble = self._sink.dropped, self._sink.trouble
         with self._changed:
             written, lost = max(0, self._written - dropped), self._lost + dropped
-            return SinkHealth(self._name, written, lost, self._error or trouble)
+            error = self._error or trouble
+            return SinkHealth(self._name, written, lost, error, self._sink.codec)
 
     def start(self, info: RunInfo) -> None:
         """Starts the sink, and waits until it has started."""

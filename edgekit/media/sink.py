@@ -28,6 +28,11 @@ class Sink:
         """What keeps it from its work though its calls succeed, as a sentence."""
         return None
 
+    @property
+    def codec(self) -> str | None:
+        """Name of the codec that it writes, for people; None where it writes no video."""
+        return None
+
     def start(self, info: RunInfo) -> None:
         """The run begins."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgekit._files import atomic_file
 from edgekit.errors import OutputError
 from edgekit.media._avi import AviFile
-from edgekit.media._codecs import FORMATS
+from edgekit.media._codecs import FORMATS, Codec
 from edgekit.media._matroska import MatroskaFile
 from edgekit.media._mp4 import Mp4File
 from edgekit.media._opencv import fits_opencv
@@ -64,6 +64,11 @@ class VideoSink(Sink):
         self._empty = True
         self._ended = False
         self._annotator = Annotator(())
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the video's codec, once it has begun."""
+        return self._video.codec.name if self._video is not None else None
 
     def start(self, info: RunInfo) -> None:
         """Makes sure that the place can be written to, and such a video be encoded."""
@@ -120,6 +125,10 @@ class _PackedFile:
         self._handle: WholeFile | None = None
         self._file: MatroskaFile | Mp4File | None = None
         self._begin = 0.0
+
+    @property
+    def codec(self) -> Codec:
+        return self._frames.codec
 
     def frame(self, image: Any, seconds: float) -> None:
         if self._frames.is_due(seconds):
