@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -18,6 +19,8 @@ from edgekit.benchmarks.workers import Worker, raise_failure
 from edgekit.errors import EdgeKitError
 
 __all__ = ["Harness"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Lane:
@@ -149,6 +152,7 @@ class Harness:
             arithmetic=row.arithmetic,
         )
         lane.worker = stack.enter_context(Worker(job))
+        _LOG.info("Started %s", row.label)
 
     def _play(self, lane: _Lane) -> None:
         assert lane.worker is not None
@@ -159,6 +163,9 @@ class Harness:
             lap = lane.worker.play()
         finally:
             joules = self._meter.stop() if self._meter is not None else None
+        _LOG.info(
+            "Measured %s: %.2f s for %d frames", lane.plan.row.label, lap.seconds, self._frames
+        )
         lane.measured.append((lap, watch.conditions(lap.whole_cpu_seconds), joules))
 
     def _judge(self, lane: _Lane) -> None:

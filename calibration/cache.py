@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from edgekit._files import TEMPORARY, output_error
 from edgekit.errors import OutputError
 
 __all__ = ["Contents", "clear_cache", "contents_of"]
+
+_LOG = logging.getLogger(__name__)
 
 _PIECE = re.compile(r"([a-z]+)-[0-9a-f]{32}")
 """The name of a piece: its kind, and a key as ``edgekit.calibration.store.key_of`` makes them."""
@@ -59,8 +62,11 @@ def contents_of(folder: Path) -> Contents:
     for path, kind in _entries(folder):
         if kind is None:
             found.others += 1
+            _LOG.info("%s was not written by EdgeKit", path)
         else:
-            found.add(kind, _size(path))
+            size = _size(path)
+            found.add(kind, size)
+            _LOG.info("%s: %d bytes", path, size)
     return found
 
 
@@ -91,11 +97,13 @@ def clear_cache(folder: Path) -> Contents:
                     mend=f"Make {folder} writable for this user.",
                 ) from error
             removed.add(kind, size)
+            _LOG.info("Removed %s, %d bytes", path, size)
     return removed
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, str | None]]:
     """What is in a folder, each with its kind; None for what EdgeKit did not write."""
+    _LOG.info("Looking into %s", folder)
     try:
         paths = sorted(folder.iterdir())
     except FileNotFoundError:

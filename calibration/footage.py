@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit._progress import SILENT, Progress
 from edgekit.bundle import sha256_of
 from edgekit.errors import CalibrationError, MediaError
 from edgekit.media import open_source
@@ -55,11 +56,12 @@ class Sequence:
     path: Path
     sha256: str
 
-    def frames(self, *, again: bool = False) -> Iterator[Frame]:
+    def frames(self, *, again: bool = False, progress: Progress = SILENT) -> Iterator[Frame]:
         """Its frames; where it cannot be read any further, that is said and it ends there.
 
         Args:
             again: They were read before, and what was wrong with them was said then.
+            progress: Told of each frame.
         """
         media = logging.getLogger("edgekit.media")
         level = media.level
@@ -67,7 +69,7 @@ class Sequence:
             if again:
                 media.setLevel(logging.ERROR)
             with open_source(self.path) as source:
-                yield from source
+                yield from progress.count(f"reading {self.path.name}", source, source.frames)
         except MediaError as error:
             if not again:
                 _log.warning("Left off in %s: %s", self.path, error.message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from edgekit._progress import SILENT, Progress
 from edgekit.calibration.store import Store, key_of
 from edgekit.puppets.dataset import write_dataset
 
@@ -15,14 +15,12 @@ _CALIBRATING = range(7000, 7010)
 _JUDGING = range(7100, 7108)
 
 
-def rendered_clips(
-    store: Store, progress: Callable[[str], None] = lambda name: None
-) -> tuple[Path, Path]:
+def rendered_clips(store: Store, progress: Progress = SILENT) -> tuple[Path, Path]:
     """Two folders of rendered clips with annotations: to calibrate with, and to judge by.
 
     Args:
         store: Where they are kept; they are rendered once.
-        progress: Told the name of each clip that is done.
+        progress: Told of each clip that is done.
 
     Raises:
         OutputError: The store cannot be written.
@@ -31,9 +29,11 @@ def rendered_clips(
     return first, second
 
 
-def _rendered(store: Store, seeds: range, progress: Callable[[str], None]) -> Path:
+def _rendered(store: Store, seeds: range, progress: Progress) -> Path:
     def make(folder: Path) -> None:
-        write_dataset(folder, seeds, frames=_FRAMES, force=True, progress=progress)
+        progress.phase("rendering clips", len(seeds))
+        on_video = lambda name: progress.advance()  # noqa: E731
+        write_dataset(folder, seeds, frames=_FRAMES, force=True, progress=on_video)
 
     key = key_of(_FRAMES, list(seeds))
     return store.folder("rendered", key, make)

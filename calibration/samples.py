@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.choice import Candidates, choose, spread
 from edgekit.calibration.footage import Sequence as Footage
@@ -118,7 +120,7 @@ def collect(
     samples: int,
     judged: int,
     seed: int = 0,
-    progress: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> tuple[Samples, Samples]:
     """Frames to calibrate a model with, and others to judge it by.
 
@@ -132,7 +134,7 @@ def collect(
         samples: How many to calibrate with, at most.
         judged: How many to judge by, at most.
         seed: Of the choice.
-        progress: Called after each sequence.
+        progress: Told of each frame that is read.
 
     Raises:
         CalibrationError: The frames are too few, too dark, or too alike for the cascade.
@@ -141,7 +143,7 @@ def collect(
     wanted = choose_frames(
         bundle, footage, store, samples=samples, judged=judged, seed=seed, progress=progress
     )
-    first, second = (extract(bundle, footage, frames, store) for frames in wanted)
+    first, second = (extract(bundle, footage, frames, store, progress) for frames in wanted)
     return first, second
 
 
@@ -153,7 +155,7 @@ def choose_frames(
     samples: int,
     judged: int,
     seed: int = 0,
-    progress: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> tuple[list[list[int]], list[list[int]]]:
     """The frames that ``collect`` takes: of each sequence the indices, for either purpose.
 
@@ -178,7 +180,11 @@ def choose_frames(
 
 
 def extract(
-    bundle: Bundle, footage: Sequence[Footage], wanted: Sequence[Sequence[int]], store: Store
+    bundle: Bundle,
+    footage: Sequence[Footage],
+    wanted: Sequence[Sequence[int]],
+    store: Store,
+    progress: Progress = SILENT,
 ) -> Samples:
     """Given frames of sequences, each with the frame that the cascade compares it with.
 
@@ -187,13 +193,15 @@ def extract(
         footage: The sequences.
         wanted: Indices of the frames of each, ascending.
         store: Where they are kept.
+        progress: Told of each frame that is kept.
 
     Raises:
         CalibrationError: A frame is not there.
         OutputError: The store cannot be written.
     """
     key = _key(bundle, footage, "pairs", wanted)
-    place = store.folder("pairs", key, lambda folder: _extract(bundle, footage, wanted, folder))
+    make = partial(_extract, bundle, footage, wanted, progress)
+    place = store.folder("pairs", key, make)
     return Samples(bundle, place)
 
 
@@ -204,7 +212,7 @@ def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
 
 
 def _pairs(
-    bundle: Bundle, sequence: Footage, *, again: bool = False
+    bundle: Bundle, sequence: Footage, *, again: bool = False, progress: Progress = SILENT
 ) -> Iterator[tuple[Frame, int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
     """Each frame, how many came before it without a gap, and what the cascade compares.
 
@@ -212,7 +220,7 @@ def _pairs(
     """
     cascade, recent = cascade_of(bundle), recent_frames_of(bundle)
     before, shape = 0, None
-    for frame in sequence.frames(again=again):
+    for frame in sequence.frames(again=again, progress=progress):
         if recent is not None:
             frame = recent.add(frame)
         if frame.earlier is None and (frame.gap or frame.image.shape != shape):
@@ -224,17 +232,14 @@ def _pairs(
         before += 1
 
 
-def _look(
-    bundle: Bundle, sequence: Footage, samples: int, progress: Callable[[], None]
-) -> Candidates:
+def _look(bundle: Bundle, sequence: Footage, samples: int, progress: Progress) -> Candidates:
     seen = Candidates(limit=_CANDIDATES * samples)
     kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
-    for frame, before, previous, current in _pairs(bundle, sequence):
+    for frame, before, previous, current in _pairs(bundle, sequence, progress=progress):
         earlier = current if kind == "rgb" else previous if before >= gap else None
         seen.add(frame.index, earlier, current)
         small = cv2.resize(frame.image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         seen.contrast = max(seen.contrast, float(small.std(axis=(0, 1)).max()))
-    progress()
     return seen
 
 
@@ -274,9 +279,14 @@ def _judging(found: Sequence[Candidates], judged: int) -> list[list[int]]:
 
 
 def _extract(
-    bundle: Bundle, footage: Sequence[Footage], wanted: Sequence[Sequence[int]], folder: Path
+    bundle: Bundle,
+    footage: Sequence[Footage],
+    wanted: Sequence[Sequence[int]],
+    progress: Progress,
+    folder: Path,
 ) -> None:
     made = bundle.manifest.input
+    progress.phase("keeping frames", sum(map(len, wanted)))
     shape = (sum(map(len, wanted)), 2, made.height, made.width, 3)
     pairs = array_file(folder / _PAIRS, np.uint8, shape)
     places: list[Place] = []
@@ -288,6 +298,7 @@ def _extract(
                 pairs[len(places)] = previous, current
                 height, width = frame.image.shape[:2]
                 places.append(Place(number, frame.index, height, width, frame.sample_aspect))
+                progress.advance()
             if not missing:
                 break
         if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from edgekit.runtime.results import FrameResult, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
 __all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "truth_of"]
+
+_LOG = logging.getLogger(__name__)
 
 DEMO_SEED = 161
 """A post hides a climber for a while; of two riders one only sits there, as does a juggler."""
@@ -124,6 +127,7 @@ def run_demo(
         AnnotationError: The bundle does not know a class of the clip.
     """
     _check_place(folder, force)
+    _LOG.info("Rendering the clip of seed %d, %d frames.", seed, _FRAMES)
     clip = render_clip(seed, frames=_FRAMES)
     keep = _Keep()
     with _place(folder, force) as place, Detector(bundle) as detector, PuppetSource(clip) as source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,13 @@ from edgekit.bundle import Bundle, load_bundle
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.native import setting
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections
 from edgekit.targets.base import Session, SessionOptions
 from edgekit.targets.registry import open_session
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["Detector", "cascade_of", "recent_frames_of"]
 
@@ -71,6 +75,9 @@ class Detector(Closing):
         self._cascade = cascade_of(self.bundle)
         self._top_k = top_k or self.bundle.manifest.decode.top_k
         self.session: Session = open_session(self.bundle, options)
+        if _LOG.isEnabledFor(logging.INFO):
+            told = ", ".join(f"{name} {value}" for name, value in self.session.describe().items())
+            _LOG.info("Running %s: %s, cascade by %s.", self.bundle.path, told, setting().kernel)
         self._owns_session = True
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -20,6 +21,8 @@ from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["detect_videos", "in_classes_of"]
 
@@ -62,6 +65,7 @@ def detect_videos(
     videos = []
     for video, detections in zip(truth.videos, found, strict=True):
         videos.append(SavedVideo(video, detections))
+        _LOG.info("Detected in %s: %d frames", video.name, len(detections))
         on_video()
     return SavedDetections(list(classes), videos)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit._files import writing
+from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Manifest, RoundingCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store
@@ -125,7 +126,7 @@ def quantize_bundle(
     tuned: Tuned | None = None,
     force: bool = False,
     executor: Executor | None = None,
-    progress: Callable[[str], None] = lambda note: None,
+    progress: Progress = SILENT,
 ) -> Quantized:
     """Quantizes a float bundle so that it loses no more than allowed.
 
@@ -144,7 +145,7 @@ def quantize_bundle(
         tuned: The model with fine-tuned weights, which are taken if they lose less.
         force: Replace a bundle that is already there.
         executor: Where layers are measured; here, one after the other, without one.
-        progress: Told what is done next.
+        progress: Told of each sample and layer.
 
     Raises:
         UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
@@ -156,26 +157,24 @@ def quantize_bundle(
     """
     asked = recipe_of(bundle, method=method, io=io, keep_float=keep_float)
     layers = quantizer(bundle.manifest.target).layers(bundle)
-    progress("calibrating")
-    bench = Workbench.prepare(bundle, samples, store)
-    progress("asking the float model")
-    judge = Judge(bundle, judging, store, truth=truth, runtime=bench.runtime)
+    bench = Workbench.prepare(bundle, samples, store, progress)
+    judge = Judge(bundle, judging, store, truth=truth, runtime=bench.runtime, progress=progress)
     tuning = None
     if tuned is not None:
-        progress("calibrating the fine-tuned model")
-        bench, tuning = compare(bench, tuned, asked, judge, store, max_drop=max_drop)
+        bench, tuning = compare(
+            bench, tuned, asked, judge, store, max_drop=max_drop, progress=progress
+        )
 
     def check(kept: frozenset[str]) -> RoundingCheck:
-        progress(f"judging, {len(kept)} layers in float")
-        return bench.judged(replace(asked, keep_float=kept), judge)
+        return bench.judged(replace(asked, keep_float=kept), judge, progress)
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
-        progress(f"measuring {len(wanted)} layers")
         work = partial(
             loss_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), asked.method, layers
         )
         results = executor.map(work, wanted) if executor else map(work, wanted)
-        return {layer.name: found for layer, found in zip(wanted, results, strict=True)}
+        counted = progress.count("measuring layers", results, len(wanted))
+        return {layer.name: found for layer, found in zip(wanted, counted, strict=True)}
 
     steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=asked.keep_float)
     if sensitivity:
@@ -183,7 +182,7 @@ def quantize_bundle(
     last = steps[-1]
     if last.check.drop > max_drop:
         raise BoundError(_missed(steps, max_drop))
-    progress("writing")
+    progress.phase("writing")
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
         made = bench.make(replace(asked, keep_float=last.kept), Path(temporary) / "made")
         manifest = _completed(made.manifest, bundle, last.check, tuning)

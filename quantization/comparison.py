@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from edgekit._progress import SILENT, Progress
 from edgekit.bundle import FineTuning, RoundingCheck
 from edgekit.calibration.store import Store
 from edgekit.quantization.base import Recipe
@@ -46,6 +47,7 @@ def compare(
     store: Store,
     *,
     max_drop: float,
+    progress: Progress = SILENT,
 ) -> tuple[Workbench, Comparison]:
     """Quantizes with and without fine-tuning, and takes what loses less.
 
@@ -60,12 +62,13 @@ def compare(
         judge: Of the float model.
         store: Where finished work is kept.
         max_drop: Largest accepted loss of frame-mAP, as a share.
+        progress: Told of each sample.
     """
-    without = plain.judged(recipe, judge)
+    without = plain.judged(recipe, judge, progress)
     if not tuned.record.used:
         return plain, Comparison(tuned.record, without, None)
-    bench = Workbench.prepare(tuned.bundle, plain.samples, store)
-    found = bench.judged(recipe, judge)
+    bench = Workbench.prepare(tuned.bundle, plain.samples, store, progress)
+    found = bench.judged(recipe, judge, progress)
     if clearly_better(found, without, annotated=tuned.record.annotated, max_drop=max_drop):
         return bench, Comparison(tuned.record, without, found)
     record = msgspec.structs.replace(tuned.record, used=False)

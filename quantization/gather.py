@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_bundle, default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle, sha256_of
 from edgekit.calibration.choice import spread
@@ -99,7 +99,7 @@ def gather(
     *,
     samples: int,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda note: None,
+    progress: Progress = SILENT,
 ) -> Footage:
     """Chooses frames.
 
@@ -112,7 +112,7 @@ def gather(
         store: Where they are kept.
         samples: How many to calibrate with.
         seed: Of the choice.
-        progress: Told what is done next.
+        progress: Told of each clip that is rendered and of each frame that is read.
 
     Raises:
         CalibrationError: There is nothing that can be used.
@@ -120,30 +120,30 @@ def gather(
         UsageError: ``calib`` is a bundle.
     """
     if calib is None:
-        progress("rendering clips")
-        calib, rendered = rendered_clips(store, lambda name: progress(f"rendered {name}"))
+        calib, rendered = rendered_clips(store, progress)
         annotations = annotations or rendered
     if (calib / MANIFEST).is_file():
         raise UsageError(
             f"{calib} is a bundle, and --calib takes footage.",
             mend=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",
         )
-    progress("choosing frames")
     sequences = find_sequences(calib)
     if annotations is None:
         chosen, judging = collect(
-            bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed
+            bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed, progress=progress
         )
         return Footage(chosen, judging)
-    wanted, _ = choose_frames(bundle, sequences, store, samples=samples, judged=0, seed=seed)
-    chosen = extract(bundle, sequences, wanted, store)
+    wanted, _ = choose_frames(
+        bundle, sequences, store, samples=samples, judged=0, seed=seed, progress=progress
+    )
+    chosen = extract(bundle, sequences, wanted, store, progress)
     dataset = in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
     used = {
         (sequence.sha256, frame)
         for sequence, frames in zip(sequences, wanted, strict=True)
         for frame in frames
     }
-    judging, truth = _annotated(bundle, dataset, used, store)
+    judging, truth = _annotated(bundle, dataset, used, store, progress)
     return Footage(chosen, judging, truth, dataset)
 
 
@@ -178,13 +178,14 @@ def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
     return truth_of(samples, [tubes[path] for path in paths])
 
 
-def video_map(bundle: Bundle, footage: Footage, store: Store) -> float:
+def video_map(bundle: Bundle, footage: Footage, store: Store, progress: Progress = SILENT) -> float:
     """Video-mAP at 0.5 of a bundle on annotated videos, linked by ``edgekit``.
 
     Args:
         bundle: Any that takes the videos.
         footage: Its ``dataset`` has videos.
         store: Where the result is kept.
+        progress: Told of each video.
     """
     tubes = [
         (video.name, tube.label, tube.start, tube.boxes.tolist())
@@ -195,7 +196,10 @@ def video_map(bundle: Bundle, footage: Footage, store: Store) -> float:
     def make(folder: Path) -> None:
         # TensorRT's models run here on what verifies them.
         options = SessionOptions(runtime=exporter(bundle.manifest.target).verify_on)
-        detected = detect_videos(bundle.path, footage.dataset, options=options)
+        progress.phase("linking tubes", len(footage.dataset.videos))
+        detected = detect_videos(
+            bundle.path, footage.dataset, options=options, on_video=progress.advance
+        )
         found = evaluate(detected).video_map["0.5"]
         (folder / "video_map.json").write_bytes(msgspec.json.encode(found))
 
@@ -205,7 +209,11 @@ def video_map(bundle: Bundle, footage: Footage, store: Store) -> float:
 
 
 def _annotated(
-    bundle: Bundle, dataset: Dataset, used: set[tuple[str, int]], store: Store
+    bundle: Bundle,
+    dataset: Dataset,
+    used: set[tuple[str, int]],
+    store: Store,
+    progress: Progress,
 ) -> tuple[Samples, Truth]:
     """Frames evenly spaced over annotated videos, none of them ``used``, and what is in them."""
     videos = [(video, _sequence(video)) for video in dataset.videos]
@@ -215,7 +223,7 @@ def _annotated(
     ]
     picks = spread(map(len, free), _JUDGED)
     wanted = [[frames[i] for i in pick] for frames, pick in zip(free, picks, strict=True)]
-    samples = extract(bundle, [sequence for _, sequence in videos], wanted, store)
+    samples = extract(bundle, [sequence for _, sequence in videos], wanted, store, progress)
     return samples, truth_of(samples, [video.tubes for video in dataset.videos])
 
 

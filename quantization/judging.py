@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, RoundingCheck
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, array_file, key_of
@@ -55,6 +57,7 @@ class Judge:
         truth: What is in the samples; by default what the float model finds there.
         runtime: What to run both with; by default the target's usual runtime.
         threads: To compute with.
+        progress: Told of each sample that the float model answers.
 
     Attributes:
         key: Of all that a judgement depends on beside the model that is judged.
@@ -72,13 +75,14 @@ class Judge:
         truth: Truth | None = None,
         runtime: str | None = None,
         threads: int = 0,
+        progress: Progress = SILENT,
     ) -> None:
         self._bundle = bundle
         self._samples = samples
         self._options = SessionOptions(runtime=runtime, threads=threads)
         self._annotated = truth is not None
         answers = key_of(bundle.sha256, samples.key, runtime)
-        folder = store.folder("answers", answers, self._answer)
+        folder = store.folder("answers", answers, partial(self._answer, progress))
         self._expected = {file.stem: np.load(file, mmap_mode="r") for file in folder.iterdir()}
         rows = [self._rows(self._of(index)) for index in range(len(samples))]
         self._certain = [found[found[:, 4] > SCORE] for found in rows]
@@ -95,18 +99,19 @@ class Judge:
         places = [(tube.label, tube.start, tube.boxes.tolist()) for tube in self._truth]
         self.key = key_of(answers, self._annotated, places)
 
-    def judge(self, bundle: Bundle, progress: Callable[[], None] = lambda: None) -> RoundingCheck:
+    def judge(self, bundle: Bundle, progress: Progress = SILENT) -> RoundingCheck:
         """Runs a quantized model on the samples.
 
         Args:
             bundle: Of the same target, classes and input.
-            progress: Called after each sample.
+            progress: Told of each sample.
         """
         noise = dict.fromkeys(HEADS, 0.0)
         signal = dict.fromkeys(HEADS, 0.0)
         rows, agreeing, certain = [], 0.0, 0
         with open_session(bundle, self._options) as session:
-            for index, given in enumerate(self._samples):
+            watched = progress.watch("judging", self._samples)
+            for index, given in enumerate(watched):
                 found = session.infer(given)
                 expected = self._of(index)
                 for head in set(HEADS) & expected.keys():
@@ -117,7 +122,6 @@ class Judge:
                 wanted = self._certain[index]
                 certain += len(wanted)
                 agreeing += agreement(wanted, rows[-1], same=_SAME_BOX) * len(wanted)
-                progress()
         return RoundingCheck(
             frames=len(rows),
             objects=len(self._truth),
@@ -128,11 +132,12 @@ class Judge:
             sqnr={head: _decibels(signal[head], noise[head]) for head in HEADS if signal[head]},
         )
 
-    def _answer(self, folder: Path) -> None:
+    def _answer(self, progress: Progress, folder: Path) -> None:
         """Writes what the float model gives for each sample."""
         files: dict[str, Array] = {}
         with open_session(self._bundle, self._options) as session:
-            for index, given in enumerate(self._samples):
+            watched = progress.watch("asking the float model", self._samples)
+            for index, given in enumerate(watched):
                 for name, value in session.infer(given).items():
                     if name not in files:
                         shape = (len(self._samples), *value.shape)

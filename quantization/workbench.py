@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit._files import writing
+from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
@@ -42,7 +43,9 @@ class Workbench:
     store: Path
 
     @classmethod
-    def prepare(cls, bundle: Bundle, samples: Samples, store: Store) -> Workbench:
+    def prepare(
+        cls, bundle: Bundle, samples: Samples, store: Store, progress: Progress = SILENT
+    ) -> Workbench:
         """Measures the model on the samples, or finds what was measured in the store.
 
         Raises:
@@ -52,7 +55,11 @@ class Workbench:
         """
         tool = _quantizer(bundle)
         key = key_of(bundle.sha256, samples.key, tool.version())
-        statistics = store.folder("activations", key, partial(tool.calibrate, bundle, samples))
+        statistics = store.folder(
+            "activations",
+            key,
+            partial(tool.calibrate, bundle, progress.watch("calibrating", samples)),
+        )
         return cls(bundle, samples, statistics, store.path)
 
     @property
@@ -83,7 +90,7 @@ class Workbench:
             files = {name: work / name for name in made.files}
             return save_bundle(folder, manifest, files | self.bundle.notices)
 
-    def judged(self, recipe: Recipe, judge: Judge) -> RoundingCheck:
+    def judged(self, recipe: Recipe, judge: Judge, progress: Progress = SILENT) -> RoundingCheck:
         """The loss of a recipe; found in the store where it was measured before."""
         made = self.bundle.manifest
         tool = _quantizer(self.bundle)
@@ -99,7 +106,7 @@ class Workbench:
 
         def measure(folder: Path) -> None:
             with tempfile.TemporaryDirectory() as temporary:
-                check = judge.judge(self.make(recipe, Path(temporary) / "bundle"))
+                check = judge.judge(self.make(recipe, Path(temporary) / "bundle"), progress)
             (folder / "check.json").write_bytes(msgspec.json.encode(check))
 
         _log.info("Judging %s with %d layers in float", made.name, len(recipe.keep_float))

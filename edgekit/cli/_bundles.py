@@ -79,17 +79,27 @@ def take(
     from edgekit.bundle import load_bundle
 
     if isinstance(named, Path):
-        return load_bundle(named)
+        return _told(load_bundle(named))
     load_shipped = shipped or shipped_bundle
     if named is SHIPPED:
-        return load_shipped()
+        return _told(load_shipped())
     found = newest(fits)
     if found is not None:
         _LOG.warning("Using %s, the newest %s. To use another: %s.", found.path, what, another)
-        return found
+        return _told(found)
     found = load_shipped()
     _LOG.warning("Using the shipped bundle %s. To use another: %s.", found.path.name, another)
-    return found
+    return _told(found)
+
+
+def _told(bundle: Bundle) -> Bundle:
+    """Tells with ``-v`` what a bundle is; returns it."""
+    manifest, count = bundle.manifest, len(bundle.manifest.files)
+    _LOG.info("Read %s and the checksums of its %d files.", bundle.path, count)
+    size = f"{manifest.input.height}x{manifest.input.width}"
+    parts = (manifest.name, manifest.target, manifest.precision, size, bundle.sha256[:12])
+    _LOG.info("It is %s for %s, %s, input %s, SHA-256 %s...", *parts)
+    return bundle
 
 
 def newest(fits: Callable[[Bundle], bool]) -> Bundle | None:

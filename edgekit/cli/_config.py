@@ -26,7 +26,7 @@ __all__ = ["config_option", "read", "read_again"]
 
 _PARAMETER = "config"
 _DEFAULT, _FILE = click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP
-_LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose"))
+_LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose", "quiet"))
 """What is about one call, and not about what is run."""
 
 

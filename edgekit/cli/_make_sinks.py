@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgekit.cli._options import is_quiet
 from edgekit.cli._status_line import StatusLine
 from edgekit.errors import UsageError
 from edgekit.media.queued import QueuedSink
@@ -43,7 +44,7 @@ class SinkMaker:
         self._stop = stop
         self._several = sources > 1
         self._made = 0
-        self._line = StatusLine()
+        self._line = StatusLine(shown=not is_quiet())
         self._page: LivePage | None = None
         self._metrics: Metrics | None = None
         origins = options["public_origins"]

@@ -1,4 +1,4 @@
-"""What every command has in common: ``--json``, ``-v``, and where its words go."""
+"""What every command has in common: ``--json``, ``-v``, ``-q``, and where its words go."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgekit._progress import Progress
 from edgekit.cli._outcome import Outcome
 from edgekit.cli._parsing import OUT_FOLDER, RUNTIME
+from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as RichProgress
 
 __all__ = [
+    "BarProgress",
     "FiniteRange",
     "common_options",
     "emit_json",
+    "is_quiet",
     "process_pool",
     "progress_bar",
     "session_options",
     "stdout_console",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 
 class FiniteRange(click.FloatRange):
@@ -49,7 +55,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def common_options(function: F) -> F:
-    """Adds ``--json`` (parameter ``as_json``) and ``-v`` to a command."""
+    """Adds ``--json`` (parameter ``as_json``), ``-v`` and ``-q`` to a command."""
+    function = click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_verbosity,
+        help="Print only errors and the result.",
+    )(function)
     function = click.option(
         "-v",
         "--verbose",
@@ -115,11 +129,28 @@ _SESSION = (
 )
 
 
+_LEVEL = "edgekit.level"
+_LEVELS = {"verbose": logging.INFO, "quiet": logging.ERROR}
+
+
 def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    del context, parameter
-    level = logging.INFO if value else logging.WARNING
+    if value:
+        assert parameter.name is not None
+        if _LEVEL in context.meta:
+            raise UsageError(
+                "--verbose asks for more words, and --quiet for fewer.",
+                mend="Leave one of them out.",
+            )
+        context.meta[_LEVEL] = _LEVELS[parameter.name]
+    level = context.meta.get(_LEVEL, logging.WARNING)
     logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
     logging.getLogger("edgekit").setLevel(level)
+
+
+def is_quiet() -> bool:
+    """Whether the command was told to print only errors and the result."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(_LEVEL) == logging.ERROR
 
 
 @contextlib.contextmanager
@@ -158,8 +189,8 @@ def stdout_console(as_json: bool) -> Console:
     return Console(stderr=as_json, highlight=False)
 
 
-def progress_bar() -> Progress:
-    """A progress bar on standard error; silent when that is no terminal."""
+def progress_bar() -> RichProgress:
+    """A progress bar on standard error; silent when that is no terminal, and with ``--quiet``."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -177,5 +208,27 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or is_quiet(),
     )
+
+
+class BarProgress(Progress):
+    """Shows work of several phases as one task of a progress bar, and tells each with ``-v``.
+
+    Args:
+        bar: Of ``progress_bar``.
+        name: Of the work.
+    """
+
+    def __init__(self, bar: RichProgress, name: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(name, total=None, note="")
+
+    def phase(self, note: str, total: int | None = None) -> None:
+        """Begins the bar again, with the phase's own total."""
+        self._bar.reset(self._task, total=total, note=note)
+        _LOG.info("%s%s", note, f", {total} in all" if total else "")
+
+    def advance(self) -> None:
+        """Moves the bar."""
+        self._bar.advance(self._task)

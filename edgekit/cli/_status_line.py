@@ -15,10 +15,14 @@ _REFRESH = 0.2
 
 
 class StatusLine:
-    """One line on standard error, for all sources of a run; only where that is a terminal."""
+    """One line on standard error, for all sources of a run; only where that is a terminal.
 
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+    Args:
+        shown: Whether to write it at all.
+    """
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self._terminal = shown and sys.stderr.isatty()
         self._lock = threading.Lock()
         self._parts: list[_Part] = []
         self._begin: float | None = None
@@ -64,7 +68,9 @@ class StatusLine:
             return f"frame {self._parts[0].place}"
         going = sum(part.goes_on for part in self._parts)
         frames = sum(part.frames for part in self._parts)
-        return f"{going} of {len(self._parts)} sources   {frames} frames"
+        totals = [part.total for part in self._parts]
+        of = f"/{sum(filter(None, totals))}" if all(totals) else ""
+        return f"{going} of {len(self._parts)} sources   {frames}{of} frames"
 
 
 class _Part(Sink):
@@ -72,7 +78,7 @@ class _Part(Sink):
 
     def __init__(self, line: StatusLine) -> None:
         self._line = line
-        self._of = ""
+        self.total: int | None = None
         self.place = ""
         self.frames = 0
         self.tubes = 0
@@ -80,13 +86,13 @@ class _Part(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Takes over the number of frames."""
-        self._of = f"/{info.frames}" if info.frames else ""
+        self.total = info.frames
         self._line.begin()
 
     def frame(self, result: FrameResult) -> None:
         """Counts a frame and the actors in it."""
         self.frames += 1
-        self.place = f"{result.frame.index + 1}{self._of}"
+        self.place = f"{result.frame.index + 1}" + (f"/{self.total}" if self.total else "")
         self.tubes = len(result.actors)
         self._line.renew()
 

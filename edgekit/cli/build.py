@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
 
 __all__ = ["command"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @click.command(name="build")
@@ -61,6 +64,7 @@ def command(
         def report(phase: str, done: int, steps: int) -> None:
             if phase not in tasks:
                 tasks[phase] = bar.add_task(phase, total=steps, note="")
+                _LOG.info("%s, %d steps", phase, steps)
             bar.update(tasks[phase], completed=done)
 
         engine = build_engine(loaded, workspace=workspace, force=force, cache=cache, report=report)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli._bundles import BUNDLE, Named
-from edgekit.cli._options import common_options, emit_json
+from edgekit.cli._options import common_options, emit_json, is_quiet
 from edgekit.cli._parsing import OUT
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
         out,
         seed=seed,
         force=force,
-        sinks=lambda: [StatusLine().sink(), tally],
+        sinks=lambda: [StatusLine(shown=not is_quiet()).sink(), tally],
         on_start=listening,
     )
     report = _report(result, seed, tally.tubes, tally.best(result.classes))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +12,8 @@ import click
 from edgekit.cli._options import common_options, emit_json, stdout_console
 
 __all__ = ["command"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @click.command(name="doctor")
@@ -18,10 +23,17 @@ def command(as_json: bool) -> None:
 
     Example: edgekit doctor
     """
+    import edgekit
+    from edgekit._installed import origin
     from edgekit.cli._examination import examine
     from edgekit.cli.cache import in_bytes
 
+    place = origin().place or "an index"
+    _LOG.info("EdgeKit is %s, installed from %s.", Path(edgekit.__file__).parent, place)
+    _LOG.info("Python is %s.", sys.executable)
     found = examine()
+    for part in found["packages"]:
+        _LOG.info("%s %s. To install it: %s", part["name"], part["version"], part["install"])
     if as_json:
         emit_json(found)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization
 
 __all__ = ["command"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @click.command(name="inspect")
@@ -37,6 +40,7 @@ def command(bundle: Named, as_json: bool) -> None:
     note = ""
     operators: dict[str, int] | None
     try:
+        _LOG.info("Counting the operators of %s", loaded.model_path)
         operators = _operators(loaded)
     except EdgeKitError as error:
         operators, note = None, f"{error.message} {error.mend}".strip()

@@ -10,6 +10,7 @@ import click
 
 from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import (
+    BarProgress,
     FiniteRange,
     common_options,
     emit_json,
@@ -194,13 +195,8 @@ def command(
     store = Store(cache or default_store())
     click.get_current_context().with_resource(store.in_use())
     with progress_bar() as bar, process_pool(workers) as executor:
-        task = bar.add_task("Quantizing", total=None, note="")
-
-        def say(note: str) -> None:
-            bar.update(task, note=note)
-            _log.info("%s", note)
-
-        say("loading the float model")
+        progress = BarProgress(bar, "Quantizing")
+        progress.phase("loading the float model")
         source = take(
             bundle,
             what=f"float bundle for {target} in artifacts/"
@@ -226,7 +222,7 @@ def command(
             store,
             samples=samples,
             seed=seed,
-            progress=say,
+            progress=progress,
         )
         if not calib:
             _log.warning(
@@ -240,6 +236,7 @@ def command(
             )
         tuned = None
         if origin is not None:
+            progress.phase("fine-tuning", finetune_steps)
             tuned = tune(
                 source,
                 origin,
@@ -247,7 +244,7 @@ def command(
                 Plan(steps=finetune_steps, method=asked.method, seed=seed),
                 store,
                 truth=annotated(source, Path(calib), footage.samples) if calib else None,
-                progress=lambda step: say(f"fine-tuning, step {step} of {finetune_steps}"),
+                progress=lambda step: progress.advance(),
             )
         made = quantize_bundle(
             source,
@@ -259,14 +256,14 @@ def command(
             tuned=tuned,
             force=force,
             executor=executor,
-            progress=say,
+            progress=progress,
             **choices,
         )
         maps = None
         if footage.dataset.videos:
-            say("linking tubes")
-            maps = video_map(source, footage, store), video_map(made.bundle, footage, store)
-        say("timing")
+            before = video_map(source, footage, store, progress)
+            maps = before, video_map(made.bundle, footage, store, progress)
+        progress.phase("timing")
         found = report(made, source, compare_latency(source, made.bundle), video_map=maps)
     if sheet is not None or html is not None:
         _draw(found, footage.samples, sheet, html)

@@ -136,6 +136,8 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         detector = Detector(bundle, options=session, top_k=options["top_k"])
         stack.enter_context(detector)
         sources = opening.complete()
+        for source in sources:
+            _LOG.info("Opened %s", _facts(source))
         if detector.remembers and any(source.live for source in sources):
             _LOG.warning(
                 "The bundle %s does not say how much time lies between the two pictures that its "
@@ -151,6 +153,9 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             return 0
         stopper.stop_with(runs.stop)
         again = partial(_read_again, click.get_current_context(), runs)
+        for own in of_each:
+            for name, path in files_of(own).items():
+                _LOG.info("Writing %s to %s", name.replace("_", " "), path)
         with stopper.listening(on_hangup=again):
             runs.run()
         report, error = runs.report(), runs.error
@@ -179,8 +184,12 @@ def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
         emit_json(found[0] if len(found) == 1 else {"sources": found})
         return
     for source in sources:
-        size = f"{source.width}x{source.height} at {source.fps:g} FPS"
-        click.echo(f"Sound: {source.name}, {size}, with {bundle}. Nothing was written.")
+        click.echo(f"Sound: {_facts(source)}, with {bundle}. Nothing was written.")
+
+
+def _facts(source: Source) -> str:
+    """Name, size and rate of a source, for people."""
+    return f"{source.name}, {source.width}x{source.height} at {source.fps:g} FPS"
 
 
 def _read_again(context: click.Context, runs: Runs) -> None:

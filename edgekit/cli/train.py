@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from edgekit.cli._options import (
 from edgekit.cli._parsing import OUT, SIZE
 
 __all__ = ["command"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @click.command(name="train")
@@ -116,6 +119,9 @@ def command(
             "--resume goes on with a run, and --force replaces it.", mend="Leave one of them out."
         )
     datasets = [read_truth(dataset, root, split=split, part="train") for root in roots]
+    for root, truth in zip(roots, datasets, strict=True):
+        count = sum(len(video.tubes) for video in truth.videos)
+        _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
     MissingDependencyError.unless("torch", "host", "Training")
     from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
@@ -153,7 +159,8 @@ def command(
             note = f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}"
             bar.update(training, completed=done, note=note)
             if bar.disable:
-                click.echo(note, err=True)
+                _LOG.warning("%s", note)
+            _LOG.info("%s", ", ".join(f"{name} {loss:.4f}" for name, loss in epoch.losses.items()))
 
         result = fit(
             datasets,

@@ -62,7 +62,7 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
         option.opts[-1].lstrip("-"): "true" if option.is_flag else '"0"'
         for option in command.params
         if isinstance(option, click.Option)
-        and option.name not in ("config", "check", "as_json", "verbose", "rotate")
+        and option.name not in ("config", "check", "as_json", "verbose", "quiet", "rotate")
     }
     of_choice = {"link": "road", "drop-policy": "none", "runtime": "onnxruntime", "hint": "latency"}
     of_choice |= {"arithmetic": "f32", "raw-format": "nv12", "rtsp-transport": "udp"}

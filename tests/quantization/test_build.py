@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgekit._progress import Progress
 from edgekit.assets import default_bundle
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.calibration.footage import find_sequences
@@ -154,13 +155,14 @@ def test_a_bound_that_cannot_hold_writes_nothing(bundle, samples, store, tmp_pat
 
 
 def test_an_interrupted_run_leaves_nothing_and_goes_on(bundle, samples, store, tmp_path):
-    def stop(note):
-        if note == "writing":
-            raise KeyboardInterrupt
+    class Stop(Progress):
+        def phase(self, note, total=None):
+            if note == "writing":
+                raise KeyboardInterrupt
 
     out = tmp_path / "x"
     with pytest.raises(KeyboardInterrupt):
-        quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2, progress=stop)
+        quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2, progress=Stop())
     assert list(tmp_path.iterdir()) == []
     quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2)
     assert load_bundle(out).manifest.precision == "int8"
