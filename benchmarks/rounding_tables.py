@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.rounding import LayerRow, RoundingReport, TuningRow
 from edgekit.benchmarks.tables import Grid
 from edgekit.bundle import RoundingCheck
 from edgekit.quantization.search import damage
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 __all__ = [
     "by_damage",
     "fine_tuning",
     "left_float",
+    "one_line",
     "sensitivity",
-    "short",
     "steps",
     "summary",
     "terminal",
 ]
 
-_LONGEST_NAME = 60
 _SHOWN_LAYERS = 10
 _BAR = 6
 
@@ -52,7 +47,7 @@ def summary(found: RoundingReport) -> Grid:
         f"float against INT8: {found.name} for {found.target}, {found.method} of "
         f"{found.samples} samples"
     )
-    return Grid(title, ["", "float", "INT8", "INT8 of float"], rows)
+    return Grid(title, ["", "float", "INT8", "INT8 of float"], rows, wrapped=(0,))
 
 
 def steps(found: RoundingReport) -> Grid:
@@ -98,7 +93,7 @@ def left_float(found: RoundingReport) -> Grid:
     """What stayed float, with its share of the multiplications where it could be of integers."""
     total = sum(layer.macs for layer in found.layers) or 1
     shares = {layer.label: f"{layer.macs / total:.1%}" for layer in found.layers}
-    rows = [[short(name), why, shares.get(name, "")] for name, why in found.left_float.items()]
+    rows = [[one_line(name), why, shares.get(name, "")] for name, why in found.left_float.items()]
     return Grid("what stayed float, and why", ["", "", "of the multiplications"], rows, 2)
 
 
@@ -120,7 +115,7 @@ def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
     worst = damage(measured[0][1]) or 1.0
     rows = [
         [
-            short(layer.label),
+            one_line(layer.label),
             f"{layer.macs / 1e6:.1f}",
             *(f"{check.sqnr[head]:.1f}" for head in heads),
             f"{check.agreement:.3f}",
@@ -134,46 +129,29 @@ def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
     return Grid(title, ["layer", "MMAC", *(f"{h}, dB" for h in heads), "agree", "damage"], rows)
 
 
-def short(name: str) -> str:
-    """A name that fits a table, of one that may have hundreds of characters."""
-    name = re.sub(r"\s+", " ", name)
-    half = _LONGEST_NAME // 2
-    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
+def one_line(name: str) -> str:
+    """A layer's name without line breaks; whole, so that --keep-float can be given it."""
+    return re.sub(r"\s+", " ", name)
 
 
-def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Table | str]:
-    """The report as what a rich console prints.
+def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Grid | str]:
+    """The report as tables and lines for a terminal.
 
     Args:
         found: The report.
         every_layer: List all layers that were measured, not the worst alone.
     """
-    parts: list[Table | str] = [_drawn(summary(found))]
+    parts: list[Grid | str] = [summary(found)]
     if found.fine_tuning:
-        parts.append(_drawn(fine_tuning(found.fine_tuning)))
+        parts.append(fine_tuning(found.fine_tuning))
     if len(found.steps) > 1:
-        parts.append(_drawn(steps(found)))
+        parts.append(steps(found))
     if any(layer.alone for layer in found.layers):
-        parts.append(_drawn(sensitivity(found, None if every_layer else _SHOWN_LAYERS)))
+        parts.append(sensitivity(found, None if every_layer else _SHOWN_LAYERS))
     if found.left_float:
-        parts.append(f"Float: {', '.join(map(short, found.left_float))}")
+        parts.append(f"Float: {', '.join(map(one_line, found.left_float))}")
     return [*parts, *found.warnings, found.machine]
 
 
 def _shares(before: float, after: float) -> list[str]:
     return [f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}"]
-
-
-def _drawn(grid: Grid) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=grid.title, title_justify="left", box=SIMPLE_HEAD)
-    last = len(grid.headings) - 1
-    for column, heading in enumerate(grid.headings):
-        words = column < grid.words or (heading in ("", "damage") and column == last)
-        table.add_column(heading, justify="left" if words else "right", overflow="fold")
-    for row in grid.rows:
-        table.add_row(*map(escape, row))
-    return table

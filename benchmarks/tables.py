@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edgekit.benchmarks.report import PAPER, Change, Report, Result, Row, Tuned
@@ -23,12 +23,14 @@ class Grid:
         headings: Of the columns.
         rows: Cells.
         words: How many columns hold words; the rest holds numbers.
+        wrapped: Columns whose cells may be wrapped at spaces.
     """
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: int = 1
+    wrapped: Collection[int] = ()
 
 
 def header_lines(report: Report) -> list[str]:
@@ -69,6 +71,7 @@ def grids(report: Report) -> list[Grid]:
             ("", "bundle", "runtime", "threads", "arithmetic", "input, cascade"),
             [_setup(number, row) for number, row in numbered],
             words=6,
+            wrapped=(2, 5),
         ),
         Grid(
             "milliseconds a frame",
@@ -89,6 +92,7 @@ def grids(report: Report) -> list[Grid]:
             ("", *PAPER, "FPS"),
             [*(_paper(str(number), result.paper) for number, _, result in measured),
              _paper("KORSAL, the paper's desktop GPU", PAPER)],
+            wrapped=(0,),
         ),
     ]  # fmt: skip
     judged = [(number, result) for number, _, result in measured if result.accuracy]
@@ -101,6 +105,7 @@ def grids(report: Report) -> list[Grid]:
                 ("", "verdict", "before ms", "now ms", "ratio", "p", "most in"),
                 [_change(change) for change in report.changes],
                 words=2,
+                wrapped=(1, 6),
             )
         )
     if report.tuned:
@@ -110,6 +115,7 @@ def grids(report: Report) -> list[Grid]:
                 ("bundle", "setting", "ms", "before ms"),
                 [_tuned(report, tuned) for tuned in report.tuned],
                 words=2,
+                wrapped=(1,),
             )
         )
     return tables

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from edgekit.cli._options import stdout_console
+from edgekit.cli._tables import print_table
 from edgekit.media.events import age_json, stages_json
 from edgekit.runtime.results import RunSummary
 
@@ -38,25 +37,34 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         to_stderr: Whether standard output is taken.
     """
     console = stdout_console(to_stderr)
-    table = Table("stage", title="milliseconds a frame", title_justify="left")
-    for heading in ("p50", "p90", "p99", "mean"):
-        table.add_column(heading, justify="right")
-    for stage, times in report["stages"].items():
-        table.add_row(stage, *(f"{times[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
-    console.print(table)
+    figures = ("p50", "p90", "p99", "mean")
+    print_table(
+        console,
+        ("stage", *figures),
+        [
+            (stage, *(f"{times[name]:.2f}" for name in figures))
+            for stage, times in report["stages"].items()
+        ],
+        title="milliseconds a frame",
+    )
     if "age" in report:
         age = report["age"]
         console.print(
             f"Frames were {age['p50']:.1f} ms old at inference (p99 {age['p99']:.1f} ms)."
         )
     if report["tubes"]:
-        tubes = Table("tube", "class", title="tubes, best first", title_justify="left")
-        for heading in ("score", "first frame", "last frame"):
-            tubes.add_column(heading, justify="right")
-        for tube in report["tubes"][:_TUBES_SHOWN]:
-            ends = (str(tube["start"]), str(tube["end"]))
-            tubes.add_row(f"#{tube['id']}", tube["name"], f"{tube['score']:.2f}", *ends)
-        console.print(tubes)
+        shown, found = report["tubes"][:_TUBES_SHOWN], report["tubes_found"]
+        print_table(
+            console,
+            ("tube", "class", "score", "first frame", "last frame"),
+            [
+                (f"#{t['id']}", t["name"], f"{t['score']:.2f}", str(t["start"]), str(t["end"]))
+                for t in shown
+            ],
+            title="tubes, best first"
+            + (f": the {len(shown)} best of {found}" if len(shown) < found else ""),
+            words=2,
+        )
     state = "Interrupted after" if report["interrupted"] else "Done:"
     console.print(
         f"{state} {report['frames']} frames in {report['seconds']:.1f} s, {report['fps']:.1f} FPS; "
@@ -75,15 +83,13 @@ def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
         to_stderr: Whether standard output is taken.
     """
     console = stdout_console(to_stderr)
-    table = Table("")
-    table.add_column("source", overflow="fold")
-    for heading in ("frames", "FPS", "dropped", "tubes", "age, ms"):
-        table.add_column(heading, justify="right")
+    rows = []
     for number, source in enumerate(report["sources"]):
         counts = [str(source[name]) for name in ("frames", "fps", "dropped", "tubes_found")]
         age = f"{source['age']['p50']:.1f}" if "age" in source else ""
-        table.add_row(str(number), escape(source["source"]), *counts, age)
-    console.print(table)
+        rows.append((str(number), source["source"], *counts, age))
+    headings = ("", "source", "frames", "FPS", "dropped", "tubes", "age, ms")
+    print_table(console, headings, rows, words=2)
     state = "Interrupted after" if report["interrupted"] else "Done:"
     console.print(
         f"{state} {report['frames']} frames of {len(report['sources'])} sources in "

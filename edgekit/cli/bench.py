@@ -301,23 +301,14 @@ def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None
 
 
 def _print(report: Report, outputs: dict[str, Path]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from edgekit.benchmarks.tables import grids, header_lines, note_lines
+    from edgekit.cli._tables import print_grid
 
     console = stdout_console(False)
     for line in header_lines(report):
         console.print(line, soft_wrap=True, markup=False)
     for grid in grids(report):
-        table = Table(title=grid.title, title_justify="left")
-        for column, heading in enumerate(grid.headings):
-            table.add_column(
-                heading, justify="left" if column < grid.words else "right", overflow="fold"
-            )
-        for row in grid.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
+        print_grid(console, grid)
     for line in note_lines(report):
         console.print(f"! {line}", soft_wrap=True, markup=False)
     for path in outputs.values():

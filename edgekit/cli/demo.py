@@ -104,19 +104,18 @@ def _report(
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from edgekit.cli._options import stdout_console
     from edgekit.cli._run_report import print_report
+    from edgekit.cli._tables import print_table
 
     print_report(report, to_stderr=False)
     console = stdout_console(False)
-    known = Table("truth", title="what the clip holds", title_justify="left")
-    for heading in ("first frame", "last frame"):
-        known.add_column(heading, justify="right")
-    for tube in report["truth"]:
-        known.add_row(tube["name"], str(tube["start"]), str(tube["end"]))
-    console.print(known)
+    print_table(
+        console,
+        ("truth", "first frame", "last frame"),
+        [(tube["name"], str(tube["start"]), str(tube["end"])) for tube in report["truth"]],
+        title="what the clip holds",
+    )
     if report["frame_map"] is None:
         console.print("Interrupted: without the whole clip there is no accuracy.")
         return

@@ -37,12 +37,12 @@ def command(as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
-    from rich.markup import escape
-    from rich.table import Table
+    from edgekit.cli._tables import print_table
 
     console = stdout_console(as_json)
     system, cpu = found["system"], found["cpu"]
-    console.print(f"EdgeKit {found['edgekit']}, Python {system['python']} on {system['platform']}")
+    line = f"EdgeKit {found['edgekit']}, Python {system['python']} on {system['platform']}"
+    console.print(line, soft_wrap=True)
     features = ", ".join(cpu["features"]) or "no features that are known here"
     console.print(f"CPU      {cpu['model']}, {cpu['cores']} cores ({features})", soft_wrap=True)
     console.print(f"Memory   {system['memory_gib'] or 'unknown'} GiB")
@@ -62,17 +62,15 @@ def command(as_json: bool) -> None:
         size = f"{found['cache']['folder']}, {in_bytes(found['cache']['bytes'])}"
         hint = " (to empty it: edgekit cache clear)" if found["cache"]["bytes"] else ""
         console.print(f"Cache    {size}{hint}", soft_wrap=True, markup=False)
-    states = Table("target", "runs here", "exports here", "missing")
+    states = []
     for target in found["targets"]:
         answers = ("yes" if target[what] else "no" for what in ("runs", "exports"))
-        states.add_row(target["name"], *answers, escape("\n".join(target["missing"])))
-    console.print(states)
-    table = Table()
-    for heading in ("package", "version", "for"):
-        table.add_column(heading, no_wrap=heading != "for")
-    for part in found["packages"]:
-        table.add_row(part["name"], part["version"] or "-", part["purpose"])
-    console.print(table)
+        states.append((target["name"], *answers, "\n".join(target["missing"])))
+    print_table(console, ("target", "runs here", "exports here", "missing"), states, words=4)
+    packages = [
+        (part["name"], part["version"] or "-", part["purpose"]) for part in found["packages"]
+    ]
+    print_table(console, ("package", "version", "for"), packages, words=3, wrapped=(2,))
     missing: dict[str, list[str]] = {}
     for part in found["packages"]:
         if not part["version"]:

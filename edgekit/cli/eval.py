@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,19 +195,20 @@ def _detected(
 
 
 def _show(result: EvalResult) -> None:
-    from rich.table import Table
+    from edgekit.cli._tables import print_table
 
     data = result.to_dict()
     thresholds = list(data["video_map"])
-    table = Table("class", "frame-AP@0.5", *(f"video-AP@{t}" for t in thresholds))
+    rows: list[Sequence[str] | None] = []
     for name, row in data["per_class"].items():
         if row["frame_ap"] is None:
             continue
         values = [row["frame_ap"], *(row["video_ap"][t] for t in thresholds)]
-        table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values))
-    table.add_section()
+        rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
     means = [data["frame_map"]["0.5"], *data["video_map"].values()]
-    table.add_row("mean", *(f"{value:.3f}" for value in means))
+    rows += [None, ["mean", *(f"{value:.3f}" for value in means)]]
     console = stdout_console(as_json=False)
-    console.print(table)
-    console.print(f"{data['videos']} videos, {data['frames']} frames, linked by {data['link']}.")
+    headings = ("class", "frame-AP @0.5", *(f"video-AP @{t}" for t in thresholds))
+    print_table(console, headings, rows)
+    videos = f"{data['videos']} video{'s' if data['videos'] != 1 else ''}"
+    console.print(f"{videos}, {data['frames']} frames, linked by {data['link']}.")

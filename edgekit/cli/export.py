@@ -18,9 +18,11 @@ from edgekit.cli._options import (
 from edgekit.cli._parsing import OUT, SIZE, TARGET
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edgekit.bundle import Bundle
 
-__all__ = ["command", "verification_table"]
+__all__ = ["command", "print_verification"]
 
 _PLACE = click.Choice(["host", "graph", "auto"])
 
@@ -159,42 +161,41 @@ def command(
     finally:
         # Where a target fails, those before it are written and stay.
         if bundles:
-            console.print(verification_table(bundles))
+            print_verification(console, bundles)
         for bundle in bundles:
             console.print(str(bundle.path), soft_wrap=True, markup=False)
         if as_json and bundles:
             emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
 
 
-def verification_table(bundles: Sequence[Bundle]) -> Any:
-    """How written models differ from PyTorch, a row for each output of each, as a rich table."""
-    from rich.table import Table
+def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
+    """Prints what was measured between PyTorch and the written files."""
+    from edgekit.cli._tables import print_table
 
-    table = Table("bundle", "output", "differs by", "allowed", "cosine", "same boxes")
-    frames = sum(b.manifest.verification.frames for b in bundles if b.manifest.verification)
-    table.caption = (
-        f"Differences are shares of an output's largest value; the top boxes; {frames} frames."
-    )
+    rows: list[Sequence[str] | None] = []
     for bundle in bundles:
-        manifest = bundle.manifest
-        found = manifest.verification
-        title = f"{manifest.target} {manifest.precision}"
+        found = bundle.manifest.verification
+        title = f"{bundle.manifest.target} {bundle.manifest.precision}"
         if found is None:
-            table.add_row(title, "not verified")
+            rows.append((title, "not verified", "", "", "", ""))
             continue
         for name, head in found.heads.items():
             share = head.max_difference / head.largest if head.largest else 0.0
-            table.add_row(
-                title,
-                name,
-                f"{share:.1e}",
-                f"{found.tolerance:.0e}",
-                f"{head.cosine:.6f}",
-                f"{found.top_detections_agreeing:.3f}",
-            )
+            figures = (f"{share:.1e}", f"{found.tolerance:.0e}", f"{head.cosine:.6f}")
+            rows.append((title, name, *figures, f"{found.top_detections_agreeing:.3f}"))
             title = ""
-        table.add_section()
-    return table
+        rows.append(None)
+    print_table(
+        console,
+        ("bundle", "output", "differs by", "allowed", "cosine", "same boxes"),
+        rows[:-1] if rows and rows[-1] is None else rows,
+        words=2,
+    )
+    frames = sum(b.manifest.verification.frames for b in bundles if b.manifest.verification)
+    console.print(
+        "Differences are shares of an output's largest value, and same boxes is the share of the "
+        f"top boxes that agree, on {frames} frames."
+    )
 
 
 def _summary(bundle: Bundle) -> dict[str, Any]:

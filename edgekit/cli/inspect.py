@@ -90,9 +90,8 @@ def _show(
     note: str,
     tensorrt: dict[str, Any],
 ) -> None:
-    from rich.table import Table
-
-    from edgekit.cli.export import verification_table
+    from edgekit.cli._tables import KEPT, print_facts
+    from edgekit.cli.export import print_verification
 
     manifest = bundle.manifest
     made, cascade, decode, origin = (
@@ -110,9 +109,7 @@ def _show(
         counted = f"not counted: {note}"
     else:
         counted = ", ".join(f"{count} {name}" for name, count in operators.items()) or "unknown"
-    table = Table(show_header=False, box=None)
-    table.add_column()
-    table.add_column(overflow="fold")
+    facts = []
     opset = f", opset {manifest.opset}" if manifest.opset is not None else ""
     for name, value in {
         "name": f"{manifest.name} ({manifest.arch})",
@@ -125,7 +122,8 @@ def _show(
         f"{cascade.first_frame}, on the {cascade.place}",
         "outputs": ", ".join(f"{out.name} {out.layout}" for out in manifest.outputs),
         "decode": f"top {decode.top_k}, stride {decode.stride}, on the {decode.place}",
-        "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
+        "classes": f"{len(manifest.classes)}: "
+        + ", ".join(name.replace(" ", KEPT) for name in manifest.classes),
         "operators": counted,
         **{
             name: tensorrt[key]
@@ -139,11 +137,11 @@ def _show(
         "size": f"{bundle.size / 1e6:.2f} MB",
         **{f"  {entry.path}": f"{entry.size} bytes, {entry.sha256}" for entry in manifest.files},
     }.items():
-        table.add_row(name, _plain(value))
+        facts.append((name, value))
     console = stdout_console(False)
-    console.print(table)
+    print_facts(console, facts)
     if quantization is None:
-        console.print(verification_table([bundle]))
+        print_verification(console, [bundle])
 
 
 def _loss(made: Quantization) -> dict[str, str]:
@@ -172,10 +170,3 @@ def _interval(cascade: CascadeSpec) -> str:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:.4g}" for value in values)
-
-
-def _plain(text: str) -> Any:
-    """Text in which square brackets are no markup."""
-    from rich.text import Text
-
-    return Text(text)

@@ -270,9 +270,14 @@ def command(
     if as_json:
         emit_json(found)
         return
+    from edgekit.cli._tables import print_grid
+
     console = stdout_console(as_json)
     for part in terminal(found, every_layer=choices["sensitivity"]):
-        console.print(part, markup=False)
+        if isinstance(part, str):
+            console.print(part, soft_wrap=True, markup=False)
+        else:
+            print_grid(console, part)
     for path in (sheet, html, place):
         if path is not None:
             console.print(f"Wrote {path}", soft_wrap=True, markup=False)

@@ -18,8 +18,8 @@ from edgekit.benchmarks.rounding_tables import (
     by_damage,
     fine_tuning,
     left_float,
+    one_line,
     sensitivity,
-    short,
     steps,
     summary,
     terminal,
@@ -29,6 +29,7 @@ from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
 from edgekit.calibration.sheet import contact_sheet
 from edgekit.calibration.store import Store
+from edgekit.cli._tables import print_grid
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.comparison import Comparison
@@ -75,7 +76,10 @@ def sheet(samples):
 def shown(found, **options):
     console = Console(width=160, file=io.StringIO())
     for part in terminal(found, **options):
-        console.print(part, markup=False)
+        if isinstance(part, str):
+            console.print(part, soft_wrap=True, markup=False)
+        else:
+            print_grid(console, part)
     return console.file.getvalue()
 
 
@@ -167,9 +171,9 @@ def test_int8_that_is_slower_is_warned_of(made, spotter, found):
         assert [("slower" in line) for line in said] == [True] * (ratio > 1)
 
 
-def test_names_of_hundreds_of_characters_fit():
-    assert short("hm.0") == "hm.0"
-    assert len(short(HOSTILE)) == 60
+def test_names_stay_whole_on_one_line():
+    assert one_line("hm.0") == "hm.0"
+    assert one_line(HOSTILE) == HOSTILE.replace("\n", " ")
 
 
 def plots(text):

@@ -54,7 +54,7 @@ def test_the_table(tmp_path, capsys):
     assert run(["eval", "--detections", str(a_file(tmp_path))]) == 0
     shown = capsys.readouterr().out
     assert "1.000" in shown
-    assert "1 videos, 20 frames" in shown
+    assert "1 video, 20 frames" in shown
 
 
 @pytest.mark.parametrize(
