@@ -12,7 +12,7 @@ __all__ = ["FrameClock", "checked_fps"]
 _JUMP = 1.0
 """A step back by more seconds begins another recording, as where files were joined."""
 
-_DOUBT = 2.5
+_DOUBT = 1.7
 """A unit of time is many times finer than the frames; their mean rate is not that far off."""
 
 

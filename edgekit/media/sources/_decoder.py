@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from edgekit.media.sources._deinterlacing import Deinterlacer
-from edgekit.media.sources._orientation import orientation_of
+from edgekit.media.sources._orientation import UPRIGHT, orientation_of
 from edgekit.runtime.types import Array
 
 __all__ = ["Decoder", "Picture"]
@@ -18,6 +20,10 @@ _HDR = frozenset((16, 18))
 _BT709 = 1
 _SDR_GAMUTS = frozenset((1, 4, 5, 6, 7))
 _SMALLEST_INTERLACED = 4
+_PICTURES_AT_ONCE = 8
+_LARGEST_BLOCK = 31 << 20
+"""glibc takes nothing larger for a measure."""
+
 _COLOUR_VERSION = 17
 """The first PyAV whose scaler knows transfer functions, as that of OpenCV's FFmpeg does."""
 
@@ -63,6 +69,7 @@ class Decoder:
         self._keep_size = keep_size
         self._size: tuple[int, int] | None = None
         self._deinterlacer: Deinterlacer | None = None
+        self._rotation, self._orientation = 0, UPRIGHT
         self._reformatter = VideoReformatter()
         self._settings: dict[str, Any] = {"interpolation": Interpolation.BICUBIC}
         self._knows_colours = int(av.__version__.partition(".")[0]) >= _COLOUR_VERSION
@@ -103,13 +110,16 @@ class Decoder:
         if shown is not None:
             # As OpenCV computes it, so that both readers give the same time to the last bit.
             seconds = (shown - self._start) * self._tick * 1e3 / 1e3
-        orientation = orientation_of(frame)
-        image = orientation.apply(self._bgr(frame))
-        return Picture(image, seconds, frame.is_corrupt, orientation.transposed)
+        # To look at the matrix takes a while. Between key frames only the rotation can tell.
+        if frame.rotation != self._rotation or frame.key_frame:
+            self._rotation, self._orientation = frame.rotation, orientation_of(frame)
+        image = self._orientation.apply(self._bgr(frame))
+        return Picture(image, seconds, frame.is_corrupt, self._orientation.transposed)
 
     def _bgr(self, frame: Any) -> Array:
         if self._size is None:
             self._size = frame.width, frame.height
+            _keep_memory(3 * frame.width * frame.height)
         width, height = self._size if self._keep_size else (frame.width, frame.height)
         settings = {**self._settings, **self._colours(frame)}
         made = self._reformatter.reformat(frame, width, height, "bgr24", **settings)
@@ -127,6 +137,15 @@ class Decoder:
             "dst_color_primaries": primaries if primaries in _SDR_GAMUTS else _BT709,
             "dst_color_trc": transfer if known else _BT709,
         }
+
+
+def _keep_memory(size: int) -> None:
+    """Lets the C library keep freed pictures of so many bytes for the next ones.
+
+    glibc gives the memory back to the system, and its pages are mapped anew for each picture,
+    unless a larger block was freed before.
+    """
+    np.empty(min(_PICTURES_AT_ONCE * size, _LARGEST_BLOCK), np.uint8)
 
 
 def _is_interlaced(frame: Any) -> bool:

@@ -1,17 +1,96 @@
-"""Which files OpenCV would read wrong, told from their bytes and packets."""
+"""Which files OpenCV would read wrong, told from their containers and packets.
+
+OpenCV's FFmpeg cannot convert interlaced frames, and OpenCV then returns memory that nobody wrote.
+It takes the first video stream, also where that is a cover picture, and it knows no mirrors.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
-__all__ = ["check_readable"]
+from edgekit.errors import MissingDependencyError
+from edgekit.media._leaving import inside
+from edgekit.media._opencv import cv2, file_backend
+from edgekit.media.source import name_of
+from edgekit.media.sources._interlacing import is_interlaced
+from edgekit.media.sources._tracks import tracks_of
+
+__all__ = ["Outline", "check_readable", "check_stream"]
+
+_LOOKED_AT = 32
+_NAMES = {"av01": "AV1"}
 
 
-def check_readable(path: Path) -> list[float]:
+class Outline(NamedTuple):
+    """What the packets of a file tell.
+
+    Attributes:
+        codec: Four characters; empty where OpenCV gives no packets.
+        times: Seconds at which the first frames are shown.
+        interlaced: Whether frames can consist of two fields.
+    """
+
+    codec: str = ""
+    times: tuple[float, ...] = ()
+    interlaced: bool = False
+
+
+def check_readable(path: Path) -> Outline:
     """Refuses a file that OpenCV would read wrong.
 
-    Returns:
-        Seconds at which the first frames are shown.
+    Raises:
+        MissingDependencyError: Names what OpenCV cannot do, and the extra that can.
     """
-    del path
-    return []
+    with inside():
+        outline = _look(path)
+    tracks = tracks_of(path)
+    reason = ""
+    if outline.codec.lower() in _NAMES:
+        reason = f"video of the codec {_NAMES[outline.codec.lower()]}"
+    elif outline.interlaced or tracks.interlaced:
+        reason = "interlaced video"
+    elif tracks.count > 1:
+        reason = f"one of {tracks.count} video streams"
+    elif tracks.mirrored:
+        reason = "video that is stored mirrored"
+    if reason:
+        raise MissingDependencyError.for_extra("av", "video", f"Reading {reason} ({name_of(path)})")
+    return outline
+
+
+def check_stream(path: Path, capture: Any, outline: Outline) -> None:
+    """Refuses a file whose cover picture OpenCV takes for the video.
+
+    Raises:
+        MissingDependencyError: Names the extra that reads the file.
+    """
+    if outline.codec and _codec_of(capture) != outline.codec:
+        purpose = f"Reading a video with a cover picture ({name_of(path)})"
+        raise MissingDependencyError.for_extra("av", "video", purpose)
+
+
+def _look(path: Path) -> Outline:
+    capture = cv2.VideoCapture(str(path), file_backend(), [cv2.CAP_PROP_FORMAT, -1])
+    try:
+        if not capture.isOpened() or capture.get(cv2.CAP_PROP_FORMAT) != -1:
+            return Outline()
+        place = int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX))
+        good, headers = capture.retrieve(flag=place) if place > 0 else (False, None)
+        extradata = headers.tobytes() if good and headers is not None else b""
+        packets, times = [], []
+        while len(packets) < _LOOKED_AT:
+            good, packet = capture.read()
+            if not good or packet is None:
+                break
+            packets.append(packet.tobytes())
+            times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3)
+        codec = _codec_of(capture)
+        return Outline(codec, tuple(times), is_interlaced(codec, extradata, packets))
+    finally:
+        capture.release()
+
+
+def _codec_of(capture: Any) -> str:
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    return code.to_bytes(4, "little").decode("latin-1")

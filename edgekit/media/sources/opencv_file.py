@@ -12,7 +12,7 @@ from edgekit.media.source import name_of
 from edgekit.media.sources._clock import FrameClock, checked_fps
 from edgekit.media.sources._diagnosis import check_file, unplayable
 from edgekit.media.sources._ends import lacks_end
-from edgekit.media.sources._opencv_limits import check_readable
+from edgekit.media.sources._opencv_limits import check_readable, check_stream
 from edgekit.media.sources._pixel_shape import believable_aspect
 from edgekit.media.sources._words import say_damage
 from edgekit.runtime.types import Frame
@@ -43,7 +43,7 @@ class FileSource(CaptureSource):
                 f"The name of {name_of(path)} is not UTF-8, and OpenCV cannot open it.",
                 mend="Rename it, or its folder.",
             )
-        times = check_readable(path)
+        outline = check_readable(path)
         with inside():
             capture = cv2.VideoCapture(str(path), file_backend())
         super().__init__(capture)
@@ -56,7 +56,12 @@ class FileSource(CaptureSource):
         if first is None:
             self.close()
             raise unplayable(path)
-        self.fps = checked_fps(capture.get(cv2.CAP_PROP_FPS), times)
+        try:
+            check_stream(path, capture, outline)
+        except BaseException:
+            self.close()
+            raise
+        self.fps = checked_fps(capture.get(cv2.CAP_PROP_FPS), outline.times)
         self.frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
         self.height, self.width = first.shape[:2]
         self.sample_aspect = self._pixel_shape()

@@ -1,0 +1,126 @@
+"""The video tracks of a file, as MP4, Matroska and AVI list them."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Tracks", "tracks_of"]
+
+_SEGMENT, _TRACKS, _ENTRY = 0x18538067, 0x1654AE6B, 0xAE
+_TYPE, _VIDEO, _INTERLACED = 0x83, 0xE0, 0x9A
+
+
+class Tracks(NamedTuple):
+    """What a container says of its video.
+
+    Attributes:
+        count: Number of video tracks; 0 where unknown.
+        mirrored: Whether the first one is to be shown mirrored.
+        interlaced: Whether one is marked as interlaced.
+    """
+
+    count: int = 0
+    mirrored: bool = False
+    interlaced: bool = False
+
+
+def tracks_of(path: Path) -> Tracks:
+    """The video tracks of a file; unknown where it is damaged or another container."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+                return _of_mp4(data)
+            if data[:4] == b"\x1aE\xdf\xa3":
+                return _of_matroska(data)
+            if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
+                head = data[: 1 << 16]
+                return Tracks(head.count(b"strh\x38\x00\x00\x00vids"))
+    except (OSError, ValueError, IndexError, struct.error):
+        pass
+    return Tracks()
+
+
+def _boxes(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of an MP4 between two places: type, and where the content begins and ends."""
+    while begin + 8 <= end:
+        length, head = int.from_bytes(data[begin : begin + 4], "big"), 8
+        kind = data[begin + 4 : begin + 8]
+        if length == 1:
+            length, head = int.from_bytes(data[begin + 8 : begin + 16], "big"), 16
+        elif length == 0:
+            length = end - begin
+        if length < head:
+            return
+        yield kind, begin + head, min(begin + length, end)
+        begin += length
+
+
+def _of_mp4(data: mmap.mmap) -> Tracks:
+    count, mirrored, interlaced = 0, False, False
+    for kind, begin, end in _boxes(data, 0, len(data)):
+        if kind != b"moov":
+            continue
+        for inner, place, stop in _boxes(data, begin, end):
+            if inner == b"trak" and data.find(b"hdlr", place, stop) >= 0:
+                handler = data.find(b"hdlr", place, stop)
+                if data[handler + 12 : handler + 16] != b"vide":
+                    continue
+                if not count:
+                    mirrored = _is_mirrored(data, place, stop)
+                count += 1
+                fields = data.find(b"fiel", place, stop)
+                interlaced |= fields >= 0 and data[fields + 4] == 2
+    return Tracks(count, mirrored, interlaced)
+
+
+def _is_mirrored(data: mmap.mmap, begin: int, end: int) -> bool:
+    """Whether the matrix of a track has a negative determinant."""
+    for kind, place, _ in _boxes(data, begin, end):
+        if kind == b"tkhd":
+            matrix = place + (52 if data[place] == 1 else 40)
+            a, b, _, c, d = struct.unpack(">5i", data[matrix : matrix + 20])
+            return bool(a * d - b * c < 0)
+    return False
+
+
+def _elements(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """The elements of a Matroska between two places: id, where the content begins and ends."""
+    while begin < end:
+        size = 9 - data[begin].bit_length()
+        name = int.from_bytes(data[begin : begin + size], "big")
+        begin += size
+        width = 9 - data[begin].bit_length()
+        if size > 4 or width > 8:
+            return
+        length = int.from_bytes(data[begin : begin + width], "big") & ((1 << 7 * width) - 1)
+        unknown = length == (1 << 7 * width) - 1
+        begin += width
+        stop = end if unknown else min(begin + length, end)
+        yield name, begin, stop
+        begin = stop
+
+
+def _of_matroska(data: mmap.mmap) -> Tracks:
+    count, interlaced = 0, False
+    for name, begin, end in _elements(data, 0, len(data)):
+        if name != _SEGMENT:
+            continue
+        for inner, place, stop in _elements(data, begin, end):
+            if inner != _TRACKS:
+                continue
+            for entry, first, last in _elements(data, place, stop):
+                parts = {key: (i, j) for key, i, j in _elements(data, first, last)}
+                if entry != _ENTRY or data[slice(*parts.get(_TYPE, (0, 0)))] != b"\x01":
+                    continue
+                count += 1
+                video = parts.get(_VIDEO, (0, 0))
+                interlaced |= any(
+                    key == _INTERLACED and data[i:j] == b"\x01"
+                    for key, i, j in _elements(data, *video)
+                )
+            return Tracks(count, False, interlaced)
+    return Tracks(count, False, interlaced)
