@@ -39,12 +39,14 @@ class FrameClock:
         Args:
             shown: When the recording says that the frame is shown; None where it does not.
         """
+        if shown is not None and not math.isfinite(shown):
+            shown = None
         if self._last is None:
             self._begin = shown
             self._last = 0.0
             return 0.0
         following = self._last + self._step
-        if shown is None or not math.isfinite(shown):
+        if shown is None:
             seconds = following
         elif self._begin is None:
             self._begin = shown - following

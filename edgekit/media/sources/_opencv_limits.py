@@ -50,8 +50,8 @@ def check_readable(path: Path) -> Outline:
         reason = f"video of the codec {_NAMES[outline.codec.lower()]}"
     elif outline.interlaced or tracks.interlaced:
         reason = "interlaced video"
-    elif tracks.count > 1:
-        reason = f"one of {tracks.count} video streams"
+    elif tracks.videos > 1:
+        reason = f"one of {tracks.videos} video streams"
     elif tracks.mirrored:
         reason = "video that is stored mirrored"
     if reason:
@@ -78,7 +78,8 @@ def _look(path: Path) -> Outline:
         place = int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX))
         good, headers = capture.retrieve(flag=place) if place > 0 else (False, None)
         extradata = headers.tobytes() if good and headers is not None else b""
-        packets, times = [], []
+        packets: list[bytes] = []
+        times: list[float] = []
         while len(packets) < _LOOKED_AT:
             good, packet = capture.read()
             if not good or packet is None:

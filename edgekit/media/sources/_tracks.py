@@ -18,12 +18,12 @@ class Tracks(NamedTuple):
     """What a container says of its video.
 
     Attributes:
-        count: Number of video tracks; 0 where unknown.
+        videos: Number of video tracks; 0 where unknown.
         mirrored: Whether the first one is to be shown mirrored.
         interlaced: Whether one is marked as interlaced.
     """
 
-    count: int = 0
+    videos: int = 0
     mirrored: bool = False
     interlaced: bool = False
 
