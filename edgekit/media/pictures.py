@@ -1,20 +1,21 @@
-"""A folder of pictures as a source."""
+"""Pictures as a source: a folder of them, or a file of one or several."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from edgekit.errors import MediaError
-from edgekit.media._opencv import cv2
+from edgekit.media._picture_decoder import PictureDecoder, UnreadableError, pages_of
+from edgekit.media._picture_formats import animated_png, is_png, is_webp
+from edgekit.media._tiff import is_tiff
+from edgekit.media.picture_pages import PagesSource
 from edgekit.media.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
 
-__all__ = ["PICTURES", "FramesSource", "natural_key"]
+__all__ = ["PICTURES", "FramesSource", "is_picture", "natural_key", "open_picture"]
 
 PICTURES = frozenset(
     (".bmp", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp", ".jp2")
@@ -22,6 +23,8 @@ PICTURES = frozenset(
 """Endings of what counts as a picture, in lower case."""
 
 _LOG = logging.getLogger(__name__)
+_HEAD = 1 << 20
+_LOOKED_AT = 8
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -36,11 +39,45 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     return tuple(folded), name
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture or a file of pages, and no film.
+
+    Animated PNG and GIF are films, which a video's reader reads, whatever their name ends in.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        head = b""
+    if head[:4] == b"GIF8" or (is_png(head) and animated_png(head) > 1):
+        return False
+    return path.suffix.lower() in PICTURES or is_webp(head) or is_tiff(head)
+
+
+def open_picture(path: Path) -> Source:
+    """Opens a file of one picture or several.
+
+    Args:
+        path: A picture, animation or file of pages.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return FramesSource(path)  # which says why
+    if pages_of(content) > 1 and PagesSource.can_read(content):
+        return PagesSource(path, content)
+    return FramesSource(path)
+
+
 class FramesSource(Source):
     """The pictures of a folder in natural order, or one picture.
 
     A picture that cannot be read is named in a warning and skipped; its index stays empty, so the
-    next one has a gap before it.
+    next one has a gap before it. Of a file of several pictures the first is read, and a warning
+    says so.
 
     Args:
         path: The folder, whose own files count and not those of folders in it; or a picture.
@@ -54,16 +91,18 @@ class FramesSource(Source):
         path = Path(path)
         self.name = name_of(path)
         self.fps = fps
+        self._alone = path.is_file()
         self._files = _pictures_of(path)
         self.frames = len(self._files)
         self._broken = 0
+        self._told_of_pages = False
+        self._decoder = PictureDecoder(self.name)
+        self._decoder.look(_some(self._files))
         self._first = self._advance()
         if self._first is None:
             raise MediaError(
-                f"None of the {self.frames} pictures in {path} can be read."
-                if path.is_dir()
-                else f"{path} is no picture that can be read.",
-                mend="Copy or make them again: they are empty, truncated or no pictures.",
+                f"None of the {self.frames} pictures in {self.name} can be read.",
+                mend="Copy or make them again: the warnings say what is wrong with each.",
             )
         self.height, self.width = self._first.image.shape[:2]
 
@@ -87,14 +126,39 @@ class FramesSource(Source):
         while self.position < len(self._files):
             file = self._files[self.position]
             self.position += 1
-            image, reason = _read(file)
-            if image is not None:
-                index = self.position - 1
+            index = self.position - 1
+            try:
+                content = file.read_bytes()
+                image = self._decoder.decode(content)
+            except OSError as error:
+                reason, mend = error.strerror or "it cannot be read", "Check the file's rights."
+            except UnreadableError as error:
+                reason, mend = str(error), error.mend
+            else:
+                self._tell_of_pages(file, content)
                 return Frame(index, index / self.fps, image, gap)
+            if self._alone:
+                raise MediaError(f"{self.name} cannot be read as a picture: {reason}.", mend=mend)
             gap = "dropped"
             self._broken += 1
             _LOG.warning("Skipped %s: %s.", name_of(file), reason)
         return None
+
+    def _tell_of_pages(self, file: Path, content: bytes) -> None:
+        if self._told_of_pages or (count := pages_of(content)) == 1:
+            return
+        self._told_of_pages = True
+        others = "" if self._alone else " Of other such files in this folder too."
+        _LOG.warning("Of the %d pictures in %s the first is read.%s", count, name_of(file), others)
+
+
+def _some(files: list[Path]) -> Iterator[bytes]:
+    """The contents of a few files over the whole folder."""
+    for file in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
+        try:
+            yield file.read_bytes()
+        except OSError:
+            yield b""
 
 
 def _pictures_of(path: Path) -> list[Path]:
@@ -114,20 +178,3 @@ def _pictures_of(path: Path) -> list[Path]:
             mend=f"Name a folder that holds some ({', '.join(sorted(PICTURES))}), or a video.",
         )
     return sorted(files, key=lambda file: natural_key(file.name))
-
-
-def _read(file: Path) -> tuple[Any, str]:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        return None, error.strerror or "cannot be read"
-    if not content:
-        return None, "it is empty"
-    # Older OpenCV fills a truncated JPEG up with grey. No scan data can look like these markers.
-    if content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]:
-        return None, "it is truncated"
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    return image, "it is truncated, damaged or no picture"

@@ -16,7 +16,7 @@ from edgekit.media._leaving import inside
 from edgekit.media.address import check_address, is_address, path_of
 from edgekit.media.camera import open_camera
 from edgekit.media.gstreamer import PipelineSource, is_pipeline
-from edgekit.media.pictures import PICTURES, FramesSource
+from edgekit.media.pictures import FramesSource, is_picture, open_picture
 from edgekit.media.raw import RawSource
 from edgekit.media.source import Source, SourceOptions
 from edgekit.media.sources.opencv_file import FileSource
@@ -55,8 +55,10 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     _refuse_name(path)
     if is_camera(str(path)):
         return open_camera(str(path), options)
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
+    if path.is_dir():
         return FramesSource(path)
+    if path.is_file() and is_picture(path):
+        return open_picture(path)
     return VideoSource(path, options) if _has_pyav() else FileSource(path)
 
 

@@ -1,0 +1,82 @@
+"""The pages of a TIFF file."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["Page", "is_tiff", "tiff_pages"]
+
+_MOST = 1 << 16
+_SUBFILE, _BITS, _PHOTOMETRIC, _FORMAT = 254, 258, 262, 339
+_REDUCED, _MASK = 1, 4
+_RAW = (32803, 34892)
+_SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
+"""Bytes of a value, by its type: a byte, 2 bytes, 4 bytes, the place of a directory, 8 bytes."""
+
+
+class Page(NamedTuple):
+    """A page as its directory describes it.
+
+    Attributes:
+        number: From 0.
+        bits: Of a sample.
+        fractional: Whether samples are floating-point numbers.
+        extra: Whether it is a smaller copy, a mask or raw data of a camera, and no page.
+    """
+
+    number: int
+    bits: int
+    fractional: bool
+    extra: bool
+
+
+def is_tiff(content: bytes) -> bool:
+    """Whether a file begins as a TIFF or BigTIFF."""
+    return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def tiff_pages(content: bytes) -> list[Page]:
+    """The pages of a TIFF, smaller copies and masks included, as far as its directories go."""
+    order = "<" if content[:2] == b"II" else ">"
+    big = content[2:4] in (b"+\0", b"\0+")
+    pages = []
+    for number, entries in enumerate(_directories(content, order, big)):
+        kind = entries.get(_SUBFILE, 0)
+        raw = entries.get(_PHOTOMETRIC, 0) in _RAW
+        extra = bool(kind & (_REDUCED | _MASK)) or raw
+        bits = entries.get(_BITS, 1)
+        pages.append(Page(number, bits, entries.get(_FORMAT, 1) == 3, extra))
+    return pages
+
+
+def _directories(content: bytes, order: str, big: bool) -> Iterator[dict[int, int]]:
+    """Of each directory the first value of each of its entries."""
+    pointer, count, size = ("Q", "Q", 20) if big else ("I", "H", 12)
+    try:
+        (place,) = struct.unpack_from(order + pointer, content, 8 if big else 4)
+        seen: set[int] = set()
+        while place and place not in seen and len(seen) < _MOST:
+            seen.add(place)
+            (entries,) = struct.unpack_from(order + count, content, place)
+            place += struct.calcsize(order + count)
+            yield dict(
+                _entry(content, order, big, place + size * number) for number in range(entries)
+            )
+            (place,) = struct.unpack_from(order + pointer, content, place + size * entries)
+    except (struct.error, OverflowError):  # it ends within a directory, or points nowhere
+        return
+
+
+def _entry(content: bytes, order: str, big: bool, place: int) -> tuple[int, int]:
+    pointer = "Q" if big else "I"
+    tag, kind, count = struct.unpack_from(f"{order}HH{pointer}", content, place)
+    place += 4 + struct.calcsize(order + pointer)
+    width = _SIZES.get(kind)
+    if width is None:
+        return tag, 0
+    if width * count > struct.calcsize(order + pointer):
+        (place,) = struct.unpack_from(order + pointer, content, place)
+    letter = {1: "B", 2: "H", 4: "I", 8: "Q"}[width]
+    return tag, int(struct.unpack_from(order + letter, content, place)[0])
