@@ -10,7 +10,7 @@ from edgekit._files import writing
 from edgekit.media.sink import Sink
 from edgekit.metrics.detections_writer import FrameWriter, detections_writer
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
-from edgekit.runtime.types import Detections, Tube
+from edgekit.runtime.types import Tube
 
 __all__ = ["DetectionsSink", "TubeTally"]
 
@@ -37,12 +37,11 @@ class DetectionsSink(Sink):
         self._frames = self._files.enter_context(video)
 
     def gap(self, gap: Gap) -> None:
-        """Writes a frame without detections for each that is missing."""
+        """Says of each frame that is missing that nobody looked at it."""
         assert self._frames is not None
-        assert self._info is not None
         with writing(self._path):
             for _ in range(gap.frames):
-                self._frames.add(Detections.empty(len(self._info.classes)))
+                self._frames.add(None)
 
     def frame(self, result: FrameResult) -> None:
         """Writes the detections of a frame."""

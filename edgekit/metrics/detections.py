@@ -9,7 +9,8 @@ The layout, gzip where the file's name ends in ``.gz``::
                        "detections": [{"boxes": [[x1, y1, x2, y2], ...],
                                        "scores": [{"0": 0.99, "7": 0.28}, ...]}, ...]}}}
 
-One item of ``detections`` for each frame; ``scores`` leaves out the classes at 0; boxes are
+One item of ``detections`` for each frame; ``null`` stands for one that nobody looked at, because it
+was dropped or lost. ``scores`` leaves out the classes at 0; boxes are
 0-based continuous pixels, those of the truth are 1-based; ``end`` is the frame after the last. A
 video of another size than the file's has ``width`` and ``height`` of its own.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,14 +39,14 @@ class SavedVideo:
 
     Attributes:
         truth: Name, size and annotated tubes.
-        detections: One for each frame.
+        detections: One for each frame; None for a frame that nobody looked at.
 
     Raises:
         AnnotationError: There are not as many detections as the truth has frames.
     """
 
     truth: VideoTruth
-    detections: list[Detections]
+    detections: Sequence[Detections | None]
 
     def __post_init__(self) -> None:
         found, expected = len(self.detections), self.truth.frames
@@ -78,7 +80,7 @@ class _Tube(msgspec.Struct):
 
 class _Video(msgspec.Struct):
     frames: int
-    detections: list[_Frame]
+    detections: list[_Frame | None]
     gt: list[_Tube] = []
     width: int | None = None
     height: int | None = None
@@ -137,7 +139,7 @@ def _video(file: _File, name: str, video: _Video) -> SavedVideo:
     label = tubes[0].label if tubes else None
     truth = VideoTruth(name, video.frames, width, height, tubes, label)
     detections = [
-        _detections(frame, f"frame {number}", classes)
+        None if frame is None else _detections(frame, f"frame {number}", classes)
         for number, frame in enumerate(video.detections)
     ]
     return SavedVideo(truth, detections)

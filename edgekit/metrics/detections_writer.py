@@ -76,8 +76,16 @@ class FrameWriter:
         self._stream = stream
         self.count = 0
 
-    def add(self, detections: Detections) -> None:
-        """Writes the next frame; scores that round to 0 at six digits are left out."""
+    def add(self, detections: Detections | None) -> None:
+        """Writes the next frame; scores that round to 0 at six digits are left out.
+
+        Args:
+            detections: What was found; None where nobody looked.
+        """
+        if detections is None:
+            self._stream.write(b",null" if self.count else b"null")
+            self.count += 1
+            return
         boxes = np.round(np.asarray(detections.boxes, np.float64), _BOX_DIGITS)
         scores = np.round(np.asarray(detections.scores, np.float64), _SCORE_DIGITS)
         sparse: list[dict[str, float]] = [{} for _ in range(len(boxes))]
@@ -126,7 +134,7 @@ def write_detections(path: Path, saved: SavedDetections) -> None:
                 _add_all(frames, video.detections)
 
 
-def _add_all(frames: FrameWriter, detections: Iterable[Detections]) -> None:
+def _add_all(frames: FrameWriter, detections: Iterable[Detections | None]) -> None:
     for found in detections:
         frames.add(found)
 

@@ -225,7 +225,9 @@ def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[st
     size = rules.frame_size or own
     scale = np.array([*size, *size]) / np.array([*own, *own])
     limit = (size[0] - rules.pixel, size[1] - rules.pixel)
-    frames = [_prepare(found, scale, limit) for found in video.detections]
+    frames = [
+        None if found is None else _prepare(found, scale, limit) for found in video.detections
+    ]
     truth = _truth(video.truth, scale)
     tubes = _tubes(frames, classes, size, options)
     return _Judged(
@@ -245,13 +247,21 @@ def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
 
 
 def _tubes(
-    frames: Sequence[Detections], classes: int, size: tuple[int, int], options: dict[str, Any]
+    frames: Sequence[Detections | None],
+    classes: int,
+    size: tuple[int, int],
+    options: dict[str, Any],
 ) -> list[Tube]:
     """The final tubes of a video; those of a published linker by class and published order."""
     linker = raw_linker(classes=classes, frame_size=size, **options)
     if isinstance(linker, OnlineLinker):
-        return [tube for found in frames for tube in linker.update(found).closed] + linker.finish()
-    dead = [path for found in frames for path in linker.advance(found)]
+        closed = [
+            linker.skip(1) if found is None else linker.update(found).closed for found in frames
+        ]
+        return [tube for tubes in closed for tube in tubes] + linker.finish()
+    # The published linkers know no frame that nobody looked at.
+    seen = (Detections.empty(classes) if found is None else found for found in frames)
+    dead = [path for found in seen for path in linker.advance(found)]
     live = linker.finish()
     paths = [
         path

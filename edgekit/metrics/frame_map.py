@@ -36,7 +36,7 @@ class FrameMatches:
 
 
 def match_frames(
-    frames: Sequence[Detections],
+    frames: Sequence[Detections | None],
     truth: Sequence[TruthTube],
     classes: int,
     *,
@@ -49,7 +49,8 @@ def match_frames(
     among those still free.
 
     Args:
-        frames: Detections in 1-based clamped pixels.
+        frames: Detections in 1-based clamped pixels; None for a frame that nobody looked at, which
+            does not count.
         truth: Annotated tubes in 1-based pixels, corners ``[x, y, x + w, y + h]``.
         classes: Number of classes.
         any_class: As soon as a frame has an annotated box of the class, a detection may take
@@ -58,9 +59,12 @@ def match_frames(
     """
     total = np.zeros(classes, np.intp)
     for tube in truth:
-        total[tube.label] += len(tube.boxes)
+        missing = sum(found is None for found in frames[tube.start : tube.end + 1])
+        total[tube.label] += len(tube.boxes) - missing
     rows: list[tuple[int, float, bool]] = []
     for number, found in enumerate(frames):
+        if found is None:
+            continue
         present = [tube for tube in truth if tube.start <= number <= tube.end]
         picks = select(found, FRAME_AP)
         hits = _hits(found, picks, number, present, any_class, growth)

@@ -59,19 +59,20 @@ def mean_of_best(scores: Array, count: int = TOP) -> float:
     return float(scores.mean())
 
 
-def spans(scores: Array, seen: Array) -> list[tuple[int, int, float]]:
+def spans(scores: Array, seen: Array, steps: Array) -> list[tuple[int, int, float]]:
     """When a class acts within a track.
 
     Args:
         scores: (n,) the class's score of each frame; what stands at frames not seen is not used.
         seen: (n,) bool, whether a detection stands behind the frame; at least one.
+        steps: (n,) frames of 25 a second for which each one stands.
 
     Returns:
         First and last index (inclusive) and the level, in order.
     """
-    level = mean_of_best(scores[seen])
+    level = mean_of_best(scores[seen], max(1, round(TOP / float(steps.mean()))))
     if level <= 0:
         return []
     # A frame without a detection speaks neither way.
-    evidence = np.where(seen, scores - HALF * level, 0.0)
+    evidence = np.where(seen, (scores - HALF * level) * steps, 0.0)
     return [(first, last, level) for first, last, _ in maximal_segments(evidence.tolist())]

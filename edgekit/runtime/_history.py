@@ -18,7 +18,8 @@ class Rows(NamedTuple):
 
     Attributes:
         id: (n,) which track.
-        frame: (n,) when.
+        frame: (n,) in which frame of the source.
+        time: (n,) when, in frames of 25 a second.
         seen: (n,) bool, whether a detection stands behind the row.
         states: (n, k, 4), the first k fields of ``edgekit.runtime._kalman.States``.
         scores: (n, C) of the detection; 0 without one.
@@ -26,6 +27,7 @@ class Rows(NamedTuple):
 
     id: Array
     frame: Array
+    time: Array
     seen: Array
     states: Array
     scores: Array
@@ -71,11 +73,13 @@ class History:
             self._tidy(alive, frame, rows)
         return full
 
-    def append(self, ids: Array, frame: int, seen: Array, states: Array, scores: Array) -> None:
+    def append(
+        self, ids: Array, frame: int, time: float, seen: Array, states: Array, scores: Array
+    ) -> None:
         """Takes one row for each of the tracks ``ids``; ``reserve`` has made room for them."""
         rows = slice(self._count, self._count + len(ids))
         states = states[:, : self.table.states.shape[1]]
-        for column, new in zip(self.table, (ids, frame, seen, states, scores), strict=True):
+        for column, new in zip(self.table, (ids, frame, time, seen, states, scores), strict=True):
             column[rows] = new
         self._count += len(ids)
 
@@ -107,6 +111,7 @@ def _empty(rows: int, fields: int, classes: int) -> Rows:
     return Rows(
         np.empty(rows, np.int64),
         np.empty(rows, np.int64),
+        np.empty(rows),
         np.empty(rows, np.bool_),
         np.empty((rows, fields, 4)),
         np.empty((rows, classes), np.float32),

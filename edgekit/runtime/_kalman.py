@@ -9,6 +9,7 @@ depends on the resolution. All arrays have one row for each box and one column f
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -21,13 +22,16 @@ __all__ = [
     "FIRST_VELOCITY",
     "MEASURED",
     "MOVED",
+    "ONE_FRAME",
     "States",
+    "Step",
     "coordinates",
     "corners",
     "corrected",
     "predicted",
     "smoothed",
     "started",
+    "step_of",
 ]
 
 FADING = 0.8
@@ -35,6 +39,48 @@ MEASURED = 0.05
 MOVED = 0.03
 ACCELERATED = 0.006
 FIRST_VELOCITY = 0.06
+_ROUNDING = 1e-6
+
+
+class Step(NamedTuple):
+    """What the filter does from one look to the next; each field is a number, or (n, 1).
+
+    Attributes:
+        carried: Times the velocity that a place moves on.
+        faded: Share of the velocity that is left.
+        moved: Variance that the place gains, for a box of size 1.
+        shared: Covariance of place and velocity that is gained.
+        accelerated: Variance that the velocity gains.
+    """
+
+    carried: Array | float
+    faded: Array | float
+    moved: Array | float
+    shared: Array | float
+    accelerated: Array | float
+
+
+@functools.lru_cache(maxsize=4096)
+def step_of(elapsed: float) -> Step:
+    """The step over some time: whole frames one after the other, then what is left of one.
+
+    Args:
+        elapsed: In frames of 25 a second, at which the constants hold; above 0.
+    """
+    carried, faded, moved, shared, accelerated = 0.0, 1.0, 0.0, 0.0, 0.0
+    while elapsed > 0:
+        part = min(1.0, elapsed)
+        elapsed -= part
+        fading = FADING**part
+        ahead = (1 - fading) / (1 - FADING) if part < 1 else 1.0
+        carried, faded = carried + ahead * faded, fading * faded
+        moved += 2 * ahead * shared + ahead * ahead * accelerated + part * MOVED**2
+        shared = fading * (shared + ahead * accelerated)
+        accelerated = fading * fading * accelerated + part * ACCELERATED**2
+    return Step(carried, faded, moved, shared, accelerated)
+
+
+ONE_FRAME = step_of(1.0)
 
 
 class States(NamedTuple):
@@ -84,21 +130,23 @@ def started(measured: Array, size: Array | None = None) -> States:
     return States(measured, still, MEASURED**2 * unit, still, FIRST_VELOCITY**2 * unit)
 
 
-def predicted(states: States, size: Array | None = None) -> States:
-    """The states one frame later, before anything is measured in it.
+def predicted(states: States, size: Array | None = None, step: Step = ONE_FRAME) -> States:
+    """The states at the next look, before anything is measured in it.
 
     Args:
-        states: Of this frame.
-        size: Of their places.
+        states: Those at this look.
+        size: Widths and heights of their places.
+        step: From this look to the next.
     """
     place, speed, p, c, s = states
     unit = _unit(place, size) ** 2
+    a, f = step.carried, step.faded
     return States(
-        place + speed,
-        FADING * speed,
-        p + 2 * c + s + MOVED**2 * unit,
-        FADING * (c + s),
-        FADING**2 * s + ACCELERATED**2 * unit,
+        place + a * speed,
+        f * speed,
+        p + 2 * a * c + a * a * s + step.moved * unit,
+        f * (c + a * s) + step.shared * unit,
+        f * f * s + step.accelerated * unit,
     )
 
 
@@ -123,37 +171,39 @@ def corrected(states: States, measured: Array, size: Array | None = None) -> Sta
     )
 
 
-def smoothed(states: States, lag: int) -> Array:
-    """Each frame of one track as it is known ``lag`` frames later (or at the track's end).
+def smoothed(states: States, times: Array, lag: float) -> Array:
+    """Each look at one track as it is known ``lag`` frames later (or at the track's end).
 
-    The backward pass of Rauch, Tung and Striebel (1965), ``lag`` steps long for each frame and
-    done for all frames side by side.
+    The backward pass of Rauch, Tung and Striebel (1965), as long for each look as its lag asks and
+    done for all looks side by side.
 
     Args:
-        states: The filtered states of the track's n frames, in order.
-        lag: Frames, at least 0.
+        states: The filtered states at the track's n looks, in order.
+        times: (n,) when they were, in frames of 25 a second.
+        lag: In frames of 25 a second, at least 0.
 
     Returns:
         (n, 4) coordinates.
     """
-    frames = len(states.place)
-    ahead = predicted(states)
+    steps = [step_of(elapsed) for elapsed in (*np.diff(times).tolist(), 1.0)]
+    step = Step(*np.array(steps).T[:, :, None])
+    ahead = predicted(states, step=step)
     p, c, s = ahead[2:]
     determinant = p * s - c * c
     # The smoother gain, cov(now, next) times the inverse of the predicted covariance.
-    a = states.place_variance + states.covariance
-    b = FADING * states.covariance
-    d = states.covariance + states.speed_variance
-    e = FADING * states.speed_variance
+    a = states.place_variance + step.carried * states.covariance
+    b = step.faded * states.covariance
+    d = states.covariance + step.carried * states.speed_variance
+    e = step.faded * states.speed_variance
     gains = (a * s - b * c, b * p - a * c, d * s - e * c, e * p - d * c)
     pp, ps, sp, ss = (gain / determinant for gain in gains)
-    # Row t holds frame min(t + step, end) seen from frame min(t + lag, end).
-    end = frames - 1
-    seen = np.minimum(np.arange(frames) + lag, end)
+    # Row t holds look min(t + ahead, seen[t]) as it is known at look seen[t].
+    looks = np.arange(len(times))
+    seen = np.searchsorted(times, times + lag + _ROUNDING, side="right") - 1
     place, speed = states.place[seen], states.speed[seen]
-    for step in range(min(lag, end) - 1, -1, -1):
-        rows = slice(0, end - step)
-        now = slice(step, end)
+    for further in range(int((seen - looks).max(initial=0)) - 1, -1, -1):
+        rows = np.flatnonzero(seen - looks > further)
+        now = rows + further
         off, rush = place[rows] - ahead.place[now], speed[rows] - ahead.speed[now]
         place[rows] = states.place[now] + pp[now] * off + ps[now] * rush
         speed[rows] = states.speed[now] + sp[now] * off + ss[now] * rush

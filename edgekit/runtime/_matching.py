@@ -104,7 +104,7 @@ def by_overlap(
 def by_distance(
     places: tuple[Array, Array],
     sizes: tuple[Array, Array],
-    misses: Array,
+    lost: Array,
     profiles: tuple[Array, Array],
 ) -> tuple[Array, Array, Array]:
     """The pairs of the same classes that are near for how long the track was lost.
@@ -112,13 +112,13 @@ def by_distance(
     Args:
         places: Centres and logarithms of size, as predicted (n, 4) and as measured (m, 4).
         sizes: Widths and heights of both.
-        misses: (n,) frames since the last detection.
+        lost: (n,) time from the last detection to the frame before, in frames of 25 a second.
         profiles: As for ``by_overlap``.
 
     Returns:
         Tracks, detections and gains, (E,) each.
     """
-    reach = np.minimum(REACH + REACH_PER_MISS * misses, LARGEST_REACH)
+    reach = np.minimum(REACH + REACH_PER_MISS * lost, LARGEST_REACH)
     step = np.abs(places[0][:, None] - places[1])
     part = step[..., :2] / np.maximum(sizes[0][:, None], sizes[1])
     away = np.sqrt(part[..., 0] * part[..., 0] + part[..., 1] * part[..., 1]) / reach[:, None]

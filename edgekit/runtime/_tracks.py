@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekit.runtime._history import History
-from edgekit.runtime._kalman import States, corners, corrected, predicted, started
+from edgekit.runtime._kalman import States, corners, corrected, predicted, started, step_of
 from edgekit.runtime._matching import (
     SUPPRESSED,
     by_distance,
@@ -24,11 +24,37 @@ from edgekit.runtime._matching import (
 )
 from edgekit.runtime.types import Array
 
-__all__ = ["FLOOR", "SURE_HITS", "UNSURE_MISSES", "Ended", "Live", "PlainTracks"]
+__all__ = ["FLOOR", "SURE_HITS", "UNSURE_MISSES", "Ended", "Live", "Look", "PlainTracks"]
 
 FLOOR = 0.001
 SURE_HITS = 4
 UNSURE_MISSES = 5
+LOOKS = 8
+UNSURE_LOOKS = 3
+"""A track outlives so many looks without a detection, however far apart they are."""
+
+
+class Look(NamedTuple):
+    """When a frame is looked at.
+
+    Attributes:
+        frame: Its number in the source.
+        passed: Frames of the source since the look before.
+        time: In frames of 25 a second.
+        elapsed: Time since the look before, in frames of 25 a second.
+        usual: Time between two looks as far as this and the last one tell.
+    """
+
+    frame: int = 0
+    passed: int = 1
+    time: float = 0.0
+    elapsed: float = 1.0
+    usual: float = 1.0
+
+    def allowed(self, most: float) -> tuple[float, float]:
+        """How long a track may be lost: one with few detections, and one with more."""
+        longest = max(float(most), min(LOOKS, most) * self.usual)
+        return min(max(float(UNSURE_MISSES), UNSURE_LOOKS * self.usual), longest), longest
 
 
 class Ended(NamedTuple):
@@ -59,6 +85,7 @@ class _Rows:
     start: Array
     hits: Array
     misses: Array
+    lost: Array
     sums: Array
     level: Array
     states: Array
@@ -118,29 +145,29 @@ class PlainTracks:
     def __len__(self) -> int:
         return len(self._rows.id)
 
-    def step(self, boxes: Array, scores: Array, frame: int, next_id: int) -> tuple[int, Ended]:
-        """Brings the tracks to the next frame.
+    def step(self, boxes: Array, scores: Array, look: Look, next_id: int) -> tuple[int, Ended]:
+        """Brings the tracks to the next frame that is looked at.
 
         Args:
             boxes: (n, 4); those without an area or a score are passed over.
             scores: (n, C).
-            frame: Its number.
+            look: When it is.
             next_id: The id of the first track that is born in it.
 
         Returns:
             How many are born, and those that end.
         """
         found, tracks = _Found.of(boxes, scores), self._rows
-        self._history.reserve(len(tracks.id) + len(found.peak), tracks.id, frame)
+        self._history.reserve(len(tracks.id) + len(found.peak), tracks.id, look.frame)
         if len(tracks.id):
-            which, pick = self._advance(found)
+            which, pick = self._advance(found, look)
         else:
             which = pick = np.zeros(0, np.intp)
         free = _free(found, pick)
-        births = _born(found.take(free), next_id, frame)
+        births = _born(found.take(free), next_id, look.frame)
         every = tracks.joined(births) if len(free) else tracks
-        allowed = np.where(every.hits < SURE_HITS, UNSURE_MISSES, self._max_misses)
-        ended = every.misses >= np.minimum(allowed, self._max_misses)
+        unsure, longest = look.allowed(self._max_misses)
+        ended = every.lost >= np.where(every.hits < SURE_HITS, unsure, longest)
         now = np.zeros((len(every.id), self._classes), np.float32)
         now[which] = found.scores[pick, : self._classes]
         now[len(tracks.id) :] = found.scores[free, : self._classes]
@@ -151,7 +178,7 @@ class PlainTracks:
             gone, live, now = every.take(np.flatnonzero(ended)), every.take(stay), now[stay]
         live.size = np.exp(live.states[:, 0, 2:])
         self._rows = live
-        self._history.append(live.id, frame, live.misses == 0, live.states, now)
+        self._history.append(live.id, look.frame, look.time, live.misses == 0, live.states, now)
         return len(free), self._ended(gone)
 
     def end(self) -> Ended:
@@ -170,25 +197,27 @@ class PlainTracks:
     def _ended(self, rows: _Rows) -> Ended:
         return Ended(rows.id, rows.hits, rows.sums[:, : self._classes])
 
-    def _advance(self, found: _Found) -> tuple[Array, Array]:
+    def _advance(self, found: _Found, look: Look) -> tuple[Array, Array]:
         """Predicts, pairs and corrects, in place; returns the pairs by their rows."""
         tracks = self._rows
-        ahead = predicted(States(*tracks.states.swapaxes(0, 1)), tracks.size)
+        ahead = predicted(States(*tracks.states.swapaxes(0, 1)), tracks.size, step_of(look.elapsed))
         size = np.exp(ahead.place[:, 2:])
-        which, pick = self._match(ahead.place, size, found)
+        which, pick = self._match(ahead.place, size, found, look.elapsed - 1)
         states = np.stack(ahead, axis=1)
         near = States(*(field[which] for field in ahead))
         near = corrected(near, found.measured[pick], size[which])
         states[which] = np.stack(near, axis=1)
         tracks.states = states
-        tracks.misses += 1
+        tracks.misses += look.passed
         tracks.misses[which] = 0
+        tracks.lost += look.elapsed
+        tracks.lost[which] = 0
         tracks.hits[which] += 1
         tracks.sums[which] += found.scores[pick]
         tracks.level[which] += found.peak[pick]
         return which, pick
 
-    def _match(self, place: Array, size: Array, found: _Found) -> tuple[Array, Array]:
+    def _match(self, place: Array, size: Array, found: _Found, late: float) -> tuple[Array, Array]:
         tracks, count = self._rows, len(found.peak)
         if not count:
             return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -202,7 +231,7 @@ class PlainTracks:
                 *by_distance(
                     (place[rows], found.measured[columns]),
                     (size[rows], found.size[columns]),
-                    tracks.misses[rows],
+                    tracks.lost[rows] + late,
                     (profiles[0][rows], profiles[1][columns]),
                 )
             )
@@ -240,6 +269,7 @@ def _born(found: _Found, first_id: int, frame: int) -> _Rows:
         np.full(count, frame),
         np.ones(count, np.int64),
         np.zeros(count, np.int64),
+        np.zeros(count),
         found.scores.copy(),
         found.peak.copy(),
         np.stack(started(found.measured, found.size), axis=1),

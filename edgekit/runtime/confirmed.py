@@ -64,20 +64,21 @@ class ConfirmedLinker:
         # What the linker drops when it ends must not be confirmed before.
         self._score, self._hits = score, max(min_hits, (self._min_length or 0) + 1)
 
-    def update(self, detections: Detections) -> LinkUpdate:
+    def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
         """Takes the next frame.
 
         Args:
             detections: boxes (n, 4) and scores (n, C), scores not below 0.
+            time: Seconds of the frame in its source; None where there are 25 frames a second.
 
         Returns:
             The confirmed tubes that are alive, and those that ended.
         """
-        update = self._linker.update(detections)
+        update = self._linker.update(detections, time)
         return LinkUpdate(self._live(update.live), self._ended(update.closed))
 
     def skip(self, frames: int) -> list[Tube]:
-        """Counts ``frames`` lost frames as misses; returns the confirmed tubes that end."""
+        """Passes over ``frames`` frames that nobody looked at; returns confirmed tubes that end."""
         return self._ended(self._linker.skip(frames))
 
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:

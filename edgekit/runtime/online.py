@@ -18,7 +18,7 @@ from edgekit.errors import UsageError
 from edgekit.runtime._evidence import spans
 from edgekit.runtime._history import History, Rows
 from edgekit.runtime._kalman import States, corners, smoothed
-from edgekit.runtime._tracks import UNSURE_MISSES, Ended, PlainTracks
+from edgekit.runtime._tracks import Ended, Look, PlainTracks
 from edgekit.runtime.native.library import NUMPY, compiled, setting
 from edgekit.runtime.native.tracks import NativeTracks
 from edgekit.runtime.tubes import LinkUpdate, LiveTube
@@ -30,6 +30,12 @@ MAX_MISSES = 30
 """A second at usual frame rates: longer occlusions are rare, and twice as much is no better."""
 
 _CLASSES = 3
+_RATE = 25.0
+_LONGEST_PAUSE = 100
+"""In frames of 25 a second: whatever was there four seconds ago is not the same actor for sure."""
+
+_SAME = (0.75, 1.25)
+_SLOWEST, _FASTEST = 0.02, 50.0
 _FULL_LENGTH = 40
 
 
@@ -42,12 +48,13 @@ class OnlineLinker:
 
     Args:
         classes: Number of classes, C.
-        max_misses: A track ends with this many frames in a row without a detection, at least 1;
-            one with fewer than 4 detections ends after 5.
+        max_misses: A track ends after so many frames of 25 a second without a detection, at least
+            1; one with fewer than 4 detections ends after 5. Where fewer frames are looked at, it
+            outlives 7 looks, and 2 with fewer than 4 detections.
         min_length: A track of no more detections than this leaves no tube; of the tubes of one
             track, those of no more frames are dropped unless all are.
-        delay: Boxes of finished tubes are refined by what was seen up to so many frames later; 0
-            leaves them as they were when live.
+        delay: Boxes of finished tubes are refined by what was seen up to so many frames of 25 a
+            second later; 0 leaves them as they were when live.
         history: A track remembers this many of its newest frames; None remembers all.
 
     Attributes:
@@ -82,27 +89,33 @@ class OnlineLinker:
         # Only the smoother asks for more than where a track was.
         self._history = History(classes, history, fields=5 if delay else 1)
         self._frame = 0
+        self._look = Look(frame=-1)
+        self._seconds: float | None = None
+        self._elapsed = np.inf
         self._next_id = 0
         self._tracks = _tracks(classes, max_misses, self._history)
 
-    def update(self, detections: Detections) -> LinkUpdate:
+    def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
         """Takes the next frame.
 
         Args:
             detections: boxes (n, 4) and scores (n, C), scores not below 0.
+            time: Seconds of the frame in its source; None where there are 25 frames a second.
         """
         boxes = np.asarray(detections.boxes).reshape(-1, 4)
-        closed = self._step(boxes, np.asarray(detections.scores))
+        look = self._look_at(time)
+        closed = self.finish() if look.elapsed > _LONGEST_PAUSE else []
+        closed += self._step(boxes, np.asarray(detections.scores), look)
         return LinkUpdate(self._live_tubes(), closed)
 
     def skip(self, frames: int) -> list[Tube]:
-        """Counts ``frames`` lost frames as misses of every track; returns the tubes that end."""
-        closed: list[Tube] = []
-        steps = min(frames, max(self._max_misses, UNSURE_MISSES))
-        for _ in range(steps):
-            closed += self._step(np.zeros((0, 4)), np.zeros((0, self._classes)))
-        self._frame += frames - steps
-        return closed
+        """Passes over ``frames`` frames that nobody looked at, which are no misses.
+
+        Returns:
+            The tubes that end, because they were not looked at for too long.
+        """
+        self._frame += frames
+        return self.finish() if self._frame - self._look.frame > _LONGEST_PAUSE else []
 
     def finish(self) -> list[Tube]:
         """Ends all tracks that are alive; returns their tubes."""
@@ -112,30 +125,52 @@ class OnlineLinker:
         """Ends all tracks, as ``finish`` does, and goes on in frames of another size."""
         return self.finish()
 
-    def _step(self, boxes: Array, scores: Array) -> list[Tube]:
-        born, ended = self._tracks.step(boxes, scores, self._frame, self._next_id)
+    def _look_at(self, seconds: float | None) -> Look:
+        """When the next frame is looked at."""
+        before = self._look
+        passed = self._frame - before.frame
+        elapsed = float(passed)
+        if seconds is not None and self._seconds is not None:
+            pace = (seconds - self._seconds) * _RATE / passed
+            # Rates near to that of the training, and jitter, count as if there were none; times
+            # that stand still, run back or jump say nothing.
+            if _SLOWEST < pace <= _FASTEST and not _SAME[0] <= pace <= _SAME[1]:
+                elapsed = pace * passed
+        self._seconds = seconds
+        usual = min(elapsed, self._elapsed)
+        if before.frame >= 0:  # nobody knows what passed before the first look
+            self._elapsed = elapsed
+        self._look = Look(self._frame, passed, before.time + elapsed, elapsed, usual)
+        return self._look
+
+    def _step(self, boxes: Array, scores: Array, look: Look) -> list[Tube]:
+        born, ended = self._tracks.step(boxes, scores, look, self._next_id)
         self._next_id += born
         self._frame += 1
         return self._close(ended)
 
     def _close(self, tracks: Ended) -> list[Tube]:
         closed: list[Tube] = []
-        for row in np.flatnonzero(tracks.hits > self.min_length).tolist():
+        for row in np.flatnonzero(tracks.hits > 1 if self.min_length else tracks.hits).tolist():
             closed += self._tubes(int(tracks.id[row]), tracks.sums[row])
         return closed
 
     def _tubes(self, id: int, sums: Array) -> list[Tube]:
-        """The tubes of one track, best first."""
+        """The tubes of one track, best first; none of one that was seen for too short a time."""
         rows = self._history.of(id)
-        if not rows.seen.any():
+        steps = np.diff(rows.time, prepend=rows.time[:1] - 1)
+        watched = steps[rows.seen].sum()
+        if not rows.seen.any() or watched <= self.min_length:
             return []
-        length = np.sqrt(min(1.0, rows.seen.sum() / _FULL_LENGTH))
+        # Few detections prove little, however far apart they are.
+        length = np.sqrt(min(1.0, min(watched, rows.seen.sum()) / _FULL_LENGTH))
         boxes = self._boxes(rows)
         tubes = []
         for label in np.argsort(-sums, kind="stable")[:_CLASSES].tolist():
             purity = sums[label] / sums.sum()
-            for first, last, level in spans(rows.scores[:, label], rows.seen):
+            for first, last, level in spans(rows.scores[:, label], rows.seen, steps):
                 inside = slice(first, last + 1)
+                filled = _filled(rows, boxes, label, inside)
                 tubes.append(
                     Tube(
                         id=-1,
@@ -143,9 +178,9 @@ class OnlineLinker:
                         score=float(level * length * purity),
                         start=int(rows.frame[first]),
                         end=int(rows.frame[last]),
-                        boxes=boxes[inside],
-                        scores=rows.scores[inside, label].astype(np.float64),
-                        observed=rows.seen[inside],
+                        boxes=filled[0],
+                        scores=filled[1],
+                        observed=filled[2],
                     )
                 )
         # The stretches of one class have one score: the longest of them says most.
@@ -161,7 +196,7 @@ class OnlineLinker:
     def _boxes(self, rows: Rows) -> Array:
         if not self._delay:
             return corners(rows.states[:, 0])
-        return corners(smoothed(States(*rows.states.swapaxes(0, 1)), self._delay))
+        return corners(smoothed(States(*rows.states.swapaxes(0, 1)), rows.time, self._delay))
 
     def _live_tubes(self) -> list[LiveTube]:
         if not len(self._tracks):
@@ -169,6 +204,19 @@ class OnlineLinker:
         columns = (column.tolist() for column in self._tracks.live())
         # Less than half the time of calling the class.
         return list(map(tuple.__new__, repeat(LiveTube), zip(*columns, strict=True)))
+
+
+def _filled(rows: Rows, boxes: Array, label: int, inside: slice) -> tuple[Array, Array, Array]:
+    """Boxes, scores and whether seen, of every frame; interpolated where nobody looked."""
+    frames, boxes = rows.frame[inside], boxes[inside]
+    scores, seen = rows.scores[inside, label].astype(np.float64), rows.seen[inside]
+    every = np.arange(frames[0], frames[-1] + 1)
+    if len(every) == len(frames):
+        return boxes, scores, seen
+    observed = np.zeros(len(every), np.bool_)
+    observed[frames - frames[0]] = seen
+    between = [np.interp(every, frames, column) for column in (*boxes.T, scores)]
+    return np.stack(between[:4], axis=1), between[4], observed
 
 
 def _tracks(classes: int, max_misses: int, history: History) -> PlainTracks | NativeTracks:

@@ -247,7 +247,7 @@ class Pipeline:
         with measure(ms, "decode"):
             detections = self._detector.decode(work.outputs, work.letterbox)
         with measure(ms, "link"):
-            update = self._linker.update(detections)
+            update = self._linker.update(detections, work.frame.time)
         self._frames += 1
         age = work.age if self._ages else None
         result = FrameResult(work.frame, detections, update.live, dict(ms), age, self._score)

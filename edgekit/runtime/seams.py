@@ -85,11 +85,11 @@ class FrameLinker(Protocol):
     def count_from(self, *, score: float, min_hits: int) -> None:
         """Tells from which score and which number of detections on tubes are wanted."""
 
-    def update(self, detections: Detections) -> LinkUpdate:
-        """Takes the next frame."""
+    def update(self, detections: Detections, time: float | None) -> LinkUpdate:
+        """Takes the next frame, and when it was in its source, in seconds."""
 
     def skip(self, frames: int) -> Sequence[Tube]:
-        """Counts lost frames as misses."""
+        """Passes over frames that nobody looked at."""
 
     def resize(self, frame_size: tuple[int, int]) -> Sequence[Tube]:
         """Ends all tubes, and goes on in frames of another size."""

@@ -138,8 +138,8 @@ class TubeLinker:
         self._live = np.zeros(0, path_type(max_misses + 1))
         self._trails: list[Trail] = []
 
-    def update(self, detections: Detections) -> LinkUpdate:
-        """Takes the next frame; see ``advance``."""
+    def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
+        """Takes the next frame; see ``advance``. They count frames, and no ``time``."""
         closed = self.advance(detections)
         return LinkUpdate(self._live_tubes(), closed)
 

@@ -161,3 +161,13 @@ def test_no_video_is_a_file_too(tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     write_detections(path, SavedDetections(["run"], []))
     assert read_detections(path).videos == []
+
+
+def test_a_frame_that_nobody_looked_at_is_null_and_stays_so(tmp_path: Path) -> None:
+    content = copy.deepcopy(GOOD)
+    content["videos"]["a"]["detections"][0] = None
+    saved = read_detections(write(tmp_path / "d.json", content))
+    assert saved.videos[0].detections[0] is None
+    write_detections(tmp_path / "again.json", saved)
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["videos"]["a"]["detections"] == [None, {"boxes": [], "scores": []}]

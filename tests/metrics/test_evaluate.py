@@ -196,3 +196,21 @@ def test_the_linker_follows_from_the_protocol_where_none_is_named() -> None:
 def test_a_delay_longer_than_the_video_ends_with_what_is_there() -> None:
     saved = SavedDetections(CLASSES, [video("a", 0, 0)])
     assert evaluate(saved, delay=1000).video_map["0.5"] == 1.0
+
+
+def test_frames_that_nobody_looked_at_neither_count_nor_are_misses() -> None:
+    boxes = np.array([[20.0 + 2 * t, 30, 60 + 2 * t, 110] for t in range(40)])
+    truth = VideoTruth("v", 40, 320, 240, [TruthTube(0, 0, boxes)], 0)
+    every = [Detections(boxes[t : t + 1], np.array([[0.8, 0.0]])) for t in range(40)]
+    looked = [found if t % 5 == 0 else None for t, found in enumerate(every)]
+    whole, part = (
+        evaluate(SavedDetections(["walk", "run"], [SavedVideo(truth, found)]))
+        for found in (every, looked)
+    )
+    assert part.frame_map == whole.frame_map == 1
+    (tube,) = part.tubes["v"]
+    assert (tube.start, tube.end) == (0, 35)
+    assert np.abs(tube.boxes - boxes[:36]).max() < 4
+    empty = [found or Detections.empty(2) for found in looked]
+    misses = evaluate(SavedDetections(["walk", "run"], [SavedVideo(truth, empty)]))
+    assert misses.frame_map < 0.5

@@ -106,7 +106,7 @@ class Script:
         self._frames = iter(frames)
         self._closed = closed
 
-    def update(self, detections: Detections) -> LinkUpdate:
+    def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
         return LinkUpdate(list(next(self._frames)), [])
 
     def finish(self) -> list[Tube]:

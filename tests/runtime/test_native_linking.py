@@ -95,8 +95,11 @@ def assert_same(tubes: list[Tube], others: list[Tube]) -> None:
 def test_the_library_links_what_numpy_links(seed, frames, most, classes, kernel, options):
     plain, compiled = both(classes, kernel, min_length=2, **options)
     random = np.random.default_rng(seed)
+    step = random.choice([None, 1 / 60, 0.04, 0.15])
+    time = None if step is None else 0.0
     for found in stream(seed, frames, most, classes):
-        one, two = plain.update(found), compiled.update(found)
+        one, two = plain.update(found, time), compiled.update(found, time)
+        time = None if time is None else time + step * random.choice([1.0, 1.0, 3.0, -1.0])
         assert one.live == two.live
         assert_same(list(one.closed), list(two.closed))
         if random.random() < 0.1:

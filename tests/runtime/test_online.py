@@ -101,11 +101,13 @@ def test_a_delayed_box_depends_on_no_frame_beyond_the_delay(
     measured = np.random.default_rng(seed).normal(3, 1, (frames, 4))
     states = filtered(measured)
     cut = frames - lag
-    whole = _kalman.smoothed(states, lag)
+    times = np.arange(frames, dtype=float)
+    whole = _kalman.smoothed(states, times, lag)
     for end in range(lag, cut):
         part = _kalman.States(*(field[: end + 1] for field in states))
         row = end - lag
-        np.testing.assert_allclose(_kalman.smoothed(part, lag)[row], whole[row], atol=1e-9)
+        known = _kalman.smoothed(part, times[: end + 1], lag)
+        np.testing.assert_allclose(known[row], whole[row], atol=1e-9)
 
 
 def filtered(measured: Array) -> _kalman.States:
@@ -122,7 +124,7 @@ def test_the_filter_and_the_smoother_are_those_of_the_textbook() -> None:
     random = np.random.default_rng(0)
     measured = np.concatenate((random.normal(100, 9, (12, 2)), np.full((12, 2), 3.0)), axis=1)
     states = filtered(measured)
-    smooth = _kalman.smoothed(states, 99)
+    smooth = _kalman.smoothed(states, np.arange(12.0), 99)
     size = np.exp(3.0)
     change = np.array([[1.0, 1.0], [0.0, _kalman.FADING]])
     noise = np.diag([_kalman.MOVED, _kalman.ACCELERATED]) ** 2 * size**2
@@ -284,7 +286,7 @@ def test_an_endless_stream_needs_no_more_memory() -> None:
     assert (tube.start, tube.end) == (450, 499)
 
 
-def test_lost_frames_are_misses_and_a_new_size_ends_all() -> None:
+def test_lost_frames_are_passed_over_and_a_new_size_ends_all() -> None:
     frame = found((100, 100, [0.8, 0.0]))
     linker = OnlineLinker(2)
     for _ in range(10):
@@ -321,3 +323,72 @@ def test_every_linker_takes_frames_without_detections(link: str) -> None:
         assert linker.update(Detections.empty(2)).live == []
     assert linker.skip(3) == []
     assert linker.finish() == []
+
+
+def test_a_step_over_frames_is_that_many_steps_of_one():
+    random = np.random.default_rng(0)
+    states = _kalman.started(random.normal(3, 1, (5, 4)))
+    states = states._replace(speed=random.normal(0, 1, (5, 4)))
+    size = np.ones((5, 2))
+    one_by_one = states
+    for _ in range(4):
+        one_by_one = _kalman.predicted(one_by_one, size)
+    at_once = _kalman.predicted(states, size, _kalman.step_of(4.0))
+    for found, expected in zip(at_once, one_by_one, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    half = _kalman.predicted(states, size, _kalman.step_of(0.5))
+    whole = _kalman.predicted(half, size, _kalman.step_of(0.5))
+    np.testing.assert_allclose(whole.place, _kalman.predicted(states, size).place, rtol=1e-12)
+
+
+def walking(frame: int) -> Detections:
+    """One actor who goes a twentieth of its width to the right in each frame of 25 a second."""
+    left = 10.0 + frame
+    return Detections(np.array([[left, 20.0, left + 20, 70.0]]), np.array([[0.0, 0.8]]))
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+def test_frames_that_nobody_looked_at_are_no_misses(every):
+    linker = OnlineLinker(2, min_length=2)
+    for frame in range(81):
+        if frame % every:
+            assert linker.skip(1) == []
+        else:
+            linker.update(walking(frame))
+    (tube,) = linker.finish()
+    last = 80 // every * every
+    assert (tube.start, tube.end) == (0, last)
+    assert np.flatnonzero(tube.observed).tolist() == list(range(0, last + 1, every))
+    truth = np.concatenate([walking(frame).boxes for frame in range(last + 1)])
+    assert np.abs(tube.boxes - truth).max() < every
+
+
+@pytest.mark.parametrize("fps", [5, 12.5, 25, 30, 50, 60, 120])
+def test_time_counts_and_not_the_number_of_frames(fps):
+    linker = OnlineLinker(2, min_length=2)
+    frames = int(2 * fps)
+    for frame in range(frames):
+        linker.update(walking(frame * 25 / fps), frame / fps)
+    lost = 0
+    while not (closed := linker.update(Detections.empty(2), (frames + lost) / fps).closed):
+        lost += 1
+    assert [(tube.start, tube.end) for tube in closed] == [(0, frames - 1)]
+    # At the rate of the training 30 frames; of slow cameras at least eight pictures.
+    assert lost + 1 == pytest.approx(max(1.2 * fps, 8), abs=1 if fps != 30 else 7)
+
+
+@pytest.mark.parametrize("jump", [0.0, -7200.0, 7200.0, float("nan")])
+def test_times_that_cannot_be_are_passed_over(jump):
+    linker, counted = OnlineLinker(2, min_length=2), OnlineLinker(2, min_length=2)
+    for frame in range(40):
+        time = frame / 25 + (jump if frame > 20 else 0)
+        assert linker.update(walking(frame), time) == counted.update(walking(frame))
+    (tube,), (other,) = linker.finish(), counted.finish()
+    np.testing.assert_array_equal(tube.boxes, other.boxes)
+
+
+def test_who_was_not_looked_at_for_long_is_somebody_else():
+    linker = OnlineLinker(2, min_length=2)
+    for frame in range(10):
+        linker.update(walking(frame))
+    assert [tube.end for tube in linker.skip(101)] == [9]

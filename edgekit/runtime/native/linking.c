@@ -69,7 +69,7 @@ int32_t link_look(linking *l) {
         const double *state = l->states + (size_t)STATE * t;
         l->logs[3 * (size_t)good + t] = l->level[t] / (double)l->hits[t];
         for (int k = 0; k < 2; k++)
-            l->exps[2 * (size_t)t + k] = state[PLACE + 2 + k] + state[SPEED + 2 + k];
+            l->exps[2 * (size_t)t + k] = state[PLACE + 2 + k] + l->carried * state[SPEED + 2 + k];
     }
     return good;
 }
@@ -103,7 +103,8 @@ static void prepare(const linking *l, work *w) {
     for (int32_t t = 0; t < l->tracks && l->found; t++) {
         const double *state = l->states + (size_t)STATE * t;
         for (int k = 0; k < 2; k++) {
-            const double place = state[PLACE + k] + state[SPEED + k], half = l->exps[2 * t + k] / 2;
+            const double place = state[PLACE + k] + l->carried * state[SPEED + k];
+            const double half = l->exps[2 * t + k] / 2;
             w->track_corners[4 * t + k] = (float)(place - half);
             w->track_corners[4 * t + 2 + k] = (float)(place + half);
         }
@@ -127,11 +128,12 @@ static void predict(const linking *l, double *state, const double *size) {
     for (int k = 0; k < 4; k++) {
         double *at = state + k;
         const double speed = at[SPEED], c = at[C], s = at[S];
-        at[PLACE] += speed;
-        at[SPEED] = l->fading * speed;
-        at[P] = at[P] + 2 * c + s + l->moved2 * unit[k];
-        at[C] = l->fading * (c + s);
-        at[S] = l->fading2 * s + l->accelerated2 * unit[k];
+        const double a = l->carried, f = l->faded;
+        at[PLACE] += a * speed;
+        at[SPEED] = f * speed;
+        at[P] = at[P] + 2 * a * c + a * a * s + l->moved * unit[k];
+        at[C] = f * (c + a * s) + l->shared * unit[k];
+        at[S] = f * f * s + l->accelerated * unit[k];
     }
 }
 
@@ -155,10 +157,12 @@ static void advance(linking *l, const work *w) {
         double *state = l->states + (size_t)STATE * t;
         const int32_t d = w->partner[t];
         predict(l, state, l->size + 2 * (size_t)t);
-        l->misses[t]++;
+        l->misses[t] += l->passed;
+        l->lost[t] += l->elapsed;
         if (d < 0) continue;
         correct(l, state, l->exps + 2 * (size_t)t, w->measured + 4 * (size_t)d);
         l->misses[t] = 0;
+        l->lost[t] = 0;
         l->hits[t]++;
         l->level[t] += w->peak[d];
         double *sums = l->sums + (size_t)t * l->width;
@@ -180,6 +184,7 @@ static void bear(linking *l, const work *w, int32_t row, int32_t d) {
     l->start[row] = l->frame;
     l->hits[row] = 1;
     l->misses[row] = 0;
+    l->lost[row] = 0;
     l->level[row] = w->peak[d];
     memcpy(l->sums + (size_t)row * l->width, l->scores + (size_t)d * l->width,
            (size_t)l->width * sizeof *l->sums);
@@ -201,6 +206,7 @@ static void move(linking *l, int32_t from, int32_t to) {
     l->start[to] = l->start[from];
     l->hits[to] = l->hits[from];
     l->misses[to] = l->misses[from];
+    l->lost[to] = l->lost[from];
     l->level[to] = l->level[from];
     memcpy(l->sums + (size_t)to * l->width, l->sums + (size_t)from * l->width,
            (size_t)l->width * sizeof *l->sums);
@@ -213,6 +219,7 @@ static void remember(linking *l, int32_t row, const double *scores) {
     const size_t past = (size_t)l->past++;
     l->past_id[past] = l->id[row];
     l->past_frame[past] = l->frame;
+    l->past_time[past] = l->time;
     l->past_seen[past] = l->misses[row] == 0;
     const size_t length = (size_t)l->past_state;
     memcpy(l->past_states + length * past, state, length * sizeof *state);
@@ -239,8 +246,7 @@ int64_t link_step(linking *l) {
     const int32_t rows = l->tracks + births;
     l->tracks = 0;
     for (int32_t r = 0; r < rows; r++) {
-        const int32_t unsure = l->hits[r] < l->sure_hits && l->unsure_misses < l->max_misses;
-        if (l->misses[r] >= (unsure ? l->unsure_misses : l->max_misses)) {
+        if (l->lost[r] >= (l->hits[r] < l->sure_hits ? l->unsure_lost : l->most_lost)) {
             bury(l, r);
             continue;
         }

@@ -23,21 +23,25 @@ typedef struct {
 /* Mirrored by Linking in structures.py, field for field. */
 typedef struct {
     double floor;
-    double fading, fading2, moved2, accelerated2, measured2, first2;
+    double carried, faded, moved, shared, accelerated; /* the filter's step to this frame */
+    double measured2, first2;
+    double time, elapsed; /* of this frame, and since the one before that was looked at */
+    double unsure_lost, most_lost; /* how long a track may be without a detection */
     double reach, reach_per_miss, largest_reach, largest_growth, largest_ratio;
     float least_overlap, class_weight, level_weight, least_gain, least_cosine, suppressed;
     int32_t classes, width; /* width: of a padded row */
-    int32_t sure_hits, unsure_misses, max_misses;
+    int32_t sure_hits;
     int32_t tracks, found, ended; /* rows in use */
     int32_t row_capacity, found_capacity;
     int32_t avx2;       /* whether the processor has it, and may use it */
     int32_t past_state; /* how many numbers of a state the history holds */
     int64_t pair_capacity;
-    int64_t frame, next_id;
+    int64_t frame, passed, next_id; /* passed: frames since the one before */
     int64_t past; /* rows of the history in use; row_capacity more are there */
 
     /* A row for each track, row_capacity of them. */
     int64_t *id, *start, *hits, *misses;
+    double *lost;                         /* time since the last detection */
     double *sums, *level, *states, *size; /* (width), one, (5, 4) as States has them, (2) */
     int64_t *label;                       /* told by link_show, like the next two */
     double *score, *box;                  /* one, (4) */
@@ -52,6 +56,7 @@ typedef struct {
 
     /* The history, a row for each track and frame. */
     int64_t *past_id, *past_frame;
+    double *past_time;
     uint8_t *past_seen;
     double *past_states; /* (past_state) */
     float *past_scores; /* (classes) */

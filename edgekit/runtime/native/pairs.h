@@ -131,8 +131,8 @@ int64_t JOIN(by_distance, TARGET)(const linking *l, const work *w) {
         if (w->partner[t] >= 0) continue;
         const double *state = l->states + (size_t)STATE * t, *size = l->exps + 2 * (size_t)t;
         const float *profile = w->track_profile + (size_t)t * l->width;
-        double place[4], reach = l->reach + l->reach_per_miss * (double)l->misses[t];
-        for (int k = 0; k < 4; k++) place[k] = state[PLACE + k] + state[SPEED + k];
+        double place[4], reach = l->reach + l->reach_per_miss * (l->lost[t] + (l->elapsed - 1));
+        for (int k = 0; k < 4; k++) place[k] = state[PLACE + k] + l->carried * state[SPEED + k];
         if (reach > l->largest_reach) reach = l->largest_reach;
         const int32_t near = around(l, w, others, place, size, reach);
         for (int32_t n = 0; n < near; n++) {

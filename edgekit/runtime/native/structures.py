@@ -32,25 +32,29 @@ class Linking(ctypes.Structure):
     """Mirrors ``linking`` of linking.h; what is named last are addresses."""
 
     _fields_ = (
-        *((name, ctypes.c_double) for name in ("floor", "fading", "fading2", "moved2")),
-        *((name, ctypes.c_double) for name in ("accelerated2", "measured2", "first2")),
+        *((name, ctypes.c_double) for name in ("floor", "carried", "faded", "moved")),
+        *((name, ctypes.c_double) for name in ("shared", "accelerated", "measured2", "first2")),
+        *((name, ctypes.c_double) for name in ("time", "elapsed", "unsure_lost", "most_lost")),
         *((name, ctypes.c_double) for name in ("reach", "reach_per_miss", "largest_reach")),
         *((name, ctypes.c_double) for name in ("largest_growth", "largest_ratio")),
         *((name, ctypes.c_float) for name in ("least_overlap", "class_weight", "level_weight")),
         *((name, ctypes.c_float) for name in ("least_gain", "least_cosine", "suppressed")),
-        *((name, ctypes.c_int32) for name in ("classes", "width", "sure_hits", "unsure_misses")),
-        *((name, ctypes.c_int32) for name in ("max_misses", "tracks", "found", "ended")),
+        *((name, ctypes.c_int32) for name in ("classes", "width", "sure_hits")),
+        *((name, ctypes.c_int32) for name in ("tracks", "found", "ended")),
         *(
             (name, ctypes.c_int32)
             for name in ("row_capacity", "found_capacity", "avx2", "past_state")
         ),
-        *((name, ctypes.c_int64) for name in ("pair_capacity", "frame", "next_id", "past")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("pair_capacity", "frame", "passed", "next_id", "past")
+        ),
         *((name, ctypes.c_void_p) for name in ("id", "start", "hits", "misses")),
-        *((name, ctypes.c_void_p) for name in ("sums", "level", "states", "size")),
+        *((name, ctypes.c_void_p) for name in ("lost", "sums", "level", "states", "size")),
         *((name, ctypes.c_void_p) for name in ("label", "score", "box")),
         *((name, ctypes.c_void_p) for name in ("ended_id", "ended_hits", "ended_sums")),
         *((name, ctypes.c_void_p) for name in ("boxes", "scores", "logs", "exps")),
-        *((name, ctypes.c_void_p) for name in ("past_id", "past_frame", "past_seen")),
+        *((name, ctypes.c_void_p) for name in ("past_id", "past_frame", "past_time", "past_seen")),
         *((name, ctypes.c_void_p) for name in ("past_states", "past_scores")),
         *((name, ctypes.c_void_p) for name in ("pairs", "scratch")),
     )

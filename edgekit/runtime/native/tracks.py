@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit.runtime import _kalman, _matching
 from edgekit.runtime._history import History
-from edgekit.runtime._tracks import FLOOR, SURE_HITS, UNSURE_MISSES, Ended, Live
+from edgekit.runtime._tracks import FLOOR, SURE_HITS, Ended, Live, Look
 from edgekit.runtime.native.structures import Linking
 from edgekit.runtime.types import Array
 
@@ -42,15 +42,11 @@ class NativeTracks:
         self, library: ctypes.CDLL, kernel: str, classes: int, max_misses: int, history: History
     ) -> None:
         width = -(-classes // _matching.LANES) * _matching.LANES
-        self._classes, self._width = classes, width
+        self._classes, self._width, self._max_misses = classes, width, max_misses
         self._history = history
         self._scratch_size, self._look, self._do_step, self._show = _functions(library)
         self._linking = linking = Linking(
             floor=FLOOR,
-            fading=_kalman.FADING,
-            fading2=_kalman.FADING**2,
-            moved2=_kalman.MOVED**2,
-            accelerated2=_kalman.ACCELERATED**2,
             measured2=_kalman.MEASURED**2,
             first2=_kalman.FIRST_VELOCITY**2,
             reach=_matching.REACH,
@@ -67,8 +63,6 @@ class NativeTracks:
             classes=classes,
             width=width,
             sure_hits=SURE_HITS,
-            unsure_misses=UNSURE_MISSES,
-            max_misses=min(max_misses, 2**31 - 1),
             avx2=kernel in _WITH_AVX2,
             past_state=history.table.states[0].size,
         )
@@ -81,8 +75,8 @@ class NativeTracks:
     def __len__(self) -> int:
         return int(self._linking.tracks)
 
-    def step(self, boxes: Array, scores: Array, frame: int, next_id: int) -> tuple[int, Ended]:
-        """Brings the tracks to the next frame; see ``PlainTracks.step``."""
+    def step(self, boxes: Array, scores: Array, look: Look, next_id: int) -> tuple[int, Ended]:
+        """Brings the tracks to the next frame that is looked at; see ``PlainTracks.step``."""
         linking, found = self._linking, len(boxes)
         if scores.shape != (found, self._classes) or boxes.shape != (found, 4):
             raise ValueError(f"{found} boxes with {self._classes} scores each, not {scores.shape}")
@@ -92,11 +86,15 @@ class NativeTracks:
         arrays = self._arrays
         arrays["boxes"][:found] = boxes
         arrays["scores"][:found, : self._classes] = scores
-        linking.found, linking.frame, linking.next_id = found, frame, next_id
+        linking.found, linking.next_id = found, next_id
+        linking.frame, linking.passed, linking.time, linking.elapsed, _ = look
+        linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
+        step = _kalman.step_of(look.elapsed)
+        linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
         found = self._look(self._at)
         _in_place(np.log, arrays["logs"][: 3 * found + tracks])
         _in_place(np.exp, arrays["exps"][: 2 * tracks])
-        if self._history.reserve(tracks + found, arrays["id"][:tracks], frame):
+        if self._history.reserve(tracks + found, arrays["id"][:tracks], look.frame):
             self._point("past_", self._history.table._asdict())
         linking.past = len(self._history)
         while pairs := self._do_step(self._at):
@@ -136,6 +134,7 @@ class NativeTracks:
         whole, real = np.int64, np.float64
         arrays: dict[str, Array] = {
             **{name: np.zeros(rows, whole) for name in ("id", "start", "hits", "misses")},
+            "lost": np.zeros(rows, real),
             "sums": np.zeros((rows, self._width), real),
             "level": np.zeros(rows, real),
             "states": np.zeros((rows, 5, 4), real),
@@ -169,7 +168,7 @@ class NativeTracks:
             setattr(self._linking, prefix + name, array.ctypes.data)
 
 
-_KEPT = ("id", "start", "hits", "misses", "sums", "level", "states", "size")
+_KEPT = ("id", "start", "hits", "misses", "lost", "sums", "level", "states", "size")
 _LIVE = ("id", "label", "score", "box", "misses", "start", "hits")
 
 
