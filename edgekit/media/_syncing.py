@@ -1,8 +1,8 @@
 """Files of live runs brought to the disk, once a second and together.
 
 ext4 makes a longer file known on the disk before its last bytes are there, as soon as any file is
-synced; a power cut in between leaves NUL bytes for them. So whatever is synced, all are: those with
-the most to write first, and those of lines directly after them.
+synced; a power cut in between leaves NUL bytes for them. So whatever is synced, all are, those with
+the most to write first; and what is added meanwhile is written at once.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ class Syncer:
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()
 
+    def added(self, handle: int) -> None:
+        """Tells that a file has got more: its length may be on the disk in a moment."""
+        if self._thread is not None:
+            _begin_writing(handle)
+
     def wait(self) -> None:
         """Waits for a second at most until nothing is being synced."""
         thread = self._thread
@@ -69,12 +74,12 @@ class Syncer:
     def _work(self) -> None:
         while handles := self._take():
             for handle in handles:
+                _begin_writing(handle)
+            for handle in handles:
                 with contextlib.suppress(OSError):  # a bad disk shows when written to
                     os.fsync(handle)
             for handle in handles:
-                with contextlib.suppress(OSError, AttributeError):
-                    # What was added meanwhile may be known already: it begins to be written.
-                    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+                _begin_writing(handle)
                 os.close(handle)
 
     def _take(self) -> list[int]:
@@ -91,3 +96,9 @@ class Syncer:
             if not found:
                 self._thread = None
             return found
+
+
+def _begin_writing(handle: int) -> None:
+    """Sends what the system holds of a file to the disk, without waiting."""
+    with contextlib.suppress(OSError, AttributeError):  # a pipe has no such thing, nor has macOS
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -68,6 +68,7 @@ class WholeFile(Closing):
             raise output_error(error, self._path) from error
         self.size += written
         self.unsynced += written
+        _SYNCER.added(self._handle)
 
     def cut(self, size: int) -> None:
         """Forgets what comes after ``size`` bytes."""

@@ -217,3 +217,31 @@ def test_what_is_no_origin_is_refused(origin: str, capsys: Any) -> None:
     assert f"--public-origin is '{origin}'" in capsys.readouterr().err
     assert main(["run", "--source", "x.mp4", "--public-origin", "https://cam.example.com"]) == 2
     assert "--serve 8080" in capsys.readouterr().err
+
+
+def test_a_browser_shows_the_page_behind_nginx(
+    proxy: Proxy, words: list[Any], tmp_path: Path
+) -> None:
+    from edgekit.benchmarks.suites._browser import DESKTOP, find_chromium, open_browser
+
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    program = tmp_path / "browser"
+    rules = f'"--host-resolver-rules=MAP {NAME} 127.0.0.1" --ignore-certificate-errors'
+    program.write_text(f'#!/bin/sh\nexec "{chromium}" {rules} "$@"\n')
+    program.chmod(0o755)
+    page = proxy.page(words)  # which makes a token
+    proxy.start(page.port, passes_host=True)
+
+    async def look() -> None:
+        async with open_browser(str(program)) as browser:
+            await browser.open(page.lines[1].split()[-1], DESKTOP)
+            limit = time.monotonic() + PATIENCE
+            while not await browser.ask("document.body?.hasAttribute('data-fresh') === true"):
+                assert time.monotonic() < limit, browser.errors
+                await asyncio.sleep(0.2)
+            assert await browser.ask("location.href") == f"{proxy.origin}/"
+            assert browser.errors == []
+
+    asyncio.run(look())
