@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edgekit.benchmarks.timing import interleaved, machine
-from edgekit.bundle import Bundle, FineTuning, RoundingCheck
+from edgekit.bundle import Bundle, FineTuning, RoundingCheck, TubeCheck
 from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
 from edgekit.quantization.base import Reading
@@ -131,7 +131,8 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
         layers: In the order of computation.
         left_float: Of what is float the name and why; layers by their label.
         latency: On each runtime that is installed.
-        video_map: Video-mAP at 0.5 of the float and the new model, where there are annotations.
+        video_map: Video-mAP at 0.5 of the float and the new model; null where there were no tubes.
+        tubes: How that was judged.
         fine_tuning: What it gave, where it was asked for.
         warnings: What the reader should not miss.
         machine: That all this was measured on.
@@ -152,6 +153,7 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     left_float: dict[str, str]
     latency: tuple[LatencyRow, ...]
     video_map: tuple[float, float] | None
+    tubes: TubeCheck | None
     fine_tuning: TuningRow | None
     warnings: tuple[str, ...]
     machine: str
@@ -199,8 +201,6 @@ def report(
     made: Quantized,
     float_bundle: Bundle,
     latency: Sequence[LatencyRow],
-    *,
-    video_map: tuple[float, float] | None = None,
 ) -> RoundingReport:
     """Puts together what is known of a quantized bundle.
 
@@ -208,7 +208,6 @@ def report(
         made: What quantizing came to.
         float_bundle: What it was made from.
         latency: As measured by ``compare_latency``.
-        video_map: At 0.5, of the float and the new model.
     """
     manifest = made.bundle.manifest
     assert manifest.quantization is not None
@@ -251,9 +250,10 @@ def report(
         ),
         left_float=given_back | tool.left_float(float_bundle, made.io),
         latency=tuple(latency),
-        video_map=video_map,
+        video_map=(made.tubes.float_map, made.tubes.video_map) if made.tubes else None,
+        tubes=made.tubes,
         fine_tuning=_tuning(made),
-        warnings=tuple(_warnings(manifest.target, latency)),
+        warnings=(*_warnings(manifest.target, latency), *_lost_tubes(made)),
         machine=machine(),
     )
 
@@ -293,3 +293,15 @@ def _warnings(target: str, latency: Sequence[LatencyRow]) -> list[str]:
         f"On this machine INT8 is slower than float on {row.runtime}: {row.ratio:.2f} of its time."
         for row in slow
     ] + ([] if latency else [f"Nothing was timed: no runtime for {target} is installed."])
+
+
+def _lost_tubes(made: Quantized) -> list[str]:
+    """Says so where video-mAP fell by more than frame-mAP may, or was not judged."""
+    if made.tubes is None:
+        return ["Video-mAP was not judged: there is no tube in what was judged by."]
+    if made.tubes.drop <= made.max_drop:
+        return []
+    return [
+        f"Video-mAP@0.5 is {made.tubes.drop:.4f} lower than that of the float model, on "
+        f"{made.tubes.tubes} tubes. --max-drop bounds the loss of frame-mAP alone."
+    ]

@@ -36,8 +36,10 @@ def summary(found: RoundingReport) -> Grid:
     truth = "" if check.annotated else " of float's own"
     maps = _shares(check.float_map, check.frame_map)
     rows.append([f"frame-mAP@0.5{truth}, {check.frames} frames", *maps])
-    if found.video_map:
-        rows.append(["video-mAP@0.5", *_shares(*found.video_map)])
+    if found.tubes:
+        truth = "" if found.tubes.annotated else " of float's own"
+        name = f"video-mAP@0.5{truth}, {found.tubes.tubes} tubes"
+        rows.append([name, *_shares(found.tubes.float_map, found.tubes.video_map)])
     rows.append(["share of detections over 0.3 that agree", "", f"{check.agreement:.3f}", ""])
     rows += [
         [f"{head}, signal to noise", "", f"{decibels:.1f} dB", ""]

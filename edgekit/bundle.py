@@ -38,6 +38,7 @@ __all__ = [
     "Provenance",
     "Quantization",
     "RoundingCheck",
+    "TubeCheck",
     "Verification",
     "date_of_today",
     "load_bundle",
@@ -137,6 +138,29 @@ class RoundingCheck(_Spec, frozen=True, kw_only=True):
         return self.float_map - self.frame_map
 
 
+class TubeCheck(_Spec, frozen=True, kw_only=True):
+    """What was measured on tubes between a float model and the integer model made from it.
+
+    Attributes:
+        videos: How many were compared.
+        tubes: Tubes of the truth in them.
+        annotated: Whether the truth is an annotation; or else what the float model shows.
+        float_map: Video-mAP at 0.5 of the float model, 0 to 1.
+        video_map: That of the integer model.
+    """
+
+    videos: int
+    tubes: int
+    annotated: bool
+    float_map: float
+    video_map: float
+
+    @property
+    def drop(self) -> float:
+        """What was lost of video-mAP, as it is a share; below 0 where something was won."""
+        return self.float_map - self.video_map
+
+
 class FineTuning(_Spec, frozen=True, kw_only=True):
     """How weights were fine-tuned for integers before they were rounded, and what that gave.
 
@@ -166,6 +190,7 @@ class Quantization(_Spec, frozen=True, kw_only=True):
     kept_float: tuple[str, ...] = ()
     float_bundle: str = ""
     check: RoundingCheck | None = None
+    tubes: TubeCheck | msgspec.UnsetType = msgspec.UNSET
     fine_tuning: FineTuning | msgspec.UnsetType = msgspec.UNSET
 
 

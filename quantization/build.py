@@ -14,7 +14,7 @@ import msgspec
 
 from edgekit._files import writing
 from edgekit._progress import SILENT, Progress
-from edgekit.bundle import Bundle, Manifest, RoundingCheck, load_bundle, save_bundle
+from edgekit.bundle import Bundle, Manifest, RoundingCheck, TubeCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
@@ -23,6 +23,7 @@ from edgekit.quantization.comparison import Comparison, compare
 from edgekit.quantization.judging import Judge, Truth
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.search import Step, search
+from edgekit.quantization.tubes import TubeJudge
 from edgekit.quantization.tuned import Tuned
 from edgekit.quantization.workbench import Workbench, loss_alone
 
@@ -45,6 +46,7 @@ class Quantized:
         statistics: The folder of what the quantizer measured on the samples.
         io: What the model takes and gives.
         tuning: What fine-tuning gave, where that was asked for.
+        tubes: What was lost in tubes; None where that was not asked for, or there were none.
     """
 
     bundle: Bundle
@@ -56,6 +58,7 @@ class Quantized:
     statistics: Path
     io: str = "float"
     tuning: Comparison | None = None
+    tubes: TubeCheck | None = None
 
 
 def check_float(bundle: Bundle) -> None:
@@ -124,6 +127,7 @@ def quantize_bundle(
     max_drop: float = 0.01,
     sensitivity: bool = False,
     tuned: Tuned | None = None,
+    tubes: TubeJudge | None = None,
     force: bool = False,
     executor: Executor | None = None,
     progress: Progress = SILENT,
@@ -143,6 +147,7 @@ def quantize_bundle(
         max_drop: Largest accepted loss of frame-mAP, as a share.
         sensitivity: Measure every layer even where no layer has to be given back.
         tuned: The model with fine-tuned weights, which are taken if they lose less.
+        tubes: Judges what was lost in tubes, which is told and not bounded.
         force: Replace a bundle that is already there.
         executor: Where layers are measured; here, one after the other, without one.
         progress: Told of each sample and layer.
@@ -185,7 +190,8 @@ def quantize_bundle(
     progress.phase("writing")
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
         made = bench.make(replace(asked, keep_float=last.kept), Path(temporary) / "made")
-        manifest = _completed(made.manifest, bundle, last.check, tuning)
+        lost = tubes.judge(made, progress) if tubes else None
+        manifest = _completed(made.manifest, bundle, last.check, lost, tuning)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}
         save_bundle(out, manifest, files, force=force)
     return Quantized(
@@ -198,6 +204,7 @@ def quantize_bundle(
         statistics=bench.statistics,
         io=io,
         tuning=tuning,
+        tubes=lost,
     )
 
 
@@ -216,13 +223,18 @@ def _named(names: Sequence[str], layers: Sequence[Layer]) -> frozenset[str]:
 
 
 def _completed(
-    manifest: Manifest, source: Bundle, check: RoundingCheck, tuning: Comparison | None
+    manifest: Manifest,
+    source: Bundle,
+    check: RoundingCheck,
+    tubes: TubeCheck | None,
+    tuning: Comparison | None,
 ) -> Manifest:
     assert manifest.quantization is not None
     done = msgspec.structs.replace(
         manifest.quantization,
         float_bundle=source.sha256,
         check=check,
+        tubes=tubes or msgspec.UNSET,
         fine_tuning=tuning.record if tuning else msgspec.UNSET,
     )
     return msgspec.structs.replace(manifest, quantization=done)

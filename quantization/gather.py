@@ -6,8 +6,6 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_bundle, default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle, sha256_of
@@ -17,17 +15,14 @@ from edgekit.calibration.rendered import rendered_clips
 from edgekit.calibration.samples import Samples, choose_frames, collect, extract
 from edgekit.calibration.store import Store, key_of
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.evaluation import detect_videos, in_classes_of
+from edgekit.evaluation import in_classes_of
 from edgekit.metrics.annotations import Truth as Dataset
 from edgekit.metrics.annotations import VideoTruth
 from edgekit.metrics.datasets import read_truth
-from edgekit.metrics.evaluate import evaluate
 from edgekit.quantization.judging import Truth, truth_of
-from edgekit.targets.base import SessionOptions
-from edgekit.targets.registry import exporter
 from edgekit.targets.settings import ExportSettings
 
-__all__ = ["Footage", "annotated", "exported", "gather", "shipped_float", "video_map"]
+__all__ = ["Footage", "annotated", "exported", "gather", "shipped_float"]
 
 _JUDGED = 256
 
@@ -43,12 +38,14 @@ class Footage:
         judging: To judge by; none of them is among ``samples``.
         truth: What is in ``judging``, where that is annotated.
         dataset: The annotated videos, in the classes of the bundle.
+        sequences: What ``judging`` is of, where that is not annotated.
     """
 
     samples: Samples
     judging: Samples
     truth: Truth | None = None
     dataset: Dataset = field(default_factory=lambda: Dataset([], []))
+    sequences: list[Sequence] = field(default_factory=list)
 
 
 def shipped_float(target: str, store: Store) -> Bundle:
@@ -132,7 +129,7 @@ def gather(
         chosen, judging = collect(
             bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed, progress=progress
         )
-        return Footage(chosen, judging)
+        return Footage(chosen, judging, sequences=sequences)
     wanted, _ = choose_frames(
         bundle, sequences, store, samples=samples, judged=0, seed=seed, progress=progress
     )
@@ -176,36 +173,6 @@ def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
         )
         return None
     return truth_of(samples, [tubes[path] for path in paths])
-
-
-def video_map(bundle: Bundle, footage: Footage, store: Store, progress: Progress = SILENT) -> float:
-    """Video-mAP at 0.5 of a bundle on annotated videos, linked by ``edgekit``.
-
-    Args:
-        bundle: Any that takes the videos.
-        footage: Its ``dataset`` has videos.
-        store: Where the result is kept.
-        progress: Told of each video.
-    """
-    tubes = [
-        (video.name, tube.label, tube.start, tube.boxes.tolist())
-        for video in footage.dataset.videos
-        for tube in video.tubes
-    ]
-
-    def make(folder: Path) -> None:
-        # TensorRT's models run here on what verifies them.
-        options = SessionOptions(runtime=exporter(bundle.manifest.target).verify_on)
-        progress.phase("linking tubes", len(footage.dataset.videos))
-        detected = detect_videos(
-            bundle.path, footage.dataset, options=options, on_video=progress.advance
-        )
-        found = evaluate(detected).video_map["0.5"]
-        (folder / "video_map.json").write_bytes(msgspec.json.encode(found))
-
-    key = key_of(bundle.sha256, footage.judging.key, tubes)
-    content = (store.folder("tubes", key, make) / "video_map.json").read_bytes()
-    return msgspec.json.decode(content, type=float)
 
 
 def _annotated(

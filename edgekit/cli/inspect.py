@@ -160,6 +160,12 @@ def _loss(made: Quantization) -> dict[str, str]:
             f"frame-mAP@0.5{truth} {check.float_map:.4f} to {check.frame_map:.4f} on "
             f"{check.frames} frames; agreement of detections {check.agreement:.3f}; {sqnr}"
         )
+    if made.tubes:
+        truth = "" if made.tubes.annotated else " of the float model's own tubes"
+        rows["loss of tubes"] = (
+            f"video-mAP@0.5{truth} {made.tubes.float_map:.4f} to {made.tubes.video_map:.4f} on "
+            f"{made.tubes.tubes} tubes"
+        )
     return rows
 
 

@@ -186,8 +186,9 @@ def command(
     from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import quantize_bundle, recipe_of
-    from edgekit.quantization.gather import annotated, gather, shipped_float, video_map
+    from edgekit.quantization.gather import annotated, gather, shipped_float
     from edgekit.quantization.registry import quantizer
+    from edgekit.quantization.tubes import TubeJudge
     from edgekit.quantization.tuned import Plan, checkpoint_of, tune
     from edgekit.targets.build import bundle_path
 
@@ -254,17 +255,14 @@ def command(
             store=store,
             truth=footage.truth,
             tuned=tuned,
+            tubes=TubeJudge(source, footage.dataset, footage.sequences, footage.judging, store),
             force=force,
             executor=executor,
             progress=progress,
             **choices,
         )
-        maps = None
-        if footage.dataset.videos:
-            before = video_map(source, footage, store, progress)
-            maps = before, video_map(made.bundle, footage, store, progress)
         progress.phase("timing")
-        found = report(made, source, compare_latency(source, made.bundle), video_map=maps)
+        found = report(made, source, compare_latency(source, made.bundle))
     if sheet is not None or html is not None:
         _draw(found, footage.samples, sheet, html)
     if as_json:

@@ -24,7 +24,7 @@ from edgekit.benchmarks.rounding_tables import (
     summary,
     terminal,
 )
-from edgekit.bundle import FineTuning
+from edgekit.bundle import FineTuning, TubeCheck
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
 from edgekit.calibration.sheet import contact_sheet
@@ -65,7 +65,8 @@ def made(spotter, samples, tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(made, spotter):
     latency = compare_latency(spotter, made.bundle, repeats=3)
-    return report(made, spotter, latency, video_map=(0.9, 0.8))
+    tubes = TubeCheck(videos=2, tubes=7, annotated=True, float_map=0.9, video_map=0.8)
+    return report(dataclasses.replace(made, tubes=tubes), spotter, latency)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_layers_that_the_search_gave_back_are_told_from_those_that_were_named(ma
     tried = (Step(frozenset(), check), Step(frozenset({"stem/Conv"}), check))
     given_back = report(dataclasses.replace(made, steps=tried), spotter, [])
     assert "search" in given_back.left_float["stem/Conv"]
-    assert given_back.warnings == ("Nothing was timed: no runtime for onnx is installed.",)
+    assert given_back.warnings[0] == "Nothing was timed: no runtime for onnx is installed."
     assert [row[0] for row in steps(given_back).rows] == ["0", "1"]
 
 
@@ -126,7 +127,7 @@ def test_the_terminal_says_the_same(found):
     text = shown(found)
     assert "Float: body/Conv\n" in text
     rows = {row[0]: row[1:] for row in summary(found).rows}
-    assert rows["video-mAP@0.5"] == ["0.9000", "0.8000", "-0.1000"]
+    assert rows["video-mAP@0.5, 7 tubes"] == ["0.9000", "0.8000", "-0.1000"]
     assert rows["size"][0] == f"{found.float_bytes / 1e6:.2f} MB"
     assert "fp32" in next(name for name in rows if "onnxruntime" in name)
     measured = sensitivity(found)
@@ -164,10 +165,22 @@ def test_a_run_that_found_no_better_weights_has_one_row(made, spotter):
     assert "and annotations: it did not help" in grid.title
 
 
+@pytest.mark.parametrize(
+    ("after", "words"), [(0.88, []), (0.875, ["0.0250 lower"]), (None, ["was not judged"])]
+)
+def test_lost_tubes_are_warned_of(made, spotter, found, after, words):
+    tubes = after and TubeCheck(videos=2, tubes=7, annotated=False, float_map=0.9, video_map=after)
+    bounded = dataclasses.replace(made, tubes=tubes, max_drop=0.021)
+    row = msgspec.structs.replace(found.latency[0], ratio=0.5)
+    said = report(bounded, spotter, [row]).warnings
+    assert len(said) == len(words)
+    assert all(word in line for word, line in zip(words, said, strict=True))
+
+
 def test_int8_that_is_slower_is_warned_of(made, spotter, found):
     for ratio in (0.5, 1.5):
         row = msgspec.structs.replace(found.latency[0], ratio=ratio)
-        said = report(made, spotter, [row]).warnings
+        said = report(dataclasses.replace(made, tubes=found.tubes), spotter, [row]).warnings
         assert [("slower" in line) for line in said] == [True] * (ratio > 1)
 
 

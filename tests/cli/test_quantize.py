@@ -48,7 +48,10 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert (row["runtime"], row["arithmetic"], row["threads"]) == ("onnxruntime", "fp32", 1)
     assert row["ratio"] == pytest.approx(row["int8_ms"] / row["float_ms"])
     assert found["check"]["annotated"]
-    assert len(found["video_map"]) == 2
+    tubes = found["tubes"]
+    assert found["video_map"] == [tubes["float_map"], tubes["video_map"]]
+    assert tubes["annotated"]
+    assert json.loads((out / "manifest.json").read_text())["quantization"]["tubes"] == tubes
     assert sheet.stat().st_size > 10_000
     assert "Float against INT8: korsal-lite0-ucf24" in page.read_text()
     assert "Only 6 frames to calibrate with" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import msgspec
 import numpy as np
 import onnx
@@ -17,12 +18,14 @@ from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
 from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, OutputError, UsageError
+from edgekit.metrics.annotations import Truth as Dataset
 from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.gather import gather, video_map
+from edgekit.quantization.gather import gather
 from edgekit.quantization.judging import Judge
 from edgekit.quantization.registry import QUANTIZERS, quantizer
+from edgekit.quantization.tubes import TubeJudge
 from edgekit.targets.jetson.checker import check
 
 
@@ -208,12 +211,34 @@ def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store
     total = sum(len(t["boxes"]) for v in annotation["videos"].values() for t in v["tubes"])
     boxes = sum(map(len, found.truth))
     assert total - 6 * 5 <= boxes <= total
-    value = video_map(bundle, found, store)
-    assert 0 < value <= 1
+    judge = TubeJudge(bundle, found.dataset, found.sequences, found.judging, store)
+    check = judge.judge(bundle)
+    assert check.annotated
+    assert check.tubes == sum(len(v["tubes"]) for v in annotation["videos"].values())
+    assert 0 < check.video_map == check.float_map <= 1
     # The same model for a target whose own runtime no test machine has.
     manifest = msgspec.structs.replace(bundle.manifest, target="jetson")
     files = {entry.path: bundle.path / entry.path for entry in bundle.manifest.files}
-    assert video_map(save_bundle(tmp_path / "jetson", manifest, files), found, store) == value
+    assert judge.judge(save_bundle(tmp_path / "jetson", manifest, files)) == check
+
+
+def test_without_annotations_the_tubes_of_the_float_model_are_the_truth(bundle, footage, store):
+    found = gather(bundle, footage, None, store, samples=6)
+    judge = TubeJudge(bundle, found.dataset, found.sequences, found.judging, store)
+    check = judge.judge(bundle)
+    assert not check.annotated
+    assert check.tubes > 0
+    assert (check.float_map, check.drop) == (1, 0)
+
+
+def test_where_nothing_is_found_there_is_no_tube_to_judge_by(bundle, tmp_path, store):
+    random = np.random.default_rng(0)
+    for number in range(8):
+        noise = random.integers(0, 60, (64, 64, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), noise)
+    sequences = find_sequences(tmp_path)
+    _, judging = collect(bundle, sequences, store, samples=4, judged=4)
+    assert TubeJudge(bundle, Dataset([], []), sequences, judging, store).judge(bundle) is None
 
 
 def test_a_bundle_is_no_footage(bundle, store):

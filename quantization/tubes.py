@@ -1,0 +1,166 @@
+"""What rounding costs in tubes: video-mAP of a quantized model beside that of the float one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgekit._progress import SILENT, Progress
+from edgekit.bundle import Bundle, TubeCheck
+from edgekit.calibration.footage import Sequence as Footage
+from edgekit.calibration.samples import Samples
+from edgekit.calibration.store import Store, key_of
+from edgekit.detector import Detector
+from edgekit.evaluation import detect_videos
+from edgekit.metrics.annotations import Truth as Dataset
+from edgekit.metrics.annotations import TruthTube, VideoTruth
+from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
+from edgekit.metrics.detections_writer import write_detections
+from edgekit.metrics.evaluate import evaluate
+from edgekit.runtime.confirmed import MIN_HITS
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.types import Detections
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.registry import exporter
+
+__all__ = ["TubeJudge"]
+
+_STRETCHES = 8
+_FRAMES = 64
+"""Of a sequence that is not annotated: enough for tubes, and 512 frames in all take seconds."""
+
+
+class TubeJudge:
+    """Compares the tubes of quantized models with those of a float one.
+
+    The truth are the annotated videos where there are some; else it is what ``edgekit run`` shows
+    with the float model in a stretch of at most 64 frames of at most 8 sequences.
+
+    Args:
+        bundle: The float model.
+        dataset: Annotated videos, in the classes of the bundle; may have none.
+        sequences: What is calibrated with.
+        judging: Frames of those that are left alone to judge by; the stretches are there.
+        store: Where the answers are kept.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        dataset: Dataset,
+        sequences: Sequence[Footage],
+        judging: Samples,
+        store: Store,
+    ) -> None:
+        self._bundle = bundle
+        self._dataset = dataset
+        self._store = store
+        self._key = judging.key
+        first = {place.sequence: place.frame for place in reversed(judging.places)}
+        last = {place.sequence: place.frame for place in judging.places}
+        # Where the frames that are left alone are too few for tubes, those before them count too.
+        first = {n: max(0, min(begin, last[n] + 1 - _FRAMES)) for n, begin in first.items()}
+        numbers = sorted(first)
+        picks = np.linspace(0, len(numbers) - 1, min(_STRETCHES, len(numbers))).round().astype(int)
+        chosen = [numbers[pick] for pick in picks.tolist()]
+        self._stretches = (
+            [] if dataset.videos else [(sequences[number], first[number]) for number in chosen]
+        )
+
+    def judge(self, bundle: Bundle, progress: Progress = SILENT) -> TubeCheck | None:
+        """Runs a quantized model on the videos, and the float one unless that was done before.
+
+        Args:
+            bundle: Of the same target, classes and input.
+            progress: Told of each video.
+
+        Returns:
+            None where there is no tube to judge by.
+        """
+        annotated = bool(self._dataset.videos)
+        before, after = (self._detected(made, progress) for made in (self._bundle, bundle))
+        if not annotated:
+            truth = [_own_tubes(video, len(before.classes)) for video in before.videos]
+            before, after = (
+                SavedDetections(
+                    saved.classes,
+                    [
+                        SavedVideo(known, video.detections)
+                        for known, video in zip(truth, saved.videos, strict=True)
+                    ],
+                )
+                for saved in (before, after)
+            )
+        tubes = sum(len(video.truth.tubes) for video in before.videos)
+        if not tubes:
+            return None
+        # As short as those that run shows, which are the truth where nothing is annotated.
+        length = 5 if annotated else MIN_HITS - 1
+        found = [evaluate(s, min_length=length).video_map["0.5"] for s in (before, after)]
+        return TubeCheck(
+            videos=len(before.videos),
+            tubes=tubes,
+            annotated=annotated,
+            float_map=found[0],
+            video_map=found[1],
+        )
+
+    def _detected(self, bundle: Bundle, progress: Progress) -> SavedDetections:
+        # TensorRT's models run here on what verifies them.
+        options = SessionOptions(runtime=exporter(bundle.manifest.target).verify_on)
+
+        def make(folder: Path) -> None:
+            if self._dataset.videos:
+                progress.phase("linking tubes", len(self._dataset.videos))
+                saved = detect_videos(
+                    bundle.path, self._dataset, options=options, on_video=progress.advance
+                )
+            else:
+                saved = self._followed(bundle, options, progress)
+            write_detections(folder / "detections.json.gz", saved)
+
+        places = [(sequence.sha256, first) for sequence, first in self._stretches]
+        tubes = [
+            (video.name, tube.label, tube.start, tube.boxes.tolist())
+            for video in self._dataset.videos
+            for tube in video.tubes
+        ]
+        key = key_of(bundle.sha256, self._key, places, tubes)
+        return read_detections(self._store.folder("tubes", key, make) / "detections.json.gz")
+
+    def _followed(
+        self, bundle: Bundle, options: SessionOptions, progress: Progress
+    ) -> SavedDetections:
+        """What a model finds in the stretches."""
+        videos = []
+        counted = progress.count("linking tubes", self._stretches, len(self._stretches))
+        with Detector(bundle, options=options) as detector:
+            for number, (sequence, first) in enumerate(counted):
+                detector.reset()
+                frames = itertools.islice(sequence.frames(again=True), first, first + _FRAMES)
+                found: list[Detections] = []
+                height = width = 1
+                for frame in frames:
+                    height, width = frame.image.shape[:2]
+                    found.append(detector.detect(frame.image))
+                if found:
+                    truth = VideoTruth(str(number), len(found), width, height)
+                    videos.append(SavedVideo(truth, found))
+        return SavedDetections(list(bundle.manifest.classes), videos)
+
+
+def _own_tubes(video: SavedVideo, classes: int) -> VideoTruth:
+    """A video with what ``edgekit run`` shows in it as its truth."""
+    linker = make_linker("edgekit", classes)
+    closed = [tube for found in video.detections for tube in linker.update(found).closed]
+    known = video.truth
+    limits = np.array([known.width, known.height] * 2)
+    tubes = [
+        TruthTube(tube.label, tube.start, np.clip(tube.boxes, 0, limits))
+        for tube in (*closed, *linker.finish())
+    ]
+    return replace(known, tubes=tubes)
