@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from edgekit.media._capture import believable_fps
 
-__all__ = ["FrameClock", "checked_fps"]
+__all__ = ["FrameClock", "checked_fps", "rate_or_none"]
 
 _JUMP = 1.0
 """A step back by more seconds begins another recording, as where files were joined."""
 
 _DOUBT = 1.7
 """A unit of time is many times finer than the frames; their mean rate is not that far off."""
+
+
+_HIGHEST_UNCHECKED = 240
 
 
 class FrameClock:
@@ -71,6 +74,16 @@ def checked_fps(declared: float, times: Sequence[float]) -> float:
     found = _rate(times)
     is_rate = not found or 0 < declared <= _DOUBT * found
     return believable_fps(declared if is_rate else found)
+
+
+def rate_or_none(declared: float, tick: float) -> float:
+    """A declared rate that cannot be checked; 0 where it rather is the container's unit of time.
+
+    Args:
+        declared: Frames a second.
+        tick: The unit of time, in seconds.
+    """
+    return 0.0 if declared > _HIGHEST_UNCHECKED and declared * tick > 0.999 else declared
 
 
 def _rate(times: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from edgekit.errors import MissingDependencyError
 from edgekit.media._leaving import Ending, inside, sockets
 from edgekit.media.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources._choice import choose
-from edgekit.media.sources._clock import checked_fps
+from edgekit.media.sources._clock import checked_fps, rate_or_none
 from edgekit.media.sources._decoder import Decoder, Picture
 
 __all__ = ["Connection", "Unreadable"]
@@ -29,7 +29,6 @@ _LISTS = frozenset(("concat", "dash", "hls", "sdp"))
 _TEXT = "tty"
 _GENERATE_TIMES = 0x1
 _AHEAD = 32
-_HIGHEST_UNCHECKED = 240
 
 
 class Unreadable(Exception):
@@ -171,8 +170,7 @@ class Connection:
         declared = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         tick = self._stream.time_base
         if not self.whole:
-            unit = declared > _HIGHEST_UNCHECKED and declared * tick >= 1
-            return checked_fps(0.0 if unit else declared, ())
+            return checked_fps(rate_or_none(declared, float(tick)), ())
         times = []
         for _ in range(_AHEAD):
             fetched = next(self._fetched, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Deinterlacer"]
 
-_FILTER = "bwdif"
+_FILTER = "yadif"
 _SETTINGS = "mode=send_frame:parity=auto:deint=interlaced"
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["is_interlaced"]
 
+_H264 = frozenset(("h264", "avc1", "avc3", "x264", "davc"))
+_HEVC = frozenset(("hevc", "hev1", "hvc1", "h265", "x265"))
+_HEVC_PARAMETERS = b"\x42\x01"
 _START = re.compile(rb"\x00\x00\x01")
 _SCALED_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
 
@@ -20,11 +23,14 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
         packets: The first ones of the video, H.264 and HEVC with start codes.
     """
     name = codec.lower()
+    extradata = _with_start_codes(name, extradata)
     first = next(iter(packets), b"")
-    if name in ("h264", "avc1", "avc3", "x264", "davc"):
-        return any(_h264(unit) for unit in _units(packets) if unit[:1] and unit[0] & 31 == 7)
-    if name in ("hevc", "hev1", "hvc1", "h265", "x265"):
-        return any(_hevc(unit) for unit in _units(packets) if unit[:1] and unit[0] >> 1 == 33)
+    if name in _H264:
+        units = _units([extradata, *packets])
+        return any(_h264(unit) for unit in units if unit[:1] and unit[0] & 31 == 7)
+    if name in _HEVC:
+        units = _units([extradata, *packets])
+        return any(_hevc(unit) for unit in units if unit[:1] and unit[0] >> 1 == 33)
     if name.startswith("dv") or first[:2] == b"\x1f\x07":
         return True
     if name[:2] == "ap" and first[4:8] == b"icpf":  # ProRes
@@ -41,6 +47,16 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
     if not (starts or name in ("wvc1", "vc-1")):
         return False
     return _by_start_codes([extradata, *packets])
+
+
+def _with_start_codes(name: str, extradata: bytes) -> bytes:
+    """Headers as MP4 has them (avcC, hvcC), with a start code before the parameters of H.264."""
+    if extradata[:1] != b"\x01":
+        return extradata
+    if name in _H264:
+        return b"\0\0\1" + extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")]
+    place = extradata.find(_HEVC_PARAMETERS, 22) if name in _HEVC else -1
+    return extradata if place < 0 else b"\0\0\1" + extradata[place:]
 
 
 def _by_start_codes(pieces: Sequence[bytes]) -> bool:

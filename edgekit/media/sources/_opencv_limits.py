@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import MissingDependencyError
+from edgekit.media._capture import whole
 from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.source import name_of
 from edgekit.media.sources._interlacing import is_interlaced
+from edgekit.media.sources._pixel_shape import believable_aspect
 from edgekit.media.sources._tracks import tracks_of
 
-__all__ = ["Outline", "check_readable", "check_stream"]
+__all__ = ["Outline", "aspect_of", "check_connection", "check_readable", "check_stream"]
 
 _LOOKED_AT = 32
 _NAMES = {"av01": "AV1"}
@@ -70,14 +72,39 @@ def check_stream(path: Path, capture: Any, outline: Outline) -> None:
         raise MissingDependencyError.for_extra("av", "video", purpose)
 
 
+def check_connection(capture: Any, name: str) -> None:
+    """Refuses a stream that OpenCV would read wrong.
+
+    Args:
+        capture: Of OpenCV, open.
+        name: Of the stream, without secrets.
+
+    Raises:
+        MissingDependencyError: Names the extra that reads the stream.
+    """
+    if is_interlaced(_codec_of(capture), _headers_of(capture), ()):
+        raise MissingDependencyError.for_extra("av", "video", f"Reading interlaced video ({name})")
+
+
+def aspect_of(capture: Any, name: str) -> float:
+    """Width of a pixel over its height, as a capture of OpenCV gives the pictures."""
+    across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    aspect = believable_aspect(across / down if down else 0.0, name)
+    turned = whole(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 != 0
+    return 1 / aspect if turned else aspect
+
+
+def _headers_of(capture: Any) -> bytes:
+    place = int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX))
+    good, headers = capture.retrieve(flag=place) if place > 0 else (False, None)
+    return bytes(headers.tobytes()) if good and headers is not None else b""
+
+
 def _look(path: Path) -> Outline:
     capture = cv2.VideoCapture(str(path), file_backend(), [cv2.CAP_PROP_FORMAT, -1])
     try:
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FORMAT) != -1:
             return Outline()
-        place = int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX))
-        good, headers = capture.retrieve(flag=place) if place > 0 else (False, None)
-        extradata = headers.tobytes() if good and headers is not None else b""
         packets: list[bytes] = []
         times: list[float] = []
         while len(packets) < _LOOKED_AT:
@@ -86,7 +113,7 @@ def _look(path: Path) -> Outline:
                 break
             packets.append(packet.tobytes())
             times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3)
-        codec = _codec_of(capture)
+        codec, extradata = _codec_of(capture), _headers_of(capture)
         return Outline(codec, tuple(times), is_interlaced(codec, extradata, packets))
     finally:
         capture.release()

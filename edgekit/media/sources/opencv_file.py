@@ -12,8 +12,7 @@ from edgekit.media.source import name_of
 from edgekit.media.sources._clock import FrameClock, checked_fps
 from edgekit.media.sources._diagnosis import check_file, unplayable
 from edgekit.media.sources._ends import lacks_end
-from edgekit.media.sources._opencv_limits import check_readable, check_stream
-from edgekit.media.sources._pixel_shape import believable_aspect
+from edgekit.media.sources._opencv_limits import aspect_of, check_readable, check_stream
 from edgekit.media.sources._words import say_damage
 from edgekit.runtime.types import Frame
 
@@ -64,7 +63,7 @@ class FileSource(CaptureSource):
         self.fps = checked_fps(capture.get(cv2.CAP_PROP_FPS), outline.times)
         self.frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
         self.height, self.width = first.shape[:2]
-        self.sample_aspect = self._pixel_shape()
+        self.sample_aspect = aspect_of(capture, self.name)
         self._first = first
         self._clock = FrameClock(self.fps)
 
@@ -82,10 +81,3 @@ class FileSource(CaptureSource):
         shown = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
         index, self.position = self.position, self.position + 1
         return Frame(index, self._clock.seconds(shown), image, "", self.sample_aspect)
-
-    def _pixel_shape(self) -> float:
-        across = self._capture.get(cv2.CAP_PROP_SAR_NUM)
-        down = self._capture.get(cv2.CAP_PROP_SAR_DEN)
-        aspect = believable_aspect(across / down if down else 0.0, self.name)
-        turned = whole(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 != 0
-        return 1 / aspect if turned else aspect

@@ -13,6 +13,9 @@ from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.address import without_secrets
 from edgekit.media.source import SourceOptions
+from edgekit.media.sources._clock import FrameClock, checked_fps, rate_or_none
+from edgekit.media.sources._opencv_limits import aspect_of, check_connection
+from edgekit.media.sources._server import tells_length
 from edgekit.media.sources._words import no_picture, say_ended
 from edgekit.runtime.types import Frame
 
@@ -23,7 +26,7 @@ _SETTING = threading.Lock()
 
 
 class OpenCVStreamSource(CaptureSource):
-    """As ``StreamSource``, but OpenCV does not say what is wrong where there is no picture.
+    """As ``VideoSource``, but OpenCV does not say what is wrong where there is no picture.
 
     Args:
         address: As there.
@@ -32,6 +35,7 @@ class OpenCVStreamSource(CaptureSource):
 
     Raises:
         MediaError: It cannot be reached, or gives no picture in time.
+        MissingDependencyError: OpenCV would read it wrong; the extra ``video`` reads it right.
     """
 
     def __init__(self, address: str, options: SourceOptions | None = None) -> None:
@@ -50,10 +54,19 @@ class OpenCVStreamSource(CaptureSource):
                 mend=f"A reader that does: {install_line('video')}",
             )
         super().__init__(capture)
+        try:
+            check_connection(capture, self.name)
+        except BaseException:
+            self.close()
+            raise
         self.height, self.width = self._first.shape[:2]
         frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.live = self.reopens = not frames
+        self.live = self.reopens = not (frames or tells_length(address, patience))
         self.frames = frames or None
+        tick = capture.get(cv2.CAP_PROP_POS_AVI_RATIO)
+        self.fps = checked_fps(rate_or_none(capture.get(cv2.CAP_PROP_FPS), tick), ())
+        self.sample_aspect = aspect_of(capture, self.name)
+        self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
 
     def read(self) -> Frame | None:
@@ -74,8 +87,12 @@ class OpenCVStreamSource(CaptureSource):
             if not self._held.closed:
                 say_ended(self)
             return None
-        seconds = time.monotonic() - self._begin if self.live else self.position / self.fps
-        return self._next(image, seconds)
+        if self.live:
+            seconds = time.monotonic() - self._begin
+        else:
+            seconds = self._clock.seconds(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+        index, self.position = self.position, self.position + 1
+        return Frame(index, seconds, image, "", self.sample_aspect)
 
     def reopened(self) -> OpenCVStreamSource:
         """The same stream over a new connection."""
