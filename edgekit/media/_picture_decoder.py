@@ -116,9 +116,7 @@ class PictureDecoder:
             UnreadableError: It is damaged, truncated or none.
         """
         _check(content)
-        if formats.is_jpeg(content):
-            content = content[: formats.jpeg_end(content)]
-        elif formats.is_png(content):
+        if formats.is_png(content):
             content = formats.png_essentials(content)
         if is_tiff(content) and tiff_pages(content)[0].extra:
             return self.page(content, next(p for p in tiff_pages(content) if not p.extra))
@@ -192,7 +190,7 @@ def _check(content: bytes) -> None:
         fault = "it is empty"
     elif formats.is_jpeg(content):
         bits = formats.jpeg_bits(content)
-        if not formats.jpeg_end(content):
+        if not formats.is_whole_jpeg(content):
             fault = "it is truncated"
         elif bits not in (0, 8):
             fault = f"its values have {bits} bits; a JPEG of 8 was expected"

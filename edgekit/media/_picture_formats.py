@@ -12,8 +12,8 @@ __all__ = [
     "is_jpeg",
     "is_png",
     "is_webp",
+    "is_whole_jpeg",
     "jpeg_bits",
-    "jpeg_end",
     "largest_value",
     "png_essentials",
     "png_fault",
@@ -48,12 +48,14 @@ def is_webp(content: bytes) -> bool:
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
 
 
-def jpeg_end(content: bytes) -> int:
-    """Where a JPEG ends by its own end marker, whatever follows it; 0 where that is missing."""
+def is_whole_jpeg(content: bytes) -> bool:
+    """Whether a JPEG has its own end marker, whatever follows it."""
     for marker, place in _jpeg_markers(content):
+        if marker == _SCAN and content.endswith(b"\xff\xd9"):
+            return place < len(content) - 2  # most files end so, and need not be searched
         if marker == _END:
-            return place
-    return 0
+            return True
+    return False
 
 
 def jpeg_bits(content: bytes) -> int:

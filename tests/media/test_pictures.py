@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import MediaError
-from edgekit.media._picture_formats import jpeg_end, webp_delays
+from edgekit.media._picture_formats import is_whole_jpeg, webp_delays
 from edgekit.media._tiff import tiff_pages
 from edgekit.media.pictures import FramesSource, is_picture
 from edgekit.media.sources import open_source
@@ -78,22 +78,22 @@ def with_filling(jpeg):
 )
 def test_a_jpeg_is_whole_by_its_own_end_whatever_follows(tmp_path, kind, change, trailer):
     jpeg = change(JPEGS[kind])
-    assert jpeg_end(jpeg + trailer) == len(jpeg)
+    assert is_whole_jpeg(jpeg + trailer)
     found = only(picture(tmp_path, "a.jpg", jpeg + trailer))
     expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(found, expected)
 
 
 @given(st.binary(max_size=300))
-def test_what_follows_a_jpeg_never_moves_its_end(trailer):
-    jpeg = JPEGS["progressive"]
-    assert jpeg_end(jpeg + trailer) == len(jpeg)
+def test_a_jpeg_stays_whole_whatever_follows(trailer):
+    assert is_whole_jpeg(JPEGS["progressive"] + trailer)
 
 
 @pytest.mark.parametrize("kind", JPEGS)
 def test_a_jpeg_that_is_cut_anywhere_is_truncated(kind):
     jpeg = with_thumbnail(JPEGS[kind])
-    assert not any(jpeg_end(jpeg[:length]) for length in range(2, len(jpeg)))
+    assert not any(is_whole_jpeg(jpeg[:length]) for length in range(2, len(jpeg)))
+    assert is_whole_jpeg(jpeg)
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".tif", ".bmp", ".ppm", ".jp2"])
