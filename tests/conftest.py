@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from edgekit._telemetry import OWN_PROCESS
 from edgekit.bundle import (
     Bundle,
     CascadeSpec,
@@ -31,6 +32,9 @@ from edgekit.bundle import (
 )
 
 # Both would be assertions about the speed of the machine.
+# Tests import runtimes by themselves, and those would report.
+os.environ.update(OWN_PROCESS)
+
 settings.register_profile("edgekit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgekit")
 

@@ -27,6 +27,7 @@ from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.openvino.quiet import import_openvino
 
 __all__ = ["main"]
 
@@ -50,7 +51,7 @@ def _onnxruntime(bundle: Bundle, inputs: Inputs, threads: int, _: str) -> Callab
 def _openvino(
     bundle: Bundle, inputs: Inputs, threads: int, arithmetic: str
 ) -> Callable[[], object]:
-    import openvino
+    openvino = import_openvino("Comparing")
 
     config = {
         "PERFORMANCE_HINT": "LATENCY",

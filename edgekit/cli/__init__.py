@@ -15,6 +15,7 @@ from typing import NoReturn, cast
 import click
 
 from edgekit import __version__
+from edgekit._telemetry import silence_environment
 from edgekit.cli._outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is_there
 
@@ -113,6 +114,7 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
 
 def program() -> NoReturn:
     """Runs the command line of this process and ends the process; the console script."""
+    silence_environment(os.environ)
     status = main()
     if any(thread.daemon for thread in threading.enumerate()):
         # Such a thread may be inside a C library, for as long as a camera or server is silent.

@@ -12,6 +12,7 @@ from typing import Any
 
 import edgekit
 from edgekit._installed import Requirement, foreign, install_line, origin, requirements
+from edgekit._telemetry import silence_onnxruntime
 
 __all__ = ["examine"]
 
@@ -171,6 +172,7 @@ def _default_bundle() -> tuple[str | None, str]:
 
 
 def _providers() -> list[str]:
+    silence_onnxruntime()
     try:
         import onnxruntime
     except ImportError:

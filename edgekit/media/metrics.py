@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edgekit.errors import MissingDependencyError, OutputError
+from edgekit.media._wsgi import serve
 from edgekit.media.page.address import parse_address
 from edgekit.media.queued import SinkHealth
 from edgekit.media.sink import Sink
@@ -136,7 +137,7 @@ class Metrics:
     def _serve(self) -> Any:
         host, port = self._address
         try:
-            server, _ = self._prometheus.start_http_server(port, addr=host, registry=self._registry)
+            return serve(host, port, self._prometheus.make_wsgi_app(self._registry))
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             reason = "another program has that port" if taken else error.strerror or str(error)
@@ -144,7 +145,6 @@ class Metrics:
                 f"Figures cannot be served at {host}:{port}: {reason}.",
                 mend=f"Choose another port: --metrics {host}:{port % 65535 + 1}",
             ) from error
-        return server
 
 
 class MetricsSink(Sink):

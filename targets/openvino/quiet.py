@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from typing import Any
 
+from edgekit._telemetry import import_silently
 from edgekit.errors import MissingDependencyError
 from edgekit.targets.base import reason_of
 
 __all__ = ["import_openvino", "import_quietly", "openvino_reason"]
 
-_TELEMETRY = "openvino_telemetry"
 _PLACES = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:")
 
 
@@ -39,18 +37,10 @@ def import_quietly(module: str, extra: str, purpose: str) -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    # It would also wait for the answer and leave files in the home folder. Where the package that
-    # does so is missing, a stand-in is taken.
-    hidden = _TELEMETRY not in sys.modules
-    if hidden:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
-        return importlib.import_module(module)
+        return import_silently(module)
     except ImportError as error:
         raise MissingDependencyError.for_extra(module, extra, purpose) from error
-    finally:
-        if hidden:
-            del sys.modules[_TELEMETRY]
 
 
 def openvino_reason(error: Exception) -> str:

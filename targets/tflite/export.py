@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit._files import writing
 from edgekit._installed import install_line
+from edgekit._telemetry import OWN_PROCESS
 from edgekit.errors import ConversionError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
@@ -116,7 +117,7 @@ class Exporter(base.Exporter):
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     cwd=program.parent,
-                    env=os.environ | {"LITERT_TORCH_SHOW_PROGRESS": "n"},
+                    env=os.environ | OWN_PROCESS | {"LITERT_TORCH_SHOW_PROGRESS": "n"},
                     timeout=self.limit,
                 )
             except subprocess.TimeoutExpired as error:
