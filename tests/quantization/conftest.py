@@ -56,6 +56,12 @@ def calibrated(inputs_of: Callable[[Bundle], Inputs]) -> Callable[[Quantizer, Bu
     return make
 
 
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has weights rounded in small groups, which takes a deep network a second and not ten."""
+    monkeypatch.setattr("edgekit.quantization.convolutions._DEEPEST", 144)
+
+
 @pytest.fixture(scope="session")
 def quantized() -> Callable[..., Bundle]:
     """Makes a bundle of integers in a new folder ``out``."""

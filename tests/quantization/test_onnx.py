@@ -136,6 +136,7 @@ def test_upsampling_of_integers_is_by_rows_and_gives_the_same(shipped, make):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("lowering", ["deform_conv", "gather"])
 def test_places_in_the_picture_stay_float(deformable, make, tmp_path, lowering):
     settings = ExportSettings(dcn=lowering, input_size=(64, 64), cascade="rgb")

@@ -223,6 +223,7 @@ def test_everything_in_the_graph_stays_float(
     assert np.isfinite(found).all()
 
 
+@pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("lowering", ["deform_conv", "gather"])
 def test_places_in_the_picture_stay_float(
     deformable: Path, tmp_path: Path, lowering: str, make: Any, calibrate: Any, inputs_of: Any
