@@ -9,6 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("av")
+
+import av
+
 from edgekit.errors import OutputError
 from edgekit.media import clips
 from edgekit.media.clips import ClipsSink
@@ -21,11 +25,12 @@ INFO = RunInfo("camera 0", 64, 48, FPS, None, ("run", "jump"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
 
 
-def result_of(index, ids=()):
+def result_of(index, ids=(), seconds=None):
     """A frame whose brightness is its number."""
     image = np.full((48, 64, 3), index, np.uint8)
     tubes = [LiveTube(id, 1, 0.8, (5, 5, 20, 40), 0, 0, 5) for id in ids]
-    return FrameResult(Frame(index, index / FPS, image), Detections.empty(2), tubes)
+    frame = Frame(index, index / FPS if seconds is None else seconds, image)
+    return FrameResult(frame, Detections.empty(2), tubes)
 
 
 def give(sink, indices):
@@ -72,6 +77,26 @@ def test_a_clip_shows_what_was_before_and_after(tmp_path):
     assert (said["first"], said["last"], said["cut"]) == (30, 64, False)
     assert (said["class"], said["video"], said["source"]) == ("jump", video.name, "camera 0")
     assert (said["tube"]["start"], said["tube"]["end"]) == (40, 59)
+
+
+def test_a_clip_has_the_times_of_a_source_whose_rate_changes(tmp_path, encoders, caplog):
+    # Ten a second, then, from the frame in which the tube has its last box, two a second.
+    times = [n / 10 for n in range(40)] + [4 + n / 2 for n in range(20)]
+    sink = ClipsSink(tmp_path, before=0.5, after=2)
+    sink.start(INFO)
+    for index, seconds in enumerate(times):
+        sink.frame(result_of(index, [0] if 20 <= index <= 45 else [], seconds))
+        if index == 45:
+            sink.tube(tube_of(0, 20, 40))
+    sink.end(SUMMARY)
+    sink.close()
+    (about,) = tmp_path.glob("*.json")
+    said = json.loads(about.read_bytes())
+    assert (said["first"], said["last"]) == (15, 45)
+    with av.open(str(tmp_path / said["video"])) as container:
+        found = [float(frame.time) for frame in container.decode(video=0)]
+    assert found == pytest.approx([time - times[15] for time in times[15:46]], abs=0.001)
+    assert caplog.text.count("browsers do not play") == (encoders == "cv2")
 
 
 def test_each_tube_has_a_clip_and_the_end_of_the_run_completes_them(tmp_path):
