@@ -142,7 +142,8 @@ def _ask(command: str) -> tuple[float, str]:
             mend=mend,
         ) from error
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise BadInputError(f"The command of --energy cannot be run: {error}.", mend=mend) from (
+        reason = getattr(error, "strerror", None) or error
+        raise BadInputError(f"The command of --energy cannot be run: {reason}.", mend=mend) from (
             error
         )
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([JW])\s*", done.stdout)

@@ -40,6 +40,7 @@ __all__ = [
     "RoundingCheck",
     "TubeCheck",
     "Verification",
+    "check_choices",
     "date_of_today",
     "load_bundle",
     "save_bundle",
@@ -349,9 +350,12 @@ def load_bundle(path: Path) -> Bundle:
             raise OSError(errno.EINVAL, f"{MANIFEST} is no file")
         text = (path / MANIFEST).read_bytes()
     except OSError as error:
+        mend = "Make one: edgekit export CHECKPOINT --target onnx"
+        if path.is_file() and (path.parent / MANIFEST).is_file():
+            mend = f"Name its folder: {path.parent}"
         raise BundleError(
             f"{path} is not a bundle: a folder with {MANIFEST} was expected ({error.strerror}).",
-            mend="Make one: edgekit export CHECKPOINT --target onnx",
+            mend=mend,
         ) from error
     manifest = _manifest(path, text, mend)
     if manifest.model not in {entry.path for entry in manifest.files}:
@@ -381,10 +385,17 @@ def _manifest(path: Path, text: bytes, mend: str) -> Manifest:
 
 
 def _check_values(manifest: Manifest) -> None:
-    size, cascade, decode = manifest.input, manifest.cascade, manifest.decode
     if manifest.schema != SCHEMA:
         raise ValueError(f"schema {manifest.schema} is unknown")
-    if not manifest.classes:
+    check_choices(manifest.input, manifest.cascade, manifest.decode, manifest.classes)
+    _check_outputs(manifest)
+
+
+def check_choices(
+    size: InputSpec, cascade: CascadeSpec, decode: DecodeSpec, classes: tuple[str, ...]
+) -> None:
+    """Raises ``ValueError`` where a bundle cannot have these parts."""
+    if not classes:
         raise ValueError("there are no classes")
     for side in (size.height, size.width):
         if side % 32 or not 32 <= side <= _LARGEST_SIDE:
@@ -403,10 +414,9 @@ def _check_values(manifest: Manifest) -> None:
         raise ValueError(
             f"interval {cascade.interval} is not from {_SHORTEST_INTERVAL} to {_LONGEST_INTERVAL} s"
         )
-    most = size.height * size.width * len(manifest.classes)
+    most = size.height * size.width * len(classes)
     if not 1 <= decode.top_k <= most or not 1 <= decode.stride <= 32:
         raise ValueError(f"top_k {decode.top_k} or stride {decode.stride} is out of range")
-    _check_outputs(manifest)
 
 
 def _check_outputs(manifest: Manifest) -> None:

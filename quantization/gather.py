@@ -116,6 +116,8 @@ def gather(
         AnnotationError: The annotations do not have the layout, or have other classes.
         UsageError: ``calib`` is a bundle.
     """
+    if annotations is not None:
+        read_truth("json", annotations)  # says now what is wrong with it, before clips are made
     if calib is None:
         calib, rendered = rendered_clips(store, progress)
         annotations = annotations or rendered

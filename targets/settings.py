@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec
+from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
 from edgekit.classes import default_classes
 from edgekit.errors import CheckpointError, UsageError
 from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS
@@ -145,7 +145,7 @@ def resolve(
             f"{checkpoint.spec.classes}.",
             mend="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
         )
-    return Resolved(
+    resolved = Resolved(
         name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),
         classes=classes or default_classes(checkpoint.spec.classes),
         input=InputSpec(
@@ -169,6 +169,11 @@ def resolve(
         decode=DecodeSpec(top_k=settings.top_k, place=_place(settings.decode_in, writer.decode)),
         dcn=_lowering(settings.dcn, writer),
     )
+    try:
+        check_choices(resolved.input, resolved.cascade, resolved.decode, resolved.classes)
+    except ValueError as error:
+        raise UsageError(f"No bundle can be made so: {error}.") from error
+    return resolved
 
 
 def _place(chosen: str, usual: Place) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import difflib
 import importlib
 import os
 import sys
@@ -45,6 +46,13 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return cast(click.Command, importlib.import_module(f"edgekit.cli.{cmd_name}").command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and (near := difflib.get_close_matches(args[0], COMMANDS, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -91,6 +99,12 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
     """Runs a command line; returns its status, and why it is not 0 where that is an error."""
     try:
         output_is_there()
+        if "" in words:
+            # Most often "$NAME" where no such variable is set. Taken for a place it would be the
+            # current folder, or as if it had not been given.
+            place = words.index("")
+            before = f", after {words[place - 1]}," if place else ""
+            raise click.UsageError(f"Word {place + 1} of the command line{before} is empty.")
         status = cli.main(words, prog_name="edgekit", standalone_mode=False, obj=outcome)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is None and words[0] in COMMANDS:

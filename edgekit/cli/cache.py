@@ -17,7 +17,7 @@ __all__ = ["command", "in_bytes"]
 _FOLDER = click.option(
     "--cache",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that edgekit quantize --cache named. [default: ~/.cache/edgekit]",
 )
 

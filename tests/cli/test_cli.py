@@ -144,3 +144,20 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
     codes = {kind.code: str(kind.exit_status) for kind in _TREE}
     assert len(codes) == len(_TREE)
     assert table == {**codes, "interrupted": "130", "internal": "1"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["expor"], "Did you mean 'export'?"),
+        (["quantise", "--calib"], "Did you mean 'quantize'?"),
+        (["run", ""], "Word 2 of the command line, after run, is empty."),
+        (["quantize", "--calib", ""], "Word 3 of the command line, after --calib, is empty."),
+        (["export", "--name", ""], "after --name, is empty"),
+        ([""], "Word 1 of the command line"),
+        (["cache", "info", "--cache", "nothere"], "does not exist"),
+    ],
+)
+def test_slips(words, said, capsys):
+    assert cli.main([*words, "--json"]) == 2
+    assert said in json.loads(capsys.readouterr().out)["error"]["message"]

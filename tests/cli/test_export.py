@@ -87,6 +87,11 @@ def test_inspect_without_onnx(exported: Path, capsys: Any, monkeypatch: pytest.M
     assert json.loads(capsys.readouterr().out)["operators"] is None
 
 
+def test_a_file_of_a_bundle_points_to_its_folder(exported: Path, capsys: Any) -> None:
+    assert run(["inspect", str(exported / "model.onnx")]) == 3
+    assert f"Name its folder: {exported}" in capsys.readouterr().err
+
+
 def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any) -> None:
     import shutil
 
@@ -105,6 +110,9 @@ def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any
         (["--target", "abacus"], 2, "abacus"),
         (["--precision", "int4"], 2, "int4"),
         (["--name", "a/b"], 2, "--name a-b"),
+        (["--top-k", "99999999"], 2, "top_k 99999999"),
+        (["--frame-gap", "1001"], 2, "frame_gap 1001"),
+        (["--mean", "1e9", "0", "0"], 2, "mean"),
         (["--classes", "nothing"], 2, "nothing cannot be read"),
         (["--std", "1", "1", "0"], 2, "std above 0"),
         (["--classes", "ucf24"], 3, "Expected 24 classes"),

@@ -77,6 +77,7 @@ def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):
         ((), 2, "nothing to calibrate with"),
         (("--calib", "nowhere"), 3, "there is none"),
         (("nowhere", "--calib"), 3, "is not a bundle"),
+        (("--calib", "--annotations", "nowhere"), 3, "Cannot read the annotations"),
         (("x", "--calib", "--target", "tflite"), 2, "Leave one of them out"),
         (("--calib", "--method", "magic"), 2, "Invalid value"),
         (("--calib", "--samples", "1"), 2, "Invalid value"),
