@@ -156,7 +156,8 @@ class TubeJudge:
 def _own_tubes(video: SavedVideo, classes: int) -> VideoTruth:
     """A video with what ``edgekit run`` shows in it as its truth."""
     linker = make_linker("edgekit", classes)
-    closed = [tube for found in video.detections for tube in linker.update(found).closed]
+    seen = (found for found in video.detections if found is not None)
+    closed = [tube for found in seen for tube in linker.update(found).closed]
     known = video.truth
     limits = np.array([known.width, known.height] * 2)
     tubes = [

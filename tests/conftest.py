@@ -254,7 +254,7 @@ def _write_spotter(folder: Path) -> None:
         precision="fp32",
         model="model.onnx",
         input=InputSpec(height=64, width=64, mean=(0, 0, 0), std=(1, 1, 1)),
-        cascade=CascadeSpec(),
+        cascade=CascadeSpec(interval=0.04),
         outputs=tuple(
             OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
             for name, meaning in heads.items()

@@ -85,7 +85,7 @@ def spot_bundle(tmp_path_factory) -> Path:
         precision="fp32",
         model="model.onnx",
         input=InputSpec(height=SIDE, width=SIDE, mean=(0, 0, 0), std=(1, 1, 1)),
-        cascade=CascadeSpec(kind="ssim"),
+        cascade=CascadeSpec(kind="ssim", interval=0.04),
         outputs=tuple(
             OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
             for name, meaning in meanings.items()
