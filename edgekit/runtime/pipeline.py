@@ -222,6 +222,8 @@ class Pipeline:
 
     def _open_feed(self) -> Feed:
         recent = self._detector.recent_frames()
+        if recent is not None:
+            recent.reencoded = self._source.live
         if not (self._latest or self._source.live):
             return DirectFeed(self._source, self._stop, realtime=self._realtime, recent=recent)
         return LiveFeed(

@@ -49,9 +49,14 @@ class RecentFrames:
 
     Args:
         interval: Seconds between the two pictures, as the model was trained; above 0.
+
+    Attributes:
+        reencoded: Whether a picture that was encoded again, and so is not quite the same, counts as
+            given again. That is for cameras and streams: files are paired as in the training.
     """
 
     def __init__(self, interval: float) -> None:
+        self.reencoded = False
         self._interval = interval
         self._kept: deque[_Kept] = deque(maxlen=_MOST_KEPT)
         self._clock = self._begin = 0.0
@@ -111,7 +116,8 @@ class RecentFrames:
         if change == 0:
             same = np.array_equal(newest.image, image)
         else:
-            same = len(self._changes) > 2 and change < _REPEATED * median(self._changes)
+            known = self.reencoded and len(self._changes) > 2
+            same = known and change < _REPEATED * median(self._changes)
         if not same:
             self._changes.append(change)
         return same and self._clock - newest.time <= _LONGEST_REPEAT

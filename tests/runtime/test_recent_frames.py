@@ -115,11 +115,15 @@ def test_a_picture_encoded_again_counts_as_given_again():
     for n in range(5, 20, 2):
         change = noise.integers(-1, 2, images[n].shape)
         images[n] = np.clip(images[n - 1] + change, 0, 255).astype(np.uint8)
-    recent = RecentFrames(0.04)
+    recent, plain = RecentFrames(0.04), RecentFrames(0.04)
+    recent.reencoded = True
     found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
     for n in range(7, 20, 2):
         assert found[n].earlier is found[n - 1].earlier
         assert found[n].earlier is not images[n - 1]
+    # The pictures of a file keep their order: figures on published clips stay what they are.
+    kept = [plain.add(Frame(n, n / 25, image)).earlier for n, image in enumerate(images)]
+    assert all(earlier is image for earlier, image in zip(kept[1:], images, strict=False))
 
 
 def test_a_scene_that_stands_still_is_compared_with_itself_in_the_end():
