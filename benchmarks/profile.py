@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from edgekit._checksums import proven_file
 from edgekit.bundle import Bundle
 from edgekit.targets.base import SessionOptions
 
@@ -50,8 +51,9 @@ def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
     if options != SessionOptions(cache=options.cache):
         return options
     try:
-        profile = msgspec.json.decode((bundle.path / PROFILE).read_bytes(), type=Profile)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        content = proven_file(bundle.path / PROFILE, bundle.sha256)
+        profile = msgspec.json.decode(content or b"", type=Profile)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return options
     from edgekit.benchmarks.machine import describe_machine
 

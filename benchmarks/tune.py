@@ -9,7 +9,8 @@ from typing import cast
 
 import msgspec
 
-from edgekit._files import atomic_file
+from edgekit._checksums import keep_file
+from edgekit._files import writing
 from edgekit.benchmarks.compare import SURE, shift_p_value
 from edgekit.benchmarks.machine import describe_machine
 from edgekit.benchmarks.profile import PROFILE, Arithmetic, Profile
@@ -52,8 +53,9 @@ def write_profiles(report: Report, plans: Sequence[Plan]) -> list[Tuned]:
         usual = next((place for place in candidates if _is_default(plans[place].row)), None)
         best = _best({place: plans[place].row for place in candidates}, usual)
         path = folder / PROFILE
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(msgspec.json.encode(_profile(report, plans[best].row)))
+        profile = _profile(report, plans[best].row)
+        with writing(path):
+            keep_file(path, msgspec.json.encode(profile), profile.bundle_sha256)
         tuned.append(Tuned(row=best, default=usual, file=str(path)))
     return tuned
 

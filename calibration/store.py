@@ -2,7 +2,7 @@
 
 Nothing in it is ever named by a path: the same content is found again wherever it lies, and other
 content never is. A piece is there whole or not at all, so work that was interrupted goes on where
-it ended.
+it ended. One whose checksum does not fit is made anew.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
+from edgekit._checksums import is_proven, prove_folder
 from edgekit._files import atomic_folder, writing
 from edgekit._user_folders import user_folder
 
@@ -106,7 +107,7 @@ class Store:
             os.close(handle)
 
     def folder(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """The folder of a piece; made now unless it is there.
+        """The folder of a piece; made now unless it is there and proven to be whole.
 
         Args:
             kind: What it is, for those who look into the store.
@@ -117,10 +118,11 @@ class Store:
             OutputError: It cannot be written.
         """
         place = self.path / f"{kind}-{key}"
-        if not place.is_dir():
+        if not is_proven(place, place.name):
             with writing(self.path):
                 self.path.mkdir(exist_ok=True)
             # Where another process has finished the same piece meanwhile, either is as good.
             with atomic_folder(place, force=True) as folder:
                 make(folder)
+                prove_folder(folder, place.name)
         return place

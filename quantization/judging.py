@@ -83,7 +83,7 @@ class Judge:
         self._annotated = truth is not None
         answers = key_of(bundle.sha256, samples.key, runtime)
         folder = store.folder("answers", answers, partial(self._answer, progress))
-        self._expected = {file.stem: np.load(file, mmap_mode="r") for file in folder.iterdir()}
+        self._expected = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
         rows = [self._rows(self._of(index)) for index in range(len(samples))]
         self._certain = [found[found[:, 4] > SCORE] for found in rows]
         if truth is None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edgekit._files import atomic_file
+from edgekit._checksums import keep_file, proven_file
+from edgekit._files import writing
 from edgekit.errors import BundleError, EdgeKitError
 from edgekit.targets.jetson.library import created, said
 
@@ -85,7 +86,7 @@ def _told(error: Any) -> str:
 
 def _use(config: Any, path: Path) -> None:
     """Lets the builder use what it measured before; where that is of no use, it starts anew."""
-    for stored in (path.read_bytes() if path.is_file() else b"", b""):
+    for stored in (proven_file(path, path.name) or b"", b""):
         timings = config.create_timing_cache(stored)
         if timings is not None and config.set_timing_cache(timings, False):
             return
@@ -94,8 +95,8 @@ def _use(config: Any, path: Path) -> None:
 def _keep(config: Any, path: Path) -> None:
     timings = config.get_timing_cache()
     if timings is not None:
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(bytes(timings.serialize()))
+        with writing(path):
+            keep_file(path, bytes(timings.serialize()), path.name)
 
 
 def _monitor(trt: Any, report: Report | None) -> Any:

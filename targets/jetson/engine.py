@@ -1,14 +1,13 @@
 """DEVICE. TensorRT engines: built from a bundle's ONNX where they run, and kept beside it.
 
 An engine belongs to one model, one TensorRT and one kind of GPU. Its file is named by a key of
-all of them, and a note beside it has its checksum; one that is not as noted is built again, never
+all of them, and its checksum is beside it; one whose checksum does not fit is built again, never
 loaded.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import shlex
 import time
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit._files import atomic_file, writing
-from edgekit.bundle import Bundle, sha256_of
+from edgekit._checksums import keep_file, proven_file
+from edgekit._files import refuse_unwritable, writing
+from edgekit.bundle import Bundle
 from edgekit.errors import EdgeKitError, OutputError, UsageError
 from edgekit.targets.jetson.builder import Report, serialized_engine
 from edgekit.targets.jetson.cuda import Cuda, Gpu
@@ -85,7 +85,7 @@ def build_engine(
     gpu = cuda.gpu()
     key = _key(bundle, trt.__version__, gpu)
     path = (cache or bundle.path / "engines") / f"{key}.engine"
-    if not force and _is_whole(path):
+    if not force and proven_file(path, key) is not None:
         return Engine(path, key, 0.0, built=False)
     _log.warning(
         "Building the TensorRT engine of %s for %s: once, and for some minutes.",
@@ -100,16 +100,13 @@ def build_engine(
     try:
         with writing(path.parent):
             path.parent.mkdir(exist_ok=True)
-        # The file is opened first: what cannot be written is told before minutes of building.
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(
-                serialized_engine(
-                    trt, log, bundle.model_path, workspace=limit, timings=timings, report=report
-                )
-            )
-            note = {"sha256": sha256_of(temporary), "gpu": gpu.name, "tensorrt": trt.__version__}
-        with atomic_file(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(note) + "\n")
+        # What cannot be written is told before minutes of building.
+        refuse_unwritable(path)
+        content = serialized_engine(
+            trt, log, bundle.model_path, workspace=limit, timings=timings, report=report
+        )
+        with writing(path):
+            keep_file(path, content, key)
     except OutputError as error:
         raise OutputError(
             error.message, mend="Name a folder for engines that can be written: --cache DIR"
@@ -133,7 +130,8 @@ def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
     runtime = created(log, trt.Runtime, log)
     for force in (False, True):
         found = build_engine(bundle, cache=cache, force=force, log=log)
-        engine = runtime.deserialize_cuda_engine(found.path.read_bytes())
+        content = proven_file(found.path, found.key)
+        engine = runtime.deserialize_cuda_engine(content) if content is not None else None
         if engine is not None or found.built:
             break
         _log.warning("TensorRT refuses %s.", found.path)
@@ -156,11 +154,3 @@ def _key(bundle: Bundle, version: str, gpu: Gpu) -> str:
     model, precision = entries[bundle.manifest.model], bundle.manifest.precision
     parts = (model, version, gpu.name, gpu.capability, precision, _OPTIONS)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        note = json.loads(path.with_suffix(".json").read_text())
-        return bool(note["sha256"] == sha256_of(path))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from edgekit._checksums import keep_file, proven_file
 from edgekit._files import writing
 from edgekit.errors import BundleError, UsageError
 from edgekit.runtime.types import Array
@@ -15,6 +19,8 @@ from edgekit.targets.idle import Idle
 from edgekit.targets.openvino.quiet import import_openvino, openvino_reason
 
 __all__ = ["Session"]
+
+_log = logging.getLogger(__name__)
 
 _NAME = "FULL_DEVICE_NAME"
 _HINT = "PERFORMANCE_HINT"
@@ -32,7 +38,8 @@ class Session(base.Session):
 
     It computes on the CPU unless a device is named. A bundle of any precision but ``fp16`` is
     computed in float32 unless told otherwise, where OpenVINO's own choice may be bfloat16.
-    What it compiles is kept apart for each bundle, by its checksum: never taken for another's.
+    What it compiles is kept apart for each bundle and setting, and believed only where its checksum
+    fits; a cache that cannot be written is done without.
     """
 
     runtime = "openvino"
@@ -68,7 +75,7 @@ class Session(base.Session):
         config = self._config(device)
         path = self.bundle.model_path
         try:
-            self._model: Any = self._core.compile_model(path, device, config)
+            self._model: Any = self._compiled(device, config)
             if self.many:
                 self.lanes = int(self._model.get_property(_REQUESTS))
             requests = [self._model.create_infer_request() for _ in range(self.lanes)]
@@ -82,6 +89,36 @@ class Session(base.Session):
         self._idle: Idle[Any] | None = Idle(requests)
         inputs = {self._name(port): (_shape(port), _type(port)) for port in self._model.inputs}
         return inputs, tuple(self._name(port) for port in self._model.outputs)
+
+    def _compiled(self, device: str, config: dict[str, Any]) -> Any:
+        """The model, from the cache if there is one and its entry is proven to be whole.
+
+        OpenVINO's own cache believes what it finds: of a damaged file it makes a model that finds
+        other things, without a word.
+        """
+        path, cache = self.bundle.model_path, self.options.cache
+        # AUTO cannot store what it compiled.
+        if cache is None or device.partition(":")[0] == "AUTO":
+            return self._core.compile_model(path, device, config)
+        settings = sorted((name, str(value)) for name, value in config.items())
+        hardware = str(self._core.get_property(device, _NAME))
+        identity = repr((self.bundle.sha256, version("openvino"), device, hardware, settings))
+        place = cache / f"{hashlib.sha256(identity.encode()).hexdigest()}.blob"
+        content = proven_file(place, identity)
+        if content is not None:
+            try:
+                return self._core.import_model(io.BytesIO(content), device, config)
+            except RuntimeError as error:  # written on a machine that differs in something else
+                _log.info("OpenVINO refuses %s: %s", place, openvino_reason(error))
+        elif place.exists():
+            _log.warning("%s is damaged and is made anew.", place)
+        model = self._core.compile_model(path, device, config)
+        try:
+            keep_file(place, model.export_model().getvalue(), identity)
+        except (OSError, RuntimeError) as error:
+            # RuntimeError: the device cannot store what it compiled.
+            _log.warning("What OpenVINO compiled is not kept: %s", base.reason_of(error))
+        return model
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self._idle is not None
@@ -121,10 +158,8 @@ class Session(base.Session):
             arithmetic = "f32"
         config: dict[str, Any] = {_HINT: "THROUGHPUT" if self.many else "LATENCY"}
         if options.cache is not None:
-            cache = options.cache / self.bundle.sha256
-            with writing(cache):
-                cache.mkdir(parents=True, exist_ok=True)
-            config["CACHE_DIR"] = str(cache)
+            with writing(options.cache):
+                options.cache.mkdir(parents=True, exist_ok=True)
         choices = (
             ("threads", _THREADS, options.threads or None),
             ("arithmetic", _PRECISION, arithmetic),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgekit._checksums import keep_file
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.profile import PROFILE, tuned_options
 from edgekit.benchmarks.report import Accuracy
@@ -87,14 +88,22 @@ def test_a_profile_of_another_machine_or_bundle_is_not_taken(key, tune, folder):
     path = folder / PROFILE
     profile = json.loads(path.read_text())
     profile[key] = 99 if isinstance(profile[key], int) else "other"
-    path.write_text(json.dumps(profile))
+    keep_file(path, json.dumps(profile).encode(), load_bundle(folder).sha256)
     assert tuned_options(load_bundle(folder), SessionOptions()) == SessionOptions()
 
 
 def test_a_broken_profile_is_not_taken(folder):
     for text in (b"{", b"\xff", b"{}"):
-        (folder / PROFILE).write_bytes(text)
+        keep_file(folder / PROFILE, text, load_bundle(folder).sha256)
         assert tuned_options(load_bundle(folder), SessionOptions()) == SessionOptions()
+
+
+def test_a_damaged_profile_is_not_taken(tune, folder):
+    tune({0: SLOW, 2: FAST})
+    path = folder / PROFILE
+    assert tuned_options(load_bundle(folder), SessionOptions()).threads == 2
+    path.write_text(path.read_text().replace('"threads":2', '"threads":1'))
+    assert tuned_options(load_bundle(folder), SessionOptions()) == SessionOptions()
 
 
 def test_the_threads_to_try_end_with_all_cores(monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import edgekit
+from edgekit._checksums import ENDING, is_proven
 from edgekit.calibration.store import Store, array_file, default_store, key_of
 
 
@@ -25,6 +26,44 @@ def test_a_piece_is_made_once(tmp_path):
     assert first == second
     assert (second / "x").read_text() == "done"
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "no proof", "of another piece"])
+def test_a_damaged_piece_is_made_again(tmp_path, damage):
+    store, made = Store(tmp_path), []
+
+    def make(folder):
+        made.append(folder)
+        (folder / "x").write_text("done")
+
+    place = store.folder("piece", "k", make)
+    if damage == "of another piece":
+        shutil.rmtree(place)
+        shutil.copytree(store.folder("piece", "other", make), place)
+        made.pop()
+    elif damage == "no proof":
+        (place / ENDING).unlink()
+    else:
+        (place / "x").write_text("dond" if damage == "changed" else "do")
+    assert store.folder("piece", "k", make) == place
+    assert len(made) == 2
+    assert (place / "x").read_text() == "done"
+    assert store.folder("piece", "k", make) == place
+    assert len(made) == 2
+
+
+def test_processes_that_make_a_piece_at_once_find_it_whole(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from edgekit.calibration.store import Store\n"
+        "def make(folder): (folder / 'x').write_bytes(bytes(1 << 20))\n"
+        "for key in 'abcdefgh':\n"
+        "    place = Store(Path(sys.argv[1])).folder('piece', key, make)\n"
+        "    assert place.is_dir()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert all(is_proven(tmp_path / f"piece-{key}", f"piece-{key}") for key in "abcdefgh")
 
 
 def test_an_array_has_all_of_its_room_at_once(tmp_path):
@@ -45,7 +84,7 @@ def test_what_was_interrupted_is_not_there(tmp_path):
         store.folder("piece", "k", make)
     assert list(tmp_path.iterdir()) == []
     store.folder("piece", "k", lambda folder: (folder / "whole").touch())
-    assert [file.name for file in (tmp_path / "piece-k").iterdir()] == ["whole"]
+    assert [file.name for file in (tmp_path / "piece-k").glob("[!.]*")] == ["whole"]
 
 
 def test_equal_parts_have_equal_keys_and_others_do_not():

@@ -13,6 +13,16 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.cli import main
 
 
+def _proof(kind: str, key: str, file: str) -> int:
+    """Bytes of the proof of a piece with one file."""
+    return len(json.dumps({"identity": f"{kind}-{key}", "sha256": {file: "0" * 64}})) + 1
+
+
+ACTIVATIONS = 300 + _proof("activations", key_of(1), "a")
+CHECK = 700 + _proof("check", key_of(2), "below/b")
+ALL = ACTIVATIONS + CHECK + 50
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """The user's cache folder, which is not there yet."""
@@ -31,7 +41,7 @@ def run(capsys):
 
 
 def _fill(folder: Path) -> None:
-    """Two pieces of 300 and 700 bytes, and work of 50 bytes that was cut off."""
+    """Two pieces of 300 and 700 bytes with their proofs, and work of 50 bytes that was cut off."""
     store = Store(folder)
     store.folder("activations", key_of(1), lambda place: _write(place / "a", 300))
     store.folder("check", key_of(2), lambda place: _write(place / "below" / "b", 700))
@@ -54,18 +64,18 @@ def test_nothing_is_made_to_say_that_there_is_nothing(cache, run, capsys):
 def test_the_size_is_told_and_freed(cache, run, capsys):
     _fill(cache)
     kinds = {
-        "activations": {"pieces": 1, "bytes": 300},
-        "check": {"pieces": 1, "bytes": 700},
+        "activations": {"pieces": 1, "bytes": ACTIVATIONS},
+        "check": {"pieces": 1, "bytes": CHECK},
         "unfinished": {"pieces": 1, "bytes": 50},
     }
     found = run("info")
-    assert (found["kinds"], found["bytes"]) == (kinds, 1050)
+    assert (found["kinds"], found["bytes"]) == (kinds, ALL)
     assert main(["cache", "info"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "1.1 kB in 3 pieces" in text
+    assert "1.3 kB in 3 pieces" in text
     assert "edgekit cache clear" in text
     removed = run("clear")
-    assert (removed["kinds"], removed["freed_bytes"]) == (kinds, 1050)
+    assert (removed["kinds"], removed["freed_bytes"]) == (kinds, ALL)
     assert list(cache.iterdir()) == []
     assert run("info")["bytes"] == 0
 
@@ -90,8 +100,8 @@ def test_only_what_edgekit_wrote_is_removed(cache, run, tmp_path, capsys):
 def test_another_folder_is_named(run, tmp_path, cache):
     _fill(tmp_path / "mine")
     _fill(cache)
-    assert run("clear", "--cache", tmp_path / "mine")["freed_bytes"] == 1050
-    assert run("info")["bytes"] == 1050
+    assert run("clear", "--cache", tmp_path / "mine")["freed_bytes"] == ALL
+    assert run("info")["bytes"] == ALL
 
 
 def test_a_cache_in_use_is_left_whole(cache, run):
@@ -105,9 +115,9 @@ def test_a_cache_in_use_is_left_whole(cache, run):
         assert other.stdout.readline() == b"held\n"
         error = run("clear", status=3)["error"]
         assert "Another edgekit works with" in error["message"]
-        assert run("info")["bytes"] == 1050
+        assert run("info")["bytes"] == ALL
         other.stdin.close()
-    assert run("clear")["freed_bytes"] == 1050
+    assert run("clear")["freed_bytes"] == ALL
 
 
 def test_quantize_works_in_a_cache_that_it_holds(spotter, spots, tmp_path, monkeypatch, capsys):
@@ -135,4 +145,4 @@ def test_quantize_works_in_a_cache_that_it_holds(spotter, spots, tmp_path, monke
 def test_doctor_tells_the_size(cache, capsys):
     _fill(cache)
     assert main(["doctor", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["cache"] == {"folder": str(cache), "bytes": 1050}
+    assert json.loads(capsys.readouterr().out)["cache"] == {"folder": str(cache), "bytes": ALL}

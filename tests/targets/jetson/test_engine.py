@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit._checksums import ENDING, keep_file
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.cli import main as run
 from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
@@ -34,7 +35,7 @@ def test_built_once_and_kept_beside_the_model(machine: Any, jetson: Any) -> None
     assert (again.built, again.seconds, again.path) == (False, 0, first.path)
     assert len(machine.builds) == 1
     assert told == [("Building", done, 2) for done in (0, 1, 2, 2)]
-    assert files(first.path.parent) == {".engine", ".json", ".timings"}
+    assert files(first.path.parent) == {".engine", ".checksum", ".timings"}
     assert load_bundle(bundle.path).sha256 == bundle.sha256
     assert build_engine(bundle, force=True).built
 
@@ -84,19 +85,23 @@ def test_engine_of_another_model_or_precision_has_another_key(machine: Any, jets
     assert len(keys) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "no note", "broken note", "a note of all"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "no proof", "another's proof", "a damaged proof"]
+)
 def test_damaged_engine_is_built_again(machine: Any, jetson: Any, damage: str) -> None:
     bundle = jetson()
     engine = build_engine(bundle).path
-    note = engine.with_suffix(".json")
+    proof = engine.with_name(engine.name + ENDING)
     if damage == "cut":
         engine.write_bytes(engine.read_bytes()[:100])
     elif damage == "changed":
         engine.write_bytes(engine.read_bytes()[:-1] + b"!")
-    elif damage == "no note":
-        note.unlink()
+    elif damage == "no proof":
+        proof.unlink()
+    elif damage == "another's proof":
+        keep_file(engine, engine.read_bytes(), "another key")
     else:
-        note.write_text("[]" if damage == "a note of all" else "{")
+        proof.write_bytes(proof.read_bytes()[:-3])
     with Session(bundle) as session:
         frame = np.zeros((1, 64, 96, 3), np.uint8)
         assert session.infer({"previous": frame, "frame": frame})["detections"].shape == (50, 6)
@@ -127,10 +132,12 @@ def test_timings_are_used_again_unless_they_are_of_no_use(machine: Any, jetson: 
     build_engine(bundle, force=True)
     assert timings.read_bytes() == b"tt"
     for useless in (b"broken", b"foreign"):
-        timings.write_bytes(useless)
+        keep_file(timings, useless, timings.name)
         build_engine(bundle, force=True)
         assert timings.read_bytes() == b"t"
-    assert machine.timings == [b"", b"t", b"broken", b"", b"foreign", b""]
+    timings.write_bytes(b"unproven")
+    build_engine(bundle, force=True)
+    assert machine.timings == [b"", b"t", b"broken", b"", b"foreign", b"", b""]
 
 
 def test_model_that_the_parser_refuses(machine: Any, jetson: Any) -> None:
@@ -189,7 +196,7 @@ def test_folder_that_cannot_be_written_is_told_before_the_build(
     assert "--cache DIR" in caught.value.mend
     assert machine.builds == []
     with Session(bundle, SessionOptions(cache=tmp_path / "cache")):
-        assert files(tmp_path / "cache") == {".engine", ".json", ".timings"}
+        assert files(tmp_path / "cache") == {".engine", ".checksum", ".timings"}
 
 
 def test_bundle_for_another_target(machine: Any, bundle: Bundle) -> None:

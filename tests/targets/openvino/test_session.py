@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import openvino
 import pytest
 
+from edgekit._checksums import ENDING, proven_file
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
 from edgekit.targets.base import SessionOptions
@@ -106,21 +108,121 @@ def blobs(cache: Path) -> list[Path]:
     return sorted(cache.rglob("*.blob"))
 
 
-def test_cache_is_used_and_a_spoiled_one_is_not(
-    written: Bundle, tensor: Any, tmp_path: Path
-) -> None:
+def test_cache_is_used(written: Bundle, tensor: Any, tmp_path: Path) -> None:
     options = SessionOptions(cache=tmp_path / "new" / "cache", threads=1)
     found = []
     for _ in range(2):
         with Session(written, options) as session:
             found.append(session.infer({"input": tensor})["hm"])
             assert session.describe()["arithmetic"] == "f32"
-        assert len(blobs(tmp_path)) == 1
-    blobs(tmp_path)[0].write_bytes(b"no blob")
-    with Session(written, options) as session:
-        found.append(session.infer({"input": tensor})["hm"])
+            assert session.describe()["threads"] == "1"
+        (blob,) = blobs(tmp_path)
+        os.utime(blob, (1_700_000_000, 1_700_000_000))
+    assert blob.stat().st_mtime == 1_700_000_000  # it was not written again
     np.testing.assert_array_equal(found[1], found[0])
-    np.testing.assert_array_equal(found[2], found[0])
+
+
+def _zero(content: bytes) -> bytes:
+    begin = len(content) // 5
+    return content[:begin] + bytes(len(content) // 12) + content[begin + len(content) // 12 :]
+
+
+DAMAGES = {
+    "no blob": lambda content: b"no blob",
+    "zeros, as after a power cut": _zero,
+    "one bit": lambda content: content[:-5000] + bytes([content[-5000] ^ 1]) + content[-4999:],
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("ending", ["", ENDING])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_made_anew(
+    written: Bundle, tensor: Any, tmp_path: Path, damage: str, ending: str
+) -> None:
+    options = SessionOptions(cache=tmp_path / "cache", threads=1)
+    with Session(written, options) as session:
+        expected = session.infer({"input": tensor})
+    (blob,) = blobs(tmp_path)
+    whole = blob.read_bytes()
+    file = blob.with_name(blob.name + ending)
+    if ending and damage.startswith(("one bit", "zeros")):
+        file.write_bytes(file.read_bytes()[:-9] + b"00000000\n")
+    else:
+        file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    with Session(written, options) as session:
+        for name, value in session.infer({"input": tensor}).items():
+            np.testing.assert_array_equal(value, expected[name])
+    assert proven_file(blob, json.loads(proof_of(blob).read_bytes())["identity"])
+    assert len(blob.read_bytes()) == len(whole)
+
+
+def proof_of(blob: Path) -> Path:
+    return blob.with_name(blob.name + ENDING)
+
+
+def test_entries_that_were_swapped_are_made_anew(
+    written: Bundle, tensor: Any, tmp_path: Path
+) -> None:
+    weights = bytearray((written.path / "model.bin").read_bytes())
+    weights[: len(weights) // 2] = bytes(len(weights) // 2)
+    other = changed(written, tmp_path, bin=bytes(weights))
+    options = SessionOptions(cache=tmp_path / "cache", threads=1)
+    expected = []
+    for bundle in (written, other):
+        with Session(bundle, options) as session:
+            expected.append(session.infer({"input": tensor})["hm"])
+    one, two = blobs(tmp_path)
+    for first, second in ((one, two), (proof_of(one), proof_of(two))):
+        content = first.read_bytes()
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(content)
+        for bundle, right in zip((written, other), expected, strict=True):
+            with Session(bundle, options) as session:
+                np.testing.assert_array_equal(session.infer({"input": tensor})["hm"], right)
+
+
+def test_a_cache_on_a_full_disk_is_done_without(
+    written: Bundle, tensor: Any, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Session(written) as session:
+        expected = session.infer({"input": tensor})["hm"]
+    with Session(written, SessionOptions(cache=small_disk / "cache")) as session:
+        np.testing.assert_array_equal(session.infer({"input": tensor})["hm"], expected)
+    assert "is not kept" in caplog.text
+    assert list((small_disk / "cache").iterdir()) == []
+
+
+def test_a_cache_that_may_only_be_read_is_read(
+    written: Bundle, tensor: Any, small_disk: Path, tmp_path: Path
+) -> None:
+    """As root a folder's mode forbids nothing: the file system itself may only be read."""
+    results = []
+    for _ in range(2):
+        with Session(written, SessionOptions(cache=small_disk, threads=1)) as session:
+            results.append(session.infer({"input": tensor})["hm"])
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_processes_that_share_a_cache_at_once(written: Bundle, tmp_path: Path) -> None:
+    script = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from edgekit.bundle import load_bundle\n"
+        "from edgekit.targets.base import SessionOptions\n"
+        "from edgekit.targets.openvino.session import Session\n"
+        "given = {'input': np.ones((1, 6, 64, 96), np.float32)}\n"
+        "options = SessionOptions(cache=Path(sys.argv[2]), threads=1)\n"
+        "for _ in range(3):\n"
+        "    with Session(load_bundle(Path(sys.argv[1])), options) as session:\n"
+        "        print(session.infer(given)['hm'].sum())"
+    )
+    command = [sys.executable, "-c", script, str(written.path), str(tmp_path / "cache")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0].split() for process in both]
+    assert len({*said[0], *said[1]}) == 1
+    assert [len(words) for words in said] == [3, 3]
 
 
 def test_cache_is_never_taken_for_another_bundle(
