@@ -79,6 +79,7 @@ def every_command(port: int) -> list[Command]:
             f"run --bundle onnx --source http://127.0.0.1:{port}/{clip} --video seen.mp4 "
             "--picture seen.png --clips seen --serve 0 --metrics 0 --mqtt mqtt://127.0.0.1:1/home",
             *("seen.mp4", "seen.png", "seen", "~/.local/state/edgekit"),
+            expected=3,  # there is no broker
         ),
         _edgekit("run, the shipped model", f"run --source {clip} --max-frames 3"),
         _edgekit("bench", "bench onnx openvino tflite --frames 10 --rounds 1 --threads 1"),
