@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -31,10 +32,10 @@ from edgekit.bundle import (
     save_bundle,
 )
 
-# Both would be assertions about the speed of the machine.
 # Tests import runtimes by themselves, and those would report.
 os.environ.update(OWN_PROCESS)
 
+# Both would be assertions about the speed of the machine.
 settings.register_profile("edgekit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgekit")
 
@@ -53,6 +54,15 @@ class Golden(NamedTuple):
     state: dict[str, Any]
     input: Any
     heads: dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """A command that a test runs in this process with -v or -q sets the level of all messages."""
+    log = logging.getLogger("edgekit")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,8 @@ def test_each_pass_over_watched_items_is_a_phase():
 def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_path):
     from edgekit.calibration.store import Store
     from edgekit.quantization.build import quantize_bundle
-    from edgekit.quantization.gather import gather, video_map
+    from edgekit.quantization.gather import gather
+    from edgekit.quantization.tubes import TubeJudge
 
     told, store = Told(), Store(tmp_path / "store")
     found = gather(spotter, spots, spots, store, samples=6, progress=told)
@@ -49,10 +50,10 @@ def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_pa
         store=store,
         truth=found.truth,
         max_drop=1.0,
+        tubes=TubeJudge(spotter, found.dataset, found.sequences, found.judging, store),
         sensitivity=True,
         progress=told,
     )
-    video_map(spotter, found, store, told)
     judging = len(found.judging)
     phases = {note: (total, steps) for note, total, steps in told.phases}
     assert phases["reading spot0.avi"][0] == phases["reading spot1.avi"][0] == 24
