@@ -13,9 +13,9 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
 
-from edgekit._files import TEMPORARY
+from edgekit._files import TEMPORARY, umask
+from edgekit.bundle import sha256_of
 
 __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file"]
 
@@ -91,16 +91,8 @@ def _digests(folder: Path) -> dict[str, str]:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise OSError(f"{path} is no file")
         if path != folder / ENDING:
-            with path.open("rb") as file:
-                found[path.relative_to(folder).as_posix()] = _sha256(file)
+            found[path.relative_to(folder).as_posix()] = sha256_of(path)
     return found
-
-
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -112,9 +104,7 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ __all__ = [
     "refuse_existing",
     "refuse_unwritable",
     "require_parent",
+    "umask",
     "writing",
 ]
 
@@ -75,7 +76,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o666 & ~umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -210,7 +211,7 @@ def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -
         temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
         try:
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
+            temporary.chmod(0o777 & ~umask())
             if path.exists():
                 _replace(path, temporary)
             else:
@@ -235,7 +236,8 @@ def _replace(path: Path, new: Path) -> None:
             aside.rmdir()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """What the permissions of new files leave out."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -96,8 +96,7 @@ class Detector(Closing):
 
         So it is with a bundle of EdgeKit 0.1.0, which does not say what time lay between.
         """
-        cascade = self.bundle.manifest.cascade
-        return cascade.kind != "rgb" and cascade.interval is msgspec.UNSET
+        return self.bundle.manifest.cascade.kind != "rgb" and self.recent_frames() is None
 
     def sibling(self) -> Detector:
         """Another detector on the same session, for the pictures of another source.
