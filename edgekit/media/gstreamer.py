@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media._capture import CaptureSource
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
-from edgekit.media.address import without_secrets
+from edgekit.media.address import path_of, without_secrets
 from edgekit.media.source import SourceOptions
 from edgekit.runtime.types import Frame
 
@@ -77,8 +78,8 @@ class PipelineSource(CaptureSource):
 
 
 def is_pipeline(text: str) -> bool:
-    """Whether a source is a pipeline and no name."""
-    return " ! " in text
+    """Whether a source is a pipeline, and not the name of something that is there."""
+    return " ! " in text and not _exists(path_of(text))
 
 
 def has_gstreamer() -> bool:
@@ -107,6 +108,13 @@ def pipeline_name(pipeline: str) -> str:
     """A pipeline for names, logs and errors: without users, passwords and tokens."""
     shown = _ADDRESS.sub(lambda found: without_secrets(found[0]), pipeline)
     return _SECRET.sub(r"\1...", shown)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name
+        return False
 
 
 def _opened(pipeline: str) -> tuple[Any, Any]:

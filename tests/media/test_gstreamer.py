@@ -64,6 +64,14 @@ def test_what_is_a_pipeline():
     assert not is_pipeline("clip!.mp4")
 
 
+def test_the_name_of_a_file_is_no_pipeline(tmp_path):
+    path = tmp_path / "a ! b.mp4"
+    assert is_pipeline(str(path))
+    path.touch()
+    assert not is_pipeline(str(path))
+    assert not is_pipeline(f"file://{path}")
+
+
 def test_a_file_with_a_mark_in_its_name_is_a_file(make_video):
     with open_source(make_video("wow ! such.mp4", frames=3)) as source:
         assert not source.live

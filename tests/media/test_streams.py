@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.server
 import itertools
 import os
 import socket
@@ -290,26 +288,9 @@ def test_a_web_camera_of_jpegs_is_live(reader):
     assert [frame.image.mean() for frame in frames] == pytest.approx([90] * 3, abs=2)
 
 
-@contextlib.contextmanager
-def serving(folder):
-    """The port of a web server of the files in a folder."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-
-
-def test_a_file_on_a_web_server_is_no_live_source(reader, make_video, caplog):
-    path = make_video("clip.avi", frames=12, codec="MJPG")
-    with serving(path.parent) as port, reader(f"http://127.0.0.1:{port}/clip.avi") as source:
+def test_a_file_on_a_web_server_is_no_live_source(reader, make_video, served, caplog):
+    make_video("clip.avi", frames=12, codec="MJPG")
+    with reader(f"{served}/clip.avi") as source:
         assert (source.live, source.frames, source.fps) == (False, 12, 25.0)
         frames = list(source)
     assert [frame.index for frame in frames] == list(range(12))
@@ -317,10 +298,10 @@ def test_a_file_on_a_web_server_is_no_live_source(reader, make_video, caplog):
     assert caplog.text == ""
 
 
-def test_a_file_that_breaks_off_says_so(reader, make_video, caplog):
+def test_a_file_that_breaks_off_says_so(reader, make_video, served, caplog):
     path = make_video("clip.avi", frames=40, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with serving(path.parent) as port, reader(f"http://127.0.0.1:{port}/clip.avi") as source:
+    with reader(f"{served}/clip.avi") as source:
         assert 0 < len(list(source)) < 40
     assert "of its 40 frames" in caplog.text
 

@@ -49,9 +49,9 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         check_address(text)
         # PyAV reads as FFmpeg does and says what is wrong; OpenCV's reader is what is always there.
         return (VideoSource if _has_pyav() else OpenCVStreamSource)(text, options)
-    path = path_of(text)
-    if is_pipeline(text) and not _exists(path):
+    if is_pipeline(text):
         return PipelineSource(text, options)
+    path = path_of(text)
     _refuse_name(path)
     if is_camera(str(path)):
         return open_camera(str(path), options)
@@ -121,10 +121,3 @@ def _refuse_name(path: Path) -> None:
             raise MediaError(
                 f"There is no file {path}: no name is that long.", mend="Check the path."
             ) from error
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # too long for a name
-        return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from edgekit._closing import Closing
 from edgekit.media._camera_words import is_camera
@@ -76,7 +75,7 @@ def _is_live(spec: int | str) -> bool:
         return not spec.lower().startswith("http")
     if spec == "-" or not spec:
         return False
-    return is_camera(str(path_of(spec))) or (is_pipeline(spec) and not _exists(spec))
+    return is_camera(str(path_of(spec))) or is_pipeline(spec)
 
 
 def _check(spec: int | str) -> None:
@@ -88,10 +87,3 @@ def _check(spec: int | str) -> None:
         check_address(str(spec))
     else:
         check_gstreamer()
-
-
-def _exists(spec: str) -> bool:
-    try:
-        return Path(spec).exists()
-    except OSError:  # too long for a name
-        return False

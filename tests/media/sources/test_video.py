@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import struct
 import subprocess
-import threading
 
 import cv2
 import numpy as np
@@ -41,21 +38,6 @@ def level_of(frames, path, *filters):
     expected = np.frombuffer(shown, np.uint8).reshape(-1, height, width, 3)
     assert len(expected) == len(frames)
     return np.abs(np.stack([frame.image for frame in frames]).astype(int) - expected).mean()
-
-
-@pytest.fixture
-def served(tmp_path):
-    """The address of a web server of the temporary folder."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 SOUND_FILES = {
