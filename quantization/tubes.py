@@ -146,7 +146,7 @@ class TubeJudge:
                 height = width = 1
                 for frame in frames:
                     height, width = frame.image.shape[:2]
-                    found.append(detector.detect(frame.image))
+                    found.append(detector.detect(frame.image, frame.sample_aspect))
                 if found:
                     truth = VideoTruth(str(number), len(found), width, height)
                     videos.append(SavedVideo(truth, found))

@@ -92,6 +92,7 @@ class OnlineLinker:
         self._look = Look(frame=-1)
         self._seconds: float | None = None
         self._elapsed = np.inf
+        self._longest = 1.0
         self._next_id = 0
         self._tracks = _tracks(classes, max_misses, self._history)
 
@@ -140,6 +141,7 @@ class OnlineLinker:
         usual = min(elapsed, self._elapsed)
         if before.frame >= 0:  # nobody knows what passed before the first look
             self._elapsed = elapsed
+            self._longest = max(self._longest, elapsed)
         self._look = Look(self._frame, passed, before.time + elapsed, elapsed, usual)
         return self._look
 
@@ -151,7 +153,9 @@ class OnlineLinker:
 
     def _close(self, tracks: Ended) -> list[Tube]:
         closed: list[Tube] = []
-        for row in np.flatnonzero(tracks.hits > 1 if self.min_length else tracks.hits).tolist():
+        # Each detection stands for the longest time between two looks at most: where that is a
+        # frame, nearly all tracks of noise are passed over here.
+        for row in np.flatnonzero(tracks.hits * self._longest > self.min_length).tolist():
             closed += self._tubes(int(tracks.id[row]), tracks.sums[row])
         return closed
 
