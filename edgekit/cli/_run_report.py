@@ -8,12 +8,13 @@ from rich.console import Console
 
 from edgekit.cli._options import stdout_console
 from edgekit.cli._tables import print_table
-from edgekit.media.events import age_json, stages_json
+from edgekit.media.events import age_json, skipped_json, stages_json
 from edgekit.runtime.results import RunSummary
 
 __all__ = ["print_report", "print_reports", "summary_json"]
 
 _TUBES_SHOWN = 20
+_SKIPPED = {"fps": "--fps"}
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
     return {
         "frames": summary.frames,
         "dropped": summary.dropped,
+        **skipped_json(summary.skipped),
         "seconds": round(summary.seconds, 3),
         "fps": round(summary.fps, 2),
         "interrupted": summary.interrupted,
@@ -72,6 +74,7 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
+    _print_skipped(console, report)
     _print_outputs(console, report)
 
 
@@ -99,7 +102,13 @@ def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
     for number, source in enumerate(report["sources"]):
         if "error" in source:
             console.print(f"Source {number}: {source['error']}", soft_wrap=True, markup=False)
+        _print_skipped(console, source, f"Source {number}: ")
         _print_outputs(console, source, f"Source {number}, ")
+
+
+def _print_skipped(console: Console, report: dict[str, Any], of: str = "") -> None:
+    for reason, frames in report.get("skipped", {}).items():
+        console.print(f"{of}{_SKIPPED[reason]} left out {frames} frames.")
 
 
 def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> None:

@@ -147,6 +147,7 @@ class Runs:
             score=options["score"],
             min_hits=options["min_hits"],
             drop_policy=options["drop_policy"],
+            fps=options["fps"],
             realtime=options["realtime"],
             duration=options["duration"],
             max_frames=options["max_frames"],

@@ -81,7 +81,7 @@ class TubeTally(Sink):
 
     def gap(self, gap: Gap) -> None:
         """Counts a break."""
-        self.gaps += 1
+        self.gaps += not gap.intended
         self.reconnects += gap.reason == "reconnect"
 
     def tube(self, tube: Tube) -> None:

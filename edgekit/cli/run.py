@@ -86,6 +86,13 @@ _LOG = logging.getLogger(__name__)
     type=click.Choice(["latest", "none"]),
     help="Keep the newest frame only, or lose none. [default: latest if live, else none]",
 )
+@click.option(
+    "--fps",
+    type=FiniteRange(0, min_open=True),
+    metavar="N",
+    help="Largest number of frames to process in a second of each source. They are taken evenly in "
+    "time, and each is compared with the picture that belongs before it. [default: no limit]",
+)
 @output_options
 @click.option(
     "--duration",
@@ -138,6 +145,12 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         sources = opening.complete()
         for source in sources:
             _LOG.info("Opened %s", _facts(source))
+        if detector.remembers and options["fps"] is not None:
+            raise UsageError(
+                f"--fps needs a bundle that says how much time lies between the two pictures that "
+                f"its network compares, and {bundle.path} does not.",
+                mend="Export the model again with this EdgeKit, or leave --fps out.",
+            )
         if detector.remembers and any(source.live for source in sources):
             _LOG.warning(
                 "The bundle %s does not say how much time lies between the two pictures that its "

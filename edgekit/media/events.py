@@ -5,13 +5,15 @@
     {"type":"frame", "index":n, "time":t, "detections":[{"box":[x1,y1,x2,y2],"class":c,"score":s}],
      "tubes":[{"id":k,"class":c,"score":s,"box":[…],"state":"observed|extrapolated","age":n}],
      "ms":{stage:…}, "age":…}
-    {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek", "frames":m}
+    {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek|fps", "frames":m}
     {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
     {"type":"lost", "events":n}
-    {"type":"end", "frames":n, "dropped":m, "seconds":…, "stages":{…}, "age":{…}}
+    {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},
+     "age":{…}}
 
 ``class`` is an index into ``classes``; boxes are in source pixels; ``end`` is inclusive; ``index``
-of a gap is that of the frame after it, and ``frames`` how many are missing before that; ``ms`` has
+of a gap is that of the frame after it, and ``frames`` how many are missing before that for this
+reason; ``skipped`` is there where frames were left out on purpose, and counts them; ``ms`` has
 the stages before ``emit``, which is not over when the line is written. ``time`` of the start is
 the date and time in UTC, of a frame the seconds since the start of the source. ``age``, on live
 sources only, is the milliseconds from the reading of a frame to the start of its inference; at the
@@ -23,6 +25,7 @@ from 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -36,7 +39,7 @@ from edgekit.runtime.clocks import StageTimes
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
-__all__ = ["SCHEMA", "EventsSink", "age_json", "stages_json", "tube_json"]
+__all__ = ["SCHEMA", "EventsSink", "age_json", "skipped_json", "stages_json", "tube_json"]
 
 SCHEMA = 1
 
@@ -139,6 +142,7 @@ class EventsSink(Sink):
                 "type": "end",
                 "frames": summary.frames,
                 "dropped": summary.dropped,
+                **skipped_json(summary.skipped),
                 "seconds": round(summary.seconds, 3),
                 "stages": stages_json(summary.stages),
                 **age_json(summary.age),
@@ -197,6 +201,11 @@ def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
         return {}
     names = ("p50", "p90", "p99", "mean")
     return {"age": {name: round(getattr(age, name), 3) for name in names}}
+
+
+def skipped_json(skipped: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """``{"skipped": …}`` of a run that leaves frames out on purpose; of any other, nothing."""
+    return {"skipped": dict(skipped)} if skipped else {}
 
 
 def _box(box: list[float]) -> list[float]:

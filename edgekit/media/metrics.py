@@ -13,7 +13,7 @@ from edgekit.media._wsgi import serve
 from edgekit.media.page.address import parse_address
 from edgekit.media.queued import SinkHealth
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import FrameResult, Gap, RunInfo
+from edgekit.runtime.results import INTENDED, FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube
 
 __all__ = ["Metrics", "MetricsSink"]
@@ -65,6 +65,9 @@ class Metrics:
 
         self.frames = make(counter, "frames", "Frames through the detector.")
         self.lost = make(counter, "frames_dropped", "Frames of the source that were not.")
+        self.skipped = make(
+            counter, "frames_skipped", "Frames that were left out on purpose.", "reason"
+        )
         self.gaps = make(counter, "gaps", "Breaks of the stream.", "reason")
         self.live = make(gauge, "tubes_live", "Tubes in the newest frame.", "class")
         self.closed = make(counter, "tubes_closed", "Tubes that have ended.", "class")
@@ -169,12 +172,17 @@ class MetricsSink(Sink):
             self._of(metrics.closed, name)
         for reason in ("dropped", "reconnect", "resize", "seek"):
             self._of(metrics.gaps, reason)
+        for reason in INTENDED:
+            self._of(metrics.skipped, reason)
         for figure in (metrics.frames, metrics.lost, metrics.age):
             self._of(figure)
         metrics.enter()
 
     def gap(self, gap: Gap) -> None:
-        """Counts a break."""
+        """Counts a break, or what was left out on purpose."""
+        if gap.intended:
+            self._of(self._metrics.skipped, gap.reason).inc(gap.frames)
+            return
         self._of(self._metrics.gaps, gap.reason).inc()
         self._of(self._metrics.lost).inc(gap.frames)
 

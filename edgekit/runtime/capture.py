@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgekit.runtime.clocks import measure
-from edgekit.runtime.feed import Feed
+from edgekit.runtime.feed import Fed, Feed
 from edgekit.runtime.results import Gap
 from edgekit.runtime.rhythm import Rhythm
 from edgekit.runtime.seams import FrameDetector
@@ -23,7 +23,7 @@ class Work:
     """A frame on its way through the stages; or, at the end of a source, what is missing there.
 
     Attributes:
-        gap: The break before the frame.
+        gaps: What is missing before the frame, and the break before it.
         frame: None where there is only a gap.
         read: When the frame was taken or else read, in seconds of ``time.monotonic``.
         size: Width and height, where they are not those of the frame before.
@@ -35,7 +35,7 @@ class Work:
         error: Why the frame got no further.
     """
 
-    gap: Gap | None = None
+    gaps: list[Gap] = field(default_factory=list)
     frame: Frame | None = None
     read: float = 0.0
     size: tuple[int, int] | None = None
@@ -104,11 +104,11 @@ class Capture:
             fed = self._feed.next()
         if fed is None:
             return self._end()
-        frame, work.read = fed
+        frame, work.read = fed.frame, fed.read
         if frame.time >= self._duration:
             raise StopIteration
         self._left -= 1
-        self._check_continuity(frame, work)
+        self._check_continuity(fed, work)
         work.frame = frame
         try:
             with measure(work.ms, "cascade"):
@@ -121,8 +121,9 @@ class Capture:
             self._rhythm.prepared(work.ms.get("cascade", 0.0) / 1e3)
         return work
 
-    def _check_continuity(self, frame: Frame, work: Work) -> None:
-        lost = frame.index - self._next
+    def _check_continuity(self, fed: Fed, work: Work) -> None:
+        frame = fed.frame
+        lost, work.gaps = self._missing(frame.index, fed.skipped)
         self._next = frame.index + 1
         size = (frame.image.shape[1], frame.image.shape[0])
         resized = self._size is not None and (size, frame.sample_aspect) != (
@@ -132,16 +133,24 @@ class Capture:
         self._sample_aspect = frame.sample_aspect
         reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
         if reason:
-            work.gap = Gap(frame.index, reason, lost)
-            if frame.earlier is None:
-                self._detector.reset()
+            work.gaps.append(Gap(frame.index, reason, lost))
+        if work.gaps and frame.earlier is None:
+            self._detector.reset()
         if size != self._size:
             self._size = work.size = size
 
+    def _missing(self, index: int, skipped: Mapping[str, int]) -> tuple[int, list[Gap]]:
+        """How many frames before ``index`` were lost, and a gap for each reason of the others."""
+        gaps = [Gap(index, reason, frames) for reason, frames in skipped.items()]
+        return index - self._next - sum(skipped.values()), gaps
+
     def _end(self) -> Work:
         self._left = 0
-        position, lost = self._feed.position, self._feed.position - self._next
-        if self._stop.is_set() or lost <= 0:
+        position = self._feed.position
+        lost, gaps = self._missing(position, self._feed.skipped)
+        if lost > 0:
+            gaps.append(Gap(position, "dropped", lost))
+        if self._stop.is_set() or not gaps:
             raise StopIteration
         self._detector.reset()
-        return Work(gap=Gap(position, "dropped", lost))
+        return Work(gaps)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import SourceHealth
+from edgekit.runtime.sampling import Sampling
 from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
 
@@ -15,10 +18,17 @@ __all__ = ["DirectFeed", "Fed", "Feed", "Pace"]
 
 
 class Fed(NamedTuple):
-    """A frame, and when it was taken or else read, in seconds of ``time.monotonic``."""
+    """A frame that is to be processed.
+
+    Attributes:
+        frame: As the source gave it, with its earlier picture.
+        read: When it was taken or else read, in seconds of ``time.monotonic``.
+        skipped: How many frames before it were left out on purpose, by reason.
+    """
 
     frame: Frame
     read: float
+    skipped: Mapping[str, int] = {}
 
 
 class Feed(Protocol):
@@ -27,6 +37,10 @@ class Feed(Protocol):
     @property
     def position(self) -> int:
         """Index that the next frame would have."""
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many frames were left out on purpose since the last one that was read."""
 
     def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
@@ -65,6 +79,7 @@ class DirectFeed:
         stop: Set when the run is to end.
         realtime: Not before each frame's own time.
         recent: Pairs each frame with an earlier one; None leaves them as the source gives them.
+        sampling: Which frames are processed; None for all.
     """
 
     def __init__(
@@ -74,12 +89,15 @@ class DirectFeed:
         *,
         realtime: bool = False,
         recent: RecentFrames | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self._source = source
         self._recent = recent
         self._stop = stop
         self._pace = Pace(stop) if realtime else None
         self._since = time.monotonic()
+        self._sampling = sampling
+        self.skipped: Counter[str] = Counter()
 
     @property
     def position(self) -> int:
@@ -88,13 +106,20 @@ class DirectFeed:
 
     def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
-        frame = self._source.read()
-        read = time.monotonic() if frame is None or frame.taken is None else frame.taken
-        if frame is not None and self._pace is not None:
-            self._pace.wait_for(frame)
-        if frame is None or self._stop.is_set():
-            return None
-        return Fed(frame if self._recent is None else self._recent.add(frame), read)
+        while (frame := self._source.read()) is not None:
+            read = time.monotonic() if frame.taken is None else frame.taken
+            if self._pace is not None:
+                self._pace.wait_for(frame)
+            if self._stop.is_set():
+                break
+            if self._recent is not None:
+                frame = self._recent.add(frame)
+            if self._sampling is not None and (reason := self._sampling.skips(frame)):
+                self.skipped[reason] += 1
+                continue
+            skipped, self.skipped = self.skipped, Counter()
+            return Fed(frame, read, skipped)
+        return None
 
     def health(self) -> SourceHealth:
         """Connected, as long as there is no error."""

@@ -6,12 +6,14 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 
 from edgekit.runtime._reader import Reader
 from edgekit.runtime.feed import Fed, Pace
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import SourceHealth
+from edgekit.runtime.sampling import Sampling
 from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
 
@@ -48,6 +50,7 @@ class LiveFeed:
         duration: Seconds of the source after which to end, though no frame comes.
         recent: Pairs each frame with an earlier one, be that dropped or not; None leaves them as
             the source gives them.
+        sampling: Which frames are processed; None for all.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class LiveFeed:
         patience: float = PATIENCE,
         duration: float = float("inf"),
         recent: RecentFrames | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self._origin = self._source = source
         self._stop = stop
@@ -68,6 +72,8 @@ class LiveFeed:
         self._patience = patience
         self._duration = duration
         self._recent = recent
+        self._sampling = sampling
+        self.skipped: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._ready: Fed | None = None
         self._error: BaseException | None = None
@@ -120,17 +126,29 @@ class LiveFeed:
         if self._pace is not None:
             self._pace.wait_for(frame)
         with self._changed:
-            while self._ready and not (self._newest or reader.left or self._stop.is_set()):
-                self._changed.wait(_POLL)
             if reader.left:
                 return
             frame = self._counted_on(source, frame, read)
             if self._recent is not None:
                 frame = self._recent.add(frame)
-            if self._ready is not None and not frame.gap:
-                frame = replace(frame, gap=self._ready.frame.gap or "dropped")
-            self._ready = Fed(frame, read)
+            if self._sampling is not None and (reason := self._sampling.skips(frame)):
+                self.skipped[reason] += 1
+                return
+            if not self._has_room(reader):
+                return
+            skipped, self.skipped = self.skipped, Counter()
+            if self._ready is not None:
+                skipped += Counter(self._ready.skipped)
+                if not frame.gap:
+                    frame = replace(frame, gap=self._ready.frame.gap or "dropped")
+            self._ready = Fed(frame, read, skipped)
             self._changed.notify_all()
+
+    def _has_room(self, reader: Reader) -> bool:
+        """Waits until a frame may be put down; False where nobody takes it any more."""
+        while self._ready and not (self._newest or reader.left or self._stop.is_set()):
+            self._changed.wait(_POLL)
+        return not reader.left
 
     def lose(self, reader: Reader, reason: str) -> None:
         """Called by the reader: the source has failed, or could not be opened."""

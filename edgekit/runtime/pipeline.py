@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Literal
@@ -22,6 +23,7 @@ from edgekit.runtime.live import PATIENCE, LiveFeed
 from edgekit.runtime.overlap import NO_TURN, overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.rhythm import Rhythm
+from edgekit.runtime.sampling import FrameRateCap, Sampling
 from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
 from edgekit.runtime.types import Tube
 
@@ -50,6 +52,8 @@ class Pipeline:
         min_hits: Tubes count from this many detections on.
         drop_policy: ``latest`` keeps the newest frame only, ``none`` loses no frame; by default
             the first for a live source.
+        fps: Frames a second to process at most, evenly in time; None for every frame. What it
+            leaves out is counted in gaps with the reason ``fps``, and not as dropped.
         realtime: Give each frame of a file at its own time.
         duration: Seconds of the source after which to stop.
         max_frames: Frames after which to stop.
@@ -61,7 +65,8 @@ class Pipeline:
         turn: Held during each inference, where several pipelines share a network: a ``Turnstile``.
 
     Raises:
-        UsageError: ``latest`` for a source that is neither live nor played in real time.
+        UsageError: ``latest`` for a source that is neither live nor played in real time; ``fps`` is
+            not a number above 0.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Pipeline:
         score: float = SCORE,
         min_hits: int = MIN_HITS,
         drop_policy: DropPolicy | None = None,
+        fps: float | None = None,
         realtime: bool = False,
         duration: float | None = None,
         max_frames: int | None = None,
@@ -98,6 +104,9 @@ class Pipeline:
         self._latest = drop_policy == "latest" or (drop_policy is None and source.live)
         self._realtime = realtime and not source.live
         self._duration = float("inf") if duration is None else duration
+        self._sampling: Sampling | None = None
+        if fps is not None:
+            self._sampling = Sampling(FrameRateCap(fps), until=self._duration)
         self._max_frames = float("inf") if max_frames is None else max_frames
         self._patience = patience
         self._overlap = overlap
@@ -110,6 +119,7 @@ class Pipeline:
         self._ages = Clock() if source.live else None
         self._frames = 0
         self._dropped = 0
+        self._skipped: Counter[str] = Counter()
 
     def stop(self) -> None:
         """Ends the run after the present frame; may be called from a signal handler or thread."""
@@ -153,6 +163,7 @@ class Pipeline:
             self._clocks.times(),
             self._interrupted,
             self._ages.times() if self._ages else None,
+            dict(self._skipped),
         )
         self._guard(failures, lambda: self._tell(lambda sink: sink.end(summary)))
         for sink in self._sinks:
@@ -225,7 +236,13 @@ class Pipeline:
         if recent is not None:
             recent.reencoded = self._source.live
         if not (self._latest or self._source.live):
-            return DirectFeed(self._source, self._stop, realtime=self._realtime, recent=recent)
+            return DirectFeed(
+                self._source,
+                self._stop,
+                realtime=self._realtime,
+                recent=recent,
+                sampling=self._sampling,
+            )
         return LiveFeed(
             self._source,
             self._stop,
@@ -234,11 +251,12 @@ class Pipeline:
             patience=self._patience,
             duration=self._duration,
             recent=recent,
+            sampling=self._sampling,
         )
 
     def _complete(self, work: Work) -> None:
-        if work.gap is not None:
-            self._gap(work.gap)
+        for gap in work.gaps:
+            self._gap(gap)
         if work.size is not None:
             self._close_tubes(self._linker.resize(work.size))
         if work.error is not None:
@@ -261,7 +279,10 @@ class Pipeline:
             self._ages.add(age / 1e3)
 
     def _gap(self, gap: Gap) -> None:
-        self._dropped += gap.frames
+        if gap.intended:
+            self._skipped[gap.reason] += gap.frames
+        else:
+            self._dropped += gap.frames
         self._tell(lambda sink: sink.gap(gap))
         self._close_tubes(self._linker.skip(gap.frames))
 

@@ -13,9 +13,20 @@ from edgekit.runtime.selection import pairwise_iou, select
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame
 
-__all__ = ["FrameResult", "Gap", "RunInfo", "RunSummary", "SourceHealth", "one_per_actor"]
+__all__ = [
+    "INTENDED",
+    "FrameResult",
+    "Gap",
+    "RunInfo",
+    "RunSummary",
+    "SourceHealth",
+    "one_per_actor",
+]
 
 _SAME_ACTOR = 0.6
+
+INTENDED = ("fps",)
+"""Reasons of gaps whose frames were left out on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +83,19 @@ class Gap:
 
     Attributes:
         index: Of the frame after the break.
-        reason: ``dropped``, ``reconnect``, ``resize`` or ``seek``.
-        frames: How many frames are missing just before ``index``; can be 0.
+        reason: ``dropped``, ``reconnect``, ``resize`` or ``seek``; ``fps`` where frames were left
+            out on purpose, by a cap.
+        frames: How many frames are missing before ``index`` for this reason; can be 0.
     """
 
     index: int
     reason: str
     frames: int
+
+    @property
+    def intended(self) -> bool:
+        """Whether the frames were left out because somebody wanted it so."""
+        return self.reason in INTENDED
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +144,12 @@ class RunSummary:
 
     Attributes:
         frames: Frames that went through the detector.
-        dropped: Frames of the source that did not.
+        dropped: Frames of the source that were lost, or came too fast.
         seconds: On the clock, from the first frame asked for to the last result handed out.
         stages: Times by stage name.
         interrupted: Whether somebody ended it before the source did.
         age: Of the frames at inference, as in ``FrameResult``; None where the source is not live.
+        skipped: Frames that were left out on purpose, by the reason of their gaps.
     """
 
     frames: int
@@ -140,6 +158,7 @@ class RunSummary:
     stages: dict[str, StageTimes]
     interrupted: bool = False
     age: StageTimes | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fps(self) -> float:

@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main as run
 from edgekit.runtime.clocks import STAGES
 
@@ -132,6 +135,10 @@ def test_events_are_the_same_whatever_it_aims_at(edgekit, spot_video):
         (["--source", "x", "--video", "a.mp4", "--events", "a.mp4"], "another output"),
         (["--source", "x", "--score", "2"], "0<=x<=1"),
         (["--source", "x", "--link", "nothing"], "korsal-hold"),
+        (["--source", "x", "--fps", "0"], "--fps"),
+        (["--source", "x", "--fps", "-5"], "--fps"),
+        (["--source", "x", "--fps", "nan"], "--fps"),
+        (["--source", "x", "--fps", "many"], "--fps"),
     ],
 )
 def test_wrong_usage_is_2(edgekit, arguments, word):
@@ -249,6 +256,39 @@ def test_broken_pictures_are_counted_as_gaps(edgekit, spot_folder, tmp_path, cap
     ]
     assert gaps == [(6, "dropped", 1), (12, "dropped", 1)]
     assert json.loads(saved.read_text())["videos"]["frames"]["frames"] == 12
+
+
+def test_a_cap_leaves_the_frames_it_takes_as_they_were(edgekit, spot_video, tmp_path):
+    source, whole, capped, saved = spot_video(30), *(tmp_path / n for n in ("w", "c", "d.json"))
+    assert edgekit("--source", source, "--events", whole)[0] == 0
+    arguments = ("--fps", 10, "--events", capped, "--save-detections", saved)
+    status, stdout, _ = edgekit("--source", source, *arguments, "--json")
+    report = json.loads(stdout)
+    assert (status, report["frames"], report["dropped"], report["gaps"]) == (0, 12, 0, 0)
+    assert report["skipped"] == {"fps": 18}
+    before = {frame["index"]: frame["detections"] for frame in of_type(events_of(whole), "frame")}
+    events = events_of(capped)
+    for frame in of_type(events, "frame"):
+        assert frame["detections"] == before[frame["index"]]
+    assert {gap["reason"] for gap in of_type(events, "gap")} == {"fps"}
+    assert events[-1]["skipped"] == {"fps": 18}
+    assert "skipped" not in events_of(whole)[-1]
+    assert json.loads(saved.read_text())["videos"]["spot.mp4"]["frames"] == 30
+    (tube,) = of_type(events, "tube")
+    assert len(tube["boxes"]) == tube["end"] - tube["start"] + 1 > 20
+    assert sum(tube["observed"]) <= 12
+    assert "--fps left out 18 frames." in edgekit("--source", source, "--fps", 10)[1]
+
+
+def test_a_cap_needs_a_bundle_that_says_its_interval(spot_bundle, spot_video, tmp_path, capfd):
+    bundle = load_bundle(spot_bundle)
+    cascade = replace(bundle.manifest.cascade, interval=msgspec.UNSET)
+    manifest = replace(bundle.manifest, cascade=cascade)
+    old = save_bundle(tmp_path / "old", manifest, {"model.onnx": spot_bundle / "model.onnx"})
+    arguments = ["run", "--bundle", str(old.path), str(spot_video(9))]
+    assert run([*arguments, "--fps", "5"]) == 2
+    assert "--fps needs a bundle" in capfd.readouterr().err
+    assert run(arguments) == 0
 
 
 def test_pictures_that_change_size_are_a_resize(edgekit, spot_folder, tmp_path):

@@ -52,11 +52,14 @@ def test_a_run_is_counted(metrics, sink):
         shown = tubes[index:]
         sink.frame(FrameResult(frame, Detections.empty(2), shown, times, age=30.0))
     sink.gap(Gap(9, "reconnect", 5))
+    sink.gap(Gap(20, "fps", 7))
     sink.tube(Tube(0, 1, 0.8, 0, 0, np.zeros((1, 4)), np.ones(1), np.ones(1, bool)))
     found = scrape(metrics)
     expected = {
         "edgekit_frames_total": 4,
         "edgekit_frames_dropped_total": 5,
+        'edgekit_frames_skipped_total{reason="fps"}': 7,
+        'edgekit_gaps_total{reason="fps"}': None,
         'edgekit_gaps_total{reason="reconnect"}': 1,
         'edgekit_gaps_total{reason="dropped"}': 0,
         'edgekit_tubes_live{class="run"}': 0,

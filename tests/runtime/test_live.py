@@ -9,6 +9,7 @@ import pytest
 from edgekit.errors import MediaError
 from edgekit.runtime import _reader, live
 from edgekit.runtime.live import LiveFeed
+from edgekit.runtime.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 
 LIMIT = 120
@@ -277,3 +278,14 @@ def test_an_opening_that_never_returns_is_left_too(play, clock):
     clock.now += 1 + _reader._LONGEST_OPENING
     assert [frame.gap for frame in take(feed, 1)] == ["reconnect"]
     stuck.set()
+
+
+def test_a_cap_never_hides_a_reconnect_and_waits_for_nobody(play):
+    sampling = Sampling(FrameRateCap(5))
+    camera, feed = play([SMALL] * 7 + [GONE], [SMALL] * 7, sampling=sampling)
+    assert feed.next().frame.index == 0
+    fed = feed.next()
+    assert (fed.frame.index, fed.skipped) == (5, {"fps": 4})
+    fed = feed.next()
+    assert (fed.frame.gap, fed.skipped) == ("reconnect", {"fps": 1})
+    assert len(camera.opened) == 2

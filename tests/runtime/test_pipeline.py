@@ -304,6 +304,66 @@ def test_a_file_has_no_newest_frame():
         run(frames(range(3)), drop_policy="latest")
 
 
+class Pairing(Detector):
+    """Notes what each picture was compared with."""
+
+    def __init__(self):
+        super().__init__()
+        self.pairs = []
+
+    def recent_frames(self):
+        return RecentFrames(0.04)
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
+        levels = [None if one is None else int(one[0, 0, 0]) for one in (earlier, image)]
+        self.pairs.append(tuple(levels))
+        return super().prepare(image, sample_aspect, earlier)
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_cap_takes_frames_evenly_and_pairs_each_with_the_picture_before(live, overlap):
+    source = Source([Frame(index, index / 25, picture(100 + index)) for index in range(22)])
+    source.live = live
+    detector = Pairing()
+    options = {"drop_policy": "none", "overlap": overlap}
+    sink, summary = run(source, detector, fps=5, **options)
+    assert detector.pairs == [(None, 100), *((99 + k, 100 + k) for k in (5, 10, 15, 20))]
+    gaps = [value for name, value in sink.calls if name == "gap"]
+    assert gaps == [*((k, "fps", 4) for k in (5, 10, 15, 20)), (22, "fps", 1)]
+    assert (summary.frames, summary.dropped, dict(summary.skipped)) == (5, 0, {"fps": 17})
+    assert detector.resets == [5]  # the source has ended
+
+
+def test_what_the_cap_leaves_out_and_what_is_lost_are_counted_apart():
+    given = [index for index in range(20) if index not in (3, 11, 12, 19)]
+    source = Source(frames(given), position=20)
+    sink, summary = run(source, fps=5)
+    assert [result.frame.index for result in sink.results] == [0, 5, 10, 15]
+    gaps = [value for name, value in sink.calls if name == "gap"]
+    assert gaps[:2] == [(5, "fps", 3), (5, "dropped", 1)]
+    assert (summary.dropped, dict(summary.skipped)) == (4, {"fps": 12})
+    # No reader of events counts wrong: each frame of the source is in one place.
+    assert len(sink.results) + sum(gap[2] for gap in gaps) == 20
+
+
+def test_without_a_cap_nothing_is_left_out_on_purpose():
+    assert run(frames(range(20)))[1].skipped == {}
+    assert run(frames(range(20)), fps=1000)[1].frames == 20
+
+
+def test_a_duration_holds_however_low_the_cap_is():
+    source = Source(frames(range(1000)))
+    assert run(source, fps=0.01, duration=2.0)[1].frames == 1
+    assert source.position == 51
+
+
+@pytest.mark.parametrize("fps", [0, -2, float("nan"), float("inf")])
+def test_a_cap_that_cannot_be_is_refused(fps):
+    with pytest.raises(UsageError, match="--fps"):
+        run(frames(range(3)), fps=fps)
+
+
 @pytest.mark.parametrize("policy", ["none", "latest"])
 def test_real_time_holds_every_frame_until_its_time(monkeypatch, policy):
     held = []
@@ -350,22 +410,6 @@ def test_one_actor_is_drawn_once():
     assert one_per_actor([walk, ride, other]) == [ride, other]
     assert one_per_actor([walk, ride._replace(age=2), other]) == [walk, other]
     assert one_per_actor([]) == []
-
-
-class Pairing(Detector):
-    """Notes what each picture was compared with."""
-
-    def __init__(self):
-        super().__init__()
-        self.pairs = []
-
-    def recent_frames(self):
-        return RecentFrames(0.04)
-
-    def prepare(self, image, sample_aspect=1.0, earlier=None):
-        levels = [None if one is None else int(one[0, 0, 0]) for one in (earlier, image)]
-        self.pairs.append(tuple(levels))
-        return super().prepare(image, sample_aspect, earlier)
 
 
 def numbered(indices, **gaps):

@@ -94,8 +94,9 @@ class Channel(Sink):
     def gap(self, gap: Gap) -> None:
         """Counts what is missing."""
         with self._lock:
-            self._dropped += gap.frames
-            self._broken[gap.reason] = self._broken.get(gap.reason, 0) + 1
+            if not gap.intended:
+                self._dropped += gap.frames
+                self._broken[gap.reason] = self._broken.get(gap.reason, 0) + 1
             self._timeline.gap(gap)
 
     def frame(self, result: FrameResult) -> None:

@@ -70,8 +70,9 @@ class Timeline:
         return len(self._alive)
 
     def gap(self, gap: Gap) -> None:
-        """Notes a break."""
-        self._gaps.append(gap)
+        """Notes a break; what was left out on purpose leaves no hole in a tube."""
+        if not gap.intended:
+            self._gaps.append(gap)
         self._now = gap.index
 
     def frame(self, result: FrameResult) -> None:

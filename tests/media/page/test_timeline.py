@@ -72,7 +72,9 @@ def test_of_two_tubes_on_one_actor_the_drawn_one_has_the_boxes():
 def test_gaps_are_told_with_what_is_missing():
     timeline = Timeline(10.0)
     timeline.gap(Gap(30, "reconnect", 20))
+    timeline.gap(Gap(40, "fps", 4))
     assert timeline.to_json()["gaps"] == [[10, 30, "reconnect"]]
+    assert timeline.to_json()["now"] == 40
 
 
 def test_it_does_not_grow_with_the_run():
