@@ -1,6 +1,6 @@
 """A live run that loses no frame says what a run on the file says.
 
-So it is where the file repeats no picture that was encoded again: those are known in live sources only.
+So it is where the file repeats no picture that was encoded again: only live sources know those.
 """
 
 from __future__ import annotations
