@@ -9,16 +9,17 @@ from rich.console import Console
 from edgekit.cli._options import stdout_console
 from edgekit.cli._tables import print_table
 from edgekit.media.events import age_json, skipped_json, stages_json
-from edgekit.runtime.results import RunSummary
+from edgekit.runtime.results import GateSummary, RunSummary
 
 __all__ = ["print_report", "print_reports", "summary_json"]
 
 _TUBES_SHOWN = 20
-_SKIPPED = {"fps": "--fps"}
+_SKIPPED = {"fps": "--fps", "still": "--motion-gate"}
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
     """A run in numbers, as they stand in JSON; stages in milliseconds."""
+    gate = summary.motion_gate
     return {
         "frames": summary.frames,
         "dropped": summary.dropped,
@@ -28,7 +29,13 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "interrupted": summary.interrupted,
         "stages": stages_json(summary.stages),
         **age_json(summary.age),
+        **({} if gate is None else {"motion_gate": _gate_json(gate)}),
     }
+
+
+def _gate_json(gate: GateSummary) -> dict[str, Any]:
+    threshold = None if gate.threshold is None else round(gate.threshold, 2)
+    return {"threshold": threshold, "wakes": gate.wakes}
 
 
 def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
@@ -109,6 +116,16 @@ def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
 def _print_skipped(console: Console, report: dict[str, Any], of: str = "") -> None:
     for reason, frames in report.get("skipped", {}).items():
         console.print(f"{of}{_SKIPPED[reason]} left out {frames} frames.")
+    if (gate := report.get("motion_gate")) is None:
+        return
+    if gate["threshold"] is None:
+        words = "--motion-gate has found no stretch that was quiet enough to learn what noise is."
+    else:
+        words = (
+            f"Changes of up to {gate['threshold']:.1f} of 255 levels were noise; motion ended "
+            f"{gate['wakes']} rest{'s' if gate['wakes'] != 1 else ''}."
+        )
+    console.print(f"{of}{words}", soft_wrap=True)
 
 
 def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> None:

@@ -148,6 +148,7 @@ class Runs:
             min_hits=options["min_hits"],
             drop_policy=options["drop_policy"],
             fps=options["fps"],
+            motion_gate=options["motion_gate"],
             realtime=options["realtime"],
             duration=options["duration"],
             max_frames=options["max_frames"],

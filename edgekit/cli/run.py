@@ -93,6 +93,12 @@ _LOG = logging.getLogger(__name__)
     help="Largest number of frames to process in a second of each source. They are taken evenly in "
     "time, and each is compared with the picture that belongs before it. [default: no limit]",
 )
+@click.option(
+    "--motion-gate",
+    is_flag=True,
+    help="Let the network rest while nothing moves in a source, but for one frame in two seconds. "
+    "What noise is, EdgeKit learns in the first seconds of each source.",
+)
 @output_options
 @click.option(
     "--duration",
@@ -145,11 +151,13 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         sources = opening.complete()
         for source in sources:
             _LOG.info("Opened %s", _facts(source))
-        if detector.remembers and options["fps"] is not None:
+        sampled = "--fps" if options["fps"] is not None else ""
+        sampled = sampled or ("--motion-gate" if options["motion_gate"] else "")
+        if detector.remembers and sampled:
             raise UsageError(
-                f"--fps needs a bundle that says how much time lies between the two pictures that "
-                f"its network compares, and {bundle.path} does not.",
-                mend="Export the model again with this EdgeKit, or leave --fps out.",
+                f"{sampled} needs a bundle that says how much time lies between the two pictures "
+                f"that its network compares, and {bundle.path} does not.",
+                mend=f"Export the model again with this EdgeKit, or leave {sampled} out.",
             )
         if detector.remembers and any(source.live for source in sources):
             _LOG.warning(

@@ -5,7 +5,7 @@
     {"type":"frame", "index":n, "time":t, "detections":[{"box":[x1,y1,x2,y2],"class":c,"score":s}],
      "tubes":[{"id":k,"class":c,"score":s,"box":[…],"state":"observed|extrapolated","age":n}],
      "ms":{stage:…}, "age":…}
-    {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek|fps", "frames":m}
+    {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek|fps|still", "frames":m}
     {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
     {"type":"lost", "events":n}
     {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},

@@ -81,6 +81,16 @@ class ConfirmedLinker:
         """Passes over ``frames`` frames that nobody looked at; returns confirmed tubes that end."""
         return self._ended(self._linker.skip(frames))
 
+    def hold(self, frames: int) -> list[Tube]:
+        """Passes over ``frames`` frames in which nothing moved; returns confirmed tubes that end.
+
+        With EdgeKit's linker none ends. The others know no rest, and count misses.
+        """
+        if isinstance(self._linker, OnlineLinker):
+            self._linker.hold(frames)
+            return []
+        return self.skip(frames)
+
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
         """Ends all tubes, and goes on in frames of another width and height."""
         return self._ended(self._linker.resize(frame_size))

@@ -88,7 +88,7 @@ class OnlineLinker:
         self._delay = delay
         # Only the smoother asks for more than where a track was.
         self._history = History(classes, history, fields=5 if delay else 1)
-        self._frame = 0
+        self._frame = self._held = 0
         self._look = Look(frame=-1)
         self._seconds: float | None = None
         self._elapsed = np.inf
@@ -116,7 +116,13 @@ class OnlineLinker:
             The tubes that end, because they were not looked at for too long.
         """
         self._frame += frames
-        return self.finish() if self._frame - self._look.frame > _LONGEST_PAUSE else []
+        waited = self._frame - self._look.frame - self._held
+        return self.finish() if waited > _LONGEST_PAUSE else []
+
+    def hold(self, frames: int) -> None:
+        """Passes over ``frames`` frames in which nothing moved: for tracks no time passes."""
+        self._frame += frames
+        self._held += frames
 
     def finish(self) -> list[Tube]:
         """Ends all tracks that are alive; returns their tubes."""
@@ -130,13 +136,14 @@ class OnlineLinker:
         """When the next frame is looked at."""
         before = self._look
         passed = self._frame - before.frame
-        elapsed = float(passed)
+        looked, self._held = passed - self._held, 0
+        elapsed = float(looked)
         if seconds is not None and self._seconds is not None:
             pace = (seconds - self._seconds) * _RATE / passed
             # Rates near to that of the training, and jitter, count as if there were none; times
             # that stand still, run back or jump say nothing.
             if _SLOWEST < pace <= _FASTEST and not _SAME[0] <= pace <= _SAME[1]:
-                elapsed = pace * passed
+                elapsed = pace * looked
         self._seconds = seconds
         usual = min(elapsed, self._elapsed)
         if before.frame >= 0:  # nobody knows what passed before the first look

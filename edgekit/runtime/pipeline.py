@@ -20,6 +20,7 @@ from edgekit.runtime.clocks import Clock, StageClocks, measure
 from edgekit.runtime.confirmed import MIN_HITS, SCORE
 from edgekit.runtime.feed import DirectFeed, Feed
 from edgekit.runtime.live import PATIENCE, LiveFeed
+from edgekit.runtime.motion_gate import MotionGate
 from edgekit.runtime.overlap import NO_TURN, overlapped
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.rhythm import Rhythm
@@ -54,6 +55,8 @@ class Pipeline:
             the first for a live source.
         fps: Frames a second to process at most, evenly in time; None for every frame. What it
             leaves out is counted in gaps with the reason ``fps``, and not as dropped.
+        motion_gate: Leave out frames while nothing moves, up to one in two seconds. They are
+            counted in gaps with the reason ``still``, and tubes are held meanwhile.
         realtime: Give each frame of a file at its own time.
         duration: Seconds of the source after which to stop.
         max_frames: Frames after which to stop.
@@ -81,6 +84,7 @@ class Pipeline:
         min_hits: int = MIN_HITS,
         drop_policy: DropPolicy | None = None,
         fps: float | None = None,
+        motion_gate: bool = False,
         realtime: bool = False,
         duration: float | None = None,
         max_frames: int | None = None,
@@ -105,8 +109,10 @@ class Pipeline:
         self._realtime = realtime and not source.live
         self._duration = float("inf") if duration is None else duration
         self._sampling: Sampling | None = None
-        if fps is not None:
-            self._sampling = Sampling(FrameRateCap(fps), until=self._duration)
+        cap = None if fps is None else FrameRateCap(fps)
+        self._gate = MotionGate(source.name) if motion_gate else None
+        if cap or self._gate:
+            self._sampling = Sampling(cap, self._gate, until=self._duration)
         self._max_frames = float("inf") if max_frames is None else max_frames
         self._patience = patience
         self._overlap = overlap
@@ -164,6 +170,7 @@ class Pipeline:
             self._interrupted,
             self._ages.times() if self._ages else None,
             dict(self._skipped),
+            None if self._gate is None else self._gate.summary(),
         )
         self._guard(failures, lambda: self._tell(lambda sink: sink.end(summary)))
         for sink in self._sinks:
@@ -268,6 +275,8 @@ class Pipeline:
             detections = self._detector.decode(work.outputs, work.letterbox)
         with measure(ms, "link"):
             update = self._linker.update(detections, work.frame.time)
+        if self._gate is not None:
+            self._gate.acting = bool(update.live)
         self._frames += 1
         age = work.age if self._ages else None
         result = FrameResult(work.frame, detections, update.live, dict(ms), age, self._score)
@@ -284,7 +293,8 @@ class Pipeline:
         else:
             self._dropped += gap.frames
         self._tell(lambda sink: sink.gap(gap))
-        self._close_tubes(self._linker.skip(gap.frames))
+        still = gap.reason == "still"
+        self._close_tubes((self._linker.hold if still else self._linker.skip)(gap.frames))
 
     def _finish(self) -> None:
         self._close_tubes(self._linker.finish())

@@ -17,6 +17,7 @@ __all__ = [
     "INTENDED",
     "FrameResult",
     "Gap",
+    "GateSummary",
     "RunInfo",
     "RunSummary",
     "SourceHealth",
@@ -25,7 +26,7 @@ __all__ = [
 
 _SAME_ACTOR = 0.6
 
-INTENDED = ("fps",)
+INTENDED = ("fps", "still")
 """Reasons of gaps whose frames were left out on purpose."""
 
 
@@ -84,7 +85,7 @@ class Gap:
     Attributes:
         index: Of the frame after the break.
         reason: ``dropped``, ``reconnect``, ``resize`` or ``seek``; ``fps`` where frames were left
-            out on purpose, by a cap.
+            out on purpose, by a cap, and ``still`` where nothing moved in them.
         frames: How many frames are missing before ``index`` for this reason; can be 0.
     """
 
@@ -139,6 +140,20 @@ class FrameResult:
 
 
 @dataclass(frozen=True, slots=True)
+class GateSummary:
+    """What a motion gate has learnt.
+
+    Attributes:
+        threshold: Changes of so many of 255 levels were noise, the median over the picture; None
+            where nothing was learnt.
+        wakes: How often motion ended a rest.
+    """
+
+    threshold: float | None
+    wakes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """What a run came to.
 
@@ -150,6 +165,7 @@ class RunSummary:
         interrupted: Whether somebody ended it before the source did.
         age: Of the frames at inference, as in ``FrameResult``; None where the source is not live.
         skipped: Frames that were left out on purpose, by the reason of their gaps.
+        motion_gate: What a gate has learnt; None where there was none.
     """
 
     frames: int
@@ -159,6 +175,7 @@ class RunSummary:
     interrupted: bool = False
     age: StageTimes | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    motion_gate: GateSummary | None = None
 
     @property
     def fps(self) -> float:

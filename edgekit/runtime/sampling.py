@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from statistics import median
 
 from edgekit.errors import UsageError
+from edgekit.runtime.motion_gate import MotionGate
+from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
 
-__all__ = ["FrameRateCap", "Sampling"]
+__all__ = ["HEARTBEAT", "FrameRateCap", "Sampling"]
 
-_LONGEST_STEP = 60.0
-_FIRST_STEP = 0.04
-_USUAL = 16
+HEARTBEAT = 2.0
+"""Seconds between two frames that are processed while nothing moves."""
+
 _TIE = 1e-6
 """Times are rounded; of two frames that are equally near the earlier one is taken."""
 
@@ -38,25 +38,21 @@ class FrameRateCap:
                 mend="Give a number above 0, or leave --fps out to process every frame.",
             )
         self._period = 1 / fps
-        self._last: float | None = None
+        self._clock = SourceClock()
+        self._begun = False
         self._waited = 0.0
-        self._steps: deque[float] = deque(maxlen=_USUAL)
 
     def takes(self, frame: Frame) -> bool:
         """Whether to process the next frame of the source.
 
         The first frame is always taken, and the first one after a reconnect, a seek or another
-        size. Times that stand still, run back or jump count as one usual step.
+        size.
         """
-        last, self._last = self._last, frame.time
-        if last is None or frame.gap not in ("", "dropped"):
-            self._waited = 0.0
+        self._waited += self._clock.step(frame.time)
+        if not self._begun or frame.gap not in ("", "dropped"):
+            self._begun, self._waited = True, 0.0
             return True
-        step = frame.time - last
-        if 0 < step <= _LONGEST_STEP:
-            self._steps.append(step)
-        usual = median(self._steps) if self._steps else _FIRST_STEP
-        self._waited += step if 0 < step <= _LONGEST_STEP else usual
+        usual = self._clock.usual
         if self._waited + usual / 2 < self._period * (1 - _TIE):
             return False
         # After a pause the frames that were due in it are not made up for.
@@ -69,16 +65,32 @@ class Sampling:
 
     Args:
         cap: Limits the rate; None for no limit.
+        gate: Leaves out frames in which nothing moves, up to one in ``HEARTBEAT`` seconds.
         until: Seconds of the source from which on every frame is processed, so that who reads
             learns that the time is over.
     """
 
-    def __init__(self, cap: FrameRateCap | None = None, *, until: float = math.inf) -> None:
+    def __init__(
+        self,
+        cap: FrameRateCap | None = None,
+        gate: MotionGate | None = None,
+        *,
+        until: float = math.inf,
+    ) -> None:
         self._cap = cap
+        self._gate = gate
         self._until = until
+        self._last = -math.inf
 
     def skips(self, frame: Frame) -> str:
         """The reason of the ``Gap`` in which the next frame is counted; empty to process it."""
-        if self._cap is None or frame.time >= self._until or self._cap.takes(frame):
+        takes = self._cap is None or self._cap.takes(frame)
+        if frame.time >= self._until:
             return ""
-        return "fps"
+        if self._gate is not None:
+            still, now = self._gate.is_still(frame), self._gate.now
+            if still and (now - self._last < HEARTBEAT * (1 - _TIE) or not takes):
+                return "still"
+            if takes:
+                self._last = now
+        return "" if takes else "fps"

@@ -91,6 +91,9 @@ class FrameLinker(Protocol):
     def skip(self, frames: int) -> Sequence[Tube]:
         """Passes over frames that nobody looked at."""
 
+    def hold(self, frames: int) -> Sequence[Tube]:
+        """Passes over frames that nobody looked at, because nothing moved in them."""
+
     def resize(self, frame_size: tuple[int, int]) -> Sequence[Tube]:
         """Ends all tubes, and goes on in frames of another size."""
 

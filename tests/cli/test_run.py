@@ -280,14 +280,35 @@ def test_a_cap_leaves_the_frames_it_takes_as_they_were(edgekit, spot_video, tmp_
     assert "--fps left out 18 frames." in edgekit("--source", source, "--fps", 10)[1]
 
 
+def test_a_quiet_video_lets_the_network_rest(edgekit, spot_folder, tmp_path):
+    folder, events = spot_folder([(128, 96)] * 200), tmp_path / "e.jsonl"
+    for path in folder.iterdir():
+        cv2.imwrite(str(path), np.full((96, 128, 3), 60, np.uint8))
+    arguments = ("--source", folder, "--motion-gate", "--events", events)
+    status, stdout, _ = edgekit(*arguments, "--json")
+    report = json.loads(stdout)
+    assert (status, report["dropped"], report["gaps"]) == (0, 0, 0)
+    assert report["frames"] + report["skipped"]["still"] == 200
+    assert report["skipped"]["still"] > 80
+    assert report["motion_gate"] == {"threshold": 3.0, "wakes": 0}
+    gaps = of_type(events_of(events), "gap")
+    assert sum(gap["frames"] for gap in gaps) == report["skipped"]["still"]
+    status, stdout, _ = edgekit(*arguments)
+    assert "Changes of up to 3.0 of 255 levels were noise; motion ended 0 rests." in stdout
+    status, stdout, _ = edgekit(*arguments, "--max-frames", 9)
+    assert "no stretch that was quiet" in stdout
+    assert "motion_gate" not in json.loads(edgekit("--source", folder, "--json")[1])
+
+
 def test_a_cap_needs_a_bundle_that_says_its_interval(spot_bundle, spot_video, tmp_path, capfd):
     bundle = load_bundle(spot_bundle)
     cascade = replace(bundle.manifest.cascade, interval=msgspec.UNSET)
     manifest = replace(bundle.manifest, cascade=cascade)
     old = save_bundle(tmp_path / "old", manifest, {"model.onnx": spot_bundle / "model.onnx"})
     arguments = ["run", "--bundle", str(old.path), str(spot_video(9))]
-    assert run([*arguments, "--fps", "5"]) == 2
-    assert "--fps needs a bundle" in capfd.readouterr().err
+    for option in (["--fps", "5"], ["--motion-gate"]):
+        assert run([*arguments, *option]) == 2
+        assert f"{option[0]} needs a bundle" in capfd.readouterr().err
     assert run(arguments) == 0
 
 

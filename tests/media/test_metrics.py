@@ -59,6 +59,7 @@ def test_a_run_is_counted(metrics, sink):
         "edgekit_frames_total": 4,
         "edgekit_frames_dropped_total": 5,
         'edgekit_frames_skipped_total{reason="fps"}': 7,
+        'edgekit_frames_skipped_total{reason="still"}': 0,
         'edgekit_gaps_total{reason="fps"}': None,
         'edgekit_gaps_total{reason="reconnect"}': 1,
         'edgekit_gaps_total{reason="dropped"}': 0,

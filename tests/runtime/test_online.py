@@ -286,6 +286,25 @@ def test_an_endless_stream_needs_no_more_memory() -> None:
     assert (tube.start, tube.end) == (450, 499)
 
 
+def test_while_nothing_moves_no_time_passes_for_tracks() -> None:
+    frame, nothing = found((100, 100, [0.8, 0.0])), Detections.empty(2)
+    linker = OnlineLinker(2)
+    for index in range(10):
+        linker.update(frame, index / 25)
+    linker.hold(60_000)
+    live = linker.update(frame, 60_010 / 25).live
+    assert [(tube.id, tube.start, tube.observed) for tube in live] == [(0, 0, True)]
+    for index in range(5):
+        linker.hold(49)
+        (tube,) = linker.update(nothing, (60_061 + 50 * index) / 25).live
+        assert not tube.observed
+    assert linker.skip(99) == []
+    assert len(linker.update(frame, 60_360 / 25).live) == 1
+    (tube,) = linker.finish()
+    assert (tube.start, tube.end, len(tube.boxes)) == (0, 60_360, 60_361)
+    assert tube.observed.sum() == 12
+
+
 def test_lost_frames_are_passed_over_and_a_new_size_ends_all() -> None:
     frame = found((100, 100, [0.8, 0.0]))
     linker = OnlineLinker(2)

@@ -347,6 +347,39 @@ def test_what_the_cap_leaves_out_and_what_is_lost_are_counted_apart():
     assert len(sink.results) + sum(gap[2] for gap in gaps) == 20
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_while_nothing_moves_the_network_rests_and_tubes_are_held(overlap):
+    still = np.random.default_rng(0).integers(60, 200, (48, 64, 3), dtype=np.uint8)
+    given = [Frame(index, index / 25, still.copy()) for index in range(320)]
+    for frame in given[300:310]:
+        frame.image[10:30, frame.index - 290 : frame.index - 270] = 255
+
+    class Quiet(Pairing):  # finds nothing at first, so that the gate learns
+        def decode(self, outputs, letterbox):
+            return super().decode({"input": outputs["input"] * (len(self.seen) > 102)}, letterbox)
+
+    detector = Quiet()
+    linker = make_linker("edgekit", 2)
+    sink = Recorder()
+    pipeline = Pipeline(Source(given), detector, linker, [sink], motion_gate=True, overlap=overlap)
+    summary = pipeline.run()
+    gaps = [value for name, value in sink.calls if name == "gap"]
+    assert {reason for _, reason, _ in gaps} == {"still"}
+    left_out = sum(frames for *_, frames in gaps)
+    assert summary.skipped == {"still": left_out}
+    assert (summary.dropped, summary.frames + left_out) == (0, 320)
+    assert left_out > 150
+    indices = [result.frame.index for result in sink.results]
+    assert {301, 302, 309, 310} <= {*indices}
+    rests = np.diff([index for index in indices if index < 300])
+    assert rests.max() == 50  # the heartbeat
+    assert summary.motion_gate.wakes == 1
+    assert summary.motion_gate.threshold > 0
+    (tube,) = sink.tubes
+    assert len(tube.boxes) == tube.end - tube.start + 1 > 60
+    assert not tube.observed.all()
+
+
 def test_without_a_cap_nothing_is_left_out_on_purpose():
     assert run(frames(range(20)))[1].skipped == {}
     assert run(frames(range(20)), fps=1000)[1].frames == 20

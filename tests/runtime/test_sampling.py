@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
+from edgekit.runtime.motion_gate import MotionGate
 from edgekit.runtime.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 
@@ -98,3 +99,33 @@ def test_the_end_of_the_time_is_seen_however_low_the_cap():
     assert [frame.index for frame in given if not sampling.skips(frame)] == [0, *range(50, 60)]
     assert {sampling.skips(frame) for frame in frames([0.0, 0.04])} == {"fps"}
     assert not any(map(Sampling().skips, given))
+
+
+class Gate(MotionGate):
+    """Says what the test wants."""
+
+    still = True
+
+    def is_still(self, frame):
+        self.now = frame.time
+        return self.still
+
+
+def test_a_still_source_has_a_heartbeat():
+    given = frames(i / 25 for i in range(160))
+    sampling = Sampling(gate=Gate())
+    assert [frame.index for frame in given if not sampling.skips(frame)] == [0, 50, 100, 150]
+    assert sampling.skips(frames([6.04])[0]) == "still"
+
+
+def test_what_moves_is_capped_and_what_is_still_is_told_as_still():
+    gate = Gate()
+    sampling = Sampling(FrameRateCap(5), gate)
+    given = frames(i / 25 for i in range(150))
+    found = []
+    for frame in given:
+        gate.still = frame.index >= 50
+        found.append(sampling.skips(frame))
+    assert set(found[:50]) == {"", "fps"}
+    assert [*np.flatnonzero(np.array(found) == "")[:11]] == [*range(0, 50, 5), 95]
+    assert found[50:95] == ["still"] * 45

@@ -1,0 +1,160 @@
+"""Decides, picture by picture, whether the network may rest."""
+
+from __future__ import annotations
+
+import logging
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.runtime.motion import NEAR, ChangeMap, lasting, limits, shrunk
+from edgekit.runtime.results import GateSummary
+from edgekit.runtime.source_clock import SourceClock
+from edgekit.runtime.types import Frame
+
+__all__ = ["MotionGate"]
+
+_LOG = logging.getLogger(__name__)
+
+_SETTLING = 1.0
+"""Seconds in which the running mean comes to be."""
+
+_LEARNING = 3.0
+_LEAST = 40
+"""Seconds, and pictures, from which the limits are learnt."""
+
+_CALM = 1.0
+"""Seconds without motion after which the network rests."""
+
+_RESTLESS = 10.0
+"""Seconds of motion in which nothing acts, after which the limits are learnt again."""
+
+_LONG = 60.0
+"""Seconds of rest after which lower limits are believed."""
+
+_LINGERING = 1.5
+"""Seconds after which a change is motion, though the picture does not change any more."""
+
+_Map = npt.NDArray[np.float32]
+
+
+class MotionGate:
+    """Says of each picture of a source whether anything moves in it.
+
+    What noise, rain, flicker, camera shake and compression change is learnt in the first seconds in
+    which the network finds nothing that acts. Until then, and where it is too much to be told from
+    motion, everything counts as moving. A motion is seen in its second picture. When the limits are
+    passed for long though nothing acts, for example when rain sets in, they are learnt again.
+
+    Args:
+        name: Of the source, for the log.
+
+    Attributes:
+        acting: Whether the linker has live tubes; to be kept up to date by who links.
+        now: Seconds of the source so far.
+        wakes: How often motion has ended a rest.
+        threshold: The median of the limits, in levels of 0 to 255; None while nothing is learnt.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.acting = False
+        self.now = 0.0
+        self.wakes = 0
+        self.threshold: float | None = None
+        self._name = name
+        self._clock = SourceClock()
+        self._limits: _Map | None = None
+        self._cells: _Map | None = None
+        self._change: _Map | None = None
+        self._largest: _Map | None = None
+        self._over: float | None = None
+        self._resting = False
+        self._refused = False
+        self._restart()
+
+    def is_still(self, frame: Frame) -> bool:
+        """Whether nothing moves in the next frame of the source, and has not for a while."""
+        self.now += (step := self._clock.step(frame.time))
+        cells = shrunk(frame.image)
+        if self._cells is not None and cells.shape != self._cells.shape:
+            self._limits = self.threshold = None
+            self._restart()
+        elif frame.gap not in ("", "dropped"):
+            self._restart()
+        change = self._map.add(cells, step)
+        found = lasting(change, change if self._change is None else self._change)
+        if self._moves(found, cells):
+            self._moved = self.now
+        self._cells, self._change = cells, change
+        self._learn(found)
+        resting = self._limits is not None and self.now - self._moved >= _CALM
+        if resting != self._resting:
+            self.wakes += self._resting
+            self._resting, self._since = resting, self.now
+            self._forget()
+        return resting
+
+    def summary(self) -> GateSummary:
+        """What was learnt so far, and how often motion ended a rest."""
+        return GateSummary(self.threshold, self.wakes)
+
+    def _restart(self) -> None:
+        """Begins anew with the pictures, and keeps the limits."""
+        self._map = ChangeMap()
+        self._cells = self._change = None
+        self._began = self._since = self._moved = self.now
+        self._over = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._largest = None
+        self._count = 0
+
+    def _moves(self, found: _Map, cells: _Map) -> bool:
+        if self._limits is None or self._cells is None:
+            return False
+        over = found > self._limits
+        if not over.any():
+            self._over = None
+            return False
+        if self._over is None:
+            self._over = self.now
+        # A picture that changed once, as by a key frame or a lamp, has not moved.
+        again = cv2.dilate(self._map.between(self._cells, cells), NEAR) > self._limits / 2
+        return bool((over & again).any()) or self.now - self._over >= _LINGERING
+
+    def _learn(self, found: _Map) -> None:
+        wanted = _LONG if self._resting else _LEARNING
+        awake = self._limits is not None and not self._resting
+        if (
+            self.acting
+            or self.now - self._began < _SETTLING
+            or (awake and self.now - self._since < _RESTLESS)
+        ):
+            self._forget()
+            return
+        if self._largest is None:
+            self._largest, self._from = found.copy(), self.now
+        np.maximum(self._largest, found, out=self._largest)
+        self._count += 1
+        if self._count < _LEAST or self.now - self._from < wanted:
+            return
+        learnt = limits(self._largest)
+        self._forget()
+        if learnt is None:
+            if not self._refused:
+                _LOG.warning(
+                    "Too much moves in %s to learn what noise is. The network does not rest.",
+                    self._name,
+                )
+            self._refused = True
+            return
+        if self._resting and self._limits is not None:
+            learnt = np.minimum(learnt, self._limits)
+        self._limits, self.threshold = learnt, float(np.median(learnt))
+        _LOG.info(
+            "The network rests while no part of %s changes by more than about %.1f of 255 levels.",
+            self._name,
+            self.threshold,
+        )

@@ -1,0 +1,39 @@
+"""The time that passes from frame to frame of a source, whatever the source says of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+__all__ = ["SourceClock"]
+
+_LONGEST_STEP = 60.0
+_FIRST_STEP = 0.04
+_USUAL = 16
+
+
+class SourceClock:
+    """Follows the times of frames where they can be true.
+
+    Times that stand still, run back, or jump by more than a minute count as one usual step.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._steps: deque[float] = deque(maxlen=_USUAL)
+
+    @property
+    def usual(self) -> float:
+        """Seconds from one frame to the next as far as the last ones tell."""
+        return median(self._steps) if self._steps else _FIRST_STEP
+
+    def step(self, time: float) -> float:
+        """Seconds from the frame before to one at ``time``; 0 for the first frame."""
+        last, self._last = self._last, time
+        if last is None:
+            return 0.0
+        step = time - last
+        if not 0 < step <= _LONGEST_STEP:
+            return self.usual
+        self._steps.append(step)
+        return step

@@ -1,0 +1,88 @@
+"""What counts as a change between pictures, and what is taken out of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edgekit.runtime.motion import ChangeMap, lasting, limits, shrunk
+
+
+def scene(seed=0, size=(120, 160)):
+    rough = np.random.default_rng(seed).uniform(40, 200, (size[0] // 10, size[1] // 10, 3))
+    return cv2.resize(rough, size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 255)
+
+
+def change_of(after, before):
+    """The map of ``after``, when ``before`` has stood there for a while."""
+    changes = ChangeMap()
+    for _ in range(10):
+        changes.add(shrunk(before.astype(np.uint8)), 0.04)
+    return changes.add(shrunk(after.clip(0, 255).astype(np.uint8)), 0.04)
+
+
+@pytest.mark.parametrize(
+    ("size", "cells"),
+    [((480, 640), (60, 80)), ((1080, 1920), (45, 80)), ((640, 360), (80, 45)), ((9, 7), (9, 7))],
+)
+def test_cells_are_means_of_the_picture(size, cells):
+    image = np.full((*size, 3), (10, 20, 30), np.uint8)
+    found = shrunk(image)
+    assert found.shape == (*cells, 3)
+    assert np.allclose(found, (10, 20, 30))
+    assert shrunk(np.zeros((1, 4000, 3), np.uint8)).shape == (1, 80, 3)
+
+
+def test_a_picture_that_stays_has_no_change():
+    assert not ChangeMap().add(shrunk(scene().astype(np.uint8)), 0.0).any()
+    assert change_of(scene(), scene()).max() < 0.05
+
+
+def test_light_and_a_small_shift_are_no_change():
+    whole = scene()
+    plain = np.abs(shrunk(whole.astype(np.uint8)) - shrunk((whole * 1.15).astype(np.uint8)))
+    assert change_of(whole * 1.15, whole).max() < 0.1 * plain.max()
+    assert change_of(whole + 12, whole).max() < 1
+    shifted = cv2.warpAffine(
+        whole, np.array([[1, 0, 0.8], [0, 1, -0.5]]), (160, 120), borderMode=cv2.BORDER_REPLICATE
+    )
+    plain = np.abs(shrunk(whole.astype(np.uint8)) - shrunk(shifted.astype(np.uint8)))
+    assert change_of(shifted, whole)[3:-3, 3:-3].max() < 0.3 * plain.mean(axis=2).max()
+
+
+def test_what_is_in_one_place_is_seen_there():
+    after = scene()
+    after[40:70, 60:80] = 255 - after[40:70, 60:80]
+    found = change_of(after, scene())
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert 20 <= row < 35
+    assert 30 <= column < 40
+    assert found.max() > 10 * np.median(found)
+
+
+def test_a_flat_picture_has_a_map_too():
+    flat = np.full((48, 64, 3), 128.0)
+    assert np.isfinite(change_of(flat, flat)).all()
+    after = flat.copy()
+    after[10:20, 10:20] = 200
+    assert change_of(after, flat).max() > 20
+
+
+def test_what_lasts_may_have_moved_by_a_cell():
+    before, now = np.zeros((2, 9, 9), np.float32)
+    before[3, 3], now[4, 4], now[8, 8] = 5, 7, 9
+    found = lasting(now, before)
+    assert found[4, 4] == 5
+    assert found.sum() == 5
+
+
+def test_limits_hold_around_where_noise_was_and_are_none_for_motion():
+    largest = np.zeros((60, 80), np.float32)
+    largest[30, 40] = 4
+    found = limits(largest)
+    assert found is not None
+    assert (found > 4).sum() == 15 * 15
+    assert 0 < found[0, 0] < found[30, 40]
+    largest[30, 40] = 60
+    assert limits(largest) is None
