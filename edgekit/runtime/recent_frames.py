@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -17,19 +16,30 @@ __all__ = ["RecentFrames"]
 _MOST_KEPT = 16
 """Enough for 40 ms at 400 frames a second; a source whose times are wrong takes no more memory."""
 
+_SHORTEST_STEP = 1 / 480
+"""Shorter ones are no camera's: a time base was taken for a rate, or frames came in a burst."""
+
 _LONGEST_STEP = 60.0
 _LONGEST_REPEAT = 0.25
 """Seconds. A camera that gives less than four new pictures a second is rather a still scene."""
 
-_REPEATED = 0.1
-"""A repeated picture that was encoded again differs by less than this share of usual changes."""
+_REPEATED = 0.3
+"""A repeated picture that was encoded again changes by less than this share of a new one. On
+rendered clips as H.264, crf 20 and 28, 99% of the repeats are below 0.30, 99% of the others above
+0.34 where some are repeated, and above 0.19 where none is."""
 
 _ENOUGH = 0.75
 """A source has first frames, without a picture before, for this share of the interval."""
 
 _USUAL = 16
+_NEW = 4
+"""Of so many last changes, one in four is that of a new picture at least."""
+
 _SAMPLES = 64
 """Rows and columns in which pictures are compared at first."""
+
+_OUTLIERS = 2048
+"""One of so many samples may have changed by more than what counts."""
 
 
 class _Kept(NamedTuple):
@@ -61,7 +71,7 @@ class RecentFrames:
         self._kept: deque[_Kept] = deque(maxlen=_MOST_KEPT)
         self._clock = self._begin = 0.0
         self._last_time = 0.0
-        self._changes: deque[float] = deque(maxlen=_USUAL)
+        self._changes: deque[int] = deque(maxlen=_USUAL)
 
     def add(self, frame: Frame) -> Frame:
         """The frame with its earlier picture, and remembers it for those that follow.
@@ -97,7 +107,7 @@ class RecentFrames:
     def _tick(self, frame: Frame) -> None:
         """Follows the frame's time where it can be true, else takes the usual step."""
         step = frame.time - self._last_time
-        if not 0 < step <= _LONGEST_STEP:
+        if not _SHORTEST_STEP <= step <= _LONGEST_STEP:
             step = self._interval
         self._clock += step
         self._last_time = frame.time
@@ -112,19 +122,29 @@ class RecentFrames:
 
     def _is_repeated(self, image: npt.NDArray[np.uint8]) -> bool:
         newest = self._kept[-1]
-        change = _change(newest.image, image)
-        if change == 0:
-            same = np.array_equal(newest.image, image)
-        else:
-            known = self.reencoded and len(self._changes) > 2
-            same = known and change < _REPEATED * median(self._changes)
-        if not same:
-            self._changes.append(change)
+        before, now = _samples(newest.image), _samples(image)
+        same = np.array_equal(before, now) and np.array_equal(newest.image, image)
+        if self.reencoded:
+            change = _change(before, now)
+            changes = self._changes
+            if not same and len(changes) >= _NEW:
+                same = change < _REPEATED * sorted(changes)[-(len(changes) // _NEW)]
+            # Those of repeated pictures too: else calm after a storm would be taken for repeats.
+            changes.append(change)
         return same and self._clock - newest.time <= _LONGEST_REPEAT
 
 
-def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> float:
-    """Mean difference of two pictures of one size in samples spread over them, in levels."""
-    rows, columns = (-(-side // _SAMPLES) for side in now.shape[:2])
-    samples = now[::rows, ::columns].astype(np.int16)
-    return float(np.abs(samples - before[::rows, ::columns]).mean())
+def _samples(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pixels spread over a picture."""
+    rows, columns = (-(-side // _SAMPLES) for side in image.shape[:2])
+    return image[::rows, ::columns]
+
+
+def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> int:
+    """By how many levels samples changed where they changed most.
+
+    What moves changes few samples by much; an encoder that refines a picture changes many by little.
+    """
+    changes = (np.maximum(before, now) - np.minimum(before, now)).ravel()
+    place = len(changes) - 1 - len(changes) // _OUTLIERS
+    return int(np.partition(changes, place)[place])

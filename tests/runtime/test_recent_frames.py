@@ -134,3 +134,74 @@ def test_a_scene_that_stands_still_is_compared_with_itself_in_the_end():
     assert found[1].earlier is before.image
     assert found[-1].earlier is not None
     assert np.array_equal(found[-1].earlier, still)
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_a_refined_repeat_is_told_from_a_small_motion_in_a_still_scene(every):
+    """What H.264 makes of a repeat: a little everywhere, which in sum is more than a limb that moves."""
+    noise = np.random.default_rng(1)
+    scene = noise.integers(40, 200, (240, 320, 3)).astype(np.uint8)
+
+    def shown(n):
+        image = scene.copy()
+        image[100:130, 4 * n % 280 : 4 * n % 280 + 30] = 255 * (n % 2)
+        return image
+
+    images = [shown(n) for n in range(40)]
+    repeated = range(every - 1, 40, every)
+    for n in repeated:
+        refined = images[n - 1] + noise.integers(-9, 10, scene.shape)
+        images[n] = np.clip(refined, 0, 255).astype(np.uint8)
+    recent = RecentFrames(0.04)
+    recent.reencoded = True
+    found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
+    for n in range(4 * every, 40):
+        again = n in repeated
+        assert (found[n].earlier is found[n - 1].earlier) == again, n
+
+
+def test_calm_after_a_storm_is_not_taken_for_repeats():
+    noise = np.random.default_rng(2)
+    levels = [120] * 30 + [8] * 60
+    images = [noise.integers(0, level, (64, 64, 3)).astype(np.uint8) for level in levels]
+    recent = RecentFrames(0.04)
+    recent.reencoded = True
+    found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
+    for n in range(30 + 16, 90):
+        assert found[n].earlier is images[n - 1]
+
+
+def test_a_camera_that_changes_its_rate_is_followed_at_once():
+    """As in the dark: 30 frames a second, 10, and 60."""
+    steps = [1 / 30] * 30 + [1 / 10] * 10 + [1 / 60] * 60
+    given = frames(np.cumsum([0.0, *steps]).tolist())
+    recent = RecentFrames(0.04)
+    found = partners(map(recent.add, given), given)
+    assert found[1:41] == list(range(40))
+    assert found[43:] == list(range(41, 99))
+
+
+@pytest.mark.parametrize("step", [1e-3, 1e-7, 0.0])
+def test_a_source_of_a_thousand_frames_a_second_or_of_no_rate_takes_no_more_memory(step):
+    recent = RecentFrames(0.04)
+    for index in range(200):
+        found = recent.add(Frame(index, index * step, picture(index)))
+        assert len(recent._kept) <= 16
+        # No camera is that fast: the times say nothing, and the frame before is the best guess.
+        assert index == 0 or np.array_equal(found.earlier, picture(index - 1))
+
+
+def test_of_a_very_fast_camera_the_oldest_kept_picture_is_taken():
+    recent = RecentFrames(0.04)
+    for index in range(60):
+        found = recent.add(Frame(index, index / 450, picture(index)))
+    assert np.array_equal(found.earlier, picture(59 - 16))
+
+
+def test_frames_that_the_source_lost_leave_the_pair_to_the_nearest_that_came():
+    """A gap within a pair: the pictures between were never decoded."""
+    times = [n / 25 for n in (0, 1, 2, 3, 7, 8, 9)]
+    given = frames(times)
+    given[4] = Frame(4, times[4], given[4].image, "dropped")
+    recent = RecentFrames(0.04)
+    assert partners(map(recent.add, given), given) == [None, 0, 1, 2, 3, 4, 5]
