@@ -18,10 +18,21 @@ from edgekit.puppets.dataset import write_dataset
     "--seed", type=click.IntRange(0), default=1000, show_default=True, help="Of the first."
 )
 @click.option(
-    "--frames", type=click.IntRange(8), default=80, show_default=True, help="Of each clip."
+    "--frames",
+    type=click.IntRange(8),
+    default=80,
+    show_default=True,
+    help="Length of each clip, in frames of 25 a second.",
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(1, 240),
+    default=25.0,
+    show_default=True,
+    help="Frames a second. Another rate shows the same scenes at other moments.",
 )
 @click.option("--force", is_flag=True, help="Replace a folder that is already there.")
-def command(out: Path, clips: int, seed: int, frames: int, force: bool) -> None:
+def command(out: Path, clips: int, seed: int, frames: int, fps: float, force: bool) -> None:
     """Render clips of puppets into the folder OUT, with annotations.json beside them.
 
     Clip number i is made from the seed SEED + i alone.
@@ -33,6 +44,7 @@ def command(out: Path, clips: int, seed: int, frames: int, force: bool) -> None:
             out,
             range(seed, seed + clips),
             frames=frames,
+            fps=fps,
             force=force,
             progress=lambda name: click.echo(name, err=True),
         )

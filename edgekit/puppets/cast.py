@@ -51,8 +51,12 @@ class Figure:
     start: int
     end: int
 
-    def parts(self, frame: int) -> list[Part]:
-        """What it looks like in a frame, in pixels of the world; nothing once it is gone."""
+    def parts(self, frame: float) -> list[Part]:
+        """What it looks like in a frame, in pixels of the world; nothing once it is gone.
+
+        Args:
+            frame: May lie between two frames.
+        """
         moved = min(max(frame - self.start + 1, 0), self.end - self.start)
         phase = self.phase + moved / self.period
         if self.action.ends and phase >= 1:

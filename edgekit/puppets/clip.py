@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,10 @@ from edgekit.puppets.scenery import backdrop, camera_path, grain, light_table, p
 from edgekit.puppets.shapes import Part, extent, paint, sine
 from edgekit.runtime.types import Array
 
-__all__ = ["CLASSES", "PuppetClip", "PuppetTube", "render_clip"]
+__all__ = ["CLASSES", "FPS", "PuppetClip", "PuppetTube", "render_clip"]
+
+FPS = 25.0
+"""Frames a second at which the world of a clip moves."""
 
 CLASSES = CLASS_LISTS["ucf24"]
 """The names that the labels of the tubes are indices into: real and rendered footage share them."""
@@ -55,9 +59,9 @@ class _Passer:
     y: int
     speed: int
 
-    def put(self, image: Array, frame: int, origin: tuple[int, int]) -> None:
-        # What moves does so in 16ths of a pixel a frame.
-        x = self.x + (self.speed * frame) // 16 - origin[0]
+    def put(self, image: Array, moment: float, origin: tuple[int, int]) -> None:
+        # What moves does so in 16ths of a pixel a moment.
+        x = self.x + int(self.speed * moment // 16) - origin[0]
         y = self.y - origin[1]
         height, width = image.shape[:2]
         top, left = max(y, 0), max(x, 0)
@@ -74,14 +78,19 @@ class PuppetClip:
     Attributes:
         seed: What it was made from.
         size: Height and width of its frames.
+        fps: Frames a second.
         figures: Everyone in it, the farthest first.
         tubes: The truth, by start: figures that only hold a pose are not in it.
     """
 
-    def __init__(self, seed: int, frames: int, size: tuple[int, int]) -> None:
+    def __init__(self, seed: int, frames: int, size: tuple[int, int], fps: float = FPS) -> None:
         self.seed = seed
         self.size = size
-        self._frames = frames
+        self.fps = fps
+        # When each frame is, in frames of 25 a second; whole numbers are the same everywhere.
+        self._moments: Sequence[float] = range(frames)
+        if fps != FPS:
+            self._moments = [n * FPS / fps for n in range(math.ceil(frames * fps / FPS))]
         rng = np.random.default_rng([seed, 0])
         self._origins = camera_path(rng, frames)
         self.figures: Sequence[Figure] = cast(rng, frames, size, self._origins)
@@ -109,36 +118,37 @@ class PuppetClip:
         return len(self._before)
 
     def __len__(self) -> int:
-        return self._frames
+        return len(self._moments)
 
     def __iter__(self) -> Iterator[Array]:
         rng = np.random.default_rng([self.seed, 1])
         values = self.size[0] * self.size[1] * 3
         pool = grain(rng, 2 * values, self._grain)
         held = {id(figure): figure.parts(0) for figure in self.figures}
-        for index, origin in enumerate(self._origins):
-            image = self._view(index, origin)
+        for moment in self._moments:
+            origin = self._origins[int(moment)]
+            image = self._view(moment, origin)
             for passer in self._behind:
-                passer.put(image, index, origin)
+                passer.put(image, moment, origin)
             for figure in self.figures:
-                acts = figure.start <= index < figure.end
+                acts = figure.start <= moment < figure.end
                 if acts:
-                    held[id(figure)] = figure.parts(index)
+                    held[id(figure)] = figure.parts(moment)
                 paint(image, held[id(figure)], origin)
             for passer in self._before:
-                passer.put(image, index, origin)
-            image = self._lit(index)[image]
+                passer.put(image, moment, origin)
+            image = self._lit(moment)[image]
             first = int(rng.integers(values))
             noisy = image.astype(np.int16) + pool[first : first + values].reshape(image.shape)
             yield noisy.clip(0, 255).astype(np.uint8)
 
-    def _view(self, index: int, origin: tuple[int, int]) -> Array:
+    def _view(self, moment: float, origin: tuple[int, int]) -> Array:
         x, y = origin[0] - self._corner[0], origin[1] - self._corner[1]
         height, width = self.size
         image = self._scene[y : y + height, x : x + width].copy()
         if self._waves is not None:
             board, top, speed = self._waves
-            shift = (x - speed * index // 16) % board.shape[1]
+            shift = (x - int(speed * moment // 16)) % board.shape[1]
             row = max(0, top - y)
             tall = min(len(board), height - row)
             if tall > 0:
@@ -146,19 +156,21 @@ class PuppetClip:
                 image[row : row + tall] = rolled[:, :width]
         return image
 
-    def _lit(self, index: int) -> Any:
+    def _lit(self, moment: float) -> Any:
         offset, swing, speed, phase = self._light
-        return light_table(256 + round(swing * sine(speed * index + phase)), offset)
+        return light_table(256 + round(swing * sine(speed * moment + phase)), offset)
 
     def _truth(self, figure: Figure) -> Iterator[PuppetTube]:
         label = CLASSES.index(figure.action.label)
         boxes: list[tuple[float, ...]] = []
-        for index in range(figure.start, figure.end + 1):
-            box = self._visible(figure.parts(index), index) if index < figure.end else None
+        for index, moment in enumerate([*self._moments, math.inf]):
+            box = None
+            if figure.start <= moment < figure.end:
+                box = self._visible(figure.parts(moment), int(moment))
             if box is not None:
                 boxes.append(box)
                 continue
-            if len(boxes) >= _LEAST_TUBE:
+            if len(boxes) >= _LEAST_TUBE * self.fps / FPS:
                 yield PuppetTube(label, index - len(boxes), np.array(boxes, np.float64))
             boxes = []
 
@@ -203,7 +215,9 @@ def _passers(
     return [_Passer(panel(rng, tall, wide), x + middle[0], y + middle[1], speed)]
 
 
-def render_clip(seed: int, *, frames: int = 80, size: tuple[int, int] = (240, 320)) -> PuppetClip:
+def render_clip(
+    seed: int, *, frames: int = 80, size: tuple[int, int] = (240, 320), fps: float = FPS
+) -> PuppetClip:
     """A clip of puppets: some act, others hold the very same poses.
 
     Only motion tells them apart: both are drawn from the same poses, props, colours and places.
@@ -212,8 +226,10 @@ def render_clip(seed: int, *, frames: int = 80, size: tuple[int, int] = (240, 32
 
     Args:
         seed: At least 0.
-        frames: Their number, at least 8.
+        frames: Length of the clip in frames of 25 a second, at least 8.
         size: Height and width, at least 64 pixels each.
+        fps: Frames a second from 1 to 240. Another rate shows the same scene, of the same length,
+            at other moments.
 
     Returns:
         The clip, whose frames are painted as they are asked for.
@@ -221,9 +237,10 @@ def render_clip(seed: int, *, frames: int = 80, size: tuple[int, int] = (240, 32
     Raises:
         UsageError: An argument is out of its range.
     """
-    if seed < 0 or frames < 8 or min(size) < 64:
+    if seed < 0 or frames < 8 or min(size) < 64 or not 1 <= fps <= 240:
         raise UsageError(
-            f"A clip needs a seed of 0 or more, 8 frames and 64x64 pixels at least; found seed "
-            f"{seed}, {frames} frames, {size[1]}x{size[0]} pixels."
+            "A clip needs a seed of 0 or more, 8 frames, 64x64 pixels and 1 to 240 frames a "
+            f"second; found seed {seed}, {frames} frames, {size[1]}x{size[0]} pixels, {fps:g} "
+            "frames a second."
         )
-    return PuppetClip(seed, frames, size)
+    return PuppetClip(seed, frames, size, fps)

@@ -11,11 +11,10 @@ import msgspec
 
 from edgekit._files import atomic_folder
 from edgekit.errors import OutputError
-from edgekit.puppets.clip import CLASSES, PuppetClip, render_clip
+from edgekit.puppets.clip import CLASSES, FPS, PuppetClip, render_clip
 
 __all__ = ["FPS", "write_dataset", "write_video"]
 
-FPS = 25.0
 _ANNOTATIONS = "annotations.json"
 _ENDING = ".avi"
 _CODEC = "FFV1"
@@ -32,7 +31,7 @@ def write_video(clip: PuppetClip, path: Path) -> None:
         OutputError: This OpenCV has no FFV1 encoder, or the file is not whole in the end.
     """
     code = cv2.VideoWriter.fourcc(*_CODEC)
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, FPS, clip.size[::-1])
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, clip.fps, clip.size[::-1])
     try:
         if not writer.isOpened():
             raise OutputError(
@@ -62,6 +61,7 @@ def write_dataset(
     *,
     frames: int = 80,
     size: tuple[int, int] = (240, 320),
+    fps: float = FPS,
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
 ) -> None:
@@ -70,8 +70,9 @@ def write_dataset(
     Args:
         folder: Appears when all is done, with ``annotations.json`` and ``puppets-SEED.avi``.
         seeds: One clip each.
-        frames: Of each clip.
+        frames: Length of each clip in frames of 25 a second.
         size: Height and width of the frames.
+        fps: Frames a second, as for ``render_clip``.
         force: Replace a folder of such clips that is already there.
         progress: Told the name of each video that is done.
 
@@ -82,7 +83,7 @@ def write_dataset(
         videos: dict[str, Any] = {}
         for seed in seeds:
             name = f"puppets-{seed}{_ENDING}"
-            clip = render_clip(seed, frames=frames, size=size)
+            clip = render_clip(seed, frames=frames, size=size, fps=fps)
             write_video(clip, temporary / name)
             videos[name] = _annotation(clip)
             progress(name)

@@ -129,8 +129,35 @@ def test_the_box_is_where_the_person_is_painted():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"seed": -1}, {"seed": 0, "frames": 2}, {"seed": 0, "size": (32, 320)}]
+    "arguments",
+    [
+        {"seed": -1},
+        {"seed": 0, "frames": 2},
+        {"seed": 0, "size": (32, 320)},
+        {"seed": 0, "fps": 0},
+        {"seed": 0, "fps": float("nan")},
+    ],
 )
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(UsageError, match="A clip needs"):
         render_clip(**arguments)
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(12.5, 20), (50, 80), (60, 96)])
+def test_another_rate_shows_the_same_scene_at_other_moments(fps, frames):
+    clip, usual = render_clip(3, frames=40, fps=fps), render_clip(3, frames=40)
+    assert len(list(clip)) == len(clip) == frames
+    assert [tube.label for tube in clip.tubes] == [tube.label for tube in usual.tubes]
+    for tube, same in zip(clip.tubes, usual.tubes, strict=True):
+        for index, box in enumerate(tube.boxes, tube.start):
+            moment = index * 25 / fps
+            if moment.is_integer():
+                assert np.array_equal(box, same.boxes[int(moment) - same.start])
+    # The noise differs, the moments do not.
+    pictures, others = list(clip), list(usual)
+    for index in range(0, frames):
+        moment = index * 25 / fps
+        if moment.is_integer():
+            difference = pictures[index].astype(int) - others[int(moment)]
+            assert np.abs(difference.mean()) < 0.5
+            assert np.abs(difference).max() < 40
