@@ -143,7 +143,7 @@ def _samples(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> int:
     """By how many levels samples changed where they changed most.
 
-    What moves changes few samples by much; an encoder that refines a picture changes many by little.
+    What moves changes few samples by much; an encoder that refines a picture, many by little.
     """
     changes = (np.maximum(before, now) - np.minimum(before, now)).ravel()
     place = len(changes) - 1 - len(changes) // _OUTLIERS
