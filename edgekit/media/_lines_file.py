@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from edgekit.media._whole_file import WholeFile, check_room, make_room
 
 __all__ = ["LinesFile"]
 
+_LOG = logging.getLogger(__name__)
 _SYNC_EVERY = 1.0
 _CHUNK = 1 << 16
 _UNSYNCED = 1 << 24
@@ -19,6 +21,9 @@ _UNSYNCED = 1 << 24
 
 class LinesFile(Closing):
     """Adds lines to a file; begins a new one where it would grow too large.
+
+    While ``live``, other programs may rename, remove or empty the file, as those do that rotate
+    logs: the next line then goes to a file of that name, after a first line of its own.
 
     Args:
         head: Makes the first line of the run's first (0), second (1), … file.
@@ -46,12 +51,14 @@ class LinesFile(Closing):
         self._live = live
         self._keep = keep
         self._part = 0
-        self._file: WholeFile | None = WholeFile(path, keep=live)
+        self._file: WholeFile | None = WholeFile(path, keep=live, append=live)
         self._headed = False
         self._head_size = 0
         try:
             # A pipe or terminal is one file for ever.
-            self._most = rotate if path.is_file() else None
+            is_file = path.is_file()
+            self._most = rotate if is_file else None
+            self._followed = live and is_file
             if live:
                 self._repair()
             if self._most is not None and self._file.size >= self._most:
@@ -63,6 +70,8 @@ class LinesFile(Closing):
 
     def add(self, line: bytes) -> None:
         """Adds a line, which ends with a newline."""
+        if self._followed and self._file is not None:
+            self._follow(self._file)
         if self._headed and self._is_full(len(line)):
             self._part += 1
             self._next_file()
@@ -103,7 +112,22 @@ class LinesFile(Closing):
         self._file = None
         self._headed = False
         make_room(self._path, self._keep)
-        self._file = WholeFile(self._path)
+        self._file = WholeFile(self._path, append=self._live)
+
+    def _follow(self, file: WholeFile) -> None:
+        """Sees what other programs have done to the file since the last line."""
+        if file.is_gone():
+            _LOG.warning("%s was moved or removed, and is begun anew.", self._path)
+            self.close()
+            self._file = None
+            self._file = WholeFile(self._path, keep=True, append=True)
+            self._repair()
+        elif file.was_cut():
+            _LOG.warning("%s was emptied, and is begun anew.", self._path)
+        else:
+            return
+        self._part += 1
+        self._headed = False
 
     def _repair(self) -> None:
         """Cuts what a power cut has left after the last whole line: a part of one, NUL bytes.

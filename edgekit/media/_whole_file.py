@@ -25,6 +25,8 @@ class WholeFile(Closing):
     Args:
         path: Made where it is not there; its folder has to be.
         keep: Whether to go on with what is there; else it is replaced.
+        append: Every piece goes to the end of the file, wherever another program has put that. Then
+            ``put`` may not be called.
         name: What errors call it, where it is going to be renamed.
 
     Attributes:
@@ -38,7 +40,9 @@ class WholeFile(Closing):
         BrokenPipeError: By ``add``: it is a pipe, and nobody reads it any more.
     """
 
-    def __init__(self, path: Path, *, keep: bool = False, name: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, *, keep: bool = False, append: bool = False, name: Path | None = None
+    ) -> None:
         self._path = name or path
         self.unsynced = 0
         self.synced = time.monotonic()
@@ -48,6 +52,7 @@ class WholeFile(Closing):
             special = path.exists() and not path.is_file()
             flags = os.O_WRONLY if special else os.O_RDWR
             flags |= 0 if goes_on else os.O_CREAT | os.O_TRUNC
+            flags |= os.O_APPEND if append and not special else 0
             self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
             self.size = os.fstat(self._handle).st_size
             with contextlib.suppress(OSError):  # a pipe or terminal has no end
@@ -92,6 +97,20 @@ class WholeFile(Closing):
         assert self._handle is not None
         with writing(self._path):
             return os.pread(self._handle, count, place)
+
+    def is_gone(self) -> bool:
+        """Whether its name does not lead to it any more: it was renamed, removed or replaced."""
+        assert self._handle is not None
+        try:
+            return not os.path.samestat(self._path.stat(), os.fstat(self._handle))
+        except OSError:
+            return True
+
+    def was_cut(self) -> bool:
+        """Whether another program has made it shorter since the last call; ``size`` follows."""
+        assert self._handle is not None
+        before, self.size = self.size, os.fstat(self._handle).st_size
+        return self.size < before
 
     def sync(self) -> None:
         """Sees to it, without waiting, that what was added will soon outlive a power cut."""

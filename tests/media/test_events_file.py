@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
-from edgekit.media import queued
 from edgekit.media._whole_file import WholeFile, make_room, older_name
 from edgekit.media.events import EventsSink
 from edgekit.media.queued import QueuedSink
+from edgekit.runtime import backoff
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
@@ -188,8 +189,8 @@ def test_the_docs_read_what_a_power_cut_leaves(tmp_path, monkeypatch):
 
 
 def test_events_go_on_when_there_is_room_again(small_disk, monkeypatch):
-    monkeypatch.setattr(queued, "_FIRST_WAIT", 0.01)
-    monkeypatch.setattr(queued, "_LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(backoff, "_FIRST", 0.01)
+    monkeypatch.setattr(backoff, "_LONGEST", 0.02)
     path, filler = small_disk / "e.jsonl", small_disk / "filler"
     sink = QueuedSink(EventsSink(path, live=True), "events", live=True)
     filler.write_bytes(bytes(200_000))
@@ -255,3 +256,56 @@ def test_room_is_made_step_by_step(tmp_path):
         make_room(path, 2)
     found = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert found == {"a.b.1.mkv": "3", "a.b.2.mkv": "2"}
+
+
+def rotate_from_outside(how, path, old):
+    if how == "copy and empty":
+        shutil.copy(path, old)
+        os.truncate(path, 0)
+    else:
+        path.rename(old)
+        if how == "rename and create":
+            path.touch()
+
+
+@pytest.mark.parametrize("how", ["copy and empty", "rename", "rename and create"])
+@pytest.mark.parametrize("rotate", [None, 2000])
+def test_lines_follow_a_file_that_other_programs_rotate(tmp_path, caplog, how, rotate):
+    path, old = tmp_path / "e.jsonl", tmp_path / "old"
+    sink = EventsSink(path, live=True, rotate=rotate, keep=100)
+    sink.start(INFO)
+    found, index = [], itertools.count()
+    for round in range(3):
+        for _ in range(20):
+            sink.frame(result_of(next(index)))
+        rotate_from_outside(how, path, old)
+        files = [older_name(path, n) for n in range(99, 0, -1)]
+        for file in [*filter(Path.exists, files), old]:
+            found += lines_of(file)
+            file.unlink()
+        assert len(caplog.records) == round
+    for _ in range(3):
+        sink.frame(result_of(next(index)))
+    sink.end(SUMMARY)
+    sink.close()
+    files = [older_name(path, n) for n in range(99, 0, -1)]
+    for file in [*filter(Path.exists, files), path]:
+        assert b"\0" not in file.read_bytes()
+        assert lines_of(file)[0]["type"] == "start"
+        found += lines_of(file)
+    assert [event["index"] for event in found if event["type"] == "frame"] == [*range(63)]
+    parts = [event.get("part", 0) for event in found if event["type"] == "start"]
+    assert parts == [*range(len(parts))]
+    assert len(caplog.records) == 3
+
+
+def test_a_recorded_source_writes_on_into_the_file_that_it_began(tmp_path):
+    path = tmp_path / "e.jsonl"
+    sink = EventsSink(path)
+    sink.start(INFO)
+    path.rename(tmp_path / "old")
+    sink.frame(result_of(0))
+    sink.end(SUMMARY)
+    sink.close()
+    assert not path.exists()
+    assert len(lines_of(tmp_path / "old")) == 3
