@@ -23,6 +23,7 @@ __all__ = [
     "output_error",
     "refuse_existing",
     "refuse_unwritable",
+    "refuse_unwritable_folder",
     "require_parent",
     "umask",
     "writing",
@@ -91,6 +92,17 @@ def refuse_unwritable(path: Path) -> None:
     require_parent(path)
     if path.is_dir():
         raise output_error(IsADirectoryError(errno.EISDIR, "it is a folder"), path)
+    _refuse_below(path, path if path.exists() else None)
+
+
+def refuse_unwritable_folder(path: Path) -> None:
+    """Raises, before long work, where a folder could not be made or written after it.
+
+    Raises:
+        OutputError: It is no folder, or may not be made or written.
+    """
+    if path.exists() and not path.is_dir():
+        raise output_error(NotADirectoryError(errno.ENOTDIR, "it is no folder"), path)
     _refuse_below(path, path if path.exists() else None)
 
 

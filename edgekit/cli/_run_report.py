@@ -9,9 +9,10 @@ from rich.console import Console
 from edgekit.cli._options import stdout_console
 from edgekit.cli._tables import print_table
 from edgekit.media.events import age_json, skipped_json, stages_json
+from edgekit.media.queued import SinkHealth
 from edgekit.runtime.results import GateSummary, RunSummary
 
-__all__ = ["print_report", "print_reports", "summary_json"]
+__all__ = ["loss_of", "print_report", "print_reports", "summary_json"]
 
 _TUBES_SHOWN = 20
 _SKIPPED = {"fps": "--fps", "still": "--motion-gate"}
@@ -36,6 +37,20 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
 def _gate_json(gate: GateSummary) -> dict[str, Any]:
     threshold = None if gate.threshold is None else round(gate.threshold, 2)
     return {"threshold": threshold, "wakes": gate.wakes}
+
+
+def loss_of(sink: SinkHealth) -> str | None:
+    """What an output lost and why, as sentences; None where it did all it should."""
+    if not (sink.lost or sink.error):
+        return None
+    words = (
+        f"{sink.name}: {sink.lost} of {sink.written + sink.lost} frames, gaps and tubes were lost."
+    )
+    if sink.error:
+        return f"{words} {sink.error}"
+    if sink.last_error:
+        return f"{words} It went on after this error: {sink.last_error}"
+    return f"{words} It is slower than the source."
 
 
 def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
@@ -133,14 +148,8 @@ def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> No
         times = f"was lost and came back {report['reconnects']} times."
         console.print(f"{of.rstrip(', ') or 'The source'} {times}")
     for sink in report.get("sinks", ()):
-        if sink["lost"] or sink["error"]:
-            error = f" {sink['error']}" if sink["error"] else ""
-            console.print(
-                f"{of}{sink['name']}: {sink['lost']} of {sink['written'] + sink['lost']} frames, "
-                f"gaps and tubes were lost.{error}",
-                soft_wrap=True,
-                markup=False,
-            )
+        if words := loss_of(SinkHealth(**sink)):
+            console.print(f"{of}{words}", soft_wrap=True, markup=False)
     codecs = report.get("codecs", {})
     for name, path in report["files"].items():
         if path != "-":

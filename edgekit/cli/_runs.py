@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 from edgekit.cli._make_sinks import SinkMaker
 from edgekit.cli._outputs import FILES
-from edgekit.cli._run_report import summary_json
+from edgekit.cli._run_report import loss_of, summary_json
 from edgekit.cli._sinks import TubeTally
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, OutputError
@@ -88,6 +89,14 @@ class Runs:
             run_all(pipelines, stop=self.stop, failed=self._note)
         self._seconds = time.perf_counter() - begin
 
+    def check(self) -> None:
+        """Raises what the outputs would raise at their start, and writes nothing."""
+        with contextlib.ExitStack() as stack:
+            for way in self._ways:
+                for sink in way.sinks:
+                    stack.callback(sink.close)
+                    sink.check()
+
     def stop(self) -> None:
         """Ends all, also where a source waits for a frame; may be called from a signal handler."""
         for way in self._ways:
@@ -122,7 +131,7 @@ class Runs:
         errors = [way.error for way in self._ways if way.error]
         sinks = [sink for way in self._ways for sink in way.sinks if isinstance(sink, QueuedSink)]
         health = [sink.health() for sink in sinks]
-        errors += [OutputError(f"{sink.name}: {sink.error}") for sink in health if sink.error]
+        errors += [OutputError(words) for sink in health if (words := loss_of(sink))]
         return max(errors, key=lambda error: error.exit_status, default=None)
 
     def _way(self, source: Source, detector: Detector, options: dict[str, Any]) -> _Way:

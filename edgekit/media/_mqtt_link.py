@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import ssl
 import threading
 import time
@@ -13,12 +12,11 @@ from typing import Any
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media._broker import Broker
 from edgekit.media._outbox import Outbox
+from edgekit.runtime.backoff import Backoff
 
 __all__ = ["BrokerLink", "import_client"]
 
 _LOG = logging.getLogger(__name__)
-_FIRST_WAIT = 0.5
-_LONGEST_WAIT = 30.0
 _CONNECT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 15
 _WINDOW = 20
@@ -78,7 +76,7 @@ class BrokerLink:
         self._last_words: bytes | None = None
         self._deadline = float("inf")
         self._tried = False
-        self._warned = False
+        self._lost = False
         self._connected = False
         self._said = False
         self.denied = False
@@ -105,23 +103,30 @@ class BrokerLink:
         self._thread.join(2 * _TICK + (seconds if self._connected else 0.0))
 
     def _run(self) -> None:
-        wait = _FIRST_WAIT
+        backoff, warned = Backoff(), 0.0
         while True:
+            begin = time.monotonic()
             try:
-                if self._converse():
-                    wait = _FIRST_WAIT
+                if self._converse() and backoff.lasted(time.monotonic() - begin):
+                    warned = 0.0
             except (OSError, ValueError, ssl.SSLError) as error:
                 self._note(str(getattr(error, "strerror", None) or error))
             except OutputError as error:
                 self._note(error.message)
+            if self.trouble is not None:
+                # Only where the wait has grown, so that it does not fill a log for days.
+                level = logging.WARNING if backoff.seconds > warned else logging.INFO
+                warned = backoff.seconds
+                again = f"It is tried again in about {backoff.seconds:g} seconds."
+                _LOG.log(level, "%s %s", self.trouble, again)
             with self._changed:
                 self._tried = True
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._stopping, wait * random.uniform(0.8, 1.2))
+                self._changed.wait_for(lambda: self._stopping, backoff.scattered())
                 # One more try where the end comes while nothing was connected would only delay it.
                 if self._stopping:
                     return
-            wait = min(2 * wait, _LONGEST_WAIT)
+            backoff.grow()
 
     def _converse(self) -> bool:
         """One connection, to its end; whether it came about."""
@@ -168,7 +173,8 @@ class BrokerLink:
             self._note(f"It refuses: {code}.")
             return
         client.publish(self._topic, self._status(), qos=1, retain=True)
-        if self._warned:
+        if self._lost:
+            self._lost = False
             _LOG.info("The MQTT broker %s is back.", self._broker.place)
         with self._changed:
             self._connected = self._tried = True
@@ -218,8 +224,8 @@ class BrokerLink:
         return self._stopping and time.monotonic() > self._deadline
 
     def _note(self, reason: str) -> None:
-        level = logging.INFO if self._warned else logging.WARNING
-        _LOG.log(level, "No connection to the MQTT broker %s: %s", self._broker.place, reason)
         with self._changed:
-            self._warned = True
-            self.trouble = f"No connection to {self._broker.place}: {reason.rstrip(chr(46))}."
+            self._lost = True
+            self.trouble = (
+                f"No connection to the MQTT broker {self._broker.place}: {reason.rstrip(chr(46))}."
+            )

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._files import atomic_file, writing
+from edgekit._files import atomic_file, refuse_unwritable_folder, writing
 from edgekit.errors import OutputError
 from edgekit.media._opencv import cv2
 from edgekit.media.events import tube_json
@@ -59,6 +59,7 @@ class ClipsSink(Sink):
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
         self._lost = 0
+        self._stored = 0
         self._codec: str | None = None
 
     @property
@@ -67,9 +68,18 @@ class ClipsSink(Sink):
         return self._lost
 
     @property
+    def stored(self) -> int:
+        """Clips that were completed."""
+        return self._stored
+
+    @property
     def codec(self) -> str | None:
         """Name of the codec of the latest clip."""
         return self._codec
+
+    def check(self) -> None:
+        """Raises where the folder cannot be made or written."""
+        refuse_unwritable_folder(self._folder)
 
     def start(self, info: RunInfo) -> None:
         """Makes the folder."""
@@ -87,8 +97,7 @@ class ClipsSink(Sink):
         for id, clip in list(self._clips.items()):
             try:
                 if clip.until is not None and now > clip.until:
-                    del self._clips[id]
-                    clip.end()
+                    self._complete(id, clip)
                 else:
                     clip.add(result)
             except OutputError as error:
@@ -107,9 +116,15 @@ class ClipsSink(Sink):
 
     def end(self, summary: RunSummary) -> None:
         """Completes the clips of tubes that have ended; at the end of a run all have."""
+        failed: OutputError | None = None
         for id, clip in list(self._clips.items()):
-            del self._clips[id]
-            clip.end()
+            try:
+                self._complete(id, clip)
+            except OutputError as error:
+                failed = error
+                self._give_up(id, clip)
+        if failed is not None:
+            raise failed
 
     def reopen(self) -> bool:
         """Goes on with the other clips."""
@@ -138,6 +153,11 @@ class ClipsSink(Sink):
         except OutputError:
             self._give_up(id, clip)
             raise
+
+    def _complete(self, id: int, clip: _Clip) -> None:
+        clip.end()
+        self._stored += 1
+        del self._clips[id]
 
     def _give_up(self, id: int, clip: _Clip) -> None:
         self._clips.pop(id, None)

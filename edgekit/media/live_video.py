@@ -63,11 +63,17 @@ class LiveVideoSink(Sink):
         self._empty = True
         self._begin = 0.0
         self._dropped = 0
+        self._stored = 0
 
     @property
     def dropped(self) -> int:
         """Frames of clusters that could not be written."""
         return self._dropped
+
+    @property
+    def stored(self) -> int:
+        """Clusters that were written."""
+        return self._stored
 
     @property
     def codec(self) -> str | None:
@@ -136,6 +142,7 @@ class LiveVideoSink(Sink):
         times = [time - self._begin for time in run.times]
         self._file.add(times, run.packets, run.end - self._begin)
         self._dropped -= count
+        self._stored += 1
         self._handle.sync()
 
     def _next_file(self, run: Run) -> None:

@@ -203,6 +203,10 @@ class MetricsSink(Sink):
         """Counts a tube that has ended."""
         self._of(self._metrics.closed, self._classes[tube.label]).inc()
 
+    def check(self) -> None:
+        """Takes the port."""
+        self._metrics.enter()
+
     def close(self) -> None:
         """Stops listening, where it was the last."""
         self._metrics.leave(self)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from edgekit._files import refuse_unwritable
 from edgekit._user_folders import user_folder
 from edgekit.errors import OutputError
 from edgekit.media._broker import Broker
@@ -77,6 +78,7 @@ class MqttSink(Sink):
         self._begun: set[int] = set()
         self._fps = 1.0
         self._last = (0, 0.0)
+        self._stored = 0
         self._outbox: Outbox | None = None
         self._link: BrokerLink | None = None
 
@@ -86,11 +88,23 @@ class MqttSink(Sink):
         return 0 if self._outbox is None else sum(self._outbox.dropped.values())
 
     @property
+    def stored(self) -> int:
+        """How often messages were put into the buffer."""
+        return self._stored
+
+    @property
     def trouble(self) -> str | None:
         """Why there is no connection, and how much waits for one."""
         if self._link is None or self._outbox is None or self._link.trouble is None:
             return None
         return f"{self._link.trouble} {len(self._outbox)} messages wait."
+
+    def check(self) -> None:
+        """Opens the buffer if it is there, else raises where it could not be made."""
+        if self._buffer.exists():
+            Outbox(self._buffer, self._most).close()
+        else:
+            refuse_unwritable(self._buffer)
 
     def start(self, info: RunInfo) -> None:
         """Opens the buffer and begins to connect; waits 3 seconds at most for that."""
@@ -172,6 +186,7 @@ class MqttSink(Sink):
             assert self._outbox is not None
             self._outbox.add(messages)
             self._seq += len(messages)
+            self._stored += 1
 
     def _message(self, kind: str, place: int, content: dict[str, Any]) -> Message:
         name = self._classes[content["class"]]

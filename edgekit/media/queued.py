@@ -12,14 +12,13 @@ from typing import Any
 from edgekit.errors import EdgeKitError
 from edgekit.media._backlog import COUNTED, Backlog, Call
 from edgekit.media.sink import Sink
+from edgekit.runtime.backoff import Backoff
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["QueuedSink", "SinkHealth"]
 
 _LOG = logging.getLogger(__name__)
-_FIRST_WAIT = 0.5
-_LONGEST_WAIT = 30.0
 _BACKLOG_SECONDS = 1.5
 _ENDING_SECONDS = 8.0
 _POLL = 0.05
@@ -33,7 +32,9 @@ class SinkHealth:
         name: As given to ``QueuedSink``.
         written: Frames, gaps and tubes that the sink took.
         lost: Frames, gaps and tubes that it did not.
-        error: What is wrong with it at present, as a sentence; None where nothing is.
+        error: What is wrong with it at present, as a sentence; None where nothing is. It stands
+            until something has been written again.
+        last_error: What was wrong with it last, also where it has gone on since.
         codec: Name of the codec that it writes; None where it writes no video.
     """
 
@@ -42,6 +43,7 @@ class SinkHealth:
     lost: int
     error: str | None = None
     codec: str | None = None
+    last_error: str | None = None
 
 
 class QueuedSink(Sink):
@@ -89,9 +91,11 @@ class QueuedSink(Sink):
         self._untold = 0
         self._owed = 0
         self._error: str | None = None
+        self._last_error: str | None = None
+        self._stored: int | None = None
         self._warned = False
         self._failure: Exception | None = None
-        self._wait = _FIRST_WAIT
+        self._backoff = Backoff()
         self._asked = 0.0
         self._closing = False
         self._over = False
@@ -104,7 +108,12 @@ class QueuedSink(Sink):
         with self._changed:
             written, lost = max(0, self._written - dropped), self._lost + dropped
             error = self._error or trouble
-            return SinkHealth(self._name, written, lost, error, self._sink.codec)
+            last = error or self._last_error
+            return SinkHealth(self._name, written, lost, error, self._sink.codec, last)
+
+    def check(self) -> None:
+        """Asks the sink, in the calling thread."""
+        self._sink.check()
 
     def start(self, info: RunInfo) -> None:
         """Starts the sink, and waits until it has started."""
@@ -221,8 +230,9 @@ class QueuedSink(Sink):
                 self._written += error is None
                 self._lost += error is not None
                 self._owed += error is not None
-            if error is None:
-                self._wait, self._error = _FIRST_WAIT, None
+            if error is None and kind != "close" and self._has_stored():
+                self._backoff.reset()
+                self._error = None
             return alive and kind != "close" and self._failure is None
 
     def _call(self, kind: str, value: Any) -> Exception | None:
@@ -238,6 +248,11 @@ class QueuedSink(Sink):
             return error
         return None
 
+    def _has_stored(self) -> bool:
+        """Whether something was written since the last failure."""
+        stored = self._sink.stored
+        return stored is None or self._stored is None or stored > self._stored
+
     def _is_final(self, kind: str, error: Exception) -> bool:
         return not self._live or kind == "start" or isinstance(error, self._fatal)
 
@@ -245,15 +260,16 @@ class QueuedSink(Sink):
         level = logging.INFO if self._warned else logging.WARNING
         _LOG.log(level, "%s: %s The run goes on without it.", self._name, _sentence(error))
         with self._changed:
-            self._error, self._warned = _sentence(error), True
+            self._error = self._last_error = _sentence(error)
+            self._stored, self._warned = self._sink.stored, True
 
     def _recover(self) -> bool:
         """Asks the sink to reopen until it has; False where it cannot, or the run ends first."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._over, self._wait)
+                self._changed.wait_for(lambda: self._closing or self._over, self._backoff.seconds)
                 ending = self._closing or self._over
-                self._wait = min(2 * self._wait, _LONGEST_WAIT)
+                self._backoff.grow()
             try:
                 return self._sink.reopen()
             except Exception as error:

@@ -13,7 +13,8 @@ class Sink:
 
     The calls come in this order: ``start``; for every frame its ``gap``, if there is one, then
     ``frame``, then ``tube`` for each tube that was shown and ended there; at the end ``tube`` for
-    each that is left, ``end`` and ``close``. A sink that raises gets ``close`` and nothing more:
+    each that is left, ``end`` and ``close``. Where a run is only checked, ``check`` and ``close``.
+    A sink that raises gets ``close`` and nothing more:
     ``close`` without ``end`` before it leaves no half-written file behind. Behind a
     ``QueuedSink`` on a live source it is asked to ``reopen`` first.
     """
@@ -29,9 +30,23 @@ class Sink:
         return None
 
     @property
+    def stored(self) -> int | None:
+        """How many times it has written something; None where each call that returns has.
+
+        An encoder takes a frame long before the file gets it, so that a call says nothing of that.
+        """
+        return None
+
+    @property
     def codec(self) -> str | None:
         """Name of the codec that it writes, for people; None where it writes no video."""
         return None
+
+    def check(self) -> None:
+        """Raises what ``start`` would raise, and writes nothing.
+
+        What it takes for that, as a port, it keeps until ``close``.
+        """
 
     def start(self, info: RunInfo) -> None:
         """The run begins."""

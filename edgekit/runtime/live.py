@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import Counter
 from dataclasses import replace
 
 from edgekit.runtime._reader import Reader
+from edgekit.runtime.backoff import Backoff
 from edgekit.runtime.feed import Fed, Pace
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import SourceHealth
@@ -24,8 +24,6 @@ PATIENCE = 10.0
 
 _LOG = logging.getLogger(__name__)
 _POLL = 0.1
-_FIRST_WAIT = 0.5
-_LONGEST_WAIT = 30.0
 _LEAVING = 0.5
 _MOST_LEFT = 4
 
@@ -81,7 +79,7 @@ class LiveFeed:
         # Of the last frame read, and how those of the present source are counted on from there.
         self._index, self._time, self._read = -1, 0.0, time.monotonic()
         self._index_shift, self._time_shift = 0, 0.0
-        self._wait = _FIRST_WAIT
+        self._backoff = Backoff()
         self._health = SourceHealth(True, self._read)
         self._left: list[Reader] = []
         self._reader = Reader(self, source, stop)
@@ -158,8 +156,7 @@ class LiveFeed:
             now = time.monotonic()
             if self._health.connected:
                 _LOG.warning("%s is lost and will be opened again. %s", self._source.name, reason)
-                if now - self._health.since > self._wait:
-                    self._wait = _FIRST_WAIT
+                self._backoff.lasted(now - self._health.since)
                 self._health = SourceHealth(False, now, self._health.reconnects, reason)
             else:
                 self._health = replace(self._health, error=reason)
@@ -173,9 +170,8 @@ class LiveFeed:
 
     def pause(self) -> None:
         """Called by the reader: waits before the source is opened again."""
-        # Cameras that were lost together are not to come back together.
-        self._stop.wait(self._wait * random.uniform(0.8, 1.2))
-        self._wait = min(2 * self._wait, _LONGEST_WAIT)
+        self._stop.wait(self._backoff.scattered())
+        self._backoff.grow()
 
     def _counted_on(self, source: FrameSource, frame: Frame, read: float) -> Frame:
         if not self._health.connected:

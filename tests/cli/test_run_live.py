@@ -8,7 +8,7 @@ import threading
 import time
 
 from edgekit.cli import main as run
-from edgekit.runtime import live
+from edgekit.runtime import backoff
 
 LIMIT = 120
 
@@ -28,7 +28,7 @@ def wait_for_frames(events, count, alive=lambda: True):
 def test_a_stream_that_is_killed_comes_back(
     mjpeg_server, spot_bundle, tmp_path, capfd, monkeypatch
 ):
-    monkeypatch.setattr(live, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(backoff, "_FIRST", 0.01)
     server, events = mjpeg_server, tmp_path / "e.jsonl"
     # So that the run is not over before the third kill, however late that comes.
     server.freezes_after = 30
@@ -45,9 +45,9 @@ def test_a_stream_that_is_killed_comes_back(
 
     threading.Thread(target=trouble).start()
     arguments = ["--bundle", spot_bundle, "--source", server.url, "--events", events]
-    status = run(
-        ["run", *map(str, arguments), "--max-frames", "150", "--patience", "600", "--json"]
-    )
+    # A machine that drops frames might never get the tenth of those before the server freezes.
+    arguments += ["--drop-policy", "none", "--max-frames", 150, "--patience", 600]
+    status = run(["run", *map(str, arguments), "--json"])
     assert status == 0
     report = json.loads(capfd.readouterr().out)
     assert (report["frames"], report["reconnects"]) == (150, 3)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
+import time
 
 import cv2
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 from edgekit.errors import OutputError
 from edgekit.media.live_video import LiveVideoSink
+from edgekit.media.queued import QueuedSink
 from edgekit.media.sources.opencv_file import FileSource
+from edgekit.runtime import backoff
 from edgekit.runtime.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
@@ -208,3 +212,31 @@ def test_no_room_for_temporary_files_is_said(started, small_disk, tmp_path, monk
     assert len(played(tmp_path / "out.mkv")) >= 30
     assert list(small_disk.iterdir()) == []
     assert shutil.disk_usage(small_disk).used < 20_000
+
+
+def test_a_full_disk_is_told_until_something_is_written_again(small_disk, monkeypatch):
+    pytest.importorskip("av")
+    monkeypatch.setattr(backoff, "_FIRST", 0.001)
+    sink = QueuedSink(LiveVideoSink(small_disk / "v.mkv"), "video", live=True)
+    given = itertools.count()
+
+    def errors_of(count, make):
+        found = []
+        for index in itertools.islice(given, count):
+            sink.frame(make(index))
+            while sink.health().written + sink.health().lost <= index:
+                time.sleep(0.001)
+            found.append(sink.health().error)
+        return found
+
+    with contextlib.closing(sink):
+        sink.start(INFO)
+        assert set(errors_of(30, result_of)) == {None}
+        errors = errors_of(100, noisy)  # a second of these is larger than the disk
+        full = errors.index(next(filter(None, errors)))
+        assert set(errors[full:]) == {errors[full]}
+        assert "No space left" in errors[full]
+        assert errors_of(80, result_of)[-1] is None
+    health = sink.health()
+    assert health.last_error == errors[full]
+    assert 75 <= health.lost <= 130

@@ -5,8 +5,10 @@ import json
 import logging
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -21,6 +23,7 @@ from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.media import _mqtt_link, mqtt
 from edgekit.media._outbox import Message, Outbox
 from edgekit.media.mqtt import Broker, MqttSink, default_buffer
+from edgekit.runtime import backoff
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame, Tube
@@ -108,8 +111,8 @@ def listener():
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     pytest.importorskip("paho.mqtt.client")
-    monkeypatch.setattr(_mqtt_link, "_FIRST_WAIT", 0.1)
-    monkeypatch.setattr(_mqtt_link, "_LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(backoff, "_FIRST", 0.1)
+    monkeypatch.setattr(backoff, "_LONGEST", 0.3)
     with contextlib.ExitStack() as stack:
 
         def make(url, ca=None, **options):
@@ -374,3 +377,34 @@ def test_without_the_extra_its_pip_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
     with pytest.raises(MissingDependencyError, match=re.escape(install_line("mqtt"))):
         MqttSink(Broker.parse("mqtt://h"))
+
+
+def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monkeypatch, caplog):
+    pytest.importorskip("paho.mqtt.client")
+    monkeypatch.setattr(backoff, "_FIRST", PATIENCE)
+    monkeypatch.setattr(backoff, "_LONGEST", 4 * PATIENCE)
+    monkeypatch.setattr(backoff.Backoff, "scattered", lambda self: 0.0)
+    served = []
+
+    def serve():
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                peer.recv(1 << 12)
+                peer.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK: welcome
+                peer.recv(1 << 12)
+            served.append(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}/home"
+        with contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink:
+            sink.start(INFO)
+            until(lambda: len(served) > 4)
+        listener.shutdown(socket.SHUT_RDWR)
+    waits = re.findall(r"tried again in about (\d+) seconds", caplog.text)
+    # One for each time that the wait has grown.
+    assert waits == ["120", "240", "480"]

@@ -13,6 +13,7 @@ from edgekit.errors import OutputError
 from edgekit.media import queued
 from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
+from edgekit.runtime import backoff
 from edgekit.runtime.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 
@@ -22,7 +23,7 @@ IMAGE = np.zeros((4, 5, 3), np.uint8)
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(queued, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(backoff, "_FIRST", 0.001)
     monkeypatch.setattr(queued, "_BACKLOG_SECONDS", LIMIT)
 
 
@@ -195,7 +196,7 @@ def test_on_a_live_source_a_failing_sink_is_reopened_and_goes_on(caplog):
     # A frame that failed is lost, a tube is given again.
     assert written(inner)[1:-1] == [("tube", 2), ("frame", 3)]
     assert inner.calls.count(("reopen",)) == 3
-    assert sink.health() == SinkHealth("events", 2, 1)
+    assert sink.health() == SinkHealth("events", 2, 1, last_error="no tube.")
     assert caplog.text.count("events: no frame.") == 1  # the others are not worth a warning
     assert "no tube" not in caplog.text
 
@@ -207,7 +208,7 @@ def test_on_a_live_source_a_sink_that_cannot_go_on_is_counted_and_never_raises()
     wait_for(lambda: ("close",) in inner.calls)
     give(sink, [("tube", 2), ("end", 0)])
     sink.close()
-    assert sink.health() == SinkHealth("events", 1, 2, "no frame.")
+    assert sink.health() == SinkHealth("events", 1, 2, "no frame.", last_error="no frame.")
 
 
 def test_a_reader_that_has_left_ends_a_live_run_too():
@@ -229,7 +230,8 @@ def test_a_stuck_sink_of_a_live_source_is_left_behind(monkeypatch):
     assert inner.reached.wait(LIMIT)
     give(sink, [("frame", 1), ("tube", 2), ("end", 0)])
     sink.close()
-    assert sink.health() == SinkHealth("events", 0, 2, "It did not end in time.")
+    error = "It did not end in time."
+    assert sink.health() == SinkHealth("events", 0, 2, error, last_error=error)
     inner.released.set()
     (thread,) = inner.threads
     thread.join(LIMIT)
@@ -249,4 +251,29 @@ def test_what_a_sink_loses_later_and_lacks_is_in_its_health():
 
     with contextlib.closing(QueuedSink(Ailing(), "mqtt", live=True)) as sink:
         give(sink, [("start", 0), ("frame", 0), ("frame", 1), ("tube", 0)])
-    assert sink.health() == SinkHealth("mqtt", 1, 2, "Nobody listens.")
+    trouble = "Nobody listens."
+    assert sink.health() == SinkHealth("mqtt", 1, 2, trouble, last_error=trouble)
+
+
+def test_an_error_stands_until_something_was_written_again():
+    class Encoder(Recorder):
+        """Takes every frame, and writes after the second and the fourth."""
+
+        stored = 0
+
+        def frame(self, result):
+            super().frame(result)
+            self.stored += result.frame.index in (2, 4)
+
+    inner = Encoder(failing=[("frame", 3)], reopens=[True])
+    sink = QueuedSink(inner, "video", live=True)
+    give(sink, [("start", 0), ("frame", 2), ("frame", 3)])
+    found = []
+    for call in (("gap", 1), ("frame", 1), ("tube", 1), ("frame", 4)):
+        give(sink, [call])
+        wait_for(lambda call=call: call in inner.calls)
+        wait_for(lambda: sink.health().written + sink.health().lost == 3 + len(found))
+        found.append(sink.health().error)
+    sink.close()
+    assert found == ["no frame."] * 3 + [None]
+    assert sink.health().last_error == "no frame."

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError
-from edgekit.runtime import _reader, live
+from edgekit.runtime import _reader, backoff, live
 from edgekit.runtime.live import LiveFeed
 from edgekit.runtime.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
@@ -31,7 +31,7 @@ def clock(monkeypatch):
     clock = Clock()
     for module in (live, _reader):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(live, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(backoff, "_FIRST", 0.001)
     monkeypatch.setattr(live, "_POLL", 0.005)
     return clock
 
@@ -200,8 +200,8 @@ def test_waits_grow_and_begin_anew_after_a_good_while(clock, monkeypatch):
             waits.append(timeout)
             return super().wait(0)
 
-    monkeypatch.setattr(live, "_FIRST_WAIT", 0.5)
-    monkeypatch.setattr(live.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(backoff, "_FIRST", 0.5)
+    monkeypatch.setattr(backoff.random, "uniform", lambda low, high: 1.0)
     later = threading.Event()
     over = threading.Event()
     camera = Camera([SMALL, None], *[GONE] * 8, [SMALL, later, None], [SMALL], over=over)
@@ -250,7 +250,7 @@ def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
 
 @pytest.mark.parametrize("script", [[SMALL, None], [SMALL]])
 def test_a_stop_ends_a_wait_and_a_read_that_blocks(play, monkeypatch, script):
-    monkeypatch.setattr(live, "_FIRST_WAIT", 1e6)
+    monkeypatch.setattr(backoff, "_FIRST", 1e6)
     monkeypatch.setattr(live, "_LEAVING", 0.01)
     _, feed = play(script)
     take(feed, 1)
@@ -262,7 +262,7 @@ def test_a_stop_ends_a_wait_and_a_read_that_blocks(play, monkeypatch, script):
 
 
 def test_a_run_of_some_seconds_ends_in_an_outage_too(play, clock, monkeypatch):
-    monkeypatch.setattr(live, "_FIRST_WAIT", 1e6)
+    monkeypatch.setattr(backoff, "_FIRST", 1e6)
     _, feed = play([SMALL, None], duration=12)
     take(feed, 1)
     wait_for(lambda: not feed.health().connected)

@@ -142,7 +142,13 @@ class Channel(Sink):
                 "gaps": dict(self._broken),
                 **self._connection(),
                 "sinks": [
-                    {"name": s.name, "written": s.written, "lost": s.lost, "error": s.error}
+                    {
+                        "name": s.name,
+                        "written": s.written,
+                        "lost": s.lost,
+                        "error": s.error,
+                        "last_error": s.last_error,
+                    }
                     for s in self._sinks()
                 ],
             }

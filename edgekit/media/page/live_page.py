@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import MissingDependencyError
 from edgekit.media.page.access import Door, check_token, new_token
-from edgekit.media.page.address import is_loopback, listen, parse_address
+from edgekit.media.page.address import Address, is_loopback, listen, parse_address
 from edgekit.media.page.channel import Channel
 from edgekit.media.page.origin import parse_origin
 from edgekit.media.sink import Sink
@@ -55,6 +55,7 @@ class LivePage:
         self._lock = threading.Lock()
         self._sinks: list[_PageSink] = []
         self._closed = 0
+        self._listener: tuple[socket.socket, Address] | None = None
         self._make_server = _server_class()
         self.server: PageServer | None = None
 
@@ -81,15 +82,24 @@ class LivePage:
             if self.server is None:
                 self.server = self._start()
 
+    def check(self) -> None:
+        """Takes the address, and answers nobody there."""
+        with self._lock:
+            self._listener = self._listener or listen(self._address)
+
     def leave(self) -> None:
         """A source is over; the last one closes the page."""
         with self._lock:
             self._closed += 1
-            if self._closed == len(self._sinks) and self.server is not None:
+            if self._closed < len(self._sinks):
+                return
+            if self.server is not None:
                 self.server.stop()
+            elif self._listener is not None:
+                self._listener[0].close()
 
     def _start(self) -> PageServer:
-        listener, address = listen(self._address)
+        listener, address = self._listener or listen(self._address)
         made = ""
         if self._token is None and (self._origins or not is_loopback(_bound(listener))):
             made = self._token = new_token()
@@ -108,6 +118,9 @@ class _PageSink(Channel):
         super().__init__(sinks)
         self._page = page
         self._left = False
+
+    def check(self) -> None:
+        self._page.check()
 
     def start(self, info: RunInfo) -> None:
         super().start(info)
