@@ -22,25 +22,35 @@ class Stopper:
 
     def __init__(self) -> None:
         self.interrupted = False
-        self._stop: Callable[[], None] = lambda: None
+        self._stop: Callable[[], None] | None = None
+        self._hangup: Callable[[], None] | None = None
+        self._hung_up = False
 
-    def stop_with(self, stop: Callable[[], None]) -> None:
-        """Names what ends the run; it must be safe to call in a signal handler."""
-        self._stop = stop
+    def stop_with(
+        self, stop: Callable[[], None], on_hangup: Callable[[], None] = lambda: None
+    ) -> None:
+        """Names what ends the run, and what SIGHUP does; at once, where one has come before.
+
+        Args:
+            stop: Safe to call in a signal handler.
+            on_hangup: Likewise.
+        """
+        self._stop, self._hangup = stop, on_hangup
+        if self._hung_up:
+            on_hangup()
 
     def stop(self) -> None:
         """Ends the run in order."""
-        self._stop()
+        if self._stop is not None:
+            self._stop()
 
     @contextlib.contextmanager
-    def listening(self, on_hangup: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """While the block runs, the first signal ends it in order and a second one at once.
+    def listening(self) -> Iterator[None]:
+        """While the block runs, the first signal ends the run in order and a second one at once.
 
-        SIGHUP ends it where the terminal that it was started from is closed, unless that was to be
-        ignored, as by nohup.
-
-        Args:
-            on_hangup: What SIGHUP does otherwise.
+        Before there is a run that could be ended, the first one raises ``KeyboardInterrupt``.
+        SIGHUP is one of these signals where the terminal that all was started from is closed,
+        unless that was to be ignored, as by nohup.
         """
         handlers: dict[signal.Signals, Callable[..., None]] = {
             signal.SIGINT: self._handle,
@@ -54,10 +64,11 @@ class Stopper:
                     # Shell and kernel both send it, one after the other.
                     signal.signal(_HANGUP, signal.SIG_IGN)
                     drop_terminals()
-                    self.interrupted = True
-                    self._stop()
+                    self._interrupt()
                 else:
-                    on_hangup()
+                    self._hung_up = True
+                    if self._hangup is not None:
+                        self._hangup()
 
             handlers[_HANGUP] = hung_up
         before = {number: signal.signal(number, call) for number, call in handlers.items()}
@@ -71,5 +82,10 @@ class Stopper:
     def _handle(self, number: int, frame: object) -> None:
         del frame
         signal.signal(number, signal.default_int_handler)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
         self.interrupted = True
+        if self._stop is None:
+            raise KeyboardInterrupt
         self._stop()

@@ -135,6 +135,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     stopper = Stopper()
     maker = SinkMaker(options, stopper.stop, sources=len(specs))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(stopper.listening())
         opening = stack.enter_context(StagedOpening(specs, reading_of(options)))
         bundle = take(
             options["bundle"],
@@ -170,15 +171,14 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         if options["check"]:
             for path in (path for own in of_each for path in files_of(own).values()):
                 refuse_unwritable(path)
+            runs.check()
             _say_sound(as_json, sources, bundle.manifest.name)
             return 0
-        stopper.stop_with(runs.stop)
-        again = partial(_read_again, click.get_current_context(), runs)
+        stopper.stop_with(runs.stop, partial(_read_again, click.get_current_context(), runs))
         for own in of_each:
             for name, path in files_of(own).items():
                 _LOG.info("Writing %s to %s", name.replace("_", " "), path)
-        with stopper.listening(on_hangup=again):
-            runs.run()
+        runs.run()
         report, error = runs.report(), runs.error
     if as_json:
         emit_json({"error": asdict(failure_of(error)), **report} if error else report)

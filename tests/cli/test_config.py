@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -122,6 +123,72 @@ def test_a_check_finds_a_place_that_cannot_be_written(spot_bundle, spot_video, t
     assert "no folder" in capsys.readouterr().err
     assert main([*words, "--events", str(tmp_path)]) == 3
     assert main([*words[:2], "/nowhere.mp4", "--check"]) == 3
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("--clips", "{file}/clips"),
+        ("--mqtt", "mqtt://127.0.0.1:1/x", "--mqtt-buffer", "{file}/b.db"),
+        ("--mqtt", "mqtt://127.0.0.1:1/x", "--mqtt-buffer", "{file}"),
+        ("--metrics", "{port}"),
+        ("--serve", "{port}"),
+        ("--serve", "{free}", "--metrics", "{free}"),
+    ],
+)
+def test_a_check_refuses_what_the_run_would(spot_bundle, spot_video, tmp_path, capsys, outputs):
+    pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("aiohttp")
+    (tmp_path / "plain").write_text("no folder, and no buffer")
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        places = {"file": tmp_path / "plain", "port": taken.getsockname()[1]}
+        places["free"] = free.getsockname()[1]
+        free.close()
+        words = ["run", str(spot_video(3)), "--bundle", str(spot_bundle)]
+        words += [word.format(**places) for word in outputs]
+        errors = []
+        for more in (["--check"], []):
+            assert main([*words, *more]) == 3
+            errors.append(capsys.readouterr().err)
+    assert errors[0]
+    assert errors[0] in errors[1]
+    assert not (tmp_path / "b.db").exists()
+
+
+def test_a_check_of_sound_outputs_leaves_ports_and_places_as_they_are(
+    spot_bundle, spot_video, tmp_path, capsys
+):
+    pytest.importorskip("paho.mqtt.client")
+    words = ["run", str(spot_video(3)), "--bundle", str(spot_bundle), "--check"]
+    words += ["--clips", str(tmp_path / "clips"), "--mqtt", "mqtt://127.0.0.1:1/x"]
+    words += ["--mqtt-buffer", str(tmp_path / "b.db"), "--serve", "0", "--metrics", "0"]
+    before = sorted(tmp_path.iterdir())
+    assert main(words) == 0
+    assert "Sound" in capsys.readouterr().out
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_while_a_source_is_opened_a_hangup_ends_nothing_and_other_signals_end_the_run(
+    written, spot_bundle, end
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        path = written(f'source = "rtsp://127.0.0.1:{port}/x"\nbundle = "{spot_bundle}"\n')
+        command = [sys.executable, "-m", "edgekit", "run", "--config", str(path)]
+        silent.settimeout(120)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+            peer, _ = silent.accept()
+            run.send_signal(signal.SIGHUP)
+            # Time enough to end by it, as it did once; that it does not is asked below.
+            time.sleep(0.2)
+            run.send_signal(end)
+            _, said = run.communicate(timeout=120)
+        peer.close()
+    assert run.returncode == 130
+    assert "Traceback" not in said
 
 
 def test_the_file_in_the_docs_is_sound(written):
