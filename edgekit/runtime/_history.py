@@ -19,7 +19,8 @@ class Rows(NamedTuple):
     Attributes:
         id: (n,) which track.
         frame: (n,) in which frame of the source.
-        time: (n,) when, in frames of 25 a second.
+        passed: (n,) frames of the source since the look before.
+        elapsed: (n,) time since the look before, in frames of 25 a second.
         seen: (n,) bool, whether a detection stands behind the row.
         states: (n, k, 4), the first k fields of ``edgekit.runtime._kalman.States``.
         scores: (n, C) of the detection; 0 without one.
@@ -27,7 +28,8 @@ class Rows(NamedTuple):
 
     id: Array
     frame: Array
-    time: Array
+    passed: Array
+    elapsed: Array
     seen: Array
     states: Array
     scores: Array
@@ -74,12 +76,25 @@ class History:
         return full
 
     def append(
-        self, ids: Array, frame: int, time: float, seen: Array, states: Array, scores: Array
+        self,
+        ids: Array,
+        look: tuple[int, int, float],
+        seen: Array,
+        states: Array,
+        scores: Array,
     ) -> None:
-        """Takes one row for each of the tracks ``ids``; ``reserve`` has made room for them."""
+        """Takes one row for each of the tracks ``ids``; ``reserve`` has made room for them.
+
+        Args:
+            ids: (n,).
+            look: The row's ``frame``, ``passed`` and ``elapsed``, the same for all.
+            seen: (n,) bool.
+            states: (n, k or more, 4).
+            scores: (n, C).
+        """
         rows = slice(self._count, self._count + len(ids))
         states = states[:, : self.table.states.shape[1]]
-        for column, new in zip(self.table, (ids, frame, time, seen, states, scores), strict=True):
+        for column, new in zip(self.table, (ids, *look, seen, states, scores), strict=True):
             column[rows] = new
         self._count += len(ids)
 
@@ -109,6 +124,7 @@ class History:
 
 def _empty(rows: int, fields: int, classes: int) -> Rows:
     return Rows(
+        np.empty(rows, np.int64),
         np.empty(rows, np.int64),
         np.empty(rows, np.int64),
         np.empty(rows),

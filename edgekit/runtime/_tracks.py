@@ -30,8 +30,7 @@ FLOOR = 0.001
 SURE_HITS = 4
 UNSURE_MISSES = 5
 LOOKS = 8
-UNSURE_LOOKS = 3
-"""A track outlives so many looks without a detection, however far apart they are."""
+"""A track ends after so many looks without a detection, however far apart they are."""
 
 
 class Look(NamedTuple):
@@ -40,28 +39,35 @@ class Look(NamedTuple):
     Attributes:
         frame: Its number in the source.
         passed: Frames of the source since the look before.
-        time: In frames of 25 a second.
         elapsed: Time since the look before, in frames of 25 a second.
         usual: Time between two looks as far as this and the last one tell.
     """
 
     frame: int = 0
     passed: int = 1
-    time: float = 0.0
     elapsed: float = 1.0
     usual: float = 1.0
 
     def allowed(self, most: float) -> tuple[float, float]:
         """How long a track may be lost: one with few detections, and one with more."""
         longest = max(float(most), min(LOOKS, most) * self.usual)
-        return min(max(float(UNSURE_MISSES), UNSURE_LOOKS * self.usual), longest), longest
+        # Few detections are little evidence, and so are few misses: both are counted in looks.
+        return min(UNSURE_MISSES * max(1.0, self.usual), longest), longest
 
 
 class Ended(NamedTuple):
-    """Tracks that ended: which, with how many detections, and the sums of their scores (k, C)."""
+    """Tracks that ended.
+
+    Attributes:
+        id: (k,) which.
+        hits: (k,) with how many detections.
+        watched: (k,) time for which these stand, in frames of 25 a second.
+        sums: (k, C) sums of their scores.
+    """
 
     id: Array
     hits: Array
+    watched: Array
     sums: Array
 
 
@@ -86,6 +92,7 @@ class _Rows:
     hits: Array
     misses: Array
     lost: Array
+    watched: Array
     sums: Array
     level: Array
     states: Array
@@ -140,7 +147,7 @@ class PlainTracks:
         self._max_misses = max_misses
         self._history = history
         nothing = _Found.of(np.zeros((0, 4)), np.zeros((0, classes)))
-        self._rows = _born(nothing, 0, 0)
+        self._rows = _born(nothing, 0, Look())
 
     def __len__(self) -> int:
         return len(self._rows.id)
@@ -164,7 +171,7 @@ class PlainTracks:
         else:
             which = pick = np.zeros(0, np.intp)
         free = _free(found, pick)
-        births = _born(found.take(free), next_id, look.frame)
+        births = _born(found.take(free), next_id, look)
         every = tracks.joined(births) if len(free) else tracks
         unsure, longest = look.allowed(self._max_misses)
         ended = every.lost >= np.where(every.hits < SURE_HITS, unsure, longest)
@@ -178,7 +185,7 @@ class PlainTracks:
             gone, live, now = every.take(np.flatnonzero(ended)), every.take(stay), now[stay]
         live.size = np.exp(live.states[:, 0, 2:])
         self._rows = live
-        self._history.append(live.id, look.frame, look.time, live.misses == 0, live.states, now)
+        self._history.append(live.id, look[:3], live.misses == 0, live.states, now)
         return len(free), self._ended(gone)
 
     def end(self) -> Ended:
@@ -195,7 +202,7 @@ class PlainTracks:
         return Live(rows.id, label, score, box, rows.misses, rows.start, rows.hits)
 
     def _ended(self, rows: _Rows) -> Ended:
-        return Ended(rows.id, rows.hits, rows.sums[:, : self._classes])
+        return Ended(rows.id, rows.hits, rows.watched, rows.sums[:, : self._classes])
 
     def _advance(self, found: _Found, look: Look) -> tuple[Array, Array]:
         """Predicts, pairs and corrects, in place; returns the pairs by their rows."""
@@ -212,6 +219,7 @@ class PlainTracks:
         tracks.misses[which] = 0
         tracks.lost += look.elapsed
         tracks.lost[which] = 0
+        tracks.watched[which] += look.elapsed
         tracks.hits[which] += 1
         tracks.sums[which] += found.scores[pick]
         tracks.level[which] += found.peak[pick]
@@ -262,14 +270,15 @@ def _free(found: _Found, pick: Array) -> Array:
     return np.delete(rows, list(gone))
 
 
-def _born(found: _Found, first_id: int, frame: int) -> _Rows:
+def _born(found: _Found, first_id: int, look: Look) -> _Rows:
     count = len(found.peak)
     return _Rows(
         np.arange(first_id, first_id + count),
-        np.full(count, frame),
+        np.full(count, look.frame),
         np.ones(count, np.int64),
         np.zeros(count, np.int64),
         np.zeros(count),
+        np.full(count, look.elapsed),
         found.scores.copy(),
         found.peak.copy(),
         np.stack(started(found.measured, found.size), axis=1),

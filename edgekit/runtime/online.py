@@ -92,7 +92,6 @@ class OnlineLinker:
         self._look = Look(frame=-1)
         self._seconds: float | None = None
         self._elapsed = np.inf
-        self._longest = 1.0
         self._next_id = 0
         self._tracks = _tracks(classes, max_misses, self._history)
 
@@ -105,7 +104,9 @@ class OnlineLinker:
         """
         boxes = np.asarray(detections.boxes).reshape(-1, 4)
         look = self._look_at(time)
-        closed = self.finish() if look.elapsed > _LONGEST_PAUSE else []
+        closed: list[Tube] = []
+        if look.elapsed > _LONGEST_PAUSE:
+            closed, look = self.finish(), look._replace(passed=1, elapsed=1.0)
         closed += self._step(boxes, np.asarray(detections.scores), look)
         return LinkUpdate(self._live_tubes(), closed)
 
@@ -135,7 +136,10 @@ class OnlineLinker:
     def _look_at(self, seconds: float | None) -> Look:
         """When the next frame is looked at."""
         before = self._look
-        passed = self._frame - before.frame
+        if before.frame < 0:  # nobody knows what passed before the first look
+            passed, self._held = 1, 0
+        else:
+            passed = self._frame - before.frame
         looked, self._held = passed - self._held, 0
         elapsed = float(looked)
         if seconds is not None and self._seconds is not None:
@@ -146,10 +150,9 @@ class OnlineLinker:
                 elapsed = pace * looked
         self._seconds = seconds
         usual = min(elapsed, self._elapsed)
-        if before.frame >= 0:  # nobody knows what passed before the first look
+        if before.frame >= 0:
             self._elapsed = elapsed
-            self._longest = max(self._longest, elapsed)
-        self._look = Look(self._frame, passed, before.time + elapsed, elapsed, usual)
+        self._look = Look(self._frame, passed, elapsed, usual)
         return self._look
 
     def _step(self, boxes: Array, scores: Array, look: Look) -> list[Tube]:
@@ -160,35 +163,38 @@ class OnlineLinker:
 
     def _close(self, tracks: Ended) -> list[Tube]:
         closed: list[Tube] = []
-        # Each detection stands for the longest time between two looks at most: where that is a
-        # frame, nearly all tracks of noise are passed over here.
-        for row in np.flatnonzero(tracks.hits * self._longest > self.min_length).tolist():
+        # Passes over nearly all tracks of noise before their history is looked up.
+        enough = np.maximum(tracks.hits, tracks.watched) > self.min_length
+        for row in np.flatnonzero(enough & (tracks.hits > min(self.min_length, 1))).tolist():
             closed += self._tubes(int(tracks.id[row]), tracks.sums[row])
         return closed
 
     def _tubes(self, id: int, sums: Array) -> list[Tube]:
         """The tubes of one track, best first; none of one that was seen for too short a time."""
         rows = self._history.of(id)
-        steps = np.diff(rows.time, prepend=rows.time[:1] - 1)
-        watched = steps[rows.seen].sum()
-        if not rows.seen.any() or watched <= self.min_length:
+        steps = rows.elapsed.copy()
+        # What passed before the track was born says little of how closely it was watched.
+        steps[:1] = steps[:2].min(initial=np.inf)
+        hits, watched = rows.seen.sum(), steps[rows.seen].sum()
+        if not hits or max(hits, watched) <= self.min_length:
             return []
         # Few detections prove little, however far apart they are.
-        length = np.sqrt(min(1.0, min(watched, rows.seen.sum()) / _FULL_LENGTH))
+        length = np.sqrt(min(1.0, min(watched, hits) / _FULL_LENGTH))
         boxes = self._boxes(rows)
         tubes = []
         for label in np.argsort(-sums, kind="stable")[:_CLASSES].tolist():
             purity = sums[label] / sums.sum()
             for first, last, level in spans(rows.scores[:, label], rows.seen, steps):
+                start, end = _reach(rows, first, last, self._frame - 1)
                 inside = slice(first, last + 1)
-                filled = _filled(rows, boxes, label, inside)
+                filled = _filled(rows, boxes, label, inside, np.arange(start, end + 1))
                 tubes.append(
                     Tube(
                         id=-1,
                         label=label,
                         score=float(level * length * purity),
-                        start=int(rows.frame[first]),
-                        end=int(rows.frame[last]),
+                        start=start,
+                        end=end,
                         boxes=filled[0],
                         scores=filled[1],
                         observed=filled[2],
@@ -207,7 +213,8 @@ class OnlineLinker:
     def _boxes(self, rows: Rows) -> Array:
         if not self._delay:
             return corners(rows.states[:, 0])
-        return corners(smoothed(States(*rows.states.swapaxes(0, 1)), rows.time, self._delay))
+        times = np.cumsum(rows.elapsed)
+        return corners(smoothed(States(*rows.states.swapaxes(0, 1)), times, self._delay))
 
     def _live_tubes(self) -> list[LiveTube]:
         if not len(self._tracks):
@@ -217,15 +224,43 @@ class OnlineLinker:
         return list(map(tuple.__new__, repeat(LiveTube), zip(*columns, strict=True)))
 
 
-def _filled(rows: Rows, boxes: Array, label: int, inside: slice) -> tuple[Array, Array, Array]:
-    """Boxes, scores and whether seen, of every frame; interpolated where nobody looked."""
+def _reach(rows: Rows, first: int, last: int, newest: int) -> tuple[int, int]:
+    """First and last frame of a stretch of looks: each look stands for the frames nearest to it.
+
+    Args:
+        rows: Of the track.
+        first: Row of the first look.
+        last: Row of the last look.
+        newest: Newest frame of the source, looked at or not.
+    """
+    gaps = rows.passed
+    before = (gaps[first : first + 2].min() - 1) // 2
+    after = (gaps[last : last + 2].min() - 1) // 2
+    if last + 1 == len(gaps):  # no later look is nearer to what followed
+        after = min(gaps[max(last - 1, 0) :].min() - 1, newest - rows.frame[last])
+    return int(rows.frame[first] - before), int(rows.frame[last] + after)
+
+
+def _filled(
+    rows: Rows, boxes: Array, label: int, inside: slice, every: Array
+) -> tuple[Array, Array, Array]:
+    """Boxes, scores and whether seen, of ``every`` frame.
+
+    Where every frame was looked at, the filter tells the boxes of those without a detection. Else
+    they are interpolated between the detections before and after them.
+    """
     frames, boxes = rows.frame[inside], boxes[inside]
     scores, seen = rows.scores[inside, label].astype(np.float64), rows.seen[inside]
-    every = np.arange(frames[0], frames[-1] + 1)
     if len(every) == len(frames):
         return boxes, scores, seen
     observed = np.zeros(len(every), np.bool_)
-    observed[frames - frames[0]] = seen
+    observed[frames - every[0]] = seen
+    looks, found = np.arange(len(frames)), np.flatnonzero(seen)
+    former = found[np.searchsorted(found, looks, side="right") - 1]
+    latter = found[np.searchsorted(found, looks)]
+    known = frames[latter] - frames[former] == latter - former
+    known |= seen
+    frames, boxes, scores = frames[known], boxes[known], scores[known]
     between = [np.interp(every, frames, column) for column in (*boxes.T, scores)]
     return np.stack(between[:4], axis=1), between[4], observed
 

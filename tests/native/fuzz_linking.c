@@ -95,14 +95,15 @@ static void *grown(void *old, int32_t used, int32_t count, size_t size) {
 static void fit(linking *l, int32_t found) {
     const int32_t t = l->tracks, rows = t + found, w = l->width;
     GROW(id, t, rows, 1), GROW(start, t, rows, 1), GROW(hits, t, rows, 1);
-    GROW(misses, t, rows, 1), GROW(lost, t, rows, 1), GROW(sums, t, rows, w), GROW(level, t, rows, 1);
+    GROW(misses, t, rows, 1), GROW(lost, t, rows, 1), GROW(watched, t, rows, 1), GROW(sums, t, rows, w), GROW(level, t, rows, 1);
     GROW(states, t, rows, STATE), GROW(size, t, rows, 2);
     GROW(label, 0, rows, 1), GROW(score, 0, rows, 1), GROW(box, 0, rows, 4);
-    GROW(ended_id, 0, rows, 1), GROW(ended_hits, 0, rows, 1), GROW(ended_sums, 0, rows, w);
+    GROW(ended_id, 0, rows, 1), GROW(ended_hits, 0, rows, 1);
+    GROW(ended_watched, 0, rows, 1), GROW(ended_sums, 0, rows, w);
     GROW(boxes, 0, found, 4), GROW(scores, 0, found, w);
     GROW(logs, 0, 3 * found + rows, 1), GROW(exps, 0, rows, 2);
-    GROW(past_id, 0, rows, 1), GROW(past_frame, 0, rows, 1), GROW(past_time, 0, rows, 1);
-    GROW(past_seen, 0, rows, 1);
+    GROW(past_id, 0, rows, 1), GROW(past_frame, 0, rows, 1), GROW(past_passed, 0, rows, 1);
+    GROW(past_elapsed, 0, rows, 1), GROW(past_seen, 0, rows, 1);
     GROW(past_states, 0, rows, l->past_state), GROW(past_scores, 0, rows, l->classes);
     GROW(scratch, 0, (int32_t)link_scratch(rows, found, w), 1);
     l->row_capacity = rows, l->found_capacity = found, l->past = 0;
@@ -115,6 +116,7 @@ static void check(const linking *l, int32_t before, int32_t found) {
         if (t && l->id[t] <= l->id[t - 1]) fail("ids do not ascend", t);
         if (l->lost[t] >= l->most_lost) fail("a track outlived its end", t);
         if (l->hits[t] < 1 || l->hits[t] > l->frame - l->start[t] + 1) fail("hits are off", t);
+        if (l->watched[t] <= 0 || l->watched[t] > 3.0 * (double)l->hits[t]) fail("time is off", t);
         if (l->past_seen[t] != (l->misses[t] == 0)) fail("what was seen is off", t);
         if (l->label[t] < 0 || l->label[t] >= l->classes) fail("a label is none", t);
     }
@@ -136,7 +138,6 @@ static void link_stream(void) {
     for (l->frame = 0; l->frame < 25; l->frame += l->passed) {
         l->passed = 1 + draw(3);
         l->elapsed = (double)l->passed * (draw(2) ? 1 : 0.4);
-        l->time += l->elapsed;
         l->faded = pow(0.8, l->elapsed), l->carried = (1 - l->faded) / 0.2;
         l->shared = draw(2) ? 0 : 1e-5;
         const int32_t found = (int32_t)draw(draw(5) ? 12 : 90), before = l->tracks;
@@ -160,10 +161,10 @@ static void link_stream(void) {
         link_show(l);
         check(l, before, good);
     }
-    void *blocks[] = {l->id, l->start, l->hits, l->misses, l->lost, l->sums, l->level, l->states, l->size,
-                      l->label, l->score, l->box, l->ended_id, l->ended_hits, l->ended_sums,
+    void *blocks[] = {l->id, l->start, l->hits, l->misses, l->lost, l->watched, l->sums, l->level, l->states, l->size,
+                      l->label, l->score, l->box, l->ended_id, l->ended_hits, l->ended_watched, l->ended_sums,
                       l->boxes, l->scores, l->logs, l->exps, l->past_id, l->past_frame,
-                      l->past_time, l->past_seen, l->past_states, l->past_scores, l->pairs, l->scratch};
+                      l->past_passed, l->past_elapsed, l->past_seen, l->past_states, l->past_scores, l->pairs, l->scratch};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
 }
 

@@ -375,11 +375,10 @@ def test_frames_that_nobody_looked_at_are_no_misses(every):
         else:
             linker.update(walking(frame))
     (tube,) = linker.finish()
-    last = 80 // every * every
-    assert (tube.start, tube.end) == (0, last)
-    assert np.flatnonzero(tube.observed).tolist() == list(range(0, last + 1, every))
-    truth = np.concatenate([walking(frame).boxes for frame in range(last + 1)])
-    assert np.abs(tube.boxes - truth).max() < every
+    assert (tube.start, tube.end) == (0, 80)
+    assert np.flatnonzero(tube.observed).tolist() == list(range(0, 81, every))
+    truth = np.concatenate([walking(frame).boxes for frame in range(81)])
+    assert np.abs(tube.boxes - truth).max() < every + 1
 
 
 @pytest.mark.parametrize("fps", [5, 12.5, 25, 30, 50, 60, 120])
@@ -411,3 +410,87 @@ def test_who_was_not_looked_at_for_long_is_somebody_else():
     for frame in range(10):
         linker.update(walking(frame))
     assert [tube.end for tube in linker.skip(101)] == [9]
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 8])
+def test_a_look_stands_for_the_frames_that_are_nearest_to_it(every):
+    linker, closed = OnlineLinker(2), []
+    for look in range(30):
+        found = walking(look * every) if 10 <= look < 20 else Detections.empty(2)
+        closed += linker.update(found).closed
+        closed += linker.skip(every - 1)
+    (tube,) = closed + linker.finish()
+    half = (every - 1) // 2
+    assert (tube.start, tube.end) == (10 * every - half, 19 * every + half)
+    assert len(tube.boxes) == len(tube.scores) == len(tube.observed) == tube.end - tube.start + 1
+    assert tube.observed.sum() == 10
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 8])
+def test_boxes_of_looks_without_a_detection_lie_between_those_that_were_found(every):
+    linker = OnlineLinker(2)
+    for frame in range(20 * every + 1):
+        if frame % every:
+            linker.skip(1)
+        else:
+            # The actor turns back where it is not found.
+            turned = min(frame, 20 * every - frame)
+            hidden = 9 * every <= frame <= 11 * every
+            linker.update(Detections.empty(2) if hidden else walking(turned))
+    (tube,) = linker.finish()
+    before, after = tube.boxes[8 * every], tube.boxes[12 * every]
+    between = tube.boxes[8 * every : 12 * every + 1]
+    np.testing.assert_allclose(between, np.linspace(before, after, 4 * every + 1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+def test_a_track_of_one_detection_outlives_four_misses_however_far_apart_the_looks_are(every):
+    linker = OnlineLinker(2, min_length=0)
+    linker.update(Detections.empty(2))
+    alive = []
+    for look in range(8):
+        linker.skip(every - 1)
+        found = walking(0) if look in (0, 1) else Detections.empty(2)
+        alive.append(len(linker.update(found).live))
+    assert alive == [1, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_what_was_live_long_enough_ends_as_a_tube_at_60_frames_a_second():
+    linker = OnlineLinker(2, min_length=2)
+    for frame in range(3):
+        linker.update(walking(frame), frame / 60)
+    assert [tube.end for tube in linker.finish()] == [2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 12), min_size=2, max_size=60))
+def test_no_tube_reaches_as_far_as_a_look_without_its_detection(seed, gaps):
+    """However irregular the looks are."""
+    linker, looks, tubes = OnlineLinker(3, min_length=1), [], []
+    for found, gap in zip(random_video(seed, len(gaps)), gaps, strict=True):
+        looks.append(sum(gaps[: len(looks)]))
+        tubes += linker.update(found).closed
+        tubes += linker.skip(gap - 1)
+    tubes += linker.finish()
+    for tube in tubes:
+        within = [frame for frame in looks if tube.start <= frame <= tube.end]
+        seen = (np.flatnonzero(tube.observed) + tube.start).tolist()
+        assert (within[0], within[-1]) == (seen[0], seen[-1])
+        assert tube.start >= 0
+        assert tube.end < sum(gaps)
+        assert len(tube.boxes) == len(tube.scores) == len(tube.observed)
+        assert np.isfinite(tube.boxes).all()
+        assert len(tube.boxes) == tube.end - tube.start + 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.floats(allow_nan=True), min_size=1, max_size=40))
+def test_whatever_the_times_say_tubes_are_whole(seed, times):
+    linker, tubes = OnlineLinker(3, min_length=1), []
+    for found, time in zip(random_video(seed, len(times)), times, strict=True):
+        tubes += linker.update(found, time).closed
+    for tube in [*tubes, *linker.finish()]:
+        assert 0 <= tube.start <= tube.end < len(times)
+        assert len(tube.boxes) == tube.end - tube.start + 1
+        assert np.isfinite(tube.boxes).all()
+        assert np.isfinite(tube.score)

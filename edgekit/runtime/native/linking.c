@@ -163,6 +163,7 @@ static void advance(linking *l, const work *w) {
         correct(l, state, l->exps + 2 * (size_t)t, w->measured + 4 * (size_t)d);
         l->misses[t] = 0;
         l->lost[t] = 0;
+        l->watched[t] += l->elapsed;
         l->hits[t]++;
         l->level[t] += w->peak[d];
         double *sums = l->sums + (size_t)t * l->width;
@@ -185,6 +186,7 @@ static void bear(linking *l, const work *w, int32_t row, int32_t d) {
     l->hits[row] = 1;
     l->misses[row] = 0;
     l->lost[row] = 0;
+    l->watched[row] = l->elapsed;
     l->level[row] = w->peak[d];
     memcpy(l->sums + (size_t)row * l->width, l->scores + (size_t)d * l->width,
            (size_t)l->width * sizeof *l->sums);
@@ -195,6 +197,7 @@ static void bury(linking *l, int32_t row) {
     const int32_t at = l->ended++;
     l->ended_id[at] = l->id[row];
     l->ended_hits[at] = l->hits[row];
+    l->ended_watched[at] = l->watched[row];
     memcpy(l->ended_sums + (size_t)at * l->width, l->sums + (size_t)row * l->width,
            (size_t)l->width * sizeof *l->sums);
 }
@@ -207,6 +210,7 @@ static void move(linking *l, int32_t from, int32_t to) {
     l->hits[to] = l->hits[from];
     l->misses[to] = l->misses[from];
     l->lost[to] = l->lost[from];
+    l->watched[to] = l->watched[from];
     l->level[to] = l->level[from];
     memcpy(l->sums + (size_t)to * l->width, l->sums + (size_t)from * l->width,
            (size_t)l->width * sizeof *l->sums);
@@ -219,7 +223,8 @@ static void remember(linking *l, int32_t row, const double *scores) {
     const size_t past = (size_t)l->past++;
     l->past_id[past] = l->id[row];
     l->past_frame[past] = l->frame;
-    l->past_time[past] = l->time;
+    l->past_passed[past] = l->passed;
+    l->past_elapsed[past] = l->elapsed;
     l->past_seen[past] = l->misses[row] == 0;
     const size_t length = (size_t)l->past_state;
     memcpy(l->past_states + length * past, state, length * sizeof *state);

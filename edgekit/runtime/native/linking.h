@@ -25,7 +25,7 @@ typedef struct {
     double floor;
     double carried, faded, moved, shared, accelerated; /* the filter's step to this frame */
     double measured2, first2;
-    double time, elapsed; /* of this frame, and since the one before that was looked at */
+    double elapsed; /* since the frame before that was looked at */
     double unsure_lost, most_lost; /* how long a track may be without a detection */
     double reach, reach_per_miss, largest_reach, largest_growth, largest_ratio;
     float least_overlap, class_weight, level_weight, least_gain, least_cosine, suppressed;
@@ -41,12 +41,12 @@ typedef struct {
 
     /* A row for each track, row_capacity of them. */
     int64_t *id, *start, *hits, *misses;
-    double *lost;                         /* time since the last detection */
+    double *lost, *watched;               /* time since the last detection, and for which all stand */
     double *sums, *level, *states, *size; /* (width), one, (5, 4) as States has them, (2) */
     int64_t *label;                       /* told by link_show, like the next two */
     double *score, *box;                  /* one, (4) */
     int64_t *ended_id, *ended_hits;
-    double *ended_sums; /* (width) */
+    double *ended_watched, *ended_sums; /* one, (width) */
 
     /* A row for each detection, found_capacity of them. */
     double *boxes, *scores; /* (4), (width) */
@@ -55,8 +55,8 @@ typedef struct {
     double *exps; /* 2 for each track, or row that may become one */
 
     /* The history, a row for each track and frame. */
-    int64_t *past_id, *past_frame;
-    double *past_time;
+    int64_t *past_id, *past_frame, *past_passed;
+    double *past_elapsed;
     uint8_t *past_seen;
     double *past_states; /* (past_state) */
     float *past_scores; /* (classes) */

@@ -34,7 +34,7 @@ class Linking(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in ("floor", "carried", "faded", "moved")),
         *((name, ctypes.c_double) for name in ("shared", "accelerated", "measured2", "first2")),
-        *((name, ctypes.c_double) for name in ("time", "elapsed", "unsure_lost", "most_lost")),
+        *((name, ctypes.c_double) for name in ("elapsed", "unsure_lost", "most_lost")),
         *((name, ctypes.c_double) for name in ("reach", "reach_per_miss", "largest_reach")),
         *((name, ctypes.c_double) for name in ("largest_growth", "largest_ratio")),
         *((name, ctypes.c_float) for name in ("least_overlap", "class_weight", "level_weight")),
@@ -50,11 +50,18 @@ class Linking(ctypes.Structure):
             for name in ("pair_capacity", "frame", "passed", "next_id", "past")
         ),
         *((name, ctypes.c_void_p) for name in ("id", "start", "hits", "misses")),
-        *((name, ctypes.c_void_p) for name in ("lost", "sums", "level", "states", "size")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("lost", "watched", "sums", "level", "states", "size")
+        ),
         *((name, ctypes.c_void_p) for name in ("label", "score", "box")),
-        *((name, ctypes.c_void_p) for name in ("ended_id", "ended_hits", "ended_sums")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("ended_id", "ended_hits", "ended_watched", "ended_sums")
+        ),
         *((name, ctypes.c_void_p) for name in ("boxes", "scores", "logs", "exps")),
-        *((name, ctypes.c_void_p) for name in ("past_id", "past_frame", "past_time", "past_seen")),
+        *((name, ctypes.c_void_p) for name in ("past_id", "past_frame", "past_passed")),
+        *((name, ctypes.c_void_p) for name in ("past_elapsed", "past_seen")),
         *((name, ctypes.c_void_p) for name in ("past_states", "past_scores")),
         *((name, ctypes.c_void_p) for name in ("pairs", "scratch")),
     )

@@ -87,7 +87,7 @@ class NativeTracks:
         arrays["boxes"][:found] = boxes
         arrays["scores"][:found, : self._classes] = scores
         linking.found, linking.next_id = found, next_id
-        linking.frame, linking.passed, linking.time, linking.elapsed, _ = look
+        linking.frame, linking.passed, linking.elapsed, _ = look
         linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
         step = _kalman.step_of(look.elapsed)
         linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
@@ -108,9 +108,9 @@ class NativeTracks:
         """Ends all."""
         arrays, tracks = self._arrays, int(self._linking.tracks)
         self._linking.tracks = 0
-        columns = (arrays[name][:tracks].copy() for name in ("id", "hits", "sums"))
-        id, hits, sums = columns
-        return Ended(id, hits, sums[:, : self._classes])
+        columns = (arrays[name][:tracks].copy() for name in ("id", "hits", "watched", "sums"))
+        id, hits, watched, sums = columns
+        return Ended(id, hits, watched, sums[:, : self._classes])
 
     def live(self) -> Live:
         """What is to be told of each; valid until the next call."""
@@ -123,6 +123,7 @@ class NativeTracks:
         return Ended(
             arrays["ended_id"][:count],
             arrays["ended_hits"][:count],
+            arrays["ended_watched"][:count],
             arrays["ended_sums"][:count, : self._classes],
         )
 
@@ -135,6 +136,7 @@ class NativeTracks:
         arrays: dict[str, Array] = {
             **{name: np.zeros(rows, whole) for name in ("id", "start", "hits", "misses")},
             "lost": np.zeros(rows, real),
+            "watched": np.zeros(rows, real),
             "sums": np.zeros((rows, self._width), real),
             "level": np.zeros(rows, real),
             "states": np.zeros((rows, 5, 4), real),
@@ -144,6 +146,7 @@ class NativeTracks:
             "box": np.zeros((rows, 4), real),
             "ended_id": np.zeros(rows, whole),
             "ended_hits": np.zeros(rows, whole),
+            "ended_watched": np.zeros(rows, real),
             "ended_sums": np.zeros((rows, self._width), real),
             "boxes": np.zeros((found, 4), real),
             "scores": np.zeros((found, self._width), real),
@@ -168,7 +171,7 @@ class NativeTracks:
             setattr(self._linking, prefix + name, array.ctypes.data)
 
 
-_KEPT = ("id", "start", "hits", "misses", "lost", "sums", "level", "states", "size")
+_KEPT = ("id", "start", "hits", "misses", "lost", "watched", "sums", "level", "states", "size")
 _LIVE = ("id", "label", "score", "box", "misses", "start", "hits")
 
 
