@@ -139,9 +139,11 @@ class Runs:
             options["link"],
             len(detector.classes),
             max_misses=options["max_misses"],
+            max_gap=options["max_gap"],
             score=options["score"],
             min_hits=options["min_hits"],
             delay=options["delay"],
+            delay_seconds=options["delay_seconds"],
             history=_LIVE_HISTORY if source.live else None,
         )
         tally = TubeTally()

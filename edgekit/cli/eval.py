@@ -11,6 +11,7 @@ import click
 
 from edgekit.cli._bundles import BUNDLE, Named, runnable, take
 from edgekit.cli._options import (
+    FiniteRange,
     common_options,
     emit_json,
     process_pool,
@@ -64,6 +65,13 @@ __all__ = ["command"]
     "[default: 30 with edgekit, 5 with the others]",
 )
 @click.option(
+    "--max-gap",
+    type=FiniteRange(0),
+    metavar="SECONDS",
+    help="A tube ends after so many seconds without a detection; instead of --max-misses, with "
+    "edgekit only.",
+)
+@click.option(
     "--min-hits",
     type=click.IntRange(1),
     help="Tubes have so many detections at least; says the same as --min-length N-1.",
@@ -81,6 +89,13 @@ __all__ = ["command"]
     default=0,
     show_default=True,
     help="Boxes are refined by so many later frames; with edgekit only.",
+)
+@click.option(
+    "--delay-seconds",
+    type=FiniteRange(0),
+    metavar="SECONDS",
+    help="Boxes of finished tubes are refined by the frames of so many seconds afterwards; instead "
+    "of --delay, with edgekit only.",
 )
 @click.option(
     "--protocol",
@@ -107,9 +122,11 @@ def command(
     link: str | None,
     cost: str,
     max_misses: int | None,
+    max_gap: float | None,
     min_hits: int | None,
     min_length: int,
     delay: int,
+    delay_seconds: float | None,
     protocol: str,
     top_k: int | None,
     session: SessionOptions,
@@ -147,8 +164,10 @@ def command(
             link=link,
             cost=cost,
             max_misses=max_misses,
+            max_gap=max_gap,
             min_length=min_length if min_hits is None else min_hits - 1,
             delay=delay,
+            delay_seconds=delay_seconds,
             protocol=protocol,
             executor=executor,
         )

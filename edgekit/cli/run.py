@@ -68,6 +68,13 @@ _LOG = logging.getLogger(__name__)
     "[default: 30 with edgekit, 5 with the others]",
 )
 @click.option(
+    "--max-gap",
+    type=FiniteRange(0),
+    metavar="SECONDS",
+    help="A tube ends after so many seconds without a detection; instead of --max-misses, with "
+    "edgekit only.",
+)
+@click.option(
     "--min-hits",
     type=click.IntRange(1),
     default=3,
@@ -80,6 +87,13 @@ _LOG = logging.getLogger(__name__)
     default=0,
     show_default=True,
     help="Finished tubes have boxes refined by so many later frames; with edgekit only.",
+)
+@click.option(
+    "--delay-seconds",
+    type=FiniteRange(0),
+    metavar="SECONDS",
+    help="Boxes of finished tubes are refined by the frames of so many seconds afterwards; instead "
+    "of --delay, with edgekit only.",
 )
 @click.option(
     "--drop-policy",

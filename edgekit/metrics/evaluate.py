@@ -142,8 +142,10 @@ def evaluate(
     link: str | None = None,
     cost: str = "score",
     max_misses: int | None = None,
+    max_gap: float | None = None,
     min_length: int = 5,
     delay: int = 0,
+    delay_seconds: float | None = None,
     protocol: str = "edgekit",
     executor: Executor | None = None,
 ) -> EvalResult:
@@ -156,8 +158,11 @@ def evaluate(
         cost: One of ``edgekit.runtime.tubes.COSTS``.
         max_misses: A path ends after this many frames in a row without a detection; None
             is the linker's own number.
+        max_gap: Seconds without a detection after which a tube of ``edgekit`` ends, instead of
+            ``max_misses``.
         min_length: Paths with no more entries are dropped.
         delay: Frames after which ``edgekit`` refines a box for the last time.
+        delay_seconds: Seconds after which it does, instead of ``delay``.
         protocol: One of ``PROTOCOLS``.
         executor: Where the videos are worked on; here, one after the other, without one. The
             result does not depend on it.
@@ -183,8 +188,10 @@ def evaluate(
         "link": link,
         "cost": cost,
         "max_misses": max_misses,
+        "max_gap": max_gap,
         "min_length": min_length,
         "delay": delay,
+        "delay_seconds": delay_seconds,
     }
     raw_linker(classes=classes, **options)  # says early what is wrong
     begin = time.perf_counter()

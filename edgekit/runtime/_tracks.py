@@ -142,7 +142,7 @@ class PlainTracks:
         history: Gets a row for each live track in every frame.
     """
 
-    def __init__(self, classes: int, max_misses: int, history: History) -> None:
+    def __init__(self, classes: int, max_misses: float, history: History) -> None:
         self._classes = classes
         self._max_misses = max_misses
         self._history = history

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from edgekit.errors import UsageError
 from edgekit.runtime.confirmed import MIN_HITS, SCORE, ConfirmedLinker
-from edgekit.runtime.online import MAX_MISSES, OnlineLinker
+from edgekit.runtime.online import MAX_MISSES, RATE, OnlineLinker
 from edgekit.runtime.tubes import PUBLISHED, TubeLinker
 
 __all__ = ["LINKS", "make_linker", "raw_linker"]
@@ -21,8 +23,10 @@ def make_linker(
     min_hits: int = MIN_HITS,
     cost: str = "score",
     max_misses: int | None = None,
+    max_gap: float | None = None,
     min_length: int | None = None,
     delay: int = 0,
+    delay_seconds: float | None = None,
     frame_size: tuple[int, int] = (320, 240),
     history: int | None = None,
 ) -> ConfirmedLinker:
@@ -42,8 +46,12 @@ def make_linker(
         cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
         max_misses: A tube ends after this many frames in a row without a detection; None is the
             linker's own number: 30 for ``edgekit``, 5 for the others.
+        max_gap: Seconds without a detection after which a tube ends, instead of ``max_misses``;
+            for ``edgekit`` only.
         min_length: Tubes with no more entries than this are dropped; None is ``min_hits`` - 1.
         delay: Boxes of finished tubes are refined by so many later frames; for ``edgekit`` only.
+        delay_seconds: Seconds of later frames by which the boxes of finished tubes are refined,
+            instead of ``delay``; for ``edgekit`` only.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
         history: How many of its newest frames a tube remembers; None for all.
 
@@ -55,7 +63,9 @@ def make_linker(
         classes,
         cost=cost,
         max_misses=max_misses,
+        max_gap=max_gap,
         delay=delay,
+        delay_seconds=delay_seconds,
         frame_size=frame_size,
         history=history,
     )
@@ -68,8 +78,10 @@ def raw_linker(
     *,
     cost: str = "score",
     max_misses: int | None = None,
+    max_gap: float | None = None,
     min_length: int = 5,
     delay: int = 0,
+    delay_seconds: float | None = None,
     frame_size: tuple[int, int] = (320, 240),
     history: int | None = None,
 ) -> OnlineLinker | TubeLinker:
@@ -81,8 +93,12 @@ def raw_linker(
         cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
         max_misses: A tube ends after this many frames in a row without a detection; None is the
             linker's own number: 30 for ``edgekit``, 5 for the others.
+        max_gap: Seconds without a detection after which a tube ends, instead of ``max_misses``;
+            for ``edgekit`` only.
         min_length: Tubes with no more entries than this are dropped.
         delay: Boxes of finished tubes are refined by so many later frames; for ``edgekit`` only.
+        delay_seconds: Seconds of later frames by which the boxes of finished tubes are refined,
+            instead of ``delay``; for ``edgekit`` only.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
         history: How many of its newest frames a tube remembers; None for all.
 
@@ -95,11 +111,14 @@ def raw_linker(
                 f"--cost {cost} is for the published linkers, and --link is 'edgekit'.",
                 mend=f"Leave --cost out, or add --link {PUBLISHED[0]}.",
             )
+        misses = _in_frames("max-misses", max_misses, "max-gap", max_gap)
+        if max_gap is not None and misses is not None:
+            misses = max(1.0, misses)  # a gap that is shorter than a frame ends at the first miss
         return OnlineLinker(
             classes,
-            max_misses=MAX_MISSES if max_misses is None else max_misses,
+            max_misses=MAX_MISSES if misses is None else misses,
             min_length=min_length,
-            delay=delay,
+            delay=_in_frames("delay", delay or None, "delay-seconds", delay_seconds) or 0,
             history=history,
         )
     if link not in LINKS:
@@ -107,11 +126,16 @@ def raw_linker(
             f"--link is '{link}', expected one of {', '.join(LINKS)}.",
             mend=f"Choose one of them, for example --link {LINKS[0]}.",
         )
-    if delay:
-        raise UsageError(
-            f"--delay {delay} is for the linker 'edgekit', and --link is '{link}'.",
-            mend="Leave --delay out, or use --link edgekit.",
-        )
+    for name, value in (
+        ("delay", delay or None),
+        ("delay-seconds", delay_seconds),
+        ("max-gap", max_gap),
+    ):
+        if value is not None:
+            raise UsageError(
+                f"--{name} {value} is for the linker 'edgekit', and --link is '{link}'.",
+                mend=f"Leave --{name} out, or use --link edgekit.",
+            )
     return TubeLinker(
         classes,
         link=link,
@@ -121,3 +145,21 @@ def raw_linker(
         frame_size=frame_size,
         history=history,
     )
+
+
+def _in_frames(
+    name: str, frames: int | None, other: str, seconds: float | None
+) -> float | int | None:
+    """What one of two options says, in frames of 25 a second; None where neither is given."""
+    if seconds is None:
+        return frames
+    if frames is not None:
+        raise UsageError(
+            f"--{name} {frames} and --{other} {seconds} say the same in frames and in seconds.",
+            mend=f"Leave --{name} or --{other} out.",
+        )
+    if not 0 <= seconds < math.inf:
+        raise UsageError(
+            f"--{other} is {seconds}, expected a finite number of seconds.", mend="Give 0 or more."
+        )
+    return seconds * RATE

@@ -24,13 +24,15 @@ from edgekit.runtime.native.tracks import NativeTracks
 from edgekit.runtime.tubes import LinkUpdate, LiveTube
 from edgekit.runtime.types import Array, Detections, Tube
 
-__all__ = ["MAX_MISSES", "OnlineLinker"]
+__all__ = ["MAX_MISSES", "RATE", "OnlineLinker"]
+
+RATE = 25.0
+"""Frames a second of the videos with which the constants were chosen."""
 
 MAX_MISSES = 30
 """A second at usual frame rates: longer occlusions are rare, and twice as much is no better."""
 
 _CLASSES = 3
-_RATE = 25.0
 _LONGEST_PAUSE = 100
 """In frames of 25 a second: whatever was there four seconds ago is not the same actor for sure."""
 
@@ -50,7 +52,7 @@ class OnlineLinker:
         classes: Number of classes, C.
         max_misses: A track ends after so many frames of 25 a second without a detection, at least
             1; one with fewer than 4 detections ends after 5. Where fewer frames are looked at, it
-            outlives 7 looks, and 2 with fewer than 4 detections.
+            outlives 7 looks, and 4 with fewer than 4 detections.
         min_length: A track of no more detections than this leaves no tube; of the tubes of one
             track, those of no more frames are dropped unless all are.
         delay: Boxes of finished tubes are refined by what was seen up to so many frames of 25 a
@@ -68,17 +70,17 @@ class OnlineLinker:
         self,
         classes: int,
         *,
-        max_misses: int = MAX_MISSES,
+        max_misses: float = MAX_MISSES,
         min_length: int = 5,
-        delay: int = 0,
+        delay: float = 0,
         history: int | None = None,
     ) -> None:
-        if max_misses < 1:
+        if not max_misses >= 1:
             raise UsageError(
                 f"--max-misses is {max_misses}, and a tube ends after at least one miss.",
                 mend="Give a number from 1 up.",
             )
-        if delay < 0:
+        if not 0 <= delay < np.inf:
             raise UsageError(
                 f"--delay is {delay}, expected a number of frames.", mend="Give 0 or more."
             )
@@ -143,7 +145,7 @@ class OnlineLinker:
         looked, self._held = passed - self._held, 0
         elapsed = float(looked)
         if seconds is not None and self._seconds is not None:
-            pace = (seconds - self._seconds) * _RATE / passed
+            pace = (seconds - self._seconds) * RATE / passed
             # Rates near to that of the training, and jitter, count as if there were none; times
             # that stand still, run back or jump say nothing.
             if _SLOWEST < pace <= _FASTEST and not _SAME[0] <= pace <= _SAME[1]:
@@ -265,7 +267,7 @@ def _filled(
     return np.stack(between[:4], axis=1), between[4], observed
 
 
-def _tracks(classes: int, max_misses: int, history: History) -> PlainTracks | NativeTracks:
+def _tracks(classes: int, max_misses: float, history: History) -> PlainTracks | NativeTracks:
     kernel, library = setting().kernel, compiled()
     if kernel == NUMPY or library is None:
         return PlainTracks(classes, max_misses, history)

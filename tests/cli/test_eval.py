@@ -84,5 +84,9 @@ def test_wrong_usage(tmp_path, capsys):
     assert run(["eval", "--detections", path, "--max-misses", "-1"]) == 2
     assert run(["eval", "--detections", path, "--delay", "-1"]) == 2
     assert run(["eval", "--detections", path, "--delay", "5", "--link", "road"]) == 2
+    assert run(["eval", "--detections", path, "--delay", "5", "--delay-seconds", "0.2"]) == 2
+    assert run(["eval", "--detections", path, "--max-misses", "5", "--max-gap", "0.2"]) == 2
+    assert run(["eval", "--detections", path, "--max-gap", "nan"]) == 2
+    assert run(["eval", "--detections", path, "--max-gap", "1", "--link", "road"]) == 2
     assert run(["eval", "--detections", path, "--cost", "similarity"]) == 2
     assert run(["eval", "--detections", str(tmp_path / "none.json")]) == 3

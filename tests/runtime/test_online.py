@@ -325,14 +325,39 @@ def test_lost_frames_are_passed_over_and_a_new_size_ends_all() -> None:
         ("edgekit", {"max_misses": -1}),
         ("edgekit", {"delay": -1}),
         ("edgekit", {"cost": "similarity"}),
+        ("edgekit", {"delay_seconds": -0.1}),
+        ("edgekit", {"delay_seconds": float("nan")}),
+        ("edgekit", {"delay_seconds": 0.5, "delay": 12}),
+        ("edgekit", {"max_gap": -1.0}),
+        ("edgekit", {"max_gap": float("nan")}),
+        ("edgekit", {"max_gap": float("inf")}),
+        ("edgekit", {"max_gap": 1.0, "max_misses": 25}),
         ("road", {"delay": 3}),
+        ("road", {"delay_seconds": 0.1}),
+        ("road", {"max_gap": 1.0}),
         ("korsal-hold", {"max_misses": 0}),
         ("sort", {}),
     ],
 )
-def test_what_cannot_be_is_refused(link: str, options: dict[str, int]) -> None:
+def test_what_cannot_be_is_refused(link: str, options: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         make_linker(link, 2, **options)  # type: ignore[arg-type]
+
+
+def test_options_in_seconds_say_what_those_in_frames_of_25_a_second_say() -> None:
+    video = random_video(7, 200)
+
+    def tubes(**options: float) -> list[Tube]:
+        linker = make_linker("edgekit", 3, score=0.1, **options)  # type: ignore[arg-type]
+        closed = [tube for frame in video for tube in linker.update(frame).closed]
+        return closed + linker.finish()
+
+    frames, seconds = tubes(max_misses=10, delay=15), tubes(max_gap=0.4, delay_seconds=0.6)
+    assert len(frames) == len(seconds) > 0
+    for one, other in zip(frames, seconds, strict=True):
+        assert (one.id, one.start, one.end) == (other.id, other.start, other.end)
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+    assert [tube.end for tube in tubes(max_gap=0)] == [tube.end for tube in tubes(max_misses=1)]
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -39,7 +39,7 @@ class NativeTracks:
     """
 
     def __init__(
-        self, library: ctypes.CDLL, kernel: str, classes: int, max_misses: int, history: History
+        self, library: ctypes.CDLL, kernel: str, classes: int, max_misses: float, history: History
     ) -> None:
         width = -(-classes // _matching.LANES) * _matching.LANES
         self._classes, self._width, self._max_misses = classes, width, max_misses
