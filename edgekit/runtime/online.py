@@ -165,6 +165,8 @@ class OnlineLinker:
 
     def _close(self, tracks: Ended) -> list[Tube]:
         closed: list[Tube] = []
+        if not len(tracks.id):
+            return closed
         # Passes over nearly all tracks of noise before their history is looked up.
         enough = np.maximum(tracks.hits, tracks.watched) > self.min_length
         for row in np.flatnonzero(enough & (tracks.hits > min(self.min_length, 1))).tolist():

@@ -447,6 +447,12 @@ def test_limits_and_link_reach_the_pipeline(edgekit, spot_video):
     status, stdout, _ = edgekit("--source", source, "--delay", 1000, "--json")
     assert json.loads(stdout)["tubes_found"] == 1
     assert edgekit("--source", source, "--delay", 5, "--link", "road")[0] == 2
+    status, stdout, _ = edgekit(
+        "--source", source, "--max-gap", 0.5, "--delay-seconds", 1, "--json"
+    )
+    assert json.loads(stdout)["tubes_found"] == 1
+    assert edgekit("--source", source, "--max-gap", 1, "--max-misses", 25)[0] == 2
+    assert edgekit("--source", source, "--delay-seconds", 1, "--delay", 25)[0] == 2
     assert edgekit("--source", source, "--max-misses", -1)[0] == 2
     status, stdout, _ = edgekit("--source", source, "--score", 0.999, "--json")
     assert json.loads(stdout)["tubes_found"] == 0

@@ -44,6 +44,7 @@ class NativeTracks:
         width = -(-classes // _matching.LANES) * _matching.LANES
         self._classes, self._width, self._max_misses = classes, width, max_misses
         self._history = history
+        self._pace: tuple[float, float] | None = None
         self._scratch_size, self._look, self._do_step, self._show = _functions(library)
         self._linking = linking = Linking(
             floor=FLOOR,
@@ -88,9 +89,8 @@ class NativeTracks:
         arrays["scores"][:found, : self._classes] = scores
         linking.found, linking.next_id = found, next_id
         linking.frame, linking.passed, linking.elapsed, _ = look
-        linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
-        step = _kalman.step_of(look.elapsed)
-        linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
+        if (look.elapsed, look.usual) != self._pace:
+            self._keep_pace(look)
         found = self._look(self._at)
         _in_place(np.log, arrays["logs"][: 3 * found + tracks])
         _in_place(np.exp, arrays["exps"][: 2 * tracks])
@@ -117,6 +117,12 @@ class NativeTracks:
         self._show(self._at)
         tracks = int(self._linking.tracks)
         return Live(*(self._arrays[name][:tracks] for name in _LIVE))
+
+    def _keep_pace(self, look: Look) -> None:
+        linking, self._pace = self._linking, (look.elapsed, look.usual)
+        linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
+        step = _kalman.step_of(look.elapsed)
+        linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
 
     def _ended(self, count: int) -> Ended:
         arrays = self._arrays
