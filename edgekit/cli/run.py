@@ -110,8 +110,8 @@ _LOG = logging.getLogger(__name__)
 @click.option(
     "--motion-gate",
     is_flag=True,
-    help="Let the network rest while nothing moves in a source, but for one frame in two seconds. "
-    "What noise is, EdgeKit learns in the first seconds of each source.",
+    help="Let the network rest while nothing moves in a source, but for one frame in three "
+    "seconds. What noise is, EdgeKit learns in the first seconds of each source.",
 )
 @output_options
 @click.option(

@@ -55,7 +55,7 @@ class Pipeline:
             the first for a live source.
         fps: Frames a second to process at most, evenly in time; None for every frame. What it
             leaves out is counted in gaps with the reason ``fps``, and not as dropped.
-        motion_gate: Leave out frames while nothing moves, up to one in two seconds. They are
+        motion_gate: Leave out frames while nothing moves, but for one in three seconds. They are
             counted in gaps with the reason ``still``, and tubes are held meanwhile.
         realtime: Give each frame of a file at its own time.
         duration: Seconds of the source after which to stop.

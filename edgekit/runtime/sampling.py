@@ -11,7 +11,7 @@ from edgekit.runtime.types import Frame
 
 __all__ = ["HEARTBEAT", "FrameRateCap", "Sampling"]
 
-HEARTBEAT = 2.0
+HEARTBEAT = 3.0
 """Seconds between two frames that are processed while nothing moves."""
 
 _TIE = 1e-6

@@ -114,18 +114,18 @@ class Gate(MotionGate):
 def test_a_still_source_has_a_heartbeat():
     given = frames(i / 25 for i in range(160))
     sampling = Sampling(gate=Gate())
-    assert [frame.index for frame in given if not sampling.skips(frame)] == [0, 50, 100, 150]
-    assert sampling.skips(frames([6.04])[0]) == "still"
+    assert [frame.index for frame in given if not sampling.skips(frame)] == [0, 75, 150]
+    assert sampling.skips(frames([6.36])[0]) == "still"
 
 
 def test_what_moves_is_capped_and_what_is_still_is_told_as_still():
     gate = Gate()
     sampling = Sampling(FrameRateCap(5), gate)
-    given = frames(i / 25 for i in range(150))
+    given = frames(i / 25 for i in range(180))
     found = []
     for frame in given:
         gate.still = frame.index >= 50
         found.append(sampling.skips(frame))
     assert set(found[:50]) == {"", "fps"}
-    assert [*np.flatnonzero(np.array(found) == "")[:11]] == [*range(0, 50, 5), 95]
-    assert found[50:95] == ["still"] * 45
+    assert [*np.flatnonzero(np.array(found) == "")[:11]] == [*range(0, 50, 5), 120]
+    assert found[50:120] == ["still"] * 70

@@ -139,3 +139,31 @@ def test_one_that_cannot_begin_ends_them_all(running):
 @pytest.mark.parametrize("error", [BrokenPipeError(), ZeroDivisionError()])
 def test_an_error_of_another_kind_ends_them_all(running, error):
     assert running([Source(5, error), Source(10**9)]).error is error
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_source_in_which_nothing_moves_asks_for_no_turn(overlap):
+    class Counting(Turnstile):
+        asked = 0
+
+        def __enter__(self):
+            self.asked += 1
+            super().__enter__()
+
+    turn, detector = Counting(), Detector()
+    pipelines = [
+        Pipeline(
+            Source(500),
+            detector,
+            make_linker("edgekit", 1),
+            motion_gate=gate,
+            overlap=overlap,
+            turn=turn,
+        )
+        for gate in (True, False)
+    ]
+    still, other = run_all(pipelines, stop=lambda: None, failed=lambda *_: None)
+    assert other.frames == 500
+    assert still.frames + still.skipped["still"] == 500
+    assert still.frames < 120
+    assert turn.asked == pytest.approx(500 + still.frames, abs=2)

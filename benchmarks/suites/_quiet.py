@@ -1,0 +1,127 @@
+"""Rendered footage in which nothing moves but what is no motion: noise, light, rain and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.errors import MissingDependencyError
+
+__all__ = ["FPS", "KINDS", "disturbed", "write_h264"]
+
+FPS = 25
+_Picture: TypeAlias = npt.NDArray[np.uint8]
+_Floats: TypeAlias = npt.NDArray[np.float32]
+_Change: TypeAlias = Callable[[_Floats, float], _Floats]
+
+
+def _light(rng: np.random.Generator) -> _Change:
+    """Light that grows and fades by up to a quarter, in half a minute."""
+    swing = rng.uniform(0.15, 0.25)
+    return lambda image, time: image * np.float32(1 + swing * np.sin(2 * np.pi * time / 30))
+
+
+def _flicker(rng: np.random.Generator) -> _Change:
+    """Lamps on mains: bands that run down the picture a few times a second."""
+    rate, depth, bands = rng.integers(1, 7), rng.uniform(0.02, 0.05), rng.uniform(0, 2)
+
+    def change(image: _Floats, time: float) -> _Floats:
+        rows = np.arange(len(image), dtype=np.float32)[:, None, None] / len(image)
+        return np.asarray(image * (1 + depth * np.sin(2 * np.pi * (rate * time + bands * rows))))
+
+    return change
+
+
+def _rain(rng: np.random.Generator) -> _Change:
+    """Streaks at other places in each picture."""
+    density = rng.uniform(3e-4, 9e-4)
+
+    def change(image: _Floats, time: float) -> _Floats:
+        height, width = image.shape[:2]
+        layer = np.zeros((height, width), np.float32)
+        for _ in range(rng.poisson(density * height * width)):
+            x, y = int(rng.integers(width)), int(rng.integers(-20, height))
+            length = int(rng.integers(6, height // 12))
+            share = float(rng.uniform(0.1, 0.4))
+            cv2.line(layer, (x, y), (x - length // 5, y + length), share, 1, cv2.LINE_AA)
+        return np.asarray(image + layer[..., None] * (220 - image))
+
+    return change
+
+
+def _shake(rng: np.random.Generator) -> _Change:
+    """A camera on a pole in the wind: up to about two pixels, back and forth."""
+    force, place, speed = rng.uniform(0.2, 0.7), np.zeros(2), np.zeros(2)
+
+    def change(image: _Floats, time: float) -> _Floats:
+        nonlocal place, speed
+        speed = 0.6 * speed + 0.6 * rng.normal(0, force, 2) - 0.5 * place
+        place = place + speed
+        shift = np.array([[1, 0, place[0]], [0, 1, place[1]]])
+        size = (image.shape[1], image.shape[0])
+        return np.asarray(cv2.warpAffine(image, shift, size, borderMode=cv2.BORDER_REPLICATE))
+
+    return change
+
+
+def _nothing(rng: np.random.Generator) -> _Change:
+    return lambda image, time: image
+
+
+KINDS: dict[str, tuple[Callable[[np.random.Generator], _Change], tuple[float, float], int]] = {
+    "sensor noise": (_nothing, (4, 9), 26),
+    "compression": (_nothing, (2, 4), 33),
+    "slow light": (_light, (1, 3), 23),
+    "flicker": (_flicker, (1, 3), 23),
+    "rain": (_rain, (1, 3), 23),
+    "camera shake": (_shake, (1, 3), 23),
+}
+"""What changes the picture, the noise's deviation in levels from and to, and H.264's CRF."""
+
+
+def disturbed(kind: str, seed: int, images: Iterable[_Picture]) -> Iterator[_Picture]:
+    """The pictures as a camera would see them that is troubled in one way of ``KINDS``.
+
+    Args:
+        kind: Name of the way.
+        seed: Strengths, rates and noise are drawn from it.
+        images: (H, W, 3) each, of one size, 25 a second.
+    """
+    rng = np.random.default_rng([seed, 17])
+    make, (low, high), _ = KINDS[kind]
+    change, deviation = make(rng), rng.uniform(low, high)
+    pool: Any = None
+    for index, image in enumerate(images):
+        if pool is None:
+            pool = rng.normal(0, deviation, 2 * image.size).astype(np.float32)
+        first = int(rng.integers(image.size))
+        noise = pool[first : first + image.size].reshape(image.shape)
+        seen = change(image.astype(np.float32), index / FPS) + noise
+        yield seen.clip(0, 255).astype(np.uint8)
+
+
+def write_h264(path: Path, images: Iterable[_Picture], *, crf: int) -> None:
+    """Writes pictures as a camera's encoder would, a key frame in two seconds.
+
+    Raises:
+        MissingDependencyError: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("av", "video", "This suite") from error
+    options = {"crf": str(crf), "g": str(2 * FPS), "preset": "veryfast", "tune": "zerolatency"}
+    with av.open(str(path), "w") as file:
+        stream: Any = None
+        for image in images:
+            if stream is None:
+                stream = file.add_stream("libx264", rate=FPS, options=options)
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        file.mux(stream.encode(None))
