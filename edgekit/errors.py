@@ -8,7 +8,8 @@
     │   ├── MediaError                  a camera, video, picture or stream
     │   ├── AnnotationError             annotations or saved detections
     │   ├── CalibrationError            calibration data
-    │   └── OutputError                 a place to write to: unwritable, full, already there
+    │   ├── OutputError                 a place to write to: unwritable, full, already there
+    │   └── ResourceError               what the system grants this process: memory, threads, files
     ├── ConversionError             1   a converter failed, or cannot write what was asked for
     ├── MissingDependencyError      4   a runtime or an extra is not installed
     └── BoundError                  5   the result missed a stated bound
@@ -36,6 +37,7 @@ __all__ = [
     "MediaError",
     "MissingDependencyError",
     "OutputError",
+    "ResourceError",
     "UsageError",
 ]
 
@@ -112,6 +114,12 @@ class OutputError(BadInputError):
     """A result cannot be written: the place is unwritable, full, or already taken."""
 
     code = "output"
+
+
+class ResourceError(BadInputError):
+    """The system gives this process no more memory, threads or open files."""
+
+    code = "resource"
 
 
 class ConversionError(EdgeKitError):

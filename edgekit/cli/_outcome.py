@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from edgekit.errors import BadInputError, EdgeKitError
+from edgekit._resources import shortage_of
+from edgekit.errors import BadInputError, EdgeKitError, OutputError
 
 __all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
 
@@ -74,6 +75,9 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("usage", error.format_message(), f"Run: {path} --help", error.exit_code)
     if isinstance(error, click.ClickException):
         return Failure("error", error.format_message(), "", error.exit_code)
+    shortage = shortage_of(error)
+    if shortage is not None and not isinstance(error, OutputError):  # which names the file
+        error = shortage
     if isinstance(error, OSError) and error.errno is not None:
         error = _system_error(error)
     if isinstance(error, EdgeKitError):

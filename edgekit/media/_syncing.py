@@ -90,8 +90,9 @@ class Syncer:
                 for file in sorted(self._files, key=lambda file: -file.unsynced):
                     descriptor = file.descriptor()
                     if descriptor is not None and file.unsynced:
-                        found.append(os.dup(descriptor))
-                        file.unsynced, file.synced = 0, time.monotonic()
+                        with contextlib.suppress(OSError):  # no descriptor is left: next time
+                            found.append(os.dup(descriptor))
+                            file.unsynced, file.synced = 0, time.monotonic()
             self._wanted = False
             if not found:
                 self._thread = None

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit._resources import shortage_of
 from edgekit.errors import EdgeKitError
 from edgekit.media._backlog import COUNTED, Backlog, Call
 from edgekit.media.sink import Sink
@@ -285,5 +286,6 @@ class QueuedSink(Sink):
 
 
 def _sentence(error: Exception) -> str:
-    text = error.message if isinstance(error, EdgeKitError) else str(error) or repr(error)
+    known = error if isinstance(error, EdgeKitError) else shortage_of(error)
+    text = known.message if known else str(error) or repr(error)
     return text if text.endswith(".") else f"{text}."

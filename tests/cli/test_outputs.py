@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +26,24 @@ def test_a_full_disk_ends_the_run_of_a_file(small_disk, spot_bundle, spot_video)
 def test_sizes_are_read_as_people_write_them(spot_bundle, spot_video, tmp_path, text, status):
     arguments = ["--bundle", str(spot_bundle), "--source", str(spot_video(2)), "--rotate", text]
     assert run(["run", *arguments, "--events", str(tmp_path / "e")]) == status
+
+
+_LIMITED = """
+import os, resource, sys
+from edgekit.cli import main
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+status = main(sys.argv[2:])
+os._exit(status)
+"""
+
+
+@pytest.mark.parametrize("limit", [3, 4, 5])
+def test_a_run_that_may_open_no_more_files_says_so(spot_bundle, spot_video, tmp_path, limit):
+    words = ["run", spot_video(5), "--bundle", spot_bundle, "--video", tmp_path / "v.mp4"]
+    command = [sys.executable, "-c", _LIMITED, *map(str, [limit, *words])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "open more files" in done.stderr or "Let it open more" in done.stderr
+    assert not (tmp_path / "v.mp4").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -18,6 +19,9 @@ from edgekit.media.page.site import LOG, Site
 __all__ = ["PageServer"]
 
 _MOST_CONNECTIONS = 512
+_SPARE_DESCRIPTORS = 16
+"""For files, clips and brokers, which matter more than viewers."""
+
 _REQUEST_SECONDS = 20.0
 _TICK = 0.25
 _FAREWELL_SECONDS = 0.5
@@ -40,8 +44,22 @@ class _Connections(web.Server):
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Cuts a connection that is one too many."""
         super().connection_made(handler, transport)
-        if len(self.connections) > _MOST_CONNECTIONS:
+        place = transport.get_extra_info("socket").fileno()
+        if len(self.connections) > _MOST_CONNECTIONS or place >= _most_descriptors():
             transport.abort()
+
+
+def _most_descriptors() -> int:
+    """Of all descriptors of the process, so many may be in use before viewers are refused.
+
+    The system gives out the lowest that is free.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - _SPARE_DESCRIPTORS
 
 
 class PageServer:

@@ -1,0 +1,51 @@
+"""Where the system gives no more, a sentence says so."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from edgekit._resources import shortage_of
+from edgekit.errors import BundleError
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (RuntimeError("std::bad_alloc"), "memory"),
+        (
+            caused(BundleError("no."), RuntimeError("Failed to allocate memory for buffer")),
+            "memory",
+        ),
+        (ImportError("libx.so: failed to map segment: Cannot allocate memory"), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x"), "files"),
+        (OSError(errno.ENFILE, os.strerror(errno.ENFILE)), "files"),
+    ],
+)
+def test_a_want_is_known_wherever_it_comes_from(error, words):
+    found = shortage_of(error)
+    assert f"any more {words}" in found.message or f"no more {words}" in found.message
+    assert found.mend
+    assert (found.code, found.exit_status) == ("resource", 3)
+
+
+def test_what_numpy_and_threads_really_raise_is_known():
+    with pytest.raises(MemoryError) as caught:
+        np.zeros(1 << 55, np.uint8)
+    assert "memory" in shortage_of(caught.value).message
+
+
+@pytest.mark.parametrize("error", [None, ValueError("x"), OSError(errno.ENOENT, "x"), KeyError(1)])
+def test_other_errors_are_none(error):
+    assert shortage_of(error) is None
