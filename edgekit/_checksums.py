@@ -11,10 +11,9 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-from edgekit._files import TEMPORARY, umask
+from edgekit._files import temporary_file, umask
 from edgekit.bundle import sha256_of
 
 __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file"]
@@ -97,18 +96,13 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def _write(path: Path, content: bytes) -> None:
     """Replaces a file with one that is on the disk before it has its name."""
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with temporary_file(path.parent, "") as temporary:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     _sync(path.parent)
 
 

@@ -25,11 +25,13 @@ __all__ = [
     "refuse_unwritable",
     "refuse_unwritable_folder",
     "require_parent",
+    "temporary_file",
     "umask",
     "writing",
 ]
 
 TEMPORARY = ".edgekit-"
+_TIDIED: set[Path] = set()
 """Of temporary names, which are short of any that a user may have given."""
 
 _LONGEST_ENDING = 16
@@ -46,6 +48,8 @@ def output_error(error: OSError, path: Path) -> OutputError:
         mend = "Give it a shorter name."
     elif error.errno == errno.ENOSPC:
         mend = "Free some space there, or name another place."
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        mend = "Let this process open more files: ulimit -n 4096, in a unit LimitNOFILE=4096"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         mend = "Make the folder writable, or name another place."
     else:
@@ -72,15 +76,63 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         _refuse_name(path)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=_split(path)[1], dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with temporary_file(path.parent, _split(path)[1]) as temporary:
             yield temporary
             temporary.chmod(0o666 & ~umask())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
+    """Yields an empty file of a name of its own, and removes it if it is still there afterwards.
+
+    The first one that a process makes in a folder removes those that killed processes have left
+    there. The kernel unlocks a file whose process is gone, and so tells which these are.
+
+    Raises:
+        OSError: The folder is not there or cannot be written.
+    """
+    place = folder.absolute()
+    if place not in _TIDIED:
+        _TIDIED.add(place)
+        _remove_left(place)
+    while True:
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=ending, dir=folder)
+        # Before it was locked, another process may have taken it for one that was left.
+        if _lock(handle) and not os.fstat(handle).st_nlink:
+            os.close(handle)
+            continue
+        break
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _remove_left(folder: Path) -> None:
+    """Removes the temporary files that nobody has locked; folders may hold what was replaced."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+                try:
+                    if stat.S_ISREG(os.fstat(handle).st_mode) and _lock(handle):
+                        path.unlink()
+                finally:
+                    os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Locks a file until it is closed; False where another process has, or none can."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # Windows has none
+        return False
+    return True
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit import _files
 from edgekit._files import (
+    TEMPORARY,
     atomic_file,
     atomic_folder,
     marked,
@@ -178,3 +183,48 @@ def test_a_file_in_the_way_is_named(tmp_path):
         pass
     with pytest.raises(OutputError), atomic_file(tmp_path / "folder" / "inside"):
         pass
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+from edgekit._files import atomic_file
+with atomic_file(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "_TIDIED", set())
+    folder, elsewhere = tmp_path / f"{TEMPORARY}folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.write_text("not ours")
+    (tmp_path / f"{TEMPORARY}link").symlink_to(elsewhere)
+    os.mkfifo(tmp_path / f"{TEMPORARY}pipe")
+    others = names(tmp_path)
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(tmp_path / f"{number}.txt")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers[:2]:
+        writer.kill()
+        writer.wait()
+    assert len(names(tmp_path)) == len(others) + 3
+    with atomic_file(tmp_path / "own.txt") as temporary:
+        temporary.write_text("own")
+        assert len(names(tmp_path)) == len(others) + 2
+    writers[2].communicate("go on")
+    assert names(tmp_path) == sorted([*others, "2.txt", "own.txt"])
+    assert (tmp_path / "2.txt").read_text() == "half"
+    for writer in writers:
+        writer.stdin.close()
+        writer.stdout.close()

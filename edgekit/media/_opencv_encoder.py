@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from edgekit._files import temporary_file
 from edgekit.media._codecs import Codec
 from edgekit.media._opencv import cv2, file_backend
 
@@ -34,8 +35,8 @@ class OpenCvEncoder:
         self._size = size
         self._fps = fps
         self._files = contextlib.ExitStack()
-        folder = self._files.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-"))
-        self._file = Path(folder) / "run.avi"
+        place = Path(tempfile.gettempdir())
+        self._file = self._files.enter_context(temporary_file(place, ".avi"))
         self._count = 0
         self._writer: Any = None
         if not self._open():
