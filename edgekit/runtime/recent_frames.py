@@ -35,6 +35,9 @@ _USUAL = 16
 _NEW = 4
 """Of so many last changes, one in four is that of a new picture at least."""
 
+_RUNS = 8
+"""Of so many last runs of repeats the longest says how many there may be in a row."""
+
 _SAMPLES = 64
 """Rows and columns in which pictures are compared at first."""
 
@@ -72,6 +75,9 @@ class RecentFrames:
         self._clock = self._begin = 0.0
         self._last_time = 0.0
         self._changes: deque[int] = deque(maxlen=_USUAL)
+        self._repeats = 0
+        self._alike_since = 0.0
+        self._runs: deque[int] = deque(maxlen=_RUNS)
 
     def add(self, frame: Frame) -> Frame:
         """The frame with its earlier picture, and remembers it for those that follow.
@@ -103,6 +109,8 @@ class RecentFrames:
         """Forgets all pictures: the next one is a first frame."""
         self._kept.clear()
         self._changes.clear()
+        self._runs.clear()
+        self._repeats = 0
 
     def _tick(self, frame: Frame) -> None:
         """Follows the frame's time where it can be true, else takes the usual step."""
@@ -124,14 +132,26 @@ class RecentFrames:
         newest = self._kept[-1]
         before, now = _samples(newest.image), _samples(image)
         same = np.array_equal(before, now) and np.array_equal(newest.image, image)
-        if self.reencoded:
-            change = _change(before, now)
-            changes = self._changes
-            if not same and len(changes) >= _NEW:
-                same = change < _REPEATED * sorted(changes)[-(len(changes) // _NEW)]
-            # Those of repeated pictures too: else calm after a storm would be taken for repeats.
-            changes.append(change)
+        if self.reencoded and not same:
+            same = self._is_encoded_again(_change(before, now))
         return same and self._clock - newest.time <= _LONGEST_REPEAT
+
+    def _is_encoded_again(self, change: int) -> bool:
+        changes = self._changes
+        small = (
+            len(changes) >= _NEW and change < _REPEATED * sorted(changes)[-(len(changes) // _NEW)]
+        )
+        # Those of repeated pictures too: else calm after a storm would be taken for repeats.
+        changes.append(change)
+        if small:
+            self._alike_since = self._clock if self._repeats == 0 else self._alike_since
+            self._repeats += 1
+            # Where motion ends, pictures change as little; only that they go on tells them apart.
+            return self._repeats <= max(self._runs, default=1)
+        if self._repeats and self._clock - self._alike_since <= _LONGEST_REPEAT:
+            self._runs.append(self._repeats)
+        self._repeats = 0
+        return False
 
 
 def _samples(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

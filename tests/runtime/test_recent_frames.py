@@ -160,6 +160,35 @@ def test_a_refined_repeat_is_told_from_a_small_motion_in_a_still_scene(every):
         assert (found[n].earlier is found[n - 1].earlier) == again, n
 
 
+def refined(noise, image):
+    return np.clip(image + noise.integers(-3, 4, image.shape), 0, 255).astype(np.uint8)
+
+
+def test_where_motion_ends_one_picture_at_most_is_taken_for_a_repeat():
+    noise = np.random.default_rng(3)
+    images = [picture(n, (64, 64, 3)) for n in range(20)]
+    images += [refined(noise, images[-1]) for _ in range(20)]
+    recent = RecentFrames(0.04)
+    recent.reencoded = True
+    found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
+    for n in range(22, 40):
+        assert found[n].earlier is images[n - 1]
+
+
+@pytest.mark.parametrize("shown", [3, 4])
+def test_how_often_a_source_repeats_a_picture_is_learnt(shown):
+    noise = np.random.default_rng(4)
+    images = []
+    for n in range(80):
+        again = n % shown
+        images.append(refined(noise, images[n - again]) if again else picture(n, (64, 64, 3)))
+    recent = RecentFrames(0.04)
+    recent.reencoded = True
+    found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
+    for n in range(5 * shown, 80):
+        assert (found[n].earlier is found[n - 1].earlier) == (n % shown > 0)
+
+
 def test_calm_after_a_storm_is_not_taken_for_repeats():
     noise = np.random.default_rng(2)
     levels = [120] * 30 + [8] * 60
