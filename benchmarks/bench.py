@@ -35,6 +35,7 @@ def run_bench(
     threads: Sequence[int] = (),
     arithmetic: Sequence[str] = (),
     accuracy: bool = False,
+    under_load: bool = False,
     annotations: Path | None = None,
     energy: str | None = None,
     earlier: Path | None = None,
@@ -56,7 +57,9 @@ def run_bench(
         threads: A row for each.
         arithmetic: A row for each.
         accuracy: Measure that too, on rendered clips.
-        annotations: Measure it on these annotated videos instead.
+        under_load: Measure accuracy and age of frames of boards that take a share of the frames.
+        annotations: Measure accuracies on these annotated videos instead of on rendered clips. Asks
+            for ``accuracy`` unless ``under_load`` does.
         energy: A command that prints joules or watts.
         earlier: A report to compare with.
         fail_over: The share of its times by which a row may be slower.
@@ -98,7 +101,10 @@ def run_bench(
                 _check_rounds(old, earlier)
             if not force:
                 check_comparable(old, earlier, describe_machine(), footage, frames)
-        truth = annotations or (write_judged_clips(Path(place)) if accuracy else None)
+        accuracy = accuracy or (annotations is not None and not under_load)
+        truth = annotations
+        if truth is None and (accuracy or under_load):
+            truth = write_judged_clips(Path(place))
         harness = Harness(
             plans,
             clip,
@@ -107,7 +113,8 @@ def run_bench(
             rounds=rounds,
             meter=meter,
             energy=energy_is,
-            truth=truth,
+            truth=truth if accuracy else None,
+            loaded=truth if under_load else None,
         )
         with on_start(harness):
             report = harness.run()

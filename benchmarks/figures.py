@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.benchmarks.machine import Conditions
 from edgekit.benchmarks.protocol import Lap, Ready
-from edgekit.benchmarks.report import Accuracy, Figures, Report, Result, Round
+from edgekit.benchmarks.report import Accuracy, Figures, LoadPoint, Report, Result, Round
 from edgekit.runtime.clocks import STAGES
 from edgekit.runtime.types import Array
 
@@ -30,7 +30,10 @@ Measured = tuple[Lap, Conditions, "float | None"]
 
 
 def make_result(
-    ready: Ready, measured: Sequence[Measured], accuracy: Accuracy | None = None
+    ready: Ready,
+    measured: Sequence[Measured],
+    accuracy: Accuracy | None = None,
+    under_load: Sequence[LoadPoint] = (),
 ) -> Result:
     """What a row came to.
 
@@ -38,6 +41,7 @@ def make_result(
         ready: What the worker said of its start.
         measured: The rounds, one at least.
         accuracy: Where it was asked for.
+        under_load: Accuracy and age of frames under load, where they were asked for.
     """
     laps = [np.array(lap.stages) for lap, _, _ in measured]
     stages = {
@@ -66,6 +70,7 @@ def make_result(
         outliers=round(float((everything > _OUTLIER * np.median(everything)).mean()), 4),
         rounds=[_round(one, total) for one, total in zip(measured, sums, strict=True)],
         accuracy=accuracy,
+        under_load=list(under_load),
     )
 
 

@@ -13,7 +13,7 @@ from edgekit.benchmarks.energy import Meter
 from edgekit.benchmarks.figures import Measured, make_result, noise_of
 from edgekit.benchmarks.machine import Watch, describe_machine
 from edgekit.benchmarks.protocol import Job, failure_of
-from edgekit.benchmarks.report import Accuracy, Footage, Report
+from edgekit.benchmarks.report import Accuracy, Footage, LoadPoint, Report
 from edgekit.benchmarks.rows import Plan
 from edgekit.benchmarks.workers import Worker, raise_failure
 from edgekit.errors import EdgeKitError
@@ -31,12 +31,14 @@ class _Lane:
         self.worker: Worker | None = None
         self.measured: list[Measured] = []
         self.accuracy: Accuracy | None = None
+        self.under_load: list[LoadPoint] = []
 
     def finish(self) -> None:
         """Puts what was found into the row."""
         if self.worker is not None and self.measured:
             row = self.plan.row
-            row.result = make_result(self.worker.ready, self.measured, self.accuracy)
+            ready = self.worker.ready
+            row.result = make_result(ready, self.measured, self.accuracy, self.under_load)
 
 
 class Harness:
@@ -51,6 +53,7 @@ class Harness:
         meter: Of energy, where there is one.
         energy: What the meter is, or why there is none.
         truth: Folder of annotated videos, where accuracy is asked for.
+        loaded: Folder of annotated videos, where accuracy under load is asked for.
 
     Attributes:
         steps: How often ``on_step`` is going to be called.
@@ -68,6 +71,7 @@ class Harness:
         meter: Meter | None = None,
         energy: str = "not measured",
         truth: Path | None = None,
+        loaded: Path | None = None,
     ) -> None:
         self._lanes = [_Lane(plan) for plan in plans]
         self._source = source
@@ -77,9 +81,10 @@ class Harness:
         self._meter = meter
         self._energy = energy
         self._truth = truth
+        self._loaded = loaded
         self._stop = threading.Event()
         self._unjudged: list[str] = []
-        self.steps = len(plans) * (1 + rounds + (truth is not None))
+        self.steps = len(plans) * (1 + rounds + (truth is not None) + (loaded is not None))
         self.on_step: Callable[[], object] = lambda: None
 
     def stop(self) -> None:
@@ -106,6 +111,8 @@ class Harness:
                 self._each([*self._lanes[first:], *self._lanes[:first]], self._play)
             if self._truth is not None:
                 self._each(self._lanes, self._judge)
+            if self._loaded is not None:
+                self._each(self._lanes, self._load)
             for lane in self._lanes:
                 lane.finish()
         rows = [lane.plan.row for lane in self._lanes]
@@ -174,3 +181,10 @@ class Harness:
             lane.accuracy = lane.worker.judge(str(self._truth)).accuracy
         except EdgeKitError as error:  # the times are good all the same
             self._unjudged.append(f"{lane.plan.row.label}: no accuracy. {error.message}")
+
+    def _load(self, lane: _Lane) -> None:
+        assert lane.worker is not None
+        try:
+            lane.under_load = lane.worker.load(str(self._loaded)).points
+        except EdgeKitError as error:
+            self._unjudged.append(f"{lane.plan.row.label}: nothing under load. {error.message}")

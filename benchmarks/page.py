@@ -7,6 +7,7 @@ from html import escape
 
 from edgekit.benchmarks.charts import bars, scatter, stacked, strips, trend
 from edgekit.benchmarks.history import trends
+from edgekit.benchmarks.load_chart import load_chart
 from edgekit.benchmarks.markup import document, notes, table
 from edgekit.benchmarks.report import Report
 from edgekit.benchmarks.tables import grids, header_lines, note_lines
@@ -61,6 +62,12 @@ def _plots(report: Report, history: Sequence[Report]) -> list[str]:
         parts += [
             "<h2>frame-mAP@0.5 against latency; dashed, what no other row beats</h2>",
             scatter(judged),
+        ]
+    loaded = {name: result.under_load for name, result in results.items() if result.under_load}
+    if loaded:
+        parts += [
+            "<h2>Under load: what a board that takes a share of the frames still gets right</h2>",
+            load_chart(loaded),
         ]
     parts += [
         "<h2>Every frame, in the order in which they were measured; dashed, between rounds</h2>",

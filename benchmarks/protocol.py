@@ -1,7 +1,7 @@
 """What ``edgekit bench`` and its workers tell each other, a JSON line each.
 
 A worker gets a ``Job`` and answers ``Ready``; then a ``Lap`` to each ``Play``, and a ``Judged`` to
-a ``Judge``. ``Failed`` answers anything.
+a ``Judge``, and a ``Loaded`` to a ``Load``. ``Failed`` answers anything.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from edgekit.benchmarks.report import Accuracy, Failure
+from edgekit.benchmarks.report import Accuracy, Failure, LoadPoint
 from edgekit.errors import EdgeKitError, MediaError
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "Judge",
     "Judged",
     "Lap",
+    "Load",
+    "Loaded",
     "Play",
     "Ready",
     "Reply",
@@ -90,6 +92,12 @@ class Judge(_Message):
     root: str
 
 
+class Load(_Message):
+    """Measure what drops cost, on the annotated videos below ``root``."""
+
+    root: str
+
+
 class Ready(_Message):
     """The first frame is done and the times are steady, or will not become so."""
 
@@ -127,11 +135,17 @@ class Judged(_Message):
     accuracy: Accuracy
 
 
+class Loaded(_Message):
+    """Accuracy and age of frames where the board is too slow."""
+
+    points: list[LoadPoint]
+
+
 class Failed(_Message):
     """There will be no more answers."""
 
     failure: Failure
 
 
-Request: TypeAlias = Job | Play | Judge
-Reply: TypeAlias = Ready | Lap | Judged | Failed
+Request: TypeAlias = Job | Play | Judge | Load
+Reply: TypeAlias = Ready | Lap | Judged | Loaded | Failed

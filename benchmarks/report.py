@@ -20,6 +20,7 @@ __all__ = [
     "Failure",
     "Figures",
     "Footage",
+    "LoadPoint",
     "Machine",
     "Report",
     "Result",
@@ -102,6 +103,21 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
 
 
+class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A board that takes one of ``every`` frames.
+
+    Accuracies go from 0 to 1; ages, of frames at inference, are in milliseconds.
+    """
+
+    every: int
+    frames: int
+    taken: int
+    frame_map: float
+    video_map: dict[str, float]
+    age_p50: float
+    age_longest: float
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a row came to."""
 
@@ -121,6 +137,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     outliers: float
     rounds: list[Round]
     accuracy: Accuracy | None = None
+    under_load: list[LoadPoint] = []
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

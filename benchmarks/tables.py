@@ -98,6 +98,9 @@ def grids(report: Report) -> list[Grid]:
     judged = [(number, result) for number, _, result in measured if result.accuracy]
     if judged:
         tables.append(_accuracy(judged))
+    loaded = [(number, result) for number, _, result in measured if result.under_load]
+    if loaded:
+        tables.append(_under_load(loaded))
     if report.changes:
         tables.append(
             Grid(
@@ -186,6 +189,36 @@ def _accuracy(judged: Sequence[tuple[int, Result]]) -> Grid:
         ("", "frame @0.5", *(f"video @{name}" for name in thresholds)),
         rows,
     )
+
+
+def _under_load(loaded: Sequence[tuple[int, Result]]) -> Grid:
+    rows = []
+    for number, result in loaded:
+        every_frame = result.under_load[0]
+        for point in result.under_load:
+            first = point is every_frame
+            rows.append([
+                str(number) if first else "",
+                "each" if first else f"1 of {point.every}",
+                f"{point.taken}/{point.frames}",
+                *_against(point.frame_map, every_frame.frame_map),
+                *_against(point.video_map["0.5"], every_frame.video_map["0.5"]),
+                f"{point.age_p50:.1f}",
+                f"{point.age_longest:.1f}",
+            ])  # fmt: skip
+    return Grid(
+        "under load: a board that takes a share of a camera's frames",
+        (
+            *("", "takes", "frames", "frame @0.5", "of full", "video @0.5", "of full"),
+            *("age p50 ms", "longest"),
+        ),
+        rows,
+        words=2,
+    )
+
+
+def _against(value: float, full: float) -> tuple[str, str]:
+    return f"{value:.3f}", f"{100 * value / full:.1f}%" if full else _NONE
 
 
 def _change(change: Change) -> list[str]:

@@ -59,6 +59,11 @@ def _record(report: Report, row: Row) -> dict[str, object]:
     if result.accuracy:
         record["frame_map"] = result.accuracy.frame_map
         record |= {f"video_map@{at}": v for at, v in result.accuracy.video_map.items()}
+    for point in result.under_load:
+        of = f"_under_load_1_of_{point.every}"
+        record[f"frame_map{of}"] = point.frame_map
+        record |= {f"video_map@{at}{of}": v for at, v in point.video_map.items()}
+        record |= {f"age{of}_p50_ms": point.age_p50, f"age{of}_longest_ms": point.age_longest}
     return record
 
 

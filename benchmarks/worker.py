@@ -24,6 +24,8 @@ from edgekit.benchmarks.protocol import (
     Judge,
     Judged,
     Lap,
+    Load,
+    Loaded,
     Ready,
     Reply,
     Request,
@@ -37,6 +39,7 @@ from edgekit.errors import AnnotationError, EdgeKitError
 from edgekit.media import open_source
 from edgekit.media.events import EventsSink
 from edgekit.media.sink import Sink
+from edgekit.metrics.annotations import Truth
 from edgekit.runtime.clocks import STAGES
 from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
@@ -161,15 +164,20 @@ def _peak_memory() -> int | None:
     return None
 
 
-def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
-    from edgekit.evaluation import detect_videos
+def _truth(root: str) -> Truth:
     from edgekit.metrics.datasets import read_truth
-    from edgekit.metrics.evaluate import evaluate
 
     truth = read_truth("json", Path(root))
     if not any(video.tubes for video in truth.videos):
         raise AnnotationError(f"No video of {root} has an annotated action.")
-    saved = detect_videos(Path(job.bundle), truth, options=options)
+    return truth
+
+
+def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
+    from edgekit.evaluation import detect_videos
+    from edgekit.metrics.evaluate import evaluate
+
+    saved = detect_videos(Path(job.bundle), _truth(root), options=options)
     found = evaluate(saved, link=_LINK)
     accuracy = Accuracy(
         frame_map=found.frame_map,
@@ -178,6 +186,12 @@ def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
         frames=found.frames,
     )
     return Judged(accuracy=accuracy)
+
+
+def _load(job: Job, detector: Detector, root: str) -> Loaded:
+    from edgekit.benchmarks.under_load import measure_under_load
+
+    return Loaded(points=measure_under_load(detector, _truth(root), job.source))
 
 
 class _Channel:
@@ -226,8 +240,12 @@ def _serve(channel: _Channel) -> None:
             )
         )
         while (request := channel.receive()) is not None:
-            judging = isinstance(request, Judge)
-            channel.send(_judge(job, options, request.root) if judging else course.lap())
+            if isinstance(request, Judge):
+                channel.send(_judge(job, options, request.root))
+            elif isinstance(request, Load):
+                channel.send(_load(job, detector, request.root))
+            else:
+                channel.send(course.lap())
 
 
 def main() -> None:

@@ -14,7 +14,19 @@ import msgspec
 
 from edgekit import errors
 from edgekit._closing import Closing
-from edgekit.benchmarks.protocol import Failed, Job, Judge, Judged, Lap, Play, Ready, Reply, Request
+from edgekit.benchmarks.protocol import (
+    Failed,
+    Job,
+    Judge,
+    Judged,
+    Lap,
+    Load,
+    Loaded,
+    Play,
+    Ready,
+    Reply,
+    Request,
+)
 from edgekit.benchmarks.report import Failure
 from edgekit.errors import EdgeKitError
 
@@ -69,6 +81,11 @@ class Worker(Closing):
         """The accuracy on the annotated videos below ``root``."""
         judged: Judged = self._ask(Judge(root=root))
         return judged
+
+    def load(self, root: str) -> Loaded:
+        """What drops cost on the annotated videos below ``root``."""
+        loaded: Loaded = self._ask(Load(root=root))
+        return loaded
 
     def _ask(self, request: Request) -> Any:
         assert self._process.stdin is not None

@@ -91,6 +91,12 @@ class _Percent(click.ParamType[float]):
 )
 @click.option("--accuracy", is_flag=True, help="Add frame-mAP and video-mAP on rendered clips.")
 @click.option(
+    "--under-load",
+    is_flag=True,
+    help="Add accuracy and age of frames of a board that takes each, or one of 2, 3, 5 or 8 frames "
+    "of a camera.",
+)
+@click.option(
     "--annotations",
     type=click.Path(path_type=Path),
     metavar="ROOT",

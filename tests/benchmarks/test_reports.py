@@ -7,13 +7,14 @@ import io
 import re
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.benchmarks.charts import frontier
 from edgekit.benchmarks.page import to_html
-from edgekit.benchmarks.report import Change, Failure, Row, Tuned
+from edgekit.benchmarks.report import Change, Failure, LoadPoint, Row, Tuned
 from edgekit.benchmarks.tables import grids, header_lines, note_lines
 from edgekit.benchmarks.texts import to_csv, to_markdown
 from edgekit.runtime.clocks import STAGES
@@ -122,6 +123,33 @@ def test_the_plots_are_whole_and_show_what_was_measured(report):
     assert len(accuracy.findall("circle")) == 2
     assert len(time.findall("polyline")) == 8
     assert len(memory.findall("rect")) == 2
+
+
+def test_what_drops_cost_has_a_table_a_plot_and_columns(make_report):
+    made = make_report({HOSTILE: [1.0], "b": [2.0]})
+    for row, best in zip(made.rows, (0.8, 0.0), strict=True):
+        points = [
+            LoadPoint(
+                every=every,
+                frames=80,
+                taken=-(-80 // every),
+                frame_map=best / every,
+                video_map={"0.5": best / 2 / every},
+                age_p50=10.0 * every,
+                age_longest=50.0,
+            )
+            for every in (1, 2, 8)
+        ]
+        row.result = msgspec.structs.replace(row.result, under_load=points)
+    (table,) = [grid for grid in grids(made) if grid.title.startswith("under load")]
+    assert table.rows[0][:7] == ["1", "each", "80/80", "0.800", "100.0%", "0.400", "100.0%"]
+    assert table.rows[1][:7] == ["", "1 of 2", "40/80", "0.400", "50.0%", "0.200", "50.0%"]
+    assert table.rows[3][4] == "not measured"
+    plots = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", to_html(made))]
+    assert [len(plot.findall("circle")) for plot in plots] == [0, 2 * 3 * 3, 0, 0]
+    line, _ = csv.DictReader(io.StringIO(to_csv(made)))
+    assert line["frame_map_under_load_1_of_8"] == "0.1"
+    assert line["age_under_load_1_of_2_p50_ms"] == "20.0"
 
 
 def test_without_accuracy_there_is_no_such_plot(make_report):

@@ -7,9 +7,20 @@ import msgspec
 import pytest
 
 from edgekit.assets import default_bundle
-from edgekit.benchmarks import worker
+from edgekit.benchmarks import under_load, worker
 from edgekit.benchmarks.footage import write_demo_clip
-from edgekit.benchmarks.protocol import Failed, Job, Judge, Judged, Lap, Play, Ready, Reply
+from edgekit.benchmarks.protocol import (
+    Failed,
+    Job,
+    Judge,
+    Judged,
+    Lap,
+    Load,
+    Loaded,
+    Play,
+    Ready,
+    Reply,
+)
 from edgekit.benchmarks.report import Failure
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.puppets import write_dataset
@@ -56,6 +67,17 @@ def test_it_warms_up_plays_and_judges(job, tmp_path):
     assert sum(map(sum, lap.stages)) <= 1e3 * lap.seconds
     assert isinstance(judged, Judged)
     assert judged.accuracy.frames == 20
+
+
+def test_it_measures_under_load(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(under_load, "EVERY", (1, 4))
+    monkeypatch.setattr(under_load, "_SECONDS", 0.2)
+    write_dataset(tmp_path / "judged", [162], frames=16)
+    script = Script(job(), Load(root=str(tmp_path / "judged")))
+    worker._serve(script)
+    loaded = script.replies[1]
+    assert isinstance(loaded, Loaded)
+    assert [(point.every, point.taken) for point in loaded.points] == [(1, 16), (4, 5)]
 
 
 def test_stages_may_overlap_as_in_a_run(job):

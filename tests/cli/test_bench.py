@@ -313,6 +313,21 @@ def test_times_are_kept_where_there_can_be_no_accuracy(made, bench, spot_bundle,
     assert any("no accuracy" in note and "smudge" in note for note in report["notes"])
 
 
+def test_accuracy_and_age_under_load_are_measured(made, bench, spot_bundle):
+    annotated = made[1] / "annotated"
+    options = ("--under-load", "--annotations", annotated, "--json")
+    status, out, _ = bench(spot_bundle, *options)
+    assert status == 0
+    result = json.loads(out)["rows"][0]["result"]
+    assert result["accuracy"] is None
+    points = result["under_load"]
+    assert [point["every"] for point in points] == [1, 2, 3, 5, 8]
+    assert points[0]["taken"] == points[0]["frames"]
+    # The spot is found by its picture alone, whatever was dropped.
+    assert all(point["frame_map"] > 0.5 for point in points)
+    assert all(0 <= point["age_p50"] <= point["age_longest"] for point in points)
+
+
 def test_tuning_writes_the_profile_of_the_bundle(bench, spot_bundle, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(spot_bundle, copy)
