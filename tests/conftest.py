@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import hashlib
 import importlib.util
 import json
 import logging
@@ -311,34 +312,42 @@ def footage(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ir(checkpoint: Path, once: Callable[..., Path]) -> Bundle:
-    """The small checkpoint for OpenVINO, on 14 November 2023."""
-    return _exported(once, "ir", checkpoint, "openvino")
+def export(once: Callable[..., Path]) -> Callable[..., Bundle]:
+    """Exports with such settings, the same once for all tests, on 14 November 2023.
+
+    An export takes many seconds, and what it gives is only read.
+    """
+
+    def make(checkpoint: Path, target: str = "onnx", **choices: Any) -> Bundle:
+        from edgekit.targets.build import export_bundle
+        from edgekit.targets.settings import ExportSettings
+
+        settings = ExportSettings(**choices)
+
+        def fill(folder: Path) -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+                export_bundle(checkpoint, target, settings=settings, out=folder / "bundle")
+
+        asked = hashlib.sha256(repr((str(checkpoint), settings)).encode()).hexdigest()
+        return load_bundle(once(f"{target}-{asked[:16]}", fill) / "bundle")
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def lite(checkpoint: Path, once: Callable[..., Path]) -> Bundle:
-    """The small checkpoint for TFLite, whose conversion takes many seconds, on 14 November 2023."""
-    return _exported(once, "lite", checkpoint, "tflite")
+def ir(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
+    """The small checkpoint for OpenVINO."""
+    return export(checkpoint, "openvino")
 
 
 @pytest.fixture(scope="session")
-def lite_inside(deformable: Path, once: Callable[..., Path]) -> Bundle:
+def lite(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
+    """The small checkpoint for TFLite."""
+    return export(checkpoint, "tflite")
+
+
+@pytest.fixture(scope="session")
+def lite_inside(deformable: Path, export: Callable[..., Bundle]) -> Bundle:
     """Deformable and transposed convolutions, the cascade and the decoding in one TFLite model."""
-    from edgekit.targets.settings import ExportSettings
-
-    settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64))
-    return _exported(once, "lite-inside", deformable, "tflite", settings=settings)
-
-
-def _exported(
-    once: Callable[..., Path], name: str, checkpoint: Path, target: str, **more: Any
-) -> Bundle:
-    from edgekit.targets.build import export_bundle
-
-    def make(folder: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-            export_bundle(checkpoint, target, out=folder / "bundle", **more)
-
-    return load_bundle(once(name, make) / "bundle")
+    return export(deformable, "tflite", cascade_in="graph", decode_in="graph", input_size=(64, 64))

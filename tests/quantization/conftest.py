@@ -18,7 +18,6 @@ from edgekit.media import open_source
 from edgekit.quantization.base import Quantizer, Recipe
 from edgekit.quantization.registry import quantizer
 from edgekit.runtime.decode import peaks
-from edgekit.targets.build import export_bundle
 from edgekit.targets.registry import open_session
 from edgekit.targets.verify import agreement
 
@@ -83,13 +82,13 @@ def quantized() -> Callable[..., Bundle]:
 
 @pytest.fixture
 def kept_by_int8(
-    shared: Path, tmp_path: Path, quantized: Callable[..., Bundle]
+    shared: Path, tmp_path: Path, export: Callable[..., Bundle], quantized: Callable[..., Bundle]
 ) -> Callable[[str], tuple[float, float]]:
     """Of the shipped model for a target: INT8's share of its size, and of its detections."""
 
     def measure(target: str) -> tuple[float, float]:
         tool = quantizer(target)
-        bundle = export_bundle(default_weights(), target, out=tmp_path / "float")
+        bundle = export(default_weights(), target)
         statistics = tmp_path / "statistics"
         statistics.mkdir()
         tool.calibrate(bundle, _clip(bundle, shared, "v_HorseRiding_g01_c03"), statistics)

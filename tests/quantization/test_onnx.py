@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 from tempfile import mkdtemp
@@ -22,19 +23,12 @@ from edgekit.quantization.base import LAST, Recipe
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.judging import Judge
 from edgekit.quantization.registry import quantizer
-from edgekit.targets.build import export_bundle
-from edgekit.targets.settings import ExportSettings
 
 
 @pytest.fixture(scope="module")
-def inside(checkpoint, once):
+def inside(checkpoint, export):
     """The cascade and the decoding in one model with the network."""
-    settings = ExportSettings(cascade_in="graph", decode_in="graph")
-
-    def make(folder):
-        export_bundle(checkpoint, out=folder / "bundle", settings=settings)
-
-    return load_bundle(once("onnx-inside", make) / "bundle")
+    return export(checkpoint, cascade_in="graph", decode_in="graph")
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +43,25 @@ def footage(tmp_path_factory):
     return find_sequences(path)
 
 
+@pytest.fixture(scope="module")
+def calibrated(footage, tmp_path_factory):
+    @functools.cache
+    def measure(path, target):
+        """The statistics of four frames."""
+        bundle, store = load_bundle(path), Store(tmp_path_factory.mktemp("store"))
+        statistics = tmp_path_factory.mktemp("statistics")
+        samples = extract(bundle, footage, [[2, 4, 6, 8]], store)
+        quantizer(target).calibrate(bundle, samples, statistics)
+        return statistics
+
+    return measure
+
+
 @pytest.fixture
-def make(footage, tmp_path):
+def make(calibrated, tmp_path):
     def quantize(bundle, target="onnx", **options):
         """The model, its quantizer, and the statistics of four frames."""
-        samples = extract(bundle, footage, [[2, 4, 6, 8]], Store(tmp_path / "store"))
-        tool, statistics = quantizer(target), tmp_path / "statistics"
-        if not statistics.exists():
-            statistics.mkdir()
-            tool.calibrate(bundle, samples, statistics)
+        tool, statistics = quantizer(target), calibrated(bundle.path, target)
         out = Path(mkdtemp(dir=tmp_path))
         written = tool.quantize(bundle, statistics, Recipe(**options), out)
         return onnx.load(str(out / written.model)), tool, statistics
@@ -138,9 +142,8 @@ def test_upsampling_of_integers_is_by_rows_and_gives_the_same(shipped, make):
 
 @pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("lowering", ["deform_conv", "gather"])
-def test_places_in_the_picture_stay_float(deformable, make, tmp_path, lowering):
-    settings = ExportSettings(dcn=lowering, input_size=(64, 64), cascade="rgb")
-    bundle = export_bundle(deformable, out=tmp_path / "b", settings=settings)
+def test_places_in_the_picture_stay_float(deformable, export, make, lowering):
+    bundle = export(deformable, dcn=lowering, input_size=(64, 64))
     model, tool, _ = make(bundle)
     found = rounded(model)
     layers = {layer.name for layer in tool.layers(bundle)}

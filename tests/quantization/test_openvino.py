@@ -27,10 +27,8 @@ from edgekit.errors import (
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.convolutions import load_weights
 from edgekit.quantization.openvino import Quantizer
-from edgekit.targets.build import export_bundle
 from edgekit.targets.openvino.quiet import import_openvino
 from edgekit.targets.openvino.session import Session
-from edgekit.targets.settings import ExportSettings
 
 import_openvino("Testing")  # before a test's own import of it can report itself
 
@@ -198,10 +196,9 @@ def test_same_bytes_again_and_not_a_word(
 
 
 def test_everything_in_the_graph_stays_float(
-    checkpoint: Path, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
+    checkpoint: Path, export: Any, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
 ) -> None:
-    settings = ExportSettings(cascade_in="graph", decode_in="graph")
-    inside = export_bundle(checkpoint, "openvino", out=tmp_path / "b", settings=settings)
+    inside = export(checkpoint, "openvino", cascade_in="graph", decode_in="graph")
     assert len(Quantizer().layers(inside)) == 59
     statistics = calibrate(inside, tmp_path / "s")
     bundle = make(inside, statistics, tmp_path / "q")
@@ -226,10 +223,15 @@ def test_everything_in_the_graph_stays_float(
 @pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("lowering", ["deform_conv", "gather"])
 def test_places_in_the_picture_stay_float(
-    deformable: Path, tmp_path: Path, lowering: str, make: Any, calibrate: Any, inputs_of: Any
+    deformable: Path,
+    export: Any,
+    tmp_path: Path,
+    lowering: str,
+    make: Any,
+    calibrate: Any,
+    inputs_of: Any,
 ) -> None:
-    settings = ExportSettings(dcn=lowering, input_size=(64, 64))
-    float_one = export_bundle(deformable, "openvino", out=tmp_path / "b", settings=settings)
+    float_one = export(deformable, "openvino", input_size=(64, 64), dcn=lowering)
     statistics = calibrate(float_one, tmp_path / "s")
     bundle = make(float_one, statistics, tmp_path / "q")
     operators = read(bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,9 @@ def test_same_checkpoint_gives_same_bytes(
 
 
 def test_everything_in_the_graph_detects_the_same(
-    bundle: Bundle, checkpoint: Path, tmp_path: Path
+    bundle: Bundle, checkpoint: Path, export: Callable[..., Bundle]
 ) -> None:
-    inside = export_bundle(
-        checkpoint,
-        out=tmp_path / "b",
-        settings=ExportSettings(cascade_in="graph", decode_in="graph"),
-    )
+    inside = export(checkpoint, cascade_in="graph", decode_in="graph")
     assert inside.manifest.cascade.place == inside.manifest.decode.place == "graph"
     assert [out.name for out in inside.manifest.outputs] == ["detections"]
     assert inside.manifest.verification is not None
@@ -121,12 +118,10 @@ def test_half_precision_with_everything_in_the_graph(deformable: Path, tmp_path:
 @pytest.mark.parametrize(
     ("lowering", "precision"), [(name, "fp32") for name in LOWERINGS] + [("gather", "fp16")]
 )
-def test_every_lowering(deformable: Path, tmp_path: Path, lowering: str, precision: str) -> None:
-    bundle = export_bundle(
-        deformable,
-        out=tmp_path / "b",
-        settings=ExportSettings(dcn=lowering, input_size=(64, 64), precision=precision),
-    )
+def test_every_lowering(
+    deformable: Path, export: Callable[..., Bundle], lowering: str, precision: str
+) -> None:
+    bundle = export(deformable, dcn=lowering, input_size=(64, 64), precision=precision)
     mark = {"deform_conv": "DeformConv", "grid_sample": "GridSample", "gather": "MatMul"}
     found = operators(bundle.path)
     assert mark[lowering] in found

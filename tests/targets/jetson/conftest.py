@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import msgspec
 import pytest
 
 from edgekit.bundle import Bundle, save_bundle
-from edgekit.targets.build import export_bundle
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def start(stand_in: Any, machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def exported(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
     """The small checkpoint for the target jetson: dssim, frame gap 2, all in the graph."""
-    return export_bundle(checkpoint, "jetson", out=tmp_path_factory.mktemp("exported") / "bundle")
+    return export(checkpoint, "jetson")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,7 @@ from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.build import export_bundle
 from edgekit.targets.onnx.session import Session
-from edgekit.targets.settings import ExportSettings
 
 ONE = SessionOptions(threads=1)
 
@@ -62,13 +61,14 @@ def test_missing_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Non
     assert caught.value.mend == f"Run: {install_line()}"
 
 
-def test_frames_go_in_where_the_model_holds_the_cascade(deformable: Path, tmp_path: Path) -> None:
-    settings = ExportSettings(cascade_in="graph", decode_in="graph", input_size=(64, 64), top_k=9)
-    bundle = export_bundle(deformable, out=tmp_path / "b", settings=settings)
-    frame = np.full((1, 64, 64, 3), 90, np.uint8)
+def test_frames_go_in_where_the_model_holds_the_cascade(
+    checkpoint: Path, export: Callable[..., Bundle]
+) -> None:
+    bundle = export(checkpoint, cascade_in="graph", decode_in="graph")
+    frame = np.full((1, 64, 96, 3), 90, np.uint8)
     with Session(bundle, ONE) as session:
         found = session.infer({"previous": frame, "frame": frame})
-    assert found["detections"].shape == (9, 6)
+    assert found["detections"].shape == (bundle.manifest.decode.top_k, 6)
 
 
 def test_operator_that_the_runtime_lacks(bundle: Bundle, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,11 @@ def test_same_checkpoint_gives_same_bytes(
     ("lowering", "precision"),
     [(name, "fp32") for name in LOWERINGS] + [("deform_conv", "fp16"), ("gather", "fp16")],
 )
-def test_every_lowering(deformable: Path, tmp_path: Path, lowering: str, precision: str) -> None:
-    settings = ExportSettings(dcn=lowering, input_size=(64, 64), precision=precision)
-    bundle = export_bundle(deformable, "openvino", out=tmp_path / "b", settings=settings)
+def test_every_lowering(
+    deformable: Path, export: Callable[..., Bundle], lowering: str, precision: str
+) -> None:
+    choices = {"dcn": lowering, "precision": precision}
+    bundle = export(deformable, "openvino", input_size=(64, 64), **choices)
     found = Exporter().operators(bundle.model_path)
     assert {mark for mark in MARKS.values() if mark in found} == {MARKS[lowering]}
     assert found["Convolution"] > 20
@@ -96,10 +99,9 @@ def test_every_lowering(deformable: Path, tmp_path: Path, lowering: str, precisi
 
 
 def test_everything_in_the_graph_detects_the_same(
-    bundle: Bundle, checkpoint: Path, tmp_path: Path
+    bundle: Bundle, checkpoint: Path, export: Callable[..., Bundle]
 ) -> None:
-    settings = ExportSettings(cascade_in="graph", decode_in="graph")
-    inside = export_bundle(checkpoint, "openvino", out=tmp_path / "b", settings=settings)
+    inside = export(checkpoint, "openvino", cascade_in="graph", decode_in="graph")
     assert [out.name for out in inside.manifest.outputs] == ["detections"]
     with Detector(bundle) as one, Detector(inside) as other:
         for frame in verification_frames()[0]:

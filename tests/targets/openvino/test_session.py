@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,12 @@ from edgekit._checksums import ENDING, proven_file
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.build import export_bundle
 from edgekit.targets.openvino.session import Session
-from edgekit.targets.settings import ExportSettings
 
 
 @pytest.fixture(scope="module")
-def half(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    out = tmp_path_factory.mktemp("ir") / "half"
-    settings = ExportSettings(precision="fp16")
-    return export_bundle(checkpoint, "openvino", out=out, settings=settings)
+def half(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
+    return export(checkpoint, "openvino", precision="fp16")
 
 
 def changed(bundle: Bundle, tmp_path: Path, **contents: bytes | None) -> Bundle:
