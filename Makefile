@@ -5,13 +5,17 @@ DEVICE_VENV := .venv-device
 NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
-.PHONY: test demo lint smoke arm sanitize install clean packages
+.PHONY: test coverage demo lint smoke arm sanitize install clean packages
 
 # One thread each: two test processes that both take all cores wait for each other. Each begins with
 # half of the tests as they stand in the files, so that what a module shares is mostly made once.
-test: PACKAGES := test
-test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-report=xml
+test coverage: PACKAGES := test
+test coverage: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(COVERAGE)
+
+# The same tests, and how much of the code they run. Following each line takes more than half as
+# long again, most of it inside torch and the converters, whose lines nobody counts.
+coverage: COVERAGE := --cov --cov-report=term --cov-report=xml
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
