@@ -112,7 +112,8 @@ class SinkMaker:
             from edgekit.media.clips import ClipsSink
 
             before, after = options["clip_before"], options["clip_after"]
-            add("clips", ClipsSink(options["clips"], before=before, after=after))
+            keep = dict(options["clips_keep"])
+            add("clips", ClipsSink(options["clips"], before=before, after=after, **keep))
         if options["picture"]:
             add("picture", PictureSink(options["picture"]))
         if options["save_detections"]:

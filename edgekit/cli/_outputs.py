@@ -10,7 +10,7 @@ import click
 
 from edgekit._files import marked
 from edgekit.cli._options import FiniteRange
-from edgekit.cli._parsing import BYTES, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
+from edgekit.cli._parsing import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
 
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
 
@@ -59,6 +59,14 @@ _OPTIONS = (
         show_default=True,
         metavar="SECONDS",
         help="Of its clip, after the tube's last box.",
+    ),
+    click.option(
+        "--clips-keep",
+        type=KEEP,
+        multiple=True,
+        metavar="SIZE|AGE",
+        help="Remove the oldest clips beyond this size of all, for example 2GB, or when they are "
+        "older than, for example, 12h or 7d. May be given for both. [default: all stay]",
     ),
     click.option("--picture", type=OUT_FILE, help="Write one picture of all tubes over time."),
     click.option(

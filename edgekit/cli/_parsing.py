@@ -15,6 +15,7 @@ from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_na
 
 __all__ = [
     "BYTES",
+    "KEEP",
     "LINK",
     "OUT",
     "OUT_FILE",
@@ -93,6 +94,33 @@ BYTES = _Bytes()
 """A size of files: 100MB, 1.5GB, 512MiB; 100kB at least."""
 
 _LEAST_BYTES = 100_000
+
+
+class _Keep(click.ParamType[tuple[str, float]]):
+    name = "SIZE|AGE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(min|h|d)", str(value))
+        if match is not None:
+            seconds = float(match[1]) * {"min": 60.0, "h": 3600.0, "d": 86400.0}[match[2]]
+            if not seconds:
+                self.fail(f"{value} is no age.", param, ctx)
+            return "most_seconds", seconds
+        # A number alone, or "5m", might be meant as the other.
+        if not re.search(r"B$", str(value), re.IGNORECASE):
+            self.fail(
+                f"{value!r} is neither a size as 2GB nor an age as 90min, 12h, 7d.", param, ctx
+            )
+        return "most_bytes", BYTES.convert(value, param, ctx)
+
+
+KEEP = _Keep()
+"""What may stay of files: a size of all, or an age in minutes, hours or days; the name of the
+argument of ``ClipFolder`` that it is, and its value in bytes or seconds."""
 
 
 class _Name(click.Choice[str]):

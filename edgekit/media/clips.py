@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import logging
 from collections import deque
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._files import atomic_file, refuse_unwritable_folder, writing
+from edgekit._files import atomic_file, writing
 from edgekit.errors import OutputError
+from edgekit.media._clip_folder import ClipFolder
 from edgekit.media._opencv import cv2
 from edgekit.media.events import tube_json
 from edgekit.media.sink import Sink
@@ -24,13 +25,16 @@ from edgekit.runtime.types import Tube
 
 __all__ = ["ClipsSink"]
 
+_LOG = logging.getLogger(__name__)
 _MOST = 8
 """Clips that are written at once; tubes beyond them get none, and are counted."""
 
 _LONGEST = 120.0
 """Seconds of a clip; what a longer tube does after them is not shown."""
 
-_MOST_WAITING = 600
+_MOST_WAITING = 1 << 28
+"""Bytes of the frames that wait: 30 seconds of most cameras."""
+
 _MOST_TIMES = 1000
 _QUALITY = 90
 
@@ -39,23 +43,35 @@ class ClipsSink(Sink):
     """Writes an annotated video for each tube that is shown, and what is known of it as JSON.
 
     A clip begins some seconds before its tube is shown and ends some seconds after its last box.
-    What came before waits in memory, as JPEG.
+    What came before waits in memory, as JPEG, in at most 256 MiB.
 
     Args:
         folder: Is made; gets ``TIME-ID.mp4`` and ``.json`` for each tube that ended.
         before: Seconds before the tube is shown.
         after: Seconds after its last box.
+        most_bytes: What all clips in the folder may take; the oldest go. None for any size.
+        most_seconds: How old they may be; None for any age.
 
     Raises:
         OutputError: By ``start`` and later calls: the folder cannot be written. The clip that it
             happened to is given up.
     """
 
-    def __init__(self, folder: Path, *, before: float = 2.0, after: float = 2.0) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        before: float = 2.0,
+        after: float = 2.0,
+        most_bytes: int | None = None,
+        most_seconds: float | None = None,
+    ) -> None:
+        self._folder = ClipFolder(folder, most_bytes=most_bytes, most_seconds=most_seconds)
         self._before, self._after = before, after
         self._info: RunInfo | None = None
         self._waiting: deque[tuple[FrameResult, npt.NDArray[np.uint8]]] = deque()
+        self._waiting_bytes = 0
+        self._warned = False
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
         self._lost = 0
@@ -79,13 +95,13 @@ class ClipsSink(Sink):
 
     def check(self) -> None:
         """Raises where the folder cannot be made or written."""
-        refuse_unwritable_folder(self._folder)
+        self._folder.check()
 
     def start(self, info: RunInfo) -> None:
         """Makes the folder."""
         self._info = info
-        with writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.make()
+        self._folder.tidy()
 
     def frame(self, result: FrameResult) -> None:
         """Begins clips of new tubes, adds the frame to all, ends those that are due."""
@@ -158,6 +174,7 @@ class ClipsSink(Sink):
         clip.end()
         self._stored += 1
         del self._clips[id]
+        self._folder.tidy()
 
     def _give_up(self, id: int, clip: _Clip) -> None:
         self._clips.pop(id, None)
@@ -170,9 +187,24 @@ class ClipsSink(Sink):
         jpeg = cv2.imencode(".jpg", result.frame.image, quality)[1]
         image = np.zeros((0, 0, 3), np.uint8)
         self._waiting.append((replace(result, frame=replace(result.frame, image=image)), jpeg))
+        self._waiting_bytes += jpeg.nbytes
         oldest = result.frame.time - self._before
-        while self._waiting[0][0].frame.time < oldest or len(self._waiting) > _MOST_WAITING:
-            self._waiting.popleft()
+        while self._waiting[0][0].frame.time < oldest:
+            self._forget()
+        while self._waiting_bytes > _MOST_WAITING and len(self._waiting) > 1:
+            self._forget()
+            if not self._warned:
+                self._warned = True
+                _LOG.warning(
+                    "%g seconds of this source before a tube take more than %d MiB of memory. "
+                    "Clips begin %.1f seconds before their tube.",
+                    self._before,
+                    _MOST_WAITING >> 20,
+                    result.frame.time - self._waiting[0][0].frame.time,
+                )
+
+    def _forget(self) -> None:
+        self._waiting_bytes -= self._waiting.popleft()[1].nbytes
 
 
 class _Clip:
@@ -182,11 +214,11 @@ class _Clip:
         until: Seconds of the source at which it ends; None while its tube lives.
     """
 
-    def __init__(self, folder: Path, id: int, info: RunInfo, *, quiet: bool) -> None:
+    def __init__(self, place: ClipFolder, id: int, info: RunInfo, *, quiet: bool) -> None:
         self._began = datetime.now(timezone.utc)
-        self._name = _free_name(folder, f"{self._began:%Y%m%dT%H%M%S}-{id}")
+        self._name = place.free_name(f"{self._began:%Y%m%dT%H%M%S}-{id}")
         self._info = info
-        self._folder = folder
+        self._folder = folder = place.path
         self._video = VideoSink(folder / f"{self._name}.mp4", quiet=quiet)
         self._first: FrameResult | None = None
         self._last: FrameResult | None = None
@@ -239,13 +271,3 @@ class _Clip:
 
     def close(self) -> None:
         self._video.close()
-
-
-def _free_name(folder: Path, wanted: str) -> str:
-    # A board without a clock of its own may begin every day at the same second, with tube 1.
-    names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
-    return next(
-        name
-        for name in names
-        if not any((folder / f"{name}{ending}").exists() for ending in (".mp4", ".json"))
-    )

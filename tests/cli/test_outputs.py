@@ -47,3 +47,15 @@ def test_a_run_that_may_open_no_more_files_says_so(spot_bundle, spot_video, tmp_
     assert "Traceback" not in done.stderr
     assert "open more files" in done.stderr or "Let it open more" in done.stderr
     assert not (tmp_path / "v.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("2GB", 0), ("12h", 0), ("90min", 0), ("7d", 0), ("5m", 2), ("2", 2), ("0h", 2), ("-1h", 2)],
+)
+def test_what_may_stay_of_clips_is_a_size_or_an_age(
+    spot_bundle, spot_video, tmp_path, text, status
+):
+    arguments = ["--bundle", str(spot_bundle), "--source", str(spot_video(2)), "--check"]
+    clips = ["--clips", str(tmp_path / "clips"), "--clips-keep", text]
+    assert run(["run", *arguments, *clips]) == status

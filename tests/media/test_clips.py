@@ -154,11 +154,32 @@ def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(tmp_pat
     assert sink.dropped == 3
 
 
-def test_what_waits_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(clips, "_MOST_WAITING", 7)
-    sink = ClipsSink(tmp_path, before=1000)
+def test_what_waits_is_bounded_by_bytes_and_that_is_said(tmp_path, monkeypatch, caplog):
+    sink = ClipsSink(tmp_path, before=3)
     play(sink, 50, [])
-    assert len(sink._waiting) == 7
+    assert len(sink._waiting) in (30, 31)
+    assert caplog.text == ""
+    size = max(jpeg.nbytes for _, jpeg in sink._waiting)
+    monkeypatch.setattr(clips, "_MOST_WAITING", 7 * size)
+    sink = ClipsSink(tmp_path, before=3)
+    play(sink, 50, [])
+    assert 7 <= len(sink._waiting) < 12
+    assert sum(jpeg.nbytes for _, jpeg in sink._waiting) <= 7 * size
+    assert caplog.text.count("more than 0 MiB of memory") == 1
+
+
+def test_thirty_seconds_before_are_thirty_at_any_rate(tmp_path):
+    sink = ClipsSink(tmp_path, before=30, after=0)
+    sink.start(INFO)
+    for index in range(3100):
+        sink.frame(result_of(index % 250, [0] if index > 3090 else [], index / 100))
+    sink.tube(tube_of(0, 3091 % 250, 3099 % 250))
+    sink.end(SUMMARY)
+    sink.close()
+    (path,) = tmp_path.glob("*.mp4")
+    with av.open(str(path)) as video:
+        times = [frame.time for frame in video.decode(video=0)]
+    assert times[-1] - times[0] == pytest.approx(30.08, abs=0.02)
 
 
 def test_on_a_full_disk_a_clip_is_given_up_and_the_next_is_tried(small_disk, monkeypatch):

@@ -1,0 +1,100 @@
+"""The folder that clips are written to, and how many of them stay there."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from edgekit._files import refuse_unwritable_folder, writing
+
+__all__ = ["ClipFolder"]
+
+_LOG = logging.getLogger(__name__)
+_NAME = re.compile(r"(\d{8}T\d{6}-\d+(?:-\d+)?)\.(?:mp4|json)")
+
+
+class _Kept(NamedTuple):
+    seconds: float
+    size: int
+    files: list[Path]
+
+
+class ClipFolder:
+    """Gives clips their names, and removes the oldest.
+
+    Args:
+        path: Of the folder.
+        most_bytes: What all clips may take; the newest stays, however large. None for any size.
+        most_seconds: How old a clip may be; None for any age.
+    """
+
+    def __init__(
+        self, path: Path, *, most_bytes: int | None = None, most_seconds: float | None = None
+    ) -> None:
+        self.path = path
+        self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
+        self._warned = False
+
+    def check(self) -> None:
+        """Raises ``OutputError`` where it cannot be made or written."""
+        refuse_unwritable_folder(self.path)
+
+    def make(self) -> None:
+        """Makes it where it is not there.
+
+        Raises:
+            OutputError: It cannot be made.
+        """
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or with a further number where there is such a clip.
+
+        A board without a clock of its own may begin every day at the same second, with tube 1.
+        """
+        names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
+        return next(
+            name
+            for name in names
+            if not any((self.path / f"{name}{ending}").exists() for ending in (".mp4", ".json"))
+        )
+
+    def tidy(self) -> None:
+        """Removes clips that are too old, then the oldest until the others are small enough."""
+        if self._most_bytes is None and self._most_seconds is None:
+            return
+        try:
+            clips = self._clips()
+            total = sum(clip.size for clip in clips)
+            for clip in clips[:-1]:
+                old = self._most_seconds is not None and clip.seconds > self._most_seconds
+                large = self._most_bytes is not None and total > self._most_bytes
+                if not (old or large):
+                    break
+                for file in clip.files:
+                    file.unlink(missing_ok=True)
+                total -= clip.size
+        except OSError as error:
+            level = logging.INFO if self._warned else logging.WARNING
+            self._warned = True
+            _LOG.log(level, "Old clips in %s cannot be removed: %s.", self.path, error.strerror)
+
+    def _clips(self) -> list[_Kept]:
+        """Age, size and files of each clip, the oldest first."""
+        found: dict[str, list[Path]] = {}
+        for file in self.path.iterdir():
+            if match := _NAME.fullmatch(file.name):
+                found.setdefault(match[1], []).append(file)
+        now = time.time()
+        clips = []
+        for files in found.values():
+            stats = [file.stat() for file in files]
+            age = now - max(stat.st_mtime for stat in stats)
+            clips.append(_Kept(age, sum(stat.st_size for stat in stats), files))
+        return sorted(clips, key=lambda clip: -clip.seconds)
