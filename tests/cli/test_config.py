@@ -67,6 +67,7 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
     }
     of_choice = {"link": "road", "drop-policy": "none", "runtime": "onnxruntime", "hint": "latency"}
     of_choice |= {"arithmetic": "f32", "raw-format": "nv12", "rtsp-transport": "udp"}
+    of_choice |= {"clips-keep": "2GB"}
     of_choice |= dict.fromkeys(("raw-size", "camera-size"), "64x48") | {"camera-format": "mjpg"}
     texts |= {key: f'"{value}"' for key, value in of_choice.items()}
     texts |= dict.fromkeys(("raw-fps", "camera-fps", "fps", "patience", "duration"), "2.5")
