@@ -199,6 +199,7 @@ class Pipeline:
             score=self._score,
             sample_aspect=source.sample_aspect,
             health=self.health,
+            longest_step=0.0 if self._sampling is None else self._sampling.longest_step,
         )
         self._tell(lambda sink: sink.start(info))
         feed = self._feed = self._open_feed()

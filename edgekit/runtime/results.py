@@ -63,6 +63,8 @@ class RunInfo:
         score: Detections and tubes count from this score up.
         sample_aspect: Width of a pixel over its height.
         health: Tells how the source does at present; may be called from any thread.
+        longest_step: Seconds between two frames at most, where frames are left out on purpose; 0
+            where none are.
     """
 
     source: str
@@ -76,6 +78,7 @@ class RunInfo:
     score: float = 0.0
     sample_aspect: float = 1.0
     health: Callable[[], SourceHealth] = SourceHealth
+    longest_step: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ class FrameRateCap:
     Args:
         fps: Frames a second, finite and above 0.
 
+    Attributes:
+        period: Seconds from one frame to the next.
+
     Raises:
         UsageError: ``fps`` is something else.
     """
@@ -37,7 +40,7 @@ class FrameRateCap:
                 f"--fps is {fps:g}, expected a number of frames a second.",
                 mend="Give a number above 0, or leave --fps out to process every frame.",
             )
-        self._period = 1 / fps
+        self.period = 1 / fps
         self._clock = SourceClock()
         self._begun = False
         self._waited = 0.0
@@ -53,10 +56,10 @@ class FrameRateCap:
             self._begun, self._waited = True, 0.0
             return True
         usual = self._clock.usual
-        if self._waited + usual / 2 < self._period * (1 - _TIE):
+        if self._waited + usual / 2 < self.period * (1 - _TIE):
             return False
         # After a pause the frames that were due in it are not made up for.
-        self._waited = min(self._waited - self._period, usual / 2)
+        self._waited = min(self._waited - self.period, usual / 2)
         return True
 
 
@@ -81,6 +84,13 @@ class Sampling:
         self._gate = gate
         self._until = until
         self._last = -math.inf
+
+    @property
+    def longest_step(self) -> float:
+        """Seconds of the source between two frames that are processed, at most."""
+        step = 0.0 if self._cap is None else self._cap.period
+        # A heartbeat waits for the frame that the cap takes next.
+        return step if self._gate is None else step + HEARTBEAT
 
     def skips(self, frame: Frame) -> str:
         """The reason of the ``Gap`` in which the next frame is counted; empty to process it."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
 from edgekit.runtime.motion_gate import MotionGate
-from edgekit.runtime.sampling import FrameRateCap, Sampling
+from edgekit.runtime.sampling import HEARTBEAT, FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -129,3 +129,10 @@ def test_what_moves_is_capped_and_what_is_still_is_told_as_still():
     assert set(found[:50]) == {"", "fps"}
     assert [*np.flatnonzero(np.array(found) == "")[:11]] == [*range(0, 50, 5), 120]
     assert found[50:120] == ["still"] * 70
+
+
+def test_the_longest_step_is_what_cap_and_heartbeat_leave_out():
+    assert Sampling().longest_step == 0
+    assert Sampling(FrameRateCap(0.5)).longest_step == 2
+    assert Sampling(gate=Gate()).longest_step == HEARTBEAT
+    assert Sampling(FrameRateCap(5), Gate()).longest_step == pytest.approx(HEARTBEAT + 0.2)

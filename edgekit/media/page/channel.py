@@ -199,7 +199,9 @@ class Channel(Sink):
         fps = self._info.fps if self._info else 1.0
         if self._ended:
             return "ended"
-        if self._clock() - self._last > max(_PATIENCE, _FRAMES_MISSED / max(fps, 0.01)):
+        step = self._info.longest_step if self._info else 0.0
+        patience = max(_PATIENCE + step, _FRAMES_MISSED / max(fps, 0.01))
+        if self._clock() - self._last > patience:
             return "stalled"
         return "ok" if self._newest else "starting"
 

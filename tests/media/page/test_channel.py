@@ -1,0 +1,40 @@
+"""What a page and its probes are told of a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgekit.media.page.channel import Channel
+from edgekit.runtime.results import FrameResult, Gap, RunInfo
+from edgekit.runtime.types import Detections, Frame
+
+INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
+
+
+def channel_of(now, info=INFO):
+    channel = Channel(clock=lambda: now[0])
+    channel.start(info)
+    frame = Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8))
+    channel.frame(FrameResult(frame, Detections.empty(2), []))
+    return channel
+
+
+@pytest.mark.parametrize(("step", "patience"), [(0.0, 5.0), (3.0, 8.0), (60.0, 65.0)])
+def test_a_source_is_stalled_when_no_frame_comes_that_should(step, patience):
+    now = [100.0]
+    channel = channel_of(now, replace(INFO, longest_step=step))
+    now[0] += patience - 0.1
+    assert channel.health()["status"] == "ok"
+    now[0] += 0.2
+    assert channel.health()["status"] == "stalled"
+
+
+def test_what_is_left_out_on_purpose_is_no_break():
+    channel = channel_of([0.0])
+    for reason, frames in (("fps", 4), ("still", 70), ("dropped", 2)):
+        channel.gap(Gap(80, reason, frames))
+    health = channel.health()
+    assert (health["dropped"], health["gaps"]) == (2, {"dropped": 1})
