@@ -80,8 +80,9 @@ def test_what_is_shown_counts_and_ends_with_the_score_that_it_had(
                 if tube.id not in last:
                     assert tube.id == len(last), "numbered without a gap as they are shown"
                     assert tube.hits >= min_hits
-                    least[tube.id] = score
-                assert tube.score >= min(score, least[tube.id])
+                # Where the threshold was lower for a time, the tube may have changed its class.
+                least[tube.id] = min(score, least.get(tube.id, score))
+                assert tube.score >= least[tube.id]
                 before = last.get(tube.id, tube)
                 assert tube.score >= before.score or tube.label != before.label
                 assert tube.id not in ended
