@@ -209,8 +209,8 @@ def test_frames_that_nobody_looked_at_neither_count_nor_are_misses() -> None:
     )
     assert part.frame_map == whole.frame_map == 1
     (tube,) = part.tubes["v"]
-    assert (tube.start, tube.end) == (0, 35)
-    assert np.abs(tube.boxes - boxes[:36]).max() < 4
+    assert (tube.start, tube.end) == (0, 39)
+    assert np.abs(tube.boxes - boxes)[:36].max() < 4
     empty = [found or Detections.empty(2) for found in looked]
     misses = evaluate(SavedDetections(["walk", "run"], [SavedVideo(truth, empty)]))
     assert misses.frame_map < 0.5
