@@ -43,7 +43,9 @@ class BrokerLink:
     """Sends what is in an outbox, in order, and removes what the broker has acknowledged.
 
     At each connection the status is sent first, retained; the broker says ``will`` in its place
-    when the connection is lost.
+    when the connection is lost. MQTT 5 is spoken where the broker does, because it says of each
+    message whether it took it; else MQTT 3.1.1, where a broker may throw away without a word what
+    its rules forbid. What the broker refuses is not sent again.
 
     Args:
         broker: Where to.
@@ -54,7 +56,7 @@ class BrokerLink:
 
     Attributes:
         denied: Whether the broker has refused the name or password last.
-        trouble: Why there is no connection; None where there is one.
+        refused: How many messages from the outbox the broker has refused.
     """
 
     def __init__(
@@ -80,12 +82,21 @@ class BrokerLink:
         self._connected = False
         self._said = False
         self.denied = False
-        self.trouble: str | None = "There is no connection yet."
+        self._unconnected: str | None = "There is no connection yet."
+        self.refused = 0
+        self._refusal: str | None = None
+        self._versions = [self._mqtt.MQTTv5, self._mqtt.MQTTv311]
         self._waiting: dict[int, int] = {}
+        self._topics: dict[int, str] = {}
         self._arrived: list[int] = []
         self._sent = 0
         self._thread = threading.Thread(target=self._run, name="edgekit-mqtt", daemon=True)
         self._thread.start()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no connection, or what the broker refuses; None where all is well."""
+        return self._unconnected or self._refusal
 
     def wait_for_first_try(self, seconds: float) -> None:
         """Returns when there is a connection or the first try has failed, or after some seconds."""
@@ -105,7 +116,7 @@ class BrokerLink:
     def _run(self) -> None:
         backoff, warned = Backoff(), 0.0
         while True:
-            begin = time.monotonic()
+            begin, version = time.monotonic(), self._versions[0]
             try:
                 if self._converse() and backoff.lasted(time.monotonic() - begin):
                     warned = 0.0
@@ -113,12 +124,14 @@ class BrokerLink:
                 self._note(str(getattr(error, "strerror", None) or error))
             except OutputError as error:
                 self._note(error.message)
-            if self.trouble is not None:
+            if self._versions[0] != version and version == self._mqtt.MQTTv5 and not self._stopping:
+                continue
+            if self._unconnected is not None:
                 # Only where the wait has grown, so that it does not fill a log for days.
                 level = logging.WARNING if backoff.seconds > warned else logging.INFO
                 warned = backoff.seconds
                 again = f"It is tried again in about {backoff.seconds:g} seconds."
-                _LOG.log(level, "%s %s", self.trouble, again)
+                _LOG.log(level, "%s %s", self._unconnected, again)
             with self._changed:
                 self._tried = True
                 self._changed.notify_all()
@@ -132,8 +145,10 @@ class BrokerLink:
         """One connection, to its end; whether it came about."""
         client = self._make_client()
         begin = time.monotonic()
+        met = False
         try:
             client.connect(self._broker.host, self._broker.port, _KEEPALIVE_SECONDS)
+            met = True
             while client.loop(_TICK) == self._mqtt.MQTT_ERR_SUCCESS:
                 if self._connected:
                     if not self._pass_on(client):
@@ -148,12 +163,14 @@ class BrokerLink:
                 self._note("The connection was lost.")
             return came_about
         finally:
+            if met and not (self._connected or self.denied):
+                self._versions.reverse()  # it may not know this one
             self._connected = False
             self._hang_up(client)
 
     def _make_client(self) -> Any:
         mqtt, broker = self._mqtt, self._broker
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=self._versions[0])
         client.connect_timeout = _CONNECT_SECONDS
         client.max_inflight_messages_set(_WINDOW)
         if broker.user is not None:
@@ -163,7 +180,8 @@ class BrokerLink:
         client.will_set(self._topic, self._will, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
-        self._waiting, self._arrived, self._sent, self._said = {}, [], 0, False
+        self._waiting, self._topics, self._arrived = {}, {}, []
+        self._sent, self._said = 0, False
         return client
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
@@ -172,19 +190,33 @@ class BrokerLink:
         if code.is_failure:
             self._note(f"It refuses: {code}.")
             return
-        client.publish(self._topic, self._status(), qos=1, retain=True)
+        self._publish(client, self._topic, self._status(), retain=True)
         if self._lost:
             self._lost = False
             _LOG.info("The MQTT broker %s is back.", self._broker.place)
         with self._changed:
             self._connected = self._tried = True
-            self.trouble = None
+            self._unconnected = None
             self._changed.notify_all()
 
     def _on_publish(self, client: Any, data: Any, mid: int, code: Any, properties: Any) -> None:
-        del client, data, code, properties
-        if (number := self._waiting.pop(mid, None)) is not None:
+        del client, data, properties
+        topic, number = self._topics.pop(mid, ""), self._waiting.pop(mid, None)
+        if number is not None:
             self._arrived.append(number)
+        if code.is_failure:
+            self.refused += number is not None
+            self._refuse(f"The MQTT broker {self._broker.place} refuses {topic}: {code}.")
+
+    def _refuse(self, refusal: str) -> None:
+        if self._refusal is None:
+            _LOG.warning("%s Such messages are lost. Let its user write there.", refusal)
+        self._refusal = refusal
+
+    def _publish(self, client: Any, topic: str, payload: bytes, *, retain: bool = False) -> Any:
+        info = client.publish(topic, payload, qos=1, retain=retain)
+        self._topics[info.mid] = topic
+        return info
 
     def _pass_on(self, client: Any) -> bool:
         """Sends what there is room for; False when all is said and the end has come."""
@@ -194,7 +226,7 @@ class BrokerLink:
         room = _WINDOW - len(self._waiting)
         more = self._outbox.after(self._sent, room) if room > 0 else []
         for number, topic, payload in more:
-            info = client.publish(topic, payload, qos=1)
+            info = self._publish(client, topic, payload)
             self._waiting[info.mid] = number
             self._sent = number
         if not self._stopping:
@@ -207,7 +239,7 @@ class BrokerLink:
     def _say_goodbye(self, client: Any) -> None:
         if self._last_words is None:
             return
-        info = client.publish(self._topic, self._last_words, qos=1, retain=True)
+        info = self._publish(client, self._topic, self._last_words, retain=True)
         while not (info.is_published() or self._is_over()):
             if client.loop(_TICK) != self._mqtt.MQTT_ERR_SUCCESS:
                 return
@@ -226,6 +258,6 @@ class BrokerLink:
     def _note(self, reason: str) -> None:
         with self._changed:
             self._lost = True
-            self.trouble = (
+            self._unconnected = (
                 f"No connection to the MQTT broker {self._broker.place}: {reason.rstrip(chr(46))}."
             )

@@ -84,8 +84,9 @@ class MqttSink(Sink):
 
     @property
     def dropped(self) -> int:
-        """Messages that the bound of the buffer has cost."""
-        return 0 if self._outbox is None else sum(self._outbox.dropped.values())
+        """Messages that the bound of the buffer has cost, or that the broker refused."""
+        refused = 0 if self._link is None else self._link.refused
+        return refused + (0 if self._outbox is None else sum(self._outbox.dropped.values()))
 
     @property
     def stored(self) -> int:
@@ -94,10 +95,11 @@ class MqttSink(Sink):
 
     @property
     def trouble(self) -> str | None:
-        """Why there is no connection, and how much waits for one."""
+        """Why there is no connection or what is refused, and how much waits."""
         if self._link is None or self._outbox is None or self._link.trouble is None:
             return None
-        return f"{self._link.trouble} {len(self._outbox)} messages wait."
+        waiting = len(self._outbox)
+        return f"{self._link.trouble} {waiting} messages wait." if waiting else self._link.trouble
 
     def check(self) -> None:
         """Opens the buffer if it is there, else raises where it could not be made."""

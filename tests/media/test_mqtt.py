@@ -394,7 +394,7 @@ def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monk
                 return
             with peer:
                 peer.recv(1 << 12)
-                peer.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK: welcome
+                peer.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK: welcome
                 peer.recv(1 << 12)
             served.append(1)
 
@@ -408,3 +408,57 @@ def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monk
     waits = re.findall(r"tried again in about (\d+) seconds", caplog.text)
     # One for each time that the wait has grown.
     assert waits == ["120", "240", "480"]
+
+
+def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
+    mosquitto, started, tmp_path, caplog
+):
+    rules = tmp_path / "rules"
+    rules.write_text("topic write home/door/status\ntopic write home/door/tube/start\n")
+    rules.chmod(0o644)
+    # Without limits Mosquitto 2.0.11 hangs up where it refuses a message.
+    limits = ("max_queued_messages 1000", "max_inflight_messages 20")
+    lines = (*limits, "allow_anonymous true", f"acl_file {rules}")
+    sink = started(mosquitto(*lines).url())
+    give_tubes(sink, range(3))
+    # A start of each, an update and an end.
+    until(lambda: sink.dropped >= 6)
+    assert re.search(r"refuses home/door/tube/(update|end): Not authorized", sink.trouble)
+    sink.end(SUMMARY)
+    assert sink.dropped == 6
+    assert caplog.text.count("Let its user write there") == 1
+
+
+@pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x02\x00\x84", b""])
+def test_a_broker_that_does_not_know_mqtt_5_is_spoken_to_in_3_1_1(tmp_path, answer):
+    pytest.importorskip("paho.mqtt.client")
+    levels, statuses = [], []
+
+    def serve():
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                connect = peer.recv(1 << 12)
+                levels.append(connect[connect.index(b"MQTT") + 4])
+                if levels[-1] == 5:
+                    peer.sendall(answer)
+                    continue
+                peer.sendall(bytes([0x20, 2, 0, 0]))
+                statuses.append(peer.recv(1 << 12))
+                over.wait(PATIENCE)
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}/home"
+        with contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink:
+            sink.start(INFO)
+            until(lambda: statuses)
+            assert sink.trouble is None
+            over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert levels == [5, 4]
+    assert b"home/status" in statuses[0]
