@@ -1,0 +1,51 @@
+"""Frames of finished tubes that nobody looked at: which of them a tube has, and its boxes there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.runtime._history import Rows
+from edgekit.runtime.types import Array
+
+__all__ = ["interpolated", "reach"]
+
+
+def reach(rows: Rows, first: int, last: int, newest: int) -> tuple[int, int]:
+    """First and last frame of a stretch of looks: each look stands for the frames nearest to it.
+
+    Args:
+        rows: Of the track.
+        first: Row of the first look.
+        last: Row of the last look.
+        newest: Newest frame of the source, looked at or not.
+    """
+    gaps = rows.passed
+    before = (gaps[first : first + 2].min() - 1) // 2
+    after = (gaps[last : last + 2].min() - 1) // 2
+    if last + 1 == len(gaps):  # no later look is nearer to what followed
+        after = min(gaps[max(last - 1, 0) :].min() - 1, newest - rows.frame[last])
+    return int(rows.frame[first] - before), int(rows.frame[last] + after)
+
+
+def interpolated(
+    rows: Rows, boxes: Array, label: int, inside: slice, every: Array
+) -> tuple[Array, Array, Array]:
+    """Boxes, scores and whether seen, of ``every`` frame.
+
+    Where every frame was looked at, the filter tells the boxes of those without a detection. Else
+    they are interpolated between the detections before and after them.
+    """
+    frames, boxes = rows.frame[inside], boxes[inside]
+    scores, seen = rows.scores[inside, label].astype(np.float64), rows.seen[inside]
+    if len(every) == len(frames):
+        return boxes, scores, seen
+    observed = np.zeros(len(every), np.bool_)
+    observed[frames - every[0]] = seen
+    looks, found = np.arange(len(frames)), np.flatnonzero(seen)
+    former = found[np.searchsorted(found, looks, side="right") - 1]
+    latter = found[np.searchsorted(found, looks)]
+    known = frames[latter] - frames[former] == latter - former
+    known |= seen
+    frames, boxes, scores = frames[known], boxes[known], scores[known]
+    between = [np.interp(every, frames, column) for column in (*boxes.T, scores)]
+    return np.stack(between[:4], axis=1), between[4], observed
