@@ -106,13 +106,15 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
 class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A board that takes one of ``every`` frames.
 
-    Accuracies go from 0 to 1; ages, of frames at inference, are in milliseconds.
+    Accuracies go from 0 to 1; ages, of frames at inference, are in milliseconds. ``frame_map_full``
+    is the accuracy on the same frames in a run that takes each.
     """
 
     every: int
     frames: int
     taken: int
     frame_map: float
+    frame_map_full: float
     video_map: dict[str, float]
     age_p50: float
     age_longest: float

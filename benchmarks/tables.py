@@ -201,7 +201,7 @@ def _under_load(loaded: Sequence[tuple[int, Result]]) -> Grid:
                 str(number) if first else "",
                 "each" if first else f"1 of {point.every}",
                 f"{point.taken}/{point.frames}",
-                *_against(point.frame_map, every_frame.frame_map),
+                *_against(point.frame_map, point.frame_map_full),
                 *_against(point.video_map["0.5"], every_frame.video_map["0.5"]),
                 f"{point.age_p50:.1f}",
                 f"{point.age_longest:.1f}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +23,7 @@ from edgekit.media.sink import Sink
 from edgekit.media.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.metrics.evaluate import evaluate
+from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, Gap
@@ -178,12 +178,16 @@ class _Found(Sink):
 
 
 class LoadAccuracy(NamedTuple):
-    """What a board that takes one of ``every`` frames gets right; from 0 to 1."""
+    """What a board that takes one of ``every`` frames gets right; from 0 to 1.
+
+    ``frame_map_full`` is that of the same frames in a run that takes each.
+    """
 
     every: int
     frames: int
     taken: int
     frame_map: float
+    frame_map_full: float
     video_map: dict[str, float]
 
 
@@ -220,13 +224,27 @@ def accuracy_under_load(detector: Detector, truth: Truth) -> Iterator[LoadAccura
         MediaError: A video cannot be read.
     """
     truth = in_classes_of(detector.classes, truth)
+    full: list[list[Detections | None]] = []
     for every in EVERY:
-        videos = [
-            SavedVideo(video, detect_under_load(detector, video, every)) for video in truth.videos
-        ]
-        found = evaluate(SavedDetections(list(detector.classes), videos), link=_LINK)
-        taken = sum(one is not None for video in videos for one in video.detections)
-        yield LoadAccuracy(every, found.frames, taken, found.frame_map, found.video_map)
+        found = [detect_under_load(detector, video, every) for video in truth.videos]
+        full = full or found
+        same = [list(map(_if_taken, *both)) for both in zip(full, found, strict=True)]
+        judged, wanted = (_judge(detector, truth, frames) for frames in (found, same))
+        taken = sum(one is not None for frames in found for one in frames)
+        yield LoadAccuracy(
+            every, judged.frames, taken, judged.frame_map, wanted.frame_map, judged.video_map
+        )
+
+
+def _if_taken(frame: Detections | None, taken: Detections | None) -> Detections | None:
+    return None if taken is None else frame
+
+
+def _judge(
+    detector: Detector, truth: Truth, frames: Sequence[Sequence[Detections | None]]
+) -> EvalResult:
+    videos = list(map(SavedVideo, truth.videos, frames))
+    return evaluate(SavedDetections(list(detector.classes), videos), link=_LINK)
 
 
 def detect_under_load(detector: Detector, video: VideoTruth, every: int) -> list[Detections | None]:

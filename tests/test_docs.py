@@ -108,7 +108,7 @@ def _options(command: click.Command) -> set[str]:
 _OF_OTHERS = {
     *("--no-deps", "--memPoolSize", "--opt_out", "--cpu"),  # pip, trtexec, OpenVINO, stress-ng
     # edgekit/benchmarks/suites
-    *("--by", "--every", "--minutes", "--only", "--pictures", "--repeats", "--times"),
+    *("--by", "--every", "--minutes", "--only", "--pictures", "--repeats", "--times", "--write"),
 }
 """Options that are not of edgekit."""
 

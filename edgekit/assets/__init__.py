@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgekit.errors import BundleError, CheckpointError
 
-__all__ = ["DEFAULT_MODEL", "default_bundle", "default_weights"]
+__all__ = ["DEFAULT_MODEL", "default_bundle", "default_weights", "under_load_file"]
 
 DEFAULT_MODEL = "korsal-lite0-ucf24"
 
@@ -26,6 +26,14 @@ def default_weights() -> Path:
             mend="Install EdgeKit again, or name a checkpoint.",
         )
     return path
+
+
+def under_load_file() -> Path:
+    """Figures of what drops cost the default bundle.
+
+    ``python -m edgekit.benchmarks.suites.under_load --write`` measures them.
+    """
+    return _HERE / "under_load.json"
 
 
 def default_bundle(target: str = "onnx", precision: str = "int8") -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from edgekit.cli._load_cost import load_cost_line
 from edgekit.cli._options import stdout_console
 from edgekit.cli._tables import print_table
 from edgekit.media.events import age_json, skipped_json, stages_json
@@ -97,6 +98,8 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         soft_wrap=True,
     )
     _print_skipped(console, report)
+    if line := load_cost_line(report):
+        console.print(line, soft_wrap=True)
     _print_outputs(console, report)
 
 
@@ -124,6 +127,8 @@ def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
     for number, source in enumerate(report["sources"]):
         if "error" in source:
             console.print(f"Source {number}: {source['error']}", soft_wrap=True, markup=False)
+        if line := load_cost_line(source):
+            console.print(f"Source {number}: {line}", soft_wrap=True)
         _print_skipped(console, source, f"Source {number}: ")
         _print_outputs(console, source, f"Source {number}, ")
 

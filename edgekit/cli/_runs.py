@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgekit.cli._load_cost import load_cost_json
 from edgekit.cli._make_sinks import SinkMaker
 from edgekit.cli._outputs import FILES
 from edgekit.cli._run_report import loss_of, summary_json
@@ -170,6 +171,14 @@ class Runs:
         )
         return _Way(source, options, sinks, tally, pipeline)
 
+    @staticmethod
+    def _load_cost(way: _Way) -> dict[str, Any]:
+        """What a source that does not wait for the detector cost; nothing of any other."""
+        summary = way.tally.summary
+        if summary is None or not (way.source.live or way.options["realtime"]):
+            return {}
+        return load_cost_json(summary.frames, way.tally.missed, way.source.fps, summary.fps)
+
     def _note(self, number: int, error: EdgeKitError) -> None:
         way = self._ways[number]
         way.error = error
@@ -185,6 +194,7 @@ class Runs:
             "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
             **error,
             **summary_json(tally.summary),
+            **self._load_cost(way),
             "gaps": tally.gaps,
             "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,

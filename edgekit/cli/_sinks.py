@@ -68,6 +68,7 @@ class TubeTally(Sink):
         tubes: How many there were.
         gaps: How many breaks of the stream there were.
         reconnects: How many of them because the source was lost.
+        missed: How many frames were lost because they came too fast.
         summary: What the run came to, once it is over.
     """
 
@@ -77,12 +78,14 @@ class TubeTally(Sink):
         self.tubes = 0
         self.gaps = 0
         self.reconnects = 0
+        self.missed = 0
         self.summary: RunSummary | None = None
 
     def gap(self, gap: Gap) -> None:
         """Counts a break."""
         self.gaps += not gap.intended
         self.reconnects += gap.reason == "reconnect"
+        self.missed += gap.frames if gap.reason == "dropped" else 0
 
     def tube(self, tube: Tube) -> None:
         """Counts a tube."""

@@ -134,6 +134,7 @@ def test_what_drops_cost_has_a_table_a_plot_and_columns(make_report):
                 frames=80,
                 taken=-(-80 // every),
                 frame_map=best / every,
+                frame_map_full=best,
                 video_map={"0.5": best / 2 / every},
                 age_p50=10.0 * every,
                 age_longest=50.0,

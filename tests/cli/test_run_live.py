@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,3 +90,22 @@ def test_sigterm_ends_a_run_whose_stream_is_frozen(mjpeg_server, spot_bundle, tm
 def test_a_stream_that_is_not_there_at_the_start_is_an_error_at_once(mjpeg_server, spot_bundle):
     arguments = ["--bundle", str(spot_bundle), "--source", mjpeg_server.url]
     assert run(["run", *arguments]) == 3
+
+
+def test_a_bundle_that_says_no_interval_runs_on_a_stream_and_says_so(
+    mjpeg_server, spot_bundle, tmp_path, capfd, caplog
+):
+    old = tmp_path / "old"
+    shutil.copytree(spot_bundle, old)
+    manifest = json.loads((old / "manifest.json").read_text())
+    assert manifest["cascade"].pop("interval") == 0.04
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    mjpeg_server.start()
+    for bundle, says_it in ((old, False), (spot_bundle, True)):
+        caplog.clear()
+        arguments = ["run", "--bundle", bundle, "--source", mjpeg_server.url, "--max-frames", "5"]
+        assert run([*map(str, arguments), "--drop-policy", "none", "--json"]) == 0
+        report = json.loads(capfd.readouterr().out)
+        assert (report["frames"], report["dropped"], report["taken"]) == (5, 0, 1.0)
+        warned = f"The bundle {bundle} does not say how much time lies between" in caplog.text
+        assert warned != says_it
