@@ -76,7 +76,18 @@ class Terminal:
     def __init__(self, words: list[Any], events: Path, before: str = "") -> None:
         self.events = events
         program = [sys.executable, "-m", "edgekit", "run", *map(str, words), "--events", events]
-        shell = ["setsid", "--ctty", "sh", "-c", f'{before} exec "$@"', "sh", *map(str, program)]
+        # These tests may themselves run under nohup.
+        heard = ["env", "--default-signal=HUP"]
+        shell = [
+            *heard,
+            "setsid",
+            "--ctty",
+            "sh",
+            "-c",
+            f'{before} exec "$@"',
+            "sh",
+            *map(str, program),
+        ]
         self.end, there = pty.openpty()
         self.process = subprocess.Popen(shell, stdin=there, stdout=there, stderr=there)
         os.close(there)

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
+from edgekit.media import _whole_file
 from edgekit.media._whole_file import WholeFile, make_room, older_name
 from edgekit.media.events import EventsSink
 from edgekit.media.queued import QueuedSink
@@ -144,6 +145,7 @@ def test_files_of_a_run_are_synced_together_and_lines_last(tmp_path, monkeypatch
         files = {name: stack.enter_context(WholeFile(tmp_path / name)) for name in names}
         for file in files.values():
             file.sync()
+        wait_until(lambda: _whole_file._SYNCER._thread is None)
         for name, file in files.items():
             file.add(bytes(100 if name.startswith("lines") else 10_000))
         files["video-1"].sync()

@@ -36,7 +36,8 @@ class Unreadable(Exception):
 
     Attributes:
         reason: As it goes on after a colon.
-        kind: ``sound`` where there is sound only, ``codec`` where the video cannot be decoded.
+        kind: ``sound`` where there is sound only, ``codec`` where video cannot be decoded, ``key``
+            where it comes without a key frame.
     """
 
     def __init__(self, reason: str, kind: str = "") -> None:

@@ -7,7 +7,7 @@ import logging
 from edgekit.errors import MediaError
 from edgekit.media.source import Source
 
-__all__ = ["no_picture", "say_damage", "say_ended"]
+__all__ = ["no_key_frame", "no_picture", "say_damage", "say_ended"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,6 +26,16 @@ def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
     )
     return MediaError(
         f"No picture comes from {name}: {reason}.", mend=f"{check}\n{mend}" if mend else check
+    )
+
+
+def no_key_frame(name: str, seconds: float) -> MediaError:
+    """The error for a stream whose video comes, but no picture that stands alone."""
+    return MediaError(
+        f"Video comes from {name}, but no key frame came within {seconds:g} seconds, and it can "
+        "be shown only from such a frame on.",
+        mend="Let the camera send key frames more often (its interval of I frames, or GOP), or "
+        f"wait longer: --patience {2 * seconds:g}",
     )
 
 

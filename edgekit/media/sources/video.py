@@ -16,10 +16,14 @@ from edgekit.media.sources._decoder import Picture
 from edgekit.media.sources._diagnosis import check_file, unplayable, unreadable
 from edgekit.media.sources._ends import lacks_end
 from edgekit.media.sources._pixel_shape import believable_aspect
-from edgekit.media.sources._words import no_picture, say_damage, say_ended
+from edgekit.media.sources._words import no_key_frame, no_picture, say_damage, say_ended
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["VideoSource"]
+
+_KEY_FRAME = 25.0
+"""Seconds to wait for the first key frame while other pictures come: cameras that save send one in
+10 to 15 seconds. Shorter than a live source may take to be opened anew."""
 
 _BACKLOG = 2.5
 """Seconds that can have gathered while a stream was opened."""
@@ -37,8 +41,9 @@ class VideoSource(Source):
     Args:
         place: The path of a file; or ``rtsp://``, ``http://`` and what else
             ``edgekit.media.address.SCHEMES`` names.
-        options: How RTSP is carried, and how long to wait: for the first picture from the
-            beginning, then for each from the one before it, whatever else the server sends.
+        options: How RTSP is carried, and how long to wait: for the connection, for the first
+            packet of video, then for each picture from the one before it, whatever else the server
+            sends. For the first key frame it waits 25 seconds at least.
 
     Raises:
         MediaError: It cannot be reached, is no video, or gives no picture in time.
@@ -124,7 +129,7 @@ class VideoSource(Source):
         check_file(path)
         try:
             with inside():
-                return self._open()
+                return self._begun(self._connected())
         except Unreadable as error:
             raise unplayable(path, error.kind) from None
         except Ending:
@@ -132,16 +137,24 @@ class VideoSource(Source):
 
     def _open_stream(self) -> tuple[Connection, Picture]:
         patience = self._options.patience
+        longest = patience + max(patience, _KEY_FRAME)
         try:
-            return within(patience, self._open, lambda made: made[0].close())
+            connection = within(patience, self._connected, lambda made: made.close())
+            # The connection itself gives up where nothing comes.
+            return within(longest, lambda: self._begun(connection), lambda made: made[0].close())
         except (TimeoutError, Unreadable) as error:
             late = f"none came within {patience:g} seconds"
+            if getattr(error, "kind", "") == "key":
+                raise no_key_frame(self.name, max(patience, _KEY_FRAME)) from None
             raise no_picture(self.name, getattr(error, "reason", late)) from None
 
-    def _open(self) -> tuple[Connection, Picture]:
-        connection = Connection(self._place, self._options, self.name)
+    def _connected(self) -> Connection:
+        return Connection(self._place, self._options, self.name)
+
+    def _begun(self, connection: Connection) -> tuple[Connection, Picture]:
+        """A connection with its first picture; closes it where none comes."""
         try:
-            first = self._picture(connection)
+            first = self._picture(connection, first=True)
             if first is None:
                 raise Unreadable("it ended before the first one")
             if connection.endless:
@@ -164,13 +177,19 @@ class VideoSource(Source):
                 break
         return newest
 
-    def _picture(self, connection: Connection) -> Picture | None:
+    def _picture(self, connection: Connection, *, first: bool = False) -> Picture | None:
         """The next one to be shown; None at the end."""
-        deadline = time.monotonic() + self._options.patience
+        patience, begin = self._options.patience, time.monotonic()
         while (picture := connection.next()) is not None:
-            # FFmpeg keeps the last picture before a silence back until it gives up waiting.
-            if time.monotonic() > deadline and not connection.whole:
-                raise Unreadable(f"none came for {self._options.patience:g} seconds")
+            waited = time.monotonic() - begin
+            if connection.whole:
+                pass
+            elif first and connection.packets:
+                if waited > max(patience, _KEY_FRAME):
+                    raise Unreadable("no key frame came", "key")
+            elif waited > patience:
+                # FFmpeg keeps the last picture before a silence back until it gives up waiting.
+                raise Unreadable(f"none came for {patience:g} seconds")
             if picture.image is not None and (connection.whole or not picture.broken):
                 return picture
             self._lost += picture.broken and not connection.whole

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import socket
 import struct
 import subprocess
+import threading
+import types
 
 import cv2
 import numpy as np
@@ -13,7 +18,8 @@ import pytest
 from edgekit._installed import install_line
 from edgekit.errors import MediaError, MissingDependencyError, UsageError
 from edgekit.media import open_source
-from edgekit.media.sources import opening
+from edgekit.media.source import SourceOptions
+from edgekit.media.sources import opening, video
 
 
 def frames_of(spec):
@@ -339,3 +345,39 @@ def test_pictures_have_the_colours_of_ffmpeg(ffmpeg, pyav):
     frames = frames_of(path)
     assert level_of(frames, path) < 1
     assert cv2.mean(frames[0].image)[:3] != pytest.approx([0, 0, 0])
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1000.0])
+def test_a_stream_without_a_key_frame_is_called_that(ffmpeg, pyav, monkeypatch, seconds):
+    options = ("-c:v", "libx264", "-g", "1000", "-sc_threshold", "0", "-bf", "0")
+    content = ffmpeg(*options, "x.ts").read_bytes()
+    rest = content[len(content) // 2 // 188 * 188 :]
+    over = threading.Event()
+
+    def serve():
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(OSError):
+            for _ in range(3):
+                peer.sendall(rest)
+            if seconds < 1:
+                peer.sendall(content)
+            while not over.wait(0.05):
+                peer.sendall(rest)
+
+    # Each look at the clock of the opening finds it so many seconds later.
+    clock = itertools.count(step=seconds)
+    monkeypatch.setattr(video, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        patient = SourceOptions(patience=120)
+        try:
+            if seconds < 1:
+                with open_source(address, patient) as source:
+                    assert source.read().index == 0
+                return
+            with pytest.raises(MediaError, match="no key frame came within 120") as caught:
+                open_source(address, patient)
+            assert "--patience 240" in caught.value.mend
+        finally:
+            over.set()
