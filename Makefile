@@ -13,8 +13,8 @@ test coverage: PACKAGES := test
 test coverage: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(COVERAGE)
 
-# The same tests, and how much of the code they run. Following each line takes more than half as
-# long again, most of it inside torch and the converters, whose lines nobody counts.
+# The same tests, and how much of the code they run: following each line takes more than half as
+# long again.
 coverage: COVERAGE := --cov --cov-report=term --cov-report=xml
 
 lint: $(VENV)/.installed
