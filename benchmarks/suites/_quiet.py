@@ -84,13 +84,16 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], _Change], tuple[float, fl
 """What changes the picture, the noise's deviation in levels from and to, and H.264's CRF."""
 
 
-def disturbed(kind: str, seed: int, images: Iterable[_Picture]) -> Iterator[_Picture]:
+def disturbed(
+    kind: str, seed: int, images: Iterable[_Picture], *, strength: float = 1.0
+) -> Iterator[_Picture]:
     """The pictures as a camera would see them that is troubled in one way of ``KINDS``.
 
     Args:
         kind: Name of the way.
         seed: Strengths, rates and noise are drawn from it.
         images: (H, W, 3) each, of one size, 25 a second.
+        strength: Share of the trouble that is put in, from 0 to 1.
     """
     rng = np.random.default_rng([seed, 17])
     make, (low, high), _ = KINDS[kind]
@@ -101,8 +104,9 @@ def disturbed(kind: str, seed: int, images: Iterable[_Picture]) -> Iterator[_Pic
             pool = rng.normal(0, deviation, 2 * image.size).astype(np.float32)
         first = int(rng.integers(image.size))
         noise = pool[first : first + image.size].reshape(image.shape)
-        seen = change(image.astype(np.float32), index / FPS) + noise
-        yield seen.clip(0, 255).astype(np.uint8)
+        plain = image.astype(np.float32)
+        trouble = change(plain, index / FPS) + noise - plain
+        yield (plain + strength * trouble).clip(0, 255).astype(np.uint8)
 
 
 def write_h264(path: Path, images: Iterable[_Picture], *, crf: int) -> None:
