@@ -84,9 +84,11 @@ class ConfirmedLinker:
     def hold(self, frames: int) -> list[Tube]:
         """Passes over ``frames`` frames in which nothing moved; returns confirmed tubes that end.
 
-        With EdgeKit's linker none ends. The others know no rest, and count misses.
+        With EdgeKit's linker tubes that count are held. Where none is there, time passes: tracks of
+        noise would be held too, and take the detections of whoever comes. The other linkers know no
+        rest, and count misses.
         """
-        if isinstance(self._linker, OnlineLinker):
+        if isinstance(self._linker, OnlineLinker) and self._known:
             self._linker.hold(frames)
             return []
         return self.skip(frames)

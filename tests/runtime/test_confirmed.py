@@ -12,6 +12,7 @@ from edgekit import Detector, make_linker, open_source
 from edgekit.assets import default_bundle
 from edgekit.runtime.confirmed import ConfirmedLinker
 from edgekit.runtime.linkers import LINKS, raw_linker
+from edgekit.runtime.online import OnlineLinker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.tubes import LinkUpdate, LiveTube
 from edgekit.runtime.types import Detections, Tube
@@ -189,3 +190,17 @@ def test_a_loop_in_python_gives_the_tubes_of_a_run(shared: Any, name: str) -> No
     assert [repr(tube) for tube in tubes] == [repr(tube) for tube in sink.tubes]
     assert len(everything) > len(tubes) > 0
     assert min(tube.score for tube in everything) < 0.3 <= min(tube.score for tube in tubes)
+
+
+@pytest.mark.parametrize("strong", [True, False])
+def test_only_tubes_that_count_are_held_while_nothing_moves(strong):
+    box = np.array([[10.0, 10, 40, 60]])
+    linker = ConfirmedLinker(OnlineLinker(2))
+    for index in range(10):
+        seen = Detections(box, np.array([[0.8 if strong else 0.1, 0.0]]))
+        linker.update(seen, index / 25)
+    assert linker.hold(90) == []
+    acting = Detections(box, np.array([[0.0, 0.9]]))
+    for index in range(100, 106):
+        live = linker.update(acting, index / 25).live
+    assert [tube.start for tube in live] == ([0] if strong else [100])
