@@ -198,6 +198,7 @@ def reading_of(options: dict[str, Any]) -> SourceOptions:
     return SourceOptions(
         rtsp_transport=options["rtsp_transport"],
         patience=options["patience"],
+        catches_up=options["drop_policy"] != "none",
         camera_size=options["camera_size"],
         camera_format=options["camera_format"],
         camera_fps=options["camera_fps"],

@@ -27,6 +27,7 @@ class SourceOptions:
     Attributes:
         rtsp_transport: ``tcp`` or ``udp``.
         patience: Seconds without a picture after which a stream counts as broken.
+        catches_up: Whether a stream that falls behind may leave pictures out to catch up.
         camera_size: Width and height to ask a camera for; None leaves the choice to EdgeKit.
         camera_format: Pixel format to ask a camera for, such as ``MJPG``; None for any.
         camera_fps: Frames a second to ask a camera for; None for 30 or what is nearest.
@@ -37,6 +38,7 @@ class SourceOptions:
 
     rtsp_transport: str = "tcp"
     patience: float = 10.0
+    catches_up: bool = True
     camera_size: tuple[int, int] | None = None
     camera_format: str | None = None
     camera_fps: float | None = None

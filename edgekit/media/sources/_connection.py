@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,13 @@ _FILE = {"protocol_whitelist": "file", "pattern_type": "none"}
 _LISTS = frozenset(("concat", "dash", "hls", "sdp"))
 """Formats whose own length says nothing: the video lies elsewhere."""
 
+_TIMED = frozenset(("rtsp", "sdp", "rtp", "mpegts", "flv", "hls", "dash", "matroska,webm"))
+"""Formats that carry times: FFmpeg gives a series of JPEGs 25 a second, however many they are."""
+
+_EMPTY = 0.5
+"""Where nothing comes for so many seconds, nothing has gathered, even where others take the CPU."""
+
+_MOST_GATHERED = 100_000
 _TEXT = "tty"
 _GENERATE_TIMES = 0x1
 _AHEAD = 32
@@ -66,6 +73,7 @@ class Connection:
         whole: Whether it is a file, here or on a server, that is read from its first to its last
             byte.
         endless: Whether it has no end of its own.
+        timed: Whether the times of its pictures are those of its source, and not made up here.
         broken: Pictures after the first that could not be decoded or only with errors.
         packets: How many came of the video so far.
         cut: Whether the container broke off.
@@ -129,6 +137,7 @@ class Connection:
         seconds = _seconds(container, stream)
         self.whole = local or (container.size > 0 and container.format.name not in _LISTS)
         self.endless = not (self.whole or seconds)
+        self.timed = container.format.name in _TIMED
         # Threads that each take a frame would hold as many frames back.
         context.thread_type = "SLICE" if self.endless else "AUTO"
         if self.endless:
@@ -160,6 +169,43 @@ class Connection:
                 return next(self._pictures, None)
         except Ending:
             return None
+
+    def catch_up(self, is_late: Callable[[float], bool]) -> tuple[int, bool]:
+        """Leaves out what is late, up to the newest key frame; nothing where there is no such one.
+
+        Args:
+            is_late: Whether a picture of this time, in seconds of the stream, is.
+
+        Returns:
+            How many pictures were left out; and whether there was no more, so that what comes next
+            is not late whatever its time says.
+
+        Raises:
+            Unreadable: As ``next``.
+        """
+        kept: list[_Packet] = []
+        left_out, pictures, emptied = 0, 0, False
+        with inside(self._before):
+            for _ in range(_MOST_GATHERED):
+                fetched = self._ahead.popleft() if self._ahead else next(self._fetched, None)
+                if fetched is None:
+                    break
+                packet = fetched.packet
+                if packet.stream_index == self._stream.index and packet.size:
+                    if packet.is_keyframe:
+                        left_out, kept = left_out + pictures, []
+                        pictures = 0
+                    pictures += 1
+                    if packet.pts is not None and not is_late(self._decoder.seconds(packet.pts)):
+                        kept.append(fetched)
+                        break
+                kept.append(fetched)
+                if emptied := fetched.waited > _EMPTY:
+                    break
+        self._ahead.extend(kept)
+        if left_out:
+            self._decoder.forget()
+        return left_out, emptied
 
     def close(self) -> None:
         """Ends the connection; no other thread may be in ``next``."""

@@ -87,6 +87,16 @@ class Decoder:
         self.begun = self.begun or bool(found)
         return broken + found
 
+    def seconds(self, shown: int) -> float:
+        """Seconds of a time in ticks of the stream."""
+        # As OpenCV computes it, so that both readers give the same time to the last bit.
+        return float((shown - self._start) * self._tick * 1e3 / 1e3)
+
+    def forget(self) -> None:
+        """Gives up what it holds: the next packet is a key frame that does not follow the last."""
+        self._stream.codec_context.flush_buffers()
+        self._deinterlacer = None
+
     def _whole(self, frames: list[Any], *, last: bool) -> Iterator[Any]:
         """The frames, deinterlaced from the first interlaced one on."""
         for frame in frames:
@@ -106,10 +116,8 @@ class Decoder:
             self._deinterlacer = None
 
     def _picture(self, frame: Any) -> Picture:
-        seconds, shown = None, frame.dts if frame.pts is None else frame.pts
-        if shown is not None:
-            # As OpenCV computes it, so that both readers give the same time to the last bit.
-            seconds = (shown - self._start) * self._tick * 1e3 / 1e3
+        shown = frame.dts if frame.pts is None else frame.pts
+        seconds = None if shown is None else self.seconds(shown)
         # To look at the matrix takes a while. Between key frames only the rotation can tell.
         if frame.rotation != self._rotation or frame.key_frame:
             self._rotation, self._orientation = frame.rotation, orientation_of(frame)

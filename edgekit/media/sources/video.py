@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from edgekit.media.sources._connection import Connection, Unreadable
 from edgekit.media.sources._decoder import Picture
 from edgekit.media.sources._diagnosis import check_file, unplayable, unreadable
 from edgekit.media.sources._ends import lacks_end
+from edgekit.media.sources._lag import Lag
 from edgekit.media.sources._pixel_shape import believable_aspect
 from edgekit.media.sources._words import no_key_frame, no_picture, say_damage, say_ended
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["VideoSource"]
 
+_LOG = logging.getLogger(__name__)
 _KEY_FRAME = 25.0
 """Seconds to wait for the first key frame while other pictures come: cameras that save send one in
 10 to 15 seconds. Shorter than a live source may take to be opened anew."""
@@ -30,6 +33,12 @@ _BACKLOG = 2.5
 
 _PRESENT = 0.005
 """A packet for which one waits so many seconds has only just come."""
+
+_LATE = 0.2
+_TOO_LATE = 2.0
+_NEXT_TRY = 2.0
+"""Seconds of lag up to which a stream leaves pictures out; from which on it does; until it may do
+so again."""
 
 
 class VideoSource(Source):
@@ -73,6 +82,8 @@ class VideoSource(Source):
         self.sample_aspect = self._seen_aspect(first)
         self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
+        self._lag, self._behind, self._jumped = Lag(), 0.0, False
+        self._caught_up = self._begin
 
     def read(self) -> Frame | None:
         """The next picture, waiting for it; None when it has ended or was closed.
@@ -83,7 +94,7 @@ class VideoSource(Source):
         picture, self._first = self._first, None
         try:
             if picture is None:
-                picture = self._held.call(lambda: self._picture(self._connection))
+                picture = self._held.call(self._next)
         except Unreadable as error:
             if not self._held.closed:
                 raise self._failure(error.reason) from None
@@ -95,12 +106,19 @@ class VideoSource(Source):
         lost, self._lost = self._lost, 0
         index = self.position + lost
         self.position = index + 1
+        gap, taken = "dropped" if lost else "", None
+        if self._jumped:
+            gap, self._jumped = "seek", False
         if self.live:
-            seconds = time.monotonic() - self._begin
+            now = time.monotonic()
+            seconds = now - self._begin
+            if self._connection.timed:
+                self._behind = self._lag.of(picture.seconds, now)
+                taken = now - self._behind
         else:
             seconds = self._clock.seconds(picture.seconds)
-        gap = "dropped" if lost else ""
-        return Frame(index, seconds, _image(picture), gap, self._seen_aspect(picture))
+        aspect = self._seen_aspect(picture)
+        return Frame(index, seconds, _image(picture), gap, aspect, taken=taken)
 
     def reopened(self) -> VideoSource:
         """The same stream over a new connection."""
@@ -176,6 +194,29 @@ class VideoSource(Source):
             if picture.waited > _PRESENT:
                 break
         return newest
+
+    def _next(self) -> Picture | None:
+        """The next picture, of the present where too much has gathered before it."""
+        now, options = time.monotonic(), self._options
+        if self._behind > _TOO_LATE and options.catches_up and now > self._caught_up + _NEXT_TRY:
+            self._caught_up = now
+            left_out, emptied = self._connection.catch_up(self._is_late)
+            if emptied:
+                self._lag.clear()
+            if left_out:
+                self._lost += left_out
+                self._jumped = True
+                _LOG.warning(
+                    "%s was %.1f seconds behind, and %d pictures were left out to catch up: it "
+                    "gives more than this machine decodes.",
+                    self.name,
+                    self._behind,
+                    left_out,
+                )
+        return self._picture(self._connection)
+
+    def _is_late(self, seconds: float) -> bool:
+        return self._lag.behind(seconds, time.monotonic()) > _LATE
 
     def _picture(self, connection: Connection, *, first: bool = False) -> Picture | None:
         """The next one to be shown; None at the end."""

@@ -21,6 +21,9 @@ from edgekit.media import open_source
 from edgekit.media.source import SourceOptions
 from edgekit.media.sources import opening, video
 
+LIMIT = 120
+READS = 9
+
 
 def frames_of(spec):
     with open_source(spec) as source:
@@ -381,3 +384,51 @@ def test_a_stream_without_a_key_frame_is_called_that(ffmpeg, pyav, monkeypatch, 
             assert "--patience 240" in caught.value.mend
         finally:
             over.set()
+
+
+@pytest.mark.parametrize("catches_up", [True, False])
+def test_a_stream_that_is_behind_goes_on_at_its_newest_key_frame(
+    ffmpeg, pyav, monkeypatch, caplog, catches_up
+):
+    """The clock of the reader stands for a machine that decodes too slowly."""
+    options = ("-c:v", "libx264", "-g", "10", "-bf", "0", "-sc_threshold", "0")
+    picture = "testsrc2=size=160x120:rate=25:duration=8"
+    content = ffmpeg(*options, "x.ts", picture=picture).read_bytes()
+    over = threading.Event()
+
+    def serve():
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(OSError):
+            peer.sendall(content)
+            over.wait(LIMIT)
+
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(video, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(video, "_BACKLOG", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        reading = SourceOptions(patience=LIMIT, catches_up=catches_up)
+        with open_source(address, reading) as source:
+            frames = []
+            for _ in range(READS):
+                clock.now += 0.5  # for pictures of 40 ms
+                frames.append(source.read())
+        over.set()
+    ages = [clock.now - 0.5 * (READS - 1 - n) - frame.taken for n, frame in enumerate(frames)]
+    jumps = [n for n, frame in enumerate(frames) if frame.gap == "seek"]
+    if not catches_up:
+        assert jumps == []
+        assert ages == pytest.approx([0.46 * n for n in range(READS)], abs=0.01)
+        assert caplog.text == ""
+        return
+    (jump,) = jumps
+    assert ages[:jump] == pytest.approx([0.46 * n for n in range(jump)], abs=0.01)
+    assert ages[jump - 1] > 2
+    # Up to the key frame, every tenth picture, before what is not late.
+    assert ages[jump] < 0.2 + 10 / 25 + 0.5
+    left_out = frames[jump].index - frames[jump - 1].index - 1
+    assert left_out > 40
+    assert f"{left_out} pictures were left out to catch up" in caplog.text
+    indices = [frame.index for frame in frames]
+    assert np.diff(indices).tolist() == [1] * (jump - 1) + [left_out + 1] + [1] * (READS - 1 - jump)
