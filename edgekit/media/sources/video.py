@@ -82,7 +82,7 @@ class VideoSource(Source):
         self.sample_aspect = self._seen_aspect(first)
         self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
-        self._lag, self._behind, self._jumped = Lag(), 0.0, False
+        self._lag, self._behind, self._jumped, self._warned = Lag(), 0.0, False, False
         self._caught_up = self._begin
 
     def read(self) -> Frame | None:
@@ -206,7 +206,10 @@ class VideoSource(Source):
             if left_out:
                 self._lost += left_out
                 self._jumped = True
-                _LOG.warning(
+                level = logging.INFO if self._warned else logging.WARNING
+                self._warned = True
+                _LOG.log(
+                    level,
                     "%s was %.1f seconds behind, and %d pictures were left out to catch up: it "
                     "gives more than this machine decodes.",
                     self.name,
