@@ -99,10 +99,10 @@ def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
     while True:
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=ending, dir=folder)
         # Before it was locked, another process may have taken it for one that was left.
-        if _lock(handle) and not os.fstat(handle).st_nlink:
-            os.close(handle)
-            continue
-        break
+        _lock(handle, wait=True)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
@@ -124,12 +124,12 @@ def _remove_left(folder: Path) -> None:
                     os.close(handle)
 
 
-def _lock(handle: int) -> bool:
+def _lock(handle: int, *, wait: bool = False) -> bool:
     """Locks a file until it is closed; False where another process has, or none can."""
     try:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except (ImportError, OSError):  # Windows has none
         return False
     return True

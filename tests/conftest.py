@@ -67,12 +67,12 @@ class Golden(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def own_log_level() -> Iterator[None]:
-    """A command that a test runs in this process with -v or -q sets the level of all messages."""
-    log = logging.getLogger("edgekit")
-    level = log.level
-    yield
-    log.setLevel(level)
+def own_log_level() -> None:
+    """A command that is run in this process with -v or -q sets the level of all messages.
+
+    So does one of a fixture that was made for several tests.
+    """
+    logging.getLogger("edgekit").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -204,27 +205,28 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_
     (tmp_path / f"{TEMPORARY}link").symlink_to(elsewhere)
     os.mkfifo(tmp_path / f"{TEMPORARY}pipe")
     others = names(tmp_path)
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(tmp_path / f"{number}.txt")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(3)
-    ]
-    for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers[:2]:
-        writer.kill()
-        writer.wait()
-    assert len(names(tmp_path)) == len(others) + 3
-    with atomic_file(tmp_path / "own.txt") as temporary:
-        temporary.write_text("own")
-        assert len(names(tmp_path)) == len(others) + 2
-    writers[2].communicate("go on")
-    assert names(tmp_path) == sorted([*others, "2.txt", "own.txt"])
-    assert (tmp_path / "2.txt").read_text() == "half"
-    for writer in writers:
-        writer.stdin.close()
-        writer.stdout.close()
+    with contextlib.ExitStack() as stack:
+        # All at once: one may look for what was left while another has only just made its file.
+        writers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _WRITER, str(tmp_path / f"{number}.txt")],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for number in range(4)
+        ]
+        for writer in writers:
+            assert writer.stdout.readline() == "ready\n"
+        assert len(names(tmp_path)) == len(others) + 4
+        for writer in writers[1:]:
+            writer.kill()
+            writer.wait()
+        with atomic_file(tmp_path / "own.txt") as temporary:
+            temporary.write_text("own")
+            assert len(names(tmp_path)) == len(others) + 2
+        writers[0].communicate("go on")
+    assert names(tmp_path) == sorted([*others, "0.txt", "own.txt"])
+    assert (tmp_path / "0.txt").read_text() == "half"

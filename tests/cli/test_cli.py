@@ -83,7 +83,7 @@ _RAISED = [
     (OSError(errno.ENOSPC, "found x", "/y"), "output", 3),
     (RuntimeError("found x"), "internal", 1),
     (EOFError("found x"), "internal", 1),
-    (MemoryError("found x"), "internal", 1),
+    (MemoryError(), "resource", 3),
 ]
 
 
@@ -100,7 +100,7 @@ def test_errors_as_json(error, code, status, capsys, monkeypatch):
     found = json.loads(shown.out)["error"]
     assert set(found) == {"code", "message", "hint", "status"}
     assert (found["code"], found["status"]) == (code, status)
-    if not isinstance(error, KeyboardInterrupt):
+    if not isinstance(error, (KeyboardInterrupt, MemoryError)):
         assert "found x" in found["message"]
         assert "found x" in shown.err
     assert ("Traceback" in shown.err) is (code == "internal")

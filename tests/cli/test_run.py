@@ -72,7 +72,8 @@ def test_a_video_becomes_events_video_picture_and_detections(edgekit, spot_video
     assert report["files"] == {name: str(path) for name, path in files.items()}
     assert list(report["stages"]) == list(STAGES)
     assert report["sinks"] == [
-        {"name": name, "written": 31, "lost": 0, "error": None} for name in files
+        {"name": name, "written": 31, "lost": 0, "error": None, "last_error": None}
+        for name in files
     ]
     assert report["codecs"] == {"video": "H.264"}
     assert "age" not in report
