@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli._bundles import BUNDLE, Named, runnable, take
+from edgekit.cli._linking import delay_options, misses_options
 from edgekit.cli._options import (
-    FiniteRange,
     common_options,
     emit_json,
     process_pool,
@@ -58,19 +58,7 @@ __all__ = ["command"]
     show_default=True,
     help="What a tube of a published linker prefers among the boxes that overlap it.",
 )
-@click.option(
-    "--max-misses",
-    type=click.IntRange(1),
-    help="A tube ends after this many frames in a row without a detection. "
-    "[default: 30 with edgekit, 5 with the others]",
-)
-@click.option(
-    "--max-gap",
-    type=FiniteRange(0),
-    metavar="SECONDS",
-    help="A tube ends after so many seconds without a detection; instead of --max-misses, with "
-    "edgekit only.",
-)
+@misses_options
 @click.option(
     "--min-hits",
     type=click.IntRange(1),
@@ -83,20 +71,7 @@ __all__ = ["command"]
     show_default=True,
     help="Tubes of no more frames than this are dropped.",
 )
-@click.option(
-    "--delay",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Boxes are refined by so many later frames; with edgekit only.",
-)
-@click.option(
-    "--delay-seconds",
-    type=FiniteRange(0),
-    metavar="SECONDS",
-    help="Boxes of finished tubes are refined by the frames of so many seconds afterwards; instead "
-    "of --delay, with edgekit only.",
-)
+@delay_options
 @click.option(
     "--protocol",
     type=click.Choice(["edgekit", "published"]),

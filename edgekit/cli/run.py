@@ -13,6 +13,7 @@ import click
 from edgekit.cli._bundles import BUNDLE, runnable, take
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
+from edgekit.cli._linking import delay_options, misses_options
 from edgekit.cli._options import FiniteRange, common_options, emit_json, session_options
 from edgekit.cli._outcome import failure_of
 from edgekit.cli._outputs import files_of, options_of, output_options
@@ -61,19 +62,7 @@ _LOG = logging.getLogger(__name__)
     help="Linker that makes tubes of detections: EdgeKit's own, or one of KORSAL's code. road is "
     "KORSAL's edit of ROAD's linker, not ROAD's own.",
 )
-@click.option(
-    "--max-misses",
-    type=click.IntRange(1),
-    help="A tube ends after so many frames without a detection. "
-    "[default: 30 with edgekit, 5 with the others]",
-)
-@click.option(
-    "--max-gap",
-    type=FiniteRange(0),
-    metavar="SECONDS",
-    help="A tube ends after so many seconds without a detection; instead of --max-misses, with "
-    "edgekit only.",
-)
+@misses_options
 @click.option(
     "--min-hits",
     type=click.IntRange(1),
@@ -81,20 +70,7 @@ _LOG = logging.getLogger(__name__)
     show_default=True,
     help="Tubes count from this many detections on.",
 )
-@click.option(
-    "--delay",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Finished tubes have boxes refined by so many later frames; with edgekit only.",
-)
-@click.option(
-    "--delay-seconds",
-    type=FiniteRange(0),
-    metavar="SECONDS",
-    help="Boxes of finished tubes are refined by the frames of so many seconds afterwards; instead "
-    "of --delay, with edgekit only.",
-)
+@delay_options
 @click.option(
     "--drop-policy",
     type=click.Choice(["latest", "none"]),

@@ -379,12 +379,9 @@ def test_without_the_extra_its_pip_line_is_said(monkeypatch):
         MqttSink(Broker.parse("mqtt://h"))
 
 
-def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monkeypatch, caplog):
-    pytest.importorskip("paho.mqtt.client")
-    monkeypatch.setattr(backoff, "_FIRST", PATIENCE)
-    monkeypatch.setattr(backoff, "_LONGEST", 4 * PATIENCE)
-    monkeypatch.setattr(backoff.Backoff, "scattered", lambda self: 0.0)
-    served = []
+@contextlib.contextmanager
+def answering(answer):
+    """The address of a broker that has each connection answered by a function."""
 
     def serve():
         while True:
@@ -393,18 +390,33 @@ def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monk
             except OSError:
                 return
             with peer:
-                peer.recv(1 << 12)
-                peer.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK: welcome
-                peer.recv(1 << 12)
-            served.append(1)
+                answer(peer)
 
+    pytest.importorskip("paho.mqtt.client")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
-        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}/home"
-        with contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink:
-            sink.start(INFO)
-            until(lambda: len(served) > 4)
+        yield f"mqtt://127.0.0.1:{listener.getsockname()[1]}/home"
         listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(backoff, "_FIRST", PATIENCE)
+    monkeypatch.setattr(backoff, "_LONGEST", 4 * PATIENCE)
+    monkeypatch.setattr(backoff.Backoff, "scattered", lambda self: 0.0)
+    served = []
+
+    def hang_up(peer):
+        peer.recv(1 << 12)
+        peer.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK: welcome
+        peer.recv(1 << 12)
+        served.append(1)
+
+    with (
+        answering(hang_up) as url,
+        contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
+    ):
+        sink.start(INFO)
+        until(lambda: len(served) > 4)
     waits = re.findall(r"tried again in about (\d+) seconds", caplog.text)
     # One for each time that the wait has grown.
     assert waits == ["120", "240", "480"]
@@ -431,34 +443,26 @@ def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
 
 @pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x02\x00\x84", b""])
 def test_a_broker_that_does_not_know_mqtt_5_is_spoken_to_in_3_1_1(tmp_path, answer):
-    pytest.importorskip("paho.mqtt.client")
     levels, statuses = [], []
-
-    def serve():
-        while True:
-            try:
-                peer, _ = listener.accept()
-            except OSError:
-                return
-            with peer:
-                connect = peer.recv(1 << 12)
-                levels.append(connect[connect.index(b"MQTT") + 4])
-                if levels[-1] == 5:
-                    peer.sendall(answer)
-                    continue
-                peer.sendall(bytes([0x20, 2, 0, 0]))
-                statuses.append(peer.recv(1 << 12))
-                over.wait(PATIENCE)
-
     over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, daemon=True).start()
-        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}/home"
-        with contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink:
-            sink.start(INFO)
-            until(lambda: statuses)
-            assert sink.trouble is None
-            over.set()
-        listener.shutdown(socket.SHUT_RDWR)
+
+    def speak_3_1_1(peer):
+        connect = peer.recv(1 << 12)
+        levels.append(connect[connect.index(b"MQTT") + 4])
+        if levels[-1] == 5:
+            peer.sendall(answer)
+            return
+        peer.sendall(bytes([0x20, 2, 0, 0]))
+        statuses.append(peer.recv(1 << 12))
+        over.wait(PATIENCE)
+
+    with (
+        answering(speak_3_1_1) as url,
+        contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
+    ):
+        sink.start(INFO)
+        until(lambda: statuses)
+        assert sink.trouble is None
+        over.set()
     assert levels == [5, 4]
     assert b"home/status" in statuses[0]
