@@ -70,8 +70,9 @@ class Golden(NamedTuple):
 def own_log_level() -> None:
     """A command that is run in this process with -v or -q sets the level of all messages.
 
-    So does one of a fixture that was made for several tests.
+    So does one of a fixture that was made for several tests, and some converters set that of all.
     """
+    logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("edgekit").setLevel(logging.NOTSET)
 
 

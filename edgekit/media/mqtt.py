@@ -98,8 +98,7 @@ class MqttSink(Sink):
         """Why there is no connection or what is refused, and how much waits."""
         if self._link is None or self._outbox is None or self._link.trouble is None:
             return None
-        waiting = len(self._outbox)
-        return f"{self._link.trouble} {waiting} messages wait." if waiting else self._link.trouble
+        return f"{self._link.trouble} {len(self._outbox)} messages wait."
 
     def check(self) -> None:
         """Opens the buffer if it is there, else raises where it could not be made."""

@@ -184,6 +184,8 @@ def test_entries_that_were_swapped_are_made_anew(
 def test_a_cache_on_a_full_disk_is_done_without(
     written: Bundle, tensor: Any, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="edgekit")
+    (small_disk / "filler").write_bytes(bytes(250 << 10))
     with Session(written) as session:
         expected = session.infer({"input": tensor})["hm"]
     with Session(written, SessionOptions(cache=small_disk / "cache")) as session:
