@@ -20,6 +20,7 @@ __all__ = [
     "Failure",
     "Figures",
     "Footage",
+    "LoadAccuracy",
     "LoadPoint",
     "Machine",
     "Report",
@@ -103,11 +104,10 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
 
 
-class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A board that takes one of ``every`` frames.
+class LoadAccuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a board that takes one of ``every`` frames gets right; from 0 to 1.
 
-    Accuracies go from 0 to 1; ages, of frames at inference, are in milliseconds. ``frame_map_full``
-    is the accuracy on the same frames in a run that takes each.
+    ``frame_map_full`` is that of the same frames in a run that takes each.
     """
 
     every: int
@@ -116,6 +116,11 @@ class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
     frame_map: float
     frame_map_full: float
     video_map: dict[str, float]
+
+
+class LoadPoint(LoadAccuracy, frozen=True, kw_only=True):
+    """That, and how old frames are at inference, in milliseconds."""
+
     age_p50: float
     age_longest: float
 

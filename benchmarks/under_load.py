@@ -13,9 +13,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from edgekit.benchmarks.report import LoadPoint
+import msgspec
+
+from edgekit.benchmarks.report import LoadAccuracy, LoadPoint
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
 from edgekit.media import open_source
@@ -31,7 +33,6 @@ from edgekit.runtime.types import Array, Detections, Frame
 
 __all__ = [
     "EVERY",
-    "LoadAccuracy",
     "accuracy_under_load",
     "ages_under_load",
     "detect_under_load",
@@ -177,20 +178,6 @@ class _Found(Sink):
         self.ages.append(result.age or 0.0)
 
 
-class LoadAccuracy(NamedTuple):
-    """What a board that takes one of ``every`` frames gets right; from 0 to 1.
-
-    ``frame_map_full`` is that of the same frames in a run that takes each.
-    """
-
-    every: int
-    frames: int
-    taken: int
-    frame_map: float
-    frame_map_full: float
-    video_map: dict[str, float]
-
-
 def measure_under_load(detector: Detector, truth: Truth, footage: str) -> list[LoadPoint]:
     """What a bundle does where the board takes one of ``EVERY`` frames.
 
@@ -207,7 +194,10 @@ def measure_under_load(detector: Detector, truth: Truth, footage: str) -> list[L
     for found in accuracy_under_load(detector, truth):
         ages = ages_under_load(detector, footage, found.every)
         age = {"age_p50": statistics.median(ages), "age_longest": max(ages)}
-        point = {**found._asdict(), **{name: round(ms, 3) for name, ms in age.items()}}
+        point = {
+            **msgspec.structs.asdict(found),
+            **{name: round(ms, 3) for name, ms in age.items()},
+        }
         points.append(LoadPoint(**point))
     return points
 
@@ -232,7 +222,12 @@ def accuracy_under_load(detector: Detector, truth: Truth) -> Iterator[LoadAccura
         judged, wanted = (_judge(detector, truth, frames) for frames in (found, same))
         taken = sum(one is not None for frames in found for one in frames)
         yield LoadAccuracy(
-            every, judged.frames, taken, judged.frame_map, wanted.frame_map, judged.video_map
+            every=every,
+            frames=judged.frames,
+            taken=taken,
+            frame_map=judged.frame_map,
+            frame_map_full=wanted.frame_map,
+            video_map=judged.video_map,
         )
 
 

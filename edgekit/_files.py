@@ -31,8 +31,9 @@ __all__ = [
 ]
 
 TEMPORARY = ".edgekit-"
-_TIDIED: set[Path] = set()
 """Of temporary names, which are short of any that a user may have given."""
+
+_TIDIED: set[Path] = set()
 
 _LONGEST_ENDING = 16
 _LONGEST_NAME = 255

@@ -14,7 +14,8 @@ import msgspec
 
 from edgekit._files import atomic_file
 from edgekit.assets import default_bundle, under_load_file
-from edgekit.benchmarks.under_load import LoadAccuracy, accuracy_under_load
+from edgekit.benchmarks.report import LoadAccuracy
+from edgekit.benchmarks.under_load import accuracy_under_load
 from edgekit.detector import Detector
 from edgekit.metrics.datasets import read_truth
 from edgekit.puppets import write_dataset

@@ -80,7 +80,6 @@ class BrokerLink:
         self._tried = False
         self._lost = False
         self._connected = False
-        self._said = False
         self.denied = False
         self._unconnected: str | None = "There is no connection yet."
         self.refused = 0
@@ -181,7 +180,7 @@ class BrokerLink:
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         self._waiting, self._topics, self._arrived = {}, {}, []
-        self._sent, self._said = 0, False
+        self._sent = 0
         return client
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:

@@ -78,7 +78,6 @@ class MqttSink(Sink):
         self._begun: set[int] = set()
         self._fps = 1.0
         self._last = (0, 0.0)
-        self._stored = 0
         self._outbox: Outbox | None = None
         self._link: BrokerLink | None = None
 
@@ -90,8 +89,8 @@ class MqttSink(Sink):
 
     @property
     def stored(self) -> int:
-        """How often messages were put into the buffer."""
-        return self._stored
+        """How many messages were put into the buffer."""
+        return self._seq
 
     @property
     def trouble(self) -> str | None:
@@ -187,7 +186,6 @@ class MqttSink(Sink):
             assert self._outbox is not None
             self._outbox.add(messages)
             self._seq += len(messages)
-            self._stored += 1
 
     def _message(self, kind: str, place: int, content: dict[str, Any]) -> Message:
         name = self._classes[content["class"]]

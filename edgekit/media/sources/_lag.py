@@ -13,11 +13,15 @@ class Lag:
 
     That is the only way to see it. What FFmpeg and the network hold back is there at once when it
     is asked for, whether it is a millisecond or a minute old.
+
+    Attributes:
+        seconds: The lag of the last picture; 0 before the first.
     """
 
     def __init__(self) -> None:
         self._least: float | None = None
-        self._seconds = self._now = self._lag = 0.0
+        self.seconds = 0.0
+        self._shown = self._now = 0.0
 
     def of(self, seconds: float | None, now: float) -> float:
         """The lag of the next picture.
@@ -30,15 +34,15 @@ class Lag:
             Seconds, 0 or more.
         """
         if seconds is None:
-            return self._lag
+            return self.seconds
         offset = now - seconds
-        if self._least is None or seconds <= self._seconds:
+        if self._least is None or seconds <= self._shown:
             # The stream's clock began anew: what it was behind before it still is.
-            self._least = offset - self._lag
+            self._least = offset - self.seconds
         self._least = min(offset, self._least + _DRIFT * (now - self._now))
-        self._seconds, self._now = seconds, now
-        self._lag = offset - self._least
-        return self._lag
+        self._shown, self._now = seconds, now
+        self.seconds = offset - self._least
+        return self.seconds
 
     def behind(self, seconds: float, now: float) -> float:
         """What ``of`` would say of a picture, which is not looked at."""
@@ -46,4 +50,4 @@ class Lag:
 
     def clear(self) -> None:
         """The next picture has just come: it has no lag."""
-        self._least, self._lag = None, 0.0
+        self._least, self.seconds = None, 0.0

@@ -82,7 +82,7 @@ class VideoSource(Source):
         self.sample_aspect = self._seen_aspect(first)
         self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
-        self._lag, self._behind, self._jumped, self._warned = Lag(), 0.0, False, False
+        self._lag, self._jumped, self._warned = Lag(), False, False
         self._caught_up = self._begin
 
     def read(self) -> Frame | None:
@@ -113,8 +113,7 @@ class VideoSource(Source):
             now = time.monotonic()
             seconds = now - self._begin
             if self._connection.timed:
-                self._behind = self._lag.of(picture.seconds, now)
-                taken = now - self._behind
+                taken = now - self._lag.of(picture.seconds, now)
         else:
             seconds = self._clock.seconds(picture.seconds)
         aspect = self._seen_aspect(picture)
@@ -198,7 +197,8 @@ class VideoSource(Source):
     def _next(self) -> Picture | None:
         """The next picture, of the present where too much has gathered before it."""
         now, options = time.monotonic(), self._options
-        if self._behind > _TOO_LATE and options.catches_up and now > self._caught_up + _NEXT_TRY:
+        behind = self._lag.seconds
+        if behind > _TOO_LATE and options.catches_up and now > self._caught_up + _NEXT_TRY:
             self._caught_up = now
             left_out, emptied = self._connection.catch_up(self._is_late)
             if emptied:
@@ -213,7 +213,7 @@ class VideoSource(Source):
                     "%s was %.1f seconds behind, and %d pictures were left out to catch up: it "
                     "gives more than this machine decodes.",
                     self.name,
-                    self._behind,
+                    behind,
                     left_out,
                 )
         return self._picture(self._connection)
