@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -250,8 +251,9 @@ def detect_under_load(detector: Detector, video: VideoTruth, every: int) -> list
         video: With its path.
         every: The network is busy for so many frame intervals after each frame, in simulated time.
     """
+    assert video.path is not None
     clock = _SimulatedClock()
-    return _play(detector, str(video.path), clock, every).detections
+    return _play(detector, video.path, clock, every).detections
 
 
 def ages_under_load(detector: Detector, footage: str, every: int) -> list[float]:
@@ -268,7 +270,7 @@ def ages_under_load(detector: Detector, footage: str, every: int) -> list[float]
 
 
 def _play(
-    detector: Detector, path: str, clock: _Clock, every: int, *, seconds: float | None = None
+    detector: Detector, path: str | Path, clock: _Clock, every: int, *, seconds: float | None = None
 ) -> _Found:
     found = _Found()
     with open_source(path) as source, _Camera(source, clock) as camera:

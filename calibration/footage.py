@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._progress import SILENT, Progress
+from edgekit._reading import path_below
 from edgekit.bundle import sha256_of
 from edgekit.errors import CalibrationError, MediaError
 from edgekit.media import open_source
@@ -82,13 +83,13 @@ def find_sequences(path: Path) -> list[Sequence]:
 
     Args:
         path: A video, a picture, a folder (with those below it), or a list file, whose lines are
-            paths, from its own folder where they are relative; ``#`` begins a comment.
+            paths below its own folder; ``#`` begins a comment.
 
     Returns:
         Those that can be read, at least one. What cannot be read is named in a warning.
 
     Raises:
-        CalibrationError: There is none.
+        CalibrationError: There is none, or a line of a list leads out of its folder.
     """
     if not path.exists():
         raise CalibrationError(f"Expected calibration data at {path}; there is none.", mend=_MEND)
@@ -140,7 +141,13 @@ def _listed(path: Path) -> list[Path]:
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is no list of paths: {error}.", mend=_MEND) from error
     named = [_COMMENT.sub("", line).strip() for line in lines]
-    return [path.parent / name for name in named if name]
+    try:
+        return [path_below(path.parent, name) for name in named if name]
+    except ValueError as error:
+        raise CalibrationError(
+            f"{path} names what it may not: {error}.",
+            mend="Put the list above the videos, or link their folder beside it: ln -s FOLDER .",
+        ) from error
 
 
 def _content(place: Path) -> str:

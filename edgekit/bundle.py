@@ -13,13 +13,14 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from edgekit._files import atomic_folder
 from edgekit._installed import install_line
+from edgekit._reading import path_below
 from edgekit.errors import BundleError, UsageError
 
 __all__ = [
@@ -431,20 +432,12 @@ def _check_outputs(manifest: Manifest) -> None:
 
 
 def _check_file(path: Path, entry: FileEntry, mend: str) -> None:
-    pure = PurePosixPath(entry.path)
-    file = path / pure
-    inside = not pure.is_absolute() and ".." not in pure.parts and "\\" not in entry.path
     try:
-        inside = inside and file.resolve().is_relative_to(path.resolve())
-        found = file.is_file()
-    except (OSError, RuntimeError) as error:  # of a name that is too long, of links in a circle
-        reason = f"cannot read {entry.path[:80]!r} ({type(error).__name__})"
-        raise BundleError(f"{path}: {reason}.", mend=mend) from error
-    if not inside:
-        raise BundleError(
-            f"{path}: the manifest names {entry.path!r}, outside the bundle.", mend=mend
-        )
-    if not found:
+        file = path_below(path, entry.path, inside=True)
+    except ValueError as error:
+        what = "the manifest names what EdgeKit cannot read, or what is outside the bundle"
+        raise BundleError(f"{path}: {what}: {error}.", mend=mend) from error
+    if not file.is_file():
         raise BundleError(f"{path}: {entry.path} is missing.", mend=mend)
     if file.stat().st_size != entry.size:
         raise BundleError(

@@ -105,7 +105,7 @@ def _detect_video(
         )
     with (
         Detector(bundle, options=options, top_k=top_k) as detector,
-        open_source(str(video.path)) as source,
+        open_source(video.path) as source,
     ):
         classes, collector = len(detector.classes), _Collector(len(detector.classes))
         linker = make_linker("edgekit", classes)

@@ -82,7 +82,8 @@ def _means(detector: Detector, truth: Truth) -> Array:
 
 def _inputs(detector: Detector, video: VideoTruth) -> Iterator[tuple[Array, Letterbox]]:
     detector.reset()
-    with open_source(str(video.path)) as source:
+    assert video.path is not None
+    with open_source(video.path) as source:
         for frame in source:
             inputs, letterbox = detector.prepare(frame.image, frame.sample_aspect)
             yield inputs["input"], letterbox

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgekit._reading import read_regular
 from edgekit.errors import MediaError
 from edgekit.media._picture_decoder import PictureDecoder, UnreadableError, pages_of
 from edgekit.media._picture_formats import animated_png, is_png, is_webp
@@ -24,6 +25,7 @@ PICTURES = frozenset(
 
 _LOG = logging.getLogger(__name__)
 _HEAD = 1 << 20
+_MOST_BYTES = 1 << 28
 _LOOKED_AT = 8
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -64,7 +66,7 @@ def open_picture(path: Path) -> Source:
         MediaError: It cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MOST_BYTES)
     except OSError:
         return FramesSource(path)  # which says why
     if pages_of(content) > 1 and PagesSource.can_read(content):
@@ -128,7 +130,7 @@ class FramesSource(Source):
             self.position += 1
             index = self.position - 1
             try:
-                content = file.read_bytes()
+                content = read_regular(file, _MOST_BYTES)
                 image = self._decoder.decode(content)
             except OSError as error:
                 reason, mend = error.strerror or "it cannot be read", "Check the file's rights."
@@ -156,7 +158,7 @@ def _some(files: list[Path]) -> Iterator[bytes]:
     """The contents of a few files over the whole folder."""
     for file in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
         try:
-            yield file.read_bytes()
+            yield read_regular(file, _MOST_BYTES)
         except OSError:
             yield b""
 

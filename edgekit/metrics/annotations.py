@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edgekit._reading import path_below
 from edgekit.errors import AnnotationError
 from edgekit.runtime.types import Array
 
@@ -107,10 +108,11 @@ def read_annotations(path: Path) -> Truth:
     A box may reach over the edge of its video by one pixel, since rounded annotations do.
 
     Args:
-        path: The JSON file; the videos lie beside it.
+        path: The JSON file. The name of a video is a path below its folder, and nothing else.
 
     Raises:
         AnnotationError: The file is missing or does not have the layout; names video and tube.
+            Or the name of a video leads out of the folder, or to a device or a pipe.
     """
     path = Path(path)
     try:
@@ -141,14 +143,17 @@ def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> V
     size = (video.width, video.height)
     tubes = []
     for number, tube in enumerate(video.tubes):
-        place = f"{where}, tube {number}"
-        _check_label(path, place, classes, tube.label)
-        _check_span(path, place, tube, video.frames)
+        which = f"{where}, tube {number}"
+        _check_label(path, which, classes, tube.label)
+        _check_span(path, which, tube, video.frames)
         for frame, box in enumerate(tube.boxes, tube.start):
-            _check_box(path, f"{place}, frame {frame}", box, size)
+            _check_box(path, f"{which}, frame {frame}", box, size)
         tubes.append(TruthTube(tube.label, tube.start, np.array(tube.boxes, np.float64)))
-    place_of_video = path.parent / name
-    return VideoTruth(name, video.frames, *size, tubes, video.label, place_of_video)
+    try:
+        place = path_below(path.parent, name)
+    except ValueError as error:
+        raise _wrong(path, where, str(error)) from error
+    return VideoTruth(name, video.frames, *size, tubes, video.label, place)
 
 
 def _check_label(path: Path, where: str, classes: Sequence[str], label: int) -> None:

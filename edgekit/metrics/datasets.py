@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit._reading import path_below
 from edgekit.classes import CLASS_LISTS
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth, read_annotations
@@ -102,7 +103,10 @@ def _video(path: Path, name: str, entry: Any, root: Path, classes: int) -> Video
     except (KeyError, TypeError, ValueError, IndexError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise _wrong(path, where, what) from error
-    folder = root / "rgb-images" / name
+    try:
+        folder = path_below(root / "rgb-images", name)
+    except ValueError as error:
+        raise _wrong(path, f"video '{name}'", str(error)) from error
     return VideoTruth(name, frames, _WIDTH, _HEIGHT, tubes, label, folder)
 
 

@@ -94,7 +94,7 @@ def load_clip(
     """
     if video.path is None:
         raise MediaError(f"Where the annotated video '{video.name}' lies is not known.")
-    with open_source(str(video.path)) as source:
+    with open_source(video.path) as source:
         frames = [frame.image for frame in source]
         sample_aspect = source.sample_aspect
     if len(frames) < video.frames:

@@ -31,11 +31,11 @@ def test_folders_of_pictures_are_sequences_wherever_they_lie(tmp_path):
     assert names(find_sequences(tmp_path)) == ["1", "2", "b"]
 
 
-def test_a_list_names_paths_from_its_own_folder(clips, tmp_path):
-    shutil.copytree(clips, tmp_path / "clips")
+def test_a_list_names_paths_below_its_own_folder(clips, tmp_path):
+    (tmp_path / "clips").symlink_to(clips)
     listed = tmp_path / "list.txt"
     shutil.copy(clips / "clip1.avi", tmp_path / "take #2.avi")
-    lines = f"#comment\nclips/clip10.avi  # one\r\n\ntake #2.avi\n{clips / 'clip1.avi'}\n"
+    lines = "#comment\nclips/clip10.avi  # one\r\n\ntake #2.avi\nclips/clip1.avi\n"
     for encoding in ("utf-8", "utf-8-sig"):
         listed.write_text(lines, encoding=encoding)
         assert names(find_sequences(listed)) == ["clip10.avi", "take #2.avi", "clip1.avi"]
@@ -74,7 +74,27 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path):
 
 def test_a_line_of_a_list_that_leads_nowhere_is_skipped(clips, tmp_path, caplog):
     listed = tmp_path / "list.txt"
-    listed.write_text(f"nowhere.mp4\nlist.txt\n{clips / 'clip1.avi'}\n")
+    (tmp_path / "clip1.avi").symlink_to(clips / "clip1.avi")
+    listed.write_text("nowhere.mp4\nlist.txt\nclip1.avi\n")
     assert names(find_sequences(listed)) == ["clip1.avi"]
     assert "nowhere.mp4" in caplog.text
     assert "2 of 3 videos or folders were skipped" in caplog.text
+
+
+def test_a_line_of_a_list_that_leads_out_of_its_folder_is_refused(clips, tmp_path):
+    (tmp_path / "data").mkdir()
+    shutil.copy(clips / "clip1.avi", tmp_path / "clip1.avi")
+    listed = tmp_path / "data" / "list.txt"
+    for name in ("../clip1.avi", str(tmp_path / "clip1.avi"), "/dev/zero", ".."):
+        listed.write_text(f"{name}\n")
+        with pytest.raises(CalibrationError, match="no path below") as caught:
+            find_sequences(listed)
+        assert repr(name) in caught.value.message
+
+
+def test_a_line_of_a_list_is_no_address_pipeline_or_standard_input(tmp_path, caplog):
+    listed = tmp_path / "list.txt"
+    listed.write_text("-\nrtsp://127.0.0.1:9/x\nvideotestsrc ! fakesink\n")
+    with pytest.raises(CalibrationError, match="none of the videos"):
+        find_sequences(listed)
+    assert caplog.text.count("There is no file or folder") == 3

@@ -90,3 +90,24 @@ def test_wrong_usage(tmp_path, capsys):
     assert run(["eval", "--detections", path, "--max-gap", "1", "--link", "road"]) == 2
     assert run(["eval", "--detections", path, "--cost", "similarity"]) == 2
     assert run(["eval", "--detections", str(tmp_path / "none.json")]) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["-", "../clip.avi", "/dev/video0", "videotestsrc ! x264enc ! filesink location={}/made"],
+)
+def test_a_video_of_the_annotations_is_no_source_of_another_kind(
+    spot_bundle, tmp_path, capsys, name
+):
+    name = name.format(tmp_path)
+    root = tmp_path / "data"
+    root.mkdir()
+    video = {"width": 64, "height": 48, "frames": 3, "tubes": []}
+    content = {"classes": ["spot"], "videos": {name: video}}
+    (root / "annotations.json").write_text(json.dumps(content))
+    arguments = ["eval", str(spot_bundle), "--dataset", "json", "--root", str(root)]
+    assert run(arguments) == 3
+    shown = capsys.readouterr().err
+    assert name.split(" ")[0] in shown
+    assert "Traceback" not in shown
+    assert not (tmp_path / "made").exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 import wave
@@ -274,3 +275,23 @@ def test_a_video_that_changes_size_midway_plays_on_in_its_first_size(tmp_path):
     assert [frame.image.shape for frame in frames] == [(48, 64, 3)] * 10
     levels = [frame.image.mean() for frame in frames]
     assert levels == pytest.approx([90] * 5 + [200] * 5, abs=2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["-", "http:/127.0.0.1:9/x", "rtsp://127.0.0.1:9/x", "videotestsrc ! fakesink", "/dev/nothing"],
+)
+def test_a_path_is_nothing_but_a_file_or_folder(name):
+    with pytest.raises(MediaError, match="There is no file or folder"):
+        open_source(Path(name))
+
+
+def test_pipes_and_devices_among_the_pictures_of_a_folder_are_skipped(tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    os.mkfifo(tmp_path / "2.png")
+    (tmp_path / "3.png").symlink_to("/dev/zero")
+    with (tmp_path / "4.png").open("wb") as file:
+        file.truncate(1 << 40)
+    assert [frame.index for frame in frames_of(tmp_path)] == [0]
+    assert caplog.text.count("it is no regular file") == 2
+    assert "at most 268435456 are read" in caplog.text

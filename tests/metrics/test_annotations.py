@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,31 @@ def test_what_is_no_annotation_is_refused(tmp_path: Path, content: bytes) -> Non
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="No such file"):
         read_annotations(tmp_path / "annotations.json")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.mp4", "/dev/video0", "/etc/passwd", "a/../../b.mp4", "", "zero", "pipe", "x" * 300],
+)
+def test_the_name_of_a_video_is_a_path_below_the_annotations(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    path = write(tmp_path, {**GOOD, "videos": {name: GOOD["videos"]["b.mp4"]}})
+    with pytest.raises(AnnotationError) as caught:
+        read_annotations(path)
+    assert f"video '{name}': " in caught.value.message
+    assert repr(name)[:60] in caught.value.message.partition(": ")[2]
+
+
+def test_a_linked_data_set_of_links_is_read(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.mp4").write_bytes(b"1")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    write(root, GOOD)
+    (tmp_path / "link").symlink_to(root)
+    truth = read_annotations(tmp_path / "link" / "annotations.json")
+    assert [video.path for video in truth.videos] == [
+        tmp_path / "link" / "a.mp4",
+        tmp_path / "link" / "b.mp4",
+    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,12 @@ def test_own_annotations_come_under_the_same_name(tmp_path: Path) -> None:
 @pytest.mark.shared
 def test_the_class_names_are_those_of_the_clips(shared: Path) -> None:
     assert read_truth("json", shared / "ucf24").classes == list(CLASS_LISTS["ucf24"])
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/dev/video0", "pipe"])
+def test_a_video_of_a_list_is_a_path_below_the_pictures(tmp_path: Path, name: str) -> None:
+    (tmp_path / "rgb-images").mkdir()
+    os.mkfifo(tmp_path / "rgb-images" / "pipe")
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("ucf24", published(tmp_path, {name: entry()}, f"{name}\n"))
+    assert repr(name) in caught.value.message

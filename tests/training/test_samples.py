@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.errors import MediaError
+from edgekit.metrics.annotations import VideoTruth
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
-from edgekit.training.samples import STRIDE, Clip, augmented_sample, targets
+from edgekit.training.samples import STRIDE, Clip, augmented_sample, load_clip, targets
 
 MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
 
@@ -82,3 +86,9 @@ def test_actors_outside_or_too_small_are_left_out(box):
     sample = targets(np.zeros((3, 96, 96), np.float32), np.array([box], float), [0], 1)
     assert sample.mask.sum() == 0
     assert sample.heatmap.max() == 0
+
+
+def test_a_clip_is_a_file_and_no_source_of_another_kind():
+    video = VideoTruth("v", 3, 128, 96, path=Path("videotestsrc ! fakesink"))
+    with pytest.raises(MediaError, match="There is no file or folder videotestsrc"):
+        load_clip(video)

@@ -30,8 +30,9 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     """Opens a source.
 
     Args:
-        spec: A camera's number; or a video, picture, folder of pictures, URL, or pipeline of
-            GStreamer; ``-`` for frames on standard input.
+        spec: A camera's number; or a text that names a video, picture, folder of pictures, camera,
+            URL, or pipeline of GStreamer, or is ``-`` for frames on standard input. A ``Path`` is
+            never anything but a file or a folder of pictures.
         options: How it is to be read.
 
     Raises:
@@ -40,7 +41,9 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     """
     if isinstance(spec, int):
         return open_camera(spec, options)
-    text = str(spec)
+    if isinstance(spec, Path):
+        return _open_path(spec, options)
+    text = spec
     if text == "-":
         return RawSource(options=options)
     if not text:
@@ -53,8 +56,11 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         return PipelineSource(text, options)
     path = path_of(text)
     _refuse_name(path)
-    if is_camera(str(path)):
-        return open_camera(str(path), options)
+    return open_camera(str(path), options) if is_camera(str(path)) else _open_path(path, options)
+
+
+def _open_path(path: Path, options: SourceOptions | None) -> Source:
+    _refuse_name(path)
     if path.is_dir():
         return FramesSource(path)
     if path.is_file() and is_picture(path):

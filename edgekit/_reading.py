@@ -1,0 +1,82 @@
+"""Reading what others send: regular files of bounded size, and names that stay below a folder.
+
+A name that stands inside a file (a video in ``annotations.json``, a line of a list, a file of a
+manifest) is only a path below the folder of that file, whatever else it could mean: an address, a
+device, a pipeline of GStreamer or standard input.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path, PurePosixPath
+
+__all__ = ["path_below", "read_regular"]
+
+_SHOWN = 80
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The content of a regular file; nothing of it is read where it is larger than allowed.
+
+    Args:
+        path: The file. A pipe or a device is refused without waiting for it.
+        most: Largest size in bytes.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger; ``strerror`` says which.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, "rb") as file:  # noqa: PTH123
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        # It may grow meanwhile.
+        content = b"" if status.st_size > most else file.read(most + 1)
+        size = max(status.st_size, len(content))
+        if size > most:
+            raise OSError(
+                errno.EFBIG, f"it has {size} bytes, and at most {most} are read", str(path)
+            )
+        return content
+
+
+def path_below(root: Path, name: str, *, inside: bool = False) -> Path:
+    """The path below a folder that a name inside a file stands for.
+
+    The text of the name has to lead downwards. Symbolic links on the way are followed: they were
+    made by whoever has the folder, and data sets are often folders of links.
+
+    Args:
+        root: The folder of the file that has the name.
+        name: Its parts are separated by ``/``.
+        inside: Whether also what symbolic links lead to has to be below the folder.
+
+    Returns:
+        The path. What is there is a regular file or a folder, or there is nothing.
+
+    Raises:
+        ValueError: The name leads elsewhere, or to something else; the text begins with the name.
+    """
+    shown = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in re.split(r"[/\\]", name) or not pure.parts or "\0" in name:
+        raise ValueError(f"{shown} is no path below {root}")
+    path = root / pure
+    try:
+        mode = path.stat().st_mode
+        leads_out = inside and not path.resolve().is_relative_to(root.resolve())
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no text
+        reason = getattr(error, "strerror", None) or "it is no name of a file"
+        raise ValueError(f"{shown} cannot be looked up below {root}: {reason}") from error
+    if leads_out:
+        raise ValueError(f"{shown} is a link that leads out of {root}")
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"{shown} in {root} is no regular file and no folder")
+    return path

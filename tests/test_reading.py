@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit._reading import path_below, read_regular
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    (root / "folder").mkdir(parents=True)
+    for file in (root / "a.mp4", root / "folder/b.mp4", tmp_path / "outside.mp4"):
+        file.write_bytes(b"1")
+    return root
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "folder", "folder/b.mp4", "./a.mp4", "..a", "not there"])
+def test_a_name_is_a_path_below_its_folder(root: Path, name: str) -> None:
+    assert path_below(root, name) == root / name
+
+
+@pytest.mark.parametrize(
+    "name", ["-", "http://host/a.mp4", "rtsp://host/s", "a ! b", "concat:a.mp4|", "video=0", "0"]
+)
+def test_what_means_something_else_on_a_command_line_is_a_path_too(root: Path, name: str) -> None:
+    path = path_below(root, name)
+    assert not path.exists()
+    assert root in path.parents
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.mp4",
+        "folder/../../outside.mp4",
+        "folder/..",
+        "..",
+        "folder\\..\\..\\outside.mp4",
+        "/dev/video0",
+        "//dev/video0",
+        "",
+        ".",
+        "a\0b",
+        "x" * 5000,
+        "x/" * 5000,
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused_and_named(root: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"no path below|cannot be looked up") as caught:
+        path_below(root, name)
+    assert str(caught.value).startswith(repr(name)[:60])
+    assert len(str(caught.value)) < 500
+
+
+def test_control_characters_of_a_name_are_shown_escaped(root: Path) -> None:
+    with pytest.raises(ValueError, match="no path below") as caught:
+        path_below(root, "../\x1b[2J\x9b")
+    assert "\\x1b[2J\\x9b" in str(caught.value)
+
+
+def test_links_are_followed_to_files_and_folders_and_nothing_else(root: Path) -> None:
+    (root / "linked.mp4").symlink_to("../outside.mp4")
+    (root / "linked").symlink_to(root.parent)
+    (root / "broken").symlink_to("nowhere")
+    for name in ("linked.mp4", "linked", "linked/outside.mp4", "broken"):
+        assert path_below(root, name) == root / name
+    for name in ("linked.mp4", "linked", "linked/outside.mp4"):
+        with pytest.raises(ValueError, match="a link that leads out"):
+            path_below(root, name, inside=True)
+    (root / "loop").symlink_to("loop")
+    with pytest.raises(ValueError, match="cannot be looked up"):
+        path_below(root, "loop")
+
+
+def test_a_linked_folder_is_a_root_like_any_other(root: Path) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    assert path_below(link, "a.mp4", inside=True) == link / "a.mp4"
+
+
+def test_pipes_and_devices_are_refused(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    (root / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(ValueError, match="no regular file and no folder"):
+            path_below(root, name)
+
+
+@given(st.text())
+def test_no_text_leads_out(name: str) -> None:
+    root = Path("/nowhere/at/all")
+    try:
+        path = path_below(root, name)
+    except ValueError:
+        return
+    assert PurePosixPath(os.path.normpath(path)).is_relative_to(root)
+
+
+def test_a_regular_file_is_read_up_to_its_largest_size(root: Path) -> None:
+    file = root / "file"
+    file.write_bytes(b"12345")
+    assert read_regular(file, 5) == b"12345"
+    with pytest.raises(OSError, match="it has 5 bytes, and at most 4 are read"):
+        read_regular(file, 4)
+
+
+def test_a_sparse_file_is_refused_by_its_size(root: Path) -> None:
+    with (root / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OSError, match="at most 1000 are read"):
+        read_regular(root / "sparse", 1000)
+
+
+def test_nothing_is_waited_for(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    for path in (root / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="no regular file"):
+            read_regular(path, 1000)
+    with pytest.raises(IsADirectoryError):
+        read_regular(root, 1000)
