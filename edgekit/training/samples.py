@@ -34,6 +34,10 @@ _OFFSET = 20
 _FIRST_FRAME_SHARE = 0.02
 _GREY_SHARE = 0.05
 
+# Times the interval that was annotated: cameras of other rates, or that repeat frames, give pairs
+# that are closer together or further apart.
+_INTERVAL = (0.5, 2.0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
@@ -132,17 +136,18 @@ def _label_of(video: VideoTruth) -> int:
 def augmented_sample(
     clip: Clip, index: int, cascade: Cascade, classes: int, gap: int, rng: np.random.Generator
 ) -> Sample:
-    """The sample of one frame; the frame before goes through the very same change.
+    """The sample of one frame and an earlier one, which goes through the very same change.
 
     Only then are the two compared: an augmentation that differed between them would look like
-    motion.
+    motion. How far back the earlier frame lies is drawn from half to twice ``gap``, and is one
+    frame at least.
 
     Args:
         clip: Where the frame is from.
         index: Of the frame.
         cascade: Makes the input; its size is the sample's.
         classes: Channels of the heatmap.
-        gap: Distance to the earlier frame.
+        gap: Frames between the two pictures that a detector compares at the clip's own rate.
         rng: Draws the augmentation.
     """
     height, width = cascade.size
@@ -173,7 +178,8 @@ def augmented_sample(
     if index < gap or rng.random() < _FIRST_FRAME_SHARE:
         previous = np.zeros_like(current)
     else:
-        previous = changed(clip.frames[index - gap])
+        drawn = max(1, round(gap * rng.uniform(*_INTERVAL)))
+        previous = changed(clip.frames[index - min(drawn, index)])
     corners = clip.boxes[index].reshape(-1, 2, 2) * linear + offset
     boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
     return targets(cascade.stack(previous, current), boxes, clip.labels[index], classes)

@@ -11,6 +11,7 @@ from edgekit.errors import MediaError
 from edgekit.metrics.annotations import VideoTruth
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
+from edgekit.training import samples
 from edgekit.training.samples import STRIDE, Clip, augmented_sample, load_clip, targets
 
 MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
@@ -54,6 +55,28 @@ def test_both_frames_change_alike():
         first_frame = np.allclose(still[:, 40:80, 40:80].mean(), 1, atol=1e-4)
         assert first_frame or seed == 0 or still.mean() < 0.9
     assert np.allclose(still, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(1, {1, 2}), (2, {1, 2, 3, 4})])
+def test_the_earlier_picture_is_half_to_twice_as_far_back(gap, expected):
+    """A camera of another rate gives other intervals than the annotated clip."""
+    seen = set()
+
+    class Recorded(Cascade):
+        def stack(self, previous, current):
+            seen.add(round((float(current.max()) - float(previous.max())) / 10))
+            return super().stack(previous, current)
+
+    frames = np.stack([np.full((32, 32, 3), 10 * index, np.uint8) for index in range(9)])
+    nobody = [np.zeros((0, 4))] * 9, [np.zeros(0, int)] * 9
+    clip = Clip("clip", -1, frames, *nobody)
+    cascade = Recorded((32, 32), MEAN, STD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "_colour_table", lambda rng: np.arange(256, dtype=np.uint8)[None])
+        patch.setattr(samples, "_FIRST_FRAME_SHARE", 0.0)
+        for seed in range(60):
+            augmented_sample(clip, 8, cascade, 1, gap, np.random.default_rng(seed))
+    assert seen == expected
 
 
 @settings(max_examples=50, deadline=None)

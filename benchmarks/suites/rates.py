@@ -1,0 +1,165 @@
+"""What cameras of other rates, and such as repeat pictures, cost a model: tables of docs/live.md.
+
+``python -m edgekit.benchmarks.suites.rates`` renders the same scenes at several rates and judges a
+bundle on each. Then it plays those of 25 frames a second as a camera does that gives every fifth or
+second picture again, without loss. Each frame is judged twice: against where everybody is by then,
+and against where everybody was in the picture that is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.assets import default_bundle
+from edgekit.detector import Detector
+from edgekit.evaluation import in_classes_of
+from edgekit.media import open_source
+from edgekit.media.sink import Sink
+from edgekit.media.source import Source
+from edgekit.metrics.annotations import Truth, VideoTruth
+from edgekit.metrics.datasets import read_truth
+from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.evaluate import evaluate
+from edgekit.puppets import write_dataset
+from edgekit.puppets.dataset import FPS
+from edgekit.runtime.linkers import make_linker
+from edgekit.runtime.pipeline import Pipeline
+from edgekit.runtime.results import FrameResult
+from edgekit.runtime.types import Detections, Frame
+from edgekit.targets.base import SessionOptions
+
+__all__ = ["frame_map_at_rate", "frame_map_with_repeats"]
+
+_RATES = (12.5, FPS, 50.0, 60.0)
+_REPEATED = (5, 2)
+
+
+def frame_map_at_rate(detector: Detector, truth: Truth) -> float:
+    """frame-mAP@0.5 of a bundle on videos as they are.
+
+    Args:
+        detector: Open; stays so.
+        truth: Annotated videos, each with its path.
+    """
+    return _frame_map(detector, truth, [_found(detector, video, 0) for video in truth.videos])
+
+
+def frame_map_with_repeats(detector: Detector, truth: Truth, every: int) -> tuple[float, float]:
+    """frame-mAP@0.5 on a camera that gives one of ``every`` pictures again in place of a new one.
+
+    Args:
+        detector: Open; stays so.
+        truth: Annotated videos, each with its path.
+        every: From 2 up.
+
+    Returns:
+        Against the truth of each moment, and against that of the picture that is shown.
+    """
+    found = [_found(detector, video, every) for video in truth.videos]
+    shown = replace(truth, videos=[_as_shown(video, every) for video in truth.videos])
+    return _frame_map(detector, truth, found), _frame_map(detector, shown, found)
+
+
+def _frame_map(detector: Detector, truth: Truth, found: Sequence[list[Detections]]) -> float:
+    videos = list(map(SavedVideo, truth.videos, found))
+    return evaluate(SavedDetections(list(detector.classes), videos)).frame_map
+
+
+def _is_repeat(index: int, every: int) -> bool:
+    return every > 0 and index % every == every - 1
+
+
+def _as_shown(video: VideoTruth, every: int) -> VideoTruth:
+    """The truth of the picture that each frame shows; a tube's first box stays where it began."""
+    tubes = []
+    for tube in video.tubes:
+        numbers = np.arange(len(tube.boxes))
+        old = [_is_repeat(tube.start + int(number), every) for number in numbers]
+        tubes.append(replace(tube, boxes=tube.boxes[np.maximum(numbers - old, 0)]))
+    return replace(video, tubes=tubes)
+
+
+class _RepeatingCamera(Source):
+    """Gives one of ``every`` pictures of a file again in place of the next; none where it is 0."""
+
+    live = True
+
+    def __init__(self, path: Path, every: int) -> None:
+        self._source = open_source(str(path))
+        self._every = every
+        self.name, self.fps = self._source.name, self._source.fps
+        self.width, self.height = self._source.width, self._source.height
+        self._shown: Frame | None = None
+
+    def read(self) -> Frame | None:
+        frame = self._source.read()
+        if frame is None:
+            return None
+        self.position = frame.index + 1
+        if self._shown is not None and _is_repeat(frame.index, self._every):
+            return replace(frame, image=self._shown.image.copy())
+        self._shown = frame
+        return frame
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Found(Sink):
+    """Keeps the detections of each frame."""
+
+    def __init__(self) -> None:
+        self.detections: list[Detections] = []
+
+    def frame(self, result: FrameResult) -> None:
+        self.detections.append(result.detections)
+
+
+def _found(detector: Detector, video: VideoTruth, every: int) -> list[Detections]:
+    """The detections of each frame as a live run has them that drops none."""
+    found = _Found()
+    assert video.path is not None
+    with _RepeatingCamera(video.path, every) as camera:
+        linker = make_linker("edgekit", len(detector.classes))
+        Pipeline(camera, detector.sibling(), linker, [found], drop_policy="none").run()
+    return found.detections
+
+
+def main() -> None:
+    """Prints a line for each rate, and for each share of repeated pictures."""
+    parser = argparse.ArgumentParser(description="What other cameras cost a model.")
+    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=700)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bundle", type=Path, nargs="+", help="by default the two shipped ones")
+    arguments = parser.parse_args()
+    bundles = arguments.bundle or [default_bundle(precision=name) for name in ("int8", "fp32")]
+    seeds = range(arguments.seed, arguments.seed + arguments.clips)
+    print("| bundle | frames | frame-mAP@0.5 | of the picture shown |\n| --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as place:
+        roots = {fps: Path(place) / f"{fps:g}" for fps in _RATES}
+        for fps, root in roots.items():
+            write_dataset(root, seeds, fps=fps)
+        for bundle in bundles:
+            with Detector(bundle, options=SessionOptions(threads=arguments.threads)) as detector:
+                truths = {
+                    fps: in_classes_of(detector.classes, read_truth("json", root))
+                    for fps, root in roots.items()
+                }
+                for fps, truth in truths.items():
+                    score = frame_map_at_rate(detector, truth)
+                    print(f"| {bundle.name} | {fps:g} a second | {score:.3f} | |", flush=True)
+                for every in _REPEATED:
+                    now, shown = frame_map_with_repeats(detector, truths[FPS], every)
+                    what = f"{FPS:g} a second, every {every}. repeated"
+                    print(f"| {bundle.name} | {what} | {now:.3f} | {shown:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
