@@ -34,6 +34,9 @@ _MARGIN = 2.0
 _FLOOR = 3.0
 """Noise does more in an hour than in the seconds of learning; three levels are never motion."""
 
+_HIGH = 0.95
+"""Share of the cells whose noise is below the one that is assumed where none could be learnt."""
+
 NEAR = np.ones((3, 3), np.uint8)
 """A cell and those beside it: what moves by less is in the same place."""
 
@@ -134,17 +137,21 @@ class ChangeMap:
         return common
 
 
-def limits(largest: _Map) -> _Map | None:
+def limits(largest: _Map, free: npt.NDArray[np.bool_] | None = None) -> _Map | None:
     """The changes up to which nothing moves, cell by cell.
 
     Args:
         largest: (rows, columns): the largest lasting change of each cell while nothing moved.
+        free: (rows, columns), at least one: the cells in which nothing acted meanwhile; by default
+            all. The others get a limit that is high among those of the free ones.
 
     Returns:
         (rows, columns); None where changes are too large to be anything but motion.
     """
     # What has not happened in one cell yet has happened in one beside it.
-    level = cv2.dilate(largest, _AROUND)
+    level = cv2.dilate(largest if free is None else np.where(free, largest, 0), _AROUND)
+    if free is not None and not free.all():
+        level[~free] = np.percentile(level[free], 100 * _HIGH)
     if level.max() > _HIGHEST:
         return None
     return np.asarray(_MARGIN * level + _FLOOR, np.float32)

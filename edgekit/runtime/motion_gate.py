@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -30,6 +31,12 @@ _CALM = 1.0
 _RESTLESS = 10.0
 """Seconds of motion in which nothing acts, after which the limits are learnt again."""
 
+_UNUSUAL = 10.0
+"""Seconds after which the first limits are learnt beside what acts, if that does not end."""
+
+_BESIDE = 0.5
+"""Of the cells so many are wanted for that, and boxes are grown by so much of their size."""
+
 _LONG = 60.0
 """Seconds of rest after which lower limits are believed."""
 
@@ -44,21 +51,24 @@ class MotionGate:
 
     What noise, rain, flicker, camera shake and compression change is learnt in the first seconds in
     which the network finds nothing that acts. Until then, and where it is too much to be told from
-    motion, everything counts as moving. A motion is seen in its second picture. When the limits are
-    passed for long though nothing acts, for example when rain sets in, they are learnt again.
+    motion, everything counts as moving. Where something acts from the beginning on, rightly or not,
+    the limits are learnt outside of its box in the end. A motion is seen in its second picture.
+    When the limits are passed for long though nothing acts, for example when rain sets in, they are
+    learnt again.
 
     Args:
         name: Of the source, for the log.
 
     Attributes:
-        acting: Whether the linker has live tubes; to be kept up to date by who links.
+        acting: A box ``[x1, y1, x2, y2]`` for each live tube, in pixels; to be kept up to date by
+            who links.
         now: Seconds of the source so far.
         wakes: How often motion has ended a rest.
         threshold: The median of the limits, in levels of 0 to 255; None while nothing is learnt.
     """
 
     def __init__(self, name: str = "") -> None:
-        self.acting = False
+        self.acting: Sequence[Sequence[float]] = ()
         self.now = 0.0
         self.wakes = 0
         self.threshold: float | None = None
@@ -68,6 +78,7 @@ class MotionGate:
         self._cells: _Map | None = None
         self._change: _Map | None = None
         self._largest: _Map | None = None
+        self._free: npt.NDArray[np.bool_] | None = None
         self._over: float | None = None
         self._resting = False
         self._refused = False
@@ -87,7 +98,7 @@ class MotionGate:
         if self._moves(found, cells):
             self._moved = self.now
         self._cells, self._change = cells, change
-        self._learn(found)
+        self._learn(found, self._free_cells(found.shape, frame.image.shape))
         resting = self._limits is not None and self.now - self._moved >= _CALM
         if resting != self._resting:
             self.wakes += self._resting
@@ -108,7 +119,7 @@ class MotionGate:
         self._forget()
 
     def _forget(self) -> None:
-        self._largest = None
+        self._largest = self._free = None
         self._count = 0
 
     def _moves(self, found: _Map, cells: _Map) -> bool:
@@ -124,23 +135,43 @@ class MotionGate:
         again = cv2.dilate(self._map.between(self._cells, cells), NEAR) > self._limits / 2
         return bool((over & again).any()) or self.now - self._over >= _LINGERING
 
-    def _learn(self, found: _Map) -> None:
+    def _free_cells(
+        self, shape: tuple[int, ...], picture: tuple[int, ...]
+    ) -> npt.NDArray[np.bool_] | None:
+        """The cells from which limits may be learnt now; None where none may."""
+        free = np.ones(shape, bool)
+        if not self.acting:
+            return free
+        if self._limits is not None or self.now - self._began < _UNUSUAL:
+            return None
+        scale = np.tile([shape[1] / picture[1], shape[0] / picture[0]], 2)
+        for box in np.asarray(self.acting) * scale:
+            reach = _BESIDE * np.tile(box[2:] - box[:2], 2)
+            x1, y1, x2, y2 = np.maximum(box + reach * [-1, -1, 1, 1], 0).round().astype(int)
+            free[y1 : y2 + 1, x1 : x2 + 1] = False
+        return free
+
+    def _learn(self, found: _Map, free: npt.NDArray[np.bool_] | None) -> None:
         wanted = _LONG if self._resting else _LEARNING
         awake = self._limits is not None and not self._resting
+        if self._free is not None and free is not None:
+            free = self._free & free
         if (
-            self.acting
+            free is None
+            or free.mean() < _BESIDE
             or self.now - self._began < _SETTLING
             or (awake and self.now - self._since < _RESTLESS)
         ):
             self._forget()
             return
+        self._free = free
         if self._largest is None:
             self._largest, self._from = found.copy(), self.now
         np.maximum(self._largest, found, out=self._largest)
         self._count += 1
         if self._count < _LEAST or self.now - self._from < wanted:
             return
-        learnt = limits(self._largest)
+        learnt = limits(self._largest, free)
         self._forget()
         if learnt is None:
             if not self._refused:

@@ -277,7 +277,7 @@ class Pipeline:
         with measure(ms, "link"):
             update = self._linker.update(detections, work.frame.time)
         if self._gate is not None:
-            self._gate.acting = bool(update.live)
+            self._gate.acting = [tube.box for tube in update.live]
         self._frames += 1
         age = work.age if self._ages else None
         result = FrameResult(work.frame, detections, update.live, dict(ms), age, self._score)

@@ -16,6 +16,7 @@ from edgekit.runtime.motion_gate import MotionGate
 from edgekit.runtime.types import Frame
 
 HEIGHT, WIDTH = 72, 96
+ALL = [0.0, 0.0, WIDTH, HEIGHT]
 LEARNT = 110
 """Pictures after which a quiet source rests."""
 
@@ -94,12 +95,31 @@ def test_a_slow_camera_learns_from_enough_pictures():
 
 def test_while_somebody_acts_nothing_is_learnt():
     camera = Camera()
-    camera.gate.acting = True
+    camera.gate.acting = [ALL]
     assert not any(camera.see(200))
-    camera.gate.acting = False
+    camera.gate.acting = []
     assert camera.see(LEARNT)[-1]
-    camera.gate.acting = True  # and stands still: the tube is held
+    camera.gate.acting = [ALL]  # and stands still: the tube is held
     assert all(camera.see(50))
+
+
+def test_what_acts_without_end_does_not_keep_it_awake():
+    """A false action, or a person who sits there: the noise beside it tells that of its box."""
+    camera = Camera()
+    camera.gate.acting = [[40.0, 20.0, 60.0, 50.0]]
+    found = camera.see(400)
+    assert 13 <= found.index(True) / 25 <= 14.5
+    assert all(found[found.index(True) :])
+    for x in (42, 45, 48):
+        found = camera.see(1, camera.block(x))
+    assert found == [False]
+
+
+def test_what_acts_and_moves_is_watched():
+    camera = Camera()
+    camera.gate.acting = [[10.0, 10.0, 50.0, 40.0]]
+    moving = (camera.block(20 + 4 * (number % 5)) for number in range(400))
+    assert not any(camera.see(1, scene)[0] for scene in moving)
 
 
 def test_it_rests_again_when_the_motion_is_over():
@@ -145,9 +165,9 @@ def test_more_noise_is_learnt_when_nobody_acts_in_it():
     camera.see(LEARNT)
     before, camera.noise = camera.gate.threshold, 16
     assert not all(camera.see(100))
-    camera.gate.acting = True
+    camera.gate.acting = [ALL]
     assert not any(camera.see(400)[50:])
-    camera.gate.acting = False
+    camera.gate.acting = []
     assert camera.see(400)[-1]
     assert camera.gate.threshold > before
 
