@@ -2,31 +2,91 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import threading
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from edgekit.media.page.access import network_of
+from edgekit.media.page.address import is_loopback
+from edgekit.media.page.headers import HEADERS
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 __all__ = ["serve"]
 
+_MOST = 32
+_MOST_OF_PEER = 8
+_SECONDS = 10.0
+"""A connection is cut after so long, whatever it has asked for by then."""
+
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Logs nothing: requests are nobody's business."""
 
+    def version_string(self) -> str:
+        """Tells no version of what answers."""
+        return HEADERS["Server"]
+
+    def end_headers(self) -> None:
+        """Ends the head of an error page, which alone comes by here."""
+        for name, value in HEADERS.items():
+            if name != "Server":
+                self.send_header(name, value)
+        super().end_headers()
+
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """Answers so many connections at a time, in all and of each peer; cuts those that last."""
+
     daemon_threads = True
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Any, tuple[str, float]] = {}
+        super().__init__(*args, **more)
 
     def server_bind(self) -> None:
         """Binds without asking a name server what this machine is called, as its base does."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more connection; the last is for this machine."""
+        remote = str(client_address[0])
+        peer = network_of(remote)
+        with self._lock:
+            of_peer = sum(other == peer for other, _ in self._open.values())
+            most = _MOST if is_loopback(remote) else _MOST - 1
+            if of_peer >= _MOST_OF_PEER or len(self._open) >= most:
+                return False
+            self._open[request] = peer, time.monotonic() + _SECONDS
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection, and makes room."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Cuts the connections that have lasted too long; called twice a second."""
+        now = time.monotonic()
+        with self._lock:
+            late = [request for request, (_, end) in self._open.items() if end < now]
+        for request in late:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing: a client that goes away is no business of our standard error."""
 
 
 def serve(host: str, port: int, application: WSGIApplication) -> WSGIServer:
@@ -51,6 +111,16 @@ def serve(host: str, port: int, application: WSGIApplication) -> WSGIServer:
     except OSError:
         server.server_close()
         raise
-    server.set_app(application)
+    server.set_app(_with_headers(application))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+def _with_headers(application: WSGIApplication) -> WSGIApplication:
+    def answer(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, [*headers, *HEADERS.items()], *more)
+
+        return application(environ, start)
+
+    return answer

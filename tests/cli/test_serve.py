@@ -206,6 +206,10 @@ def test_rubbish_is_answered_and_harmless(running, sent, status, capfd):
     answer = talk(running.port, sent)
     assert answer.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.0 %d " % status))
     assert b"Traceback" not in answer
+    head = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert b"Server: EdgeKit" in head
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert any(line.startswith(b"Content-Security-Policy: default-src 'none'") for line in head)
     assert running.get("/")[0] == 200
     assert capfd.readouterr().err == ""
 
@@ -342,6 +346,23 @@ def test_there_are_only_so_many_viewers(running, monkeypatch):
         wait_until(lambda: running.page.server.viewers == 2)
         _, code = asyncio.run(watch(url, {}, stop=lambda header: False))
         assert code == 4001
+
+
+def test_viewers_of_one_peer_leave_room_for_others(running, monkeypatch):
+    monkeypatch.setattr("edgekit.media.page.site._MOST_VIEWERS_OF_PEER", 2)
+    url = f"http://127.0.0.1:{running.port}/live"
+    with stalled_viewers(running.port, 2):
+        wait_until(lambda: running.page.server.viewers == 2)
+        _, code = asyncio.run(watch(url, {}, stop=lambda header: False))
+        assert code == 4001
+        other = socket.create_connection(
+            ("127.0.0.1", running.port), timeout=LIMIT, source_address=("127.0.0.2", 0)
+        )
+        with other:
+            other.sendall(HANDSHAKE.format(port=running.port, more="").encode())
+            wait_until(lambda: running.page.server.viewers == 3)
+    wait_until(lambda: running.page.server.viewers == 0)
+    asyncio.run(watch(url, {}, stop=lambda header: True))
 
 
 def test_there_are_only_so_many_connections(running, monkeypatch):

@@ -19,12 +19,14 @@ from edgekit.errors import UsageError
 from edgekit.media.page.address import is_loopback
 from edgekit.media.page.origin import Origin
 
-__all__ = ["Door", "FailureLimit", "Verdict", "check_token", "new_token"]
+__all__ = ["Door", "FailureLimit", "Verdict", "check_token", "network_of", "new_token"]
 
 _SHORTEST = 8
 _FAILURES = 10
 _WINDOW = 60.0
 _MOST_PEERS = 1024
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv4 addresses as NAT64 shows them (RFC 6052)."""
 
 
 class Verdict(enum.Enum):
@@ -70,11 +72,11 @@ class FailureLimit:
 
     def is_blocked(self, peer: str) -> bool:
         """Whether a peer, an IP address, has failed too often of late."""
-        return len(self._recent(_network(peer))) >= _FAILURES
+        return len(self._recent(network_of(peer))) >= _FAILURES
 
     def count(self, peer: str, guess: bytes) -> None:
         """Notes a failure of a peer."""
-        key = _network(peer)
+        key = network_of(peer)
         recent = self._recent(key)
         recent.setdefault(hashlib.sha256(guess).digest(), self._clock())
         self._failures[key] = recent
@@ -116,6 +118,11 @@ class Door:
         digest = hmac.new(self._token, b"edgekit live page", hashlib.sha256)
         self.cookie = digest.hexdigest()
         """Stands for the token in the browser, and does not tell it."""
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether a proxy stands before the page."""
+        return bool(self._origins)
 
     def is_from_the_page(self, origin: str | None, host: str) -> bool:
         """Whether a WebSocket is opened by the page itself, or by no page.
@@ -165,9 +172,17 @@ class Door:
         self._limit.count(peer, crumb if shown is None else guess)
         return Verdict.WRONG_TOKEN
 
-    def may_ask_health(self, *, peer: str, host: str) -> bool:
-        """Whether a request without a token may ask how the run is: one from this machine."""
-        return is_loopback(peer) and self._is_ours(host) and host.lower() not in self._public
+    def may_ask_health(self, *, remote: str, forwarded: bool, host: str) -> bool:
+        """Whether a request without a token may ask how the run is: one from this machine.
+
+        Args:
+            remote: IP address of its connection.
+            forwarded: Whether a header says that it was passed on for somebody else, who may be
+                anywhere whatever the header says.
+            host: Its ``Host`` header.
+        """
+        own = is_loopback(remote) and not forwarded
+        return own and self._is_ours(host) and host.lower() not in self._public
 
     def _is_ours(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
@@ -190,12 +205,23 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _network(peer: str) -> str:
-    """What counts as one peer: an IPv4 address, or the network of an IPv6 one."""
+def network_of(peer: str) -> str:
+    """What counts as one peer: an IPv4 address, or the network of an IPv6 one.
+
+    An IPv4 address that comes as an IPv6 one is that IPv4 address: all of them share a network.
+
+    Args:
+        peer: An IP address; anything else is its own network.
+    """
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:
         return peer
     if address.version == 4:
         return peer
+    inner = address.ipv4_mapped
+    if inner is None and address in _TRANSLATED:
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if inner is not None:
+        return str(inner)
     return str(ipaddress.ip_network(f"{peer.split('%')[0]}/64", strict=False))

@@ -11,42 +11,96 @@ from typing import Any
 
 from aiohttp import web
 
-from edgekit.media.page.access import Door
+from edgekit.media.page.access import Door, network_of
+from edgekit.media.page.address import is_loopback
 from edgekit.media.page.broadcast import Broadcast
 from edgekit.media.page.channel import Channel
+from edgekit.media.page.headers import HEADERS
 from edgekit.media.page.site import LOG, Site
 
 __all__ = ["PageServer"]
 
 _MOST_CONNECTIONS = 512
+_MOST_OF_PEER = 160
+"""As many viewers as a peer may have, and what else their browsers ask for."""
+
+_FOR_THIS_MACHINE = 32
+"""Connections that are kept for who asks how the run is from this machine."""
+
 _SPARE_DESCRIPTORS = 16
 """For files, clips and brokers, which matter more than viewers."""
 
+_FIRST_REQUEST_SECONDS = 10.0
 _REQUEST_SECONDS = 20.0
+_HANDLING: dict[str, Any] = {
+    "access_log": None,
+    "logger": LOG,
+    "keepalive_timeout": _REQUEST_SECONDS,
+    "lingering_time": 1.0,
+}
 _TICK = 0.25
 _FAREWELL_SECONDS = 0.5
 _JOIN_SECONDS = 2.0
 
 
-class _Connections(web.Server):
-    """Takes a bounded number of connections; one that asks for nothing is closed in the end."""
+class _Handler(web.RequestHandler):
+    """Speaks HTTP on one connection. What is no request is answered with our headers, too."""
 
-    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(
-            site.answer,
-            loop=loop,
-            access_log=None,
-            logger=LOG,
-            keepalive_timeout=_REQUEST_SECONDS,
-            lingering_time=1.0,
+    def handle_error(self, *args: Any, **more: Any) -> web.StreamResponse:
+        """The response to a request that is malformed, or could not be answered."""
+        response = super().handle_error(*args, **more)
+        answer = web.Response(
+            status=response.status, text="That request cannot be answered.\n", headers=HEADERS
         )
+        answer.force_close()
+        return answer
+
+
+class _Connections(web.Server):
+    """Takes a bounded number of connections, in all and of each peer; closes silent ones.
+
+    A proxy on this machine may have as many as there are: those are of its clients.
+    """
+
+    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, *, proxied: bool) -> None:
+        super().__init__(self._answer, loop=loop)
+        self._site = site
+        self._proxied = proxied
+        self._peers: dict[Any, str] = {}
+        self._silent: dict[Any, asyncio.TimerHandle] = {}
+
+    def __call__(self) -> web.RequestHandler:
+        """Speaks with whoever connects next."""
+        return _Handler(self, loop=self._loop, **_HANDLING)
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Cuts a connection that is one too many."""
         super().connection_made(handler, transport)
+        remote = str(transport.get_extra_info("peername", ("",))[0])
+        peer = self._peers[handler] = network_of(remote)
+        here = is_loopback(remote)
+        most = _MOST_CONNECTIONS - (0 if here else _FOR_THIS_MACHINE)
+        of_peer = sum(other == peer for other in self._peers.values())
+        crowd = of_peer > _MOST_OF_PEER and not (here and self._proxied)
         place = transport.get_extra_info("socket").fileno()
-        if len(self.connections) > _MOST_CONNECTIONS or place >= _most_descriptors():
+        if len(self.connections) > most or crowd or place >= _most_descriptors():
             transport.abort()
+        else:
+            self._silent[handler] = self._loop.call_later(_FIRST_REQUEST_SECONDS, transport.abort)
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        """Forgets a connection."""
+        super().connection_lost(handler, exc)
+        self._peers.pop(handler, None)
+        self._has_spoken(handler)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._has_spoken(request.protocol)
+        return await self._site.answer(request)
+
+    def _has_spoken(self, handler: Any) -> None:
+        if timer := self._silent.pop(handler, None):
+            timer.cancel()
 
 
 def _most_descriptors() -> int:
@@ -123,7 +177,8 @@ class PageServer:
         self._loop.set_exception_handler(lambda loop, context: LOG.debug("%s", context))
         port = self._listener.getsockname()[1]
         site = Site(self._door, port, lambda: self._channels)
-        runner = web.ServerRunner(_Connections(site, self._loop), shutdown_timeout=0.1)
+        connections = _Connections(site, self._loop, proxied=self._door.is_proxied)
+        runner = web.ServerRunner(connections, shutdown_timeout=0.1)
         await runner.setup()
         await web.SockSite(runner, self._listener).start()
         self._ready.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from edgekit.media.page.access import Door, Verdict
+from edgekit.media.page.access import Door, Verdict, network_of
 from edgekit.media.page.broadcast import Broadcast, Viewer
 from edgekit.media.page.channel import Channel
+from edgekit.media.page.headers import HEADERS
 
 __all__ = ["LOG", "Site"]
 
@@ -24,6 +26,9 @@ LOG.addHandler(logging.NullHandler())
 LOG.propagate = False
 
 _MOST_VIEWERS = 128
+_MOST_VIEWERS_OF_PEER = 100
+"""So that those of one peer leave room for others."""
+
 _OVER, _TOO_MANY, _RUBBISH = 4000, 4001, 4002
 """Codes with which a WebSocket is closed; the page knows them."""
 
@@ -38,17 +43,7 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cache-Control": "no-store",
-    "Server": "EdgeKit",
-}
+_PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _REFUSALS = {
     Verdict.UNKNOWN_NAME: (421, "This device does not go by that name; use its address."),
     Verdict.NO_TOKEN: (401, "The page needs the token that edgekit run printed."),
@@ -72,6 +67,7 @@ class Site:
         self._door = door
         self._channels = channels
         self._cookie = f"edgekit-{port}"
+        self._watching: Counter[str] = Counter()
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir()}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -106,8 +102,11 @@ class Site:
         )
 
     def _may_ask_health(self, request: web.BaseRequest) -> bool:
-        host = request.headers.get("Host", "")
-        return self._door.may_ask_health(peer=self._peer(request), host=host)
+        return self._door.may_ask_health(
+            remote=request.remote or "",
+            forwarded=any(name in request.headers for name in _PASSED_ON),
+            host=request.headers.get("Host", ""),
+        )
 
     def _peer(self, request: web.BaseRequest) -> str:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
@@ -120,7 +119,7 @@ class Site:
         body = msgspec.json.encode({"status": status, "sources": sources})
         code = 200 if flowing else 503
         return web.Response(
-            status=code, body=body, content_type="application/json", headers=_HEADERS
+            status=code, body=body, content_type="application/json", headers=HEADERS
         )
 
     def _refuse(self, verdict: Verdict, path: str) -> web.Response:
@@ -128,11 +127,11 @@ class Site:
         if path != "/" or verdict is Verdict.UNKNOWN_NAME:
             return _text(code, message)
         page = self._files["token.html"].replace(b"{{message}}", message.encode())
-        return web.Response(status=code, body=page, content_type="text/html", headers=_HEADERS)
+        return web.Response(status=code, body=page, content_type="text/html", headers=HEADERS)
 
     def _remember(self, request: web.BaseRequest) -> web.Response:
         """Puts a cookie in the token's place, so that it leaves the address bar."""
-        response = web.Response(status=303, headers={**_HEADERS, "Location": "/"})
+        response = web.Response(status=303, headers={**HEADERS, "Location": "/"})
         response.set_cookie(
             self._cookie,
             self._door.cookie,
@@ -146,7 +145,7 @@ class Site:
     def _file(self, name: str) -> web.Response:
         kind = _TYPES[Path(name).suffix]
         return web.Response(
-            body=self._files[name], content_type=kind, charset="utf-8", headers=_HEADERS
+            body=self._files[name], content_type=kind, charset="utf-8", headers=HEADERS
         )
 
     async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -162,15 +161,22 @@ class Site:
         if not broadcasts[int(place)].has_begun:
             return _text(503, "That source has not begun.")
         if request.method == "HEAD":  # the page asks whether there is such a source
-            return web.Response(status=204, headers=_HEADERS)
+            return web.Response(status=204, headers=HEADERS)
         socket = web.WebSocketResponse(timeout=0.5, max_msg_size=1024, compress=False)
         if not socket.can_prepare(request):
             return _text(400, "A WebSocket was expected.")
         await socket.prepare(request)
-        if sum(len(broadcast.viewers) for broadcast in broadcasts) >= _MOST_VIEWERS:
+        peer = network_of(self._peer(request))
+        many = sum(len(broadcast.viewers) for broadcast in broadcasts) >= _MOST_VIEWERS
+        if many or self._watching[peer] >= _MOST_VIEWERS_OF_PEER:
             await socket.close(code=_TOO_MANY, message=b"as many viewers as there may be")
-        else:
+            return socket
+        self._watching[peer] += 1
+        try:
             await _watch(broadcasts[int(place)], socket, request)
+        finally:
+            self._watching[peer] -= 1
+            self._watching += Counter()  # forgets those of whom nobody watches
         return socket
 
 
@@ -207,4 +213,4 @@ async def _listen(socket: web.WebSocketResponse, viewer: Viewer) -> None:
 
 
 def _text(code: int, message: str, **headers: Any) -> web.Response:
-    return web.Response(status=code, text=f"{message}\n", headers={**_HEADERS, **headers})
+    return web.Response(status=code, text=f"{message}\n", headers={**HEADERS, **headers})

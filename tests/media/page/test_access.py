@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.media.page.access import Door, FailureLimit, Verdict, check_token, new_token
+from edgekit.media.page.access import (
+    Door,
+    FailureLimit,
+    Verdict,
+    check_token,
+    network_of,
+    new_token,
+)
 from edgekit.media.page.origin import parse_origin
 
 TOKEN = "a-long-token"
@@ -13,6 +20,10 @@ TOKEN = "a-long-token"
 
 def judge(door, *, peer="10.0.0.5", host="10.0.0.1:80", shown=None, cookie=None):
     return door.judge(peer=peer, host=host, shown=shown, cookie=cookie)
+
+
+def may_ask_health(door, remote, host, *, forwarded=False):
+    return door.may_ask_health(remote=remote, forwarded=forwarded, host=host)
 
 
 def test_token_and_cookie_admit():
@@ -58,6 +69,28 @@ def test_failures_are_forgotten_after_a_minute():
     assert not limit.is_blocked("::1")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2"),
+        ("64:ff9b::10.0.0.1", "64:ff9b::10.0.0.2"),
+        ("10.0.0.1", "10.0.0.2"),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1"),
+        ("::ffff:10.0.0.1", "fe80::1%eth0"),
+    ],
+)
+def test_a_peer_that_guesses_shuts_out_nobody_else(one, other):
+    door = Door(TOKEN, "::")
+    for number in range(10):
+        judge(door, peer=one, shown=f"guess{number}")
+    assert judge(door, peer=one, shown=TOKEN) is Verdict.TOO_MANY_FAILURES
+    assert judge(door, peer=other, shown=TOKEN) is Verdict.ADMITTED
+
+
+def test_one_address_is_one_peer_in_both_its_forms():
+    assert network_of("::ffff:10.0.0.1") == network_of("10.0.0.1")
+
+
 def test_the_table_of_failures_does_not_grow():
     limit = FailureLimit()
     for number in range(5000):
@@ -94,9 +127,9 @@ def test_with_a_token_addresses_are_ours_and_strange_names_need_it():
 
 def test_health_is_for_this_machine():
     door = Door(TOKEN, "0.0.0.0")
-    assert door.may_ask_health(peer="127.0.0.1", host="127.0.0.1:80")
-    assert not door.may_ask_health(peer="10.0.0.5", host="127.0.0.1:80")
-    assert not door.may_ask_health(peer="127.0.0.1", host="evil.example")
+    assert may_ask_health(door, "127.0.0.1", "127.0.0.1:80")
+    assert not may_ask_health(door, "10.0.0.5", "127.0.0.1:80")
+    assert not may_ask_health(door, "127.0.0.1", "evil.example")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +188,10 @@ def test_a_proxy_on_this_machine_is_believed_about_who_asked():
 
 def test_what_comes_through_a_proxy_may_not_ask_health_without_a_token():
     door = Door(TOKEN, "127.0.0.1", PUBLIC)
-    assert door.may_ask_health(peer="127.0.0.1", host="127.0.0.1:8080")
-    assert not door.may_ask_health(peer="127.0.0.1", host="cam.example.com")
-    assert not door.may_ask_health(peer="192.0.2.7", host="127.0.0.1:8080")
+    assert may_ask_health(door, "127.0.0.1", "127.0.0.1:8080")
+    assert not may_ask_health(door, "127.0.0.1", "cam.example.com")
+    assert not may_ask_health(door, "192.0.2.7", "127.0.0.1:8080")
+    assert not may_ask_health(door, "127.0.0.1", "127.0.0.1:8080", forwarded=True)
 
 
 def test_a_cookie_is_secure_where_the_proxy_has_tls():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 
 import pytest
 
@@ -22,15 +23,91 @@ def is_answered(port):
         return True
 
 
-@pytest.mark.parametrize("spare", [16, 1 << 40])
-def test_viewers_are_refused_before_the_last_descriptors_are_taken(monkeypatch, spare):
+@pytest.fixture
+def make_page():
+    """Starts a page at an address; gives its port, and closes it in the end."""
     pytest.importorskip("aiohttp")
-    from edgekit.media.page import LivePage, server
+    from edgekit.media.page import LivePage
+
+    with contextlib.ExitStack() as stack:
+
+        def make(address="0", **options):
+            said = []
+            sink = LivePage(address, say=said.append, **options).sink()
+            stack.callback(sink.close)
+            sink.start(INFO)
+            return int(said[0].partition("/?")[0].rstrip("/").rpartition(":")[2])
+
+        yield make
+
+
+def connected(port, begin=b"GET /hea", source="127.0.0.2"):
+    """A client that has sent the beginning of a request."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
+    with contextlib.suppress(OSError):  # it may be cut already
+        client.sendall(begin)
+    return client
+
+
+def is_cut(client):
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_half_open_requests_of_one_peer_leave_room_for_others(make_page):
+    from edgekit.media.page import server
+
+    port = make_page()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(port)) for _ in range(512)]
+        assert all(map(is_cut, clients[server._MOST_OF_PEER :]))
+        assert is_answered(port)
+
+
+def test_the_last_connections_are_kept_for_this_machine(make_page, monkeypatch):
+    from edgekit.media.page import server
+
+    port = make_page("0.0.0.0:0", token="a-long-token")
+    monkeypatch.setattr(server, "is_loopback", lambda remote: remote == "127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        for peer in range(2, 6):
+            source = f"127.0.0.{peer}"
+            clients = [stack.enter_context(connected(port, source=source)) for _ in range(128)]
+        assert all(map(is_cut, clients[-server._FOR_THIS_MACHINE :]))
+        assert is_answered(port)
+
+
+def test_who_asks_for_nothing_is_cut(make_page, monkeypatch):
+    from edgekit.media.page import server
+
+    monkeypatch.setattr(server, "_FIRST_REQUEST_SECONDS", 0.2)
+    port = make_page()
+    for begin in (b"", b"GET /hea"):
+        with connected(port, begin) as client:
+            assert is_cut(client)
+
+
+def test_a_proxy_on_this_machine_may_have_all_connections(make_page, monkeypatch):
+    from edgekit.media.page import server
+
+    monkeypatch.setattr(server, "_MOST_OF_PEER", 3)
+    port = make_page(origins=["https://cam.example.com"])
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(connected(port))
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as proxy:
+            proxy.request("GET", "/health", headers={"X-Forwarded-For": "127.0.0.1"})
+            assert proxy.getresponse().status == 401, "who it asks for may be anywhere"
+            proxy.close()
+            proxy.request("GET", "/health")
+            assert proxy.getresponse().status == 503, "no frame has come yet"
+
+
+@pytest.mark.parametrize("spare", [16, 1 << 40])
+def test_viewers_are_refused_before_the_last_descriptors_are_taken(make_page, monkeypatch, spare):
+    from edgekit.media.page import server
 
     monkeypatch.setattr(server, "_SPARE_DESCRIPTORS", spare)
-    said = []
-    sink = LivePage("0", say=said.append).sink()
-    with contextlib.closing(sink):
-        sink.start(INFO)
-        port = int(said[0].rstrip("/").rpartition(":")[2])
-        assert is_answered(port) == (spare == 16)
+    assert is_answered(make_page()) == (spare == 16)
