@@ -48,7 +48,7 @@ def answer_to(port, sent):
     ("sent", "status"),
     [
         (b"GET /metrics HTTP/1.0\r\n\r\n", b"200"),
-        (b"GET / HTTP/9.9\r\n\r\n", b"505"),
+        (b"GET / HTTP/1.0\r\n" + 200 * b"A: b\r\n" + b"\r\n", b"431"),
         (b"GET " + 70_000 * b"x" + b" HTTP/1.0\r\n\r\n", b"414"),
     ],
 )
