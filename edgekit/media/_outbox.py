@@ -149,7 +149,8 @@ class Outbox(Closing):
         chosen: list[tuple[int, int, str]] = []
         for condition in ("kind = 'update'", "1"):
             chosen = self._base.execute(
-                f"SELECT id, LENGTH(payload), kind FROM message WHERE {condition} "
+                # The condition is one of the two above.
+                f"SELECT id, LENGTH(payload), kind FROM message WHERE {condition} "  # noqa: S608
                 "ORDER BY id LIMIT ?",
                 (min(_BATCH, spare),),
             ).fetchall()

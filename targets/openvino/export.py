@@ -172,7 +172,7 @@ def _pad(constant: Any, axis: int) -> None:
 
 def _root(model: Path) -> ElementTree.Element:
     try:
-        return ElementTree.parse(model).getroot()
+        return ElementTree.parse(model).getroot()  # noqa: S314 - OpenVINO has just written it
     except (OSError, ElementTree.ParseError) as error:
         raise BundleError(
             f"{model} is not a model in OpenVINO's IR: {error}.",

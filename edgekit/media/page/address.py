@@ -34,7 +34,7 @@ class Address(NamedTuple):
     def link(self, token: str = "") -> str:
         """What to type into a browser; for all addresses at once, one that others can reach."""
         host = self.host
-        if host in ("0.0.0.0", "::"):
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - the user's choice, recognized here
             host = _own_address() or socket.gethostname()
         if ":" in host:
             host = f"[{host}]"
