@@ -78,6 +78,12 @@ _OPTIONS = (
         help="Open a camera or stream anew that gives no frame for so long.",
     ),
     click.option(
+        "--all-or-none",
+        is_flag=True,
+        help="End with an error if any source cannot be opened at the start. By default, one of "
+        "several cameras and streams is tried again while the others run.",
+    ),
+    click.option(
         "--camera-size",
         type=_FrameSize(),
         help="Width and height in pixels to ask a camera for. [default: 640x480, or its nearest]",

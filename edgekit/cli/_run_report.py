@@ -97,6 +97,8 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
+    if "error" in report:
+        console.print(report["error"], soft_wrap=True, markup=False)
     _print_skipped(console, report)
     if line := load_cost_line(report):
         console.print(line, soft_wrap=True)
@@ -150,7 +152,8 @@ def _print_skipped(console: Console, report: dict[str, Any], of: str = "") -> No
 
 def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> None:
     if report.get("reconnects"):
-        times = f"was lost and came back {report['reconnects']} times."
+        count = report["reconnects"]
+        times = f"was away and came back {count} time{'s' if count != 1 else ''}."
         console.print(f"{of.rstrip(', ') or 'The source'} {times}")
     for sink in report.get("sinks", ()):
         if words := loss_of(SinkHealth(**sink)):

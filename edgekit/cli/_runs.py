@@ -16,7 +16,7 @@ from edgekit.cli._outputs import FILES
 from edgekit.cli._run_report import loss_of, summary_json
 from edgekit.cli._sinks import TubeTally
 from edgekit.detector import Detector
-from edgekit.errors import EdgeKitError, OutputError
+from edgekit.errors import EdgeKitError, MediaError, OutputError
 from edgekit.media import Source
 from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
@@ -129,7 +129,7 @@ class Runs:
     @property
     def error(self) -> EdgeKitError | None:
         """The worst that befell a source or an output while the others went on."""
-        errors = [way.error for way in self._ways if way.error]
+        errors = [error for way in self._ways if (error := self._error_of(way))]
         sinks = [sink for way in self._ways for sink in way.sinks if isinstance(sink, QueuedSink)]
         health = [sink.health() for sink in sinks]
         errors += [OutputError(words) for sink in health if (words := loss_of(sink))]
@@ -179,6 +179,14 @@ class Runs:
             return {}
         return load_cost_json(summary.frames, way.tally.missed, way.source.fps, summary.fps)
 
+    @staticmethod
+    def _error_of(way: _Way) -> EdgeKitError | None:
+        """Why a source ended, or gave nothing when the run ended."""
+        summary = way.tally.summary
+        if way.error or summary is None or summary.away is None:
+            return way.error
+        return MediaError(f"{way.source.name} was away when the run ended. {summary.away}")
+
     def _note(self, number: int, error: EdgeKitError) -> None:
         way = self._ways[number]
         way.error = error
@@ -188,7 +196,8 @@ class Runs:
         tally, bundle = way.tally, self._detector.bundle
         assert tally.summary is not None
         sinks = [sink.health() for sink in way.sinks if isinstance(sink, QueuedSink)]
-        error = {"error": way.error.message} if way.error else {}
+        failure = self._error_of(way)
+        error = {"error": failure.message} if failure else {}
         return {
             "source": way.source.name,
             "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},

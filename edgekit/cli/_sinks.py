@@ -46,6 +46,10 @@ class DetectionsSink(Sink):
     def frame(self, result: FrameResult) -> None:
         """Writes the detections of a frame."""
         assert self._frames is not None
+        assert self._info is not None
+        if not all(self._frames.size):
+            seen = self._info.seen(result.frame)
+            self._frames.size = seen.width, seen.height
         with writing(self._path):
             self._frames.add(result.detections)
 

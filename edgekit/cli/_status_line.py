@@ -12,6 +12,8 @@ from edgekit.runtime.results import FrameResult, RunInfo
 __all__ = ["StatusLine"]
 
 _REFRESH = 0.2
+_SILENT = 1.0
+"""Seconds after which the line is written anew though no frame came."""
 
 
 class StatusLine:
@@ -27,6 +29,7 @@ class StatusLine:
         self._parts: list[_Part] = []
         self._begin: float | None = None
         self._last = 0.0
+        self._over = threading.Event()
 
     def sink(self) -> Sink:
         """Tells the line of one source."""
@@ -37,7 +40,10 @@ class StatusLine:
     def begin(self) -> None:
         """The first source begins, or another one."""
         with self._lock:
+            first = self._begin is None
             self._begin = self._last = self._begin or time.monotonic()
+        if self._terminal and first:
+            threading.Thread(target=self._watch, name="edgekit-status", daemon=True).start()
 
     def renew(self) -> None:
         """Writes the line anew, a few times a second; from any thread."""
@@ -52,9 +58,16 @@ class StatusLine:
 
     def remove(self) -> None:
         """Removes the line."""
+        if not any(part.goes_on for part in self._parts):
+            self._over.set()
         if self._terminal:
             with self._lock:
                 self._write("\r\x1b[K")
+
+    def _watch(self) -> None:
+        """Writes the line while no source gives a frame, or it would tell of the past."""
+        while not self._over.wait(_SILENT):
+            self.renew()
 
     def _write(self, words: str) -> None:
         try:
@@ -65,8 +78,9 @@ class StatusLine:
 
     def _place(self) -> str:
         if len(self._parts) == 1:
-            return f"frame {self._parts[0].place}"
-        going = sum(part.goes_on for part in self._parts)
+            lost = "" if self._parts[0].connected else "   source lost"
+            return f"frame {self._parts[0].place}{lost}"
+        going = sum(part.goes_on and part.connected for part in self._parts)
         frames = sum(part.frames for part in self._parts)
         totals = [part.total for part in self._parts]
         of = f"/{sum(filter(None, totals))}" if all(totals) else ""
@@ -83,10 +97,16 @@ class _Part(Sink):
         self.frames = 0
         self.tubes = 0
         self.goes_on = True
+        self._info: RunInfo | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the source gives frames."""
+        return self._info is None or self._info.health().connected
 
     def start(self, info: RunInfo) -> None:
         """Takes over the number of frames."""
-        self.total = info.frames
+        self._info, self.total = info, info.frames
         self._line.begin()
 
     def frame(self, result: FrameResult) -> None:

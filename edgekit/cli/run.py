@@ -119,6 +119,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.cli._run_report import print_report, print_reports
     from edgekit.cli._runs import Runs
     from edgekit.detector import Detector
+    from edgekit.media.sources.absent import AbsentSource
     from edgekit.media.sources.staged_opening import StagedOpening
 
     asked = session
@@ -126,7 +127,9 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     maker = SinkMaker(options, stopper.stop, sources=len(specs))
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopper.listening())
-        opening = stack.enter_context(StagedOpening(specs, reading_of(options)))
+        opening = stack.enter_context(
+            StagedOpening(specs, reading_of(options), all_or_none=options["all_or_none"])
+        )
         bundle = take(
             options["bundle"],
             what="bundle in artifacts/ that runs on this machine",
@@ -141,7 +144,8 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         stack.enter_context(detector)
         sources = opening.complete()
         for source in sources:
-            _LOG.info("Opened %s", _facts(source))
+            if not isinstance(source, AbsentSource):
+                _LOG.info("Opened %s", _facts(source))
         sampled = "--fps" if options["fps"] is not None else ""
         sampled = sampled or ("--motion-gate" if options["motion_gate"] else "")
         if detector.remembers and sampled:
@@ -171,7 +175,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         runs.run()
         report, error = runs.report(), runs.error
     if as_json:
-        emit_json({"error": asdict(failure_of(error)), **report} if error else report)
+        emit_json({**report, "error": asdict(failure_of(error))} if error else report)
     elif "sources" in report:
         print_reports(report, to_stderr=options["events"] == "-")
     else:
@@ -180,6 +184,8 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
 
 
 def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
+    from edgekit.media.sources.absent import AbsentSource
+
     found = [
         {
             "source": source.name,
@@ -188,6 +194,7 @@ def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
             "fps": round(source.fps, 3),
             "live": source.live,
             "bundle": bundle,
+            **({"error": source.error.message} if isinstance(source, AbsentSource) else {}),
         }
         for source in sources
     ]
@@ -195,7 +202,13 @@ def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
         emit_json(found[0] if len(found) == 1 else {"sources": found})
         return
     for source in sources:
-        click.echo(f"Sound: {_facts(source)}, with {bundle}. Nothing was written.")
+        if isinstance(source, AbsentSource):
+            click.echo(
+                f"Not there: {source.name}. {source.error.message} A run would try it again while "
+                "the other sources run."
+            )
+        else:
+            click.echo(f"Sound: {_facts(source)}, with {bundle}. Nothing was written.")
 
 
 def _facts(source: Source) -> str:

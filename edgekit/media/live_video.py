@@ -98,6 +98,8 @@ class LiveVideoSink(Sink):
         image = self._annotator.draw(result)
         size = (image.shape[0], image.shape[1])
         if self._frames is None or (self._empty and size != self._frames.size):
+            assert self._info is not None
+            self._info = self._info.seen(result.frame)
             self._open(size)
         assert self._frames is not None
         self._empty = False

@@ -41,6 +41,7 @@ class Metrics:
         self._several = several
         self._lock = threading.Lock()
         self._server: Any = None
+        self._sinks: list[MetricsSink] = []
         self._open: list[MetricsSink] = []
         self._outputs: list[Callable[[], Sequence[SinkHealth]]] = []
         try:
@@ -89,6 +90,7 @@ class Metrics:
         """
         sink = MetricsSink(self, str(len(self._outputs)) if self._several else None)
         self._outputs.append(outputs)
+        self._sinks.append(sink)
         self._open.append(sink)
         return sink
 
@@ -132,7 +134,13 @@ class Metrics:
                 written.add_metric(values, health.written)
                 lost.add_metric(values, health.lost)
                 good.add_metric(values, health.error is None)
-        yield from (written, lost, good)
+        source = core.GaugeMetricFamily(
+            "edgekit_source_up", "1 while the source gives frames.", labels=self._labels()
+        )
+        for sink in self._sinks:
+            if (up := sink.source_up) is not None:
+                source.add_metric(sink.labels, up)
+        yield from (written, lost, good, source)
 
     def _labels(self, *names: str) -> tuple[str, ...]:
         return ("source", *names) if self._several else names
@@ -162,10 +170,21 @@ class MetricsSink(Sink):
         self._metrics = metrics
         self._source = () if source is None else (source,)
         self._classes: tuple[str, ...] = ()
+        self._info: RunInfo | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Values of the labels that every figure has."""
+        return self._source
+
+    @property
+    def source_up(self) -> bool | None:
+        """Whether the source gives frames; None before it begins."""
+        return None if self._info is None else self._info.health().connected
 
     def start(self, info: RunInfo) -> None:
         """Shows every figure as 0, and begins to listen."""
-        self._classes = info.classes
+        self._info, self._classes = info, info.classes
         metrics = self._metrics
         for name in info.classes:
             self._of(metrics.live, name)

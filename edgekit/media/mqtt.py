@@ -76,7 +76,7 @@ class MqttSink(Sink):
         self._classes: tuple[str, ...] = ()
         self._told: dict[int, float] = {}
         self._begun: set[int] = set()
-        self._fps = 1.0
+        self._info: RunInfo | None = None
         self._last = (0, 0.0)
         self._outbox: Outbox | None = None
         self._link: BrokerLink | None = None
@@ -108,7 +108,7 @@ class MqttSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Opens the buffer and begins to connect; waits 3 seconds at most for that."""
-        self._source, self._classes, self._fps = info.source, info.classes, info.fps
+        self._source, self._classes, self._info = info.source, info.classes, info
         self._outbox = Outbox(self._buffer, self._most)
         if waiting := len(self._outbox):
             _LOG.info("%d messages of earlier runs are sent first.", waiting)
@@ -177,7 +177,8 @@ class MqttSink(Sink):
 
     def _first(self, tube: Tube) -> dict[str, Any]:
         index, time = self._last
-        begun = time - (index - tube.start) / self._fps
+        assert self._info is not None
+        begun = time - (index - tube.start) / self._info.present_fps
         box = tube.boxes[0].tolist()
         return _live_json(tube, box, tube.start, begun, observed=True)
 

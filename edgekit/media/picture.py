@@ -92,6 +92,8 @@ class PictureSink(Sink):
         """Keeps a thumbnail of some frames."""
         index = result.frame.index
         self._last = index
+        assert self._info is not None
+        self._info = self._info.seen(result.frame)
         self._annotator.follow(result)
         self._drawn.frame(result)
         if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:

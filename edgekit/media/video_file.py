@@ -83,6 +83,8 @@ class VideoSink(Sink):
         image = self._annotator.draw(result)
         size = (image.shape[0], image.shape[1])
         if self._video is None or (self._empty and size != self._size):
+            assert self._info is not None
+            self._info = self._info.seen(result.frame)
             self._open(size)
         assert self._video is not None
         self._empty = False

@@ -42,16 +42,16 @@ class DetectionsWriter:
 
         Args:
             name: Unique within the file.
-            frame_size: Width and height in pixels.
+            frame_size: Width and height in pixels; 0 where the writer's ``size`` tells it later.
             truth: Its annotated tubes.
         """
         separator = "," if self._names else ""
         self._names.add(name)
-        self._size = self._size or frame_size
         self._write(f'{separator}{_json(name)}:{{"detections":[')
-        frames = FrameWriter(self._stream)
+        frames = FrameWriter(self._stream, frame_size)
         yield frames
-        width, height = frame_size
+        width, height = frames.size
+        self._size = self._size or frames.size
         rest: dict[str, Any] = {"frames": frames.count, "width": width, "height": height}
         rest["gt"] = [_truth(tube) for tube in truth]
         self._write(f"],{_json(rest)[1:]}")
@@ -70,10 +70,12 @@ class FrameWriter:
 
     Attributes:
         count: How many it took.
+        size: Width and height in pixels.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], size: tuple[int, int]) -> None:
         self._stream = stream
+        self.size = size
         self.count = 0
 
     def add(self, detections: Detections | None) -> None:

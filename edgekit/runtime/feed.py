@@ -42,6 +42,10 @@ class Feed(Protocol):
     def skipped(self) -> Mapping[str, int]:
         """How many frames were left out on purpose since the last one that was read."""
 
+    @property
+    def away(self) -> str | None:
+        """Why the source gave nothing when the run ended; None where it did."""
+
     def next(self) -> Fed | None:
         """The next frame; None at the end, or once the run is to stop."""
 
@@ -92,6 +96,7 @@ class DirectFeed:
         sampling: Sampling | None = None,
     ) -> None:
         self._source = source
+        self.away: str | None = None
         self._recent = recent
         self._stop = stop
         self._pace = Pace(stop) if realtime else None

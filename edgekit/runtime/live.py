@@ -49,6 +49,9 @@ class LiveFeed:
         recent: Pairs each frame with an earlier one, be that dropped or not; None leaves them as
             the source gives them.
         sampling: Which frames are processed; None for all.
+
+    Attributes:
+        away: Why the source gave nothing when the run ended; None where it did, and until then.
     """
 
     def __init__(
@@ -80,7 +83,8 @@ class LiveFeed:
         self._index, self._time, self._read = -1, 0.0, time.monotonic()
         self._index_shift, self._time_shift = 0, 0.0
         self._backoff = Backoff()
-        self._health = SourceHealth(True, self._read)
+        self._health = SourceHealth(True, self._read, fps=source.fps)
+        self.away: str | None = None
         self._left: list[Reader] = []
         self._reader = Reader(self, source, stop)
 
@@ -109,6 +113,7 @@ class LiveFeed:
                 self._watch()
                 # Shortly, because a signal is only handled between waits on some systems.
                 self._changed.wait(_POLL)
+            self._note_absence()
             return None
 
     def close(self) -> None:
@@ -155,7 +160,8 @@ class LiveFeed:
                 return
             now = time.monotonic()
             if self._health.connected:
-                _LOG.warning("%s is lost and will be opened again. %s", self._source.name, reason)
+                what = "is not there" if self._index < 0 else "is lost"
+                _LOG.warning("%s %s and will be opened again. %s", self._source.name, what, reason)
                 self._backoff.lasted(now - self._health.since)
                 self._health = SourceHealth(False, now, self._health.reconnects, reason)
             else:
@@ -180,14 +186,23 @@ class LiveFeed:
             self._index_shift = self._index + 1 + lost - frame.index
             self._time_shift = self._time + gone - frame.time
             self._source = source
-            _LOG.warning("%s is back after %.1f seconds.", source.name, gone)
-            self._health = SourceHealth(True, read, self._health.reconnects + 1)
+            what = "there" if self._index < 0 else "back"
+            _LOG.warning("%s is %s after %.1f seconds.", source.name, what, gone)
+            self._health = SourceHealth(True, read, self._health.reconnects + 1, fps=source.fps)
             frame = replace(frame, gap="reconnect")
         if self._index_shift or self._time_shift:
             index, seconds = frame.index + self._index_shift, frame.time + self._time_shift
             frame = replace(frame, index=index, time=seconds)
         self._index, self._time, self._read = frame.index, frame.time, read
         return frame
+
+    def _note_absence(self) -> None:
+        if not self._health.connected:
+            seconds = time.monotonic() - self._health.since
+            self.away = (
+                f"It gave no picture in the last {seconds:.1f} seconds of the run. "
+                f"{self._health.error}"
+            )
 
     def _is_over(self) -> bool:
         if self._health.connected:

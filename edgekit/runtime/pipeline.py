@@ -171,6 +171,7 @@ class Pipeline:
             self._ages.times() if self._ages else None,
             dict(self._skipped),
             None if self._gate is None else self._gate.summary(),
+            None if self._feed is None else self._feed.away,
         )
         self._guard(failures, lambda: self._tell(lambda sink: sink.end(summary)))
         for sink in self._sinks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,12 +39,14 @@ class SourceHealth:
         since: Since when, in seconds of ``time.monotonic``.
         reconnects: How often it was lost and came back.
         error: Why it is not connected.
+        fps: Frames a second that it declares at present; 0 where that is what ``RunInfo`` says.
     """
 
     connected: bool = True
     since: float = 0.0
     reconnects: int = 0
     error: str | None = None
+    fps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,19 @@ class RunInfo:
     sample_aspect: float = 1.0
     health: Callable[[], SourceHealth] = SourceHealth
     longest_step: float = 0.0
+
+    @property
+    def present_fps(self) -> float:
+        """Frames a second that the source declares at present."""
+        return self.health().fps or self.fps
+
+    def seen(self, frame: Frame) -> RunInfo:
+        """The same run with what a frame tells, where the source could not tell it before."""
+        if self.width and self.height:
+            return self
+        height, width = frame.image.shape[:2]
+        aspect = frame.sample_aspect
+        return replace(self, width=width, height=height, fps=self.present_fps, sample_aspect=aspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,7 @@ class RunSummary:
         age: Of the frames at inference, as in ``FrameResult``; None where the source is not live.
         skipped: Frames that were left out on purpose, by the reason of their gaps.
         motion_gate: What a gate has learnt; None where there was none.
+        away: Why a live source gave nothing when the run ended; None where it did.
     """
 
     frames: int
@@ -179,6 +195,7 @@ class RunSummary:
     age: StageTimes | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     motion_gate: GateSummary | None = None
+    away: str | None = None
 
     @property
     def fps(self) -> float:

@@ -137,10 +137,12 @@ class MjpegServer:
     Attributes:
         frozen: While it is set, nothing is sent.
         freezes_after: Number of frames of each connection after which it freezes; None for never.
+        size: Width and height of its pictures.
     """
 
     def __init__(self) -> None:
         self.freezes_after: int | None = None
+        self.size = (128, 96)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
@@ -186,7 +188,7 @@ class MjpegServer:
                 self.frozen.set()
             while self.frozen.is_set():
                 time.sleep(0.01)
-            image = np.full((96, 128, 3), number % 250, np.uint8)
+            image = np.full((*self.size[::-1], 3), number % 250, np.uint8)
             jpeg = cv2.imencode(".jpg", image)[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             stream.write(head.encode() + jpeg + b"\r\n")
@@ -194,9 +196,21 @@ class MjpegServer:
 
 
 @pytest.fixture
-def mjpeg_server():
+def mjpeg_servers():
+    """Makes cameras on loopback that are not started yet."""
+    servers = []
+
+    def make() -> MjpegServer:
+        servers.append(MjpegServer())
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.frozen.clear()
+        server.kill()
+
+
+@pytest.fixture
+def mjpeg_server(mjpeg_servers):
     """A camera on loopback that is not started yet."""
-    server = MjpegServer()
-    yield server
-    server.frozen.clear()
-    server.kill()
+    return mjpeg_servers()

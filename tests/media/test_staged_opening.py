@@ -18,17 +18,13 @@ class Fake:
     def close(self):
         self.log.append(("close", self.spec))
 
-    def reopened(self):
-        self.log.append(("reopen", self.spec))
-        return Fake(self.spec, self.log)
-
 
 @pytest.fixture
 def log(monkeypatch):
     """What is opened, reopened and closed, in order."""
     log = []
 
-    def open_sources(specs, options):
+    def open_sources(specs, options, *, absent):
         log.append(("open", *specs))
         return [Fake(spec, log) for spec in specs]
 
@@ -51,8 +47,7 @@ def test_live_sources_are_opened_last_and_all_keep_their_order(log):
         # What came over HTTP in the meantime would be old.
         assert log == [
             ("close", "http://x/live"),
-            ("reopen", "http://x/live"),
-            ("open", 2, "rtsp://x/live", "/dev/video5"),
+            ("open", 2, "rtsp://x/live", "http://x/live", "/dev/video5"),
         ]
         del log[:]
     assert sorted(log, key=str) == sorted((("close", spec) for spec in specs), key=str)

@@ -97,6 +97,8 @@ class Channel(Sink):
             if not gap.intended:
                 self._dropped += gap.frames
                 self._broken[gap.reason] = self._broken.get(gap.reason, 0) + 1
+            if gap.reason == "reconnect" and self._info is not None:
+                self._timeline.fps = self._info.present_fps
             self._timeline.gap(gap)
 
     def frame(self, result: FrameResult) -> None:
@@ -130,7 +132,10 @@ class Channel(Sink):
             self._ended = self._ended or how
 
     def health(self) -> dict[str, Any]:
-        """How the run does: ``status`` is ``ok``, ``starting``, ``stalled`` or ``ended``."""
+        """How a source does.
+
+        Its ``status`` is ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
+        """
         with self._lock:
             return {
                 "source": self._info.source if self._info else "",
@@ -156,10 +161,9 @@ class Channel(Sink):
     def brief(self) -> dict[str, Any]:
         """What viewers of other sources get to know of this one."""
         with self._lock:
-            connected = self._connection()["connected"]
             return {
                 "source": self._info.source if self._info else "",
-                "status": "lost" if not (connected or self._ended) else self._status(),
+                "status": self._status(),
                 "tubes": 0 if self._ended else self._timeline.alive,
             }
 
@@ -171,7 +175,7 @@ class Channel(Sink):
             "type": "hello",
             "source": info.source,
             "size": [info.width, info.height],
-            "fps": info.fps,
+            "fps": info.present_fps,
             "frames": info.frames,
             "bundle": info.bundle,
             "classes": info.classes,
@@ -196,9 +200,11 @@ class Channel(Sink):
             }
 
     def _status(self) -> str:
-        fps = self._info.fps if self._info else 1.0
+        fps = self._info.present_fps if self._info else 1.0
         if self._ended:
             return "ended"
+        if not self._connection()["connected"]:
+            return "lost"
         step = self._info.longest_step if self._info else 0.0
         patience = max(_PATIENCE + step, _FRAMES_MISSED / max(fps, 0.01))
         if self._clock() - self._last > patience:

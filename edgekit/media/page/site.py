@@ -115,7 +115,12 @@ class Site:
     def _health(self) -> web.Response:
         sources = [channel.health() for channel in self._channels()]
         flowing = any(source["status"] == "ok" for source in sources)
-        status = "ok" if flowing else sources[0]["status"] if sources else "starting"
+        well = all(source["status"] in ("ok", "ended") for source in sources) and not any(
+            sink["error"] for source in sources for sink in source["sinks"]
+        )
+        status = sources[0]["status"] if sources else "starting"
+        if flowing:
+            status = "ok" if well else "degraded"
         body = msgspec.json.encode({"status": status, "sources": sources})
         code = 200 if flowing else 503
         return web.Response(

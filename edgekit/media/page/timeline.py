@@ -53,11 +53,11 @@ class Timeline:
     """Follows a run frame by frame, in memory that does not grow with it.
 
     Args:
-        fps: Frames a second of the source, for how far back a minute is.
+        fps: Frames a second of the source, for how far back a minute is. An attribute too.
     """
 
     def __init__(self, fps: float) -> None:
-        self._span = max(1, round(SECONDS * fps))
+        self.fps = fps
         self._alive: dict[int, _Row] = {}
         self._ended: deque[_Row] = deque(maxlen=_MOST_ENDED)
         self._gaps: deque[Gap] = deque(maxlen=_MOST_ENDED)
@@ -103,7 +103,7 @@ class Timeline:
 
     def to_json(self) -> dict[str, Any]:
         """What happened in the last minute: living tubes first, then those that ended last."""
-        begin = self._now - self._span
+        begin = self._now - max(1, round(SECONDS * self.fps))
         alive = sorted(self._alive.values(), key=lambda row: -row.id)
         ended = [row for row in reversed(self._ended) if row.last >= begin]
         gaps = [gap for gap in self._gaps if gap.index >= begin]

@@ -13,17 +13,18 @@ from pathlib import Path
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._camera_words import is_camera
 from edgekit.media._leaving import inside
-from edgekit.media.address import check_address, is_address, path_of
+from edgekit.media.address import check_address, is_address, path_of, without_secrets
 from edgekit.media.camera import open_camera
-from edgekit.media.gstreamer import PipelineSource, is_pipeline
+from edgekit.media.gstreamer import PipelineSource, is_pipeline, pipeline_name
 from edgekit.media.pictures import FramesSource, is_picture, open_picture
 from edgekit.media.raw import RawSource
 from edgekit.media.source import Source, SourceOptions
+from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.opencv_file import FileSource
 from edgekit.media.sources.opencv_stream import OpenCVStreamSource
 from edgekit.media.sources.video import VideoSource
 
-__all__ = ["open_source", "open_sources"]
+__all__ = ["may_come", "open_source", "open_sources"]
 
 
 def open_source(spec: str | int | Path, options: SourceOptions | None = None) -> Source:
@@ -69,20 +70,26 @@ def _open_path(path: Path, options: SourceOptions | None) -> Source:
 
 
 def open_sources(
-    specs: Sequence[str | int | Path], options: SourceOptions | None = None
+    specs: Sequence[str | int | Path],
+    options: SourceOptions | None = None,
+    *,
+    absent: bool = False,
 ) -> list[Source]:
     """Opens several sources at the same time: a stream that waits for the others grows old.
 
     Args:
         specs: Each as ``open_source`` takes it.
         options: How all of them are to be read.
+        absent: Whether an ``AbsentSource`` takes the place of a camera or stream that cannot be
+            opened. What is not there of files is an error in any case.
 
     Raises:
         EdgeKitError: One cannot be opened, as in ``open_source``; the others are closed.
     """
+    make = _open_or_await if absent else open_source
     if len(specs) == 1:
-        return [open_source(specs[0], options)]
-    futures = [_begin(partial(open_source, spec, options)) for spec in specs]
+        return [make(specs[0], options)]
+    futures = [_begin(partial(make, spec, options)) for spec in specs]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
@@ -93,6 +100,40 @@ def open_sources(
         for future in futures:
             future.add_done_callback(_discard)
         raise
+
+
+def _open_or_await(spec: str | int | Path, options: SourceOptions | None) -> Source:
+    try:
+        return open_source(spec, options)
+    except MediaError as error:
+        if not may_come(spec):
+            raise
+        return AbsentSource(_name_of(spec), error, partial(open_source, spec, options))
+
+
+def may_come(spec: str | int | Path) -> bool:
+    """Whether a source that is not there may come later: a camera, a pipeline or a stream.
+
+    What is named by ``http`` may be a recording, and counts as a stream until it answers.
+    """
+    if isinstance(spec, int):
+        return True
+    text = str(spec)
+    if is_address(text):
+        return True
+    return text not in ("", "-") and (is_camera(str(path_of(text))) or is_pipeline(text))
+
+
+def _name_of(spec: str | int | Path) -> str:
+    """The name that a source has once it is open."""
+    text = str(spec)
+    if not isinstance(spec, int):
+        if is_address(text):
+            return without_secrets(text)
+        if is_pipeline(text):
+            return pipeline_name(text)
+        text = str(path_of(text))
+    return f"camera {text}"
 
 
 def _begin(make: Callable[[], Source]) -> Future[Source]:

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 
 from edgekit._closing import Closing
+from edgekit.errors import MediaError
 from edgekit.media._camera_words import is_camera
 from edgekit.media.address import check_address, is_address, path_of
 from edgekit.media.camera import check_camera
 from edgekit.media.gstreamer import check_gstreamer, is_pipeline
 from edgekit.media.source import Source, SourceOptions
-from edgekit.media.sources.opening import open_sources
+from edgekit.media.sources.absent import AbsentSource
+from edgekit.media.sources.opening import may_come, open_sources
 
 __all__ = ["StagedOpening"]
 
@@ -20,24 +22,35 @@ __all__ = ["StagedOpening"]
 class StagedOpening(Closing):
     """Opens recorded sources at once, and live ones when their frames can be taken.
 
-    Of those that are opened later it is only checked, at once, that they can be there.
+    Of those that are opened later it is only checked, at once, that they can be there. One of
+    several live sources that cannot be opened is an ``AbsentSource``, as long as another one can.
 
     Args:
         specs: Each as ``open_source`` takes it.
         options: How all of them are to be read.
+        all_or_none: Whether each source that cannot be opened is an error.
 
     Raises:
-        EdgeKitError: One cannot be opened; the others are closed.
+        EdgeKitError: A source that cannot come later, or all live ones, cannot be opened; the
+            others are closed.
     """
 
-    def __init__(self, specs: Sequence[int | str], options: SourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        specs: Sequence[int | str],
+        options: SourceOptions | None = None,
+        *,
+        all_or_none: bool = False,
+    ) -> None:
         self._options = options
+        self._absent = not all_or_none and sum(map(may_come, specs)) > 1
         self._later = {n: spec for n, spec in enumerate(specs) if _is_live(spec)}
         for spec in self._later.values():
-            _check(spec)
-        early = {n: spec for n, spec in enumerate(specs) if n not in self._later}
-        opened = open_sources(list(early.values()), options)
-        self._sources: dict[int, Source] = dict(zip(early, opened, strict=True))
+            with contextlib.suppress(*(MediaError,) if self._absent else ()):
+                _check(spec)
+        self._early = {n: spec for n, spec in enumerate(specs) if n not in self._later}
+        self._sources: dict[int, Source] = {}
+        self._open(self._early)
 
     @property
     def live(self) -> bool:
@@ -48,23 +61,40 @@ class StagedOpening(Closing):
         """All sources in their order, open.
 
         Raises:
-            EdgeKitError: One cannot be opened.
+            EdgeKitError: One that is recorded, or all that are live, cannot be opened.
         """
         for number, source in self._sources.items():
             if source.live and source.reopens:
                 # Only its answer told that it is live, and what it sent since then is old.
                 source.close()
-                self._sources[number] = source.reopened()
-        opened = open_sources(list(self._later.values()), self._options)
-        self._sources.update(zip(self._later, opened, strict=True))
+                self._later[number] = self._early[number]
+        self._open(dict(sorted(self._later.items())))
         self._later = {}
-        return [source for _, source in sorted(self._sources.items())]
+        sources = [source for _, source in sorted(self._sources.items())]
+        _refuse_if_all_absent(sources)
+        return sources
+
+    def _open(self, specs: dict[int, int | str]) -> None:
+        opened = open_sources(list(specs.values()), self._options, absent=self._absent)
+        self._sources.update(zip(specs, opened, strict=True))
 
     def close(self) -> None:
         """Closes all that are open."""
         with contextlib.ExitStack() as stack:
             for source in self._sources.values():
                 stack.callback(source.close)
+
+
+def _refuse_if_all_absent(sources: Sequence[Source]) -> None:
+    live = {number: source for number, source in enumerate(sources) if source.live}
+    errors = {n: source.error for n, source in live.items() if isinstance(source, AbsentSource)}
+    if not errors or len(errors) < len(live):
+        return
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    words = "\n".join(f"Source {number}: {error.message}" for number, error in errors.items())
+    hints = dict.fromkeys(line for error in errors.values() for line in error.mend.splitlines())
+    raise MediaError(f"None of the live sources can be opened.\n{words}", mend="\n".join(hints))
 
 
 def _is_live(spec: int | str) -> bool:
