@@ -26,9 +26,15 @@ from edgekit._reading import path_below
 from edgekit.errors import AnnotationError
 from edgekit.runtime.types import Array
 
-__all__ = ["Truth", "TruthTube", "VideoTruth", "read_annotations"]
+__all__ = ["MOST_FRAMES", "Truth", "TruthTube", "VideoTruth", "read_annotations"]
+
+MOST_FRAMES = 10_000_000
+"""Frames of a video: over four days at 25 a second."""
 
 _TOLERANCE = 1.0
+
+
+_LONGEST_SIDE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +144,9 @@ def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> V
         raise _wrong(path, where, str(error)) from error
     if min(video.frames, video.width, video.height) < 1:
         raise _wrong(path, where, "'frames', 'width' and 'height' have to be at least 1")
+    if video.frames > MOST_FRAMES or max(video.width, video.height) > _LONGEST_SIDE:
+        found = f"{video.frames} frames of {video.width}x{video.height}"
+        raise _wrong(path, where, f"{found}; at most {MOST_FRAMES} of {_LONGEST_SIDE} are read")
     if video.label is not None:
         _check_label(path, where, classes, video.label)
     size = (video.width, video.height)

@@ -8,14 +8,12 @@ Both are those of the corrected annotations that ROAD came with (Singh et al., I
 
 The pickle is a dictionary of videos: ``{"annotations": [{"label", "sf", "ef", "boxes"}], "numf",
 "label"}``, boxes as 1-based ``[x, y, w, h]`` in 320x240 pixels, ``sf`` from 0, ``ef`` the frame
-after the last. It is read without running anything that it names: only plain containers and numpy
-arrays are allowed in it.
+after the last. It is read without running anything that it names: only plain containers, numbers
+and arrays of numbers are allowed in it.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +21,28 @@ from typing import Any
 
 import numpy as np
 
-from edgekit._reading import path_below
+from edgekit._reading import path_below, read_regular
 from edgekit.classes import CLASS_LISTS
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth, read_annotations
+from edgekit.metrics._plain_pickle import UnreadablePickle, loads_plain
+from edgekit.metrics.annotations import (
+    MOST_FRAMES,
+    Truth,
+    TruthTube,
+    VideoTruth,
+    read_annotations,
+)
+from edgekit.runtime.types import Array
 
 __all__ = ["DATASETS", "read_truth"]
 
 _WIDTH, _HEIGHT = 320, 240
+_MOST_PICKLE = 1 << 25
+_MOST_LIST = 1 << 20
+"""Bytes of a file."""
+
+_LEAST_BYTES = 4
+"""Bytes of a box, with a byte for each number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +82,23 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
     layout = _LAYOUTS[dataset]
     names = _video_list(root / "splitfiles" / f"{part}list{split:02d}.txt")
     path = root / "splitfiles" / layout.pickle
-    annotated = _load_plain(path)
+    content = _read(path, _MOST_PICKLE)
+    annotated = _load_plain(path, content)
     if not isinstance(annotated, dict):
         raise _wrong(path, "", f"a {type(annotated).__name__} instead of a dictionary of videos")
     videos = []
+    room = _Room(len(content) // _LEAST_BYTES)
     for name in names:
         if name not in annotated:
             raise _wrong(
                 path, f"video '{name}'", "it is in the list of the split and not annotated"
             )
-        videos.append(_video(path, name, annotated[name], root, len(layout.classes)))
+        videos.append(_video(path, name, annotated[name], root, len(layout.classes), room))
     return Truth(list(layout.classes), videos)
 
 
 def _video_list(path: Path) -> list[str]:
-    lines = _read(path).decode("utf-8", "replace").split("\n")
+    lines = _read(path, _MOST_LIST).decode("utf-8", "replace").split("\n")
     # Some copies name the video's file and its label: Class/video.avi 1.
     names = [line.split()[0].removesuffix(".avi") for line in lines if line.strip()]
     if not names:
@@ -92,15 +106,17 @@ def _video_list(path: Path) -> list[str]:
     return names
 
 
-def _video(path: Path, name: str, entry: Any, root: Path, classes: int) -> VideoTruth:
+def _video(path: Path, name: str, entry: Any, root: Path, classes: int, room: _Room) -> VideoTruth:
     where = f"video '{name}'"
     tubes = []
     try:
         frames, label = int(entry["numf"]), int(entry["label"])
         for number, item in enumerate(entry["annotations"]):
             where = f"video '{name}', tube {number}"
-            tubes.append(_tube(item, frames, classes))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+            tubes.append(_tube(item, frames, classes, room))
+        if not 1 <= frames <= MOST_FRAMES:
+            raise ValueError(f"{frames} frames, expected 1 to {MOST_FRAMES}")
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise _wrong(path, where, what) from error
     try:
@@ -110,10 +126,37 @@ def _video(path: Path, name: str, entry: Any, root: Path, classes: int) -> Video
     return VideoTruth(name, frames, _WIDTH, _HEIGHT, tubes, label, folder)
 
 
-def _tube(item: Mapping[str, Any], frames: int, classes: int) -> TruthTube:
+class _Room:
+    """How many boxes may still come out of a pickle: one that is named often is still there once.
+
+    Args:
+        boxes: As many as its bytes could hold.
+    """
+
+    def __init__(self, boxes: int) -> None:
+        self._boxes = boxes
+
+    def take(self, value: Any) -> Array:
+        """The boxes of a tube, (n, 4) float64.
+
+        Raises:
+            ValueError: They are no boxes, or more than the pickle can hold.
+        """
+        count = value.size // 4 if isinstance(value, np.ndarray) else len(value)
+        self._boxes -= count
+        if self._boxes < 0:
+            raise ValueError("more boxes than the bytes of the file can hold")
+        if not isinstance(value, np.ndarray):
+            if not all(len(row) == 4 for row in value):
+                raise ValueError("a box that has not four numbers")
+            value = [[float(side) for side in row] for row in value]
+        # Stored as bytes or 16-bit numbers, in which sums would wrap.
+        return np.array(value, np.float64).reshape(-1, 4)
+
+
+def _tube(item: Mapping[str, Any], frames: int, classes: int, room: _Room) -> TruthTube:
     label, start, stop = int(item["label"]), int(item["sf"]), int(item["ef"])
-    # Stored as bytes or 16-bit numbers, in which sums would wrap.
-    boxes = np.array(item["boxes"], np.float64).reshape(-1, 4)
+    boxes = room.take(item["boxes"])
     if not 0 <= label < classes:
         raise ValueError(f"label {label}, expected 0 to {classes - 1}")
     if not 0 <= start < stop <= frames:
@@ -127,41 +170,16 @@ def _tube(item: Mapping[str, Any], frames: int, classes: int) -> TruthTube:
     return TruthTube(label, start, boxes)
 
 
-_ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads containers and numpy arrays; refuses to look up anything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        # numpy 2 writes and has numpy._core, numpy 1 numpy.core.
-        if (module.replace("numpy._core", "numpy.core"), name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not allowed here")
-        here = "numpy._core" if hasattr(np, "_core") else "numpy.core"
-        module = module.replace("numpy._core", "numpy.core").replace("numpy.core", here)
-        return super().find_class(module, name)
-
-
-def _load_plain(path: Path) -> Any:
+def _load_plain(path: Path, content: bytes) -> Any:
     try:
-        return _PlainUnpickler(io.BytesIO(_read(path)), encoding="latin1").load()
-    except AnnotationError:
-        raise
-    except Exception as error:  # Broken pickles raise nearly anything.
+        return loads_plain(content)
+    except UnreadablePickle as error:
         raise _wrong(path, "", f"not a readable pickle of annotations ({error})") from error
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, most)
     except OSError as error:
         raise AnnotationError(
             f"Cannot read {path}: {error.strerror}.",

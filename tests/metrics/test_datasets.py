@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.classes import CLASS_LISTS
 from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics._plain_pickle import loads_plain
 from edgekit.metrics.datasets import read_truth
 
 
@@ -118,3 +119,53 @@ def test_a_video_of_a_list_is_a_path_below_the_pictures(tmp_path: Path, name: st
     with pytest.raises(AnnotationError) as caught:
         read_truth("ucf24", published(tmp_path, {name: entry()}, f"{name}\n"))
     assert repr(name) in caught.value.message
+
+
+TUBE = entry()["annotations"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({**entry(), "annotations": [TUBE] * 1000}, "more boxes than the bytes of the file"),
+        ({**entry(), "numf": float("inf")}, "infinity"),
+        ({**entry(), "numf": 10**12}, "1000000000000 frames, expected 1 to 10000000"),
+        ({**entry(), "numf": "9" * 5000}, "limit"),
+        (entry(boxes=[[1, 2, 3, 4], [1, 2, 3]]), "a box that has not four numbers"),
+        (entry(boxes=[[[1], 2, 3, 4]] * 2), "float"),
+        (entry(boxes="boxes"), "a box that has not four numbers"),
+    ],
+)
+def test_what_claims_too_much_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(AnnotationError) as error:
+        read_truth("ucf24", published(tmp_path, {"Biking/v_1": content}))
+    assert message in error.value.message
+    assert len(error.value.message) < 1000
+
+
+@pytest.mark.parametrize("file", ["pyannot.pkl", "testlist01.txt"])
+def test_pipes_and_endless_files_are_refused(tmp_path: Path, file: str) -> None:
+    path = published(tmp_path, {"Biking/v_1": entry()}) / "splitfiles" / file
+    with path.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with pytest.raises(AnnotationError, match="1099511627776 bytes, and at most"):
+        read_truth("ucf24", tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(AnnotationError, match="no regular file"):
+        read_truth("ucf24", tmp_path)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "file", ["ucf24/splitfiles/pyannot.pkl", "jhmdb21/splitfiles/hmdb_annots.pkl"]
+)
+def test_the_published_annotations_are_what_pickle_reads(shared: Path, file: str) -> None:
+    content = (shared / "annotations" / file).read_bytes()
+    found, expected = loads_plain(content), pickle.loads(content, encoding="latin1")
+    assert list(found) == list(expected)
+    for name, video in expected.items():
+        assert (found[name]["numf"], found[name]["label"]) == (video["numf"], video["label"])
+        for one, other in zip(found[name]["annotations"], video["annotations"], strict=True):
+            assert one.keys() == other.keys()
+            assert all(np.array_equal(one[key], other[key]) for key in one)
