@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.cli._options import is_quiet
+from edgekit.cli._service_manager import ServiceManager
 from edgekit.cli._status_line import StatusLine
 from edgekit.errors import UsageError
 from edgekit.media.queued import QueuedSink
@@ -23,12 +24,16 @@ __all__ = ["SinkMaker"]
 class SinkMaker:
     """Makes the sinks that were asked for, of one source after the other.
 
-    The status line, the page and the figures are one for all sources; of all else each has its own.
+    The status line, the page, the figures and what systemd is told are one for all sources; of all
+    else each has its own.
 
     Args:
         options: Of ``output_options``.
         stop: Ends the run.
         sources: How many there are.
+
+    Attributes:
+        service: Tells the service manager of the run.
 
     Raises:
         UsageError: An option has a value that cannot be, or that several sources cannot have.
@@ -45,6 +50,7 @@ class SinkMaker:
         self._several = sources > 1
         self._made = 0
         self._line = StatusLine(shown=not is_quiet())
+        self.service = ServiceManager()
         self._page: LivePage | None = None
         self._metrics: Metrics | None = None
         origins = options["public_origins"]
@@ -76,6 +82,8 @@ class SinkMaker:
         self._made += 1
         queued = self._queued(options, number, live)
         sinks: list[Sink] = [self._line.sink(), *queued]
+        if (told := self.service.sink(lambda: [sink.health() for sink in queued])) is not None:
+            sinks.append(told)
         if self._metrics is not None:
             sinks.append(self._metrics.sink(lambda: [sink.health() for sink in queued]))
         if self._page is not None:

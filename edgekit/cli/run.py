@@ -21,6 +21,7 @@ from edgekit.cli._parsing import LINK
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgekit.cli._make_sinks import SinkMaker
     from edgekit.cli._runs import Runs
     from edgekit.media import Source
     from edgekit.targets.base import SessionOptions
@@ -168,7 +169,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             runs.check()
             _say_sound(as_json, sources, bundle.manifest.name)
             return 0
-        stopper.stop_with(runs.stop, partial(_read_again, click.get_current_context(), runs))
+        stopper.stop_with(runs.stop, partial(_read_again, click.get_current_context(), runs, maker))
         for own in of_each:
             for name, path in files_of(own).items():
                 _LOG.info("Writing %s to %s", name.replace("_", " "), path)
@@ -216,8 +217,9 @@ def _facts(source: Source) -> str:
     return f"{source.name}, {source.width}x{source.height} at {source.fps:g} FPS"
 
 
-def _read_again(context: click.Context, runs: Runs) -> None:
+def _read_again(context: click.Context, runs: Runs, maker: SinkMaker) -> None:
     """Takes the thresholds from the file of options; a file with a mistake changes nothing."""
+    maker.service.reloaded()
     try:
         found = read_again(context, "score", "min_hits")
     except UsageError as error:

@@ -1,0 +1,203 @@
+"""What systemd is told of a run, where it started it as a service that notifies."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgekit.errors import MissingDependencyError
+from edgekit.media.queued import SinkHealth
+from edgekit.media.sink import Sink
+from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+
+__all__ = ["ServiceManager"]
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_PERIOD = 0.5
+_STATUS_SECONDS = 5.0
+_FRAMES_MISSED = 20
+"""A source that gives no frame for so many intervals of its own rate hangs."""
+
+
+class ServiceManager:
+    """Tells the service manager how a run does; silent where there is none that listens.
+
+    READY is sent once each source has given a frame or is known to be lost, and again after each
+    reload; STATUS when it has changed; STOPPING when the last source ends. Where the unit has a
+    watchdog, it is fed twice in its interval while frames flow: not where a source that is
+    connected has given none for half of that interval. A source that is lost and tried again is
+    no reason to start the service anew.
+    """
+
+    def __init__(self) -> None:
+        self._send = _sender() if os.environ.get("NOTIFY_SOCKET") else None
+        self._watchdog = _watchdog_seconds()
+        self._period = min(_LONGEST_PERIOD, (self._watchdog or 60.0) / 8)
+        self._parts: list[_Part] = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._began = 0.0
+        self._ready = False
+        self._status = ("", float("-inf"))
+        self._fed = float("-inf")
+
+    def sink(self, outputs: Callable[[], Sequence[SinkHealth]]) -> Sink | None:
+        """A sink that follows one source; None where nobody listens.
+
+        Args:
+            outputs: How the other outputs of the source do.
+        """
+        if self._send is None:
+            return None
+        part = _Part(self, outputs)
+        self._parts.append(part)
+        return part
+
+    def begin(self) -> None:
+        """A source begins; the first one begins the telling."""
+        with self._lock:
+            if self._began or self._send is None:
+                return
+            self._began = time.monotonic()
+        threading.Thread(target=self._work, name="edgekit-service", daemon=True).start()
+
+    def end_if_all_have(self) -> None:
+        """Says that the service ends, once the last source has."""
+        with self._lock:
+            over = self._began and all(part.ended for part in self._parts)
+            if over and not self._over.is_set():
+                self._over.set()
+                self._tell("STOPPING")
+
+    def reloaded(self) -> None:
+        """The options were read again; may be called from a signal handler."""
+        if self._send is not None and self._ready:
+            self._tell("RELOADING")
+            self._tell("READY")
+
+    def _work(self) -> None:
+        while not self._over.wait(self._period):
+            self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """Tells what has become of the sources since the last look."""
+        if not self._ready and all(part.settled for part in self._parts):
+            self._ready = True
+            self._tell("READY")
+        if self._watchdog is not None and now - self._fed >= self._watchdog / 2 - self._period:
+            limit = self._watchdog / 2
+            if all(part.flows(now, limit) for part in self._parts):
+                self._fed = now
+                self._tell("WATCHDOG")
+        words, told = self._status
+        if now - told >= _STATUS_SECONDS and (words := self._words(now)) != self._status[0]:
+            self._status = (words, now)
+            self._tell("STATUS", words)
+
+    def _words(self, now: float) -> str:
+        parts = self._parts
+        rate = sum(part.frames for part in parts) / max(now - self._began, 1e-6)
+        going = [part for part in parts if not part.ended]
+        lost = [part for part in going if not part.connected]
+        giving = sum(bool(part.frames) for part in going if part.connected)
+        words = [f"{giving} of {len(parts)} sources give frames, {rate:.0f} a second."]
+        words += [f"Lost: {part.name}." for part in lost]
+        bad = (sink for part in parts for sink in part.outputs() if sink.error)
+        words += [f"Output {sink.name}: {sink.error}" for sink in bad]
+        # A line break would begin a message of another kind.
+        return " ".join(" ".join(words).split())
+
+    def _tell(self, kind: str, words: str = "") -> None:
+        assert self._send is not None
+        self._send(kind, words)
+
+
+class _Part(Sink):
+    """What is to be known of one source."""
+
+    def __init__(
+        self, manager: ServiceManager, outputs: Callable[[], Sequence[SinkHealth]]
+    ) -> None:
+        self._manager = manager
+        self.outputs = outputs
+        self._info: RunInfo | None = None
+        self._last = 0.0
+        self.frames = 0
+        self.ended = False
+
+    @property
+    def name(self) -> str:
+        """Name of the source, for people."""
+        return self._info.source if self._info else ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the source gives frames, as far as is known."""
+        return self._info is None or self._info.health().connected
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known that the source gives frames, or that it is lost."""
+        return bool(self.frames) or self.ended or not self.connected
+
+    def flows(self, now: float, limit: float) -> bool:
+        """Whether nothing hangs on the way of this source's frames."""
+        if self.ended or self._info is None:
+            return True
+        health = self._info.health()
+        step = self._info.longest_step + _FRAMES_MISSED / max(self._info.present_fps, 0.01)
+        # From a reconnect on, its first frame has as long as any other.
+        return not health.connected or now - max(self._last, health.since) < max(limit, step)
+
+    def start(self, info: RunInfo) -> None:
+        """The source begins."""
+        self._info, self._last = info, time.monotonic()
+        self._manager.begin()
+
+    def frame(self, result: FrameResult) -> None:
+        """Notes that frames flow."""
+        self.frames, self._last = self.frames + 1, time.monotonic()
+
+    def end(self, summary: RunSummary) -> None:
+        """The source is over."""
+        self.close()
+
+    def close(self) -> None:
+        """The source is over, be it by an error."""
+        self.ended = True
+        self._manager.end_if_all_have()
+
+
+def _sender() -> Callable[[str, str], None] | None:
+    """What sends a message; None, with a warning, where the library is missing."""
+    try:
+        from cysystemd import daemon
+    except ImportError:
+        missing = MissingDependencyError.for_extra("cysystemd", "systemd", "NOTIFY_SOCKET")
+        _LOG.warning(
+            "%s A unit of Type=notify never gets ready without it. %s",
+            missing.message,
+            missing.mend,
+        )
+        return None
+
+    def send(kind: str, words: str) -> None:
+        value: Any = words or None
+        # A service manager that has gone is no reason to end.
+        daemon.notify(daemon.Notification[kind], value)
+
+    # It would say on each message that nobody listens.
+    daemon.log.setLevel(logging.CRITICAL)
+    return send
+
+
+def _watchdog_seconds() -> float | None:
+    """The interval of the watchdog; None where this process has none."""
+    micros, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    if not micros.isdecimal() or int(micros) == 0 or process not in ("", str(os.getpid())):
+        return None
+    return int(micros) / 1e6
