@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit._cpu_quota import cpu_quota
 from edgekit.benchmarks.report import Machine
 
 __all__ = ["Conditions", "Watch", "describe_machine", "processor"]
@@ -48,6 +49,7 @@ def describe_machine() -> Machine:
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         python=platform.python_version(),
         packages=packages,
+        cpu_quota=cpu_quota(),
     )
 
 

@@ -38,7 +38,10 @@ PAPER = {"cascade": 5.0, "network": 16.4, "decode + link": 2.5, "overall": 23.9}
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it was measured. ``processor``, ``architecture`` and ``cores`` tell machines apart."""
+    """Where it was measured.
+
+    Machines differ by ``processor``, ``architecture``, ``cores`` and ``cpu_quota``, in cores.
+    """
 
     processor: str
     architecture: str
@@ -48,13 +51,15 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     governor: str | None
     python: str
     packages: dict[str, str]
+    cpu_quota: float | None = None
 
     def same_as(self, other: Machine) -> bool:
         """Whether times of the two can be compared."""
-        return (self.processor, self.architecture, self.cores) == (
+        return (self.processor, self.architecture, self.cores, self.cpu_quota) == (
             other.processor,
             other.architecture,
             other.cores,
+            other.cpu_quota,
         )
 
 

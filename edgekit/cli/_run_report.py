@@ -97,6 +97,7 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"tube{'s' if report['tubes_found'] != 1 else ''}.",
         soft_wrap=True,
     )
+    _print_limits(console, report)
     if "error" in report:
         console.print(report["error"], soft_wrap=True, markup=False)
     _print_skipped(console, report)
@@ -126,6 +127,7 @@ def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
         f"{report['seconds']:.1f} s, {report['fps']:.1f} FPS in all; {report['dropped']} dropped.",
         soft_wrap=True,
     )
+    _print_limits(console, report)
     for number, source in enumerate(report["sources"]):
         if "error" in source:
             console.print(f"Source {number}: {source['error']}", soft_wrap=True, markup=False)
@@ -133,6 +135,14 @@ def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
             console.print(f"Source {number}: {line}", soft_wrap=True)
         _print_skipped(console, source, f"Source {number}: ")
         _print_outputs(console, source, f"Source {number}, ")
+
+
+def _print_limits(console: Console, report: dict[str, Any]) -> None:
+    if (quota := report.get("cpu_quota")) is not None:
+        console.print(
+            f"A quota of the control group gives this run {quota:g} of a core's time.",
+            soft_wrap=True,
+        )
 
 
 def _print_skipped(console: Console, report: dict[str, Any], of: str = "") -> None:

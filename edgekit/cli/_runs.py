@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgekit._cpu_quota import cpu_quota
 from edgekit.cli._load_cost import load_cost_json
 from edgekit.cli._make_sinks import SinkMaker
 from edgekit.cli._outputs import FILES
@@ -113,8 +114,10 @@ class Runs:
     def report(self) -> dict[str, Any]:
         """What ``--json`` prints, once the run is over."""
         reports = [self._report_of(way) for way in self._ways]
+        quota = cpu_quota()
+        limits = {} if quota is None else {"cpu_quota": round(quota, 3)}
         if len(reports) == 1:
-            return reports[0]
+            return {**reports[0], **limits}
         frames = sum(report["frames"] for report in reports)
         return {
             "bundle": reports[0]["bundle"],
@@ -123,6 +126,7 @@ class Runs:
             "seconds": round(self._seconds, 3),
             "fps": round(frames / self._seconds, 2),
             "interrupted": any(report["interrupted"] for report in reports),
+            **limits,
             "sources": reports,
         }
 

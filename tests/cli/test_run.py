@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from edgekit import _cpu_quota
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main as run
 from edgekit.runtime.clocks import STAGES
@@ -466,3 +467,17 @@ def test_show_needs_a_display(edgekit, spot_video, monkeypatch):
     status, _, stderr = edgekit("--source", spot_video(3), "--show")
     assert status == 2
     assert "--video" in stderr
+
+
+def test_a_cpu_quota_is_named_in_the_report(spot_bundle, spot_video, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(_cpu_quota, "_GROUPS", tmp_path)
+    monkeypatch.setattr(_cpu_quota, "_OWN", tmp_path / "own")
+    (tmp_path / "own").write_text("0::/\n")
+    words = ["run", "--bundle", str(spot_bundle), str(spot_video(5))]
+    for quota, told in (("25000 100000", 0.25), ("max 100000", None)):
+        (tmp_path / "cpu.max").write_text(quota)
+        for more in ([], [str(spot_video(5, "b.mp4"))]):
+            assert run([*words, *more]) == 0
+            assert ("gives this run 0.25 of a core" in capfd.readouterr().out) is (told is not None)
+            assert run([*words, *more, "--json"]) == 0
+            assert json.loads(capfd.readouterr().out).get("cpu_quota") == told
