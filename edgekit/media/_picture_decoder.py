@@ -48,7 +48,7 @@ def pages_of(content: bytes) -> int:
         return max(1, len(formats.webp_delays(content)))
     if formats.is_png(content):
         return formats.animated_png(content)
-    return 1
+    return formats.jpeg_pictures(content) if formats.is_jpeg(content) else 1
 
 
 def animation_frames(content: bytes, first: int, room: int) -> list[Any]:

@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Literal
 
 __all__ = [
     "animated_png",
@@ -14,6 +15,7 @@ __all__ = [
     "is_webp",
     "is_whole_jpeg",
     "jpeg_bits",
+    "jpeg_pictures",
     "largest_value",
     "png_essentials",
     "png_fault",
@@ -25,7 +27,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 # Within a scan, a 0 after FF and the restart markers belong to the data.
 _AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
-_END, _SCAN = 0xD9, 0xDA
+_END, _SCAN, _AGAIN = 0xD9, 0xDA, 0xD8
+_BEGIN = b"\xff\xd8\xff"
+# The index of the Multi-Picture Format: its segment, its list, and the class of a smaller copy.
+_MULTI_PICTURE, _LIST, _PREVIEW = 0xE2, 0xB002, 1
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Transparency, orientation, and what makes an animation.
@@ -49,12 +54,12 @@ def is_webp(content: bytes) -> bool:
 
 
 def is_whole_jpeg(content: bytes) -> bool:
-    """Whether a JPEG has its own end marker, whatever follows it."""
+    """Whether a JPEG has its own end marker, whatever follows it, and before another one begins."""
     for marker, place in _jpeg_markers(content):
-        if marker == _SCAN and content.endswith(b"\xff\xd9"):
+        if marker == _SCAN and content.endswith(b"\xff\xd9") and content.find(_BEGIN, place) < 0:
             return place < len(content) - 2  # most files end so, and need not be searched
-        if marker == _END:
-            return True
+        if marker in (_AGAIN, _END):
+            return marker == _END
     return False
 
 
@@ -64,6 +69,34 @@ def jpeg_bits(content: bytes) -> int:
         if marker in _FRAMES and place + 2 < len(content):
             return content[place + 2]
     return 0
+
+
+def jpeg_pictures(content: bytes) -> int:
+    """How many pictures a JPEG of the Multi-Picture Format (MPO) lists, without its previews."""
+    for marker, place in _jpeg_markers(content):
+        if marker == _SCAN:
+            break
+        length = int.from_bytes(content[place : place + 2], "big")
+        segment = content[place + 2 : place + length]
+        if marker == _MULTI_PICTURE and segment[:4] == b"MPF\0":
+            return max(1, sum(kind >> 16 != _PREVIEW for kind in _listed_kinds(segment[4:])))
+    return 1
+
+
+def _listed_kinds(index: bytes) -> list[int]:
+    """The kind of each picture in the index of a Multi-Picture Format."""
+    order: Literal["little", "big"] = "little" if index[:2] == b"II" else "big"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(index[place : place + size], order)
+
+    directory = number(4, 4)
+    for entry in range(directory + 2, directory + 2 + 12 * number(directory, 2), 12):
+        if number(entry, 2) == _LIST:
+            first, size = number(entry + 8, 4), number(entry + 4, 4)
+            end = min(first + size, len(index))
+            return [number(place, 4) & 0xFFFFFF for place in range(first, end, 16)]
+    return []
 
 
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import MediaError
-from edgekit.media._picture_formats import is_whole_jpeg, webp_delays
+from edgekit.media._picture_formats import is_whole_jpeg, jpeg_pictures, webp_delays
 from edgekit.media._tiff import tiff_pages
 from edgekit.media.pictures import FramesSource, is_picture
 from edgekit.media.sources import open_source
@@ -94,6 +94,15 @@ def test_a_jpeg_that_is_cut_anywhere_is_truncated(kind):
     jpeg = with_thumbnail(JPEGS[kind])
     assert not any(is_whole_jpeg(jpeg[:length]) for length in range(2, len(jpeg)))
     assert is_whole_jpeg(jpeg)
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_jpeg_that_is_cut_before_another_begins_is_truncated(kind, share):
+    jpeg = JPEGS[kind]
+    cut = jpeg[: int(share * len(jpeg))]
+    assert not is_whole_jpeg(cut + JPEGS["baseline"])
+    assert not is_whole_jpeg(cut + with_thumbnail(JPEGS["progressive"]) + b"more")
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".tif", ".bmp", ".ppm", ".jp2"])
@@ -201,6 +210,41 @@ def test_in_a_folder_the_first_of_several_pictures_is_read_and_a_line_says_so(tm
         f"Of the 5 pictures in {tmp_path / '0.tif'} the first is read. "
         "Of other such files in this folder too."
     ]
+
+
+def multi_picture(order, kinds):
+    """A JPEG that lists others behind itself, as cameras write stereo photos and previews."""
+    images = [JPEGS["baseline"]] * len(kinds)
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(f"{order}IH", 8, 2)
+    head += struct.pack(f"{order}HHII", 0xB001, 4, 1, len(kinds))
+    head += struct.pack(f"{order}HHIII", 0xB002, 7, 16 * len(kinds), 38, 0)
+    head += b"".join(struct.pack(f"{order}IIIHH", kind, 0, 0, 0, 0) for kind in kinds)
+    segment = b"MPF\0" + head
+    first = images[0][:2] + b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment
+    return first + images[0][2:] + b"".join(images[1:])
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_of_several_photos_in_a_jpeg_the_first_is_read_and_a_line_says_so(tmp_path, order, caplog):
+    content = multi_picture(order, [0x030000, 0x020002, 0x010001])
+    expected = cv2.imdecode(np.frombuffer(JPEGS["baseline"], np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(only(picture(tmp_path, "a.jpg", content)), expected)
+    assert [record.message for record in caplog.records] == [
+        f"Of the 2 pictures in {tmp_path / 'a.jpg'} the first is read."
+    ]
+
+
+def test_previews_in_a_jpeg_are_no_pictures_of_their_own(tmp_path, caplog):
+    only(picture(tmp_path, "a.jpg", multi_picture(">", [0x030000, 0x010001, 0x010002])))
+    assert caplog.text == ""
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"II*\0", b"MM\0*"]))
+def test_any_list_of_photos_comes_to_an_end(index, mark):
+    segment = b"MPF\0" + mark + index
+    head = b"\xff\xd8\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment
+    assert 1 <= jpeg_pictures(head + JPEGS["grey"][2:]) < 20
 
 
 def tiff(order, big, pages):

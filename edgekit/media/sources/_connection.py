@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -32,6 +33,11 @@ _TIMED = frozenset(("rtsp", "sdp", "rtp", "mpegts", "flv", "hls", "dash", "matro
 _EMPTY = 0.5
 """Where nothing comes for so many seconds, nothing has gathered, even where others take the CPU."""
 
+_NO_PARTS = (
+    "the index of this MP4 comes after its pictures, and the server sends files only from their "
+    "beginning on (no range requests); write it with the index first (ffmpeg -i FILE -c copy "
+    "-movflags +faststart OUT), or download it"
+)
 _MOST_GATHERED = 100_000
 _TEXT = "tty"
 _GENERATE_TIMES = 0x1
@@ -145,9 +151,10 @@ class Connection:
         # A damaged header may claim any size.
         context.options = {"max_pixels": str(MOST_PIXELS)}
         self._stream = stream
+        self._is_mp4 = container.format.name.startswith("mov")
         self._ahead: deque[_Packet] = deque()
         self._fetched = self._packets()
-        self.counted = 0 if container.format.name.startswith("mov") else stream.frames
+        self.counted = 0 if self._is_mp4 else stream.frames
         self.fps = self._rate()
         self.frames = stream.frames or int(seconds * self.fps + 0.5)
         self._decoder = Decoder(stream, keep_size=self.whole)
@@ -269,6 +276,9 @@ class Connection:
             if self.whole and isinstance(error, self._av.error.InvalidDataError):
                 self.cut = True
                 return
+            unordered = self.whole and not self.packets and self._is_mp4
+            if unordered and getattr(error, "errno", None) == errno.EIO:
+                raise Unreadable(_NO_PARTS) from None
             raise Unreadable(self._reason(error)) from None
         finally:
             packets.close()

@@ -118,8 +118,9 @@ class Decoder:
     def _picture(self, frame: Any) -> Picture:
         shown = frame.dts if frame.pts is None else frame.pts
         seconds = None if shown is None else self.seconds(shown)
-        # To look at the matrix takes a while. Between key frames only the rotation can tell.
-        if frame.rotation != self._rotation or frame.key_frame:
+        # To look at the matrix takes a while. Between key frames only the rotation can tell, and
+        # one that H.264 itself tells stands in its first picture and holds to the next key frame.
+        if frame.key_frame or frame.rotation not in (0, self._rotation):
             self._rotation, self._orientation = frame.rotation, orientation_of(frame)
         image = self._orientation.apply(self._bgr(frame))
         return Picture(image, seconds, frame.is_corrupt, self._orientation.transposed)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+
+from edgekit.media.sources._nal import H264, HEVC, unescaped, units_of
 
 __all__ = ["is_interlaced"]
 
-_H264 = frozenset(("h264", "avc1", "avc3", "x264", "davc"))
-_HEVC = frozenset(("hevc", "hev1", "hvc1", "h265", "x265"))
 _HEVC_PARAMETERS = b"\x42\x01"
-_START = re.compile(rb"\x00\x00\x01")
 _SCALED_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
 
 
@@ -25,11 +23,11 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
     name = codec.lower()
     extradata = _with_start_codes(name, extradata)
     first = next(iter(packets), b"")
-    if name in _H264:
-        units = _units([extradata, *packets])
+    if name in H264:
+        units = units_of([extradata, *packets])
         return any(_h264(unit) for unit in units if unit[:1] and unit[0] & 31 == 7)
-    if name in _HEVC:
-        units = _units([extradata, *packets])
+    if name in HEVC:
+        units = units_of([extradata, *packets])
         return any(_hevc(unit) for unit in units if unit[:1] and unit[0] >> 1 == 33)
     if name.startswith("dv") or first[:2] == b"\x1f\x07":
         return True
@@ -53,14 +51,14 @@ def _with_start_codes(name: str, extradata: bytes) -> bytes:
     """Headers as MP4 has them (avcC, hvcC), with a start code before the parameters of H.264."""
     if extradata[:1] != b"\x01":
         return extradata
-    if name in _H264:
+    if name in H264:
         return b"\0\0\1" + extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")]
-    place = extradata.find(_HEVC_PARAMETERS, 22) if name in _HEVC else -1
+    place = extradata.find(_HEVC_PARAMETERS, 22) if name in HEVC else -1
     return extradata if place < 0 else b"\0\0\1" + extradata[place:]
 
 
 def _by_start_codes(pieces: Sequence[bytes]) -> bool:
-    for unit in _units(pieces):
+    for unit in units_of(pieces):
         code = unit[0] if unit else 0xFF
         if code == 0xB5 and len(unit) > 2 and unit[1] >> 4 == 1:  # MPEG-2, sequence extension
             return not unit[2] & 8
@@ -75,11 +73,6 @@ def _by_start_codes(pieces: Sequence[bytes]) -> bool:
             except IndexError:
                 return False
     return False
-
-
-def _units(pieces: Sequence[bytes]) -> list[bytes]:
-    """What follows each start code."""
-    return [unit for piece in pieces for unit in _START.split(piece)[1:]]
 
 
 class _Bits:
@@ -108,14 +101,9 @@ class _Bits:
         return (value + 1) // 2 if value % 2 else -(value // 2)
 
 
-def _escaped(unit: bytes) -> bytes:
-    """A unit without the bytes that keep start codes out of it."""
-    return unit.replace(b"\x00\x00\x03", b"\x00\x00")
-
-
 def _h264(unit: bytes) -> bool:
     """Whether a sequence parameter set allows fields: not frame_mbs_only_flag."""
-    bits = _Bits(_escaped(unit)[1:])
+    bits = _Bits(unescaped(unit)[1:])
     try:
         profile = bits.take(8)
         bits.take(16)
@@ -159,7 +147,7 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
 
 def _hevc(unit: bytes) -> bool:
     """Whether a sequence parameter set calls its source interlaced and not progressive."""
-    data = _escaped(unit[:32])
+    data = unescaped(unit[:32])
     return len(data) > 8 and data[8] >> 6 == 1
 
 

@@ -1,7 +1,8 @@
 """Which files OpenCV would read wrong, told from their containers and packets.
 
 OpenCV's FFmpeg cannot convert interlaced frames, and OpenCV then returns memory that nobody wrote.
-It takes the first video stream, also where that is a cover picture, and it knows no mirrors.
+It takes the first video stream, also where that is a cover picture, and it knows no mirrors, nor
+turns that H.264 and HEVC tell and not the container.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.source import name_of
 from edgekit.media.sources._interlacing import is_interlaced
+from edgekit.media.sources._nal import has_orientation
 from edgekit.media.sources._pixel_shape import believable_aspect
 from edgekit.media.sources._tracks import tracks_of
 
@@ -31,11 +33,13 @@ class Outline(NamedTuple):
         codec: Four characters; empty where OpenCV gives no packets.
         times: Seconds at which the first frames are shown.
         interlaced: Whether frames can consist of two fields.
+        turned: Whether the codec's own data says how frames are to be turned.
     """
 
     codec: str = ""
     times: tuple[float, ...] = ()
     interlaced: bool = False
+    turned: bool = False
 
 
 def check_readable(path: Path) -> Outline:
@@ -56,6 +60,8 @@ def check_readable(path: Path) -> Outline:
         reason = f"one of {tracks.videos} video streams"
     elif tracks.mirrored:
         reason = "video that is stored mirrored"
+    elif outline.turned:
+        reason = "video that its codec turns"
     if reason:
         raise MissingDependencyError.for_extra("av", "video", f"Reading {reason} ({name_of(path)})")
     return outline
@@ -114,7 +120,8 @@ def _look(path: Path) -> Outline:
             packets.append(packet.tobytes())
             times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3)
         codec, extradata = _codec_of(capture), _headers_of(capture)
-        return Outline(codec, tuple(times), is_interlaced(codec, extradata, packets))
+        interlaced = is_interlaced(codec, extradata, packets)
+        return Outline(codec, tuple(times), interlaced, has_orientation(codec, packets))
     finally:
         capture.release()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -161,6 +162,32 @@ def test_a_video_comes_upright(ffmpeg, reader, served, matrix):
         assert all(np.array_equal(f.image, g.image) for f, g in zip(frames, again, strict=True))
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_turn_that_the_codec_tells_holds_for_the_pictures_after_it(ffmpeg, reader, codec):
+    encoder = {"h264": "libx264", "hevc": "libx265"}[codec]
+    plain = ffmpeg("-c:v", encoder, "-frames:v", "5", "-bf", "0", f"plain.{codec}")
+    turned = plain.with_name(f"turned.{codec}")
+    # Display orientation: neither cancelled nor mirrored, a quarter counterclockwise, to go on.
+    unit, first = {
+        "h264": (b"\x06\x2f\x03\x08\x00\x09\x80", rb"\x00\x00\x01\x65"),
+        "hevc": (b"\x4e\x01\x2f\x03\x08\x00\x18\x80", rb"\x00\x00\x01[\x26\x28]"),
+    }[codec]
+    content = plain.read_bytes()
+    place = re.search(first, content).start()
+    content = content[:place] + b"\x00\x00\x01" + unit + content[place:]
+    # FFmpeg lets that of HEVC go on for ever.
+    after = plain.read_bytes() if codec == "h264" else b""
+    turned.write_bytes(plain.read_bytes() + content + after)
+    if reader == "opencv":
+        assert "its codec turns" in refusal_of(turned)
+        return
+    stored = [frame.image for frame in frames_of(plain)]
+    expected = [*stored, *map(np.rot90, stored), *(stored if after else ())]
+    given = [frame.image for frame in frames_of(turned)]
+    assert len(given) == len(expected)
+    assert all(np.array_equal(a, b) for a, b in zip(given, expected, strict=True))
+
+
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi"])
 def test_pixels_that_are_not_square_are_told(ffmpeg, reader, name):
     path = ffmpeg("-vf", "setsar=2/1", "-c:v", "mpeg4", name)
@@ -264,6 +291,16 @@ def test_a_recording_without_duration_ends_where_the_server_says(ffmpeg, tmp_pat
     with open_source(f"{served}/{path.name}") as source:
         assert not source.live
         assert len(list(source)) == 25
+
+
+def test_an_mp4_with_its_index_last_needs_a_server_that_gives_parts(ffmpeg, pyav, served):
+    # More than FFmpeg keeps of what it has read.
+    content = ("-vf", "noise=alls=100:allf=t", "-c:v", "libx264", "-crf", "1", "-frames:v", "9")
+    assert len(frames_of(ffmpeg(*content, "x.mov"))) == 9
+    with pytest.raises(MediaError, match="index of this MP4 comes after its pictures"):
+        open_source(f"{served}/x.mov")
+    ffmpeg(*content, "-movflags", "+faststart", "y.mov")
+    assert len(frames_of(f"{served}/y.mov")) == 9
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.ts", "x.mov"])
