@@ -1,0 +1,74 @@
+"""Whether frames of several sources are cheaper in one batch: why they take turns instead.
+
+Run it as ``python -m edgekit.benchmarks.suites.batches``; it needs the extra ``host``. It gives the
+shipped models a batch of one, two and four frames on ONNX Runtime with one thread, in turn, and
+prints the CPU time a frame.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.assets import default_bundle
+from edgekit.benchmarks.timing import machine
+
+__all__ = ["main", "with_batch"]
+
+_BATCHES = (1, 2, 4)
+_ROUNDS = 40
+
+
+def with_batch(model: Path, frames: int) -> bytes:
+    """An ONNX model of one frame as one that takes several at once.
+
+    Args:
+        model: Its inputs and outputs have the batch as their first dimension.
+        frames: Of the batch, from 1 up.
+    """
+    import onnx
+
+    changed = onnx.load(model)
+    del changed.graph.value_info[:]
+    for value in (*changed.graph.input, *changed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = frames
+    found: bytes = changed.SerializeToString()
+    return found
+
+
+def _session(model: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def main() -> None:
+    """Prints a line for each shipped model."""
+    print(f"{machine()}\n\nONNX Runtime, 1 thread, medians of {_ROUNDS}\n")
+    print("| model | " + " | ".join(f"{count} in a batch, ms a frame" for count in _BATCHES) + " |")
+    print("| --- |" + " --- |" * len(_BATCHES))
+    random = np.random.default_rng(1)
+    for precision in ("int8", "fp32"):
+        model = default_bundle(precision=precision) / "model.onnx"
+        sessions = {count: _session(with_batch(model, count)) for count in _BATCHES}
+        (given,) = sessions[1].get_inputs()
+        times: dict[int, list[float]] = {count: [] for count in _BATCHES}
+        for number in range(_ROUNDS + 3):
+            for count, session in sessions.items():
+                frames = random.random((count, *given.shape[1:]), np.float32)
+                begin = time.process_time()
+                session.run(None, {given.name: frames})
+                if number >= 3:
+                    times[count].append((time.process_time() - begin) / count)
+        row = " | ".join(f"{1e3 * statistics.median(found):.2f}" for found in times.values())
+        print(f"| {precision} | {row} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
