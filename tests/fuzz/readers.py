@@ -1,0 +1,260 @@
+"""Coverage-guided fuzzing of whatever reads what others send, by atheris (libFuzzer).
+
+    .venv/bin/python tests/fuzz/readers.py TARGET -max_total_time=60 [CORPUS]
+
+An input may be refused by an error of ours and by nothing else, within seconds and in bounded
+memory. What was found is written to ``crash-*`` in the folder where it was started. Other options
+are libFuzzer's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gzip
+import json
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["edgekit", "tomllib"]):
+    import click
+
+    from edgekit.assets import default_bundle
+    from edgekit.benchmarks.report import read_report
+    from edgekit.bundle import MANIFEST, load_bundle
+    from edgekit.cli import _config
+    from edgekit.cli.run import command as run
+    from edgekit.errors import EdgeKitError
+    from edgekit.metrics.annotations import read_annotations
+    from edgekit.metrics.datasets import read_truth
+    from edgekit.metrics.detections import read_detections
+
+LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=512", "-timeout=5", "-verbosity=0"]
+
+_VIDEO: dict[str, Any] = {
+    "frames": 2,
+    "width": 8,
+    "height": 8,
+    "tubes": [{"label": 0, "start": 0, "end": 1, "boxes": [[0, 0, 4, 4], [1, 1, 5, 5]]}],
+}
+_DETECTIONS = {
+    "classes": ["walk"],
+    "videos": {"v": {"frames": 1, "detections": [{"boxes": [[0, 0, 4, 4]], "scores": [[0.5]]}]}},
+}
+
+Target = tuple[Callable[[Path], Callable[[bytes], object]], list[bytes]]
+
+
+def manifest(folder: Path) -> Callable[[bytes], object]:
+    """The manifest of a bundle whose model is there."""
+    (folder / "model.onnx").write_bytes(b"model")
+
+    def read(data: bytes) -> object:
+        (folder / MANIFEST).write_bytes(data)
+        return load_bundle(folder)
+
+    return read
+
+
+def reader(name: str, read: Callable[[Path], object]) -> Callable[[Path], Any]:
+    """A reader of one file of that name."""
+
+    def prepared(folder: Path) -> Callable[[bytes], object]:
+        path = folder / name
+
+        def read_it(data: bytes) -> object:
+            path.write_bytes(data)
+            return read(path)
+
+        return read_it
+
+    return prepared
+
+
+def pickled(folder: Path) -> Callable[[bytes], object]:
+    """The annotations of UCF101-24 as they are published."""
+    place = folder / "splitfiles"
+    place.mkdir()
+    (place / "testlist01.txt").write_text("Basketball/v\n")
+
+    def read(data: bytes) -> object:
+        (place / "pyannot.pkl").write_bytes(data)
+        return read_truth("ucf24", folder)
+
+    return read
+
+
+def edited(seed: Any, name: str, read: Callable[[Path], object]) -> Callable[[Path], Any]:
+    """A reader of JSON, given texts that are valid but for some of their values."""
+
+    def prepared(folder: Path) -> Callable[[bytes], object]:
+        path = folder / name
+
+        def read_it(data: bytes) -> object:
+            given = atheris.FuzzedDataProvider(data)
+            root = {"": copy.deepcopy(seed)}
+            for _ in range(given.ConsumeIntInRange(1, 4)):
+                _edit(root, given)
+            path.write_text(json.dumps(root.get("")))
+            return read(path)
+
+        return read_it
+
+    return prepared
+
+
+def _edit(root: Any, given: Any) -> None:
+    """Replaces, adds or removes one value somewhere in a tree of JSON."""
+    inner, key = root, ""
+    while True:
+        value = inner[key] if key in inner or isinstance(inner, list) else None
+        if not isinstance(value, (dict, list)) or not value or given.ConsumeIntInRange(0, 5) == 0:
+            break
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        inner, key = value, keys[given.ConsumeIntInRange(0, len(keys) - 1)]
+    if inner is not root and given.ConsumeIntInRange(0, 7) == 0:
+        del inner[key]
+        return
+    whole = given.ConsumeInt(9)
+    values = [
+        None,
+        True,
+        [],
+        {},
+        "",
+        -1,
+        0,
+        whole,
+        given.ConsumeFloat(),
+        10**400,
+        given.ConsumeUnicode(12),
+        "../x",
+        [whole] * 4,
+        [[[[]]]],
+    ]
+    inner[key] = values[given.ConsumeIntInRange(0, len(values) - 1)]
+
+
+def options(path: Path) -> object:
+    """A file of options for ``edgekit run``."""
+    return _config.read(path, click.Context(run))
+
+
+def weights(path: Path) -> object:
+    """A checkpoint, as torch or safetensors write it."""
+    from edgekit.models.state_dicts import find_weights
+    from edgekit.models.weight_files import read_weights
+
+    return find_weights(read_weights(path).entries)
+
+
+def whole(folder: Path) -> Callable[[bytes], object]:
+    """``weights``, once torch is there: its import takes longer than an input may."""
+    import torch  # noqa: F401
+
+    return reader("weights.pth", weights)(folder)
+
+
+def page(folder: Path) -> Callable[[bytes], object]:
+    """What a browser may send to the page; also after it has become a WebSocket."""
+    from edgekit.media.page import LivePage
+    from edgekit.runtime.results import RunInfo
+
+    said: list[str] = []
+    sink = LivePage("127.0.0.1:0", say=said.append).sink()
+    sink.start(RunInfo("camera 0", 64, 48, 25.0, None, ("walk",)))
+    port = int(said[0].rstrip("/").rpartition(":")[2])
+
+    def talk(data: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=4) as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                while part := client.recv(65536):
+                    answer += part
+            assert answer[:7] in (b"", b"HTTP/1.")
+            assert b"Traceback" not in answer
+
+    return talk
+
+
+_HEADER = b'{"a.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+_MANIFEST = (default_bundle() / MANIFEST).read_bytes()
+
+TARGETS: dict[str, Target] = {
+    "manifest": (manifest, [_MANIFEST]),
+    "annotations": (
+        reader("annotations.json", read_annotations),
+        [json.dumps({"classes": ["walk"], "videos": {"v": _VIDEO}}).encode()],
+    ),
+    "detections": (reader("found.json", read_detections), [json.dumps(_DETECTIONS).encode()]),
+    "packed-detections": (
+        reader("found.json.gz", read_detections),
+        [gzip.compress(json.dumps(_DETECTIONS).encode())],
+    ),
+    "manifest-values": (
+        edited(json.loads(_MANIFEST), MANIFEST, lambda path: load_bundle(path.parent)),
+        [bytes(64)],
+    ),
+    "annotation-values": (
+        edited(
+            {"classes": ["walk"], "videos": {"v": _VIDEO}}, "annotations.json", read_annotations
+        ),
+        [bytes(64)],
+    ),
+    "detection-values": (edited(_DETECTIONS, "found.json", read_detections), [bytes(64)]),
+    "pickle": (pickled, [b"\x80\x04}\x94."]),
+    "report": (reader("report.json", read_report), [b'{"schema": 1}']),
+    "options": (reader("run.toml", options), [b'camera = [0]\nscore = 0.3\nevents = "e.jsonl"\n']),
+    "weights": (
+        whole,
+        [
+            b"PK\x03\x04",
+            b"\x80\x02}q\x00.",
+            len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(4),
+        ],
+    ),
+    "page": (
+        page,
+        [
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            b"\x81\x81\x00\x00\x00\x00k",
+        ],
+    ),
+}
+
+
+def main() -> None:
+    """Fuzzes the target that the first argument names."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        raise SystemExit(f"Name a target: {', '.join(TARGETS)}")
+    prepare, seeds = TARGETS[sys.argv[1]]
+    with tempfile.TemporaryDirectory() as name:
+        corpus = Path(name) / "corpus"
+        corpus.mkdir()
+        for number, seed in enumerate(seeds):
+            (corpus / str(number)).write_bytes(seed)
+        place = Path(name) / "work"
+        place.mkdir()
+        read = prepare(place)
+
+        def one(data: bytes) -> None:
+            with contextlib.suppress(EdgeKitError):
+                read(data)
+
+        atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[2:], str(corpus)], one)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
