@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.metrics._pickle_bytes import UnreadablePickle
-
-__all__ = ["Dtype", "Unbuilt", "array_of"]
+__all__ = ["Dtype", "Unbuilt", "UnreadablePickle", "array_of"]
 
 _TYPE = re.compile(r"b1|[iu][1248]|f[248]")
 _TEXT = re.compile(r"U[0-9]{1,6}")
 _ORDERS = ("|", "<", ">", "=")
 _MOST_SIDES, _LONGEST = 32, 1 << 31
+
+
+class UnreadablePickle(ValueError):
+    """Says, as half a sentence, what in a pickle is not plain data."""
 
 
 class Dtype:

@@ -1,32 +1,81 @@
 """Pickles of plain data: containers, text, numbers and arrays of numbers.
 
 ``pickle`` takes memory for any memo that a file claims to have, and numpy's setter of array states
-trusts what it is given. Here nothing that a pickle names is imported or called, arrays are views of
-bytes that are in the file, and nothing is made that is larger than the file allows.
+trusts what it is given. Here ``pickletools`` takes a pickle apart, nothing that it names is
+imported or called, arrays are views of bytes that are in the file, and nothing is made that is
+larger than the file allows.
 """
 
 from __future__ import annotations
 
+import pickletools
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
-from edgekit.metrics._pickle_bytes import (
-    Read,
-    UnreadablePickle,
-    check_length,
-    counted,
-    fixed,
-    line,
-    long,
-    number,
-    quoted,
-)
-from edgekit.metrics._pickle_machine import Machine
+from edgekit.metrics._pickle_arrays import Dtype, Unbuilt, UnreadablePickle, array_of
 
 __all__ = ["MOST_OPERATIONS", "UnreadablePickle", "loads_plain"]
 
 MOST_OPERATIONS = 800_000
 """The annotations of UCF101-24 need 300,000."""
+
+_NAMES = {
+    "numpy ndarray": "ndarray",
+    "numpy dtype": "dtype",
+    "numpy.core.multiarray _reconstruct": "array",
+    "numpy.core.multiarray scalar": "scalar",
+    "numpy.core.numeric _frombuffer": "buffer",
+    "_codecs encode": "encode",
+    "collections OrderedDict": "dict",
+    "__builtin__ bytes": "bytes",  # of none, at the oldest protocols
+    "builtins bytes": "bytes",
+}
+_VALUES = {
+    "INT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG",
+    "LONG1",
+    "LONG4",
+    "FLOAT",
+    "BINFLOAT",
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "UNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE",
+    "BINUNICODE8",
+    "SHORT_BINBYTES",
+    "BINBYTES",
+    "BINBYTES8",
+    "BYTEARRAY8",
+}
+"""Operations that put a number or text on the stack."""
+
+_FIXED: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_TUPLE": tuple,
+}
+
+
+class _Name:
+    """Something that a pickle names, of which there is a version here."""
+
+    def __init__(self, text: str) -> None:
+        module, _, name = text.partition(" ")
+        # numpy 2 writes and has numpy._core, numpy 1 numpy.core.
+        text = f"{module.replace('numpy._core', 'numpy.core')} {name}"
+        if text not in _NAMES:
+            named = f"{module}.{name}"
+            raise UnreadablePickle(f"it names {named!r:.200}, which is not allowed here")
+        self.kind = _NAMES[text]
 
 
 def loads_plain(content: bytes) -> Any:
@@ -37,124 +86,166 @@ def loads_plain(content: bytes) -> Any:
     Raises:
         UnreadablePickle: It is damaged, names anything else, or claims more than it has.
     """
+    machine = _Machine(len(content))
     try:
-        return _run(Machine(content))
+        for operation, argument, _ in islice(pickletools.genops(content), MOST_OPERATIONS):
+            if operation.name == "STOP":
+                (result,) = machine.stack
+                return result
+            machine.do(operation.name, argument)
     except UnreadablePickle:
         raise
     except Exception as error:  # damaged pickles fail in many ways
         reason = str(error) or type(error).__name__
         raise UnreadablePickle(f"it is damaged ({reason:.200})") from error
-
-
-def _run(machine: Machine) -> Any:
-    for _ in range(MOST_OPERATIONS):
-        if machine.at >= machine.size:
-            raise UnreadablePickle("it is truncated")
-        code = machine.content[machine.at]
-        machine.at += 1
-        if code == _STOP:
-            (result,) = machine.stack
-            return result
-        step = _STEPS.get(code)
-        if step is None:
-            shown = chr(code) if 32 < code < 127 else f"{code:#04x}"
-            raise UnreadablePickle(
-                f"it has the operation '{shown}', which plain data does not need"
-            )
-        step(machine)
     raise UnreadablePickle(f"it has more than {MOST_OPERATIONS} operations")
 
 
-_Step = Callable[[Machine], None]
+class _Machine:
+    """The stack and the memo of a pickle of so many bytes that is being read."""
 
+    def __init__(self, size: int) -> None:
+        self._size = self._room = size
+        self.stack: list[Any] = []
+        self._outer: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}
 
-def _frame(machine: Machine) -> None:
-    check_length(machine, _QUAD(machine))
+    def do(self, name: str, argument: Any) -> None:
+        """Carries an operation out."""
+        stack = self.stack
+        if name in _VALUES:
+            stack.append(bytes(argument) if name == "BYTEARRAY8" else argument)
+            return
+        if name in _FIXED:
+            stack.append(_FIXED[name]())
+            return
+        match name:
+            case "PROTO" | "FRAME" | "READONLY_BUFFER":
+                pass
+            case "MARK":
+                self._outer.append(stack)
+                self.stack = []
+            case "POP" if stack:
+                stack.pop()
+            case "POP" | "POP_MARK":
+                self._marked()
+            case "DUP":
+                stack.append(stack[-1])
+            case "MEMOIZE":
+                self._put(len(self._memo))
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                self._put(argument)
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(self._memo[argument])
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                count = int(name[-1])
+                stack[-count:] = [tuple(stack[-count:])]
+            case "TUPLE":
+                items = self._marked()
+                self.stack.append(tuple(items))
+            case "LIST":
+                items = self._marked()
+                self.stack.append(items)
+            case "DICT":
+                items = self._marked()
+                self.stack.append({})
+                self._fill(items)
+            case "APPEND":
+                value = stack.pop()
+                self._extend([value])
+            case "APPENDS":
+                self._extend(self._marked())
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                self._fill([key, value])
+            case "SETITEMS":
+                self._fill(self._marked())
+            case "GLOBAL":
+                stack.append(_Name(argument))
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                stack.append(_Name(f"{module} {name}"))
+            case "REDUCE":
+                arguments, called = stack.pop(), stack.pop()
+                stack.append(self._called(called, arguments))
+            case "BUILD":
+                self._build(stack.pop())
+            case _:
+                raise UnreadablePickle(
+                    f"it has the operation {name}, which plain data does not need"
+                )
 
+    def _put(self, index: int) -> None:
+        if not 0 <= index < self._size:
+            raise UnreadablePickle(f"it claims a memo of {index} items in {self._size} bytes")
+        self._memo[index] = value = self.stack[-1]
+        if isinstance(value, Unbuilt):
+            value.places.append(index)
 
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "surrogatepass")
+    def _marked(self) -> list[Any]:
+        items, self.stack = self.stack, self._outer.pop()
+        return items
 
+    def _extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise UnreadablePickle(f"it appends to a {type(target).__name__}")
+        target.extend(items)
 
-def _latin(content: bytes) -> str:
-    return content.decode("latin-1")
+    def _fill(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict:
+            raise UnreadablePickle(f"it sets items of a {type(target).__name__}")
+        # To hash nested tuples, or many numbers that were chosen for it, can take for ever.
+        if not all(type(key) is str for key in items[::2]):
+            raise UnreadablePickle("it has keys that are no text")
+        target.update(zip(items[::2], items[1::2], strict=True))
 
+    def _build(self, state: Any) -> None:
+        unbuilt = self.stack[-1]
+        if isinstance(unbuilt, Dtype):
+            unbuilt.set_order(state[1])
+        elif isinstance(unbuilt, Unbuilt):
+            _, shape, dtype, fortran, raw = state
+            array = self._array(raw, dtype, shape, "F" if fortran else "C")
+            self.stack[-1] = array
+            for place in unbuilt.places:
+                self._memo[place] = array
+        else:
+            raise UnreadablePickle(f"it gives a state to a {type(unbuilt).__name__}")
 
-def _push(read: Read) -> _Step:
-    def step(machine: Machine) -> None:
-        machine.stack.append(read(machine))
+    def _called(self, name: Any, arguments: Any) -> Any:
+        if not (isinstance(name, _Name) and isinstance(arguments, tuple)):
+            raise UnreadablePickle("it calls what is no name")
+        match name.kind, arguments:
+            case "array", _:
+                return Unbuilt()
+            case "dtype", (code, *_):
+                return Dtype(code)
+            case "scalar", (Dtype(is_text=True) as dtype, bytes(raw)):
+                self._take(len(raw))
+                return dtype.text(raw)
+            case "scalar", (dtype, raw):
+                return self._array(raw, dtype, (), "C").item()
+            case "buffer", (raw, dtype, shape, order):
+                return self._array(raw, dtype, shape, "F" if order == "F" else "C")
+            case "encode", (str(text), _):
+                return self._encoded(text)
+            case "dict", ():
+                return {}
+            case "bytes", ():
+                return b""
+        raise UnreadablePickle(f"it makes a {name.kind} of {len(arguments)} values")
 
-    return step
+    def _array(self, raw: object, dtype: object, shape: object, order: str) -> Any:
+        return array_of(self._encoded(raw) if isinstance(raw, str) else raw, dtype, shape, order)
 
+    def _encoded(self, text: str) -> bytes:
+        self._take(len(text))
+        return text.encode("latin-1")
 
-def _put(read: Read) -> _Step:
-    return lambda machine: machine.put(read(machine))
-
-
-def _get(read: Read) -> _Step:
-    return lambda machine: machine.stack.append(machine.get(read(machine)))
-
-
-_BYTE, _HALF, _SIGNED, _WORD, _QUAD = map(fixed, ("<B", "<H", "<i", "<I", "<Q"))
-_DECIMAL, _NAME = line(int), line(_text)
-_STOP = ord(".")
-
-_STEPS: dict[int, _Step] = {
-    ord(code): step
-    for code, step in {
-        b"\x80": _BYTE,  # the protocol
-        b"\x95": _frame,
-        b"\x98": lambda machine: None,  # a buffer that is read only
-        b"N": _push(lambda machine: None),
-        b"\x88": _push(lambda machine: True),
-        b"\x89": _push(lambda machine: False),
-        b"]": _push(lambda machine: []),
-        b"}": _push(lambda machine: {}),
-        b")": _push(lambda machine: ()),
-        b"K": _push(_BYTE),
-        b"M": _push(_HALF),
-        b"J": _push(_SIGNED),
-        b"G": _push(fixed(">d")),
-        b"I": _push(line(number)),
-        b"L": _push(line(lambda line: int(line.removesuffix(b"L")))),
-        b"F": _push(line(float)),
-        b"\x8a": _push(counted("<B", long)),
-        b"\x8b": _push(counted("<i", long)),
-        b"S": _push(line(quoted)),
-        b"U": _push(counted("<B", _latin)),
-        b"T": _push(counted("<i", _latin)),
-        b"V": _push(line(lambda line: line.decode("raw-unicode-escape"))),
-        b"\x8c": _push(counted("<B", _text)),
-        b"X": _push(counted("<I", _text)),
-        b"\x8d": _push(counted("<Q", _text)),
-        b"C": _push(counted("<B", bytes)),
-        b"B": _push(counted("<I", bytes)),
-        b"\x8e": _push(counted("<Q", bytes)),
-        b"\x96": _push(counted("<Q", bytes)),
-        b"p": _put(_DECIMAL),
-        b"q": _put(_BYTE),
-        b"r": _put(_WORD),
-        b"\x94": Machine.memoize,
-        b"g": _get(_DECIMAL),
-        b"h": _get(_BYTE),
-        b"j": _get(_WORD),
-        b"(": Machine.mark,
-        b"0": Machine.pop,
-        b"1": Machine.pop_mark,
-        b"2": Machine.duplicate,
-        b"l": Machine.to_list,
-        b"t": Machine.to_tuple,
-        b"\x85": Machine.to_tuple1,
-        b"\x86": Machine.to_tuple2,
-        b"\x87": Machine.to_tuple3,
-        b"d": Machine.to_dict,
-        b"a": Machine.append,
-        b"e": Machine.appends,
-        b"s": Machine.set_item,
-        b"u": Machine.set_items,
-        b"c": lambda machine: machine.name(f"{_NAME(machine)} {_NAME(machine)}"),
-        b"\x93": Machine.stacked_name,
-        b"R": Machine.reduce,
-        b"b": Machine.build,
-    }.items()
-}
+    def _take(self, count: int) -> None:
+        """Counts what is copied: bytes that the memo has can be named again and again."""
+        self._room -= count
+        if self._room < 0:
+            raise UnreadablePickle("it makes more of its text than it has")
