@@ -55,8 +55,16 @@ class Killed(NamedTuple):
 
 
 @contextlib.contextmanager
-def camera_on_loopback(images: Sequence[Any], fps: float = _FPS) -> Iterator[str]:
-    """Serves pictures over and over, as a network camera does; yields the address."""
+def camera_on_loopback(
+    images: Sequence[Any], fps: float = _FPS, *, flows: threading.Event | None = None
+) -> Iterator[str]:
+    """Serves pictures over and over, as a network camera does; yields the address.
+
+    Args:
+        images: (H, W, 3) uint8, BGR.
+        fps: Pictures a second.
+        flows: While it is not set, nothing is sent.
+    """
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -68,6 +76,9 @@ def camera_on_loopback(images: Sequence[Any], fps: float = _FPS) -> Iterator[str
             with contextlib.suppress(OSError):
                 for number in range(1 << 30):
                     time.sleep(max(0.0, begin + number / fps - time.monotonic()))
+                    if flows is not None and not flows.is_set():
+                        flows.wait()
+                        begin = time.monotonic() - number / fps
                     picture = pictures[number % len(pictures)]
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
                     self.wfile.write(head.encode() + b"\r\n\r\n" + picture + b"\r\n")

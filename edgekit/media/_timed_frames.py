@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,10 @@ _LOG = logging.getLogger(__name__)
 HIGHEST_FPS = 1000.0
 _MOST_FRAMES = 300
 _LONGEST_LAST_MS = 1000.0
+_USUAL = 9
+"""The last frame is shown as long as the third shortest of so many before it: those that had to
+wait say nothing of the source's rate."""
+
 _LEAST = 2
 """Pixels a side that the encoders need."""
 
@@ -75,6 +80,7 @@ class TimedFrames:
         self._shift = 0.0
         self._latest: float | None = None
         self._last = self._step
+        self._shown: deque[float] = deque(maxlen=_USUAL)
         self._encoder = self._make_encoder(codecs, 1e3 / self._step, quiet)
 
     @property
@@ -135,9 +141,10 @@ class TimedFrames:
             if time <= self._latest:
                 self._shift += self._latest + self._step - time
                 time = self._latest + self._step
-            # How long the last frame is shown nobody says: as long as the one before it.
-            shown = time - self._latest
-            self._last = shown if shown <= _LONGEST_LAST_MS else self._step
+            self._shown.append(time - self._latest)
+            # How long the last frame is shown nobody says. The one before it may have waited.
+            usual = sorted(self._shown)[len(self._shown) // 4]
+            self._last = usual if usual <= _LONGEST_LAST_MS else self._step
         self._latest = time
         return time
 

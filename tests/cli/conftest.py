@@ -118,6 +118,12 @@ def spot_video(tmp_path):
 
 
 @pytest.fixture
+def spot_images():
+    """Makes so many pictures of a spot that moves."""
+    return lambda count: [_draw_spot(number % 64) for number in range(count)]
+
+
+@pytest.fixture
 def spot_folder(tmp_path):
     """Makes a folder with one picture for each size (width, height)."""
 
