@@ -56,7 +56,17 @@ class Outcome:
         content = msgspec.to_builtins(self.result) if self.result is not None else {}
         if failure is not None:
             content = {"error": asdict(failure), **content}
-        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+        text = msgspec.json.encode(_as_unicode(content))
+        click.echo(msgspec.json.format(text, indent=2).decode())
+
+
+def _as_unicode(value: Any) -> Any:
+    """A value of JSON whose texts hold no bytes of file names that are not UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="surrogateescape").decode(errors="replace")
+    if isinstance(value, dict):
+        return {_as_unicode(key): _as_unicode(each) for key, each in value.items()}
+    return [_as_unicode(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def wants_json(words: Sequence[str]) -> bool:

@@ -36,7 +36,7 @@ def path_of(text: str) -> Path:
     """The path that a source is named by: itself, or what a ``file://`` address stands for.
 
     Raises:
-        UsageError: The address names another host.
+        UsageError: The address names another host, or holds a byte that no path has.
     """
     found = _FILE.fullmatch(text)
     if found is None:
@@ -47,7 +47,13 @@ def path_of(text: str) -> Path:
             f"--source {text} names a file on the host '{host}'; one on this machine was expected.",
             mend="Write three slashes before the path: file:///folder/video.mp4",
         )
-    return Path(unquote(found["path"], errors="surrogateescape"))
+    path = unquote(found["path"], errors="surrogateescape")
+    if "\0" in path:
+        raise UsageError(
+            f"--source {text} names a path with a zero byte (%00); no file has such a name.",
+            mend="Write the address like file:///folder/video.mp4",
+        )
+    return Path(path)
 
 
 def check_address(address: str) -> None:

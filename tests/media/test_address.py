@@ -60,3 +60,8 @@ def test_no_address_of_a_stream_is_wrong_usage(address):
     with pytest.raises(UsageError, match="no address of a stream") as caught:
         open_source(address)
     assert "secret" not in str(caught.value)
+
+
+def test_the_address_of_a_file_with_a_zero_byte_is_wrong_usage():
+    with pytest.raises(UsageError, match="zero byte"):
+        open_source("file:///tmp/a%00b.mp4")

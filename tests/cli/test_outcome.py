@@ -1,0 +1,28 @@
+"""What --json prints is JSON, whatever bytes the names of files are made of."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from edgekit.cli._outcome import Failure, Outcome
+
+
+def test_names_that_are_not_utf_8_are_printed_as_unicode(capsys):
+    name = os.fsdecode(b"n\xff.mp4")
+    failure = Failure("media", f"There is no file {name}.", f"Run: ls {name}", 3)
+    Outcome({"files": [(name,)], name: 1}).print(failure)
+    found = json.loads(capsys.readouterr().out)
+    assert found["files"] == [["n\ufffd.mp4"]]
+    assert found["n\ufffd.mp4"] == 1
+    assert found["error"]["message"] == "There is no file n\ufffd.mp4."
+
+
+def test_a_source_whose_name_is_not_utf_8_and_that_is_not_there_is_one_error():
+    command = [sys.executable, "-m", "edgekit", "run", "--bundle", "shipped", "--json", "--source"]
+    done = subprocess.run([*command, b"n\xff.mp4"], capture_output=True)
+    assert done.returncode == 3
+    assert "no file or folder n\ufffd.mp4" in json.loads(done.stdout)["error"]["message"]
+    assert b"Traceback" not in done.stderr
