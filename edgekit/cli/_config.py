@@ -38,7 +38,7 @@ def config_option(command: Any) -> Any:
         is_eager=True,
         expose_value=False,
         callback=_take,
-        help="Take options from a TOML file: each key is the long name of one.",
+        help="TOML file to read options from. Each key is the long name of an option.",
     )(command)
 
 

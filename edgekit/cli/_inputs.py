@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import FiniteRange
+from edgekit.cli._options import FiniteRange, headed
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,22 +52,22 @@ _OPTIONS = (
         "cameras",
         multiple=True,
         metavar="N",
-        help="Number of a camera, or its device file; may be repeated. [default: 0]",
+        help="Camera number or device file. Repeat the option for several cameras. [default: 0]",
     ),
     click.option(
         "--source",
         "sources",
         multiple=True,
         metavar="S",
-        help="A video, picture, folder, URL or GStreamer pipeline, as CLIP; - is standard input. "
-        "May be repeated.",
+        help="Video, picture, folder, URL or GStreamer pipeline, like CLIP. Use - for standard "
+        "input. Repeat the option for several sources.",
     ),
     click.option(
         "--rtsp-transport",
         type=click.Choice(["tcp", "udp"]),
         default="tcp",
         show_default=True,
-        help="What carries the pictures of an rtsp:// source.",
+        help="Transport protocol for rtsp:// sources.",
     ),
     click.option(
         "--patience",
@@ -75,48 +75,49 @@ _OPTIONS = (
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="Open a camera or stream anew that gives no frame for so long.",
+        help="Reconnect a camera or stream after this many seconds without a frame.",
     ),
     click.option(
         "--all-or-none",
         is_flag=True,
-        help="End with an error if any source cannot be opened at the start. By default, one of "
-        "several cameras and streams is tried again while the others run.",
+        help="End with an error if any source cannot be opened at the start. By default, "
+        "EdgeKit runs with the other cameras and streams and keeps trying.",
     ),
     click.option(
         "--camera-size",
         type=_FrameSize(),
-        help="Width and height in pixels to ask a camera for. [default: 640x480, or its nearest]",
+        help="Width and height in pixels to request from a camera. [default: 640x480, or the "
+        "nearest]",
     ),
     click.option(
         "--camera-format",
         type=_PixelFormat(),
-        help="Pixel format to ask a camera for, such as MJPG or YUYV. "
-        "[default: the fastest that it has at that size]",
+        help="Pixel format to request from a camera, such as MJPG or YUYV. [default: the "
+        "fastest at that size]",
     ),
     click.option(
         "--camera-fps",
         type=FiniteRange(0, 1000, min_open=True),
-        help="Frames a second to ask a camera for. [default: 30, or its nearest]",
+        help="Frames per second to request from a camera. [default: 30, or the nearest]",
     ),
     click.option(
         "--raw-size",
         type=_FrameSize(),
-        help="Width and height of the frames on standard input, unless they are y4m.",
+        help="Width and height of raw frames on standard input. Not needed for y4m.",
     ),
     click.option(
         "--raw-fps",
         type=FiniteRange(0, 1000, min_open=True),
         default=25.0,
         show_default=True,
-        help="How many of them are a second, unless they are y4m.",
+        help="Frames per second of raw frames on standard input. Not used for y4m.",
     ),
     click.option(
         "--raw-format",
         type=click.Choice(["bgr24", "rgb24", "gray8", "nv12", "yuv420p"]),
         default="bgr24",
         show_default=True,
-        help="How they lie in memory, by FFmpeg's names, unless they are y4m.",
+        help="Pixel format of raw frames on standard input, by FFmpeg's name. Not used for y4m.",
     ),
 )
 
@@ -124,9 +125,7 @@ _OPTIONS = (
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the argument and the options that say where frames come from."""
     command = click.argument("named", nargs=-1, metavar="[CLIP]...")(command)
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return headed("Source", *_OPTIONS)(command)
 
 
 def specs_of(context: click.Context) -> list[int | str]:

@@ -7,43 +7,50 @@ from typing import Any
 
 import click
 
-from edgekit.cli._options import FiniteRange
+from edgekit.cli._options import FiniteRange, headed
 
 __all__ = ["delay_options", "misses_options"]
 
 
-def misses_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--max-misses`` and ``--max-gap``: when a tube ends."""
-    return click.option(
+_MISSES = (
+    click.option(
         "--max-misses",
         type=click.IntRange(1),
-        help="A tube ends after so many frames without a detection. "
-        "[default: 30 with edgekit, 5 with the others]",
-    )(
-        click.option(
-            "--max-gap",
-            type=FiniteRange(0),
-            metavar="SECONDS",
-            help="A tube ends after so many seconds without a detection; instead of --max-misses, "
-            "with edgekit only.",
-        )(command)
-    )
-
-
-def delay_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--delay`` and ``--delay-seconds``: what refines the boxes of finished tubes."""
-    return click.option(
+        help="Frames without a detection after which a tube ends. "
+        "[default: 30 with edgekit, 5 with other linkers]",
+    ),
+    click.option(
+        "--max-gap",
+        type=FiniteRange(0),
+        metavar="SECONDS",
+        help="Seconds without a detection after which a tube ends. Replaces --max-misses; only "
+        "with the linker edgekit.",
+    ),
+)
+_DELAY = (
+    click.option(
         "--delay",
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Finished tubes have boxes refined by so many later frames; with edgekit only.",
-    )(
-        click.option(
-            "--delay-seconds",
-            type=FiniteRange(0),
-            metavar="SECONDS",
-            help="Boxes of finished tubes are refined by the frames of so many seconds afterwards; "
-            "instead of --delay, with edgekit only.",
-        )(command)
-    )
+        help="Number of later frames that refine the boxes of finished tubes. Only with the "
+        "linker edgekit.",
+    ),
+    click.option(
+        "--delay-seconds",
+        type=FiniteRange(0),
+        metavar="SECONDS",
+        help="Seconds of later frames that refine the boxes of finished tubes. Replaces --delay; "
+        "only with the linker edgekit.",
+    ),
+)
+
+
+def misses_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--max-misses`` and ``--max-gap``: when a tube ends."""
+    return headed("Tubes", *_MISSES)(command)
+
+
+def delay_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--delay`` and ``--delay-seconds``: what refines the boxes of finished tubes."""
+    return headed("Tubes", *_DELAY)(command)

@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BarProgress",
     "FiniteRange",
+    "HeadedCommand",
     "common_options",
     "emit_json",
+    "headed",
     "is_quiet",
     "process_pool",
     "progress_bar",
@@ -54,6 +56,38 @@ class FiniteRange(click.FloatRange):
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class HeadedCommand(click.Command):
+    """A command whose help lists its options under headings, as ``headed`` gives them."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes a section for each heading, in the order of the options; the rest comes last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        for option in sorted(options, key=lambda one: not hasattr(one, "heading")):
+            if record := option.get_help_record(ctx):
+                sections.setdefault(getattr(option, "heading", "General"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def headed(heading: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Adds options to a command, under a heading in the help of a ``HeadedCommand``.
+
+    Args:
+        heading: Title of the section.
+        options: What ``click.option`` returned, in the order of the help.
+    """
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+            vars(function)["__click_params__"][-1].heading = heading
+        return function
+
+    return add
+
+
 def common_options(function: F) -> F:
     """Adds ``--json`` (parameter ``as_json``), ``-v`` and ``-q`` to a command."""
     function = click.option(
@@ -70,13 +104,13 @@ def common_options(function: F) -> F:
         is_flag=True,
         expose_value=False,
         callback=_set_verbosity,
-        help="Say more about what is done, on standard error.",
+        help="Print progress and details on standard error.",
     )(function)
     return click.option(
         "--json",
         "as_json",
         is_flag=True,
-        help="Print one JSON object on standard output; all else goes to standard error.",
+        help="Print one JSON object on standard output. Everything else goes to standard error.",
     )(function)
 
 
@@ -91,40 +125,43 @@ def session_options(function: F) -> F:
         session = SessionOptions(**{name: given.pop(name) for name in names})
         return function(*args, session=session, **given)
 
-    for option in reversed(_SESSION):
-        command = option(command)
-    return command  # type: ignore[return-value]
+    return cast(F, headed("Model", *_SESSION)(command))
 
 
 _SESSION = (
     click.option(
         "--runtime",
         type=RUNTIME,
-        help="What to run the bundle with. [default: what its target is made for]",
+        help="Inference runtime for the bundle. [default: the one its target is made for]",
     ),
     click.option(
         "--threads",
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="To compute with; 0 lets the runtime choose.",
+        help="Number of threads for inference. 0 lets the runtime choose.",
     ),
-    click.option("--device", metavar="NAME", help="CPU, GPU, NPU or AUTO; openvino only."),
+    click.option(
+        "--device",
+        metavar="NAME",
+        help="Device for inference: CPU, GPU, NPU or AUTO (openvino only).",
+    ),
     click.option(
         "--hint",
         type=click.Choice(["latency", "throughput"]),
-        help="Whether to have one frame soon or many in a given time: several at once then, a "
-        "thread each. [default: latency; edgekit run with files alone: throughput]",
+        help="Optimize for latency (one frame at a time) or throughput (several frames at "
+        "once, one thread each). [default: latency; throughput for edgekit run with files "
+        "only]",
     ),
     click.option(
         "--arithmetic",
         type=click.Choice(["f32", "f16", "bf16"]),
-        help="What to compute in; openvino only. [default: the bundle's own]",
+        help="Type that the runtime computes in (openvino only). [default: the bundle's own]",
     ),
     click.option(
         "--cache",
         type=OUT_FOLDER,
-        help="Folder in which the runtime keeps what it compiled.",
+        help="Folder where the runtime keeps compiled models.",
     ),
 )
 

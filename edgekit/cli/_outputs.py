@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edgekit._files import marked
-from edgekit.cli._options import FiniteRange
+from edgekit.cli._options import FiniteRange, headed
 from edgekit.cli._parsing import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
 
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
@@ -18,31 +18,34 @@ FILES = ("events", "video", "picture", "save_detections")
 """The options that name a file to write."""
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_OPTIONS = (
+_FILES = (
     click.option(
         "--events",
         type=OUT_OR_STDOUT,
         metavar="FILE|-",
-        help="Write results as JSON Lines; - is the terminal.",
+        help="File to write results to, as JSON Lines. Use - for standard output.",
     ),
-    click.option("--video", type=OUT_FILE, help="Write the annotated video."),
+    click.option(
+        "--video", type=OUT_FILE, help="Video file to write, with boxes and labels drawn in."
+    ),
     click.option(
         "--rotate",
         type=BYTES,
-        help="Begin a new file of events, and of live video, at this size, for example 100MB.",
+        help="Size at which a new events file, or a new file of live video, begins, for "
+        "example 100MB.",
     ),
     click.option(
         "--rotate-keep",
         type=click.IntRange(0),
         default=5,
         show_default=True,
-        help="Older files to keep, of events and of live video.",
+        help="Number of older events files and live videos to keep.",
     ),
     click.option(
         "--clips",
         type=OUT_FOLDER,
         metavar="DIR",
-        help="Write a short video of each tube, and what is known of it.",
+        help="Folder to write a short video of each tube to, with a JSON file about it.",
     ),
     click.option(
         "--clip-before",
@@ -50,7 +53,7 @@ _OPTIONS = (
         default=2.0,
         show_default=True,
         metavar="SECONDS",
-        help="Of its clip, before the tube is shown.",
+        help="Seconds to record before a tube appears.",
     ),
     click.option(
         "--clip-after",
@@ -58,69 +61,83 @@ _OPTIONS = (
         default=2.0,
         show_default=True,
         metavar="SECONDS",
-        help="Of its clip, after the tube's last box.",
+        help="Seconds to record after the last box of a tube.",
     ),
     click.option(
         "--clips-keep",
         type=KEEP,
         multiple=True,
         metavar="SIZE|AGE",
-        help="Remove the oldest clips beyond this size of all, for example 2GB, or when they are "
-        "older than, for example, 12h or 7d. May be given for both. [default: all stay]",
+        help="Largest total size of the clips, for example 2GB, or their largest age, for "
+        "example 12h or 7d. EdgeKit removes the oldest ones beyond it. May be given once "
+        "for each. [default: keep all]",
     ),
-    click.option("--picture", type=OUT_FILE, help="Write one picture of all tubes over time."),
+    click.option(
+        "--picture", type=OUT_FILE, help="Picture file to write that shows all tubes over time."
+    ),
     click.option(
         "--save-detections",
         type=OUT_FILE,
-        help="Write all detections, for edgekit eval --detections; packed if it ends in .gz.",
+        help="File to write all detections to, for edgekit eval --detections. Compressed if "
+        "its name ends in .gz.",
     ),
+    click.option(
+        "--show",
+        is_flag=True,
+        help="Show the annotated frames in a window. Press Q to end the run.",
+    ),
+)
+_SERVICES = (
     click.option(
         "--mqtt",
         metavar="URL",
         envvar="EDGEKIT_MQTT",
         show_envvar=True,
-        help="Send tubes to mqtt://user:password@host:port/prefix, or mqtts:// for TLS.",
+        help="MQTT broker to send tubes to: mqtt://user:password@host:port/prefix, or mqtts:// "
+        "for TLS.",
     ),
-    click.option("--mqtt-ca", type=_FILE, help="Certificate to trust with mqtts://, as PEM."),
+    click.option(
+        "--mqtt-ca", type=_FILE, help="PEM file with the certificate to trust for mqtts://."
+    ),
     click.option(
         "--mqtt-buffer",
         type=OUT_FILE,
-        help="Where messages wait while the broker is away. [default: in ~/.local/state/edgekit]",
+        help="File that keeps messages while the broker is away. [default: in "
+        "~/.local/state/edgekit]",
     ),
     click.option(
         "--metrics",
         metavar="HOST:PORT",
-        help="Serve figures for Prometheus; a port alone is for this machine only.",
+        help="Address to serve metrics for Prometheus at. A port alone is reachable from this "
+        "machine only.",
     ),
     click.option(
         "--serve",
         metavar="HOST:PORT",
-        help="Serve a page that shows the run live; a port alone is for this machine only.",
+        help="Address to serve a live page at. A port alone is reachable from this machine only.",
     ),
     click.option(
         "--token",
         envvar="EDGEKIT_TOKEN",
         show_envvar=True,
-        help="What viewers of the page have to show. [default: made, unless it is loopback without "
-        "a proxy]",
+        help="Token that viewers of the live page must show. [default: a new one, or none on "
+        "loopback without a proxy]",
     ),
     click.option(
         "--public-origin",
         "public_origins",
         multiple=True,
         metavar="URL",
-        help="Where browsers find the page through a proxy with TLS, as https://cam.example.com. "
-        "The page then always needs a token. May be repeated.",
+        help="Address of the live page behind a TLS proxy, such as https://cam.example.com. "
+        "The page then always needs a token. Repeat the option for several addresses.",
     ),
-    click.option("--show", is_flag=True, help="Show the annotated frames in a window; Q ends it."),
 )
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options that say where results go."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    add_files, add_services = headed("Outputs", *_FILES), headed("Network outputs", *_SERVICES)
+    return add_files(add_services(command))
 
 
 def files_of(options: dict[str, Any]) -> dict[str, Path]:

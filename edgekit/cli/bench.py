@@ -42,100 +42,121 @@ class _Percent(click.ParamType[float]):
 
 @click.command(name="bench")
 @click.argument("bundles", nargs=-1, type=BUNDLE, metavar="[BUNDLE]...")
-@click.option("--source", metavar="S", help="A video or folder of pictures. [default: a demo clip]")
+@click.option(
+    "--source",
+    metavar="S",
+    help="Video or folder of pictures to measure on. [default: a demo clip]",
+)
 @click.option(
     "--frames",
     type=click.IntRange(10),
     default=100,
     show_default=True,
-    help="That count in each round.",
+    help="Number of frames to measure in each round, after the warm-up.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="Over all rows, which take turns.",
+    help="Number of rounds. In each round every row is measured once, in changing order.",
 )
 @click.option(
     "--runtime",
     "runtimes",
     multiple=True,
     type=RUNTIME,
-    help="Only this; repeatable. [default: all that run the bundle]",
+    help="Runtime to measure. Repeat the option for several. [default: all that run the bundle]",
 )
 @click.option(
     "--threads",
     multiple=True,
     type=click.IntRange(0),
-    help="One row for each; repeatable. 0, the default, lets the runtime choose.",
+    help="Number of threads to measure with; one row for each. Repeat the option for "
+    "several. 0, the default, lets the runtime choose.",
 )
 @click.option(
     "--arithmetic",
     multiple=True,
     type=click.Choice(["f32", "f16", "bf16"]),
-    help="One row for each, where there is a choice; repeatable. [default: the bundle's own]",
+    help="Type that the runtime computes in; one row for each. Repeat the option for "
+    "several. [default: the bundle's own]",
 )
 @click.option(
     "--sweep",
     multiple=True,
     metavar="SETTING=V,V",
-    help="One row for each value, and for each combination of several; repeatable. runtime, "
-    "threads, arithmetic; and without BUNDLE, for which bundles are exported: target, precision, "
-    "size, cascade.",
+    help="Setting and its values, such as threads=1,2: one row for each combination. "
+    "Settings are runtime, threads and arithmetic; without BUNDLE also target, "
+    "precision, size and cascade, for which EdgeKit exports bundles. Repeat the "
+    "option for several.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="What --sweep exports. [default: the shipped weights]",
+    help="Checkpoint that --sweep exports. [default: the shipped weights]",
 )
-@click.option("--accuracy", is_flag=True, help="Add frame-mAP and video-mAP on rendered clips.")
+@click.option(
+    "--accuracy", is_flag=True, help="Measure frame-mAP and video-mAP too, on rendered clips."
+)
 @click.option(
     "--under-load",
     is_flag=True,
-    help="Add accuracy and age of frames of a board that takes each, or one of 2, 3, 5 or 8 frames "
-    "of a camera.",
+    help="Measure accuracy and frame age too, for a board that takes every frame of a "
+    "camera, or only every 2nd, 3rd, 5th or 8th.",
 )
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
     metavar="ROOT",
-    help="Measure the accuracy on ROOT/annotations.json and the videos beside it instead.",
+    help="Dataset for the accuracy instead of rendered clips: ROOT/annotations.json and "
+    "the videos beside it.",
 )
 @click.option(
     "--energy",
     metavar="COMMAND",
-    help="Prints joules, as '5021.5 J', or watts. [default: the machine's own sensors]",
+    help="Command that prints the energy used so far in joules, such as '5021.5 J', or the "
+    "power in watts. [default: the machine's own sensors]",
 )
 @click.option(
     "--compare",
     "earlier",
     type=_FILE,
     metavar="FILE.json",
-    help="Say what became slower or faster since an earlier --json.",
+    help="Earlier report (from --json) to compare with. EdgeKit says which rows became "
+    "slower or faster.",
 )
 @click.option(
     "--fail-over",
     type=_Percent(),
     metavar="PERCENT",
-    help="With --compare: end with status 5 where a row is surely slower by more than this. A "
-    "machine that is too noisy for a verdict ends with status 0 and says so.",
+    help="With --compare: end with status 5 if a row is surely slower by more than this. "
+    "If the machine is too noisy for a verdict, EdgeKit says so and ends with status "
+    "0.",
 )
-@click.option("--force", is_flag=True, help="Compare with other machines, footage or schemas too.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Compare even if the machine, the footage or the schema of the report differs.",
+)
 @click.option(
     "--tune",
     is_flag=True,
-    help="Write the fastest setting of each bundle beside it, for edgekit run on this machine; "
-    "tries several --threads unless told which.",
+    help="Save the fastest setting of each bundle beside it; edgekit run uses it on this "
+    "machine. Tries several numbers of threads unless --threads is given.",
 )
-@click.option("--csv", type=OUT_FILE, help="Write a line for each row, a column for each figure.")
-@click.option("--markdown", type=OUT_FILE, help="Write the tables as Markdown.")
-@click.option("--html", type=OUT_FILE, help="Write one page with tables and plots.")
+@click.option(
+    "--csv",
+    type=OUT_FILE,
+    help="CSV file to write, with one line per row and one column per figure.",
+)
+@click.option("--markdown", type=OUT_FILE, help="Markdown file to write with the tables.")
+@click.option("--html", type=OUT_FILE, help="HTML page to write with tables and plots.")
 @click.option(
     "--history",
     type=OUT_FOLDER,
     metavar="DIR",
-    help="Add the report to those in DIR; the page then shows what became of each row.",
+    help="Folder to add this report to. The page from --html then shows how each row developed.",
 )
 @common_options
 def command(as_json: bool, **options: Any) -> int:

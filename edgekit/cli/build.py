@@ -27,14 +27,15 @@ _LOG = logging.getLogger(__name__)
     "--workspace",
     type=click.IntRange(1),
     metavar="MIB",
-    help="Most GPU memory for a layer to compute in.  [default: half of what is free]",
+    help="Largest GPU memory in MiB that a layer may use while it computes. [default: half "
+    "of what is free]",
 )
 @click.option(
     "--cache",
     type=OUT_FOLDER,
-    help="Folder to keep the engine in.  [default: engines/ in the bundle]",
+    help="Folder to keep the engine in. [default: engines/ in the bundle]",
 )
-@click.option("--force", is_flag=True, help="Build it even if it is there.")
+@click.option("--force", is_flag=True, help="Build the engine even if it is already there.")
 @common_options
 def command(
     bundle: Named, workspace: int | None, cache: Path | None, force: bool, as_json: bool

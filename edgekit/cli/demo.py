@@ -28,7 +28,7 @@ __all__ = ["command"]
     type=OUT,
     default=Path("demo"),
     show_default=True,
-    help="Folder for the video, the events and the picture.",
+    help="Folder to write the video, the events and the picture to.",
 )
 @click.option(
     "--bundle",
@@ -36,8 +36,12 @@ __all__ = ["command"]
     metavar="FOLDER",
     help="Bundle to run. [default: the shipped one, which knows the actions of the clip]",
 )
-@click.option("--seed", type=click.IntRange(0), help="Of another clip. [default: the embedded one]")
-@click.option("--force", is_flag=True, help="Replace an earlier demonstration.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="Seed for rendering another clip. [default: the embedded clip]",
+)
+@click.option("--force", is_flag=True, help="Replace an earlier demo in the output folder.")
 @common_options
 def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bool) -> int:
     """Play a rendered clip through a bundle and judge it against the known truth.

@@ -35,41 +35,48 @@ __all__ = ["command"]
 @click.option(
     "--dataset",
     type=click.Choice(["json", "ucf24", "jhmdb21"]),
-    help="Layout of the annotated videos; json is ROOT/annotations.json, the videos beside it.",
+    help="Layout of the annotated videos. json means ROOT/annotations.json with the videos "
+    "beside it.",
 )
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--split", type=click.IntRange(1, 3), default=1, show_default=True)
+@click.option(
+    "--split",
+    type=click.IntRange(1, 3),
+    default=1,
+    show_default=True,
+    help="Number of the dataset's split; json has only one.",
+)
 @click.option(
     "--detections",
     type=click.Path(path_type=Path),
-    help="Judge saved detections instead of running a bundle.",
+    help="Saved detections to evaluate instead of running a bundle.",
 )
 @click.option(
     "--link",
     type=LINK,
-    help="Linker that makes tubes of detections: EdgeKit's own, or one of KORSAL's code. road is "
-    "KORSAL's edit of ROAD's linker, not ROAD's own. [default: edgekit; "
-    "road with --protocol published]",
+    help="Linker that joins detections into tubes: EdgeKit's own (edgekit) or one from "
+    "KORSAL's code. road is KORSAL's edit of ROAD's linker, not ROAD's original. "
+    "[default: edgekit; road with --protocol published]",
 )
 @click.option(
     "--cost",
     type=click.Choice(["score", "similarity", "score-plus-similarity"]),
     default="score",
     show_default=True,
-    help="What a tube of a published linker prefers among the boxes that overlap it.",
+    help="Criterion by which a tube of a published linker chooses among the boxes that overlap it.",
 )
 @misses_options
 @click.option(
     "--min-hits",
     type=click.IntRange(1),
-    help="Tubes have so many detections at least; says the same as --min-length N-1.",
+    help="Smallest number of detections in a tube. The same as --min-length N-1.",
 )
 @click.option(
     "--min-length",
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Tubes of no more frames than this are dropped.",
+    help="Drop tubes of at most this many frames.",
 )
 @delay_options
 @click.option(
@@ -77,15 +84,25 @@ __all__ = ["command"]
     type=click.Choice(["edgekit", "published"]),
     default="edgekit",
     show_default=True,
-    help="published repeats KORSAL's own evaluation to the last digit.",
+    help="Evaluation protocol. published repeats KORSAL's own evaluation to the last digit.",
 )
-@click.option("--top-k", type=click.IntRange(1), help="Peaks a frame; by default the bundle's.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    help="Largest number of detections per frame. [default: the bundle's own]",
+)
 @session_options
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of processes to evaluate with.",
+)
 @click.option(
     "--save-detections",
     type=OUT_FILE,
-    help="Also write what was detected; gzip where the name ends in .gz.",
+    help="File to write the detections to. Compressed if its name ends in .gz.",
 )
 @common_options
 def command(

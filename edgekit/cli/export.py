@@ -36,78 +36,124 @@ _PLACE = click.Choice(["host", "graph", "auto"])
     default=["onnx"],
     show_default=True,
     type=TARGET,
-    help="What to write for; repeat it for several.",
+    help="Target to export for. Repeat the option to export for several targets.",
 )
-@click.option("--arch", default="auto", show_default=True, help="The network it has to be.")
+@click.option(
+    "--arch",
+    default="auto",
+    show_default=True,
+    help="Network architecture that the checkpoint must have. auto accepts any known one.",
+)
 @click.option(
     "--classes",
     metavar="LIST",
-    help="ucf24, jhmdb21, coco, or a file with one name a line.  [default: the checkpoint's own]",
+    help="Class names: ucf24, jhmdb21, coco, or a text file with one name per line. "
+    "[default: the checkpoint's own]",
 )
 @click.option(
-    "--input-size", type=SIZE, help="SIDE or HxW.  [default: the checkpoint's own, or 256]"
+    "--input-size",
+    type=SIZE,
+    help="Size of the network input in pixels: SIDE for a square, or HEIGHTxWIDTH. "
+    "[default: the checkpoint's own, or 256]",
 )
 @click.option(
     "--cascade",
     type=click.Choice(["ssim", "ssim-shifted", "dssim", "rgb"]),
-    help="[default: the checkpoint's own; ssim for 6 channels, rgb for 3]",
+    help="Motion channels of the input: similarity to the earlier picture over nine shifts "
+    "(ssim) or over all but the zero shift (ssim-shifted), dissimilarity (dssim), or none "
+    "(rgb). "
+    "[default: the checkpoint's own; ssim for 6 channels, rgb for 3]",
 )
-@click.option("--frame-gap", type=click.IntRange(1), help="Frames from earlier to current picture.")
+@click.option(
+    "--frame-gap",
+    type=click.IntRange(1),
+    help="Number of frames between the two pictures of a pair, in footage at the trained "
+    "rate. [default: the checkpoint's own, or 1]",
+)
 @click.option(
     "--interval",
     type=FiniteRange(0.001, 10),
     metavar="SECONDS",
-    help="Time between the two pictures that the model was trained with.  "
-    "[default: --frame-gap frames at 25 a second]",
+    help="Seconds between the two pictures of a pair, as the model was trained. [default: "
+    "--frame-gap frames at 25 per second]",
 )
 @click.option(
     "--first-frame",
     type=click.Choice(["zero", "repeat"]),
-    help="What stands before the first frame: a black one, or itself.",
+    help="Earlier picture for the first frame of a source: a black one (zero) or the frame "
+    "itself (repeat). [default: the checkpoint's own, or zero]",
 )
-@click.option("--mean", type=float, nargs=3, help="Of B, G, R in [0, 1].")
-@click.option("--std", type=float, nargs=3, help="Of B, G, R.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
+@click.option(
+    "--mean",
+    type=float,
+    nargs=3,
+    help="Mean of the B, G and R channels, each in [0, 1]. [default: the checkpoint's own, "
+    "or CenterNet's]",
+)
+@click.option(
+    "--std",
+    type=float,
+    nargs=3,
+    help="Standard deviation of the B, G and R channels, each in [0, 1]. [default: the "
+    "checkpoint's own, or CenterNet's]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Type of the weights and activations in the bundle.",
+)
 @click.option(
     "--cascade-in",
     type=_PLACE,
     default="auto",
     show_default=True,
-    help="Where the cascade runs: beside the model or in it.",
+    help="Place where the cascade is computed: on the host, before the model, or in the "
+    "model's graph.",
 )
 @click.option(
     "--decode-in",
     type=_PLACE,
     default="auto",
     show_default=True,
-    help="Where boxes are made of the heads: beside the model or in it.",
+    help="Place where heatmaps are decoded into boxes: on the host, after the model, or in "
+    "the model's graph.",
 )
 @click.option(
     "--dcn",
     type=click.Choice(["deform_conv", "grid_sample", "gather", "auto"]),
     default="auto",
     show_default=True,
-    help="Operators that deformable convolutions become.",
+    help="Operators that replace deformable convolutions. auto takes what suits the target best.",
 )
-@click.option("--top-k", type=click.IntRange(1), default=50, show_default=True)
-@click.option("--name", help="Of the model.  [default: the checkpoint's own, or its file's]")
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Largest number of detections per frame.",
+)
+@click.option("--name", help="Name of the model. [default: the checkpoint's own, or its file name]")
 @click.option(
     "-o",
     "--out",
     type=OUT,
-    help="The bundle's folder.  [default: artifacts/NAME-TARGET-PRECISION]",
+    help="Folder to write the bundle to. [default: artifacts/NAME-TARGET-PRECISION]",
 )
-@click.option("--force", is_flag=True, help="Replace a bundle that is already there.")
+@click.option(
+    "--force", is_flag=True, help="Replace a bundle that is already in the output folder."
+)
 @click.option(
     "--tolerance",
     type=FiniteRange(0, min_open=True),
-    help="Largest difference from PyTorch, as a share of each output's largest value.  "
-    "[default: 1e-3 for fp32, 2e-2 for fp16]",
+    help="Largest accepted difference from PyTorch, as a share of the largest value of "
+    "each output. [default: 1e-3 for fp32, 2e-2 for fp16]",
 )
 @click.option(
     "--frames",
     type=click.Path(path_type=Path),
-    help="A video to verify with, instead of the pictures that EdgeKit ships.",
+    help="Video whose frames verify the export. [default: pictures that EdgeKit ships]",
 )
 @common_options
 def command(

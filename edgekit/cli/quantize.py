@@ -41,41 +41,44 @@ _log = logging.getLogger(__name__)
     is_flag=False,
     flag_value="",
     metavar="[PATH]",
-    help="Footage to calibrate with: a video, a folder of videos or of frames, or a .txt with one "
-    "of them a line. Without PATH, rendered clips.",
+    help="Calibration footage: a video, a folder of videos or pictures, or a .txt file "
+    "with one of them per line. Without PATH, EdgeKit renders clips.",
 )
 @click.option(
     "--target",
     type=TARGET,
-    help="Target of the float bundle to take where no BUNDLE is named. [default: that of the "
-    "newest one in artifacts/; onnx for the shipped model]",
+    help="Target of the float bundle to quantize, if no BUNDLE is named. [default: the "
+    "target of the newest bundle in artifacts/, or onnx for the shipped model]",
 )
 @click.option(
     "--annotations",
     type=_PATH,
     metavar="ROOT",
-    help="Judge by ROOT/annotations.json and the videos beside it, and not by what the float "
-    "model finds in other frames of the calibration footage.",
+    help="Dataset that the loss is measured on: ROOT/annotations.json and the videos "
+    "beside it. [default: detections of the float model in other frames of the "
+    "calibration footage]",
 )
 @click.option(
     "--samples",
     type=click.IntRange(2),
     default=128,
     show_default=True,
-    help="Frames to calibrate with.",
+    help="Number of calibration frames.",
 )
 @click.option(
     "--method",
     type=click.Choice(["minmax", "percentile", "entropy", "mse", "dynamic"]),
-    help="How ranges of activations are chosen; dynamic, for tflite: anew in each frame, and the "
-    "weights alone are stored as integers. [default: what suits the target]",
+    help="Method that chooses the ranges of activations. dynamic (tflite only) computes "
+    "them in each frame and stores only weights as integers. [default: the best for "
+    "the target]",
 )
 @click.option(
     "--io",
     type=click.Choice(["float", "int8"]),
     default="float",
     show_default=True,
-    help="What the model takes and gives; int8, for tflite, suits processors of integers only.",
+    help="Type of the model's inputs and outputs. Use int8 for integer-only accelerators "
+    "(tflite only).",
 )
 @click.option(
     "--max-drop",
@@ -87,19 +90,22 @@ _log = logging.getLogger(__name__)
     "until the loss is below it.",
 )
 @click.option(
-    "--keep-float", multiple=True, metavar="NODE", help="A layer that stays float; repeatable."
+    "--keep-float",
+    multiple=True,
+    metavar="NODE",
+    help="Layer that stays float. Repeat the option for several layers.",
 )
 @click.option(
     "--finetune",
     is_flag=True,
-    help="Fine-tune the weights first, so that the heads stay what they are when activations are "
-    "rounded; taken only if that loses less. Needs torch, and minutes.",
+    help="Fine-tune the weights first, by distillation from the float model. The result is "
+    "used only if it loses less. Needs torch and takes minutes.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="What BUNDLE was exported from, to fine-tune. [default: the shipped weights]",
+    help="Checkpoint that BUNDLE was exported from, for --finetune. [default: the shipped weights]",
 )
 @click.option(
     "--finetune-steps",
@@ -107,35 +113,50 @@ _log = logging.getLogger(__name__)
     default=60,
     show_default=True,
     metavar="N",
-    help="Steps of fine-tuning, each on 8 frames.",
+    help="Number of fine-tuning steps, with 8 frames each.",
 )
-@click.option("--sensitivity", is_flag=True, help="Measure what each layer alone costs.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the frames.")
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Measure the loss that each layer causes when it alone is quantized.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed for choosing the calibration frames.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes that measure layers.",
+    help="Number of processes that measure layers.",
 )
 @click.option(
-    "-o", "--out", type=OUT, help="The bundle's folder. [default: artifacts/NAME-TARGET-int8]"
+    "-o",
+    "--out",
+    type=OUT,
+    help="Folder to write the bundle to. [default: artifacts/NAME-TARGET-int8]",
 )
-@click.option("--force", is_flag=True, help="Replace a bundle that is already there.")
+@click.option(
+    "--force", is_flag=True, help="Replace a bundle that is already in the output folder."
+)
 @click.option(
     "--sheet",
     type=OUT_FILE,
-    help="Write a picture of the frames that were calibrated with.",
+    help="Picture to write that shows all calibration frames.",
 )
 @click.option(
     "--html",
     type=OUT_FILE,
-    help="Write the report with its plots as one page.",
+    help="HTML page to write with the report and its plots.",
 )
 @click.option(
     "--cache",
     type=OUT_FOLDER,
-    help="Folder for finished work, which is found again. [default: ~/.cache/edgekit]",
+    help="Folder that keeps finished work for later runs. [default: ~/.cache/edgekit]",
 )
 @common_options
 def command(

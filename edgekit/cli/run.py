@@ -14,7 +14,14 @@ from edgekit.cli._bundles import BUNDLE, runnable, take
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
 from edgekit.cli._linking import delay_options, misses_options
-from edgekit.cli._options import FiniteRange, common_options, emit_json, session_options
+from edgekit.cli._options import (
+    FiniteRange,
+    HeadedCommand,
+    common_options,
+    emit_json,
+    headed,
+    session_options,
+)
 from edgekit.cli._outcome import failure_of
 from edgekit.cli._outputs import files_of, options_of, output_options
 from edgekit.cli._parsing import LINK
@@ -31,82 +38,103 @@ __all__ = ["command"]
 _LOG = logging.getLogger(__name__)
 
 
-@click.command(name="run")
-@config_option
-@click.option("--check", is_flag=True, help="Open source, bundle and outputs, and end.")
+@click.command(name="run", cls=HeadedCommand)
 @input_options
-@click.option(
-    "--bundle",
-    type=BUNDLE,
-    metavar="FOLDER",
-    help="Bundle to run; 'shipped' names the shipped one. [default: the newest in artifacts/ that "
-    "runs on this machine, else the shipped one]",
+@headed(
+    "Model",
+    click.option(
+        "--bundle",
+        type=BUNDLE,
+        metavar="FOLDER",
+        help="Bundle to run, or 'shipped' for the shipped one. [default: the newest in "
+        "artifacts/ that runs on this machine, else the shipped one]",
+    ),
 )
 @session_options
-@click.option(
-    "--score",
-    type=FiniteRange(0, 1),
-    default=0.3,
-    show_default=True,
-    help="Detections and tubes count from this score up.",
+@headed(
+    "Frames",
+    click.option(
+        "--drop-policy",
+        type=click.Choice(["latest", "none"]),
+        help="Frames to process if the network is slower than the source: only the newest "
+        "(latest) or all (none). [default: latest for live sources, else none]",
+    ),
+    click.option(
+        "--fps",
+        type=FiniteRange(0, min_open=True),
+        metavar="N",
+        help="Largest number of frames per second to process of each source. Frames are taken at "
+        "even intervals, and each is still compared with the picture that belongs before it. "
+        "[default: no limit]",
+    ),
+    click.option(
+        "--motion-gate",
+        is_flag=True,
+        help="Pause inference while nothing moves in a source, except for one frame every three "
+        "seconds. EdgeKit learns the noise of each source in its first seconds.",
+    ),
+    click.option("--realtime", is_flag=True, help="Play a file at its own speed."),
 )
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    help="Detections a frame at most. [default: what the bundle says, mostly 50]",
-)
-@click.option(
-    "--link",
-    type=LINK,
-    default="edgekit",
-    show_default=True,
-    help="Linker that makes tubes of detections: EdgeKit's own, or one of KORSAL's code. road is "
-    "KORSAL's edit of ROAD's linker, not ROAD's own.",
+@headed(
+    "Tubes",
+    click.option(
+        "--score",
+        type=FiniteRange(0, 1),
+        default=0.3,
+        show_default=True,
+        help="Smallest score of the detections and tubes that count.",
+    ),
+    click.option(
+        "--top-k",
+        type=click.IntRange(1),
+        help="Largest number of detections per frame. [default: the bundle's own, usually 50]",
+    ),
+    click.option(
+        "--link",
+        type=LINK,
+        default="edgekit",
+        show_default=True,
+        help="Linker that joins detections into tubes: EdgeKit's own (edgekit) or one from "
+        "KORSAL's code. road is KORSAL's edit of ROAD's linker, not ROAD's original.",
+    ),
 )
 @misses_options
-@click.option(
-    "--min-hits",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Tubes count from this many detections on.",
+@headed(
+    "Tubes",
+    click.option(
+        "--min-hits",
+        type=click.IntRange(1),
+        default=3,
+        show_default=True,
+        help="Number of detections after which a tube counts.",
+    ),
 )
 @delay_options
-@click.option(
-    "--drop-policy",
-    type=click.Choice(["latest", "none"]),
-    help="Keep the newest frame only, or lose none. [default: latest if live, else none]",
-)
-@click.option(
-    "--fps",
-    type=FiniteRange(0, min_open=True),
-    metavar="N",
-    help="Largest number of frames to process in a second of each source. They are taken evenly in "
-    "time, and each is compared with the picture that belongs before it. [default: no limit]",
-)
-@click.option(
-    "--motion-gate",
-    is_flag=True,
-    help="Let the network rest while nothing moves in a source, but for one frame in three "
-    "seconds. What noise is, EdgeKit learns in the first seconds of each source.",
-)
 @output_options
-@click.option(
-    "--duration",
-    type=FiniteRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Stop after so many seconds of the source.",
+@headed(
+    "Limits",
+    click.option(
+        "--duration",
+        type=FiniteRange(0, min_open=True),
+        metavar="SECONDS",
+        help="Stop after this many seconds of the source.",
+    ),
+    click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames."),
 )
-@click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
-@click.option("--realtime", is_flag=True, help="Play a file at its own speed.")
+@config_option
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Open the sources, the bundle and the outputs, report any error, and stop.",
+)
 @common_options
 def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
-    CLIP is a video, picture, folder, URL or GStreamer pipeline, the same as --source CLIP. All
-    CLIPs, sources and cameras run at once on one model, in this order; without any, camera 0 runs.
-    Those of the command line replace those of a --config file. Ctrl-C ends the run, and what was
-    found until then is written.
+    CLIP is a video, picture, folder, URL or GStreamer pipeline; it is short for --source CLIP. All
+    clips, sources and cameras run at the same time on one model, numbered in this order. Without
+    any, camera 0 runs. Sources on the command line replace those in a --config file. Ctrl-C ends
+    the run, and EdgeKit writes the results found so far.
 
     Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """

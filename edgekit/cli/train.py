@@ -27,7 +27,8 @@ _LOG = logging.getLogger(__name__)
     type=click.Choice(["json", "ucf24", "jhmdb21"]),
     default="json",
     show_default=True,
-    help="Layout of the annotated clips; json is ROOT/annotations.json with the videos beside it.",
+    help="Layout of the annotated clips. json means ROOT/annotations.json with the videos "
+    "beside it.",
 )
 @click.option(
     "--root",
@@ -35,50 +36,98 @@ _LOG = logging.getLogger(__name__)
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
-    help="Folder of the clips; repeat it for several, which then count alike.",
+    help="Folder of the clips. Repeat the option for several; each then gives equally many "
+    "samples.",
 )
-@click.option("--split", type=click.IntRange(1, 3), default=1, show_default=True)
-@click.option("--arch", default="lite0", show_default=True, help="The network to train.")
+@click.option(
+    "--split",
+    type=click.IntRange(1, 3),
+    default=1,
+    show_default=True,
+    help="Number of the dataset's split; json has only one.",
+)
+@click.option("--arch", default="lite0", show_default=True, help="Network architecture to train.")
 @click.option(
     "--from",
     "origin",
-    help="imagenet (the default for lite0), scratch (the default for the others), or a checkpoint.",
+    help="Weights to start from: imagenet (the default for lite0), scratch (the default "
+    "for other networks), or a checkpoint.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=60,
+    show_default=True,
+    help="Number of epochs.",
+)
 @click.option(
     "--images",
     type=click.IntRange(1),
     default=288,
     show_default=True,
-    help="Samples an epoch, drawn evenly over the classes.",
+    help="Number of samples per epoch, drawn evenly over the classes.",
 )
-@click.option("--batch", type=click.IntRange(2), default=16, show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(2),
+    default=16,
+    show_default=True,
+    help="Number of samples per batch.",
+)
 @click.option(
     "--rate",
     type=FiniteRange(0, min_open=True),
     default=1e-3,
     show_default=True,
-    help="Learning rate of fresh weights; those that came trained move at 0.3 of it.",
+    help="Learning rate of new weights. Weights from a checkpoint or ImageNet use 0.3 of it.",
 )
-@click.option("--input-size", type=SIZE, default="256", show_default=True, help="SIDE or HxW.")
+@click.option(
+    "--input-size",
+    type=SIZE,
+    default="256",
+    show_default=True,
+    help="Size of the network input in pixels: SIDE for a square, or HEIGHTxWIDTH.",
+)
 @click.option(
     "--cascade",
     type=click.Choice(["ssim", "ssim-shifted", "dssim", "rgb"]),
     default="ssim",
     show_default=True,
+    help="Motion channels of the input: similarity to the earlier picture over nine shifts "
+    "(ssim) or over all but the zero shift (ssim-shifted), dissimilarity (dssim), or none "
+    "(rgb).",
 )
-@click.option("--frame-gap", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--frame-gap",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of frames between the two pictures of a pair. Training varies it from "
+    "half to twice as many.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Seed for everything random. The same seed gives the same weights on the same machine.",
+)
 @click.option(
     "--hold-out",
     type=FiniteRange(0, 0.9),
     default=0.0,
     show_default=True,
-    help="Last share of each video to keep from training and to score the result on.",
+    help="Share at the end of each video that is not trained on. The result is evaluated on it.",
 )
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--name", help="Of the model; by default <arch>-<dataset>.")
-@click.option("-o", "--out", type=OUT, help="By default runs/<name>.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Number of threads that prepare samples.",
+)
+@click.option("--name", help="Name of the model. [default: ARCH-DATASET]")
+@click.option("-o", "--out", type=OUT, help="Folder to write the run to. [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options

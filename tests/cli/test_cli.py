@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import re
 from pathlib import Path
@@ -161,3 +162,29 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
 def test_slips(words, said, capsys):
     assert cli.main([*words, "--json"]) == 2
     assert said in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_the_options_of_run_stand_under_headings(capsys):
+    assert cli.main(["run", "--help"]) == 0
+    words = capsys.readouterr().out
+    headings = [line[:-1] for line in words.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert headings == [
+        "Source",
+        "Model",
+        "Frames",
+        "Tubes",
+        "Outputs",
+        "Network outputs",
+        "Limits",
+        "General",
+    ]
+    assert words.index("--camera") < words.index("Model:") < words.index("--bundle")
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "cache"])
+def test_every_option_says_what_it_is(name):
+    command = importlib.import_module(f"edgekit.cli.{name}").command
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{name} {option.opts[0]}"
+            assert re.match(r"[A-Z]", option.help)
