@@ -123,8 +123,8 @@ def shift_p_value(before: Sequence[float], after: Sequence[float]) -> float:
     """The chance that a random split of all values has rank sums as far apart as these.
 
     Args:
-        before: One value at least.
-        after: Likewise.
+        before: Values of the earlier report, one at least.
+        after: Values of this report, one at least.
 
     Returns:
         In (0, 1]: exact where there are few splits, else from 20,000 random ones.

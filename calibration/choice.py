@@ -58,7 +58,7 @@ class Candidates:
             index: Of the frame; ascending.
             previous: What the cascade compares it with, (H, W, 3) uint8; None for a first frame,
                 which is no candidate.
-            current: The frame, likewise.
+            current: The frame, (H, W, 3) uint8.
         """
         self.count = index + 1
         if previous is None or index % self.stride:

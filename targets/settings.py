@@ -48,11 +48,11 @@ class ExportSettings:
         interval: Seconds between the two pictures; by default those of ``frame_gap`` frames at 25
             a second, the rate of UCF101-24.
         first_frame: One of ``edgekit.runtime.cascade.FIRST_FRAME_RULES``.
-        mean: Of B, G, R in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
         precision: ``fp32`` or ``fp16``.
         cascade_in: ``host``, ``graph``, or ``auto`` for what suits the target.
-        decode_in: Likewise.
+        decode_in: ``host``, ``graph``, or ``auto`` for what suits the target.
         dcn: A lowering of ``edgekit.models.dcn.LOWERINGS``, or ``auto``.
         top_k: How many peaks become boxes.
         name: Of the model; by default the checkpoint's.

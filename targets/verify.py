@@ -107,7 +107,7 @@ def agreement(expected: Array, found: Array, same: float = _SAME_BOX) -> float:
 
     Args:
         expected: (n, 6): x1, y1, x2, y2, score, class; best first.
-        found: (m, 6), likewise.
+        found: (m, 6): x1, y1, x2, y2, score, class; best first.
         same: The IoU above which two boxes are the same.
 
     Returns:

@@ -32,8 +32,8 @@ class Stopper:
         """Names what ends the run, and what SIGHUP does; at once, where one has come before.
 
         Args:
-            stop: Safe to call in a signal handler.
-            on_hangup: Likewise.
+            stop: Ends the run; safe to call in a signal handler.
+            on_hangup: Called at SIGHUP; safe to call in a signal handler.
         """
         self._stop, self._hangup = stop, on_hangup
         if self._hung_up:

@@ -52,8 +52,8 @@ class Runs:
     They share the detector's session in turns. With one source all happens in the calling thread.
 
     Args:
-        sources: Open; stay so.
-        detector: Likewise.
+        sources: Open sources, which are not closed here.
+        detector: Open detector, which is not closed here.
         maker: Of the sinks.
         options: Of ``edgekit run``, for each source.
 

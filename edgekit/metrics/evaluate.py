@@ -85,7 +85,8 @@ class EvalResult:
         classes: Names, by class index.
         frame_ap: (C,) AP of single boxes at IoU 0.5; NaN without ground truth, but 0 under
             the published protocol.
-        video_ap: (len(THRESHOLDS), C) AP of tubes, likewise.
+        video_ap: (len(THRESHOLDS), C) AP of tubes; NaN without ground
+            truth, but 0 under the published protocol.
         mean_overlap: (len(THRESHOLDS), C) mean overlap of the tubes that are right.
         video_accuracy: Share of videos whose best tube has the right class.
         tubes: The final tubes of each video by name, by class and then by rank of their path;

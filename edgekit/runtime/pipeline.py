@@ -44,8 +44,8 @@ class Pipeline:
     the size of the picture changes, all tubes end.
 
     Args:
-        source: Open; stays so.
-        detector: Likewise.
+        source: Open source, which the pipeline does not close.
+        detector: Open detector, which the pipeline does not close.
         linker: Fresh; gives the tubes that count by ``score`` and ``min_hits``.
         sinks: Called in this order, and closed at the end whatever happens.
         bundle: Name and SHA-256 of what runs, for the sinks.

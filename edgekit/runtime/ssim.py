@@ -52,8 +52,8 @@ class ShiftedSsim:
 
     Args:
         size: (height, width) of both pictures, at least 9 each.
-        mean: Per channel, in [0, 1]: a picture is normalised as (u / 255 - mean) / std.
-        std: Likewise.
+        mean: Mean of each channel, in [0, 1]: a picture is normalised as (u / 255 - mean) / std.
+        std: Standard deviation of each channel, in [0, 1].
     """
 
     def __init__(self, size: tuple[int, int], mean: Array, std: Array) -> None:

@@ -38,8 +38,8 @@ def starting_network(
             same network; layers of another shape, such as the heads of other classes, are fresh.
         classes: Channels of the heatmap.
         channels: Input channels, 3 or 6.
-        mean: Of BGR in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
         seed: Of the fresh weights.
 
     Raises:

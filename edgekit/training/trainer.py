@@ -44,8 +44,8 @@ class Settings:
         seed: Of everything random.
         kind: Of the cascade.
         frame_gap: Of the cascade.
-        mean: Of B, G, R in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
     """
 
     epochs: int

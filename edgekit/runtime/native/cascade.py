@@ -31,8 +31,8 @@ class NativeCascade:
     Args:
         kernel: Of the library: one of ``setting().available`` but ``numpy``.
         size: (height, width) of the pictures, at least 9 each.
-        mean: Of B, G, R in [0, 1].
-        std: Likewise.
+        mean: Mean of the B, G and R channels, each in [0, 1].
+        std: Standard deviation of the B, G and R channels, each in [0, 1].
         levels: (3, 256) float32, the normalised value of each pixel value.
         candidates: How many of ``ssim.SHIFTS``, from the first, to try.
         dissimilarity: Whether 0.5 (1 - map) takes the place of the map.
@@ -79,8 +79,8 @@ class NativeCascade:
         """Fills ``out`` with the normalised picture and its map. One call at a time.
 
         Args:
-            previous: (height, width, 3) uint8, BGR.
-            current: Likewise.
+            previous: Earlier picture, (height, width, 3) uint8, BGR.
+            current: Picture to compare it with, (height, width, 3) uint8, BGR.
             out: (6, height, width) float32, contiguous.
 
         Returns:

@@ -30,7 +30,7 @@ def peaks(
         library: As ``compiled`` gives it.
         logits: (C, h, w) float32. It and what follows are such as ``suits`` says.
         sizes: 2 h w float32, in cells.
-        offsets: Likewise.
+        offsets: 2 h w float32, in cells.
         top_k: How many at most.
         stride: Input pixels per cell.
 

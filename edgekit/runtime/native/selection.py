@@ -29,9 +29,9 @@ def picks(
         boxes: (n, 4).
         scores: (n, C), of a type that fits into float64.
         floor: Rounded to the type of the scores, as numpy compares them.
-        candidates: As ``SelectionRule`` has it; likewise the rest.
-        overlap: Likewise.
-        keep: Likewise.
+        candidates: Number of candidates, as in ``SelectionRule``.
+        overlap: Largest overlap, as in ``SelectionRule``.
+        keep: Number of boxes to keep, as in ``SelectionRule``.
     """
     if boxes.shape != (len(scores), 4):
         raise ValueError(f"{len(scores)} boxes of four numbers, not {boxes.shape}")
