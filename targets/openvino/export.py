@@ -29,6 +29,8 @@ __all__ = ["Exporter"]
 _BLOCK = 16
 """Channels that OpenVINO's convolutions on CPUs give at a time."""
 
+_PURPOSE = "Writing a bundle for the target openvino"
+
 _NO_OPERATORS = ("Const", "Parameter", "Result")
 
 
@@ -49,23 +51,35 @@ class Exporter(base.Exporter):
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
     ) -> base.Exported:
         """Writes ``network``; see ``edgekit.targets.base.Exporter.export``."""
-        openvino = import_openvino("Writing a bundle for the target openvino")
-        with (
-            writing(Path(tempfile.gettempdir())),
-            tempfile.TemporaryDirectory() as temporary,
-        ):
+        import_openvino(_PURPOSE)  # where it is missing, that is said before the work
+        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
             first = OnnxExporter().export(network, example, Path(temporary), precision)
-            model = _converted(openvino, Path(temporary, first.model))
-        _cut_offsets(model)
-        clean(model)
-        with writing(folder / MODEL):
-            save(openvino, model, folder)
+            self.convert(Path(temporary, first.model), folder)
         return base.Exported(
             model=MODEL,
             files=(MODEL, WEIGHTS),
             opset=int(_root(folder / MODEL).get("version", 0)),
             converter={**first.converter, "openvino": version("openvino")},
         )
+
+    def convert(self, source: Path, folder: Path) -> None:
+        """Writes what the target ``onnx`` has exported.
+
+        Args:
+            source: The ONNX file.
+            folder: Where ``model.xml`` and ``model.bin`` go.
+
+        Raises:
+            MissingDependencyError: openvino is not installed.
+            ConversionError: OpenVINO cannot take the network.
+            OutputError: A file cannot be written.
+        """
+        openvino = import_openvino(_PURPOSE)
+        model = _converted(openvino, source)
+        _cut_offsets(model)
+        clean(model)
+        with writing(folder / MODEL):
+            save(openvino, model, folder)
 
     def operators(self, model: Path) -> dict[str, int]:
         """How many operators of each type are in a model file, the most frequent first.

@@ -18,6 +18,7 @@ from edgekit.models.dcn import set_lowering
 from edgekit.models.folding import fold_batch_norms
 from edgekit.models.graph import Deployed, HalfPrecision
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.onnx.export import Exporter
 from edgekit.targets.registry import open_session
 
 
@@ -35,6 +36,27 @@ def published(golden: Any, tmp_path: Path) -> Callable[..., tuple[nn.Module, Any
         if precision == "fp16":
             folded = HalfPrecision(folded)
         return Deployed(folded).eval(), given, heads
+
+    return make
+
+
+@pytest.fixture
+def published_onnx(
+    published: Any, once: Callable[..., Path]
+) -> Callable[..., tuple[Path, Any, dict[str, Any]]]:
+    """Exports a published network to ONNX, once for all targets that begin there.
+
+    Returns the file, an input and the golden heads.
+    """
+
+    def make(arch: str, lowering: str, precision: str = "fp32") -> Any:
+        network, given, heads = published(arch, lowering, precision)
+
+        def fill(folder: Path) -> None:
+            Exporter().export(network, (given,), folder, precision)
+
+        folder = once(f"published-{arch}-{lowering}-{precision}", fill)
+        return folder / "model.onnx", given, heads
 
     return make
 

@@ -17,8 +17,10 @@ from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.cli import main as run
 from edgekit.errors import ConversionError
+from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.dcn import DeformConv2d, set_lowering
 from edgekit.models.graph import DecodeGraph, Deployed, HalfPrecision
+from edgekit.models.registry import build
 from edgekit.targets.build import export_bundle
 from edgekit.targets.jetson.checker import Finding, check
 from edgekit.targets.jetson.export import OPSET, Exporter, _refused
@@ -88,9 +90,13 @@ def test_deformable_convolutions(tmp_path: Path, lowering: str, precision: str) 
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
 
 
-def test_published_network(deformable: Path, tmp_path: Path) -> None:
+def test_published_network(tmp_path: Path) -> None:
+    network = build("resdcn18", classes=2, channels=3, head_conv=8)
+    save_checkpoint(tmp_path / "fresh.safetensors", network, {})
     settings = ExportSettings(precision="fp16", input_size=(64, 64))
-    bundle = export_bundle(deformable, "jetson", out=tmp_path / "b", settings=settings)
+    bundle = export_bundle(
+        tmp_path / "fresh.safetensors", "jetson", out=tmp_path / "b", settings=settings
+    )
     assert check(bundle.model_path) == []
     modes = {
         attribute.s

@@ -82,7 +82,7 @@ def test_every_lowering(
     bundle = export(deformable, "openvino", input_size=(64, 64), **choices)
     found = Exporter().operators(bundle.model_path)
     assert {mark for mark in MARKS.values() if mark in found} == {MARKS[lowering]}
-    assert found["Convolution"] > 20
+    assert found["Convolution"] > 8
     if lowering == "deform_conv":
         assert "VariadicSplit" not in found
     assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -92,7 +92,9 @@ def test_every_lowering(
     # On some processors OpenVINO takes bfloat16 for float16.
     assert verification.top_detections_agreeing > (0.95 if precision == "fp32" else 0.8)
     if precision == "fp16":
-        assert bundle.size < 0.6 * deformable.stat().st_size
+        # Where the sampling is of several operators, its layers stay float32.
+        share = 0.6 if lowering == "deform_conv" else 0.75
+        assert bundle.size < share * deformable.stat().st_size
         assert any(
             head.max_difference > 1e-5 * head.largest for head in verification.heads.values()
         )

@@ -10,6 +10,7 @@ import openvino
 import pytest
 
 from edgekit.targets.openvino.export import Exporter
+from edgekit.targets.openvino.ir import MODEL
 
 
 @pytest.mark.shared
@@ -25,14 +26,14 @@ from edgekit.targets.openvino.export import Exporter
     ],
 )
 def test_exported_network_returns_the_golden_heads(
-    published: Any, tmp_path: Path, arch: str, lowering: str, precision: str
+    published_onnx: Any, tmp_path: Path, arch: str, lowering: str, precision: str
 ) -> None:
-    network, given, heads = published(arch, lowering, precision)
-    made = Exporter().export(network, (given,), tmp_path, precision)
-    native = Exporter().operators(tmp_path / made.model).get("DeformableConvolution", 0)
+    source, given, heads = published_onnx(arch, lowering, precision)
+    Exporter().convert(source, tmp_path)
+    native = Exporter().operators(tmp_path / MODEL).get("DeformableConvolution", 0)
     assert bool(native) == (arch in ("dla34", "resdcn18") and lowering == "deform_conv")
     compiled = openvino.Core().compile_model(
-        tmp_path / made.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        tmp_path / MODEL, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     found = compiled({"input": given})
     bound = {"fp32": 1e-3, "fp16": 2e-2}[precision]
