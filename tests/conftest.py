@@ -245,14 +245,42 @@ def _small_deformable(classes: int, channels: int, head_conv: int) -> Any:
     return SmallDeformable()
 
 
-@pytest.fixture(scope="session")
-def deformable(once: Callable[..., Path]) -> Iterator[Path]:
-    """A network of two classes and three input channels that says nothing of itself.
+def _tiny(classes: int, channels: int, head_conv: int) -> Any:
+    from torch import nn
 
-    It has each kind of layer of a resdcn18, in a tenth of the layers, and is known while tests run
-    as a user's own network would be: by a line in the registry.
+    from edgekit.models.centernet import CenterNet
+
+    class Tiny(CenterNet):
+        def __init__(self) -> None:
+            super().__init__(16, classes, head_conv)
+            self.tiny = nn.Conv2d(channels, 16, 7, 4, 3, bias=False)
+            self.norm = nn.BatchNorm2d(16)
+
+        def features(self, x: Any) -> Any:
+            return self.norm(self.tiny(x)).relu()
+
+    return Tiny()
+
+
+@pytest.fixture(scope="session")
+def own_networks() -> Iterator[None]:
+    """Networks that are known as a user's own would be, by a line each in the registry.
+
+    ``small-deformable`` has each kind of layer of a resdcn18, ``tiny`` has one beside its heads:
+    tests of something else than the published networks export them in a fraction of the time.
     """
     from edgekit.models.registry import ARCHITECTURES, Architecture
+
+    with pytest.MonkeyPatch.context() as patch:
+        deformable = Architecture(_small_deformable, 8, "stem.weight", has=("block.conv1.weight",))
+        patch.setitem(ARCHITECTURES, "small-deformable", deformable)
+        patch.setitem(ARCHITECTURES, "tiny", Architecture(_tiny, 8, "tiny.weight", has=()))
+        yield
+
+
+@pytest.fixture(scope="session")
+def deformable(own_networks: None, once: Callable[..., Path]) -> Path:
+    """A small-deformable of two classes and three input channels that says nothing of itself."""
 
     def make(folder: Path) -> None:
         from edgekit.models.checkpoints import save_checkpoint
@@ -260,10 +288,20 @@ def deformable(once: Callable[..., Path]) -> Iterator[Path]:
         network = settled("small-deformable", classes=2, channels=3)
         save_checkpoint(folder / "deformable.safetensors", network, {})
 
-    with pytest.MonkeyPatch.context() as patch:
-        entry = Architecture(_small_deformable, 8, "stem.weight", has=("block.conv1.weight",))
-        patch.setitem(ARCHITECTURES, "small-deformable", entry)
-        yield once("deformable", make) / "deformable.safetensors"
+    return once("deformable", make) / "deformable.safetensors"
+
+
+@pytest.fixture(scope="session")
+def tiny(own_networks: None, once: Callable[..., Path]) -> Path:
+    """A tiny of three classes for pictures of 64x96."""
+
+    def make(folder: Path) -> None:
+        from edgekit.models.checkpoints import save_checkpoint
+
+        network = settled("tiny", classes=3, channels=6)
+        save_checkpoint(folder / "tiny.safetensors", network, {"input_size": "[64, 96]"})
+
+    return once("tiny", make) / "tiny.safetensors"
 
 
 @pytest.fixture(scope="session")

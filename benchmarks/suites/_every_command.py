@@ -48,12 +48,13 @@ def every_command(port: int) -> list[Command]:
         ),
     ]
     found += [
-        _edgekit(f"export, {name}", f"export --target {name} -o {name}", name) for name in bundles
+        _edgekit(f"export, {name}", f"export --target {name} --input-size 128 -o {name}", name)
+        for name in bundles
     ]
     found += [
         _edgekit(
             f"quantize, {name}",
-            f"quantize {name} --calib clips --samples 2 --max-drop 1 -o {name}-int8 --cache kept",
+            f"quantize {name} --calib clips --samples 2 --max-drop 100 -o {name}-int8 --cache kept",
             *(f"{name}-int8", "kept"),
         )
         for name in bundles
@@ -89,7 +90,7 @@ def every_command(port: int) -> list[Command]:
         _edgekit("inspect", "inspect onnx"),
         _edgekit(
             "quantize, the user's cache",
-            "quantize onnx --calib clips --samples 2 --max-drop 1 -o again",
+            "quantize onnx --calib clips --samples 2 --max-drop 100 -o again",
             *("again", "~/.cache/edgekit"),
         ),
         _edgekit("cache", "cache info"),

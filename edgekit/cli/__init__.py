@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import importlib
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -127,9 +128,11 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
 
 
 def program() -> NoReturn:
-    """Runs the command line of this process and ends the process; the console script."""
+    """Runs the command line of this process and ends the process."""
     silence_environment(os.environ)
     status = main()
+    # All is done and told: a Ctrl-C while Python takes itself down has nothing left to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if any(thread.daemon for thread in threading.enumerate()):
         # Such a thread may be inside a C library, for as long as a camera or server is silent.
         # Python would abort the process if it came back while the interpreter is taken down.

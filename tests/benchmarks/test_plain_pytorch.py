@@ -21,13 +21,13 @@ SIDE = 64
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(own_networks, tmp_path_factory):
     return Store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
 def weights(store):
-    return random_weights(store, "resdcn18", classes=24, side=SIDE)
+    return random_weights(store, "small-deformable", classes=24, side=SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,9 @@ def pictures():
 
 
 def test_weights_of_one_seed_are_made_once(store, weights):
-    assert random_weights(store, "resdcn18", classes=24, side=SIDE) == weights
+    assert random_weights(store, "small-deformable", classes=24, side=SIDE) == weights
     spec = load_checkpoint(weights).spec
-    assert (spec.arch, spec.classes, spec.channels) == ("resdcn18", 24, 6)
+    assert (spec.arch, spec.classes, spec.channels) == ("small-deformable", 24, 6)
 
 
 def test_the_shipped_network_can_be_made_for_other_classes(store, pictures):

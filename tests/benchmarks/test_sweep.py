@@ -46,10 +46,10 @@ def test_int8_is_made_elsewhere():
     assert "edgekit quantize" in caught.value.mend
 
 
-def test_a_bundle_is_exported_once_for_each_combination(checkpoint, tmp_path):
+def test_a_bundle_is_exported_once_for_each_combination(tiny, tmp_path):
     sweep = read_sweep(["size=64,96x64", "cascade=host"])
     said = []
-    bundles = export_all(sweep, checkpoint, Store(tmp_path), said.append)
+    bundles = export_all(sweep, tiny, Store(tmp_path), said.append)
     assert [path.name for path in bundles] == said
     made = [load_bundle(path).manifest for path in bundles]
     assert [(m.input.height, m.input.width) for m in made] == [(64, 64), (96, 64)]
@@ -57,10 +57,10 @@ def test_a_bundle_is_exported_once_for_each_combination(checkpoint, tmp_path):
     assert [plan.row.bundle for plan in plan_rows(bundles)] == said
     times = [path.stat().st_mtime_ns for path in bundles]
     # What was left out is in the name all the same: an earlier report has the same rows.
-    assert export_all(read_sweep(["size=64,96x64"]), checkpoint, Store(tmp_path)) == bundles
+    assert export_all(read_sweep(["size=64,96x64"]), tiny, Store(tmp_path)) == bundles
     assert [path.stat().st_mtime_ns for path in bundles] == times
     with pytest.raises(UsageError, match="multiples of 32"):
-        export_all(read_sweep(["size=65"]), checkpoint, Store(tmp_path))
+        export_all(read_sweep(["size=65"]), tiny, Store(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import errno
 import importlib
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -188,3 +190,29 @@ def test_every_option_says_what_it_is(name):
         if isinstance(option, click.Option):
             assert option.help, f"{name} {option.opts[0]}"
             assert re.match(r"[A-Z]", option.help)
+
+
+_SIGNALLED = """
+import atexit, os, runpy, signal, sys
+
+when, sys.argv[1] = sys.argv[1], "--version"
+
+class Finder:
+    def find_spec(name, *_):
+        if name == when:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+if when == "at the end":
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+runpy.run_module("edgekit", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "status"), [("click", 130), ("edgekit.cli._outcome", 130), ("at the end", 0)]
+)
+def test_ctrl_c_before_the_work_and_after_it_says_nothing(when, status):
+    command = [sys.executable, "-c", _SIGNALLED, when]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "")

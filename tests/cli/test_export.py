@@ -19,10 +19,10 @@ from edgekit.models.registry import build
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(own_networks: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_checkpoint(path, build("lite0", classes=2, channels=3, head_conv=4), {})
+    path = tmp_path_factory.mktemp("weights") / "little.safetensors"
+    save_checkpoint(path, build("tiny", classes=2, channels=3, head_conv=4), {})
     return path
 
 
@@ -58,13 +58,13 @@ def test_inspect_says_it_all(exported: Path, capsys: Any) -> None:
     assert run(["inspect", str(exported)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     for part in (
-        "tiny (lite0)",
+        "little (tiny)",
         "onnx, opset 20",
         "64x96 BGR",
         "rgb, frame gap 1",
         "2: class0, class1",
-        "59 Conv",
-        "tiny.safetensors",
+        "7 Conv",
+        "little.safetensors",
         "model.onnx",
         "same boxes",
     ):
@@ -75,7 +75,7 @@ def test_inspect_as_json(exported: Path, capsys: Any) -> None:
     assert run(["inspect", str(exported), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["sha256"] == load_bundle(exported).sha256
-    assert found["operators"]["Conv"] == 59
+    assert found["operators"]["Conv"] == 7
     assert found["manifest"] == json.loads((exported / "manifest.json").read_text())
 
 
@@ -116,7 +116,7 @@ def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any
         (["--classes", "nothing"], 2, "nothing cannot be read"),
         (["--std", "1", "1", "0"], 2, "std above 0"),
         (["--classes", "ucf24"], 3, "Expected 24 classes"),
-        (["--arch", "res18"], 3, "--arch lite0"),
+        (["--arch", "res18"], 3, "--arch tiny"),
         (["--frames", "nothing.mp4"], 3, "nothing.mp4"),
         (["--tolerance", "1e-12", "--input-size", "64"], 5, "differs from PyTorch in hm"),
     ],
@@ -159,7 +159,7 @@ def test_a_wrapped_checkpoint_gives_the_same_model(
     state = {f"module._orig_mod.{k}": v for k, v in load_file(weights).items()}
     other = {f"model.{k}": v + 1 for k, v in load_file(weights).items()}
     content = {"ema": {**state, "n_averaged": torch.tensor(3)}, "state_dict": other}
-    torch.save(content, here / "tiny.ckpt")
-    assert run(["export", "tiny.ckpt", "--input-size", "64x96", "-o", "wrapped"]) == 0
+    torch.save(content, here / "little.ckpt")
+    assert run(["export", "little.ckpt", "--input-size", "64x96", "-o", "wrapped"]) == 0
     assert (here / "wrapped/model.onnx").read_bytes() == (exported / "model.onnx").read_bytes()
     assert "Taken: ema. Not taken: state_dict.model." in caplog.text

@@ -14,14 +14,14 @@ from edgekit.cli import main
 
 
 @pytest.fixture
-def words(spotter, spots, checkpoint, tmp_path):
+def words(spotter, spots, tiny, tmp_path):
     """A command line of each command that ends well in no time; its outputs are always new."""
     ground = ("--calib", spots, "--samples", 6, "--max-drop", 100, "--cache", tmp_path / "cache")
     small = ("--epochs", 1, "--images", 4, "--batch", 2, "--input-size", 64, "--from", "scratch")
 
     def make(name, place):
         return {
-            "export": (checkpoint, "-o", place),
+            "export": (tiny, "-o", place),
             "quantize": (spotter.path, *ground, "-o", place),
             "run": (spots / "spot0.avi", "--max-frames", 3, "--events", place),
             "bench": (spotter.path, "--frames", 10, "--rounds", 1, "--source", spots / "spot0.avi"),
