@@ -1,1 +1,1 @@
-"""HOST. Network definitions, deformable convolution and its lowerings, checkpoints."""
+"""HOST. Networks, deformable convolution with its lowerings, and checkpoint files."""

@@ -1,8 +1,8 @@
-"""The SSIM cascade as a torch module, for models that hold it.
+"""The SSIM cascade as a torch module, for exported models that include it.
 
-It computes what ``edgekit.runtime.cascade`` computes, in operators that every converter knows:
-there is no symmetric padding in ONNX, so borders are gathered by constant indices; window sums
-are two convolutions by ones.
+It computes what ``edgekit.runtime.cascade`` computes, in operators that every converter knows. ONNX
+has no symmetric padding, so borders are gathered by constant indices. Window sums are two
+convolutions with kernels of ones.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _CENTRE = 128
 
 
 class CascadeGraph(nn.Module):
-    """Two letterboxed frames to the network's input, as ``edgekit.runtime.cascade`` makes it.
+    """Makes the network input from two letterboxed frames, as ``edgekit.runtime.cascade`` does.
 
-    Window sums of 8-bit values, taken from 128, stay below 2^20 and so are exact in float32;
-    their products are formed in int32. So dark and flat frames are as exact as any.
+    Window sums of 8-bit values minus 128 stay below 2^20, so they are exact in float32; their
+    products are formed in int32. Dark and flat frames are therefore as exact as others.
 
     Args:
-        size: (height, width) of the input.
+        size: (height, width) of the input, in pixels.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
         kind: One of ``edgekit.runtime.cascade.KINDS``.
@@ -58,7 +58,7 @@ class CascadeGraph(nn.Module):
         self._kind = kind
         gain = 1 / (255 * np.asarray(std, np.float64))
         bias = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
-        # The sum at which a mean is nearly zero: taken off as an integer, nothing cancels there.
+        # The integer sum at which the mean is about zero; subtracting it first avoids cancellation.
         zero = np.rint(-bias / gain * _N)
         self._constant("gain", gain.reshape(1, -1, 1, 1))
         self._constant("bias", (bias + gain * _CENTRE).reshape(1, -1, 1, 1))
@@ -77,20 +77,20 @@ class CascadeGraph(nn.Module):
         self.register_buffer("mirrored_columns", _mirrored(width), persistent=False)
 
     def forward(self, previous: Tensor, frame: Tensor) -> Tensor:
-        """Joins two frames.
+        """Returns the network input for two frames.
 
         Args:
-            previous: (1, H, W, 3) uint8, BGR: the earlier frame, letterboxed.
-            frame: Likewise, the current one.
+            previous: Earlier frame, letterboxed, (1, H, W, 3) uint8, BGR.
+            frame: Current frame, letterboxed, (1, H, W, 3) uint8, BGR.
 
         Returns:
             (1, 6, H, W) float32, or (1, 3, H, W) for the kind ``rgb``.
         """
-        # Numbers first: TensorRT has 8-bit pixels as a network's input and nowhere else.
+        # Cast to float first: TensorRT accepts 8-bit pixels only as a network's input.
         current = frame.float().permute(0, 3, 1, 2) - _CENTRE
         picture = current * self.gain + self.bias
         if self._kind == "rgb":
-            # The earlier frame is an input all the same: exporters drop what nothing reads.
+            # The earlier frame must stay an input: exporters drop inputs that nothing reads.
             return picture + previous.float()[:, :1, :1].permute(0, 3, 1, 2) * 0
         earlier = previous.float().permute(0, 3, 1, 2) - _CENTRE
         padded = functional.pad(current, (1, 1, 1, 1), mode="reflect")
@@ -111,7 +111,7 @@ class CascadeGraph(nn.Module):
         self.register_buffer(name, tensor, persistent=False)
 
     def _best_shift(self, earlier: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:
-        """Index (1,) of the best shift, of equal ones the last, and its data range (1,)."""
+        """Returns index (1,) of the best shift, the last of equal ones, and its data range (1,)."""
         height, width = self._size
         candidates = torch.cat(
             [
@@ -123,16 +123,17 @@ class CascadeGraph(nn.Module):
         low = candidates.amin((2, 3), keepdim=True) * self.gain + self.bias
         span = high.amax(1, keepdim=True) - low.amin(1, keepdim=True)
         maps = _ssim(*self._statistics(candidates, earlier), *self._constants(span))
-        # Differences to the last candidate's map: what float32 loses in a long sum of them is
-        # far less than what it would lose in a sum of the maps.
+        # Differences from the last candidate's map lose far less precision in a long float32 sum
+        # than the maps themselves.
         scores = (maps - maps[-1:]).mean(3).mean((1, 2))
         best = (scores >= scores.amax(0, keepdim=True) - TIE).float()
-        # Numbered, the last one highest: not every runtime takes the first of equal ones.
+        # Candidates are numbered in ascending order: not every runtime takes the first of equal
+        # ones.
         index = (best * self.order).argmax(0, keepdim=True)
         return index, span.reshape(-1).index_select(0, index)
 
     def _statistics(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Means of x and y, and twice the covariance and the sum of variances in N² levels²."""
+        """Returns means of x and y, twice the covariance, and the variance sum, in N² levels²."""
         sum_x, sum_y = _box(x), _box(y)
         squares, products = _box(x * x), _box(x * y)
         mean_x = (sum_x - self.zero_sum) * self.mean_gain + self.mean_bias
@@ -154,7 +155,7 @@ class CascadeGraph(nn.Module):
 
 
 def _box(x: Tensor) -> Tensor:
-    """Sums over the 7x7 windows that lie within each plane of (N, C, H, W)."""
+    """Returns the sums over the 7x7 windows that fit into each plane of (N, C, H, W)."""
     channels = x.shape[1]
     column = torch.ones(channels, 1, WINDOW, 1)
     row = torch.ones(channels, 1, 1, WINDOW)
@@ -169,6 +170,6 @@ def _ssim(
 
 
 def _mirrored(length: int) -> Tensor:
-    """Indices that mirror a side at its edge, the edge pixel included."""
+    """Returns indices that mirror a side at its edge, with the edge pixel repeated."""
     inside = torch.arange(length)
     return torch.cat([inside[:_CROP].flip(0), inside, inside[-_CROP:].flip(0)])

@@ -1,4 +1,4 @@
-"""What every CenterNet has in common: three heads over one feature map at stride 4.
+"""Base class of every CenterNet: three heads over one feature map at stride 4.
 
 Zhou, Wang and Krähenbühl, "Objects as Points", 2019 (arXiv 1904.07850), sections 3 and 5.
 """
@@ -16,15 +16,15 @@ HEADS = ("hm", "wh", "reg")
 """Names of the outputs: heatmap logits, box sizes, centre offsets."""
 
 _PRIOR_LOGIT = -2.19
-"""The heatmap starts at a probability of 0.1 everywhere (section 5 of the paper)."""
+"""Initial heatmap logit: a probability of 0.1 everywhere (section 5 of the paper)."""
 
 
 class CenterNet(nn.Module):
-    """Heads ``hm``, ``wh`` and ``reg`` over the features that a subclass computes.
+    """Adds the heads ``hm``, ``wh`` and ``reg`` to the features that a subclass computes.
 
     Args:
-        width: Channels of the feature map.
-        classes: Channels of the heatmap.
+        width: Number of channels of the feature map.
+        classes: Number of heatmap channels.
         head_conv: Width of the 3x3 convolution in each head; 0 for a single 1x1 convolution.
     """
 
@@ -35,14 +35,14 @@ class CenterNet(nn.Module):
         self.reg = _head(width, 2, head_conv)
 
     def features(self, x: Tensor) -> Tensor:
-        """The feature map (N, width, H/4, W/4) of the input (N, channels, H, W)."""
+        """Returns the feature map (N, width, H/4, W/4) of the input (N, channels, H, W)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
+        """Returns heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
 
         Args:
-            x: (N, channels, H, W), normalised; H and W multiples of 32.
+            x: Normalised input, (N, channels, H, W); H and W are multiples of 32.
 
         Returns:
             ``hm`` (N, classes, H/4, W/4), ``wh`` (width, height) and ``reg`` (x, y)
@@ -53,7 +53,7 @@ class CenterNet(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution without bias, batch norm, ReLU; the size is kept up to the stride."""
+    """Returns a bias-free convolution, batch norm and ReLU; only the stride changes the size."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -62,7 +62,7 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.S
 
 
 def upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
-    """A learnt upsampling of each channel by itself, which starts as the bilinear one."""
+    """Returns a learnt upsampling per channel, initialised as bilinear interpolation."""
     layer = nn.ConvTranspose2d(
         channels, channels, 2 * factor, factor, factor // 2, groups=channels, bias=False
     )

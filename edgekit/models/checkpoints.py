@@ -1,7 +1,8 @@
-"""From a file of weights to a network that runs, and back.
+"""Loads networks from files of weights, and saves them.
 
-The network is read from the keys and shapes of the weights themselves. It is built without
-memory and takes the file's own tensors, so what a file claims costs nothing until it is proven.
+The network is identified by the keys and shapes of the weights. It is built without allocating
+memory and takes over the file's tensors, so false sizes in a file cost nothing before they are
+checked.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 _LOG = logging.getLogger(__name__)
 _LISTED = 10
 _OWN_STATE = frozenset(("network", "average", "optimizer", "schedule", "settings"))
-"""Names in what ``edgekit train`` goes on from."""
+"""Top-level names in the state file from which ``edgekit train`` resumes."""
 _COUNTER = "num_batches_tracked"
 _SAVE_AGAIN = "Save the checkpoint again from the network that was trained."
 
@@ -37,11 +38,11 @@ class Checkpoint:
     """A network with the weights of a file.
 
     Attributes:
-        network: In evaluation mode, float32, on the CPU.
-        spec: What the network is.
-        sha256: Of the file, in hexadecimal.
-        epoch: The epoch stored with the weights, where there is one.
-        metadata: The strings stored with them (class names, input size, ... as JSON, written by
+        network: Network in evaluation mode, float32, on the CPU.
+        spec: Architecture and sizes of the network.
+        sha256: SHA-256 of the file, in hexadecimal.
+        epoch: Epoch stored with the weights; None if there is none.
+        metadata: Strings stored with the weights (class names, input size, ... as JSON, written by
             ``edgekit train``); empty for a .pth.
     """
 
@@ -58,14 +59,14 @@ def load_checkpoint(
     """Loads a CenterNet or KORSAL checkpoint; nothing in the file is executed.
 
     Args:
-        path: What ``torch.save`` wrote, or a .safetensors; ``find_weights`` says where in it the
-            weights are found. Where there are several networks, a warning tells which was taken.
-        arch: A name of ``ARCHITECTURES`` that the checkpoint has to be, or ``auto``.
-        classes: How many classes it has to have; None for any.
+        path: File written by ``torch.save``, or a .safetensors file. ``find_weights`` finds the
+            weights in it. If it holds several networks, a warning names the one that was loaded.
+        arch: Name in ``ARCHITECTURES`` that the checkpoint must match, or ``auto``.
+        classes: Number of classes that the checkpoint must have; None accepts any.
 
     Raises:
-        CheckpointError: The file cannot be read or trusted, is of another network, or its keys,
-            shapes, types or values do not fit; all keys that do not fit are in the message.
+        CheckpointError: The file cannot be read or trusted, holds another network, or has keys,
+            shapes, types or values that do not fit; the message lists all such keys.
         UsageError: No architecture has that name.
     """
     if arch != "auto":
@@ -93,14 +94,15 @@ def load_checkpoint(
 def save_checkpoint(
     path: str | Path, network: nn.Module, metadata: Mapping[str, str], *, half: bool = False
 ) -> None:
-    """Writes the weights of a network as .safetensors; the same bytes for the same weights.
+    """Writes the weights of a network as .safetensors; equal weights give equal bytes.
 
     Args:
-        path: Replaced if it is there.
-        network: One of ``ARCHITECTURES``.
-        metadata: Strings that ``load_checkpoint`` gives back; an ``epoch`` in decimal digits
-            comes back as its ``epoch`` too.
-        half: Convolution weights as float16, for half the size; biases and norms stay float32.
+        path: File to write; an existing file is replaced.
+        network: Network of one of the ``ARCHITECTURES``.
+        metadata: Strings that ``load_checkpoint`` returns; an ``epoch`` in decimal digits is also
+            returned as its ``epoch``.
+        half: Whether to store convolution weights as float16, for half the size; biases and norms
+            stay float32.
 
     Raises:
         CheckpointError: A weight is not finite, or too large for float16.
@@ -120,7 +122,7 @@ def save_checkpoint(
 
 
 def _state(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The state dict of the network; what else there was to take is said."""
+    """Returns the state dict of the network; warns about other networks and tensors in the file."""
     if content.keys() >= _OWN_STATE:
         raise CheckpointError(
             f"{path} is the state of an edgekit train that goes on with --resume; the weights are "
@@ -166,14 +168,14 @@ def _spec(path: Path, state: Mapping[str, Tensor], arch: str) -> NetworkSpec:
 
 
 def _skeleton(arch: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The keys that ``state`` would have, were it of that architecture."""
+    """Returns the keys and shapes that ``state`` would have if it were of that architecture."""
     head_conv = ARCHITECTURES[arch].narrowest if "hm.weight" in state else None
     with torch.device("meta"):
         return build(arch, classes=1, head_conv=head_conv).state_dict()
 
 
 def _nearest(state: Mapping[str, Tensor]) -> str | None:
-    """The architecture that shares most keys with ``state``, if that is more than half."""
+    """Returns the architecture that shares most keys with ``state``, if it shares over half."""
 
     def likeness(arch: str) -> float:
         keys = set(_skeleton(arch, state))
@@ -211,7 +213,7 @@ def _check_fit(
 
 
 def _value(path: Path, name: str, expected: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-    """The tensor of that name as float32 (a counter as int64), proven to be sound."""
+    """Returns the tensor of that name as float32 (a counter as int64), after checking it."""
     if name not in state:
         return torch.zeros(expected.shape, dtype=expected.dtype)
     tensor = state[name].detach()

@@ -1,9 +1,9 @@
-"""Modulated deformable convolution (DCNv2), one module with interchangeable lowerings.
+"""Modulated deformable convolution (DCNv2): one module with interchangeable lowerings.
 
-Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019 (arXiv 1811.11168), section 3.2: each
-tap of a 3x3 kernel reads the input at a learnt offset from its place, by bilinear interpolation,
-and scales what it reads by a learnt mask. Inference runtimes differ in what they can compute of
-that, so the same sum is written three ways:
+Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019 (arXiv 1811.11168), section 3.2: each tap
+of a 3x3 kernel reads the input at a learnt offset, by bilinear interpolation, and multiplies the
+value by a learnt mask. Inference runtimes support different operators, so the same sum is written
+in three ways:
 
     deform_conv   one operator of its own, ``DeformConv`` in ONNX (opset 19 and later)
     grid_sample   one GridSample for all nine taps, the mask, a 1x1 convolution
@@ -29,16 +29,17 @@ _TAPS = 9
 class DeformConv2d(nn.Module):
     """DCNv2 with a 3x3 kernel, stride 1 and zero padding 1.
 
-    ``conv_offset_mask`` gives 27 channels: the offset (dy, dx) in pixels of each tap, taps in
-    row-major order, then nine mask logits. Where one of the four pixels around a sample lies
-    outside the input, that pixel counts as zero.
+    ``conv_offset_mask`` gives 27 channels: the offset (dy, dx) of each tap in pixels, taps in
+    row-major order, then nine mask logits. Of the four pixels around a sample, those outside the
+    input count as zero.
 
     Args:
-        inputs: Input channels.
-        outputs: Output channels.
+        inputs: Number of input channels.
+        outputs: Number of output channels.
 
     Attributes:
-        lowering: One of ``LOWERINGS``; which of the equal computations ``forward`` makes.
+        lowering: Name in ``LOWERINGS`` of the computation that ``forward`` uses; all give equal
+            results.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -48,7 +49,7 @@ class DeformConv2d(nn.Module):
         self.conv_offset_mask = nn.Conv2d(inputs, 3 * _TAPS, 3, padding=1)
         self.lowering = "deform_conv"
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
-        # No offsets and masks of a half: training starts at a plain convolution.
+        # Zero offsets, and masks of 0.5: training starts at a plain convolution.
         nn.init.zeros_(self.conv_offset_mask.weight)
         nn.init.zeros_(cast(Tensor, self.conv_offset_mask.bias))
 
@@ -59,23 +60,23 @@ class DeformConv2d(nn.Module):
         return compute(x, self.weight, self.bias, offset, mask.sigmoid())
 
     def extra_repr(self) -> str:
-        """Sizes and lowering, as shown by ``print(network)``."""
+        """Returns sizes and lowering, as shown by ``print(network)``."""
         outputs, inputs = self.weight.shape[:2]
         return f"{inputs}, {outputs}, lowering={self.lowering!r}"
 
 
 def set_lowering(network: nn.Module, name: str) -> int:
-    """Makes every deformable convolution of ``network`` compute in the way of ``name``.
+    """Switches every deformable convolution of ``network`` to one lowering.
 
     Args:
-        network: Any module; one without deformable convolutions stays as it is.
-        name: One of ``LOWERINGS``.
+        network: Any module; one without deformable convolutions is left unchanged.
+        name: Name of the lowering, one of ``LOWERINGS``.
 
     Returns:
-        How many layers there were.
+        Number of layers that were switched.
 
     Raises:
-        UsageError: No such lowering.
+        UsageError: No lowering has that name.
     """
     if name not in LOWERINGS:
         raise UsageError(
@@ -88,10 +89,10 @@ def set_lowering(network: nn.Module, name: str) -> int:
 
 
 def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """The ``custom_translation_table`` for ``torch.onnx.export(..., dynamo=True)``.
+    """Returns the ``custom_translation_table`` for ``torch.onnx.export(..., dynamo=True)``.
 
-    It writes the lowering ``deform_conv`` as the operator DeformConv of opset 19 and later; the
-    other lowerings need no translation.
+    It exports the lowering ``deform_conv`` as the ONNX operator DeformConv of opset 19 and later.
+    The other lowerings need no translation.
     """
     from onnxscript import opset20 as op
 
@@ -105,7 +106,7 @@ def _gather(x: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: Tenso
     batch, channels, height, width = x.shape
     y, x_place = (place.permute(0, 2, 3, 1) for place in _places(offset))
     mask = mask.permute(0, 2, 3, 1)
-    # A border of zeros: a corner outside, however far, is clamped onto it and reads zero.
+    # A zero border: samples outside the input, at any distance, are clamped to it and read zero.
     rows = functional.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).reshape(-1, channels)
     picture = torch.arange(batch, device=x.device).view(-1, 1, 1, 1) * (height + 2)
     top, left = y.floor(), x_place.floor()
@@ -127,7 +128,7 @@ def _grid_sample(x: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: 
     batch, channels, height, width = x.shape
     y, x_place = _places(offset)
     grid = torch.stack([(2 * x_place + 1) / width - 1, (2 * y + 1) / height - 1], -1)
-    # The taps lie below one another, as one tall picture: one operator instead of nine.
+    # The taps are stacked vertically into one tall picture: one operator instead of nine.
     samples = functional.grid_sample(
         x,
         grid.reshape(batch, _TAPS * height, width, 2),
@@ -144,7 +145,7 @@ def _grid_sample(x: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: 
 
 
 def _places(offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column in pixels that each tap reads, both (N, 9, H, W)."""
+    """Returns row and column, in pixels, that each tap reads, both (N, 9, H, W)."""
     batch, _, height, width = offset.shape
     delta = offset.reshape(batch, _TAPS, 2, height, width)
     reach = torch.arange(-1, 2, device=offset.device, dtype=offset.dtype)
@@ -157,7 +158,7 @@ def _places(offset: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("edgekit::deform_conv2d", mutates_args=())
 def _deform_conv(x: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
-    # Diverging training must show as a loss that is not a number, never as an index error.
+    # If training diverges, the loss must become NaN; an index error would hide the cause.
     return _gather(x, weight, bias, offset.nan_to_num(), mask).contiguous()
 
 
@@ -172,7 +173,7 @@ def _save_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 
 
 def _deform_conv_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    # The nine-fold columns are computed again rather than kept: they are most of the memory.
+    # The columns, nine times the input, are recomputed: keeping them would take most of the memory.
     wanted = ctx.needs_input_grad
     inputs = [
         tensor.detach().requires_grad_(need)
@@ -187,7 +188,7 @@ def _deform_conv_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ..
 
 _deform_conv.register_autograd(_deform_conv_backward, setup_context=_save_inputs)
 for _device in ("cpu", "cuda"):
-    # In mixed precision too, coordinates need all their digits.
+    # Coordinates need full float32 precision even in mixed precision.
     _deform_conv.register_autocast(_device, torch.float32)
 
 _IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
@@ -197,4 +198,4 @@ _IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], T
 }
 
 LOWERINGS = tuple(_IMPLEMENTATIONS)
-"""Names that ``set_lowering`` takes."""
+"""Names that ``set_lowering`` accepts."""

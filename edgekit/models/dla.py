@@ -1,8 +1,8 @@
 """CenterNet on DLA-34, with deformable convolutions (``dla34``) or plain ones (``dlav0_34``).
 
-The trunk is that of Yu, Wang, Shelhamer and Darrell, "Deep Layer Aggregation", CVPR 2018
-(arXiv 1707.06484), section 3; the two ways back up to stride 4 are those of CenterNet
-(arXiv 1904.07850, appendix A). Parameters carry the published names.
+The trunk follows Yu, Wang, Shelhamer and Darrell, "Deep Layer Aggregation", CVPR 2018 (arXiv
+1707.06484), section 3. The two upsampling paths to stride 4 follow CenterNet (arXiv 1904.07850,
+appendix A). Parameters have the published names.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from edgekit.models.resnet import BasicBlock
 __all__ = ["DLA34", "DLAV034"]
 
 _WIDTHS = (64, 128, 256, 512)
-"""Channels of the four levels that the way up takes, strides 4 to 32."""
+"""Channels of the four levels that enter the upsampling path, at strides 4 to 32."""
 
 
 class DLA34(CenterNet):
-    """DLA-34 whose way up is made of deformable convolutions.
+    """DLA-34 with an upsampling path of deformable convolutions.
 
     Args:
-        classes: Channels of the heatmap.
-        channels: Input channels.
+        classes: Number of heatmap channels.
+        channels: Number of input channels.
         head_conv: Width of the 3x3 convolution in each head; 0 for none.
     """
 
@@ -38,18 +38,18 @@ class DLA34(CenterNet):
         self.ida_up = _DeformableMerge(_WIDTHS[0], _WIDTHS[1:3], (2, 4))
 
     def features(self, x: Tensor) -> Tensor:
-        """The feature map (N, 64, H/4, W/4)."""
+        """Returns the feature map (N, 64, H/4, W/4)."""
         levels = self.dla_up(self.base(x))
         merged: Tensor = self.ida_up(levels[:3])[-1]
         return merged
 
 
 class DLAV034(CenterNet):
-    """DLA-34 of plain convolutions throughout.
+    """DLA-34 with plain convolutions throughout.
 
     Args:
-        classes: Channels of the heatmap.
-        channels: Input channels.
+        classes: Number of heatmap channels.
+        channels: Number of input channels.
         head_conv: Width of the 3x3 convolution in each head; 0 for none.
     """
 
@@ -59,13 +59,13 @@ class DLAV034(CenterNet):
         self.dla_up = _Pyramid(_PlainMerge)
 
     def features(self, x: Tensor) -> Tensor:
-        """The feature map (N, 64, H/4, W/4)."""
+        """Returns the feature map (N, 64, H/4, W/4)."""
         finest: Tensor = self.dla_up(self.base(x))[0]
         return finest
 
 
 class _Trunk(nn.Module):
-    """(N, channels, H, W) to four levels at strides 4, 8, 16 and 32."""
+    """Turns (N, channels, H, W) into four levels at strides 4, 8, 16 and 32."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -90,15 +90,16 @@ class _Trunk(nn.Module):
 
 
 class _Tree(nn.Module):
-    """Hierarchical aggregation: two subtrees, and a root that merges all they hand up.
+    """Hierarchical aggregation: two subtrees, and a root that merges their outputs.
 
     Args:
-        depth: 1 for two residual blocks under a root; more for two trees.
-        inputs: Channels in.
-        outputs: Channels out.
-        stride: Of the whole tree.
-        root_width: Channels that the root merges; 0 for those of the two blocks alone.
-        level_root: The root takes the tree's input as well.
+        depth: 1 for two residual blocks under a root; more for two subtrees.
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        stride: Stride of the whole tree.
+        root_width: Number of channels that the root merges; 0 for the outputs of its two blocks
+            alone.
+        level_root: Whether the root also takes the tree's input.
     """
 
     def __init__(
@@ -126,7 +127,8 @@ class _Tree(nn.Module):
             self.tree2 = _Tree(depth - 1, outputs, outputs, root_width=root_width + outputs)
         self.project = None
         if inputs != outputs:
-            # Only trees of depth 1 use it; in the deeper ones it is published all the same.
+            # Only trees of depth 1 use it, but the published weights of deeper trees contain it
+            # too.
             self.project = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
             )
@@ -157,7 +159,7 @@ class _Root(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """Three merges, each one level finer than the last; the coarser levels take part in all."""
+    """Three merges, each one level finer than the last; every merge uses all coarser levels."""
 
     def __init__(self, merge: Callable[[int, Sequence[int], Sequence[int]], nn.Module]) -> None:
         super().__init__()
@@ -168,7 +170,7 @@ class _Pyramid(nn.Module):
             self.add_module(f"ida_{step}", merge(finest, [coarser] * count, [2] * count))
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
-        """Four levels to the finest merged map of each step, finest first, and the coarsest."""
+        """Returns the finest merged map of each step, finest first, and the coarsest level."""
         levels = list(levels)
         merged = [levels[-1]]
         for step in range(self.steps):
@@ -178,12 +180,12 @@ class _Pyramid(nn.Module):
 
 
 class _DeformableMerge(nn.Module):
-    """Brings each level to the size of the first and adds it to what came before.
+    """Upsamples each level to the size of the first one and adds it to the previous result.
 
     Args:
-        width: Channels of the first level, and of all that is returned.
-        inputs: Channels of each further level.
-        factors: How much coarser than the first each is.
+        width: Number of channels of the first level and of every result.
+        inputs: Number of channels of each further level.
+        factors: Ratio of each further level's stride to that of the first.
     """
 
     def __init__(self, width: int, inputs: Sequence[int], factors: Sequence[int]) -> None:
@@ -203,7 +205,7 @@ class _DeformableMerge(nn.Module):
 
 
 class _PlainMerge(nn.Module):
-    """As ``_DeformableMerge``, of plain convolutions; it concatenates instead of adding."""
+    """``_DeformableMerge`` with plain convolutions; it concatenates instead of adding."""
 
     def __init__(self, width: int, inputs: Sequence[int], factors: Sequence[int]) -> None:
         super().__init__()

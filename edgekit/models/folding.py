@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them, for inference, and back."""
+"""Folds batch norms into the convolutions before them, for inference, and unfolds them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["fold_batch_norms", "unfold_batch_norms"]
 
 
 def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
-    """A copy of a network in which convolutions have taken over the batch norms after them.
+    """Returns a copy of a network with batch norms folded into the convolutions before them.
 
-    Which norm follows which convolution is seen by running the network once, so it holds for any
-    way of writing a network down. A norm stays where it is if it follows something else, or if
-    it or its convolution is used more than once.
+    One run of the network shows which norm follows which convolution, so any network definition
+    works. A norm is kept if it follows another layer, or if it or its convolution is used more than
+    once.
 
     Args:
-        network: In evaluation mode; stays as it is.
-        example: An input.
+        network: Network in evaluation mode; it is not changed.
+        example: Input for the run.
 
     Returns:
-        A network with the same results, to rounding.
+        A network with the same results, except for rounding.
     """
     folded = copy.deepcopy(network).eval()
     for layer, norm in _pairs(folded, example):
@@ -36,18 +36,18 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
 
 
 def unfold_batch_norms(network: nn.Module, folded: nn.Module, example: Tensor) -> nn.Module:
-    """A copy of a network with the weights of a folded copy of it.
+    """Returns a copy of a network that has the weights of its folded copy.
 
-    Its norms are all there, as a checkpoint has them; those that were folded do nothing but add
-    what became the bias of their convolution.
+    All its norms are present, as a checkpoint needs them. Norms that were folded only add what
+    became the bias of their convolution.
 
     Args:
-        network: In evaluation mode; stays as it is.
-        folded: What ``fold_batch_norms`` made of it, with any weights.
-        example: An input.
+        network: Network in evaluation mode; it is not changed.
+        folded: Result of ``fold_batch_norms`` for that network, with any weights.
+        example: Input for the run.
 
     Returns:
-        A network with the same results as ``folded``, to rounding.
+        A network with the same results as ``folded``, except for rounding.
     """
     made = copy.deepcopy(network).eval()
     names = {module: name for name, module in made.named_modules()}
@@ -68,7 +68,7 @@ def unfold_batch_norms(network: nn.Module, folded: nn.Module, example: Tensor) -
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
-    made: list[tuple[Tensor, nn.Module]] = []  # holds the tensors, so that no id is used twice
+    made: list[tuple[Tensor, nn.Module]] = []  # keeps the tensors alive, so that ids stay unique
     found: list[tuple[nn.Module, nn.BatchNorm2d]] = []
     calls: Counter[nn.Module] = Counter()
 
@@ -91,7 +91,7 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Module, nn.Batc
 
 
 def _fold(layer: nn.Module, norm: nn.BatchNorm2d) -> None:
-    """In float64: a small variance must not cost the weights their last digits."""
+    """Folds in float64, so that a small variance does not cost the weights precision."""
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = (variance.double() + norm.eps).rsqrt()
     if norm.affine:
@@ -103,7 +103,7 @@ def _fold(layer: nn.Module, norm: nn.BatchNorm2d) -> None:
     if norm.affine:
         shifted = shifted + norm.bias.detach().double()
     if isinstance(layer, nn.ConvTranspose2d):
-        # Its weight is (inputs, outputs per group, ...): outputs of one group lie side by side.
+        # The weight is (inputs, outputs per group, ...): outputs of one group are adjacent.
         inputs, outputs = weight.shape[:2]
         per_group = inputs // layer.groups
         by_input = scale.view(layer.groups, 1, outputs).expand(-1, per_group, -1)

@@ -1,4 +1,4 @@
-"""What an exported model may hold beside the network, and in which precision it computes."""
+"""Adds the cascade, box decoding and float16 to a network, for export."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from edgekit.models.dcn import DeformConv2d
 __all__ = ["DecodeGraph", "Deployed", "HalfPrecision"]
 
 _NEVER = -1e4
-"""A logit whose score is zero in float32."""
+"""Logit whose score is zero in float32."""
 
 
 class DecodeGraph(nn.Module):
-    """The heads to boxes, as ``edgekit.runtime.decode.peaks`` makes them.
+    """Decodes the heads to boxes, as ``edgekit.runtime.decode.peaks`` does.
 
     Args:
-        top_k: Rows of the result; where there are fewer peaks, the last have a score of 0.
+        top_k: Number of rows in the result; if there are fewer peaks, the last rows have score 0.
         stride: Input pixels per cell.
     """
 
@@ -31,20 +31,20 @@ class DecodeGraph(nn.Module):
         self.stride = stride
 
     def forward(self, hm: Tensor, wh: Tensor, reg: Tensor) -> Tensor:
-        """Boxes of one picture.
+        """Returns the boxes of one picture.
 
         Args:
-            hm: (1, C, h, w) logits.
-            wh: (1, 2, h, w), in cells.
-            reg: (1, 2, h, w), in cells.
+            hm: Heatmap logits, (1, C, h, w).
+            wh: Width and height in cells, (1, 2, h, w).
+            reg: Centre offsets in cells, (1, 2, h, w).
 
         Returns:
-            (K, 6): x1, y1, x2, y2 in input pixels, score, class; best first, of equal ones in
-            the order of class, row, column.
+            (K, 6): x1, y1, x2, y2 in input pixels, score, class. The best comes first; equal scores
+            are in the order of class, row, column.
         """
         _, classes, height, width = hm.shape
         cells = height * width
-        # The border must lose against every logit; MaxPool's own padding does.
+        # The border must be below every logit; the padding of MaxPool is.
         highest = functional.max_pool2d(hm, 3, 1, 1)
         logits = torch.where(hm == highest, hm, torch.full_like(hm, _NEVER)).reshape(-1)
         values, found = logits.topk(min(self.top_k, classes * cells))
@@ -61,22 +61,23 @@ class DecodeGraph(nn.Module):
 
 
 def _quotient(number: Tensor, divisor: int, limit: int) -> Tensor:
-    """The whole part of ``number`` / ``divisor`` (n,), which is below ``limit``.
+    """Returns the integer part of ``number`` / ``divisor`` (n,), which is below ``limit``.
 
-    Counted, not divided: exporters make of ``//`` what TensorRT lacks, and of other divisions of
-    integers those of floats, which are not exact everywhere.
+    It counts instead of dividing: exporters turn ``//`` into an operator that TensorRT lacks, and
+    other integer divisions into float divisions, which are not always exact.
     """
     steps = torch.arange(1, limit, device=number.device) * divisor
     return (number[:, None] >= steps).sum(1)
 
 
 class Deployed(nn.Module):
-    """A network with what runs inside the model around it.
+    """A network together with the steps that run inside the exported model.
 
     Args:
-        network: Gives ``hm``, ``wh`` and ``reg``.
-        cascade: Makes its input out of two frames; by default the input comes from outside.
-        decode: Makes boxes of its heads; by default the heads go out.
+        network: Network that returns ``hm``, ``wh`` and ``reg``.
+        cascade: Module that makes the network input from two frames; by default the model takes the
+            input itself.
+        decode: Module that makes boxes from the heads; by default the model returns the heads.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Deployed(nn.Module):
         self.decode = decode
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """``hm``, ``wh`` and ``reg``, or ``detections``, of ``input`` or of two frames."""
+        """Returns the heads, or ``detections``, for ``input`` or for two frames."""
         x = inputs[0] if self.cascade is None else self.cascade(*inputs)
         heads: dict[str, Tensor] = self.network(x)
         if self.decode is None:
@@ -100,23 +101,23 @@ class Deployed(nn.Module):
 
 
 class HalfPrecision(nn.Module):
-    """A float16 copy of a network that takes and gives float32.
+    """A float16 copy of a network that takes and returns float32.
 
     Args:
-        network: Stays as it is.
+        network: Network to copy; it is not changed.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).half()
         for name, layer in list(self.network.named_modules()):
-            # The operator takes offsets, which are small; the other lowerings compute places in
-            # the picture, for which float16 has too few digits.
+            # DeformConv takes offsets, which are small. The other lowerings compute absolute pixel
+            # coordinates, for which float16 has too little precision.
             if isinstance(layer, DeformConv2d) and layer.lowering != "deform_conv":
                 self.network.set_submodule(name, _SinglePrecision(layer))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """The heads of ``network``, in float32."""
+        """Returns the heads of ``network``, in float32."""
         return {name: head.float() for name, head in self.network(x.half()).items()}
 
 

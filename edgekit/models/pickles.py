@@ -1,8 +1,8 @@
-"""What a pickle would make, told without making it.
+"""Names the objects that a pickle would create, without creating them.
 
-torch's restricted unpickler stops at the first object that it does not know, and does not say where
-in the file that is. Here the whole of a pickle is read with a stand-in for every class and function
-that it names, so nothing in it is imported, called or executed.
+torch's restricted unpickler stops at the first unknown object and does not say where in the file it
+is. This module reads the whole pickle with a stand-in for every class and function that it names.
+Nothing in it is imported, called or executed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LISTED = 5
 _DEEPEST = 8
 _MOST_BYTES = 1 << 28
 _LEGACY_HEAD = 3
-"""Pickles before the content, where torch before 1.6 wrote: magic number, protocol, sizes."""
+"""Number of pickles before the content in files of torch before 1.6: magic, protocol, sizes."""
 
 _WEIGHTS = (
     "_codecs",
@@ -31,16 +31,16 @@ _WEIGHTS = (
     "torch.serialization",
     "torch.storage",
 )
-"""Modules whose objects torch's restricted unpickler makes."""
+"""Modules whose objects torch's restricted unpickler accepts."""
 
 _NAMES = {"scalar": "numpy scalar", "_reconstruct": "numpy array", "_rebuild": "numpy array"}
 
 
 class _StandIn:
-    """In the place of an object; takes whatever a pickle does to it, and does nothing."""
+    """Stands for an object; accepts every operation of a pickle, and does nothing."""
 
     kind = ""
-    """What it stands for; empty where that belongs to weights."""
+    """Name of the object; empty if it belongs to weights."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -61,13 +61,13 @@ class _StandIn:
 
 
 class _Ordered(dict[Any, Any]):
-    """In the place of an ordered dict, whose items are looked at."""
+    """Stands for an ordered dict, whose items are examined."""
 
     def __setstate__(self, state: object) -> None:
         pass
 
 
-# The one in C makes room for any memo that a file claims to have.
+# The unpickler in C would allocate any memo size that a file claims.
 class _Outline(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> type:
         if (module, name) == ("collections", "OrderedDict"):
@@ -76,15 +76,15 @@ class _Outline(pickle._Unpickler):
         return type("StandIn", (_StandIn,), {"kind": "" if known else _kind(module, name)})
 
     def persistent_load(self, pid: Any) -> Any:
-        # The class of a module, with its source, before torch 1.6; else a storage.
+        # The class of a module, with its source, before torch 1.6; otherwise a storage.
         return pid[1] if isinstance(pid, tuple) and pid[:1] == ("module",) else _StandIn()
 
 
 def foreign_objects(path: Path) -> str:
-    """The objects of a torch file that are no weights: ``best: numpy scalar``; empty if none.
+    """Lists the objects of a torch file that are not weights: ``best: numpy scalar``; may be empty.
 
     Args:
-        path: A file that torch's restricted unpickler has refused.
+        path: File that torch's restricted unpickler has refused.
     """
     try:
         found = dict(_foreign(_outline(path), "", set()))
@@ -114,7 +114,7 @@ def _foreign(content: object, place: str, seen: set[int]) -> Iterator[tuple[str,
     if id(content) in seen or place.count(".") > _DEEPEST:
         return
     seen.add(id(content))
-    kind = getattr(content, "kind", "")  # of an object, or of a class that is an object itself
+    kind = getattr(content, "kind", "")  # of an object, or of a class used as a value
     if kind:
         yield place, kind
     elif isinstance(content, dict):

@@ -1,9 +1,9 @@
-"""Every network that EdgeKit knows: how to build it, and how to know its weights.
+"""Registry of all networks: builds each one, and identifies it from its weights.
 
-To add a network, add one line to ``ARCHITECTURES``: a builder, the default head width, and the
-key signature that tells its state dict from every other. The builder returns a module whose
-``forward`` gives a dict of ``hm``, ``wh`` and ``reg`` at stride 4, and whose final heatmap
-convolution is called ``hm`` or, under a 3x3 convolution ``hm.0``, ``hm.2``.
+To add a network, add one entry to ``ARCHITECTURES``: a builder, the default head width, and the
+keys that distinguish its state dict from all others. The builder returns a module whose ``forward``
+gives a dict of ``hm``, ``wh`` and ``reg`` at stride 4. Its last heatmap convolution must be called
+``hm`` or, after a 3x3 convolution ``hm.0``, ``hm.2``.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _LARGEST_DIMENSION = 65536
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """All that it takes to build a network.
+    """Everything that is needed to build a network.
 
     Attributes:
-        arch: A name of ``ARCHITECTURES``.
-        classes: Channels of the heatmap.
-        channels: Input channels: 3 (picture) or 6 (picture and cascade).
-        head_conv: Width of the 3x3 convolution in each head; 0 where there is none.
+        arch: Name in ``ARCHITECTURES``.
+        classes: Number of heatmap channels.
+        channels: Number of input channels: 3 (picture) or 6 (picture and cascade).
+        head_conv: Width of the 3x3 convolution in each head; 0 if there is none.
     """
 
     arch: str
@@ -53,13 +53,13 @@ class Architecture:
     """One network: its builder and the signature of its state dict.
 
     Attributes:
-        build: Called with classes, channels and head_conv.
+        build: Builder, called with classes, channels and head_conv.
         head_conv: Default width of the heads.
-        stem: Key of the first convolution's weight, whose second axis are the input channels.
-        has: Keys that its state dict has, beside the stem and the heads.
-        lacks: Keys that its state dict has not.
-        unused: Prefixes of keys that published checkpoints carry and the network does not use.
-        narrowest: Smallest ``head_conv`` that the builder takes.
+        stem: Key of the first convolution's weight, whose second axis is the input channels.
+        has: Keys that its state dict has, besides the stem and the heads.
+        lacks: Keys that its state dict does not have.
+        unused: Key prefixes in published checkpoints that the network does not use.
+        narrowest: Smallest ``head_conv`` that the builder accepts.
     """
 
     build: Callable[[int, int, int], nn.Module]
@@ -72,17 +72,17 @@ class Architecture:
 
 
 def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None = None) -> nn.Module:
-    """A network with fresh weights, in training mode.
+    """Returns a network with fresh weights, in training mode.
 
     Args:
-        arch: A name of ``ARCHITECTURES``.
-        classes: Channels of the heatmap, at least 1.
-        channels: Input channels, at least 1.
-        head_conv: Width of the 3x3 convolution in each head; 0 for none; None for the
-            architecture's own.
+        arch: Name in ``ARCHITECTURES``.
+        classes: Number of heatmap channels, at least 1.
+        channels: Number of input channels, at least 1.
+        head_conv: Width of the 3x3 convolution in each head; 0 for none; None for the default of
+            the architecture.
 
     Raises:
-        UsageError: No such architecture, or a size that cannot be.
+        UsageError: There is no such architecture, or a size is not possible.
     """
     known = architecture(arch)
     width = known.head_conv if head_conv is None else head_conv
@@ -95,10 +95,10 @@ def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None =
 
 
 def architecture(arch: str) -> Architecture:
-    """The entry of ``ARCHITECTURES`` of that name.
+    """Returns the entry of ``ARCHITECTURES`` with that name.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such entry.
     """
     if arch not in ARCHITECTURES:
         raise UsageError(
@@ -108,14 +108,14 @@ def architecture(arch: str) -> Architecture:
 
 
 def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
-    """Reads the network, and its sizes, from the keys and shapes of its state dict.
+    """Identifies a network and its sizes from the keys and shapes of its state dict.
 
     Args:
-        state: Keys without the names of wrappers before them.
+        state: State dict, with the names of wrapper modules removed from its keys.
 
     Raises:
-        CheckpointError: No network that is known here has such keys, or its first or last
-            layer has a shape that none can have.
+        CheckpointError: No known network has such keys, or the shape of the first or last layer is
+            impossible.
     """
     name = recognize(state)
     if name is not None:
@@ -128,7 +128,7 @@ def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
 
 
 def recognize(keys: Collection[str]) -> str | None:
-    """The name of the network whose state dict has such keys; None where none is known."""
+    """Returns the name of the network whose state dict has such keys; None if unknown."""
     for name, known in ARCHITECTURES.items():
         needed = (known.stem, "hm.weight" if "hm.weight" in keys else "hm.2.weight", *known.has)
         if all(key in keys for key in needed) and not any(key in keys for key in known.lacks):
@@ -232,4 +232,4 @@ ARCHITECTURES: dict[str, Architecture] = {
         narrowest=1,
     ),
 }
-"""Name, as ``--arch`` takes it, to network."""
+"""Networks by the name that ``--arch`` takes."""

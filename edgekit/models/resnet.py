@@ -1,9 +1,9 @@
-"""CenterNet on ResNet-18, -50 and -101, with plain or deformable convolutions on the way up.
+"""CenterNet on ResNet-18, -50 and -101, upsampled with plain or deformable convolutions.
 
-The trunk is that of He, Zhang, Ren and Sun, "Deep Residual Learning", CVPR 2016
-(arXiv 1512.03385); the way up by transposed convolutions is that of Xiao, Wu and Wei, "Simple
-Baselines", ECCV 2018 (arXiv 1804.06208), before each of which CenterNet puts a DCNv2 in the
-networks called ``resdcn``. Parameters carry the published names.
+The trunk follows He, Zhang, Ren and Sun, "Deep Residual Learning", CVPR 2016 (arXiv 1512.03385).
+The transposed convolutions follow Xiao, Wu and Wei, "Simple Baselines", ECCV 2018 (arXiv
+1804.06208). In the networks called ``resdcn``, CenterNet puts a DCNv2 before each of them.
+Parameters have the published names.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _DEFORMABLE_WIDTHS = (256, 128, 64)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut.
+    """Two 3x3 convolutions with a shortcut.
 
     Args:
-        inputs: Channels in.
-        width: Channels out.
-        stride: Of the first convolution.
-        downsample: What brings the input to the shape of the output, where it differs.
+        inputs: Number of input channels.
+        width: Number of output channels.
+        stride: Stride of the first convolution.
+        downsample: Module that gives the input the shape of the output, if the two differ.
     """
 
     expansion = 1
@@ -45,7 +45,7 @@ class BasicBlock(nn.Module):
         self.downsample = downsample
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """Convolves (N, inputs, H, W); ``shortcut`` takes the place of the block's own."""
+        """Convolves (N, inputs, H, W); ``shortcut`` replaces the block's own shortcut."""
         if shortcut is None:
             shortcut = self.downsample(x) if self.downsample else x
         hidden = self.bn1(self.conv1(x)).relu()
@@ -57,11 +57,11 @@ class ResNet(CenterNet):
     """A residual network down to stride 32 and three transposed convolutions up to stride 4.
 
     Args:
-        classes: Channels of the heatmap.
-        channels: Input channels.
+        classes: Number of heatmap channels.
+        channels: Number of input channels.
         head_conv: Width of the 3x3 convolution in each head; 0 for none.
-        depth: 18, 50 or 101.
-        deformable: A deformable convolution before each transposed one.
+        depth: Depth of the network: 18, 50 or 101.
+        deformable: Whether a deformable convolution precedes each transposed convolution.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ResNet(CenterNet):
         self.deconv_layers = _way_up(inputs, widths, deformable)
 
     def features(self, x: Tensor) -> Tensor:
-        """The feature map (N, 256, H/4, W/4), or (N, 64, H/4, W/4) of a deformable network."""
+        """Returns the feature map (N, 256, H/4, W/4), or (N, 64, H/4, W/4) if deformable."""
         x = self.maxpool(self.bn1(self.conv1(x)).relu())
         for index in range(1, 5):
             x = self.get_submodule(f"layer{index}")(x)
@@ -95,7 +95,7 @@ class ResNet(CenterNet):
 
 
 class _Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1, around a shortcut; as ``BasicBlock`` otherwise."""
+    """A 3x3 convolution between two 1x1 convolutions, with a shortcut; see ``BasicBlock``."""
 
     expansion = 4
 

@@ -1,9 +1,9 @@
-"""Where the weights of a network are in what a framework saved.
+"""Finds the weights of a network in the file that a framework saved.
 
-Frameworks save a state dict bare, or under a name beside other things, and wrap the network in
-others, whose names stand before every key. So the content of a file is looked through for each
-place below which the keys are those of a known network: names of dicts and dotted parts of keys
-count alike. Where there are several such places, one is taken by the order of ``_PREFERRED``.
+Frameworks save a state dict bare, or under a name among other entries. They also wrap the network
+in other modules, whose names are put before every key. The search therefore tries every place below
+which the keys are those of a known network; dict names and dotted key parts both count. If there
+are several such places, ``_PREFERRED`` decides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Weights", "find_weights"]
 _AVERAGED = re.compile(r"(^|_)(ema|swa|avg|averaged?|shadow)(_|$)")
 _PREFERRED = ("state_dict", "model_state_dict", "model")
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""Parts that torch.compile, FSDP and checkpointing put anywhere into a key."""
+"""Key parts that torch.compile, FSDP and checkpointing insert anywhere in a key."""
 _COUNTER = "n_averaged"
 _DEEPEST = 8
 _LISTED = 10
@@ -33,13 +33,13 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The state dict of a network, and where it was.
+    """The state dict of a network, and its place in the file.
 
     Attributes:
         state: Tensors by the network's own keys.
-        place: The names before it, joined by dots; empty where it lay bare.
-        others: The places of other networks in the file, which were not taken.
-        left_out: Names of the tensors beside the network, which belong to no network.
+        place: Names before the keys, joined by dots; empty for a bare state dict.
+        others: Places of other networks in the file, which were not taken.
+        left_out: Names of the tensors that belong to no network.
     """
 
     state: dict[str, Tensor]
@@ -49,19 +49,19 @@ class Weights:
 
 
 def find_weights(content: Mapping[Any, Any]) -> Weights:
-    """The weights in the content of a file.
+    """Returns the weights found in the content of a file.
 
-    Averaged weights (a place named ``ema``, ``ema_state_dict``, ``averaged``, ...) go first, as in
-    the frameworks that save them; then ``state_dict``, ``model_state_dict`` and ``model``; then any
-    other place, in the order of the file. Where no network is found, the result is the state dict
-    by the same order, without the names that stand before all its keys.
+    Averaged weights (a place named ``ema``, ``ema_state_dict``, ``averaged``, ...) come first, as
+    in the frameworks that save them. Then come ``state_dict``, ``model_state_dict`` and ``model``,
+    then any other place, in the order of the file. If no network is found, the state dict that
+    comes first by this order is returned, without the names that precede all its keys.
 
     Args:
-        content: What the file holds: a state dict, or dicts of dicts that have one.
+        content: Content of the file: a state dict, or nested dicts that contain one.
 
     Raises:
-        CheckpointError: Nothing in it is a state dict, one of its values is no tensor, or it has a
-            weight twice. The message does not name the file.
+        CheckpointError: There is no state dict, one of its values is not a tensor, or a weight
+            occurs twice. The message does not name the file.
     """
     dicts = [(place, _parts(place, entries)) for place, entries in _dicts(content, (), set())]
     if not dicts:
@@ -80,7 +80,7 @@ def find_weights(content: Mapping[Any, Any]) -> Weights:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A place, what is below it, and the full names of the tensors beside it."""
+    """A place, the entries below it, and the full names of the tensors beside it."""
 
     place: Place
     entries: Mapping[str, Any]
@@ -98,7 +98,7 @@ class _Node:
 
 
 def _dicts(content: object, place: Place, seen: set[int]) -> Iterator[tuple[Place, dict[Any, Any]]]:
-    """Every dict that has tensors, at any depth."""
+    """Yields every dict that contains tensors, at any depth."""
     if not isinstance(content, Mapping) or id(content) in seen or len(place) > _DEEPEST:
         return
     seen.add(id(content))
@@ -110,11 +110,11 @@ def _dicts(content: object, place: Place, seen: set[int]) -> Iterator[tuple[Plac
 
 
 def _parts(place: Place, entries: Mapping[Any, Any]) -> dict[Place, Any]:
-    """The entries by the parts of their keys, without what wrappers put before or between them."""
+    """Returns the entries by the parts of their keys, without the parts that wrappers added."""
     found: dict[Place, Any] = {}
     for key, value in entries.items():
         parts = tuple(part for part in str(key).split(".") if part not in _WRAPPERS)
-        while len(parts) > 1 and parts[0] == "module":  # DataParallel, also around some keys alone
+        while len(parts) > 1 and parts[0] == "module":  # DataParallel may wrap only some layers
             parts = parts[1:]
         if parts[-1:] == (_COUNTER,):
             continue
@@ -129,7 +129,7 @@ def _parts(place: Place, entries: Mapping[Any, Any]) -> dict[Place, Any]:
 
 
 def _networks(place: Place, parts: Mapping[Place, Any]) -> Iterator[_Node]:
-    """The places at or below one that have the keys of a network."""
+    """Yields the places, at or below one place, whose keys are those of a network."""
     named = {".".join(key): value for key, value in parts.items()}
     if recognize(named):
         yield _Node(place, named)
@@ -141,7 +141,7 @@ def _networks(place: Place, parts: Mapping[Place, Any]) -> Iterator[_Node]:
 
 def _beside(place: Place, named: Mapping[str, Any], first: str) -> Iterator[str]:
     for key, value in named.items():
-        # A number alone is a counter, or the decay of an average.
+        # A single number is a counter, or the decay of a moving average.
         if not key.startswith(f"{first}.") and isinstance(value, Tensor) and value.numel() > 1:
             yield ".".join((*place, key))
 
@@ -155,7 +155,7 @@ def _groups(parts: Mapping[Place, Any]) -> dict[str, dict[Place, Any]]:
 
 
 def _bare(place: Place, parts: dict[Place, Any]) -> _Node:
-    """A dict of tensors without the names that stand before all its keys."""
+    """Returns a dict of tensors without the names that precede all its keys."""
     while len(place) <= _DEEPEST and all(len(key) > 1 for key in parts):
         groups = _groups(parts)
         if len(groups) != 1:

@@ -1,9 +1,8 @@
-"""Files of named tensors, read without executing anything from them, and written whole.
+"""Reads and writes files of named tensors; nothing in a file is ever executed.
 
-Two formats are read: what ``torch.save`` writes (a zip archive, or before torch 1.6 a pickle),
-by torch's restricted unpickler alone, and safetensors. Safetensors is written here rather than
-by its library, whose metadata comes out in a different order each time: equal weights shall
-make equal files.
+Two formats are read: the output of ``torch.save`` (a zip archive, or before torch 1.6 a pickle),
+with torch's restricted unpickler only, and safetensors. Safetensors files are written here because
+its library orders the metadata differently each time, and equal weights must give equal files.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """What a file of weights holds, before anything is known about the network.
+    """Content of a file of weights, before the network is identified.
 
     Attributes:
-        entries: Name to what was stored under it: tensors, or what a framework put around them.
-        epoch: The epoch that was stored with the weights.
-        metadata: The strings of a safetensors header; empty for other formats.
+        entries: Stored values by name: tensors, or the containers that a framework put around them.
+        epoch: Epoch that was stored with the weights; None if there is none.
+        metadata: Strings of a safetensors header; empty for other formats.
     """
 
     entries: Mapping[Any, Any]
@@ -47,12 +46,12 @@ class WeightFile:
 
 
 def read_weights(path: Path) -> WeightFile:
-    """Reads what a file holds by name; ``find_weights`` finds the weights in it.
+    """Returns the content of a file by name; ``find_weights`` finds the weights in it.
 
     Raises:
-        CheckpointError: The file is missing, unreadable, incomplete, of another format, or
-            asks for code to be run.
-        MissingDependencyError: The file is a safetensors file, and safetensors is not there.
+        CheckpointError: The file is missing, unreadable, incomplete or of another format, or
+            loading it would run code.
+        MissingDependencyError: The file is a safetensors file, and safetensors is not installed.
     """
     head = _head(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
@@ -67,17 +66,17 @@ def read_weights(path: Path) -> WeightFile:
 
 
 def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes tensors and strings, the same bytes for the same content, or nothing at all.
+    """Writes tensors and strings completely or not at all; equal content gives equal bytes.
 
     Args:
-        path: Replaced if it is there.
-        state: float32, float16 or int64 tensors.
-        metadata: Kept in the header.
+        path: File to write; an existing file is replaced.
+        state: Tensors by name: float32, float16 or int64.
+        metadata: Strings to store in the header.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    # The widest types first keeps every tensor aligned to its own size.
+    # Writing the widest types first keeps every tensor aligned to its own size.
     names = sorted(state, key=lambda name: (-state[name].element_size(), name))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
@@ -119,7 +118,7 @@ def _head(path: Path) -> bytes:
 def _load_torch(path: Path) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the age of the format; it is read all the same
+            warnings.simplefilter("ignore")  # an old format still loads; its age needs no warning
             content: object = torch.load(path, map_location="cpu", weights_only=True)
         if zipfile.is_zipfile(path):
             _check_archive(path)
@@ -145,7 +144,7 @@ def _load_torch(path: Path) -> object:
 
 
 def _check_archive(path: Path) -> None:
-    """torch does not look at the checksums of its own archives."""
+    """Checks the checksums of a torch archive, which torch does not check."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

@@ -1,4 +1,4 @@
-"""A whole training run: annotated clips in, a checkpoint and its history out."""
+"""Runs a whole training: reads annotated clips, writes a checkpoint and the loss history."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _HISTORY = "history.json"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run left behind.
+    """Result of a training run.
 
     Attributes:
-        weights: The checkpoint: the moving average of the network.
-        history: The mean losses of each pass of this call.
-        held_out: frame-mAP at IoU 0.5 on the part of each dataset that was held out; empty if
-            none was.
+        weights: Path of the checkpoint, which holds the moving average of the network.
+        history: Mean losses of each epoch that this call trained.
+        held_out: frame-mAP at IoU 0.5 on the held-out part of each dataset; empty if none was held
+            out.
     """
 
     weights: Path
@@ -58,20 +58,22 @@ def fit(
     """Trains a network on annotated clips.
 
     Args:
-        datasets: Annotated clips, each with its path; of several datasets, whose classes have to
-            be the same, each gives as many samples as any other.
-        out: Folder of the results and of the state to resume from, saved after every pass.
-        settings: Of the run.
-        arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
-        origin: Where the weights begin; see ``starting_network``.
-        name: Of the model, kept in its checkpoint.
-        hold_out: Last share of each video, in [0, 1), not to train on but to be scored on.
-        workers: Threads that prepare samples.
-        resume: Go on from the state in ``out``.
-        force: Replace what is in ``out``.
-        on_clip: Called after each video is read.
-        on_step: Called after each step.
-        on_epoch: Called after each pass.
+        datasets: Annotated clips, each with its path. All datasets must have the same classes, and
+            each contributes the same number of samples.
+        out: Folder for the results and for the state to resume from, which is saved after every
+            epoch.
+        settings: Settings of the training run.
+        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
+        origin: Source of the initial weights; see ``starting_network``.
+        name: Name of the model, stored in its checkpoint.
+        hold_out: Share of each video, in [0, 1), at its end, that is used for scoring and not for
+            training.
+        workers: Number of threads that prepare samples.
+        resume: Whether to continue from the state in ``out``.
+        force: Whether to replace the files in ``out``.
+        on_clip: Function called after each video is read.
+        on_step: Function called after each training step.
+        on_epoch: Function called after each epoch, with its result.
 
     Raises:
         AnnotationError: There is nothing to learn from, or the datasets differ in their classes.
@@ -106,7 +108,7 @@ def fit(
     trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
     if resume:
         trainer.resume(state)
-    with writing(out):  # an unwritable place is better known before the first pass than after it
+    with writing(out):  # reports an unwritable folder before the first epoch, not after it
         out.mkdir(parents=True, exist_ok=True)
     history = []
     for epoch in trainer.run(on_step):
@@ -140,7 +142,7 @@ def fit(
 
 
 def _refuse_no_state(state: Path) -> None:
-    """Raises unless the state of a run is there; names the runs beside it."""
+    """Raises unless the state of a run is there; the error names the runs beside it."""
     if state.is_file():
         return
     others = sorted(path.parent for path in state.parent.parent.glob(f"*/{STATE}"))

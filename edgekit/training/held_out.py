@@ -1,4 +1,4 @@
-"""How a network does on the part of the videos that it was not trained on."""
+"""Scores a network on the part of each video that it was not trained on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TOP_K = 50
 
 
 def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, share: float) -> float:
-    """frame-mAP at IoU 0.5 on the last ``share`` of each video.
+    """Returns frame-mAP at IoU 0.5 on the last ``share`` of each video.
 
     Args:
-        network: In evaluation mode, on the CPU.
-        truth: The videos, whole.
-        settings: Of the run: input size, cascade, mean and std.
-        share: In (0, 1).
+        network: Network in evaluation mode, on the CPU.
+        truth: Annotations of the whole videos.
+        settings: Settings of the run, which give input size, cascade, mean and std.
+        share: Share of each video to score, in (0, 1).
     """
     saved = []
     classes = list(truth.classes)

@@ -25,7 +25,7 @@ class Batch:
     mask: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on another device, its input laid out channels last."""
+        """Returns the batch on another device, with its input in channels-last layout."""
         rest = (self.heatmap, self.cells, self.sizes, self.offsets, self.mask)
         return Batch(
             self.input.to(device, memory_format=torch.channels_last),
@@ -34,17 +34,17 @@ class Batch:
 
 
 def centernet_loss(outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Focal loss of the heatmap, L1 of sizes (weight 0.1) and of offsets, and their sum.
+    """Computes the losses: focal for the heatmap, L1 for sizes (weight 0.1) and offsets, their sum.
 
     Args:
         outputs: ``hm`` logits (N, C, h, w), ``wh`` and ``reg`` (N, 2, h, w).
-        batch: The targets.
+        batch: Inputs and targets, as stacked samples.
 
     Returns:
         ``total``, ``hm``, ``wh`` and ``reg``: scalars, averaged over the actors of the batch.
     """
     actors = batch.mask.sum().clamp(min=1)
-    # In float32 whatever the network ran in: the logarithms of small scores need it.
+    # float32 whatever the network ran in: the logarithms of small scores need its precision.
     focal = _focal(outputs["hm"].float(), batch.heatmap) / actors
     sizes = _l1(outputs["wh"].float(), batch.sizes, batch) / actors
     offsets = _l1(outputs["reg"].float(), batch.offsets, batch) / actors

@@ -1,4 +1,4 @@
-"""Training samples: two frames of a clip, augmented alike, and the truth as CenterNet's targets."""
+"""Makes training samples: two frames with one augmentation, and the targets of CenterNet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Clip", "Sample", "augmented_sample", "load_clip", "targets"]
 STRIDE = 4
 MAX_ACTORS = 32
 
-# Ranges of the augmentation, wide enough for another camera distance and another light.
+# Ranges of the augmentation, wide enough for other camera distances and other lighting.
 _SCALE = (0.8, 1.25)
 _STRETCH = 0.1
 _SHIFT = 0.1
@@ -34,22 +34,22 @@ _OFFSET = 20
 _FIRST_FRAME_SHARE = 0.02
 _GREY_SHARE = 0.05
 
-# Times the interval that was annotated: cameras of other rates, or that repeat frames, give pairs
+# Factor on the annotated interval: cameras with other rates, or with repeated frames, give pairs
 # that are closer together or further apart.
 _INTERVAL = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """A decoded video and who acts where in it.
+    """A decoded video with its annotated actors.
 
     Attributes:
-        name: Of the video.
-        label: Class index of the video as a whole; -1 for one in which nothing is annotated.
-        frames: (n, H, W, 3) uint8, BGR.
-        boxes: For each frame (k, 4), source pixels.
-        labels: For each frame (k,) int.
-        dataset: Number of the dataset that it is from.
+        name: Name of the video.
+        label: Class index of the video as a whole; -1 if nothing in it is annotated.
+        frames: Frames, (n, H, W, 3) uint8, BGR.
+        boxes: Boxes of each frame, (k, 4) in source pixels.
+        labels: Class indices of each frame, (k,) int.
+        dataset: Index of the dataset that the video is from.
         sample_aspect: Width of a pixel over its height.
     """
 
@@ -67,12 +67,12 @@ class Sample:
     """One training example.
 
     Attributes:
-        input: (channels, h, w) float32.
-        heatmap: (classes, h/4, w/4) float32 in [0, 1], 1 at each centre.
-        cells: (MAX_ACTORS,) int64, the flat grid index of each centre.
-        sizes: (MAX_ACTORS, 2) float32, width and height in cells.
-        offsets: (MAX_ACTORS, 2) float32, centre less its cell's corner.
-        mask: (MAX_ACTORS,) float32, 1 where there is an actor.
+        input: Network input, (channels, h, w) float32.
+        heatmap: Target heatmap, (classes, h/4, w/4) float32 in [0, 1], 1 at each centre.
+        cells: Flat grid index of each centre, (MAX_ACTORS,) int64.
+        sizes: Width and height of each box in cells, (MAX_ACTORS, 2) float32.
+        offsets: Each centre minus the corner of its cell, in cells, (MAX_ACTORS, 2) float32.
+        mask: 1 where there is an actor and 0 elsewhere, (MAX_ACTORS,) float32.
     """
 
     input: Array
@@ -86,15 +86,15 @@ class Sample:
 def load_clip(
     video: VideoTruth, keep: tuple[float, float] = (0.0, 1.0), *, dataset: int = 0
 ) -> Clip:
-    """Decodes a video and lays its truth out by frame.
+    """Decodes a video and arranges its annotations by frame.
 
     Args:
-        video: Its annotation, with its path.
-        keep: First and last share of the video to take, in [0, 1].
-        dataset: Number of the dataset that it is from.
+        video: Annotation of the video, with its path.
+        keep: Start and end of the part to take, as shares of the video in [0, 1].
+        dataset: Index of the dataset that the video is from.
 
     Raises:
-        MediaError: The video cannot be read, or holds fewer frames than its annotation says.
+        MediaError: The video cannot be read, or has fewer frames than its annotation says.
     """
     if video.path is None:
         raise MediaError(f"Where the annotated video '{video.name}' lies is not known.")
@@ -126,7 +126,7 @@ def load_clip(
 
 
 def _label_of(video: VideoTruth) -> int:
-    """The class under which a video is drawn; -1 for one in which nothing is annotated."""
+    """Returns the class under which a video is sampled; -1 if nothing in it is annotated."""
     if video.label is not None:
         return video.label
     labels = [tube.label for tube in video.tubes]
@@ -136,19 +136,19 @@ def _label_of(video: VideoTruth) -> int:
 def augmented_sample(
     clip: Clip, index: int, cascade: Cascade, classes: int, gap: int, rng: np.random.Generator
 ) -> Sample:
-    """The sample of one frame and an earlier one, which goes through the very same change.
+    """Returns the sample of one frame and an earlier frame, both augmented in the same way.
 
-    Only then are the two compared: an augmentation that differed between them would look like
-    motion. How far back the earlier frame lies is drawn from half to twice ``gap``, and is one
-    frame at least.
+    The frames are compared after the augmentation: if it differed between them, it would look like
+    motion. The distance to the earlier frame is drawn from half to twice ``gap``, at least one
+    frame.
 
     Args:
-        clip: Where the frame is from.
-        index: Of the frame.
-        cascade: Makes the input; its size is the sample's.
-        classes: Channels of the heatmap.
-        gap: Frames between the two pictures that a detector compares at the clip's own rate.
-        rng: Draws the augmentation.
+        clip: Clip that the frame is from.
+        index: Index of the frame in the clip.
+        cascade: Cascade that makes the network input; its size is the size of the sample.
+        classes: Number of heatmap channels.
+        gap: Number of frames between the two pictures that a detector compares, at the clip's rate.
+        rng: Random generator for the augmentation.
     """
     height, width = cascade.size
     source = (clip.frames.shape[1], clip.frames.shape[2])
@@ -192,13 +192,13 @@ def _colour_table(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
 
 
 def targets(tensor: Array, boxes: Array, labels: Sequence[int] | Array, classes: int) -> Sample:
-    """CenterNet's training targets (Zhou et al., arXiv 1904.07850, section 4).
+    """Returns CenterNet's training targets (Zhou et al., arXiv 1904.07850, section 4).
 
     Args:
-        tensor: (channels, h, w), the network input.
-        boxes: (k, 4) in input pixels; parts outside the input are cut off.
-        labels: (k,).
-        classes: Channels of the heatmap.
+        tensor: Network input, (channels, h, w).
+        boxes: Boxes, (k, 4) in input pixels; parts outside the input are cut off.
+        labels: Class index of each box, (k,).
+        classes: Number of heatmap channels.
     """
     height, width = tensor.shape[1] // STRIDE, tensor.shape[2] // STRIDE
     heatmap = np.zeros((classes, height, width), np.float32)
@@ -224,9 +224,9 @@ def targets(tensor: Array, boxes: Array, labels: Sequence[int] | Array, classes:
 
 
 def _radius(height: float, width: float, overlap: float = 0.7) -> float:
-    """How far a corner may move, in cells, for an IoU of ``overlap`` (CornerNet, 1808.01244).
+    """Returns how far a corner may move, in cells, for an IoU of ``overlap`` (arXiv 1808.01244).
 
-    The least of three cases: both corners out, both in, one of each.
+    The result is the smallest of three cases: both corners outside, both inside, one of each.
     """
     perimeter, area = height + width, height * width
     cases = (
@@ -241,7 +241,7 @@ def _radius(height: float, width: float, overlap: float = 0.7) -> float:
 
 
 def _draw_peak(plane: Array, column: int, row: int, radius: int) -> None:
-    """A Gaussian of standard deviation (2 r + 1) / 6, where it is above what is there."""
+    """Draws a Gaussian of standard deviation (2 r + 1) / 6 where it exceeds the current value."""
     height, width = plane.shape
     deviation = (2 * radius + 1) / 6
     rows = np.arange(max(0, row - radius), min(height, row + radius + 1))

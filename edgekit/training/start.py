@@ -1,4 +1,4 @@
-"""Where a training run begins: fresh weights, ImageNet's, or those of a checkpoint."""
+"""Provides the network to train: with fresh, ImageNet or checkpoint weights."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def starting_network(
     std: tuple[float, float, float],
     seed: int,
 ) -> tuple[nn.Module, set[str]]:
-    """A network to train, and the names of its parameters that are trained already.
+    """Returns a network to train, and the names of its pretrained parameters.
 
-    The first convolution never counts as trained: its SSIM channels are new, and it has to move
-    as fast as the heads to make use of them.
+    The first convolution never counts as pretrained: its SSIM channels are new, and it must learn
+    as fast as the heads to use them.
 
     Args:
-        arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
-        origin: ``scratch``, ``imagenet`` (``lite0`` only), or the path of a checkpoint of the
-            same network; layers of another shape, such as the heads of other classes, are fresh.
-        classes: Channels of the heatmap.
-        channels: Input channels, 3 or 6.
+        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
+        origin: ``scratch``, ``imagenet`` (``lite0`` only), or the path of a checkpoint of the same
+            network. Layers whose shape differs, such as heads for other classes, get fresh weights.
+        classes: Number of heatmap channels.
+        channels: Number of input channels, 3 or 6.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
-        seed: Of the fresh weights.
+        seed: Seed for the fresh weights.
 
     Raises:
-        UsageError: ``imagenet`` with a network that has no such weights.
+        UsageError: ``imagenet`` is given for a network that has no ImageNet weights.
         MissingDependencyError: The package of those weights is not installed.
         CheckpointError: The checkpoint cannot be read, or is of another network.
     """

@@ -1,4 +1,4 @@
-"""The training loop: seeded, resumable, on a GPU where there is one."""
+"""The training loop: seeded and resumable, on a GPU if one is available."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _GRADIENT_NORM = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a training run is made of; two runs with equal settings give equal weights.
+    """Settings of a training run; two runs with equal settings give equal weights.
 
     Attributes:
-        epochs: Passes.
-        images: Samples a pass, drawn evenly over the datasets and in each over its classes.
-        batch: Samples a step.
+        epochs: Number of epochs.
+        images: Number of samples per epoch, drawn evenly over the datasets and over their classes.
+        batch: Number of samples per step.
         rate: Learning rate of fresh weights.
-        slow_rate: Learning rate of weights that came trained.
-        size: (height, width) of the input; the first half of the passes runs at three quarters.
-        seed: Of everything random.
-        kind: Of the cascade.
-        frame_gap: Of the cascade.
+        slow_rate: Learning rate of pretrained weights.
+        size: (height, width) of the input; the first half of the epochs uses three quarters of it.
+        seed: Seed for all random choices.
+        kind: Kind of cascade, one of ``edgekit.runtime.cascade.KINDS``.
+        frame_gap: Number of frames between the two pictures that the cascade compares.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
     """
@@ -63,10 +63,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass gave.
+    """Result of one epoch.
 
     Attributes:
-        number: From 1.
+        number: Number of the epoch, from 1.
         losses: Mean of each part of the loss.
     """
 
@@ -78,16 +78,16 @@ class Trainer:
     """Trains a network on clips.
 
     Args:
-        network: The network, as it starts.
-        trained: Names of its parameters that came trained, and so move slowly.
-        clips: What to learn from.
-        classes: Channels of its heatmap.
-        settings: Of the run.
-        workers: Threads that prepare samples.
-        device: ``cpu`` or ``cuda``; a GPU where there is one, if not given.
+        network: Network with its initial weights.
+        trained: Names of its pretrained parameters, which use the lower learning rate.
+        clips: Clips to learn from.
+        classes: Number of heatmap channels.
+        settings: Settings of the training run.
+        workers: Number of threads that prepare samples.
+        device: ``cpu`` or ``cuda``. By default a GPU is used if one is available.
 
     Attributes:
-        average: The exponential moving average of the network: the result.
+        average: Exponential moving average of the network, which is the result of the training.
     """
 
     def __init__(
@@ -134,10 +134,10 @@ class Trainer:
         return self._steps * self._settings.epochs
 
     def run(self, on_step: Callable[[], None] = lambda: None) -> Iterator[Epoch]:
-        """The passes that are still to do; each is finished when it is yielded.
+        """Runs the remaining epochs; yields each one when it is finished.
 
         Args:
-            on_step: Called after every step, for a progress bar.
+            on_step: Function called after every step, for a progress bar.
 
         Raises:
             BadInputError: The loss is no longer a finite number.
@@ -153,7 +153,7 @@ class Trainer:
                 yield Epoch(self._epoch, {n: v / self._steps for n, v in sums.items()})
 
     def save(self, path: Path) -> None:
-        """Writes all that ``resume`` needs."""
+        """Writes everything that ``resume`` needs."""
         state = {
             "epoch": self._epoch,
             "settings": repr(self._settings),
@@ -166,10 +166,10 @@ class Trainer:
             torch.save(state, temporary)
 
     def resume(self, path: Path) -> int:
-        """Takes up a run where ``save`` left it; returns the passes that are done.
+        """Restores a run from the state that ``save`` wrote; returns the number of finished epochs.
 
         Raises:
-            CheckpointError: The file is none of ``save``'s, or of a run with other settings.
+            CheckpointError: The file was not written by ``save``, or the run had other settings.
         """
         try:
             state = torch.load(path, map_location=self._device, weights_only=True)
@@ -212,7 +212,8 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # The plain mean of the first steps: a decay of 0.998 would keep the starting weights.
+        # Plain mean over the first steps: a decay of 0.998 would keep too much of the initial
+        # weights.
         step = self._schedule.last_epoch
         decay = min(_EMA_DECAY, step / (step + 10))
         now = self._network.state_dict()
@@ -229,7 +230,7 @@ class Trainer:
         return height, width
 
     def _batches(self, pool: ThreadPoolExecutor) -> Iterator[Batch]:
-        """The batches of a pass, the next always being prepared while one is trained on."""
+        """Yields the batches of an epoch; prepares the next one while the current one trains."""
         size = self._size()
         rng = np.random.default_rng([self._settings.seed, self._epoch])
         places = self._draw(rng, self._steps * self._settings.batch)
@@ -253,7 +254,7 @@ class Trainer:
             )
 
     def _draw(self, rng: np.random.Generator, count: int) -> list[tuple[int, int]]:
-        """Clip and frame of each sample."""
+        """Returns clip and frame indices of each sample."""
         groups = sorted(self._places)
         classes = Counter(dataset for dataset, _ in groups)
         shares = [1 / (len(classes) * classes[dataset]) for dataset, _ in groups]
