@@ -1,4 +1,4 @@
-"""The demonstration: a rendered clip of known truth through a bundle, and how well it did."""
+"""The demonstration: runs a bundle on a rendered clip and scores it against the ground truth."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ __all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "trut
 _LOG = logging.getLogger(__name__)
 
 DEMO_SEED = 161
-"""A post hides a climber for a while; of two riders one only sits there, as does a juggler."""
+"""Seed of a clip in which a post hides a climber; one rider and one juggler hold still."""
 
 _FRAMES = 130
 _LINK = "edgekit"
 FILES = {"video": "annotated.mp4", "events": "events.jsonl", "picture": "demo.png"}
-"""What a demonstration leaves in its folder."""
+"""Files that a demonstration writes into its folder."""
 
 
 class PuppetSource(Source):
-    """The frames of a rendered clip, as if they came from a file."""
+    """Provides the frames of a rendered clip as if they came from a file."""
 
     def __init__(self, clip: PuppetClip) -> None:
         self.name = f"puppets, seed {clip.seed}"
@@ -51,7 +51,7 @@ class PuppetSource(Source):
         self._images = iter(clip)
 
     def read(self) -> Frame | None:
-        """Paints the next frame."""
+        """Returns the next frame, painted now."""
         image = next(self._images, None)
         if image is None:
             return None
@@ -60,7 +60,7 @@ class PuppetSource(Source):
         return frame
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing: there is nothing to release."""
 
 
 class _Keep(Sink):
@@ -75,14 +75,14 @@ class _Keep(Sink):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoResult:
-    """What a demonstration came to.
+    """Result of a demonstration.
 
     Attributes:
-        summary: Of the run.
-        accuracy: Against the truth; None if the run was interrupted.
-        truth: In the bundle's classes.
-        classes: The bundle's.
-        bundle: Its name and SHA-256.
+        summary: Summary of the run.
+        accuracy: Accuracy against the ground truth; None if the run was interrupted.
+        truth: Ground truth in the bundle's classes.
+        classes: Class names of the bundle.
+        bundle: Name and SHA-256 of the bundle.
     """
 
     summary: RunSummary
@@ -93,7 +93,7 @@ class DemoResult:
 
 
 def truth_of(clip: PuppetClip) -> Truth:
-    """The truth of a rendered clip as that of a dataset of one video."""
+    """Returns the ground truth of a rendered clip as a dataset of one video."""
     tubes = [TruthTube(tube.label, tube.start, tube.boxes) for tube in clip.tubes]
     height, width = clip.size
     video = VideoTruth(f"puppets-{clip.seed}", len(clip), width, height, tubes)
@@ -111,18 +111,19 @@ def run_demo(
         lambda pipeline: contextlib.nullcontext()
     ),
 ) -> DemoResult:
-    """Renders a clip, runs a bundle over it and judges what it found.
+    """Renders a clip, runs a bundle on it and scores the tubes that it found.
 
     Args:
         bundle: Folder of the bundle.
-        folder: Appears when all is done, with ``FILES``.
-        seed: Of the clip.
-        force: Replace an earlier demonstration.
-        sinks: Makes what else is to be told of the run.
-        on_start: Makes what holds while the pipeline runs, for example a handler of signals.
+        folder: Output folder for ``FILES``; it appears when everything is finished.
+        seed: Seed for the rendered clip.
+        force: Whether to replace an earlier demonstration.
+        sinks: Function that makes additional sinks for the run.
+        on_start: Function that makes the context in which the pipeline runs, such as a signal
+            handler.
 
     Raises:
-        OutputError: The folder is there already, or nothing can be written there.
+        OutputError: The folder already exists, or cannot be written.
         BundleError: The bundle cannot be loaded.
         AnnotationError: The bundle does not know a class of the clip.
     """
@@ -158,7 +159,7 @@ def run_demo(
 
 
 def _check_place(folder: Path, force: bool) -> None:
-    """Lets ``force`` replace an earlier demonstration, and nothing that somebody else made."""
+    """Allows ``force`` to replace an earlier demonstration, but no folder that others made."""
     if not force or not folder.is_dir():
         return
     others = sorted({path.name for path in folder.iterdir()} - set(FILES.values()))
@@ -171,7 +172,7 @@ def _check_place(folder: Path, force: bool) -> None:
 
 @contextlib.contextmanager
 def _place(folder: Path, force: bool) -> Iterator[Path]:
-    """The folder while it is being filled; errors name it as it is going to be called."""
+    """Provides the folder while it is being filled; errors name its final path."""
     with atomic_folder(folder, force=force) as place:
         try:
             yield place

@@ -1,4 +1,4 @@
-"""Running a bundle over annotated videos, so that ``edgekit.metrics`` can judge it."""
+"""Runs a bundle on annotated videos, so that ``edgekit.metrics`` can score it."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def detect_videos(
     executor: Executor | None = None,
     on_video: Callable[[], None] = lambda: None,
 ) -> SavedDetections:
-    """Every video of a dataset through a bundle, as ``edgekit run`` takes it.
+    """Returns a bundle's detections on every video of a dataset, found as in ``edgekit run``.
 
     Args:
         bundle: Folder of the bundle.
-        truth: The videos, each with its path.
-        options: How to run it.
-        top_k: Peaks a frame at most; by default what the bundle says.
-        executor: Where the videos are worked on; here, one after the other, without one.
-        on_video: Called after each video.
+        truth: Annotated videos, each with its path.
+        options: Options for the runtime session.
+        top_k: Largest number of peaks per frame; by default the bundle's own value.
+        executor: Executor that processes the videos; by default they run one after the other here.
+        on_video: Function called after each video.
 
     Returns:
-        The detections beside the truth, in the bundle's classes.
+        The detections with the ground truth, in the bundle's classes.
 
     Raises:
-        AnnotationError: The dataset has classes that the bundle does not know, or a video has not
-            as many frames as its annotation says.
+        AnnotationError: The dataset has classes that the bundle does not know, or the frame count
+            of a video differs from its annotation.
         MediaError: A video cannot be read.
     """
     classes = load_bundle(bundle).manifest.classes
@@ -71,10 +71,10 @@ def detect_videos(
 
 
 def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
-    """The truth with its labels as indices into ``classes``, matched by name.
+    """Returns the ground truth with its labels as indices into ``classes``, matched by name.
 
     Raises:
-        AnnotationError: A class that is annotated is none of ``classes``.
+        AnnotationError: An annotated class is not in ``classes``.
     """
     index = {name: number for number, name in enumerate(classes)}
     used = {tube.label for video in truth.videos for tube in video.tubes}
@@ -114,7 +114,7 @@ def _detect_video(
 
 
 class _Collector(Sink):
-    """Keeps the detections of each frame; a frame that is missing has none."""
+    """Keeps the detections of each frame; a missing frame has none."""
 
     def __init__(self, classes: int) -> None:
         self._classes = classes

@@ -1,7 +1,7 @@
-"""Rendered clips of puppets, with exact truth: what a demonstration and training can count on.
+"""Rendered clips of puppets, with exact ground truth, for the demonstration and for training.
 
-Six actions of UCF101-24 are mimicked. Beside the figures that act stand others that hold the very
-same poses: a single picture does not tell them apart, only motion does.
+The puppets perform six actions of UCF101-24. Other puppets hold the same poses without moving, so a
+single picture does not distinguish them; only motion does.
 """
 
 from edgekit.puppets.clip import CLASSES, PuppetClip, PuppetTube, render_clip

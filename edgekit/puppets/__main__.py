@@ -1,4 +1,4 @@
-"""``python -m edgekit.puppets``: a set of rendered clips to train or evaluate on."""
+"""``python -m edgekit.puppets``: renders clips to train or evaluate on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the puppets do: for each action the pose and the props at a moment of it.
+"""Actions of the puppets: the pose and the props at each phase of an action.
 
-A moment is all there is to a picture: a figure that is held at one moment and a figure that
-passes through it look the same.
+A picture depends on the phase alone: a figure that stands still at a phase and a figure that moves
+through it look identical.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ class Action:
     """An action that puppets can perform.
 
     Attributes:
-        label: Its name among the classes of UCF101-24.
-        parts: Parts at a moment (turns of its cycle; from 0 to 1 once if it ends), for a figure
-            of height 1, facing right, the origin on the ground under it.
-        period: Frames of a cycle, least and most.
-        heights: Heights of the figure, least and most, as shares of the picture's height.
-        travel: Way in a cycle, in heights of the figure: to the front, and down.
-        room: Left, right, above and below the origin, in heights of the figure.
-        ends: Whether it is over after one cycle.
+        label: Name of the action among the classes of UCF101-24.
+        parts: Function that returns the parts at a phase, in turns of the cycle (0 to 1 if the
+            action ends). The figure has height 1 and faces right; the origin is on the ground under
+            it.
+        period: Smallest and largest number of frames in a cycle.
+        heights: Smallest and largest height of the figure, as shares of the picture's height.
+        travel: Distance moved per cycle, forwards and down, in heights of the figure.
+        room: Space needed left, right, above and below the origin, in heights of the figure.
+        ends: Whether the action is over after one cycle.
     """
 
     label: str
@@ -55,7 +56,7 @@ def _swing(phase: float, offset: float = 0.0) -> float:
 
 
 def _juggle(phase: float, looks: Looks) -> list[Part]:
-    # Each foot kicks once a cycle; the ball flies from one to the other.
+    # Each foot kicks once per cycle; the ball flies from one foot to the other.
     lifts = [max(0.0, _swing(phase, shift)) for shift in (0.75, 0.25)]
     legs = [(8 + 52 * lift, 14 + 58 * lift * (1 - 0.6 * lift)) for lift in lifts]
     sway = _swing(phase, 0.1)
@@ -72,7 +73,7 @@ def _juggle(phase: float, looks: Looks) -> list[Part]:
 
 
 def _dribble(phase: float, looks: Looks) -> list[Part]:
-    # The ball is at the hand at 0 and at the ground at half a cycle.
+    # The ball is at the hand at phase 0 and at the ground at half a cycle.
     push = 1 - bounce(phase)
     step = _swing(phase)
     pose = Pose(
@@ -111,7 +112,7 @@ def _climb(phase: float, looks: Looks) -> list[Part]:
 
 
 def _dive(phase: float, looks: Looks) -> list[Part]:
-    # Off the edge, a somersault in a tuck, stretched before the water.
+    # The diver leaves the edge, turns a tucked somersault, and stretches before the water.
     tuck = max(0.0, sine(180 * min(1.0, max(0.0, (phase - 0.1) / 0.65))))
     raised = 60 + 110 * min(1.0, max(0.0, 2.5 * phase))
     pose = Pose(

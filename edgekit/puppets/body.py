@@ -1,4 +1,4 @@
-"""The puppet itself: a pose in angles, and the parts that it is painted with."""
+"""The body of a puppet: a pose in angles, and the parts that are painted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UPPER_ARM, _FOREARM = 0.165, 0.15
 
 
 class Looks(NamedTuple):
-    """Colours of a figure and of what it has with it."""
+    """Colours of a figure and its props."""
 
     skin: Colour
     hair: Colour
@@ -29,15 +29,16 @@ class Looks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """A pose, seen from the side, facing right. Angles in degrees.
+    """A pose seen from the side, facing right. Angles are in degrees.
 
     Attributes:
-        lean: Of the torso, forwards.
-        arms: For the far and the near arm, the upper arm (0 hangs down, 90 points forwards) and
-            the bend of the elbow.
-        legs: For the far and the near leg, the thigh (as for the arms) and the bend of the knee.
-        spin: Of the whole figure, about its hips.
-        nod: Of the head, forwards.
+        lean: Forward lean of the torso.
+        arms: Angles of the far and the near arm: upper arm (0 hangs down, 90 points forwards) and
+            bend of the elbow.
+        legs: Angles of the far and the near leg: thigh (0 hangs down, 90 points forwards) and bend
+            of the knee.
+        spin: Rotation of the whole figure about its hips.
+        nod: Forward tilt of the head.
     """
 
     lean: float
@@ -49,14 +50,14 @@ class Pose:
 
 @dataclass(slots=True)
 class Puppet:
-    """A posed figure of height 1, hips at the origin.
+    """A posed figure of height 1, with its hips at the origin.
 
     Attributes:
         far: Parts behind the torso, the farthest first.
-        near: The torso and the parts before it.
-        hands: Far and near.
-        feet: Far and near.
-        ground: How far below the hips its lowest foot is.
+        near: Torso and the parts in front of it.
+        hands: Positions of the far and the near hand.
+        feet: Positions of the far and the near foot.
+        ground: Distance of the lowest foot below the hips.
     """
 
     far: list[Part] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Puppet:
 
 
 def build(pose: Pose, looks: Looks) -> Puppet:
-    """The parts of a figure in a pose."""
+    """Returns the parts of a figure in a pose."""
     puppet = Puppet()
     spin = pose.spin
     hips = (0.0, 0.0)

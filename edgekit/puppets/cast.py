@@ -1,4 +1,4 @@
-"""Who is in a clip: figures that act for a while, and figures that only hold a pose."""
+"""Chooses the figures of a clip: some act for a while, others only hold a pose."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SKINS: tuple[Colour, ...] = (
 _MOST_OVERLAP = 0.3
 _TRIES = 14
 _SAMPLES = 6
-# A dive is over in half a clip, and its pose can be held through all of it: drawn as often as the
-# others, a diver would hold still in most of the frames that show one, and a picture would tell.
+# A dive lasts half a clip at most, but its pose can be held throughout. If dives were held as often
+# as other actions, most pictures of a diver would show a still one, and a picture would tell.
 _HELD = tuple(action for action in ACTIONS for _ in range(1 if action.ends else 4))
 
 
@@ -28,16 +28,16 @@ class Figure:
     """A puppet in a clip.
 
     Attributes:
-        action: What it does or seems to do.
-        looks: Its colours.
-        height: Pixels.
-        x: Of its origin before it acts, in pixels of the world.
-        y: As ``x``; of the ground under it.
-        facing: 1 to the right, -1 to the left.
-        phase: At which moment of the action it begins, turns.
-        period: Frames of a cycle.
+        action: Action that the figure performs, or whose pose it holds.
+        looks: Colours of the figure.
+        height: Height in pixels.
+        x: Horizontal position of its origin before it acts, in pixels of the world.
+        y: Vertical position of the ground under it before it acts, in pixels of the world.
+        facing: 1 if it faces right, -1 if it faces left.
+        phase: Phase of the action at which it begins, in turns.
+        period: Number of frames in a cycle.
         start: First frame in which it has moved.
-        end: The frame after the last in which it moves; ``start`` if it holds still.
+        end: Frame after the last one in which it moves; equal to ``start`` if it holds still.
     """
 
     action: Action
@@ -52,10 +52,10 @@ class Figure:
     end: int
 
     def parts(self, frame: float) -> list[Part]:
-        """What it looks like in a frame, in pixels of the world; nothing once it is gone.
+        """Returns its parts in a frame, in pixels of the world; no parts once its action has ended.
 
         Args:
-            frame: May lie between two frames.
+            frame: Frame number, which may lie between two frames.
         """
         moved = min(max(frame - self.start + 1, 0), self.end - self.start)
         phase = self.phase + moved / self.period
@@ -70,7 +70,7 @@ class Figure:
 
     def _place(self, phase: float) -> tuple[float, float]:
         ahead, down = self.action.travel
-        # What falls gets faster; the place of a moment does not depend on how it was reached.
+        # A fall accelerates. The position depends on the phase alone, not on how it was reached.
         way = phase if self.action.ends else phase - self.phase
         fallen = way * way if self.action.ends else way
         return (
@@ -82,13 +82,13 @@ class Figure:
 def cast(
     rng: np.random.Generator, frames: int, size: tuple[int, int], origins: list[tuple[int, int]]
 ) -> list[Figure]:
-    """Draws the figures of a clip, the farthest first.
+    """Chooses the figures of a clip at random; returns them with the farthest first.
 
     Args:
-        rng: Draws.
-        frames: Of the clip.
+        rng: Random generator for all choices.
+        frames: Number of frames in the clip.
         size: Height and width of the picture.
-        origins: Of the picture in the world, for each frame.
+        origins: Upper left corner of the picture in the world, for each frame.
     """
     acting, still = int(rng.integers(1, 4)), int(rng.integers(0, 4))
     roles = [True] * acting + [False] * still
@@ -146,7 +146,7 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _span(rng: np.random.Generator, frames: int) -> tuple[int, int]:
-    """When it acts: mostly all the time, else it begins late, stops early or both."""
+    """Returns start and end of its action: mostly the whole clip, else later, earlier or both."""
     start = 0 if rng.integers(100) < 60 else int(rng.integers(frames // 3 + 1))
     end = frames if rng.integers(100) < 60 else int(rng.integers(frames * 2 // 3, frames + 1))
     return start, end

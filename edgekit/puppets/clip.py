@@ -1,4 +1,4 @@
-"""A rendered clip: its frames one by one, and the truth about it."""
+"""A rendered clip: its frames one by one, and its ground truth."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from edgekit.runtime.types import Array
 __all__ = ["CLASSES", "FPS", "PuppetClip", "PuppetTube", "render_clip"]
 
 FPS = 25.0
-"""Frames a second at which the world of a clip moves."""
+"""Frames per second at which the world of a clip moves."""
 
 CLASSES = CLASS_LISTS["ucf24"]
-"""The names that the labels of the tubes are indices into: real and rendered footage share them."""
+"""Class names that the labels index; real and rendered footage share them."""
 
 _LEAST_VISIBLE = 0.4
 _LEAST_TUBE = 5
@@ -34,10 +34,11 @@ class PuppetTube:
     """One action of one figure.
 
     Attributes:
-        label: Index into ``CLASSES``.
+        label: Class index into ``CLASSES``.
         start: First frame.
-        boxes: (n, 4) float64, a box for each frame: the person from head to foot with all limbs,
-            without ball, horse or dog, cut at the picture's edges. Occluders do not end it.
+        boxes: Box of each frame, (n, 4) float64. It holds the person from head to foot with all
+            limbs, without ball, horse or dog, and is cut at the picture's edges. Occlusion does not
+            end it.
     """
 
     label: int
@@ -46,13 +47,13 @@ class PuppetTube:
 
     @property
     def end(self) -> int:
-        """The frame after the last."""
+        """Frame after the last one."""
         return self.start + len(self.boxes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Passer:
-    """A textured board that stands in the world or crosses the picture."""
+    """A textured board that stands still in the world or crosses the picture."""
 
     board: Array
     x: int
@@ -60,7 +61,7 @@ class _Passer:
     speed: int
 
     def put(self, image: Array, moment: float, origin: tuple[int, int]) -> None:
-        # What moves does so in 16ths of a pixel a moment.
+        # Moving boards move in steps of 1/16 pixel per frame at 25 frames per second.
         x = self.x + int(self.speed * moment // 16) - origin[0]
         y = self.y - origin[1]
         height, width = image.shape[:2]
@@ -71,23 +72,23 @@ class _Passer:
 
 
 class PuppetClip:
-    """A clip; ``render_clip`` makes it.
+    """A rendered clip; ``render_clip`` makes it.
 
-    Iterating gives its frames, (H, W, 3) uint8 BGR, each time from the first on.
+    Each iteration yields its frames from the first one, (H, W, 3) uint8 BGR.
 
     Attributes:
-        seed: What it was made from.
+        seed: Seed that the clip was made from.
         size: Height and width of its frames.
-        fps: Frames a second.
-        figures: Everyone in it, the farthest first.
-        tubes: The truth, by start: figures that only hold a pose are not in it.
+        fps: Frames per second.
+        figures: All figures in the clip, the farthest first.
+        tubes: Ground truth, ordered by start. Figures that only hold a pose are not in it.
     """
 
     def __init__(self, seed: int, frames: int, size: tuple[int, int], fps: float = FPS) -> None:
         self.seed = seed
         self.size = size
         self.fps = fps
-        # When each frame is, in frames of 25 a second; whole numbers are the same everywhere.
+        # Time of each frame, in frames at 25 per second; integers are equal on every machine.
         self._moments: Sequence[float] = range(frames)
         if fps != FPS:
             self._moments = [n * FPS / fps for n in range(math.ceil(frames * fps / FPS))]
@@ -114,7 +115,7 @@ class PuppetClip:
 
     @property
     def occluders(self) -> int:
-        """How many things stand or pass before the figures."""
+        """Number of objects that stand or pass in front of the figures."""
         return len(self._before)
 
     def __len__(self) -> int:
@@ -175,7 +176,7 @@ class PuppetClip:
             boxes = []
 
     def _visible(self, parts: list[Part], index: int) -> tuple[float, ...] | None:
-        """The figure's box in the picture; None where too little of it is in the picture."""
+        """Returns the figure's box in the picture; None if too little of it is visible."""
         if not parts:
             return None
         x, y = self._origins[index]
@@ -187,7 +188,7 @@ class PuppetClip:
 
 
 def _waves(rng: np.random.Generator, world: tuple[int, int]) -> tuple[Array, int, int] | None:
-    """A band of texture that flows sideways: its board, its top and its speed."""
+    """Returns a band of texture that flows sideways: its board, its top and its speed."""
     if rng.integers(100) >= 25:
         return None
     tall = int(rng.integers(12, 50))
@@ -218,21 +219,21 @@ def _passers(
 def render_clip(
     seed: int, *, frames: int = 80, size: tuple[int, int] = (240, 320), fps: float = FPS
 ) -> PuppetClip:
-    """A clip of puppets: some act, others hold the very same poses.
+    """Returns a clip of puppets, of which some act and others hold the same poses.
 
-    Only motion tells them apart: both are drawn from the same poses, props, colours and places.
-    The scene, the camera, the light and what passes are drawn too. The same seed gives the same
-    bytes everywhere, and another seed another clip.
+    Only motion distinguishes them: poses, props, colours and places come from the same
+    distributions. Scene, camera, light and passing objects are random too. Equal seeds give equal
+    bytes on every machine.
 
     Args:
-        seed: At least 0.
-        frames: Length of the clip in frames of 25 a second, at least 8.
+        seed: Seed for all random choices, at least 0.
+        frames: Length of the clip in frames at 25 per second, at least 8.
         size: Height and width, at least 64 pixels each.
-        fps: Frames a second from 1 to 240. Another rate shows the same scene, of the same length,
-            at other moments.
+        fps: Frames per second, from 1 to 240. Another rate shows the same scene, with the same
+            duration, at other times.
 
     Returns:
-        The clip, whose frames are painted as they are asked for.
+        The clip, whose frames are painted on demand.
 
     Raises:
         UsageError: An argument is out of its range.

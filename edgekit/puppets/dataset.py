@@ -1,4 +1,4 @@
-"""Rendered clips as a folder of videos with EdgeKit's annotations beside them."""
+"""Writes rendered clips as a folder of videos with EdgeKit's annotations."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CODEC = "FFV1"
 
 
 def write_video(clip: PuppetClip, path: Path) -> None:
-    """Writes a clip as a video without loss.
+    """Writes a clip as a lossless video.
 
     Args:
-        clip: What to write.
-        path: Ends in ``.avi`` or ``.mkv``.
+        clip: Clip to write.
+        path: File to write, ending in ``.avi`` or ``.mkv``.
 
     Raises:
-        OutputError: This OpenCV has no FFV1 encoder, or the file is not whole in the end.
+        OutputError: This OpenCV has no FFV1 encoder, or the finished file is incomplete.
     """
     code = cv2.VideoWriter.fourcc(*_CODEC)
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, clip.fps, clip.size[::-1])
@@ -42,7 +42,7 @@ def write_video(clip: PuppetClip, path: Path) -> None:
             writer.write(image)
     finally:
         writer.release()
-    # The encoder does not say when the disk is full.
+    # The encoder does not report a full disk, so the file is read back.
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     count = 0
     while capture.grab():
@@ -68,16 +68,17 @@ def write_dataset(
     """Renders a clip for each seed into a folder that ``edgekit train`` and ``eval`` read.
 
     Args:
-        folder: Appears when all is done, with ``annotations.json`` and ``puppets-SEED.avi``.
-        seeds: One clip each.
-        frames: Length of each clip in frames of 25 a second.
+        folder: Output folder for ``annotations.json`` and ``puppets-SEED.avi``; it appears when
+            everything is finished.
+        seeds: Seeds, one for each clip.
+        frames: Length of each clip in frames at 25 per second.
         size: Height and width of the frames.
-        fps: Frames a second, as for ``render_clip``.
-        force: Replace a folder of such clips that is already there.
-        progress: Told the name of each video that is done.
+        fps: Frames per second, from 1 to 240.
+        force: Whether to replace an existing folder of such clips.
+        progress: Function called with the name of each finished video.
 
     Raises:
-        OutputError: The folder is there already, or nothing can be written there.
+        OutputError: The folder already exists, or cannot be written.
     """
     with atomic_folder(Path(folder), force=force, mark=_ANNOTATIONS) as temporary:
         videos: dict[str, Any] = {}

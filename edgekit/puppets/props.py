@@ -1,4 +1,4 @@
-"""What the puppets have with them: a horse, a dog, a rope, and how balls fly."""
+"""Props of the puppets: a horse, a dog, a rope, and the flight of balls."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ __all__ = ["bounce", "dog", "horse", "leash", "rope"]
 
 
 def bounce(phase: float) -> float:
-    """Height of a ball, from 0 to 1: 0 at whole turns, 1 half-way between, a parabola."""
+    """Returns the height of a ball from 0 to 1: a parabola, 0 at whole turns and 1 in between."""
     share = phase - int(phase)
     return 4 * share * (1 - share)
 
 
 def rope(x: float, colour: Colour) -> list[Part]:
-    """A rope from far above the figure to far below."""
+    """Returns a rope from far above the figure to far below it."""
     return [Part([(x - 0.012, -6), (x + 0.012, -6), (x + 0.012, 6), (x - 0.012, 6)], colour, False)]
 
 
 def leash(hand: Point, collar: Point) -> list[Part]:
-    """A line between two points."""
+    """Returns a line between two points."""
     half = 0.006
     (x1, y1), (x2, y2) = hand, collar
     line = [(x1, y1 - half), (x2, y2 - half), (x2, y2 + half), (x1, y1 + half)]
@@ -36,16 +36,16 @@ def _leg(top: Point, length: float, swing: float, width: float, colour: Colour) 
 
 
 def horse(phase: float, bob: float, coat: Colour, mane: Colour) -> tuple[list[Part], list[Part]]:
-    """A galloping horse on the ground, its back under the rider at the origin.
+    """Returns a galloping horse on the ground, with its back under the rider at the origin.
 
     Args:
-        phase: Of the gallop, turns.
-        bob: How far the body is below its mean height.
-        coat: Colour.
+        phase: Phase of the gallop, in turns.
+        bob: Distance of the body below its mean height.
+        coat: Colour of the coat.
         mane: Colour of mane and tail.
 
     Returns:
-        The parts behind the body, and the body with all before it.
+        The parts behind the body, and the body with the parts in front of it.
     """
     y = -0.5 + bob
     far = tuple(channel * 3 // 4 for channel in coat)
@@ -77,7 +77,7 @@ def horse(phase: float, bob: float, coat: Colour, mane: Colour) -> tuple[list[Pa
 
 
 def dog(phase: float, coat: Colour, collar: Colour) -> tuple[list[Part], Point]:
-    """A trotting dog on the ground before the origin, and where its collar is."""
+    """Returns a trotting dog on the ground before the origin, and the position of its collar."""
     x, y = 0.55, -0.2 + 0.01 * sine(720 * phase)
     parts: list[Part] = []
     for dx, shift in ((-0.1, 0.0), (0.1, 0.5), (-0.13, 0.5), (0.13, 0.0)):

@@ -1,4 +1,4 @@
-"""Backgrounds, things that pass before or behind the figures, and the camera."""
+"""Paints backgrounds and objects around the figures, and moves the camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["backdrop", "camera_path", "grain", "light_table", "panel"]
 
 
 def backdrop(rng: np.random.Generator, height: int, width: int) -> Array:
-    """A textured scene with a horizon and some shapes, (height, width, 3) uint8."""
+    """Returns a textured scene with a horizon and some shapes, (height, width, 3) uint8."""
     scene = np.empty((height, width, 3), np.uint8)
     horizon = int(rng.integers(height // 4, height * 3 // 4))
     scene[:horizon] = _texture(rng, horizon, width, coarse=int(rng.integers(24, 72)))
@@ -24,7 +24,7 @@ def backdrop(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 def panel(rng: np.random.Generator, height: int, width: int) -> Array:
-    """A textured board, (height, width, 3) uint8."""
+    """Returns a textured board, (height, width, 3) uint8."""
     board = _texture(rng, height, width, coarse=int(rng.integers(6, 24)))
     board[:, :2] = board[:, -2:] = 30
     return board
@@ -46,7 +46,7 @@ def _add_shape(rng: np.random.Generator, scene: Array, horizon: int) -> None:
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, coarse: int) -> Array:
-    """Value noise of four octaves between two colours, in integers."""
+    """Returns value noise of four octaves between two colours, in integers."""
     total = np.zeros((height, width), np.int64)
     shares = rng.integers(1, 8, 4)
     for share, cell in zip(shares.tolist(), (coarse, 13, 5, 2), strict=True):
@@ -67,10 +67,10 @@ def _noise(rng: np.random.Generator, height: int, width: int, cell: int) -> Arra
 
 
 def camera_path(rng: np.random.Generator, frames: int) -> list[tuple[int, int]]:
-    """Where the upper left corner of the picture is in the world, in whole pixels.
+    """Returns the position of the picture's upper left corner in the world, in whole pixels.
 
-    A slow pan, which may turn round, and on some clips a shake. From frame to frame it is one
-    pixel at most in each direction, seldom two.
+    The camera pans slowly, may turn back, and shakes in some clips. From frame to frame it moves at
+    most one pixel in each direction, rarely two.
     """
     pan = [int(v) * 32 for v in rng.integers(-28, 29, 2)] if rng.integers(100) < 60 else [0, 0]
     pan[1] //= 4
@@ -86,13 +86,13 @@ def camera_path(rng: np.random.Generator, frames: int) -> list[tuple[int, int]]:
 
 
 def light_table(gain: int, offset: int) -> Any:
-    """A brightness change as a table of 256 levels; ``gain`` in 256ths."""
+    """Returns a brightness change as a table of 256 levels; ``gain`` is in 256ths."""
     levels = np.arange(256) * gain // 256 + offset
     return levels.clip(0, 255).astype(np.uint8)
 
 
 def grain(rng: np.random.Generator, count: int, strength: int) -> Array:
-    """``count`` values of near-normal noise, int16; deviation of about ``strength`` / 3 levels."""
+    """Returns ``count`` near-normal values, int16; deviation about ``strength`` / 3 levels."""
     total = rng.integers(0, 256, (4, count), np.uint8).astype(np.int16).sum(0, dtype=np.int32)
     values: Array = (total - 510) * strength // 444
     return values.astype(np.int16)

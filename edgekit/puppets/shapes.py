@@ -1,8 +1,8 @@
-"""Shapes in numbers that are the same on every machine, and painting them.
+"""Makes and paints shapes from numbers that are equal on every machine.
 
-Sines come from a table that is rounded far above the last bit, in which libraries differ; all
-else is sums and products of single numbers, which IEEE 754 defines to the last bit. Shapes are
-painted as convex polygons in fixed-point coordinates, with integer arithmetic.
+Sines come from a table that is rounded well above the last bit, in which libraries differ. All
+other arithmetic is sums and products, which IEEE 754 defines to the last bit. Shapes are painted as
+convex polygons in fixed-point coordinates, with integer arithmetic.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Part(NamedTuple):
     """A convex polygon of one colour.
 
     Attributes:
-        points: Its corners.
-        colour: Blue, green, red.
-        body: Whether it belongs to the person, and so to the person's box.
+        points: Corners of the polygon.
+        colour: Colour as blue, green, red.
+        body: Whether the part belongs to the person, and so to the person's box.
     """
 
     points: Sequence[Point]
@@ -42,22 +42,22 @@ class Part(NamedTuple):
 
 
 def sine(degrees: float) -> float:
-    """The sine of an angle, which counts in tenths of a degree."""
+    """Returns the sine of an angle, which is rounded to tenths of a degree."""
     return _TABLE[round(degrees * 10) % _STEPS]
 
 
 def along(start: Point, length: float, degrees: float) -> Point:
-    """The point at a distance: 0 degrees is down, 90 forwards (x to the right)."""
+    """Returns the point at a distance: 0 degrees is down, 90 is forwards (x to the right)."""
     return start[0] + length * sine(degrees), start[1] + length * sine(degrees + 90)
 
 
 def capsule(start: Point, length: float, degrees: float, first: float, last: float) -> list[Point]:
-    """A limb: a bar with round ends.
+    """Returns a limb: a bar with round ends.
 
     Args:
         start: Centre of the first end.
-        length: From centre to centre.
-        degrees: As for ``along``.
+        length: Distance between the centres of both ends.
+        degrees: Direction: 0 is down, 90 is forwards (x to the right).
         first: Radius of the first end.
         last: Radius of the other end.
     """
@@ -67,26 +67,26 @@ def capsule(start: Point, length: float, degrees: float, first: float, last: flo
 
 
 def disc(centre: Point, radius: float, corners: int = 16) -> list[Point]:
-    """A circle, nearly."""
+    """Returns a circle, approximated by a polygon."""
     return [along(centre, radius, 360 * i / corners) for i in range(corners)]
 
 
 def extent(parts: Iterable[Part]) -> tuple[float, float, float, float]:
-    """The box around the parts that belong to the body."""
+    """Returns the box around the parts that belong to the body."""
     points = [point for part in parts if part.body for point in part.points]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
 
 
 def paint(image: Any, parts: Iterable[Part], origin: tuple[int, int] = (0, 0)) -> None:
-    """Paints parts onto a picture (H, W, 3) in place, the last on top.
+    """Paints parts onto a picture (H, W, 3) in place; later parts cover earlier ones.
 
     Args:
-        image: uint8; the centre of its first pixel is at (0.5, 0.5) from its corner.
-        parts: In pixels of the world.
-        origin: Where the picture's upper left corner is in the world.
+        image: Picture, uint8; the centre of its first pixel is at (0.5, 0.5) from its corner.
+        parts: Parts to paint, in pixels of the world.
+        origin: Position of the picture's upper left corner in the world.
     """
-    # OpenCV has the centre of the first pixel at (0, 0).
+    # OpenCV puts the centre of the first pixel at (0, 0).
     corner = np.array(origin) + 0.5
     for part in parts:
         corners = np.rint((np.array(part.points) - corner) * (1 << _FRACTION_BITS))
