@@ -1,1 +1,1 @@
-"""HOST. How good detections and tubes are, and the layouts of annotated data."""
+"""HOST. Scores detections and tubes, and reads annotated data."""

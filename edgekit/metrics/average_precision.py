@@ -10,16 +10,16 @@ __all__ = ["average_precision"]
 
 
 def average_precision(scores: Array, hits: Array, total: int) -> float:
-    """Area under the precision envelope (Everingham et al., VOC 2011 development kit, 3.4.1).
+    """Returns the area under the precision envelope (Everingham et al., VOC 2011 devkit, 3.4.1).
 
     Args:
-        scores: (n,) confidence of each detection. Compared in single precision, as published;
-            equals keep their order.
-        hits: (n,) bool, whether the detection is right.
-        total: How many there are to find.
+        scores: Confidence of each detection, (n,). Compared in single precision, as published;
+            equal scores keep their order.
+        hits: Whether each detection is correct, (n,) bool.
+        total: Number of objects in the ground truth.
 
     Returns:
-        A value from 0 to 1; NaN where there is nothing to find.
+        A value from 0 to 1; NaN if the ground truth is empty.
     """
     if not total:
         return float("nan")

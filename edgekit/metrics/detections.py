@@ -1,6 +1,6 @@
-"""Saved detections: what a detector found in every frame, with the truth beside it.
+"""Reads saved detections: the detections of every frame, with the ground truth.
 
-The layout, gzip where the file's name ends in ``.gz``::
+The layout is as follows; the file is gzipped if its name ends in ``.gz``::
 
     {"classes": [...], "width": 320, "height": 240,
      "videos": {name: {"frames": n,
@@ -9,10 +9,10 @@ The layout, gzip where the file's name ends in ``.gz``::
                        "detections": [{"boxes": [[x1, y1, x2, y2], ...],
                                        "scores": [{"0": 0.99, "7": 0.28}, ...]}, ...]}}}
 
-One item of ``detections`` for each frame; ``null`` stands for one that nobody looked at, because it
-was dropped or lost. ``scores`` leaves out the classes at 0; boxes are
-0-based continuous pixels, those of the truth are 1-based; ``end`` is the frame after the last. A
-video of another size than the file's has ``width`` and ``height`` of its own.
+``detections`` has one item for each frame; ``null`` stands for a frame that was not processed,
+because it was dropped or lost. ``scores`` leaves out classes with score 0. Boxes are in 0-based
+continuous pixels, those of the ground truth in 1-based pixels. ``end`` is the frame after the last.
+A video whose size differs from that of the file has its own ``width`` and ``height``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = ["SavedDetections", "SavedVideo", "read_detections"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedVideo:
-    """The detections of one video beside its truth.
+    """The detections of one video with its ground truth.
 
     Attributes:
         truth: Name, size and annotated tubes.
-        detections: One for each frame; None for a frame that nobody looked at.
+        detections: Detections of each frame; None for a frame that was not processed.
 
     Raises:
-        AnnotationError: There are not as many detections as the truth has frames.
+        AnnotationError: The number of detections differs from the number of frames.
     """
 
     truth: VideoTruth
@@ -60,7 +60,7 @@ class SavedVideo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedDetections:
-    """The detections of a dataset, videos in the order in which they are evaluated."""
+    """The detections of a dataset; videos are in the order in which they are evaluated."""
 
     classes: list[str]
     videos: list[SavedVideo]
@@ -97,7 +97,7 @@ def read_detections(path: Path) -> SavedDetections:
     """Reads saved detections and checks them.
 
     Raises:
-        AnnotationError: The file is missing or does not have the layout; names the video.
+        AnnotationError: The file is missing or has another layout; the message names the video.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""Writing saved detections as they come, frame by frame, in the layout of ``detections``."""
+"""Writes detections frame by frame as they arrive, in the layout of ``detections``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SCORE_DIGITS = 6
 
 
 class DetectionsWriter:
-    """Takes videos one after the other and their frames one after the other.
+    """Writes videos one after the other, and their frames one after the other.
 
-    Made by ``detections_writer``; nothing is kept in memory but the names of the videos.
+    ``detections_writer`` makes it. Only the names of the videos are kept in memory.
     """
 
     def __init__(self, stream: IO[bytes], classes: Sequence[str]) -> None:
@@ -38,12 +38,12 @@ class DetectionsWriter:
     def video(
         self, name: str, frame_size: tuple[int, int], truth: Sequence[TruthTube] = ()
     ) -> Iterator[FrameWriter]:
-        """Begins a video; the block writes its frames.
+        """Begins a video; frames are written inside the ``with`` block.
 
         Args:
-            name: Unique within the file.
-            frame_size: Width and height in pixels; 0 where the writer's ``size`` tells it later.
-            truth: Its annotated tubes.
+            name: Name of the video, unique within the file.
+            frame_size: Width and height in pixels; 0 if the writer's ``size`` is set later.
+            truth: Annotated tubes of the video.
         """
         separator = "," if self._names else ""
         self._names.add(name)
@@ -57,7 +57,7 @@ class DetectionsWriter:
         self._write(f"],{_json(rest)[1:]}")
 
     def close(self) -> None:
-        """Ends the file."""
+        """Writes the end of the file."""
         width, height = self._size or (320, 240)
         self._write(f'}},"width":{width},"height":{height}}}\n')
 
@@ -66,10 +66,10 @@ class DetectionsWriter:
 
 
 class FrameWriter:
-    """Takes the frames of one video.
+    """Writes the frames of one video.
 
     Attributes:
-        count: How many it took.
+        count: Number of frames written so far.
         size: Width and height in pixels.
     """
 
@@ -82,7 +82,7 @@ class FrameWriter:
         """Writes the next frame; scores that round to 0 at six digits are left out.
 
         Args:
-            detections: What was found; None where nobody looked.
+            detections: Detections of the frame; None if the frame was not processed.
         """
         if detections is None:
             self._stream.write(b",null" if self.count else b"null")
@@ -102,20 +102,20 @@ class FrameWriter:
 
 @contextlib.contextmanager
 def detections_writer(path: Path, classes: Sequence[str]) -> Iterator[DetectionsWriter]:
-    """Opens a file for detections; it appears, whole, when the block ends well.
+    """Opens a file for detections; the complete file appears if the block ends without error.
 
     Args:
-        path: gzip where it ends in ``.gz``, the same bytes for the same content.
-        classes: Names, by class index.
+        path: File to write; gzipped if it ends in ``.gz``. Equal content gives equal bytes.
+        classes: Class names, by class index.
 
     Raises:
-        OutputError: The place cannot be written to, or the disk is full.
+        OutputError: The file cannot be written, or the disk is full.
     """
     path = Path(path)
     with atomic_file(path) as temporary, contextlib.ExitStack() as stack:
         stream: Any = stack.enter_context(temporary.open("wb"))
         if path.suffix == ".gz":
-            # No name and no time inside: the same content gives the same bytes.
+            # The gzip header has no name and no time, so equal content gives equal bytes.
             stream = gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0)
             stack.callback(stream.close)
         writer = DetectionsWriter(stream, classes)
@@ -124,10 +124,10 @@ def detections_writer(path: Path, classes: Sequence[str]) -> Iterator[Detections
 
 
 def write_detections(path: Path, saved: SavedDetections) -> None:
-    """Writes detections that are in memory already.
+    """Writes detections that are already in memory.
 
     Raises:
-        OutputError: The place cannot be written to, or the disk is full.
+        OutputError: The file cannot be written, or the disk is full.
     """
     with detections_writer(path, saved.classes) as writer:
         for video in saved.videos:

@@ -1,15 +1,15 @@
-"""From detections to frame-mAP and video-mAP: select, link, trim, match, average.
+"""Computes frame-mAP and video-mAP from detections: select, link, trim, match, average.
 
 Two protocols share all algorithms and thresholds:
 
 ``published``
-    KORSAL's and ROAD's evaluation to the last digit: every video is brought to 320x240 pixels,
-    a box found ends at the last pixel and grows by one before it is compared, classes without
-    ground truth count as 0, and in a frame with several annotated classes a box may match one of
-    another class (an oversight of the published code).
+    Reproduces the evaluation of KORSAL and ROAD to the last digit. Every video is scaled to 320x240
+    pixels. A found box ends at the last pixel and grows by one before it is compared. Classes
+    without ground truth count as 0. In a frame with several annotated classes, a box may match one
+    of another class (an oversight of the published code).
 ``edgekit``
-    Videos keep their size, boxes are what they say, means go over the classes that have ground
-    truth, and a box only matches its own class.
+    Videos keep their size and boxes are used unchanged. Means are taken over the classes with
+    ground truth, and a box only matches its own class.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ from edgekit.runtime.types import Array, Detections, Tube
 
 __all__ = ["PROTOCOLS", "EvalResult", "Protocol", "evaluate"]
 
-_OFFSET = 1.0  # All published arithmetic is on 1-based pixels.
+_OFFSET = 1.0  # All published arithmetic uses 1-based pixels.
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What the two protocols do differently.
+    """The differences between the two protocols.
 
     Attributes:
-        name: As on the command line.
-        link: The linker where none is named.
-        frame_size: Width and height to which every video is brought; None keeps its own.
+        name: Name on the command line.
+        link: Linker that is used by default.
+        frame_size: Width and height to which every video is scaled; None keeps its own.
         all_classes: Whether classes without ground truth count, as 0.
-        any_class: Whether a box may match an annotated one of another class.
-        pixel: How much the boxes found grow before they are compared, and how far within the
-            frame they have to end.
+        any_class: Whether a box may match an annotated box of another class.
+        pixel: Growth of found boxes before they are compared, and the margin they keep inside the
+            frame, in pixels.
     """
 
     name: str
@@ -79,22 +79,22 @@ PROTOCOLS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalResult:
-    """What an evaluation found; values from 0 to 1.
+    """Result of an evaluation; scores are from 0 to 1.
 
     Attributes:
-        classes: Names, by class index.
-        frame_ap: (C,) AP of single boxes at IoU 0.5; NaN without ground truth, but 0 under
-            the published protocol.
-        video_ap: (len(THRESHOLDS), C) AP of tubes; NaN without ground
-            truth, but 0 under the published protocol.
-        mean_overlap: (len(THRESHOLDS), C) mean overlap of the tubes that are right.
+        classes: Class names, by class index.
+        frame_ap: AP of single boxes at IoU 0.5, (C,). NaN without ground truth, but 0 under the
+            published protocol.
+        video_ap: AP of tubes, (len(THRESHOLDS), C). NaN without ground truth, but 0 under the
+            published protocol.
+        mean_overlap: Mean overlap of the correct tubes, (len(THRESHOLDS), C).
         video_accuracy: Share of videos whose best tube has the right class.
-        tubes: The final tubes of each video by name, by class and then by rank of their path;
-            0-based pixels of the video.
+        tubes: Final tubes of each video by name, ordered by class and then by rank of their path;
+            in 0-based pixels of the video.
         frames: Number of frames.
         link: Name of the linker.
         protocol: Name of the protocol.
-        seconds: Time it took.
+        seconds: Duration of the evaluation, in seconds.
     """
 
     classes: list[str]
@@ -110,7 +110,7 @@ class EvalResult:
 
     @property
     def frame_map(self) -> float:
-        """Mean of ``frame_ap`` over the classes that count."""
+        """Mean of ``frame_ap`` over all classes that are not NaN."""
         return float(np.nanmean(self.frame_ap))
 
     @property
@@ -119,7 +119,7 @@ class EvalResult:
         return _at_thresholds(np.nanmean(self.video_ap, axis=1))
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``edgekit eval --json`` prints; null stands for a class without ground truth."""
+        """Returns what ``edgekit eval --json`` prints; null stands for no ground truth."""
         per_class = {
             name: {"frame_ap": _or_none(frame), "video_ap": _each_or_none(_at_thresholds(video))}
             for name, frame, video in zip(
@@ -150,27 +150,28 @@ def evaluate(
     protocol: str = "edgekit",
     executor: Executor | None = None,
 ) -> EvalResult:
-    """Links, trims and judges the detections of a dataset.
+    """Links and trims the detections of a dataset, and scores them.
 
     Args:
-        saved: Detections and truth of every video.
-        link: One of ``edgekit.runtime.linkers.LINKS``; None is ``edgekit``, and ``road`` under
-            the published protocol.
-        cost: One of ``edgekit.runtime.tubes.COSTS``.
-        max_misses: A path ends after this many frames in a row without a detection; None
-            is the linker's own number.
-        max_gap: Seconds without a detection after which a tube of ``edgekit`` ends, instead of
+        saved: Detections and ground truth of every video.
+        link: Name of the linker, one of ``edgekit.runtime.linkers.LINKS``. None stands for
+            ``edgekit``, and for ``road`` under the published protocol.
+        cost: Name of the linking cost, one of ``edgekit.runtime.tubes.COSTS``.
+        max_misses: Number of consecutive frames without a detection after which a path ends; None
+            uses the linker's default.
+        max_gap: Seconds without a detection after which a tube of ``edgekit`` ends; replaces
             ``max_misses``.
-        min_length: Paths with no more entries are dropped.
-        delay: Frames after which ``edgekit`` refines a box for the last time.
-        delay_seconds: Seconds after which it does, instead of ``delay``.
-        protocol: One of ``PROTOCOLS``.
-        executor: Where the videos are worked on; here, one after the other, without one. The
+        min_length: Number of entries that a path must exceed to be kept.
+        delay: Number of frames after which ``edgekit`` no longer refines a box.
+        delay_seconds: Seconds after which ``edgekit`` no longer refines a box; replaces ``delay``.
+        protocol: Name of the protocol, one of ``PROTOCOLS``.
+        executor: Executor that processes the videos; by default they run one after the other here.
+            The result does not depend on it.
             result does not depend on it.
 
     Raises:
-        UsageError: An option has a value that cannot be.
-        AnnotationError: There is no ground truth to judge by.
+        UsageError: An option has a value that is not possible.
+        AnnotationError: There is no ground truth to compare with.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(
@@ -194,7 +195,7 @@ def evaluate(
         "delay": delay,
         "delay_seconds": delay_seconds,
     }
-    raw_linker(classes=classes, **options)  # says early what is wrong
+    raw_linker(classes=classes, **options)  # reports invalid options early
     begin = time.perf_counter()
     work = partial(_judge, classes=classes, rules=rules, options=options)
     judged: Iterable[_Judged]
@@ -228,7 +229,7 @@ class _Judged:
 
 
 def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[str, Any]) -> _Judged:
-    """One video, from its detections to what they are worth."""
+    """Scores one video: links its detections and matches them with the ground truth."""
     own = (video.truth.width, video.truth.height)
     size = rules.frame_size or own
     scale = np.array([*size, *size]) / np.array([*own, *own])
@@ -260,14 +261,14 @@ def _tubes(
     size: tuple[int, int],
     options: dict[str, Any],
 ) -> list[Tube]:
-    """The final tubes of a video; those of a published linker by class and published order."""
+    """Returns the final tubes of a video; a published linker's are in class and published order."""
     linker = raw_linker(classes=classes, frame_size=size, **options)
     if isinstance(linker, OnlineLinker):
         closed = [
             linker.skip(1) if found is None else linker.update(found).closed for found in frames
         ]
         return [tube for tubes in closed for tube in tubes] + linker.finish()
-    # The published linkers know no frame that nobody looked at.
+    # The published linkers have no notion of an unprocessed frame.
     seen = (Detections.empty(classes) if found is None else found for found in frames)
     dead = [path for found in seen for path in linker.advance(found)]
     live = linker.finish()
@@ -283,7 +284,7 @@ def _tubes(
 
 
 def _at_thresholds(values: Array) -> dict[str, float]:
-    """The named ones of (len(THRESHOLDS),) values, and the mean from 0.5 up."""
+    """Returns the named values out of (len(THRESHOLDS),), and the mean from 0.5 upwards."""
     named = {str(t): float(values[THRESHOLDS.index(t)]) for t in (0.2, 0.5, 0.75)}
     return {**named, "0.5:0.95": float(values[1:].mean())}
 

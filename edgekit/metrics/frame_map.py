@@ -1,4 +1,4 @@
-"""Frame-AP: are the boxes of single frames right, in the published protocol."""
+"""Computes frame-AP, the accuracy of boxes in single frames, by the published protocol."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FRAME_IOU = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMatches:
-    """What the boxes of one video's frames are worth.
+    """Scores and correctness of the boxes in one video's frames.
 
     Attributes:
-        labels: (n,) class of each box that counts.
-        scores: (n,) its class score.
-        hits: (n,) bool, whether it is right.
-        total: (C,) number of annotated boxes of each class.
+        labels: Class of each box that counts, (n,).
+        scores: Class score of each box, (n,).
+        hits: Whether each box is correct, (n,) bool.
+        total: Number of annotated boxes of each class, (C,).
     """
 
     labels: Array
@@ -45,17 +45,17 @@ def match_frames(
 ) -> FrameMatches:
     """Matches the boxes of a video to the annotated ones, at an IoU of at least 0.5.
 
-    Boxes choose class by class and best first, each the annotated box that it overlaps most
+    In each class, the best boxes choose first. Each takes the annotated box that it overlaps most
     among those still free.
 
     Args:
-        frames: Detections in 1-based clamped pixels; None for a frame that nobody looked at, which
+        frames: Detections in 1-based clamped pixels; None for a frame that was not processed, which
             does not count.
         truth: Annotated tubes in 1-based pixels, corners ``[x, y, x + w, y + h]``.
         classes: Number of classes.
-        any_class: As soon as a frame has an annotated box of the class, a detection may take
-            one of another class, too: an oversight of the published code.
-        growth: Added to the width and height of the boxes found; 1 in the published code.
+        any_class: Whether a detection may take a box of another class if the frame has an annotated
+            box of its class: an oversight of the published code.
+        growth: Number added to width and height of the found boxes; 1 in the published code.
     """
     total = np.zeros(classes, np.intp)
     for tube in truth:
@@ -78,7 +78,7 @@ def match_frames(
 
 
 def frame_average_precision(matches: Sequence[FrameMatches], classes: int) -> Array:
-    """(C,) AP of each class over all videos; NaN where a class is not annotated."""
+    """Returns the AP of each class over all videos, (C,); NaN if a class is not annotated."""
     if not matches:
         return np.full(classes, np.nan)
     labels = np.concatenate([match.labels for match in matches])
@@ -101,7 +101,7 @@ def _hits(
     any_class: bool,
     growth: float,
 ) -> set[tuple[int, int]]:
-    """The pairs of a class and a box that are right."""
+    """Returns the pairs of class and box that are correct."""
     if not present or not len(found):
         return set()
     boxes = to_xywh(found.boxes)

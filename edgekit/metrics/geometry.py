@@ -1,4 +1,4 @@
-"""The overlap of two actions, in space and in space and time, as it is published."""
+"""Overlap of boxes and of tubes, as in the published evaluation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 
 def to_xywh(boxes: Array) -> Array:
-    """Boxes (n, 4) from corners ``[x1, y1, x2, y2]`` to ``[x1, y1, x2 - x1, y2 - y1]``."""
+    """Converts boxes (n, 4) from ``[x1, y1, x2, y2]`` to ``[x1, y1, x2 - x1, y2 - y1]``."""
     xywh = np.array(boxes, np.float64).reshape(-1, 4)
     xywh[:, 2:] -= xywh[:, :2]
     return xywh
 
 
 def xywh_iou(first: Array, second: Array) -> Array:
-    """IoU of boxes ``[x, y, w, h]``; arrays (..., 4) that broadcast against each other.
+    """Returns the IoU of boxes ``[x, y, w, h]``; arrays (..., 4) broadcast against each other.
 
     A box of negative width or height overlaps nothing.
     """
@@ -35,17 +35,17 @@ def xywh_iou(first: Array, second: Array) -> Array:
 def tube_iou(
     truth_start: int, truth: Array, found_start: int, found: Array, *, growth: float = 1.0
 ) -> float:
-    """Overlap of two tubes: the IoU of their spans times the mean IoU over the common frames.
+    """Returns the overlap of two tubes: IoU of their spans times mean IoU over common frames.
 
     As published, tubes that share a single frame do not overlap.
 
     Args:
         truth_start: First frame of the annotated tube.
-        truth: (n, 4) its boxes ``[x, y, w, h]``, 1-based.
-        found_start: First frame of the tube found.
-        found: (m, 4) its boxes ``[x1, y1, x2 - x1, y2 - y1]``, 1-based.
-        growth: Added to all four numbers of the boxes found; the published code has them grow by
-            a pixel and move by one.
+        truth: Boxes of the annotated tube, (n, 4) ``[x, y, w, h]``, 1-based.
+        found_start: First frame of the found tube.
+        found: Boxes of the found tube, (m, 4) ``[x1, y1, x2 - x1, y2 - y1]``, 1-based.
+        growth: Number added to all four numbers of the found boxes; in the published code they grow
+            by a pixel and move by one.
     """
     truth_end, found_end = truth_start + len(truth) - 1, found_start + len(found) - 1
     first, last = max(truth_start, found_start), min(truth_end, found_end)

@@ -1,4 +1,4 @@
-"""Video-AP: are whole tubes right, in space and time, in the published protocol."""
+"""Computes video-AP, the accuracy of whole tubes in space and time, by the published protocol."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ __all__ = [
 ]
 
 THRESHOLDS = (0.2, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-"""Tube overlaps at which video-AP is taken."""
+"""Tube overlaps at which video-AP is computed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TubeMatches:
-    """What the tubes of one video are worth; tubes come best first.
+    """Scores and overlaps of the tubes of one video; the best tube comes first.
 
     Attributes:
-        labels: (n,) class of each tube.
-        scores: (n,) its score.
-        overlaps: (len(THRESHOLDS), n) overlap with the annotated tube that it takes at each
-            threshold; 0 where it takes none.
-        total: (C,) number of annotated tubes of each class.
-        correct: Whether the best tube has the class of the last annotated one; None without any.
+        labels: Class of each tube, (n,).
+        scores: Score of each tube, (n,).
+        overlaps: Overlap with the annotated tube that each tube takes at each threshold,
+            (len(THRESHOLDS), n); 0 if it takes none.
+        total: Number of annotated tubes of each class, (C,).
+        correct: Whether the best tube has the class of the last annotated tube; None if there is
+            none.
     """
 
     labels: Array
@@ -50,14 +51,14 @@ def match_tubes(
 ) -> TubeMatches:
     """Matches the tubes of a video to the annotated ones of their class.
 
-    Best first, a tube takes the annotated one it overlaps most among those still free, if the
-    overlap is above the threshold.
+    The best tubes choose first. Each takes the annotated tube that it overlaps most among those
+    still free, if the overlap is above the threshold.
 
     Args:
-        tubes: Boxes in 1-based pixels.
+        tubes: Tubes with boxes in 1-based pixels.
         truth: Annotated tubes in 1-based pixels, corners ``[x, y, x + w, y + h]``.
         classes: Number of classes.
-        growth: Added to all four numbers of the boxes found; 1 in the published code.
+        growth: Number added to all four numbers of the found boxes; 1 in the published code.
     """
     ranked = sorted(tubes, key=lambda tube: -tube.score)
     total = np.zeros(classes, np.intp)
@@ -86,7 +87,7 @@ def match_tubes(
 
 
 def video_average_precision(matches: Sequence[TubeMatches], classes: int) -> Array:
-    """(len(THRESHOLDS), C) AP of each class over all videos; NaN where it is not annotated."""
+    """Returns the AP of each class over all videos, (len(THRESHOLDS), C); NaN if not annotated."""
     if not matches:
         return np.full((len(THRESHOLDS), classes), np.nan)
     labels, scores, overlaps, total = _joined(matches)
@@ -102,9 +103,9 @@ def video_average_precision(matches: Sequence[TubeMatches], classes: int) -> Arr
 
 
 def mean_overlap(matches: Sequence[TubeMatches], classes: int) -> Array:
-    """(len(THRESHOLDS), C) mean overlap of the tubes that are right, smoothed as published.
+    """Returns the mean overlap of correct tubes, (len(THRESHOLDS), C), smoothed as published.
 
-    0 where a class has no tubes; 0.1 where it has tubes and none is right.
+    It is 0 for a class without tubes, and 0.1 for a class whose tubes are all wrong.
     """
     if not matches:
         return np.zeros((len(THRESHOLDS), classes))
@@ -117,7 +118,7 @@ def mean_overlap(matches: Sequence[TubeMatches], classes: int) -> Array:
 
 
 def video_accuracy(matches: Sequence[TubeMatches]) -> float:
-    """Share of the annotated videos whose best tube has the right class."""
+    """Returns the share of the annotated videos whose best tube has the right class."""
     judged = [match.correct for match in matches if match.correct is not None]
     return sum(judged) / len(judged) if judged else float("nan")
 
