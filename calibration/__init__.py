@@ -1,1 +1,1 @@
-"""HOST. Which frames a model is calibrated with, and what the runtime makes of them."""
+"""HOST. Chooses the frames that a model is calibrated with, and preprocesses them."""

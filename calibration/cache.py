@@ -1,4 +1,4 @@
-"""How large a folder of finished work is, and how it is emptied."""
+"""Measures and empties the folder of cached calibration results."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["Contents", "clear_cache", "contents_of"]
 _LOG = logging.getLogger(__name__)
 
 _PIECE = re.compile(r"([a-z]+)-[0-9a-f]{32}")
-"""The name of a piece: its kind, and a key as ``edgekit.calibration.store.key_of`` makes them."""
+"""Name of a cached result: its kind, and a key as ``edgekit.calibration.store.key_of`` makes it."""
 
 _UNFINISHED = "unfinished"
 
 
 @dataclass(slots=True)
 class Contents:
-    """What a folder holds, or what was removed from it.
+    """Content of a cache folder, or of what was removed from it.
 
     Attributes:
         folder: The folder.
-        pieces: Number of pieces of each kind; ``unfinished`` are those whose work was cut off.
-        sizes: Bytes of each kind.
-        others: Number of entries that EdgeKit did not write, and never removes.
+        pieces: Number of cached results of each kind; ``unfinished`` counts interrupted work.
+        sizes: Size of each kind, in bytes.
+        others: Number of entries that EdgeKit did not write and never removes.
     """
 
     folder: Path
@@ -43,17 +43,17 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """Bytes of all pieces."""
+        """Size of all cached results, in bytes."""
         return sum(self.sizes.values())
 
     def add(self, kind: str, size: int) -> None:
-        """Counts a piece."""
+        """Counts one cached result."""
         self.pieces[kind] = self.pieces.get(kind, 0) + 1
         self.sizes[kind] = self.sizes.get(kind, 0) + size
 
 
 def contents_of(folder: Path) -> Contents:
-    """What a folder of finished work holds; nothing where there is no such folder.
+    """Returns the content of a cache folder; it is empty if there is no such folder.
 
     Raises:
         OutputError: The folder cannot be read.
@@ -71,15 +71,15 @@ def contents_of(folder: Path) -> Contents:
 
 
 def clear_cache(folder: Path) -> Contents:
-    """Removes all finished work from a folder, and what unfinished work left there.
+    """Removes all cached results from a folder, and the remains of interrupted work.
 
-    Only what EdgeKit wrote is removed: other files stay, and links are not followed.
+    Only entries that EdgeKit wrote are removed: other files stay, and links are not followed.
 
     Returns:
-        What was removed.
+        The removed content.
 
     Raises:
-        OutputError: Another process works with the folder, or something cannot be removed.
+        OutputError: Another process uses the folder, or an entry cannot be removed.
     """
     removed = Contents(folder)
     with _alone(folder):
@@ -102,7 +102,7 @@ def clear_cache(folder: Path) -> Contents:
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """What is in a folder, each with its kind; None for what EdgeKit did not write."""
+    """Yields each entry of a folder and its kind; None for what EdgeKit did not write."""
     _LOG.info("Looking into %s", folder)
     try:
         paths = sorted(folder.iterdir())
@@ -122,21 +122,21 @@ def _entries(folder: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Returns the size of a file, or of all files below a folder, in bytes."""
     files = [Path(place, name) for place, _, names in os.walk(path) for name in names]
     total = 0
     for file in files or ([] if path.is_dir() else [path]):
-        with contextlib.suppress(OSError):  # removed meanwhile
+        with contextlib.suppress(OSError):  # removed in the meantime
             total += file.lstat().st_size
     return total
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps ``Store.in_use`` of other processes waiting."""
+    """Locks the folder, so that ``Store.in_use`` of other processes waits."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # where there is nothing to remove, or it is told below
+    except OSError:  # there is nothing to remove, or a later step reports it
         yield
         return
     try:

@@ -1,8 +1,9 @@
-"""Which frames: spread over the sequences, and unlike each other in picture and in motion.
+"""Chooses calibration frames that are spread over the sequences and differ from each other.
 
-Farthest-point sampling (Gonzalez, "Clustering to minimize the maximum intercluster distance",
-1985), where the sequences choose in turn: each time the frame that differs most from all that are
-chosen already. The last quarter of every sequence is never chosen: it is what a model is judged by.
+The method is farthest-point sampling (Gonzalez, "Clustering to minimize the maximum intercluster
+distance", 1985). The sequences take turns; each time the frame is chosen that differs most, in
+picture and motion, from all frames chosen so far. The last quarter of each sequence is never
+chosen: it is reserved for evaluating the model.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ __all__ = ["Candidates", "choose", "spread"]
 
 _SIDE = 8
 _MOTION_WEIGHT = 8.0
-"""Brings the mean change of a pixel, a few hundredths, to the size of differences in picture."""
+"""Scales the mean change of a pixel, a few hundredths, to the range of picture differences."""
 
 _KEPT_SHARE = 0.75
 
 
 @dataclass(slots=True)
 class Candidates:
-    """Frames of one sequence that may be chosen, in bounded memory: every ``stride``-th.
+    """Candidate frames of one sequence, in bounded memory: every ``stride``-th frame.
 
     Attributes:
-        limit: How many at most; at twice as many every other one is dropped.
-        count: Frames of the sequence so far.
-        stride: Of the frames that may be chosen.
-        contrast: Largest standard deviation within a frame, in levels; the caller's to measure, on
-            the frame without what its letterbox adds.
-        moves: Whether any frame differs from the one that the cascade compares it with.
+        limit: Largest number of candidates; at twice as many, every other one is dropped.
+        count: Number of frames seen so far.
+        stride: Distance between two candidates, in frames.
+        contrast: Largest standard deviation within a frame, in levels. The caller measures it on
+            the frame without its letterbox borders.
+        moves: Whether any frame differs from the frame that the cascade compares it with.
     """
 
     limit: int
@@ -52,13 +53,13 @@ class Candidates:
         previous: npt.NDArray[np.uint8] | None,
         current: npt.NDArray[np.uint8],
     ) -> None:
-        """Looks at the next frame.
+        """Examines the next frame.
 
         Args:
-            index: Of the frame; ascending.
-            previous: What the cascade compares it with, (H, W, 3) uint8; None for a first frame,
-                which is no candidate.
-            current: The frame, (H, W, 3) uint8.
+            index: Index of the frame; indices ascend.
+            previous: Frame that the cascade compares it with, (H, W, 3) uint8; None for a first
+                frame, which cannot be chosen.
+            current: Current frame, (H, W, 3) uint8.
         """
         self.count = index + 1
         if previous is None or index % self.stride:
@@ -76,7 +77,7 @@ class Candidates:
             self._features = [self._features[i] for i in kept]
 
     def to_choose(self) -> tuple[Array, Array]:
-        """Indices (n,) and features (n, d) of those that calibration may have."""
+        """Returns indices (n,) and features (n, d) of the candidates for calibration."""
         end = self.count * _KEPT_SHARE
         kept = [i for i, index in enumerate(self._indices) if index < end]
         return np.array([self._indices[i] for i in kept], np.intp), np.array(
@@ -84,21 +85,21 @@ class Candidates:
         )
 
     def to_judge(self) -> Array:
-        """Indices (n,) of those that calibration may not have."""
+        """Returns indices (n,) of the frames reserved for evaluation."""
         end = self.count * _KEPT_SHARE
         return np.array([index for index in self._indices if index >= end], np.intp)
 
 
 def choose(features: list[Array], samples: int, seed: int) -> list[list[int]]:
-    """The positions of the chosen frames of each sequence, in order.
+    """Returns the positions of the chosen frames of each sequence, in order.
 
     Args:
-        features: (n, d) of each sequence; n may differ and may be 0.
-        samples: How many in all, or as many as there are.
-        seed: Of the first frame of all, and of the order in which sequences choose.
+        features: Features of each sequence, (n, d); n may differ and may be 0.
+        samples: Number of frames to choose in total; fewer if there are not as many.
+        seed: Seed for the first frame and for the order in which sequences take turns.
     """
     chosen: list[list[int]] = [[] for _ in features]
-    # How far each frame is from the nearest that was chosen.
+    # Distance of each frame to the nearest chosen frame.
     far = [np.full(len(values), np.inf) for values in features]
     random = np.random.default_rng(seed)
     order = [int(i) for i in random.permutation(len(features)) if len(features[i])]
@@ -125,7 +126,7 @@ def choose(features: list[Array], samples: int, seed: int) -> list[list[int]]:
 
 
 def spread(lengths: Iterable[int], samples: int) -> list[list[int]]:
-    """Positions of at most ``samples`` frames, evenly spaced over sequences of given lengths."""
+    """Returns at most ``samples`` evenly spaced positions in sequences of these lengths."""
     lengths = list(lengths)
     total = sum(lengths)
     wanted = {int(place) for place in np.linspace(0, total - 1, min(samples, total)).round()}

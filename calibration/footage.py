@@ -1,4 +1,4 @@
-"""What a user names for calibration, as sequences of consecutive frames."""
+"""Finds sequences of consecutive frames in the paths that a user gives for calibration."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ VIDEOS = frozenset(
         ".wmv",
     )
 )
-"""Endings of what counts as a video in a folder, in lower case."""
+"""File endings of videos in a folder, in lower case."""
 
 _LISTS = frozenset((".list", ".lst", ".txt"))
 _COMMENT = re.compile(r"^\s*#.*|\s#\s.*")
-"""In a list; a name may hold the sign."""
+"""Comment in a list file; a ``#`` inside a file name does not start one."""
 _MEND = "Name a video, a folder of videos or of pictures, or a .txt with one of them a line."
 
 _log = logging.getLogger(__name__)
@@ -50,19 +50,19 @@ class Sequence:
     """Consecutive frames: a video, or a folder of pictures.
 
     Attributes:
-        path: Of it.
-        sha256: Of all its content.
+        path: Path of the video or folder.
+        sha256: SHA-256 of the whole content.
     """
 
     path: Path
     sha256: str
 
     def frames(self, *, again: bool = False, progress: Progress = SILENT) -> Iterator[Frame]:
-        """Its frames; where it cannot be read any further, that is said and it ends there.
+        """Yields the frames; if reading fails, it logs a warning and ends there.
 
         Args:
-            again: They were read before, and what was wrong with them was said then.
-            progress: Told of each frame.
+            again: Whether the frames were read before, so that problems were already reported.
+            progress: Progress display, called for each frame.
         """
         media = logging.getLogger("edgekit.media")
         level = media.level
@@ -79,17 +79,17 @@ class Sequence:
 
 
 def find_sequences(path: Path) -> list[Sequence]:
-    """All sequences in what a user names, in natural order.
+    """Returns all sequences in a path that a user gives, in natural order.
 
     Args:
-        path: A video, a picture, a folder (with those below it), or a list file, whose lines are
-            paths below its own folder; ``#`` begins a comment.
+        path: Video, picture, folder (with its subfolders), or list file. The lines of a list file
+            are paths below its own folder; ``#`` begins a comment.
 
     Returns:
-        Those that can be read, at least one. What cannot be read is named in a warning.
+        All readable sequences, at least one. A warning names what cannot be read.
 
     Raises:
-        CalibrationError: There is none, or a line of a list leads out of its folder.
+        CalibrationError: There is no sequence, or a line of a list leads out of its folder.
     """
     if not path.exists():
         raise CalibrationError(f"Expected calibration data at {path}; there is none.", mend=_MEND)

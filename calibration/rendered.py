@@ -1,4 +1,4 @@
-"""Rendered clips to calibrate with, for want of one's own footage."""
+"""Renders clips for calibration, for users who have no footage of their own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _JUDGING = range(7100, 7108)
 
 
 def rendered_clips(store: Store, progress: Progress = SILENT) -> tuple[Path, Path]:
-    """Two folders of rendered clips with annotations: to calibrate with, and to judge by.
+    """Returns two folders of rendered clips with annotations: for calibration and for evaluation.
 
     Args:
-        store: Where they are kept; they are rendered once.
-        progress: Told of each clip that is done.
+        store: Store that keeps the clips, so that they are rendered only once.
+        progress: Progress display, called for each finished clip.
 
     Raises:
         OutputError: The store cannot be written.

@@ -1,4 +1,4 @@
-"""Chosen frames as the runtime's own preprocessing makes them, kept on disk by their content."""
+"""Preprocesses chosen frames as the runtime does, and keeps them on disk by their content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
 
 _SIDE = 32
 _CANDIDATES = 20
-"""Frames of a sequence to choose from, for each that is wanted in all."""
+"""Number of candidate frames per sequence, for each sample that is wanted in total."""
 
 _LEAST_CONTRAST = 1.0
 _PAIRS = "pairs.npy"
@@ -34,13 +34,13 @@ _PLACES = "places.json"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a sample comes from.
+    """Source of a sample.
 
     Attributes:
-        sequence: Number of the video or folder.
-        frame: Index in it.
-        height: Of the source picture, in pixels.
-        width: Of the source picture, in pixels.
+        sequence: Index of the video or folder.
+        frame: Index of the frame in its sequence.
+        height: Height of the source picture, in pixels.
+        width: Width of the source picture, in pixels.
         sample_aspect: Width of a pixel of the source over its height.
     """
 
@@ -52,17 +52,17 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Samples(Sequence[Mapping[str, Array]]):
-    """What a model is given for each of a number of frames; a sequence, read from disk.
+    """The model inputs for a number of frames: a sequence that is read from disk.
 
     Args:
-        bundle: Whose inputs they are.
-        folder: Of a store, where ``extract`` put them.
-        step: Every how many-th of them.
+        bundle: Bundle that the inputs are for.
+        folder: Folder of a store, filled by ``extract``.
+        step: Stride: every ``step``-th sample in the folder is used.
 
     Attributes:
-        pairs: (n, 2, H, W, 3) uint8, mapped from disk: the letterboxed earlier and current frame.
-        places: Where each comes from.
-        key: Of their content and the preprocessing.
+        pairs: Letterboxed earlier and current frames, (n, 2, H, W, 3) uint8, mapped from disk.
+        places: Source of each sample.
+        key: Key made from their content and the preprocessing.
     """
 
     def __init__(self, bundle: Bundle, folder: Path, step: int = 1) -> None:
@@ -94,17 +94,17 @@ class Samples(Sequence[Mapping[str, Array]]):
         return {"input": self._cascade.stack(previous, current)[None]}
 
     def tensor(self, index: int) -> Array:
-        """What the network itself is given for a sample, wherever the cascade runs: (C, H, W)."""
+        """Returns the network's input for a sample, (C, H, W), wherever the cascade runs."""
         previous, current = np.array(self.pairs[index])
         return self._cascade.stack(previous, current)
 
     def thinned(self, most: int) -> Samples:
-        """At most ``most`` of them, evenly spaced."""
+        """Returns at most ``most`` of the samples, evenly spaced."""
         bundle, folder, step = self._all
         return Samples(bundle, folder, step * -(-len(self) // most))
 
     def letterbox(self, index: int) -> Letterbox:
-        """What leads boxes of a sample back to the source picture."""
+        """Returns the letterbox that maps boxes of a sample back to the source picture."""
         place = self.places[index]
         made = self._all[0].manifest.input
         return Letterbox.fit(
@@ -122,19 +122,20 @@ def collect(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> tuple[Samples, Samples]:
-    """Frames to calibrate a model with, and others to judge it by.
+    """Returns samples for calibrating a model, and others for evaluating it.
 
-    The first are chosen for being unlike each other, see ``edgekit.calibration.choice``, and one
-    of them is the first frame of a video; the others are evenly spaced over the last quarters.
+    The calibration samples are chosen to differ from each other, see
+    ``edgekit.calibration.choice``. One of them is the first frame of a video. The evaluation
+    samples are evenly spaced over the last quarter of each sequence.
 
     Args:
-        bundle: The float model; its manifest says what becomes of a frame.
-        footage: Where to choose from.
-        store: Where they are kept; the same choice is not made twice.
-        samples: How many to calibrate with, at most.
-        judged: How many to judge by, at most.
-        seed: Of the choice.
-        progress: Told of each frame that is read.
+        bundle: Float model; its manifest defines the preprocessing.
+        footage: Sequences to choose from.
+        store: Store that keeps the samples, so that a choice is made only once.
+        samples: Largest number of calibration samples.
+        judged: Largest number of evaluation samples.
+        seed: Seed for the choice.
+        progress: Progress display, called for each frame that is read.
 
     Raises:
         CalibrationError: The frames are too few, too dark, or too alike for the cascade.
@@ -157,9 +158,9 @@ def choose_frames(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The frames that ``collect`` takes: of each sequence the indices, for either purpose.
+    """Returns the indices of the frames that ``collect`` takes for either purpose, by sequence.
 
-    Takes and raises what ``collect`` does.
+    ``collect`` documents the arguments and errors.
     """
     key = _key(bundle, footage, "choice", samples, judged, seed)
 
@@ -186,17 +187,17 @@ def extract(
     store: Store,
     progress: Progress = SILENT,
 ) -> Samples:
-    """Given frames of sequences, each with the frame that the cascade compares it with.
+    """Returns samples of given frames, each with the frame that the cascade compares it with.
 
     Args:
-        bundle: Its manifest says what becomes of a frame.
-        footage: The sequences.
-        wanted: Indices of the frames of each, ascending.
-        store: Where they are kept.
-        progress: Told of each frame that is kept.
+        bundle: Bundle whose manifest defines the preprocessing.
+        footage: Sequences that the frames are from.
+        wanted: Indices of the frames of each sequence, ascending.
+        store: Store that keeps the samples.
+        progress: Progress display, called for each stored frame.
 
     Raises:
-        CalibrationError: A frame is not there.
+        CalibrationError: A frame does not exist.
         OutputError: The store cannot be written.
     """
     key = _key(bundle, footage, "pairs", wanted)
@@ -214,9 +215,10 @@ def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
 def _pairs(
     bundle: Bundle, sequence: Footage, *, again: bool = False, progress: Progress = SILENT
 ) -> Iterator[tuple[Frame, int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    """Each frame, how many came before it without a gap, and what the cascade compares.
+    """Yields each frame, the number of gapless frames before it, and the pair that is compared.
 
-    That is, letterboxed, the earlier frame and this one. A change of size is a gap, too.
+    The pair is the letterboxed earlier frame and the letterboxed current frame. A change of size
+    also counts as a gap.
     """
     cascade, recent = cascade_of(bundle), recent_frames_of(bundle)
     before, shape = 0, None
@@ -262,7 +264,7 @@ def _calibrating(
     bundle: Bundle, found: Sequence[Candidates], samples: int, seed: int
 ) -> list[list[int]]:
     choices = [seen.to_choose() for seen in found]
-    # Of first frames, which have none before them, the model meets few: one is enough.
+    # At run time few frames are first frames, without a predecessor: one sample is enough.
     firsts = 0 if bundle.manifest.cascade.kind == "rgb" else 1
     picks = choose([features for _, features in choices], samples - firsts, seed)
     wanted = [indices[pick].tolist() for (indices, _), pick in zip(choices, picks, strict=True)]

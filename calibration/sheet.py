@@ -1,4 +1,4 @@
-"""A picture of what a model was calibrated with."""
+"""Draws a picture of the frames that a model was calibrated with."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MOST = 48
 
 
 def contact_sheet(samples: Samples) -> npt.NDArray[np.uint8]:
-    """Frames of the samples, evenly spaced among them, each over its SSIM map.
+    """Returns evenly spaced frames of the samples, each above its SSIM map.
 
     Args:
-        samples: At most 48 of them are shown.
+        samples: Samples to draw from; at most 48 are shown.
 
     Returns:
-        (H, W, 3) uint8, BGR. Dark in a map is what moved.
+        (H, W, 3) uint8, BGR. Dark areas of a map are where something moved.
     """
     shown = np.linspace(0, len(samples) - 1, min(_MOST, len(samples))).round().astype(int)
     tiles = [_tile(samples, int(index)) for index in shown]
@@ -39,7 +39,7 @@ def write_sheet(sheet: npt.NDArray[np.uint8], path: Path) -> None:
     """Writes a contact sheet as PNG or JPEG, by the ending of ``path``.
 
     Raises:
-        OutputError: OpenCV has no such format, or the place cannot be written.
+        OutputError: OpenCV does not support the format, or the file cannot be written.
     """
     with atomic_file(path) as temporary:
         try:
