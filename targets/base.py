@@ -1,4 +1,4 @@
-"""What a target is: something that runs a bundle, and something that writes one."""
+"""Base classes of a target: ``Session`` runs a bundle, ``Exporter`` writes one."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ __all__ = [
 _MOST_THREADS = 64
 
 Signature: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
-"""Name to shape and numpy's name of the type."""
+"""Shape and numpy type name of each tensor, by tensor name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
-    """How to run a bundle. ``None`` leaves a choice to the runtime.
+    """Options for running a bundle. ``None`` leaves a choice to the runtime.
 
     Attributes:
-        runtime: A name of ``edgekit.targets.registry.RUNTIMES`` that the target allows.
-        threads: How many to compute with; 0 lets the runtime choose.
-        device: Where to compute, in the runtime's own words: ``CPU``, ``GPU``, ``NPU``, ``AUTO``.
-        hint: Whether one frame is to be done soon, or many in a given time: several at once then,
-            each with fewer threads. By default the first.
-        arithmetic: ``f32``, ``f16`` or ``bf16``.
-        cache: A folder in which the runtime may keep what it compiled.
+        runtime: Name in ``edgekit.targets.registry.RUNTIMES`` that the target allows.
+        threads: Number of threads for inference; 0 lets the runtime choose.
+        device: Device for inference, in the runtime's own terms: ``CPU``, ``GPU``, ``NPU``,
+            ``AUTO``.
+        hint: Whether to optimize for latency or for throughput. Throughput computes several frames
+            at once, each with fewer threads. The default is latency.
+        arithmetic: Type for the computation: ``f32``, ``f16`` or ``bf16``.
+        cache: Folder in which the runtime may keep compiled models.
     """
 
     runtime: str | None = None
@@ -60,28 +61,29 @@ class SessionOptions:
 class Session(Closing):
     """DEVICE. A loaded model; a context manager.
 
-    A subclass loads in ``_open``, computes in ``_run`` and frees in ``_release``; what goes in and
-    what comes out is checked here, the same for every runtime.
+    A subclass loads the model in ``_open``, runs it in ``_run`` and frees it in ``_release``. This
+    class checks inputs and outputs in one way for every runtime.
 
     Args:
-        bundle: What to run.
-        options: How.
+        bundle: Bundle to run.
+        options: Options for running it.
 
     Raises:
-        UsageError: An option cannot be, or the runtime does not have it.
+        UsageError: An option is not possible, or the runtime does not support it.
         MissingDependencyError: The runtime is not installed.
-        BundleError: It refuses the model, or the model is not what the manifest says.
+        BundleError: The runtime refuses the model, or the model does not match the manifest.
     """
 
     runtime: str
-    """The runtime's name, as messages and reports have it."""
+    """Name of the runtime in messages and reports."""
 
     takes: frozenset[str] = frozenset()
-    """The options beside ``runtime``, ``threads`` and ``hint`` that this runtime knows."""
+    """Options that this runtime supports, besides ``runtime``, ``threads`` and ``hint``."""
 
     lanes: int = 1
-    """How many frames it computes at once, at most; ``_open`` may raise it. As many threads may
-    call ``infer`` at a time."""
+    """Largest number of frames computed at once, and of threads that may call ``infer`` at once.
+
+    ``_open`` may raise it."""
 
     def __init__(self, bundle: Bundle, options: SessionOptions | None = None) -> None:
         self.bundle = bundle
@@ -98,16 +100,16 @@ class Session(Closing):
 
     @classmethod
     def check_machine(cls) -> None:
-        """Raises unless the runtime can start here; cheap, and loads no model.
+        """Raises unless the runtime can start here; it is fast, and loads no model.
 
         Raises:
             MissingDependencyError: A package of the runtime is not installed.
-            EdgeKitError: It finds no device to compute on.
+            EdgeKitError: The runtime finds no device.
         """
 
     @property
     def many(self) -> bool:
-        """Whether many frames in a given time are wanted, and not each of them soon."""
+        """Whether the session optimizes for throughput instead of latency."""
         return self.options.hint == "throughput"
 
     @abc.abstractmethod
@@ -116,30 +118,31 @@ class Session(Closing):
 
     @abc.abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Computes once, on inputs that fit; in up to ``lanes`` threads at a time."""
+        """Runs the model once, on checked inputs; up to ``lanes`` threads call it at once."""
 
     @abc.abstractmethod
     def _release(self) -> None:
-        """Gives up the model's memory and threads."""
+        """Frees the model's memory and threads."""
 
     @abc.abstractmethod
     def describe(self) -> dict[str, str]:
-        """What really runs: ``runtime``, ``version``, ``device``, ``arithmetic``, ``threads``."""
+        """Returns runtime, version, device, arithmetic and threads as really used, by name."""
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs the model once.
 
         Args:
-            inputs: ``input`` (1, C, H, W) float32; or, where the model holds the cascade,
-                ``previous`` and ``frame`` (1, H, W, 3) uint8, which nobody writes to afterwards.
+            inputs: ``input`` (1, C, H, W) float32. If the model contains the cascade,
+                ``previous`` and ``frame`` (1, H, W, 3) uint8, which must not be modified
+                afterwards.
 
         Returns:
-            ``hm`` (1, classes, H/4, W/4) logits, ``wh`` and ``reg`` (1, 2, H/4, W/4); or, where the
-            model holds the decoding, ``detections`` (K, 6). float32.
+            ``hm`` (1, classes, H/4, W/4) logits, ``wh`` and ``reg`` (1, 2, H/4, W/4). If the
+            model contains the decoding, ``detections`` (K, 6). All float32.
 
         Raises:
-            UsageError: An input is missing, too many, or of another shape or type.
-            BundleError: What comes out has not the shapes that the manifest says.
+            UsageError: An input is missing or unknown, or has the wrong shape or type.
+            BundleError: The outputs do not have the shapes in the manifest.
             EdgeKitError: The session is closed, or the runtime failed.
         """
         if self._closed:
@@ -159,7 +162,7 @@ class Session(Closing):
             outputs = self._run(inputs)
         except EdgeKitError:
             raise
-        except Exception as error:  # the runtimes' exceptions have no base of their own
+        except Exception as error:  # the runtimes' exceptions have no common base class
             raise EdgeKitError(
                 f"{self.runtime} failed on {self.bundle.path}: {reason_of(error)}"
             ) from error
@@ -169,7 +172,7 @@ class Session(Closing):
         return outputs
 
     def close(self) -> None:
-        """Gives up the model's memory and threads; harmless a second time."""
+        """Frees the model's memory and threads; a second call does nothing."""
         if not self._closed:
             self._closed = True
             self._release()
@@ -220,12 +223,12 @@ class Session(Closing):
 
 
 def reason_of(error: Exception) -> str:
-    """What a runtime said of a failure, in one line of at most 300 characters."""
+    """Returns a runtime's error message in one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def not_readable(model: Path, format: str, error: Exception) -> BundleError:
-    """The error that tells of a model file that its own format's reader does not take."""
+    """Returns the error for a model file that the reader of its format refuses."""
     return BundleError(
         f"{model} is no {format} model: {reason_of(error)}.",
         mend="Export it again: edgekit export CHECKPOINT --target TARGET",
@@ -233,12 +236,12 @@ def not_readable(model: Path, format: str, error: Exception) -> BundleError:
 
 
 def most_threads() -> int:
-    """More than this are of no use to anybody, and may be more than the machine can bear."""
+    """Returns the largest accepted number of threads; more may overload the machine."""
     return max(_MOST_THREADS, 2 * (os.cpu_count() or 1))
 
 
 def physical_cores() -> int:
-    """Of the cores that this process may use; threads that share one count once."""
+    """Returns the number of physical cores that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     allowed = os.sched_getaffinity(0)
@@ -264,13 +267,13 @@ def _listed(values: Signature) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an exporter wrote.
+    """Result of an exporter.
 
     Attributes:
         model: Name of the model file in the folder.
-        files: Names of all files to go into the bundle.
-        opset: Or IR version, where the format has one.
-        converter: Name and version of each package that took part.
+        files: Names of all files for the bundle.
+        opset: Opset or IR version, if the format has one.
+        converter: Version of each package that took part, by name.
     """
 
     model: str
@@ -280,51 +283,51 @@ class Exported:
 
 
 class Exporter(abc.ABC):
-    """HOST. Writes a network in the format of a target."""
+    """HOST. Writes a network in the format of one target."""
 
     precisions: tuple[str, ...] = ("fp32",)
-    """The precisions that it writes."""
+    """Precisions that it can write."""
 
     lowerings: tuple[str, ...] = ("deform_conv", "grid_sample", "gather")
-    """What deformable convolutions may become on this target, the default first."""
+    """Possible lowerings of deformable convolutions on this target, the default first."""
 
     cascade: Literal["host", "graph"] = "host"
-    """Where the cascade runs unless told otherwise."""
+    """Default place of the cascade."""
 
     decode: Literal["host", "graph"] = "host"
-    """Where boxes are made of the heads unless told otherwise."""
+    """Default place of the decoding, which makes boxes from the heads."""
 
     own_half: bool = False
-    """Whether it makes float16 of a float32 network by itself."""
+    """Whether it converts a float32 network to float16 by itself."""
 
     verify_on: str | None = None
-    """Of ``edgekit.targets.registry.RUNTIMES``, what to verify with; None: the target's own."""
+    """Runtime in ``edgekit.targets.registry.RUNTIMES`` for verification; None: the target's own."""
 
     @abc.abstractmethod
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
     ) -> Exported:
-        """Writes ``network`` into ``folder``, byte for byte the same for the same network.
+        """Writes ``network`` into ``folder``; equal networks give equal bytes.
 
         Args:
-            network: In evaluation mode; takes the arrays of ``example``, returns named tensors.
-                At ``fp16`` its weights are float16 already, and what it takes and gives is not;
-                with ``own_half`` it is float32 throughout.
-            example: Inputs, by which shapes and types are fixed.
-            folder: Exists and is empty.
-            precision: One of ``precisions``.
+            network: Network in evaluation mode, which takes the arrays of ``example`` and returns
+                named tensors. At ``fp16`` its weights are float16 already, but its inputs and
+                outputs are not. With ``own_half`` all of it is float32.
+            example: Example inputs, which fix shapes and types.
+            folder: Existing, empty folder.
+            precision: Precision of the model, one of ``precisions``.
 
         Raises:
             MissingDependencyError: A package of the converter is not installed.
-            ConversionError: The converter failed, or the target cannot take an operator.
+            ConversionError: The converter failed, or the target does not support an operator.
             OutputError: A file cannot be written.
         """
 
     def operators(self, model: Path) -> dict[str, int]:
-        """How many operators of each type are in a model file, the most frequent first.
+        """Returns the number of operators of each type in a model file, the most frequent first.
 
         Returns:
-            Nothing for a format whose operators cannot be told.
+            An empty dict for a format whose operators cannot be listed.
         """
         del model
         return {}

@@ -1,4 +1,4 @@
-"""HOST. From a checkpoint to a verified bundle."""
+"""HOST. Exports a checkpoint as a verified bundle."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _BOXES = ("x1, y1, x2, y2 in input pixels, score, class; best first", "(K, 6)")
 
 
 def bundle_path(name: str, target: str, precision: str) -> Path:
-    """Where a bundle goes unless its place is named."""
+    """Returns the default folder of a bundle."""
     return ARTIFACTS / f"{name}-{target}-{precision}"
 
 
@@ -64,26 +64,26 @@ def export_bundle(
     out: Path | None = None,
     force: bool = False,
 ) -> Bundle:
-    """Writes a checkpoint as a bundle for a target, once it has proven to be the same network.
+    """Exports a checkpoint as a bundle for a target, after verifying that both compute the same.
 
     Args:
-        checkpoint: A .pth or .safetensors; see ``edgekit.models.checkpoints``.
-        target: A name of ``edgekit.targets.registry.TARGETS``.
-        settings: Choices; by default what the checkpoint says, then KORSAL's own.
-        clips: Clips of consecutive frames (H, W, 3) uint8 BGR to verify with; by default those
-            that the package ships.
-        out: The folder to write; by default ``bundle_path``.
-        force: Replace a bundle that is already there.
+        checkpoint: A .pth or .safetensors file; see ``edgekit.models.checkpoints``.
+        target: Name in ``edgekit.targets.registry.TARGETS``.
+        settings: Export settings; the defaults come from the checkpoint, then from KORSAL.
+        clips: Clips of consecutive frames, (H, W, 3) uint8 BGR, to verify with; by default those in
+            the package.
+        out: Folder to write; by default ``bundle_path``.
+        force: Whether to replace an existing bundle.
 
     Returns:
-        The bundle, as loaded again from where it was written.
+        The bundle, loaded from the folder that was written.
 
     Raises:
-        UsageError: A choice cannot be.
-        CheckpointError: The checkpoint is not one of a network that is known here.
+        UsageError: A setting is not possible.
+        CheckpointError: The checkpoint does not belong to a known network.
         MissingDependencyError: A package of the extra ``host``, or the runtime, is missing.
-        BoundError: The written model differs from the network by more than the tolerance.
-        OutputError: The folder is there without ``force``, or cannot be written.
+        BoundError: The exported model differs from the network by more than the tolerance.
+        OutputError: The folder exists and ``force`` is not set, or it cannot be written.
     """
     from edgekit.assets.pictures import verification_frames
 
@@ -147,7 +147,7 @@ def export_bundle(
 def _deployed(
     network: nn.Module, chosen: Resolved, half: bool
 ) -> tuple[nn.Module, tuple[Array, ...]]:
-    """The module to export, and an example of its inputs."""
+    """Returns the module to export, and an example of its inputs."""
     import torch
 
     from edgekit.models.cascade_graph import CascadeGraph
@@ -209,7 +209,7 @@ def _provenance(path: Path, checkpoint: Checkpoint) -> Provenance:
 
 
 def _notices(checkpoint: Path) -> dict[str, Path]:
-    """LICENSE and NOTICE of the shipped weights; those of others are not known."""
+    """Returns LICENSE and NOTICE of the shipped weights; those of other weights are unknown."""
     import edgekit.assets
 
     folder = Path(edgekit.assets.__file__).parent / "weights"

@@ -1,4 +1,4 @@
-"""DEVICE. What many threads share, and each uses one of at a time."""
+"""DEVICE. Pool of runtime objects; each thread borrows one at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Idle(Generic[T]):
-    """Lends each of ``things`` to one thread at a time; who finds none idle waits for one."""
+    """Lends each of ``things`` to one thread at a time; a thread waits if none is free."""
 
     def __init__(self, things: Iterable[T]) -> None:
         self._things: queue.SimpleQueue[T] = queue.SimpleQueue()
@@ -22,7 +22,7 @@ class Idle(Generic[T]):
 
     @contextmanager
     def lent(self) -> Iterator[T]:
-        """One of them, until the block is left."""
+        """Lends one object for the duration of the ``with`` block."""
         thing = self._things.get()
         try:
             yield thing

@@ -1,6 +1,6 @@
-"""The targets and the runtimes by name; imported only when one is asked for.
+"""Targets and runtimes by name; each is imported only when it is used.
 
-A new target adds a line to ``TARGETS`` and, where no runtime here runs its models, one to
+A new target adds an entry to ``TARGETS`` and, if no existing runtime runs its models, one to
 ``RUNTIMES``.
 """
 
@@ -32,8 +32,8 @@ class Target(NamedTuple):
     """A format of bundles.
 
     Attributes:
-        export: The module that holds its ``Exporter``.
-        runtimes: Names of ``RUNTIMES`` that run its bundles, the usual one first.
+        export: Module that contains its ``Exporter``.
+        runtimes: Names in ``RUNTIMES`` that run its bundles, the default first.
     """
 
     export: str
@@ -46,7 +46,7 @@ TARGETS: dict[str, Target] = {
     "tflite": Target("edgekit.targets.tflite.export", ("tflite",)),
     "jetson": Target("edgekit.targets.jetson.export", ("tensorrt", "onnxruntime")),
 }
-"""Name of a target, as ``--target`` takes it."""
+"""Targets by the name that ``--target`` takes."""
 
 RUNTIMES: dict[str, str] = {
     "onnxruntime": "edgekit.targets.onnx.session",
@@ -54,7 +54,7 @@ RUNTIMES: dict[str, str] = {
     "tflite": "edgekit.targets.tflite.session",
     "tensorrt": "edgekit.targets.jetson.session",
 }
-"""Name of a runtime, as ``--runtime`` takes it, and the module that holds its ``Session``."""
+"""Modules that contain each ``Session``, by the name that ``--runtime`` takes."""
 
 
 _TARGET_NAMES = {
@@ -72,12 +72,12 @@ _RUNTIME_NAMES = {
 
 
 def target_named(word: str) -> str | None:
-    """The name of ``TARGETS`` that a word stands for, such as ``jetson`` for ``TensorRT``."""
+    """Returns the name in ``TARGETS`` for a word, such as ``jetson`` for ``TensorRT``."""
     return _named(word, _TARGET_NAMES)
 
 
 def runtime_named(word: str) -> str | None:
-    """The name of ``RUNTIMES`` that a word stands for, such as ``tflite`` for ``LiteRT``."""
+    """Returns the name in ``RUNTIMES`` for a word, such as ``tflite`` for ``LiteRT``."""
     return _named(word, _RUNTIME_NAMES)
 
 
@@ -90,29 +90,29 @@ def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Sessi
     """Loads a bundle on a runtime of its target.
 
     Args:
-        bundle: What to run.
-        options: How; by default on the target's usual runtime.
+        bundle: Bundle to run.
+        options: Options for running it; the default is the target's default runtime.
 
     Raises:
-        UsageError: The runtime does not run the target's bundles.
+        UsageError: The runtime does not support the target's bundles.
         MissingDependencyError: The runtime is not installed.
-        BundleError: The target is not known here, or the runtime does not accept the model.
+        BundleError: The target is unknown, or the runtime refuses the model.
     """
     return _session(bundle, options.runtime if options else None)(bundle, options)
 
 
 def check_runtime(bundle: Bundle, runtime: str | None = None) -> None:
-    """Raises unless this machine has what a bundle runs on; loads no model.
+    """Raises unless this machine has everything that a bundle needs to run; loads no model.
 
     Args:
-        bundle: What would run.
-        runtime: Of ``RUNTIMES``; by default the target's usual one.
+        bundle: Bundle to check.
+        runtime: Name in ``RUNTIMES``; by default the target's default runtime.
 
     Raises:
-        UsageError: The runtime does not run the target's bundles.
+        UsageError: The runtime does not support the target's bundles.
         MissingDependencyError: The runtime is not installed.
-        BundleError: The target is not known here.
-        EdgeKitError: The runtime finds no device to run on.
+        BundleError: The target is unknown.
+        EdgeKitError: The runtime finds no device.
     """
     _session(bundle, runtime).check_machine()
 
@@ -135,10 +135,10 @@ def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
 
 
 def exporter(target: str) -> Exporter:
-    """What writes bundles of a target.
+    """Returns the exporter of a target.
 
     Raises:
-        UsageError: The target is not known here.
+        UsageError: The target is unknown.
     """
     return cast("Exporter", importlib.import_module(_target(target).export).Exporter())
 

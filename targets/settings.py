@@ -1,4 +1,4 @@
-"""HOST. What a user chooses for an export, completed by what a checkpoint says of itself."""
+"""HOST. Completes a user's export settings with what the checkpoint says about itself."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["MEAN", "STD", "ExportSettings", "Resolved", "resolve"]
 
 MEAN = (0.40789654, 0.44719302, 0.47026115)
-"""Of B, G, R: KORSAL's, as CenterNet's."""
+"""Mean of the B, G and R channels: the values of KORSAL and CenterNet."""
 
 STD = (0.28863828, 0.27408164, 0.27809835)
 
 _RATE = 25.0
-"""Frames a second of UCF101-24 and of rendered clips."""
+"""Frames per second of UCF101-24 and of rendered clips."""
 
 _PLACES = ("auto", "host", "graph")
 _Triple = tuple[float, float, float]
@@ -37,26 +37,27 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSettings:
-    """What to export, and how. ``None`` leaves a choice to the checkpoint, or to the default.
+    """Settings of an export. ``None`` leaves a choice to the checkpoint, or to the default.
 
     Attributes:
-        arch: A name of ``edgekit.models.registry.ARCHITECTURES``, or ``auto``.
-        classes: Their names, in the order of the heatmap's channels.
-        input_size: (height, width), multiples of 32.
-        cascade: A kind of ``edgekit.runtime.cascade.KINDS``.
-        frame_gap: How many frames back the earlier picture lies.
-        interval: Seconds between the two pictures; by default those of ``frame_gap`` frames at 25
-            a second, the rate of UCF101-24.
-        first_frame: One of ``edgekit.runtime.cascade.FIRST_FRAME_RULES``.
+        arch: Name in ``edgekit.models.registry.ARCHITECTURES``, or ``auto``.
+        classes: Class names, in the order of the heatmap's channels.
+        input_size: Height and width of the input in pixels, multiples of 32.
+        cascade: Kind of cascade, one of ``edgekit.runtime.cascade.KINDS``.
+        frame_gap: Number of frames between the earlier and the current picture.
+        interval: Seconds between the two pictures; by default the duration of ``frame_gap`` frames
+            at 25 per second, the rate of UCF101-24.
+        first_frame: Rule for the first frame, one of ``edgekit.runtime.cascade.FIRST_FRAME_RULES``.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
-        precision: ``fp32`` or ``fp16``.
-        cascade_in: ``host``, ``graph``, or ``auto`` for what suits the target.
-        decode_in: ``host``, ``graph``, or ``auto`` for what suits the target.
-        dcn: A lowering of ``edgekit.models.dcn.LOWERINGS``, or ``auto``.
-        top_k: How many peaks become boxes.
-        name: Of the model; by default the checkpoint's.
-        tolerance: See ``edgekit.targets.verify.TOLERANCES`` for the defaults.
+        precision: Precision of the model, ``fp32`` or ``fp16``.
+        cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
+        decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.
+        dcn: Lowering of ``edgekit.models.dcn.LOWERINGS``, or ``auto``.
+        top_k: Number of peaks that become boxes.
+        name: Name of the model; by default the name in the checkpoint.
+        tolerance: Largest accepted difference; ``edgekit.targets.verify.TOLERANCES`` has the
+            defaults.
     """
 
     arch: str = "auto"
@@ -79,7 +80,7 @@ class ExportSettings:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Every choice made: parts of the manifest, and the DCN lowering."""
+    """All settings after completion: parts of the manifest, and the DCN lowering."""
 
     name: str
     classes: tuple[str, ...]
@@ -92,17 +93,17 @@ class Resolved:
 def resolve(
     settings: ExportSettings, checkpoint: Checkpoint, path: Path, writer: Exporter
 ) -> Resolved:
-    """Completes the user's choices.
+    """Completes the user's settings.
 
     Args:
-        settings: The choices.
-        checkpoint: As loaded; its metadata is asked next.
-        path: Where it came from: its stem is the model's name where nothing else is.
-        writer: The target's, which knows what suits it.
+        settings: Settings that the user gave.
+        checkpoint: Loaded checkpoint; its metadata provides the values that the user left out.
+        path: Path of the checkpoint, whose stem is the fallback for the model's name.
+        writer: Exporter of the target, which knows the target's defaults.
 
     Raises:
-        UsageError: A choice cannot be, or does not suit the network.
-        CheckpointError: The metadata, or the number of input channels, cannot be.
+        UsageError: A setting is not possible, or does not fit the network.
+        CheckpointError: The metadata, or the number of input channels, is not possible.
     """
     said = _Metadata(checkpoint.metadata, path)
     channels = checkpoint.spec.channels

@@ -1,4 +1,4 @@
-"""Keeping a tool's words to itself."""
+"""Suppresses the output of a tool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["silence"]
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Within it nothing that Python code warns of, logs or prints reaches anybody."""
+    """Suppresses Python warnings, log records and prints inside the ``with`` block."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""HOST. Whether a written model does on its own runtime what the network does in PyTorch."""
+"""HOST. Verifies that an exported model gives the results of the network in PyTorch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TOLERANCES", "agreement", "check_bounds", "read_clip", "verify"]
 
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
-"""Largest difference allowed at a precision, as a share of a tensor's own largest magnitude."""
+"""Largest accepted difference for each precision, relative to a tensor's largest magnitude."""
 
 _TOP = 50
 _SAME_BOX = 0.95
@@ -39,18 +39,19 @@ def verify(
     *,
     tolerance: float,
 ) -> Verification:
-    """Runs the same real inputs through PyTorch and through a written model, and compares.
+    """Runs real inputs through PyTorch and through an exported model, and compares the outputs.
 
-    A model that holds the cascade is compared with the runtime's cascade before the network; one
-    that holds the decoding is compared with the runtime's decoding after it: its ``scores`` with
-    those of the best peaks in order, and scores and ``boxes`` with those of the cells they are of.
+    If the model contains the cascade, the reference is the runtime's cascade and the network. If it
+    contains the decoding, the reference is the network and the runtime's decoding. Its ``scores``
+    are compared with those of the best peaks in order. Scores and ``boxes`` are also compared with
+    those of the cells that they come from.
 
     Args:
-        network: In PyTorch, as it was loaded.
-        session: The written model.
-        cascade: The one that belongs to it.
+        network: Network in PyTorch, as loaded.
+        session: Session of the exported model.
+        cascade: Cascade that belongs to the model.
         clips: Clips of consecutive frames, (H, W, 3) uint8 BGR each.
-        tolerance: Is put on record; see ``check_bounds``.
+        tolerance: Tolerance to record in the result; see ``check_bounds``.
     """
     import torch
 
@@ -85,7 +86,7 @@ def verify(
 
 
 def check_bounds(manifest: Manifest, verification: Verification) -> None:
-    """Raises if the written model is not the network.
+    """Raises if the exported model differs from the network.
 
     Raises:
         BoundError: An output differs by more than the tolerance, or is not finite.
@@ -103,16 +104,16 @@ def check_bounds(manifest: Manifest, verification: Verification) -> None:
 
 
 def agreement(expected: Array, found: Array, same: float = _SAME_BOX) -> float:
-    """The share of detections that are in both of two lists.
+    """Returns the share of detections that are in both of two lists.
 
     Args:
-        expected: (n, 6): x1, y1, x2, y2, score, class; best first.
-        found: (m, 6): x1, y1, x2, y2, score, class; best first.
-        same: The IoU above which two boxes are the same.
+        expected: Reference detections, (n, 6): x1, y1, x2, y2, score, class; best first.
+        found: Detections to compare, (m, 6): x1, y1, x2, y2, score, class; best first.
+        same: IoU above which two boxes count as equal.
 
     Returns:
-        The share of ``expected`` that has a partner in ``found``: same class, same box, each
-        partner once. 1 where there is nothing to find.
+        The share of ``expected`` that has a partner in ``found``, with equal class and box. Each
+        partner is used once. 1 if ``expected`` is empty.
     """
     if not len(expected):
         return 1.0
@@ -127,10 +128,10 @@ def agreement(expected: Array, found: Array, same: float = _SAME_BOX) -> float:
 
 
 def read_clip(path: Path, length: int = 9) -> list[npt.NDArray[np.uint8]]:
-    """The first frames of a video, for verification on one's own footage.
+    """Returns the first frames of a video, for verification on the user's own footage.
 
     Raises:
-        MediaError: There is no such file, or nothing in it can be decoded.
+        MediaError: The file does not exist, or nothing in it can be decoded.
         UsageError: ``length`` is not positive.
     """
     import cv2
@@ -167,11 +168,11 @@ def _inputs(
 def _compare_rows(
     expected: Array, found: Array, heads: Mapping[str, Array], stride: int
 ) -> dict[str, tuple[Array, Array]]:
-    """Scores and boxes, expected and found, in a way that ties between peaks cannot upset."""
+    """Returns scores and boxes, expected and found, paired so that ties do not matter."""
     best, scores = expected[:, 4], found[:, 4]
     length = min(len(best), len(scores))
     if length < _LEAST_FOUND * max(len(best), len(scores)):
-        length = max(len(best), len(scores))  # what one list lacks counts as a score of 0
+        length = max(len(best), len(scores))  # a missing row counts as a score of 0
     best, scores = (np.pad(v, (0, max(0, length - len(v))))[:length] for v in (best, scores))
     logits, sizes, offsets = (heads[name][0] for name in ("hm", "wh", "reg"))
     places = np.indices(logits.shape[1:])[::-1].reshape(2, -1) + offsets.reshape(2, -1)
@@ -202,7 +203,7 @@ def _check(pairs: Sequence[tuple[Array, Array]]) -> HeadCheck:
 
 
 def _iou(one: Array, other: Array) -> Array:
-    """IoU (n, m) of boxes whose corners may have any order: untrained sizes can be negative."""
+    """Returns IoU (n, m) of boxes whose corners may be in any order: sizes can be negative."""
     low = [np.minimum(boxes[:, :2], boxes[:, 2:]) for boxes in (one, other)]
     high = [np.maximum(boxes[:, :2], boxes[:, 2:]) for boxes in (one, other)]
     areas = [(top - bottom).prod(1) for bottom, top in zip(low, high, strict=True)]

@@ -1,4 +1,4 @@
-"""DEVICE. From an ONNX file to the bytes of an engine, through TensorRT's builder."""
+"""DEVICE. Builds a TensorRT engine from an ONNX file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgekit.targets.jetson.library import created, said
 __all__ = ["Report", "serialized_engine"]
 
 Report = Callable[[str, int, int], None]
-"""Told of progress: a phase's name, its steps done, its steps in all."""
+"""Function for progress: takes a phase's name, its finished steps and its number of steps."""
 
 _MIB = 1 << 20
 
@@ -25,24 +25,25 @@ _MIB = 1 << 20
 def serialized_engine(
     trt: Any, log: Any, model: Path, *, workspace: int, timings: Path, report: Report | None = None
 ) -> bytes:
-    """Builds an engine for this machine.
+    """Returns the bytes of an engine that is built for this machine.
 
     Args:
-        trt: The module ``tensorrt``.
-        log: Of ``library.make_log``.
-        model: An ONNX file of fixed shapes, in which every type is said.
-        workspace: Most bytes of GPU memory that a layer may use to compute in.
-        timings: Where the builder's measurements are kept for the next build.
-        report: Is told of progress.
+        trt: Module ``tensorrt``.
+        log: Logger made by ``library.make_log``.
+        model: ONNX file with fixed shapes and explicit types.
+        workspace: Largest amount of GPU memory that a layer may use as workspace, in bytes.
+        timings: File that keeps the builder's measurements for the next build.
+        report: Function that is called with the progress.
 
     Raises:
+        BundleError: TensorRT refuses the model.
         BundleError: TensorRT does not take the model.
         OutputError: ``timings`` cannot be written.
-        EdgeKitError: There is no GPU, or not enough memory; TensorRT's own words are kept.
-        KeyboardInterrupt: After Ctrl-C, once the builder has stopped.
+        EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
+        KeyboardInterrupt: Ctrl-C was pressed; it is raised once the builder has stopped.
     """
     builder = created(log, trt.Builder, log)
-    # Since TensorRT 11 every network is, and this says nothing new.
+    # Since TensorRT 11 all networks are strongly typed, and the flag has no effect.
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = created(log, builder.create_network, typed)
     parser = created(log, trt.OnnxParser, network, log)
@@ -55,7 +56,7 @@ def serialized_engine(
         )
     config = created(log, builder.create_builder_config)
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
-    # TF32 keeps 11 bits of a number: sums of the cascade that have to be exact would not be.
+    # TF32 has 11 bits of precision: sums in the cascade that must be exact would be rounded.
     config.clear_flag(trt.BuilderFlag.TF32)
     _use(config, timings)
     monitor = _monitor(trt, report)
@@ -85,7 +86,7 @@ def _told(error: Any) -> str:
 
 
 def _use(config: Any, path: Path) -> None:
-    """Lets the builder use what it measured before; where that is of no use, it starts anew."""
+    """Loads earlier measurements into the builder; if they do not fit, it starts without them."""
     for stored in (proven_file(path, path.name) or b"", b""):
         timings = config.create_timing_cache(stored)
         if timings is not None and config.set_timing_cache(timings, False):
@@ -100,7 +101,7 @@ def _keep(config: Any, path: Path) -> None:
 
 
 def _monitor(trt: Any, report: Report | None) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base is known by now
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base is known at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.cancelled = False
@@ -120,7 +121,8 @@ def _monitor(trt: Any, report: Report | None) -> Any:
 
         def _tell(self, phase: str, done: int) -> None:
             if report is not None and phase in self._steps:
-                # An exception must not travel through TensorRT, nor a display end a build.
+                # An exception must not pass through TensorRT, and a display error must not stop a
+                # build.
                 with contextlib.suppress(Exception):
                     report(phase, done, self._steps[phase])
 
@@ -129,7 +131,7 @@ def _monitor(trt: Any, report: Report | None) -> Any:
 
 @contextlib.contextmanager
 def _interruptible(monitor: Any) -> Iterator[None]:
-    """Lets Ctrl-C cancel the build by the monitor, never by an exception in TensorRT's calls."""
+    """Lets Ctrl-C cancel the build through the monitor, never by an exception in TensorRT."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

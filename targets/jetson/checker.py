@@ -1,8 +1,8 @@
-"""HOST. Whether TensorRT takes an ONNX model, told on any machine.
+"""HOST. Checks on any machine whether TensorRT accepts an ONNX model.
 
-No TensorRT is needed, and none is asked: this compares a model with what the parser's own tables
-say (``operators``, ``rules``). What it finds would fail on the device; what it lets pass has
-still to be built there.
+TensorRT is not needed: the model is compared with the published tables of its parser
+(``operators``, ``rules``). Every finding would fail on the device. A model without findings must
+still be built there.
 
     python -m edgekit.targets.jetson.checker model.onnx
 """
@@ -22,16 +22,16 @@ from edgekit.targets.jetson.rules import RULES
 __all__ = ["Finding", "check"]
 
 _DATA = {"Where": 1, "OneHot": 2}
-"""Which input holds what an operator computes on, where it is not the first."""
+"""Index of the input that determines an operator's type, if it is not the first."""
 
 
 class Finding(NamedTuple):
-    """Something that TensorRT does not take.
+    """Something that TensorRT does not accept.
 
     Attributes:
-        node: Name of the node, or of the network's input; empty for the model as a whole.
-        operator: Its operator; empty for what is no node.
-        reason: Why not.
+        node: Name of the node or of the network's input; empty for the model as a whole.
+        operator: Operator of the node; empty if there is no node.
+        reason: Reason why TensorRT does not accept it.
     """
 
     node: str
@@ -39,23 +39,23 @@ class Finding(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        """As one line."""
+        """Returns the finding as one line."""
         where = f"{self.node} ({self.operator})" if self.operator else self.node
         return f"{where}: {self.reason}" if where else self.reason
 
 
 def check(path: Path) -> list[Finding]:
-    """What TensorRT 10.3 and later would not take of an ONNX model, in the order of its nodes.
+    """Returns what TensorRT 10.3 and later would refuse in an ONNX model, in node order.
 
     Args:
-        path: An ONNX file, its weights inside.
+        path: ONNX file with its weights inside.
 
     Returns:
-        Nothing where all is accepted.
+        An empty list if everything is accepted.
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        BundleError: There is no such file, or it is no ONNX model.
+        BundleError: The file does not exist, or is not an ONNX model.
     """
     graph = Graph(path)
     findings = list(_check_model(graph))
@@ -98,7 +98,7 @@ def _check_node(graph: Graph, node: Any) -> Iterator[str]:
 def _check_types(graph: Graph, node: Any) -> Iterator[str]:
     allowed = OPERATORS[node.op_type]
     index = _DATA.get(node.op_type, 0)
-    # What it computes on: for operators without such an input, what comes out.
+    # The tensor whose type counts; operators without such an input have only an output.
     source = node.output[0] if node.op_type in ("Constant", "ConstantOfShape") else ""
     if not source and len(node.input) > index:
         source = node.input[index]

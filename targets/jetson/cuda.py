@@ -1,4 +1,4 @@
-"""DEVICE. The little of CUDA that a session needs, every call checked."""
+"""DEVICE. The CUDA calls that a session needs, each with an error check."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 class Gpu(NamedTuple):
-    """A GPU.
+    """Properties of a GPU.
 
     Attributes:
-        name: As CUDA gives it.
-        capability: Its compute capability, as ``8.7``.
-        shared: Whether its memory is the CPU's as well, as on a Jetson.
+        name: Name that CUDA reports.
+        capability: Compute capability, such as ``8.7``.
+        shared: Whether it shares its memory with the CPU, as on a Jetson.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Cuda:
             ) from error
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Calls ``cuda<name>``; returns its result, if there is one.
+        """Calls ``cuda<name>``; returns its result, if any.
 
         Raises:
-            EdgeKitError: It failed; names the call and CUDA's reason.
+            EdgeKitError: The call failed; the message names the call and CUDA's reason.
         """
         runtime = self._runtime
         error, *found = getattr(runtime, f"cuda{name}")(*arguments)
@@ -62,37 +62,37 @@ class Cuda:
         return found if len(found) > 1 else found[0] if found else None
 
     def gpu(self) -> Gpu:
-        """The current GPU."""
+        """Returns the current GPU."""
         found = self.call("GetDeviceProperties", self.call("GetDevice"))
         name = found.name.decode() if isinstance(found.name, bytes) else found.name
         return Gpu(name, f"{found.major}.{found.minor}", bool(found.integrated))
 
     def memory_free(self) -> int:
-        """Bytes that can be had on the GPU."""
+        """Returns the number of bytes that can be allocated on the GPU."""
         free, _ = self.call("MemGetInfo")
         if self.gpu().shared and _MEMINFO.is_file():
-            # What the CPU's caches hold counts as taken for CUDA and is given back on demand.
+            # CUDA counts the CPU's file caches as used, but the system frees them on demand.
             for line in _MEMINFO.read_text().splitlines():
                 if line.startswith("MemAvailable:"):
                     return int(line.split()[1]) * 1024
         return int(free)
 
     def upload(self, buffer: Buffer, stream: int) -> None:
-        """Has a buffer's host memory copied to its device memory, in the order of ``stream``."""
+        """Queues a copy of a buffer's host memory to its device memory on ``stream``."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         self.call(
             "MemcpyAsync", buffer.device, buffer.host.ctypes.data, buffer.host.nbytes, kind, stream
         )
 
     def download(self, buffer: Buffer, stream: int) -> None:
-        """Has a buffer's device memory copied to its host memory, in the order of ``stream``."""
+        """Queues a copy of a buffer's device memory to its host memory on ``stream``."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self.call(
             "MemcpyAsync", buffer.host.ctypes.data, buffer.device, buffer.host.nbytes, kind, stream
         )
 
     def pinned(self, size: int) -> int:
-        """Address of new host memory that the GPU can copy from and to by itself."""
+        """Returns the address of new pinned host memory, which the GPU can access by itself."""
         return int(self.call("HostAlloc", size, self._runtime.cudaHostAllocDefault))
 
 
@@ -100,14 +100,14 @@ class Buffer:
     """Memory for one tensor, on the host and on the device.
 
     Args:
-        cuda: Where.
-        shape: Of the tensor.
-        dtype: numpy's name of its type.
+        cuda: CUDA runtime that allocates the memory.
+        shape: Shape of the tensor.
+        dtype: Name of its numpy type.
 
     Attributes:
-        host: The tensor in pinned host memory.
-        device: Address on the device.
-        held: The array whose values the device has, if they are known to be an array's.
+        host: Tensor in pinned host memory.
+        device: Address of the tensor on the device.
+        held: Array whose values the device has; None if unknown.
     """
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: str) -> None:
@@ -125,9 +125,9 @@ class Buffer:
         self.held: Array | None = None
 
     def holds(self, array: Array) -> bool:
-        """Whether the device has the values of ``array``, which nobody wrote to since.
+        """Returns whether the device has the values of ``array``, unmodified since the copy.
 
-        The array that was copied is kept alive, so no other can lie where it lies.
+        The copied array is kept alive, so no other array can reuse its address.
         """
         held = self.held
         return (
@@ -137,14 +137,14 @@ class Buffer:
         )
 
     def put(self, array: Array, stream: int) -> None:
-        """Has the values of ``array`` copied to the device, in the order of ``stream``."""
+        """Queues a copy of the values of ``array`` to the device on ``stream``."""
         self.held = None
         np.copyto(self.host, array)
         self._cuda.upload(self, stream)
         self.held = array
 
     def free(self) -> None:
-        """Gives the memory back."""
+        """Frees the memory."""
         self.held = None
         del self.host
         self._cuda.call("Free", self.device)

@@ -1,8 +1,8 @@
-"""DEVICE. TensorRT engines: built from a bundle's ONNX where they run, and kept beside it.
+"""DEVICE. Builds TensorRT engines on the device that runs them, and caches them.
 
-An engine belongs to one model, one TensorRT and one kind of GPU. Its file is named by a key of
-all of them, and its checksum is beside it; one whose checksum does not fit is built again, never
-loaded.
+An engine belongs to one model, one TensorRT version and one kind of GPU. A key of all of them is
+its file name, and its checksum is stored beside it. An engine with a wrong checksum is built again
+and never loaded.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Engine:
     """An engine on disk.
 
     Attributes:
-        path: Its file.
+        path: Path of the engine file.
         key: SHA-256 of model, TensorRT version, GPU, precision and build options.
-        seconds: What building it took; 0 where it was there.
-        built: Whether it was built now.
+        seconds: Build time in seconds; 0 if the engine already existed.
+        built: Whether this call built it.
     """
 
     path: Path
@@ -57,23 +57,23 @@ def build_engine(
     report: Report | None = None,
     log: Any = None,
 ) -> Engine:
-    """Builds the engine of a bundle for this machine, unless it is there.
+    """Builds the engine of a bundle for this machine, unless it exists.
 
     Args:
-        bundle: Of the target jetson.
-        workspace: Most MiB of GPU memory that a layer may use to compute in; by default half of
-            what is free. It bounds the build, and what is computed does not depend on it.
-        force: Build it even if it is there.
-        cache: The folder to keep it in; by default ``engines`` in the bundle.
-        report: Is told of progress.
-        log: Of ``library.make_log``; by default a new one.
+        bundle: Bundle of the target jetson.
+        workspace: Largest amount of GPU memory that a layer may use as workspace, in MiB; by
+            default half of the free memory. It limits the build and does not change results.
+        force: Whether to build it even if it exists.
+        cache: Folder to keep the engine in; by default ``engines`` in the bundle.
+        report: Function that is called with the progress.
+        log: Logger made by ``library.make_log``; by default a new one.
 
     Raises:
         UsageError: The bundle is for another target.
         MissingDependencyError: TensorRT or cuda-bindings is not installed.
-        BundleError: TensorRT does not take the model.
+        BundleError: TensorRT refuses the model.
         OutputError: The folder cannot be written.
-        EdgeKitError: There is no GPU, or not enough memory; TensorRT's own words are kept.
+        EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
     """
     if bundle.manifest.target != "jetson":
         raise UsageError(
@@ -100,7 +100,7 @@ def build_engine(
     try:
         with writing(path.parent):
             path.parent.mkdir(exist_ok=True)
-        # What cannot be written is told before minutes of building.
+        # An unwritable folder is reported before a build of several minutes.
         refuse_unwritable(path)
         content = serialized_engine(
             trt, log, bundle.model_path, workspace=limit, timings=timings, report=report
@@ -115,12 +115,12 @@ def build_engine(
 
 
 def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
-    """TensorRT's engine of a bundle, built if it is not there or TensorRT refuses it.
+    """Returns a bundle's TensorRT engine; builds it if it is missing or TensorRT refuses it.
 
     Args:
-        bundle: Of the target jetson.
-        log: Of ``library.make_log``; has to outlive the engine.
-        cache: As for ``build_engine``, which says what is raised.
+        bundle: Bundle of the target jetson.
+        log: Logger made by ``library.make_log``, which must outlive the engine.
+        cache: Folder to keep the engine in; ``build_engine`` documents its default and the errors.
 
     Returns:
         An ``ICudaEngine``.
@@ -144,7 +144,7 @@ def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
 
 
 def trtexec_command(bundle: Bundle) -> str:
-    """NVIDIA's command for the same build, to compare with; EdgeKit does not load its engine."""
+    """Returns NVIDIA's command for the same build; EdgeKit does not load its engine."""
     model = shlex.quote(str(bundle.model_path))
     return f"trtexec --onnx={model} --saveEngine=model.engine --stronglyTyped --noTF32"
 

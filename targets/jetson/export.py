@@ -1,4 +1,4 @@
-"""HOST. Networks as the ONNX files that TensorRT takes, byte for byte the same each time."""
+"""HOST. Writes networks as ONNX files for TensorRT; equal networks give equal bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["OPSET", "Exporter"]
 
 OPSET = 19
-"""The last one whose GridSample TensorRT reads right, and the first that has DeformConv."""
+"""Latest opset whose GridSample TensorRT reads correctly, and the first with DeformConv."""
 
 _MODES = {b"linear": b"bilinear", b"cubic": b"bicubic"}
 _SHOWN = 10
@@ -27,11 +27,11 @@ _NO_LIMIT = 1 << 31
 
 
 class Exporter(onnx_export.Exporter):
-    """Writes ``model.onnx``: opset 19, fixed shapes, every type said, weights stored.
+    """Writes ``model.onnx``: opset 19, fixed shapes, explicit types, stored weights.
 
-    The whole way from two frames to boxes is in the graph, so that a frame goes to the GPU once
-    and only boxes come back. What TensorRT would not take is told here, not on the device; the
-    model is verified on ONNX Runtime, for there need be no GPU where it is made.
+    The graph contains all steps from two frames to boxes: each frame goes to the GPU once, and only
+    boxes come back. Operators that TensorRT would refuse are reported here, not on the device. The
+    model is verified on ONNX Runtime, because the exporting machine may have no GPU.
     """
 
     precisions = ("fp32", "fp16")
@@ -47,7 +47,7 @@ class Exporter(onnx_export.Exporter):
 
         Raises:
             MissingDependencyError: onnx or onnxscript is not installed.
-            ConversionError: TensorRT does not take an operator; names the nodes.
+            ConversionError: TensorRT does not support an operator; the message names the nodes.
             OutputError: The file cannot be written.
         """
         made = super().export(network, example, folder, precision)
@@ -60,12 +60,12 @@ class Exporter(onnx_export.Exporter):
 
 
 def _adapt(path: Path) -> None:
-    """Rewrites a model of opset 20 as one of opset 19, with nothing left to compute in weights."""
+    """Rewrites a model of opset 20 as one of opset 19, with all weights precomputed."""
     import onnx
     from onnxscript import optimizer
 
     model = onnx.load(str(path))
-    # TensorRT wants a convolution's weights as they are, not as a node that reshapes them.
+    # TensorRT needs a convolution's weights stored, not reshaped by a node.
     folded: Any = optimizer.optimize(model, input_size_limit=_NO_LIMIT, output_size_limit=_NO_LIMIT)
     del folded.graph.value_info[:]
     for domain in folded.opset_import:
@@ -74,7 +74,8 @@ def _adapt(path: Path) -> None:
         for attribute in node.attribute:
             if node.op_type == "GridSample" and attribute.name == "mode":
                 attribute.s = _MODES.get(attribute.s, attribute.s)
-    # Of the operators that opset 20 changed, the rest only gained types: this tells any other.
+    # Of the operators that opset 20 changed, the others only gained types; any other change fails
+    # here.
     onnx.checker.check_model(folded, full_check=True)
     with writing(path):
         path.write_bytes(folded.SerializeToString(deterministic=True))

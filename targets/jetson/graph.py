@@ -1,4 +1,4 @@
-"""HOST. An ONNX model as the checker reads it: types, ranks, constants, who makes what."""
+"""HOST. Gives the checker types, ranks, constants and producers in an ONNX model."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _WORDS = {
 
 
 class Graph:
-    """A model, with the graphs inside its nodes laid open.
+    """A model in which graphs inside nodes are flattened.
 
     Args:
-        path: An ONNX file.
+        path: ONNX file to read.
 
     Attributes:
-        nodes: All of them, those of inner graphs too.
-        inputs: The network's inputs, name to shape; ``None`` is a side that is not fixed.
+        nodes: All nodes, including those of inner graphs.
+        inputs: Shape of each network input by name; ``None`` is a dimension that is not fixed.
         outputs: Names of the network's outputs.
-        opset: Of ONNX's own operators; 0 where the model names none.
+        opset: Version of ONNX's own operators; 0 if the model names none.
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        BundleError: There is no such file, or it is no ONNX model.
+        BundleError: The file does not exist, or is not an ONNX model.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,9 +44,9 @@ class Graph:
         self._onnx = onnx
         try:
             model = onnx.load(str(path))
-            # The stricter onnx.checker would stop at the first operator that it does not know.
+            # The stricter onnx.checker would stop at the first unknown operator.
             model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        except Exception as error:  # protobuf's and onnx's exceptions have no common base
+        except Exception as error:  # protobuf and onnx exceptions have no common base class
             reason = " ".join(str(error).split())[:300]
             raise BundleError(f"{path} is not an ONNX model: {reason}") from error
         if not model.graph.node:
@@ -87,33 +87,33 @@ class Graph:
                 self._constants[node.output[0]] = node.attribute[0].t
 
     def type(self, name: str) -> str | None:
-        """TensorRT's word for the type of a tensor, or ONNX's where it has none."""
+        """Returns TensorRT's name for the type of a tensor, or ONNX's name if it has none."""
         if name not in self._types:
             return None
         word: str = self._onnx.TensorProto.DataType.Name(self._types[name])
         return _WORDS.get(word, word)
 
     def rank(self, name: str) -> int | None:
-        """How many dimensions a tensor has, where that is known."""
+        """Returns the number of dimensions of a tensor; None if unknown."""
         return len(self._shapes[name]) if name in self._shapes else None
 
     def constant(self, name: str) -> Array | None:
-        """The values of a tensor that is stored in the model; ``None`` for any other."""
+        """Returns the values of a tensor that is stored in the model; ``None`` for any other."""
         if name not in self._constants:
             return None
         values: Array = self._onnx.numpy_helper.to_array(self._constants[name])
         return values
 
     def producer(self, name: str) -> Any | None:
-        """The node that makes a tensor."""
+        """Returns the node that produces a tensor."""
         return self._producers.get(name)
 
     def consumers(self, name: str) -> list[Any]:
-        """The nodes that read a tensor."""
+        """Returns the nodes that read a tensor."""
         return [node for node in self.nodes if name in node.input]
 
     def attribute(self, node: Any, name: str, default: Any) -> Any:
-        """An attribute of a node."""
+        """Returns an attribute of a node, or ``default``."""
         for attribute in node.attribute:
             if attribute.name == name:
                 found = self._onnx.helper.get_attribute_value(attribute)

@@ -1,4 +1,4 @@
-"""DEVICE. TensorRT, loaded when it is needed, and what it says."""
+"""DEVICE. Loads TensorRT on demand, and collects its error messages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _KEPT = 20
 
 
 def tensorrt() -> Any:
-    """The module ``tensorrt``.
+    """Imports and returns the module ``tensorrt``.
 
     Raises:
         MissingDependencyError: It is not installed, or finds no TensorRT on this machine.
-        EdgeKitError: It is older than 10.3.
+        EdgeKitError: TensorRT is older than 10.3.
     """
     try:
         module = importlib.import_module("tensorrt")
-    except (ImportError, OSError) as error:  # OSError: its libraries are not there
+    except (ImportError, OSError) as error:  # OSError: its libraries are missing
         raise MissingDependencyError(
             f"Running on TensorRT needs 'tensorrt', which is not installed ({error}).",
             mend="Without TensorRT, --runtime onnxruntime runs the same model on the CPU. On a "
@@ -44,11 +44,11 @@ def tensorrt() -> Any:
 
 
 def make_log(trt: Any) -> Any:
-    """An ``ILogger`` that keeps the last errors in ``lines`` and passes all on to ``logging``."""
+    """Returns an ``ILogger`` that keeps the last errors in ``lines`` and logs everything."""
     severity = trt.ILogger.Severity
     errors = (severity.INTERNAL_ERROR, severity.ERROR)
 
-    class Log(trt.ILogger):  # type: ignore[misc]  # the base is known when this runs
+    class Log(trt.ILogger):  # type: ignore[misc]  # the base class is known only at run time
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.lines: list[str] = []
@@ -62,20 +62,20 @@ def make_log(trt: Any) -> Any:
 
 
 def said(log: Any) -> str:
-    """The errors that were logged, one line each; says so where there are none."""
+    """Returns the logged errors, one per line, or a sentence that there are none."""
     lines = [f"  {' '.join(line.split())}" for line in log.lines]
     return "\n".join(lines) or "  (it gave no reason)"
 
 
 def created(log: Any, kind: Any, *arguments: Any) -> Any:
-    """An object of TensorRT's.
+    """Creates a TensorRT object.
 
     Raises:
-        EdgeKitError: TensorRT cannot make it; its own words are kept.
+        EdgeKitError: TensorRT cannot create it; the message quotes TensorRT.
     """
     try:
         found = kind(*arguments)
-    except (TypeError, RuntimeError, MemoryError) as error:  # what its constructors fail with
+    except (TypeError, RuntimeError, MemoryError) as error:  # errors that its constructors raise
         raise EdgeKitError(
             f"TensorRT cannot start ({error}):\n{said(log)}",
             mend="See that the GPU works (nvidia-smi, or jtop on a Jetson) and has memory free.",

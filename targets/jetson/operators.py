@@ -1,9 +1,9 @@
-"""HOST. The operators that TensorRT's ONNX parser takes, and the types it takes them for.
+"""HOST. Lists the operators and types that TensorRT's ONNX parser supports.
 
-From ``docs/operators.md`` of onnx/onnx-tensorrt: what is in the tables of both TensorRT 9.2 and
-10.15, and DeformConv, which the changelog gives to 10.1. So it holds for 10.3, which JetPack 6.1
-has, and for what came after it. The 8-bit integers of the older table are left out: strongly
-typed networks have them between QuantizeLinear and DequantizeLinear alone.
+The source is ``docs/operators.md`` of onnx/onnx-tensorrt: operators in the tables of both TensorRT
+9.2 and 10.15, and DeformConv, which the changelog adds in 10.1. The list therefore holds for 10.3,
+the version in JetPack 6.1, and for later ones. The 8-bit integers of the older table are left out:
+strongly typed networks have them only between QuantizeLinear and DequantizeLinear.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 __all__ = ["OPERATORS", "OPSETS", "TENSORS"]
 
 OPSETS = range(9, 21)
-"""Versions of ONNX's operators that the parser of TensorRT 10.3 knows; 10.15 knows up to 24."""
+"""ONNX opsets that the parser of TensorRT 10.3 supports; 10.15 supports up to 24."""
 
 TENSORS = frozenset({"FP32", "FP16", "BF16", "INT8", "INT32", "INT64", "BOOL"})
-"""Types that a tensor may have anywhere; UINT8 may go into and out of a network besides."""
+"""Types that any tensor may have; UINT8 is allowed only for inputs and outputs of a network."""
 
 _BY_TYPES = {
     "FP32": "ConstantOfShape",
@@ -47,4 +47,4 @@ OPERATORS = {
     for types, operators in _BY_TYPES.items()
     for operator in operators.split()
 }
-"""Name of an operator, and the types that what it computes on may have."""
+"""Types that the main input of each operator may have, by operator name."""

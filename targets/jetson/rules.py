@@ -1,7 +1,7 @@
-"""HOST. What TensorRT's ONNX parser asks of an operator beyond its types.
+"""HOST. Requirements of TensorRT's ONNX parser for operators, beyond their types.
 
-From the column "Restrictions" of the tables that ``operators`` names, and where that is silent
-from the parser's own checks.
+The source is the column "Restrictions" of the tables that ``operators`` names. Where it says
+nothing, the source is the parser's own checks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgekit.targets.jetson.graph import Graph
 __all__ = ["MOST_TOP_K", "RULES"]
 
 MOST_TOP_K = 3840
-"""Largest K of an operator TopK."""
+"""Largest K of a TopK operator."""
 
 _RENAMED_MODES = {"linear": "bilinear", "cubic": "bicubic"}
 _RESIZE = {
@@ -58,7 +58,7 @@ def _one_output(graph: Graph, node: Any) -> Iterator[str]:
 
 
 def _stored(index: int, what: str) -> _RULE:
-    """Input ``index``, where there is one, has to be a constant."""
+    """Returns the rule that input ``index``, if present, must be a constant."""
 
     def rule(graph: Graph, node: Any) -> Iterator[str]:
         given = len(node.input) > index and node.input[index]
@@ -83,7 +83,7 @@ def _grid_sample(graph: Graph, node: Any) -> Iterator[str]:
         yield "its input has to have four dimensions"
     mode = graph.attribute(node, "mode", "linear" if graph.opset >= 20 else "bilinear")
     if graph.opset >= 20 and mode in _RENAMED_MODES:
-        # https://github.com/NVIDIA/TensorRT/issues/4646: no error, and wrong results.
+        # https://github.com/NVIDIA/TensorRT/issues/4646: wrong results without an error.
         yield (
             f"TensorRT reads its mode {mode!r} of opset {graph.opset} as 'nearest'; opset 19 has "
             f"{_RENAMED_MODES[mode]!r}"
@@ -190,4 +190,4 @@ RULES: dict[str, _RULE] = {
         )
     },
 }
-"""Operator, and what gives the reasons why TensorRT does not take a node of it."""
+"""Rules by operator; each yields the reasons why TensorRT does not accept a node."""

@@ -1,4 +1,4 @@
-"""DEVICE. Bundles on TensorRT."""
+"""DEVICE. Runs bundles on TensorRT."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Session"]
 
 
 class Session(base.Session):
-    """A bundle's engine on TensorRT; see ``edgekit.targets.base.Session``.
+    """Runs a bundle's engine on TensorRT; see ``edgekit.targets.base.Session``.
 
-    The first time on a machine it builds the engine, which takes minutes; ``options.cache`` names
-    the folder to keep engines in, by default the bundle's own.
+    The first session on a machine builds the engine, which takes minutes. ``options.cache`` names
+    the folder that keeps engines, by default the bundle's own.
 
-    Frames stay on the device for as long as they can be the earlier one: each is copied there
-    once, and only what the model returns is copied back.
+    A frame stays on the device as long as it can be the earlier frame. Each frame is copied to the
+    device once, and only the model's results are copied back.
     """
 
     runtime = "tensorrt"
@@ -31,12 +31,12 @@ class Session(base.Session):
 
     @classmethod
     def check_machine(cls) -> None:
-        """Raises ``EdgeKitError`` unless TensorRT, CUDA and a GPU are there."""
+        """Raises ``EdgeKitError`` unless TensorRT, CUDA and a GPU are available."""
         tensorrt()
         Cuda().gpu()
 
     def describe(self) -> dict[str, str]:
-        """TensorRT's version, the GPU and the arithmetic; threads there are none."""
+        """Returns TensorRT's version, the GPU and the arithmetic; there are no threads."""
         return dict(self._facts)
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
@@ -61,7 +61,7 @@ class Session(base.Session):
             shape = tuple(engine.get_tensor_shape(name))
             (inputs if goes_in else outputs)[name] = (shape, dtype)
         self._inputs, self._outputs = inputs, tuple(outputs)
-        self._check_manifest()  # before memory is taken for what it may not be
+        self._check_manifest()  # before memory is allocated for a model that does not fit
         with ExitStack() as stack:
             self._context: Any = created(self._log, engine.create_execution_context)
             stack.callback(setattr, self, "_context", None)
@@ -77,7 +77,7 @@ class Session(base.Session):
         return self._inputs, self._outputs
 
     def _frames_kept(self) -> int:
-        """How many inputs the device has room for: the frame, and those it may be compared with."""
+        """Returns the number of frames on the device: the current one and possible earlier ones."""
         cascade = self.bundle.manifest.cascade
         return cascade.frame_gap + 1 if cascade.place == "graph" else 1
 
@@ -100,10 +100,10 @@ class Session(base.Session):
         return {name: buffer.host.copy() for name, buffer in self._results.items()}
 
     def _place(self, previous: Array, frame: Array) -> None:
-        """Binds two frames, copying those that are not on the device.
+        """Binds two frames, and copies those that are not on the device.
 
-        ``_slots`` is kept in the order in which they are given up: first that of the earlier
-        frame, which will not be asked for again, last that of the newest.
+        ``_slots`` is in the order of reuse. The slot of the earlier frame, which is no longer
+        needed, comes first; that of the newest frame comes last.
         """
         earlier = self._slot_of(previous, None)
         current = self._slot_of(frame, earlier)

@@ -1,4 +1,4 @@
-"""HOST. Networks as ONNX files, byte for byte the same for the same network."""
+"""HOST. Writes networks as ONNX files; equal networks give equal bytes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["OPSET", "Exporter"]
 OPSET = 20
 _MODEL = "model.onnx"
 _NEWEST_IR = 10
-"""The newest IR version that ONNX Runtime 1.18 reads."""
+"""Latest IR version that ONNX Runtime 1.18 reads."""
 
 
 class Exporter(base.Exporter):
     """Writes ``model.onnx``: opset 20, fixed shapes, weights inside.
 
-    Nodes carry the names of the layers they come from (``blocks.3.expand.0/Conv``), so that
-    what is said of a node can be said of the layer.
+    Nodes have the names of the layers they come from (``blocks.3.expand.0/Conv``), so that a
+    message about a node also identifies the layer.
     """
 
     precisions = ("fp32", "fp16")
@@ -45,7 +45,7 @@ class Exporter(base.Exporter):
         """
         import torch
 
-        del precision  # the types of the network's own weights say it
+        del precision  # the types of the network's own weights determine it
         onnx, onnxscript = _packages()
         tensors = tuple(torch.from_numpy(array) for array in example)
         with torch.no_grad():
@@ -68,16 +68,16 @@ class Exporter(base.Exporter):
         )
 
     def operators(self, model: Path) -> dict[str, int]:
-        """How many operators of each type are in a model file, the most frequent first.
+        """Returns the number of operators of each type in a model file, the most frequent first.
 
         Raises:
             MissingDependencyError: onnx is not installed.
-            BundleError: The file is no ONNX model.
+            BundleError: The file is not an ONNX model.
         """
         onnx, _ = _packages()
         try:
             loaded = onnx.load(str(model), load_external_data=False)
-        except Exception as error:  # what the parser raises has no base of its own
+        except Exception as error:  # the parser's exceptions have no common base class
             raise base.not_readable(model, "ONNX", error) from error
         counts = Counter(node.op_type for node in loaded.graph.node)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
@@ -127,7 +127,7 @@ def _traced(
 
 
 def _clean(model: Any) -> None:
-    """Leaves nothing in the file that depends on the machine, the day or the run."""
+    """Removes everything from the file that depends on the machine, the date or the run."""
     model.producer_name, model.producer_version = "edgekit", edgekit.__version__
     model.ClearField("doc_string")
     model.graph.ClearField("doc_string")
@@ -175,7 +175,7 @@ def _rename(graph: Any) -> None:
 
 
 def _scope(node: Any) -> str:
-    """The dotted name of the layer that a node was made from."""
+    """Returns the dotted name of the layer that a node was made from."""
     for entry in node.metadata_props:
         if entry.key == "pkg.torch.onnx.name_scopes":
             scopes = re.findall(r"'([^']*)'", entry.value)

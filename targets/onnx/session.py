@@ -1,4 +1,4 @@
-"""DEVICE. Bundles on ONNX Runtime."""
+"""DEVICE. Runs bundles on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
 class Session(base.Session):
-    """A bundle's model on ONNX Runtime; see ``edgekit.targets.base.Session``.
+    """Runs a bundle's model on ONNX Runtime; see ``edgekit.targets.base.Session``.
 
-    With ``threads`` of 0 it computes with one per physical core; where many frames are wanted, each
-    thread computes a frame of its own.
+    With ``threads`` 0 it uses one thread per physical core. For throughput, each thread computes
+    its own frame.
 
     Attributes:
-        providers: ONNX Runtime's execution providers, the preferred one first; a subclass may
-            name others.
+        providers: ONNX Runtime's execution providers, the preferred one first; a subclass may name
+            others.
     """
 
     runtime = "onnxruntime"
@@ -41,7 +41,7 @@ class Session(base.Session):
             ) from error
 
     def describe(self) -> dict[str, str]:
-        """The runtime, its version, the device, the arithmetic and the number of threads."""
+        """Returns runtime, version, device, arithmetic and number of threads, by name."""
         import onnxruntime
 
         providers = [] if self._session is None else self._session.get_providers()
@@ -66,14 +66,14 @@ class Session(base.Session):
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = 4
-        # Threads that spin between two frames take the cores from decoding and from the sinks: on
-        # a busy machine waiting costs half the CPU time and makes the network faster as well.
+        # Threads that spin between frames take cores from decoding and from the sinks. On a busy
+        # machine, waiting halves the CPU time and makes the network faster as well.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 str(self.bundle.model_path), options, providers=list(self.providers)
             )
-        except Exception as error:  # its exceptions have no base of their own
+        except Exception as error:  # its exceptions have no common base class
             reason, upgrade = base.reason_of(error), "upgrade: pip install -U onnxruntime"
             target = self.bundle.manifest.target
             again = f"Export it again (edgekit export CHECKPOINT --target {target})"

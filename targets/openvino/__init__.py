@@ -1,1 +1,1 @@
-"""OpenVINO: Intel's processors, graphics and NPUs."""
+"""OpenVINO, for Intel's CPUs, GPUs and NPUs."""

@@ -1,4 +1,4 @@
-"""HOST. Networks as OpenVINO's IR, byte for byte the same for the same network."""
+"""HOST. Writes networks as OpenVINO IR; equal networks give equal bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Exporter"]
 
 _BLOCK = 16
-"""Channels that OpenVINO's convolutions on CPUs give at a time."""
+"""Number of channels that OpenVINO's convolutions on CPUs compute at a time."""
 
 _PURPOSE = "Writing a bundle for the target openvino"
 
@@ -37,12 +37,12 @@ _NO_OPERATORS = ("Const", "Parameter", "Result")
 class Exporter(base.Exporter):
     """Writes ``model.xml`` and ``model.bin``: fixed shapes, deformable convolutions native.
 
-    At ``fp16`` the network is written in float16 as it stands and not as float32 with compressed
-    weights: what must stay float32, such as a cascade in the graph, then does.
+    At ``fp16`` the network itself is written in float16, not in float32 with compressed weights.
+    Parts that must stay float32, such as a cascade in the graph, therefore do.
 
-    Operators carry the names of the layers they come from, as in the target ``onnx``, with
-    OpenVINO's own endings: ``blocks.3.expand.0/Conv/WithoutBiases`` is a convolution, and
-    ``blocks.3.expand.0/Conv`` the sum with its bias.
+    Operators have the names of the layers they come from, as in the target ``onnx``, with
+    OpenVINO's own suffixes. ``blocks.3.expand.0/Conv/WithoutBiases`` is a convolution, and
+    ``blocks.3.expand.0/Conv`` adds its bias.
     """
 
     precisions = ("fp32", "fp16")
@@ -51,7 +51,7 @@ class Exporter(base.Exporter):
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
     ) -> base.Exported:
         """Writes ``network``; see ``edgekit.targets.base.Exporter.export``."""
-        import_openvino(_PURPOSE)  # where it is missing, that is said before the work
+        import_openvino(_PURPOSE)  # a missing OpenVINO is reported before the work begins
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
             first = OnnxExporter().export(network, example, Path(temporary), precision)
             self.convert(Path(temporary, first.model), folder)
@@ -63,15 +63,15 @@ class Exporter(base.Exporter):
         )
 
     def convert(self, source: Path, folder: Path) -> None:
-        """Writes what the target ``onnx`` has exported.
+        """Converts an ONNX file that the target ``onnx`` has exported.
 
         Args:
-            source: The ONNX file.
-            folder: Where ``model.xml`` and ``model.bin`` go.
+            source: ONNX file to convert.
+            folder: Folder for ``model.xml`` and ``model.bin``.
 
         Raises:
             MissingDependencyError: openvino is not installed.
-            ConversionError: OpenVINO cannot take the network.
+            ConversionError: OpenVINO does not support the network.
             OutputError: A file cannot be written.
         """
         openvino = import_openvino(_PURPOSE)
@@ -82,10 +82,10 @@ class Exporter(base.Exporter):
             save(openvino, model, folder)
 
     def operators(self, model: Path) -> dict[str, int]:
-        """How many operators of each type are in a model file, the most frequent first.
+        """Returns the number of operators of each type in a model file, the most frequent first.
 
         Raises:
-            BundleError: The file is no IR.
+            BundleError: The file is not an IR.
         """
         types = (layer.get("type", "") for layer in _root(model).iterfind("layers/layer"))
         counts = Counter(name for name in types if name not in _NO_OPERATORS)
@@ -98,7 +98,7 @@ def _converted(openvino: Any, path: Path) -> Any:
     extension = ConversionExtension("DeformConv", _deform_conv)
     try:
         return openvino.convert_model(path, extension=[extension])
-    except Exception as error:  # its exceptions have no base of their own
+    except Exception as error:  # its exceptions have no common base class
         failed = re.findall(r"(?:failed for|rule found for operations): (.+)", str(error))
         if failed:
             names = re.sub(r"-\d+\b", "", ", ".join(failed))
@@ -115,10 +115,10 @@ def _converted(openvino: Any, path: Path) -> Any:
 
 
 def _deform_conv(node: Any) -> Any:
-    """DCNv2 as OpenVINO's own operator, which has no bias; its reader of ONNX lacks the operator.
+    """Returns DCNv2 as OpenVINO's own operator without bias; OpenVINO's ONNX reader lacks it.
 
-    Without ``bilinear_interpolation_pad`` it would read what lies just outside the picture as the
-    pixel on its border.
+    Without ``bilinear_interpolation_pad``, samples just outside the picture would read the pixel on
+    its border.
     """
     from openvino import opset8
 
@@ -132,11 +132,10 @@ def _deform_conv(node: Any) -> Any:
 
 
 def _cut_offsets(model: Any) -> None:
-    """Cuts offsets and mask of deformable convolutions out of what one convolution gives.
+    """Replaces the split between offsets and mask of deformable convolutions by two slices.
 
-    On CPUs the split that the network has there is a plain copy, and a convolution of 27 channels
-    ends in an odd block: with channels of nothing up to a whole one, and two slices, the DLA-34 of
-    KORSAL takes 2% less.
+    On CPUs the split is a plain copy, and a convolution of 27 channels ends in a partial block.
+    Zero channels up to a full block and two slices make KORSAL's DLA-34 2% faster.
     """
     from openvino import opset8
 

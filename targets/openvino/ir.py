@@ -1,4 +1,4 @@
-"""HOST. Models of OpenVINO as files, byte for byte the same for the same model."""
+"""HOST. Writes OpenVINO models as files; equal models give equal bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WEIGHTS = "model.bin"
 
 
 def clean(model: Any) -> None:
-    """Leaves nothing in an ``openvino.Model`` that depends on the machine, the day or the run."""
+    """Removes from an ``openvino.Model`` all that depends on the machine, the date or the run."""
     model.set_friendly_name("edgekit")
     information = model.get_rt_info()
     for key in list(information):
         del information[key]
-    # What the converter adds has the number of all that the process has converted so far; it is
-    # called after what it feeds instead, so the last come first.
+    # The converter numbers its own operators by all conversions of the process. They are renamed
+    # after the operators that they feed, so the last operators come first.
     taken: set[str] = set()
     for operator in reversed(model.get_ordered_ops()):
         name = operator.get_friendly_name()
@@ -40,15 +40,15 @@ def clean(model: Any) -> None:
 
 
 def _is_numbered(operator: Any, name: str) -> bool:
-    """Whether a name is one of the converter's own: no tensor of the file had it."""
+    """Returns whether the converter made up a name: no tensor of the file had it."""
     return not any(output.names for output in operator.outputs()) and "/" not in name
 
 
 def save(openvino: Any, model: Any, folder: Path) -> None:
-    """Writes ``MODEL`` and ``WEIGHTS`` into a folder, every number in the type that it has.
+    """Writes ``MODEL`` and ``WEIGHTS`` into a folder; every number keeps its type.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: The files cannot be written.
     """
     try:
         openvino.save_model(model, folder / MODEL, compress_to_fp16=False)

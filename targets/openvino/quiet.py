@@ -1,4 +1,4 @@
-"""Importing OpenVINO without a word to anybody."""
+"""Imports OpenVINO without telemetry and without messages."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _PLACES = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:")
 
 
 def import_openvino(purpose: str) -> Any:
-    """The package ``openvino``.
+    """Imports and returns the package ``openvino``.
 
     Args:
-        purpose: What needs it, as the beginning of a sentence.
+        purpose: Feature that needs it, as the beginning of a sentence.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: OpenVINO is not installed.
     """
     return import_quietly("openvino", "openvino", purpose)
 
 
 def import_quietly(module: str, extra: str, purpose: str) -> Any:
-    """A package that would report its import to a web service.
+    """Imports and returns a package that would otherwise report its import to a web service.
 
     Args:
-        module: Its name.
-        extra: Of EdgeKit's extras, the one that installs it.
-        purpose: What needs it, as the beginning of a sentence.
+        module: Name of the module.
+        extra: EdgeKit extra that installs the package.
+        purpose: Feature that needs it, as the beginning of a sentence.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: The package is not installed.
     """
     try:
         return import_silently(module)
@@ -44,5 +44,5 @@ def import_quietly(module: str, extra: str, purpose: str) -> Any:
 
 
 def openvino_reason(error: Exception) -> str:
-    """What OpenVINO said of a failure, in one line, without the places in its source."""
+    """Returns OpenVINO's error message in one line, without its source locations."""
     return reason_of(Exception(_PLACES.sub("", str(error))))

@@ -1,4 +1,4 @@
-"""DEVICE. Bundles on OpenVINO."""
+"""DEVICE. Runs bundles on OpenVINO."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _PRECISION = "INFERENCE_PRECISION_HINT"
 _TYPES = {"f32": "float32", "u8": "uint8"}
 _PURPOSE = "Running a bundle for the target openvino"
 _COMPUTING = ("convolution", "fullyconnected", "fully_connected", "matmul", "gemm")
-"""In names of the execution graph's layers: those that most of the work is in."""
+"""Parts of layer names in the execution graph that mark the layers with most of the work."""
 
 
 class Session(base.Session):
-    """A bundle's model on OpenVINO; see ``edgekit.targets.base.Session``.
+    """Runs a bundle's model on OpenVINO; see ``edgekit.targets.base.Session``.
 
-    It computes on the CPU unless a device is named. A bundle of any precision but ``fp16`` is
-    computed in float32 unless told otherwise, where OpenVINO's own choice may be bfloat16.
-    What it compiles is kept apart for each bundle and setting, and believed only where its checksum
-    fits; a cache that cannot be written is done without.
+    It runs on the CPU unless a device is named. Unless told otherwise, a bundle of any precision
+    except ``fp16`` is computed in float32; OpenVINO itself might choose bfloat16. Compiled models
+    are cached separately for each bundle and setting, and used only if their checksum is correct.
+    An unwritable cache is ignored.
     """
 
     runtime = "openvino"
@@ -51,15 +51,15 @@ class Session(base.Session):
         import_openvino(_PURPOSE)
 
     def describe(self) -> dict[str, str]:
-        """The runtime, its version, the device, and the arithmetic and threads that it runs with.
+        """Returns the runtime, its version, and the device, arithmetic and threads really used.
 
-        The arithmetic is that of the layers as they were compiled, the most frequent first: a
-        request for what the device lacks shows as what was taken instead.
+        The arithmetic is that of the compiled layers, the most frequent first. If the device lacks
+        a requested arithmetic, the one used instead is shown.
         """
         found = {"runtime": self.runtime, "version": version("openvino")}
         if self._model is None:
             return {**found, "device": "", "arithmetic": "", "threads": ""}
-        # AUTO puts what it computes on until a better device is ready in brackets.
+        # While a better device gets ready, AUTO gives the device it uses in brackets.
         devices = [name.strip("()") for name in self._model.get_property("EXECUTION_DEVICES")]
         return {
             **found,
@@ -79,7 +79,7 @@ class Session(base.Session):
             if self.many:
                 self.lanes = int(self._model.get_property(_REQUESTS))
             requests = [self._model.create_infer_request() for _ in range(self.lanes)]
-        except Exception as error:  # its exceptions have no base of their own
+        except Exception as error:  # its exceptions have no common base class
             raise BundleError(
                 f"OpenVINO {version('openvino')} refuses {path} on {device}: "
                 f"{openvino_reason(error)}",
@@ -91,13 +91,13 @@ class Session(base.Session):
         return inputs, tuple(self._name(port) for port in self._model.outputs)
 
     def _compiled(self, device: str, config: dict[str, Any]) -> Any:
-        """The model, from the cache if there is one and its entry is proven to be whole.
+        """Returns the model, from the cache if its entry exists and has the right checksum.
 
-        OpenVINO's own cache believes what it finds: of a damaged file it makes a model that finds
-        other things, without a word.
+        OpenVINO's own cache does not check files: a damaged one silently gives a model with other
+        results.
         """
         path, cache = self.bundle.model_path, self.options.cache
-        # AUTO cannot store what it compiled.
+        # AUTO cannot store compiled models.
         if cache is None or device.partition(":")[0] == "AUTO":
             return self._core.compile_model(path, device, config)
         settings = sorted((name, str(value)) for name, value in config.items())
@@ -108,7 +108,7 @@ class Session(base.Session):
         if content is not None:
             try:
                 return self._core.import_model(io.BytesIO(content), device, config)
-            except RuntimeError as error:  # written on a machine that differs in something else
+            except RuntimeError as error:  # written on a machine that differs in some other way
                 _log.info("OpenVINO refuses %s: %s", place, openvino_reason(error))
         elif place.exists():
             _log.warning("%s is damaged and is made anew.", place)
@@ -116,15 +116,15 @@ class Session(base.Session):
         try:
             keep_file(place, model.export_model().getvalue(), identity)
         except (OSError, RuntimeError) as error:
-            # RuntimeError: the device cannot store what it compiled.
+            # RuntimeError: the device cannot store compiled models.
             _log.warning("What OpenVINO compiled is not kept: %s", base.reason_of(error))
         return model
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self._idle is not None
         with self._idle.lent() as request:
-            # What goes in is read where it lies. What comes out is a copy: the next run writes
-            # over it.
+            # Inputs are shared without a copy. Outputs are copied, because the next run overwrites
+            # them.
             values = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
             return dict(zip(self._outputs, values.values(), strict=True))
 
@@ -132,7 +132,7 @@ class Session(base.Session):
         self._model = self._idle = self._core = None
 
     def _name(self, port: Any) -> str:
-        """Which of a tensor's names the manifest has: where a step was left out, there are two."""
+        """Returns the tensor name that the manifest has: after a removed step there are two."""
         known = {"input", "previous", "frame"}
         known |= {spec.name for spec in self.bundle.manifest.outputs}
         return str(next(iter(port.names & known), port.any_name))
@@ -143,7 +143,7 @@ class Session(base.Session):
         kind, _, listed = device.partition(":")
         asked = [name for name in listed.split(",") if name] if kind == "AUTO" else [device]
         for name in asked:
-            # Of several of a kind the first is meant: a GPU is then GPU.0.
+            # If there are several devices of a kind, the first is meant: GPU is then GPU.0.
             if name not in there and f"{name}.0" not in there:
                 raise UsageError(
                     f"OpenVINO finds no device {name!r} here; it finds {', '.join(there)}.",
@@ -177,7 +177,7 @@ class Session(base.Session):
         return config
 
     def _has(self, device: str, name: str) -> bool:
-        """Whether a device can be told a property; AUTO passes on what its devices can be."""
+        """Returns whether a device has a writable property; AUTO forwards those of its devices."""
         if device.partition(":")[0] == "AUTO":
             return True
         return bool(self._core.get_property(device, "SUPPORTED_PROPERTIES").get(name) == "RW")
@@ -198,13 +198,13 @@ class Session(base.Session):
     def _layers(self) -> list[Any]:
         try:
             return list(self._model.get_runtime_model().get_ops())
-        except RuntimeError:  # not every device shows what it made of a model
+        except RuntimeError:  # not every device provides its compiled graph
             return []
 
     def _property(self, name: str) -> Any:
         try:
             return self._model.get_property(name)
-        except RuntimeError:  # nor tells it all that it was told
+        except RuntimeError:  # nor every property
             return None
 
 

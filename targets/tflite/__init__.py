@@ -1,1 +1,1 @@
-"""TFLite, called LiteRT by now."""
+"""TFLite, now called LiteRT."""

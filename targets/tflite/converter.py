@@ -1,7 +1,7 @@
-"""HOST. The conversion: ``python -m edgekit.targets.tflite.converter PROGRAM MODEL PRECISION``.
+"""HOST. Converter process: ``python -m edgekit.targets.tflite.converter PROGRAM MODEL PRECISION``.
 
-litert-torch takes long to import, writes to the terminal as it likes and can bring its process
-down, so it has one of its own; ``edgekit.targets.tflite.export`` starts it.
+litert-torch is slow to import, writes freely to the terminal and can crash its process. It
+therefore runs in its own process, which ``edgekit.targets.tflite.export`` starts.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def main(program: str, model: str, precision: str) -> None:
     """Converts a program that ``torch.export.save`` wrote.
 
     Args:
-        program: Its path. It takes keyword arguments and returns named tensors.
-        model: The file to write: a signature with those names as inputs and outputs.
-        precision: ``fp32``, or ``fp16`` for weights in float16.
+        program: Path of the program, which takes keyword arguments and returns named tensors.
+        model: File to write; its signature has those names as inputs and outputs.
+        precision: ``fp32``, or ``fp16`` for float16 weights.
     """
     loaded = torch.export.load(program)
     assert loaded.example_inputs is not None

@@ -1,4 +1,4 @@
-"""HOST. Networks as TFLite files of builtin operators, the same bytes for the same network."""
+"""HOST. Writes networks as TFLite files of builtin operators; equal networks, equal bytes."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 class Exporter(base.Exporter):
     """Writes ``model.tflite``: fixed shapes, NCHW, one signature that names inputs and outputs.
 
-    At ``fp16`` the weights are float16 and the arithmetic is float32, which is what every
-    TFLite runtime can do.
+    At ``fp16`` the weights are float16 and the arithmetic is float32, which every TFLite runtime
+    supports.
 
     Attributes:
-        limit: Seconds after which a conversion is given up.
+        limit: Largest duration of a conversion, in seconds.
     """
 
     precisions = ("fp32", "fp16")
@@ -57,8 +57,8 @@ class Exporter(base.Exporter):
 
         Raises:
             MissingDependencyError: litert-torch or ai-edge-quantizer is not installed.
-            ConversionError: litert-torch failed, was ended or took too long, or it wrote an
-                operator that a TFLite runtime does not have built in.
+            ConversionError: litert-torch failed, was killed or took too long, or it wrote an
+                operator that is not built into TFLite runtimes.
             OutputError: The file cannot be written.
         """
         import torch
@@ -87,12 +87,12 @@ class Exporter(base.Exporter):
         )
 
     def operators(self, model: Path) -> dict[str, int]:
-        """How many operators of each type are in a model file, the most frequent first.
+        """Returns the number of operators of each type in a model file, the most frequent first.
 
         Raises:
             MissingDependencyError: ai-edge-litert, which comes with the converter, is not
                 installed.
-            BundleError: The file is no TFLite model.
+            BundleError: The file is not a TFLite model.
         """
         try:
             schema = importlib.import_module("ai_edge_litert.schema_py_generated")
@@ -100,12 +100,12 @@ class Exporter(base.Exporter):
             raise _missing("ai_edge_litert") from error
         try:
             counts = _counted(schema, model.read_bytes())
-        except Exception as error:  # of places that lie outside the file
+        except Exception as error:  # an offset leads out of the file
             raise base.not_readable(model, "TFLite", error) from error
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def _convert(self, program: Path, model: Path, precision: str) -> None:
-        """Runs the converter in a process of its own; what it says is kept for an error."""
+        """Runs the converter in its own process; its output is kept for an error message."""
         module = "edgekit.targets.tflite.converter"
         command = [sys.executable, "-m", module, str(program), str(model), precision]
         journal = program.with_name("journal.txt")
@@ -160,14 +160,14 @@ def _check_operators(counts: dict[str, int]) -> None:
 
 
 def _counted(schema: Any, content: bytes) -> Counter[str]:
-    """How many operators of each type are in a model."""
+    """Returns the number of operators of each type in a model."""
     names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
     model = schema.Model.GetRootAs(content)
     types = []
     for index in range(model.OperatorCodesLength()):
         code = model.OperatorCodes(index)
         custom = code.CustomCode()
-        # The older of the two fields holds no more than 127.
+        # The deprecated field cannot exceed 127.
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         types.append(f"CUSTOM {custom.decode()}" if custom else names[builtin])
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""HOST. A network in the shape in which litert-torch writes it well."""
+"""HOST. Rewrites a network so that litert-torch converts it efficiently."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ __all__ = ["Named", "Upsampling", "prepared"]
 
 
 class Named(nn.Module):
-    """A network that takes keyword arguments: their names become those of the model's inputs."""
+    """A network that takes keyword arguments, whose names become those of the model's inputs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """What the network gives for the inputs in the order in which they are named."""
+        """Returns the outputs for the inputs, taken in the order in which they are named."""
         outputs: dict[str, Tensor] = self.network(*inputs.values())
         return outputs
 
 
 class Upsampling(nn.Module):
-    """A transposed convolution of each channel by itself, as convolutions of 2x2.
+    """A depthwise transposed convolution, computed by convolutions of 2x2.
 
-    litert-torch cuts such a layer into one TRANSPOSE_CONV a channel. Each of the stride² places
-    that a pixel becomes sees no more than 2x2 pixels; laid side by side in NHWC, the places are
-    in their order already.
+    litert-torch splits such a layer into one TRANSPOSE_CONV per channel. Each pixel becomes stride²
+    output positions, and each position sees at most 2x2 pixels. Concatenated in NHWC, the positions
+    are already in their order.
 
     Args:
-        layer: One that ``fits``.
+        layer: Layer to replace, for which ``fits`` is true.
     """
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
@@ -48,7 +48,7 @@ class Upsampling(nn.Module):
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
-        """Whether a layer is one: depthwise, its kernel twice its stride, padded by half of it."""
+        """Returns whether a layer is depthwise, with kernel 2 x stride and padding stride / 2."""
         return (
             isinstance(layer, nn.ConvTranspose2d)
             and layer.groups == layer.in_channels == layer.out_channels
@@ -60,7 +60,7 @@ class Upsampling(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, stride H, stride W)."""
+        """Upsamples (N, C, H, W) to (N, C, stride H, stride W)."""
         batch, channels, height, width = x.shape
         factor = self.factor
         padded = functional.pad(x, (1, 1, 1, 1))
@@ -82,13 +82,13 @@ class Upsampling(nn.Module):
         return whole.permute(0, 3, 1, 2)
 
     def _reach(self, place: int) -> tuple[int, list[int]]:
-        """Along one side: the first padded pixel that a place sees, and the taps it sees by."""
+        """Returns, along one side, the first padded pixel that a position sees, and its taps."""
         start, tap = divmod(place + self.factor // 2, self.factor)
         return start, [tap + self.factor, tap]
 
 
 def prepared(network: nn.Module) -> nn.Module:
-    """A copy of ``network`` whose depthwise transposed convolutions are ``Upsampling``."""
+    """Returns a copy of ``network`` whose depthwise transposed convolutions are ``Upsampling``."""
     network = copy.deepcopy(network)
     for name, layer in list(network.named_modules()):
         if isinstance(layer, nn.ConvTranspose2d) and Upsampling.fits(layer):

@@ -1,4 +1,4 @@
-"""DEVICE. Bundles on a TFLite interpreter, whichever is installed."""
+"""DEVICE. Runs bundles on any installed TFLite interpreter."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _INTERPRETERS = {
     "tflite_runtime": ("tflite_runtime.interpreter", "Interpreter"),
     "tensorflow": ("tensorflow", "lite.Interpreter"),
 }
-"""Package to the module that has its interpreter, and where in it; the preferred one first."""
+"""Module and class of each package's interpreter, by package; the preferred one first."""
 
 
 class Session(base.Session):
-    """A bundle's model on a TFLite interpreter; see ``edgekit.targets.base.Session``.
+    """Runs a bundle's model on a TFLite interpreter; see ``edgekit.targets.base.Session``.
 
-    The interpreter is ai_edge_litert's, tflite_runtime's or TensorFlow's, the first of them that
-    is installed. With ``threads`` of 0 it computes with one per physical core: left to itself it
-    would take a single one. Where many frames are wanted, each thread has an interpreter.
+    The interpreter is that of ai_edge_litert, tflite_runtime or TensorFlow, the first one
+    installed. With ``threads`` 0 it uses one thread per physical core; the interpreter's default is
+    one thread. For throughput, each thread has its own interpreter.
     """
 
     runtime = "tflite"
@@ -41,7 +41,7 @@ class Session(base.Session):
         _interpreter()
 
     def describe(self) -> dict[str, str]:
-        """The runtime, its package and version, the device, the arithmetic and the threads."""
+        """Returns runtime, package and version, device, arithmetic and threads, by name."""
         manifest = self.bundle.manifest
         arithmetic = "fp32, weights fp16" if manifest.precision == "fp16" else manifest.precision
         if manifest.quantization is not None and manifest.quantization.method == "dynamic":
@@ -71,7 +71,7 @@ class Session(base.Session):
             ]
             for interpreter in made:
                 interpreter.allocate_tensors()
-            # It holds the interpreter in a way that forbids to run it: only its tables are kept.
+            # The runner locks the interpreter against running: only its tables are kept.
             signature = interpreter.get_signature_runner()
             inputs, outputs = signature.get_input_details(), signature.get_output_details()
             del signature
@@ -109,7 +109,7 @@ class Session(base.Session):
             }
 
     def _rounded(self, place: int, values: Array) -> Array:
-        """What the model takes for floats."""
+        """Quantizes float values for an input of the model."""
         if place not in self._steps:
             return values
         scale, zero = self._steps[place]
@@ -117,7 +117,7 @@ class Session(base.Session):
         return found
 
     def _widened(self, place: int, values: Array) -> Array:
-        """The floats that the model means by what it gives."""
+        """Converts a quantized output of the model to floats."""
         if place not in self._steps:
             return values
         scale, zero = self._steps[place]
@@ -129,12 +129,12 @@ class Session(base.Session):
 
 
 def _given(tensor: Mapping[str, Any]) -> str:
-    """What a session takes for an input: of int8 it makes by itself."""
+    """Returns the type that a session takes for an input; it quantizes to int8 by itself."""
     return "float32" if tensor["dtype"] is np.int8 else np.dtype(tensor["dtype"]).name
 
 
 def _interpreter() -> tuple[str, Any]:
-    """The package whose interpreter is used, and its class."""
+    """Returns the package whose interpreter is used, and its class."""
     for package, (module, name) in _INTERPRETERS.items():
         try:
             return package, attrgetter(name)(importlib.import_module(module))
@@ -146,9 +146,9 @@ def _interpreter() -> tuple[str, Any]:
 
 
 def _device(interpreter: Any) -> str:
-    """Where it computes; whether by XNNPACK, a build of an interpreter decides."""
+    """Returns the device; whether XNNPACK is used depends on the interpreter's build."""
     try:
         names = {operator["op_name"] for operator in interpreter._get_ops_details()}
-    except AttributeError:  # no part of what the packages promise
+    except AttributeError:  # the packages do not guarantee this attribute
         return "CPU"
     return "CPU, by XNNPACK" if "DELEGATE" in names else "CPU"

@@ -1,8 +1,8 @@
-"""DEVICE. Whether a file has the structure of a TFLite model.
+"""DEVICE. Checks whether a file has the structure of a TFLite model.
 
-The older interpreters believe every offset in a file and end the process on a false one;
-ai_edge_litert looks first, as this module does. The names of tables and the numbers of fields are
-those of the published schema (``tensorflow/lite/schema.fbs``).
+The older interpreters trust every offset in a file and crash the process on a wrong one.
+ai_edge_litert checks first, as this module does. Table names and field numbers are those of the
+published schema (``tensorflow/lite/schema.fbs``).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TypeAlias, Union
 __all__ = ["check_structure"]
 
 _Kind: TypeAlias = Union[int, "_Fields", list["_Kind"]]
-"""A number of so many bytes, a table, or a list of either."""
+"""Kind of a field: a number of this many bytes, a table, or a list of either."""
 
 _Fields: TypeAlias = dict[int, _Kind]
-"""What is checked of a table: number of a field to its kind."""
+"""Checked fields of a table: their kinds by field number."""
 
 _TEXT: _Kind = [1]
 _QUANTIZATION: _Fields = {0: [4], 1: [4], 2: [4], 3: [8], 6: 4}
@@ -38,11 +38,11 @@ _MODEL: _Fields = {
 
 
 def check_structure(model: Path) -> None:
-    """Follows every offset of a model file.
+    """Checks every offset of a model file.
 
     Raises:
-        ValueError: It is not a TFLite model, or an offset leads out of it.
-        OSError: It cannot be read.
+        ValueError: The file is not a TFLite model, or an offset leads out of it.
+        OSError: The file cannot be read.
     """
     content = model.read_bytes()
     if content[4:8] != b"TFL3":
@@ -55,7 +55,7 @@ class _Walk:
         self._content = content
 
     def table(self, place: int, fields: _Fields) -> None:
-        """Checks the table to which the offset at ``place`` leads."""
+        """Checks the table that the offset at ``place`` points to."""
         start = place + self._number("<I", place)
         layout = start - self._number("<i", start)
         known = self._number("<H", layout)
