@@ -1,4 +1,4 @@
-"""HOST. From float bundles to bundles of integers whose loss is known and bounded."""
+"""HOST. Turns float bundles into INT8 bundles whose loss is measured and bounded."""
 
 from edgekit._telemetry import silence_onnxruntime
 

@@ -1,4 +1,4 @@
-"""What a quantizer is: something that makes a model of integers from a target's float model."""
+"""Base class of quantizers, which make an INT8 model from a target's float model."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ __all__ = [
 ]
 
 METHODS = ("minmax", "percentile", "entropy", "mse")
-"""How the range of an activation is chosen from what calibration saw of it."""
+"""Methods for choosing the range of an activation from its calibration values."""
 
 DYNAMIC = "dynamic"
-"""A further method: activations are float, and each layer rounds what it reads by the extremes of
-that one frame."""
+"""An additional method, without calibrated ranges.
+
+Activations stay float, and each layer rounds its input by the extremes of the current frame."""
 
 LAST = "it gives an output, and 8 bits for the whole range of a heatmap would flatten its peaks"
-"""Why the last layer of a head stays float."""
+"""Reason why the last layer of a head stays float."""
 
 Inputs: TypeAlias = Sequence[Mapping[str, Array]]
-"""What a model was given, one mapping of names to arrays a sample; read again and again."""
+"""Inputs of a model: one mapping of names to arrays per sample; can be read repeatedly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,10 @@ class Layer:
     """A layer that can be quantized.
 
     Attributes:
-        name: As the target's model file has it.
-        kind: Its operator.
-        macs: Multiplications with addition that it takes for one picture.
-        label: A shorter name for people, unlike that of any other layer; empty where ``name`` is
-            short.
+        name: Name in the target's model file.
+        kind: Type of its operator.
+        macs: Number of multiply-accumulate operations for one picture.
+        label: Shorter, unique name for display; empty if ``name`` is short.
     """
 
     name: str
@@ -61,19 +61,21 @@ class Layer:
 
     @property
     def shown(self) -> str:
-        """What people read, and may write in place of ``name``."""
+        """Name for display, which a user may give in place of ``name``."""
         return self.label or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a layer reads.
+    """The input of a layer and its range.
 
     Attributes:
-        tensor: Name of what it works on.
-        seen: Its values in calibration.
-        low: The lowest value that integers stand for; of all channels, where each has its range.
-        high: The highest.
+        tensor: Name of the input tensor.
+        seen: Histogram of its values during calibration.
+        low: Lowest value that the integers represent; the lowest of all channels if each has a
+            range.
+        high: Highest value that the integers represent; the highest of all channels if each has a
+            range.
     """
 
     tensor: str
@@ -84,12 +86,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to quantize.
+    """Settings for quantizing a model.
 
     Attributes:
-        method: One of the quantizer's ``methods``.
+        method: Method for choosing ranges, one of the quantizer's ``methods``.
         keep_float: Names of the layers that stay float.
-        io: What the model takes and gives: one of the quantizer's ``ios``.
+        io: Type of the model's inputs and outputs, one of the quantizer's ``ios``.
     """
 
     method: str = "minmax"
@@ -99,11 +101,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a quantizer wrote.
+    """Result of a quantizer.
 
     Attributes:
         model: Name of the model file in the folder.
-        files: Names of all files to go into the bundle.
+        files: Names of all files for the bundle.
     """
 
     model: str
@@ -114,22 +116,22 @@ class Quantizer(abc.ABC):
     """HOST. Quantizes the bundles of a target."""
 
     methods: tuple[str, ...] = ("minmax",)
-    """Of ``METHODS``, and perhaps ``DYNAMIC``, those that it has; the default first."""
+    """Names in ``METHODS``, and possibly ``DYNAMIC``, that it supports; the default comes first."""
 
     ios: tuple[str, ...] = ("float",)
-    """What a model can be made to take and give: ``float``, and perhaps ``int8``."""
+    """Supported types of a model's inputs and outputs: ``float``, and possibly ``int8``."""
 
     extra: str = "host"
-    """Of EdgeKit, the extra that installs ``packages``."""
+    """EdgeKit extra that installs ``packages``."""
 
     packages: tuple[str, ...] = ()
-    """Names of the packages that decide what comes out."""
+    """Names of the packages whose versions affect the result."""
 
     def version(self) -> dict[str, str]:
-        """Version of each of ``packages``.
+        """Returns the version of each of ``packages``.
 
         Raises:
-            MissingDependencyError: One of them is not installed.
+            MissingDependencyError: A package is not installed.
         """
         try:
             return {name: metadata.version(name) for name in self.packages}
@@ -140,7 +142,7 @@ class Quantizer(abc.ABC):
 
     @abc.abstractmethod
     def layers(self, bundle: Bundle) -> tuple[Layer, ...]:
-        """The layers of a float bundle that it would quantize, in the order of computation.
+        """Returns the layers of a float bundle that it can quantize, in the order of computation.
 
         Raises:
             MissingDependencyError: A package of the quantizer is not installed.
@@ -148,11 +150,11 @@ class Quantizer(abc.ABC):
         """
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
-        """What stays float whatever the layers: a part or layer of the model, and why.
+        """Returns the parts and layers of a model that always stay float, each with the reason.
 
         Args:
-            bundle: The float model.
-            io: Of the recipe.
+            bundle: Float model.
+            io: Type of the inputs and outputs in the recipe.
 
         Raises:
             MissingDependencyError: A package of the quantizer is not installed.
@@ -165,40 +167,40 @@ class Quantizer(abc.ABC):
         return {name: why for name, (place, why) in parts.items() if place == "graph"}
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, Reading]:
-        """What each layer reads, by the layer's name; without those of which it is not known.
+        """Returns the input of each layer by the layer's name, without layers of unknown input.
 
         Args:
-            bundle: The float model.
-            statistics: The folder that ``calibrate`` filled for it.
-            method: By which ranges are chosen.
+            bundle: Float model.
+            statistics: Folder that ``calibrate`` filled for it.
+            method: Method for choosing ranges.
         """
         del bundle, statistics, method
         return {}
 
     def calibrate(self, bundle: Bundle, inputs: Inputs, folder: Path) -> None:
-        """Measures what every call of ``quantize`` needs again, once.
+        """Measures once what every call of ``quantize`` needs.
 
         Args:
-            bundle: The float model.
-            inputs: What to calibrate with.
-            folder: Exists and is empty; may stay so.
+            bundle: Float model.
+            inputs: Calibration samples.
+            folder: Existing, empty folder for the measurements; it may stay empty.
 
         Raises:
             MissingDependencyError: A package of the quantizer is not installed.
-            CalibrationError: An activation is NaN or infinite; names its layer.
+            CalibrationError: An activation is NaN or infinite; the message names its layer.
             OutputError: A file cannot be written.
         """
         del bundle, inputs, folder
 
     @abc.abstractmethod
     def quantize(self, bundle: Bundle, statistics: Path, recipe: Recipe, folder: Path) -> Written:
-        """Writes a quantized model, byte for byte the same for the same arguments.
+        """Writes a quantized model; equal arguments give equal bytes.
 
         Args:
-            bundle: The float model.
-            statistics: The folder that ``calibrate`` filled for it.
-            recipe: How.
-            folder: Exists and is empty.
+            bundle: Float model.
+            statistics: Folder that ``calibrate`` filled for it.
+            recipe: Settings for quantizing.
+            folder: Existing, empty folder for the model.
 
         Raises:
             MissingDependencyError: A package of the quantizer is not installed.
@@ -208,6 +210,6 @@ class Quantizer(abc.ABC):
 
 
 def sampling(layers: Collection[str]) -> dict[str, str]:
-    """What ``Quantizer.left_float`` says of deformable convolutions, by their names."""
+    """Returns the entries of ``Quantizer.left_float`` for deformable convolutions, by name."""
     why = "its numbers are places in the picture, which rounding would move"
     return {f"the sampling of {layer}": why for layer in sorted(layers)}

@@ -1,4 +1,4 @@
-"""From a float bundle to a bundle of integers: calibrate, quantize, judge, give layers back."""
+"""Makes an INT8 bundle from a float bundle: calibrate, quantize, score, return layers to float."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _SENSITIVITY_FRAMES = 16
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """What quantizing a bundle came to.
+    """Result of quantizing a bundle.
 
     Attributes:
-        bundle: The integer bundle, as loaded again from where it was written.
-        check: Its loss.
-        steps: What was tried, the last being what was written.
-        layers: All that can be quantized.
-        sensitivity: For each layer the loss where it alone is quantized; empty where not measured.
-        max_drop: Largest loss of frame-mAP that was allowed, as a share.
-        statistics: The folder of what the quantizer measured on the samples.
-        io: What the model takes and gives.
-        tuning: What fine-tuning gave, where that was asked for.
-        tubes: What was lost in tubes; None where that was not asked for, or there were none.
+        bundle: INT8 bundle, loaded from the folder that was written.
+        check: Loss of the INT8 bundle.
+        steps: Attempts in order; the last one was written.
+        layers: All layers that can be quantized.
+        sensitivity: Loss for each layer when only that layer is quantized; empty if not measured.
+        max_drop: Largest accepted loss of frame-mAP, as a share.
+        statistics: Folder of the quantizer's measurements on the samples.
+        io: Type of the model's inputs and outputs.
+        tuning: Result of fine-tuning; None if it was not requested.
+        tubes: Loss in tubes; None if it was not requested, or if there were no tubes.
     """
 
     bundle: Bundle
@@ -65,7 +65,7 @@ def check_float(bundle: Bundle) -> None:
     """Raises unless a bundle can be quantized.
 
     Raises:
-        BundleError: It is of integers already, or of half precision.
+        BundleError: The bundle is INT8 already, or half precision.
     """
     manifest = bundle.manifest
     if manifest.precision != "fp32":
@@ -80,17 +80,18 @@ def check_float(bundle: Bundle) -> None:
 def recipe_of(
     bundle: Bundle, *, method: str | None = None, io: str = "float", keep_float: Sequence[str] = ()
 ) -> Recipe:
-    """What is asked for, if it can be, which takes no calibration to say.
+    """Returns the requested recipe after checking it, which needs no calibration.
 
     Args:
-        bundle: The float model.
-        method: One of the quantizer's; by default its first.
-        io: What the model is to take and give: ``float``, or ``int8`` where the target has it.
+        bundle: Float model.
+        method: Method of the quantizer; by default its first.
+        io: Type of the model's inputs and outputs: ``float``, or ``int8`` if the target supports
+            it.
         keep_float: Names or labels of layers that stay float.
 
     Raises:
         UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
-        BundleError: The bundle is not of fp32.
+        BundleError: The bundle is not fp32.
         MissingDependencyError: A package of the quantizer is not installed.
     """
     check_float(bundle)
@@ -108,7 +109,7 @@ def recipe_of(
             f"Models for {target} take and give {', '.join(tool.ios)}, not {io}.",
             mend="Leave --io away; tflite has int8.",
         )
-    # Reading a model for its layers takes long enough to be left out where none was named.
+    # Reading the layers of a model takes long, so it is skipped if no layer is named.
     kept = _named(keep_float, tool.layers(bundle)) if keep_float else frozenset()
     return Recipe(method=method, keep_float=kept, io=io)
 
@@ -132,33 +133,35 @@ def quantize_bundle(
     executor: Executor | None = None,
     progress: Progress = SILENT,
 ) -> Quantized:
-    """Quantizes a float bundle so that it loses no more than allowed.
+    """Quantizes a float bundle so that its loss stays within a bound.
 
     Args:
-        bundle: The float model.
-        samples: What to calibrate with.
-        judging: Other frames, to judge by.
-        out: The folder to write.
-        store: Where finished work is kept.
-        truth: What is in ``judging``; by default what the float model finds there.
-        method: One of the quantizer's; by default its first.
-        io: What the model is to take and give: ``float``, or ``int8`` where the target has it.
+        bundle: Float model.
+        samples: Calibration samples.
+        judging: Evaluation samples, from other frames.
+        out: Folder to write.
+        store: Store for intermediate results.
+        truth: Ground truth of ``judging``; by default the float model's detections.
+        method: Method of the quantizer; by default its first.
+        io: Type of the model's inputs and outputs: ``float``, or ``int8`` if the target supports
+            it.
         keep_float: Names or labels of layers that stay float.
         max_drop: Largest accepted loss of frame-mAP, as a share.
-        sensitivity: Measure every layer even where no layer has to be given back.
-        tuned: The model with fine-tuned weights, which are taken if they lose less.
-        tubes: Judges what was lost in tubes, which is told and not bounded.
-        force: Replace a bundle that is already there.
-        executor: Where layers are measured; here, one after the other, without one.
-        progress: Told of each sample and layer.
+        sensitivity: Whether to measure every layer even if none has to return to float.
+        tuned: Model with fine-tuned weights, which are used if they lose less.
+        tubes: Judge that measures the loss in tubes, which is reported and not bounded.
+        force: Whether to replace an existing bundle.
+        executor: Executor that measures layers; by default they are measured one after the other
+            here.
+        progress: Progress display, called for each sample and layer.
 
     Raises:
         UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
-        BundleError: The bundle is not of fp32.
+        BundleError: The bundle is not fp32.
         MissingDependencyError: A package of the quantizer or the runtime is not installed.
-        CalibrationError: An activation is not finite, or there is nothing to judge by.
-        BoundError: The loss is larger than allowed whatever stays float.
-        OutputError: ``out`` is there without ``force``, or cannot be written.
+        CalibrationError: An activation is not finite, or there is no ground truth to compare with.
+        BoundError: The loss exceeds the bound, whichever layers stay float.
+        OutputError: ``out`` exists and ``force`` is not set, or it cannot be written.
     """
     asked = recipe_of(bundle, method=method, io=io, keep_float=keep_float)
     layers = quantizer(bundle.manifest.target).layers(bundle)

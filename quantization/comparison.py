@@ -1,4 +1,4 @@
-"""Whether fine-tuned weights lose less than those they were made from, once they are integers."""
+"""Decides whether fine-tuned weights lose less in INT8 than the original weights."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from edgekit.quantization.workbench import Workbench
 __all__ = ["Comparison", "clearly_better", "compare"]
 
 _MOST_LEFT = 0.9
-"""Of the noise."""
+"""Largest share of the noise that may remain for fine-tuning to count as better."""
 
 _LEAST_GAIN = 0.005
-"""Of frame-mAP."""
+"""Smallest gain of frame-mAP for fine-tuning to count as better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What fine-tuning gave in the target's own integers.
+    """Result of fine-tuning, measured with the target's own quantization.
 
     Attributes:
-        record: How it went, and whether its weights were taken.
-        without: The loss with the weights as they came.
-        tuned: With the fine-tuned ones; None where the run found none that are better.
+        record: Record of the fine-tuning, and whether its weights were used.
+        without: Loss with the original weights.
+        tuned: Loss with the fine-tuned weights; None if the run found no better ones.
     """
 
     record: FineTuning
@@ -49,20 +49,21 @@ def compare(
     max_drop: float,
     progress: Progress = SILENT,
 ) -> tuple[Workbench, Comparison]:
-    """Quantizes with and without fine-tuning, and takes what loses less.
+    """Quantizes with and without fine-tuning, and returns the result that loses less.
 
-    That is, what is less over the bound, and then what has less noise in the heads, by a tenth at
-    least; or, where annotations were learned from, which may well change the heads, frame-mAP that
-    is higher by 0.005 at least. Smaller differences may be noise.
+    The first criterion is the loss in excess of the bound. The second is noise in the heads, which
+    must be lower by at least a tenth. If the run learned from annotations, which may change the
+    heads, it is frame-mAP, which must be higher by at least 0.005. Smaller differences may be
+    noise.
 
     Args:
-        plain: The float model.
-        tuned: It with fine-tuned weights.
-        recipe: How to quantize both.
-        judge: Of the float model.
-        store: Where finished work is kept.
+        plain: Float model.
+        tuned: Float model with fine-tuned weights.
+        recipe: Settings for quantizing both.
+        judge: Judge of the float model.
+        store: Store for intermediate results.
         max_drop: Largest accepted loss of frame-mAP, as a share.
-        progress: Told of each sample.
+        progress: Progress display, called for each sample.
     """
     without = plain.judged(recipe, judge, progress)
     if not tuned.record.used:
@@ -78,7 +79,7 @@ def compare(
 def clearly_better(
     found: RoundingCheck, without: RoundingCheck, *, annotated: bool, max_drop: float
 ) -> bool:
-    """Whether a loss is less than another by more than chance; see ``compare``."""
+    """Returns whether a loss is clearly lower than another; see ``compare``."""
     over = [max(check.drop - max_drop, 0.0) for check in (found, without)]
     if over[0] != over[1]:
         return over[0] < over[1]

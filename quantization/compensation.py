@@ -1,9 +1,9 @@
-"""Weights of 8 bits, rounded so that their errors cancel in what a layer gives.
+"""Rounds weights to 8 bits so that their errors cancel in a layer's output.
 
-One weight after the other is rounded, and what that changes for the layer's inputs is made good, as
-far as it can be, by the weights that are not rounded yet (Frantar et al., "GPTQ", ICLR 2023,
-section 3). What is left of the error's mean goes into the bias (Nagel et al., "Data-free
-quantization through weight equalization and bias correction", ICCV 2019, section 4.2).
+Weights are rounded one after the other. The weights that are not yet rounded compensate each
+rounding error, as far as possible (Frantar et al., "GPTQ", ICLR 2023, section 3). The remaining
+mean error goes into the bias (Nagel et al., "Data-free quantization through weight equalization and
+bias correction", ICCV 2019, section 4.2).
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from edgekit.runtime.types import Array
 __all__ = ["LARGEST", "Moments", "rounded"]
 
 LARGEST = 127
-"""Weights are integers from -127 to 127."""
+"""Largest magnitude: weights are integers from -127 to 127."""
 
 _DAMPING = 0.01
 _BLOCK = 32
 
 
 class Moments:
-    """First and second moments of what the weights of a layer are multiplied by.
+    """First and second moments of a layer's inputs.
 
-    A layer may have ``g`` groups of ``d`` weights for each output, whose inputs have nothing to do
-    with each other, or are taken so.
+    A layer may have ``g`` groups of ``d`` weights for each output. The inputs of different groups
+    are independent, or treated as such.
 
     Attributes:
-        square: (g, d, d) float64, the sum of all products of two inputs.
-        total: (g, d) float64, the sum of all inputs.
-        count: Of the rows that were added.
+        square: Sum of all products of two inputs, (g, d, d) float64.
+        total: Sum of all inputs, (g, d) float64.
+        count: Number of rows that were added.
     """
 
     def __init__(self, groups: int, depth: int) -> None:
@@ -39,35 +39,35 @@ class Moments:
         self.count = 0
 
     def add(self, rows: Array) -> None:
-        """Counts inputs (g, n, d), float."""
+        """Adds inputs (g, n, d), float."""
         self.square += rows.swapaxes(1, 2) @ rows
         self.total += rows.sum(1, dtype=np.float64)
         self.count += rows.shape[1]
 
     @property
     def mean(self) -> Array:
-        """(g, d) the mean input."""
+        """Returns the mean input, (g, d)."""
         return self.total / max(self.count, 1)
 
 
 def rounded(weights: Array, scale: Array, moments: Moments) -> Array:
-    """The integers that stand for weights.
+    """Returns the integers that represent the weights.
 
     Args:
-        weights: (g, o, d) float, of ``o`` outputs in each of ``g`` groups.
-        scale: (g, o) what an integer of 1 stands for.
-        moments: Of the inputs.
+        weights: Weights of ``o`` outputs in each of ``g`` groups, (g, o, d) float.
+        scale: Value of an integer step for each output, (g, o).
+        moments: Moments of the inputs.
 
     Returns:
-        (g, o, d) float64 of whole numbers from -127 to 127.
+        (g, o, d) float64, integers from -127 to 127.
     """
     square = moments.square / max(moments.count, 1)
     depth = square.shape[1]
     size = square[:, range(depth), range(depth)]
-    # Where there are fewer inputs than weights, or some are always 0, nothing could be solved.
+    # With fewer inputs than weights, or inputs that are always 0, the matrix would be singular.
     ridge = _DAMPING * size.mean(1, keepdims=True)
     square[:, range(depth), range(depth)] += np.where(ridge > 0, ridge, 1.0)
-    # The largest inputs first: their errors find the most weights to be made good by.
+    # The largest inputs come first: most weights are then left to compensate their errors.
     order = np.argsort(-size, axis=1, kind="stable")
     square = np.take_along_axis(square, order[:, :, None], 1)
     square = np.take_along_axis(square, order[:, None, :], 2)
@@ -84,7 +84,7 @@ def rounded(weights: Array, scale: Array, moments: Moments) -> Array:
             left[:, :, place + 1 : end] -= error[:, :, None] * following
             left[:, :, place] = whole
             errors[:, :, place - begin] = error
-        # What lies beyond the block is made good in one product, which is faster.
+        # Weights beyond the block are corrected in one matrix product, which is faster.
         left[:, :, end:] -= errors @ upper[:, begin:end, end:]
     result = np.empty_like(left)
     np.put_along_axis(result, np.broadcast_to(order[:, None, :], left.shape), left, 2)

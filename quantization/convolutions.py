@@ -1,12 +1,12 @@
-"""The weights of convolutions as integers of 8 bits.
+"""Rounds the weights of convolutions to 8-bit integers.
 
-Whatever file they are in: all pictures here are (1, C, H, W), and all weights
-(out, in / groups, height, width).
+This module does not depend on a file format: all pictures are (1, C, H, W), and all weights (out,
+in / groups, height, width).
 
-Processors without VNNI add two neighbouring products of 8 bits in 16, and where that is too much
-they take the largest number there is: on AVX2, full weights cost 6 dB of the heads. So no two
-weights that may be neighbours, in whichever order they are stored, have a sum over 128; the usual
-remedy, weights of 7 bits throughout, loses twice as much.
+Processors without VNNI add two neighbouring 8-bit products in 16 bits, and saturate on overflow. On
+AVX2, full-range weights cost 6 dB in the heads. Therefore the sum of any two weights that may be
+neighbours, in either storage order, is at most 128. The usual remedy, 7-bit weights throughout,
+loses twice as much.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ __all__ = ["Convolution", "IntegerWeights", "load_weights", "save_weights"]
 
 _LARGEST_PAIR = 128
 _WINDOWS = 64
-"""Of one picture that are looked at in each layer, of some thousands."""
+"""Number of windows per picture that are examined in each layer, out of some thousands."""
 
 _DEEPEST = 1152
-"""Weights whose errors are made good together; more would take seconds and much memory."""
+"""Largest number of weights compensated together; more would take seconds and much memory."""
 
 _TRIES = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntegerWeights:
-    """What a convolution gets in the place of its weights.
+    """The integer weights of a convolution.
 
     Attributes:
-        values: (out, in / groups, height, width) int8.
-        scale: (out,) float32, what an integer of 1 stands for in each channel.
-        shift: (out,) float32, to be added to the bias.
+        values: Integers, (out, in / groups, height, width) int8.
+        scale: Value of an integer step in each channel, (out,) float32.
+        shift: Number to add to each bias, (out,) float32.
     """
 
     values: Array
@@ -49,21 +49,21 @@ class IntegerWeights:
     shift: Array
 
     def floats(self) -> Array:
-        """What the integers stand for: float32 of the shape of ``values``."""
+        """Returns the values that the integers represent: float32 with the shape of ``values``."""
         return (self.values * _by_channel(self.scale)).astype(np.float32)
 
 
 class Convolution:
-    """A convolution, and what it reads.
+    """A convolution and the statistics of its input.
 
     Args:
-        weights: (out, in / groups, height, width).
-        groups: Of channels.
-        strides: Vertical and horizontal.
-        pads: Rows and columns of zeros at the top, left, bottom and right; None if it reads its
-            input in another way, and nothing can be learned by looking.
-        scale: (out,) what an integer of 1 has to stand for, the largest weights being 127; by
-            default as small as may be without an overflow of pairs.
+        weights: Weights, (out, in / groups, height, width).
+        groups: Number of channel groups.
+        strides: Vertical and horizontal stride.
+        pads: Rows and columns of zeros at the top, left, bottom and right. None if it reads its
+            input in another way; the input then gives no statistics.
+        scale: Required value of an integer step in each channel, (out,), with the largest weights
+            at 127. By default it is the smallest without overflow of pairs.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Convolution:
         self._pads = tuple(pads or (0, 0, 0, 0))
         self._given = scale
         self._dense = groups == 1
-        # Of a deep layer, some channels at a time.
+        # In a deep layer, only some channels are handled at a time.
         channels = weights.shape[1]
         window = math.prod(weights.shape[2:])
         fits = (n for n in range(channels, 0, -1) if channels % n == 0 and n * window <= _DEEPEST)
@@ -89,11 +89,11 @@ class Convolution:
         self._moments = None if pads is None else Moments(blocks, self._channels * window)
 
     def look(self, values: Array, sample: int) -> None:
-        """Counts what it reads of one picture.
+        """Adds its input for one picture to the statistics.
 
         Args:
-            values: (1, C, H, W).
-            sample: Number of the picture, which decides where to look.
+            values: Input of the convolution, (1, C, H, W).
+            sample: Number of the picture, which determines the examined windows.
         """
         if self._moments is None:
             return
@@ -109,7 +109,7 @@ class Convolution:
         self._moments.add(blocks.transpose(0, 2, 1, 3, 4).reshape(len(blocks), len(places), -1))
 
     def integers(self) -> IntegerWeights:
-        """Its weights, rounded with regard to all that was looked at."""
+        """Returns its weights, rounded according to all examined inputs."""
         first = self._given if self._given is not None else _scale(self._weights)
         plain = np.rint(self._weights / _by_channel(first)).clip(-LARGEST, LARGEST)
         if self._moments is None or not self._moments.count:
@@ -134,7 +134,7 @@ class Convolution:
         return self._joined(rounded(weights, scales, self._moments))
 
     def _with_largest(self, found: Array, plain: Array) -> Array:
-        """With the largest weight of each channel as it was, from which its scale is read."""
+        """Restores the largest weight of each channel, from which its scale is derived."""
         rows, others = found.reshape(len(found), -1), plain.reshape(len(found), -1)
         places = np.abs(others).argmax(1)[:, None]
         np.put_along_axis(rows, places, np.take_along_axis(others, places, 1), 1)
@@ -151,7 +151,7 @@ class Convolution:
         return IntegerWeights(whole.astype(np.int8), single, shift.astype(np.float32))
 
     def _split(self, values: Array) -> Array:
-        """(blocks, outputs, weights) of (out, in / groups, height, width)."""
+        """Splits (out, in / groups, height, width) into (blocks, outputs, weights)."""
         out = len(values)
         if not self._dense:
             return values.reshape(self._groups, out // self._groups, -1)
@@ -159,12 +159,12 @@ class Convolution:
         return blocks.swapaxes(0, 1)
 
     def _joined(self, blocks: Array) -> Array:
-        """Undoes ``_split``."""
+        """Reverses ``_split``."""
         return (blocks.swapaxes(0, 1) if self._dense else blocks).reshape(self._weights.shape)
 
 
 def save_weights(found: Mapping[str, IntegerWeights], path: Path) -> None:
-    """Writes integers as ``.npz``."""
+    """Writes integer weights as ``.npz``."""
     arrays = {
         f"{place}-{field}": getattr(made, field)
         for place, made in enumerate(found.values())
@@ -174,7 +174,7 @@ def save_weights(found: Mapping[str, IntegerWeights], path: Path) -> None:
 
 
 def load_weights(path: Path) -> dict[str, IntegerWeights]:
-    """Reads what ``save_weights`` wrote."""
+    """Reads the file that ``save_weights`` wrote."""
     with np.load(path) as file:
         return {
             name: IntegerWeights(*(file[f"{place}-{f}"] for f in IntegerWeights.__slots__))
@@ -183,14 +183,14 @@ def load_weights(path: Path) -> dict[str, IntegerWeights]:
 
 
 def _scale(weights: Array) -> Array:
-    """(out,) the smallest with which rounding leaves all in range, alone and in pairs."""
+    """Returns (out,) the smallest scale that keeps all weights in range, alone and in pairs."""
     span = np.maximum(np.abs(weights).reshape(len(weights), -1).max(1), _largest_pair(weights))
     return np.where(span > 0, span / LARGEST, 1.0)
 
 
 def _largest_pair(weights: Array) -> Array:
-    """(out,) largest sum of two neighbours without their signs, in both orders of storage."""
-    if weights.shape[1] == 1:  # a depthwise convolution has kernels of its own
+    """Returns (out,) the largest sum of two neighbours' magnitudes, in both storage orders."""
+    if weights.shape[1] == 1:  # kernels of a depthwise convolution are not neighbours
         return np.zeros(len(weights))
     size = np.abs(weights)
     orders = (size, size.transpose(0, 2, 3, 1))

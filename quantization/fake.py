@@ -1,7 +1,7 @@
-"""HOST. A network that rounds as its integer model will, and can be trained all the same.
+"""HOST. Makes networks that round like their INT8 model but can still be trained.
 
-Values are rounded on the way forward; on the way back the rounding is passed over, and what lies
-outside a range is left out (Jacob et al., "Quantization and training of neural networks for
+Values are rounded in the forward pass. The backward pass ignores the rounding, and drops gradients
+of values outside the range (Jacob et al., "Quantization and training of neural networks for
 efficient integer-arithmetic-only inference", CVPR 2018, section 3).
 """
 
@@ -30,28 +30,28 @@ _SUMS = (operator.add, operator.iadd, torch.add, torch.cat)
 
 
 def with_roundings(network: nn.Module) -> nn.Module:
-    """A copy of a network with a rounding wherever a target's integer model has one.
+    """Returns a copy of a network with a rounding step wherever a target's INT8 model has one.
 
-    That is: at its input, after activations, sums and joints, and after convolutions that no
-    activation follows; not at its outputs, nor within deformable convolutions. Weights are not
-    rounded here: of that error, what ``edgekit.quantization.compensation`` leaves is small beside
+    These places are the input, activations, sums and concatenations, and convolutions without a
+    following activation. Outputs and the inside of deformable convolutions are not rounded. Weights
+    are not rounded either: after ``edgekit.quantization.compensation`` their error is small beside
     that of the activations.
 
     Args:
-        network: With its norms folded; stays as it is.
+        network: Network with folded norms; it is not changed.
 
     Returns:
-        The copy, in evaluation mode, its parameters named as before. At first the roundings only
-        look at what passes, and raise a CalibrationError where it is not finite; ``settle`` makes
-        them round.
+        The copy, in evaluation mode, with unchanged parameter names. At first its rounding steps
+        only record values, and raise a CalibrationError if one is not finite. ``settle`` makes them
+        round.
 
     Raises:
-        ConversionError: What the network does depends on its input, so it cannot be followed.
+        ConversionError: The network's operations depend on its input, so it cannot be traced.
     """
     network = copy.deepcopy(network).eval()
     try:
         graph = _Tracer().trace(network)
-    except Exception as error:  # whatever a network does with what stands for a tensor
+    except Exception as error:  # networks fail in many ways when they are traced
         raise ConversionError(
             f"The network cannot be followed to round what it computes: {error}",
             mend="Leave --finetune away.",
@@ -68,11 +68,11 @@ def with_roundings(network: nn.Module) -> nn.Module:
 
 
 def settle(network: nn.Module, method: str) -> None:
-    """Ends the looking, and fixes the ranges of what ``with_roundings`` made.
+    """Ends the recording, and fixes the ranges in a network from ``with_roundings``.
 
     Args:
-        network: Has been run on calibration data.
-        method: By which ranges are chosen; for one that chooses none, by the extremes.
+        network: Network that has been run on calibration data.
+        method: Method for choosing ranges; one that chooses none uses the extremes.
     """
     for module in network.modules():
         if isinstance(module, _Rounding):
@@ -80,7 +80,7 @@ def settle(network: nn.Module, method: str) -> None:
 
 
 class _Rounding(nn.Module):
-    """Rounds values to 256 levels between two ends; counts them as long as it has no ends."""
+    """Rounds values to 256 levels between two limits; records values until the limits are set."""
 
     def __init__(self, layer: str) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def _is_rounded(node: fx.Node, made: fx.GraphModule) -> bool:
     kind = _kind(node, made)
     if kind == "activation":
         return True
-    # What an activation follows is rounded together with it, and an output not at all.
+    # A value before an activation is rounded together with it, and an output is not rounded.
     return kind in ("weighted", "sum") and any(
         user.op != "output" and _kind(user, made) != "activation" for user in _users(node, made)
     )
@@ -139,7 +139,7 @@ def _kind(node: fx.Node, made: fx.GraphModule) -> str:
 
 
 def _users(node: fx.Node, made: fx.GraphModule) -> Iterator[fx.Node]:
-    """What makes use of a result, past what does nothing."""
+    """Yields the nodes that use a result, looking through nodes that change nothing."""
     for user in node.users:
         if _kind(user, made) == "nothing":
             yield from _users(user, made)

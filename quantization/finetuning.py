@@ -1,7 +1,7 @@
-"""HOST. Fine-tunes a network so that its heads stay what they are when activations are rounded.
+"""HOST. Fine-tunes a network so that rounded activations do not change its heads.
 
-The float network teaches the rounding one (Hinton et al., "Distilling the knowledge in a neural
-network", 2015); where frames are annotated, CenterNet's own loss is added.
+The float network teaches the rounding network (Hinton et al., "Distilling the knowledge in a neural
+network", 2015). For annotated frames, CenterNet's own loss is added.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = ["distillation_loss", "fine_tuned", "learning_sample"]
 
 _BATCH = 8
 _HELD_OUT = 8
-"""Every eighth sample is held out."""
+"""Interval of held-out samples: every eighth sample is held out."""
 
 _LOOKS = 5
-"""How often, evenly over the run, the network is measured on what is held out."""
+"""Number of evaluations on the held-out samples, evenly spaced over the run."""
 
 _GRADIENT_NORM = 1.0
 _FLOOR = 0.02
-"""Weight of a cell where the float network sees nothing; where it is sure, 1."""
+"""Weight of a cell where the float network detects nothing; a certain detection weighs 1."""
 
 
 def fine_tuned(
@@ -48,25 +48,25 @@ def fine_tuned(
     truth: Truth | None = None,
     progress: Callable[[int], None] = lambda step: None,
 ) -> tuple[nn.Module, FineTuning]:
-    """Fine-tunes a network.
+    """Fine-tunes a network, and returns the best state.
 
-    Weights and biases move, in the network with its norms folded; ranges stay. Of all states that
-    are looked at, the one that does best on the held-out samples is the result.
+    Weights and biases are trained, in the network with its norms folded; ranges are fixed. The
+    result is the evaluated state that does best on the held-out samples.
 
     Args:
-        network: In evaluation mode, on the CPU; stays as it is.
-        samples: What to learn from; a part of them is held out.
-        plan: How.
-        truth: What is in the samples, to be learned from as well.
-        progress: Called with the number of each step that is done.
+        network: Network in evaluation mode, on the CPU; it is not changed.
+        samples: Samples to learn from; a part of them is held out.
+        plan: Settings of the fine-tuning.
+        truth: Ground truth of the samples, for the additional loss.
+        progress: Function called with the number of each finished step.
 
     Returns:
-        The network with its new weights, or with its own where none were better; and how it went.
+        The network with its new weights, or with its own if none were better, and the record.
 
     Raises:
         BadInputError: The loss is no longer a finite number.
-        CalibrationError: An activation is not.
-        ConversionError: The network cannot be followed.
+        CalibrationError: An activation is not a finite number.
+        ConversionError: The network cannot be traced.
     """
     run = _Run(network, samples, plan, truth)
     before = best = run.held_out()
@@ -90,11 +90,11 @@ def fine_tuned(
 
 
 def distillation_loss(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-    """How far heads are from others: squared error as a share of the signal, summed over heads.
+    """Returns the error of heads: squared error as a share of the signal, summed over the heads.
 
     Args:
-        found: ``hm`` logits (N, C, h, w), ``wh`` and ``reg`` (N, 2, h, w).
-        wanted: What they should be; a cell counts by its score, and a little in any case.
+        found: Heads to compare: ``hm`` logits (N, C, h, w), ``wh`` and ``reg`` (N, 2, h, w).
+        wanted: Reference heads; each cell is weighted by its score, with a small minimum.
     """
     score = wanted["hm"].sigmoid()
     weights = {"hm": score, "wh": score.amax(1, keepdim=True), "reg": score.amax(1, keepdim=True)}
@@ -114,14 +114,14 @@ def learning_sample(
     *,
     flip: bool = False,
 ) -> Sample:
-    """A frame as CenterNet learns from it.
+    """Returns a frame as a training sample of CenterNet.
 
     Args:
-        samples: Where it is.
-        index: Of it.
-        actions: Class and box (4,), in source pixels, of each in it.
-        classes: Channels of the heatmap.
-        flip: Whether left and right change places.
+        samples: Samples that contain the frame.
+        index: Index of the frame in ``samples``.
+        actions: Class and box (4,), in source pixels, of each action in the frame.
+        classes: Number of heatmap channels.
+        flip: Whether to mirror the frame horizontally.
     """
     tensor = samples.tensor(index)
     boxes = np.array([box for _, box in actions], np.float64).reshape(-1, 4)
@@ -133,7 +133,7 @@ def learning_sample(
 
 
 class _Run:
-    """The network that learns, the one that teaches, and what they look at."""
+    """The network that learns, the network that teaches, and their samples."""
 
     def __init__(
         self, network: nn.Module, samples: Samples, plan: Plan, truth: Truth | None
@@ -155,12 +155,12 @@ class _Run:
         self._optimizer = torch.optim.Adam(self._parameters, lr=plan.rate)
         self._truth_weight = 0.0
         if truth is not None:
-            # Both losses are to count alike, as shares of what they are now.
+            # Both losses are scaled by their initial values, so that they have equal weight.
             first = self._means()
             self._truth_weight = float(first[0] / first[1].clamp(min=1e-12))
 
     def step(self, number: int) -> None:
-        """One of gradient descent, counted from 1."""
+        """Takes one step of gradient descent; steps are counted from 1."""
         plan = self._plan
         share = (1 + math.cos(math.pi * (number - 1) / plan.steps)) / 2
         self._optimizer.param_groups[0]["lr"] = plan.rate * share
@@ -177,7 +177,7 @@ class _Run:
         self._optimizer.step()
 
     def held_out(self) -> float:
-        """The loss on what is held out."""
+        """Returns the loss on the held-out samples."""
         return float(self._weighed(self._means()))
 
     @torch.no_grad()
@@ -191,7 +191,7 @@ class _Run:
         return losses[0] + self._truth_weight * losses[1]
 
     def _losses(self, batch: Batch) -> Tensor:
-        """(2,) of distillation, and of annotations where there are some."""
+        """Returns (2,): the loss of distillation, and of annotations if there are any."""
         found = self.student(batch.input)
         with torch.no_grad():
             wanted = self._teacher(batch.input)
@@ -201,7 +201,7 @@ class _Run:
         return torch.stack([taught, centernet_loss(found, batch)["total"]])
 
     def _drawn(self) -> list[int]:
-        """The next samples; none comes again before all have come."""
+        """Returns the next samples; each is drawn once before any is drawn again."""
         while len(self._order) < _BATCH:
             self._order += self._random.permutation(self._rest).tolist()
         drawn, self._order = self._order[:_BATCH], self._order[_BATCH:]

@@ -1,4 +1,4 @@
-"""From what a user names to frames to calibrate with, and others to judge by."""
+"""Collects calibration frames and evaluation frames from the paths that a user gives."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Footage:
     """Frames for a quantizer.
 
     Attributes:
-        samples: To calibrate with.
-        judging: To judge by; none of them is among ``samples``.
-        truth: What is in ``judging``, where that is annotated.
-        dataset: The annotated videos, in the classes of the bundle.
-        sequences: What ``judging`` is of, where that is not annotated.
+        samples: Calibration samples.
+        judging: Evaluation samples, none of which is among ``samples``.
+        truth: Ground truth of ``judging``; None if it is not annotated.
+        dataset: Annotated videos, in the classes of the bundle.
+        sequences: Sequences that ``judging`` is from, if it is not annotated.
     """
 
     samples: Samples
@@ -49,7 +49,7 @@ class Footage:
 
 
 def shipped_float(target: str, store: Store) -> Bundle:
-    """The shipped model as a float bundle for a target; exported now where none is shipped.
+    """Returns the shipped model as a float bundle for a target; exports it if none is shipped.
 
     Raises:
         MissingDependencyError: A package of the target's converter is not installed.
@@ -66,17 +66,17 @@ def exported(
     settings: ExportSettings | None = None,
     name: str = "bundle",
 ) -> Path:
-    """The folder of a float bundle of a checkpoint, which is exported once.
+    """Returns the folder of a checkpoint's float bundle, which is exported only once.
 
     Args:
-        checkpoint: A .pth or .safetensors.
-        target: Of the bundle.
-        store: Where it is kept.
-        settings: As for ``export_bundle``.
-        name: Of the folder, where people see it.
+        checkpoint: A .pth or .safetensors file.
+        target: Target of the bundle.
+        store: Store that keeps the bundle.
+        settings: Export settings; ``export_bundle`` documents the defaults.
+        name: Name of the folder, as shown to users.
 
     Raises:
-        EdgeKitError: As from ``export_bundle``.
+        EdgeKitError: The export failed; ``export_bundle`` documents the errors.
     """
 
     def make(folder: Path) -> None:
@@ -98,26 +98,26 @@ def gather(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Footage:
-    """Chooses frames.
+    """Chooses frames for calibration and evaluation.
 
     Args:
-        bundle: The float model.
-        calib: A video, a folder of videos or pictures, or a list file; by default rendered clips,
-            which are annotated.
-        annotations: A folder with annotations.json and videos to judge by; by default other
-            frames of what is calibrated with.
-        store: Where they are kept.
-        samples: How many to calibrate with.
-        seed: Of the choice.
-        progress: Told of each clip that is rendered and of each frame that is read.
+        bundle: Float model.
+        calib: Video, folder of videos or pictures, or list file; by default rendered clips, which
+            are annotated.
+        annotations: Folder with annotations.json and videos for evaluation; by default other frames
+            of the calibration footage.
+        store: Store that keeps the frames.
+        samples: Number of calibration samples.
+        seed: Seed for choosing frames.
+        progress: Progress display, called for each rendered clip and for each frame that is read.
 
     Raises:
-        CalibrationError: There is nothing that can be used.
+        CalibrationError: There are no usable frames.
         AnnotationError: The annotations do not have the layout, or have other classes.
         UsageError: ``calib`` is a bundle.
     """
     if annotations is not None:
-        read_truth("json", annotations)  # says now what is wrong with it, before clips are made
+        read_truth("json", annotations)  # reports errors in it before clips are rendered
     if calib is None:
         calib, rendered = rendered_clips(store, progress)
         annotations = annotations or rendered
@@ -147,15 +147,15 @@ def gather(
 
 
 def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
-    """What is in samples, where the footage they come from is annotated.
+    """Returns the ground truth of samples, if the footage they come from is annotated.
 
     Args:
-        bundle: Its classes are those of the truth.
-        calib: What ``samples`` were chosen from.
-        samples: As ``gather`` chose them.
+        bundle: Bundle whose classes the ground truth has.
+        calib: Path that ``samples`` were chosen from.
+        samples: Samples that ``gather`` chose.
 
     Returns:
-        None unless ``calib`` is a folder with an annotations.json in which all its videos are.
+        None unless ``calib`` is a folder whose annotations.json lists all its videos.
 
     Raises:
         AnnotationError: The annotations do not have the layout, or have other classes.
@@ -184,7 +184,7 @@ def _annotated(
     store: Store,
     progress: Progress,
 ) -> tuple[Samples, Truth]:
-    """Frames evenly spaced over annotated videos, none of them ``used``, and what is in them."""
+    """Returns evenly spaced, not yet ``used`` frames of annotated videos, and their truth."""
     videos = [(video, _sequence(video)) for video in dataset.videos]
     free = [
         [frame for frame in range(video.frames) if (sequence.sha256, frame) not in used]

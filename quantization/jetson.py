@@ -1,4 +1,4 @@
-"""HOST. ONNX models with the Q/DQ pairs that TensorRT reads: symmetric, of signed integers."""
+"""HOST. Writes ONNX models with the Q/DQ pairs that TensorRT reads: symmetric, signed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHOWN = 10
 
 
 class Quantizer(onnx_quantizer.Quantizer):
-    """Pairs on what convolutions read and on their weights, as TensorRT fuses them.
+    """Puts pairs on the inputs and weights of convolutions, as TensorRT fuses them.
 
-    What a convolution gives has no pair of its own: TensorRT takes the next layer's. Nothing has
-    a zero point and no bias is rounded, since TensorRT reads neither.
+    The output of a convolution has no pair of its own: TensorRT uses that of the next layer. There
+    are no zero points and biases are not rounded, because TensorRT supports neither.
     """
 
     def quantize(
@@ -36,7 +36,7 @@ class Quantizer(onnx_quantizer.Quantizer):
         """See ``edgekit.quantization.base.Quantizer.quantize``.
 
         Raises:
-            ConversionError: TensorRT would not read what was written.
+            ConversionError: TensorRT would not accept the written model.
         """
         written = super().quantize(bundle, statistics, recipe, folder)
         findings = check(folder / written.model)
@@ -49,7 +49,7 @@ class Quantizer(onnx_quantizer.Quantizer):
         return written
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
-        """See ``edgekit.quantization.base.Quantizer.readings``; of ranges the larger side."""
+        """See ``edgekit.quantization.base.Quantizer.readings``; ranges become symmetric."""
         found = super().readings(bundle, statistics, method)
         sides = {name: max(-reading.low, reading.high) for name, reading in found.items()}
         return {

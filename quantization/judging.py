@@ -1,4 +1,4 @@
-"""What rounding costs: a quantized model beside the float one, on frames of both."""
+"""Measures the loss from quantization: compares a quantized model with the float model."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from edgekit.targets.verify import agreement
 __all__ = ["HEADS", "SCORE", "Judge", "Truth", "truth_of"]
 
 SCORE = 0.3
-"""Detections of the float model that count: what ``edgekit run`` shows."""
+"""Smallest score of the float model's detections that count; it is that of ``edgekit run``."""
 
 HEADS = ("hm", "wh", "reg")
 _SAME_BOX = 0.8
 _MOST_DECIBELS = 99.0
 
 Truth = Sequence[Sequence[tuple[int, Array]]]
-"""Of each sample: class and box (4,) in source pixels of every action in it."""
+"""Class and box (4,), in source pixels, of every action in each sample."""
 
 
 def truth_of(samples: Samples, tubes: Sequence[Sequence[TruthTube]]) -> Truth:
-    """What is in samples, from the annotated tubes of each sequence that they come from."""
+    """Returns the ground truth of samples, from the annotated tubes of their sequences."""
     return [
         [
             (tube.label, tube.boxes[place.frame - tube.start])
@@ -51,19 +51,19 @@ class Judge:
     """Compares quantized models with a float one.
 
     Args:
-        bundle: The float model.
-        samples: What to compare on.
-        store: Where the float model's answers are kept.
-        truth: What is in the samples; by default what the float model finds there.
-        runtime: What to run both with; by default the target's usual runtime.
-        threads: To compute with.
-        progress: Told of each sample that the float model answers.
+        bundle: Float model.
+        samples: Samples to compare on.
+        store: Store that keeps the float model's outputs.
+        truth: Ground truth of the samples; by default the float model's detections.
+        runtime: Runtime for both models; by default the target's default runtime.
+        threads: Number of threads for inference; 0 lets the runtime choose.
+        progress: Progress display, called for each sample that the float model processes.
 
     Attributes:
-        key: Of all that a judgement depends on beside the model that is judged.
+        key: Key of everything that a result depends on, except for the compared model.
 
     Raises:
-        CalibrationError: There is nothing in the samples to judge by.
+        CalibrationError: The samples contain no ground truth to compare with.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class Judge:
         self.key = key_of(answers, self._annotated, places)
 
     def judge(self, bundle: Bundle, progress: Progress = SILENT) -> RoundingCheck:
-        """Runs a quantized model on the samples.
+        """Runs a quantized model on the samples and returns its loss.
 
         Args:
-            bundle: Of the same target, classes and input.
-            progress: Told of each sample.
+            bundle: Quantized bundle for the same target, classes and input.
+            progress: Progress display, called for each sample.
         """
         noise = dict.fromkeys(HEADS, 0.0)
         signal = dict.fromkeys(HEADS, 0.0)
@@ -133,7 +133,7 @@ class Judge:
         )
 
     def _answer(self, progress: Progress, folder: Path) -> None:
-        """Writes what the float model gives for each sample."""
+        """Writes the float model's outputs for each sample."""
         files: dict[str, Array] = {}
         with open_session(self._bundle, self._options) as session:
             watched = progress.watch("asking the float model", self._samples)
@@ -148,7 +148,7 @@ class Judge:
         return {name: values[index] for name, values in self._expected.items()}
 
     def _rows(self, outputs: Mapping[str, Array]) -> Array:
-        """(k, 6): x1, y1, x2, y2 in input pixels, score, class; best first."""
+        """Returns (k, 6): x1, y1, x2, y2 in input pixels, score, class; best first."""
         if "detections" in outputs:
             found: Array = np.asarray(outputs["detections"]).reshape(-1, 6)
             return found[found[:, 4] > 0]

@@ -1,4 +1,4 @@
-"""HOST. ONNX models with QuantizeLinear and DequantizeLinear: of integers on ONNX Runtime.
+"""HOST. Writes ONNX models with QuantizeLinear and DequantizeLinear, for ONNX Runtime.
 
 ONNX Runtime's own tool places the pairs; the ranges come from ``edgekit.quantization.ranges``.
 """
@@ -52,11 +52,11 @@ _WEIGHTS = "weights.npz"
 
 
 class Quantizer(base.Quantizer):
-    """Activations in 8 bits without a sign, weights in 8 bits a channel.
+    """Quantizes activations to unsigned 8 bits, and weights to 8 bits per channel.
 
-    Convolutions are rounded together with their activation. What the network gives stays float:
-    8 bits for the whole range of a heatmap's logits would flatten its peaks. Of the layers that
-    give it, those are rounded that ONNX Runtime can compute so.
+    A convolution is rounded together with its activation. The network's outputs stay float: 8 bits
+    for the whole range of a heatmap's logits would flatten its peaks. Of the last layers, those are
+    quantized that ONNX Runtime can compute with a float output.
     """
 
     methods = ("mse", "percentile", "minmax", "entropy")
@@ -89,7 +89,7 @@ class Quantizer(base.Quantizer):
         }
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
-        """Writes the histograms of the network's activations, and its weights as integers."""
+        """Writes the histograms of the network's activations, and its integer weights."""
         model = load(bundle)
         nodes = inside(model)
         names = {name for node in nodes for name in (*node.input, *node.output)}
@@ -121,7 +121,7 @@ class Quantizer(base.Quantizer):
         try:
             with silence():
                 made = self._placed(model, ranges, weights, recipe.keep_float)
-        except Exception as error:  # the tool raises whatever happens to it
+        except Exception as error:  # the tool does not wrap its errors
             raise ConversionError(
                 f"ONNX Runtime's tool could not quantize {bundle.model_path}: {reason_of(error)}",
                 mend="Leave the layer float that it names: --keep-float NODE",
@@ -132,7 +132,7 @@ class Quantizer(base.Quantizer):
         return base.Written(_MODEL, (_MODEL,))
 
     def _layers(self, model: Any) -> list[Any]:
-        """The nodes whose weights are rounded; a subclass may differ."""
+        """Returns the nodes whose weights are rounded; a subclass may return others."""
         return [*weighted(model), *pointwise_ends(model)]
 
     def _placed(
@@ -142,7 +142,7 @@ class Quantizer(base.Quantizer):
         weights: dict[str, IntegerWeights],
         keep_float: frozenset[str],
     ) -> Any:
-        """The model with pairs of QuantizeLinear and DequantizeLinear; a subclass may differ."""
+        """Returns the model with QuantizeLinear/DequantizeLinear pairs; subclasses may differ."""
         from onnxruntime.quantization import QuantType
 
         ends = {node.name for node in pointwise_ends(model)} - keep_float
@@ -170,16 +170,16 @@ def place(
     activation: Any,
     options: dict[str, Any],
 ) -> Any:
-    """A model with QuantizeLinear and DequantizeLinear around given nodes.
+    """Returns a model with QuantizeLinear and DequantizeLinear around given nodes.
 
     Args:
         model: An ``onnx.ModelProto`` with all shapes, which is changed.
         ranges: Lowest and highest value of each tensor.
-        weights: Of each convolution, by its name.
-        nodes: Names of those to quantize.
+        weights: Integer weights of each convolution, by its name.
+        nodes: Names of the nodes to quantize.
         kinds: Operators to quantize.
         activation: ``onnxruntime.quantization.QuantType`` of the activations.
-        options: The tool's ``extra_options``.
+        options: Value of the tool's ``extra_options``.
     """
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
 
@@ -196,7 +196,7 @@ def place(
         weight_qType=QuantType.QInt8,
         activation_qType=activation,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
-        nodes_to_quantize=[],  # which would mean all where it is empty
+        nodes_to_quantize=[],  # an empty list would mean all nodes
         nodes_to_exclude=[node.name for node in model.graph.node if node.name not in set(nodes)],
         op_types_to_quantize=list(kinds),
         extra_options={**options, "TensorQuantOverrides": overrides},
@@ -206,7 +206,7 @@ def place(
 
 
 def _clean(model: Any) -> None:
-    """Leaves nothing in the file that is not read, or that depends on machine, day or run."""
+    """Removes from the file all that is not read or depends on machine, date or run."""
     read = {name for node in model.graph.node for name in node.input}
     stored = [tensor for tensor in model.graph.initializer if tensor.name in read]
     del model.graph.initializer[:]

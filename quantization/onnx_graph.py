@@ -1,4 +1,4 @@
-"""What of an ONNX model is rounded to integers, and what stays float."""
+"""Determines which parts of an ONNX model are quantized, and which stay float."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that multiply by weights."""
 
 ACTIVATIONS = ("Clip", "Relu")
-"""Operators that are rounded together with what they follow."""
+"""Operators that are rounded together with the operator before them."""
 
 OTHERS = ("Add", "Concat", "Gather", "MaxPool", "Resize", "Transpose")
-"""Operators that pass integers on."""
+"""Operators that pass integers on unchanged."""
 
 _OUTSIDE = ("cascade", "decode")
 _MOVED = ("DeformConv", "GridSample", "Gather", "GatherElements", "MatMul")
-"""In a layer that has one of these beside its convolution, numbers are places in the picture."""
+"""Operators that mark a layer whose values are positions in the picture."""
 
 
 def load(bundle: Bundle) -> Any:
-    """The model of a bundle, an ``onnx.ModelProto`` with all shapes.
+    """Returns the model of a bundle, an ``onnx.ModelProto`` with all shapes.
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        BundleError: It cannot be read.
+        BundleError: The model cannot be read.
     """
     try:
         import onnx
@@ -57,7 +57,7 @@ def load(bundle: Bundle) -> Any:
         raise MissingDependencyError.for_extra("onnx", "host", "Quantizing a model") from error
     try:
         return onnx.shape_inference.infer_shapes(onnx.load(str(bundle.model_path)))
-    except Exception as error:  # protobuf's and onnx's exceptions have no common base
+    except Exception as error:  # protobuf and onnx exceptions have no common base class
         raise BundleError(
             f"{bundle.model_path} is not an ONNX model: {reason_of(error)}",
             mend="Export it again: edgekit export CHECKPOINT --target onnx",
@@ -65,7 +65,7 @@ def load(bundle: Bundle) -> Any:
 
 
 def convolutions(model: Any, nodes: Iterable[Any]) -> dict[str, Convolution]:
-    """Of some nodes, the convolutions whose weights are theirs alone, by name."""
+    """Returns those nodes that are convolutions with unshared weights, by name."""
     return {node.name: convolution(node, weights) for node, weights in _own_weights(model, nodes)}
 
 
@@ -80,42 +80,42 @@ def _own_weights(model: Any, nodes: Iterable[Any]) -> Iterator[tuple[Any, Array]
 
 
 def scope(node: Any) -> str:
-    """The layer that a node was made from: its name up to the operator."""
+    """Returns the layer that a node was made from: its name up to the operator."""
     return str(node.name).rpartition("/")[0]
 
 
 def network(model: Any) -> list[Any]:
-    """The nodes without those of the cascade and the decoding."""
+    """Returns the nodes, without those of the cascade and the decoding."""
     return [
         n for n in model.graph.node if n.name.partition(".")[0].partition("/")[0] not in _OUTSIDE
     ]
 
 
 def inside(model: Any) -> list[Any]:
-    """The network's nodes, without what computes places in the picture."""
+    """Returns the network's nodes, without those that compute positions in the picture."""
     nodes = network(model)
     moved = {scope(node) for node in nodes if node.op_type in _MOVED and scope(node)}
     return [node for node in nodes if scope(node) not in moved]
 
 
 def weighted(model: Any) -> list[Any]:
-    """The nodes of the network that have weights, without those that give its outputs."""
+    """Returns the network's nodes with weights, without those that produce its outputs."""
     names = {node.name for node in network(model)}
     outputs = {value.name for value in model.graph.output}
-    # What decodes within the model reads what would be outputs without it.
+    # A decoder inside the model reads the tensors that would otherwise be outputs.
     outputs |= {name for n in model.graph.node if n.name not in names for name in n.input}
     return [n for n in inside(model) if n.op_type in WEIGHTED and n.output[0] not in outputs]
 
 
 def pointwise_ends(model: Any) -> list[Any]:
-    """The pointwise convolutions that give the network's outputs."""
+    """Returns the pointwise convolutions that produce the network's outputs."""
     others = {node.name for node in weighted(model)}
     ends = [node for node in inside(model) if node.name not in others]
     return [node for node, weights in _own_weights(model, ends) if is_pointwise(node, weights)]
 
 
 def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:
-    """Names of the nodes to quantize but those to keep: what follows a layer goes with it."""
+    """Returns names of the nodes to quantize: layers not kept float, and what follows them."""
     layers = {node.name for node in weighted(model)} - keep_float
     rounded: set[str] = set()
     chosen = []
@@ -123,7 +123,7 @@ def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:
         if node.op_type in WEIGHTED:
             wanted = node.name in layers
         else:
-            # Between layers that are float, rounding would cost accuracy and time.
+            # Between float layers, rounding would cost accuracy and time.
             follows = node.op_type in (*ACTIVATIONS, *OTHERS) and not rounded.isdisjoint(node.input)
             wanted = follows and node.name not in keep_float
         if wanted:
@@ -133,7 +133,7 @@ def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:
 
 
 def shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """Of the tensors of a model, as far as they are known, by name."""
+    """Returns the known tensor shapes of a model, by name."""
     found = {
         value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
         for value in (*model.graph.value_info, *model.graph.output)
@@ -142,9 +142,9 @@ def shapes(model: Any) -> dict[str, tuple[int, ...]]:
 
 
 def macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
-    """Multiplications with addition of a node with weights."""
+    """Returns the number of multiply-accumulate operations of a node with weights."""
     weight = shapes.get(node.input[1], ())
-    if node.op_type == "ConvTranspose":  # each value that comes in meets all weights of its channel
+    if node.op_type == "ConvTranspose":  # each input value meets all weights of its channel
         return math.prod(weight) * math.prod(shapes.get(node.input[0], ())[2:])
-    # Each weight of an output channel is used once for each place in the picture.
+    # Each weight of an output channel is used once per output position.
     return math.prod(weight) * math.prod(shapes.get(node.output[0], ())[2:])

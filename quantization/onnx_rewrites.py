@@ -1,4 +1,4 @@
-"""Operators in an ONNX model for which ONNX Runtime has faster kernels of integers."""
+"""Rewrites operators of an ONNX model for which ONNX Runtime has faster integer kernels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from edgekit.runtime.types import Array
 __all__ = ["as_products", "upsample_by_rows"]
 
 _TO_LAST = [0, 2, 3, 1]
-"""(1, C, H, W) becomes (1, H, W, C)."""
+"""Permutation from (1, C, H, W) to (1, H, W, C)."""
 
 _TO_FIRST = [0, 3, 1, 2]
 
 
 def upsample_by_rows(model: Any, names: Collection[str]) -> None:
-    """Makes upsampling to the nearest value copies of columns, then of rows.
+    """Replaces nearest-neighbour upsampling by copies of columns, then of rows.
 
     Args:
         model: An ``onnx.ModelProto`` with all shapes, which is changed.
-        names: Of the nodes to look at; those stay that are no such upsampling.
+        names: Names of the nodes to examine; other nodes than such upsampling are kept.
     """
     from onnx import numpy_helper
 
@@ -54,16 +54,17 @@ def as_products(
     weights: Mapping[str, IntegerWeights],
     ranges: Mapping[str, tuple[float, float]],
 ) -> None:
-    """Makes pointwise convolutions products of integers that give floats.
+    """Replaces pointwise convolutions by integer matrix products with float outputs.
 
-    ONNX Runtime has such a product, and no such convolution. What the layer gives is not rounded.
+    ONNX Runtime has an integer product with a float output, but no such convolution. The layer's
+    output is not rounded.
 
     Args:
         model: An ``onnx.ModelProto`` with pairs of QuantizeLinear and DequantizeLinear, which is
             changed.
-        nodes: Of it, the convolutions.
-        weights: By name, at least of each of ``nodes``.
-        ranges: Lowest and highest value of what they read, where it has no pair yet.
+        nodes: Convolutions in the model.
+        weights: Integer weights by name, at least for each of ``nodes``.
+        ranges: Lowest and highest value of their inputs, for inputs without a pair.
     """
     from onnx import numpy_helper
 
@@ -83,7 +84,7 @@ def as_products(
         turned = part.add("Transpose", read, perm=_TO_LAST)
         product = part.add("MatMul", turned, matrix, name=node.name)
         back = part.add("Transpose", product, perm=_TO_FIRST)
-        # Next to the product the bias would be fused with it first, and its integers never found.
+        # Next to the product, the bias would be fused first, and the integer kernel never used.
         bias = numpy_helper.to_array(stored[node.input[2]]) if len(node.input) > 2 else 0
         moved = (bias + made.shift).astype(np.float32)[:, None, None]
         part.add("Add", back, part.store("bias", moved), output=node.output[0])
@@ -91,11 +92,11 @@ def as_products(
 
 
 class _Part:
-    """Nodes to stand in the place of another.
+    """Nodes that replace another node.
 
     Args:
         model: An ``onnx.ModelProto``.
-        node: Of it, the other.
+        node: Node of the model that is replaced.
     """
 
     def __init__(self, model: Any, node: Any) -> None:
@@ -103,7 +104,7 @@ class _Part:
         self._made: list[Any] = []
 
     def store(self, name: str, values: Array) -> str:
-        """The full name of a new initializer."""
+        """Adds an initializer; returns its full name."""
         from onnx import numpy_helper
 
         name = f"{self._node.name}:{name}"
@@ -111,7 +112,7 @@ class _Part:
         return name
 
     def add(self, kind: str, *inputs: str, name: str = "", output: str = "", **given: Any) -> str:
-        """The name of what a new node gives."""
+        """Adds a node; returns the name of its output."""
         from onnx import TensorProto, helper
 
         place = f"{self._node.name}.{len(self._made)}"
@@ -124,7 +125,7 @@ class _Part:
         return output
 
     def pair(self, name: str, low: float, high: float) -> str:
-        """What a tensor is after it was rounded to 8 bits without a sign."""
+        """Adds a pair that rounds a tensor to unsigned 8 bits; returns its output's name."""
         low, high = min(low, 0.0), max(high, 0.0)
         step = np.float32((high - low) / 255 or 1.0)
         scale = self.store("read_scale", np.array(step))
@@ -134,7 +135,7 @@ class _Part:
         )
 
     def replace(self) -> None:
-        """Puts the new nodes where the other was."""
+        """Inserts the new nodes in place of the old one."""
         place = list(self._graph.node).index(self._node)
         self._graph.node.remove(self._node)
         for made in reversed(self._made):
@@ -142,7 +143,7 @@ class _Part:
 
 
 def _repeats(node: Any) -> bool:
-    """Whether a Resize by whole numbers repeats each value."""
+    """Returns whether a Resize repeats each value a whole number of times."""
     given = attributes(node)
     modes = [
         given.get("mode", b"nearest"),

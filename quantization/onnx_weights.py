@@ -1,4 +1,4 @@
-"""The weights of an ONNX model's convolutions as integers of 8 bits."""
+"""Converts the weights of an ONNX model's convolutions to 8-bit integers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["attributes", "convolution", "is_pointwise", "put"]
 
 
 def attributes(node: Any) -> dict[str, Any]:
-    """What is said of a node, an ``onnx.NodeProto``, by name."""
+    """Returns the attributes of a node, an ``onnx.NodeProto``, by name."""
     import onnx
 
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
 def convolution(node: Any, weights: Array) -> Convolution:
-    """What a node of the type Conv computes.
+    """Returns the convolution that a Conv node computes.
 
     Args:
         node: An ``onnx.NodeProto``.
-        weights: Its own.
+        weights: Weights of the node.
     """
     given = attributes(node)
     known = given.get("auto_pad", b"NOTSET") == b"NOTSET"
@@ -40,11 +40,11 @@ def convolution(node: Any, weights: Array) -> Convolution:
 
 
 def is_pointwise(node: Any, weights: Array) -> bool:
-    """Whether a Conv multiplies the channels at each place by one matrix.
+    """Returns whether a Conv multiplies the channels at each position by one matrix.
 
     Args:
         node: An ``onnx.NodeProto``.
-        weights: (out, in / groups, height, width), its own.
+        weights: Weights of the node, (out, in / groups, height, width).
     """
     given = attributes(node)
     plain = given.get("group", 1) == 1 and not any(given.get("pads", ()))
@@ -53,15 +53,15 @@ def is_pointwise(node: Any, weights: Array) -> bool:
 
 
 def put(model: Any, nodes: Sequence[Any], found: Mapping[str, IntegerWeights]) -> dict[str, Any]:
-    """Gives convolutions the weights that their integers stand for, and the biases with them.
+    """Replaces weights by the values of their integers, and corrects the biases.
 
     Args:
         model: An ``onnx.ModelProto``, which is changed.
-        nodes: Of it, the convolutions.
-        found: By name, at least of each of ``nodes``.
+        nodes: Convolutions in the model.
+        found: Integer weights by name, at least for each of ``nodes``.
 
     Returns:
-        The scale of each channel of each tensor of weights, as ``TensorQuantOverrides`` of ONNX
+        The scale of each channel of each weight tensor, as ``TensorQuantOverrides`` of ONNX
         Runtime's tool.
     """
     from onnx import numpy_helper

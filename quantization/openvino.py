@@ -1,6 +1,6 @@
-"""HOST. OpenVINO's IR with weights and activations of 8 bits.
+"""HOST. Writes OpenVINO IR with 8-bit weights and activations.
 
-NNCF says where in a network to round, and rounds the weights; the ranges of the activations come
+NNCF decides where a network is rounded, and rounds the weights. The ranges of the activations come
 from ``edgekit.quantization.ranges``.
 """
 
@@ -58,15 +58,15 @@ _STEPS = 255
 
 
 class Quantizer(base.Quantizer):
-    """Activations in 8 bits without a sign, weights in 8 bits with one, a channel.
+    """Quantizes activations to unsigned 8 bits, and weights to signed 8 bits per channel.
 
-    A processor without VNNI adds two products of 8 bits by 8 into 16, and what does not fit is cut
-    off, so no two weights of a convolution that may be neighbours are large; those of other layers
+    A processor without VNNI adds two 8-bit products in 16 bits and saturates on overflow.
+    Neighbouring weights of a convolution are therefore never both large; weights of other layers
     have 7 bits.
 
-    The input of a depthwise convolution has a range a channel, by its extremes whatever the method.
-    Deformable convolutions, the cascade and the decoding stay float, and so does what computes
-    places in the picture.
+    The input of a depthwise convolution has a range per channel, given by its extremes with every
+    method. Deformable convolutions, the cascade and the decoding stay float, as do operators that
+    compute positions in the picture.
     """
 
     methods = ("mse", "percentile", "minmax", "entropy")
@@ -89,7 +89,7 @@ class Quantizer(base.Quantizer):
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """See ``edgekit.quantization.base.Quantizer.readings``."""
-        del bundle  # the statistics hold the network as well
+        del bundle  # the statistics contain the network as well
         seen = load_histograms(statistics / _HISTOGRAMS)
         with np.load(statistics / _CHANNELS) as file:
             extremes = {
@@ -106,7 +106,7 @@ class Quantizer(base.Quantizer):
         return found
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
-        """Writes the network with roundings in it, and the histograms of what is rounded."""
+        """Writes the network with rounding operators, and the histograms of rounded tensors."""
         openvino = import_openvino(_PURPOSE)
         model = _read(openvino, bundle.model_path)
         rounded = _with_roundings(model, inputs)
@@ -127,7 +127,7 @@ class Quantizer(base.Quantizer):
         folder: Path,
     ) -> base.Written:
         """See ``edgekit.quantization.base.Quantizer.quantize``."""
-        del bundle  # the statistics hold the network as well
+        del bundle  # the statistics contain the network as well
         openvino = import_openvino(_PURPOSE)
         from openvino._offline_transformations import compress_quantize_weights_transformation
 
@@ -156,7 +156,7 @@ def _read(openvino: Any, path: Path) -> Any:
 
 
 def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
-    """A copy with FakeQuantize where NNCF puts it; its ranges of activations mean nothing."""
+    """Returns a copy with NNCF's FakeQuantize operators; activation ranges are placeholders."""
     loggers = logging.getLoggerClass()
     try:
         with silence():
@@ -175,13 +175,13 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
             )
     except EdgeKitError:
         raise
-    except Exception as error:  # its exceptions have no base of their own
+    except Exception as error:  # its exceptions have no common base class
         raise ConversionError(
             f"NNCF {version('nncf')} could not quantize the network: {openvino_reason(error)}",
             mend=f"Install what this was tested with: {install_line('openvino-host')}",
         ) from error
     finally:
-        logging.setLoggerClass(loggers)  # importing NNCF makes its own the default
+        logging.setLoggerClass(loggers)  # importing NNCF replaces the default logger class
 
 
 def _activations(
@@ -191,18 +191,18 @@ def _activations(
     inputs: base.Inputs,
     convolved: Mapping[str, Convolution],
 ) -> tuple[dict[str, Histogram], dict[str, Array]]:
-    """Of what is rounded: histograms, and the extremes (2, C) of channels with their own ranges."""
+    """Returns histograms of rounded tensors, and extremes (2, C) of those with channel ranges."""
     sources = {source(rounding) for rounding in roundings(rounded)}
     by_channel = {source(rounding) for rounding in roundings(rounded) if not is_whole(rounding)}
     watched = [o for o in model.get_ordered_ops() if o.get_friendly_name() in sources]
     layers = weighted(model)
-    # What an activation function makes of NaN looks sound: the sums of its inputs show it.
+    # Activation functions can hide NaN, so the sums before them are checked.
     sums = [_sum(layer) for layer in layers]
     shown = [operator.output(0) for operator in (*sums, *watched)]
     places = {_port(output): place for place, output in enumerate(shown)}
     read = {}
     for layer in layers:
-        # Asked for twice, an output is there once.
+        # An output that is requested twice exists only once.
         read[layer.get_friendly_name()] = port = _port(layer.input_value(0))
         if layer.get_friendly_name() in convolved and port not in places:
             places[port] = len(shown)
@@ -264,7 +264,7 @@ def _set_ranges(model: Any, statistics: Path, method: str) -> None:
 
 
 def _with_zero(low: Array, high: Array) -> tuple[Array, Array]:
-    """The range, moved so that zero, with which pictures are padded, is one of its steps."""
+    """Returns the range, shifted so that zero, the padding value, is one of its steps."""
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     step = np.where(high > low, high - low, 1) / _STEPS
     zero = np.rint(-low / step)

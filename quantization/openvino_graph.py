@@ -1,4 +1,4 @@
-"""What of an ``openvino.Model`` is rounded to integers, and what stays float."""
+"""Determines which parts of an ``openvino.Model`` are quantized, and which stay float."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RESHAPING = ("Convert", "Reshape", "Transpose", "Unsqueeze")
 
 
 def outside(model: Any) -> set[str]:
-    """Names of the operators that have to stay float."""
+    """Returns the names of the operators that must stay float."""
     operators = {operator.get_friendly_name(): operator for operator in model.get_ordered_ops()}
     deformable = {
         found.group(1)
@@ -46,7 +46,7 @@ def outside(model: Any) -> set[str]:
 
 
 def weighted(model: Any) -> list[Any]:
-    """The layers that can be rounded: those with weights."""
+    """Returns the layers that can be quantized, which are those with weights."""
     excluded = outside(model)
     return [
         operator
@@ -58,7 +58,7 @@ def weighted(model: Any) -> list[Any]:
 
 
 def root(value: Any) -> Any:
-    """What a weight is made of."""
+    """Returns the operator that a value comes from, looking through reshaping and rounding."""
     node = value.get_node()
     while node.get_type_name() in (*_RESHAPING, "FakeQuantize"):
         node = node.input_value(0).get_node()
@@ -66,7 +66,7 @@ def root(value: Any) -> Any:
 
 
 def macs(operator: Any) -> int:
-    """Multiplications with addition of a layer with weights."""
+    """Returns the number of multiply-accumulate operations of a layer with weights."""
     kind = operator.get_type_name()
     values, weights, result = (
         list(shape)
@@ -78,13 +78,13 @@ def macs(operator: Any) -> int:
     )
     if kind == "MatMul":
         return int(math.prod(result) * values[-1])
-    # A weight meets each place of what is larger once: of the result, or, transposed, of the input.
+    # A weight is used at each position of the larger map: output, or input if transposed.
     places = values[2:] if kind.endswith("BackpropData") else result[2:]
     return int(math.prod(weights) * math.prod(places))
 
 
 def roundings(model: Any) -> Iterator[Any]:
-    """The roundings of activations."""
+    """Yields the FakeQuantize operators of activations."""
     for operator in model.get_ordered_ops():
         if (
             operator.get_type_name() == "FakeQuantize"
@@ -94,17 +94,17 @@ def roundings(model: Any) -> Iterator[Any]:
 
 
 def is_whole(rounding: Any) -> bool:
-    """Whether a rounding has one range for all channels."""
+    """Returns whether a FakeQuantize has one range for all channels."""
     return bool(math.prod(rounding.input(1).get_shape()) == 1)
 
 
 def source(rounding: Any) -> str:
-    """Name of the operator whose result is rounded."""
+    """Returns the name of the operator whose result is rounded."""
     return str(root(rounding.input_value(0)).get_friendly_name())
 
 
 def rounding_before(layer: Any) -> Any:
-    """The rounding of what a layer reads; None without one."""
+    """Returns the FakeQuantize on a layer's input; None if there is none."""
     node = layer.input_value(0).get_node()
     while node.get_type_name() in (*_RESHAPING, "MaxPool"):
         node = node.input_value(0).get_node()
@@ -112,12 +112,12 @@ def rounding_before(layer: Any) -> Any:
 
 
 def release(model: Any, layers: Collection[str]) -> None:
-    """Takes the roundings off the inputs of layers, and off what only such layers give.
+    """Removes rounding from the inputs of layers, and from tensors that only they produce.
 
-    The latter are still rounded where they enter a layer that is not released.
+    Those tensors are still rounded where they enter a layer that is not released.
 
     Args:
-        model: With roundings; is changed.
+        model: Model with FakeQuantize operators, which is changed.
         layers: Names of the layers to release.
     """
     names = {layer.get_friendly_name() for layer in weighted(model)}
@@ -142,7 +142,7 @@ def _release(place: Any) -> None:
 
 
 def _feeding(operator: Any, layers: set[str]) -> set[str]:
-    """Names of the nearest layers, and inputs of the model, that an operator's input comes from."""
+    """Returns names of the nearest layers and model inputs before an operator."""
     found: set[str] = set()
     ways, seen = [operator], {operator.get_friendly_name()}
     while ways:
@@ -158,7 +158,7 @@ def _feeding(operator: Any, layers: set[str]) -> set[str]:
 
 
 def _enters(operator: Any, layers: set[str]) -> bool:
-    """Whether an operator is one of the layers, or leads to one without a rounding between."""
+    """Returns whether an operator is a layer, or leads to one without rounding in between."""
     if operator.get_friendly_name() in layers:
         return True
     return operator.get_type_name() != "FakeQuantize" and any(

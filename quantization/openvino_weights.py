@@ -1,4 +1,4 @@
-"""The weights of an ``openvino.Model``'s convolutions as integers of 8 bits."""
+"""Converts the weights of an ``openvino.Model``'s convolutions to 8-bit integers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = ("Convolution", "GroupConvolution")
 
 
 def convolutions(model: Any) -> dict[str, Convolution]:
-    """The convolutions of a float model that can be rounded, by name."""
+    """Returns the convolutions of a float model that can be quantized, by name."""
     found = {}
     for layer in weighted(model):
         if layer.get_type_name() not in _KINDS or len(layer.get_strides()) != 2:
@@ -37,12 +37,12 @@ def convolutions(model: Any) -> dict[str, Convolution]:
 
 
 def put(model: Any, found: Mapping[str, IntegerWeights], keep_float: Collection[str]) -> None:
-    """Gives convolutions their integers, and the biases with them.
+    """Puts integer weights into convolutions, and corrects the biases.
 
     Args:
-        model: With roundings; is changed.
-        found: By name.
-        keep_float: Names of those that keep what they have.
+        model: Model with FakeQuantize operators, which is changed.
+        found: Integer weights by convolution name.
+        keep_float: Names of the convolutions that stay unchanged.
     """
     for layer in weighted(model):
         made = found.get(layer.get_friendly_name())
@@ -67,7 +67,7 @@ def put(model: Any, found: Mapping[str, IntegerWeights], keep_float: Collection[
 
 
 def _bias(node: Any) -> Any:
-    """Where a bias enters what may add it; None if it does not."""
+    """Returns the place where a bias enters an addition; None if there is none."""
     if (
         node.get_type_name() == "Add"
         and node.input_value(1).get_node().get_type_name() == "Constant"

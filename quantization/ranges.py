@@ -1,6 +1,6 @@
-"""What the activations of an ONNX model are, over samples, and the ranges that follow.
+"""Measures the activations of an ONNX model over samples, and chooses their ranges.
 
-A histogram of each tensor is kept, never the tensor, so memory does not grow with the samples.
+A histogram of each tensor is kept, not the tensor, so memory does not grow with the samples.
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ _TAILS = 1e-4
 
 _LEVELS = 256
 _LARGEST = 1e37
-"""What is beyond it is as good as infinite: arithmetic on it would be."""
+"""Magnitude above which a value counts as infinite, because arithmetic would overflow."""
 
 
 class Histogram:
-    """Of the values of one tensor: bins of equal width over [-reach, reach].
+    """Histogram of one tensor's values: bins of equal width over [-reach, reach].
 
-    The reach is a power of two and grows with the values; then neighbouring bins become one. Of a
-    large tensor evenly spaced values are counted; the extremes are those of all.
+    The reach is a power of two. When the values exceed it, the reach doubles and neighbouring bins
+    merge. For a large tensor only evenly spaced values are counted, but the extremes include all
+    values.
 
     Attributes:
-        low: The smallest value.
-        high: The largest.
-        reach: Of the bins.
-        counts: (4096,) int.
+        low: Smallest value.
+        high: Largest value.
+        reach: Largest magnitude that the bins cover.
+        counts: Number of values in each bin, (4096,) int.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Histogram:
         """Counts the values of one sample.
 
         Raises:
-            FloatingPointError: One is NaN or infinite.
+            FloatingPointError: A value is NaN or infinite.
         """
         flat = values.ravel()
         low, high = float(flat.min()), float(flat.max())
@@ -70,13 +71,13 @@ class Histogram:
             self.counts = np.pad(merged, _BINS // 4)
             self.reach *= 2
         flat = flat[:: 1 + flat.size // _MOST_VALUES]
-        # By a power of two, so that what lies next to an edge is not rounded over it.
+        # A power of two keeps values next to a bin's edge from being rounded across it.
         places = np.floor(flat * (_BINS / 2 / self.reach)).astype(np.intp) + _BINS // 2
         self.counts += np.bincount(places, minlength=_BINS)
 
     @property
     def centres(self) -> npt.NDArray[np.float64]:
-        """(4096,) the middle of each bin."""
+        """Returns the middle of each bin, (4096,)."""
         width = 2 * self.reach / _BINS
         return np.linspace(-self.reach + width / 2, self.reach - width / 2, _BINS)
 
@@ -87,16 +88,17 @@ def activations(
     inputs: Inputs,
     look: Callable[[int, Mapping[str, Array]], None] = lambda sample, seen: None,
 ) -> dict[str, Histogram]:
-    """Histograms of tensors of an ONNX model that are computed, in float32, or given to it.
+    """Returns histograms of tensors in an ONNX model, computed in float32, and of its inputs.
 
     Args:
-        model: An ``onnx.ModelProto`` with all shapes; stays as it is.
-        names: Of the tensors; constants and those of other types are passed over.
-        inputs: What to run it on.
-        look: Called with the number of each sample and all tensors of it.
+        model: An ``onnx.ModelProto`` with all shapes; it is not changed.
+        names: Names of the tensors; constants and tensors of other types are skipped.
+        inputs: Samples to run it on.
+        look: Function called with the number of each sample and all its tensors.
 
     Raises:
-        CalibrationError: A value is NaN or infinite; names the first node that made one.
+        CalibrationError: A value is NaN or infinite; the message names the first node that made
+            one.
     """
     import onnx
     import onnxruntime
@@ -132,10 +134,10 @@ def activations(
 
 
 def overflow_error(what: str, sample: int) -> CalibrationError:
-    """The error for an activation that is no number.
+    """Returns the error for an activation that is NaN or infinite.
 
     Args:
-        what: Names the layer and says what it is.
+        what: Name of the layer, and what it is.
         sample: Number of the sample.
     """
     return CalibrationError(
@@ -145,13 +147,13 @@ def overflow_error(what: str, sample: int) -> CalibrationError:
 
 
 def choose_range(seen: Histogram, method: str) -> tuple[float, float]:
-    """The range of values that the integers are to span.
+    """Returns the range of values that the integers should span.
 
     Args:
-        seen: The tensor's values.
-        method: ``minmax`` takes all; ``percentile`` leaves out the outermost 0.01%; ``mse`` takes
-            the part of it with the least expected squared error; ``entropy`` the part with the
-            least divergence of the rounded distribution from the true one (Migacz, "8-bit
+        seen: Histogram of the tensor's values.
+        method: ``minmax`` takes all values. ``percentile`` leaves out the outermost 0.01%. ``mse``
+            takes the range with the least expected squared error. ``entropy`` takes the range with
+            the least divergence between the rounded and the true distribution (Migacz, "8-bit
             inference with TensorRT", GTC 2017).
 
     Returns:
@@ -166,22 +168,22 @@ def choose_range(seen: Histogram, method: str) -> tuple[float, float]:
         return low, high
     loss = _squared_error if method == "mse" else _divergence
     shares = np.linspace(1, 0.3, 71)
-    # One end after the other; of equal losses that of the wider range.
+    # One limit after the other; for equal losses the wider range wins.
     high *= float(min(shares, key=lambda share: loss(seen, low, high * share)))
     low *= float(min(shares, key=lambda share: loss(seen, low * share, high)))
     return low, high
 
 
 def rounding_noise(seen: Histogram, low: float, high: float) -> float:
-    """How far the values are above what rounding to 256 levels does to them, in decibels.
+    """Returns the signal-to-noise ratio of rounding to 256 levels, in decibels.
 
     Args:
-        seen: The values.
-        low: The lowest that integers stand for.
-        high: The highest.
+        seen: Histogram of the values.
+        low: Lowest value that the integers represent.
+        high: Highest value that the integers represent.
 
     Returns:
-        Signal to noise by the histogram, 99 at most.
+        The ratio according to the histogram, at most 99.
     """
     signal = float((seen.counts * np.square(seen.centres)).sum())
     noise = _squared_error(seen, low, high)
@@ -200,7 +202,7 @@ def save_histograms(found: Mapping[str, Histogram], path: Path) -> None:
 
 
 def load_histograms(path: Path) -> dict[str, Histogram]:
-    """Reads what ``save_histograms`` wrote."""
+    """Reads the file that ``save_histograms`` wrote."""
     result = {}
     with np.load(path) as file:
         for name, (low, high, reach), counts in zip(
@@ -217,7 +219,7 @@ def _squared_error(seen: Histogram, low: float, high: float) -> float:
     step = max(high - low, 1e-30) / (_LEVELS - 1)
     outside = values - values.clip(low, high)
     error = np.where(outside == 0, step**2 / 12, outside**2)
-    # Zeros, of which activations have many, are never rounded.
+    # Zeros, which are frequent in activations, have no rounding error.
     error[np.abs(values) < seen.reach / _BINS * 1.5] = 0
     return float((seen.counts * error).sum())
 
@@ -225,7 +227,7 @@ def _squared_error(seen: Histogram, low: float, high: float) -> float:
 def _divergence(seen: Histogram, low: float, high: float) -> float:
     values = seen.centres
     counts = seen.counts.astype(np.float64)
-    # The peak at zero would hide all else.
+    # The peak at zero would dominate the divergence.
     counts[np.abs(values) < seen.reach / _BINS * 1.5] = 0
     inside = (values >= low) & (values <= high)
     if not counts[inside].sum():

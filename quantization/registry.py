@@ -1,4 +1,4 @@
-"""The quantizers by target; imported only when one is asked for."""
+"""Quantizers by target; each is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ QUANTIZERS = {
     "tflite": "edgekit.quantization.tflite",
     "jetson": "edgekit.quantization.jetson",
 }
-"""Name of a target, and the module that holds its ``Quantizer``."""
+"""Modules that contain each ``Quantizer``, by target name."""
 
 
 def quantizer(target: str) -> Quantizer:
-    """What quantizes bundles of a target.
+    """Returns the quantizer of a target.
 
     Raises:
-        UsageError: The target has none.
+        UsageError: The target has no quantizer.
     """
     if target not in QUANTIZERS:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Which layers have to stay float so that a bound on the loss holds."""
+"""Finds the layers that must stay float for the loss to stay within a bound."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Step", "damage", "search"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One try.
+    """One attempt.
 
     Attributes:
         kept: Names of the layers that stayed float.
-        check: The loss.
+        check: Loss of the attempt.
     """
 
     kept: frozenset[str]
@@ -25,9 +25,9 @@ class Step:
 
 
 def damage(check: RoundingCheck) -> float:
-    """Rounding noise as a share of the signal, summed over the heads.
+    """Returns the rounding noise as a share of the signal, summed over the heads.
 
-    Where the model gives boxes and no heads, the share of its detections that are lost.
+    If the model returns boxes instead of heads, it is the share of detections that are lost.
     """
     if not check.sqnr:
         return 1 - check.agreement
@@ -42,23 +42,23 @@ def search(
     max_drop: float,
     fixed: frozenset[str] = frozenset(),
 ) -> tuple[list[Step], dict[str, RoundingCheck]]:
-    """Gives layers back to float until a bound holds, those with the most damage for their work.
+    """Returns layers to float until a bound holds, beginning with the most damage per work.
 
-    All layers are tried as integers first. Where that loses too much, each is measured alone, and
-    layers go back in order of damage per multiplication (which stands for time, and unlike time is
-    the same on every run): one, two, four and so on until the bound holds, then as few of the
-    last doubling as will do.
+    First all layers are quantized. If that loses too much, each layer is measured alone. Layers
+    then return in the order of damage per multiplication, which stands for time but is equal on
+    every run. One, two, four and so on return until the bound holds; then the last doubling is
+    reduced to as few layers as possible.
 
     Args:
-        layers: Those that can be quantized.
-        check: The loss where given layers stay float.
-        measure: The loss of each of given layers where it alone is quantized.
+        layers: Layers that can be quantized.
+        check: Function that returns the loss if given layers stay float.
+        measure: Function that returns the loss of each given layer if only that layer is quantized.
         max_drop: Largest accepted loss of frame-mAP, as a share.
-        fixed: Layers that stay float in any case.
+        fixed: Names of layers that always stay float.
 
     Returns:
-        The steps, the last being the best; its loss is over the bound where none holds. And what
-        ``measure`` gave, if it was asked.
+        The attempts, of which the last is the best; it exceeds the bound if none stays within it.
+        Also the result of ``measure``; empty if it was not called.
     """
     steps = [Step(fixed, check(fixed))]
     if steps[0].check.drop <= max_drop:
@@ -77,7 +77,7 @@ def search(
     while count < len(order) and not step(count):
         failed, count = count, 2 * count
     if count >= len(order):
-        # All in float would be the float model.
+        # With all layers float it would be the float model.
         count = len(order) - 1
         if count <= failed or not step(count):
             return steps, measured

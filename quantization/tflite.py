@@ -1,7 +1,7 @@
-"""HOST. TFLite files with weights and activations of 8 bits, by ai-edge-quantizer.
+"""HOST. Writes TFLite files with 8-bit weights and activations, by ai-edge-quantizer.
 
 The ranges of the activations come from ``edgekit.quantization.ranges``: the tool's own calibration
-keeps all samples in memory, and a running mean of their extremes.
+keeps all samples in memory, and averages their extremes.
 """
 
 from __future__ import annotations
@@ -43,17 +43,18 @@ _MODEL = "model.tflite"
 _HISTOGRAMS = "activations.npz"
 _INTEGERS = "weights.npz"
 _OFFSETS = ".conv_offset_mask"
-"""Of a deformable convolution, the layer with the offsets."""
+"""Suffix of the layer that computes the offsets of a deformable convolution."""
 
 
 class Quantizer(base.Quantizer):
-    """Activations in 8 bits, weights in 8 bits a channel; what goes in and comes out is float,
-    or of 8 bits as well, for processors that have integers only.
+    """Quantizes activations to 8 bits, and weights to 8 bits per channel.
 
-    A layer's name is that of the tensor that it gives. The layers that give the network's outputs
-    stay float: 256 steps for all values of a heatmap or a size would be too coarse. So do the
-    cascade and the decoding, and of a deformable convolution all but the convolution and the
-    matrix product in it.
+    Inputs and outputs are float, or 8 bits for integer-only processors.
+
+    A layer has the name of its output tensor. The layers that produce the network's outputs stay
+    float: 256 steps for all values of a heatmap or a size would be too coarse. The cascade and the
+    decoding also stay float. In a deformable convolution only the convolution and the matrix
+    product are quantized.
     """
 
     methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
@@ -90,7 +91,7 @@ class Quantizer(base.Quantizer):
         }
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
-        """Writes the histograms of all activations, and the weights as integers."""
+        """Writes the histograms of all activations, and the integer weights."""
         graph = Graph(bundle.model_path)
         layers = {layer.name for layer in graph.layers}
         found = WeightFile(bundle.model_path).convolutions()
@@ -161,7 +162,7 @@ def _activations(
 
 
 def _interpreter(model: Path) -> Any:
-    """One that keeps what every operator gives."""
+    """Returns an interpreter that keeps the output of every operator."""
     create = package("ai_edge_litert.interpreter").Interpreter
     with silence():
         interpreter = create(model_path=str(model), experimental_preserve_all_tensors=True)
@@ -170,7 +171,7 @@ def _interpreter(model: Path) -> Any:
 
 
 def _check_parts(bundle: Bundle, graph: Graph) -> None:
-    """Raises where something has to stay float and cannot be told from the network."""
+    """Raises if a part must stay float but cannot be distinguished from the network."""
     manifest = bundle.manifest
     for place, mark in ((manifest.cascade.place, CASCADE), (manifest.decode.place, DECODE)):
         if place == "graph" and not any(mark in operator.name for operator in graph.operators):
@@ -181,7 +182,7 @@ def _check_parts(bundle: Bundle, graph: Graph) -> None:
 
 
 def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
-    """Raises where a model cannot take and give integers."""
+    """Raises if the model cannot have integer inputs and outputs."""
     if recipe.io == "float":
         return
     manifest = bundle.manifest
@@ -219,7 +220,7 @@ def _quantized(
                 regex = rf"^{re.escape(scope)}\Z"
                 tool.update_quantization_recipe(regex, names.ALL_SUPPORTED, algorithm_key=leave)
             made = tool.quantize(None if dynamic else statistics, enable_progress_report=False)
-    except Exception as error:  # it raises whatever happens to it
+    except Exception as error:  # the tool does not wrap its errors
         raise ConversionError(
             f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "
             f"{reason_of(error)}",
@@ -229,7 +230,7 @@ def _quantized(
 
 
 def _check_layers(graph: Graph, wanted: set[str]) -> None:
-    """Raises unless precisely the wanted layers have weights of integers."""
+    """Raises unless exactly the wanted layers have integer weights."""
     found = {o.name for o in graph.operators if o.weights and o.weights != "FLOAT32"}
     if found != wanted:
         names = ", ".join(sorted(found ^ wanted)[:5])

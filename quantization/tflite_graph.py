@@ -1,4 +1,4 @@
-"""What of a TFLite file is rounded to integers, and what stays float."""
+"""Determines which parts of a TFLite file are quantized, and which stay float."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgekit.targets.tflite.structure import check_structure
 __all__ = ["CASCADE", "DECODE", "Graph", "Operator", "package"]
 
 _DATA = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
-"""Operators with weights, which are the input 1, and where their data is."""
+"""Index of the data input of each operator with weights; the weights are input 1."""
 _MOVING = ("PAD", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE")
 
 CASCADE = "edgekit.models.cascade_graph.CascadeGraph_"
@@ -27,16 +27,16 @@ _DEFORMABLE = "edgekit.models.dcn.DeformConv2d_"
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator; a layer, if it has weights.
+    """One operator; a layer if it has weights.
 
     Attributes:
-        name: Of the tensor that it gives.
-        kind: As TFLite calls it.
-        macs: Multiplications with addition, of a layer.
-        weights: Type of the constant that it works with; empty without one.
-        scope: By what ai-edge-quantizer knows it: names of all that it gives, each ended so;
-        given: Names of the numbers, float and not constant, that it works on.
-        outside: Whether it has to stay float.
+        name: Name of its output tensor.
+        kind: TFLite name of the operator.
+        macs: Number of multiply-accumulate operations of a layer; 0 for other operators.
+        weights: Type of its constant weights; empty if there are none.
+        scope: Name in ai-edge-quantizer: the names of all outputs, each followed by ``;``.
+        given: Names of its float inputs that are not constant.
+        outside: Whether it must stay float.
     """
 
     name: str
@@ -49,21 +49,21 @@ class Operator:
 
 
 class Graph:
-    """What is said in a model file of its operators and tensors.
+    """The operators and tensors of a model file.
 
     Args:
-        path: The file.
+        path: Model file to read.
 
     Attributes:
-        operators: In the order of computation.
-        layers: Those that can be rounded: with weights.
-        last: Names of those with weights that give the network's outputs.
-        activations: Names of all float tensors that are given or computed.
-        padded: Names of those that are padded by what is lower than every number.
+        operators: All operators in the order of computation.
+        layers: Operators that can be quantized, which are those with weights.
+        last: Names of the layers that produce the network's outputs.
+        activations: Names of all float tensors that are inputs or computed.
+        padded: Names of tensors that are padded with the lowest possible number.
 
     Raises:
         MissingDependencyError: ai-edge-litert is not installed.
-        BundleError: It is no TFLite file.
+        BundleError: The file is not a TFLite file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,14 +86,14 @@ class Graph:
         self._shapes = [tuple(int(n) for n in tensor.shape) for tensor in graph.tensors]
         self._types = [types[tensor.type] for tensor in graph.tensors]
         buffers = [model.buffers[tensor.buffer] for tensor in graph.tensors]
-        # The tool writes numbers behind the tables, at an offset.
+        # The tool stores constants behind the tables, at an offset.
         self._constant = [buffer.data is not None or buffer.offset > 1 for buffer in buffers]
         self.operators = [self._operator(operator) for operator in graph.operators]
         self.last = self._last([self._names[place] for place in graph.outputs])
         self.layers = [
             o for o in self.operators if o.weights and not o.outside and o.name not in self.last
         ]
-        # What is to be pooled is padded by the lowest number of all.
+        # The input of a max pooling is padded with the lowest possible number.
         self.padded = {o.name for o in self.operators if o.kind == "PADV2"}
         made = {int(place) for operator in graph.operators for place in operator.outputs}
         made |= {int(place) for place in graph.inputs}
@@ -122,7 +122,7 @@ class Graph:
         )
 
     def _last(self, outputs: list[str]) -> set[str]:
-        """Names of the operators that give the network's outputs, but for moving their numbers."""
+        """Returns names of the layers before the outputs, looking through data movement."""
         makers = {operator.name: operator for operator in self.operators}
         names = [*outputs, *(n for o in self.operators if DECODE in o.name for n in o.given)]
         found = set()
@@ -136,14 +136,14 @@ class Graph:
     def scopes_kept(
         self, layers: Collection[str], ends: Collection[str] = frozenset()
     ) -> list[str]:
-        """Scopes of what stays float.
+        """Returns the scopes of all operators that stay float.
 
         Args:
-            layers: Names of those that do.
-            ends: Names of those in ``last`` that do not.
+            layers: Names of the layers that stay float.
+            ends: Names of those in ``last`` that do not stay float.
 
-        Beside some layers that is what lies on the way to them alone, and what has no weights and
-        works on nothing but numbers that stayed float.
+        Besides the layers, these are the operators that only lead to them. Operators without
+        weights also stay float if all their inputs do.
         """
         names = {o.name for o in self.operators if o.outside} | set(layers)
         names |= self.last - set(ends)
@@ -165,16 +165,16 @@ class Graph:
         result = self._shapes[output]
         if kind == "FULLY_CONNECTED":
             return weights * math.prod(result[:-1])
-        # A weight meets each place of what is larger once.
+        # Each weight is used once at each position of the larger map.
         place = inputs[_DATA[kind]] if kind == "TRANSPOSE_CONV" else output
         return weights * math.prod(self._shapes[place][1:3])
 
 
 def package(module: str) -> Any:
-    """A module of ai-edge-litert or ai-edge-quantizer.
+    """Imports and returns a module of ai-edge-litert or ai-edge-quantizer.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: The package is not installed.
     """
     try:
         with silence():

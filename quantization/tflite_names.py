@@ -1,7 +1,7 @@
-"""Names of a TFLite file's layers that fit a table.
+"""Shortens the names of a TFLite file's layers so that they fit into a table.
 
-The converter names a tensor by the modules of PyTorch that it comes from, each with its whole path
-and the classes on it, in 100 to 700 characters.
+The converter names a tensor by the PyTorch modules that it comes from, each with its whole path and
+its classes, in 100 to 700 characters.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _MODULE = re.compile(r"(?:\w+\.)*_*(?P<kind>[A-Za-z0-9]+)_(?P<name>\w+)")
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """For each name the path of the module with weights in it, as ``hm.0``.
+    """Returns for each name the path of the module with weights in it, such as ``hm.0``.
 
     Args:
-        names: Of tensors, as litert-torch gives them. Others are left as they are, and so are
-            those whose modules are the same.
+        names: Names of tensors as litert-torch writes them. Other names are kept unchanged, as are
+            those whose short names would be equal.
     """
     paths = {name: _path(name) for name in names}
     known = [path for path in paths.values() if path]
@@ -37,7 +37,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _path(name: str) -> list[tuple[str, str]]:
-    """Class and name of each module down to the first in ``name`` that is a convolution."""
+    """Returns class and name of each module down to the first convolution in ``name``."""
     modules = [
         [(match["kind"], match["name"]) for match in map(_MODULE.match, part.split("/")) if match]
         for part in re.sub(r";\d*$", "", name).split(";;")
@@ -48,6 +48,6 @@ def _path(name: str) -> list[tuple[str, str]]:
 
 def _joined(path: Sequence[tuple[str, str]]) -> str:
     (kind, first), *others = path
-    # A list's members are called by number, and the list itself is not on the path.
+    # Members of a list are named by number, and the path does not contain the list itself.
     parts = [f"{kind}_{first}" if first.isdigit() else first, *(name for _, name in others)]
     return ".".join(parts)

@@ -1,4 +1,4 @@
-"""Operators in a TFLite file of integers for which XNNPACK has faster ones."""
+"""Rewrites operators of an INT8 TFLite file for which XNNPACK has faster ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _IDENTIFIER = b"TFL3"
 
 
 def rewritten(content: bytes) -> bytes:
-    """A file that gives the same values sooner.
+    """Returns a file that computes the same values faster.
 
-    Nearest upsampling to twice the size becomes copies of columns, then of rows. XNNPACK has no
-    such resizing: around each it would end and begin anew.
+    Nearest-neighbour upsampling to twice the size becomes copies of columns, then of rows. XNNPACK
+    does not support such a resize, and would be interrupted at each one.
 
     Args:
-        content: The file.
+        content: Content of the model file.
     """
     file = _File(content)
     for operator in file.of_kind("RESIZE_NEAREST_NEIGHBOR"):
@@ -33,7 +33,7 @@ def rewritten(content: bytes) -> bytes:
 
 
 def _copies(file: _File, operator: Any) -> list[Any]:
-    """Operators that write each pixel twice beside itself, then each row twice."""
+    """Returns operators that double each pixel horizontally, then each row."""
     read, given = int(operator.inputs[0]), int(operator.outputs[0])
     batch, height, width, channels = file.shape(read)
     across = file.like(given, (batch, height, width, 2 * channels), "columns")
@@ -51,44 +51,44 @@ class _File:
     """A model file that can be changed.
 
     Args:
-        content: As it is stored.
+        content: Content of the file.
     """
 
     def __init__(self, content: bytes) -> None:
         self._schema = package("ai_edge_litert.schema_py_generated")
         self._model = self._schema.ModelT.InitFromPackedBuf(content, 0)
         for buffer in self._model.buffers:
-            if buffer.offset > 1:  # behind the tables
+            if buffer.offset > 1:  # stored behind the tables
                 stored = content[buffer.offset : buffer.offset + buffer.size]
                 buffer.data, buffer.offset, buffer.size = np.frombuffer(stored, np.uint8), 0, 0
         self._graph = self._model.subgraphs[0]
         self._kinds = {code: name for name, code in vars(self._schema.BuiltinOperator).items()}
 
     def packed(self) -> bytes:
-        """As it is stored now."""
+        """Returns the content of the changed file."""
         builder = package("flatbuffers").Builder(1 << 20)
         builder.Finish(self._model.Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
 
     def of_kind(self, kind: str) -> list[Any]:
-        """Operators of one kind, in the order of computation."""
+        """Returns the operators of one kind, in the order of computation."""
         codes = [self._kinds[_code(code)] for code in self._model.operatorCodes]
         return [o for o in self._graph.operators if codes[o.opcodeIndex] == kind]
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """Of a tensor."""
+        """Returns the shape of a tensor."""
         return tuple(int(side) for side in self._graph.tensors[tensor].shape)
 
     def doubles(self, operator: Any) -> bool:
-        """Whether a RESIZE_NEAREST_NEIGHBOR repeats each pixel twice on both sides."""
+        """Returns whether a RESIZE_NEAREST_NEIGHBOR repeats each pixel twice in both directions."""
         before, after = self.shape(operator.inputs[0]), self.shape(operator.outputs[0])
         options = operator.builtinOptions
-        # What lies at corners spreads otherwise; half pixels round to the same two.
+        # Aligned corners distribute pixels differently; half-pixel centres give the same result.
         doubled = after[1:3] == (2 * before[1], 2 * before[2])
         return before[0] == 1 and doubled and not options.alignCorners
 
     def like(self, tensor: int, shape: Sequence[int], suffix: str) -> int:
-        """A new tensor of the type and scale of another."""
+        """Adds a tensor with the type and scale of another; returns its index."""
         made = copy.copy(self._graph.tensors[tensor])
         made.name, made.buffer = made.name + f":{suffix}".encode(), 0
         made.shape = np.array(shape, np.int32)
@@ -97,13 +97,13 @@ class _File:
         return len(self._graph.tensors) - 1
 
     def concatenation(self, inputs: Sequence[int], output: int, axis: int) -> Any:
-        """An operator that lays tensors side by side."""
+        """Returns an operator that concatenates tensors."""
         options = self._schema.ConcatenationOptionsT()
         options.axis = axis
         return self._operator("CONCATENATION", inputs, output, options, "ConcatenationOptions", 2)
 
     def reshape(self, read: int, output: int) -> Any:
-        """An operator that reads a tensor in another shape."""
+        """Returns an operator that reshapes a tensor."""
         options = self._schema.ReshapeOptionsT()
         options.newShape = np.array(self.shape(output), np.int32)
         sides = self._schema.TensorT()
@@ -115,7 +115,7 @@ class _File:
         return self._operator("RESHAPE", [read, place], output, options, "ReshapeOptions", 1)
 
     def replace(self, operator: Any, others: Sequence[Any]) -> None:
-        """Puts operators where another was."""
+        """Inserts operators in place of another one."""
         found = [other is operator for other in self._graph.operators].index(True)
         self._graph.operators[found : found + 1] = others
 
@@ -155,5 +155,5 @@ class _File:
 
 
 def _code(code: Any) -> int:
-    """The older of the two fields holds no more than 127."""
+    """Returns an operator's code; the deprecated field cannot exceed 127."""
     return int(max(code.builtinCode, code.deprecatedBuiltinCode))

@@ -1,7 +1,7 @@
-"""The weights of a TFLite model's convolutions as integers of 8 bits.
+"""Converts the weights of a TFLite model's convolutions to 8-bit integers.
 
-The quantizer takes from each channel its largest weight for the scale. So the weights are put on
-that scale's steps before it sees them, and it finds the integers that were meant.
+The quantizer derives the scale of each channel from its largest weight. The weights are therefore
+rounded to the steps of that scale first, and the quantizer finds exactly these integers.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _IDENTIFIER = b"TFL3"
 
 
 class WeightFile:
-    """A float model file, whose weights can be changed.
+    """A float model file whose weights can be changed.
 
     Args:
-        path: The file.
+        path: Model file to read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class WeightFile:
         content = path.read_bytes()
         self._model = schema.ModelT.InitFromPackedBuf(content, 0)
         for buffer in self._model.buffers:
-            if buffer.offset > 1:  # behind the tables
+            if buffer.offset > 1:  # stored behind the tables
                 stored = content[buffer.offset : buffer.offset + buffer.size]
                 buffer.data, buffer.offset, buffer.size = np.frombuffer(stored, np.uint8), 0, 0
         self._tensors = self._model.subgraphs[0].tensors
@@ -61,10 +61,10 @@ class WeightFile:
                 self._operators[self._name(operator.outputs[0])] = operator
 
     def convolutions(self) -> dict[str, tuple[str, Convolution]]:
-        """Those that can be rounded and whose weights are theirs alone.
+        """Returns the convolutions that can be quantized and do not share their weights.
 
         Returns:
-            By the name of what they give, that of what they read, and what they compute.
+            The name of the input and the convolution, by the name of the output.
         """
         return {
             name: (self._name(operator.inputs[0]), self._convolution(operator))
@@ -72,11 +72,11 @@ class WeightFile:
         }
 
     def put(self, found: Mapping[str, IntegerWeights], keep_float: Collection[str]) -> bytes:
-        """The file with the weights that integers stand for, and the biases with them.
+        """Returns the file with the values of the integer weights, and corrected biases.
 
         Args:
-            found: By the name of what a convolution gives.
-            keep_float: Names of those that keep what they have.
+            found: Integer weights by the name of a convolution's output.
+            keep_float: Names of the convolutions that stay unchanged.
         """
         flatbuffers = package("flatbuffers")
         for name, made in found.items():
@@ -99,7 +99,7 @@ class WeightFile:
         return str(self._tensors[int(place)].name.decode())
 
     def _values(self, tensor: Any) -> Any:
-        """(shape) float32, or None where they are not constant."""
+        """Returns the values of a constant tensor as float32, or None if it is not constant."""
         data = self._model.buffers[tensor.buffer].data
         if data is None or not len(data):
             return None

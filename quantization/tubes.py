@@ -1,4 +1,4 @@
-"""What rounding costs in tubes: video-mAP of a quantized model beside that of the float one."""
+"""Measures the loss in tubes: compares video-mAP of a quantized model and the float model."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ __all__ = ["TubeJudge"]
 
 _STRETCHES = 8
 _FRAMES = 64
-"""Of a sequence that is not annotated: enough for tubes, and 512 frames in all take seconds."""
+"""Frames per unannotated sequence: enough for tubes, and 512 frames in total take seconds."""
 
 
 class TubeJudge:
     """Compares the tubes of quantized models with those of a float one.
 
-    The truth are the annotated videos where there are some; else it is what ``edgekit run`` shows
-    with the float model in a stretch of at most 64 frames of at most 8 sequences.
+    The ground truth is the annotated videos if there are any. Otherwise it is what ``edgekit run``
+    shows with the float model, in at most 64 frames of at most 8 sequences.
 
     Args:
-        bundle: The float model.
-        dataset: Annotated videos, in the classes of the bundle; may have none.
-        sequences: What is calibrated with.
-        judging: Frames of those that are left alone to judge by; the stretches are there.
-        store: Where the answers are kept.
+        bundle: Float model.
+        dataset: Annotated videos, in the classes of the bundle; may be empty.
+        sequences: Sequences of the calibration footage.
+        judging: Evaluation samples of these sequences, which mark the frames to use.
+        store: Store that keeps the models' outputs.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TubeJudge:
         self._key = judging.key
         first = {place.sequence: place.frame for place in reversed(judging.places)}
         last = {place.sequence: place.frame for place in judging.places}
-        # Where the frames that are left alone are too few for tubes, those before them count too.
+        # If the reserved frames are too few for tubes, the frames before them are used too.
         first = {n: max(0, min(begin, last[n] + 1 - _FRAMES)) for n, begin in first.items()}
         numbers = sorted(first)
         picks = np.linspace(0, len(numbers) - 1, min(_STRETCHES, len(numbers))).round().astype(int)
@@ -72,14 +72,14 @@ class TubeJudge:
         )
 
     def judge(self, bundle: Bundle, progress: Progress = SILENT) -> TubeCheck | None:
-        """Runs a quantized model on the videos, and the float one unless that was done before.
+        """Runs a quantized model on the videos, and the float model unless its result is stored.
 
         Args:
-            bundle: Of the same target, classes and input.
-            progress: Told of each video.
+            bundle: Quantized bundle for the same target, classes and input.
+            progress: Progress display, called for each video.
 
         Returns:
-            None where there is no tube to judge by.
+            None if there is no tube to compare with.
         """
         annotated = bool(self._dataset.videos)
         before, after = (self._detected(made, progress) for made in (self._bundle, bundle))
@@ -98,7 +98,7 @@ class TubeJudge:
         tubes = sum(len(video.truth.tubes) for video in before.videos)
         if not tubes:
             return None
-        # As short as those that run shows, which are the truth where nothing is annotated.
+        # The minimum length is that of edgekit run, whose tubes are the truth without annotations.
         length = 5 if annotated else MIN_HITS - 1
         found = [evaluate(s, min_length=length).video_map["0.5"] for s in (before, after)]
         return TubeCheck(
@@ -110,7 +110,7 @@ class TubeJudge:
         )
 
     def _detected(self, bundle: Bundle, progress: Progress) -> SavedDetections:
-        # TensorRT's models run here on what verifies them.
+        # TensorRT models run here on the runtime that verifies them.
         options = SessionOptions(runtime=exporter(bundle.manifest.target).verify_on)
 
         def make(folder: Path) -> None:
@@ -135,7 +135,7 @@ class TubeJudge:
     def _followed(
         self, bundle: Bundle, options: SessionOptions, progress: Progress
     ) -> SavedDetections:
-        """What a model finds in the stretches."""
+        """Returns a model's detections in the chosen frames."""
         videos = []
         counted = progress.count("linking tubes", self._stretches, len(self._stretches))
         with Detector(bundle, options=options) as detector:
@@ -154,7 +154,7 @@ class TubeJudge:
 
 
 def _own_tubes(video: SavedVideo, classes: int) -> VideoTruth:
-    """A video with what ``edgekit run`` shows in it as its truth."""
+    """Returns a video with the tubes that ``edgekit run`` shows as its ground truth."""
     linker = make_linker("edgekit", classes)
     seen = (found for found in video.detections if found is not None)
     closed = [tube for found in seen for tube in linker.update(found).closed]

@@ -1,4 +1,4 @@
-"""HOST. From a float bundle and its checkpoint to a float bundle whose weights are fine-tuned."""
+"""HOST. Makes a float bundle with fine-tuned weights from a float bundle and its checkpoint."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _RECORD = "record.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run is made of; two with equal plans, on the same samples, give equal weights.
+    """Settings of a fine-tuning run; equal settings and samples give equal weights.
 
     Attributes:
-        steps: Of gradient descent, each on eight frames.
-        method: By which ranges of activations are chosen.
-        seed: Of the frames and how they are turned.
-        rate: The first learning rate; it falls to nothing along half a cosine.
+        steps: Number of steps of gradient descent, each on eight frames.
+        method: Method for choosing the ranges of activations.
+        seed: Seed for the choice of frames and for mirroring.
+        rate: Initial learning rate, which falls to zero along half a cosine.
     """
 
     steps: int
@@ -48,8 +48,9 @@ class Tuned:
     """A float bundle with fine-tuned weights.
 
     Attributes:
-        bundle: Like the one it was made from in all else; that one itself if nothing was better.
-        record: How it went.
+        bundle: Bundle that equals the original except for its weights; the original itself if
+            nothing was better.
+        record: Record of the fine-tuning.
     """
 
     bundle: Bundle
@@ -57,16 +58,16 @@ class Tuned:
 
 
 def checkpoint_of(bundle: Bundle, named: Path | None) -> Path:
-    """The checkpoint that a bundle was exported from.
+    """Returns the checkpoint that a bundle was exported from.
 
     Args:
-        bundle: Its manifest has the checkpoint's SHA-256.
-        named: What the user names; by default the shipped weights, if it is theirs.
+        bundle: Bundle whose manifest has the checkpoint's SHA-256.
+        named: Checkpoint that the user names; by default the shipped weights, if they match.
 
     Raises:
         MissingDependencyError: torch is not installed.
-        UsageError: None is named, and it is not the shipped model.
-        CheckpointError: It is another one, or cannot be read.
+        UsageError: No checkpoint is named, and the bundle is not the shipped model.
+        CheckpointError: The checkpoint is another one, or cannot be read.
     """
     MissingDependencyError.unless("torch", "host", "Fine-tuning")
     made = bundle.manifest.provenance
@@ -101,23 +102,23 @@ def tune(
     truth: Truth | None = None,
     progress: Callable[[int], None] = lambda step: None,
 ) -> Tuned:
-    """Fine-tunes the weights of a bundle for integers, and exports them as it was exported.
+    """Fine-tunes the weights of a bundle for INT8, and exports them with the bundle's settings.
 
     Args:
-        bundle: The float model.
-        checkpoint: What it was exported from.
-        samples: What to learn from.
-        plan: How.
-        store: Where the weights and the bundle are kept; the same are not made twice.
-        truth: What is in ``samples``, to be learned from as well.
-        progress: Called with the number of each step that is done.
+        bundle: Float model.
+        checkpoint: Checkpoint that it was exported from.
+        samples: Samples to learn from.
+        plan: Settings of the fine-tuning.
+        store: Store that keeps weights and bundle, so that they are made only once.
+        truth: Ground truth of ``samples``, for the additional loss.
+        progress: Function called with the number of each finished step.
 
     Raises:
-        CheckpointError: The checkpoint is not of a network that is known here.
+        CheckpointError: The checkpoint does not belong to a known network.
         BadInputError: The loss is no longer a finite number.
-        CalibrationError: An activation is not.
-        ConversionError: The network cannot be followed, or the exporter failed.
-        BoundError: The written model differs from the network.
+        CalibrationError: An activation is not a finite number.
+        ConversionError: The network cannot be traced, or the exporter failed.
+        BoundError: The exported model differs from the network.
     """
     key = key_of(
         sha256_of(checkpoint),
@@ -144,7 +145,7 @@ def tune(
 
 
 def settings_of(bundle: Bundle) -> ExportSettings:
-    """What a bundle was exported with, as far as its manifest and its model tell."""
+    """Returns the export settings of a bundle, as far as manifest and model show them."""
     manifest = bundle.manifest
     check = manifest.verification
     return ExportSettings(
@@ -184,7 +185,7 @@ def _weights(
 
 
 def _exported(bundle: Bundle, weights: Path, out: Path) -> None:
-    """The bundle of the weights, with the origin and the notices of ``bundle``."""
+    """Exports the weights as a bundle, with the origin and the notices of ``bundle``."""
     from edgekit.targets.build import export_bundle
 
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
@@ -200,7 +201,7 @@ def _exported(bundle: Bundle, weights: Path, out: Path) -> None:
 
 
 def _lowering(bundle: Bundle) -> str:
-    """What deformable convolutions became, by the operators of the model."""
+    """Returns the lowering of deformable convolutions, by the operators of the model."""
     writer = exporter(bundle.manifest.target)
     operators = writer.operators(bundle.model_path)
     ways = {
@@ -211,5 +212,5 @@ def _lowering(bundle: Bundle) -> str:
     for operator, way in ways.items():
         if operator in operators:
             return way
-    # Without any of these it is the third, or there are none.
+    # Without these operators it is the third lowering, or there are no such layers.
     return "gather" if "gather" in writer.lowerings else "auto"

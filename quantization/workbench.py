@@ -1,4 +1,4 @@
-"""What is needed to try recipes on a float bundle, and how much each loses."""
+"""Tries quantization recipes on a float bundle, and measures the loss of each."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """A float bundle with what is needed to try recipes on it; goes from process to process.
+    """A float bundle with everything needed to try recipes on it; can be pickled.
 
     Attributes:
-        bundle: The float model.
-        samples: What to calibrate with.
-        statistics: What the quantizer measured on them.
-        store: The folder where finished work is kept.
+        bundle: Float model.
+        samples: Calibration samples.
+        statistics: Folder of the quantizer's measurements on them.
+        store: Folder of the store for intermediate results.
     """
 
     bundle: Bundle
@@ -46,7 +46,7 @@ class Workbench:
     def prepare(
         cls, bundle: Bundle, samples: Samples, store: Store, progress: Progress = SILENT
     ) -> Workbench:
-        """Measures the model on the samples, or finds what was measured in the store.
+        """Measures the model on the samples, or finds the measurements in the store.
 
         Raises:
             MissingDependencyError: A package of the quantizer or the runtime is not installed.
@@ -64,11 +64,11 @@ class Workbench:
 
     @property
     def runtime(self) -> str | None:
-        """What runs the target's models here, where its own runtime cannot."""
+        """Runtime that verifies the target's models on this machine; None: the target's own."""
         return exporter(self.bundle.manifest.target).verify_on
 
     def make(self, recipe: Recipe, folder: Path) -> Bundle:
-        """Quantizes by a recipe into a new bundle at ``folder``, without a check."""
+        """Quantizes by a recipe and returns the new bundle at ``folder``, without checking it."""
         manifest = self.bundle.manifest
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
             work = Path(temporary)
@@ -91,7 +91,7 @@ class Workbench:
             return save_bundle(folder, manifest, files | self.bundle.notices)
 
     def judged(self, recipe: Recipe, judge: Judge, progress: Progress = SILENT) -> RoundingCheck:
-        """The loss of a recipe; found in the store where it was measured before."""
+        """Returns the loss of a recipe, from the store if it was measured before."""
         made = self.bundle.manifest
         tool = _quantizer(self.bundle)
         key = key_of(
@@ -118,7 +118,7 @@ class Workbench:
 def loss_alone(
     bench: Workbench, judging: Samples, method: str, layers: Sequence[Layer], layer: Layer
 ) -> RoundingCheck:
-    """The loss where one layer alone is quantized; a function that processes can share."""
+    """Returns the loss with one layer quantized; a function that can be sent to processes."""
     judge = Judge(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
     others = frozenset(other.name for other in layers) - {layer.name}
     return bench.judged(Recipe(method=method, keep_float=others), judge)
