@@ -58,6 +58,7 @@ Place = Literal["host", "graph"]
 
 _LARGEST_SIDE = 8192
 _LARGEST_NORM = 1e3
+_SMALLEST_STD = 1e-4
 _LARGEST_GAP = 1000
 _SHORTEST_INTERVAL, _LONGEST_INTERVAL = 0.001, 10.0
 
@@ -403,8 +404,8 @@ def check_choices(
             raise ValueError(
                 f"input {size.height}x{size.width} is no multiple of 32, or over {_LARGEST_SIDE}"
             )
-    if not all(0 < value <= _LARGEST_NORM for value in size.std):
-        raise ValueError(f"std {size.std} is not positive, or over {_LARGEST_NORM}")
+    if not all(_SMALLEST_STD <= value <= _LARGEST_NORM for value in size.std):
+        raise ValueError(f"std {size.std} is not from {_SMALLEST_STD} to {_LARGEST_NORM}")
     if not all(abs(value) <= _LARGEST_NORM for value in size.mean):
         raise ValueError(f"mean {size.mean} is no number, or over {_LARGEST_NORM}")
     if not (0 < cascade.k1 < 1 and 0 < cascade.k2 < 1):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import numpy as np
+
 from edgekit._closing import Closing
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
@@ -89,8 +91,9 @@ class Session(Closing):
         self.bundle = bundle
         self.options = options or SessionOptions()
         self._closed = False
-        self._seen = False
         self._check_options()
+        made, stride = bundle.manifest.input, bundle.manifest.decode.stride
+        self._cells = made.height // stride, made.width // stride
         self._inputs, self._outputs = self._open()
         try:
             self._check_manifest()
@@ -166,9 +169,7 @@ class Session(Closing):
             raise EdgeKitError(
                 f"{self.runtime} failed on {self.bundle.path}: {reason_of(error)}"
             ) from error
-        if not self._seen:
-            self._check_shapes(outputs)
-            self._seen = True
+        self._check_shapes(outputs)
         return outputs
 
     def close(self) -> None:
@@ -202,17 +203,24 @@ class Session(Closing):
             )
 
     def _check_shapes(self, outputs: Mapping[str, Array]) -> None:
-        made, decode = self.bundle.manifest.input, self.bundle.manifest.decode
-        cells = (made.height // decode.stride, made.width // decode.stride)
+        """Checks every frame, since the shapes of a graph may follow from its values."""
+        decode = self.bundle.manifest.decode
         for spec in self.bundle.manifest.outputs:
-            shape = outputs[spec.name].shape
+            found = outputs[spec.name]
+            if not isinstance(found, np.ndarray) or found.dtype != np.float32:
+                kind = getattr(found, "dtype", type(found).__name__)
+                raise self._not_as_said(f"{spec.name} of type {kind}, not float32")
+            shape = found.shape
             if decode.place == "host":
-                expected = f"(1, {spec.channels}, {cells[0]}, {cells[1]})"
-                fits = shape == (1, spec.channels, *cells)
+                expected: tuple[object, ...] = (1, spec.channels, *self._cells)
+                fits = shape == expected
             else:
-                expected, fits = "(K, 6)", len(shape) == 2 and shape[1] == spec.channels
+                expected = (f"up to {decode.top_k}", spec.channels)
+                fits = len(shape) == 2 and shape[1] == spec.channels and shape[0] <= decode.top_k
             if not fits:
-                raise self._not_as_said(f"{spec.name} of shape {shape}, not {expected}")
+                raise self._not_as_said(
+                    f"{spec.name} of shape {shape}, not ({', '.join(map(str, expected))})"
+                )
 
     def _not_as_said(self, what: str) -> BundleError:
         return BundleError(

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.errors import BundleError
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.native import decode as native
 from edgekit.runtime.native.library import compiled
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["decode", "group", "peaks"]
+
+_HIGHEST_SCORE = 1.01
+"""A little over 1, for rounding."""
 
 
 def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[np.float32]:
@@ -69,12 +73,30 @@ def decode(
         letterbox: Of the input.
         top_k: How many peaks at most.
         stride: Input pixels per cell.
+
+    Raises:
+        BundleError: The network names a class that is none, or a score over 1.
     """
     if "detections" in outputs:
         found = np.asarray(outputs["detections"], np.float32).reshape(-1, 6)
+        _check_rows(found, classes)
     else:
         found = peaks(outputs, top_k, stride)
     return group(found, classes, letterbox)
+
+
+def _check_rows(found: Array, classes: int) -> None:
+    """Refuses rows of a network that are no detections; a row without a score stands for none."""
+    counted = found[:, 4] > 0
+    fits = (found[:, 5] > -1) & (found[:, 5] < classes) & (found[:, 4] <= _HIGHEST_SCORE)
+    if (fits | ~counted).all():
+        return
+    row = found[counted & ~fits][0]
+    raise BundleError(
+        f"The model gives a detection of class {row[5]:g} with a score of {row[4]:g}; classes from "
+        f"0 to {classes - 1} and scores up to 1 were expected.",
+        mend="Export it again: edgekit export CHECKPOINT --target TARGET",
+    )
 
 
 def _peaks_by_numpy(

@@ -116,7 +116,20 @@ static int32_t run(const kernel *k, const plan *p, const uint8_t *previous,
     uint8_t *scratch = malloc(need + off);
     if (!scratch) abort();
     memset(scratch, 0xa5, need + off);
-    const int32_t shift = k->run(p, previous, current, out, scores, scratch + off);
+    const int64_t area = (int64_t)p->height * p->width, room = (int64_t)need;
+    uint8_t *at = scratch + off;
+    plan wrong = *p;
+    wrong.candidates = draw(2) ? 0 : SHIFTS + 1;
+    if (k->run(p, previous, current, 3 * area - 1, out, 6 * area, scores, at, room) != -1 ||
+        k->run(p, previous, current, 3 * area, out, 6 * area + 1, scores, at, room) != -1 ||
+        k->run(p, previous, current, 3 * area, out, 6 * area, scores, at, room - 1) != -1 ||
+        k->run(&wrong, previous, current, 3 * area, out, 6 * area, scores, at, room) != -1)
+        blame(p, k->name, "memory that does not fit was taken", (double)area);
+    wrong = *p, wrong.height = -wrong.height;
+    if (k->run(&wrong, previous, current, 3 * area, out, 6 * area, scores, at, room) != -1)
+        blame(p, k->name, "a negative height was taken", (double)area);
+    const int32_t shift =
+        k->run(p, previous, current, 3 * area, out, 6 * area, scores, at, room);
     free(scratch);
     return shift;
 }

@@ -61,14 +61,14 @@ static void decode_once(void) {
     float *values = memory((size_t)top_k, sizeof *values);
     int64_t *cells = memory((size_t)top_k, sizeof *cells);
     for (int64_t i = 0; i < size; i++) heatmap[i] = kind < 4 ? value(kind) : (float)(i % 1999);
-    const int64_t found = find_peaks(heatmap, classes, height, width, top_k, values, cells);
+    const int64_t found = find_peaks(heatmap, size, classes, height, width, top_k, values, cells);
     check_peaks(heatmap, classes, height, width, top_k, found, values, cells);
 
     float *wh = memory((size_t)(2 * plane), sizeof *wh);
     float *reg = memory((size_t)(2 * plane), sizeof *reg);
     float *rows = memory((size_t)(6 * found), sizeof *rows);
     for (int64_t i = 0; i < 2 * plane; i++) wh[i] = (float)draw(40), reg[i] = (float)draw(4) / 4;
-    place_peaks(cells, found, wh, reg, height, width, 4, rows);
+    place_peaks(cells, found, wh, 2 * plane, reg, 2 * plane, height, width, 4, rows);
     for (int64_t i = 0; i < found; i++) {
         const int64_t cell = cells[i] % plane;
         const float *row = rows + 6 * i;
@@ -98,7 +98,8 @@ static void group_once(void) {
         row[5] = (float)draw((uint32_t)classes);
     }
     const int64_t found =
-        group_rows(rows, count, classes, 0.5f, 0.5f, 3, 1, 100, 80, boxes, scores, scratch);
+        group_rows(rows, 6 * count, count, classes, 0.5f, 0.5f, 3, 1, 100, 80, boxes, scores,
+                   classes * count, scratch, (int64_t)group_scratch(count));
     int64_t *first = memory((size_t)count, sizeof *first), taken = 0;
     for (int64_t i = 0; i < count; i++) {
         const float *row = rows + 6 * i;
@@ -124,10 +125,36 @@ static void group_once(void) {
     if (count > 0) {
         rows[4] = 1, rows[5] = draw(2) ? (float)classes : NAN;
         rows[0] = rows[1] = 10, rows[2] = rows[3] = 20;
-        if (group_rows(rows, count, classes, 0.5f, 0.5f, 3, 1, 100, 80, boxes, scores, scratch) >= 0)
+        if (group_rows(rows, 6 * count, count, classes, 0.5f, 0.5f, 3, 1, 100, 80, boxes, scores,
+                       classes * count, scratch, (int64_t)group_scratch(count)) != -1)
             fail("a class that is none was taken", rows[5]);
     }
     free(rows), free(boxes), free(scores), free(scratch), free(first);
+}
+
+/* Shapes that do not fit their memory, which is next to none: nothing of it may be touched. */
+static int64_t side(void) {
+    const int64_t odd[] = {0, -1, 1, 2, 3, INT32_MAX, INT64_MAX, INT64_MIN, 1ll << 32, 1ll << 62};
+    return odd[draw(sizeof odd / sizeof *odd)];
+}
+
+static void misfit_once(void) {
+    float *one = memory(1, sizeof *one);
+    int64_t *cell = memory(1, sizeof *cell);
+    uint8_t *scratch = memory(1, 1);
+    *one = 0, *cell = 0;
+    const int64_t a = side(), b = side(), c = side(), length = draw(3), top_k = side();
+    const int fits = length == 1 && a == 1 && b == 1 && c == 1 && top_k > 0;
+    if (!fits && find_peaks(one, length, a, b, c, top_k, one, cell) != -1)
+        fail("a heatmap of another shape was taken", (double)length);
+    if (place_peaks(cell, 1, one, length, one, 1, a, b, 4, one) != -1)
+        fail("maps of another shape were taken", (double)length);
+    *cell = -1;
+    float two[2] = {0};
+    if (place_peaks(cell, 1, two, 2, two, 2, 1, 1, 4, one) != -1) fail("a cell below 0", -1);
+    if (group_rows(one, 1, a, b, 1, 1, 0, 0, 1, 1, one, one, 1, scratch, 1) != -2)
+        fail("rows of another shape were taken", (double)a);
+    free(one), free(cell), free(scratch);
 }
 
 int main(int count, char **words) {
@@ -136,6 +163,7 @@ int main(int count, char **words) {
     for (int round = 0; round < rounds; round++) {
         decode_once();
         group_once();
+        misfit_once();
     }
     printf("%d heatmaps and as many frames of rows decoded, as defined\n", rounds);
     return 0;

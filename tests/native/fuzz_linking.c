@@ -52,8 +52,21 @@ static void select_once(void) {
     uint8_t *scratch = memory(selection_scratch(count, classes, candidates), 1);
     boxes_of(boxes, count);
     for (int32_t i = 0; i < count * classes; i++) scores[i] = draw(50) ? draw(8) / 10.0 : NAN;
-    select_boxes(boxes, scores, count, classes, 0.1, candidates, overlap, keep, picked, counts,
-                 scratch);
+    const int64_t room = (int64_t)selection_scratch(count, classes, candidates);
+    if (select_boxes(boxes, 4 * count, scores, count * classes, count, classes, 0.1, candidates,
+                     overlap, keep, picked, classes * keep, counts, scratch, room))
+        fail("boxes that fit were refused", count);
+    if (!select_boxes(boxes, 4 * count - 1, scores, count * classes, count, classes, 0.1,
+                      candidates, overlap, keep, picked, classes * keep, counts, scratch, room) ||
+        !select_boxes(boxes, 4 * count, scores, count * classes - 1, count, classes, 0.1,
+                      candidates, overlap, keep, picked, classes * keep, counts, scratch, room) ||
+        !select_boxes(boxes, 4 * count, scores, count * classes, count, classes, 0.1, count + 1,
+                      overlap, keep, picked, classes * keep, counts, scratch, room) ||
+        !select_boxes(boxes, 4 * count, scores, count * classes, count, classes, 0.1, candidates,
+                      overlap, keep, picked, classes * keep - 1, counts, scratch, room) ||
+        !select_boxes(boxes, 4 * count, scores, count * classes, count, classes, 0.1, candidates,
+                      overlap, keep, picked, classes * keep, counts, scratch, room - 1))
+        fail("boxes that do not fit were taken", count);
     for (int32_t c = 0; c < classes; c++) {
         char *seen = memory((size_t)count, 1);
         memset(seen, 0, (size_t)count);
@@ -106,7 +119,7 @@ static void fit(linking *l, int32_t found) {
     GROW(past_elapsed, 0, rows, 1), GROW(past_seen, 0, rows, 1);
     GROW(past_states, 0, rows, l->past_state), GROW(past_scores, 0, rows, l->classes);
     GROW(scratch, 0, (int32_t)link_scratch(rows, found, w), 1);
-    l->row_capacity = rows, l->found_capacity = found, l->past = 0;
+    l->row_capacity = rows, l->found_capacity = found, l->past = 0, l->past_capacity = rows;
 }
 
 static void check(const linking *l, int32_t before, int32_t found) {
@@ -147,6 +160,11 @@ static void link_stream(void) {
         for (int32_t i = 0; i < found; i++)
             for (int32_t c = 0; c < l->classes; c++)
                 l->scores[i * l->width + c] = draw(99) ? (draw(3) ? 0 : draw(6) / 5.0) : NAN;
+        l->found = found + 1; /* more than there is room for */
+        if (link_look(l) != -1 || link_step(l) != -1) fail("too many detections", found);
+        l->found = found, l->past = found + l->tracks ? 1 : 0;
+        if (l->past && link_step(l) != -1) fail("a history without room", found);
+        l->past = 0;
         const int32_t good = link_look(l);
         for (int32_t i = 0; i < 3 * good + before; i++) l->logs[i] = log(l->logs[i]);
         for (int32_t i = 0; i < 2 * before; i++) l->exps[i] = exp(l->exps[i]);

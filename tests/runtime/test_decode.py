@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.errors import BundleError
 from edgekit.runtime import native
 from edgekit.runtime.decode import decode, group, peaks
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.native import decode as decoding
+from edgekit.runtime.native.library import load
 from edgekit.runtime.types import Array, Detections
 
 needs_library = pytest.mark.skipif(
@@ -278,3 +281,79 @@ def test_no_class_and_no_row_give_no_detection(kernel: str) -> None:
     for detections in with_kernel(kernel, found):
         assert detections.boxes.shape == (0, 4)
         assert detections.scores.shape == (0, 2)
+
+
+LETTERBOX = Letterbox.fit((96, 96), (96, 96))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1e38, -1e38, np.inf, -np.inf, 3, -1])
+@pytest.mark.parametrize("kernel", ["", native.NUMPY])
+def test_a_network_that_names_a_class_that_is_none_is_refused(
+    kernel: str, wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(native.VARIABLE, kernel)
+    rows = np.array([[0, 0, 9, 9, 0.5, 2], [0, 0, 9, 9, 0.4, wrong]], np.float32)
+    with pytest.raises(BundleError, match="classes from 0 to 2 and scores up to 1"):
+        decode({"detections": rows}, 3, LETTERBOX, top_k=5, stride=4)
+    rows[1, 4] = 0  # stands for no detection
+    found = decode({"detections": rows}, 3, LETTERBOX, top_k=5, stride=4)
+    assert found.scores.tolist() == [[0, 0, 0.5]]
+
+
+@pytest.mark.parametrize("wrong", [1.5, 1e38, np.inf])
+def test_a_score_over_one_is_refused(wrong: float) -> None:
+    rows = np.array([[0, 0, 9, 9, wrong, 2]], np.float32)
+    with pytest.raises(BundleError, match="scores up to 1"):
+        decode({"detections": rows}, 3, LETTERBOX, top_k=5, stride=4)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1e38, -1e38, np.inf, -np.inf])
+@pytest.mark.parametrize("kernel", ["", native.NUMPY])
+def test_boxes_of_no_or_absurd_numbers_stay_in_the_picture(
+    kernel: str, wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(native.VARIABLE, kernel)
+    outputs = heads(np.random.default_rng(1), 3, 24, 24)
+    for name in ("wh", "reg"):
+        outputs[name][:, :, ::2] = wrong
+    with np.errstate(all="ignore"):
+        found = decode(outputs, 3, LETTERBOX, top_k=50, stride=4)
+    assert np.isfinite(found.boxes).all()
+    assert found.boxes.size == 0 or (found.boxes.min() >= 0 and found.boxes.max() <= 96)
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("heatmap", "sizes", "offsets", "top_k"),
+    [
+        ((1, 3, 4, 4), (2, 4, 4), (2, 4, 4), 5),
+        ((3, 4, 4, 1), (2, 4, 4), (2, 4, 4), 5),
+        ((3, 4), (2, 4, 4), (2, 4, 4), 5),
+        ((3, 4, 4), (2, 4, 3), (2, 4, 4), 5),
+        ((3, 4, 4), (2, 4, 4), (2, 4, 5), 5),
+        ((3, 0, 4), (2, 4, 4), (2, 4, 4), 5),
+        ((3, 4, 4), (2, 4, 4), (2, 4, 4), 0),
+    ],
+)
+def test_the_library_is_not_called_with_maps_that_do_not_fit(
+    heatmap: tuple[int, ...], sizes: tuple[int, ...], offsets: tuple[int, ...], top_k: int
+) -> None:
+    library, _ = load()
+    assert library is not None
+    maps = [np.zeros(shape, np.float32) for shape in (heatmap, sizes, offsets)]
+    assert not decoding.suits(*maps, top_k)
+    with pytest.raises(ValueError, match=r"heatmap of shape|maps of"):
+        decoding.peaks(library, *maps, top_k, 4)
+
+
+@needs_library
+def test_maps_of_other_types_and_orders_are_taken_as_they_are_meant() -> None:
+    library, _ = load()
+    assert library is not None
+    outputs = heads(np.random.default_rng(2), 3, 8, 8)
+    maps = [outputs[name][0] for name in ("hm", "wh", "reg")]
+    expected = decoding.peaks(library, *maps, 9, 4)
+    others = [np.asfortranarray(each.astype(np.float64)) for each in maps]
+    found = decoding.peaks(library, *others, 9, 4)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1][:, :4], expected[1][:, :4])

@@ -147,3 +147,18 @@ def test_the_fastest_kernel_links_with_what_avx2_has() -> None:
     tracks = made(COMPILED[0], 3)._tracks
     assert isinstance(tracks, NativeTracks)
     assert bool(tracks._linking.avx2) == ("avx2" in COMPILED)
+
+
+def test_more_rows_than_there_is_room_for_are_refused_in_c() -> None:
+    linker = made("", 3)
+    tracks = linker._tracks
+    assert isinstance(tracks, NativeTracks)
+    linking = tracks._linking
+    for found, row_capacity in ((10**6, 10**6), (1, 0), (-1, 64)):
+        before = linking.found_capacity, linking.row_capacity
+        linking.found, linking.row_capacity = found, row_capacity
+        assert tracks._look(tracks._at) == -1
+        assert tracks._do_step(tracks._at) == -1
+        linking.found_capacity, linking.row_capacity = before
+    linking.found, linking.past, linking.past_capacity = 1, 5, 5
+    assert tracks._do_step(tracks._at) == -1

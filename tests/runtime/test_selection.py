@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.runtime import native
+from edgekit.runtime.native import selection as selecting
+from edgekit.runtime.native.library import compiled
 from edgekit.runtime.selection import (
     FRAME_AP,
     LINKING,
@@ -132,3 +134,20 @@ def kernel_picks(kernel: str, found: Detections, rule: SelectionRule) -> list[li
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(native.VARIABLE, kernel)
         return select(found, rule)
+
+
+@pytest.mark.skipif(compiled() is None, reason="the compiled kernel was not built")
+@pytest.mark.parametrize(
+    ("boxes", "scores"), [((3, 5), (3, 2)), ((2, 4), (3, 2)), ((3, 4), (3,)), ((3, 4), (3, 2, 2))]
+)
+def test_the_library_is_not_called_with_boxes_that_do_not_fit(boxes, scores):
+    rule = SelectionRule()
+    limits = (rule.floor, rule.candidates, rule.overlap, rule.keep)
+    with pytest.raises(ValueError, match="boxes of four numbers"):
+        selecting.picks(compiled(), np.zeros(boxes), np.zeros(scores), *limits)
+
+
+@pytest.mark.parametrize("candidates", [0])
+def test_a_rule_without_candidates_picks_nothing(candidates):
+    detections = Detections(np.array([[0, 0, 9, 9.0]]), np.array([[0.5, 0.6]]))
+    assert select(detections, SelectionRule(candidates=candidates)) == [[], []]

@@ -135,3 +135,27 @@ def test_manifest_of_other_outputs(made: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="it has outputs hm, wh, reg, not boxes") as caught:
         open_session(changed(made, tmp_path, outputs=outputs))
     assert "--target fake" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda hm: hm[..., None], r"hm of shape \(1, 3, 16, 24, 1\), not \(1, 3, 16, 24\)"),
+        (lambda hm: hm[:, :, :, 1:], r"hm of shape \(1, 3, 16, 23\)"),
+        (lambda hm: hm[:0], r"hm of shape \(0, 3, 16, 24\)"),
+        (lambda hm: hm.astype(np.float64), "hm of type float64, not float32"),
+        (lambda hm: hm.astype(object), "hm of type object, not float32"),
+        (lambda hm: hm.tolist(), "hm of type list, not float32"),
+    ],
+)
+def test_what_comes_out_is_checked_in_every_frame(
+    made: Bundle, tensor: Any, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
+) -> None:
+    with open_session(made) as session:
+        run = session._run
+        assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
+        monkeypatch.setattr(
+            session, "_run", lambda inputs: {**run(inputs), "hm": change(run(inputs)["hm"])}
+        )
+        with pytest.raises(BundleError, match=message):
+            session.infer({"input": tensor})

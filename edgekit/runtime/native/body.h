@@ -7,7 +7,9 @@
  * give the same map to the last bit. (Compile without contraction to fused operations.)
  */
 #include <math.h>
+#include <stdlib.h>
 
+#include "lengths.h"
 #include "window.h"
 
 #define JOIN_(a, b) a##_##b
@@ -17,8 +19,20 @@ size_t JOIN(scratch_size, TARGET)(int32_t height, int32_t width) {
     return arrange(0, sizeof(tile), height, width).size;
 }
 
+static int JOIN(fits, TARGET)(const plan *p) {
+    if (p->height < 9 || p->width < 9 || p->candidates < 1 || p->candidates > SHIFTS) return 0;
+    for (int i = 0; i < SHIFTS; i++)
+        if (abs(p->shifts[i][0]) > 1 || abs(p->shifts[i][1]) > 1) return 0;
+    return 1;
+}
+
 int32_t JOIN(stack, TARGET)(const plan *p, const uint8_t *previous, const uint8_t *current,
-                            float *out, double *scores, uint8_t *scratch) {
+                            int64_t picture_length, float *out, int64_t out_length, double *scores,
+                            uint8_t *scratch, int64_t scratch_length) {
+    if (!JOIN(fits, TARGET)(p) || !is_product(picture_length, CHANNELS, p->height, p->width))
+        return -1;
+    if (!is_product(out_length, 2 * CHANNELS, p->height, p->width) || scratch_length < 0) return -1;
+    if ((size_t)scratch_length < JOIN(scratch_size, TARGET)(p->height, p->width)) return -1;
     memory m = arrange(scratch, sizeof(tile), p->height, p->width);
     const int height = p->height, width = p->width;
     memset(m.nothing, 0, (size_t)m.current.pitch * LANES);

@@ -23,10 +23,12 @@ typedef size_t scratch_size(int32_t height, int32_t width);
 
 /*
  * Fills out (6, height, width) with the normalised picture and its map, and scores with the mean SSIM
- * of each candidate. Gives the index of the chosen shift.
+ * of each candidate. Gives the index of the chosen shift; or -1 where the plan cannot be, or a length
+ * is not that of its pictures, of out or of scratch.
  */
-typedef int32_t stack(const plan *, const uint8_t *previous, const uint8_t *current, float *out,
-                      double *scores, uint8_t *scratch);
+typedef int32_t stack(const plan *, const uint8_t *previous, const uint8_t *current,
+                      int64_t picture_length, float *out, int64_t out_length, double *scores,
+                      uint8_t *scratch, int64_t scratch_length);
 
 scratch_size scratch_size_generic, scratch_size_sse2, scratch_size_avx2, scratch_size_avx512,
     scratch_size_neon;

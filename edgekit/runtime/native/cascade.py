@@ -11,7 +11,6 @@ from edgekit.errors import MissingDependencyError
 from edgekit.runtime import ssim
 from edgekit.runtime.native.library import load, rebuild
 from edgekit.runtime.native.structures import Plan
-from edgekit.runtime.types import Array
 
 __all__ = ["NativeCascade", "suits"]
 
@@ -66,7 +65,8 @@ class NativeCascade:
         self._scratch = np.empty(scratch_size(*size), np.uint8)
         self.scores = np.empty(candidates)
         self._stack = library[f"stack_{kernel}"]
-        self._stack.argtypes = [ctypes.c_void_p] * 6
+        address, whole = ctypes.c_void_p, ctypes.c_int64
+        self._stack.argtypes = [*[address] * 3, whole, address, whole, *[address] * 2, whole]
         self._stack.restype = ctypes.c_int32
         self._pair, self._tensor = (*size, 3), (6, *size)
 
@@ -93,5 +93,18 @@ class NativeCascade:
             pictures.append(np.ascontiguousarray(picture))
         if out.shape != self._tensor or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"{self._tensor} of float32, contiguous, not {out.shape}")
-        arrays: tuple[Array, ...] = (*pictures, out, self.scores, self._scratch)
-        return int(self._stack(self._at, *(array.ctypes.data for array in arrays)))
+        earlier, now = pictures
+        chosen = self._stack(
+            self._at,
+            earlier.ctypes.data,
+            now.ctypes.data,
+            now.size,
+            out.ctypes.data,
+            out.size,
+            self.scores.ctypes.data,
+            self._scratch.ctypes.data,
+            self._scratch.size,
+        )
+        if chosen < 0:
+            raise ValueError(f"pictures of {self._pair} with {len(self.scores)} candidates")
+        return int(chosen)

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "lengths.h"
+
 /* The best peaks so far, the least at the root: of equal ones the latest. */
 typedef struct {
     float *values;
@@ -125,8 +127,9 @@ static void look(heap *h, const float *above, const float *row, const float *bel
     }
 }
 
-int64_t find_peaks(const float *heatmap, int64_t classes, int64_t height, int64_t width,
-                   int64_t top_k, float *values, int64_t *cells) {
+int64_t find_peaks(const float *heatmap, int64_t length, int64_t classes, int64_t height,
+                   int64_t width, int64_t top_k, float *values, int64_t *cells) {
+    if (length < 1 || top_k < 1 || !is_product(length, classes, height, width)) return -1;
     heap h = {values, cells, 0, top_k, -INFINITY};
     for (int64_t row = 0; row < classes * height; row++) {
         const float *at = heatmap + row * width;
@@ -138,10 +141,14 @@ int64_t find_peaks(const float *heatmap, int64_t classes, int64_t height, int64_
     return h.count;
 }
 
-void place_peaks(const int64_t *cells, int64_t count, const float *wh, const float *reg,
-                 int64_t height, int64_t width, float stride, float *rows) {
+int64_t place_peaks(const int64_t *cells, int64_t count, const float *wh, int64_t wh_length,
+                    const float *reg, int64_t reg_length, int64_t height, int64_t width,
+                    float stride, float *rows) {
+    if (count < 0 || wh_length < 1 || reg_length != wh_length) return -1;
+    if (!is_product(wh_length, 2, height, width)) return -1;
     const int64_t plane = height * width;
     for (int64_t i = 0; i < count; i++) {
+        if (cells[i] < 0) return -1;
         const int64_t cell = cells[i] % plane;
         float *row = rows + 6 * i;
         for (int side = 0; side < 2; side++) {
@@ -154,6 +161,7 @@ void place_peaks(const int64_t *cells, int64_t count, const float *wh, const flo
         }
         row[5] = (float)(cells[i] / plane);
     }
+    return count;
 }
 
 /* A power of two, so that the table is half empty at the least. */
@@ -180,9 +188,13 @@ static float clipped(float value, float limit) {
     return value < limit ? value : limit;
 }
 
-int64_t group_rows(const float *rows, int64_t count, int64_t classes, float scale_x, float scale,
-                   float left, float top, float width, float height, float *boxes, float *scores,
-                   uint8_t *scratch) {
+int64_t group_rows(const float *rows, int64_t length, int64_t count, int64_t classes,
+                   float scale_x, float scale, float left, float top, float width, float height,
+                   float *boxes, float *scores, int64_t scores_length, uint8_t *scratch,
+                   int64_t scratch_length) {
+    if (classes < 1 || !is_product(length, count, 6, 1)) return -2;
+    if (!is_product(scores_length, count, classes, 1)) return -2;
+    if (scratch_length < 0 || (size_t)scratch_length < group_scratch(count)) return -2;
     const size_t size = places(count);
     /* By hash, the number of a box plus one; by number, the row that it came from. */
     int64_t *table = (int64_t *)scratch, *source = table + size, found = 0;

@@ -17,7 +17,9 @@ __all__ = ["group", "peaks", "suits"]
 
 def suits(logits: Array, sizes: Array, offsets: Array, top_k: int) -> bool:
     """Whether the library takes these maps: none is empty or too small, and a peak is wanted."""
-    cells = logits[0].size if len(logits) else 0
+    if logits.ndim != 3:
+        return False
+    cells = logits.shape[1] * logits.shape[2] if len(logits) else 0
     return top_k > 0 and cells > 0 and sizes.size == offsets.size == 2 * cells
 
 
@@ -37,23 +39,36 @@ def peaks(
     Returns:
         (k,) and (k, 6) float32.
     """
-    logits, sizes, offsets = (np.ascontiguousarray(each) for each in (logits, sizes, offsets))
+    logits, sizes, offsets = (
+        np.ascontiguousarray(each, np.float32) for each in (logits, sizes, offsets)
+    )
+    if logits.ndim != 3 or top_k < 1:
+        raise ValueError(f"a heatmap of shape {logits.shape} and {top_k} peaks")
     functions = _functions(library)
     most = min(top_k, logits.size)
     values, cells = np.empty(most, np.float32), np.empty(most, np.int64)
     taken = functions.find_peaks(
-        logits.ctypes.data, *logits.shape, most, values.ctypes.data, cells.ctypes.data
+        logits.ctypes.data,
+        logits.size,
+        *logits.shape,
+        most,
+        values.ctypes.data,
+        cells.ctypes.data,
     )
-    rows = np.empty((taken, 6), np.float32)
-    functions.place_peaks(
+    rows = np.empty((max(taken, 0), 6), np.float32)
+    placed = functions.place_peaks(
         cells.ctypes.data,
         taken,
         sizes.ctypes.data,
+        sizes.size,
         offsets.ctypes.data,
+        offsets.size,
         *logits.shape[1:],
         stride,
         rows.ctypes.data,
     )
+    if placed != taken or taken < 0:
+        raise ValueError(f"maps of {logits.shape}, {sizes.shape} and {offsets.shape}")
     return values[:taken], rows
 
 
@@ -68,7 +83,7 @@ def group(
         classes: Number of classes.
         letterbox: Of the input.
     """
-    found = np.ascontiguousarray(found)
+    found = np.ascontiguousarray(found, np.float32)
     if found.ndim != 2 or found.shape[1] != 6:
         raise ValueError(f"rows of six numbers, not {found.shape}")
     functions, count = _functions(library), len(found)
@@ -77,6 +92,7 @@ def group(
     scratch = np.empty(functions.group_scratch(count), np.uint8)
     taken = functions.group_rows(
         found.ctypes.data,
+        found.size,
         count,
         classes,
         letterbox.scale_x,
@@ -87,14 +103,18 @@ def group(
         letterbox.source_height,
         boxes.ctypes.data,
         scores.ctypes.data,
+        scores.size,
         scratch.ctypes.data,
+        scratch.size,
     )
+    if taken < -1:
+        raise ValueError(f"{count} rows of {classes} classes")
     return None if taken < 0 else Detections(boxes[:taken], scores[:taken])
 
 
 class _Functions(NamedTuple):
     find_peaks: Callable[..., int]
-    place_peaks: Callable[..., None]
+    place_peaks: Callable[..., int]
     group_scratch: Callable[..., int]
     group_rows: Callable[..., int]
 
@@ -105,10 +125,10 @@ def _functions(library: ctypes.CDLL) -> _Functions:
     address, whole, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
     found: list[Any] = [library[name] for name in _Functions._fields]
     types = (
-        ([address, *[whole] * 4, *[address] * 2], whole),
-        ([address, whole, *[address] * 2, *[whole] * 2, real, address], None),
+        ([address, *[whole] * 5, *[address] * 2], whole),
+        ([address, whole, *[address, whole] * 2, *[whole] * 2, real, address], whole),
         ([whole], ctypes.c_size_t),
-        ([address, *[whole] * 2, *[real] * 6, *[address] * 3], whole),
+        ([address, *[whole] * 3, *[real] * 6, address, *[address, whole] * 2], whole),
     )
     for function, (arguments, result) in zip(found, types, strict=True):
         function.argtypes, function.restype = arguments, result

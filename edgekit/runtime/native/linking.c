@@ -41,7 +41,15 @@ work link_work(const linking *l) {
     return w;
 }
 
+/* Whether what is in use lies in what there is. */
+static int fits(const linking *l) {
+    if (l->classes < 1 || l->classes > l->width || l->width % LANES) return 0;
+    if (l->tracks < 0 || l->found < 0 || l->found > l->found_capacity) return 0;
+    return (int64_t)l->tracks + l->found <= l->row_capacity;
+}
+
 int32_t link_look(linking *l) {
+    if (!fits(l)) return -1;
     const work w = link_work(l);
     int32_t good = 0;
     for (int32_t i = 0; i < l->found; i++) {
@@ -234,6 +242,8 @@ static void remember(linking *l, int32_t row, const double *scores) {
 }
 
 int64_t link_step(linking *l) {
+    if (!fits(l) || l->pair_capacity < 0 || l->past < 0) return -1;
+    if (l->past_capacity - l->past < (int64_t)l->tracks + l->found) return -1;
     work w = link_work(l);
     l->ended = 0;
     prepare(l, &w);
@@ -263,6 +273,7 @@ int64_t link_step(linking *l) {
 }
 
 void link_show(linking *l) {
+    if (l->tracks > l->row_capacity) return;
     for (int32_t t = 0; t < l->tracks; t++) {
         const double *place = l->states + (size_t)STATE * t, *sums = l->sums + (size_t)t * l->width;
         int32_t best = 0;

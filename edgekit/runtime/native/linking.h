@@ -37,7 +37,7 @@ typedef struct {
     int32_t past_state; /* how many numbers of a state the history holds */
     int64_t pair_capacity;
     int64_t frame, passed, next_id; /* passed: frames since the one before */
-    int64_t past; /* rows of the history in use; row_capacity more are there */
+    int64_t past, past_capacity; /* rows of the history in use, and in all */
 
     /* A row for each track, row_capacity of them. */
     int64_t *id, *start, *hits, *misses;
@@ -68,7 +68,8 @@ typedef struct {
 size_t link_scratch(int32_t row_capacity, int32_t found_capacity, int32_t width);
 
 /*
- * Passes over detections that cannot be linked, and gives how many remain. logs gets what link_step wants
+ * Passes over detections that cannot be linked, and gives how many remain, or -1 where tracks and
+ * found are more than there is room for. logs gets what link_step wants
  * the logarithms of: widths and heights, highest scores, and each track's mean highest score; exps
  * the predicted logarithms of width and height, of which it wants the exponentials.
  */
@@ -77,7 +78,8 @@ int32_t link_look(linking *l);
 /*
  * Pairs, corrects, starts and ends tracks, and writes the history. row_capacity holds tracks and detections
  * together. Gives 0, with exps holding the logarithms of width and height of all tracks; or how many
- * pairs there are, if pair_capacity is less: then nothing has changed.
+ * pairs there are, if pair_capacity is less: then nothing has changed; or -1 where rows, or those of
+ * the history, are more than there is room for.
  */
 int64_t link_step(linking *l);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lengths.h"
+
 /* The best of one class so far: scores and boxes, best first, equals in the order of the boxes. */
 typedef struct {
     double *score;
@@ -37,9 +39,21 @@ static double overlap_of(const double *a, const double *b, double area_a, double
     return shared / (area_a + area_b - shared);
 }
 
-void select_boxes(const double *boxes, const double *scores, int32_t count, int32_t classes,
-                  double floor, int32_t candidates, double overlap, int32_t keep, int32_t *picked,
-                  int32_t *counts, uint8_t *scratch) {
+int32_t select_boxes(const double *boxes, int64_t boxes_length, const double *scores,
+                     int64_t scores_length, int32_t count, int32_t classes, double floor,
+                     int32_t candidates, double overlap, int32_t keep, int32_t *picked,
+                     int64_t picked_length, int32_t *counts, uint8_t *scratch,
+                     int64_t scratch_length) {
+    if (!is_product(boxes_length, count, 4, 1) || candidates < 0 || candidates > count) return -1;
+    if (!is_product(scores_length, count, classes, 1)) return -1;
+    if (!is_product(picked_length, classes, keep, 1)) return -1;
+    if (scratch_length < 0 ||
+        (size_t)scratch_length < selection_scratch(count, classes, candidates))
+        return -1;
+    if (!candidates) {
+        memset(counts, 0, (size_t)classes * sizeof *counts);
+        return 0;
+    }
     double *area = (double *)scratch, *least = area + count, *ranked = least + classes;
     int32_t *box = (int32_t *)(ranked + (size_t)classes * candidates);
     for (int32_t i = 0; i < count; i++) {
@@ -71,4 +85,5 @@ void select_boxes(const double *boxes, const double *scores, int32_t count, int3
         }
         counts[c] = taken;
     }
+    return 0;
 }

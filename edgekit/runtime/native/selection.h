@@ -11,10 +11,13 @@ size_t selection_scratch(int32_t count, int32_t classes, int32_t candidates);
 /*
  * boxes (count, 4), scores (count, classes). Of each class the best boxes above the floor, as many as
  * candidates, enter a greedy suppression; picked (classes, keep) gets those that remain, best
- * first, and counts (classes) how many. Nothing overlaps a box that holds a NaN.
+ * first, and counts (classes) how many. Nothing overlaps a box that holds a NaN. Gives 0; or -1
+ * where a length is not that of boxes, scores, picked or scratch, or candidates are more than count.
  */
-void select_boxes(const double *boxes, const double *scores, int32_t count, int32_t classes,
-                  double floor, int32_t candidates, double overlap, int32_t keep, int32_t *picked,
-                  int32_t *counts, uint8_t *scratch);
+int32_t select_boxes(const double *boxes, int64_t boxes_length, const double *scores,
+                     int64_t scores_length, int32_t count, int32_t classes, double floor,
+                     int32_t candidates, double overlap, int32_t keep, int32_t *picked,
+                     int64_t picked_length, int32_t *counts, uint8_t *scratch,
+                     int64_t scratch_length);
 
 #endif

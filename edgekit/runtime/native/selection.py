@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def picks(
         overlap: Largest overlap, as in ``SelectionRule``.
         keep: Number of boxes to keep, as in ``SelectionRule``.
     """
-    if boxes.shape != (len(scores), 4):
+    if scores.ndim != 2 or boxes.shape != (len(scores), 4):
         raise ValueError(f"{len(scores)} boxes of four numbers, not {boxes.shape}")
     if scores.dtype.kind == "f":
         floor = float(scores.dtype.type(floor))
@@ -46,9 +47,11 @@ def picks(
     scratch_size, run = _functions(library)
     scratch = np.empty(scratch_size(count, classes, candidates), np.uint8)
     picked, counts = np.empty((classes, places), np.int32), np.empty(classes, np.int32)
-    run(
+    refused = run(
         boxes.ctypes.data,
+        boxes.size,
         scores.ctypes.data,
+        scores.size,
         count,
         classes,
         floor,
@@ -56,18 +59,33 @@ def picks(
         overlap,
         places,
         picked.ctypes.data,
+        picked.size,
         counts.ctypes.data,
         scratch.ctypes.data,
+        scratch.size,
     )
+    if refused:
+        raise ValueError(f"boxes of {boxes.shape} and scores of {scores.shape}")
     return [row[:taken] for row, taken in zip(picked.tolist(), counts.tolist(), strict=True)]
 
 
 @functools.cache
-def _functions(library: ctypes.CDLL) -> tuple[Callable[..., int], Callable[..., None]]:
+def _functions(library: ctypes.CDLL) -> tuple[Callable[..., int], Callable[..., int]]:
     """With their types told, which costs more than a frame's selection."""
     scratch, run = library.selection_scratch, library.select_boxes
     address, whole, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_double
+    memory: list[Any] = [address, ctypes.c_int64]
     scratch.argtypes, scratch.restype = [whole] * 3, ctypes.c_size_t
-    run.argtypes = [*[address] * 2, *[whole] * 2, real, whole, real, whole, *[address] * 3]
-    run.restype = None
+    run.argtypes = [
+        *memory * 2,
+        *[whole] * 2,
+        real,
+        whole,
+        real,
+        whole,
+        *memory,
+        address,
+        *memory,
+    ]
+    run.restype = whole
     return scratch, run

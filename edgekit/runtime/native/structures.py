@@ -47,7 +47,7 @@ class Linking(ctypes.Structure):
         ),
         *(
             (name, ctypes.c_int64)
-            for name in ("pair_capacity", "frame", "passed", "next_id", "past")
+            for name in ("pair_capacity", "frame", "passed", "next_id", "past", "past_capacity")
         ),
         *((name, ctypes.c_void_p) for name in ("id", "start", "hits", "misses")),
         *(

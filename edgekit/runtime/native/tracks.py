@@ -92,12 +92,17 @@ class NativeTracks:
         if (look.elapsed, look.usual) != self._pace:
             self._keep_pace(look)
         found = self._look(self._at)
+        if found < 0:
+            raise ValueError(f"no room for {len(boxes)} detections and {tracks} tracks")
         _in_place(np.log, arrays["logs"][: 3 * found + tracks])
         _in_place(np.exp, arrays["exps"][: 2 * tracks])
         if self._history.reserve(tracks + found, arrays["id"][:tracks], look.frame):
             self._point("past_", self._history.table._asdict())
         linking.past = len(self._history)
+        linking.past_capacity = len(self._history.table.id)
         while pairs := self._do_step(self._at):
+            if pairs < 0:
+                raise ValueError(f"no room for {found} detections and {tracks} tracks")
             self._pairs(pairs)
         tracks = int(linking.tracks)
         np.exp(arrays["exps"][: 2 * tracks], out=arrays["size"].reshape(-1)[: 2 * tracks])

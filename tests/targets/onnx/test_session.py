@@ -14,6 +14,7 @@ import pytest
 
 from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
+from edgekit.detector import Detector
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.onnx.session import Session
@@ -79,3 +80,40 @@ def test_operator_that_the_runtime_lacks(bundle: Bundle, tmp_path: Path) -> None
     with pytest.raises(BundleError, match="DeformConv") as caught:
         Session(changed(bundle, tmp_path, model.SerializeToString()), ONE)
     assert "--dcn grid_sample" in caught.value.mend
+
+
+def test_a_graph_whose_output_changes_its_rank(spotter: Bundle, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(str(spotter.model_path))
+    graph = model.graph
+    shapes = ("rank", [4]), ("from", [0]), ("all", [1, 2, 16, 16, 1])
+    for name, values in (("dark", 0.5), ("blue", 0), *shapes):
+        kind = np.float32 if name == "dark" else np.int64
+        graph.initializer.append(numpy_helper.from_array(np.array(values, kind), name))
+    # The heatmap gets a fifth dimension from the first bright frame on.
+    graph.node.extend(
+        [
+            helper.make_node("Gather", ["input", "blue"], ["picture"], axis=1),
+            helper.make_node("ReduceMax", ["picture"], ["brightest"], keepdims=0),
+            helper.make_node("Greater", ["brightest", "dark"], ["is_bright"]),
+            helper.make_node("Cast", ["is_bright"], ["one_more"], to=TensorProto.INT64),
+            helper.make_node("Add", ["rank", "one_more"], ["until"]),
+            helper.make_node("Slice", ["all", "from", "until"], ["shape"]),
+            helper.make_node("Reshape", ["logits", "shape"], ["hm"]),
+        ]
+    )
+    for node in graph.node:
+        if "hm" in node.output and node.op_type == "Conv":
+            node.output[0] = "logits"
+    for output in graph.output:
+        if output.name == "hm":
+            output.type.tensor_type.ClearField("shape")
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    files = {"model.onnx": tmp_path / "model.onnx"}
+    bundle = save_bundle(tmp_path / "bundle", spotter.manifest, files)
+    with Detector(bundle) as detector:
+        detector.detect(np.zeros((64, 64, 3), np.uint8))
+        with pytest.raises(BundleError, match=r"hm of shape \(1, 2, 16, 16, 1\)"):
+            detector.detect(np.full((64, 64, 3), 255, np.uint8))
