@@ -97,7 +97,7 @@ class Store:
             OutputError: The folder cannot be made.
         """
         with writing(self.path):
-            self.path.mkdir(exist_ok=True)
+            self.path.mkdir(0o700, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY)
         try:
             with contextlib.suppress(OSError):  # a file system without locks
@@ -120,9 +120,9 @@ class Store:
         place = self.path / f"{kind}-{key}"
         if not is_proven(place, place.name):
             with writing(self.path):
-                self.path.mkdir(exist_ok=True)
+                self.path.mkdir(0o700, exist_ok=True)
             # Where another process has finished the same piece meanwhile, either is as good.
-            with atomic_folder(place, force=True) as folder:
+            with atomic_folder(place, force=True, private=True) as folder:
                 make(folder)
                 prove_folder(folder, place.name)
         return place

@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from edgekit._files import temporary_file, umask
+from edgekit._files import temporary_file
 from edgekit.bundle import sha256_of
 
 __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file"]
@@ -23,7 +23,7 @@ ENDING = ".checksum"
 
 
 def keep_file(path: Path, content: bytes, identity: str) -> None:
-    """Writes a cached file, then its proof.
+    """Writes a cached file, then its proof; only their owner may read them.
 
     Args:
         path: Its folder has to be there.
@@ -101,7 +101,6 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     _sync(path.parent)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import shlex
 import shutil
@@ -19,6 +20,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "longest_name",
+    "make_private",
     "marked",
     "output_error",
     "refuse_existing",
@@ -37,6 +39,7 @@ _TIDIED: set[Path] = set()
 
 _LONGEST_ENDING = 16
 _LONGEST_NAME = 255
+_STATUS = Path("/proc/self/status")
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
@@ -258,13 +261,16 @@ def _refuse_below(path: Path, present: Path | None = None) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -> Iterator[Path]:
+def atomic_folder(
+    path: Path, *, force: bool = False, mark: str | None = None, private: bool = False
+) -> Iterator[Path]:
     """Yields a temporary folder; renames it to ``path`` if the block succeeds.
 
     Args:
         path: The folder to make.
         force: Replace a folder that is already there.
         mark: Only where it holds a file of this name, or nothing.
+        private: Only its owner may read it.
 
     Raises:
         OutputError: As ``refuse_existing``, or nothing can be written there.
@@ -276,7 +282,11 @@ def atomic_folder(path: Path, *, force: bool = False, mark: str | None = None) -
         temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
         try:
             yield temporary
-            temporary.chmod(0o777 & ~umask())
+            if private:
+                for file in temporary.rglob("*"):
+                    make_private(file)
+            else:
+                temporary.chmod(0o777 & ~umask())
             if path.exists():
                 _replace(path, temporary)
             else:
@@ -302,7 +312,31 @@ def _replace(path: Path, new: Path) -> None:
 
 
 def umask() -> int:
-    """What the permissions of new files leave out."""
-    mask = os.umask(0)
+    """What the permissions of new files leave out.
+
+    The system call that tells it sets it as well, and for a moment other threads would make files
+    that everybody may write. Linux tells it in a file; elsewhere it is asked for once.
+    """
+    try:
+        told = _STATUS.read_text(errors="replace")
+        return int(told.partition("\nUmask:")[2].split(maxsplit=1)[0], 8)
+    except (OSError, ValueError, IndexError):
+        return _asked_umask()
+
+
+@functools.cache
+def _asked_umask() -> int:
+    mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def make_private(path: Path) -> None:
+    """Lets nobody but the owner read a file, or enter a folder, that EdgeKit keeps for itself.
+
+    What belongs to somebody else stays as it is.
+    """
+    with contextlib.suppress(OSError):
+        mode = 0o700 if path.is_dir() else 0o600
+        if path.stat().st_uid == os.geteuid() and stat.S_IMODE(path.stat().st_mode) != mode:
+            path.chmod(mode)

@@ -6,14 +6,14 @@ import errno
 import os
 from pathlib import Path
 
-from edgekit._files import output_error
+from edgekit._files import make_private, output_error
 from edgekit.errors import OutputError
 
 __all__ = ["user_folder"]
 
 
 def user_folder(variable: str, default: str, option: str, *, make: bool = True) -> Path:
-    """EdgeKit's folder of one kind.
+    """EdgeKit's folder of one kind, which only the user may enter.
 
     Args:
         variable: The environment variable that names the user's folder of that kind.
@@ -35,6 +35,7 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
         return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "it may not be written")
     except OSError as error:

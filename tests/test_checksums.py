@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 
@@ -133,3 +134,9 @@ def test_a_file_more_or_under_another_name_is_not_believed(folder):
     (folder / "c").unlink()
     (folder / "a").rename(folder / "c")
     assert not is_proven(folder, "k")
+
+
+def test_what_is_cached_is_for_its_owner_alone(place):
+    path = place / "private"
+    keep_file(path, b"content", "identity")
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (path, proof_of(path))] == [0o600] * 2

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from edgekit._files import (
     refuse_existing,
     refuse_unwritable,
     require_parent,
+    umask,
 )
 from edgekit.errors import OutputError
 
@@ -230,3 +232,44 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_
         writers[0].communicate("go on")
     assert names(tmp_path) == sorted([*others, "0.txt", "own.txt"])
     assert (tmp_path / "0.txt").read_text() == "half"
+
+
+def test_the_umask_is_told_without_being_set(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it was set"))
+        assert umask() == 0o027
+        with atomic_file(tmp_path / "file") as temporary:
+            temporary.write_bytes(b"")
+        with atomic_folder(tmp_path / "folder"):
+            pass
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
+
+
+def test_where_the_system_does_not_tell_the_umask_it_is_asked_for_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "_STATUS", tmp_path / "none")
+    _files._asked_umask.cache_clear()
+    before = os.umask(0o022)
+    try:
+        assert umask() == 0o022
+        monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it was set"))
+        assert umask() == 0o022
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+        _files._asked_umask.cache_clear()
+
+
+def test_what_is_private_is_for_its_owner_alone(tmp_path):
+    def make(folder):
+        (folder / "below").mkdir()
+        (folder / "below" / "file").write_bytes(b"")
+
+    with atomic_folder(tmp_path / "folder", private=True) as folder:
+        make(folder)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes == {"folder": 0o700, "below": 0o700, "file": 0o600}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,8 @@ class LinesFile(Closing):
 
     Args:
         head: Makes the first line of the run's first (0), second (1), … file.
-        path: Of the newest file.
+        path: Of the newest file. A symbolic link to a file is followed once, at the beginning:
+            the file that it leads to is written and rotated, and the link stays.
         live: Go on with the file that is there, without its last line where that is cut, and sync
             to the disk about once a second; else a file is replaced.
         rotate: Bytes that a file may have, but for one line; None for any number.
@@ -47,7 +49,7 @@ class LinesFile(Closing):
         keep: int = 5,
     ) -> None:
         self._head = head
-        self._path = path
+        self._path = path = _followed(path)
         self._live = live
         self._keep = keep
         self._part = 0
@@ -149,3 +151,9 @@ class LinesFile(Closing):
             place = end = begin
         if end < size:
             self._file.cut(end)
+
+
+def _followed(path: Path) -> Path:
+    """What a link to a file leads to; itself where it is none, or leads to a pipe or terminal."""
+    is_special = path.exists() and not path.is_file()
+    return Path(os.path.realpath(path)) if path.is_symlink() and not is_special else path

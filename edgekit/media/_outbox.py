@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekit._closing import Closing
-from edgekit._files import longest_name, writing
+from edgekit._files import longest_name, make_private, writing
 from edgekit.errors import OutputError
 
 __all__ = ["Message", "Outbox"]
@@ -42,7 +42,7 @@ class Outbox(Closing):
     ``update`` go first, and the oldest of any kind where there is no such one.
 
     Args:
-        path: Made where it is not there; its folder has to be.
+        path: Made where it is not there; its folder has to be. Only its owner may read it.
         most: Bytes of payloads at most.
 
     Attributes:
@@ -66,6 +66,10 @@ class Outbox(Closing):
                 f"and {most_bytes} is the most, because SQLite needs NAME{_LONGEST_ENDING} too.",
                 mend="Give it a shorter name: --mqtt-buffer FILE",
             )
+        with writing(path):
+            # SQLite gives its other files the permissions of this one.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+        make_private(path)
         with self._guarded():
             self._base = sqlite3.connect(
                 path, timeout=0.0, isolation_level=None, check_same_thread=False

@@ -99,7 +99,7 @@ def build_engine(
     timings = path.with_name(f"{'-'.join(gpu.name.split())}-{trt.__version__}.timings")
     try:
         with writing(path.parent):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(0o700, exist_ok=True)
         # An unwritable folder is reported before a build of several minutes.
         refuse_unwritable(path)
         content = serialized_engine(

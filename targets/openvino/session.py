@@ -159,7 +159,7 @@ class Session(base.Session):
         config: dict[str, Any] = {_HINT: "THROUGHPUT" if self.many else "LATENCY"}
         if options.cache is not None:
             with writing(options.cache):
-                options.cache.mkdir(parents=True, exist_ok=True)
+                options.cache.mkdir(0o700, parents=True, exist_ok=True)
         choices = (
             ("threads", _THREADS, options.threads or None),
             ("arithmetic", _PRECISION, arithmetic),

@@ -311,3 +311,26 @@ def test_a_recorded_source_writes_on_into_the_file_that_it_began(tmp_path):
     sink.close()
     assert not path.exists()
     assert len(lines_of(tmp_path / "old")) == 3
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_link_is_followed_and_the_file_behind_it_rotated(tmp_path, is_there):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    link = tmp_path / "e.jsonl"
+    link.symlink_to("disk/events.jsonl")
+    if is_there:
+        (disk / "events.jsonl").write_bytes(b"")
+    write(link, 50, rotate=500, keep=1, live=True)
+    assert link.is_symlink()
+    assert {file.name for file in disk.iterdir()} == {"events.jsonl", "events.1.jsonl"}
+    assert {file.name for file in tmp_path.iterdir()} == {"disk", "e.jsonl"}
+    assert lines_of(link)[-1]["type"] == "end"
+
+
+def test_a_link_to_a_pipe_is_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write(tmp_path / "link", 1)
+        assert reader.stdout.read().count(b"\n") == 3

@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -466,3 +467,21 @@ def test_a_broker_that_does_not_know_mqtt_5_is_spoken_to_in_3_1_1(tmp_path, answ
         over.set()
     assert levels == [5, 4]
     assert b"home/status" in statuses[0]
+
+
+def test_what_waits_to_be_sent_is_for_its_owner_alone(tmp_path):
+    path = tmp_path / "queue.db"
+    path.write_bytes(b"")
+    path.chmod(0o666)
+    with Outbox(path, 1000) as outbox:
+        outbox.add([Message("topic", b"payload", "start")])
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert "queue.db-wal" in modes
+
+
+def test_the_folder_of_the_queue_is_for_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "edgekit").mkdir(0o755)
+    assert default_buffer(Broker.parse("mqtt://127.0.0.1")).parent == tmp_path / "edgekit"
+    assert stat.S_IMODE((tmp_path / "edgekit").stat().st_mode) == 0o700
