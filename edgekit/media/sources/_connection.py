@@ -15,14 +15,12 @@ from edgekit.media.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources._choice import choose
 from edgekit.media.sources._clock import checked_fps, rate_or_none
 from edgekit.media.sources._decoder import Decoder, Picture
+from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 
 __all__ = ["Connection", "Unreadable"]
 
 _LOOK = {"analyzeduration": "2000000", "fpsprobesize": "4"}
 """How long FFmpeg looks at a stream before it gives its first picture: microseconds, frames."""
-
-_FILE = {"protocol_whitelist": "file", "pattern_type": "none"}
-"""A file names no other place, and a % in its name is only that."""
 
 _LISTS = frozenset(("concat", "dash", "hls", "sdp"))
 """Formats whose own length says nothing: the video lies elsewhere."""
@@ -99,7 +97,10 @@ class Connection:
         self.broken = self.packets = 0
         self.cut = False
         local = isinstance(place, Path)
-        settings = dict(_FILE if local else _LOOK)
+        if isinstance(place, Path):
+            settings = file_limits(av.formats_available)
+        else:
+            settings = _LOOK | stream_limits(place)
         if str(place).lower().startswith("rtsp"):
             settings["rtsp_transport"] = options.rtsp_transport
         # Which sockets will be FFmpeg's cannot be asked: those that are not there yet.
@@ -108,7 +109,7 @@ class Connection:
         try:
             with inside(self._before):
                 self._container: Any = av.open(
-                    str(place.absolute()) if isinstance(place, Path) else place,
+                    name_for_ffmpeg(place) if isinstance(place, Path) else place,
                     options=settings,
                     metadata_errors="replace",
                     # To ask for the time takes the interpreter from other threads at every read.

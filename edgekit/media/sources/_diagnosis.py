@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 from pathlib import Path
 
 from edgekit.errors import MediaError
 
-__all__ = ["check_file", "sound_in", "unplayable", "unreadable"]
+__all__ = ["check_alone", "check_file", "sound_in", "unplayable", "unreadable"]
 
+_HEAD = 4096
+_PLAYLIST = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:#EXTM3U|ffconcat version|v=0\r?\no=|# VobSub index file"
+    rb"|(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:\w+:)?(?:MPD|CompositionPlaylist)\b)",
+    re.I | re.S,
+)
 _AUDIO = {b"ID3": "MP3", b"fLaC": "FLAC", b"OggS": "Ogg"}
 _OTHER = "Name a file with pictures in it: --source VIDEO, or a folder of frames."
 
@@ -37,6 +44,24 @@ def check_file(path: Path) -> None:
         )
     if not os.access(path, os.R_OK):
         raise MediaError(f"{path} may not be read.", mend=f"Run: chmod u+r {path}")
+
+
+def check_alone(path: Path) -> None:
+    """Refuses a file that only names others: a playlist, a session description.
+
+    Raises:
+        MediaError: It is one.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return  # which is told where it is read
+    if _PLAYLIST.match(head):
+        raise MediaError(
+            f"{path} is a playlist: it only names other files; a video was expected.",
+            mend="Join what it names: ffmpeg -i FILE -c copy joined.mp4",
+        )
 
 
 def unreadable(name: str, reason: str) -> MediaError:

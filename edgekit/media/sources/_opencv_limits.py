@@ -18,6 +18,7 @@ from edgekit.media.source import name_of
 from edgekit.media.sources._interlacing import is_interlaced
 from edgekit.media.sources._nal import has_orientation
 from edgekit.media.sources._pixel_shape import believable_aspect
+from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources._tracks import tracks_of
 
 __all__ = ["Outline", "aspect_of", "check_connection", "check_readable", "check_stream"]
@@ -107,7 +108,9 @@ def _headers_of(capture: Any) -> bytes:
 
 
 def _look(path: Path) -> Outline:
-    capture = cv2.VideoCapture(str(path), file_backend(), [cv2.CAP_PROP_FORMAT, -1])
+    with in_opencv(file_limits(())):
+        place = str(path.absolute())
+        capture = cv2.VideoCapture(place, file_backend(), [cv2.CAP_PROP_FORMAT, -1])
     try:
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FORMAT) != -1:
             return Outline()

@@ -31,9 +31,24 @@ def tells_length(address: str, patience: float) -> bool:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             coded = base64.b64encode(login.encode()).decode()
             request.add_header("Authorization", f"Basic {coded}")
-        with urllib.request.urlopen(request, timeout=patience) as answer:  # noqa: S310
+        with _opener().open(request, timeout=patience) as answer:
             kind = answer.headers.get_content_type()
             length = answer.headers.get("Content-Length", "")
             return length.isdecimal() and not any(name in kind for name in _LISTS)
     except (OSError, ValueError, HTTPException):
         return False
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Opens http and https and nothing else, wherever the server sends it."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener

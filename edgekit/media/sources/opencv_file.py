@@ -10,9 +10,10 @@ from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend, fits_opencv
 from edgekit.media.source import name_of
 from edgekit.media.sources._clock import FrameClock, checked_fps
-from edgekit.media.sources._diagnosis import check_file, unplayable
+from edgekit.media.sources._diagnosis import check_alone, check_file, unplayable
 from edgekit.media.sources._ends import lacks_end
 from edgekit.media.sources._opencv_limits import aspect_of, check_readable, check_stream
+from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources._words import say_damage
 from edgekit.runtime.types import Frame
 
@@ -37,14 +38,15 @@ class FileSource(CaptureSource):
     def __init__(self, path: Path | str) -> None:
         path = Path(path)
         check_file(path)
+        check_alone(path)
         if not fits_opencv(path):
             raise MediaError(
                 f"The name of {name_of(path)} is not UTF-8, and OpenCV cannot open it.",
                 mend="Rename it, or its folder.",
             )
         outline = check_readable(path)
-        with inside():
-            capture = cv2.VideoCapture(str(path), file_backend())
+        with inside(), in_opencv(file_limits(())):
+            capture = cv2.VideoCapture(str(path.absolute()), file_backend())
         super().__init__(capture)
         self.name = name_of(path)
         self._path = path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from typing import Any
 
@@ -15,14 +13,12 @@ from edgekit.media.address import without_secrets
 from edgekit.media.source import SourceOptions
 from edgekit.media.sources._clock import FrameClock, checked_fps, rate_or_none
 from edgekit.media.sources._opencv_limits import aspect_of, check_connection
+from edgekit.media.sources._protocols import in_opencv, stream_limits
 from edgekit.media.sources._server import tells_length
 from edgekit.media.sources._words import no_picture, say_ended
 from edgekit.runtime.types import Frame
 
 __all__ = ["OpenCVStreamSource"]
-
-_SETTINGS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_SETTING = threading.Lock()
 
 
 class OpenCVStreamSource(CaptureSource):
@@ -106,15 +102,9 @@ class OpenCVStreamSource(CaptureSource):
             cv2.CAP_PROP_READ_TIMEOUT_MSEC,
             patience,
         ]
-        with _SETTING:
-            given = os.environ.get(_SETTINGS)
-            if given is None:
-                os.environ[_SETTINGS] = f"rtsp_transport;{self._options.rtsp_transport}"
-            try:
-                capture = cv2.VideoCapture(self._address, file_backend(), limits)
-            finally:
-                if given is None:
-                    del os.environ[_SETTINGS]
+        settings = {"rtsp_transport": self._options.rtsp_transport}
+        with in_opencv(settings | stream_limits(self._address)):
+            capture = cv2.VideoCapture(self._address, file_backend(), limits)
         good, image = capture.read() if capture.isOpened() else (False, None)
         if not good:
             capture.release()

@@ -14,7 +14,7 @@ from edgekit.media.source import Source, SourceOptions, name_of
 from edgekit.media.sources._clock import FrameClock
 from edgekit.media.sources._connection import Connection, Unreadable
 from edgekit.media.sources._decoder import Picture
-from edgekit.media.sources._diagnosis import check_file, unplayable, unreadable
+from edgekit.media.sources._diagnosis import check_alone, check_file, unplayable, unreadable
 from edgekit.media.sources._ends import lacks_end
 from edgekit.media.sources._lag import Lag
 from edgekit.media.sources._pixel_shape import believable_aspect
@@ -144,6 +144,7 @@ class VideoSource(Source):
 
     def _open_file(self, path: Path) -> tuple[Connection, Picture]:
         check_file(path)
+        check_alone(path)
         try:
             with inside():
                 return self._begun(self._connected())
