@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import NoReturn, cast
 import click
 
 from edgekit import __version__
+from edgekit._printable import printable
 from edgekit._telemetry import silence_environment
 from edgekit.cli._outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is_there
@@ -112,14 +114,16 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
             # click's parser does not say which command it was parsing for.
             command = importlib.import_module(f"edgekit.cli.{words[0]}").command
             error.ctx = click.Context(command, info_name=f"edgekit {words[0]}")
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(printable(shown.getvalue(), lines=True), err=True, nl=False)
         failure = failure_of(error)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and give_up_output(error):
             return 0, None
         failure = failure_of(error)
         if failure.code == "internal":
-            traceback.print_exc()
+            click.echo(printable(traceback.format_exc(), lines=True), err=True, nl=False)
         _say(failure)
     else:
         status = status if isinstance(status, int) else 0
@@ -148,6 +152,6 @@ def program() -> NoReturn:
 def _say(failure: Failure) -> None:
     with contextlib.suppress(OSError):  # standard error may be full, or a terminal that has gone
         words = failure.message if failure is INTERRUPTED else f"Error: {failure.message}"
-        click.echo(words, err=True)
+        click.echo(printable(words, lines=True), err=True)
         if failure.hint:
-            click.echo(failure.hint, err=True)
+            click.echo(printable(failure.hint, lines=True), err=True)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from edgekit._printable import printable
 from edgekit._progress import Progress
+from edgekit.cli._log_format import PrintableFormatter
 from edgekit.cli._outcome import Outcome
 from edgekit.cli._parsing import OUT_FOLDER, RUNTIME
 from edgekit.errors import UsageError
@@ -180,7 +182,9 @@ def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bo
             )
         context.meta[_LEVEL] = _LEVELS[parameter.name]
     level = context.meta.get(_LEVEL, logging.WARNING)
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger("edgekit").setLevel(level)
 
 
@@ -221,14 +225,13 @@ def emit_json(value: object) -> None:
 
 def stdout_console(as_json: bool) -> Console:
     """Where results for people go: standard output, or standard error beside ``--json``."""
-    from rich.console import Console
+    from edgekit.cli._console import Console
 
-    return Console(stderr=as_json, highlight=False)
+    return Console(stderr=as_json)
 
 
 def progress_bar() -> RichProgress:
     """A progress bar on standard error; silent when that is no terminal, and with ``--quiet``."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -237,13 +240,15 @@ def progress_bar() -> RichProgress:
         TimeRemainingColumn,
     )
 
+    from edgekit.cli._console import Console
+
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         disable=not console.is_terminal or is_quiet(),
     )
@@ -263,7 +268,7 @@ class BarProgress(Progress):
 
     def phase(self, note: str, total: int | None = None) -> None:
         """Begins the bar again, with the phase's own total."""
-        self._bar.reset(self._task, total=total, note=note)
+        self._bar.reset(self._task, total=total, note=printable(note))
         _LOG.info("%s%s", note, f", {total} in all" if total else "")
 
     def advance(self) -> None:

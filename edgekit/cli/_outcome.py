@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edgekit._printable import printable_json
 from edgekit._resources import shortage_of
 from edgekit.errors import BadInputError, EdgeKitError, OutputError
 
@@ -57,7 +58,7 @@ class Outcome:
         if failure is not None:
             content = {"error": asdict(failure), **content}
         text = msgspec.json.encode(_as_unicode(content))
-        click.echo(msgspec.json.format(text, indent=2).decode())
+        click.echo(printable_json(msgspec.json.format(text, indent=2).decode()))
 
 
 def _as_unicode(value: Any) -> Any:

@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgekit._printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,6 +47,7 @@ def print_table(
         wrapped: Columns whose cells may be wrapped at spaces. Names may have spaces, so theirs are
             none of these.
     """
+    rows = [row if row is None else [printable(cell, lines=True) for cell in row] for row in rows]
     if title:
         _print(console, "\n".join(_wrapped(title, console.width)))
     cells = [row for row in rows if row is not None]
@@ -73,7 +76,7 @@ def print_grid(console: Console, grid: Grid) -> None:
 def print_facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:
     """Prints names and what is to be said of each, which is wrapped at spaces."""
     gutter = min(max((_width(name) for name, _ in facts), default=0), _WIDEST_NAME) + _GAP
-    for name, value in facts:
+    for name, value in ((printable(name), printable(value, lines=True)) for name, value in facts):
         beside = _width(name) < gutter and gutter + _longest_word(value) <= console.width
         start = gutter if beside else 4
         lines = [" " * start + line for line in _wrapped(value, console.width - start)]

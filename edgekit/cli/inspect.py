@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit._printable import printable, printable_struct
 from edgekit.cli._bundles import BUNDLE, Named, take
 from edgekit.cli._options import common_options, emit_json, stdout_console
 
@@ -93,7 +94,7 @@ def _show(
     from edgekit.cli._tables import KEPT, print_facts
     from edgekit.cli.export import print_verification
 
-    manifest = bundle.manifest
+    manifest = printable_struct(bundle.manifest)
     made, cascade, decode, origin = (
         manifest.input,
         manifest.cascade,
@@ -108,7 +109,8 @@ def _show(
     if operators is None:
         counted = f"not counted: {note}"
     else:
-        counted = ", ".join(f"{count} {name}" for name, count in operators.items()) or "unknown"
+        names = {printable(name): count for name, count in operators.items()}
+        counted = ", ".join(f"{count} {name}" for name, count in names.items()) or "unknown"
     facts = []
     opset = f", opset {manifest.opset}" if manifest.opset is not None else ""
     for name, value in {

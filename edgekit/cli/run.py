@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit._printable import printable
 from edgekit.cli._bundles import BUNDLE, runnable, take
 from edgekit.cli._config import config_option, read_again
 from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
@@ -232,12 +233,13 @@ def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
         return
     for source in sources:
         if isinstance(source, AbsentSource):
-            click.echo(
+            words = (
                 f"Not there: {source.name}. {source.error.message} A run would try it again while "
                 "the other sources run."
             )
         else:
-            click.echo(f"Sound: {_facts(source)}, with {bundle}. Nothing was written.")
+            words = f"Sound: {_facts(source)}, with {bundle}. Nothing was written."
+        click.echo(printable(words, lines=True))
 
 
 def _facts(source: Source) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from edgekit._printable import printable
 from edgekit.errors import UsageError
 
 __all__ = ["Broker"]
@@ -52,10 +53,14 @@ class Broker:
         if parts.scheme not in _PORTS or not host:
             raise UsageError("--mqtt is no address of an MQTT broker.", mend=_MEND)
         prefix = unquote(parts.path).strip("/") or "edgekit"
-        if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+\0"):
+        if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+"):
             raise UsageError(
                 "--mqtt has a #, or a + or ? in its prefix.",
                 mend="In a password write # as %23 and ? as %3F.",
+            )
+        if printable(prefix) != prefix:
+            raise UsageError(
+                f"--mqtt has control characters in its prefix: {printable(prefix)}.", mend=_MEND
             )
         tls = parts.scheme == "mqtts"
         if ca is not None and not tls:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from edgekit._printable import printable
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media._wsgi import serve
 from edgekit.media.page.address import parse_address
@@ -184,9 +185,9 @@ class MetricsSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Shows every figure as 0, and begins to listen."""
-        self._info, self._classes = info, info.classes
+        self._info, self._classes = info, tuple(map(printable, info.classes))
         metrics = self._metrics
-        for name in info.classes:
+        for name in self._classes:
             self._of(metrics.live, name)
             self._of(metrics.closed, name)
         for reason in ("dropped", "reconnect", "resize", "seek"):

@@ -1,0 +1,67 @@
+"""Text of others as it may be shown: nothing in it moves a cursor, changes colours or hides.
+
+Names of files, classes and operators come from whoever made a file. Before they are printed, logged
+or sent as a label, control characters are written as escapes: ESC as ``\\x1b``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["printable", "printable_json", "printable_struct"]
+
+_FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+"""Line separators, marks of the writing direction, and others that are not seen."""
+
+_HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]")
+_HIDDEN_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]")
+_RAW_IN_JSON = re.compile(f"[\x7f-\x9f{_FORMATTING}]")
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """The text with control characters as escapes.
+
+    Args:
+        text: Any.
+        lines: Whether line feeds and tabs stay, as in text of several lines.
+    """
+    if text.isprintable():
+        return text
+    return (_HIDDEN_IN_LINES if lines else _HIDDEN).sub(_escape, text)
+
+
+def printable_json(text: str) -> str:
+    """JSON of the same meaning, whose strings have no control characters either."""
+    return text if text.isascii() and "\x7f" not in text else _RAW_IN_JSON.sub(_escape_json, text)
+
+
+def printable_struct(value: Any) -> Any:
+    """A msgspec struct whose texts are printable."""
+    import msgspec
+
+    return msgspec.convert(_escaped(msgspec.to_builtins(value)), type(value))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escaped(item) for item in value]
+    return value
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else _escape_wide(code)
+
+
+def _escape_wide(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _escape_json(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
