@@ -1,1 +1,1 @@
-"""HOST and DEVICE. The harness behind ``edgekit bench``, and the micro-benchmarks."""
+"""HOST and DEVICE. The code behind ``edgekit bench``, and the micro-benchmarks."""

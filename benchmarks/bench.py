@@ -1,4 +1,4 @@
-"""What ``edgekit bench`` does, from what is asked for to the report."""
+"""Runs ``edgekit bench``: from its options to the report."""
 
 from __future__ import annotations
 
@@ -49,32 +49,33 @@ def run_bench(
     """Measures bundles on their runtimes.
 
     Args:
-        bundles: Their folders; by default those that ship with EdgeKit.
-        source: A video or a folder of pictures; by default the clip of ``edgekit demo``.
-        frames: How many count in each round; fewer where the source has no more.
-        rounds: Passes of each row; the rows take turns.
-        runtimes: Only these.
-        threads: A row for each.
-        arithmetic: A row for each.
-        accuracy: Measure that too, on rendered clips.
-        under_load: Measure accuracy and age of frames of boards that take a share of the frames.
-        annotations: Measure accuracies on these annotated videos instead of on rendered clips. Asks
-            for ``accuracy`` unless ``under_load`` does.
-        energy: A command that prints joules or watts.
-        earlier: A report to compare with.
-        fail_over: The share of its times by which a row may be slower.
-        tune: Write the fastest setting of each bundle beside it. Tries several numbers of threads,
-            and judges the accuracy where settings may differ in it.
-        force: Compare with another machine, footage or schema too.
-        on_start: Makes what holds while it is measured, for example a handler of signals.
+        bundles: Folders of the bundles; by default those that ship with EdgeKit.
+        source: Video or folder of pictures; by default the clip of ``edgekit demo``.
+        frames: Number of frames measured in each round; fewer if the source is shorter.
+        rounds: Number of rounds. In each round every row is measured once, in changing order.
+        runtimes: Names of the runtimes to measure; by default all.
+        threads: Numbers of threads for inference; each gives a row.
+        arithmetic: Types of arithmetic; each gives a row.
+        accuracy: Whether to measure accuracy too, on rendered clips.
+        under_load: Whether to measure accuracy and frame age on boards that process only a share of
+            the frames.
+        annotations: Folder of annotated videos to measure accuracy on, instead of rendered clips.
+            It implies ``accuracy`` unless ``under_load`` is set.
+        energy: Command that prints joules or watts.
+        earlier: Earlier report to compare with.
+        fail_over: Share by which a row may be slower than before.
+        tune: Whether to write the fastest setting of each bundle beside it. This tries several
+            numbers of threads, and measures accuracy if settings may differ in it.
+        force: Whether to compare even with another machine, footage or schema.
+        on_start: Function that makes the context of the measurement, such as a signal handler.
 
     Returns:
-        The report. A row that could not be run says why.
+        The report. A row that could not be run contains the reason.
 
     Raises:
         UsageError: The source is live, or no bundle runs on any of ``runtimes``.
         BadInputError: A bundle, the source, the annotations, the command or the earlier report is
-            not what it has to be.
+            invalid.
         EdgeKitError: No row could be run.
     """
     old = read_report(earlier, any_schema=force) if earlier else None
@@ -90,7 +91,7 @@ def run_bench(
         _refuse_no_profile(bundle)
     meter, energy_is = find_meter(energy)
     if annotations is not None:
-        read_truth("json", annotations)  # says now what is wrong with it, and not in the end
+        read_truth("json", annotations)  # reports errors in it now, and not at the end
     with tempfile.TemporaryDirectory() as place:
         clip = source or str(write_demo_clip(Path(place)))
         footage = check_footage(clip, source or DEMO_NAME)
@@ -138,7 +139,7 @@ def _not_judged(report: Report, earlier: Path) -> str:
 
 
 def _refuse_no_profile(bundle: Path) -> None:
-    """Raises where the fastest setting could not be written beside the bundle."""
+    """Raises if the fastest setting could not be written beside the bundle."""
     if not os.access(bundle, os.W_OK):
         raise OutputError(
             f"--tune writes {PROFILE} into {bundle}, which may not be written.",

@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its colours from the page; see ``edgekit.benchmarks.page``."""
+"""Draws plots as SVG that takes its colours from the page; see ``edgekit.benchmarks.page``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STRIP = 74
 
 
 def _across(high: float, bottom: float, unit: str) -> list[str]:
-    """Upright grid lines from 0 to ``high``, with their numbers below."""
+    """Returns vertical grid lines from 0 to ``high``, with their numbers below."""
     parts = []
     for tick in ticks(0, high):
         x = _LEFT + (WIDTH - _LEFT - _RIGHT) * tick / high
@@ -27,11 +27,11 @@ def _across(high: float, bottom: float, unit: str) -> list[str]:
 
 
 def stacked(rows: Mapping[str, Mapping[str, float]], totals: Mapping[str, float]) -> str:
-    """Bars made of parts.
+    """Returns a plot of stacked bars.
 
     Args:
-        rows: For each name its parts in milliseconds; all have the same ones, in order.
-        totals: What to write at the end of each bar.
+        rows: Parts of each bar in milliseconds, by name; all bars have the same parts, in order.
+        totals: Number to write at the end of each bar.
     """
     high = max(sum(parts.values()) for parts in rows.values()) * 1.02 or 1.0
     bottom = _ROW * len(rows)
@@ -41,7 +41,7 @@ def stacked(rows: Mapping[str, Mapping[str, float]], totals: Mapping[str, float]
         drawn.append(text(_LEFT - 10, y + 16, name, "", "end"))
         for number, (part, value) in enumerate(parts.items()):
             wide = (WIDTH - _LEFT - _RIGHT) * value / high
-            # A gap in the page's own colour keeps neighbours apart.
+            # A gap in the page's background colour separates neighbours.
             shown = max(wide - 2, 0.5)
             drawn.append(rect(x, y, shown, _BAR, f"s{number}", f"{name} {part}: {value:.2f} ms"))
             words = f"{value:.1f}"
@@ -53,7 +53,7 @@ def stacked(rows: Mapping[str, Mapping[str, float]], totals: Mapping[str, float]
 
 
 def bars(rows: Mapping[str, float], unit: str) -> str:
-    """A bar for each name."""
+    """Returns a plot with one bar for each name."""
     high = max(rows.values()) * 1.02 or 1.0
     bottom = _ROW * len(rows)
     drawn = _across(high, bottom, unit)
@@ -68,11 +68,11 @@ def bars(rows: Mapping[str, float], unit: str) -> str:
 
 
 def strips(rows: Mapping[str, Sequence[Sequence[float]]]) -> str:
-    """Every frame's milliseconds in the order in which they were measured, a strip a row.
+    """Returns a plot of every frame's milliseconds in measured order, one strip per row.
 
     Args:
-        rows: For each name its rounds. A strip ends at 1.5 times its 99th percentile; frames above
-            it touch its top.
+        rows: Rounds of each row, by name. A strip ends at 1.5 times its 99th percentile; frames
+            above it touch its top.
     """
     drawn, wide = [], WIDTH - _LEFT - _RIGHT
     for place, (name, rounds) in enumerate(rows.items()):
@@ -105,7 +105,7 @@ def strips(rows: Mapping[str, Sequence[Sequence[float]]]) -> str:
 
 
 def trend(rows: Mapping[str, Sequence[tuple[str, float]]]) -> str:
-    """What became of each row's milliseconds, a strip a row; each point has its date."""
+    """Returns a plot of each row's milliseconds over time, one strip per row, with dates."""
     drawn, wide = [], WIDTH - _LEFT - _RIGHT
     for place, (name, points) in enumerate(rows.items()):
         base, tall = _STRIP * (place + 1) - 14, _STRIP - 20
@@ -129,7 +129,7 @@ def trend(rows: Mapping[str, Sequence[tuple[str, float]]]) -> str:
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The names of the points that no other beats in both: lower x and higher y are better."""
+    """Returns names of the points that no other beats in both: low x and high y are best."""
     best, names = -math.inf, []
     for name, (_, y) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1])):
         if y > best:
@@ -139,7 +139,7 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
 
 
 def scatter(points: Mapping[str, tuple[float, float]]) -> str:
-    """Accuracy from 0 to 1 (up) against milliseconds (right), and the frontier of what is best."""
+    """Returns a plot of accuracy (0 to 1, up) against milliseconds (right), with its frontier."""
     height, top = 260.0, 16.0
     wide = WIDTH - _LEFT - _RIGHT
     high = max(x for x, _ in points.values()) * 1.15 or 1.0

@@ -1,4 +1,4 @@
-"""Whether rows became slower since an earlier report, and how sure that is."""
+"""Tells whether rows became slower since an earlier report, and with what certainty."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from edgekit.errors import BadInputError
 __all__ = ["LEAST_ROUNDS", "NOT_JUDGED", "SURE", "check_comparable", "compare", "shift_p_value"]
 
 LEAST_ROUNDS = 4
-"""With fewer rounds on each side no difference, however large, could be told from chance."""
+"""Smallest number of rounds: with fewer on each side, any difference may be chance."""
 
 SURE = 0.05
-"""A difference counts where chance alone would bring it about in no more of the cases."""
+"""Largest p-value at which a difference counts."""
 
 NOT_JUDGED = "not judged"
-"""The verdict where the machine was too noisy, and what the note that says so begins with."""
+"""Verdict if the machine was too noisy, and the beginning of the note about it."""
 
 _MOST_SPLITS = 20_000
 
@@ -31,17 +31,17 @@ _MOST_SPLITS = 20_000
 def check_comparable(
     earlier: Report, path: Path, machine: Machine, footage: Footage, frames: int
 ) -> None:
-    """Refuses to compare what cannot be compared.
+    """Raises unless a new report could be compared with an earlier one.
 
     Args:
-        earlier: The old report.
-        path: Where it was read.
-        machine: This one.
-        footage: What is going to be played.
-        frames: How many of it.
+        earlier: Earlier report.
+        path: Path of the earlier report.
+        machine: This machine.
+        footage: Footage that is about to be played.
+        frames: Number of its frames to measure.
 
     Raises:
-        BadInputError: The old report is of another machine, other footage or another part of it.
+        BadInputError: The earlier report has another machine, other footage or another part of it.
     """
     if not machine.same_as(earlier.machine):
         was = earlier.machine
@@ -61,22 +61,22 @@ def check_comparable(
 
 
 def compare(report: Report, earlier: Report, path: Path, limit: float | None) -> list[Change]:
-    """Each row of a report against the same row of an earlier one.
+    """Compares each row of a report with that row in an earlier report.
 
-    A row is slower or faster where the medians of its rounds say so by a two-sided rank-sum test
-    (Mann and Whitney), exact or on random splits; it is a regression where it is slower and the
-    median of those medians grew by more than ``limit`` besides. Where the machine was too noisy
-    during one of the reports, no row is judged: the test knows how rounds of one report differ, and
+    A row is slower or faster if a two-sided rank-sum test (Mann and Whitney) on the medians of its
+    rounds says so; the test is exact or uses random splits. A slower row is a regression if the
+    median of those medians also grew by more than ``limit``. If the machine was too noisy during
+    one of the reports, no row gets a verdict. The test knows how rounds of one report differ, but
     not what disturbed a whole report.
 
     Args:
-        report: The new one.
-        earlier: The old one.
-        path: Where that was read.
-        limit: As a share of the old time; None looks for no regression.
+        report: New report.
+        earlier: Earlier report.
+        path: Path of the earlier report.
+        limit: Accepted growth as a share of the earlier time; None looks for no regressions.
 
     Raises:
-        BadInputError: They have no row in common.
+        BadInputError: The reports have no row in common.
     """
     noisy = is_noisy(report) or is_noisy(earlier)
     old = {row.key: row.result for row in earlier.rows if row.result}
@@ -120,14 +120,14 @@ def _change(place: int, old: Result, new: Result, limit: float | None, *, noisy:
 
 
 def shift_p_value(before: Sequence[float], after: Sequence[float]) -> float:
-    """The chance that a random split of all values has rank sums as far apart as these.
+    """Returns the chance that a random split of all values has rank sums this far apart.
 
     Args:
-        before: Values of the earlier report, one at least.
-        after: Values of this report, one at least.
+        before: Values of the earlier report, at least one.
+        after: Values of this report, at least one.
 
     Returns:
-        In (0, 1]: exact where there are few splits, else from 20,000 random ones.
+        A p-value in (0, 1]: exact if there are few splits, otherwise from 20,000 random ones.
     """
     values = np.array([*before, *after])
     ranks = np.array([(values < v).sum() + ((values == v).sum() + 1) / 2 for v in values])

@@ -1,4 +1,4 @@
-"""Joules: from Intel's and AMD's counters, a Jetson's sensors, or a command of the user's."""
+"""Measures joules: by the counters of Intel and AMD, the sensors of a Jetson, or a command."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ _PATIENCE = 10.0
 
 
 class Meter:
-    """Measures the energy of a stretch of time, of all that the sensor sees, idling included.
+    """Measures all energy that a sensor reports over a period, idle power included.
 
     Args:
-        name: Of the sensor, for people.
-        read: Gives joules since some moment, or watts of this moment; raises OSError or ValueError.
-        counts: Whether ``read`` gives joules.
-        wraps: Where the counter of joules starts again from 0.
+        name: Name of the sensor, for display.
+        read: Function that returns joules since some moment, or current watts; it raises OSError or
+            ValueError.
+        counts: Whether ``read`` returns joules.
+        wraps: Value at which the counter of joules restarts from 0.
 
     Attributes:
-        name: As given.
-        trouble: What it last failed with; empty where it never has.
+        name: Name of the sensor, for display.
+        trouble: Description of the last failure; empty if there was none.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Meter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins the stretch."""
+        """Begins the period."""
         self._failed = False
         if self._counts:
             self._begin = self._try() or 0.0
@@ -64,7 +65,7 @@ class Meter:
         self._thread.start()
 
     def stop(self) -> float | None:
-        """Joules of the stretch; None where the sensor failed meanwhile."""
+        """Ends the period; returns its joules, or None if the sensor failed in between."""
         if self._counts:
             end = self._try()
             if self._failed or end is None:
@@ -102,17 +103,17 @@ def _integral(samples: Sequence[tuple[float, float]]) -> float | None:
 
 
 def find_meter(command: str | None, root: Path = Path("/sys")) -> tuple[Meter | None, str]:
-    """The best way to measure energy here.
+    """Finds the best way to measure energy on this machine.
 
     Args:
-        command: Prints joules since some moment (``5021.5 J``) or watts (``12.5 W``).
-        root: Where the kernel shows its sensors.
+        command: Command that prints joules since some moment (``5021.5 J``) or watts (``12.5 W``).
+        root: Folder in which the kernel shows its sensors.
 
     Returns:
-        The meter, and what it is; or None, and why there is none.
+        The meter and its description; or None and the reason why there is none.
 
     Raises:
-        BadInputError: The command fails or prints something else.
+        BadInputError: The command fails, or its output cannot be read.
     """
     if command is not None:
         _, unit = _ask(command)
@@ -153,7 +154,7 @@ def _ask(command: str) -> tuple[float, str]:
 
 
 def _rapl(root: Path) -> tuple[Meter | None, str]:
-    """The counters of all processor packages together."""
+    """Finds the energy counters of all processor packages together."""
     packages = []
     for folder in sorted(root.glob(_RAPL)):
         with contextlib.suppress(OSError):
@@ -178,7 +179,7 @@ def _rapl(root: Path) -> tuple[Meter | None, str]:
 
 
 def _jetson(root: Path) -> tuple[Meter | None, str]:
-    """The sensor of the whole board's input."""
+    """Finds the sensor at the power input of the whole board."""
     for label in sorted(root.glob(f"{_INA3221}/in*_label")):
         try:
             rail = label.read_text().strip()

@@ -1,4 +1,4 @@
-"""From what the workers measured to what the report says."""
+"""Turns the measurements of the workers into the figures of the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgekit.runtime.types import Array
 __all__ = ["NOISY", "Measured", "is_noisy", "make_result", "noise_of"]
 
 NOISY = 0.05
-"""Rounds that differ by more than this share make small differences worthless."""
+"""Largest spread of a row's rounds, as a share, at which small differences still count."""
 
 _OUTLIER = 2.0
 _OUTLIERS = 0.01
@@ -26,7 +26,7 @@ _FALLEN = 0.9
 _HOT = 85.0
 
 Measured = tuple[Lap, Conditions, "float | None"]
-"""A pass, what the machine did meanwhile, and the joules of it."""
+"""One pass, the machine's conditions during it, and its joules."""
 
 
 def make_result(
@@ -35,13 +35,13 @@ def make_result(
     accuracy: Accuracy | None = None,
     under_load: Sequence[LoadPoint] = (),
 ) -> Result:
-    """What a row came to.
+    """Returns the result of a row.
 
     Args:
-        ready: What the worker said of its start.
-        measured: The rounds, one at least.
-        accuracy: Where it was asked for.
-        under_load: Accuracy and age of frames under load, where they were asked for.
+        ready: First message of the worker.
+        measured: Measured rounds, at least one.
+        accuracy: Accuracy, if it was requested.
+        under_load: Accuracy and frame age under load, if they were requested.
     """
     laps = [np.array(lap.stages) for lap, _, _ in measured]
     stages = {
@@ -82,7 +82,7 @@ def _figures(rounds: Sequence[Array]) -> Figures:
 
 
 def _paper(laps: Sequence[Array]) -> dict[str, float]:
-    """The medians of the stages as the paper counts them: it has neither capture nor emit."""
+    """Returns the medians of the stages that the paper counts: neither capture nor emit."""
     column = {stage: place for place, stage in enumerate(STAGES)}
 
     def median(*names: str) -> float:
@@ -120,7 +120,7 @@ def _rounded(share: float | None) -> float | None:
 
 
 def noise_of(report: Report) -> list[str]:
-    """What makes the figures uncertain, in sentences; none where the machine was quiet."""
+    """Returns sentences about what makes the figures uncertain; none if nothing does."""
     results = {row.label: row.result for row in report.rows if row.result}
     notes, widest = _disturbances(report)
     if notes or widest > NOISY:
@@ -133,13 +133,13 @@ def noise_of(report: Report) -> list[str]:
 
 
 def is_noisy(report: Report) -> bool:
-    """Whether the machine was too noisy for small differences, as ``noise_of`` says."""
+    """Returns whether the machine was too noisy for small differences, as in ``noise_of``."""
     notes, widest = _disturbances(report)
     return bool(notes) or widest > NOISY
 
 
 def _disturbances(report: Report) -> tuple[list[str], float]:
-    """What disturbed the machine, and the share by which rounds of the same row differ at most."""
+    """Returns what disturbed the machine, and the largest spread between rounds of a row."""
     results = [row.result for row in report.rows if row.result]
     notes = _machine_notes([lap for result in results for lap in result.rounds])
     return notes, max((result.overall.spread for result in results), default=0.0)

@@ -1,4 +1,4 @@
-"""The clip that is played where no other is named, and the clips that accuracy is measured on."""
+"""Provides the default clip for speed, and the clips for accuracy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DEMO_NAME = f"puppets, seed {DEMO_SEED}"
 _DEMO_FRAMES = 130
 _FORMATS = (("mp4v", ".mp4"), ("MJPG", ".avi"))
 _JUDGED_SEEDS = (500, 501, 502, 503)
-"""Of clips that the shipped model was not trained on."""
+"""Seeds of clips that the shipped model was not trained on."""
 
 
 def write_demo_clip(folder: Path) -> Path:
-    """The clip of ``edgekit demo``, compressed as a camera's would be.
+    """Writes the clip of ``edgekit demo``, compressed as a camera would; returns its path.
 
     Raises:
         OutputError: This OpenCV cannot write video.
@@ -47,22 +47,22 @@ def write_demo_clip(folder: Path) -> Path:
 
 
 def write_judged_clips(folder: Path) -> Path:
-    """Rendered clips with their truth, without loss; the folder to read them from."""
+    """Writes lossless rendered clips with their annotations; returns their folder."""
     root = folder / "judged"
     write_dataset(root, _JUDGED_SEEDS)
     return root
 
 
 def check_footage(source: str, name: str) -> Footage:
-    """Looks at what is to be played.
+    """Returns size and length of the footage that is about to be played.
 
     Args:
-        source: A file or a folder of pictures.
-        name: To call it by.
+        source: File or folder of pictures.
+        name: Name of the footage in the report.
 
     Raises:
-        UsageError: It is live, a pipe or on the network: no two rounds of it were the same.
-        MediaError: It cannot be read or is too short.
+        UsageError: The source is live, a pipe or on the network, so no two rounds would be equal.
+        MediaError: The source cannot be read, or is too short.
     """
     mend = "Name a video or a folder of pictures: edgekit bench --source FILE"
     if source == "-" or is_address(source):

@@ -1,4 +1,4 @@
-"""The order in which things are measured: rows in turn, round after round."""
+"""Measures rows in turn, round after round."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Lane:
         self.under_load: list[LoadPoint] = []
 
     def finish(self) -> None:
-        """Puts what was found into the row."""
+        """Stores the results in the row."""
         if self.worker is not None and self.measured:
             row = self.plan.row
             ready = self.worker.ready
@@ -42,22 +42,22 @@ class _Lane:
 
 
 class Harness:
-    """Measures rows, each in a process of its own. Made for one run.
+    """Measures rows, each in its own process. A harness is used for one run.
 
     Args:
-        plans: What.
-        source: What is played: a file or folder.
-        footage: What it is.
-        frames: How many count in each round.
-        rounds: Passes of each row.
-        meter: Of energy, where there is one.
-        energy: What the meter is, or why there is none.
-        truth: Folder of annotated videos, where accuracy is asked for.
-        loaded: Folder of annotated videos, where accuracy under load is asked for.
+        plans: Rows to measure.
+        source: File or folder that is played.
+        footage: Size and length of the source.
+        frames: Number of frames measured in each round.
+        rounds: Number of passes of each row.
+        meter: Energy meter; None if there is none.
+        energy: Description of the meter, or the reason why there is none.
+        truth: Folder of annotated videos, if accuracy is requested.
+        loaded: Folder of annotated videos, if accuracy under load is requested.
 
     Attributes:
-        steps: How often ``on_step`` is going to be called.
-        on_step: Called after each step.
+        steps: Number of times that ``on_step`` will be called.
+        on_step: Function called after each step.
     """
 
     def __init__(
@@ -88,25 +88,25 @@ class Harness:
         self.on_step: Callable[[], object] = lambda: None
 
     def stop(self) -> None:
-        """Ends it after what is being measured; may be called from a signal handler."""
+        """Ends the run after the current measurement; may be called from a signal handler."""
         self._stop.set()
 
     def run(self) -> Report:
-        """Measures all.
+        """Measures all rows.
 
         Returns:
-            The report; a row that failed says why. If it was ended early, only the rows that were
-            begun.
+            The report; a failed row contains the reason. If it was stopped early, it has only the
+            rows that were begun.
 
         Raises:
-            EdgeKitError: Every row failed, and this is why the first one did.
-            KeyboardInterrupt: It was ended before anything was measured.
+            EdgeKitError: Every row failed; this is the error of the first one.
+            KeyboardInterrupt: The run was stopped before anything was measured.
         """
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with contextlib.ExitStack() as stack:
             self._each(self._lanes, lambda lane: self._start(lane, stack))
             for turn in range(self._rounds):
-                # Each round begins with another row, so that none is always first.
+                # Each round begins with another row, so that no row is always first.
                 first = turn % len(self._lanes)
                 self._each([*self._lanes[first:], *self._lanes[:first]], self._play)
             if self._truth is not None:
@@ -136,7 +136,7 @@ class Harness:
         return report
 
     def _each(self, lanes: Sequence[_Lane], work: Callable[[_Lane], None]) -> None:
-        """Does one step of every row; one that fails is left out from then on."""
+        """Does one step of every row; rows that fail are skipped from then on."""
         for lane in lanes:
             if self._stop.is_set():
                 return
@@ -179,7 +179,7 @@ class Harness:
         assert lane.worker is not None
         try:
             lane.accuracy = lane.worker.judge(str(self._truth)).accuracy
-        except EdgeKitError as error:  # the times are good all the same
+        except EdgeKitError as error:  # the times are still valid
             self._unjudged.append(f"{lane.plan.row.label}: no accuracy. {error.message}")
 
     def _load(self, lane: _Lane) -> None:

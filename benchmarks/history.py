@@ -1,4 +1,4 @@
-"""A folder of reports, one a run, and what became of each row over them."""
+"""Keeps a folder of reports, one per run, and the trend of each row."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["keep_report", "read_history", "trends"]
 
 
 def keep_report(report: Report, folder: Path) -> Path:
-    """Adds a report to the folder, which is made if need be.
+    """Adds a report to the folder, which is created if necessary.
 
     Raises:
-        OutputError: It cannot be written there.
+        OutputError: The report cannot be written there.
     """
     moment = re.sub(r"\W", "", report.created.partition("+")[0])
     with writing(folder):
@@ -34,9 +34,9 @@ def keep_report(report: Report, folder: Path) -> Path:
 
 
 def read_history(folder: Path, like: Report) -> list[Report]:
-    """The reports in the folder that can be held against ``like``, the earliest first.
+    """Returns the reports in the folder that are comparable with ``like``, the earliest first.
 
-    Those of other machines, footage or schemas are passed over.
+    Reports of other machines, footage or schemas are skipped.
     """
     found = []
     for path in folder.glob("bench-*.json"):
@@ -50,10 +50,10 @@ def read_history(folder: Path, like: Report) -> list[Report]:
 
 
 def trends(history: Sequence[Report], report: Report) -> dict[str, list[tuple[str, float]]]:
-    """The overall p50 of each row of a report in all reports, in milliseconds, with their dates.
+    """Returns the overall p50 of each row of a report in all reports, in milliseconds, with dates.
 
     Returns:
-        By the number of the row, from 1; rows that were never measured before are left out.
+        Values by the number of the row, from 1; rows that were never measured before are left out.
     """
     found: dict[str, list[tuple[str, float]]] = {}
     for number, row in enumerate(report.rows, 1):

@@ -1,4 +1,4 @@
-"""The plot of accuracy and age of frames against the share of frames that a board takes."""
+"""Draws accuracy and frame age against the share of frames that a board processes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _COLOURS = 6
 
 
 def load_chart(rows: Mapping[str, Sequence[LoadPoint]]) -> str:
-    """Three panels with a line for each row: frame-mAP, video-mAP, and the age of frames.
+    """Returns three panels with a line for each row: frame-mAP, video-mAP, and frame age.
 
     Args:
-        rows: For each name its points, which all have the same shares.
+        rows: Points of each row, by name; all rows have the same shares.
     """
     names = list(rows)
     key = "".join(

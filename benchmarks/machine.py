@@ -1,4 +1,4 @@
-"""What is measured on, and what that machine does besides."""
+"""Describes the machine, and watches what else it does during a measurement."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _PACKAGES = (
 )
 _BUSY = (0, 1, 2, 5, 6)
 _STEAL = 7
-"""Places in a line of /proc/stat: user, nice, system, irq and softirq; steal."""
+"""Columns of a line in /proc/stat: user, nice, system, irq and softirq; steal."""
 
 
 def processor() -> str:
-    """The processor's name, or its architecture where it has none."""
+    """Returns the processor's name, or its architecture if it has none."""
     for line in _lines("/proc/cpuinfo"):
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
@@ -35,7 +35,7 @@ def processor() -> str:
 
 
 def describe_machine() -> Machine:
-    """The machine and the versions on it."""
+    """Returns the machine and its software versions."""
     packages = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -55,14 +55,14 @@ def describe_machine() -> Machine:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the machine did during a stretch of time; None where it does not tell.
+    """Conditions on the machine during a period; a field is None if the machine does not report it.
 
     Attributes:
-        others: Share of all cores that other processes had.
+        others: Share of all cores that other processes used.
         steal: Share of all cores that the hypervisor gave to other machines.
-        mhz: Of the fastest core, at the end.
-        celsius: Of the hottest part, at the end.
-        throttled: How often heat or a quota slowed the processor down.
+        mhz: Frequency of the fastest core at the end, in MHz.
+        celsius: Temperature of the hottest part at the end, in degrees Celsius.
+        throttled: Number of times that heat or a quota slowed the processor down.
     """
 
     others: float | None
@@ -73,7 +73,7 @@ class Conditions:
 
 
 class Watch:
-    """Watches the machine from its making on."""
+    """Watches the machine from the moment it is created."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
@@ -81,10 +81,10 @@ class Watch:
         self._throttled = _throttled()
 
     def conditions(self, own_seconds: float) -> Conditions:
-        """What happened so far.
+        """Returns the conditions since the watch was created.
 
         Args:
-            own_seconds: CPU time that what is measured took meanwhile.
+            own_seconds: CPU seconds that the measured process used in this period.
         """
         ticks, throttled = _ticks(), _throttled()
         others = steal = None
@@ -123,7 +123,7 @@ def _memory_gib() -> float | None:
 
 
 def _ticks() -> list[float]:
-    """Seconds that all cores together spent in each way since the machine started."""
+    """Returns the seconds that all cores together spent in each state since the boot."""
     words = next(iter(_lines("/proc/stat")), "").split()
     if len(words) <= _STEAL + 1 or words[0] != "cpu":
         return []

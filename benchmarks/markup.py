@@ -1,4 +1,4 @@
-"""What a page of HTML is made of that needs nothing but itself."""
+"""Builds self-contained HTML pages."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ _COLOURS = "".join(
 
 
 def document(title: str, body: Iterable[str], style: str = "") -> str:
-    """The page; light or dark as the reader's system is.
+    """Returns a page, light or dark according to the reader's system.
 
     Args:
-        title: Of the window.
-        body: Its parts; empty ones are left out. Six classes give colours that can be told apart:
-            ``s0`` to ``s5``, and ``on0`` to ``on5`` for words on them.
-        style: Rules beside those of every page.
+        title: Title of the window.
+        body: Parts of the page; empty ones are left out. The classes ``s0`` to ``s5`` give
+            distinguishable colours, and ``on0`` to ``on5`` those for text on them.
+        style: CSS rules in addition to those of every page.
     """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -69,14 +69,14 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
 
 
 def notes(lines: Sequence[str]) -> str:
-    """Lines that a reader should not miss; nothing where there are none."""
+    """Returns lines that a reader should not miss; empty if there are none."""
     if not lines:
         return ""
     return f'<ul class="notes">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
 
 
 def table(grid: Grid) -> str:
-    """A table under its title."""
+    """Returns a table under its title."""
 
     def cells(kind: str, values: Sequence[str]) -> str:
         words = f'<{kind} class="word">', f"<{kind}>"

@@ -1,4 +1,4 @@
-"""A report as one page of HTML that needs nothing but itself."""
+"""Writes a report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["to_html"]
 
 
 def to_html(report: Report, history: Sequence[Report] = ()) -> str:
-    """The page; light or dark as the reader's system is.
+    """Returns the page, light or dark according to the reader's system.
 
     Args:
-        report: What to show.
-        history: Reports of the same machine, this one among them, the earliest first.
+        report: Report to show.
+        history: Reports of this machine, including this one, the earliest first.
     """
     tables = grids(report)
     what, *figures = tables

@@ -1,6 +1,7 @@
-"""The setting of a bundle that was the fastest on this machine, as ``edgekit run`` reads it.
+"""Reads the fastest setting of a bundle on this machine, for ``edgekit run``.
 
-Apart from ``edgekit.benchmarks.tune``, which finds it: a run should not load what measures.
+It is separate from ``edgekit.benchmarks.tune``, which finds the setting, so that a run does not
+load the measuring code.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgekit.targets.base import SessionOptions
 __all__ = ["PROFILE", "Arithmetic", "Profile", "tuned_options"]
 
 PROFILE = "profile.json"
-"""Beside the manifest; it belongs to the machine and not to the bundle."""
+"""Name of the file beside the manifest; it belongs to the machine, not to the bundle."""
 
 Arithmetic: TypeAlias = Literal["f32", "f16", "bf16"]
 
@@ -25,7 +26,7 @@ _SCHEMA = 1
 
 
 class Profile(msgspec.Struct, kw_only=True):
-    """What was found, and the bundle and machine that it was found for."""
+    """The fastest setting, and the bundle and machine that it was found for."""
 
     schema: int = _SCHEMA
     bundle_sha256: str
@@ -38,14 +39,14 @@ class Profile(msgspec.Struct, kw_only=True):
 
 
 def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
-    """The options of a bundle's profile, where it is of this machine and nothing was asked for.
+    """Returns the options of a bundle's profile, if it fits this machine and no options are given.
 
     Args:
-        bundle: What is going to run.
-        options: What was asked for.
+        bundle: Bundle that is about to run.
+        options: Options that the user gave.
 
     Returns:
-        ``options``, if it differs from the default, or there is no profile of this bundle and
+        ``options`` if they differ from the default, or if there is no profile of this bundle and
         machine.
     """
     if options != SessionOptions(cache=options.cache):

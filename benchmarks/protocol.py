@@ -1,7 +1,7 @@
-"""What ``edgekit bench`` and its workers tell each other, a JSON line each.
+"""Defines the messages between ``edgekit bench`` and its workers, one JSON line each.
 
-A worker gets a ``Job`` and answers ``Ready``; then a ``Lap`` to each ``Play``, and a ``Judged`` to
-a ``Judge``, and a ``Loaded`` to a ``Load``. ``Failed`` answers anything.
+A worker gets a ``Job`` and answers ``Ready``. Then it answers ``Lap`` to each ``Play``, ``Judged``
+to a ``Judge`` and ``Loaded`` to a ``Load``. ``Failed`` may answer any request.
 """
 
 from __future__ import annotations
@@ -33,19 +33,22 @@ __all__ = [
 ]
 
 SETTLE = 5
-"""Frames of each pass that do not count at its start: caches are cold and the cascade begins."""
+"""Frames at the start of each pass that do not count: caches are cold, the cascade starts."""
 
 LEAST = 10
-"""Frames that have to count in a pass."""
+"""Smallest number of frames that must count in a pass."""
 
 
 def pass_length(counted: int) -> int:
-    """Frames of a pass in which ``counted`` count; the last does not, for all tubes end there."""
+    """Returns the length of a pass in which ``counted`` frames count.
+
+    The last frame does not count, because all tubes end there.
+    """
     return SETTLE + counted + 1
 
 
 def too_short(source: str, frames: int) -> MediaError:
-    """The error for footage in which too few frames would count."""
+    """Returns the error for footage in which too few frames would count."""
     return MediaError(
         f"{source} has {frames} frames; {pass_length(LEAST)} are the least to measure on, of which "
         f"{pass_length(0)} warm up and wind down.",
@@ -54,7 +57,7 @@ def too_short(source: str, frames: int) -> MediaError:
 
 
 def failure_of(error: EdgeKitError) -> Failure:
-    """An error, for a report."""
+    """Returns an error in the form of a report."""
     return Failure(kind=type(error).__name__, message=error.message, mend=error.mend)
 
 
@@ -63,13 +66,13 @@ class _Message(msgspec.Struct, tag=True, kw_only=True):
 
 
 class Job(_Message):
-    """What to measure.
+    """A measurement to prepare.
 
     Attributes:
-        overlap: As ``edgekit run`` does it with a file, in several threads and with as many frames
-            in the network at once; else one stage after the other.
-        begun: ``time.monotonic()`` when the worker was started, which is the same in all processes;
-            ``Worker`` fills it in.
+        overlap: Whether stages overlap, as in ``edgekit run`` on a file: several threads, and as
+            many frames in the network at once. Otherwise the stages run one after the other.
+        begun: Value of ``time.monotonic()`` at the worker's start, which is the same clock in all
+            processes; ``Worker`` sets it.
     """
 
     bundle: str
@@ -83,23 +86,23 @@ class Job(_Message):
 
 
 class Play(_Message):
-    """Run the pipeline over the footage once."""
+    """Request to run the pipeline over the footage once."""
 
 
 class Judge(_Message):
-    """Measure the accuracy on the annotated videos below ``root``."""
+    """Request to measure the accuracy on the annotated videos below ``root``."""
 
     root: str
 
 
 class Load(_Message):
-    """Measure what drops cost, on the annotated videos below ``root``."""
+    """Request to measure the cost of dropped frames, on the annotated videos below ``root``."""
 
     root: str
 
 
 class Ready(_Message):
-    """The first frame is done and the times are steady, or will not become so."""
+    """The first frame is finished and the times are steady, or will not become steady."""
 
     first_frame: float
     version: str
@@ -110,15 +113,15 @@ class Ready(_Message):
 
 
 class Lap(_Message):
-    """One pass.
+    """Measurements of one pass.
 
     Attributes:
         stages: Milliseconds of each stage, for each frame that counts.
-        seconds: Of the frames that count, on the clock.
-        cpu_seconds: Likewise, of all threads.
-        whole_cpu_seconds: Of the whole pass.
-        passed: Frames of the whole pass.
-        peak_memory: Bytes, so far.
+        seconds: Wall-clock seconds of the frames that count.
+        cpu_seconds: CPU seconds of all threads for the frames that count.
+        whole_cpu_seconds: CPU seconds of the whole pass.
+        passed: Number of frames in the whole pass.
+        peak_memory: Largest memory use so far, in bytes.
     """
 
     stages: list[list[float]]
@@ -130,19 +133,19 @@ class Lap(_Message):
 
 
 class Judged(_Message):
-    """The accuracy."""
+    """Result of a ``Judge``: the accuracy."""
 
     accuracy: Accuracy
 
 
 class Loaded(_Message):
-    """Accuracy and age of frames where the board is too slow."""
+    """Result of a ``Load``: accuracy and frame age on boards that are too slow."""
 
     points: list[LoadPoint]
 
 
 class Failed(_Message):
-    """There will be no more answers."""
+    """The worker failed and sends no more answers."""
 
     failure: Failure
 

@@ -1,6 +1,7 @@
-"""What ``edgekit bench`` found, as it stands in its JSON; ``docs/bench.md`` explains each field.
+"""Defines the JSON report of ``edgekit bench``; ``docs/bench.md`` explains each field.
 
-Milliseconds, seconds, bytes, joules; shares from 0 to 1. ``None`` stands for what was not measured.
+Units are milliseconds, seconds, bytes and joules; shares are from 0 to 1. ``None`` stands for
+values that were not measured.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ __all__ = [
 SCHEMA = 1
 
 PAPER = {"cascade": 5.0, "network": 16.4, "decode + link": 2.5, "overall": 23.9}
-"""KORSAL's own milliseconds a frame, on its authors' desktop GPU: 41.8 frames a second."""
+"""KORSAL's published milliseconds per frame, on a desktop GPU: 41.8 frames per second."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it was measured.
+    """The machine of a measurement.
 
-    Machines differ by ``processor``, ``architecture``, ``cores`` and ``cpu_quota``, in cores.
+    Machines count as different if ``processor``, ``architecture``, ``cores`` or ``cpu_quota`` (in
+    cores) differ.
     """
 
     processor: str
@@ -54,7 +56,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpu_quota: float | None = None
 
     def same_as(self, other: Machine) -> bool:
-        """Whether times of the two can be compared."""
+        """Returns whether times on the two machines can be compared."""
         return (self.processor, self.architecture, self.cores, self.cpu_quota) == (
             other.processor,
             other.architecture,
@@ -64,7 +66,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Footage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was played."""
+    """The footage that was played."""
 
     name: str
     width: int
@@ -73,9 +75,9 @@ class Footage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds a frame: the median over the rounds of each round's percentile.
+    """Milliseconds per frame: the median over the rounds of each round's percentile.
 
-    ``spread`` is what the rounds' p50 differ by at most, as a share of ``p50``.
+    ``spread`` is the largest difference between the p50 of two rounds, as a share of ``p50``.
     """
 
     p50: float
@@ -85,7 +87,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """One pass over the footage, and what the machine did meanwhile."""
+    """One pass over the footage, and the machine's conditions during it."""
 
     p50: float
     stages: dict[str, float]
@@ -101,7 +103,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """Against a truth; from 0 to 1."""
+    """Accuracy against ground truth; values are from 0 to 1."""
 
     frame_map: float
     video_map: dict[str, float]
@@ -110,9 +112,9 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadAccuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """What a board that takes one of ``every`` frames gets right; from 0 to 1.
+    """Accuracy on a board that processes one of ``every`` frames; values are from 0 to 1.
 
-    ``frame_map_full`` is that of the same frames in a run that takes each.
+    ``frame_map_full`` is the frame-mAP on these frames in a run that processes all frames.
     """
 
     every: int
@@ -124,14 +126,14 @@ class LoadAccuracy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadPoint(LoadAccuracy, frozen=True, kw_only=True):
-    """That, and how old frames are at inference, in milliseconds."""
+    """Accuracy under load, and the age of frames at inference, in milliseconds."""
 
     age_p50: float
     age_longest: float
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What a row came to."""
+    """Result of a row."""
 
     version: str
     device: str
@@ -153,7 +155,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a row has no result, and what mends it; ``kind`` is a name of ``edgekit.errors``."""
+    """Reason why a row has no result, and a hint; ``kind`` is a name in ``edgekit.errors``."""
 
     kind: str
     message: str
@@ -161,7 +163,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One bundle on one runtime in one setting: ``result`` or ``error`` is there."""
+    """One bundle on one runtime in one setting; either ``result`` or ``error`` is set."""
 
     bundle: str
     sha256: str
@@ -178,12 +180,12 @@ class Row(msgspec.Struct, kw_only=True):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes it the same row in another report."""
+        """Key that identifies this row in another report."""
         return (self.bundle, self.runtime, self.threads, self.arithmetic)
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Label for display."""
         words = [self.bundle, self.runtime]
         words += [f"{self.threads} thread{'s' * (self.threads > 1)}"] if self.threads else []
         words += [self.arithmetic] if self.arithmetic else []
@@ -191,11 +193,11 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A row against the same row of an earlier report.
+    """Comparison of a row with that row in an earlier report.
 
-    ``p`` is the chance of rounds as far apart as these if nothing had changed; ``verdict`` is
-    ``slower``, ``faster``, ``same``, ``not judged`` where the machine was too noisy in one of the
-    reports, or ``new`` where the earlier report lacks the row.
+    ``p`` is the chance of rounds this far apart if nothing had changed. ``verdict`` is ``slower``,
+    ``faster``, ``same``, ``not judged`` if the machine was too noisy in one of the reports, or
+    ``new`` if the earlier report lacks the row.
     """
 
     row: int
@@ -209,7 +211,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tuned(msgspec.Struct, frozen=True, kw_only=True):
-    """The row whose setting ``edgekit run`` takes from now on, and the one it took before."""
+    """The row whose setting ``edgekit run`` uses from now on, and the previous one."""
 
     row: int
     default: int | None
@@ -217,7 +219,7 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """All of it."""
+    """The whole report."""
 
     schema: int = SCHEMA
     created: str
@@ -234,14 +236,14 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 def read_report(path: Path, *, any_schema: bool = False) -> Report:
-    """Reads what ``edgekit bench --json`` printed.
+    """Reads the output of ``edgekit bench --json``.
 
     Args:
-        path: The file.
-        any_schema: Try it with a report of another schema, too.
+        path: File to read.
+        any_schema: Whether to try a report with another schema too.
 
     Raises:
-        BadInputError: It is not there, is no report, or is one of another schema.
+        BadInputError: The file is missing, is not a report, or has another schema.
     """
     mend = "Write one: edgekit bench --json > FILE"
     try:

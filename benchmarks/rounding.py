@@ -1,4 +1,4 @@
-"""The report of ``edgekit quantize``: a float bundle and the one of integers, side by side."""
+"""Builds the report of ``edgekit quantize``: float and INT8 bundle side by side."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _GIVEN_BACK = "given back by the search, for what it alone loses"
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one inference takes on one runtime: medians, in turn, and INT8's share of float's."""
+    """Median time of one inference on one runtime, float and INT8, and INT8's share of float's."""
 
     runtime: str
     version: str
@@ -48,16 +48,16 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a layer reads, as calibration saw it.
+    """Distribution of a layer's input during calibration.
 
     Attributes:
-        tensor: Its name.
-        low: The smallest value.
-        high: The largest.
-        counts: Of values in 64 bins of equal width from ``low`` to ``high``.
-        rounded_low: The smallest that integers stand for.
-        rounded_high: The largest.
-        sqnr: Of the values to what rounding them does, in decibels.
+        tensor: Name of the input tensor.
+        low: Smallest value.
+        high: Largest value.
+        counts: Number of values in each of 64 bins of equal width, from ``low`` to ``high``.
+        rounded_low: Smallest value that the integers represent.
+        rounded_high: Largest value that the integers represent.
+        sqnr: Signal-to-noise ratio of rounding the values, in decibels.
     """
 
     tensor: str
@@ -73,13 +73,13 @@ class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A layer that can be quantized.
 
     Attributes:
-        name: As the model file has it.
-        label: For people; ``--keep-float`` takes either.
-        kind: Its operator.
-        macs: Multiplications with addition for one picture.
+        name: Name in the model file.
+        label: Label for display; ``--keep-float`` accepts either.
+        kind: Type of its operator.
+        macs: Number of multiply-accumulate operations for one picture.
         float: Whether it stayed float.
-        alone: What it costs where it alone is of integers, if that was measured.
-        reads: What it works on, where that is known.
+        alone: Loss if only this layer is quantized; None if not measured.
+        reads: Distribution of its input; None if unknown.
     """
 
     name: str
@@ -92,7 +92,7 @@ class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of the search: which layers stayed float, and the loss of frame-mAP as a share."""
+    """One attempt of the search: the layers that stayed float, and the loss of frame-mAP."""
 
     kept: tuple[str, ...]
     drop: float
@@ -100,12 +100,13 @@ class StepRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TuningRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What fine-tuning gave.
+    """Result of fine-tuning.
 
     Attributes:
-        record: How it went, and whether its weights were taken.
-        without: The loss of INT8 with the weights as they came.
-        tuned: With the fine-tuned ones; null where none were better on what was held out.
+        record: Record of the fine-tuning, and whether its weights were used.
+        without: Loss of INT8 with the original weights.
+        tuned: Loss of INT8 with the fine-tuned weights; null if none were better on the held-out
+            samples.
     """
 
     record: FineTuning
@@ -114,28 +115,28 @@ class TuningRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is said of a quantized bundle.
+    """The complete report on a quantized bundle.
 
     Attributes:
-        schema: Of this report.
-        bundle: Where it is.
-        name: Of the model.
-        target: Of the bundle.
-        method: By which ranges were chosen.
-        samples: Frames that it was calibrated with.
-        float_bytes: Size of the float bundle's files.
-        int8_bytes: Size of the new one's.
-        check: The loss.
-        max_drop: Largest loss of frame-mAP that was allowed, as a share.
-        steps: What was tried; the last is what was written.
-        layers: In the order of computation.
-        left_float: Of what is float the name and why; layers by their label.
-        latency: On each runtime that is installed.
-        video_map: Video-mAP at 0.5 of the float and the new model; null where there were no tubes.
-        tubes: How that was judged.
-        fine_tuning: What it gave, where it was asked for.
-        warnings: What the reader should not miss.
-        machine: That all this was measured on.
+        schema: Version of the report's schema.
+        bundle: Path of the bundle.
+        name: Name of the model.
+        target: Target of the bundle.
+        method: Method that chose the ranges.
+        samples: Number of calibration frames.
+        float_bytes: Size of the float bundle's files, in bytes.
+        int8_bytes: Size of the INT8 bundle's files, in bytes.
+        check: Loss of the INT8 bundle.
+        max_drop: Largest accepted loss of frame-mAP, as a share.
+        steps: Attempts in order; the last one was written.
+        layers: Layers in the order of computation.
+        left_float: Reason for each part that stays float, by name; layers by their label.
+        latency: Latency on each installed runtime.
+        video_map: Video-mAP at 0.5 of the float and the INT8 model; null if there were no tubes.
+        tubes: Comparison of the tubes; null if there was none.
+        fine_tuning: Result of fine-tuning; null if it was not requested.
+        warnings: Sentences that the reader should not miss.
+        machine: Machine of all measurements.
     """
 
     schema: int = 1
@@ -162,13 +163,13 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
 def compare_latency(
     float_bundle: Bundle, int8: Bundle, *, threads: int = 1, repeats: int = 30
 ) -> list[LatencyRow]:
-    """Times both bundles on every runtime of their target that is installed.
+    """Times both bundles on every installed runtime of their target.
 
     Args:
-        float_bundle: In true float32 where the runtime has a choice.
-        int8: Of the same target.
-        threads: To compute with.
-        repeats: Counted calls of each, in turn.
+        float_bundle: Float bundle, run in true float32 if the runtime has a choice.
+        int8: INT8 bundle of the same target.
+        threads: Number of threads for inference.
+        repeats: Number of measured calls of each bundle, in turn.
     """
     rows = []
     for runtime in TARGETS[int8.manifest.target].runtimes:
@@ -202,12 +203,12 @@ def report(
     float_bundle: Bundle,
     latency: Sequence[LatencyRow],
 ) -> RoundingReport:
-    """Puts together what is known of a quantized bundle.
+    """Builds the report on a quantized bundle.
 
     Args:
-        made: What quantizing came to.
-        float_bundle: What it was made from.
-        latency: As measured by ``compare_latency``.
+        made: Result of the quantization.
+        float_bundle: Float bundle that it was made from.
+        latency: Latencies from ``compare_latency``.
     """
     manifest = made.bundle.manifest
     assert manifest.quantization is not None
@@ -296,7 +297,7 @@ def _warnings(target: str, latency: Sequence[LatencyRow]) -> list[str]:
 
 
 def _lost_tubes(made: Quantized) -> list[str]:
-    """Says so where video-mAP fell by more than frame-mAP may, or was not judged."""
+    """Returns a warning if video-mAP fell by more than the bound or there were no tubes."""
     if made.tubes is None:
         return ["Video-mAP was not judged: there is no tube in what was judged by."]
     if made.tubes.drop <= made.max_drop:

@@ -1,4 +1,4 @@
-"""Plots of what rounding costs, as SVG that takes its colours from the page."""
+"""Draws plots of quantization loss, as SVG that takes its colours from the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROW = 17
 _AXIS = 34
 _LONGEST = int((_NAMES - 12) / LETTER)
 _LOST = 150
-"""How wide the share of lost detections is."""
+"""Width of the bar for the share of lost detections."""
 
 _COLUMNS = 3
 _GAP = 24
@@ -24,11 +24,11 @@ _CELL = 126
 
 
 def sensitivity(rows: Mapping[str, RoundingCheck], marked: frozenset[str] = frozenset()) -> str:
-    """A line a layer: a dot a head for signal to noise, and a bar for the detections lost.
+    """Returns a line per layer: a dot per head for signal to noise, and a bar for lost detections.
 
     Args:
-        rows: By name what a layer costs that alone is of integers, in the order to draw.
-        marked: Names of those that stayed float; a ring is around them.
+        rows: Loss of each layer when only that layer is quantized, by name, in drawing order.
+        marked: Names of the layers that stayed float, which get a ring.
     """
     heads = list(next(iter(rows.values())).sqnr)
     wide = WIDTH - _NAMES - _LOST - 60 if heads else 0
@@ -84,10 +84,10 @@ def sensitivity(rows: Mapping[str, RoundingCheck], marked: frozenset[str] = froz
 
 
 def histograms(rows: Sequence[tuple[str, ActivationRow]]) -> str:
-    """The distribution of what each layer reads; grey is what integers do not reach.
+    """Returns the distribution of each layer's input; values outside the integer range are grey.
 
     Args:
-        rows: Names of layers, and what they read.
+        rows: Names of layers, and their inputs.
     """
     wide = (WIDTH - _GAP * (_COLUMNS - 1)) / _COLUMNS
     drawn = []
@@ -100,7 +100,7 @@ def histograms(rows: Sequence[tuple[str, ActivationRow]]) -> str:
 
 
 def ranges(rows: Sequence[tuple[str, ActivationRow]]) -> str:
-    """A line a layer: thin from the smallest value to the largest, thick what integers span."""
+    """Returns a line per layer: thin for the range of values, thick for the integer range."""
     bottom, wide = _ROW * len(rows) + 4.0, WIDTH - _NAMES - 20
     ends = [(row.low, row.high, row.rounded_low, row.rounded_high) for _, row in rows]
     low, high = min(map(min, ends)), max(map(max, ends))
@@ -130,14 +130,14 @@ def ranges(rows: Sequence[tuple[str, ActivationRow]]) -> str:
 
 
 def fitted(name: str) -> str:
-    """A name as far as there is room for it, without its middle."""
+    """Returns a name shortened in its middle to the available width."""
     half = _LONGEST // 2
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _histogram(left: float, top: float, wide: float, name: str, row: ActivationRow) -> list[str]:
     base = top + 24 + _TALL
-    # The square root shows rare values beside zeros, of which there are many.
+    # The square root keeps rare values visible beside the many zeros.
     tall = [count**0.5 for count in row.counts]
     high, width = max(tall) or 1.0, wide / len(tall)
     step = (row.high - row.low) / len(tall)

@@ -1,4 +1,4 @@
-"""The report of ``edgekit quantize`` as one page of HTML that needs nothing but itself."""
+"""Writes the report of ``edgekit quantize`` as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ td.word { white-space: normal; }
 
 
 def to_html(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> str:
-    """The page; light or dark as the reader's system is.
+    """Returns the page, light or dark according to the reader's system.
 
     Args:
-        found: What to show.
-        sheet: (H, W, 3) uint8, BGR: the picture of what was calibrated with.
+        found: Report to show.
+        sheet: Picture of the calibration frames, (H, W, 3) uint8, BGR.
     """
     body = [
         "<h1>edgekit quantize</h1>",

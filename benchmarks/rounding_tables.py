@@ -1,4 +1,4 @@
-"""The report of ``edgekit quantize`` as tables of words, for a terminal and a page."""
+"""Turns the report of ``edgekit quantize`` into tables, for a terminal and a page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BAR = 6
 
 
 def summary(found: RoundingReport) -> Grid:
-    """Float against INT8."""
+    """Returns the comparison of float and INT8."""
     check = found.check
     sizes = found.float_bytes / 1e6, found.int8_bytes / 1e6
     rows = [["size", *(f"{size:.2f} MB" for size in sizes), f"{sizes[1] / sizes[0]:.3f}"]]
@@ -53,7 +53,7 @@ def summary(found: RoundingReport) -> Grid:
 
 
 def steps(found: RoundingReport) -> Grid:
-    """What was tried; the last is what was written."""
+    """Returns the attempts; the last one was written."""
     rows = [
         [
             str(len(step.kept)),
@@ -68,7 +68,7 @@ def steps(found: RoundingReport) -> Grid:
 
 
 def fine_tuning(found: TuningRow) -> Grid:
-    """INT8 with the weights as they came, and with the fine-tuned ones."""
+    """Returns the losses of INT8 with the original and with the fine-tuned weights."""
     record = found.record
     ways = [("as they came", record.before, found.without)]
     if found.tuned is not None:
@@ -92,7 +92,7 @@ def fine_tuning(found: TuningRow) -> Grid:
 
 
 def left_float(found: RoundingReport) -> Grid:
-    """What stayed float, with its share of the multiplications where it could be of integers."""
+    """Returns what stayed float, with its share of the multiplications if it can be quantized."""
     total = sum(layer.macs for layer in found.layers) or 1
     shares = {layer.label: f"{layer.macs / total:.1%}" for layer in found.layers}
     rows = [[one_line(name), why, shares.get(name, "")] for name, why in found.left_float.items()]
@@ -100,17 +100,17 @@ def left_float(found: RoundingReport) -> Grid:
 
 
 def by_damage(found: RoundingReport) -> list[tuple[LayerRow, RoundingCheck]]:
-    """The layers that were measured alone, the most sensitive first."""
+    """Returns the layers that were measured alone, the most sensitive first."""
     measured = [(layer, layer.alone) for layer in found.layers if layer.alone]
     return sorted(measured, key=lambda pair: -damage(pair[1]))
 
 
 def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
-    """What each layer costs where it alone is of integers.
+    """Returns the loss of each layer when only that layer is quantized.
 
     Args:
-        found: With layers that were measured.
-        most: How many to list; all of them by default.
+        found: Report with measured layers.
+        most: Largest number of layers to list; by default all.
     """
     measured = by_damage(found)
     heads = list(measured[0][1].sqnr)
@@ -132,16 +132,16 @@ def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
 
 
 def one_line(name: str) -> str:
-    """A layer's name without line breaks; whole, so that --keep-float can be given it."""
+    """Returns a layer's full name without line breaks, ready for --keep-float."""
     return re.sub(r"\s+", " ", name)
 
 
 def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Grid | str]:
-    """The report as tables and lines for a terminal.
+    """Returns the report as tables and lines for a terminal.
 
     Args:
-        found: The report.
-        every_layer: List all layers that were measured, not the worst alone.
+        found: Report to show.
+        every_layer: Whether to list all measured layers, not only the worst.
     """
     parts: list[Grid | str] = [summary(found)]
     if found.fine_tuning:

@@ -1,4 +1,4 @@
-"""Which bundles are measured on which runtimes, in which settings."""
+"""Plans the rows of a benchmark: bundles, runtimes and settings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Plan", "plan_rows", "runtimes_of", "shipped_bundles"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One row to come.
+    """One planned row.
 
     Attributes:
-        bundle: Its folder.
-        row: What is known of it before it is measured.
+        bundle: Folder of the bundle.
+        row: Row with the fields that are known before the measurement.
     """
 
     bundle: Path
@@ -32,7 +32,7 @@ class Plan:
 
 
 def shipped_bundles() -> list[Path]:
-    """The folders of all bundles that ship with EdgeKit."""
+    """Returns the folders of all bundles that ship with EdgeKit."""
     folders = default_bundle().parent.iterdir()
     return sorted(folder for folder in folders if (folder / MANIFEST).is_file())
 
@@ -44,16 +44,17 @@ def plan_rows(
     threads: Sequence[int] = (),
     arithmetic: Sequence[str] = (),
 ) -> list[Plan]:
-    """Every bundle on each of its runtimes in every setting.
+    """Returns a row for every bundle on each of its runtimes in every setting.
 
     Args:
-        bundles: Folders.
-        runtimes: Only these; by default all that the bundle's target knows.
-        threads: One row for each; 0, which lets the runtime choose, if there are none.
-        arithmetic: Likewise, where the runtime has a choice; the bundle's own if there is none.
+        bundles: Folders of the bundles.
+        runtimes: Names of the runtimes to use; by default all runtimes of the bundle's target.
+        threads: Numbers of threads, one row each; by default 0, which lets the runtime choose.
+        arithmetic: Types of arithmetic, one row each, if the runtime has a choice; by default the
+            bundle's own.
 
     Raises:
-        BundleError: A folder is no bundle.
+        BundleError: A folder is not a bundle.
         UsageError: No bundle runs on any of ``runtimes``, or none has a choice of arithmetic.
     """
     folders = list(dict.fromkeys(path.resolve() for path in bundles))
@@ -85,9 +86,9 @@ def plan_rows(
 
 
 def _labels(folders: Sequence[Path]) -> dict[Path, str]:
-    """What rows call each bundle: its folder's name, or its place where others have that name too.
+    """Returns each bundle's label: the folder's name, or its path if others have that name too.
 
-    A shipped bundle keeps its name, by which earlier reports know it.
+    A shipped bundle keeps its name, by which earlier reports identify it.
     """
     shipped = {path.resolve() for path in shipped_bundles()}
     names = [path.name for path in folders]
@@ -106,10 +107,10 @@ def _has_arithmetic(runtime: str) -> bool:
 
 
 def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
-    """Names of the runtimes that run a bundle, the usual one first.
+    """Returns the names of the runtimes that run a bundle, the default first.
 
     Raises:
-        BundleError: Its target is not known here.
+        BundleError: The bundle's target is unknown.
     """
     target = bundle.manifest.target
     if target not in TARGETS:

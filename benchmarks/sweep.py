@@ -1,8 +1,8 @@
-"""Settings to be measured against each other: what ``--sweep`` says, and the bundles that it takes.
+"""Parses ``--sweep``, and exports the bundles for its combinations.
 
-How a bundle is run (``runtime``, ``threads``, ``arithmetic``) makes rows of any bundle. What a
-bundle is (``target``, ``precision``, ``size``, ``cascade``) needs the checkpoint, which no bundle
-holds: then one is exported for each combination.
+Settings for running a bundle (``runtime``, ``threads``, ``arithmetic``) give rows for any bundle.
+Settings of the bundle itself (``target``, ``precision``, ``size``, ``cascade``) need the
+checkpoint, which bundles do not contain. One bundle is then exported for each combination.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _EXAMPLE = "For example --sweep threads=1,2 --sweep size=192,256"
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What to try of each setting; nothing means the usual one.
+    """Values to try for each setting; an empty tuple means the default.
 
     Attributes:
-        runtime: Names of ``edgekit.targets.registry.RUNTIMES``.
-        threads: Numbers of them.
-        arithmetic: ``f32``, ``f16`` or ``bf16``.
-        target: Names of ``edgekit.targets.registry.TARGETS``.
-        precision: ``fp32`` or ``fp16``.
-        size: (height, width) of the input.
-        cascade: ``host`` or ``graph``: where it runs.
+        runtime: Names in ``edgekit.targets.registry.RUNTIMES``.
+        threads: Numbers of threads for inference.
+        arithmetic: Types of arithmetic: ``f32``, ``f16`` or ``bf16``.
+        target: Names in ``edgekit.targets.registry.TARGETS``.
+        precision: Precisions: ``fp32`` or ``fp16``.
+        size: Input sizes as (height, width), in pixels.
+        cascade: Places of the cascade: ``host`` or ``graph``.
     """
 
     runtime: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Sweep:
 
     @property
     def exports(self) -> bool:
-        """Whether bundles have to be made for it."""
+        """Whether it needs exported bundles."""
         return bool(self.target or self.precision or self.size or self.cascade)
 
 
@@ -95,10 +95,10 @@ _KINDS: dict[str, Callable[[str], Any]] = {
 
 
 def read_sweep(texts: Sequence[str]) -> Sweep:
-    """Reads ``NAME=VALUE,VALUE...``; what is named several times is put together.
+    """Parses ``NAME=VALUE,VALUE...``; the values of repeated names are combined.
 
     Raises:
-        UsageError: There is no such setting, or it cannot have such a value.
+        UsageError: There is no such setting, or the setting has no such value.
     """
     found: dict[str, dict[Any, None]] = {}
     for text in texts:
@@ -128,18 +128,18 @@ def export_all(
     store: Store,
     progress: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
-    """A verified bundle of a checkpoint for each combination; those that are there stay.
+    """Exports a verified bundle for each combination; existing bundles are kept.
 
     Args:
-        sweep: Of targets, precisions, sizes and places of the cascade.
-        checkpoint: A .pth or .safetensors.
-        store: Where they are kept.
-        progress: Told the name of each.
+        sweep: Targets, precisions, sizes and places of the cascade.
+        checkpoint: A .pth or .safetensors file.
+        store: Store that keeps the bundles.
+        progress: Function called with the name of each bundle.
 
     Raises:
-        MissingDependencyError: A package that exports is not installed.
-        UsageError: A combination cannot be.
-        EdgeKitError: The checkpoint is none, or the export failed; see ``export_bundle``.
+        MissingDependencyError: A package for the export is not installed.
+        UsageError: A combination is not possible.
+        EdgeKitError: The checkpoint is invalid, or the export failed; see ``export_bundle``.
     """
     MissingDependencyError.unless("torch", "host", "A sweep over bundles")
     from edgekit.models.checkpoints import load_checkpoint
@@ -156,7 +156,7 @@ def export_all(
         sweep.cascade or ("auto",),
     ):
         settings = ExportSettings(precision=precision, input_size=size, cascade_in=cascade)
-        # The same names whatever was left out, so that an earlier report has the same rows.
+        # Names do not depend on the settings left out, so that earlier reports have equal rows.
         chosen = resolve(settings, loaded, checkpoint, exporter(target))
         made, place = chosen.input, chosen.cascade.place
         side = str(made.height) if made.height == made.width else f"{made.height}x{made.width}"

@@ -1,4 +1,4 @@
-"""A report as tables of words; terminal, Markdown and HTML differ in how they draw them only."""
+"""Turns a report into tables of text, which terminal, Markdown and HTML draw differently."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Grid:
     """A table.
 
     Attributes:
-        title: What it shows, and in what unit.
-        headings: Of the columns.
-        rows: Cells.
-        words: How many columns hold words; the rest holds numbers.
+        title: Subject of the table, and its unit.
+        headings: Headings of the columns.
+        rows: Cells of each row.
+        words: Number of leading columns that contain text; the others contain numbers.
         wrapped: Columns whose cells may be wrapped at spaces.
     """
 
@@ -34,7 +34,7 @@ class Grid:
 
 
 def header_lines(report: Report) -> list[str]:
-    """The machine, the versions and what was played."""
+    """Returns lines about the machine, the versions and the footage."""
     machine, footage = report.machine, report.footage
     memory = f", {machine.memory_gib} GiB" if machine.memory_gib else ""
     governor = f", governor {machine.governor}" if machine.governor else ""
@@ -50,7 +50,7 @@ def header_lines(report: Report) -> list[str]:
 
 
 def note_lines(report: Report) -> list[str]:
-    """What to bear in mind, and why rows are missing."""
+    """Returns remarks about the figures, and the reasons for missing rows."""
     lines = list(report.notes)
     for row in report.rows:
         if row.error:
@@ -62,7 +62,7 @@ def note_lines(report: Report) -> list[str]:
 
 
 def grids(report: Report) -> list[Grid]:
-    """All tables, in order."""
+    """Returns all tables, in order."""
     numbered = list(enumerate(report.rows, 1))
     measured = [(number, row, row.result) for number, row in numbered if row.result]
     tables = [

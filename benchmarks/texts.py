@@ -1,4 +1,4 @@
-"""A report as CSV and as Markdown."""
+"""Writes a report as CSV and as Markdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PERCENTILES = ("p50", "p90", "p99", "spread")
 
 
 def to_csv(report: Report) -> str:
-    """A line for each row, a column for each figure; what was not measured is empty."""
+    """Returns a line per row and a column per figure; unmeasured values are empty."""
     lines = [_record(report, row) for row in report.rows]
     headings = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
@@ -68,7 +68,7 @@ def _record(report: Report, row: Row) -> dict[str, object]:
 
 
 def to_markdown(report: Report) -> str:
-    """The tables, for a design review or a pull request."""
+    """Returns the tables, for a design review or a pull request."""
     lines = ["# edgekit bench", "", *(f"- {_plain(line)}" for line in header_lines(report)), ""]
     for grid in grids(report):
         lines += [*_table(grid), ""]

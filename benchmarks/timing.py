@@ -1,4 +1,4 @@
-"""Timing several ways of doing one thing, in turn, so that a drifting machine meets them alike."""
+"""Times several ways in turn, so that changes of the machine affect all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def machine() -> str:
-    """One line that says what was measured on."""
+    """Returns a line that describes the machine."""
     parts = (
         processor(),
         f"{os.cpu_count()} cores",
@@ -36,12 +36,12 @@ def machine() -> str:
 def interleaved(
     ways: Mapping[str, Callable[[], object]], *, repeats: int = 20, warm_up: int = 2
 ) -> dict[str, float]:
-    """The median seconds of each way, called in turn.
+    """Returns the median seconds of each way, called in turn.
 
     Args:
-        ways: By name; each is called without arguments.
-        repeats: Counted calls of each.
-        warm_up: Calls of each that are not counted, first.
+        ways: Functions by name; each is called without arguments.
+        repeats: Number of measured calls of each.
+        warm_up: Number of calls of each before the measured ones.
     """
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(warm_up + repeats):
@@ -55,7 +55,7 @@ def interleaved(
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Processes that are started meanwhile have these variables."""
+    """Gives these variables to processes that are started inside the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -70,17 +70,17 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def pinned(cores: int) -> Iterator[None]:
-    """Processes that are started meanwhile have so many cores, and as many threads in libraries.
+    """Limits processes started inside the block to some cores, and libraries to as many threads.
 
     Raises:
-        UsageError: There are not as many, or this system cannot say which a process may use.
+        UsageError: There are too few cores, or the system cannot restrict a process to cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         raise UsageError("This system does not let a process choose its cores; Linux does.")
     before = os.sched_getaffinity(0)
     if len(before) < cores:
         raise UsageError(f"Expected {cores} cores; this process may use {len(before)}.")
-    # The last ones: the first often serves the interrupts.
+    # Use the last cores: the first often serves the interrupts.
     os.sched_setaffinity(0, sorted(before)[-cores:])
     try:
         with environment(dict.fromkeys(_THREADS, str(cores))):

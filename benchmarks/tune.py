@@ -1,4 +1,4 @@
-"""The fastest setting of a bundle on this machine, found by measuring, for ``edgekit run``."""
+"""Finds the fastest setting of a bundle on this machine by measuring, for ``edgekit run``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from edgekit.targets.registry import TARGETS
 __all__ = ["threads_to_try", "write_profiles"]
 
 _LOSS = 0.005
-"""Of frame-mAP, that a faster setting may cost."""
+"""Largest loss of frame-mAP that a faster setting may have."""
 
 
 def threads_to_try() -> tuple[int, ...]:
-    """What the runtime chooses by itself, then powers of two up to all cores."""
+    """Returns the runtime's own choice (0), then powers of two up to all cores."""
     cores = describe_machine().cores
     powers = [1 << power for power in range(cores.bit_length())]
     return (0, *dict.fromkeys([*powers, cores]))
@@ -34,15 +34,15 @@ def threads_to_try() -> tuple[int, ...]:
 def write_profiles(report: Report, plans: Sequence[Plan]) -> list[Tuned]:
     """Writes the best setting of each bundle beside its manifest.
 
-    That is the fastest one, if it is surely faster than the default one and costs no accuracy
-    that was measured; else the default one.
+    That is the fastest setting, if it is certainly faster than the default and loses no measured
+    accuracy. Otherwise it is the default.
 
     Args:
-        report: Of these plans.
-        plans: Whose rows are those of the report.
+        report: Report on these plans.
+        plans: Plans whose rows are those of the report.
 
     Raises:
-        OutputError: A bundle's folder cannot be written to.
+        OutputError: A bundle's folder is not writable.
     """
     places: dict[Path, list[int]] = {}
     for place, plan in enumerate(plans):
@@ -74,7 +74,7 @@ def _best(rows: dict[int, Row], usual: int | None) -> int:
 
 
 def _beats(row: Row, usual: Row) -> bool:
-    """Whether a row is as accurate as the default one, and its rounds are not of the same times."""
+    """Returns whether a row is as accurate as the default and its rounds are clearly faster."""
     if row.result is None or usual.result is None:
         return False
     if (row.runtime, row.arithmetic) != (usual.runtime, usual.arithmetic):

@@ -1,8 +1,8 @@
-"""A bundle on a board that is too slow for its camera: how accurate it is, and on how old frames.
+"""Measures a bundle on a board that is too slow for its camera: accuracy and frame age.
 
-The network is kept busy for several frame intervals after each frame; everything else is what
-``edgekit run`` does with a camera. How accurate it is then is measured in simulated time, so that
-the figures are the same on every machine; how old the frames are, in real time.
+The network is kept busy for several frame intervals after each frame; everything else works as in
+``edgekit run`` with a camera. Accuracy is measured in simulated time, so that it is equal on every
+machine. The age of frames is measured in real time.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ __all__ = [
 ]
 
 EVERY = (1, 2, 3, 5, 8)
-"""The board takes one of so many frames."""
+"""Intervals of processed frames: the board processes one of this many frames."""
 
 _LINK = "edgekit"
 _SECONDS = 4.0
-"""Of footage that are played for the age of frames."""
+"""Seconds of footage that are played to measure the age of frames."""
 
 
 class _Clock(Protocol):
-    """Time in frame intervals of a source; frame 0 is there at 0."""
+    """Time in frame intervals of a source; frame 0 is available at 0."""
 
     def wait_for(self, frame: int) -> float | None:
-        """Called by the source's thread: waits until a frame is there; when it was taken."""
+        """Waits, in the source's thread, until a frame is available; returns when it was taken."""
 
     @contextmanager
     def busy(self, intervals: int) -> Iterator[None]:
-        """The network is busy for so long from the block's beginning on."""
+        """Keeps the network busy for this long from the beginning of the block."""
 
     def end(self) -> None:
-        """No frame is asked for any more."""
+        """Ends the waiting: no more frames are requested."""
 
 
 class _SimulatedClock:
-    """Passes only while the network is busy, and waits until what came meanwhile has been read."""
+    """Advances only while the network is busy, and waits until the due frames have been read."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -83,7 +83,7 @@ class _SimulatedClock:
         with self._changed:
             self._now += intervals
             self._changed.notify_all()
-            # Who asks for the next frame has passed on those before it.
+            # A request for the next frame shows that all earlier frames were passed on.
             self._changed.wait_for(lambda: self._asked > self._now or self._ended)
 
     def end(self) -> None:
@@ -93,7 +93,7 @@ class _SimulatedClock:
 
 
 class _RealClock:
-    """Passes as time does."""
+    """Advances in real time."""
 
     def __init__(self, fps: float) -> None:
         self._interval = 1 / fps
@@ -111,7 +111,7 @@ class _RealClock:
     def busy(self, intervals: int) -> Iterator[None]:
         begin = time.monotonic()
         yield
-        # One interval is what a network takes that keeps up: it is not held up.
+        # A network that keeps up takes one interval, so it needs no delay.
         if intervals > 1:
             self._ended.wait(max(0.0, begin + intervals * self._interval - time.monotonic()))
 
@@ -120,7 +120,7 @@ class _RealClock:
 
 
 class _Camera(Source):
-    """Gives the frames of a file when they are due, as a camera does."""
+    """Provides the frames of a file when they are due, as a camera does."""
 
     live = True
 
@@ -137,7 +137,7 @@ class _Camera(Source):
         try:
             frame = self._source.read()
         finally:
-            if frame is None:  # also where it fails: else the network would be busy for ever
+            if frame is None:  # also after a failure: otherwise the network would be busy forever
                 self._clock.end()
         if frame is None:
             return None
@@ -149,7 +149,7 @@ class _Camera(Source):
 
 
 class _BusyDetector:
-    """A detector whose network takes longer. Everything else of it is as it was."""
+    """A detector with a slower network; everything else is unchanged."""
 
     def __init__(self, detector: Detector, clock: _Clock, intervals: int) -> None:
         self._detector = detector
@@ -165,7 +165,7 @@ class _BusyDetector:
 
 
 class _Found(Sink):
-    """Keeps the detections of each frame, None where it was not taken; and the frames' ages."""
+    """Keeps the detections of each frame, None for one not processed; and the frames' ages."""
 
     def __init__(self) -> None:
         self.detections: list[Detections | None] = []
@@ -180,15 +180,15 @@ class _Found(Sink):
 
 
 def measure_under_load(detector: Detector, truth: Truth, footage: str) -> list[LoadPoint]:
-    """What a bundle does where the board takes one of ``EVERY`` frames.
+    """Measures a bundle on boards that process one of ``EVERY`` frames.
 
     Args:
-        detector: Open; stays so.
+        detector: Open detector; it stays open.
         truth: Annotated videos, each with its path.
-        footage: A video that is played in real time, for the age of frames.
+        footage: Video that is played in real time, for the age of frames.
 
     Raises:
-        AnnotationError: No action is annotated, or one of a class that the bundle does not know.
+        AnnotationError: No action is annotated, or one has a class that the bundle does not know.
         MediaError: A video cannot be read.
     """
     points = []
@@ -204,14 +204,14 @@ def measure_under_load(detector: Detector, truth: Truth, footage: str) -> list[L
 
 
 def accuracy_under_load(detector: Detector, truth: Truth) -> Iterator[LoadAccuracy]:
-    """The accuracy for each of ``EVERY``, in simulated time.
+    """Yields the accuracy for each of ``EVERY``, in simulated time.
 
     Args:
-        detector: Open; stays so.
+        detector: Open detector; it stays open.
         truth: Annotated videos, each with its path.
 
     Raises:
-        AnnotationError: No action is annotated, or one of a class that the bundle does not know.
+        AnnotationError: No action is annotated, or one has a class that the bundle does not know.
         MediaError: A video cannot be read.
     """
     truth = in_classes_of(detector.classes, truth)
@@ -244,12 +244,13 @@ def _judge(
 
 
 def detect_under_load(detector: Detector, video: VideoTruth, every: int) -> list[Detections | None]:
-    """The detections of a video's frames as a live run has them; None where one is not taken.
+    """Returns the detections of a video's frames as in a live run; None for one not processed.
 
     Args:
-        detector: Open; stays so.
-        video: With its path.
-        every: The network is busy for so many frame intervals after each frame, in simulated time.
+        detector: Open detector; it stays open.
+        video: Annotated video, with its path.
+        every: Number of frame intervals that the network is busy after each frame, in simulated
+            time.
     """
     assert video.path is not None
     clock = _SimulatedClock()
@@ -257,12 +258,12 @@ def detect_under_load(detector: Detector, video: VideoTruth, every: int) -> list
 
 
 def ages_under_load(detector: Detector, footage: str, every: int) -> list[float]:
-    """Milliseconds from the taking of each frame to its inference, in real time.
+    """Returns milliseconds from the taking of each frame to its inference, in real time.
 
     Args:
-        detector: Open; stays so.
-        footage: The video whose first seconds are played.
-        every: The network is busy for so many frame intervals at least after each frame.
+        detector: Open detector; it stays open.
+        footage: Video whose first seconds are played.
+        every: Smallest number of frame intervals that the network is busy after each frame.
     """
     with open_source(footage) as source:
         fps = source.fps
@@ -280,7 +281,7 @@ def _play(
             make_linker(_LINK, len(detector.classes)),
             [found],
             duration=seconds,
-            # In simulated time nothing happens while the network is busy but what came meanwhile.
+            # In simulated time, only the reading of due frames happens while the network is busy.
             overlap=isinstance(clock, _RealClock),
         ).run()
     return found

@@ -1,4 +1,4 @@
-"""One row of ``edgekit bench`` in a process of its own, so that its memory and start are its own.
+"""Measures one row of ``edgekit bench`` in its own process, with its own memory and start.
 
 ``python -m edgekit.benchmarks.worker`` reads requests from standard input and answers on standard
 output; see ``edgekit.benchmarks.protocol``.
@@ -56,7 +56,7 @@ _MOST_SECONDS = 20.0
 
 
 class _Recorder(Sink):
-    """Writes the events as ``run`` does, and keeps what each frame took."""
+    """Writes the events as ``run`` does, and records the stage times of each frame."""
 
     def __init__(self, events: EventsSink) -> None:
         self._events = events
@@ -90,14 +90,14 @@ class _Recorder(Sink):
 
 
 class _Course:
-    """Runs a detector over the footage, again and again."""
+    """Runs a detector over the footage repeatedly."""
 
     def __init__(self, job: Job, detector: Detector) -> None:
         self._job = job
         self._detector = detector
 
     def play(self, frames: int) -> _Recorder:
-        """The first ``frames`` of the footage, as ``edgekit run`` does it with ``--events``."""
+        """Processes the first ``frames`` of the footage, as ``edgekit run`` with ``--events``."""
         recorder = _Recorder(EventsSink(os.devnull))
         self._detector.reset()
         with open_source(self._job.source) as source:
@@ -114,7 +114,7 @@ class _Course:
         return recorder
 
     def lap(self) -> Lap:
-        """A whole pass."""
+        """Measures one whole pass."""
         begin = time.process_time()
         recorder = self.play(pass_length(self._job.frames))
         counted = len(recorder.stages) - pass_length(0)
@@ -131,10 +131,10 @@ class _Course:
         )
 
     def warm_up(self) -> tuple[int, bool]:
-        """Short passes until two in a row have medians within 5%.
+        """Runs short passes until two in a row have medians within 5%.
 
         Returns:
-            The frames that it took, and whether it came to that before patience was out.
+            The frames that it took, and whether the times became steady within the limit.
         """
         frames, before = 0, 0.0
         begin = time.monotonic()
@@ -151,10 +151,10 @@ class _Course:
 
 
 def _peak_memory() -> int | None:
-    """Bytes of memory that this process had at most."""
+    """Returns the largest memory use of this process, in bytes."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
-        # What getrusage says includes the parent's memory where a process was made by vfork.
+        # getrusage includes the parent's memory if the process was created by vfork.
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
     with contextlib.suppress(ImportError):
         import resource
@@ -195,7 +195,7 @@ def _load(job: Job, detector: Detector, root: str) -> Loaded:
 
 
 class _Channel:
-    """Requests in, replies out; whatever else is printed goes to standard error."""
+    """Receives requests and sends replies; all other output goes to standard error."""
 
     def __init__(self) -> None:
         self._in: IO[bytes] = sys.stdin.buffer
@@ -203,12 +203,12 @@ class _Channel:
         os.dup2(2, 1)
 
     def receive(self) -> Any:
-        """The next request; None when nobody asks any more."""
+        """Returns the next request; None when there are no more."""
         line = self._in.readline()
         return msgspec.json.decode(line, type=Request) if line else None
 
     def send(self, reply: Reply) -> None:
-        """Answers."""
+        """Sends a reply."""
         with contextlib.suppress(BrokenPipeError):
             self._out.write(msgspec.json.encode(reply) + b"\n")
 
@@ -255,7 +255,7 @@ def main() -> None:
         _serve(channel)
     except EdgeKitError as error:
         channel.send(Failed(failure=failure_of(error)))
-    except Exception as error:  # a row that breaks must not end the others
+    except Exception as error:  # a failing row must not end the others
         broken = EdgeKitError(f"{type(error).__name__}: {error}")
         channel.send(Failed(failure=failure_of(broken)))
 

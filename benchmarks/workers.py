@@ -1,4 +1,4 @@
-"""The measuring processes, seen from the one that tells them what to do."""
+"""Controls the measuring processes."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ _PATIENCE = 5.0
 
 
 def _code() -> str:
-    """The worker, from the same places as this process has its modules from."""
+    """Returns the worker's code, which uses the module paths of this process."""
     path = [place or str(Path.cwd()) for place in sys.path]
     return f"import sys; sys.path[:] = {path!r}; from edgekit.benchmarks.worker import main; main()"
 
 
 class Worker(Closing):
-    """A process that has a bundle open and plays footage when it is told to.
+    """A process that keeps a bundle open and plays footage on request.
 
     Args:
-        job: What to measure.
+        job: Measurement to prepare.
 
     Attributes:
-        ready: What it said once its times were steady.
+        ready: Message that it sent when its times were steady.
 
     Raises:
-        EdgeKitError: What went wrong there, in its own class; or the process ended.
+        EdgeKitError: An error in the process, with its own class; or the process ended.
     """
 
     def __init__(self, job: Job) -> None:
         self._bundle = job.bundle
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         begun = time.monotonic()
-        # Of a session of its own, so that Ctrl-C reaches it through its parent only.
+        # Started in its own session, so that only its parent gets Ctrl-C.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _code()],
             stdin=subprocess.PIPE,
@@ -73,17 +73,17 @@ class Worker(Closing):
             raise
 
     def play(self) -> Lap:
-        """One pass over the footage."""
+        """Measures one pass over the footage."""
         lap: Lap = self._ask(Play())
         return lap
 
     def judge(self, root: str) -> Judged:
-        """The accuracy on the annotated videos below ``root``."""
+        """Returns the accuracy on the annotated videos below ``root``."""
         judged: Judged = self._ask(Judge(root=root))
         return judged
 
     def load(self, root: str) -> Loaded:
-        """What drops cost on the annotated videos below ``root``."""
+        """Returns the cost of dropped frames on the annotated videos below ``root``."""
         loaded: Loaded = self._ask(Load(root=root))
         return loaded
 
@@ -124,10 +124,10 @@ class Worker(Closing):
 
 
 def raise_failure(failure: Failure) -> None:
-    """The error that ``failure_of`` was given.
+    """Raises the error that ``failure_of`` was given.
 
     Raises:
-        EdgeKitError: Always, of the class of that error.
+        EdgeKitError: Always, in the class of that error.
     """
     kind = getattr(errors, failure.kind, EdgeKitError)
     raise kind(failure.message, mend=failure.mend)

@@ -1,4 +1,4 @@
-"""A real MQTT broker on loopback."""
+"""Runs a real MQTT broker on loopback."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["Mosquitto"]
 
 
 class Mosquitto(Closing):
-    """Eclipse Mosquitto in a process of its own, which keeps for a client what comes without it.
+    """Eclipse Mosquitto in its own process, which stores messages for an absent client.
 
     Args:
-        folder: For its configuration and what it keeps.
-        lines: Of its configuration; by default everybody may use it.
+        folder: Folder for its configuration and its database.
+        lines: Lines of its configuration; by default everybody may use it.
 
     Attributes:
-        port: On 127.0.0.1.
+        port: Port on 127.0.0.1.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: Mosquitto is not installed.
     """
 
     def __init__(self, folder: Path, *lines: str) -> None:
@@ -46,7 +46,8 @@ class Mosquitto(Closing):
             "persistence true",
             f"persistence_location {folder}/",
             "max_queued_messages 0",
-            # What it has acknowledged and not yet passed on dies with it: it passes all on at once.
+            # Acknowledged messages that it has not yet forwarded die with it, so it forwards all at
+            # once.
             "max_inflight_messages 0",
             f"listener {self.port} 127.0.0.1",
             *(lines or ("allow_anonymous true",)),
@@ -57,7 +58,7 @@ class Mosquitto(Closing):
         self.start()
 
     def start(self) -> None:
-        """Starts it, and waits until it listens."""
+        """Starts the broker, and waits until it listens."""
         self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
         while self._process.poll() is None:
             with socket.socket() as probe:
@@ -67,19 +68,19 @@ class Mosquitto(Closing):
         raise RuntimeError(f"mosquitto ended with {self._process.returncode}")
 
     def save(self, word: str) -> None:
-        """Has it write what it knows to the disk, until ``word``, of a topic, is there."""
+        """Makes the broker write its state to disk, until ``word`` of a topic appears there."""
         assert self._process is not None
         self._process.send_signal(signal.SIGUSR1)
         while not (self._kept.exists() and word.encode() in self._kept.read_bytes()):
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """Ends it as a power cut does."""
+        """Kills the broker, as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def close(self) -> None:
-        """Ends it."""
+        """Stops the broker."""
         self.kill()

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its own protocol: opens pages, and takes pictures of them."""
+"""Drives a headless Chromium over its own protocol: opens pages, and takes pictures of them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["DESKTOP", "PHONE", "Browser", "Screen", "find_chromium", "open_brows
 
 
 class Screen(NamedTuple):
-    """What a page is shown on.
+    """A screen that a page is shown on.
 
     Attributes:
-        width: CSS pixels.
-        height: CSS pixels.
-        density: Pixels for each of them.
+        width: Width in CSS pixels.
+        height: Height in CSS pixels.
+        density: Number of device pixels per CSS pixel.
     """
 
     width: int
@@ -37,7 +37,7 @@ DESKTOP = Screen(1440, 900)
 
 
 def find_chromium() -> str | None:
-    """The browser's program; None where it is not installed."""
+    """Returns the path of the browser; None if it is not installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -48,10 +48,10 @@ class Browser:
         self._socket = socket
         self._numbers = itertools.count(1)
         self.errors: list[str] = []
-        """What the page complained of: exceptions, refused resources, broken rules."""
+        """Errors of the page: exceptions, refused resources, violated policies."""
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command of the DevTools protocol, and its result."""
+        """Sends one command of the DevTools protocol, and returns its result."""
         number = next(self._numbers)
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         while True:
@@ -79,14 +79,14 @@ class Browser:
         await self.call("Page.navigate", url=url)
 
     async def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
+        """Returns the value of a JavaScript expression in the page."""
         done = await self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
         return done["result"].get("value")
 
     async def picture(self, *, quality: int = 85, whole: bool = False) -> bytes:
-        """What the screen shows, or the whole page, as JPEG."""
+        """Returns the visible area or the whole page, as JPEG."""
         done = await self.call(
             "Page.captureScreenshot", format="jpeg", quality=quality, captureBeyondViewport=whole
         )
@@ -102,7 +102,7 @@ class Browser:
 
 @contextlib.asynccontextmanager
 async def open_browser(program: str) -> AsyncIterator[Browser]:
-    """Starts a browser with one empty tab, and ends it."""
+    """Starts a browser with one empty tab, and ends it after the block."""
     command = [
         program,
         *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),

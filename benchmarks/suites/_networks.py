@@ -1,8 +1,8 @@
-"""Networks of random weights, for suites that look at speed alone, and bundles made of networks.
+"""Makes networks with random weights for speed measurements, and bundles of networks.
 
-What a network takes does not depend on what its weights are, as long as its activations and the
-detections in its output are of an ordinary size. So batch norms get the statistics of real
-pictures, deformable convolutions read some pixels away, and a few peaks rise above the threshold.
+The speed of a network does not depend on its weights, as long as its activations and detections
+have a realistic magnitude. Therefore batch norms get the statistics of real pictures, deformable
+convolutions read some pixels away, and a few peaks rise above the threshold.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ __all__ = ["exported", "quantized", "random_weights"]
 _SAMPLES = 16
 _PEAKS = 5
 _THRESHOLD = -0.85
-"""The logit of the score 0.3, from which a detection counts."""
+"""Logit of the score 0.3, from which a detection counts."""
 
 
 def random_weights(
     store: Store, arch: str, *, classes: int = 24, side: int = 256, seed: int = 0
 ) -> Path:
-    """A checkpoint of random weights.
+    """Returns a checkpoint with random weights.
 
     Args:
-        store: Where it is kept; the same one is not made twice.
-        arch: A name of ``edgekit.models.registry.ARCHITECTURES``.
-        classes: Of the heatmap.
-        side: Of the pictures whose statistics it has; a multiple of 32.
-        seed: Of the weights.
+        store: Store that keeps it, so that it is made only once.
+        arch: Name in ``edgekit.models.registry.ARCHITECTURES``.
+        classes: Number of heatmap channels.
+        side: Side in pixels of the pictures for the statistics; a multiple of 32.
+        seed: Seed for the weights.
     """
     from edgekit.models.checkpoints import save_checkpoint
 
@@ -63,15 +63,15 @@ def random_weights(
 
 
 def exported(store: Store, checkpoint: Path, target: str, side: int = 256) -> Path:
-    """The float bundle of a checkpoint for a target, with pictures of ``side`` by ``side``."""
-    # Random weights make more of rounding than trained ones.
+    """Returns the float bundle of a checkpoint for a target, with ``side`` by ``side`` inputs."""
+    # Random weights amplify rounding errors more than trained ones.
     settings = ExportSettings(input_size=(side, side), tolerance=1e-2)
     name = f"{checkpoint.stem}-{side}-{target}-fp32"
     return gather.exported(checkpoint, target, store, settings, name)
 
 
 def quantized(store: Store, bundle: Path, footage: Path) -> Path:
-    """The INT8 bundle of a float one, calibrated with a video; nobody judges its accuracy."""
+    """Returns the INT8 bundle of a float one, calibrated with a video; its loss is not checked."""
     source = load_bundle(bundle)
     tool = quantizer(source.manifest.target)
     wanted, _ = choose_frames(source, find_sequences(footage), store, samples=_SAMPLES, judged=0)
@@ -101,7 +101,7 @@ def _settled(arch: str, classes: int, side: int, seed: int) -> nn.Module:
         network = cast("CenterNet | Lite0", build(arch, classes=classes))
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = None  # the mean of what it sees, and not a moving one
+                layer.momentum = None  # the mean over all pictures, not a moving one
             if isinstance(layer, DeformConv2d):
                 layer.conv_offset_mask.weight.normal_(std=0.003)
         network.train()(pictures)
@@ -124,7 +124,7 @@ def _inputs(side: int) -> Array:
 
 
 def _spread(head: nn.Module, features: Tensor, deviation: float) -> tuple[nn.Conv2d, Tensor]:
-    """The last layer of a head, scaled so that its output has a deviation, and that output."""
+    """Scales the last layer of a head to an output deviation; returns it and the output."""
     from torch import nn
 
     final = cast("nn.Conv2d", head[-1] if isinstance(head, nn.Sequential) else head)
@@ -135,5 +135,5 @@ def _spread(head: nn.Module, features: Tensor, deviation: float) -> tuple[nn.Con
 
 
 def _peak(logits: Tensor) -> Tensor:
-    """What ``_PEAKS`` values a picture are above."""
+    """Returns the value that ``_PEAKS`` values per picture exceed."""
     return logits.flatten().topk(_PEAKS * len(logits)).values[-1]

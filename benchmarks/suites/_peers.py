@@ -1,4 +1,4 @@
-"""What each runtime's own quantizer makes of a float model, with its defaults."""
+"""Quantizes a float model with each runtime's own quantizer and its defaults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PEERS", "Peer"]
 _PURPOSE = "Comparing quantizers"
 
 Peer: TypeAlias = Callable[[Bundle, Samples, Path], tuple[str, ...]]
-"""Writes a model into an empty folder; gives the names of its files, the model first."""
+"""Function that writes a model into an empty folder; returns its files, the model first."""
 
 
 def _static(
@@ -52,7 +52,7 @@ def _litert(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
     interpreter = package("ai_edge_litert.interpreter").Interpreter(str(bundle.model_path))
     (signature,) = interpreter.get_signature_list()
     tool = tools.quantizer.Quantizer(bundle.model_path.read_bytes(), tools.recipe.static_wi8_ai8())
-    # Inputs and heads are rounded all the same, but by the model and not by who calls it.
+    # Inputs and heads are still rounded, but by the model and not by its caller.
     leave = tools.algorithm_manager.AlgorithmName.NO_QUANTIZE
     for kind in (tools.qtyping.TFLOperationName.INPUT, tools.qtyping.TFLOperationName.OUTPUT):
         tool.update_quantization_recipe(".*", kind, algorithm_key=leave)
@@ -70,4 +70,4 @@ PEERS: dict[str, dict[str, Peer]] = {
     "openvino": {"`nncf.quantize`, defaults": _nncf},
     "tflite": {"ai-edge-quantizer, `static_wi8_ai8`": _litert},
 }
-"""Of each target, the peers by the name of their row."""
+"""Quantizers of each target, by the name of their row."""

@@ -1,11 +1,11 @@
 """The plain PyTorch pipeline, as the paper describes it and its published code is written.
 
-Each picture is letterboxed by ``cv2.warpAffine``; scikit-image scores nine shifts and gives the
-map; the network runs eagerly, its batch norms not folded; the heatmap's peaks are found by max
-pooling and two top-k, as CenterNet does; boxes are selected and linked class by class in numpy.
+Each picture is letterboxed by ``cv2.warpAffine``. scikit-image scores nine shifts and computes the
+map. The network runs eagerly, without folded batch norms. Peaks of the heatmap are found by max
+pooling and two top-k, as in CenterNet. Boxes are selected and linked class by class in numpy.
 
-Deformable convolutions are EdgeKit's own in PyTorch, in the form that proves fastest: torchvision,
-whose operator others would take, has no build for this PyTorch on CPUs.
+Deformable convolutions are EdgeKit's own in PyTorch, with the lowering that proves fastest:
+torchvision, whose operator others would use, has no build for this PyTorch on CPUs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _STRIDE = 4
 
 
 class PlainPipeline:
-    """From pictures to linked boxes.
+    """Computes linked boxes from pictures.
 
     Args:
-        checkpoint: A network of six input channels.
-        side: Of its input.
+        checkpoint: Checkpoint of a network with six input channels.
+        side: Side of the network input, in pixels.
 
     Attributes:
-        lowering: How deformable convolutions are computed.
+        lowering: Lowering of the deformable convolutions.
     """
 
     def __init__(self, checkpoint: Path, side: int = 256) -> None:
@@ -54,12 +54,12 @@ class PlainPipeline:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets what was seen."""
+        """Forgets all earlier pictures."""
         self._previous = np.zeros((*self._size, 3), np.uint8)
         self._linker = PlainLinker()
 
     def frame(self, image: Array, ms: dict[str, float]) -> Detections:
-        """Takes the next picture (H, W, 3) uint8 BGR; notes what each stage takes."""
+        """Processes the next picture, (H, W, 3) uint8 BGR, and records the time of each stage."""
         with measure(ms, "cascade"):
             letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self._size)
             current = letterbox.apply(image)
@@ -110,11 +110,11 @@ def _decode(heads: dict[str, torch.Tensor], letterbox: Letterbox) -> Detections:
 
 
 _pipeline: PlainPipeline
-"""Of the process that measures."""
+"""Pipeline of the measuring process."""
 
 
 def open_plain(checkpoint: Path, side: int, threads: int) -> str:
-    """Makes this process the one that measures; says how it computes deformable convolutions."""
+    """Prepares this process for measuring; returns the lowering of deformable convolutions."""
     global _pipeline
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
@@ -123,7 +123,7 @@ def open_plain(checkpoint: Path, side: int, threads: int) -> str:
 
 
 def play_plain(video: Path, frames: int) -> Lap:
-    """A pass over a video in which ``frames`` count, as ``edgekit bench`` counts them.
+    """Measures a pass over a video in which ``frames`` count, as ``edgekit bench`` does.
 
     Raises:
         MediaError: The video is too short.
@@ -157,7 +157,7 @@ def play_plain(video: Path, frames: int) -> Lap:
 
 
 def product_rate(side: int = 1024) -> float:
-    """Operations a second of this process in a product of two float32 matrices."""
+    """Returns this process's operations per second in a product of two float32 matrices."""
     left, right = torch.rand(side, side), torch.rand(side, side)
     taken = statistics.median(_seconds(lambda: left @ right) for _ in range(15))
     return 2 * side**3 / taken

@@ -1,4 +1,4 @@
-"""Rendered footage in which nothing moves but what is no motion: noise, light, rain and so on."""
+"""Renders footage without motion but with disturbances: noise, light, rain and others."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _Change: TypeAlias = Callable[[_Floats, float], _Floats]
 
 
 def _light(rng: np.random.Generator) -> _Change:
-    """Light that grows and fades by up to a quarter, in half a minute."""
+    """Light that changes by up to a quarter, within half a minute."""
     swing = rng.uniform(0.15, 0.25)
     return lambda image, time: image * np.float32(1 + swing * np.sin(2 * np.pi * time / 30))
 
 
 def _flicker(rng: np.random.Generator) -> _Change:
-    """Lamps on mains: bands that run down the picture a few times a second."""
+    """Lamps on mains power: bands that run down the picture a few times a second."""
     rate, depth, bands = rng.integers(1, 7), rng.uniform(0.02, 0.05), rng.uniform(0, 2)
 
     def change(image: _Floats, time: float) -> _Floats:
@@ -38,7 +38,7 @@ def _flicker(rng: np.random.Generator) -> _Change:
 
 
 def _rain(rng: np.random.Generator) -> _Change:
-    """Streaks at other places in each picture."""
+    """Streaks at different places in each picture."""
     density = rng.uniform(3e-4, 9e-4)
 
     def change(image: _Floats, time: float) -> _Floats:
@@ -55,7 +55,7 @@ def _rain(rng: np.random.Generator) -> _Change:
 
 
 def _shake(rng: np.random.Generator) -> _Change:
-    """A camera on a pole in the wind: up to about two pixels, back and forth."""
+    """A camera on a pole in the wind: moves back and forth by up to about two pixels."""
     force, place, speed = rng.uniform(0.2, 0.7), np.zeros(2), np.zeros(2)
 
     def change(image: _Floats, time: float) -> _Floats:
@@ -81,19 +81,19 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], _Change], tuple[float, fl
     "rain": (_rain, (1, 3), 23),
     "camera shake": (_shake, (1, 3), 23),
 }
-"""What changes the picture, the noise's deviation in levels from and to, and H.264's CRF."""
+"""Change of the picture, range of the noise's deviation in levels, and CRF of H.264, by kind."""
 
 
 def disturbed(
     kind: str, seed: int, images: Iterable[_Picture], *, strength: float = 1.0
 ) -> Iterator[_Picture]:
-    """The pictures as a camera would see them that is troubled in one way of ``KINDS``.
+    """Yields the pictures as a camera with one kind of disturbance would see them.
 
     Args:
-        kind: Name of the way.
-        seed: Strengths, rates and noise are drawn from it.
-        images: (H, W, 3) each, of one size, 25 a second.
-        strength: Share of the trouble that is put in, from 0 to 1.
+        kind: Name of the disturbance, one of ``KINDS``.
+        seed: Seed for strengths, rates and noise.
+        images: Pictures, (H, W, 3) each, all of one size, 25 per second.
+        strength: Strength of the disturbance, from 0 to 1.
     """
     rng = np.random.default_rng([seed, 17])
     make, (low, high), _ = KINDS[kind]
@@ -110,7 +110,7 @@ def disturbed(
 
 
 def write_h264(path: Path, images: Iterable[_Picture], *, crf: int) -> None:
-    """Writes pictures as a camera's encoder would, a key frame in two seconds.
+    """Writes pictures as a camera's encoder would, with a key frame every two seconds.
 
     Raises:
         MissingDependencyError: PyAV is not installed.

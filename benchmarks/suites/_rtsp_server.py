@@ -1,9 +1,9 @@
-"""An RTSP server on loopback; runs under the Python that has GStreamer's bindings.
+"""An RTSP server on loopback; it runs in the Python that has GStreamer's bindings.
 
     python3 _rtsp_server.py PORT FPS
 
-serves ``/video`` and ``/sound`` (sound only), and on the port after it ``/video`` to ``user`` with
-the password ``secret``. It says ``ready`` on standard output once it listens.
+It serves ``/video`` and ``/sound`` (sound only). On the next port it serves ``/video`` to ``user``
+with the password ``secret``. It prints ``ready`` on standard output once it listens.
 """
 
 from __future__ import annotations

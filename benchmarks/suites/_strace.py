@@ -1,4 +1,4 @@
-"""A command under strace: whom it addressed, which names it looked up, which files it made."""
+"""Runs a command under strace: shows its addresses, name lookups and new files."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ _RESOLVERS = {53, 853, 5353, 5355}
 """Ports of DNS, DNS over TLS, mDNS and LLMNR."""
 
 _NAME_SERVICES = ("resolve", "avahi", "nss")
-"""In paths of sockets of services that look names up for others."""
+"""Parts of the socket paths of services that look up names for others."""
 
 _HOSTS = "/etc/hosts"
-"""The C library reads it before it asks a name server, and for no other reason."""
+"""File that the C library reads only before it asks a name server."""
 
 
 class Trace(NamedTuple):
-    """What a command and all its processes did.
+    """Actions of a command and all its processes.
 
     Attributes:
-        status: The exit status.
-        said: Standard output and error.
-        sockets: Internet sockets that were made, loopback included.
+        status: Exit status of the command.
+        said: Standard output and standard error.
+        sockets: Number of internet sockets that were created, loopback included.
         strangers: Addresses beyond loopback that it sent to, or at which others could connect.
         families: Other kinds of sockets, without those to the kernel and on this machine.
-        lookups: Attempts to look up a name.
-        left: Files and folders that the command made and that are still there.
+        lookups: Number of attempts to look up a name.
+        left: Files and folders that the command created and that still exist.
     """
 
     status: int
@@ -61,7 +61,7 @@ class Trace(NamedTuple):
 
 
 def traced(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Trace:
-    """Runs a command under strace.
+    """Runs a command under strace, and returns what it did.
 
     Raises:
         MissingDependencyError: strace is not installed.
@@ -91,7 +91,7 @@ def traced(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) ->
 
 
 def network(lines: Iterable[str]) -> tuple[int, tuple[str, ...], tuple[str, ...], int]:
-    """Sockets, strangers, families and lookups of ``Trace``, from the lines of strace."""
+    """Returns sockets, strangers, families and lookups of ``Trace``, from lines of strace."""
     sockets = lookups = 0
     strangers: set[str] = set()
     families: set[str] = set()
@@ -116,14 +116,14 @@ def network(lines: Iterable[str]) -> tuple[int, tuple[str, ...], tuple[str, ...]
 
 
 def created(lines: Iterable[str], cwd: Path) -> set[Path]:
-    """Paths of files, folders and links that were made or opened to be written."""
+    """Returns paths of files, folders and links that were created or opened for writing."""
     found = set()
     for name, arguments in _calls(lines):
         opens = name in ("open", "openat", "openat2")
         if name not in _FILES or " = -1 E" in arguments or (opens and "O_CREAT" not in arguments):
             continue
         paths = _PATH.findall(arguments)
-        if not paths:  # an address in memory that is not one
+        if not paths:  # an invalid address in memory
             continue
         folder, path = paths[-1] if name.startswith(("rename", "link", "symlink")) else paths[0]
         path = path.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
@@ -134,7 +134,7 @@ def created(lines: Iterable[str], cwd: Path) -> set[Path]:
 
 
 def _calls(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Names, and arguments with the result; the parts of what other threads interrupt as one."""
+    """Yields names, and arguments with results; calls split by other threads are joined."""
     begun: dict[str | None, tuple[str, str]] = {}
     for line in lines:
         if match := _CALL.match(line):
@@ -150,7 +150,7 @@ def _calls(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 
 def _is_open(place: str) -> bool:
-    """Whether others could connect to ``ADDRESS:PORT``."""
+    """Returns whether others could connect to ``ADDRESS:PORT``."""
     return not _is_loopback(place.rpartition(":")[0].strip("[]"))
 
 

@@ -1,4 +1,4 @@
-"""A real RTSP server on loopback, and a relay before it that does what networks do."""
+"""Runs a real RTSP server on loopback, and a relay that imitates network faults."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _NEEDS = (
 
 
 class RtspServer(Closing):
-    """GStreamer's RTSP server in a process of its own; see ``_rtsp_server.py`` for its places.
+    """GStreamer's RTSP server in its own process; ``_rtsp_server.py`` lists its paths.
 
     Args:
-        port: By default a free one.
-        rate: Frames a second.
+        port: Port to listen on; by default a free one.
+        rate: Frames per second.
 
     Attributes:
-        port: On 127.0.0.1; the port after it wants a password.
+        port: Port on 127.0.0.1; the next port requires a password.
 
     Raises:
         MissingDependencyError: GStreamer, its server or its plugins are not installed.
@@ -46,7 +46,7 @@ class RtspServer(Closing):
         self.start()
 
     def start(self) -> None:
-        """Starts it, and waits until it listens."""
+        """Starts the server, and waits until it listens."""
         try:
             self._process = subprocess.Popen(
                 [_PYTHON, str(_SCRIPT), str(self.port), str(self._rate)],
@@ -62,7 +62,7 @@ class RtspServer(Closing):
             raise self._missing()
 
     def kill(self) -> None:
-        """Ends it as a power cut does."""
+        """Kills the server, as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -71,12 +71,12 @@ class RtspServer(Closing):
             self._process = None
 
     def close(self) -> None:
-        """Ends it."""
+        """Stops the server."""
         self.kill()
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Its connections stay open, and nothing comes through them."""
+        """Freezes the server inside the block: connections stay open but carry no data."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
         try:
@@ -92,11 +92,11 @@ class RtspServer(Closing):
 
 
 class Relay(Closing):
-    """Carries connections to another port, and damages what comes back while it is told to.
+    """Forwards connections to another port, and damages the returned data on request.
 
     Attributes:
-        port: On 127.0.0.1.
-        damage: Share of the bytes on their way back that are replaced by random ones.
+        port: Port on 127.0.0.1.
+        damage: Share of the returned bytes that are replaced by random ones.
     """
 
     def __init__(self, target: int) -> None:
@@ -109,7 +109,7 @@ class Relay(Closing):
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Ends it and all its connections."""
+        """Closes the relay and all its connections."""
         for each in self._sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -140,7 +140,7 @@ class Relay(Closing):
 
     def _damaged(self, data: bytes) -> bytes:
         damaged = bytearray(data)
-        # At random places, as far apart as the share says on the average.
+        # Random positions, whose mean distance follows from the share.
         place = self._random.expovariate(self.damage)
         while place < len(damaged):
             damaged[int(place)] = self._random.randrange(256)
@@ -149,7 +149,7 @@ class Relay(Closing):
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that are free now."""
+    """Returns the first of ``count`` consecutive ports that are free now."""
     while True:
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
             server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

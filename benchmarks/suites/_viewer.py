@@ -1,4 +1,4 @@
-"""A viewer of the live page that takes every message, as a browser does, and draws nothing."""
+"""Views the live page: receives every message, as a browser does, and draws nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ for line in sys.stdin:
 
 
 class Viewer(Closing):
-    """A process that waits for pages to watch, one after the other. A context manager."""
+    """A process that watches pages, one after the other. It is a context manager."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -42,13 +42,13 @@ class Viewer(Closing):
         self._read()
 
     def watch(self, page: str) -> None:
-        """Begins to watch the page at an address, until it is over."""
+        """Begins to watch the page at an address, until its run ends."""
         assert self._process.stdin is not None
         self._process.stdin.write(page.replace("http", "ws", 1) + "live\n")
         self._process.stdin.flush()
 
     def seen(self) -> int:
-        """The frames of the last page, once it is over."""
+        """Returns the number of frames of the last page, once its run has ended."""
         return int(self._read())
 
     def close(self) -> None:

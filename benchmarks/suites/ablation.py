@@ -1,8 +1,8 @@
-"""What a model makes of its SSIM map: frame-mAP with the channels as they are, and without.
+"""Measures what a model gains from its SSIM map: frame-mAP with and without its channels.
 
 Run it as ``python -m edgekit.benchmarks.suites.ablation ROOT``. Each row replaces channels of the
-input by the mean that they have over all frames of the dataset: nothing is left in them that
-differs from place to place or from frame to frame.
+input by their mean over all frames of the dataset. They then no longer differ between places or
+frames.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ ROWS: dict[str, slice] = {
     "SSIM map replaced by its mean": slice(3, 6),
     "colour replaced by its mean": slice(3),
 }
-"""The channels that each row replaces."""
+"""Channels that each row replaces."""
 
 
 def ablate(bundle: Path, truth: Truth) -> dict[str, EvalResult]:
-    """Judges a bundle on a dataset once for each of ``ROWS``.
+    """Evaluates a bundle on a dataset once for each of ``ROWS``.
 
     Args:
-        bundle: Folder of a bundle of six channels whose cascade runs on the host.
-        truth: The videos, each with its path.
+        bundle: Folder of a bundle with six input channels whose cascade runs on the host.
+        truth: Annotated videos, each with its path.
 
     Raises:
-        UsageError: The bundle makes its SSIM map elsewhere, or none.
+        UsageError: The bundle has no SSIM map, or does not make it on the host.
     """
     with Detector(bundle) as detector:
         cascade = detector.bundle.manifest.cascade
@@ -70,7 +70,7 @@ def _judge(detector: Detector, truth: Truth, means: Array, part: slice) -> EvalR
 
 
 def _means(detector: Detector, truth: Truth) -> Array:
-    """(6,) the mean of each channel over all frames."""
+    """Returns the mean of each channel over all frames, (6,)."""
     frames = [
         tensor.mean(axis=(0, 2, 3), dtype=np.float64)
         for video in truth.videos

@@ -1,8 +1,8 @@
-"""How ``edgekit run`` ends when one of its two sources cannot be opened.
+"""Measures how ``edgekit run`` ends when one of its two sources cannot be opened.
 
-Run it as ``python -m edgekit.benchmarks.suites.bad_source``; 1,000 openings take a quarter of an
-hour. Every opening is a process of its own, with the bad source first or second. Prints Markdown,
-and ends with 5 where a process did not end with status 3 and one error that names the source.
+Run it as ``python -m edgekit.benchmarks.suites.bad_source``; 1,000 runs take a quarter of an hour.
+Every run is its own process, with the bad source first or second. It prints Markdown. It exits with
+5 if a process did not end with status 3 and one error that names the source.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LONGEST = 60.0
 
 @contextlib.contextmanager
 def bad_sources(folder: Path, good: Path) -> Iterator[dict[str, str]]:
-    """What ``--source`` may name and cannot open, by kind; while the block runs.
+    """Yields values for ``--source`` that cannot be opened, by kind; they are valid in the block.
 
     Args:
-        folder: Where files may be made.
-        good: An MP4 video, which is cut for one of them.
+        folder: Folder for temporary files.
+        good: MP4 video, which is truncated for one of them.
     """
     (folder / "empty folder").mkdir()
     (folder / "broken pictures").mkdir()
@@ -61,7 +61,7 @@ def bad_sources(folder: Path, good: Path) -> Iterator[dict[str, str]]:
 
 
 def judge(sources: list[str], bad: str, options: list[str]) -> str:
-    """Runs ``edgekit run`` once; what is wrong with how it ended, empty if nothing."""
+    """Runs ``edgekit run`` once; returns what was wrong with its end, empty if nothing."""
     command = [sys.executable, "-m", "edgekit", "run", "--threads", "1", "--patience", "2"]
     for source in sources:
         command += ["--source", source]
@@ -79,7 +79,7 @@ def judge(sources: list[str], bad: str, options: list[str]) -> str:
 
 
 def main() -> int:
-    """Opens two sources again and again and prints a table; the exit status."""
+    """Opens two sources repeatedly and prints a table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--openings", type=int, default=1000, help="how often to open two sources")
     openings = parser.parse_args().openings
@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def write_good(path: Path) -> Path:
-    """A video that takes OpenCV some milliseconds to open."""
+    """Writes a video that takes OpenCV some milliseconds to open."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (1280, 720))
     for number in range(50):
         writer.write(np.full((720, 1280, 3), 5 * number, np.uint8))

@@ -1,8 +1,8 @@
-"""Whether frames of several sources are cheaper in one batch: why they take turns instead.
+"""Measures whether batches of frames are cheaper; they are not, so sources take turns instead.
 
-Run it as ``python -m edgekit.benchmarks.suites.batches``; it needs the extra ``host``. It gives the
-shipped models a batch of one, two and four frames on ONNX Runtime with one thread, in turn, and
-prints the CPU time a frame.
+Run it as ``python -m edgekit.benchmarks.suites.batches``; it needs the extra ``host``. It runs the
+shipped models with a batch of one, two and four frames on ONNX Runtime with one thread, in turn,
+and prints the CPU time per frame.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _ROUNDS = 40
 
 
 def with_batch(model: Path, frames: int) -> bytes:
-    """An ONNX model of one frame as one that takes several at once.
+    """Returns an ONNX model for one frame as a model for a batch of frames.
 
     Args:
-        model: Its inputs and outputs have the batch as their first dimension.
-        frames: Of the batch, from 1 up.
+        model: Model whose inputs and outputs have the batch as their first dimension.
+        frames: Batch size, at least 1.
     """
     import onnx
 

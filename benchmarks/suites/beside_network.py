@@ -1,10 +1,10 @@
-"""Everything but the network: what the rest of a frame takes, and its share of the frame.
+"""Measures everything except the network: its time per frame, and its share of the frame.
 
-Run it as ``python -m edgekit.benchmarks.suites.beside_network --cache FOLDER [VIDEO]``; without
-VIDEO on the clip of ``edgekit bench``. At 256x256 on one core: the shipped INT8 model on ONNX
-Runtime and DLA-34 with DCNv2 of random weights in float32 on OpenVINO, which is made in FOLDER at
-the first time; each with the compiled kernels and without. Every row has a process of its own, and
-a round is a pass of each. What is added up is added up frame by frame.
+Run it as ``python -m edgekit.benchmarks.suites.beside_network --cache FOLDER [VIDEO]``; VIDEO
+defaults to the clip of ``edgekit bench``. Inputs are 256x256, on one core. The models are the
+shipped INT8 model on ONNX Runtime, and DLA-34 with DCNv2 and random weights in float32 on OpenVINO,
+which is made in FOLDER the first time. Each runs with the compiled kernels and without. Every row
+has its own process, and a round is one pass of each row. Sums are taken frame by frame.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MOST_MS = {"native": 3.0, "numpy": 10.0}
 
 @dataclass(slots=True)
 class _Row:
-    """A bundle with one kernel, and the share of the frame that the rest may have."""
+    """A bundle with one kernel, and the largest share of the frame that the rest may take."""
 
     name: str
     kernel: str
@@ -49,10 +49,10 @@ class _Row:
 
 
 def beside(laps: Sequence[Lap]) -> tuple[float, float]:
-    """Median milliseconds of a frame without its network, and their share of the frame.
+    """Returns median milliseconds of a frame without its network, and their share of the frame.
 
     Args:
-        laps: The rounds, one at least; the median over them is taken.
+        laps: Rounds, at least one; the result is the median over them.
     """
     figures = []
     for lap in laps:
@@ -74,7 +74,7 @@ def _start(bundle: Path, video: Path, frames: int, kernel: str) -> Worker:
         threads=1,
         arithmetic="f32" if target == "openvino" else None,
     )
-    chosen = native.NUMPY if kernel == "numpy" else ""  # the machine's own choice
+    chosen = native.NUMPY if kernel == "numpy" else ""  # the kernel that this machine selects
     with pinned(1), environment({native.VARIABLE: chosen}):
         return Worker(job)
 

@@ -1,9 +1,9 @@
-"""What arrives of a run's tubes when the MQTT broker is killed under load and comes back.
+"""Measures which tubes arrive when the MQTT broker is killed under load and comes back.
 
 Run it as ``python -m edgekit.benchmarks.suites.broker_away [--away 60]``. ``edgekit run`` reads a
-loopback camera that gives a rendered clip over and over, and sends its tubes to a real mosquitto,
-which is killed while tubes begin and end, is away for a minute and is started again. What a
-listener got in the end is compared with the events file of the same run. Prints Markdown.
+loopback camera that repeats a rendered clip, and sends its tubes to a real mosquitto. The broker is
+killed while tubes begin and end, and started again after a minute. What a listener received is
+compared with the events file of that run. It prints Markdown.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _TOPIC = "home/door"
 
 
 class Arrived(NamedTuple):
-    """What a listener got of a run.
+    """What a listener received of a run.
 
     Attributes:
-        tubes: That ended, by the events file.
-        once: Of these, whose end arrived exactly once.
-        started: Of these, whose start arrived exactly once, before the end.
-        order: Whether all messages arrived in the order in which they were numbered.
-        missing: Numbers up to the last that never arrived.
-        twice: Messages that arrived again.
-        waited: Tubes that ended while the broker was away.
+        tubes: Number of ended tubes in the events file.
+        once: Number of tubes whose end arrived exactly once.
+        started: Number of tubes whose start arrived exactly once, before the end.
+        order: Whether all messages arrived in the order of their numbers.
+        missing: Number of message numbers, up to the last, that never arrived.
+        twice: Number of messages that arrived again.
+        waited: Number of tubes that ended while the broker was away.
     """
 
     tubes: int
@@ -57,7 +57,7 @@ class Arrived(NamedTuple):
 
 
 class _Listener(Closing):
-    """Keeps what is said below the topic; connects again by itself."""
+    """Records the messages below the topic; reconnects by itself."""
 
     def __init__(self, port: int) -> None:
         from paho.mqtt import client as mqtt
@@ -87,13 +87,13 @@ class _Listener(Closing):
 
 
 def play(away: float, folder: Path, before: float = 10.0, after: float = 45.0) -> Arrived:
-    """Runs, kills the broker for so many seconds, and compares what arrived with the events.
+    """Runs, kills the broker for some seconds, and compares what arrived with the events.
 
     Args:
         away: Seconds without a broker.
-        folder: Empty.
-        before: Seconds of the run until the broker is killed.
-        after: Seconds of the run once it is back.
+        folder: Empty folder for the run's files.
+        before: Seconds of the run before the broker is killed.
+        after: Seconds of the run after the broker is back.
     """
     events, buffer = folder / "events.jsonl", folder / "buffer"
     clip = list(render_clip(_SEED))
@@ -102,7 +102,7 @@ def play(away: float, folder: Path, before: float = 10.0, after: float = 45.0) -
         Mosquitto(folder) as broker,
         _Listener(broker.port) as listener,
     ):
-        broker.save(_TOPIC)  # so that it knows the listener again after the kill
+        broker.save(_TOPIC)  # so that it knows the listener after the kill
         url = f"mqtt://127.0.0.1:{broker.port}/{_TOPIC}"
         command = [sys.executable, "-m", "edgekit", "run", "--source", camera]
         command += ["--events", str(events), "--mqtt", url, "--mqtt-buffer", str(buffer)]

@@ -1,13 +1,14 @@
-"""The SSIM cascade: EdgeKit against scikit-image, from two letterboxed pictures to the tensor.
+"""Times the SSIM cascade of EdgeKit and of scikit-image, from letterboxed pictures to tensor.
 
 Run it as ``python -m edgekit.benchmarks.suites.cascade [VIDEO]``. The peer, ``scikit-image``, does
-what the published code does: normalise both pictures, shift the current one nine ways with
-``cv2.filter2D``, score each by ``structural_similarity``, and call that once more for the map of
-the best. All have to agree before anything is timed. One thread. Without VIDEO, on moving noise.
+what the published code does. It normalises both pictures, shifts the current one nine ways with
+``cv2.filter2D``, scores each by ``structural_similarity``, and calls that again for the map of the
+best. All results must agree before anything is timed. It uses one thread, and moving noise without
+VIDEO.
 
-Every kernel that runs here is timed. The limit is what the scores of nine shifts alone would take
-if the fastest kernel's vector units began two operations in every cycle and nothing else had to be
-done: 18 operations a window and shift, as ``body.h`` has them.
+Every kernel that runs here is timed. The limit is the time for the scores of nine shifts alone, if
+the fastest kernel's vector units began two operations in every cycle and did nothing else: 18
+operations per window and shift, as in ``body.h``.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ _STD = np.array([0.28863828, 0.27408164, 0.27809835], np.float32)
 _SIZES = (256, 288, 512)
 _OPERATIONS = 18
 _LANES = {"avx512": 16, "avx2": 8}
-"""32-bit numbers in a vector; 4 in those of the other kernels."""
+"""Number of 32-bit values in a vector; 4 for the other kernels."""
 
 
 def plain_stack(previous: Array, current: Array) -> Array:
-    """The network input as the published code makes it; pictures (h, w, 3) uint8."""
+    """Returns the network input as the published code makes it; pictures (h, w, 3) uint8."""
     from skimage.metrics import structural_similarity
 
     before, now = (((a / 255.0 - _MEAN) / _STD).astype(np.float32) for a in (previous, current))
@@ -75,7 +76,7 @@ def _cascade(kernel: str, size: tuple[int, int]) -> Cascade:
 
 
 def _limit(side: int, kernels: tuple[str, ...]) -> float | None:
-    """Milliseconds; none where there is no library that could measure the clock."""
+    """Returns the limit in milliseconds; None without a library that can measure the clock."""
     if kernels[0] == native.NUMPY:
         return None
     vectors = 3 * len(SHIFTS) * (side - WINDOW + 1) ** 2 / _LANES.get(kernels[0], 4)
@@ -83,7 +84,7 @@ def _limit(side: int, kernels: tuple[str, ...]) -> float | None:
 
 
 def main() -> None:
-    """Prints the median milliseconds of a frame, and the ratios to scikit-image and the limit."""
+    """Prints median milliseconds per frame, and the ratios to scikit-image and the limit."""
     parser = argparse.ArgumentParser(description="The cascade against scikit-image.")
     parser.add_argument("video", nargs="?")
     parser.add_argument("--repeats", type=int, default=15)

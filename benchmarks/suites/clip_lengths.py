@@ -1,9 +1,9 @@
-"""Whether the clips of ``edgekit run`` last as long as what they show, whatever the rate did.
+"""Measures whether clips of ``edgekit run`` play as long as the time that they show.
 
 Run it as ``python -m edgekit.benchmarks.suites.clip_lengths [--seconds 15]``. A Motion JPEG camera
-on loopback plays a rendered clip at several rates; meanwhile the run is held up, as by a CPU quota,
-and the camera pauses. Prints a Markdown table. What a clip covers is told by the times of its
-frames in the events of the same run.
+on loopback plays a rendered clip at several rates. Meanwhile the run is paused, as by a CPU quota,
+and the camera pauses. It prints a Markdown table. The time that a clip covers comes from the times
+of its frames in the events of that run.
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ _PATIENCE = 60.0
 _LONGEST = 60.0
 
 TROUBLES = ("nothing", "the run is held up", "the camera pauses", "both")
-"""What happens meanwhile, by what the table calls it."""
+"""Disturbances, by their names in the table."""
 
 
 class Clip(NamedTuple):
-    """A clip beside the events of its run.
+    """A clip compared with the events of its run.
 
     Attributes:
-        frames: How many it has.
+        frames: Number of frames.
         covered: Seconds from its first to its last frame in the events.
-        length: Seconds that it plays.
-        interval: Seconds between two of its frames, the median.
-        recent: The same of its last nine frames as the video shows them.
-        worst: Seconds between the moment of a frame and its time in the events, at most.
+        length: Duration of playback, in seconds.
+        interval: Median seconds between two of its frames in the events.
+        recent: Median seconds between its last nine frames in the video.
+        worst: Largest difference between a frame's playback time and its time in the events, in
+            seconds.
     """
 
     frames: int
@@ -59,7 +60,7 @@ class Clip(NamedTuple):
 
     @property
     def beyond(self) -> float:
-        """Frames by which it plays longer than from its first to its last frame."""
+        """Frames by which playback is longer than the time from its first to its last frame."""
         return (self.length - self.covered) / self.interval
 
 
@@ -71,15 +72,15 @@ def play(
     *options: str,
     seconds: float = 15.0,
 ) -> list[Clip]:
-    """Runs on a camera, and measures the clips that come of it.
+    """Runs on a camera, and measures the resulting clips.
 
     Args:
-        rate: Frames a second of the camera.
-        trouble: One of ``TROUBLES``.
-        folder: Empty; has the events and the clips afterwards.
-        images: What the camera shows over and over.
-        options: More of ``edgekit run``.
-        seconds: How long, from the first frame on.
+        rate: Frames per second of the camera.
+        trouble: Name of the disturbance, one of ``TROUBLES``.
+        folder: Empty folder, which receives the events and the clips.
+        images: Pictures that the camera repeats.
+        options: Additional options for ``edgekit run``.
+        seconds: Duration from the first frame on, in seconds.
 
     Raises:
         RuntimeError: The run ended by itself.
@@ -115,7 +116,7 @@ def _wait_for_a_frame(events: Path, run: subprocess.Popen[bytes]) -> None:
 def _disturb(
     run: subprocess.Popen[bytes], flows: threading.Event, trouble: str, seconds: float
 ) -> None:
-    """Makes trouble until the time is over."""
+    """Disturbs the run until the time is over."""
     end = time.monotonic() + seconds
     for turn in itertools.count():
         if time.monotonic() >= end:
@@ -137,7 +138,7 @@ def _measured(about: Path, times: Sequence[tuple[int, float]]) -> Clip:
     shown, length = _shown(about.with_suffix(".mp4"))
     interval = statistics.median(_intervals(own) or [1.0])
     recent = statistics.median(_intervals(shown)[-9:] or [1.0])
-    # Frames for which a slow output had no room are in the events alone.
+    # Frames that a slow output had to skip are in the events alone.
     worst = max(min(abs(moment - (time - own[0])) for time in own) for moment in shown)
     return Clip(len(shown), own[-1] - own[0], length, interval, recent, worst)
 
@@ -147,7 +148,7 @@ def _intervals(moments: Sequence[float]) -> list[float]:
 
 
 def _shown(video: Path) -> tuple[list[float], float]:
-    """When each frame of a video is shown, from the first one on, and how long it lasts."""
+    """Returns when each frame of a video is shown, from the first one, and its duration."""
     import av
 
     with av.open(str(video)) as container:

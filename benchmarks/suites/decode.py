@@ -1,7 +1,8 @@
-"""From heads to detections: EdgeKit, compiled and not, against PyTorch's max pooling and top-k.
+"""Times decoding of heads: EdgeKit, compiled or not, against PyTorch's max pooling and top-k.
 
-Run it as ``python -m edgekit.benchmarks.suites.decode``. Heads of 288x288 pictures and 24 classes:
-a noisy heatmap, which has a peak in one cell of nine; and a plain sort of all cells. One thread.
+Run it as ``python -m edgekit.benchmarks.suites.decode``. The heads are those of 288x288 pictures
+and 24 classes, with a noisy heatmap that has a peak in one of nine cells. Another peer is a plain
+sort of all cells. It uses one thread.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _sorting_peaks(outputs: dict[str, Array]) -> Array:
 
 
 def main() -> None:
-    """Prints the median milliseconds of a frame, and the ratios to the peers."""
+    """Prints the median milliseconds per frame, and the ratios to the peers."""
     parser = argparse.ArgumentParser(description="Decoding against PyTorch and a plain sort.")
     parser.add_argument("--repeats", type=int, default=50)
     arguments = parser.parse_args()

@@ -1,10 +1,10 @@
-"""What the device side takes: bytes on disk, memory, the time of its imports and first frame.
+"""Measures the device side: bytes on disk, memory, import time and time to the first frame.
 
-Run it as ``python -m edgekit.benchmarks.suites.footprint [VIDEO]``. It copies the sources, installs
-them with ``pip install`` into a fresh environment as a device does, with nothing but what that
-pulls in, and looks at that environment alone. Needs the package registry. Without VIDEO, on the
-clip of ``edgekit bench``. Memory is the most that the process of ``edgekit run`` ever held; what
-takes time is the median over fresh processes, one after the other, with files in the page cache.
+Run it as ``python -m edgekit.benchmarks.suites.footprint [VIDEO]``; VIDEO defaults to the clip of
+``edgekit bench``. It copies the sources and installs them with ``pip install`` into a fresh
+environment, as on a device, with nothing but their dependencies. Only that environment is measured.
+It needs the package registry. Memory is the peak of the process of ``edgekit run``. Times are
+medians over fresh processes, one after the other, with files in the page cache.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["first_frame", "installed_sizes", "main", "peak_memory", "seconds_of_
 _ROOT = Path(edgekit.__file__).resolve().parents[1]
 _LEFT_OUT = (".*", "build", "*.egg-info", "__pycache__", "tests", "*.so")
 _NOT_OURS = ("pip", "setuptools", "wheel")
-"""What a fresh environment has by itself."""
+"""Packages that every fresh environment has."""
 
 _BOUNDS = {"size": 370.0, "memory": 250.0, "import": 0.3, "frame": 1.0}
 
@@ -58,7 +58,7 @@ print(time.process_time() - begin)
 
 
 def installed_sizes(site: Path) -> dict[str, int]:
-    """Bytes of each package in a folder of packages, the largest first; without pip's own."""
+    """Returns the bytes of each package in a folder, the largest first; without pip's own."""
     sizes = {}
     for found in importlib.metadata.distributions(path=[str(site)]):
         name = found.metadata["Name"]
@@ -71,7 +71,7 @@ def installed_sizes(site: Path) -> dict[str, int]:
 
 
 def peak_memory(python: Path, video: Path) -> int:
-    """Bytes that ``edgekit run`` on a video held at most."""
+    """Returns the peak memory of ``edgekit run`` on a video, in bytes."""
     done = _run(python, "-c", _MEMORY, "run", "--source", str(video), "--events", os.devnull)
     found = re.search(r"VmHWM:\s*(\d+) kB", done.stderr)
     if found is None:
@@ -80,12 +80,12 @@ def peak_memory(python: Path, video: Path) -> int:
 
 
 def seconds_of_imports(python: Path) -> float:
-    """CPU seconds in which a fresh process imports all modules of ``edgekit.runtime``."""
+    """Returns the CPU seconds in which a fresh process imports all of ``edgekit.runtime``."""
     return float(_run(python, "-c", _IMPORTS).stdout)
 
 
 def first_frame(python: Path, video: Path) -> float:
-    """Seconds from the start of ``edgekit run`` to the event of its first frame."""
+    """Returns the seconds from the start of ``edgekit run`` to the event of its first frame."""
     command = [str(python), "-m", "edgekit", "run", "--source", str(video), "--events", "-"]
     begin = time.perf_counter()
     with subprocess.Popen(
@@ -101,7 +101,7 @@ def first_frame(python: Path, video: Path) -> float:
 
 
 def _outside() -> dict[str, Any]:
-    """Options of a process that imports what is installed, and not the sources it is started in."""
+    """Returns options for a process that imports the installed package, not the sources."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {"cwd": "/", "env": variables}
 
@@ -116,7 +116,7 @@ def _run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _install(folder: Path) -> Path:
-    """The Python of a fresh environment with the device side in it."""
+    """Returns the Python of a fresh environment in which the device side is installed."""
     sources = folder / "sources"
     shutil.copytree(_ROOT, sources, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     subprocess.run([sys.executable, "-m", "venv", folder / "device"], check=True)
@@ -136,7 +136,7 @@ def _row(cells: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Prints two tables: bytes by package, and what the device side takes beside its bounds."""
+    """Prints two tables: bytes by package, and the measurements beside their bounds."""
     parser = argparse.ArgumentParser(description="Size, memory and start of the device side.")
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--repeats", type=int, default=7)

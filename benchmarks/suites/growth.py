@@ -1,13 +1,13 @@
-"""How the time of each stage grows: with the input's size, the classes, the detections.
+"""Measures how the time of each stage grows with input size, classes and detections.
 
-Run it as ``python -m edgekit.benchmarks.suites.growth --cache FOLDER``. Size: the shipped weights,
-exported to ONNX in float32 for each size. Classes: the shipped network's form with random weights
-for each number, at 256x256. Both as ``edgekit bench`` measures, on one core.
+Run it as ``python -m edgekit.benchmarks.suites.growth --cache FOLDER``. For the size, the shipped
+weights are exported to ONNX in float32 at each size. For the classes, the shipped architecture gets
+random weights for each number, at 256x256. Both are measured as in ``edgekit bench``, on one core.
 
-Detections: the pipeline without a network. Its place is taken by heads made beforehand, in which
-that many peaks drift, of 24 classes in a map of 64x64 cells; decoding, selection, linking and
-events are those of ``edgekit run``. The exponent p is that of the line through the logarithms of
-times and detections: the time grows with the p-th power, 1 being linear.
+For the detections, the pipeline runs without a network. Prepared heads replace it, in which that
+many peaks drift, of 24 classes in a map of 64x64 cells. Decoding, selection, linking and events are
+those of ``edgekit run``. The exponent p is the slope of the line through the logarithms of times
+and detections: the time grows with the p-th power, and 1 is linear.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CLASSES = (1, 5, 10, 24, 48, 80)
 DETECTIONS = (10, 20, 50, 100, 200, 500, 1000)
 _AFTER = ("decode", "link", "emit")
 _STEEP = 100
-"""From so many detections on the exponent is taken: below, what every frame costs hides it."""
+"""Smallest number of detections for the exponent: below it, the fixed cost dominates."""
 
 _GRID, _STRIDE, _LABELS = 64, 4, 24
 
@@ -54,9 +54,9 @@ class DriftingPeaks:
     """A detector whose network is a list of heads with ``count`` peaks that drift.
 
     Args:
-        count: Of the peaks, each of one class; where two fall on one cell, they are one box.
-        frames: After which the list begins anew.
-        seed: Of all places, sizes and scores.
+        count: Number of peaks, each of one class; peaks that share a cell give one box.
+        frames: Length of the list, after which it repeats.
+        seed: Seed for all positions, sizes and scores.
     """
 
     def __init__(self, count: int, frames: int, *, seed: int = 0) -> None:
@@ -66,30 +66,30 @@ class DriftingPeaks:
         self._heads = itertools.cycle(_drift(count, frames, np.random.default_rng(seed)))
 
     def reset(self) -> None:
-        """There is nothing to forget."""
+        """Does nothing: there is no state."""
 
     def recent_frames(self) -> None:
-        """Nothing is compared."""
+        """Does nothing: no frames are compared."""
 
     def prepare(
         self, image: Array, sample_aspect: float = 1.0, earlier: Array | None = None
     ) -> tuple[Mapping[str, Array], Letterbox]:
-        """No inputs."""
+        """Returns no inputs."""
         del image, sample_aspect, earlier
         return {}, self._letterbox
 
     def infer(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """The next heads."""
+        """Returns the next heads."""
         del inputs
         return next(self._heads)
 
     def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox) -> Detections:
-        """EdgeKit's own decoding."""
+        """Returns the detections by EdgeKit's own decoding."""
         return decode(outputs, _LABELS, letterbox, top_k=self.count, stride=_STRIDE)
 
 
 def _drift(count: int, frames: int, random: np.random.Generator) -> list[dict[str, Array]]:
-    """Heads in which each peak moves by up to half a cell a frame, and one in ten is missing."""
+    """Returns heads whose peaks move up to half a cell per frame; one in ten is missing."""
     labels = random.integers(0, _LABELS, count)
     place = random.uniform(2, _GRID - 3, (count, 2))
     step = random.uniform(-0.5, 0.5, (count, 2))
@@ -113,14 +113,14 @@ def _drift(count: int, frames: int, random: np.random.Generator) -> list[dict[st
 
 
 class _Blank(Source):
-    """So many frames of one black picture."""
+    """A given number of frames of one black picture."""
 
     def __init__(self, count: int) -> None:
         self.name, self.width, self.height, self.frames = "blank", 256, 256, count
         self._image = np.zeros((256, 256, 3), np.uint8)
 
     def read(self) -> Frame | None:
-        """The picture, until it was given often enough."""
+        """Returns the picture, up to the given number of times."""
         assert self.frames is not None
         if self.position == self.frames:
             return None
@@ -128,11 +128,11 @@ class _Blank(Source):
         return Frame(self.position - 1, (self.position - 1) / self.fps, self._image)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing: there is nothing to release."""
 
 
 def stages_of(detector: DriftingPeaks, frames: int) -> dict[str, float]:
-    """Median milliseconds of the stages after the network, with events written to nowhere."""
+    """Returns median milliseconds of the stages after the network, with discarded events."""
     linker = make_linker("edgekit", len(detector.classes))
     with _Blank(frames) as source:
         summary = Pipeline(source, detector, linker, [EventsSink(os.devnull)]).run()
@@ -140,7 +140,7 @@ def stages_of(detector: DriftingPeaks, frames: int) -> dict[str, float]:
 
 
 def exponent(amounts: Sequence[float] | Array, times: Sequence[float] | Array) -> float:
-    """The p with which the times grow as the p-th power of the amounts, by least squares."""
+    """Returns p such that times grow as the p-th power of the amounts, by least squares."""
     slope, _ = np.polyfit(np.log(amounts), np.log(times), 1)
     return float(slope)
 
@@ -194,7 +194,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def main() -> None:
-    """Prints a table for each way of growing."""
+    """Prints a table for each kind of growth."""
     parser = argparse.ArgumentParser(description="How the time of each stage grows.")
     parser.add_argument("--cache", type=Path, required=True, help="folder for networks")
     parser.add_argument(

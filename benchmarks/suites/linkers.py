@@ -1,11 +1,12 @@
-"""Which linker finds the tubes: video-mAP of all of them on one folder of detections.
+"""Compares linkers: video-mAP of all of them on one folder of detections.
 
-Run it as ``python -m edgekit.benchmarks.suites.linkers FOLDER``. The folder holds files that
-``edgekit eval --detections`` reads, named ``PRESET_SEED.json.gz``; what has the same preset is
-averaged. ``road`` comes once more with the better of 15 and 30 ``max_misses`` for each preset.
+Run it as ``python -m edgekit.benchmarks.suites.linkers FOLDER``. The folder contains files for
+``edgekit eval --detections``, named ``PRESET_SEED.json.gz``; results of a preset are averaged.
+``road`` has a second column with the better of 15 and 30 ``max_misses`` for each preset.
 
-With ``--every 2 3 5 8`` it shows instead what is left of the video-mAP of ``edgekit`` where only
-each second, third, fifth, eighth frame is looked at, as on a board that is slower than its camera.
+With ``--every 2 3 5 8`` it shows instead the share of ``edgekit``'s video-mAP that remains if only
+every second, third, fifth or eighth frame is processed, as on a board that is slower than its
+camera.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "edgekit": {"link": "edgekit"},
     "delay-15": {"link": "edgekit", "delay": 15},
 }
-"""The options of each column."""
+"""Options of each column."""
 
 
 def judge(saved: SavedDetections, threshold: str) -> list[float]:
-    """The video-mAP of each column, from 0 to 1."""
+    """Returns the video-mAP of each column, from 0 to 1."""
     return [evaluate(saved, **options).video_map[threshold] for options in COLUMNS.values()]
 
 
 def thinned(saved: SavedDetections, every: int) -> SavedDetections:
-    """The detections of each ``every``-th frame; nobody looked at the others."""
+    """Returns the detections of every ``every``-th frame; other frames are not processed."""
     videos = [
         replace(
             video,
@@ -55,7 +56,7 @@ def thinned(saved: SavedDetections, every: int) -> SavedDetections:
 
 
 def shares(saved: SavedDetections, threshold: str, every: Sequence[int]) -> list[float]:
-    """The video-mAP of ``edgekit`` at every frame, then what is left of it at fewer."""
+    """Returns the video-mAP of ``edgekit`` at every frame, then its remaining share at fewer."""
     whole, *parts = (
         evaluate(thinned(saved, number)).video_map[threshold] for number in (1, *every)
     )
@@ -69,7 +70,7 @@ def _means(rows: Sequence[Sequence[float]]) -> list[float]:
 def _tables(
     folder: Path, judged: Callable[[SavedDetections], list[float]]
 ) -> dict[str, list[float]]:
-    """What is judged of each preset, as the mean over its seeds."""
+    """Returns the results of each preset, as the mean over its seeds."""
     presets: dict[str, list[list[float]]] = defaultdict(list)
     for path in sorted(folder.glob("*_*.json.gz")):
         presets[path.name.rpartition("_")[0]].append(judged(read_detections(path)))

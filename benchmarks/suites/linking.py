@@ -1,11 +1,11 @@
-"""Selection and linking of one frame, all classes: EdgeKit against a plain numpy port.
+"""Times selection and linking of one frame, all classes: EdgeKit against a plain numpy port.
 
-Run it as ``python -m edgekit.benchmarks.suites.linking``. The peer, ``plain``, does what the
-published MATLAB code does in the way it does it, class by class and path by path, on numpy
-arrays; only ``road`` with the cost ``score``. Both get the same frames, one after the other in
-alternation, and have to find the same tubes before anything is timed. One thread. ``edgekit`` is
-another algorithm: it has nothing to agree with, and ``crowd`` shows what it costs at 500 boxes.
-It comes once in C and once in numpy, and with the selection that ``run`` makes beside it.
+Run it as ``python -m edgekit.benchmarks.suites.linking``. The peer, ``plain``, works as the
+published MATLAB code does, class by class and path by path, on numpy arrays; only ``road`` with the
+cost ``score``. Both get the same frames in alternation, and must find the same tubes before
+anything is timed. It uses one thread. ``edgekit`` is another algorithm, so its tubes are not
+compared; ``crowd`` shows its cost at 500 boxes. It is measured in C and in numpy, and with the
+selection of ``run``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["PlainLinker", "main", "video"]
 
 CLASSES = 24
 WORKLOADS = {"worst": (20, 1.0), "sparse": (20, 0.1), "few": (2, 0.1)}
-"""Boxes a frame, and the share of the classes that have a score at a box."""
+"""Boxes per frame, and the share of classes that have a score at a box."""
 CROWD = ("crowd", 500, 0.1)
 
 _MAX_MISSES = 5
@@ -39,7 +39,7 @@ _MIN_LENGTH = 5
 
 
 def video(frames: int, boxes: int, share: float, *, seed: int = 0) -> list[Detections]:
-    """Boxes that drift and jitter in 320x240, one in ten missing in each frame."""
+    """Returns boxes that drift and jitter in 320x240, one in ten missing in each frame."""
     random = np.random.default_rng(seed)
     centre = random.uniform((30, 30), (290, 210), (boxes, 2))
     step = random.normal(0, 2, (boxes, 2))
@@ -68,14 +68,14 @@ class _PlainPath:
 
 @dataclass
 class PlainLinker:
-    """The published linker without extrapolation, written down plainly; the peer."""
+    """The peer: the published linker without extrapolation, written plainly."""
 
     live: list[list[_PlainPath]] = field(default_factory=lambda: [[] for _ in range(CLASSES)])
     dead: list[list[_PlainPath]] = field(default_factory=lambda: [[] for _ in range(CLASSES)])
     frame: int = 0
 
     def update(self, detections: Detections) -> None:
-        """Takes the next frame."""
+        """Processes the next frame."""
         boxes = detections.boxes.astype(np.float64)
         scores = detections.scores.astype(np.float64)
         for label in range(CLASSES):
@@ -84,7 +84,7 @@ class PlainLinker:
         self.frame += 1
 
     def finish(self) -> list[_PlainPath]:
-        """All paths that are long enough."""
+        """Returns all paths that are long enough."""
         every = [path for paths in (*self.live, *self.dead) for path in paths]
         return [path for path in every if len(path.found_at) > _MIN_LENGTH]
 
@@ -139,7 +139,7 @@ def _plain_iou(box: Array, boxes: Array, pixel: float) -> Array:
 
 
 def _check(frames: Sequence[Detections]) -> None:
-    """Both find the same tubes."""
+    """Raises unless both find the same tubes."""
     linker, plain = TubeLinker(CLASSES), PlainLinker()
     paths = []
     for found in frames:
@@ -166,7 +166,7 @@ def _time(update: Callable[[Detections], object], frames: Sequence[Detections]) 
 
 
 def _time_ours(kernel: str, frames: Sequence[Detections]) -> list[float]:
-    """Selection and EdgeKit's own linker, by the kernel; the fastest where it is empty."""
+    """Times selection and EdgeKit's linker with the kernel; empty selects the fastest one."""
     before = os.environ.get(native.VARIABLE, "")
     os.environ[native.VARIABLE] = kernel
     try:
@@ -177,7 +177,7 @@ def _time_ours(kernel: str, frames: Sequence[Detections]) -> list[float]:
 
 
 def main() -> None:
-    """Prints the median and mean microseconds a frame, and the ratio to the plain port."""
+    """Prints median and mean microseconds per frame, and the ratio to the plain port."""
     parser = argparse.ArgumentParser(description="Selection and linking of one frame.")
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--repeats", type=int, default=5)

@@ -1,10 +1,10 @@
-"""What ``edgekit run --motion-gate`` saves where nothing moves, and loses where something does.
+"""Measures what ``edgekit run --motion-gate`` saves without motion, and loses with motion.
 
 Run it as ``python -m edgekit.benchmarks.suites.motion_gate``; it needs the extra ``video``. The
-first table plays half a minute of quiet footage of each kind in a circle, with the gate and
-without, and compares the CPU time of the pipeline, decoding and learning included. The second
-plays puppets that hold still, act, and hold still again, each clip in a mild form of one kind. It
-compares the tubes of a run with the gate with those of a run without.
+first table repeats half a minute of quiet footage of each kind, with and without the gate. It
+compares the CPU time of the pipeline, decoding and learning included. The second table plays
+puppets that hold still, act, and hold still again, each clip with a mild disturbance of one kind.
+It compares the tubes of runs with and without the gate.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _LOOP = 30 * FPS
 _PLAIN = 10 * FPS
 _BEFORE, _AFTER = 6 * FPS, 3 * FPS
 _STRENGTH = 0.3
-"""More noise than that, and the shipped model finds hardly any puppet."""
+"""Strength of the disturbance; with more noise the shipped model finds hardly any puppet."""
 
 _SAME = 0.5
 
 
 class _Loop(Source):
-    """A video that begins again at its end, so many times."""
+    """A video that is repeated a given number of times."""
 
     def __init__(self, path: Path, frames: int) -> None:
         self._path = path
@@ -56,7 +56,7 @@ class _Loop(Source):
         self.fps, self.width, self.height = FPS, self._source.width, self._source.height
 
     def read(self) -> Frame | None:
-        """The next picture."""
+        """Returns the next picture."""
         if self.position == self.frames:
             return None
         frame = self._source.read()
@@ -74,26 +74,26 @@ class _Loop(Source):
 
 
 class _Tubes(Sink):
-    """Remembers tubes, and the first frame that showed each of them."""
+    """Records tubes, and the first frame that showed each of them."""
 
     def __init__(self) -> None:
         self.ended: list[Tube] = []
         self.first: dict[int, int] = {}
 
     def frame(self, result: FrameResult) -> None:
-        """Notes who is there."""
+        """Records which tubes are shown."""
         for tube in result.tubes:
             self.first.setdefault(tube.id, result.frame.index)
 
     def tube(self, tube: Tube) -> None:
-        """Keeps a tube."""
+        """Records a tube."""
         self.ended.append(tube)
 
 
 def _run(
     detector: Detector, source: Source, *, gate: bool, sinks: Sequence[Sink] = ()
 ) -> tuple[float, RunSummary]:
-    """CPU seconds of this process, and what the run came to."""
+    """Returns CPU seconds of this process, and the summary of the run."""
     linker = make_linker("edgekit", len(detector.classes))
     with detector.sibling() as own, source:
         pipeline = Pipeline(source, own, linker, sinks, overlap=True, motion_gate=gate)
@@ -122,7 +122,7 @@ def _quiet(detector: Detector, folder: Path, seed: int, minutes: int) -> None:
 
 
 def story(seed: int) -> Iterator[Any]:
-    """The pictures of puppets that stand still, act, and stand still again."""
+    """Yields the pictures of puppets that stand still, act, and stand still again."""
     images = list(render_clip(seed))
     yield from itertools.repeat(images[0], _BEFORE)
     yield from images
@@ -130,12 +130,12 @@ def story(seed: int) -> Iterator[Any]:
 
 
 class Loss(NamedTuple):
-    """What the gate takes from the tubes of a run.
+    """Loss that the gate causes in the tubes of a run.
 
     Attributes:
-        lost: Tubes that have no counterpart.
-        late: For each of the others, by how many frames its counterpart begins later.
-        shown: For each of the others, by how many frames it is shown later.
+        lost: Number of tubes without a counterpart.
+        late: Delay of the counterpart's beginning, in frames, for each other tube.
+        shown: Delay of the counterpart's first display, in frames, for each other tube.
     """
 
     lost: int
@@ -144,7 +144,7 @@ class Loss(NamedTuple):
 
 
 def compare_tubes(plain: _Tubes, gated: _Tubes) -> Loss:
-    """Pairs each tube of a plain run with the one in a gated run that is most like it."""
+    """Pairs each tube of a plain run with the most similar one in a gated run."""
     late, shown, lost = [], [], 0
     for tube in plain.ended:
         score, other = max(
@@ -161,7 +161,7 @@ def compare_tubes(plain: _Tubes, gated: _Tubes) -> Loss:
 
 
 def _likeness(one: Tube, other: Tube) -> float:
-    """Mean overlap of the boxes in the frames of the first that both have."""
+    """Returns the summed box overlap in their common frames, per frame of the first tube."""
     first, last = max(one.start, other.start), min(one.end, other.end)
     if one.label != other.label or last < first:
         return 0.0

@@ -1,8 +1,8 @@
-"""How near the written models come to PyTorch, for every target and precision, on real clips.
+"""Compares exported models with PyTorch, for every target and precision, on real clips.
 
 Run it as ``python -m edgekit.benchmarks.suites.parity CHECKPOINT... --clips FOLDER``. Each
-checkpoint is exported as ``edgekit export`` does, with the first frames of every clip to verify
-with. Prints a Markdown row for each model. A Jetson's model runs on ONNX Runtime.
+checkpoint is exported as by ``edgekit export``, and verified with the first frames of every clip.
+It prints a Markdown row for each model. A Jetson's model runs on ONNX Runtime.
 """
 
 from __future__ import annotations

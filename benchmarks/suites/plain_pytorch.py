@@ -1,13 +1,13 @@
-"""The whole pipeline against a plain PyTorch pipeline that does what the paper describes.
+"""Times the whole pipeline against a plain PyTorch pipeline that follows the paper.
 
-Run it as ``python -m edgekit.benchmarks.suites.plain_pytorch --cache FOLDER [VIDEO]``; without
-VIDEO on the clip of ``edgekit bench``. Both sides run DLA-34 with DCNv2 from one checkpoint, of
-random weights unless one is named, at 256x256; EdgeKit's bundles of it are made in FOLDER at the
-first time. Rows of the shipped model stand beside them. Both sides have to find the same before
-anything is timed.
+Run it as ``python -m edgekit.benchmarks.suites.plain_pytorch --cache FOLDER [VIDEO]``; VIDEO
+defaults to the clip of ``edgekit bench``. Both sides run DLA-34 with DCNv2 from one checkpoint,
+with random weights unless one is named, at 256x256. EdgeKit's bundles of it are made in FOLDER the
+first time. Rows of the shipped model are added. Both sides must find the same boxes before anything
+is timed.
 
-Every way has a process of its own, with one core and then with two; a round is a pass of each.
-On one core EdgeKit works in one thread, on two in the three threads of ``edgekit run``.
+Every row has its own process, with one core and then with two; a round is one pass of each. On one
+core EdgeKit uses one thread, on two the three threads of ``edgekit run``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LIKE = 10
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A bundle in a setting, and how often faster than PyTorch it has to be on 1 and 2 cores."""
+    """A bundle in a setting, and its required speed-up over PyTorch on 1 and 2 cores."""
 
     name: str
     bundle: Path
@@ -59,7 +59,7 @@ class _Way:
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """A way while it is measured."""
+    """A row while it is measured."""
 
     name: str
     arithmetic: str
@@ -85,7 +85,7 @@ def _ways(store: Store, checkpoint: Path, video: Path) -> list[_Way]:
 
 
 def _check(checkpoint: Path, bundle: Path, video: Path) -> None:
-    """Both find the same boxes, from the second frame on: before the first there is no picture."""
+    """Raises unless both find the same boxes, from the second frame on: the first has no pair."""
     from edgekit.benchmarks.suites._plain import PlainPipeline
 
     plain = PlainPipeline(checkpoint, _SIDE)
@@ -108,7 +108,7 @@ def _alike(theirs: Detections, ours: Detections) -> bool:
 
 @contextlib.contextmanager
 def _plain(checkpoint: Path, video: Path, cores: int, frames: int) -> Iterator[tuple[_Lane, float]]:
-    """The plain pipeline in a process of its own, and the rate of its matrix products."""
+    """Runs the plain pipeline in its own process; yields it and its matrix product rate."""
     from edgekit.benchmarks.suites import _plain
 
     spawn = multiprocessing.get_context("spawn")
@@ -143,7 +143,7 @@ def _measure(
     with contextlib.ExitStack() as stack:
         with pinned(cores):
             plain, rate = stack.enter_context(_plain(checkpoint, video, cores, frames))
-            plain.play()  # warms up
+            plain.play()  # warm-up
             lanes = [plain, *(_lane(way, video, cores, frames, stack) for way in ways)]
         for turn in range(rounds):
             first = turn % len(lanes)
@@ -172,7 +172,7 @@ def _line(lane: _Lane, plain: _Lane) -> str:
 
 
 def _floors(checkpoint: Path, rate: float) -> str:
-    """What the networks' operations would take at a rate, for people."""
+    """Describes the minimum time of the networks' operations at a rate."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -182,7 +182,7 @@ def _floors(checkpoint: Path, rate: float) -> str:
     said = []
     for name, path in ((checkpoint.stem, checkpoint), ("the shipped network", default_weights())):
         network = load_checkpoint(path).network
-        set_lowering(network, "gather")  # in operators that are counted
+        set_lowering(network, "gather")  # its operators can be counted
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(torch.zeros(1, 6, _SIDE, _SIDE))
         flops = counter.get_total_flops()

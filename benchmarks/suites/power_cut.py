@@ -1,11 +1,11 @@
-"""What a power cut leaves behind, and what ``edgekit run`` makes of cut files.
+"""Measures what a power cut leaves behind, and how ``edgekit run`` handles truncated files.
 
-Run it as ``python -m edgekit.benchmarks.suites.power_cut``. A loopback server gives the frames of a
-rendered clip as a camera would (MJPEG over HTTP, 25 a second, without end). ``edgekit run`` reads
-it as a process of its own and is killed (SIGKILL) at a random moment of its first seconds; then
-every line of the events has to be one, and every cluster of the video has to play. After that,
-videos in four containers are cut at random places and run on as files, which has to end with
-status 0 or 3 and without a traceback.
+Run it as ``python -m edgekit.benchmarks.suites.power_cut``. A loopback server sends the frames of a
+rendered clip as a camera would (MJPEG over HTTP, 25 per second, endless). ``edgekit run`` reads it
+in its own process and is killed (SIGKILL) at a random moment of its first seconds. Then every line
+of the events must be complete JSON, and every cluster of the video must play. After that, videos in
+four containers are truncated at random places and processed as files, which must end with status 0
+or 3 and without a traceback.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _PATIENCE = 60.0
 
 
 class Killed(NamedTuple):
-    """What a killed run left.
+    """Output of a killed run.
 
     Attributes:
-        lines: Whole lines of the events.
-        part: Bytes of a line that is not whole.
-        frames: ``frame`` events among the lines.
-        played: Frames of the video that could be decoded; None where there is no video yet.
+        lines: Number of whole lines in the events.
+        part: Bytes of an incomplete line.
+        frames: Number of ``frame`` events among the lines.
+        played: Number of video frames that could be decoded; None if there is no video yet.
         lost: Seconds between the last frame event and the last frame of the video.
     """
 
@@ -58,12 +58,12 @@ class Killed(NamedTuple):
 def camera_on_loopback(
     images: Sequence[Any], fps: float = _FPS, *, flows: threading.Event | None = None
 ) -> Iterator[str]:
-    """Serves pictures over and over, as a network camera does; yields the address.
+    """Serves pictures repeatedly, as a network camera does; yields the address.
 
     Args:
-        images: (H, W, 3) uint8, BGR.
-        fps: Pictures a second.
-        flows: While it is not set, nothing is sent.
+        images: Pictures, (H, W, 3) uint8, BGR.
+        fps: Pictures per second.
+        flows: Event without which nothing is sent while it is not set.
     """
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
@@ -99,11 +99,12 @@ def kill(url: str, folder: Path, seconds: float, *options: str, played: int = 0)
     """Runs on a live source and kills the run some seconds after its first frame.
 
     Args:
-        url: Of the source.
-        folder: Empty; has the events and the video afterwards.
-        seconds: From the first frame event, or from ``played`` frames of the video, to the kill.
-        options: More of ``edgekit run``.
-        played: Number of frames of the video that have to be on the disk first.
+        url: Address of the source.
+        folder: Empty folder, which receives the events and the video.
+        seconds: Seconds from the first frame event, or from ``played`` frames of the video, to the
+            kill.
+        options: Additional options for ``edgekit run``.
+        played: Number of video frames that must be on disk first.
 
     Raises:
         ValueError: A line of the events is not JSON.
@@ -136,7 +137,7 @@ def kill(url: str, folder: Path, seconds: float, *options: str, played: int = 0)
 
 
 def run_cut(content: bytes, length: int, path: Path, *options: str) -> tuple[int, int, str]:
-    """Runs on the first bytes of a video: exit status, frames found, standard error."""
+    """Runs on the first bytes of a video; returns exit status, frames found, standard error."""
     path.write_bytes(content[:length])
     command = [sys.executable, "-m", "edgekit", "run", "--source", str(path), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -145,7 +146,7 @@ def run_cut(content: bytes, length: int, path: Path, *options: str) -> tuple[int
 
 
 def write_clip(path: Path, images: Sequence[Any], fps: float = _FPS) -> Path:
-    """A video of some pictures, by OpenCV."""
+    """Writes some pictures as a video, by OpenCV; returns its path."""
     height, width = images[0].shape[:2]
     codec = "MJPG" if path.suffix == ".avi" else "mp4v"
     fourcc = cv2.VideoWriter.fourcc(*codec)
@@ -157,7 +158,7 @@ def write_clip(path: Path, images: Sequence[Any], fps: float = _FPS) -> Path:
 
 
 def _play(video: Path) -> tuple[int, float]:
-    """How many frames can be decoded, and the time of the last one."""
+    """Returns how many frames can be decoded, and the time of the last one."""
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
     count, last = 0, 0.0
     while capture.read()[0]:
@@ -214,7 +215,7 @@ def _cuts(images: Sequence[Any], count: int, seed: int) -> None:
 
 
 def main() -> None:
-    """Prints a table of the kills and one of the cuts."""
+    """Prints a table of the kills and one of the truncated files."""
     parser = argparse.ArgumentParser(description="Kills and cuts.")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=6.0)

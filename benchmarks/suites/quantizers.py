@@ -1,8 +1,8 @@
-"""INT8 by EdgeKit beside each peer's own defaults: loss, latency, size and time to make it.
+"""Compares INT8 by EdgeKit with each peer's defaults: loss, latency, size and duration.
 
 Run it as ``python -m edgekit.benchmarks.suites.quantizers --calib FOOTAGE --judge FOOTAGE``. All
-start from the same float model and calibrate with the same frames. Which layers stay float,
-EdgeKit chooses by other frames of the calibration footage, never by those that judge all here.
+start from the same float model and calibrate with the same frames. EdgeKit chooses its float layers
+by other frames of the calibration footage, never by those of this evaluation.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _HEAD = (
 
 
 class Frames(NamedTuple):
-    """What is compared on: to calibrate with, to choose by, to judge by, and what is in those."""
+    """Frames for calibration, for EdgeKit's choice and for evaluation, and their ground truth."""
 
     samples: Samples
     choosing: Samples
@@ -58,7 +58,7 @@ class Frames(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What one quantizer came to; size and latency as shares of the float model's."""
+    """Result of one quantizer; size and latency are shares of the float model's."""
 
     name: str
     check: RoundingCheck | None = None
@@ -83,8 +83,8 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
     """Chooses frames by the options of ``main``.
 
     Raises:
-        CalibrationError: Nothing is left to judge by, or the footage cannot be used.
-        AnnotationError: The annotations lack a clip that is to judge, or cannot be read.
+        CalibrationError: No frames are left for evaluation, or the footage cannot be used.
+        AnnotationError: The annotations lack an evaluation clip, or cannot be read.
     """
     clips, root, judged = find_sequences(arguments.calib), arguments.annotations, arguments.judged
     samples, choosing = collect(bundle, clips, store, samples=arguments.samples, judged=judged)
@@ -111,11 +111,12 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
 def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0.01) -> list[Row]:
     """Quantizes a float bundle by EdgeKit, in the first row, and by the peers of its target.
 
-    EdgeKit keeps finished work in ``store``; with some in it, its seconds say nothing. It may lose
-    ``max_drop`` of frame-mAP, a share. What is missing or fails has a row that says so.
+    EdgeKit keeps intermediate results in ``store``; its duration is only valid with an empty one.
+    It may lose ``max_drop`` of frame-mAP, as a share. A missing or failed peer has a row with the
+    reason.
 
     Raises:
-        CalibrationError: There is nothing in the frames to judge by.
+        CalibrationError: The frames contain no ground truth to compare with.
     """
 
     def edgekit(folder: Path) -> Bundle:
@@ -134,7 +135,7 @@ def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0
                 made[name] = way(Path(temporary, str(number)))
             except EdgeKitError as error:
                 rows[name] = Row(name, note=str(error).replace("\n", " "))
-            except Exception as error:  # peers raise whatever happens to them
+            except Exception as error:  # the peers do not wrap their errors
                 rows[name] = Row(name, note=reason_of(error))
             seconds[name] = time.perf_counter() - begin
         judge = Judge(bundle, frames.judging, store, truth=frames.truth)
@@ -146,7 +147,7 @@ def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0
 
 
 def _bundled(bundle: Bundle, samples: Samples, peer: Peer, folder: Path) -> Bundle:
-    """A bundle around what a peer makes of the model."""
+    """Returns a bundle around the model that a peer makes."""
     with tempfile.TemporaryDirectory() as work:
         with silence():
             names = peer(bundle, samples, Path(work))
@@ -163,10 +164,10 @@ def _size(bundle: Bundle) -> int:
 
 
 def _latency(bundles: dict[str, Bundle], given: Mapping[str, Array]) -> dict[str, float]:
-    """Median time of each on one thread, by that of ``float``: the median of rounds of blocks."""
+    """Returns median time on one thread, relative to ``float``: the median of rounds of blocks."""
     rounds = []
     with ExitStack() as stack:
-        # Blocks, so that each finds its weights in the caches, as where it runs alone.
+        # Blocks of calls, so that each model finds its weights in the caches, as if it ran alone.
         ways = {
             name: partial(stack.enter_context(open_session(bundle, _ONE_THREAD)).infer, given)
             for name, bundle in bundles.items()

@@ -1,9 +1,9 @@
-"""What cameras of other rates, and such as repeat pictures, cost a model: tables of docs/live.md.
+"""Measures the cost of other camera rates and of repeated pictures: tables of docs/live.md.
 
-``python -m edgekit.benchmarks.suites.rates`` renders the same scenes at several rates and judges a
-bundle on each. Then it plays those of 25 frames a second as a camera does that gives every fifth or
-second picture again, without loss. Each frame is judged twice: against where everybody is by then,
-and against where everybody was in the picture that is shown.
+``python -m edgekit.benchmarks.suites.rates`` renders the same scenes at several rates and evaluates
+a bundle on each. Then it plays those at 25 frames per second like a camera that repeats every fifth
+or second picture, losslessly. Each frame is scored twice: against the actors' positions at that
+time, and against their positions in the picture that is shown.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ _REPEATED = (5, 2)
 
 
 def frame_map_at_rate(detector: Detector, truth: Truth) -> float:
-    """frame-mAP@0.5 of a bundle on videos as they are.
+    """Returns frame-mAP@0.5 of a bundle on unchanged videos.
 
     Args:
-        detector: Open; stays so.
+        detector: Open detector; it stays open.
         truth: Annotated videos, each with its path.
     """
     return _frame_map(detector, truth, [_found(detector, video, 0) for video in truth.videos])
 
 
 def frame_map_with_repeats(detector: Detector, truth: Truth, every: int) -> tuple[float, float]:
-    """frame-mAP@0.5 on a camera that gives one of ``every`` pictures again in place of a new one.
+    """Returns frame-mAP@0.5 on a camera that repeats one of ``every`` pictures.
 
     Args:
-        detector: Open; stays so.
+        detector: Open detector; it stays open.
         truth: Annotated videos, each with its path.
-        every: From 2 up.
+        every: Interval of repeated pictures, at least 2.
 
     Returns:
-        Against the truth of each moment, and against that of the picture that is shown.
+        The scores against the truth of each moment, and against that of the shown picture.
     """
     found = [_found(detector, video, every) for video in truth.videos]
     shown = replace(truth, videos=[_as_shown(video, every) for video in truth.videos])
@@ -76,7 +76,7 @@ def _is_repeat(index: int, every: int) -> bool:
 
 
 def _as_shown(video: VideoTruth, every: int) -> VideoTruth:
-    """The truth of the picture that each frame shows; a tube's first box stays where it began."""
+    """Returns the truth of the shown pictures; a tube's first box keeps its place."""
     tubes = []
     for tube in video.tubes:
         numbers = np.arange(len(tube.boxes))
@@ -86,7 +86,7 @@ def _as_shown(video: VideoTruth, every: int) -> VideoTruth:
 
 
 class _RepeatingCamera(Source):
-    """Gives one of ``every`` pictures of a file again in place of the next; none where it is 0."""
+    """Repeats one of ``every`` pictures of a file in place of the next; none if it is 0."""
 
     live = True
 
@@ -122,7 +122,7 @@ class _Found(Sink):
 
 
 def _found(detector: Detector, video: VideoTruth, every: int) -> list[Detections]:
-    """The detections of each frame as a live run has them that drops none."""
+    """Returns the detections of each frame, as in a live run that drops none."""
     found = _Found()
     assert video.path is not None
     with _RepeatingCamera(video.path, every) as camera:

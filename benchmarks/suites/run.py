@@ -1,7 +1,7 @@
-"""``edgekit run`` as a user calls it: frames a second and stage times, with events and video on.
+"""Measures ``edgekit run`` as a user calls it: frames per second and stage times, with outputs.
 
-Run it as ``python -m edgekit.benchmarks.suites.run VIDEO``. The baseline is the same run with
-nothing written; both are whole processes, in turn.
+Run it as ``python -m edgekit.benchmarks.suites.run VIDEO``. The outputs are events and video. The
+baseline is the same run without outputs; both are whole processes, in turn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _run(video: str, *options: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints frames a second with and without outputs, and the median of each stage."""
+    """Prints frames per second with and without outputs, and the median of each stage."""
     parser = argparse.ArgumentParser(description="edgekit run with events and video on.")
     parser.add_argument("video")
     parser.add_argument("--repeats", type=int, default=3)

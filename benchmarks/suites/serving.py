@@ -1,8 +1,8 @@
-"""What the live page costs a run, and pictures of it.
+"""Measures what the live page costs a run, and takes pictures of it.
 
-Run it as ``python -m edgekit.benchmarks.suites.serving VIDEO``. The baseline is the same run with
-nothing served; both are whole processes, in turn. The viewer takes every message, as a browser
-does, in a process of its own. ``--pictures FOLDER`` instead saves what Chromium shows of the video
+Run it as ``python -m edgekit.benchmarks.suites.serving VIDEO``. The baseline is the same run
+without the page; both are whole processes, in turn. The viewer receives every message, as a browser
+does, in its own process. ``--pictures FOLDER`` instead saves what Chromium shows of the video
 played in real time, on a phone and on a desktop.
 """
 
@@ -38,7 +38,7 @@ def _link(run: subprocess.Popen[str]) -> str:
 
 
 def _play(video: str, viewer: Viewer | None = None) -> tuple[float, int]:
-    """Frames a second of a run, and how many of them its viewer got."""
+    """Returns frames per second of a run, and how many of them its viewer received."""
     run = _start(video, *(("--serve", "0") if viewer else ()))
     seen = 0
     if viewer is not None:

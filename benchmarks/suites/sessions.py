@@ -1,9 +1,9 @@
-"""What a session costs over its runtime: EdgeKit's ``infer`` against the runtime's bare loop.
+"""Measures what a session adds to its runtime: EdgeKit's ``infer`` against a bare loop.
 
 Run it as ``python -m edgekit.benchmarks.suites.sessions [BUNDLE...]``. The bare loop is the same
-model with the same options behind the runtime's own API; for OpenVINO, its ``benchmark_app`` as
-well, which measures inference alone. They run in turn, a block of calls each, so that each finds
-its weights in the caches. On noise, and by default the shipped bundle on one thread.
+model with the same options on the runtime's own API. For OpenVINO its ``benchmark_app`` is added,
+which measures inference alone. They run in turn, in blocks of calls, so that each finds its weights
+in the caches. Inputs are noise; the default is the shipped bundle on one thread.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _openvino(
 
 
 def _hint(arithmetic: str) -> str:
-    """What to ask for, so that it computes as a session says that it does."""
+    """Returns the arithmetic to request, so that it matches what a session reports."""
     return next((name for name in arithmetic.split(", ") if name in ("bf16", "f16")), "f32")
 
 
@@ -103,14 +103,14 @@ _BARE: dict[str, Callable[[Bundle, Inputs, int, str], Callable[[], object]]] = {
 
 
 def _benchmark_app(bundle: Bundle, threads: int, arithmetic: str, repeats: int) -> float:
-    """The median seconds that OpenVINO's own tool measures."""
+    """Returns the median seconds that OpenVINO's own tool measures."""
     settings = {"m": bundle.model_path, "d": "CPU", "api": "sync", "hint": "none"}
     settings |= {"nthreads": threads, "infer_precision": _hint(arithmetic), "niter": repeats}
     options = [part for name, value in settings.items() for part in (f"-{name}", str(value))]
     code = "import sys; from openvino.tools.benchmark.main import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, *options],
-        env={**os.environ, "CI": "true"},  # where it reports nothing to its makers
+        env={**os.environ, "CI": "true"},  # disables its telemetry
         capture_output=True,
         text=True,
         check=False,
@@ -150,7 +150,7 @@ def _measure(path: Path, arguments: Any) -> None:
 
 
 def main() -> None:
-    """Prints the median milliseconds of a call, and the ratio of EdgeKit's to each."""
+    """Prints the median milliseconds per call, and the ratio of EdgeKit's to each."""
     parser = argparse.ArgumentParser(description="Sessions against their runtimes' bare loops.")
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,12 +1,12 @@
-"""Whether ``edgekit run`` keeps its pace and its size on a live stream, hour after hour.
+"""Measures whether ``edgekit run`` keeps its speed and memory on a live stream for hours.
 
-Run it as ``python -m edgekit.benchmarks.suites.soak [--minutes 60]``. The stream has 30 frames a
-second and comes from GStreamer's RTSP server on loopback; the network is the shipped float model on
-one thread, which is slower than that on most machines. Prints a Markdown table, a row for each
-twelfth of the time.
+Run it as ``python -m edgekit.benchmarks.suites.soak [--minutes 60]``. The stream has 30 frames per
+second and comes from GStreamer's RTSP server on loopback. The network is the shipped float model on
+one thread, which is slower than the stream on most machines. It prints a Markdown table with a row
+for each twelfth of the time.
 
-The bound of a frame's age at its inference is one frame interval and one inference: the frame was
-the newest one when its predecessor went into the network, or came while that one was in it.
+The bound for a frame's age at its inference is one frame interval plus one inference. The frame was
+the newest one when its predecessor entered the network, or it arrived during that inference.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Span(NamedTuple):
 
     Attributes:
         begin: Minutes from the first frame.
-        frames: That went through the network.
-        dropped: That did not.
-        network: Milliseconds of an inference, the median.
+        frames: Number of frames that went through the network.
+        dropped: Number of frames that were dropped.
+        network: Median milliseconds of an inference.
         age: Milliseconds from the reading of a frame to its inference: median, 99% and longest.
-        late: Frames older than an interval and the inference before theirs.
+        late: Number of frames older than an interval plus the preceding inference.
     """
 
     begin: float
@@ -57,12 +57,12 @@ class Span(NamedTuple):
 
 
 def spans_of(events: Sequence[dict[str, Any]], rate: float, seconds: float) -> Iterator[Span]:
-    """The parts of a run, in order.
+    """Yields the parts of a run, in order.
 
     Args:
-        events: Of ``edgekit run``, parsed.
-        rate: Frames a second of the source.
-        seconds: Of each part.
+        events: Events of ``edgekit run``, parsed.
+        rate: Frames per second of the source.
+        seconds: Duration of each part, in seconds.
     """
     parts: dict[int, list[dict[str, Any]]] = {}
     begin = None
@@ -91,7 +91,7 @@ def spans_of(events: Sequence[dict[str, Any]], rate: float, seconds: float) -> I
 
 
 def _run(minutes: float, options: list[str], events: Path) -> tuple[list[tuple[float, float]], str]:
-    """Runs, and gives the minutes at which memory was looked at with the MiB, and how it ended."""
+    """Runs; returns memory in MiB over the minutes of its samples, and how the run ended."""
     with RtspServer(rate=_RATE) as server:
         source = f"rtsp://127.0.0.1:{server.port}/video"
         command = [sys.executable, "-m", "edgekit", "run", "--source", source, "--json"]

@@ -1,12 +1,12 @@
-"""Several sources on one model against one source, in the same run.
+"""Compares several sources on one model with one source, in the same run.
 
-Run it as ``python -m edgekit.benchmarks.suites.sources [VIDEO]``; without a video on the clip of
-``edgekit bench``. It uses the pipelines as ``edgekit run`` does, with nothing written and one
-thread for the network. The first table has files, which take every turn that they get: frames a
-second of all sources together, and of the one that got the fewest. The second has cameras that show
-the video at their own rate: how old a frame is when its inference starts, beside a frame interval
-and one inference for each source, which it should stay under. All numbers of sources take turns;
-medians over the repeats, and of the ratios to one source in the same repeat.
+Run it as ``python -m edgekit.benchmarks.suites.sources [VIDEO]``; VIDEO defaults to the clip of
+``edgekit bench``. It uses the pipelines of ``edgekit run``, without outputs and with one thread for
+the network. The first table has files, which use every turn that they get. It shows frames per
+second of all sources together, and of the source with the fewest. The second has cameras that show
+the video at their own rate. It shows the age of a frame when its inference starts, which should
+stay below a frame interval plus one inference for each source. All numbers of sources take turns;
+results are medians over the repeats, also of the ratios to one source in the same repeat.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["main"]
 
 
 class _Camera(Source):
-    """Pictures in a circle, at a rate of their own."""
+    """Pictures that repeat at the camera's own rate."""
 
     live = True
 
@@ -49,7 +49,7 @@ class _Camera(Source):
         self._begin: float | None = None
 
     def read(self) -> Frame:
-        """The next picture, once it is its time."""
+        """Returns the next picture, once it is due."""
         now = time.monotonic()
         self._begin = now if self._begin is None else self._begin
         seconds = self.position / self.fps
@@ -59,13 +59,13 @@ class _Camera(Source):
         return Frame(self.position - 1, seconds, image)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to release."""
 
 
 def _run(
     detector: Detector, sources: Sequence[Source], duration: float | None
 ) -> tuple[float, list[RunSummary]]:
-    """Seconds on the clock, and what each source came to."""
+    """Returns wall-clock seconds, and the summary of each source."""
     turn = Turnstile()
     pipelines = [
         Pipeline(
@@ -121,7 +121,7 @@ def _cameras(
 def _rounds(
     way: Callable[[int], dict[str, float]], counts: Sequence[int], repeats: int
 ) -> dict[int, dict[str, float]]:
-    """Medians for each number of sources; ``ratio`` is to one source, of the rates together."""
+    """Returns medians by number of sources; ``ratio`` compares total rates with one source."""
     rounds = [{count: way(count) for count in counts} for _ in range(repeats)]
     found = {}
     for count in counts:

@@ -1,9 +1,9 @@
-"""What happens to ``edgekit run`` when the RTSP server that it plays is killed, frozen or damaged.
+"""Measures how ``edgekit run`` reacts to an RTSP server that is killed, frozen or damaged.
 
-Run it as ``python -m edgekit.benchmarks.suites.stream_faults``; a quarter of an hour. The
-server is GStreamer's, in a process of its own on loopback. Prints Markdown. Every outage is as
-long as the server's own start and the waits of the watchdog make it, so that the times say how the
-recovery works and not how fast a network is.
+Run it as ``python -m edgekit.benchmarks.suites.stream_faults``; it takes a quarter of an hour. The
+server is GStreamer's, in its own process on loopback. It prints Markdown. The length of an outage
+depends only on the server's start and the watchdog's waits, so the times show the recovery and not
+the speed of a network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["FAULTS", "Outcome", "main", "play", "problems_of", "size_of"]
 
 _PATIENCE = 3.0
 _CALM = 8.0
-"""Seconds between two faults: a source that is lost sooner counts as flapping, and waits longer."""
+"""Seconds between two faults; a source that is lost sooner counts as flapping."""
 
 _LONGEST = 120.0
 _WITHOUT_PYAV = (
@@ -36,16 +36,16 @@ _WITHOUT_PYAV = (
 
 
 class Outcome(NamedTuple):
-    """What a run under faults came to.
+    """Result of a run under faults.
 
     Attributes:
-        faults: How often something was done to the stream.
-        reconnects: Gaps of that kind among the events.
-        longest: Seconds without a frame, at most.
-        frames: That went through the detector.
-        problems: What is wrong with the events; empty if nothing.
+        faults: Number of faults that were caused.
+        reconnects: Number of reconnect gaps among the events.
+        longest: Longest time without a frame, in seconds.
+        frames: Number of frames that went through the detector.
+        problems: Errors in the events; empty if there are none.
         before: Resident MiB, threads and open descriptors after the first fault.
-        after: The same after the last.
+        after: Resident MiB, threads and open descriptors after the last fault.
     """
 
     faults: int
@@ -75,7 +75,7 @@ def _damage(server: RtspServer, relay: Relay) -> None:
 
 
 def _leave(server: RtspServer, relay: Relay) -> None:
-    """What a run costs without any fault."""
+    """Does nothing: measures a run without faults."""
 
 
 FAULTS: dict[str, Callable[[RtspServer, Relay], None]] = {
@@ -84,20 +84,20 @@ FAULTS: dict[str, Callable[[RtspServer, Relay], None]] = {
     "garbage": _damage,
     "left alone": _leave,
 }
-"""What is done to the stream, by what the table calls it."""
+"""Faults, by their names in the table."""
 
 
 def play(
     fault: str, times: int, *options: str, opencv: bool = False, calm: float = _CALM
 ) -> Outcome:
-    """Plays a stream, does something to it so many times, and looks at the events.
+    """Plays a stream, causes faults in it, and checks the events.
 
     Args:
-        fault: One of ``FAULTS``.
-        times: How often; each time is over when frames have come again.
-        options: More for ``edgekit run``.
-        opencv: Whether the reader is OpenCV's, as where PyAV is not installed.
-        calm: Seconds after each.
+        fault: Name of the fault, one of ``FAULTS``.
+        times: Number of faults; each one is over when frames have arrived again.
+        options: Additional options for ``edgekit run``.
+        opencv: Whether OpenCV reads the stream, as if PyAV were not installed.
+        calm: Seconds to wait after each fault.
     """
     start = ["-c", _WITHOUT_PYAV] if opencv else ["-m", "edgekit"]
     with tempfile.TemporaryDirectory() as folder, RtspServer() as server:
@@ -139,7 +139,7 @@ def play(
 
 
 def problems_of(lines: list[dict[str, Any]]) -> list[str]:
-    """What events break of their promise: whole, in order, and every lost frame in a gap."""
+    """Returns violations in the events, which must be whole, ordered, and have all gaps."""
     kinds = [line["type"] for line in lines]
     found = []
     if kinds[0] != "start" or kinds[-1] != "end" or kinds.count("end") != 1:
@@ -160,7 +160,7 @@ def problems_of(lines: list[dict[str, Any]]) -> list[str]:
 
 
 def _wait_for_frames(events: Path, count: int, run: subprocess.Popen[bytes]) -> None:
-    """Until the run has written so many more."""
+    """Waits until the run has written ``count`` more frames."""
     begin = _frames_in(events)
     give_up = time.monotonic() + _LONGEST
     while _frames_in(events) < begin + count:
@@ -176,7 +176,7 @@ def _frames_in(events: Path) -> int:
 
 
 def size_of(process: int) -> tuple[float, int, int]:
-    """Resident MiB, threads and open descriptors of a process."""
+    """Returns resident MiB, threads and open descriptors of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
     resident = int(fields["VmRSS"].split()[0]) / 1024

@@ -1,12 +1,12 @@
-"""The rate of ``edgekit run`` on a file against the network's own on the same runtime.
+"""Compares the rate of ``edgekit run`` on a file with that of the network alone.
 
-Run it as ``python -m edgekit.benchmarks.suites.throughput [VIDEO]``; without a video on the clip of
-``edgekit bench``. The network's own rate is that of its session called over and over on the clip's
-inputs, on one thread. The runs use the pipeline as ``edgekit run`` does: with nothing written, with
-events, with events and video, with these and the live page before one viewer, and with nothing
-written in one thread for comparison. The last is what ``run`` does with a file by itself: a frame
-in the network for each core. All ways take turns; medians over the repeats, and of the ratios to
-the network's own rate in the same repeat.
+Run it as ``python -m edgekit.benchmarks.suites.throughput [VIDEO]``; VIDEO defaults to the clip of
+``edgekit bench``. The network's own rate is that of repeated calls of its session on the clip's
+inputs, on one thread. The runs use the pipeline of ``edgekit run``. They are without outputs, with
+events, with events and video, with these and the live page for one viewer, and without outputs in
+one thread. The last is the default of ``run`` on a file: one frame in the network for each core.
+All ways take turns; results are medians over the repeats, also of the ratios to the network's own
+rate in the same repeat.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _KEPT_INPUTS = 32
 
 
 class _Pass(NamedTuple):
-    """Frames a second, and the mean milliseconds of an inference."""
+    """Frames per second, and the mean milliseconds of an inference."""
 
     rate: float
     inference: float
 
 
 def _network_alone(detector: Detector, video: str, frames: int) -> _Pass:
-    """On inputs of the clip that lie ready."""
+    """Measures the network on prepared inputs of the clip."""
     detector.reset()
     inputs = []
     with open_source(video) as source:

@@ -1,7 +1,7 @@
-"""What drops cost the shipped model, on rendered clips: the table of docs/live.md.
+"""Measures what dropped frames cost the shipped model, on rendered clips: table of docs/live.md.
 
-``python -m edgekit.benchmarks.suites.under_load --write`` also writes the figures that the report
-of ``edgekit run`` takes its expectation from.
+``python -m edgekit.benchmarks.suites.under_load --write`` also writes the figures from which
+``edgekit run`` reports its expected accuracy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["cost_table"]
 
 
 def cost_table(points: list[LoadAccuracy]) -> list[dict[str, float]]:
-    """For each rate of frames taken, the share of the accuracies that is left of those at all."""
+    """Returns, for each share of processed frames, the remaining share of the accuracies."""
     full = points[0]
     return [
         {
