@@ -8,11 +8,12 @@ import json
 import re
 import shlex
 import sys
-from importlib.metadata import Distribution, distributions
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 __all__ = ["Origin", "Requirement", "foreign", "install_line", "origin", "requirements"]
 
@@ -143,7 +144,7 @@ def foreign() -> str | None:
     """Name and version of another project's distribution that also holds a package `edgekit`."""
     owner = _owner()
     summary = owner.metadata["Summary"] if owner else None
-    for other in distributions(name=_FOREIGN):
+    for other in _distributions(name=_FOREIGN):
         # Ours had this name once, and a checkout may still hold the metadata of that time.
         if owner and owner.metadata["Name"] != _FOREIGN and other.metadata["Summary"] != summary:
             return f"{other.metadata['Name']} {other.version}"
@@ -152,8 +153,15 @@ def foreign() -> str | None:
 
 def _owner() -> Distribution | None:
     """The distribution that holds the running package, of all that are installed."""
-    owners = [one for one in distributions() if _holds(one)]
+    owners = [one for one in _distributions() if _holds(one)]
     return min(owners, key=_rank, default=None)
+
+
+def _distributions(name: str | None = None) -> Iterable[Distribution]:
+    # It brings the email package, and most runs need none of this module.
+    from importlib.metadata import distributions
+
+    return distributions(name=name) if name else distributions()
 
 
 def _rank(distribution: Distribution) -> tuple[bool, bool, bool]:
@@ -180,6 +188,9 @@ def _place(told: dict[str, dict[str, object]]) -> str:
     """A path that is there, or an address as pip takes it; empty where there is neither."""
     url = str(told.get("url", ""))
     if url.startswith("file:"):
+        from urllib.parse import urlparse
+        from urllib.request import url2pathname  # which brings http and ssl
+
         path = url2pathname(urlparse(url).path)
         return path if Path(path).exists() else ""
     vcs = told.get("vcs_info", {})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -35,6 +37,9 @@ def load(tmp_path, monkeypatch):
     """Puts the module into a folder of packages, which is then the only one to be searched."""
 
     def loaded(site=tmp_path / "site", torch=True):
+        # The module cannot import these from here on.
+        assert importlib.metadata
+        assert urllib.request
         (site / "edgekit").mkdir(parents=True, exist_ok=True)
         path = shutil.copy(edgekit._installed.__file__, site / "edgekit" / "_installed.py")
         if torch:

@@ -66,6 +66,7 @@ def test_running_a_clip_loads_no_host_library(tmp_path):
     loaded = modules_after(f"from edgekit.cli import main as run\nassert run({arguments}) == 0")
     assert "onnxruntime" in loaded
     assert not loaded & HOST_ONLY
+    assert not loaded & {"aiohttp", "asyncio", "email", "http", "multiprocessing", "paho", "ssl"}
 
 
 def test_the_demonstration_loads_no_host_library(tmp_path):

@@ -95,12 +95,6 @@ class SinkMaker:
         return sinks
 
     def _queued(self, options: dict[str, Any], number: int, live: bool) -> list[QueuedSink]:
-        from edgekit.cli._sinks import DetectionsSink
-        from edgekit.media.events import EventsSink
-        from edgekit.media.live_video import LiveVideoSink
-        from edgekit.media.picture import PictureSink
-        from edgekit.media.video_file import VideoSink
-
         sinks: list[QueuedSink] = []
 
         def add(name: str, sink: Sink, *fatal: type[Exception]) -> None:
@@ -108,12 +102,17 @@ class SinkMaker:
 
         rotation = {"rotate": options["rotate"], "keep": options["rotate_keep"]}
         if options["events"]:
+            from edgekit.media.events import EventsSink
+
             target = sys.stdout.buffer if options["events"] == "-" else options["events"]
             index = number if self._several else None
             # Where a reader has left, as `head` does, there is nobody to run for.
             events = EventsSink(target, live=live, source_index=index, **rotation)
             add("events", events, BrokenPipeError)
         if options["video"]:
+            from edgekit.media.live_video import LiveVideoSink
+            from edgekit.media.video_file import VideoSink
+
             path = options["video"]
             add("video", LiveVideoSink(path, **rotation) if live else VideoSink(path))
         if options["clips"]:
@@ -123,8 +122,12 @@ class SinkMaker:
             keep = dict(options["clips_keep"])
             add("clips", ClipsSink(options["clips"], before=before, after=after, **keep))
         if options["picture"]:
+            from edgekit.media.picture import PictureSink
+
             add("picture", PictureSink(options["picture"]))
         if options["save_detections"]:
+            from edgekit.cli._sinks import DetectionsSink
+
             add("save_detections", DetectionsSink(options["save_detections"]))
         if options["mqtt"]:
             from edgekit.media.mqtt import Broker, MqttSink
