@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import urllib.request
+from http.client import HTTPException
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["tells_length"]
@@ -18,10 +20,6 @@ def tells_length(address: str, patience: float) -> bool:
         address: Any; only ``http`` and ``https`` are asked.
         patience: Seconds to wait for the answer.
     """
-    # They bring ssl and the email package, which no file needs.
-    import urllib.request
-    from http.client import HTTPException
-
     try:
         parts = urlsplit(address)
         if parts.scheme.lower() not in ("http", "https"):

@@ -14,7 +14,6 @@ from edgekit.media.source import SourceOptions
 from edgekit.media.sources._clock import FrameClock, checked_fps, rate_or_none
 from edgekit.media.sources._opencv_limits import aspect_of, check_connection
 from edgekit.media.sources._protocols import in_opencv, stream_limits
-from edgekit.media.sources._server import tells_length
 from edgekit.media.sources._words import no_picture, say_ended
 from edgekit.runtime.types import Frame
 
@@ -57,6 +56,9 @@ class OpenCVStreamSource(CaptureSource):
             raise
         self.height, self.width = self._first.shape[:2]
         frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        # It brings http, ssl and the email package, which only this reader needs.
+        from edgekit.media.sources._server import tells_length
+
         self.live = self.reopens = not (frames or tells_length(address, patience))
         self.frames = frames or None
         tick = capture.get(cv2.CAP_PROP_POS_AVI_RATIO)
