@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit._reading import read_regular
 from edgekit.errors import BadInputError
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
+_MOST_BYTES = 1 << 24
 
 PAPER = {"cascade": 5.0, "network": 16.4, "decode + link": 2.5, "overall": 23.9}
 """KORSAL's published milliseconds per frame, on a desktop GPU: 41.8 frames per second."""
@@ -247,11 +249,11 @@ def read_report(path: Path, *, any_schema: bool = False) -> Report:
     """
     mend = "Write one: edgekit bench --json > FILE"
     try:
-        text = path.read_bytes()
+        text = read_regular(path, _MOST_BYTES)
         raw = msgspec.json.decode(text)
     except OSError as error:
         raise BadInputError(f"Cannot read {path}: {error.strerror}.", mend=mend) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"{path} is not JSON: {error}.", mend=mend) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA and not any_schema:

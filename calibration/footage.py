@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._progress import SILENT, Progress
-from edgekit._reading import path_below
+from edgekit._reading import path_below, read_regular
 from edgekit.bundle import sha256_of
 from edgekit.errors import CalibrationError, MediaError
 from edgekit.media import open_source
@@ -37,6 +37,7 @@ VIDEOS = frozenset(
 )
 """File endings of videos in a folder, in lower case."""
 
+_MOST_BYTES = 1 << 24
 _LISTS = frozenset((".list", ".lst", ".txt"))
 _COMMENT = re.compile(r"^\s*#.*|\s#\s.*")
 """Comment in a list file; a ``#`` inside a file name does not start one."""
@@ -137,7 +138,7 @@ def _folders(path: Path) -> Iterator[Path]:
 
 def _listed(path: Path) -> list[Path]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is no list of paths: {error}.", mend=_MEND) from error
     named = [_COMMENT.sub("", line).strip() for line in lines]

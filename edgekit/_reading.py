@@ -8,12 +8,14 @@ device, a pipeline of GStreamer or standard input.
 from __future__ import annotations
 
 import errno
+import gzip
+import io
 import os
 import re
 import stat
 from pathlib import Path, PurePosixPath
 
-__all__ = ["path_below", "read_regular"]
+__all__ = ["path_below", "read_gzip", "read_regular"]
 
 _SHOWN = 80
 
@@ -43,6 +45,27 @@ def read_regular(path: Path, most: int) -> bytes:
                 errno.EFBIG, f"it has {size} bytes, and at most {most} are read", str(path)
             )
         return content
+
+
+def read_gzip(path: Path, most: int) -> bytes:
+    """The content of a file that gzip packed, which may be no larger than allowed.
+
+    Args:
+        path: The file, as ``read_regular`` takes it.
+        most: Largest size in bytes, packed and unpacked.
+
+    Raises:
+        OSError: As ``read_regular``; or it is damaged.
+        EOFError: It is truncated.
+        zlib.error: It is damaged.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(read_regular(path, most))) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(
+            errno.EFBIG, f"it unpacks to more than the {most} bytes that are read", str(path)
+        )
+    return content
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:

@@ -6,7 +6,6 @@ from, and the checksum of every other file. Loading believes none of it unchecke
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -20,7 +19,7 @@ import msgspec
 
 from edgekit._files import atomic_folder
 from edgekit._installed import install_line
-from edgekit._reading import path_below
+from edgekit._reading import path_below, read_regular
 from edgekit.errors import BundleError, UsageError
 
 __all__ = [
@@ -56,6 +55,7 @@ SCHEMA = 1
 
 Place = Literal["host", "graph"]
 
+_MOST_BYTES = 1 << 22
 _LARGEST_SIDE = 8192
 _LARGEST_NORM = 1e3
 _SMALLEST_STD = 1e-4
@@ -347,10 +347,7 @@ def load_bundle(path: Path) -> Bundle:
     path = Path(path)
     mend = "Export it again: edgekit export CHECKPOINT --target TARGET"
     try:
-        # A pipe of that name would be waited for.
-        if (path / MANIFEST).exists() and not (path / MANIFEST).is_file():
-            raise OSError(errno.EINVAL, f"{MANIFEST} is no file")
-        text = (path / MANIFEST).read_bytes()
+        text = read_regular(path / MANIFEST, _MOST_BYTES)
     except OSError as error:
         mend = "Make one: edgekit export CHECKPOINT --target onnx"
         if path.is_file() and (path.parent / MANIFEST).is_file():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit._reading import read_regular
 from edgekit.errors import UsageError
 
 __all__ = ["CLASS_LISTS", "class_names", "default_classes"]
 
+_MOST_BYTES = 1 << 20
 _UCF24 = """
 Basketball BasketballDunk Biking CliffDiving CricketBowling Diving Fencing FloorGymnastics
 GolfSwing HorseRiding IceDancing LongJump PoleVault RopeClimbing SalsaSpin SkateBoarding Skiing
@@ -49,7 +51,7 @@ def class_names(choice: str) -> tuple[str, ...]:
         return CLASS_LISTS[choice]
     expected = f"Expected {', '.join(CLASS_LISTS)} or a file with one class name a line"
     try:
-        lines = Path(choice).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(Path(choice), _MOST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise UsageError(f"{expected}; {choice} cannot be read: {reason}.") from error

@@ -20,6 +20,7 @@ import click
 from edgekit import __version__
 from edgekit._printable import printable
 from edgekit._telemetry import silence_environment
+from edgekit.cli._json_output import end_output, kept_free
 from edgekit.cli._outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is_there
 
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fill_closed()
     words = sys.argv[1:] if arguments is None else [*arguments]
     outcome = Outcome()
-    status, failure = _call(words, outcome)
+    with kept_free(wanted=wants_json(words)):
+        status, failure = _call(words, outcome)
     try:
         if wants_json(words):
             outcome.print(failure)
@@ -135,6 +137,8 @@ def program() -> NoReturn:
     """Runs the command line of this process and ends the process."""
     silence_environment(os.environ)
     status = main()
+    if wants_json(sys.argv[1:]):
+        end_output()
     # All is done and told: a Ctrl-C while Python takes itself down has nothing left to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if any(thread.daemon for thread in threading.enumerate()):

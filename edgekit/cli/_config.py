@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from edgekit._reading import read_regular
 from edgekit.errors import OutputError, UsageError
 
 if sys.version_info >= (3, 11):
@@ -24,6 +25,8 @@ else:
 
 __all__ = ["config_option", "read", "read_again"]
 
+_MOST_BYTES = 1 << 18
+_MOST_PARTS = 16
 _PARAMETER = "config"
 _DEFAULT, _FILE = click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP
 _LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose", "quiet"))
@@ -61,16 +64,17 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
             there under two names; a value is not what the option takes. It names file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _MOST_BYTES).decode().replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(
             f"Cannot read the configuration {path}: {reason}.",
             mend="Name a TOML file: --config FILE",
         ) from error
+    _refuse_long_keys(path, text)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no TOML: {error}.",
             mend='A line looks like this: source = "rtsp://camera/stream"',
@@ -93,6 +97,18 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
             raise UsageError(f"{place}: {key} is there twice.", mend="Leave one of them out.")
         found[option.name] = _checked(place, key, value, option, context)
     return found
+
+
+def _refuse_long_keys(path: Path, text: str) -> None:
+    """Refuses keys of many parts, for which the parser takes a time that grows by their square."""
+    for number, line in enumerate(text.split("\n"), 1):
+        key = line if line.lstrip().startswith("[") else line.partition("=")[0]
+        if key.count(".") > _MOST_PARTS:
+            raise UsageError(
+                f"{path}, line {number}: a key of {key.count('.') + 1} parts; at most "
+                f"{_MOST_PARTS} are read.",
+                mend="A key is the long name of an option.",
+            )
 
 
 def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgekit._reading import path_below
+from edgekit._reading import path_below, read_regular
 from edgekit.errors import AnnotationError
 from edgekit.runtime.types import Array
 
@@ -35,6 +35,7 @@ _TOLERANCE = 1.0
 
 
 _LONGEST_SIDE = 1 << 16
+_MOST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,13 +123,13 @@ def read_annotations(path: Path) -> Truth:
     """
     path = Path(path)
     try:
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
+        file = msgspec.json.decode(read_regular(path, _MOST_BYTES), type=_File)
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the annotations {path}: {error.strerror}.",
             mend="Name the folder that holds annotations.json and the videos beside it.",
         ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(path, "", str(error)) from error
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
@@ -140,7 +141,7 @@ def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> V
     where = f"video '{name}'"
     try:
         video = msgspec.json.decode(raw, type=_Video)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(path, where, str(error)) from error
     if min(video.frames, video.width, video.height) < 1:
         raise _wrong(path, where, "'frames', 'width' and 'height' have to be at least 1")

@@ -26,11 +26,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edgekit._reading import read_gzip, read_regular
 from edgekit.errors import AnnotationError
 from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["SavedDetections", "SavedVideo", "read_detections"]
+
+_MOST_BYTES = 1 << 28
+_LEAST_SCORES = 1 << 24
+_SCORES_A_BYTE = 4
+"""Of files with 80 classes there are less than two scores for a byte."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,11 +107,16 @@ def read_detections(path: Path) -> SavedDetections:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        read = read_gzip if path.suffix == ".gz" else read_regular
+        content = read(path, _MOST_BYTES)
         file = msgspec.json.decode(content, type=_File)
-    except (msgspec.MsgspecError, UnicodeDecodeError, EOFError, zlib.error) as error:
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+        EOFError,
+        zlib.error,
+    ) as error:
         raise _wrong(path, "", str(error)) from error
     except gzip.BadGzipFile as error:
         raise _wrong(path, "", f"{error}, and its name ends in .gz") from error
@@ -117,10 +128,21 @@ def read_detections(path: Path) -> SavedDetections:
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
     videos = []
+    # The scores are kept for every class, however few the file has.
+    room = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
     for name, raw in file.videos.items():
         try:
-            videos.append(_video(file, name, msgspec.json.decode(raw, type=_Video)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            video = msgspec.json.decode(raw, type=_Video)
+            room -= len(file.classes) * sum(
+                len(frame.boxes) for frame in video.detections if frame is not None
+            )
+            if room < 0:
+                raise ValueError(
+                    f"more boxes with {len(file.classes)} classes each than {len(content)} bytes "
+                    "may hold"
+                )
+            videos.append(_video(file, name, video))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise _wrong(path, f"video '{name}'", str(error)) from error
     return SavedDetections(file.classes, videos)
 

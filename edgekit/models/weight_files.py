@@ -27,6 +27,11 @@ __all__ = ["WeightFile", "read_weights", "write_safetensors"]
 
 _ASK_FOR = "Give a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors."
 _COPY_AGAIN = "Copy or download the file again, and compare its size with the original's."
+_MOST_BYTES = 1 << 32
+_MOST_HEADER = 1 << 24
+_MOST_PACKED = 4
+"""torch packs nothing; others make a file smaller, and weights become little smaller."""
+
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
 
 
@@ -54,10 +59,22 @@ def read_weights(path: Path) -> WeightFile:
         MissingDependencyError: The file is a safetensors file, and safetensors is not installed.
     """
     head = _head(path)
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise CheckpointError(
+            f"Expected a checkpoint; {path} has {size} bytes, and at most {_MOST_BYTES} are read.",
+            mend=_ASK_FOR,
+        )
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return _named(path, _load_torch(path))
     length = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and length < 1 << 40:
+        if length > min(_MOST_HEADER, size):
+            raise CheckpointError(
+                f"Expected a safetensors file; {path} claims a header of {length} bytes, and at "
+                f"most {min(_MOST_HEADER, size)} are read.",
+                mend=_COPY_AGAIN,
+            )
         return _load_safetensors(path)
     raise CheckpointError(
         f"Expected a checkpoint; {path} is neither a torch file nor a safetensors file.",
@@ -117,6 +134,8 @@ def _head(path: Path) -> bytes:
 
 def _load_torch(path: Path) -> object:
     try:
+        if zipfile.is_zipfile(path):
+            _check_size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an old format still loads; its age needs no warning
             content: object = torch.load(path, map_location="cpu", weights_only=True)
@@ -141,6 +160,18 @@ def _load_torch(path: Path) -> object:
             f"something else ({reason}).",
             mend=_COPY_AGAIN,
         ) from error
+
+
+def _check_size(path: Path) -> None:
+    """Refuses an archive that unpacks to much more than it is, before it is unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > _MOST_PACKED * size:
+        raise CheckpointError(
+            f"Expected a checkpoint; {path} has {size} bytes and unpacks to {unpacked}.",
+            mend=_ASK_FOR,
+        )
 
 
 def _check_archive(path: Path) -> None:

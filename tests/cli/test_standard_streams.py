@@ -148,3 +148,23 @@ def test_a_hangup_with_the_terminal_there_reads_the_thresholds_again(
     assert b"Tubes count from score 0.3" in said
     os.close(run.end)
     assert run.status() == 130
+
+
+def test_json_stands_alone_whatever_a_runtime_prints():
+    code = (
+        "import ctypes, os, sys\n"
+        "import edgekit.bundle\n"
+        "from edgekit.cli import program\n"
+        "load = edgekit.bundle.load_bundle\n"
+        "def noisy(path):\n"
+        "    print('python'); os.write(1, b'system'); ctypes.CDLL(None).printf(b'library')\n"
+        "    return load(path)\n"
+        "edgekit.bundle.load_bundle = noisy\n"
+        "sys.argv = ['edgekit', 'inspect', 'shipped', '--json']\n"
+        "program()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["manifest"]["schema"] == 1
+    for words in (b"python", b"system", b"library"):
+        assert words in done.stderr
