@@ -1,1 +1,1 @@
-"""DEVICE. The detector's own arithmetic, on numpy arrays: no torch, no onnx, no converter."""
+"""DEVICE. Detection and linking on numpy arrays: no torch, no onnx, no converter."""

@@ -1,7 +1,7 @@
-"""Which path takes which detection: the arithmetic of one frame, for all classes at once.
+"""Matches paths and detections of one frame, for all classes at once.
 
-Paths and detections both come ordered by class; within a class, detections come best first and
-paths in the order in which they may choose.
+Paths and detections are both ordered by class. Within a class, the best detections come first, and
+paths are in the order in which they choose.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from edgekit.runtime.types import Array, Detections
 __all__ = ["Edge", "Found", "edge_before", "overlapping", "take_best", "take_first"]
 
 Edge: TypeAlias = tuple[int, int, float]
-"""A path, a detection that could continue it, and what that would gain."""
+"""A path, a detection that could continue it, and the gain of that choice."""
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
 class Found:
-    """The selected detections of one frame, flat: class by class, best first.
+    """The selected detections of one frame, in flat arrays: class by class, best first.
 
     Args:
-        detections: boxes (n, 4) and scores (n, C).
-        picks: For each class the boxes that count, best first.
+        detections: All detections of the frame: boxes (n, 4) and scores (n, C).
+        picks: Indices of the boxes that count for each class, best first.
         frame: Index of the frame.
 
     Attributes:
-        boxes: (m, 4) float64.
-        label: (m,) class of each.
-        score: (m,) its score for that class.
-        class_scores: (m, C) the scores of all classes.
-        entries: One for each, ready to be appended to a path.
-        first: (C,) where each class begins.
-        table: (4, C, K) the boxes of each class, coordinate by coordinate, filled up with NaN.
+        boxes: Selected boxes, (m, 4) float64.
+        label: Class of each selected box, (m,).
+        score: Score of each selected box for its class, (m,).
+        class_scores: Scores of each selected box for all classes, (m, C).
+        entries: Path entry of each selected box.
+        first: Index at which each class begins, (C,).
+        table: Box coordinates of each class, (4, C, K), padded with NaN.
     """
 
     def __init__(self, detections: Detections, picks: Sequence[Sequence[int]], frame: int) -> None:
@@ -55,7 +55,7 @@ class Found:
         self._every_score = every_score
         self.table = np.full((4, len(counts), counts.max(initial=0)), np.nan)
         self.table[:, self.label, np.arange(len(index)) - self.first[self.label]] = self.boxes.T
-        # Copies: a view would keep the whole frame alive as long as the path.
+        # Copies: a view would keep the whole frame in memory as long as the path lives.
         rows = [row.copy() for row in every_score]
         boxes = every_box.tolist()
         pairs = zip(self.score.tolist(), index.tolist(), strict=True)
@@ -65,23 +65,23 @@ class Found:
 
     @property
     def class_scores(self) -> Array:
-        """(m, C) the scores of all classes."""
+        """Scores of each selected box for all classes, (m, C)."""
         return self._every_score.take(self._index, axis=0)
 
 
 def overlapping(
     boxes: Array, label: Array, found: Found, iou_threshold: float
 ) -> tuple[Array, Array]:
-    """All pairs of a path and a detection of its class whose IoU is at least the threshold.
+    """Returns all pairs of a path and a detection of its class with at least the threshold IoU.
 
-    Widths and heights count the last pixel in (x2 - x1 + 1), as published; inverted boxes
-    overlap nothing.
+    Widths and heights include the last pixel (x2 - x1 + 1), as published; inverted boxes overlap
+    nothing.
 
     Args:
-        boxes: (P, 4) last box of each path.
-        label: (P,) class of each path.
-        found: The detections of this frame.
-        iou_threshold: Above 0.
+        boxes: Last box of each path, (P, 4).
+        label: Class of each path, (P,).
+        found: Selected detections of this frame.
+        iou_threshold: Smallest IoU of a pair, above 0.
 
     Returns:
         Two (E,) arrays of indices, of paths and of detections, ordered by path, then detection.
@@ -107,15 +107,15 @@ def overlapping(
 
 
 def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list[int], list[float]]:
-    """Each path takes its first free detection, which is its best if edges score by detection.
+    """Assigns to each path its first free detection, the best if edges score by detection.
 
     Args:
-        edges: Ordered by path, then by detection.
-        paths: How many paths there are.
-        used: One byte for each detection; set to 1 here where it is taken.
+        edges: Candidate pairs, ordered by path, then by detection.
+        paths: Number of paths.
+        used: One byte for each detection, which is set to 1 when the detection is taken.
 
     Returns:
-        For each path the detection, or -1; and for each path its gain, or 0.
+        The detection of each path, or -1; and the gain of each path, or 0.
     """
     partner, gained = [-1] * paths, [0.0] * paths
     for path, detection, gain in edges:
@@ -127,7 +127,7 @@ def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list
 
 
 def take_best(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list[int], list[float]]:
-    """Each path takes its best free detection, if the gains of all its free ones sum up to > 0.
+    """Assigns to each path its best free detection, if the gains of its free ones sum to > 0.
 
     Arguments and result are those of ``take_first``.
     """
@@ -141,14 +141,14 @@ def take_best(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list[
 
 
 def edge_before(label: Array, hit: Array, edge: Array) -> Array:
-    """For each path the gain of the last matched path before it in its class, or 0.
+    """Returns for each path the gain of the last matched path before it in its class, or 0.
 
-    The published code adds this, another path's gain, to the score of a path that misses.
+    The published code adds this gain of another path to the score of a path that misses.
 
     Args:
-        label: (P,) class of each path.
-        hit: (P,) whether it has a detection.
-        edge: (P,) its gain.
+        label: Class of each path, (P,).
+        hit: Whether each path has a detection, (P,).
+        edge: Gain of each path, (P,).
     """
     place = np.arange(len(label))
     last = np.maximum.accumulate(np.where(hit, place, -1))

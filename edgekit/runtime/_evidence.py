@@ -1,7 +1,7 @@
-"""When a track acts, and how sure that is: its scores become tubes.
+"""Finds when a track acts, and with what confidence: turns its scores into tubes.
 
-A frame speaks for a class by how far its score lies above half of what the track reaches when it
-acts; the stretches in which the sum of that is largest are the actions. They are the
+The evidence of a frame for a class is its score minus half of the level that the track reaches when
+it acts. The stretches with the largest sums of evidence are the actions. They are the
 maximal-scoring segments of Ruzzo and Tompa ("A linear time algorithm for finding all maximal
 scoring subsequences", ISMB 1999).
 """
@@ -21,7 +21,7 @@ HALF = 0.5
 
 
 def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
-    """All maximal-scoring segments, in order.
+    """Returns all maximal-scoring segments, in order.
 
     A segment is maximal if its sum is above that of all its parts, and no longer segment with that
     property contains it.
@@ -30,7 +30,7 @@ def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
         values: Any real numbers.
 
     Returns:
-        First index, last index (inclusive) and sum of each; sums are above 0.
+        First index, last index (inclusive) and sum of each segment; sums are above 0.
     """
     found: list[tuple[int, int, float, float]] = []  # first, last, sums before and with it
     total = 0.0
@@ -40,7 +40,8 @@ def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
             continue
         first, low = place, before
         while True:
-            # Those that begin no lower cannot be joined with it, nor can any later one reach them.
+            # Segments with a higher beginning cannot be joined with this one, nor with any later
+            # one.
             at = len(found) - 1
             while at >= 0 and found[at][2] >= low:
                 at -= 1
@@ -53,26 +54,26 @@ def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
 
 
 def mean_of_best(scores: Array, count: int = TOP) -> float:
-    """Mean of the ``count`` highest of (n,) scores, or of all where there are fewer."""
+    """Returns the mean of the ``count`` highest of (n,) scores, or of all if there are fewer."""
     if len(scores) > count:
         scores = np.partition(scores, len(scores) - count)[-count:]
     return float(scores.mean())
 
 
 def spans(scores: Array, seen: Array, steps: Array) -> list[tuple[int, int, float]]:
-    """When a class acts within a track.
+    """Returns the stretches in which a class acts within a track.
 
     Args:
-        scores: (n,) the class's score of each frame; what stands at frames not seen is not used.
-        seen: (n,) bool, whether a detection stands behind the frame; at least one.
-        steps: (n,) frames of 25 a second for which each one stands.
+        scores: Score of the class in each frame, (n,); values of unseen frames are not used.
+        seen: Whether each frame has a detection, (n,) bool; at least one has.
+        steps: Time that each frame stands for, (n,), in frames at 25 per second.
 
     Returns:
-        First and last index (inclusive) and the level, in order.
+        First index, last index (inclusive) and level of each stretch, in order.
     """
     level = mean_of_best(scores[seen], max(1, round(TOP / float(steps.mean()))))
     if level <= 0:
         return []
-    # A frame without a detection speaks neither way.
+    # A frame without a detection is no evidence for or against the action.
     evidence = np.where(seen, (scores - HALF * level) * steps, 0.0)
     return [(first, last, level) for first, last, _ in maximal_segments(evidence.tolist())]

@@ -1,4 +1,4 @@
-"""What tracks looked like in the past: one table for all, a row for each track and frame."""
+"""Keeps the past of all tracks in one table, with a row for each track and frame."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Rows(NamedTuple):
     """Some rows of a history, in order of time.
 
     Attributes:
-        id: (n,) which track.
-        frame: (n,) in which frame of the source.
-        passed: (n,) frames of the source since the look before.
-        elapsed: (n,) time since the look before, in frames of 25 a second.
-        seen: (n,) bool, whether a detection stands behind the row.
-        states: (n, k, 4), the first k fields of ``edgekit.runtime._kalman.States``.
-        scores: (n, C) of the detection; 0 without one.
+        id: Id of the track, (n,).
+        frame: Index of the frame in the source, (n,).
+        passed: Number of source frames since the previous processed frame, (n,).
+        elapsed: Time since the previous processed frame, (n,), in frames at 25 per second.
+        seen: Whether the row has a detection, (n,) bool.
+        states: First k fields of ``edgekit.runtime._kalman.States``, (n, k, 4).
+        scores: Scores of the detection, (n, C); 0 without one.
     """
 
     id: Array
@@ -36,19 +36,19 @@ class Rows(NamedTuple):
 
 
 class History:
-    """Appended to in every frame; forgets tracks that are gone and frames that are too old.
+    """A table that grows with every frame, and forgets ended tracks and old frames.
 
-    A frame costs a few numpy calls however many tracks there are, and the rows of a track that
-    ends are found by its id. The table is tidied when it is full and grows if that freed too
-    little, so a row costs the same in the long run and memory follows the tracks that are alive.
+    Each frame costs a few numpy calls for any number of tracks. The rows of a track that ends are
+    found by its id. When the table is full it is compacted, and grows if that freed too little. The
+    average cost of a row is therefore constant, and memory follows the number of live tracks.
 
     Attributes:
-        table: The rows, and behind them those that are still free.
+        table: Rows in use, followed by free rows.
 
     Args:
         classes: Number of classes.
-        frames: How many of the newest frames are remembered; None for all.
-        fields: How many fields of the states.
+        frames: Number of newest frames to remember; None for all.
+        fields: Number of state fields to store.
     """
 
     def __init__(self, classes: int, frames: int | None = None, fields: int = 5) -> None:
@@ -60,15 +60,15 @@ class History:
         return self._count
 
     def reserve(self, rows: int, alive: Array, frame: int) -> bool:
-        """Makes room for so many rows more.
+        """Makes room for more rows.
 
         Args:
-            rows: How many.
+            rows: Number of rows to add.
             alive: Ids of the tracks that are alive, or end in this frame.
-            frame: The one whose rows come next.
+            frame: Index of the frame whose rows come next.
 
         Returns:
-            Whether the table has moved.
+            Whether the table was moved in memory.
         """
         full = self._count + rows > len(self.table.id)
         if full:
@@ -83,14 +83,14 @@ class History:
         states: Array,
         scores: Array,
     ) -> None:
-        """Takes one row for each of the tracks ``ids``; ``reserve`` has made room for them.
+        """Appends one row for each of the tracks ``ids``; ``reserve`` has made room for them.
 
         Args:
-            ids: (n,).
-            look: The row's ``frame``, ``passed`` and ``elapsed``, the same for all.
-            seen: (n,) bool.
-            states: (n, k or more, 4).
-            scores: (n, C).
+            ids: Ids of the tracks, (n,).
+            look: Values of ``frame``, ``passed`` and ``elapsed`` that all rows share.
+            seen: Whether each row has a detection, (n,) bool.
+            states: State of each track, (n, k or more, 4).
+            scores: Scores of each detection, (n, C).
         """
         rows = slice(self._count, self._count + len(ids))
         states = states[:, : self.table.states.shape[1]]
@@ -99,11 +99,11 @@ class History:
         self._count += len(ids)
 
     def count(self, rows: int) -> None:
-        """Takes so many rows that stand in ``table`` already, behind the others."""
+        """Counts rows that were already written into ``table``, behind the others."""
         self._count += rows
 
     def of(self, id: int) -> Rows:
-        """All that is remembered of a track."""
+        """Returns all remembered rows of a track."""
         rows = np.flatnonzero(self.table.id[: self._count] == id)
         if self._frames is not None:
             rows = rows[-self._frames :]

@@ -1,4 +1,4 @@
-"""Frames of finished tubes that nobody looked at: which of them a tube has, and its boxes there."""
+"""Fills the unprocessed frames of finished tubes: decides which belong, and gives boxes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["interpolated", "reach"]
 
 
 def reach(rows: Rows, first: int, last: int, newest: int) -> tuple[int, int]:
-    """First and last frame of a stretch of looks: each look stands for the frames nearest to it.
+    """Returns first and last frame of a stretch: a processed frame stands for its nearest frames.
 
     Args:
-        rows: Of the track.
-        first: Row of the first look.
-        last: Row of the last look.
-        newest: Newest frame of the source, looked at or not.
+        rows: History of the track.
+        first: Row of the first processed frame.
+        last: Row of the last processed frame.
+        newest: Newest frame of the source, processed or not.
     """
     gaps = rows.passed
     before = (gaps[first : first + 2].min() - 1) // 2
     after = (gaps[last : last + 2].min() - 1) // 2
-    if last + 1 == len(gaps):  # no later look is nearer to what followed
+    if last + 1 == len(gaps):  # no later processed frame is nearer
         after = min(gaps[max(last - 1, 0) :].min() - 1, newest - rows.frame[last])
     return int(rows.frame[first] - before), int(rows.frame[last] + after)
 
@@ -30,10 +30,10 @@ def reach(rows: Rows, first: int, last: int, newest: int) -> tuple[int, int]:
 def interpolated(
     rows: Rows, boxes: Array, label: int, inside: slice, every: Array
 ) -> tuple[Array, Array, Array]:
-    """Boxes, scores and whether seen, of ``every`` frame.
+    """Returns boxes, scores and whether a detection exists, for ``every`` frame.
 
-    Where every frame was looked at, the filter tells the boxes of those without a detection. Else
-    they are interpolated between the detections before and after them.
+    If every frame was processed, boxes without a detection come from the filter. Otherwise they are
+    interpolated between the previous and the next detection.
     """
     frames, boxes = rows.frame[inside], boxes[inside]
     scores, seen = rows.scores[inside, label].astype(np.float64), rows.seen[inside]

@@ -1,10 +1,11 @@
-"""A Kalman filter for many boxes at once, and the fixed-lag smoother that goes with it.
+"""A Kalman filter for many boxes at once, and its fixed-lag smoother.
 
-Each of a box's four coordinates ``(centre x, centre y, log width, log height)`` is filtered by
-itself, with a position and a velocity (Kalman 1960; as trackers of boxes use it since SORT, Bewley
-et al., ICIP 2016). The velocity fades: far ahead, an actor is rather where it was than where its
-last motion would have carried it. Noise is relative to the size of the box, so that nothing here
-depends on the resolution. All arrays have one row for each box and one column for each coordinate.
+Each of a box's four coordinates ``(centre x, centre y, log width, log height)`` is filtered
+separately, with a position and a velocity (Kalman 1960; trackers of boxes use it since SORT, Bewley
+et al., ICIP 2016). The velocity decays: after a long time, an actor is more likely near its last
+position than where its last motion would lead. Noise is relative to the size of the box, so that
+nothing depends on the resolution. All arrays have one row for each box and one column for each
+coordinate.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ _ROUNDING = 1e-6
 
 
 class Step(NamedTuple):
-    """What the filter does from one look to the next; each field is a number, or (n, 1).
+    """Coefficients of the filter from one processed frame to the next; each is a number, or (n, 1).
 
     Attributes:
-        carried: Times the velocity that a place moves on.
-        faded: Share of the velocity that is left.
-        moved: Variance that the place gains, for a box of size 1.
-        shared: Covariance of place and velocity that is gained.
-        accelerated: Variance that the velocity gains.
+        carried: Multiple of the velocity by which a position moves.
+        faded: Share of the velocity that remains.
+        moved: Added variance of the position, for a box of size 1.
+        shared: Added covariance of position and velocity.
+        accelerated: Added variance of the velocity.
     """
 
     carried: Array | float
@@ -62,10 +63,10 @@ class Step(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def step_of(elapsed: float) -> Step:
-    """The step over some time: whole frames one after the other, then what is left of one.
+    """Returns the coefficients for a time: whole frames one after the other, then the rest.
 
     Args:
-        elapsed: In frames of 25 a second, at which the constants hold; above 0.
+        elapsed: Time in frames at 25 per second, for which the constants hold; above 0.
     """
     carried, faded, moved, shared, accelerated = 0.0, 1.0, 0.0, 0.0, 0.0
     while elapsed > 0:
@@ -84,14 +85,14 @@ ONE_FRAME = step_of(1.0)
 
 
 class States(NamedTuple):
-    """What is known of n boxes; each field is (n, 4).
+    """State estimates of n boxes; each field is (n, 4).
 
     Attributes:
         place: Mean of the coordinates.
-        speed: Mean of their change a frame.
-        place_variance: Of ``place``.
-        covariance: Of ``place`` with ``speed``.
-        speed_variance: Of ``speed``.
+        speed: Mean of their change per frame.
+        place_variance: Variance of ``place``.
+        covariance: Covariance of ``place`` and ``speed``.
+        speed_variance: Variance of ``speed``.
     """
 
     place: Array
@@ -102,28 +103,28 @@ class States(NamedTuple):
 
 
 def coordinates(boxes: Array) -> Array:
-    """(n, 4) centre and logarithm of the size, at least a pixel, of boxes ``[x1, y1, x2, y2]``."""
+    """Returns (n, 4) centre and log size, at least a pixel, of boxes ``[x1, y1, x2, y2]``."""
     size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
     return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, np.log(size)), axis=1)
 
 
 def corners(place: Array, size: Array | None = None) -> Array:
-    """(n, 4) boxes ``[x1, y1, x2, y2]``; undoes ``coordinates``.
+    """Returns (n, 4) boxes ``[x1, y1, x2, y2]``; it reverses ``coordinates``.
 
     Args:
-        place: (n, 4).
-        size: (n, 2) widths and heights of ``place``, where they are known; likewise below.
+        place: Coordinates, (n, 4).
+        size: Widths and heights of ``place``, (n, 2); None computes them.
     """
     half = (np.exp(place[:, 2:]) if size is None else size) / 2
     return np.concatenate((place[:, :2] - half, place[:, :2] + half), axis=1)
 
 
 def started(measured: Array, size: Array | None = None) -> States:
-    """The states of boxes seen for the first time.
+    """Returns the states of boxes that are seen for the first time.
 
     Args:
-        measured: (n, 4) as ``coordinates`` gives them.
-        size: Of ``measured``.
+        measured: Coordinates from ``coordinates``, (n, 4).
+        size: Widths and heights of ``measured``, (n, 2); None computes them.
     """
     unit = _unit(measured, size) ** 2
     still = np.zeros_like(measured)
@@ -131,12 +132,12 @@ def started(measured: Array, size: Array | None = None) -> States:
 
 
 def predicted(states: States, size: Array | None = None, step: Step = ONE_FRAME) -> States:
-    """The states at the next look, before anything is measured in it.
+    """Returns the states at the next processed frame, before anything is measured in it.
 
     Args:
-        states: Those at this look.
-        size: Widths and heights of their places.
-        step: From this look to the next.
+        states: States at the current processed frame.
+        size: Widths and heights of their positions, (n, 2); None computes them.
+        step: Coefficients from the current processed frame to the next.
     """
     place, speed, p, c, s = states
     unit = _unit(place, size) ** 2
@@ -151,12 +152,12 @@ def predicted(states: States, size: Array | None = None, step: Step = ONE_FRAME)
 
 
 def corrected(states: States, measured: Array, size: Array | None = None) -> States:
-    """The states after their boxes were measured in the frame to which they were predicted.
+    """Returns the states after their boxes were measured in the predicted frame.
 
     Args:
-        states: As ``predicted`` gives them.
-        measured: (n, 4) coordinates of the boxes that were found.
-        size: Of the places in ``states``.
+        states: States from ``predicted``.
+        measured: Coordinates of the boxes that were found, (n, 4).
+        size: Widths and heights of the positions in ``states``, (n, 2); None computes them.
     """
     place, speed, p, c, s = states
     total = p + MEASURED**2 * _unit(place, size) ** 2
@@ -172,15 +173,15 @@ def corrected(states: States, measured: Array, size: Array | None = None) -> Sta
 
 
 def smoothed(states: States, times: Array, lag: float) -> Array:
-    """Each look at one track as it is known ``lag`` frames later (or at the track's end).
+    """Returns the states of one track as they are known ``lag`` frames later, or at its end.
 
-    The backward pass of Rauch, Tung and Striebel (1965), as long for each look as its lag asks and
-    done for all looks side by side.
+    This is the backward pass of Rauch, Tung and Striebel (1965). It runs for all processed frames
+    in parallel, for each as far as its lag requires.
 
     Args:
-        states: The filtered states at the track's n looks, in order.
-        times: (n,) when they were, in frames of 25 a second.
-        lag: In frames of 25 a second, at least 0.
+        states: Filtered states at the track's n processed frames, in order.
+        times: Times of these frames, (n,), in frames at 25 per second.
+        lag: Lag in frames at 25 per second, at least 0.
 
     Returns:
         (n, 4) coordinates.
@@ -190,14 +191,14 @@ def smoothed(states: States, times: Array, lag: float) -> Array:
     ahead = predicted(states, step=step)
     p, c, s = ahead[2:]
     determinant = p * s - c * c
-    # The smoother gain, cov(now, next) times the inverse of the predicted covariance.
+    # The smoother gain: cov(now, next) times the inverse of the predicted covariance.
     a = states.place_variance + step.carried * states.covariance
     b = step.faded * states.covariance
     d = states.covariance + step.carried * states.speed_variance
     e = step.faded * states.speed_variance
     gains = (a * s - b * c, b * p - a * c, d * s - e * c, e * p - d * c)
     pp, ps, sp, ss = (gain / determinant for gain in gains)
-    # Row t holds look min(t + ahead, seen[t]) as it is known at look seen[t].
+    # Row t holds frame min(t + ahead, seen[t]) as it is known at frame seen[t].
     looks = np.arange(len(times))
     seen = np.searchsorted(times, times + lag + _ROUNDING, side="right") - 1
     place, speed = states.place[seen], states.speed[seen]
@@ -211,7 +212,7 @@ def smoothed(states: States, times: Array, lag: float) -> Array:
 
 
 def _unit(place: Array, size: Array | None) -> Array:
-    """What a relative noise of 1 is in each coordinate."""
+    """Returns the size in each coordinate that a relative noise of 1 refers to."""
     unit = np.ones_like(place)
     unit[:, :2] = np.exp(place[:, 2:]) if size is None else size
     return unit

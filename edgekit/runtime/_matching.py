@@ -1,4 +1,4 @@
-"""Which track continues in which detection, whatever the class."""
+"""Matches tracks and detections, for all classes together."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ LARGEST_GROWTH = 0.7
 SUPPRESSED = 0.3
 
 LANES = 8
-"""Class scores are added up in so many lanes."""
+"""Number of partial sums for class scores."""
 
 
 def overlapping(first: Array, second: Array, least: float) -> tuple[Array, Array, Array]:
-    """The pairs of boxes whose IoU is at least ``least``, which is above 0.
+    """Returns the pairs of boxes whose IoU is at least ``least``, which is above 0.
 
     Args:
-        first: (n, 4) boxes.
-        second: (m, 4) boxes.
-        least: Above 0.
+        first: Boxes, (n, 4).
+        second: Boxes, (m, 4).
+        least: Smallest IoU of a pair, above 0.
 
     Returns:
-        Rows of ``first``, rows of ``second`` and IoUs, (E,) each, by the first, then the second.
+        Rows of ``first``, rows of ``second`` and IoUs, (E,) each, ordered by first, then second.
     """
     one, two = first.T.astype(np.float32), second.T.astype(np.float32)
-    # Dense work is kept to the few steps that tell which boxes touch at all.
+    # Only the few steps that find touching boxes work on all pairs.
     width = np.minimum.outer(one[2], two[2])
     width -= np.maximum.outer(one[0], two[0])
     height = np.minimum.outer(one[3], two[3])
@@ -50,25 +50,25 @@ def overlapping(first: Array, second: Array, least: float) -> tuple[Array, Array
 
 
 def padded(scores: Array) -> Array:
-    """(n, W) float64: scores (n, C) and zeros behind them, W the next multiple of ``LANES``."""
+    """Returns scores (n, C) as (n, W) float64 with zeros up to a multiple W of ``LANES``."""
     wide = np.zeros((len(scores), -(-scores.shape[1] // LANES) * LANES))
     wide[:, : scores.shape[1]] = scores
     return wide
 
 
 def unit(rows: Array) -> Array:
-    """(n, W) float32: padded rows of length 1, or 0 where they hold nothing."""
+    """Returns padded rows scaled to length 1, (n, W) float32; rows of zeros stay 0."""
     length = np.maximum(np.sqrt(_total(rows * rows)), 1e-9)
     return (rows / length[:, None]).astype(np.float32)
 
 
 def cosine(first: Array, second: Array) -> Array:
-    """(E,) float32 cosine of each of ``first`` with its partner in ``second``, both by ``unit``."""
+    """Returns the float32 cosine (E,) of partners in ``first`` and ``second``, from ``unit``."""
     return _total(first * second)
 
 
 def _total(products: Array) -> Array:
-    """Sums of padded rows. The order is fixed, unlike numpy's own, so that C can keep to it."""
+    """Sums padded rows in a fixed order, unlike numpy's, so that C can reproduce it."""
     lanes = products[:, :LANES]
     for column in range(LANES, products.shape[1], LANES):
         lanes = lanes + products[:, column : column + LANES]
@@ -80,20 +80,20 @@ def _total(products: Array) -> Array:
 def by_overlap(
     predicted: Array, boxes: Array, profiles: tuple[Array, Array], levels: tuple[Array, Array]
 ) -> tuple[Array, Array, Array]:
-    """The pairs whose boxes overlap, and what each gains.
+    """Returns the pairs whose boxes overlap, with their gains.
 
     Args:
-        predicted: (n, 4) boxes of the tracks.
-        boxes: (m, 4) those found.
-        profiles: Class scores of the tracks (n, W) and of the detections (m, W), by ``unit``.
-        levels: Logarithms of the highest class score: what each track has on average (n,), and
-            what each detection has (m,); float32.
+        predicted: Predicted boxes of the tracks, (n, 4).
+        boxes: Boxes of the detections, (m, 4).
+        profiles: Class scores of the tracks (n, W) and of the detections (m, W), from ``unit``.
+        levels: Logarithms of the highest class score: the average of each track (n,), and the value
+            of each detection (m,); float32.
 
     Returns:
         Tracks, detections and gains, (E,) each.
     """
     tracks, found, iou = overlapping(predicted, boxes, LEAST_OVERLAP)
-    # In proportion: what half a score means depends on the detector, twice the score does not.
+    # Compared as a ratio, whose meaning does not depend on the detector's range of scores.
     apart = np.minimum(np.abs(levels[0][tracks] - levels[1][found]), np.float32(1.0))
     alike = cosine(profiles[0][tracks], profiles[1][found])
     gain = iou + CLASS_WEIGHT * alike - LEVEL_WEIGHT * apart
@@ -107,13 +107,13 @@ def by_distance(
     lost: Array,
     profiles: tuple[Array, Array],
 ) -> tuple[Array, Array, Array]:
-    """The pairs of the same classes that are near for how long the track was lost.
+    """Returns the pairs of similar classes that are near, given how long the track was lost.
 
     Args:
-        places: Centres and logarithms of size, as predicted (n, 4) and as measured (m, 4).
-        sizes: Widths and heights of both.
-        lost: (n,) time from the last detection to the frame before, in frames of 25 a second.
-        profiles: As for ``by_overlap``.
+        places: Centres and log sizes, predicted (n, 4) and measured (m, 4).
+        sizes: Widths and heights, predicted (n, 2) and measured (m, 2).
+        lost: Time from the last detection to the previous frame, (n,), in frames at 25 per second.
+        profiles: Class scores of the tracks (n, W) and of the detections (m, W), from ``unit``.
 
     Returns:
         Tracks, detections and gains, (E,) each.
@@ -131,7 +131,7 @@ def by_distance(
 
 
 def greedy(tracks: Array, found: Array, gain: Array) -> tuple[Array, Array]:
-    """Takes the pair that gains most, then the best that is still free, and so on."""
+    """Takes the pair with the highest gain, then the best free one, and so on."""
     order = np.argsort(-gain, kind="stable")
     busy: set[int] = set()
     taken: set[int] = set()

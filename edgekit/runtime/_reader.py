@@ -1,4 +1,4 @@
-"""The thread that reads a live source, and opens it anew when it fails."""
+"""The thread that reads a live source, and reconnects when the source fails."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _LONGEST_OPENING = 30.0
 
 
 class Taker(Protocol):
-    """Who takes what a reader reads. Everything but ``pause`` is ignored from one that is left."""
+    """Receiver of a reader's frames. Calls from an abandoned reader are ignored, except pause()."""
 
     def offer(self, reader: Reader, source: FrameSource, frame: Frame) -> None:
-        """A frame was read."""
+        """Reports that a frame was read."""
 
     def lose(self, reader: Reader, reason: str) -> None:
-        """The source has failed, or could not be opened."""
+        """Reports that the source has failed, or could not be opened."""
 
     def finish(self, reader: Reader, error: BaseException | None) -> None:
-        """The source has ended, or its error is one that no opening mends."""
+        """Reports that the source has ended, or has an error that reconnecting cannot fix."""
 
     def pause(self) -> None:
         """Waits before the source is opened again."""
 
 
 class Reader:
-    """Reads in a thread until it is left, or told that the run is over.
+    """Reads in a thread until it is abandoned, or the run stops.
 
     Args:
-        taker: Of what is read.
-        source: Of which to read; it is left open for its owner.
-        stop: Set when the run is to end.
-        lost: Whether to begin with opening it anew.
+        taker: Receiver of the frames.
+        source: Source to read; the reader leaves it open for its owner.
+        stop: Event that is set when the run is to end.
+        lost: Whether to reconnect first.
 
     Attributes:
-        left: Set, under the taker's lock, where nobody takes any more.
+        left: Whether the reader is abandoned; set under the receiver's lock.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Reader:
         return self._thread.is_alive()
 
     def join(self, seconds: float) -> None:
-        """Waits for the end of the thread, so long at most."""
+        """Waits for the end of the thread, for a limited time."""
         self._thread.join(seconds)
 
     def is_stuck(self, patience: float) -> bool:
-        """Whether it waits for a frame for longer than ``patience``, or for an opening."""
+        """Returns whether a read takes longer than ``patience``, or opening takes too long."""
         now = time.monotonic()
         reading, opening = self._reading_since, self._opening_since
         if reading is not None:
@@ -87,12 +87,12 @@ class Reader:
         except BaseException as error:
             self._taker.finish(self, error)
         finally:
-            # One that is stuck here can be closed by nobody else.
+            # If the reader was stuck, nobody else can close its source.
             if self._source is not None and (self.left or self._source is not self._origin):
                 self._close(self._source)
 
     def _read(self, source: FrameSource) -> bool:
-        """Passes on a frame, or what is wrong with the source; False where it has ended."""
+        """Delivers a frame or reports the source's failure; returns False if it has ended."""
         self._reading_since = time.monotonic()
         reason = "It ended."
         try:

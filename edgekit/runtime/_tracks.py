@@ -1,7 +1,7 @@
-"""The tracks of EdgeKit's linker, and what a frame does to them: the form in numpy.
+"""The tracks of EdgeKit's linker, and their update in each frame: the numpy implementation.
 
-``edgekit/runtime/native/tracks.py`` does the same in C. Both give the same to the last bit, so
-what is computed here, and in which order, is what the C has to follow.
+``edgekit/runtime/native/tracks.py`` does this in C. Both give equal results to the last bit, so the
+C code must follow the operations and their order here.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ FLOOR = 0.001
 SURE_HITS = 4
 UNSURE_MISSES = 5
 LOOKS = 8
-"""A track ends after so many looks without a detection, however far apart they are."""
+"""Processed frames without a detection after which a track ends, however far apart."""
 
 
 class Look(NamedTuple):
-    """When a frame is looked at.
+    """The time of a processed frame.
 
     Attributes:
-        frame: Its number in the source.
-        passed: Frames of the source since the look before.
-        elapsed: Time since the look before, in frames of 25 a second.
-        usual: Time between two looks as far as this and the last one tell.
+        frame: Index of the frame in the source.
+        passed: Number of source frames since the previous processed frame.
+        elapsed: Time since the previous processed frame, in frames at 25 per second.
+        usual: Typical time between two processed frames, from this and the last interval.
     """
 
     frame: int = 0
@@ -49,9 +49,9 @@ class Look(NamedTuple):
     usual: float = 1.0
 
     def allowed(self, most: float) -> tuple[float, float]:
-        """How long a track may be lost: one with few detections, and one with more."""
+        """Returns how long tracks may be lost: those with few detections, and the others."""
         longest = max(float(most), min(LOOKS, most) * self.usual)
-        # Few detections are little evidence, and so are few misses: both are counted in looks.
+        # Few detections are weak evidence, and so are few misses: both are counted per frame.
         return min(UNSURE_MISSES * max(1.0, self.usual), longest), longest
 
 
@@ -59,10 +59,10 @@ class Ended(NamedTuple):
     """Tracks that ended.
 
     Attributes:
-        id: (k,) which.
-        hits: (k,) with how many detections.
-        watched: (k,) time for which these stand, in frames of 25 a second.
-        sums: (k, C) sums of their scores.
+        id: Id of each track, (k,).
+        hits: Number of detections, (k,).
+        watched: Time that these detections stand for, (k,), in frames at 25 per second.
+        sums: Sums of the scores, (k, C).
     """
 
     id: Array
@@ -72,7 +72,7 @@ class Ended(NamedTuple):
 
 
 class Live(NamedTuple):
-    """The live tracks in order of birth, as ``LiveTube`` has them; ``box`` is (n, 4)."""
+    """The live tracks in order of birth, with the fields of ``LiveTube``; ``box`` is (n, 4)."""
 
     id: Array
     label: Array
@@ -85,7 +85,7 @@ class Live(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Rows:
-    """A row for each track; ``size`` is width and height as they are, not as logarithms."""
+    """A row for each track; ``size`` is width and height, not their logarithms."""
 
     id: Array
     start: Array
@@ -121,7 +121,7 @@ class _Found(NamedTuple):
         peak = scores.max(axis=1, initial=0.0)
         with np.errstate(invalid="ignore", over="ignore"):
             side = boxes[:, 2:] - boxes[:, :2]
-        # With these bounds on the sides no coordinate is infinite, nor is any no number.
+        # These bounds keep every coordinate finite, and exclude NaN.
         good = (peak > FLOOR) & (peak < np.inf) & ((side > 0) & (side < np.inf)).all(axis=1)
         if not good.all():
             boxes, scores, peak, side = (field[good] for field in (boxes, scores, peak, side))
@@ -134,12 +134,12 @@ class _Found(NamedTuple):
 
 
 class PlainTracks:
-    """All tracks that are alive, and how they go on.
+    """All live tracks, and their update in each frame.
 
     Args:
         classes: Number of classes, C.
-        max_misses: As ``OnlineLinker`` has it.
-        history: Gets a row for each live track in every frame.
+        max_misses: Limit of ``OnlineLinker`` on the time without a detection.
+        history: History that receives a row for each live track in every frame.
     """
 
     def __init__(self, classes: int, max_misses: float, history: History) -> None:
@@ -153,16 +153,16 @@ class PlainTracks:
         return len(self._rows.id)
 
     def step(self, boxes: Array, scores: Array, look: Look, next_id: int) -> tuple[int, Ended]:
-        """Brings the tracks to the next frame that is looked at.
+        """Updates the tracks for the next processed frame.
 
         Args:
-            boxes: (n, 4); those without an area or a score are passed over.
-            scores: (n, C).
-            look: When it is.
-            next_id: The id of the first track that is born in it.
+            boxes: Boxes, (n, 4); those without an area or a score are ignored.
+            scores: Scores of each box, (n, C).
+            look: Time of the frame.
+            next_id: Id of the first new track in this frame.
 
         Returns:
-            How many are born, and those that end.
+            The number of new tracks, and the tracks that ended.
         """
         found, tracks = _Found.of(boxes, scores), self._rows
         self._history.reserve(len(tracks.id) + len(found.peak), tracks.id, look.frame)
@@ -189,12 +189,12 @@ class PlainTracks:
         return len(free), self._ended(gone)
 
     def end(self) -> Ended:
-        """Ends all."""
+        """Ends all tracks."""
         gone, self._rows = self._rows, self._rows.take(np.zeros(0, np.intp))
         return self._ended(gone)
 
     def live(self) -> Live:
-        """What is to be told of each."""
+        """Returns the public fields of each live track."""
         rows = self._rows
         label = rows.sums[:, : self._classes].argmax(axis=1)
         score = rows.sums[np.arange(len(label)), label] / rows.hits
@@ -205,7 +205,7 @@ class PlainTracks:
         return Ended(rows.id, rows.hits, rows.watched, rows.sums[:, : self._classes])
 
     def _advance(self, found: _Found, look: Look) -> tuple[Array, Array]:
-        """Predicts, pairs and corrects, in place; returns the pairs by their rows."""
+        """Predicts, matches and corrects, in place; returns the pairs by their rows."""
         tracks = self._rows
         ahead = predicted(States(*tracks.states.swapaxes(0, 1)), tracks.size, step_of(look.elapsed))
         size = np.exp(ahead.place[:, 2:])
@@ -249,14 +249,14 @@ class PlainTracks:
 
 
 def _others(count: int, rows: Array) -> Array:
-    """The rows of ``count`` that are not among these, ascending."""
+    """Returns the rows of ``count`` that are not among these, ascending."""
     other = np.ones(count, np.bool_)
     other[rows] = False
     return np.flatnonzero(other)
 
 
 def _free(found: _Found, pick: Array) -> Array:
-    """The detections that start tracks: no pair, and no better one or pair in their place."""
+    """Returns unmatched detections that start tracks: no pair or better detection overlaps them."""
     rows = _others(len(found.peak), pick)
     if not len(rows):
         return rows

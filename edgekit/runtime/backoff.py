@@ -1,4 +1,4 @@
-"""Waits between tries that fail."""
+"""Waiting times between failing attempts."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ _LONGEST = 30.0
 
 
 class Backoff:
-    """Waits that grow from 0.5 to 30 seconds while what is tried again keeps failing.
+    """Waiting times that grow from 0.5 to 30 seconds while attempts keep failing.
 
     Attributes:
-        seconds: How long to wait before the next try.
+        seconds: Time to wait before the next attempt.
     """
 
     def __init__(self) -> None:
         self.seconds = _FIRST
 
     def grow(self) -> None:
-        """A try has failed: the next wait is twice as long, up to the longest."""
+        """Records a failure: the next wait is twice as long, up to the limit."""
         self.seconds = min(2 * self.seconds, _LONGEST)
 
     def lasted(self, seconds: float) -> bool:
-        """What was tried again went well for so long: starts anew if that is more than the wait.
+        """Records a success of this duration; resets if it lasted longer than the wait.
 
-        What fails again at once, as a broker that hangs up at the first message, is no success.
+        An immediate failure, such as a broker that disconnects at the first message, is not a
+        success.
 
         Returns:
-            Whether it started anew.
+            Whether the wait was reset.
         """
         if seconds <= self.seconds:
             return False
@@ -38,9 +39,9 @@ class Backoff:
         return True
 
     def reset(self) -> None:
-        """The next failure is a first one."""
+        """Resets the wait, as if nothing had failed."""
         self.seconds = _FIRST
 
     def scattered(self) -> float:
-        """About ``seconds``: what was lost together is not to come back together."""
+        """Returns about ``seconds``: clients that failed together retry at different times."""
         return self.seconds * random.uniform(0.8, 1.2)

@@ -1,4 +1,4 @@
-"""The first half of a frame's way: from the source to what the network takes."""
+"""The first half of the pipeline: from the source to the network's input."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ __all__ = ["Capture", "Work"]
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A frame on its way through the stages; or, at the end of a source, what is missing there.
+    """A frame on its way through the stages; or, at the end of a source, its missing frames.
 
     Attributes:
-        gaps: What is missing before the frame, and the break before it.
-        frame: None where there is only a gap.
-        read: When the frame was taken or else read, in seconds of ``time.monotonic``.
-        size: Width and height, where they are not those of the frame before.
+        gaps: Missing frames before this one, and the break before it.
+        frame: Frame from the source; None if there is only a gap.
+        read: Time at which the frame was captured, or read if unknown, in seconds of
+            ``time.monotonic``.
+        size: Width and height, if they differ from those of the previous frame.
         ms: Milliseconds of each stage so far.
-        inputs: Of the network.
-        letterbox: How they lie in the picture.
-        outputs: Of the network.
-        age: Milliseconds from the taking, or else the reading, to the start of the inference.
-        error: Why the frame got no further.
+        inputs: Inputs of the network.
+        letterbox: Letterbox that maps the inputs to the picture.
+        outputs: Outputs of the network.
+        age: Milliseconds from ``read`` to the start of the inference.
+        error: Error that stopped the frame's processing.
     """
 
     gaps: list[Gap] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Work:
     error: BaseException | None = None
 
     def infer(self, detector: FrameDetector) -> None:
-        """Runs the network; its error is kept, because the gap before is to be told first."""
+        """Runs the network; an error is stored, because the gap before it is reported first."""
         if self.frame is None or self.error is not None:
             return
         self.age = 1e3 * (time.monotonic() - self.read)
@@ -63,12 +64,12 @@ class Capture:
     """Takes the frames of a feed through the cascade. An iterator of ``Work``.
 
     Args:
-        feed: Of the frames.
-        detector: Only ``prepare`` and ``reset`` of it are called.
-        stop: Set when the run is to end.
+        feed: Feed that provides the frames.
+        detector: Detector, of which only ``prepare`` and ``reset`` are called.
+        stop: Event that is set when the run is to end.
         duration: Seconds of the source after which to end.
-        max_frames: Frames after which to end.
-        rhythm: When to take a frame; by default at once.
+        max_frames: Number of frames after which to end.
+        rhythm: Timing of when to take a frame; by default at once.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Capture:
             self._size = work.size = size
 
     def _missing(self, index: int, skipped: Mapping[str, int]) -> tuple[int, list[Gap]]:
-        """How many frames before ``index`` were lost, and a gap for each reason of the others."""
+        """Returns the number of lost frames before ``index``, and a gap for each other reason."""
         gaps = [Gap(index, reason, frames) for reason, frames in skipped.items()]
         return index - self._next - sum(skipped.values()), gaps
 

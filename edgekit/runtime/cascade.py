@@ -1,4 +1,4 @@
-"""The temporal input of KORSAL: each picture joined with its SSIM map against an earlier one."""
+"""The temporal input of KORSAL: each picture with its SSIM map against an earlier one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from edgekit.runtime.types import Array
 __all__ = ["FIRST_FRAME_RULES", "KINDS", "Cascade"]
 
 KINDS = ("ssim", "ssim-shifted", "dssim", "rgb")
-"""``ssim`` compares nine shifts, ``ssim-shifted`` all but the identity, ``dssim`` gives
-0.5 (1 - map) instead of the map, ``rgb`` has no map at all (KORSAL's variants 1, 2, 3, and none).
+"""Kinds of cascade: KORSAL's variants 1, 2 and 3, and none.
+
+``ssim`` compares nine shifts, ``ssim-shifted`` all except the identity. ``dssim`` gives 0.5 (1 -
+map) instead of the map, and ``rgb`` has no map.
 """
 
 FIRST_FRAME_RULES = ("zero", "repeat")
-"""What stands for the earlier frame where there is none: a black one, as published checkpoints
-were trained with, or the frame itself."""
+"""Replacement for a missing earlier frame: a black one, or the frame itself.
+
+Published checkpoints were trained with the black one."""
 
 
 class _Fitted(NamedTuple):
@@ -36,18 +39,18 @@ class _Fitted(NamedTuple):
 
 
 class Cascade:
-    """Turns source pictures, one after the other, into network inputs.
+    """Turns consecutive source pictures into network inputs.
 
     Args:
         size: (height, width) of the network input.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
-        kind: One of ``KINDS``.
-        frame_gap: How many frames back the earlier picture lies, at least 1.
-        first_frame: One of ``FIRST_FRAME_RULES``.
+        kind: Kind of cascade, one of ``KINDS``.
+        frame_gap: Number of frames between the earlier and the current picture, at least 1.
+        first_frame: Rule for a missing earlier picture, one of ``FIRST_FRAME_RULES``.
 
     Raises:
-        UsageError: One of the values is none of those.
+        UsageError: A value is not possible.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class Cascade:
             )
 
     def reset(self) -> None:
-        """Forgets the frames before: the next one is a first frame."""
+        """Forgets the previous frames: the next one is a first frame."""
         self._before.clear()
 
     def __call__(
@@ -100,16 +103,16 @@ class Cascade:
         sample_aspect: float = 1.0,
         earlier: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[Array, Letterbox]:
-        """The network input of the next picture of the source.
+        """Returns the network input for the next picture of the source.
 
         Args:
-            image: (H, W, 3) uint8, BGR, any size.
+            image: Picture of any size, (H, W, 3) uint8, BGR.
             sample_aspect: Width of a pixel of the image over its height.
-            earlier: The picture to compare it with, of the same shape; None is the one that came
+            earlier: Picture of the same shape to compare with; None uses the picture from
                 ``frame_gap`` pictures before.
 
         Returns:
-            (1, channels, height, width) float32, and the letterbox that leads boxes back.
+            (1, channels, height, width) float32, and the letterbox that maps boxes back.
         """
         previous, current, letterbox = self.pair(image, sample_aspect, earlier)
         return self.stack(previous, current)[None], letterbox
@@ -120,16 +123,16 @@ class Cascade:
         sample_aspect: float = 1.0,
         earlier: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Letterbox]:
-        """The letterboxed earlier and current picture, for a network that holds the cascade.
+        """Returns the letterboxed earlier and current picture, for a network with a cascade.
 
         Args:
-            image: (H, W, 3) uint8, BGR, any size.
+            image: Picture of any size, (H, W, 3) uint8, BGR.
             sample_aspect: Width of a pixel of the image over its height.
-            earlier: The picture to compare it with, of the same shape; None is the one that came
+            earlier: Picture of the same shape to compare with; None uses the picture from
                 ``frame_gap`` pictures before.
 
         Returns:
-            Twice (height, width, 3) uint8, and the letterbox.
+            Two (height, width, 3) uint8 pictures, and the letterbox.
         """
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.size, sample_aspect)
         current = letterbox.apply(image)
@@ -143,7 +146,7 @@ class Cascade:
         return previous, current, letterbox
 
     def _fitted(self, image: npt.NDArray[np.uint8], letterbox: Letterbox) -> npt.NDArray[np.uint8]:
-        """A picture as the network takes it, fitted once where it was processed itself."""
+        """Returns a picture in the network's size; a processed picture is fitted only once."""
         for before in self._before:
             if before.image is image and before.letterbox == letterbox:
                 return before.fitted
@@ -152,7 +155,7 @@ class Cascade:
     def stack(
         self, previous: npt.NDArray[np.uint8], current: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.float32]:
-        """The network input of two letterboxed pictures; keeps no state.
+        """Returns the network input for two letterboxed pictures; keeps no state.
 
         Args:
             previous: Earlier picture, (height, width, 3) uint8, BGR.
@@ -167,9 +170,9 @@ class Cascade:
 
 
 class _Results:
-    """Arrays that are given out again once nobody else holds them or a view of them.
+    """Arrays that are reused once nobody else holds them or a view of them.
 
-    Fresh memory is mapped page by page while it is filled, which takes time in every frame.
+    New memory is mapped page by page while it is filled, which would take time in every frame.
     """
 
     _KEPT = 8
@@ -177,11 +180,11 @@ class _Results:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
         self._arrays = [np.empty(shape, np.float32)]
-        # Versions of Python differ in what they count.
+        # Python versions differ in the references that they count.
         self._alone = sys.getrefcount(self._arrays[0])
 
     def take(self) -> npt.NDArray[np.float32]:
-        """An array with whatever was in it."""
+        """Returns an array with arbitrary content."""
         for index in range(len(self._arrays)):
             if sys.getrefcount(self._arrays[index]) <= self._alone:
                 return self._arrays[index]
@@ -192,7 +195,7 @@ class _Results:
 
 
 class _PlainCascade:
-    """What ``native.NativeCascade`` does, by numpy and OpenCV; also without a map."""
+    """Computes what ``native.NativeCascade`` does, by numpy and OpenCV; also without a map."""
 
     def __init__(
         self,
@@ -213,7 +216,7 @@ class _PlainCascade:
         current: npt.NDArray[np.uint8],
         out: npt.NDArray[np.float32],
     ) -> int:
-        """Fills ``out``, and returns the index of the shift that was chosen."""
+        """Fills ``out``, and returns the index of the chosen shift."""
         planes = np.stack(cv2.split(current)).astype(np.uint8, copy=False)
         for plane, table, normalised in zip(planes, self._levels, out, strict=False):
             cv2.LUT(plane, table, normalised)
@@ -228,5 +231,5 @@ class _PlainCascade:
 
 
 def _candidates(kind: str) -> int:
-    """The identity comes last, and ``ssim-shifted`` does without it."""
+    """Returns the number of shifts; the identity comes last, and ``ssim-shifted`` omits it."""
     return len(SHIFTS) - 1 if kind == "ssim-shifted" else len(SHIFTS)

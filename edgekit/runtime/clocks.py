@@ -1,4 +1,4 @@
-"""Time per stage of the pipeline, in memory that does not grow with the stream."""
+"""Measures the time of each stage, in memory that does not grow with the stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["STAGES", "Clock", "StageClocks", "StageTimes", "measure"]
 
 STAGES = ("capture", "cascade", "network", "decode", "link", "emit")
-"""The stages of a frame, in order, under the names that they have everywhere."""
+"""Stages of a frame, in order, with the names that are used everywhere."""
 
 _FIRST = 1e-7
 _RATIO = 1.01
@@ -22,14 +22,14 @@ _BINS = 2400
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """What one stage took over all frames, in milliseconds.
+    """Durations of one stage over all frames, in milliseconds.
 
     Attributes:
-        p50: Half of the frames took no longer; percentiles are exact to 1%.
-        p90: 90% of the frames took no longer.
-        p99: 99% of the frames took no longer.
-        mean: Over all frames.
-        total: Of all frames.
+        p50: Median duration; percentiles are exact to 1%.
+        p90: 90th percentile of the duration.
+        p99: 99th percentile of the duration.
+        mean: Mean duration over all frames.
+        total: Sum of the durations of all frames.
     """
 
     p50: float
@@ -48,14 +48,14 @@ class Clock:
         self._total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Counts one duration."""
+        """Adds one duration."""
         place = int(math.log(max(seconds, _FIRST) / _FIRST) / math.log(_RATIO))
         self._counts[min(place, _BINS - 1)] += 1
         self._count += 1
         self._total += seconds
 
     def times(self) -> StageTimes:
-        """What was counted so far."""
+        """Returns the statistics so far."""
         if not self._count:
             return StageTimes(0.0, 0.0, 0.0, 0.0, 0.0)
         ranks = np.ceil(np.array([0.5, 0.9, 0.99]) * self._count)
@@ -67,7 +67,7 @@ class Clock:
 
 @contextmanager
 def measure(ms: dict[str, float], stage: str) -> Iterator[None]:
-    """Notes the time of the block in ``ms``, in milliseconds under the stage's name."""
+    """Stores the duration of the block in ``ms``, in milliseconds, under the stage's name."""
     begin = time.perf_counter()
     yield
     ms[stage] = 1e3 * (time.perf_counter() - begin)
@@ -80,10 +80,10 @@ class StageClocks:
         self._clocks = {stage: Clock() for stage in STAGES}
 
     def add(self, ms: Mapping[str, float]) -> None:
-        """Counts a frame by the milliseconds of its stages."""
+        """Adds a frame by the milliseconds of its stages."""
         for stage, milliseconds in ms.items():
             self._clocks[stage].add(milliseconds / 1e3)
 
     def times(self) -> dict[str, StageTimes]:
-        """What every stage took so far, by name and in order."""
+        """Returns the statistics of every stage so far, by name and in order."""
         return {stage: clock.times() for stage, clock in self._clocks.items()}

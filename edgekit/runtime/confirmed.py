@@ -1,8 +1,8 @@
-"""Which tubes count, under which number and with which score: one rule for all that reports them.
+"""Decides which tubes count, and gives their number and score: one rule for all outputs.
 
-A linker follows whatever a detector found, and most of that is noise: on a clip with one actor it
-has dozens of tubes with scores near 0. A tube is *confirmed* in the first frame in which it has
-enough detections and a score from the threshold up, and stays so until it ends.
+A linker follows every detection, and most of them are noise: on a clip with one actor it has dozens
+of tubes with scores near 0. A tube is *confirmed* in the first frame in which it has enough
+detections and a score of at least the threshold. It stays confirmed until it ends.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ MIN_HITS = 3
 
 
 class ConfirmedLinker:
-    """Gives the confirmed tubes of a linker and leaves out the rest.
+    """Returns the confirmed tubes of a linker and omits the others.
 
-    Confirmed tubes are numbered from 0 in the order in which they are confirmed. The score of a
-    tube is the highest that its live score has been since it had enough detections. So it is never
-    below the threshold by which the tube was confirmed, never falls, and the tube ends with the
-    score that it had in its last frame.
+    Confirmed tubes are numbered from 0 in the order of their confirmation. The score of a tube is
+    the highest value of its live score since it had enough detections. It is therefore never below
+    the threshold that confirmed the tube, and never falls. The tube ends with the score of its last
+    frame.
 
-    Where the class of a live tube changes, the tube takes the new class once that one's score
+    If the class of a live tube changes, the tube takes the new class once that class's score
     reaches the threshold, and has that score from then on.
 
     Args:
-        linker: Fresh; this one alone calls it.
-        score: Tubes count from this score up.
-        min_hits: Tubes count from this many detections on.
-        min_length: Tubes with no more entries than this do not count; None is ``min_hits`` - 1.
+        linker: New linker, which nobody else calls.
+        score: Smallest score of tubes that count.
+        min_hits: Smallest number of detections of tubes that count.
+        min_length: Number of entries that a tube must exceed to count; None is ``min_hits`` - 1.
     """
 
     def __init__(
@@ -54,22 +54,23 @@ class ConfirmedLinker:
         self.count_from(score=score, min_hits=min_hits)
 
     def count_from(self, *, score: float, min_hits: int) -> None:
-        """Confirms tubes by other thresholds from the next frame on; from any thread.
+        """Changes the thresholds from the next frame on; may be called from any thread.
 
-        Tubes that are confirmed stay so, with their number and score.
+        Tubes that are already confirmed keep their number and score.
         """
         if self._min_length is None:
-            # Not raised again: tubes that were confirmed with fewer detections have to end too.
+            # Not raised again: tubes that were confirmed with fewer detections must also be
+            # reported.
             self._linker.min_length = min(self._linker.min_length, min_hits - 1)
-        # What the linker drops when it ends must not be confirmed before.
+        # A tube that the linker will drop at its end must not be confirmed before.
         self._score, self._hits = score, max(min_hits, (self._min_length or 0) + 1)
 
     def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
-        """Takes the next frame.
+        """Processes the next frame.
 
         Args:
-            detections: boxes (n, 4) and scores (n, C), scores not below 0.
-            time: Seconds of the frame in its source; None where there are 25 frames a second.
+            detections: Detections: boxes (n, 4) and scores (n, C), scores not below 0.
+            time: Time of the frame in its source, in seconds; None assumes 25 frames per second.
 
         Returns:
             The confirmed tubes that are alive, and those that ended.
@@ -78,15 +79,15 @@ class ConfirmedLinker:
         return LinkUpdate(self._live(update.live), self._ended(update.closed))
 
     def skip(self, frames: int) -> list[Tube]:
-        """Passes over ``frames`` frames that nobody looked at; returns confirmed tubes that end."""
+        """Skips ``frames`` unprocessed frames; returns confirmed tubes that end."""
         return self._ended(self._linker.skip(frames))
 
     def hold(self, frames: int) -> list[Tube]:
-        """Passes over ``frames`` frames in which nothing moved; returns confirmed tubes that end.
+        """Skips ``frames`` frames without motion; returns confirmed tubes that end.
 
-        With EdgeKit's linker tubes that count are held. Where none is there, time passes: tracks of
-        noise would be held too, and take the detections of whoever comes. The other linkers know no
-        rest, and count misses.
+        EdgeKit's linker holds its tubes if any of them counts. If none does, time passes: otherwise
+        tracks of noise would be held too, and take the detections of the next actor. The other
+        linkers cannot hold tubes, and count misses.
         """
         if isinstance(self._linker, OnlineLinker) and self._known:
             self._linker.hold(frames)
@@ -94,7 +95,7 @@ class ConfirmedLinker:
         return self.skip(frames)
 
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
-        """Ends all tubes, and goes on in frames of another width and height."""
+        """Ends all tubes, and continues in frames of another width and height."""
         return self._ended(self._linker.resize(frame_size))
 
     def finish(self) -> list[Tube]:
@@ -128,7 +129,7 @@ class ConfirmedLinker:
 
 
 class _Confirmed:
-    """What is said of a confirmed tube: its number, its class, and its best score in each class."""
+    """Public values of a confirmed tube: its number, its class, and its best score per class."""
 
     __slots__ = ("best", "label", "number")
 
@@ -145,6 +146,6 @@ class _Confirmed:
         return tube._replace(id=self.number, label=self.label, score=self.best[self.label])
 
     def ended(self, tube: Tube) -> Tube:
-        # The class that was shown, also where the linker has dropped all stretches of it as short.
+        # The class that was shown, even if the linker has dropped all its stretches as too short.
         score = self.best[self.label]
         return replace(tube, id=self.number, label=self.label, score=score, track=None)

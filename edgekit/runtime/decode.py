@@ -1,4 +1,4 @@
-"""CenterNet's output maps as boxes with scores (Zhou et al., arXiv 1904.07850, section 3)."""
+"""Decodes CenterNet's outputs to boxes (Zhou et al., arXiv 1904.07850, section 3)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from edgekit.runtime.types import Array, Detections
 __all__ = ["decode", "group", "peaks"]
 
 _HIGHEST_SCORE = 1.01
-"""A little over 1, for rounding."""
+"""Largest valid score: slightly over 1, because of rounding."""
 
 
 def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[np.float32]:
-    """The best cells of the heatmap that are largest among their eight neighbours, as boxes.
+    """Returns the best cells of the heatmap that exceed their eight neighbours, as boxes.
 
     Args:
-        outputs: ``hm`` logits (1, C, h, w), ``wh`` and ``reg`` (1, 2, h, w), in cells.
-        top_k: How many at most, over all classes.
+        outputs: Heads: ``hm`` logits (1, C, h, w), ``wh`` and ``reg`` (1, 2, h, w), in cells.
+        top_k: Largest number of boxes, over all classes.
         stride: Input pixels per cell.
 
     Returns:
@@ -43,15 +43,15 @@ def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[
 
 
 def group(found: Array, classes: int, letterbox: Letterbox) -> Detections:
-    """Rows of ``peaks`` as detections: what several classes found in one cell is one box.
+    """Turns rows of ``peaks`` into detections: several classes in one cell share one box.
 
     Args:
-        found: (k, 6): x1, y1, x2, y2 in input pixels, score, class; best first.
+        found: Peaks, (k, 6): x1, y1, x2, y2 in input pixels, score, class; best first.
         classes: Number of classes.
-        letterbox: Of the input.
+        letterbox: Letterbox of the input.
 
     Returns:
-        Boxes in source pixels, clipped to the picture; those with no area in it are left out.
+        Boxes in source pixels, clipped to the picture; boxes without area in it are left out.
     """
     library = compiled()
     if library is not None and found.dtype == np.float32:
@@ -64,18 +64,18 @@ def group(found: Array, classes: int, letterbox: Letterbox) -> Detections:
 def decode(
     outputs: Mapping[str, Array], classes: int, letterbox: Letterbox, *, top_k: int, stride: int
 ) -> Detections:
-    """The detections of one frame from what a network returned, whichever form it has.
+    """Returns the detections of one frame from a network's outputs, in either form.
 
     Args:
-        outputs: ``hm``, ``wh`` and ``reg`` as in ``peaks``; or ``detections`` (k, 6), where the
-            network holds the decoding.
+        outputs: Heads ``hm``, ``wh`` and ``reg``, in the shapes that ``peaks`` documents; or
+            ``detections`` (k, 6), if the network contains the decoding.
         classes: Number of classes.
-        letterbox: Of the input.
-        top_k: How many peaks at most.
+        letterbox: Letterbox of the input.
+        top_k: Largest number of peaks.
         stride: Input pixels per cell.
 
     Raises:
-        BundleError: The network names a class that is none, or a score over 1.
+        BundleError: The network returns an unknown class, or a score over 1.
     """
     if "detections" in outputs:
         found = np.asarray(outputs["detections"], np.float32).reshape(-1, 6)
@@ -86,7 +86,7 @@ def decode(
 
 
 def _check_rows(found: Array, classes: int) -> None:
-    """Refuses rows of a network that are no detections; a row without a score stands for none."""
+    """Raises if a row of a network is not a valid detection; rows with score 0 are ignored."""
     counted = found[:, 4] > 0
     fits = (found[:, 5] > -1) & (found[:, 5] < classes) & (found[:, 4] <= _HIGHEST_SCORE)
     if (fits | ~counted).all():
@@ -102,7 +102,7 @@ def _check_rows(found: Array, classes: int) -> None:
 def _peaks_by_numpy(
     logits: Array, sizes: Array, offsets: Array, top_k: int, stride: int
 ) -> tuple[Array, Array]:
-    """Logits of the peaks, and their rows without scores."""
+    """Returns logits of the peaks, and their rows without scores."""
     _, height, width = logits.shape
     found = np.flatnonzero(logits == _neighbourhood_maximum(logits))
     values = logits.ravel()[found]
@@ -125,7 +125,7 @@ def _peaks_by_numpy(
 
 
 def _neighbourhood_maximum(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Maximum over 3x3 cells of each map (C, h, w)."""
+    """Returns the maximum over 3x3 cells of each map (C, h, w)."""
     wide = maps.copy()
     np.maximum(wide[:, :, 1:], maps[:, :, :-1], out=wide[:, :, 1:])
     np.maximum(wide[:, :, :-1], maps[:, :, 1:], out=wide[:, :, :-1])

@@ -1,4 +1,4 @@
-"""How frames get from a source into the pipeline one by one, so that none is lost."""
+"""Gives the pipeline the frames of a source one by one, so that none is lost."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["DirectFeed", "Fed", "Feed", "Pace"]
 
 
 class Fed(NamedTuple):
-    """A frame that is to be processed.
+    """A frame to process.
 
     Attributes:
-        frame: As the source gave it, with its earlier picture.
-        read: When it was taken or else read, in seconds of ``time.monotonic``.
-        skipped: How many frames before it were left out on purpose, by reason.
+        frame: Frame from the source, with its earlier picture.
+        read: Time at which it was captured, or read if unknown, in seconds of ``time.monotonic``.
+        skipped: Number of frames before it that were left out on purpose, by reason.
     """
 
     frame: Frame
@@ -36,31 +36,31 @@ class Feed(Protocol):
 
     @property
     def position(self) -> int:
-        """Index that the next frame would have."""
+        """Index of the next frame."""
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """How many frames were left out on purpose since the last one that was read."""
+        """Number of frames left out on purpose since the last one that was read, by reason."""
 
     @property
     def away(self) -> str | None:
-        """Why the source gave nothing when the run ended; None where it did."""
+        """Reason why the source gave nothing when the run ended; None if it did."""
 
     def next(self) -> Fed | None:
-        """The next frame; None at the end, or once the run is to stop."""
+        """Returns the next frame; None at the end, or once the run is to stop."""
 
     def health(self) -> SourceHealth:
-        """How the source does; may be called from any thread."""
+        """Returns the state of the source; may be called from any thread."""
 
     def close(self) -> None:
-        """Ends what runs in the background."""
+        """Ends all background work."""
 
 
 class Pace:
-    """Holds frames back until their own time has come.
+    """Delays frames until their own time has come.
 
     Args:
-        stop: Ends the waiting.
+        stop: Event that ends the waiting.
     """
 
     def __init__(self, stop: threading.Event) -> None:
@@ -68,7 +68,7 @@ class Pace:
         self._begin: float | None = None
 
     def wait_for(self, frame: Frame) -> None:
-        """Waits until it is time for the frame."""
+        """Waits until the time of the frame."""
         now = time.monotonic()
         if self._begin is None:
             self._begin = now - frame.time
@@ -76,14 +76,14 @@ class Pace:
 
 
 class DirectFeed:
-    """Reads a frame whenever one is asked for.
+    """Reads a frame whenever one is requested.
 
     Args:
-        source: Open.
-        stop: Set when the run is to end.
-        realtime: Not before each frame's own time.
-        recent: Pairs each frame with an earlier one; None leaves them as the source gives them.
-        sampling: Which frames are processed; None for all.
+        source: Open source.
+        stop: Event that is set when the run is to end.
+        realtime: Whether to wait until each frame's own time.
+        recent: Object that pairs each frame with an earlier one; None leaves frames unchanged.
+        sampling: Selection of the frames to process; None for all.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class DirectFeed:
 
     @property
     def position(self) -> int:
-        """Index that the next frame would have."""
+        """Index of the next frame."""
         return self._source.position
 
     def next(self) -> Fed | None:
-        """The next frame; None at the end, or once the run is to stop."""
+        """Returns the next frame; None at the end, or once the run is to stop."""
         while (frame := self._source.read()) is not None:
             read = time.monotonic() if frame.taken is None else frame.taken
             if self._pace is not None:
@@ -127,8 +127,8 @@ class DirectFeed:
         return None
 
     def health(self) -> SourceHealth:
-        """Connected, as long as there is no error."""
+        """Returns that the source is connected, as long as there is no error."""
         return SourceHealth(True, self._since)
 
     def close(self) -> None:
-        """Nothing runs in the background."""
+        """Does nothing: there is no background work."""

@@ -1,4 +1,4 @@
-"""Fitting a picture of any size into the network's input, and boxes back again."""
+"""Fits pictures of any size into the network's input, and maps boxes back."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Letterbox"]
 class Letterbox:
     """The affine letterbox of CenterNet (arXiv 1904.07850): one scale, centred, black bars.
 
-    A source point (x, y) lies at (scale_x x + left, scale y + top) in the input. For a square input
+    A source point (x, y) maps to (scale_x x + left, scale y + top) in the input. For a square input
     and square pixels the scale is the input's side over the longer side of the source.
 
     Attributes:
         scale: Input pixels per source pixel, vertically.
         left: Input x of the source's left edge; fractional.
         top: Input y of the source's top edge; fractional.
-        width: Of the input, pixels.
-        height: Of the input, pixels.
-        source_width: Of the source, pixels.
-        source_height: Of the source, pixels.
+        width: Width of the input, in pixels.
+        height: Height of the input, in pixels.
+        source_width: Width of the source, in pixels.
+        source_height: Height of the source, in pixels.
         sample_aspect: Width of a source pixel over its height.
     """
 
@@ -44,7 +44,7 @@ class Letterbox:
     def fit(
         cls, source: tuple[int, int], target: tuple[int, int], sample_aspect: float = 1.0
     ) -> Letterbox:
-        """The letterbox of a ``source`` (height, width) in a ``target`` (height, width)."""
+        """Returns the letterbox of a ``source`` (height, width) in a ``target`` (height, width)."""
         (source_height, source_width), (height, width) = source, target
         scale = min(height / source_height, width / (source_width * sample_aspect))
         return cls(
@@ -64,13 +64,13 @@ class Letterbox:
         return self.scale * self.sample_aspect
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The picture (H, W, 3) fitted into the input: (height, width, 3), bilinear."""
+        """Returns the picture (H, W, 3) fitted into the input: (height, width, 3), bilinear."""
         matrix = np.array([[self.scale_x, 0, self.left], [0, self.scale, self.top]])
         fitted = cv2.warpAffine(image, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR)
         return fitted.astype(np.uint8, copy=False)
 
     def to_source(self, boxes: Array) -> Array:
-        """Boxes (n, 4) in input pixels as boxes in source pixels, clipped to the picture."""
+        """Returns boxes (n, 4) in input pixels as source pixels, clipped to the picture."""
         shift = np.array([self.left, self.top] * 2, boxes.dtype)
         scale = np.array([self.scale_x, self.scale] * 2, boxes.dtype)
         limit = np.array([self.source_width, self.source_height] * 2, boxes.dtype)
@@ -78,7 +78,7 @@ class Letterbox:
         return inside
 
     def to_input(self, boxes: Array) -> Array:
-        """Boxes (n, 4) in source pixels as boxes in input pixels, unclipped."""
+        """Returns boxes (n, 4) in source pixels as input pixels, unclipped."""
         scale, shift = [self.scale_x, self.scale] * 2, [self.left, self.top] * 2
         moved: Array = boxes * np.array(scale) + np.array(shift)
         return moved

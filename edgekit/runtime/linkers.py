@@ -1,4 +1,4 @@
-"""All linkers by name."""
+"""Creates linkers by name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_linker(
     frame_size: tuple[int, int] = (320, 240),
     history: int | None = None,
 ) -> ConfirmedLinker:
-    """A linker that gives the tubes that ``edgekit run`` gives: those that count.
+    """Returns a linker that gives the tubes of ``edgekit run``, which are those that count.
 
         linker = make_linker("edgekit", len(detector.classes))
         for frame in source:
@@ -39,24 +39,25 @@ def make_linker(
         tubes = linker.finish()  # those that were alive at the end
 
     Args:
-        link: One of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see ``TubeLinker``.
+        link: Name of the linker, one of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see
+            ``TubeLinker``.
         classes: Number of classes.
-        score: Tubes count from this score up.
-        min_hits: Tubes count from this many detections on.
-        cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
-        max_misses: A tube ends after this many frames in a row without a detection; None is the
-            linker's own number: 30 for ``edgekit``, 5 for the others.
-        max_gap: Seconds without a detection after which a tube ends, instead of ``max_misses``;
-            for ``edgekit`` only.
-        min_length: Tubes with no more entries than this are dropped; None is ``min_hits`` - 1.
-        delay: Boxes of finished tubes are refined by so many later frames; for ``edgekit`` only.
-        delay_seconds: Seconds of later frames by which the boxes of finished tubes are refined,
-            instead of ``delay``; for ``edgekit`` only.
+        score: Smallest score of tubes that count.
+        min_hits: Smallest number of detections of tubes that count.
+        cost: Preference of paths in a published linker, one of ``edgekit.runtime.tubes.COSTS``.
+        max_misses: Number of consecutive frames without a detection after which a tube ends. None
+            uses the linker's default: 30 for ``edgekit``, 5 for the others.
+        max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for
+            ``edgekit`` only.
+        min_length: Number of entries that a tube must exceed to be kept; None is ``min_hits`` - 1.
+        delay: Number of later frames that refine the boxes of finished tubes; for ``edgekit`` only.
+        delay_seconds: Seconds of later frames that refine the boxes of finished tubes; replaces
+            ``delay``; for ``edgekit`` only.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
-        history: How many of its newest frames a tube remembers; None for all.
+        history: Number of its newest frames that a tube remembers; None for all.
 
     Raises:
-        UsageError: There is no such linker, or an argument is out of range or of another linker.
+        UsageError: There is no such linker, or an argument is out of range or does not apply to it.
     """
     linker = raw_linker(
         link,
@@ -85,25 +86,26 @@ def raw_linker(
     frame_size: tuple[int, int] = (320, 240),
     history: int | None = None,
 ) -> OnlineLinker | TubeLinker:
-    """The linker of that name with all its tubes, also those of noise, as ``eval`` ranks them.
+    """Returns the linker of that name with all its tubes, noise included, as ``eval`` uses it.
 
     Args:
-        link: One of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see ``TubeLinker``.
+        link: Name of the linker, one of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see
+            ``TubeLinker``.
         classes: Number of classes.
-        cost: What a path of a published linker prefers, one of ``edgekit.runtime.tubes.COSTS``.
-        max_misses: A tube ends after this many frames in a row without a detection; None is the
-            linker's own number: 30 for ``edgekit``, 5 for the others.
-        max_gap: Seconds without a detection after which a tube ends, instead of ``max_misses``;
-            for ``edgekit`` only.
-        min_length: Tubes with no more entries than this are dropped.
-        delay: Boxes of finished tubes are refined by so many later frames; for ``edgekit`` only.
-        delay_seconds: Seconds of later frames by which the boxes of finished tubes are refined,
-            instead of ``delay``; for ``edgekit`` only.
+        cost: Preference of paths in a published linker, one of ``edgekit.runtime.tubes.COSTS``.
+        max_misses: Number of consecutive frames without a detection after which a tube ends. None
+            uses the linker's default: 30 for ``edgekit``, 5 for the others.
+        max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for
+            ``edgekit`` only.
+        min_length: Number of entries that a tube must exceed to be kept.
+        delay: Number of later frames that refine the boxes of finished tubes; for ``edgekit`` only.
+        delay_seconds: Seconds of later frames that refine the boxes of finished tubes; replaces
+            ``delay``; for ``edgekit`` only.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
-        history: How many of its newest frames a tube remembers; None for all.
+        history: Number of its newest frames that a tube remembers; None for all.
 
     Raises:
-        UsageError: There is no such linker, or an argument is out of range or of another linker.
+        UsageError: There is no such linker, or an argument is out of range or does not apply to it.
     """
     if link == "edgekit":
         if cost != "score":
@@ -113,7 +115,7 @@ def raw_linker(
             )
         misses = _in_frames("max-misses", max_misses, "max-gap", max_gap)
         if max_gap is not None and misses is not None:
-            misses = max(1.0, misses)  # a gap that is shorter than a frame ends at the first miss
+            misses = max(1.0, misses)  # a gap shorter than a frame ends at the first miss
         return OnlineLinker(
             classes,
             max_misses=MAX_MISSES if misses is None else misses,
@@ -150,7 +152,7 @@ def raw_linker(
 def _in_frames(
     name: str, frames: int | None, other: str, seconds: float | None
 ) -> float | int | None:
-    """What one of two options says, in frames of 25 a second; None where neither is given."""
+    """Returns the option that is given, in frames at 25 per second; None if neither is."""
     if seconds is None:
         return frames
     if frames is not None:

@@ -1,4 +1,4 @@
-"""How frames get from a live source into the pipeline, whatever happens to the source."""
+"""Gives the pipeline the frames of a live source, and handles the source's failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgekit.runtime.types import Frame
 __all__ = ["PATIENCE", "LiveFeed"]
 
 PATIENCE = 10.0
-"""Seconds without a frame after which a source is opened anew, unless told otherwise."""
+"""Default number of seconds without a frame after which EdgeKit reconnects a source."""
 
 _LOG = logging.getLogger(__name__)
 _POLL = 0.1
@@ -29,29 +29,29 @@ _MOST_LEFT = 4
 
 
 class LiveFeed:
-    """Reads in a thread, and opens a source anew that has failed.
+    """Reads in a thread, and reconnects a source that has failed.
 
-    A source fails where it gives no frame for too long, raises ``MediaError``, ends, or changes
+    A source has failed if it gives no frame for too long, raises ``MediaError``, ends, or changes
     the size of its pictures. If it ``reopens``, it is opened again after waits that grow from 0.5
-    to 30 seconds, for as long as it takes. The first frame after that has the gap ``reconnect``;
-    its index leaves out as many frames as must have been lost by the clock and the frame rate that
-    the source declares. A reader that is stuck is left behind, and closes what it reads when it
-    comes back. Any other source ends where it ends, and its errors are raised, after the frames
-    that came before.
+    to 30 seconds, for as long as it takes. The first frame after that has the gap ``reconnect``.
+    Its index leaves out the frames that must have been lost, by the clock and the source's declared
+    frame rate. A stuck reader is abandoned, and closes its source when it returns. Any other source
+    ends when it ends, and its errors are raised after the frames before them.
 
     Args:
-        source: Open; stays so, unless it fails. Only the thread reads it.
-        stop: Set when the run is to end.
-        newest: Keep the newest frame only; otherwise the thread waits until each is taken.
-        realtime: Not before each frame's own time.
+        source: Open source, read only by the thread; it stays open unless it fails.
+        stop: Event that is set when the run is to end.
+        newest: Whether to keep only the newest frame; otherwise the thread waits until each is
+            taken.
+        realtime: Whether to wait until each frame's own time.
         patience: Seconds without a frame after which the source has failed.
-        duration: Seconds of the source after which to end, though no frame comes.
-        recent: Pairs each frame with an earlier one, be that dropped or not; None leaves them as
-            the source gives them.
-        sampling: Which frames are processed; None for all.
+        duration: Seconds of the source after which to end, even without frames.
+        recent: Object that pairs each frame with an earlier one, dropped or not; None leaves frames
+            unchanged.
+        sampling: Selection of the frames to process; None for all.
 
     Attributes:
-        away: Why the source gave nothing when the run ended; None where it did, and until then.
+        away: Reason why the source gave nothing when the run ended; None if it did, and until then.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LiveFeed:
         self._ready: Fed | None = None
         self._error: BaseException | None = None
         self._ended = False
-        # Of the last frame read, and how those of the present source are counted on from there.
+        # State of the last frame read, and how the indices of the current connection continue it.
         self._index, self._time, self._read = -1, 0.0, time.monotonic()
         self._index_shift, self._time_shift = 0, 0.0
         self._backoff = Backoff()
@@ -90,16 +90,16 @@ class LiveFeed:
 
     @property
     def position(self) -> int:
-        """Index that the next frame would have."""
+        """Index of the next frame."""
         return self._source.position + self._index_shift
 
     def health(self) -> SourceHealth:
-        """How the source does; may be called from any thread."""
+        """Returns the state of the source; may be called from any thread."""
         with self._changed:
             return self._health
 
     def next(self) -> Fed | None:
-        """The next frame, waiting for it; None at the end, or once the run is to stop."""
+        """Waits for and returns the next frame; None at the end, or once the run is to stop."""
         with self._changed:
             while not self._stop.is_set():
                 if self._ready is not None:
@@ -111,20 +111,20 @@ class LiveFeed:
                 if self._ended or self._is_over():
                     break
                 self._watch()
-                # Shortly, because a signal is only handled between waits on some systems.
+                # Short waits, because some systems handle signals only between waits.
                 self._changed.wait(_POLL)
             self._note_absence()
             return None
 
     def close(self) -> None:
-        """Ends the thread, or leaves it behind where it is stuck."""
+        """Ends the thread, or abandons it if it is stuck."""
         self._stop.set()
         self._reader.join(_LEAVING)
         with self._changed:
             self._reader.left = True
 
     def offer(self, reader: Reader, source: FrameSource, frame: Frame) -> None:
-        """Called by the reader: a frame was read."""
+        """Accepts a frame from the reader."""
         read = time.monotonic() if frame.taken is None else frame.taken
         if self._pace is not None:
             self._pace.wait_for(frame)
@@ -148,13 +148,13 @@ class LiveFeed:
             self._changed.notify_all()
 
     def _has_room(self, reader: Reader) -> bool:
-        """Waits until a frame may be put down; False where nobody takes it any more."""
+        """Waits until a frame can be stored; returns False if nobody takes frames any more."""
         while self._ready and not (self._newest or reader.left or self._stop.is_set()):
             self._changed.wait(_POLL)
         return not reader.left
 
     def lose(self, reader: Reader, reason: str) -> None:
-        """Called by the reader: the source has failed, or could not be opened."""
+        """Handles, for the reader, a source that has failed or could not be opened."""
         with self._changed:
             if reader.left or self._stop.is_set():
                 return
@@ -168,14 +168,14 @@ class LiveFeed:
                 self._health = replace(self._health, error=reason)
 
     def finish(self, reader: Reader, error: BaseException | None) -> None:
-        """Called by the reader: the source has ended, or cannot be read."""
+        """Handles, for the reader, a source that has ended or cannot be read."""
         with self._changed:
             if not reader.left:
                 self._error, self._ended = error, True
                 self._changed.notify_all()
 
     def pause(self) -> None:
-        """Called by the reader: waits before the source is opened again."""
+        """Waits, in the reader's thread, before the source is opened again."""
         self._stop.wait(self._backoff.scattered())
         self._backoff.grow()
 
@@ -210,10 +210,10 @@ class LiveFeed:
         return self._time + time.monotonic() - self._read >= self._duration
 
     def _watch(self) -> None:
-        """Replaces a reader that is stuck; called under the lock."""
+        """Replaces a stuck reader; called under the lock."""
         if not (self._source.reopens and self._reader.is_stuck(self._patience)):
             return
-        # Threads that never come back must not pile up.
+        # Forget threads that have ended, so that the list does not grow.
         self._left = [reader for reader in self._left if reader.alive]
         if len(self._left) < _MOST_LEFT:
             self.lose(self._reader, f"It gave no frame for {self._patience:g} seconds.")

@@ -1,4 +1,4 @@
-"""Decides, picture by picture, whether the network may rest."""
+"""Decides for each picture whether the network may pause."""
 
 from __future__ import annotations
 
@@ -19,52 +19,51 @@ __all__ = ["MotionGate"]
 _LOG = logging.getLogger(__name__)
 
 _SETTLING = 1.0
-"""Seconds in which the running mean comes to be."""
+"""Seconds until the running mean is valid."""
 
 _LEARNING = 3.0
 _LEAST = 40
-"""Seconds, and pictures, from which the limits are learnt."""
+"""Smallest number of seconds, and of pictures, from which the limits are learnt."""
 
 _CALM = 1.0
-"""Seconds without motion after which the network rests."""
+"""Seconds without motion after which the network pauses."""
 
 _RESTLESS = 10.0
-"""Seconds of motion in which nothing acts, after which the limits are learnt again."""
+"""Seconds of motion without an action after which the limits are learnt again."""
 
 _UNUSUAL = 10.0
-"""Seconds after which the first limits are learnt beside what acts, if that does not end."""
+"""Seconds after which first limits are learnt next to an action that does not end."""
 
 _BESIDE = 0.5
-"""Of the cells so many are wanted for that, and boxes are grown by so much of their size."""
+"""Share of cells that this needs, and share of their size by which boxes are enlarged."""
 
 _LONG = 60.0
-"""Seconds of rest after which lower limits are believed."""
+"""Seconds of pause after which lower limits are accepted."""
 
 _LINGERING = 1.5
-"""Seconds after which a change is motion, though the picture does not change any more."""
+"""Seconds after which a change counts as motion even if the picture no longer changes."""
 
 _Map = npt.NDArray[np.float32]
 
 
 class MotionGate:
-    """Says of each picture of a source whether anything moves in it.
+    """Decides for each picture of a source whether anything moves in it.
 
-    What noise, rain, flicker, camera shake and compression change is learnt in the first seconds in
-    which the network finds nothing that acts. Until then, and where it is too much to be told from
-    motion, everything counts as moving. Where something acts from the beginning on, rightly or not,
-    the limits are learnt outside of its box in the end. A motion is seen in its second picture.
-    When the limits are passed for long though nothing acts, for example when rain sets in, they are
-    learnt again.
+    The gate learns the changes by noise, rain, flicker, camera shake and compression. It learns in
+    the first seconds in which the network detects no action. Until then, or if the changes cannot
+    be told from motion, everything counts as moving. If something acts from the beginning,
+    correctly or not, the limits are finally learnt outside its box. Motion is detected in its
+    second picture. If the limits are exceeded for long without an action, for example by rain, they
+    are learnt again.
 
     Args:
-        name: Of the source, for the log.
+        name: Name of the source, for the log.
 
     Attributes:
-        acting: A box ``[x1, y1, x2, y2]`` for each live tube, in pixels; to be kept up to date by
-            who links.
+        acting: Box ``[x1, y1, x2, y2]`` of each live tube, in pixels; the linking code updates it.
         now: Seconds of the source so far.
-        wakes: How often motion has ended a rest.
-        threshold: The median of the limits, in levels of 0 to 255; None while nothing is learnt.
+        wakes: Number of times that motion ended a pause.
+        threshold: Median of the limits, in levels of 0 to 255; None until limits are learnt.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -85,7 +84,7 @@ class MotionGate:
         self._restart()
 
     def is_still(self, frame: Frame) -> bool:
-        """Whether nothing moves in the next frame of the source, and has not for a while."""
+        """Returns whether nothing moves in the next frame, and nothing has for a while."""
         self.now += (step := self._clock.step(frame.time))
         cells = shrunk(frame.image)
         if self._cells is not None and cells.shape != self._cells.shape:
@@ -107,11 +106,11 @@ class MotionGate:
         return resting
 
     def summary(self) -> GateSummary:
-        """What was learnt so far, and how often motion ended a rest."""
+        """Returns what was learnt so far, and how often motion ended a pause."""
         return GateSummary(self.threshold, self.wakes)
 
     def _restart(self) -> None:
-        """Begins anew with the pictures, and keeps the limits."""
+        """Restarts with the pictures, and keeps the limits."""
         self._map = ChangeMap()
         self._cells = self._change = None
         self._began = self._since = self._moved = self.now
@@ -138,7 +137,7 @@ class MotionGate:
     def _free_cells(
         self, shape: tuple[int, ...], picture: tuple[int, ...]
     ) -> npt.NDArray[np.bool_] | None:
-        """The cells from which limits may be learnt now; None where none may."""
+        """Returns the cells from which limits may be learnt now; None if learning must wait."""
         free = np.ones(shape, bool)
         if not self.acting:
             return free

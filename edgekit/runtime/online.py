@@ -1,10 +1,10 @@
-"""EdgeKit's own linker: online, one track for an actor whatever the class.
+"""EdgeKit's own linker: works online, with one track per actor for all classes.
 
-Each actor is a track with one Kalman filter, and its class is what its scores add up to. In every
-frame tracks and detections are paired twice: by overlap and likeness of their scores, and what is
-left over by distance and class. A track that is not found goes on for ``max_misses`` frames. When
-it ends, the stretches in which it acts become tubes, one list for each of its likely classes.
-docs/linking.md tells where each constant comes from.
+Each actor is a track with one Kalman filter; its class follows from the sum of its scores. In every
+frame tracks and detections are matched twice. The first match uses overlap and similar scores; the
+second uses distance and class for those left over. A track that is not found continues for
+``max_misses`` frames. When it ends, the stretches in which it acts become tubes, one list for each
+of its likely classes. docs/linking.md explains the source of each constant.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from edgekit.runtime.types import Array, Detections, Tube
 __all__ = ["MAX_MISSES", "RATE", "OnlineLinker"]
 
 RATE = 25.0
-"""Frames a second of the videos with which the constants were chosen."""
+"""Frames per second of the videos for which the constants were chosen."""
 
 MAX_MISSES = 30
-"""A second at usual frame rates: longer occlusions are rare, and twice as much is no better."""
+"""Default misses, a second at usual rates; longer occlusions are rare, and 60 is no better."""
 
 _CLASSES = 3
 _LONGEST_PAUSE = 100
-"""In frames of 25 a second: whatever was there four seconds ago is not the same actor for sure."""
+"""Longest pause, in frames at 25 per second; after four seconds it is not the same actor."""
 
 _SAME = (0.75, 1.25)
 _SLOWEST, _FASTEST = 0.02, 50.0
@@ -43,25 +43,25 @@ _FULL_LENGTH = 40
 
 
 class OnlineLinker:
-    """Links the detections of consecutive frames into tubes of actors, all classes together.
+    """Links the detections of consecutive frames into tubes of actors, for all classes together.
 
-    A frame's live tubes depend on that frame and those before it only. A tube that ends is final:
-    trimmed and scored. Tubes of one track have ids of their own; the best of them has the id
-    under which the track was live.
+    The live tubes of a frame depend only on that frame and earlier ones. A tube that ends is final:
+    trimmed and scored. Each tube of one track has its own id; the best one has the id that the live
+    track had.
 
     Args:
         classes: Number of classes, C.
-        max_misses: A track ends after so many frames of 25 a second without a detection, at least
-            1; one with fewer than 4 detections ends after 5. Where fewer frames are looked at, it
-            outlives 7 looks, and 4 with fewer than 4 detections.
-        min_length: A track of no more detections than this leaves no tube; of the tubes of one
-            track, those of no more frames are dropped unless all are.
-        delay: Boxes of finished tubes are refined by what was seen up to so many frames of 25 a
-            second later; 0 leaves them as they were when live.
-        history: A track remembers this many of its newest frames; None remembers all.
+        max_misses: Number of frames at 25 per second without a detection after which a track ends,
+            at least 1. A track with fewer than 4 detections ends after 5. If fewer frames are
+            processed, a track survives 7 processed frames, or 4 with fewer than 4 detections.
+        min_length: Number of detections that a track must exceed to leave tubes. Tubes of one track
+            with no more frames than this are dropped, unless all are.
+        delay: Number of later frames, at 25 per second, that refine the boxes of finished tubes; 0
+            keeps the live boxes.
+        history: Number of its newest frames that a track remembers; None for all.
 
     Attributes:
-        min_length: May be changed.
+        min_length: Number of detections that a track must exceed; it may be changed.
 
     Raises:
         UsageError: ``max_misses`` or ``delay`` is out of range.
@@ -89,7 +89,7 @@ class OnlineLinker:
         self._max_misses = max_misses
         self.min_length = min_length
         self._delay = delay
-        # Only the smoother asks for more than where a track was.
+        # Only the smoother needs more than the positions of a track.
         self._history = History(classes, history, fields=5 if delay else 1)
         self._frame = self._held = 0
         self._look = Look(frame=-1)
@@ -99,11 +99,11 @@ class OnlineLinker:
         self._tracks = _tracks(classes, max_misses, self._history)
 
     def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
-        """Takes the next frame.
+        """Processes the next frame.
 
         Args:
-            detections: boxes (n, 4) and scores (n, C), scores not below 0.
-            time: Seconds of the frame in its source; None where there are 25 frames a second.
+            detections: Detections: boxes (n, 4) and scores (n, C), scores not below 0.
+            time: Time of the frame in its source, in seconds; None assumes 25 frames per second.
         """
         boxes = np.asarray(detections.boxes).reshape(-1, 4)
         look = self._look_at(time)
@@ -114,32 +114,32 @@ class OnlineLinker:
         return LinkUpdate(self._live_tubes(), closed)
 
     def skip(self, frames: int) -> list[Tube]:
-        """Passes over ``frames`` frames that nobody looked at, which are no misses.
+        """Skips ``frames`` unprocessed frames, which do not count as misses.
 
         Returns:
-            The tubes that end, because they were not looked at for too long.
+            The tubes that end because the pause was too long.
         """
         self._frame += frames
         waited = self._frame - self._look.frame - self._held
         return self.finish() if waited > _LONGEST_PAUSE else []
 
     def hold(self, frames: int) -> None:
-        """Passes over ``frames`` frames in which nothing moved: for tracks no time passes."""
+        """Skips ``frames`` frames without motion: no time passes for the tracks."""
         self._frame += frames
         self._held += frames
 
     def finish(self) -> list[Tube]:
-        """Ends all tracks that are alive; returns their tubes."""
+        """Ends all live tracks; returns their tubes."""
         return self._close(self._tracks.end())
 
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
-        """Ends all tracks, as ``finish`` does, and goes on in frames of another size."""
+        """Ends all tracks, returns their tubes, and continues in frames of another size."""
         return self.finish()
 
     def _look_at(self, seconds: float | None) -> Look:
-        """When the next frame is looked at."""
+        """Returns the time of the next processed frame."""
         before = self._look
-        if before.frame < 0:  # nobody knows what passed before the first look
+        if before.frame < 0:  # the time before the first processed frame is unknown
             passed, self._held = 1, 0
         else:
             passed = self._frame - before.frame
@@ -147,8 +147,9 @@ class OnlineLinker:
         elapsed = float(looked)
         if seconds is not None and self._seconds is not None:
             pace = (seconds - self._seconds) * RATE / passed
-            # Rates near to that of the training, and jitter, count as if there were none; times
-            # that stand still, run back or jump say nothing.
+            # Small jitter, and rates near that of the training, are ignored. Times that stand
+            # still, run
+            # backwards or jump carry no information.
             if _SLOWEST < pace <= _FASTEST and not _SAME[0] <= pace <= _SAME[1]:
                 elapsed = pace * looked
         self._seconds = seconds
@@ -168,22 +169,22 @@ class OnlineLinker:
         closed: list[Tube] = []
         if not len(tracks.id):
             return closed
-        # Passes over nearly all tracks of noise before their history is looked up.
+        # Skips nearly all tracks of noise before their history is looked up.
         enough = np.maximum(tracks.hits, tracks.watched) > self.min_length
         for row in np.flatnonzero(enough & (tracks.hits > min(self.min_length, 1))).tolist():
             closed += self._tubes(int(tracks.id[row]), tracks.sums[row])
         return closed
 
     def _tubes(self, id: int, sums: Array) -> list[Tube]:
-        """The tubes of one track, best first; none of one that was seen for too short a time."""
+        """Returns the tubes of one track, best first; none if it was seen for too short a time."""
         rows = self._history.of(id)
         steps = rows.elapsed.copy()
-        # What passed before the track was born says little of how closely it was watched.
+        # The time before the track was born says little about how often it was observed.
         steps[:1] = steps[:2].min(initial=np.inf)
         hits, watched = rows.seen.sum(), steps[rows.seen].sum()
         if not hits or max(hits, watched) <= self.min_length:
             return []
-        # Few detections prove little, however far apart they are.
+        # Few detections are weak evidence, however far apart they are.
         length = np.sqrt(min(1.0, min(watched, hits) / _FULL_LENGTH))
         boxes = self._boxes(rows)
         tubes = []
@@ -205,9 +206,9 @@ class OnlineLinker:
                         observed=filled[2],
                     )
                 )
-        # The stretches of one class have one score: the longest of them says most.
+        # All stretches of one class have one score: the longest is the most reliable.
         tubes.sort(key=lambda tube: (-tube.score, tube.start - tube.end))
-        # What was live has to end as something: where all are too short, the best one stays.
+        # A live track must end as something: if all tubes are too short, the best one is kept.
         long = [tube for tube in tubes if tube.end - tube.start >= self.min_length]
         tubes = long or tubes[:1]
         others = range(self._next_id, self._next_id + len(tubes) - 1)
@@ -225,7 +226,7 @@ class OnlineLinker:
         if not len(self._tracks):
             return []
         columns = (column.tolist() for column in self._tracks.live())
-        # Less than half the time of calling the class.
+        # This takes less than half the time of calling the class.
         return list(map(tuple.__new__, repeat(LiveTube), zip(*columns, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Two steps of an iteration in threads of their own, with the order kept."""
+"""Runs two steps of an iteration in separate threads, and keeps the order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 __all__ = ["NO_TURN", "overlapped"]
 
 NO_TURN: AbstractContextManager[object] = nullcontext()
-"""For who shares nothing."""
+"""Turn for callers that share nothing."""
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ _LEAVING = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """In the place of an item, what its step raised."""
+    """Stands for an item whose step raised an error."""
 
     error: BaseException
 
@@ -29,7 +29,7 @@ class _Raised:
 class _Handover(Generic[T]):
     """A bounded queue between threads, which either side may close.
 
-    What is put has a place, and is taken in the order of places: 0, 1, 2 and so on.
+    Each item is put at a place, and items are taken in the order of places: 0, 1, 2 and so on.
     """
 
     def __init__(self, size: int) -> None:
@@ -41,7 +41,7 @@ class _Handover(Generic[T]):
         self._error: BaseException | None = None
 
     def wait_for_room(self, place: int) -> bool:
-        """Waits until an item has room at its place; False where it is closed."""
+        """Waits until there is room for an item at its place; returns False if it is closed."""
         with self._changed:
             while place >= self._next + self._size and not self._closed:
                 self._changed.wait()
@@ -53,9 +53,9 @@ class _Handover(Generic[T]):
             self._changed.notify_all()
 
     def wait_for_item(self) -> bool:
-        """Waits until an item can be taken without waiting; False after the last."""
+        """Waits until an item can be taken at once; returns False after the last item."""
         with self._changed:
-            # In short waits, because a signal is only handled between them on some systems.
+            # Short waits, because some systems handle signals only between waits.
             while not (self._next in self._items or self._closed):
                 self._changed.wait(_POLL)
             if self._next not in self._items and self._error is not None:
@@ -63,7 +63,7 @@ class _Handover(Generic[T]):
             return self._next in self._items
 
     def take(self) -> tuple[int, T] | None:
-        """The next item with its place, waiting for it; None after the last."""
+        """Waits for and returns the next item with its place; None after the last item."""
         with self._changed:
             if not self.wait_for_item():
                 return None
@@ -74,7 +74,7 @@ class _Handover(Generic[T]):
             return place, item
 
     def close(self, error: BaseException | None = None, *, drop: bool = False) -> None:
-        """Nothing comes any more; what is there can still be taken, unless it is dropped."""
+        """Ends the input; items already there can still be taken, unless they are dropped."""
         with self._changed:
             self._closed = True
             self._error = self._error or error
@@ -91,20 +91,20 @@ def overlapped(
     lanes: int = 1,
     turn: AbstractContextManager[object] = NO_TURN,
 ) -> Iterator[T]:
-    """Gives ``items`` after ``step`` was called on each; both work ahead of who iterates.
+    """Yields ``items`` after ``step`` was called on each; both work ahead of the consumer.
 
-    ``items`` is advanced in one thread and ``step`` is called in others. An item is only asked
-    for when there is room for it: with a ``size`` of 1, when the item before has gone into
-    ``step``, which is not before its ``turn``. What either raises is raised after the items before
-    it. All threads have ended when the iteration is over or closed; one in which ``items`` does
-    not come back is left after a second.
+    ``items`` is advanced in one thread and ``step`` is called in others. An item is only requested
+    when there is room for it. With a ``size`` of 1 this is when the previous item has entered
+    ``step``, which happens on its ``turn``. An error of either is raised after the items before it.
+    All threads have ended when the iteration is over or closed. A thread whose ``items`` does not
+    return is abandoned after a second.
 
     Args:
-        items: Whatever is to go through.
-        step: Changes an item.
-        size: How many items wait for ``step``, and how many after it, at most.
-        lanes: How many items are in ``step`` at once, at most.
-        turn: Held during each ``step``.
+        items: Items to process.
+        step: Function that changes an item.
+        size: Largest number of items that wait for ``step``, and that wait after it.
+        lanes: Largest number of items in ``step`` at once.
+        turn: Context that is held during each ``step``.
     """
     before: _Handover[T] = _Handover(size)
     after: _Handover[T | _Raised] = _Handover(size + lanes - 1)
@@ -126,11 +126,11 @@ def overlapped(
 
     def done() -> bool:
         with ExitStack() as held:
-            with taking:  # who waits for an item has the next turn as well
+            with taking:  # a thread that waits for an item also gets the next turn
                 if not before.wait_for_item():
                     return True
                 held.enter_context(turn)
-                # Not earlier, or the next item would be asked for earlier.
+                # Not earlier, because the next item would then be requested earlier.
                 taken = before.take()
             if taken is None:
                 return True
@@ -150,7 +150,7 @@ def overlapped(
         try:
             while not done():
                 pass
-        except BaseException as raised:  # of items
+        except BaseException as raised:  # raised by items
             error = raised
         with taking:
             left[0] -= 1

@@ -1,4 +1,4 @@
-"""The history of one tube while it is linked, and what remains of it when it ends."""
+"""Keeps the history of a tube while it is linked, and returns its path when it ends."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from edgekit.runtime.types import Array, Tube
 __all__ = ["Entry", "Path", "Trail", "rank_paths", "top_mean"]
 
 Entry: TypeAlias = tuple[int, float, list[float], Array, bool]
-"""Frame, class score, box, scores of all classes, and whether a detection stands behind it."""
+"""Frame, class score, box, scores of all classes, and whether there is a detection."""
 
 _RANKING_SCORES = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Path(Tube):
-    """A tube as the linker left it, with what trimming and the published evaluation need.
+    """A tube from the linker, with the data for trimming and for the published evaluation.
 
     Attributes:
-        class_scores: (end - start + 1, C) float, the scores of all classes in each frame.
-        found_at: (count,) int, frames of the entries the linker appended: the detections and,
-            where the linker holds or extrapolates, those frames too.
+        class_scores: Scores of all classes in each frame, (end - start + 1, C) float.
+        found_at: Frames of the entries that the linker appended, (count,) int: the detections, and
+            frames that the linker holds or extrapolates.
         path_score: Sum of the edge scores along the path.
-        last_found: Frames in a row without a detection when the path ended.
+        last_found: Number of consecutive frames without a detection when the path ended.
     """
 
     class_scores: Array
@@ -48,10 +48,10 @@ class Trail:
     """The entries of a path that is still alive.
 
     Args:
-        id: Unique within one linker.
+        id: Id of the path, unique within one linker.
         label: Class index.
-        entry: The detection that starts the path.
-        history: How many of the newest entries are remembered; None for all.
+        entry: Detection that starts the path.
+        history: Number of newest entries to remember; None for all.
     """
 
     __slots__ = ("entries", "id", "label")
@@ -62,7 +62,7 @@ class Trail:
         self.entries = deque([entry], history)
 
     def close(self, path_score: float, misses: int) -> Path:
-        """The finished path; frames between two entries repeat the earlier one."""
+        """Returns the finished path; frames between two entries repeat the earlier one."""
         frames, scores, boxes, class_scores, observed = zip(*self.entries, strict=True)
         start, end = frames[0], frames[-1]
         found_at = np.array(frames)
@@ -91,23 +91,23 @@ class Trail:
 
 
 def rank_paths(live: Sequence[Path], dead: Sequence[Path]) -> list[Path]:
-    """All paths of one class in the published final order.
+    """Returns all paths of one class in the published final order.
 
     Args:
-        live: Those that were alive after the last frame, in the linker's order.
-        dead: Those that died before, in the order in which they were closed.
+        live: Paths that were alive after the last frame, in the linker's order.
+        dead: Paths that ended before, in the order in which they were closed.
 
     Returns:
-        Best first, by the mean of the 20 highest scores; equals stay live before dead.
+        Best first, by the mean of the 20 highest scores; for equal scores live paths come first.
     """
     return sorted([*live, *dead], key=lambda path: -path.score)
 
 
 def top_mean(scores: Sequence[float], count: int) -> float:
-    """Mean of the ``count`` highest scores, or of all where there are fewer.
+    """Returns the mean of the ``count`` highest scores, or of all if there are fewer.
 
-    Added up one by one from the highest: the published code does so, and a sum in another
-    order, or an exact one, would break ties of equal scores differently.
+    Scores are added one by one from the highest, as in the published code. Another order, or an
+    exact sum, would resolve ties of equal scores differently.
     """
     best = sorted(scores, reverse=True)[:count]
     return reduce(add, best) / len(best)

@@ -1,7 +1,7 @@
-"""The way of a frame: from a source through detector and linker into the sinks.
+"""Takes frames from a source through detector and linker into the sinks.
 
-``Pipeline`` owns the order, the stage clocks and the threads; nothing else knows about them. It
-knows its neighbours only by the few methods that it calls.
+Only ``Pipeline`` knows the order of the stages, the stage clocks and the threads. It uses its
+neighbours only through the few methods that it calls.
 """
 
 from __future__ import annotations
@@ -36,40 +36,42 @@ _AHEAD = 2
 
 
 class Pipeline:
-    """Runs a detector over a source. Made for one run.
+    """Runs a detector over a source. A pipeline is used for one run.
 
-    Every frame that the source reads ends as a frame in the sinks or is counted by a gap. A
-    dropped frame takes nothing from the next one, which is compared with the picture that belongs
-    before it in time. A real break (a reconnect, a seek, another size) resets the cascade; where
-    the size of the picture changes, all tubes end.
+    Every frame that the source reads reaches the sinks or is counted in a gap. A dropped frame does
+    not affect the next one, which is compared with the picture that precedes it by the right time.
+    A real break (a reconnect, a seek, another size) resets the cascade. If the size of the picture
+    changes, all tubes end.
 
     Args:
         source: Open source, which the pipeline does not close.
         detector: Open detector, which the pipeline does not close.
-        linker: Fresh; gives the tubes that count by ``score`` and ``min_hits``.
-        sinks: Called in this order, and closed at the end whatever happens.
-        bundle: Name and SHA-256 of what runs, for the sinks.
-        score: Detections and tubes count from this score up.
-        min_hits: Tubes count from this many detections on.
-        drop_policy: ``latest`` keeps the newest frame only, ``none`` loses no frame; by default
-            the first for a live source.
-        fps: Frames a second to process at most, evenly in time; None for every frame. What it
-            leaves out is counted in gaps with the reason ``fps``, and not as dropped.
-        motion_gate: Leave out frames while nothing moves, but for one in three seconds. They are
-            counted in gaps with the reason ``still``, and tubes are held meanwhile.
-        realtime: Give each frame of a file at its own time.
+        linker: New linker, which returns the tubes that count by ``score`` and ``min_hits``.
+        sinks: Sinks, called in this order, and closed at the end in any case.
+        bundle: Name and SHA-256 of the bundle, for the sinks.
+        score: Smallest score of detections and tubes that count.
+        min_hits: Smallest number of detections of tubes that count.
+        drop_policy: ``latest`` keeps only the newest frame, ``none`` loses no frame; the default is
+            ``latest`` for a live source and ``none`` for others.
+        fps: Largest number of frames per second to process, evenly in time; None for every frame.
+            Other frames are counted in gaps with the reason ``fps``, and not as dropped.
+        motion_gate: Whether to leave out frames while nothing moves, except one every three
+            seconds. They are counted in gaps with the reason ``still``, and tubes are held
+            meanwhile.
+        realtime: Whether to give each frame of a file at its own time.
         duration: Seconds of the source after which to stop.
-        max_frames: Frames after which to stop.
-        patience: Seconds without a frame after which a live source is opened anew.
-        overlap: Work in three threads: capture and cascade, network, and the rest. The results are
-            the same.
-        lanes: Of frames that are all wanted, how many are in the network at once with ``overlap``;
-            no more than the detector's.
-        turn: Held during each inference, where several pipelines share a network: a ``Turnstile``.
+        max_frames: Number of frames after which to stop.
+        patience: Seconds without a frame after which EdgeKit reconnects a live source.
+        overlap: Whether to work in three threads: capture and cascade, network, and the rest. The
+            results do not change.
+        lanes: Largest number of frames in the network at once, with ``overlap`` and if no frame may
+            be dropped; the detector's limit also applies.
+        turn: Context held during each inference, if several pipelines share a network: a
+            ``Turnstile``.
 
     Raises:
-        UsageError: ``latest`` for a source that is neither live nor played in real time; ``fps`` is
-            not a number above 0.
+        UsageError: ``latest`` is given for a source that is neither live nor played in real time,
+            or ``fps`` is not a number above 0.
     """
 
     def __init__(
@@ -128,14 +130,14 @@ class Pipeline:
         self._skipped: Counter[str] = Counter()
 
     def stop(self) -> None:
-        """Ends the run after the present frame; may be called from a signal handler or thread."""
+        """Ends the run after the current frame; may be called from a signal handler or thread."""
         self._interrupted = True
         self._stop.set()
 
     def show_from(self, *, score: float, min_hits: int) -> None:
-        """Counts tubes by other thresholds from the next frame on; may be called from any thread.
+        """Changes the thresholds of tubes from the next frame on; may be called from any thread.
 
-        Tubes that are shown already stay.
+        Tubes that are already shown stay.
         """
         self._score = score
         self._linker.count_from(score=score, min_hits=min_hits)
@@ -146,13 +148,13 @@ class Pipeline:
         return self._feed is not None
 
     def health(self) -> SourceHealth:
-        """How the source does; may be called from any thread."""
+        """Returns the state of the source; may be called from any thread."""
         return SourceHealth() if self._feed is None else self._feed.health()
 
     def run(self) -> RunSummary:
         """Runs until the source ends, a limit is reached or ``stop`` is called.
 
-        Whatever ends it, an error included, the tubes are closed and the sinks ended first. A sink
+        In every case, also after an error, the tubes are closed and the sinks ended first. A sink
         that fails is closed without being ended, and its error is raised.
         """
         begin = time.perf_counter()
@@ -221,7 +223,7 @@ class Pipeline:
                         if self._stop.is_set():
                             break
                 finally:
-                    self._stop.set()  # what works ahead need not go on
+                    self._stop.set()  # threads that work ahead can stop
         finally:
             feed.close()
 
@@ -306,7 +308,7 @@ class Pipeline:
             self._tell(partial(_tell_tube, tube))
 
     def _tell(self, call: Callable[[FrameSink], None]) -> None:
-        """Calls every sink; one that fails gets no further call but ``close``."""
+        """Calls every sink; a sink that fails gets no further call except ``close``."""
         failed: BaseException | None = None
         for sink in list(self._sinks):
             try:
@@ -314,7 +316,7 @@ class Pipeline:
             except BaseException as error:
                 self._sinks.remove(sink)
                 failed = failed or error
-                with contextlib.suppress(Exception):  # what it says then follows from the error
+                with contextlib.suppress(Exception):  # only the first error matters
                     sink.close()
         if failed is not None:
             raise failed

@@ -1,4 +1,4 @@
-"""Finds, for each frame, the picture that the cascade compares it with: by time, not by count."""
+"""Finds for each frame the picture that the cascade compares it with, by time."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from edgekit.runtime.types import Frame
 __all__ = ["RecentFrames"]
 
 _MOST_KEPT = 16
-"""Enough for 40 ms at 400 frames a second; a source whose times are wrong takes no more memory."""
+"""Largest number of kept pictures: 40 ms at 400 frames per second; it bounds the memory."""
 
 _SHORTEST_STEP = 1 / 480
-"""Shorter ones are no camera's: a time base was taken for a rate, or frames came in a burst."""
+"""Shortest valid step, in seconds; shorter ones come from wrong time bases or bursts."""
 
 _LONGEST_STEP = 60.0
 _LONGEST_REPEAT = 0.25
-"""Seconds. A camera that gives less than four new pictures a second is rather a still scene."""
+"""Longest repeat, in seconds; with fewer than four new pictures per second the scene is still."""
 
 _REPEATED = 0.3
-"""A repeated picture that was encoded again changes by less than this share of a new one. On
-rendered clips as H.264, crf 20 and 28, 99% of the repeats are below 0.30, 99% of the others above
-0.34 where some are repeated, and above 0.19 where none is."""
+"""Share of a new picture's change below which a picture is a repeated one, encoded again.
+
+On rendered clips as H.264, crf 20 and 28, 99% of the repeats are below 0.30. 99% of the other
+pictures are above 0.34 if some pictures are repeated, and above 0.19 if none is."""
 
 _ENOUGH = 0.75
-"""A source has first frames, without a picture before, for this share of the interval."""
+"""Share of the interval after which a frame is compared; earlier frames are first frames."""
 
 _USUAL = 16
 _NEW = 4
-"""Of so many last changes, one in four is that of a new picture at least."""
+"""One in this many recent changes is assumed to be that of a new picture."""
 
 _RUNS = 8
-"""Of so many last runs of repeats the longest says how many there may be in a row."""
+"""Number of recent runs of repeats, the longest of which limits the length of a run."""
 
 _SAMPLES = 64
-"""Rows and columns in which pictures are compared at first."""
+"""Number of rows and of columns that are compared first."""
 
 _OUTLIERS = 2048
-"""One of so many samples may have changed by more than what counts."""
+"""One in this many samples may change by more than the measured change."""
 
 
 class _Kept(NamedTuple):
@@ -54,18 +55,18 @@ class _Kept(NamedTuple):
 class RecentFrames:
     """Remembers the newest pictures of a source and pairs each frame with an earlier one.
 
-    A network that reads a structural-similarity map has learnt motion over a certain time. Its
-    earlier picture is the one whose time is nearest to that, at any frame rate, and whether or not
-    the pictures between were processed. A picture that the source gives again, as cameras do in the
-    dark or to fill up a rate, is compared with what its first appearance was compared with: against
-    itself it would show a world without motion.
+    A network with an SSIM map has learnt motion over a certain time. The earlier picture is the one
+    whose distance is nearest to that time, at any frame rate, and even if the pictures in between
+    were not processed. Cameras repeat pictures in the dark or to reach a frame rate. A repeated
+    picture is compared with the earlier picture of its first appearance: compared with itself it
+    would show no motion.
 
     Args:
-        interval: Seconds between the two pictures, as the model was trained; above 0.
+        interval: Seconds between the two pictures in the model's training; above 0.
 
     Attributes:
-        reencoded: Whether a picture that was encoded again, and so is not quite the same, counts as
-            given again. That is for cameras and streams: files are paired as in the training.
+        reencoded: Whether a picture that was encoded again, and so differs slightly, counts as
+            repeated. This is for cameras and streams: files are paired as in the training.
     """
 
     def __init__(self, interval: float) -> None:
@@ -80,15 +81,15 @@ class RecentFrames:
         self._runs: deque[int] = deque(maxlen=_RUNS)
 
     def add(self, frame: Frame) -> Frame:
-        """The frame with its earlier picture, and remembers it for those that follow.
+        """Returns the frame with its earlier picture, and remembers it for later frames.
 
         Args:
-            frame: The next one that the source gave. Its image must not be written to afterwards.
+            frame: Next frame of the source. Its image must not be modified afterwards.
 
         Returns:
-            The same frame; ``earlier`` is None for the first ones, until one lies far enough
-            back, also after a real break: a reconnect, a seek or another size. Lost frames are no
-            break.
+            The frame. ``earlier`` is None for the first frames, until a picture is old enough. This
+            also applies after a real break: a reconnect, a seek or another size. Lost frames are
+            not a break.
         """
         kept = self._kept
         if kept and (frame.gap not in ("", "dropped") or frame.image.shape != kept[-1].image.shape):
@@ -98,7 +99,7 @@ class RecentFrames:
             self._begin = self._clock
         if kept and self._is_repeated(frame.image):
             newest = kept[-1]
-            # Of the very first picture nothing earlier is known: it stands still.
+            # Nothing precedes the very first picture, so its repeats are compared with itself.
             shown = newest.image if newest.earlier is None else newest.earlier
             return replace(frame, earlier=shown)
         earlier = self._nearest(self._clock - self._interval)
@@ -113,7 +114,7 @@ class RecentFrames:
         self._repeats = 0
 
     def _tick(self, frame: Frame) -> None:
-        """Follows the frame's time where it can be true, else takes the usual step."""
+        """Advances by the frame's time if it is plausible, otherwise by the usual step."""
         step = frame.time - self._last_time
         if not _SHORTEST_STEP <= step <= _LONGEST_STEP:
             step = self._interval
@@ -121,7 +122,7 @@ class RecentFrames:
         self._last_time = frame.time
 
     def _nearest(self, time: float) -> npt.NDArray[np.uint8] | None:
-        """The picture nearest to a time; those that no later frame will ask for are forgotten."""
+        """Returns the picture nearest to a time; forgets those that no later frame needs."""
         kept = self._kept
         while len(kept) > 1 and abs(kept[1].time - time) <= abs(kept[0].time - time):
             kept.popleft()
@@ -141,12 +142,12 @@ class RecentFrames:
         small = (
             len(changes) >= _NEW and change < _REPEATED * sorted(changes)[-(len(changes) // _NEW)]
         )
-        # Those of repeated pictures too: else calm after a storm would be taken for repeats.
+        # Includes repeats: otherwise a calm scene after strong motion would look repeated.
         changes.append(change)
         if small:
             self._alike_since = self._clock if self._repeats == 0 else self._alike_since
             self._repeats += 1
-            # Where motion ends, pictures change as little; only that they go on tells them apart.
+            # When motion ends, changes are as small, but such a run lasts longer than repeats do.
             return self._repeats <= max(self._runs, default=1)
         if self._repeats and self._clock - self._alike_since <= _LONGEST_REPEAT:
             self._runs.append(self._repeats)
@@ -155,15 +156,15 @@ class RecentFrames:
 
 
 def _samples(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pixels spread over a picture."""
+    """Returns pixels spread over a picture."""
     rows, columns = (-(-side // _SAMPLES) for side in image.shape[:2])
     return image[::rows, ::columns]
 
 
 def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> int:
-    """By how many levels samples changed where they changed most.
+    """Returns the change of the samples that changed most, in levels.
 
-    What moves changes few samples by much; an encoder that refines a picture, many by little.
+    Motion changes few samples by much; an encoder that refines a picture changes many by little.
     """
     changes = (np.maximum(before, now) - np.minimum(before, now)).ravel()
     place = len(changes) - 1 - len(changes) // _OUTLIERS

@@ -1,4 +1,4 @@
-"""What the pipeline hands to its sinks, and at the end to its caller."""
+"""Defines what the pipeline gives to its sinks, and at the end to its caller."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ INTENDED = ("fps", "still")
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """How a source does.
+    """The state of a source.
 
     Attributes:
         connected: Whether it gives frames.
-        since: Since when, in seconds of ``time.monotonic``.
-        reconnects: How often it was lost and came back.
-        error: Why it is not connected.
-        fps: Frames a second that it declares at present; 0 where that is what ``RunInfo`` says.
+        since: Time since which this holds, in seconds of ``time.monotonic``.
+        reconnects: Number of times that it was lost and came back.
+        error: Reason why it is not connected.
+        fps: Frames per second that it currently declares; 0 if equal to the rate in ``RunInfo``.
     """
 
     connected: bool = True
@@ -51,22 +51,23 @@ class SourceHealth:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What is known when a run begins.
+    """Facts that are known when a run begins.
 
     Attributes:
         source: Name of the source.
-        width: Pixels of its pictures; 0 where the source cannot tell before the first one.
-        height: As ``width``.
-        fps: Frames a second that the source declares, or that are assumed.
-        frames: How many there will be; None where the source cannot tell.
-        classes: Names, by class index.
+        width: Width of its pictures in pixels; 0 if unknown before the first one.
+        height: Height of its pictures in pixels; 0 if unknown before the first one.
+        fps: Frames per second that the source declares, or an assumed rate.
+        frames: Total number of frames; None if the source does not know it.
+        classes: Class names, by class index.
         bundle: Name of the bundle that runs.
-        bundle_sha256: Of the bundle's manifest.
-        score: Detections and tubes count from this score up.
+        bundle_sha256: SHA-256 of the bundle's manifest.
+        score: Smallest score of detections and tubes that count.
         sample_aspect: Width of a pixel over its height.
-        health: Tells how the source does at present; may be called from any thread.
-        longest_step: Seconds between two frames at most, where frames are left out on purpose; 0
-            where none are.
+        health: Function that returns the current state of the source; may be called from any
+            thread.
+        longest_step: Largest number of seconds between two frames, if frames are left out on
+            purpose; otherwise 0.
     """
 
     source: str
@@ -84,11 +85,11 @@ class RunInfo:
 
     @property
     def present_fps(self) -> float:
-        """Frames a second that the source declares at present."""
+        """Frames per second that the source currently declares."""
         return self.health().fps or self.fps
 
     def seen(self, frame: Frame) -> RunInfo:
-        """The same run with what a frame tells, where the source could not tell it before."""
+        """Returns this run with what a frame shows, if the source did not know it before."""
         if self.width and self.height:
             return self
         height, width = frame.image.shape[:2]
@@ -101,10 +102,10 @@ class Gap:
     """A break in the stream before a frame.
 
     Attributes:
-        index: Of the frame after the break.
-        reason: ``dropped``, ``reconnect``, ``resize`` or ``seek``; ``fps`` where frames were left
-            out on purpose, by a cap, and ``still`` where nothing moved in them.
-        frames: How many frames are missing before ``index`` for this reason; can be 0.
+        index: Index of the frame after the break.
+        reason: ``dropped``, ``reconnect``, ``resize`` or ``seek``; ``fps`` for frames left out by a
+            rate limit, and ``still`` for frames without motion.
+        frames: Number of frames missing before ``index`` for this reason; can be 0.
     """
 
     index: int
@@ -113,22 +114,22 @@ class Gap:
 
     @property
     def intended(self) -> bool:
-        """Whether the frames were left out because somebody wanted it so."""
+        """Whether the frames were left out on purpose."""
         return self.reason in INTENDED
 
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """All that is known of one frame.
+    """All results of one frame.
 
     Attributes:
-        frame: As the source gave it.
-        detections: All that the detector found.
-        tubes: Those that are alive and sure enough to be shown.
+        frame: Frame from the source.
+        detections: All detections of the detector.
+        tubes: Live tubes that are confirmed and shown.
         ms: Milliseconds of each stage before ``emit``.
-        age: Milliseconds from the reading of the frame to the start of its inference; None where
-            the source is not live.
-        score: Detections and tubes count from this score up.
+        age: Milliseconds from the reading of the frame to the start of its inference; None if the
+            source is not live.
+        score: Smallest score of detections and tubes that count.
     """
 
     frame: Frame
@@ -140,12 +141,12 @@ class FrameResult:
 
     @cached_property
     def actors(self) -> list[LiveTube]:
-        """The tubes to draw: of several on one actor the best, observed before extrapolated."""
+        """Returns the tubes to draw: the best one per actor, observed before extrapolated."""
         return one_per_actor(self.tubes)
 
     def chosen(self) -> list[tuple[list[float], int, float]]:
-        """Box, class and score of the detections that count, selected by class, best first."""
-        # What does not count suppresses nothing that does.
+        """Returns box, class and score of the detections that count, by class, best first."""
+        # Detections that do not count must not suppress others that do.
         strong = (self.detections.scores >= self.score).any(axis=1)
         found = Detections(self.detections.boxes[strong], self.detections.scores[strong])
         rows = [
@@ -162,9 +163,9 @@ class GateSummary:
     """What a motion gate has learnt.
 
     Attributes:
-        threshold: Changes of so many of 255 levels were noise, the median over the picture; None
-            where nothing was learnt.
-        wakes: How often motion ended a rest.
+        threshold: Median over the picture of the changes that were noise, in levels of 0 to 255;
+            None if nothing was learnt.
+        wakes: Number of times that motion ended a pause.
     """
 
     threshold: float | None
@@ -173,18 +174,18 @@ class GateSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run came to.
+    """Summary of a run.
 
     Attributes:
-        frames: Frames that went through the detector.
-        dropped: Frames of the source that were lost, or came too fast.
-        seconds: On the clock, from the first frame asked for to the last result handed out.
-        stages: Times by stage name.
-        interrupted: Whether somebody ended it before the source did.
-        age: Of the frames at inference, as in ``FrameResult``; None where the source is not live.
-        skipped: Frames that were left out on purpose, by the reason of their gaps.
-        motion_gate: What a gate has learnt; None where there was none.
-        away: Why a live source gave nothing when the run ended; None where it did.
+        frames: Number of frames that went through the detector.
+        dropped: Number of source frames that were lost, or came too fast.
+        seconds: Wall-clock seconds from the first request for a frame to the last result.
+        stages: Durations by stage name.
+        interrupted: Whether the run was stopped before the source ended.
+        age: Age of the frames at inference, in milliseconds; None if the source is not live.
+        skipped: Number of frames left out on purpose, by the reason of their gaps.
+        motion_gate: What the gate has learnt; None if there was no gate.
+        away: Reason why a live source gave nothing when the run ended; None if it did.
     """
 
     frames: int
@@ -199,14 +200,14 @@ class RunSummary:
 
     @property
     def fps(self) -> float:
-        """Frames a second, all stages included."""
+        """Frames per second, all stages included."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
 def one_per_actor(tubes: Sequence[LiveTube], overlap: float = _SAME_ACTOR) -> list[LiveTube]:
-    """Of tubes whose boxes overlap by more than ``overlap`` (IoU) only the best, of any class.
+    """Returns the best of tubes whose boxes overlap by more than ``overlap`` (IoU), of any class.
 
-    Observed ones come before extrapolated ones, then higher scores before lower ones.
+    Observed tubes come before extrapolated ones, then higher scores before lower ones.
     """
     ranked = sorted(tubes, key=lambda tube: (not tube.observed, -tube.score))
     if len(ranked) < 2:

@@ -1,4 +1,4 @@
-"""When to take a frame of a live source, so that it is ready just when the network is."""
+"""Times the capture from a live source, so that a frame is ready when the network is."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _POLL = 0.1
 
 
 class Rhythm:
-    """Foretells from recent frames when the network will be free again.
+    """Predicts from recent frames when the network will be free again.
 
-    A frame that is taken when its predecessor goes into the network waits there for a whole
-    inference, and is old by then. Taken as much earlier than the end of that inference as its own
-    cascade needs, it is the newest one there is. The shortest inference and the longest cascade of
-    the last frames decide, so that the network rather finds a frame waiting than waits for one.
+    A frame that is captured when its predecessor enters the network waits there for a whole
+    inference, and becomes old. It is therefore captured before the end of that inference, earlier
+    by the time of its own cascade; it is then the newest one. The shortest recent inference and the
+    longest recent cascade are used, so that a frame waits for the network and not the reverse.
 
     Args:
-        stop: Ends the waiting.
-        clock: Gives seconds, as ``time.monotonic`` does.
+        stop: Event that ends the waiting.
+        clock: Function that returns seconds, as ``time.monotonic`` does.
     """
 
     def __init__(self, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +39,7 @@ class Rhythm:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """The network is at work within the block."""
+        """Marks the block as an inference of the network."""
         with self._changed:
             self._waiting -= 1
             begin = self._begin = self._clock()
@@ -48,13 +48,13 @@ class Rhythm:
         self._inferences.append(self._clock() - begin)
 
     def prepared(self, seconds: float) -> None:
-        """A frame has become the network's input in so many seconds."""
+        """Records the seconds that the cascade of a frame took."""
         with self._changed:
             self._waiting += 1
         self._cascades.append(seconds)
 
     def lead(self) -> float:
-        """Seconds from the beginning of an inference until the next frame should be taken."""
+        """Returns seconds from the start of an inference until the next frame should be taken."""
         if not (self._inferences and self._cascades):
             return 0.0
         return max(0.0, min(self._inferences) - max(self._cascades) - _MARGIN)

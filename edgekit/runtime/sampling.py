@@ -1,4 +1,4 @@
-"""Which frames of a source are processed, where not all of them are wanted."""
+"""Selects the frames of a source to process, if not all of them are wanted."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from edgekit.runtime.types import Frame
 __all__ = ["HEARTBEAT", "FrameRateCap", "Sampling"]
 
 HEARTBEAT = 3.0
-"""Seconds between two frames that are processed while nothing moves."""
+"""Seconds between two processed frames while nothing moves."""
 
 _TIE = 1e-6
-"""Times are rounded; of two frames that are equally near the earlier one is taken."""
+"""Tolerance for rounded times; of two frames that are equally near the earlier one is taken."""
 
 
 class FrameRateCap:
-    """Takes frames evenly in time, and no more than so many a second.
+    """Takes frames evenly in time, up to a number per second.
 
-    Each moment at which a frame is due gets the frame nearest to it. A source that is slower than
-    the cap is taken whole.
+    Each due time gets the frame nearest to it. A source that is slower than the limit is taken
+    whole.
 
     Args:
-        fps: Frames a second, finite and above 0.
+        fps: Largest number of frames per second, finite and above 0.
 
     Attributes:
         period: Seconds from one frame to the next.
 
     Raises:
-        UsageError: ``fps`` is something else.
+        UsageError: ``fps`` is not a finite number above 0.
     """
 
     def __init__(self, fps: float) -> None:
@@ -46,7 +46,7 @@ class FrameRateCap:
         self._waited = 0.0
 
     def takes(self, frame: Frame) -> bool:
-        """Whether to process the next frame of the source.
+        """Returns whether to process the next frame of the source.
 
         The first frame is always taken, and the first one after a reconnect, a seek or another
         size.
@@ -58,19 +58,19 @@ class FrameRateCap:
         usual = self._clock.usual
         if self._waited + usual / 2 < self.period * (1 - _TIE):
             return False
-        # After a pause the frames that were due in it are not made up for.
+        # After a pause, the frames that were due in it are not taken afterwards.
         self._waited = min(self._waited - self.period, usual / 2)
         return True
 
 
 class Sampling:
-    """Says of each frame of a source whether it is processed, and if not, why.
+    """Decides for each frame of a source whether it is processed, and if not, why.
 
     Args:
-        cap: Limits the rate; None for no limit.
-        gate: Leaves out frames in which nothing moves, up to one in ``HEARTBEAT`` seconds.
-        until: Seconds of the source from which on every frame is processed, so that who reads
-            learns that the time is over.
+        cap: Limit of the rate; None for no limit.
+        gate: Gate that leaves out frames without motion, except one in ``HEARTBEAT`` seconds.
+        until: Time of the source, in seconds, from which every frame is processed, so that the
+            reader notices the end of the duration.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Sampling:
 
     @property
     def longest_step(self) -> float:
-        """Seconds of the source between two frames that are processed, at most."""
+        """Largest number of source seconds between two processed frames."""
         step = 0.0 if self._cap is None else self._cap.period
-        # A heartbeat waits for the frame that the cap takes next.
+        # A heartbeat waits for the next frame that the rate limit takes.
         return step if self._gate is None else step + HEARTBEAT
 
     def skips(self, frame: Frame) -> str:
-        """The reason of the ``Gap`` in which the next frame is counted; empty to process it."""
+        """Returns the reason of the ``Gap`` that counts the next frame; empty to process it."""
         takes = self._cap is None or self._cap.takes(frame)
         if frame.time >= self._until:
             return ""

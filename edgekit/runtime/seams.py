@@ -1,4 +1,4 @@
-"""What the pipeline asks of its neighbours, method by method."""
+"""Protocols of the pipeline's neighbours: source, detector, linker and sink."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource"]
 
 
 class FrameSource(Protocol):
-    """What the pipeline asks of a source; ``edgekit.media`` has the classes.
+    """What the pipeline needs from a source; ``edgekit.media`` has the classes.
 
     Attributes:
-        name: For people.
-        width: Pixels; 0 where unknown before the first frame.
-        height: Pixels; 0 where unknown before the first frame.
-        fps: Frames a second.
-        frames: Their number, None where unknown.
-        live: Whether frames come whether or not they are asked for.
-        position: Index that the next frame of the source would have.
-        reopens: Whether it can be opened anew where it fails.
+        name: Name for display.
+        width: Width in pixels; 0 if unknown before the first frame.
+        height: Height in pixels; 0 if unknown before the first frame.
+        fps: Frames per second.
+        frames: Number of frames; None if unknown.
+        live: Whether frames arrive even if they are not requested.
+        position: Index of the next frame of the source.
+        reopens: Whether it can be opened again after a failure.
         sample_aspect: Width of a pixel over its height.
     """
 
@@ -42,27 +42,27 @@ class FrameSource(Protocol):
     sample_aspect: float
 
     def read(self) -> Frame | None:
-        """The next frame, or None at the end."""
+        """Returns the next frame, or None at the end."""
 
     def reopened(self) -> FrameSource:
-        """The same source, opened anew; asked only of one that ``reopens``."""
+        """Returns this source, opened again; called only if it ``reopens``."""
 
     def close(self) -> None:
-        """Gives up what the source holds; harmless a second time."""
+        """Releases the source's resources; a second call does nothing."""
 
 
 class FrameDetector(Protocol):
-    """What the pipeline asks of a detector; see ``edgekit.detector.Detector``."""
+    """What the pipeline needs from a detector; see ``edgekit.detector.Detector``."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
+        """Class names."""
 
     def reset(self) -> None:
-        """Forgets the pictures before."""
+        """Forgets the previous pictures."""
 
     def recent_frames(self) -> RecentFrames | None:
-        """What pairs the frames of a source; None where ``prepare`` remembers the one before."""
+        """Returns what pairs the frames of a source; None if ``prepare`` keeps the previous one."""
 
     def prepare(
         self,
@@ -70,54 +70,54 @@ class FrameDetector(Protocol):
         sample_aspect: float,
         earlier: npt.NDArray[np.uint8] | None,
     ) -> tuple[Mapping[str, Array], Any]:
-        """The model's inputs, and how they lie in the picture."""
+        """Returns the model's inputs, and the letterbox that maps them to the picture."""
 
     def infer(self, inputs: Any) -> Mapping[str, Array]:
-        """The model's outputs."""
+        """Returns the model's outputs."""
 
     def decode(self, outputs: Any, letterbox: Any) -> Detections:
-        """The detections in them."""
+        """Returns the detections in the outputs."""
 
 
 class FrameLinker(Protocol):
-    """What the pipeline asks of a linker; see ``edgekit.runtime.confirmed.ConfirmedLinker``."""
+    """What the pipeline needs from a linker; see ``edgekit.runtime.confirmed.ConfirmedLinker``."""
 
     def count_from(self, *, score: float, min_hits: int) -> None:
-        """Tells from which score and which number of detections on tubes are wanted."""
+        """Sets the smallest score and the smallest number of detections of tubes that count."""
 
     def update(self, detections: Detections, time: float | None) -> LinkUpdate:
-        """Takes the next frame, and when it was in its source, in seconds."""
+        """Processes the next frame, with its time in the source in seconds."""
 
     def skip(self, frames: int) -> Sequence[Tube]:
-        """Passes over frames that nobody looked at."""
+        """Skips frames that are not processed."""
 
     def hold(self, frames: int) -> Sequence[Tube]:
-        """Passes over frames that nobody looked at, because nothing moved in them."""
+        """Skips frames that are not processed because nothing moved in them."""
 
     def resize(self, frame_size: tuple[int, int]) -> Sequence[Tube]:
-        """Ends all tubes, and goes on in frames of another size."""
+        """Ends all tubes, and continues in frames of another size."""
 
     def finish(self) -> Sequence[Tube]:
         """Ends all tubes."""
 
 
 class FrameSink(Protocol):
-    """Where results go; see ``edgekit.media.sink.Sink`` for when what is called."""
+    """Receiver of results; ``edgekit.media.sink.Sink`` documents when each method is called."""
 
     def start(self, info: RunInfo) -> None:
-        """The run begins."""
+        """Begins the run."""
 
     def gap(self, gap: Gap) -> None:
-        """The stream is broken before the next frame."""
+        """Reports a break in the stream before the next frame."""
 
     def frame(self, result: FrameResult) -> None:
-        """A frame is done."""
+        """Receives a finished frame."""
 
     def tube(self, tube: Tube) -> None:
-        """A tube that was shown has ended."""
+        """Receives a shown tube that has ended."""
 
     def end(self, summary: RunSummary) -> None:
-        """The run is over."""
+        """Ends the run."""
 
     def close(self) -> None:
-        """Gives up what the sink holds."""
+        """Releases the sink's resources."""

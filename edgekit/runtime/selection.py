@@ -1,8 +1,8 @@
-"""Which boxes of a frame count for which class: score floor, sorting and suppression.
+"""Selects the boxes of a frame that count for each class: score floor, sorting, suppression.
 
-The rule is the one of ROAD (Singh et al., "Online Real-time Multiple Spatiotemporal Action
-Localisation and Prediction", ICCV 2017) as KORSAL's online tubes use it. All classes share the
-boxes of a frame, so their pairwise overlaps are computed once.
+The rule is that of ROAD (Singh et al., "Online Real-time Multiple Spatiotemporal Action
+Localisation and Prediction", ICCV 2017), as in KORSAL's online tubes. All classes share the boxes
+of a frame, so their pairwise overlaps are computed once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["FRAME_AP", "LINKING", "SelectionRule", "clamp_boxes", "pairwise_iou"
 
 @dataclass(frozen=True, slots=True)
 class SelectionRule:
-    """How the boxes of one class are chosen.
+    """Rule for selecting the boxes of one class.
 
     Attributes:
-        floor: A box takes part if its score is above this.
-        candidates: So many of the best enter the suppression.
-        overlap: A box goes if its IoU with a better one is above this.
-        keep: So many of the best that remain are chosen.
+        floor: Score that a box must exceed to take part.
+        candidates: Number of best boxes that enter the suppression.
+        overlap: IoU with a better box above which a box is dropped.
+        keep: Largest number of remaining boxes that are selected.
     """
 
     floor: float = 0.001
@@ -36,22 +36,22 @@ class SelectionRule:
 
 
 LINKING = SelectionRule()
-"""The published rule of the tube linker."""
+"""Published rule of the tube linker."""
 
 FRAME_AP = SelectionRule(floor=0.01, keep=20)
-"""The published rule of frame-AP."""
+"""Published rule of frame-AP."""
 
 
 def clamp_boxes(boxes: Array, limit: tuple[float, float], *, offset: float = 0.0) -> Array:
-    """Boxes cut to their frame as the published code does it.
+    """Returns boxes clipped to their frame as in the published code.
 
-    Only the left and top edges are held at 0 and only the right and bottom ones at the limit, so
-    a box outside the frame comes out inverted, not empty.
+    Only the left and top edges are clipped at 0, and only the right and bottom ones at the limit. A
+    box outside the frame therefore becomes inverted, not empty.
 
     Args:
-        boxes: (n, 4) pixels, 0-based.
-        limit: Largest x and y; the published code takes the last pixel, 319 and 239.
-        offset: Added to all coordinates afterwards; 1 gives the 1-based ones of the published form.
+        boxes: Boxes in 0-based pixels, (n, 4).
+        limit: Largest x and y; the published code uses the last pixel, 319 and 239.
+        offset: Number added to all coordinates afterwards; 1 gives the published 1-based form.
 
     Returns:
         (n, 4) float64.
@@ -64,10 +64,10 @@ def clamp_boxes(boxes: Array, limit: tuple[float, float], *, offset: float = 0.0
 
 
 def pairwise_iou(boxes: Array) -> Array:
-    """IoU of every box with every other, areas as width times height.
+    """Returns the IoU of every box with every other, with areas as width times height.
 
     Args:
-        boxes: (n, 4) pixels. Empty and inverted boxes overlap nothing, themselves included.
+        boxes: Boxes in pixels, (n, 4). Empty and inverted boxes overlap nothing, even themselves.
 
     Returns:
         (n, n) float64.
@@ -83,10 +83,10 @@ def pairwise_iou(boxes: Array) -> Array:
 
 
 def select(detections: Detections, rule: SelectionRule = LINKING) -> list[list[int]]:
-    """The boxes of a frame that count for each class, best first.
+    """Returns the boxes of a frame that count for each class, best first.
 
     Args:
-        detections: boxes (n, 4) and scores (n, C). Equal scores keep the order of the boxes.
+        detections: Detections: boxes (n, 4) and scores (n, C). Equal scores keep their order.
         rule: Floor, number of candidates, overlap and number to keep.
 
     Returns:
@@ -104,7 +104,7 @@ def select(detections: Detections, rule: SelectionRule = LINKING) -> list[list[i
 
 
 def _by_numpy(boxes: Array, scores: Array, rule: SelectionRule) -> list[list[int]]:
-    """What the library does, and the reference for it."""
+    """Does what the library does, and is the reference for it."""
     by_class = np.ascontiguousarray(scores.T)
     counts = np.minimum((by_class > rule.floor).sum(axis=1), rule.candidates).tolist()
     rankings = np.argsort(-by_class, axis=1, kind="stable").tolist()
@@ -116,13 +116,13 @@ def _by_numpy(boxes: Array, scores: Array, rule: SelectionRule) -> list[list[int
 
 
 def _bit_rows(matrix: Array) -> list[int]:
-    """Each row of a boolean matrix as one integer whose bit j is column j."""
+    """Returns each row of a boolean matrix as one integer whose bit j is column j."""
     packed = np.packbits(matrix, axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def _suppress(ranking: list[int], suppresses: list[int], keep: int) -> list[int]:
-    """Greedy suppression: the boxes of ``ranking`` that no better kept box suppresses."""
+    """Returns the boxes of ``ranking`` that no better kept box suppresses (greedy)."""
     picked: list[int] = []
     gone = 0
     for box in ranking:

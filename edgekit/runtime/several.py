@@ -1,4 +1,4 @@
-"""Several pipelines side by side."""
+"""Runs several pipelines at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgekit.runtime.results import RunSummary
 __all__ = ["Outcome", "run_all"]
 
 Outcome: TypeAlias = RunSummary | EdgeKitError
-"""What a run came to, or why it ended."""
+"""Summary of a run, or the error that ended it."""
 
 _POLL = 0.1
 _LEAVING = 1.0
@@ -28,22 +28,22 @@ def run_all(
     stop: Callable[[], None],
     failed: Callable[[int, EdgeKitError], None],
 ) -> list[Outcome]:
-    """Runs pipelines, each in a thread of its own, until all have ended.
+    """Runs pipelines, each in its own thread, until all have ended.
 
-    One that ends, or fails after it has begun, leaves the others going. One that cannot begin, or
-    fails in a way that is no ``EdgeKitError``, ends them all.
+    A pipeline that ends, or fails after it has begun, does not stop the others. A pipeline that
+    cannot begin, or fails with another error than ``EdgeKitError``, stops them all.
 
     Args:
-        pipelines: Made for this; they share a ``turn`` where they share a network.
-        stop: Ends them all; called where an error does.
-        failed: Called in this thread with the number of a pipeline and its error, where the others
-            go on.
+        pipelines: New pipelines; those that share a network must share a ``turn``.
+        stop: Function that stops all of them; called after an error that stops all.
+        failed: Function called in this thread with a pipeline's number and error, if the others
+            continue.
 
     Returns:
         For each pipeline, in order, its summary or the error that ended it.
 
     Raises:
-        BaseException: The first error that ended them all, once they have ended.
+        BaseException: The first error that stopped them all, once they have ended.
     """
     done: queue.SimpleQueue[tuple[int, RunSummary | BaseException]] = queue.SimpleQueue()
 
@@ -64,7 +64,7 @@ def run_all(
     ended = 0
     try:
         while ended < len(pipelines):
-            # In short waits, because a signal is only handled between them on some systems.
+            # Short waits, because some systems handle signals only between waits.
             with contextlib.suppress(queue.Empty):
                 number, outcome = done.get(timeout=_POLL)
                 ended += 1

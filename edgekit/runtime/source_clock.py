@@ -1,4 +1,4 @@
-"""The time that passes from frame to frame of a source, whatever the source says of it."""
+"""Measures the time between frames of a source, even if the source's times are wrong."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _USUAL = 16
 
 
 class SourceClock:
-    """Follows the times of frames where they can be true.
+    """Follows the times of frames as long as they are plausible.
 
-    Times that stand still, run back, or jump by more than a minute count as one usual step.
+    Times that stand still, run backwards, or jump by more than a minute count as one usual step.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class SourceClock:
 
     @property
     def usual(self) -> float:
-        """Seconds from one frame to the next as far as the last ones tell."""
+        """Typical seconds between two frames, according to recent frames."""
         return median(self._steps) if self._steps else _FIRST_STEP
 
     def step(self, time: float) -> float:
-        """Seconds from the frame before to one at ``time``; 0 for the first frame."""
+        """Returns seconds from the previous frame to one at ``time``; 0 for the first frame."""
         last, self._last = self._last, time
         if last is None:
             return 0.0

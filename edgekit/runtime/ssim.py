@@ -1,9 +1,10 @@
 """Structural similarity of two 8-bit pictures under one-pixel shifts, exact in integers.
 
 SSIM is that of Wang et al. (IEEE TIP 13(4), 2004) with a uniform 7x7 window and sample covariance,
-of pictures normalised per channel as a u + b. The window sums of the 8-bit values are integers,
-so with N = 49, S the sums and K = N Sxy - Sx Sy the covariance, nothing cancels: dark and flat
-pictures are as exact as any. Shifts and their choice are KORSAL's (arXiv 2111.03319, section 3.1).
+of pictures normalised per channel as a u + b. The window sums S of the 8-bit values are integers,
+and so is the covariance K = N Sxy - Sx Sy with N = 49. Therefore nothing cancels: dark and flat
+pictures are as exact as others. Shifts and their choice are KORSAL's (arXiv 2111.03319, section
+3.1).
 """
 
 from __future__ import annotations
@@ -28,27 +29,29 @@ SHIFTS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), 
 """The (dy, dx) at which a shifted picture takes its pixel, in the published order."""
 
 TIE = 2e-7
-"""Mean SSIM values no further apart are equal: they differ by the order of summation alone. Against
-a black picture whole rows of shifts are, and every implementation has to choose the same one."""
+"""Mean SSIM values that differ by no more than this count as equal.
+
+They differ only by the order of summation. Against a black picture whole rows of shifts are equal,
+and every implementation must choose the same one."""
 
 SMALLEST = 1e-12
-"""Stands for C1 and C2 where a picture has one single value: SSIM's limit instead of 0 / 0."""
+"""Replaces C1 and C2 if a picture has a single value, to give SSIM's limit instead of 0 / 0."""
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Raises ``ValueError`` where pictures of ``size`` (height, width) are too small to compare."""
+    """Raises ``ValueError`` if pictures of ``size`` (height, width) are too small to compare."""
     if min(size) < WINDOW + 2:
         raise ValueError(f"pictures of at least {WINDOW + 2} pixels a side, not {size}")
 
 
 def scale(mean: Array, std: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Gain a and bias b per channel, with which (u / 255 - mean) / std is a u + b."""
+    """Returns gain a and bias b per channel such that (u / 255 - mean) / std is a u + b."""
     deviation = np.asarray(std, np.float64)
     return 1 / (255 * deviation), -np.asarray(mean, np.float64) / deviation
 
 
 class ShiftedSsim:
-    """Finds the one-pixel shift of a picture that resembles another most, and its SSIM map.
+    """Finds the one-pixel shift of a picture that best matches another, and its SSIM map.
 
     Args:
         size: (height, width) of both pictures, at least 9 each.
@@ -62,8 +65,8 @@ class ShiftedSsim:
         self._gain, self._bias = scale(mean, std)
         self._size = size
         channels = len(self._gain)
-        # Both pictures lie in a frame of one pixel. A shift is then one offset into flat memory,
-        # and all arithmetic runs over it in one piece; what it makes of the frame is not read.
+        # Both pictures have a border of one pixel. A shift is then one offset into flat memory, and
+        # all arithmetic runs over it in one piece; results in the border are not read.
         framed = (height + 2, width + 2)
         self._current = np.zeros((channels, *framed), np.uint8)
         self._previous = np.zeros((channels, *framed), np.uint8)
@@ -83,15 +86,15 @@ class ShiftedSsim:
         current: npt.NDArray[np.uint8],
         candidates: int = len(SHIFTS),
     ) -> tuple[int, list[float]]:
-        """The shift of ``current`` with the highest mean SSIM against ``previous``.
+        """Returns the shift of ``current`` with the highest mean SSIM against ``previous``.
 
         Args:
-            previous: (C, H, W) uint8.
-            current: (C, H, W) uint8.
-            candidates: How many of ``SHIFTS``, from the first, to try.
+            previous: Earlier picture, (C, H, W) uint8.
+            current: Current picture, (C, H, W) uint8.
+            candidates: Number of shifts to try, from the first of ``SHIFTS``.
 
         Returns:
-            The index into ``SHIFTS`` (of equal ones the last), and the mean SSIM of each, over
+            The index into ``SHIFTS`` (the last of equal ones), and the mean SSIM of each shift over
             the pixels whose window lies within the picture.
         """
         self._frame(current)
@@ -104,14 +107,14 @@ class ShiftedSsim:
         out: npt.NDArray[np.float32],
         candidates: int = len(SHIFTS),
     ) -> int:
-        """The SSIM map of ``current`` under its best shift against ``previous``.
+        """Computes the SSIM map of ``current`` under its best shift against ``previous``.
 
         Args:
-            previous: (C, H, W) uint8.
-            current: (C, H, W) uint8.
-            out: (C, H, W) float32, becomes the map, in [-1, 1]; windows over the border see the
-                picture mirrored.
-            candidates: As in ``best_shift``.
+            previous: Earlier picture, (C, H, W) uint8.
+            current: Current picture, (C, H, W) uint8.
+            out: Output buffer for the map, (C, H, W) float32, in [-1, 1]; windows over the border
+                see the picture mirrored.
+            candidates: Number of shifts to try, from the first of ``SHIFTS``.
 
         Returns:
             The index into ``SHIFTS``.
@@ -173,10 +176,10 @@ class ShiftedSsim:
             cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_REFLECT_101, framed)
 
     def _data_ranges(self, current: npt.NDArray[np.uint8]) -> list[float]:
-        """Of each shifted picture, its largest less its smallest normalised value.
+        """Returns the largest minus the smallest normalised value of each shifted picture.
 
         A shift loses one row, one column or both, so nine blocks of the picture (core, edges and
-        corners) hold what every shift needs.
+        corners) suffice for every shift.
         """
         parts = (slice(0, 1), slice(1, -1), slice(-1, None))
         high, low = np.empty((3, 3)), np.empty((3, 3))
@@ -192,14 +195,14 @@ class ShiftedSsim:
         ]
 
     def _constants(self, channel: int, span: float) -> tuple[np.float32, np.float32]:
-        """C1, and C2 in the unit of K, N squared pixel values."""
+        """Returns C1, and C2 in the unit of K, N squared pixel values."""
         first, second, gain = K1 * span, K2 * span, self._gain[channel]
         c1 = max(first * first, SMALLEST)
         c2 = max(second * second, SMALLEST) * _N * (_N - 1) / (gain * gain)
         return np.float32(c1), np.float32(c2)
 
     def _channel_scores(self, channel: int, ranges: list[float]) -> npt.NDArray[np.float64]:
-        """Sum of the SSIM over the inner pixels of one channel, for each shift."""
+        """Returns the sum of the SSIM over the inner pixels of one channel, for each shift."""
         stride = self._size[1] + 2
         length = self._product.size
         first, last = stride + 1, length - stride - 1
@@ -244,7 +247,7 @@ class ShiftedSsim:
 
 
 class _Moments:
-    """Window sums of one plane and what follows from them, in buffers that are used again."""
+    """Window sums of one plane and values derived from them, in reused buffers."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.sum, self._squares, self._int = np.empty((3, *size), np.int32)
@@ -253,8 +256,8 @@ class _Moments:
     def measure(self, plane: npt.NDArray[np.uint8], gain: float, bias: float) -> None:
         """Fills ``sum``, ``mean`` (normalised), ``power`` (its square), and ``variance``.
 
-        The variance is N times the sum of squares less the square of the sum, in integers up to
-        the one rounding to float.
+        The variance is N times the sum of squares minus the square of the sum. It is computed in
+        integers up to the one rounding to float.
         """
         _box(plane, self.sum)
         cv2.sqrBoxFilter(
@@ -276,7 +279,7 @@ class _Moments:
 
 
 def _box(plane: Array, out: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Window sums of a plane; windows over the border see it mirrored."""
+    """Computes window sums of a plane; windows over the border see it mirrored."""
     cv2.boxFilter(
         plane,
         cv2.CV_32S,

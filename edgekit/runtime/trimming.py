@@ -1,9 +1,9 @@
-"""When within a path its action happens: the published two-step temporal labelling.
+"""Finds when the action of a path happens: the published two-step temporal labelling.
 
-Every frame of a path gets one of all class labels, by the Viterbi algorithm with a constant
-price on a change of label (Saha et al., "Deep Learning for Detecting Multiple Space-Time Action
-Tubes in Videos", BMVC 2016, section 3.4; the form is that of KORSAL's ``online-tubes``). The
-runs in which a path has its own class are its segments.
+Every frame of a path gets one of all class labels, by the Viterbi algorithm with a constant cost
+for a change of label (Saha et al., "Deep Learning for Detecting Multiple Space-Time Action Tubes in
+Videos", BMVC 2016, section 3.4; in the form of KORSAL's ``online-tubes``). The runs in which a path
+has its own class are its segments.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Labelling:
     """The best sequence of labels for one path.
 
     Attributes:
-        labels: (T,) int, the class of each frame.
-        values: (T, C) float, the best sum up to each frame that ends in each class.
+        labels: Class of each frame, (T,) int.
+        values: Best sum up to each frame that ends in each class, (T, C) float.
     """
 
     labels: Array
@@ -41,8 +41,8 @@ class Segment:
     """A run of frames in which a path has its own class.
 
     Attributes:
-        first: Index into the path.
-        last: Index into the path, inclusive.
+        first: First index into the path.
+        last: Last index into the path, inclusive.
         action_score: Growth of the best sum per frame; NaN for a single frame.
         path_score: Best sum of the whole path per frame.
     """
@@ -54,15 +54,15 @@ class Segment:
 
 
 def label_frames(class_scores: Sequence[Array], *, alpha: float = 3.0) -> list[Labelling]:
-    """The best labels of every frame of every path.
+    """Returns the best labels of every frame of every path.
 
-    Maximises the sum of (score + 20) over the frames minus ``alpha`` for each change of label.
-    Where several labels are as good, the lowest index wins, at the last frame and at every step
+    They maximise the sum of (score + 20) over the frames minus ``alpha`` for each change of label.
+    If several labels are equally good, the lowest index wins, at the last frame and at every step
     back from it.
 
     Args:
-        class_scores: (T, C) for each path, all with the same C and each T at least 1.
-        alpha: Price of a change, not below 0.
+        class_scores: Scores of each path, (T, C), all with the same C and each T at least 1.
+        alpha: Cost of a change of label, not below 0.
     """
     labellings: list[Labelling] = []
     for begin in range(0, len(class_scores), _BATCH):
@@ -71,7 +71,7 @@ def label_frames(class_scores: Sequence[Array], *, alpha: float = 3.0) -> list[L
 
 
 def segments(label: int, labelling: Labelling) -> list[Segment]:
-    """The runs of ``label``, in order of time."""
+    """Returns the runs of ``label``, in order of time."""
     labels, values = labelling.labels, labelling.values
     own = np.concatenate(([False], labels == label, [False]))
     edges = np.flatnonzero(own[1:] != own[:-1])
@@ -86,12 +86,12 @@ def segments(label: int, labelling: Labelling) -> list[Segment]:
 
 
 def trim(paths: Sequence[Path], *, alpha: float = 3.0, min_frames: int = 10) -> list[Tube]:
-    """The tubes that the published evaluation counts: long enough segments of the paths.
+    """Returns the tubes that the published evaluation counts: long segments of the paths.
 
     Args:
-        paths: In the order in which their tubes are to come.
-        alpha: Price of a change of label.
-        min_frames: Shorter segments are left out.
+        paths: Paths in the order in which their tubes are returned.
+        alpha: Cost of a change of label.
+        min_frames: Smallest number of frames of a segment.
 
     Returns:
         One tube for each segment with a score above 0; its score is the mean of the 40 highest
@@ -127,7 +127,7 @@ def _segment_tubes(path: Path, labelling: Labelling, min_frames: int) -> Iterato
 
 
 def _label_batch(class_scores: Sequence[Array], alpha: float) -> list[Labelling]:
-    """Labels paths of any lengths side by side; what lies behind a path's end is not used."""
+    """Labels paths of any lengths at once; values behind a path's end are not used."""
     paths, classes = len(class_scores), class_scores[0].shape[1]
     lengths = np.array([len(scores) for scores in class_scores])
     frames = int(lengths.max())
@@ -142,7 +142,8 @@ def _label_batch(class_scores: Sequence[Array], alpha: float) -> list[Labelling]
     for frame in range(1, frames):
         stay = values[frame - 1]
         change = stay - alpha
-        # The best of the others is the best of all: one that is the best itself stays.
+        # The best of the others is the best of all: a class that is itself the best does not
+        # change.
         source = change.argmax(axis=1)[:, None]
         best = np.take_along_axis(change, source, axis=1)
         before[frame] = np.where(stay > best, own, source)
@@ -156,7 +157,7 @@ def _label_batch(class_scores: Sequence[Array], alpha: float) -> list[Labelling]
 
 
 def _backtrack(values: Array, before: Array, lengths: Array) -> Array:
-    """(T, N) labels from the best last label of each path."""
+    """Returns (T, N) labels from the best last label of each path."""
     frames, paths, _ = values.shape
     labels = np.zeros((frames, paths), np.intp)
     every = np.arange(paths)

@@ -1,15 +1,15 @@
-"""Online linking of detections into tubes: the three published forms as one state machine.
+"""Links detections online into tubes: the three published linkers as one state machine.
 
-All three are of KORSAL's ``online-tubes``. ``road`` is KORSAL's edit of the linker of ROAD (Singh
-et al., ICCV 2017, section 3.3), and not ROAD's own code: where a path missed frames, ROAD's own
-fills the gap with the later box and ends a path after 3 misses, while this one fills it with the
-earlier box and ends a path after 5. ``korsal-hold`` and ``korsal-motion`` are KORSAL's own. They
-differ in what a missed frame does to a path: nothing, repeat its last box, or move it by its last
-motion. The linker works in the coordinates of the boxes that it is given. Like the published code
-it counts a box's last pixel in (width = x2 - x1 + 1) when it compares boxes of two frames.
+All three are from KORSAL's ``online-tubes``. ``road`` is KORSAL's edit of the linker of ROAD (Singh
+et al., ICCV 2017, section 3.3), and not ROAD's own code. If a path missed frames, ROAD's own code
+fills the gap with the later box and ends a path after 3 misses. This one fills it with the earlier
+box and ends a path after 5. ``korsal-hold`` and ``korsal-motion`` are KORSAL's own. The three
+differ in the effect of a missed frame on a path: none, its last box is repeated, or the box moves
+by its last motion. The linker works in the coordinates of the given boxes. Like the published code
+it includes a box's last pixel (width = x2 - x1 + 1) when it compares boxes of two frames.
 
-All paths of all classes live in one structured array, ordered by class and then by rank, so that
-a frame costs a fixed number of numpy calls however many classes there are.
+All paths of all classes are in one structured array, ordered by class and then by rank. A frame
+therefore costs a fixed number of numpy calls for any number of classes.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ COSTS = ("score", "similarity", "score-plus-similarity")
 
 
 class LiveTube(NamedTuple):
-    """A tube in the present frame.
+    """A tube in the current frame.
 
     Attributes:
-        id: Unique within one linker, in order of birth.
+        id: Id that is unique within one linker, in order of birth.
         label: Class index.
-        score: How sure the linker is so far; the published ones say the mean of the tube's
-            ``max_misses + 1`` highest scores, ``edgekit`` the mean of all.
-        box: ``[x1, y1, x2, y2]`` in this frame.
-        age: Frames since the last detection; 0 when the box is one.
+        score: Confidence so far: in published linkers the mean of the tube's ``max_misses + 1``
+            highest scores, in ``edgekit`` the mean of all.
+        box: Box ``[x1, y1, x2, y2]`` in this frame.
+        age: Number of frames since the last detection; 0 if the box is a detection.
         start: First frame.
         hits: Number of detections so far.
     """
@@ -64,11 +64,11 @@ class LiveTube(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LinkUpdate:
-    """What one frame did to the tubes.
+    """Effect of one frame on the tubes.
 
     Attributes:
-        live: The tubes that are alive after the frame, in the linker's order.
-        closed: The tubes that ended with it and are long enough to count.
+        live: Tubes that are alive after the frame, in the linker's order.
+        closed: Tubes that ended with it and are long enough to count.
     """
 
     live: list[LiveTube]
@@ -76,29 +76,29 @@ class LinkUpdate:
 
 
 class TubeLinker:
-    """Links the detections of consecutive frames into tubes, each class for itself.
+    """Links the detections of consecutive frames into tubes, separately for each class.
 
-    Frame after frame, the paths of a class choose in order of rank among the boxes that overlap
-    their last one and that no better path took; boxes left over start paths; a path without a
-    box for ``max_misses`` frames ends. Rank is the mean of a path's ``max_misses + 1`` highest
-    scores. The linker keeps only paths that are alive: what ends is handed out and forgotten.
+    In every frame, the paths of a class choose in order of rank. Each chooses among the boxes that
+    overlap its last box and that no better path took. Remaining boxes start paths; a path without a
+    box for ``max_misses`` frames ends. The rank is the mean of a path's ``max_misses + 1`` highest
+    scores. The linker keeps only live paths: ended ones are returned and forgotten.
 
     Args:
         classes: Number of classes, C.
-        link: One of ``PUBLISHED``.
-        cost: What a path prefers, one of ``COSTS``: the box's class score; 1 minus the distance
-            of the two boxes' score vectors; or the sum of both.
-        iou_threshold: A box can continue a path if their IoU is at least this.
-        max_misses: A path ends with this many frames in a row without a box, at least 1.
-        min_length: A path with no more entries than this is dropped when it ends. With
-            ``road`` only detections are entries, with the others the missed frames are too.
+        link: Name of the linker, one of ``PUBLISHED``.
+        cost: Preference of a path, one of ``COSTS``: the box's class score; 1 minus the distance of
+            the two boxes' score vectors; or the sum of both.
+        iou_threshold: Smallest IoU with which a box can continue a path.
+        max_misses: Number of consecutive frames without a box after which a path ends, at least 1.
+        min_length: Number of entries that a path must exceed to be kept. With ``road`` only
+            detections are entries, with the others missed frames are too.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
-        rule: How boxes are selected for a class.
-        history: A path remembers this many of its newest entries, and tells no more when it
-            ends; None remembers all. It bounds the memory of an endless stream.
+        rule: Rule for selecting the boxes of a class.
+        history: Number of newest entries that a path remembers and returns; None for all. It bounds
+            the memory of an endless stream.
 
     Attributes:
-        min_length: May be changed.
+        min_length: Number of entries that a path must exceed; it may be changed.
 
     Raises:
         UsageError: ``link``, ``cost`` or ``max_misses`` is not one of the possible values.
@@ -139,19 +139,19 @@ class TubeLinker:
         self._trails: list[Trail] = []
 
     def update(self, detections: Detections, time: float | None = None) -> LinkUpdate:
-        """Takes the next frame; see ``advance``. They count frames, and no ``time``."""
+        """Processes the next frame; see ``advance``. The linker ignores ``time``."""
         closed = self.advance(detections)
         return LinkUpdate(self._live_tubes(), closed)
 
     def advance(
         self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
     ) -> list[Path]:
-        """Takes the next frame; returns the paths that end with it.
+        """Processes the next frame; returns the paths that end with it.
 
         Args:
-            detections: boxes (n, 4) and scores (n, C), scores not below 0.
-            picks: For each class the boxes that count, best first, where the caller has
-                selected them; ``select`` does it otherwise.
+            detections: Detections: boxes (n, 4) and scores (n, C), scores not below 0.
+            picks: Boxes that count for each class, best first, if the caller has selected them; by
+                default ``select`` does it.
         """
         if picks is None:
             picks = select(detections, self._rule)
@@ -168,13 +168,13 @@ class TubeLinker:
         return closed
 
     def finish(self) -> list[Path]:
-        """Ends all paths that are alive; returns those long enough, by class and then by rank."""
+        """Ends all live paths; returns those long enough, by class and then by rank."""
         closed = self._close(self._live, self._trails)
         self._live, self._trails = self._live[:0], []
         return closed
 
     def resize(self, frame_size: tuple[int, int]) -> list[Path]:
-        """Ends all paths, as ``finish`` does, and goes on in frames of another width and height."""
+        """Ends all paths, as ``finish`` does, and continues in frames of another size."""
         self._limits = np.array([*frame_size, *frame_size], np.float64)
         return self.finish()
 
@@ -186,7 +186,7 @@ class TubeLinker:
         self._frame += 1
         every = stacked(live, born)
         trails = self._trails + born_trails
-        # The newborn rank behind all others, in the order of their boxes.
+        # New paths rank behind all others, in the order of their boxes.
         rank = -every["score"]
         rank[len(live) :] = np.inf
         order = np.lexsort((rank, every["label"]))
@@ -200,7 +200,7 @@ class TubeLinker:
         return self._close(every.take(gone), [trails[i] for i in gone.tolist()])
 
     def _match(self, live: Array, found: Found) -> tuple[Array, Array, Array]:
-        """Who takes which detection.
+        """Assigns detections to paths.
 
         Returns:
             The index into ``found`` or -1 for each path, the edge score of that choice for each
@@ -289,7 +289,7 @@ class TubeLinker:
         return list(map(_LIVE_TUBE, zip(*columns, strict=True)))
 
 
-_LIVE_TUBE = partial(tuple.__new__, LiveTube)  # half the time of calling the class
+_LIVE_TUBE = partial(tuple.__new__, LiveTube)  # takes half the time of calling the class
 _LIVE_FIELDS = ("id", "label", "score", "box", "misses", "start", "hits")
 
 

@@ -1,4 +1,4 @@
-"""Fair turns at what only so many may use at a time."""
+"""A fair semaphore: it is granted in the order of the requests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Turnstile"]
 
 
 class Turnstile:
-    """A semaphore that is given in the order in which it was asked for (a ticket lock).
+    """A semaphore that is granted in the order of the requests (a ticket lock).
 
-    A thread that gives it back and asks again at once comes after all who wait, which a plain lock
-    does not promise: with n threads, nobody waits for more than the n - 1 turns of the others. A
-    context manager; not reentrant.
+    A thread that releases it and requests it again comes after all waiting threads, which a plain
+    lock does not guarantee. With n threads, nobody waits for more than the n - 1 turns of the
+    others. It is a context manager and not reentrant.
 
     Args:
-        places: How many have it at once, at most.
+        places: Largest number of threads that hold it at once.
     """
 
     def __init__(self, places: int = 1) -> None:
@@ -27,7 +27,7 @@ class Turnstile:
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn."""
+        """Number of threads that wait for their turn."""
         return len(self._gates)
 
     def __enter__(self) -> None:

@@ -1,7 +1,7 @@
-"""What travels through the pipeline: frames, detections and tubes.
+"""Defines the data in the pipeline: frames, detections and tubes.
 
-Boxes everywhere are ``[x1, y1, x2, y2]`` in pixels of the source picture, x to the right, y
-down, 0-based and continuous. Frame indices start at 0; the ``end`` of a tube is inclusive.
+All boxes are ``[x1, y1, x2, y2]`` in pixels of the source picture, x to the right, y down, 0-based
+and continuous. Frame indices start at 0; the ``end`` of a tube is inclusive.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        index: Position in the source, from 0. Frames that were dropped keep their numbers.
+        index: Position in the source, from 0. Dropped frames keep their numbers.
         time: Seconds since the start of the source.
-        image: (H, W, 3) uint8, BGR.
-        gap: Why the frame before this one (index - 1) was not delivered or does not belong to
-            it: one of ``dropped``, ``reconnect``, ``resize``, ``seek``; empty when it was.
+        image: Picture, (H, W, 3) uint8, BGR.
+        gap: Reason why the previous frame (index - 1) was not delivered or does not belong to this
+            one: ``dropped``, ``reconnect``, ``resize`` or ``seek``; otherwise empty.
         sample_aspect: Width of a pixel over its height.
-        earlier: The picture that the cascade compares ``image`` with, of the same shape. None for
-            a first frame; where nobody chose one, the cascade takes the picture before.
-        taken: When the picture was taken, in seconds of ``time.monotonic``; None where the source
-            does not know, such as a file.
+        earlier: Picture of the same shape that the cascade compares ``image`` with. None for a
+            first frame; if nobody chose one, the cascade uses the previous picture.
+        taken: Time of capture, in seconds of ``time.monotonic``; None if the source does not know
+            it, as for a file.
     """
 
     index: int
@@ -45,11 +45,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The actions found in one frame: a box each, with a score for every class.
+    """The actions found in one frame: one box each, with a score for every class.
 
     Attributes:
-        boxes: (n, 4) float, source pixels.
-        scores: (n, C) float in [0, 1]; 0 where the class was not found at that box.
+        boxes: Boxes in source pixels, (n, 4) float.
+        scores: Scores in [0, 1], (n, C) float; 0 if the class was not found at that box.
     """
 
     boxes: Array
@@ -60,15 +60,15 @@ class Detections:
 
     @classmethod
     def empty(cls, classes: int) -> Detections:
-        """No detection at all, for ``classes`` classes."""
+        """Returns an empty set of detections for ``classes`` classes."""
         return cls(np.zeros((0, 4), np.float32), np.zeros((0, classes), np.float32))
 
     def flat(self, threshold: float = 0.0) -> tuple[Array, Array, Array]:
-        """One row per box and class that scores above ``threshold``, best first.
+        """Returns one row per box and class that scores above ``threshold``, best first.
 
         Returns:
-            boxes (m, 4), classes (m,) int, scores (m,); equal scores keep the order of boxes,
-            then of classes.
+            boxes (m, 4), classes (m,) int, scores (m,); equal scores keep the order of boxes, then
+            of classes.
         """
         rows, classes = np.nonzero(self.scores > threshold)
         scores = self.scores[rows, classes]
@@ -81,17 +81,18 @@ class Tube:
     """One action in space and time: a box for every frame from ``start`` to ``end``.
 
     Attributes:
-        id: Unique within one linker, in order of birth.
+        id: Id that is unique within one linker, in order of birth.
         label: Class index.
         score: Confidence of the tube as a whole.
         start: First frame.
         end: Last frame, inclusive.
-        boxes: (end - start + 1, 4) float.
-        scores: (end - start + 1,) float, the class score of each frame.
-        observed: (end - start + 1,) bool; False where the box was filled, held or extrapolated.
-        age: Frames since the last detection; 0 when the last box is one.
-        track: Id of the live tube that it was, where that became several tubes; None where that
-            is ``id``.
+        boxes: Box of each frame, (end - start + 1, 4) float.
+        scores: Class score of each frame, (end - start + 1,) float.
+        observed: Whether each box is a detection, (end - start + 1,) bool; False if it was filled,
+            held or extrapolated.
+        age: Number of frames since the last detection; 0 if the last box is a detection.
+        track: Id of the live tube that it came from, if that became several tubes; None if that is
+            ``id``.
     """
 
     id: int

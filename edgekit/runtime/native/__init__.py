@@ -1,7 +1,7 @@
-"""What the device side computes in C: the cascade, decoding, selection and linking.
+"""The C implementation of the device side: cascade, decoding, selection and linking.
 
-``pip`` builds the library where a C compiler is there. Where it is missing or of no use, numpy and
-OpenCV do the same, more slowly: nothing here fails for that. The C is in this folder, and
+``pip`` builds the library if there is a C compiler. Without a usable library, numpy and OpenCV
+compute the same values more slowly, and nothing fails. The C code is in this folder, and
 docs/native.md describes it.
 """
 

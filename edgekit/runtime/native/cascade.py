@@ -1,4 +1,4 @@
-"""The compiled cascade: what ``ssim.py`` computes, in C for the instructions of this processor."""
+"""The compiled cascade: computes ``ssim.py`` in C, for the instructions of this processor."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _LARGEST = 1e6
 
 
 def suits(levels: npt.NDArray[np.float32], std: npt.NDArray[np.float64]) -> bool:
-    """Whether the library's float arithmetic stays finite: no mean or deviation is absurd."""
+    """Returns whether the library's arithmetic stays finite: mean and deviation are realistic."""
     return bool(np.abs(levels).max() < _LARGEST and std.max() < _LARGEST)
 
 
 class NativeCascade:
-    """Makes network inputs from pairs of letterboxed pictures, in memory of its own.
+    """Makes network inputs from pairs of letterboxed pictures, with its own buffers.
 
     ``scores`` are the mean SSIMs of the candidates in the last call.
 
     Args:
-        kernel: Of the library: one of ``setting().available`` but ``numpy``.
+        kernel: Kernel of the library: one of ``setting().available`` except ``numpy``.
         size: (height, width) of the pictures, at least 9 each.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
-        levels: (3, 256) float32, the normalised value of each pixel value.
-        candidates: How many of ``ssim.SHIFTS``, from the first, to try.
-        dissimilarity: Whether 0.5 (1 - map) takes the place of the map.
+        levels: Normalised value of each pixel value, (3, 256) float32.
+        candidates: Number of shifts to try, from the first of ``ssim.SHIFTS``.
+        dissimilarity: Whether 0.5 (1 - map) replaces the map.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class NativeCascade:
         Args:
             previous: Earlier picture, (height, width, 3) uint8, BGR.
             current: Picture to compare it with, (height, width, 3) uint8, BGR.
-            out: (6, height, width) float32, contiguous.
+            out: Output buffer, (6, height, width) float32, contiguous.
 
         Returns:
-            The index into ``ssim.SHIFTS`` of the shift that was chosen.
+            The index in ``ssim.SHIFTS`` of the chosen shift.
         """
         pictures = []
         for picture in (previous, current):

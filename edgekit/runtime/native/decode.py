@@ -1,4 +1,4 @@
-"""The compiled decoding: what ``peaks`` and ``group`` of ``edgekit.runtime.decode`` do, in C."""
+"""The compiled decoding: does ``peaks`` and ``group`` of ``edgekit.runtime.decode`` in C."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["group", "peaks", "suits"]
 
 
 def suits(logits: Array, sizes: Array, offsets: Array, top_k: int) -> bool:
-    """Whether the library takes these maps: none is empty or too small, and a peak is wanted."""
+    """Returns whether the library accepts these maps: large enough, and with a peak requested."""
     if logits.ndim != 3:
         return False
     cells = logits.shape[1] * logits.shape[2] if len(logits) else 0
@@ -26,14 +26,14 @@ def suits(logits: Array, sizes: Array, offsets: Array, top_k: int) -> bool:
 def peaks(
     library: ctypes.CDLL, logits: Array, sizes: Array, offsets: Array, top_k: int, stride: int
 ) -> tuple[Array, Array]:
-    """Logits of the peaks, best first, and their rows, in which the scores are not set.
+    """Returns logits of the peaks, best first, and their rows, in which scores are not set.
 
     Args:
-        library: As ``compiled`` gives it.
-        logits: (C, h, w) float32. It and what follows are such as ``suits`` says.
-        sizes: 2 h w float32, in cells.
-        offsets: 2 h w float32, in cells.
-        top_k: How many at most.
+        library: Library from ``compiled``.
+        logits: Heatmap logits, (C, h, w) float32. All arrays must pass ``suits``.
+        sizes: Box sizes in cells, 2 h w float32.
+        offsets: Centre offsets in cells, 2 h w float32.
+        top_k: Largest number of peaks.
         stride: Input pixels per cell.
 
     Returns:
@@ -75,13 +75,13 @@ def peaks(
 def group(
     library: ctypes.CDLL, found: Array, classes: int, letterbox: Letterbox
 ) -> Detections | None:
-    """Rows of ``peaks`` as detections; None where one has a class that is none.
+    """Turns rows of ``peaks`` into detections; returns None if a row has an invalid class.
 
     Args:
-        library: As ``compiled`` gives it.
-        found: (k, 6) float32.
+        library: Library from ``compiled``.
+        found: Peaks, (k, 6) float32.
         classes: Number of classes.
-        letterbox: Of the input.
+        letterbox: Letterbox of the input.
     """
     found = np.ascontiguousarray(found, np.float32)
     if found.ndim != 2 or found.shape[1] != 6:
@@ -121,7 +121,7 @@ class _Functions(NamedTuple):
 
 @functools.cache
 def _functions(library: ctypes.CDLL) -> _Functions:
-    """With their types told, which costs more than a frame's decoding."""
+    """Returns the functions with declared types; this takes longer than decoding a frame."""
     address, whole, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
     found: list[Any] = [library[name] for name in _Functions._fields]
     types = (

@@ -1,4 +1,4 @@
-"""The compiled library: whether it is there, and which kernel of it is in use."""
+"""Loads the compiled library, and selects one of its kernels."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from edgekit.runtime.native import structures
 __all__ = ["NUMPY", "VARIABLE", "Setting", "clock", "compiled", "load", "rebuild", "setting"]
 
 VARIABLE = "EDGEKIT_KERNEL"
-"""The environment variable that names the kernel to use instead of the fastest."""
+"""Environment variable that names the kernel to use instead of the fastest."""
 
 NUMPY = "numpy"
-"""The kernel that needs no library."""
+"""Kernel that needs no library."""
 
 _LOG = logging.getLogger(__name__)
 _NAMES = ("avx512", "avx2", "sse2", "neon", "generic")
@@ -29,12 +29,13 @@ _LIBRARY = Path(__file__).with_name("_kernels.so")
 
 
 class Setting(NamedTuple):
-    """Which kernel is in use.
+    """The kernel in use.
 
     Attributes:
-        kernel: ``avx512``, ``avx2``, ``sse2``, ``neon``, ``generic`` or ``numpy``.
-        available: All that run here, fastest first.
-        problem: Why the library is of no use; empty where it is.
+        kernel: Name of the kernel: ``avx512``, ``avx2``, ``sse2``, ``neon``, ``generic`` or
+            ``numpy``.
+        available: Kernels that run on this machine, fastest first.
+        problem: Reason why the library cannot be used; empty if it can.
     """
 
     kernel: str
@@ -43,11 +44,11 @@ class Setting(NamedTuple):
 
 
 def setting() -> Setting:
-    """The kernel that cascades made from now on use: the fastest, or that of ``EDGEKIT_KERNEL``.
+    """Returns the kernel for new cascades: the fastest, or that of ``EDGEKIT_KERNEL``.
 
     Raises:
-        UsageError: The variable names none, or one that this processor lacks.
-        MissingDependencyError: It names one of the library, which is missing or broken.
+        UsageError: The variable names no kernel, or one that this processor lacks.
+        MissingDependencyError: It names a kernel of the library, which is missing or broken.
     """
     library, problem = load()
     available = (*_kernels(library), NUMPY)
@@ -67,7 +68,7 @@ def setting() -> Setting:
 
 
 def clock() -> float:
-    """Cycles a second of the core that this runs on, at this moment, by a chain of additions.
+    """Returns the current cycles per second of this core, by a chain of additions.
 
     Raises:
         MissingDependencyError: There is no library.
@@ -85,10 +86,10 @@ def clock() -> float:
 
 
 def compiled() -> ctypes.CDLL | None:
-    """The library, for what has one kernel; None where there is none or numpy is asked for.
+    """Returns the library, for code with one kernel; None if it is missing or numpy is requested.
 
-    Unlike ``setting`` it is quick, and does not ask whether the variable names anything. Where the
-    library is of no use it says so, once in a process.
+    Unlike ``setting`` it is fast, and does not check the variable's value. If the library cannot be
+    used, it says so once per process.
     """
     if os.environ.get(VARIABLE, "").strip() == NUMPY:
         return None
@@ -106,14 +107,14 @@ def _tell(problem: str) -> None:
 
 
 def rebuild() -> str:
-    """What gets the library where it is missing."""
+    """Returns the command that provides a missing library."""
     line = install_line(options="--force-reinstall --no-deps")
     return f"Run, where a C compiler is: {line}"
 
 
 @functools.cache
 def load() -> tuple[ctypes.CDLL | None, str]:
-    """The library, or why there is none."""
+    """Returns the library, or the reason why there is none."""
     if not _LIBRARY.is_file():
         return None, "the compiled kernel was not built"
     try:
@@ -127,7 +128,7 @@ def load() -> tuple[ctypes.CDLL | None, str]:
 
 
 def _is_current(library: ctypes.CDLL) -> bool:
-    """Whether it was built from the sources beside it, where they are there: in a checkout."""
+    """Returns whether it was built from the sources beside it, if those exist (a checkout)."""
     files = sorted(_LIBRARY.parent.glob("*.[ch]"))
     if not files:
         return True

@@ -1,4 +1,4 @@
-"""The compiled selection: what ``select`` of ``edgekit.runtime.selection`` does, in C."""
+"""The compiled selection: does ``select`` of ``edgekit.runtime.selection`` in C."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def picks(
     overlap: float,
     keep: int,
 ) -> list[list[int]]:
-    """The boxes that count for each class, best first.
+    """Returns the boxes that count for each class, best first.
 
     Args:
-        library: As ``compiled`` gives it.
-        boxes: (n, 4).
-        scores: (n, C), of a type that fits into float64.
-        floor: Rounded to the type of the scores, as numpy compares them.
-        candidates: Number of candidates, as in ``SelectionRule``.
-        overlap: Largest overlap, as in ``SelectionRule``.
-        keep: Number of boxes to keep, as in ``SelectionRule``.
+        library: Library from ``compiled``.
+        boxes: Boxes, (n, 4).
+        scores: Scores, (n, C), of a type that fits into float64.
+        floor: Score floor, rounded to the type of the scores, as numpy compares them.
+        candidates: Number of best boxes that enter the suppression.
+        overlap: Largest IoU with a better box.
+        keep: Largest number of boxes to keep.
     """
     if scores.ndim != 2 or boxes.shape != (len(scores), 4):
         raise ValueError(f"{len(scores)} boxes of four numbers, not {boxes.shape}")
@@ -40,7 +40,7 @@ def picks(
         floor = float(scores.dtype.type(floor))
     count, classes = scores.shape
     candidates = min(max(candidates, 0), count)
-    # As many places as can be filled; a rule that keeps nothing was never one.
+    # Room for every possible result; a rule that keeps nothing does not occur.
     places = min(keep, candidates) if keep > 0 else candidates
     boxes = np.ascontiguousarray(boxes, np.float64)
     scores = np.ascontiguousarray(scores, np.float64)
@@ -71,7 +71,7 @@ def picks(
 
 @functools.cache
 def _functions(library: ctypes.CDLL) -> tuple[Callable[..., int], Callable[..., int]]:
-    """With their types told, which costs more than a frame's selection."""
+    """Returns the functions with declared types; this takes longer than selecting a frame."""
     scratch, run = library.selection_scratch, library.select_boxes
     address, whole, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_double
     memory: list[Any] = [address, ctypes.c_int64]

@@ -1,4 +1,4 @@
-"""What the library shares with Python, field for field as in its headers."""
+"""Structures that the library shares with Python, field for field as in its headers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Plan(ctypes.Structure):
 
 
 class Linking(ctypes.Structure):
-    """Mirrors ``linking`` of linking.h; what is named last are addresses."""
+    """Mirrors ``linking`` of linking.h; the last fields are addresses."""
 
     _fields_ = (
         *((name, ctypes.c_double) for name in ("floor", "carried", "faded", "moved")),
@@ -68,4 +68,4 @@ class Linking(ctypes.Structure):
 
 
 LAYOUTS: tuple[type[ctypes.Structure], ...] = (Plan, Linking)
-"""In the order in which the library counts them."""
+"""Structures in the order in which the library numbers them."""

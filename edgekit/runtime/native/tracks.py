@@ -1,7 +1,7 @@
-"""The compiled linker's tracks: what ``PlainTracks`` of ``edgekit/runtime/_tracks.py`` does, in C.
+"""The compiled tracks of the linker: does ``PlainTracks`` of ``edgekit/runtime/_tracks.py`` in C.
 
-All memory is numpy's. Logarithms and exponentials are numpy's, too, so that both forms give the
-same to the last bit; a frame therefore takes three calls of the library.
+All memory belongs to numpy. Logarithms and exponentials are also numpy's, so that both
+implementations agree to the last bit. A frame therefore takes three calls of the library.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _WITH_AVX2 = ("avx512", "avx2")
 
 
 class NativeTracks:
-    """All tracks that are alive, and how they go on; as ``PlainTracks`` has it.
+    """All live tracks, and their update in each frame, with the interface of ``PlainTracks``.
 
     Args:
-        library: As ``compiled`` gives it.
-        kernel: Of the library, as ``setting`` names it; here are one for AVX2 and one for all.
+        library: Library from ``compiled``.
+        kernel: Name of the kernel from ``setting``; there is one for AVX2 and one for all others.
         classes: Number of classes, C.
-        max_misses: As ``OnlineLinker`` has it.
-        history: Gets a row for each live track in every frame.
+        max_misses: Limit of ``OnlineLinker`` on the time without a detection.
+        history: History that receives a row for each live track in every frame.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class NativeTracks:
         return int(self._linking.tracks)
 
     def step(self, boxes: Array, scores: Array, look: Look, next_id: int) -> tuple[int, Ended]:
-        """Brings the tracks to the next frame that is looked at; see ``PlainTracks.step``."""
+        """Updates the tracks for the next processed frame; see ``PlainTracks.step``."""
         linking, found = self._linking, len(boxes)
         if scores.shape != (found, self._classes) or boxes.shape != (found, 4):
             raise ValueError(f"{found} boxes with {self._classes} scores each, not {scores.shape}")
@@ -110,7 +110,7 @@ class NativeTracks:
         return linking.next_id - next_id, self._ended(int(linking.ended))
 
     def end(self) -> Ended:
-        """Ends all."""
+        """Ends all tracks."""
         arrays, tracks = self._arrays, int(self._linking.tracks)
         self._linking.tracks = 0
         columns = (arrays[name][:tracks].copy() for name in ("id", "hits", "watched", "sums"))
@@ -118,7 +118,7 @@ class NativeTracks:
         return Ended(id, hits, watched, sums[:, : self._classes])
 
     def live(self) -> Live:
-        """What is to be told of each; valid until the next call."""
+        """Returns the public fields of each live track; valid until the next call."""
         self._show(self._at)
         tracks = int(self._linking.tracks)
         return Live(*(self._arrays[name][:tracks] for name in _LIVE))
@@ -139,7 +139,7 @@ class NativeTracks:
         )
 
     def _grow(self, rows: int, found: int) -> None:
-        """Makes room for so many rows and detections, and for as many more."""
+        """Makes room for this many rows and detections, and as many again."""
         linking, old = self._linking, self._arrays
         tracks = int(linking.tracks)
         rows, found = max(2 * rows, linking.row_capacity), max(2 * found, linking.found_capacity)
@@ -172,7 +172,7 @@ class NativeTracks:
         self._point("", arrays)
 
     def _pairs(self, count: int) -> None:
-        # Twice: the other half is for sorting.
+        # Twice the size: the second half is for sorting.
         self._memory = np.empty((2, 2 * count, _PAIR), np.uint8)
         self._linking.pair_capacity = 2 * count
         self._linking.pairs = self._memory.ctypes.data
@@ -194,7 +194,7 @@ def _in_place(function: np.ufunc, array: Array) -> None:
 def _functions(
     library: ctypes.CDLL,
 ) -> tuple[Callable[..., int], Callable[[int], int], Callable[[int], int], Callable[[int], None]]:
-    """With their types told, which costs more than a call."""
+    """Returns the functions with declared types; this takes longer than a call."""
     size, look = library.link_scratch, library.link_look
     step, show = library.link_step, library.link_show
     size.argtypes, size.restype = [ctypes.c_int32] * 3, ctypes.c_size_t
