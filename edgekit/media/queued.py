@@ -94,7 +94,7 @@ class QueuedSink(Sink):
         self._error: str | None = None
         self._last_error: str | None = None
         self._stored: int | None = None
-        self._warned = False
+        self._warned = self._slow = False
         self._failure: Exception | None = None
         self._backoff = Backoff()
         self._asked = 0.0
@@ -176,6 +176,13 @@ class QueuedSink(Sink):
             if self._over or not self._waiting.has_room_for(value):
                 self._lost += 1
                 self._untold += 1
+                if not (self._slow or self._over):
+                    self._slow = True
+                    _LOG.warning(
+                        "%s is slower than the source: frames for which it has no room are lost, "
+                        "and counted.",
+                        self._name,
+                    )
             else:
                 self._put(kind, value)
 
