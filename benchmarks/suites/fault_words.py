@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -58,6 +59,7 @@ class Said(NamedTuple):
     report: str
     status: int
 
+
 class _Trial:
     """A run on a camera, to which something is done.
 
@@ -76,13 +78,14 @@ class _Trial:
         self.run: Any = None
         self.servers = contextlib.ExitStack()
 
-    def start(self, *options: str) -> None:
-        """Starts the run; returns once frames flow."""
+    def start(self, *options: str, frames: int = _FRAMES) -> None:
+        """Starts the run; returns once so many frames have gone through it."""
         pipe = subprocess.PIPE
         words = [*self._command, *options]
         self._errors = (self.folder / "stderr").open("wb")
         self.run = subprocess.Popen(words, stdout=pipe, stderr=self._errors)
-        self.until(lambda: self._frames() >= _FRAMES)
+        fcntl.fcntl(self.run.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        self.until(lambda: self._frames() >= frames)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Waits for something, as long as the run goes on."""
@@ -245,14 +248,14 @@ def _mqtt(trial: _Trial, port: int) -> list[str]:
 
 
 def _overflow(trial: _Trial) -> None:
-    # Nobody reads the pipe: it takes 64 KiB, then eight frames wait.
-    trial.start("--events", "-", "--duration", "20")
+    # Nobody reads the pipe: it takes a page, then eight frames wait.
+    trial.start("--events", "-", "--duration", "30", frames=1)
     trial.until(lambda: _sink(trial)["lost"] > 0)
 
 
 def _clip_lost(trial: _Trial) -> None:
     clips = trial.folder / "clips"
-    trial.start("--clips", str(clips), "--json", "--duration", "20", "--min-hits", "1")
+    trial.start("--clips", str(clips), "--json", "--duration", "40", "--min-hits", "1")
     clips.rename(trial.folder / "old")
     clips.write_text("in its place")
     trial.until(lambda: _sink(trial)["lost"] > 0)

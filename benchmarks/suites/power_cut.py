@@ -15,6 +15,7 @@ import contextlib
 import http.server
 import json
 import random
+import socket
 import statistics
 import subprocess
 import sys
@@ -56,7 +57,11 @@ class Killed(NamedTuple):
 
 @contextlib.contextmanager
 def camera_on_loopback(
-    images: Sequence[Any], fps: float = _FPS, *, flows: threading.Event | None = None
+    images: Sequence[Any],
+    fps: float = _FPS,
+    *,
+    flows: threading.Event | None = None,
+    port: int = 0,
 ) -> Iterator[str]:
     """Serves pictures repeatedly, as a network camera does; yields the address.
 
@@ -64,11 +69,14 @@ def camera_on_loopback(
         images: Pictures, (H, W, 3) uint8, BGR.
         fps: Pictures per second.
         flows: Event without which nothing is sent while it is not set.
+        port: Port on 127.0.0.1; 0 for any that is free.
     """
+    connections: list[socket.socket] = []
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            connections.append(self.connection)
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
@@ -86,13 +94,16 @@ def camera_on_loopback(
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"
         finally:
             server.shutdown()
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 def kill(url: str, folder: Path, seconds: float, *options: str, played: int = 0) -> Killed:

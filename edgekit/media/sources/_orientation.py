@@ -36,10 +36,16 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: Any) -> Orientation:
     """What the display matrix of a frame of PyAV says; upright where it is no multiple of 90."""
-    if not frame.rotation and not _has_side_data(frame):
-        return UPRIGHT
+    from av.sidedata import sidedata
+
     try:
-        data = frame.side_data["DISPLAYMATRIX"]
+        # Of our own: frame.side_data is kept by the frame and keeps the frame, so that the memory
+        # of its picture would wait for Python's garbage collector.
+        container: Any = sidedata.SideDataContainer
+        side_data = container(frame)
+        if not (frame.rotation or len(side_data)):
+            return UPRIGHT
+        data = side_data["DISPLAYMATRIX"]
     except (KeyError, ValueError):
         # PyAV does not know every kind of side data, but always the rotation.
         return _turned(frame.rotation)
@@ -49,13 +55,6 @@ def orientation_of(frame: Any) -> Orientation:
     if abs(b) + abs(c) > 50 * (abs(a) + abs(d)):
         return Orientation(True, c < 0, b < 0)
     return UPRIGHT
-
-
-def _has_side_data(frame: Any) -> bool:
-    try:
-        return bool(len(frame.side_data))
-    except ValueError:
-        return False
 
 
 def _turned(degrees: int) -> Orientation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import re
@@ -469,3 +470,27 @@ def test_a_stream_that_is_behind_goes_on_at_its_newest_key_frame(
     assert f"{left_out} pictures were left out to catch up" in caplog.text
     indices = [frame.index for frame in frames]
     assert np.diff(indices).tolist() == [1] * (jump - 1) + [left_out + 1] + [1] * (READS - 1 - jump)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-c:v", "mjpeg"],
+        ["-g", "1"],
+        ["-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct", "-g", "1"],
+    ],
+)
+def test_decoded_pictures_do_not_wait_for_the_garbage_collector(ffmpeg, pyav, options):
+    import av
+
+    path = ffmpeg(*options, "video.mkv")
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(path) as source:
+            frames = sum(1 for _ in source)
+            left = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert frames > 10
+    assert left < 5
