@@ -13,7 +13,7 @@ import click
 
 from edgekit._printable import printable_json
 from edgekit._resources import shortage_of
-from edgekit.errors import BadInputError, EdgeKitError, OutputError
+from edgekit.errors import BadInputError, EdgeKitError, MissingDependencyError, OutputError
 
 __all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
 
@@ -81,6 +81,8 @@ def failure_of(error: BaseException) -> Failure:
         if not isinstance(error.__cause__, EOFError):
             return INTERRUPTED
         error = error.__cause__
+    if isinstance(error, ImportError | MissingDependencyError) and _came_of_an_interrupt(error):
+        return INTERRUPTED
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "edgekit"
         return Failure("usage", error.format_message(), f"Run: {path} --help", error.exit_code)
@@ -100,6 +102,13 @@ def failure_of(error: BaseException) -> Failure:
         "This is a fault of EdgeKit. Please report it together with the traceback.",
         1,
     )
+
+
+def _came_of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C came while a package was imported, as whose failure some packages tell it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _system_error(error: OSError) -> EdgeKitError:

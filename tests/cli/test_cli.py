@@ -216,3 +216,19 @@ def test_ctrl_c_before_the_work_and_after_it_says_nothing(when, status):
     command = [sys.executable, "-c", _SIGNALLED, when]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (status, "")
+
+
+def test_ctrl_c_that_a_package_tells_as_its_own_failure(spot_bundle, spot_video, monkeypatch):
+    """As OpenVINO does, and all whose compiled part is made by pybind11."""
+
+    class Finder:
+        def find_spec(name, *_):
+            if name == "onnxruntime":
+                try:
+                    raise KeyboardInterrupt
+                except KeyboardInterrupt as error:
+                    raise ImportError("initialization failed") from error
+
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    assert cli.main(["run", "--bundle", str(spot_bundle), str(spot_video(3))]) == 130
