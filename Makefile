@@ -7,11 +7,13 @@ PIP_FLAGS := --disable-pip-version-check -q
 
 .PHONY: test coverage demo lint audit smoke arm sanitize install clean packages
 
-# One thread each: two test processes that both take all cores wait for each other. Each begins with
-# half of the tests as they stand in the files, so that what a module shares is mostly made once.
+# One thread each: test processes that all take all cores wait for each other. One more of them than
+# most test machines have cores, as some tests wait for a stream or for what another process makes.
+# Each begins with a third of the tests as they stand in the files, so that what a module shares is
+# mostly made once.
 test coverage: PACKAGES := test
 test coverage: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(COVERAGE)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 3 --dist worksteal $(COVERAGE)
 
 # The same tests, and how much of the code they run: following each line takes more than half as
 # long again.
