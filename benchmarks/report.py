@@ -198,8 +198,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Comparison of a row with that row in an earlier report.
 
     ``p`` is the chance of rounds this far apart if nothing had changed. ``verdict`` is ``slower``,
-    ``faster``, ``same``, ``not judged`` if the machine was too noisy in one of the reports, or
-    ``new`` if the earlier report lacks the row.
+    ``faster`` or ``same``. It is ``not judged`` if the machine was too noisy in one of the reports,
+    and ``new`` if the earlier report lacks the row.
     """
 
     row: int

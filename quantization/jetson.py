@@ -33,7 +33,7 @@ class Quantizer(onnx_quantizer.Quantizer):
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
-        """See ``edgekit.quantization.base.Quantizer.quantize``.
+        """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``.
 
         Raises:
             ConversionError: TensorRT would not accept the written model.
@@ -49,7 +49,7 @@ class Quantizer(onnx_quantizer.Quantizer):
         return written
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
-        """See ``edgekit.quantization.base.Quantizer.readings``; ranges become symmetric."""
+        """Returns the input of each layer, with symmetric ranges; see ``Quantizer.readings``."""
         found = super().readings(bundle, statistics, method)
         sides = {name: max(-reading.low, reading.high) for name, reading in found.items()}
         return {

@@ -63,7 +63,7 @@ class Quantizer(base.Quantizer):
     packages = ("onnx", "onnxruntime")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
-        """See ``edgekit.quantization.base.Quantizer.layers``."""
+        """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
         model = load(bundle)
         sizes = shapes(model)
         return tuple(
@@ -71,7 +71,7 @@ class Quantizer(base.Quantizer):
         )
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
-        """See ``edgekit.quantization.base.Quantizer.left_float``."""
+        """Returns the float parts; see ``edgekit.quantization.base.Quantizer.left_float``."""
         model = load(bundle)
         nodes, rounded = inside(model), {node.name for node in self._layers(model)}
         ends = {n.name for n in nodes if n.op_type in WEIGHTED} - rounded
@@ -80,7 +80,7 @@ class Quantizer(base.Quantizer):
         return found | base.sampling(moved)
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
-        """See ``edgekit.quantization.base.Quantizer.readings``."""
+        """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
         seen = load_histograms(statistics / _STATISTICS)
         return {
             node.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
@@ -113,7 +113,7 @@ class Quantizer(base.Quantizer):
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
-        """See ``edgekit.quantization.base.Quantizer.quantize``."""
+        """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
         model = load(bundle)
         seen = load_histograms(statistics / _STATISTICS)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}

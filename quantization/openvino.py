@@ -74,7 +74,7 @@ class Quantizer(base.Quantizer):
     packages = ("nncf", "openvino")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
-        """See ``edgekit.quantization.base.Quantizer.layers``."""
+        """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
         model = _read(import_openvino(_PURPOSE), bundle.model_path)
         return tuple(
             base.Layer(operator.get_friendly_name(), operator.get_type_name(), macs(operator))
@@ -82,13 +82,13 @@ class Quantizer(base.Quantizer):
         )
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
-        """See ``edgekit.quantization.base.Quantizer.left_float``."""
+        """Returns the float parts; see ``edgekit.quantization.base.Quantizer.left_float``."""
         names = outside(_read(import_openvino(_PURPOSE), bundle.model_path))
         moved = {name.partition("/")[0] for name in names} - {"cascade", "decode"}
         return super().left_float(bundle, io) | base.sampling(moved)
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
-        """See ``edgekit.quantization.base.Quantizer.readings``."""
+        """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
         del bundle  # the statistics contain the network as well
         seen = load_histograms(statistics / _HISTOGRAMS)
         with np.load(statistics / _CHANNELS) as file:
@@ -126,7 +126,7 @@ class Quantizer(base.Quantizer):
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
-        """See ``edgekit.quantization.base.Quantizer.quantize``."""
+        """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
         del bundle  # the statistics contain the network as well
         openvino = import_openvino(_PURPOSE)
         from openvino._offline_transformations import compress_quantize_weights_transformation

@@ -63,13 +63,13 @@ class Quantizer(base.Quantizer):
     packages = ("ai-edge-litert", "ai-edge-quantizer")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
-        """See ``edgekit.quantization.base.Quantizer.layers``."""
+        """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
         operators = Graph(bundle.model_path).layers
         labels = short_names([operator.name for operator in operators])
         return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
-        """See ``edgekit.quantization.base.Quantizer.left_float``."""
+        """Returns the float parts; see ``edgekit.quantization.base.Quantizer.left_float``."""
         graph = Graph(bundle.model_path)
         weighted = [operator.name for operator in graph.layers]
         labels = short_names([*weighted, *sorted(graph.last)])
@@ -80,7 +80,7 @@ class Quantizer(base.Quantizer):
         return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
-        """See ``edgekit.quantization.base.Quantizer.readings``."""
+        """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
         if method == base.DYNAMIC:
             return {}
         seen = load_histograms(statistics / _HISTOGRAMS)
@@ -109,7 +109,7 @@ class Quantizer(base.Quantizer):
         recipe: base.Recipe,
         folder: Path,
     ) -> base.Written:
-        """See ``edgekit.quantization.base.Quantizer.quantize``."""
+        """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
         graph = Graph(bundle.model_path)
         _check_parts(bundle, graph)
         layers = {operator.name for operator in graph.layers}

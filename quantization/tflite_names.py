@@ -1,7 +1,7 @@
 """Shortens the names of a TFLite file's layers so that they fit into a table.
 
 The converter names a tensor by the PyTorch modules that it comes from, each with its whole path and
-its classes, in 100 to 700 characters.
+its classes. Such names have 100 to 700 characters.
 """
 
 from __future__ import annotations

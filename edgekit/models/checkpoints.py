@@ -28,7 +28,7 @@ __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 _LOG = logging.getLogger(__name__)
 _LISTED = 10
 _OWN_STATE = frozenset(("network", "average", "optimizer", "schedule", "settings"))
-"""Top-level names in the state file from which ``edgekit train`` resumes."""
+"""Keys that identify the state of ``edgekit train``, which is not a checkpoint."""
 _COUNTER = "num_batches_tracked"
 _SAVE_AGAIN = "Save the checkpoint again from the network that was trained."
 

@@ -51,7 +51,7 @@ class Look(NamedTuple):
     def allowed(self, most: float) -> tuple[float, float]:
         """Returns how long tracks may be lost: those with few detections, and the others."""
         longest = max(float(most), min(LOOKS, most) * self.usual)
-        # Few detections are weak evidence, and so are few misses: both are counted per frame.
+        # Few detections are weak evidence, and so are few misses: both count processed frames.
         return min(UNSURE_MISSES * max(1.0, self.usual), longest), longest
 
 

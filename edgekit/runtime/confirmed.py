@@ -29,7 +29,7 @@ class ConfirmedLinker:
     frame.
 
     If the class of a live tube changes, the tube takes the new class once that class's score
-    reaches the threshold, and has that score from then on.
+    reaches the threshold. It has that score from then on.
 
     Args:
         linker: New linker, which nobody else calls.

@@ -213,7 +213,7 @@ class LiveFeed:
         """Replaces a stuck reader; called under the lock."""
         if not (self._source.reopens and self._reader.is_stuck(self._patience)):
             return
-        # Forget threads that have ended, so that the list does not grow.
+        # Threads that never end must not accumulate, so their number is limited.
         self._left = [reader for reader in self._left if reader.alive]
         if len(self._left) < _MOST_LEFT:
             self.lose(self._reader, f"It gave no frame for {self._patience:g} seconds.")

@@ -28,14 +28,14 @@ _MEMORY = 0.5
 """Seconds after which a picture has little weight in the running mean."""
 
 _HIGHEST = 24.0
-"""Largest limit, in levels: noise never reaches it, so larger changes are motion."""
+"""Largest change that can be noise, in levels; larger changes are motion."""
 
 _MARGIN = 2.0
 _FLOOR = 3.0
-"""Smallest limit, in levels: over hours, noise exceeds what is learnt within seconds."""
+"""Levels added to each limit, because noise varies more in an hour than while it is learnt."""
 
 _HIGH = 0.95
-"""Share of the learnt limits that lie below the limit used for cells without one."""
+"""Quantile of the free cells' changes that is used for the other cells."""
 
 NEAR = np.ones((3, 3), np.uint8)
 """A cell and its neighbours: a change may move this far and count as being in one place."""
