@@ -316,3 +316,34 @@ def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path) -> None
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+_ALL_AT_ONCE = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from edgekit.bundle import load_bundle
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.openvino.session import Session
+bundle, given = load_bundle(Path(sys.argv[1])), np.zeros((1, 6, 64, 96), np.float32)
+sessions = [Session(bundle, SessionOptions(threads=1)) for _ in range(4)]
+together = threading.Barrier(len(sessions))
+sys.setswitchinterval(1e-6)
+
+def infer(session):
+    together.wait()
+    return session.infer({"input": given})["hm"]
+
+with ThreadPoolExecutor(len(sessions)) as pool:
+    for heatmap in pool.map(infer, sessions):
+        print(heatmap.shape)
+"""
+
+
+def test_first_inferences_at_once_do_not_wait_for_each_other_for_ever(written: Bundle) -> None:
+    # Without care, half of the processes hang: each has one chance.
+    for _ in range(3):
+        words = [sys.executable, "-c", _ALL_AT_ONCE, str(written.path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
+        assert done.stdout == "(1, 3, 16, 24)\n" * 4
