@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -31,6 +33,30 @@ _TYPES = {"f32": "float32", "u8": "uint8"}
 _PURPOSE = "Running a bundle for the target openvino"
 _COMPUTING = ("convolution", "fullyconnected", "fully_connected", "matmul", "gemm")
 """Parts of layer names in the execution graph that mark the layers with most of the work."""
+
+
+class _First:
+    """Lets a process's first inference be over before any other begins.
+
+    OpenVINO's binding makes tables at their first use: the thread that makes one waits for Python's
+    lock, and another that holds that lock waits for the table, for ever.
+    """
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        if self._over.is_set():
+            yield
+            return
+        with self._lock:
+            yield
+            self._over.set()
+
+
+_FIRST = _First()
 
 
 class Session(base.Session):
