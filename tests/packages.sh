@@ -8,7 +8,7 @@ set -u
 
 build="gcc libc6-dev libgl1"
 test="
-    chromium ffmpeg iproute2 mosquitto nginx openssl strace xvfb
+    caddy chromium ffmpeg iproute2 mosquitto nginx openssl strace xvfb
     gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi python3-opencv
 "
@@ -32,7 +32,7 @@ install_packages() {
             $apt install --no-install-recommends "$each" >>"$log" 2>&1
         done
     fi
-    for each in mosquitto nginx; do
+    for each in caddy mosquitto nginx; do
         case " $* " in
             *" $each "*) systemctl disable --now "$each" >/dev/null 2>&1 ;;
         esac

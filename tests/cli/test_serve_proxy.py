@@ -1,4 +1,4 @@
-"""The live page behind a real nginx with TLS, configured as docs/live.md says."""
+"""The live page behind a real nginx or Caddy with TLS, configured as docs/live.md says."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ aiohttp = pytest.importorskip("aiohttp")
 
 NAME, TOKEN = "cam.example.com", "a-long-token"
 DOCS = Path(__file__).parents[2] / "docs" / "live.md"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
-
+PLACES = "/usr/sbin:/usr/bin:/usr/local/bin"
 
 PATIENCE = 120.0
 
@@ -60,10 +59,10 @@ class Page:
 
 
 class Proxy:
-    """Certificate and port of a proxy; ``start`` runs nginx until the end of the test."""
+    """Certificate and port of a proxy; ``start`` runs it until the end of the test."""
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
-        self.folder, self._stack = folder, stack
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, program: str) -> None:
+        self.folder, self._stack, self._program = folder, stack, program
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.origin = f"https://{NAME}:{self.port}"
@@ -76,30 +75,17 @@ class Proxy:
         """A run that is served until the end of the test."""
         return Page(self._stack, words, self.origin)
 
-    def start(self, upstream: int, *, passes_host: bool) -> None:
+    def start(self, upstream: int, *, passes_host: bool = True) -> None:
         """Runs the configuration of the documentation before a page on a port."""
-        (text,) = re.findall(r"```nginx\n(.*?)```", DOCS.read_text(), re.DOTALL)
-        for old, new in (
-            ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
-            ("/etc/ssl/", f"{self.folder}/"),
-            ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
-        ):
-            assert old in text
-            text = text.replace(old, new)
+        words = self._caddy(upstream) if "caddy" in self._program else self._nginx(upstream)
+        config = self.folder / words[-1]
         if not passes_host:
-            text = re.sub(r".*proxy_set_header Host.*\n", "", text)
-        places = "".join(
-            f"{kind}_temp_path {self.folder}/{kind};\n"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            config.write_text(re.sub(r".*proxy_set_header Host.*\n", "", config.read_text()))
+        command = [self._program, *words]
+        homes = {name: str(self.folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+        process = self._stack.enter_context(
+            subprocess.Popen(command, cwd=self.folder, env=homes, stderr=subprocess.DEVNULL)
         )
-        config = self.folder / "nginx.conf"
-        config.write_text(
-            f"daemon off; master_process off; pid {self.folder}/pid; error_log stderr;\n"
-            f"events {{}}\nhttp {{\n{places}{text}}}\n"
-        )
-        assert NGINX is not None
-        command = [NGINX, "-p", str(self.folder), "-c", str(config)]
-        process = self._stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL))
         self._stack.callback(process.kill)
         limit = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < limit:
@@ -107,7 +93,42 @@ class Proxy:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 return
             time.sleep(0.05)
-        raise AssertionError(f"nginx does not listen; status {process.poll()}")
+        raise AssertionError(f"{self._program} does not listen; status {process.poll()}")
+
+    def _documented(self, language: str, *changes: tuple[str, str]) -> str:
+        (text,) = re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        return text
+
+    def _nginx(self, upstream: int) -> list[str]:
+        text = self._documented(
+            "nginx",
+            ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
+            ("/etc/ssl/", f"{self.folder}/"),
+            ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
+        )
+        places = "".join(
+            f"{kind}_temp_path {self.folder}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (self.folder / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid {self.folder}/pid; error_log stderr;\n"
+            f"events {{}}\nhttp {{\n{places}{text}}}\n"
+        )
+        return ["-p", str(self.folder), "-c", "nginx.conf"]
+
+    def _caddy(self, upstream: int) -> list[str]:
+        certificate = f"bind 127.0.0.1\n    tls {NAME}.pem {NAME}.key\n"
+        text = self._documented(
+            "caddy",
+            (f"{NAME} {{\n", f"{NAME}:{self.port} {{\n    {certificate}"),
+            ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
+        )
+        options = "{\n    admin off\n    auto_https off\n    skip_install_trust\n}\n"
+        (self.folder / "Caddyfile").write_text(options + text)
+        return ["run", "--adapter", "caddyfile", "--config", "Caddyfile"]
 
     @contextlib.asynccontextmanager
     async def browser(self) -> Any:
@@ -128,12 +149,13 @@ class Proxy:
             yield session
 
 
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    if NGINX is None:
-        pytest.skip("nginx is not installed")
+@pytest.fixture(params=["nginx"])
+def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
+    program = shutil.which(request.param, path=PLACES)
+    if program is None:
+        pytest.skip(f"{request.param} is not installed")
     with contextlib.ExitStack() as stack:
-        yield Proxy(tmp_path, stack)
+        yield Proxy(tmp_path, stack, program)
 
 
 async def _opened(session: Any, **headers: str) -> int:
@@ -154,15 +176,18 @@ def words(spot_bundle: Path, spot_video: Callable[..., Path]) -> list[Any]:
     return ["--bundle", spot_bundle, "--source", spot_video(3000, fps=10)]
 
 
-@pytest.mark.parametrize("passes_host", [True, False])
-def test_the_page_works_behind_nginx(proxy: Proxy, words: list[Any], passes_host: bool) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "passes_host"),
+    [("nginx", True), ("nginx", False), ("caddy", True)],
+    indirect=["proxy"],
+)
+def test_the_page_works_behind_a_proxy(proxy: Proxy, words: list[Any], passes_host: bool) -> None:
     async def look() -> None:
         async with proxy.browser() as session:
             async with session.get("/") as answer:
                 assert (answer.status, "<form" in await answer.text()) == (401, True)
             async with session.get("/health") as answer:
-                # With the name of the proxy EdgeKit knows by that, else by who asked.
-                assert answer.status == (401 if passes_host else 200)
+                assert answer.status == 401  # a header says that it is asked for somebody else
             assert await _opened(session, Origin=proxy.origin) == 401
             async with session.get("/", params={"token": TOKEN}) as answer:
                 assert (answer.status, answer.url.path, answer.url.query_string) == (200, "/", "")
@@ -183,18 +208,19 @@ def test_the_page_works_behind_nginx(proxy: Proxy, words: list[Any], passes_host
     assert page.get("/health") == 200
 
 
+@pytest.mark.parametrize("proxy", ["nginx", "caddy"], indirect=True)
 def test_wrong_tokens_shut_out_who_sent_them(proxy: Proxy, words: list[Any]) -> None:
     async def look() -> None:
         async with proxy.browser() as session:
             for number in range(11):
-                # A name that is made up does not help: nginx adds the true one after it.
+                # A name that is made up does not help: the proxy adds the true one or replaces it.
                 headers = {"X-Forwarded-For": f"192.0.2.{number}"}
                 params = {"token": f"wrong-{number}"}
                 async with session.get("/", params=params, headers=headers) as answer:
                     assert answer.status == (403 if number < 10 else 429)
 
     page = proxy.page([*words, "--token", TOKEN])
-    proxy.start(page.port, passes_host=True)
+    proxy.start(page.port)
     asyncio.run(look())
     headers = {"X-Forwarded-For": "192.0.2.7", "Authorization": f"Bearer {TOKEN}"}
     assert page.get("/", **headers) == 200
@@ -232,7 +258,7 @@ def test_a_browser_shows_the_page_behind_nginx(
     program.write_text(f'#!/bin/sh\nexec "{chromium}" {rules} "$@"\n')
     program.chmod(0o755)
     page = proxy.page(words)  # which makes a token
-    proxy.start(page.port, passes_host=True)
+    proxy.start(page.port)
 
     async def look() -> None:
         async with open_browser(str(program)) as browser:
