@@ -212,7 +212,7 @@ class VideoSource(Source):
                 _LOG.log(
                     level,
                     "%s was %.1f seconds behind, and %d pictures were left out to catch up: it "
-                    "gives more than this machine decodes.",
+                    "stood still, or gives more than this machine decodes.",
                     self.name,
                     behind,
                     left_out,
