@@ -46,8 +46,7 @@ class Mosquitto(Closing):
             "persistence true",
             f"persistence_location {folder}/",
             "max_queued_messages 0",
-            # Acknowledged messages that it has not yet forwarded die with it, so it forwards all at
-            # once.
+            # A killed broker loses acknowledged messages in flight, so it forwards all at once.
             "max_inflight_messages 0",
             f"listener {self.port} 127.0.0.1",
             *(lines or ("allow_anonymous true",)),

@@ -1,8 +1,8 @@
 """Measures whether batches of frames are cheaper; they are not, so sources take turns instead.
 
 Run it as ``python -m edgekit.benchmarks.suites.batches``; it needs the extra ``host``. It runs the
-shipped models with a batch of one, two and four frames on ONNX Runtime with one thread, in turn,
-and prints the CPU time per frame.
+shipped models with a batch of one, two and four frames, in turn, and prints the CPU time per frame.
+All run on ONNX Runtime with one thread.
 """
 
 from __future__ import annotations

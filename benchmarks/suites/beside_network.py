@@ -1,9 +1,9 @@
 """Measures everything except the network: its time per frame, and its share of the frame.
 
 Run it as ``python -m edgekit.benchmarks.suites.beside_network --cache FOLDER [VIDEO]``; VIDEO
-defaults to the clip of ``edgekit bench``. Inputs are 256x256, on one core. The models are the
-shipped INT8 model on ONNX Runtime, and DLA-34 with DCNv2 and random weights in float32 on OpenVINO,
-which is made in FOLDER the first time. Each runs with the compiled kernels and without. Every row
+defaults to the clip of ``edgekit bench``. Inputs are 256x256, on one core. The first model is the
+shipped INT8 model on ONNX Runtime. The second is DLA-34 with DCNv2 and random weights in float32 on
+OpenVINO, made in FOLDER the first time. Each runs with the compiled kernels and without. Every row
 has its own process, and a round is one pass of each row. Sums are taken frame by frame.
 """
 

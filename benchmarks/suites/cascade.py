@@ -2,13 +2,13 @@
 
 Run it as ``python -m edgekit.benchmarks.suites.cascade [VIDEO]``. The peer, ``scikit-image``, does
 what the published code does. It normalises both pictures, shifts the current one nine ways with
-``cv2.filter2D``, scores each by ``structural_similarity``, and calls that again for the map of the
-best. All results must agree before anything is timed. It uses one thread, and moving noise without
-VIDEO.
+``cv2.filter2D``, and scores each by ``structural_similarity``. It calls that again for the map of
+the best. All results must agree before anything is timed. It uses one thread, and moving noise
+without VIDEO.
 
-Every kernel that runs here is timed. The limit is the time for the scores of nine shifts alone, if
-the fastest kernel's vector units began two operations in every cycle and did nothing else: 18
-operations per window and shift, as in ``body.h``.
+Every kernel that runs here is timed. The limit is the time for the scores of nine shifts alone. It
+assumes that the fastest kernel's vector units begin two operations in every cycle: 18 operations
+per window and shift, as in ``body.h``.
 """
 
 from __future__ import annotations

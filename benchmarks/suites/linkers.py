@@ -4,9 +4,8 @@ Run it as ``python -m edgekit.benchmarks.suites.linkers FOLDER``. The folder con
 ``edgekit eval --detections``, named ``PRESET_SEED.json.gz``; results of a preset are averaged.
 ``road`` has a second column with the better of 15 and 30 ``max_misses`` for each preset.
 
-With ``--every 2 3 5 8`` it shows instead the share of ``edgekit``'s video-mAP that remains if only
-every second, third, fifth or eighth frame is processed, as on a board that is slower than its
-camera.
+With ``--every 2 3 5 8`` it processes only every second, third, fifth or eighth frame, as on a board
+that is slower than its camera. It then shows the share of ``edgekit``'s video-mAP that remains.
 """
 
 from __future__ import annotations

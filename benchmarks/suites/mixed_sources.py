@@ -1,9 +1,9 @@
-"""Whether one run keeps eight sources of all kinds going, and its size, for an hour.
+"""Measures whether one run keeps eight different sources going for an hour, and its size.
 
-Run it as ``python -m edgekit.benchmarks.suites.mixed_sources [--minutes 60]``. Motion JPEG cameras
-on loopback: two that are not there for the first tenth of the time, one of 2 frames a second, one
-of 4K, one that drops out for some seconds each minute, and three good ones. Prints a Markdown table
-of the sources, and one of the run's size over time.
+Run it as ``python -m edgekit.benchmarks.suites.mixed_sources [--minutes 60]``. The sources are
+Motion JPEG cameras on loopback. Two are absent for the first tenth of the time, one has 2 frames
+per second, and one has 4K pictures. One disconnects for some seconds each minute, and three work
+normally. It prints a Markdown table of the sources, and one of the run's size over time.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _LONGEST = 60.0
 
 
 class Kind(NamedTuple):
-    """A camera.
+    """A kind of camera.
 
     Attributes:
-        name: By which the table calls it.
-        fps: Frames a second.
-        scale: Factor of the width and height of its pictures, over 320x240.
-        late: Whether it is not there at first.
-        drops_out: Whether it goes away each minute.
+        name: Name in the table.
+        fps: Frames per second.
+        scale: Factor on the width and height of its pictures, over 320x240.
+        late: Whether it is absent at first.
+        drops_out: Whether it disconnects each minute.
     """
 
     name: str
@@ -68,7 +68,7 @@ KINDS = (
 
 
 class _Camera:
-    """One of the cameras, which comes and goes."""
+    """One of the cameras, which connects and disconnects."""
 
     def __init__(self, kind: Kind, frames: list[Any]) -> None:
         self.kind = kind
@@ -78,16 +78,16 @@ class _Camera:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Address of the camera."""
         return f"http://127.0.0.1:{self.port}/"
 
     def come(self) -> None:
-        """It is there, until it leaves."""
+        """Starts the camera, until ``leave`` is called."""
         self._here = contextlib.ExitStack()
         self._here.enter_context(camera_on_loopback(self._images, self.kind.fps, port=self.port))
 
     def leave(self) -> None:
-        """It closes its port and all connections."""
+        """Closes its port and all connections."""
         if self._here is not None:
             self._here.close()
             self._here = None
@@ -99,16 +99,16 @@ def _enlarged(image: Any, scale: int) -> Any:
 
 
 def rate_of(lines: list[dict[str, Any]]) -> tuple[float, int, int]:
-    """Frames a second while a source was there; its outages, and the frames lost in them.
+    """Returns frames per second while connected, number of outages, and frames lost in them.
 
     Args:
-        lines: Its events.
+        lines: Events of one source.
     """
     times = [line["time"] for line in lines if line["type"] == "frame"]
     outages = [line for line in lines if line["type"] == "gap" and line["reason"] == "reconnect"]
     lost = sum(line["frames"] for line in outages)
     steps = [later - sooner for sooner, later in itertools.pairwise(times)]
-    # A pause of an outage is no part of the time in which it gave frames.
+    # The step over an outage is not part of the connected time.
     going = sum(step for step in steps if step < 1.5)
     return sum(step < 1.5 for step in steps) / going if going else 0.0, len(outages), lost
 

@@ -4,8 +4,8 @@ Run it as ``python -m edgekit.benchmarks.suites.power_cut``. A loopback server s
 rendered clip as a camera would (MJPEG over HTTP, 25 per second, endless). ``edgekit run`` reads it
 in its own process and is killed (SIGKILL) at a random moment of its first seconds. Then every line
 of the events must be complete JSON, and every cluster of the video must play. After that, videos in
-four containers are truncated at random places and processed as files, which must end with status 0
-or 3 and without a traceback.
+four containers are truncated at random places and processed as files. Such runs must end with
+status 0 or 3 and without a traceback.
 """
 
 from __future__ import annotations

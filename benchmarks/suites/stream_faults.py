@@ -2,8 +2,8 @@
 
 Run it as ``python -m edgekit.benchmarks.suites.stream_faults``; it takes a quarter of an hour. The
 server is GStreamer's, in its own process on loopback. It prints Markdown. The length of an outage
-depends only on the server's start and the watchdog's waits, so the times show the recovery and not
-the speed of a network.
+depends only on the server's start and the watchdog's waits. The times therefore show the recovery
+and not the speed of a network.
 """
 
 from __future__ import annotations

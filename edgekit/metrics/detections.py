@@ -128,7 +128,7 @@ def read_detections(path: Path) -> SavedDetections:
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
     videos = []
-    # The scores are kept for every class, however few the file has.
+    # Scores are stored for every class, even if the file contains only a few.
     room = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
     for name, raw in file.videos.items():
         try:

@@ -127,8 +127,7 @@ class CascadeGraph(nn.Module):
         # than the maps themselves.
         scores = (maps - maps[-1:]).mean(3).mean((1, 2))
         best = (scores >= scores.amax(0, keepdim=True) - TIE).float()
-        # Candidates are numbered in ascending order: not every runtime takes the first of equal
-        # ones.
+        # Ascending numbers select the last of equal candidates: not every runtime takes the first.
         index = (best * self.order).argmax(0, keepdim=True)
         return index, span.reshape(-1).index_select(0, index)
 

@@ -127,8 +127,7 @@ class _Tree(nn.Module):
             self.tree2 = _Tree(depth - 1, outputs, outputs, root_width=root_width + outputs)
         self.project = None
         if inputs != outputs:
-            # Only trees of depth 1 use it, but the published weights of deeper trees contain it
-            # too.
+            # Only trees of depth 1 use it, but published weights of deeper trees contain it too.
             self.project = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
             )

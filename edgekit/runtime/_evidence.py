@@ -40,8 +40,8 @@ def maximal_segments(values: Sequence[float]) -> list[tuple[int, int, float]]:
             continue
         first, low = place, before
         while True:
-            # Segments with a higher beginning cannot be joined with this one, nor with any later
-            # one.
+            # A segment whose sum at its start is not lower cannot be joined with this segment,
+            # nor with a later one.
             at = len(found) - 1
             while at >= 0 and found[at][2] >= low:
                 at -= 1

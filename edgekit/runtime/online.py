@@ -148,8 +148,7 @@ class OnlineLinker:
         if seconds is not None and self._seconds is not None:
             pace = (seconds - self._seconds) * RATE / passed
             # Small jitter, and rates near that of the training, are ignored. Times that stand
-            # still, run
-            # backwards or jump carry no information.
+            # still, run backwards or jump carry no information.
             if _SLOWEST < pace <= _FASTEST and not _SAME[0] <= pace <= _SAME[1]:
                 elapsed = pace * looked
         self._seconds = seconds

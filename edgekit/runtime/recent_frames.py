@@ -56,10 +56,10 @@ class RecentFrames:
     """Remembers the newest pictures of a source and pairs each frame with an earlier one.
 
     A network with an SSIM map has learnt motion over a certain time. The earlier picture is the one
-    whose distance is nearest to that time, at any frame rate, and even if the pictures in between
-    were not processed. Cameras repeat pictures in the dark or to reach a frame rate. A repeated
-    picture is compared with the earlier picture of its first appearance: compared with itself it
-    would show no motion.
+    whose distance is nearest to that time, at any frame rate. The pictures in between need not be
+    processed. Cameras repeat pictures in the dark or to reach a frame rate. A repeated picture is
+    compared with the earlier picture of its first appearance: compared with itself it would show no
+    motion.
 
     Args:
         interval: Seconds between the two pictures in the model's training; above 0.

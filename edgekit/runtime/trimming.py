@@ -1,9 +1,9 @@
 """Finds when the action of a path happens: the published two-step temporal labelling.
 
 Every frame of a path gets one of all class labels, by the Viterbi algorithm with a constant cost
-for a change of label (Saha et al., "Deep Learning for Detecting Multiple Space-Time Action Tubes in
-Videos", BMVC 2016, section 3.4; in the form of KORSAL's ``online-tubes``). The runs in which a path
-has its own class are its segments.
+for a change of label. The method is that of Saha et al., "Deep Learning for Detecting Multiple
+Space-Time Action Tubes in Videos", BMVC 2016, section 3.4, in the form of KORSAL's
+``online-tubes``. The runs in which a path has its own class are its segments.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ class TubeLinker:
 
         Returns:
             The index into ``found`` or -1 for each path, the edge score of that choice for each
-            path, and 1 for each detection that was taken.
+            path, and 1 for each taken detection.
         """
         paths, detections = overlapping(live["box"], live["label"], found, self._iou_threshold)
         values = self._edge_scores(paths, detections, found)

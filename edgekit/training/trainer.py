@@ -212,7 +212,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # Plain mean over the first steps: a decay of 0.998 would keep too much of the initial
+        # A plain mean over the first steps: a decay of 0.998 would keep too much of the initial
         # weights.
         step = self._schedule.last_epoch
         decay = min(_EMA_DECAY, step / (step + 10))

@@ -121,8 +121,7 @@ def _monitor(trt: Any, report: Report | None) -> Any:
 
         def _tell(self, phase: str, done: int) -> None:
             if report is not None and phase in self._steps:
-                # An exception must not pass through TensorRT, and a display error must not stop a
-                # build.
+                # No exception may pass through TensorRT, and no display error may stop a build.
                 with contextlib.suppress(Exception):
                     report(phase, done, self._steps[phase])
 

@@ -74,8 +74,7 @@ def _adapt(path: Path) -> None:
         for attribute in node.attribute:
             if node.op_type == "GridSample" and attribute.name == "mode":
                 attribute.s = _MODES.get(attribute.s, attribute.s)
-    # Of the operators that opset 20 changed, the others only gained types; any other change fails
-    # here.
+    # The other operators that opset 20 changed only gained types; any other change fails here.
     onnx.checker.check_model(folded, full_check=True)
     with writing(path):
         path.write_bytes(folded.SerializeToString(deterministic=True))
