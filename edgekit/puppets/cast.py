@@ -18,7 +18,7 @@ _SKINS: tuple[Colour, ...] = (
 _MOST_OVERLAP = 0.3
 _TRIES = 14
 _SAMPLES = 6
-# A dive lasts half a clip at most, but its pose can be held throughout. If dives were held as often
+# A dive is over in half a clip, but its pose can be held throughout. If dives were held as often
 # as other actions, most pictures of a diver would show a still figure. A single picture would then
 # reveal who acts.
 _HELD = tuple(action for action in ACTIONS for _ in range(1 if action.ends else 4))
