@@ -176,7 +176,7 @@ class QueuedSink(Sink):
             if self._over or not self._waiting.has_room_for(value):
                 self._lost += 1
                 self._untold += 1
-                if not (self._slow or self._over):
+                if not (self._slow or self._over or self._error):
                     self._slow = True
                     _LOG.warning(
                         "%s is slower than the source: frames for which it has no room are lost, "

@@ -111,7 +111,7 @@ def test_calls_arrive_in_order_and_only_frames_of_a_live_source_are_lost(calls, 
     assert not thread.is_alive()
 
 
-def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up():
+def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up(caplog):
     inner = Recorder(hold=[("frame", 0)])
     sink = QueuedSink(inner, "events", live=True, frames=3, others=10)
     give(sink, [("start", 0), ("frame", 0)])
@@ -127,6 +127,7 @@ def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up():
         *(("tube", n) for n in range(7)),
     ]
     assert sink.health() == SinkHealth("events", 4 + 7, 5 + 2)
+    assert caplog.text.count("events is slower than the source") == 1
 
 
 def test_large_pictures_wait_in_bounded_memory():
