@@ -12,11 +12,12 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import msgspec
 
+from edgekit._external_data import names_other_files
 from edgekit._files import atomic_folder
 from edgekit._installed import install_line
 from edgekit._reading import path_below, read_regular
@@ -55,6 +56,7 @@ SCHEMA = 1
 
 Place = Literal["host", "graph"]
 
+_EXPORT_AGAIN = "Export it again: edgekit export CHECKPOINT --target TARGET"
 _MOST_BYTES = 1 << 22
 _LARGEST_SIDE = 8192
 _LARGEST_NORM = 1e3
@@ -272,6 +274,25 @@ class Bundle:
         """The model file."""
         return self.path / self.manifest.model
 
+    def read_model(self) -> bytes:
+        """The content of the model file: that which the manifest has the checksum of.
+
+        Raises:
+            BundleError: The file was changed since the bundle was checked.
+        """
+        (entry,) = (entry for entry in self.manifest.files if entry.path == self.manifest.model)
+        try:
+            content = read_regular(self.model_path, entry.size)
+        except OSError as error:
+            raise BundleError(
+                f"Cannot read {self.model_path}: {error.strerror}.", mend=_EXPORT_AGAIN
+            ) from error
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise BundleError(
+                f"{self.model_path} was changed since it was checked.", mend=_EXPORT_AGAIN
+            )
+        return content
+
     @property
     def size(self) -> int:
         """Bytes of all files but the manifest."""
@@ -345,7 +366,7 @@ def load_bundle(path: Path) -> Bundle:
             truncated or outside its folder.
     """
     path = Path(path)
-    mend = "Export it again: edgekit export CHECKPOINT --target TARGET"
+    mend = _EXPORT_AGAIN
     try:
         text = read_regular(path / MANIFEST, _MOST_BYTES)
     except OSError as error:
@@ -361,7 +382,25 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError(f"{path}: the manifest lists no file {manifest.model!r}.", mend=mend)
     for entry in manifest.files:
         _check_file(path, entry, mend)
-    return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+    bundle = Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+    _check_weights(bundle, mend)
+    return bundle
+
+
+def _check_weights(bundle: Bundle, mend: str) -> None:
+    """Refuses weights that no checksum covers: in files that the model names, or beside it."""
+    beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
+    listed = {entry.path for entry in bundle.manifest.files}
+    if beside not in listed and (bundle.path / beside).exists():
+        raise BundleError(
+            f"{bundle.path}: the manifest does not list {beside}, from which weights are read.",
+            mend=mend,
+        )
+    if names_other_files(bundle.model_path.read_bytes()):  # of which the checksum was checked
+        raise BundleError(
+            f"{bundle.model_path} keeps weights in other files, which no checksum covers.",
+            mend=mend,
+        )
 
 
 def _manifest(path: Path, text: bytes, mend: str) -> Manifest:

@@ -10,7 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edgekit._external_data import names_other_files
 from edgekit._installed import install_line
 from edgekit.bundle import (
     MANIFEST,
@@ -273,3 +276,51 @@ def test_full_disk_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left"):
         save_bundle(small_disk / "bundle", manifest(), {"model.onnx": tmp_path / "weights"})
     assert list(small_disk.iterdir()) == []
+
+
+def with_model(bundle: Bundle, tmp_path: Path, content: bytes) -> Path:
+    (tmp_path / "other.onnx").write_bytes(content)
+    files = {bundle.manifest.model: tmp_path / "other.onnx"}
+    return save_bundle(tmp_path / "other", bundle.manifest, files).path
+
+
+@pytest.mark.parametrize("place", ["initializer", "attribute", "function", "subgraph"])
+def test_weights_in_other_files_are_refused(bundle: Bundle, tmp_path: Path, place: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    tensor = onnx.TensorProto(name="w", dims=[1], data_type=1, data_location=1)
+    tensor.external_data.add(key="location", value="../../secret")
+    node = onnx.helper.make_node("Constant", [], ["w"], value=tensor)
+    graph = onnx.GraphProto(name="g")
+    model = onnx.ModelProto(ir_version=10, graph=graph)
+    if place == "initializer":
+        model.graph.initializer.append(tensor)
+    elif place == "attribute":
+        model.graph.node.append(node)
+    elif place == "function":
+        model.functions.add(name="f").node.append(node)
+    else:
+        inner = onnx.GraphProto(name="inner", node=[node])
+        model.graph.node.append(onnx.helper.make_node("If", ["a"], ["b"], then_branch=inner))
+    with pytest.raises(BundleError, match="keeps weights in other files"):
+        load_bundle(with_model(bundle, tmp_path, model.SerializeToString()))
+
+
+@given(st.binary())
+def test_the_search_for_other_files_ends_on_any_bytes(content: bytes) -> None:
+    assert names_other_files(content) in (False, True)
+
+
+def test_weights_beside_the_model_are_listed(bundle: Bundle) -> None:
+    bundle.model_path.with_suffix(".bin").write_bytes(b"weights")
+    with pytest.raises(BundleError, match=r"does not list model\.bin"):
+        load_bundle(bundle.path)
+
+
+def test_a_model_that_was_changed_after_the_check_is_not_read(bundle: Bundle) -> None:
+    loaded = load_bundle(bundle.path)
+    content = loaded.read_model()
+    assert content == bundle.model_path.read_bytes()
+    for changed in (content[:-1] + b"?", content + b"?", b""):
+        loaded.model_path.write_bytes(changed)
+        with pytest.raises(BundleError, match=r"was changed since|bytes, and at most"):
+            loaded.read_model()

@@ -26,6 +26,9 @@ from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
+_MOST_PIXELS = 1 << 26
+"""Of a picture: twice 8K, as ``edgekit.media.source`` has it for videos."""
+
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
     "quantize": "Turn a float bundle into one of INT8 whose loss is known and bounded.",
@@ -136,6 +139,8 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
 def program() -> NoReturn:
     """Runs the command line of this process and ends the process."""
     silence_environment(os.environ)
+    # Before anything imports OpenCV: a small file may claim a picture of a billion pixels.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(_MOST_PIXELS))
     status = main()
     if wants_json(sys.argv[1:]):
         end_output()

@@ -138,10 +138,10 @@ class PictureDecoder:
         span = (page.number, page.number + 1)
         image = None
         if page.bits == 16:
-            _, images = cv2.imdecodemulti(_array(content), _DEEP_FLAGS, range=span)
+            images = _decode_pages(content, _DEEP_FLAGS, span)
             image = self._shallow(images[0] if images else None, _DEEP)
         if image is None:
-            _, images = cv2.imdecodemulti(_array(content), cv2.IMREAD_COLOR, range=span)
+            images = _decode_pages(content, cv2.IMREAD_COLOR, span)
             if not images:
                 raise UnreadableError("it is truncated or damaged")
             image = images[0]
@@ -228,6 +228,13 @@ def _decode(content: bytes, flags: int) -> Any:
         return cv2.imdecode(_array(content), flags)
     except cv2.error:
         return None
+
+
+def _decode_pages(content: bytes, flags: int, span: tuple[int, int]) -> Any:
+    try:
+        return cv2.imdecodemulti(_array(content), flags, range=span)[1]
+    except cv2.error:  # it has more pixels than OpenCV takes
+        return ()
 
 
 def _array(content: bytes) -> Any:

@@ -69,9 +69,10 @@ class Session(base.Session):
         # Threads that spin between frames take cores from decoding and from the sinks. On a busy
         # machine, waiting halves the CPU time and makes the network faster as well.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        content = self.bundle.read_model()
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                str(self.bundle.model_path), options, providers=list(self.providers)
+                content, options, providers=list(self.providers)
             )
         except Exception as error:  # its exceptions have no common base class
             reason, upgrade = base.reason_of(error), "upgrade: pip install -U onnxruntime"

@@ -62,12 +62,12 @@ class Session(base.Session):
         self._threads = self.options.threads or base.physical_cores()
         if self.many:
             self.lanes, self._threads = self._threads, 1
-        path = self.bundle.model_path
+        path, content = self.bundle.model_path, self.bundle.read_model()
         try:
             if self._package != "ai_edge_litert":
                 check_structure(path)
             made = [
-                create(model_path=str(path), num_threads=self._threads) for _ in range(self.lanes)
+                create(model_content=content, num_threads=self._threads) for _ in range(self.lanes)
             ]
             for interpreter in made:
                 interpreter.allocate_tensors()

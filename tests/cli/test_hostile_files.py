@@ -6,7 +6,10 @@ import gzip
 import json
 import os
 import struct
+import subprocess
+import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -133,3 +136,33 @@ def test_a_header_of_weights_that_is_too_long(
     Path("a.safetensors").write_bytes(struct.pack("<Q", length) + b"{}" + bytes(20))
     message = refusal(READERS["weights"][1], spot_bundle, capsys)
     assert f"claims a header of {length} bytes" in message
+
+
+def test_a_picture_of_too_many_pixels() -> None:
+    side = 20_000
+    rows = zlib.compressobj(9)
+    packed = b"".join(rows.compress(bytes(1 + side)) for _ in range(side)) + rows.flush()
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)),
+        (b"IDAT", packed),
+        (b"IEND", b""),
+    )
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        crc = struct.pack(">I", zlib.crc32(name + data))
+        png += struct.pack(">I", len(data)) + name + data + crc
+    Path("a.png").write_bytes(png)
+    code = (
+        "import resource, sys\n"
+        "from edgekit.cli import program\n"
+        "sys.argv = ['edgekit', 'run', 'a.png', '--check']\n"
+        "try:\n"
+        "    program()\n"
+        "finally:\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert int(done.stdout) < 800_000

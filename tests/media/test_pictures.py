@@ -404,3 +404,19 @@ def test_the_source_of_frames_takes_one_picture_of_a_file(tmp_path, caplog):
     with FramesSource(path) as source, caplog.at_level(logging.WARNING):
         assert len(list(source)) == 1
     assert "Of the 5 pictures" in caplog.text
+
+
+def test_pages_of_more_pixels_than_opencv_takes(tmp_path):
+    path = tmp_path / "a.tif"
+    cv2.imwritemulti(str(path), [np.zeros((8, 8, 3), np.uint8)] * 2)
+    content = bytearray(path.read_bytes())
+    (place,) = struct.unpack_from("<I", content, 4)
+    while place:
+        (count,) = struct.unpack_from("<H", content, place)
+        for entry in range(place + 2, place + 2 + 12 * count, 12):
+            if struct.unpack_from("<H", content, entry)[0] in (256, 257):  # width and height
+                struct.pack_into("<HII", content, entry + 2, 4, 1, 60_000)
+        (place,) = struct.unpack_from("<I", content, place + 2 + 12 * count)
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="None of the 2 pictures"):
+        open_source(path)
