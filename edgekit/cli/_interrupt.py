@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 
 from edgekit.cli._standard_streams import drop_terminals, has_terminal
 
 __all__ = ["Stopper"]
 
+_PATIENCE = 1.0
+"""Seconds that the process has to end by itself after the second signal."""
+
+_INTERRUPTED = 130
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
@@ -73,7 +80,8 @@ class Stopper:
             handlers[_HANGUP] = hung_up
         before = {number: signal.signal(number, call) for number, call in handlers.items()}
         try:
-            yield
+            with _ends_at_second():
+                yield
         finally:
             for number, handler in before.items():
                 if signal.getsignal(number) != signal.SIG_IGN:
@@ -89,3 +97,36 @@ class Stopper:
         if self._stop is None:
             raise KeyboardInterrupt
         self._stop()
+
+
+@contextlib.contextmanager
+def _ends_at_second() -> Iterator[None]:
+    """While the block runs, a second signal ends the process even where Python cannot.
+
+    Python calls its handlers between two of its own steps. A model may keep the main thread in C
+    for ever, so that neither the first signal nor the second would be heard.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    over = threading.Event()
+
+    def watch() -> None:
+        count = 0
+        while numbers := ours.recv(64):
+            count += sum(number in (signal.SIGINT, signal.SIGTERM) for number in numbers)
+            if count > 1 and not over.wait(_PATIENCE):
+                with contextlib.suppress(OSError):
+                    os.write(2, b"Interrupted.\n")
+                os._exit(_INTERRUPTED)
+
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    watching = threading.Thread(target=watch, name="edgekit-signals", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        theirs.close()
+        watching.join()
+        ours.close()
