@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ _ENUM_FRAMEINTERVALS = 0xC034564B
 _CAPTURE, _CAPTURE_PLANES, _HAS_OWN = 0x1, 0x1000, 0x80000000
 _DISCRETE = 1
 _MOST = 256
+
+_MAJOR = 81
+"""The kernel's number of video devices."""
 
 NOT_PERMITTED = "may not be opened by this user"
 """The problem of a camera that is there for others."""
@@ -113,15 +117,26 @@ def _closed(path: Path, error: OSError, system: Path) -> Camera | None:
     }
     if error.errno not in problems:
         return None
+    entry = system / path.resolve().name
     try:
-        entry = system / path.resolve().name
         # A camera's further devices are for metadata, as a rule.
         if (entry / "index").read_text().strip() != "0":
             return None
         name = (entry / "name").read_text(errors="replace").strip()
     except OSError:
-        return None
+        # A container may hold the device without what the kernel says of it.
+        if entry.exists() or not _is_video(path):
+            return None
+        name = path.name
     return Camera(str(path), name, "", (), problems[error.errno])
+
+
+def _is_video(path: Path) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _MAJOR
 
 
 def _formats(ask: Ioctl, descriptor: int, kind: int) -> Iterator[Format]:

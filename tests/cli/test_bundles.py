@@ -249,3 +249,10 @@ def test_bench_measures_all_that_are_here_beside_the_shipped(run, write):
     assert "edgekit bench BUNDLE... or edgekit bench shipped" in said
     assert "Skipped artifacts/notes" in said
     assert "Skipped artifacts/future-onnx-9000-fp32" in said
+
+
+def test_run_takes_what_quantize_has_just_written(quantize, run, write, spots):
+    write("mine")
+    assert quantize()[0]["bundle"] == "artifacts/mine-onnx-int8"
+    _, said = run("run", "--source", spots / "spot0.avi", "--max-frames", 2, "--json")
+    assert "Using artifacts/mine-onnx-int8, the newest bundle in artifacts/" in said

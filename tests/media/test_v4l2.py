@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.media import v4l2
 from edgekit.media.v4l2 import NOT_PERMITTED, Format, cameras, describe
 
 
@@ -119,6 +120,21 @@ def test_a_camera_that_cannot_be_opened_is_known_by_its_name(
     assert camera.formats == ()
     (entry / "index").write_text("1\n")  # the metadata of the same camera
     assert describe(device, system=entry.parent) is None
+
+
+def test_a_device_of_a_container_that_may_not_be_opened_is_a_camera(tmp_path, monkeypatch):
+    """There the kernel's folder of devices can be missing; /dev/null stands for the device."""
+
+    def refuse(*arguments):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refuse)
+    node = Path(os.devnull)
+    assert describe(node, system=tmp_path) is None
+    monkeypatch.setattr(v4l2, "_MAJOR", os.major(node.stat().st_rdev))
+    camera = describe(node, system=tmp_path)
+    assert (camera.device, camera.problem) == (os.devnull, NOT_PERMITTED)
+    assert describe(tmp_path / "regular", system=tmp_path) is None
 
 
 def test_what_is_no_camera(device, tmp_path):
