@@ -14,10 +14,12 @@ import stat
 from pathlib import Path
 
 from edgekit._files import temporary_file
+from edgekit._reading import read_regular
 from edgekit.bundle import sha256_of
 
 __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file"]
 
+_MOST_PROOF, _MOST_CONTENT = 1 << 26, 1 << 33
 ENDING = ".checksum"
 """Follows the name of a file in that of its proof; in a folder the proof has no other name."""
 
@@ -46,8 +48,8 @@ def proven_file(path: Path, identity: str) -> bytes | None:
         identity: See ``keep_file``.
     """
     try:
-        proof = path.with_name(path.name + ENDING).read_bytes()
-        content = path.read_bytes()
+        proof = read_regular(path.with_name(path.name + ENDING), _MOST_PROOF)
+        content = read_regular(path, _MOST_CONTENT)
     except OSError:
         return None
     digest = hashlib.sha256(content).hexdigest()
@@ -73,7 +75,7 @@ def is_proven(folder: Path, identity: str) -> bool:
         identity: See ``keep_file``.
     """
     try:
-        return (folder / ENDING).read_bytes() == _proof(identity, _digests(folder))
+        return read_regular(folder / ENDING, _MOST_PROOF) == _proof(identity, _digests(folder))
     except OSError:
         return False
 

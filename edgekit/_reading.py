@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 __all__ = ["path_below", "read_gzip", "read_regular"]
 
 _SHOWN = 80
+_PIECE = 1 << 20
 
 
 def read_regular(path: Path, most: int) -> bytes:
@@ -37,8 +38,10 @@ def read_regular(path: Path, most: int) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        # It may grow meanwhile.
-        content = b"" if status.st_size > most else file.read(most + 1)
+        # Room is made for what is asked for, so that is not the most that is allowed.
+        content = b"" if status.st_size > most else file.read(status.st_size + 1)
+        if len(content) > status.st_size:  # it grows
+            content += file.read(most + 1 - len(content))
         size = max(status.st_size, len(content))
         if size > most:
             raise OSError(
@@ -59,13 +62,17 @@ def read_gzip(path: Path, most: int) -> bytes:
         EOFError: It is truncated.
         zlib.error: It is damaged.
     """
+    content = io.BytesIO()
     with gzip.GzipFile(fileobj=io.BytesIO(read_regular(path, most))) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(
-            errno.EFBIG, f"it unpacks to more than the {most} bytes that are read", str(path)
-        )
-    return content
+        while piece := file.read(_PIECE):
+            content.write(piece)
+            if content.tell() > most:
+                raise OSError(
+                    errno.EFBIG,
+                    f"it unpacks to more than the {most} bytes that are read",
+                    str(path),
+                )
+    return content.getvalue()
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:

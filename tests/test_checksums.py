@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -140,3 +141,12 @@ def test_what_is_cached_is_for_its_owner_alone(place):
     path = place / "private"
     keep_file(path, b"content", "identity")
     assert [stat.S_IMODE(file.stat().st_mode) for file in (path, proof_of(path))] == [0o600] * 2
+
+
+def test_a_pipe_in_place_of_a_cached_file_is_not_waited_for(tmp_path):
+    path = tmp_path / "profile.json"
+    for name in (path, proof_of(path)):
+        os.mkfifo(name)
+    assert proven_file(path, "identity") is None
+    os.mkfifo(tmp_path / ENDING)
+    assert not is_proven(tmp_path, "identity")
