@@ -1,4 +1,4 @@
-"""DEVICE. Where frames come from and where results go."""
+"""DEVICE. Sources of frames, and sinks that show, write or send the results."""
 
 from __future__ import annotations
 

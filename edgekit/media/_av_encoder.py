@@ -1,4 +1,4 @@
-"""H.264 and VP9 by PyAV."""
+"""Encodes frames as H.264 or VP9 with PyAV."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from edgekit.media._opencv import cv2
 __all__ = ["AvEncoder"]
 
 _OPTIONS = {
-    # About the size of MPEG-4's default at a slightly better quality. Every packet comes out with
-    # its own frame; x264 gives the form that containers want, not the one of broadcasts.
+    # Files have about the size of MPEG-4's default, at a slightly better quality. Every frame gives
+    # its packet at once (zerolatency). Containers need packets without Annex B start codes.
     "libx264": {
         "preset": "superfast",
         "tune": "zerolatency",
@@ -38,17 +38,17 @@ _CHROMA_RANGE = 224 / 255
 
 
 class AvEncoder:
-    """Implements ``Encoder``.
+    """An ``Encoder`` that uses PyAV.
 
     Args:
-        codec: One of PyAV's.
-        size: (height, width) of all frames, both even.
-        fps: Frames a second to plan for.
-        aspect: Width of a pixel over its height.
+        codec: Codec whose library is PyAV.
+        size: Size (height, width) of all frames in pixels, both even.
+        fps: Expected frame rate, in frames per second.
+        aspect: Pixel aspect ratio, width over height.
 
     Raises:
         ImportError: PyAV is not installed.
-        ValueError: This PyAV has no such encoder, or the encoder does not take such a video.
+        ValueError: This PyAV lacks the encoder, or the encoder rejects the size or rate.
     """
 
     def __init__(self, codec: Codec, size: tuple[int, int], fps: float, aspect: Fraction) -> None:
@@ -68,7 +68,7 @@ class AvEncoder:
         context.colorspace = context.color_primaries = context.color_trc = _BT601
         context.color_range = _LIMITED
         context.gop_size = _NO_KEY_OF_ITS_OWN
-        # More threads cut the picture into slices, which costs bytes.
+        # Further threads split the picture into slices, which costs bytes.
         threads = 1 + size[0] * size[1] // _PIXELS_OF_A_THREAD
         context.thread_count = min(threads, _MOST_THREADS, os.cpu_count() or 1)
         context.flags |= av.codec.context.Flags.global_header
@@ -95,20 +95,20 @@ class AvEncoder:
         self._packets += [bytes(packet) for packet in self._context.encode(frame)]
 
     def take(self) -> list[bytes]:
-        """The packets since the last ``take``."""
+        """Returns the packets since the last ``take``."""
         packets, self._packets = self._packets, []
         self._begins = True
         return packets
 
     def close(self) -> None:
-        """Nothing that would not be freed with it."""
+        """Does nothing: the encoder holds nothing that garbage collection would not free."""
 
 
 def _planes(image: Any) -> Any:
-    """Y, U and V of BT.601, one below the other, as FFmpeg's conversion gives them in more time."""
+    """Converts BGR to stacked Y, U and V planes (BT.601), faster than FFmpeg does."""
     height, width = image.shape[:2]
     planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
-    # OpenCV takes the colour of one pixel of four, which shows at the edges of boxes.
+    # OpenCV samples the colour of one pixel in four, which is visible at the edges of boxes.
     half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     colours = cv2.cvtColor(half, cv2.COLOR_BGR2YCrCb)
     colours = cv2.convertScaleAbs(colours, alpha=_CHROMA_RANGE, beta=128 * (1 - _CHROMA_RANGE))

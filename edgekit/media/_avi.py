@@ -1,4 +1,4 @@
-"""AVI by OpenCV: Motion JPEG of one rate, for old programs and for very large frames."""
+"""Writes AVI files by OpenCV: Motion JPEG at a fixed rate, for old programs and huge frames."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _LOG = logging.getLogger(__name__)
 _CHECK_EVERY = 30
 _SPARE_BYTES = 1 << 18
 _FRAME_TIME_AT, _RATE_AT = 32, 128
-"""Where in the file FFmpeg writes microseconds a frame, and the scale and rate of the stream."""
+"""Byte offsets at which FFmpeg writes the microseconds per frame, and the scale and rate."""
 
 
 class AviFile:
-    """A video as long as its source, whose frames all last equally long and have square pixels.
+    """A video with the duration of its source, a fixed frame duration and square pixels.
 
     Args:
-        temporary: Where it is written.
-        path: What messages call it.
-        size: (height, width) of the first frame; others are fitted into it.
-        info: Of the run.
+        temporary: Temporary file to write.
+        path: Final path, as messages name it.
+        size: Size (height, width) of the first frame in pixels; other frames are fitted into it.
+        info: Description of the run: frame rate and pixel aspect ratio.
 
     Attributes:
-        codec: What the frames are encoded to.
+        codec: Codec of the encoded frames.
 
     Raises:
-        OutputError: OpenCV cannot write such a video; by later calls where the disk is full.
+        OutputError: OpenCV cannot write such a video. Later calls raise it when the disk is full.
     """
 
     def __init__(self, temporary: Path, path: Path, size: tuple[int, int], info: RunInfo) -> None:
@@ -77,12 +77,12 @@ class AviFile:
         self._latest = seconds
         self._off = max(self._off, abs(seconds - self._begin - self._count / self._fps))
         self._count += 1
-        # The encoder does not say when the disk is full.
+        # OpenCV's writer does not report a full disk.
         if self._count % _CHECK_EVERY == 0 and self._is_full():
             raise self._disk_full()
 
     def end(self) -> bool:
-        """Completes the video; False where it has no frame."""
+        """Completes the video, and returns False if it has no frame."""
         self._writer.release()
         if not self._count:
             return False
@@ -112,7 +112,7 @@ class AviFile:
         self._writer.release()
 
     def _spread(self) -> None:
-        """Gives the video the rate at which it lasts as long as its source."""
+        """Sets the frame rate at which the video lasts as long as its source."""
         step = (self._latest - self._begin) / max(self._count - 1, 1)
         if step <= 0:
             return

@@ -1,4 +1,4 @@
-"""The calls that wait for a sink."""
+"""A queue of calls that wait for a sink."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from edgekit.runtime.results import FrameResult
 __all__ = ["COUNTED", "Backlog", "Call"]
 
 COUNTED = ("gap", "frame", "tube")
-"""Kinds of calls whose loss is a loss."""
+"""Kinds of calls that count as lost when they are dropped."""
 
 
 class Call(NamedTuple):
-    """A call of a sink.
+    """A call to a sink.
 
     Attributes:
         kind: Name of the method.
-        value: What it is given.
-        lost: How many calls before it, and after the one before, had no room.
+        value: Argument of the call.
+        lost: Number of calls dropped for lack of room between the previous call and this one.
     """
 
     kind: str
@@ -28,12 +28,12 @@ class Call(NamedTuple):
 
 
 class Backlog:
-    """Calls in the order in which they come. For one thread at a time.
+    """A first-in, first-out queue of calls. It is not safe for several threads at once.
 
     Args:
-        frames: So many of them may hold a picture.
-        pixels: Bytes that these pictures may take, unless it is only one.
-        most: So many calls may wait in all; None for any number.
+        frames: Largest number of waiting calls that hold a picture.
+        pixels: Largest number of bytes of these pictures; a single picture may exceed it.
+        most: Largest number of waiting calls; None for no limit.
     """
 
     def __init__(self, frames: int, pixels: int, most: int | None) -> None:
@@ -48,7 +48,7 @@ class Backlog:
         return len(self._calls)
 
     def has_room_for(self, value: object) -> bool:
-        """Whether a call with this value may wait as well."""
+        """Returns whether one more call with this value fits."""
         if isinstance(value, FrameResult) and self._frames:
             pixels = self._pixels + value.frame.image.nbytes
             if self._frames >= self._most_frames or pixels > self._most_pixels:
@@ -56,18 +56,18 @@ class Backlog:
         return self._most is None or len(self._calls) < self._most
 
     def put(self, call: Call) -> None:
-        """Has it wait, whether there is room or not."""
+        """Appends a call, whether there is room or not."""
         self._calls.append(call)
         self._count(call.value, 1)
 
     def take(self) -> Call:
-        """The first one."""
+        """Removes and returns the oldest call."""
         call = self._calls.popleft()
         self._count(call.value, -1)
         return call
 
     def clear(self) -> int:
-        """Leaves all away; returns how many of them count as lost."""
+        """Removes all calls, and returns how many of them count as lost."""
         lost = sum(call.kind in COUNTED for call in self._calls)
         self._calls.clear()
         self._frames = self._pixels = 0

@@ -1,4 +1,4 @@
-"""Bars of tubes over time, each frame as it was drawn, and the legend that says how."""
+"""Draws the bars of tubes over time, and the legend that explains them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SWATCH = 26
 
 
 class Bar(NamedTuple):
-    """Where a bar lies: its rows of pixels, and the columns of a stretch of frames."""
+    """Position of a bar: its pixel rows, and the pixel columns of a range of frames."""
 
     upper: int
     lower: int
@@ -29,9 +29,9 @@ def draw_bar(
 ) -> None:
     """Draws a tube's bar on a picture, in place.
 
-    The bar goes from ``start`` to ``end``, the tube's frames. In it those frames are filled in
-    which the tube's box was a detection, those are hatched in which it was extrapolated, and those
-    are pale in which no box was drawn. Boxes that were drawn outside of it are a thin strip.
+    The bar spans the tube's frames, from ``start`` to ``end``. Frames whose box was a detection are
+    filled, frames with an extrapolated box are hatched, and frames without a drawn box are pale.
+    Boxes drawn outside the tube's frames appear as a thin strip.
     """
     for first, last, observed in drawn:
         for a, b in ((first, min(last, start - 1)), (max(first, end + 1), last)):
@@ -49,13 +49,13 @@ def draw_bar(
 def draw_legend(
     image: Any, corner: tuple[int, int], colour: Colour, ink: Colour, more: Sequence[str]
 ) -> None:
-    """Says what the parts of a bar mean, with an example of each.
+    """Draws an example of each part of a bar, with its explanation.
 
     Args:
-        image: Drawn on in place.
-        corner: x and y of the left end of the base line.
-        colour: Of the examples.
-        ink: Of the text.
+        image: Picture to draw on, in place.
+        corner: Left end (x, y) of the base line, in pixels.
+        colour: Colour of the examples.
+        ink: Colour of the text.
         more: Further texts, without examples.
     """
     x, y = corner
@@ -93,7 +93,7 @@ def _fill(
         _paint(image, rows, columns, colour)
         return
     _paint(image, rows, columns, lighter(colour, 0.75))
-    # Hatched by hand: lines would not end at the bar's edges.
+    # OpenCV's lines would cross the bar's edges, so a mask makes the hatching.
     y, x = np.mgrid[slice(*rows), slice(*columns)]
     part = image[slice(*rows), slice(*columns)]
     part[(x + y) % 8 < 3] = lighter(colour, 0.2)

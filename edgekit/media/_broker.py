@@ -1,4 +1,4 @@
-"""Where an MQTT broker is and how to get in, out of one address."""
+"""Parses the address and credentials of an MQTT broker from one URL."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MEND = "Write it like --mqtt mqtt://user:password@host:1883/edgekit/door"
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """An MQTT broker.
+    """Address and credentials of an MQTT broker.
 
     Attributes:
-        host: Name or address.
-        port: 1883 unless told otherwise, 8883 with TLS.
-        user: None where it asks for none.
-        password: Likewise; in no ``repr``.
-        prefix: What all topics begin with.
-        ca: Certificates to trust, with TLS; None for the system's.
-        tls: Whether to talk TLS.
+        host: Host name or IP address.
+        port: TCP port. The default is 1883, or 8883 with TLS.
+        user: User name; None if the broker needs none.
+        password: Password, left out of ``repr``; None if the broker needs none.
+        prefix: Prefix of all topics.
+        ca: PEM file of the certificates to trust with TLS; None for the system's.
+        tls: Whether the connection uses TLS.
     """
 
     host: str
@@ -42,8 +42,8 @@ class Broker:
         """Reads ``mqtt://user:password@host:port/prefix``, or ``mqtts://`` for TLS.
 
         Raises:
-            UsageError: It is no such address; the message does not repeat it, as it may have a
-                password in it.
+            UsageError: The URL is not a valid broker address. The message does not quote the URL,
+                which may contain a password.
         """
         try:
             parts = urlsplit(url)
@@ -76,5 +76,5 @@ class Broker:
 
     @property
     def place(self) -> str:
-        """For people: host and port."""
+        """Host and port, for messages."""
         return f"{self.host}:{self.port}"

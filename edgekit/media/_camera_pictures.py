@@ -1,4 +1,4 @@
-"""The whole pictures of a camera, each with the time at which it was taken."""
+"""Reads complete pictures from a camera, each with its capture time."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from edgekit.media.v4l2_capture import Filled, Mode, V4L2Capture
 __all__ = ["CameraPictures", "Picture"]
 
 _OLDEST = 1.0
-"""Seconds that a picture that was waited for can be old; more says that the clock is another."""
+"""Largest age of a new picture in seconds; an older timestamp comes from another clock."""
 
 _MOST_LOST = 2.0
-"""Share of the frames by rate and clock that can have been lost; more is no count of frames."""
+"""Largest believable loss, as a multiple of the expected frames; a larger gap is no count."""
 
 _WITHOUT_END = 5
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
 
 
 class Picture(NamedTuple):
-    """A picture of a camera.
+    """A picture from a camera.
 
     Attributes:
-        image: (H, W, 3) uint8, BGR.
-        taken: Seconds of ``time.monotonic``.
-        lost: How many pictures were lost or incomplete since the last one.
+        image: Pixels, (H, W, 3) uint8, BGR.
+        taken: Capture time in seconds of ``time.monotonic``.
+        lost: Number of lost or incomplete pictures since the previous one.
     """
 
     image: Any
@@ -41,23 +41,23 @@ class Picture(NamedTuple):
 
 
 class CameraPictures:
-    """A camera that streams.
+    """A camera that is streaming.
 
     Args:
         path: Device file.
-        camera: As it describes itself.
-        asked: What it is to give.
-        patience: Seconds to wait for a whole picture.
-        ioctl: ``fcntl.ioctl``, or what takes its place.
+        camera: The camera's description of itself.
+        asked: Requested size, rate and format.
+        patience: Seconds to wait for a complete picture.
+        ioctl: ``fcntl.ioctl``, or a replacement for it.
 
     Raises:
-        MediaError: It does not offer what was asked for.
-        OSError: Its driver refuses.
-        TimeoutError: It gives no picture.
+        MediaError: The camera does not offer the requested mode.
+        OSError: The camera's driver refuses.
+        TimeoutError: The camera gives no picture.
 
     Attributes:
-        mode: What the driver agreed to.
-        fps: Frames a second, as declared or else assumed.
+        mode: Mode that the driver agreed to.
+        fps: Declared frames per second, or the assumed rate if none is declared.
     """
 
     def __init__(
@@ -70,10 +70,11 @@ class CameraPictures:
     ) -> None:
         self._patience = patience
         self._capture = V4L2Capture(path, ioctl)
-        # Of the last picture, once one was given; and whether the driver keeps our clock.
+        # Number and time of the last picture (-1 before the first); whether the driver uses our
+        # clock.
         self._number, self._taken = -1, 0.0
         self._trusted: bool | None = None
-        # Whether the camera ends its JPEGs; None until it has shown.
+        # Whether the camera ends its JPEGs with a marker; None until this is known.
         self._ends: bool | None = None
         self._endless = 0
         try:
@@ -85,20 +86,20 @@ class CameraPictures:
         except BaseException:
             self._capture.close()
             raise
-        # That one proves that the camera gives pictures, and is old when the first is asked for.
+        # The picture above proves that the camera works, but would be old at the first ``next``.
         self._number, self._taken, self._trusted = -1, 0.0, None
 
     def next(self, closed: Callable[[], bool]) -> Picture | None:
-        """The next whole picture, waiting for it; the first one is not older than the call.
+        """Waits for the next complete picture; the first one is never older than the call.
 
         Args:
-            closed: Asked several times a second; ends the waiting.
+            closed: Function polled several times per second; the wait ends when it returns True.
 
         Returns:
-            None where none came in time, or it was closed.
+            The picture; None if none came in time or ``closed`` returned True.
 
         Raises:
-            OSError: The camera has gone or failed.
+            OSError: The camera was unplugged or failed.
         """
         if self._number < 0:
             self._capture.drain()
@@ -132,12 +133,12 @@ class CameraPictures:
         )
 
     def _picture(self, filled: Filled) -> Picture | None:
-        """What a buffer holds; None where that is incomplete."""
+        """Decodes the picture in a buffer; None if it is incomplete."""
         now = time.monotonic()
         if filled.broken or not self._is_whole(filled.data):
             return None
         mode = self.mode
-        # Newer OpenCV decodes no JPEG without an end.
+        # Newer OpenCV versions reject a JPEG without an end marker.
         data = bytes(filled.data) + _END if self._ends is False else filled.data
         image = to_bgr(data, mode.format, mode.width, mode.height, mode.stride)
         if image is None:
@@ -152,11 +153,11 @@ class CameraPictures:
         return Picture(image, taken, lost)
 
     def _is_whole(self, data: memoryview) -> bool:
-        """Whether a JPEG has its end, of a camera that sends one."""
+        """Returns False for a JPEG without its end marker, unless this camera sends none."""
         if self.mode.format not in JPEG_FORMATS or self._ends is False:
             return True
         content = bytes(data)
-        # Scan data cannot look like these markers.
+        # JPEG scan data cannot contain these markers.
         if content.rfind(_END) > content.rfind(_SCAN):
             self._ends = True
             return True
@@ -167,7 +168,7 @@ class CameraPictures:
         return self._ends is False
 
     def _time_of(self, filled: Filled, now: float) -> float:
-        """When a picture was taken, by the driver if it keeps our clock, else by its arrival."""
+        """Returns the driver's capture time if it uses our clock, else the time of arrival."""
         taken = filled.time
         if self._trusted is None:
             self._trusted = taken is not None and 0 <= now - taken < _OLDEST

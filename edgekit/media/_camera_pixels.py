@@ -1,4 +1,4 @@
-"""The pixel formats of cameras, to BGR."""
+"""Converts the pixel formats of cameras to BGR."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _packed(channels: int, code: int) -> _Make:
 
 
 def _wide(bits: int) -> _Make:
-    """Grey in 16 bits, of which the camera uses some."""
+    """Converter for grey in 16-bit words of which ``bits`` are used."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         rows = _rows(raw, 2 * width, height, stride).view("<u2") >> (bits - 8)
@@ -35,7 +35,7 @@ def _wide(bits: int) -> _Make:
 
 
 def _interleaved(code: int) -> _Make:
-    """Light, then a plane of both colours at half the size."""
+    """Converter for a luma plane, followed by one plane of interleaved chroma at half the size."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         return cv2.cvtColor(_rows(raw, width, height * 3 // 2, stride), code)
@@ -44,7 +44,7 @@ def _interleaved(code: int) -> _Make:
 
 
 def _planar(code: int) -> _Make:
-    """Light, then a plane of each colour at half the size; their rows are half as long."""
+    """Converter for a luma plane, then two chroma planes at half the size with half the stride."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         light, rest = raw[: stride * height], raw[stride * height :]
@@ -86,24 +86,24 @@ _RAW: dict[str, tuple[_Make, float, float]] = {
     "GRBG": (_packed(1, cv2.COLOR_BayerGB2BGR), 1, 1),
     "RGGB": (_packed(1, cv2.COLOR_BayerBG2BGR), 1, 1),
 }
-"""Name, how it becomes BGR, bytes of a pixel in its first plane, and all rows for each of those."""
+"""By name: converter, bytes per pixel of the first plane, and all rows per row of that plane."""
 
 FORMATS = (*_RAW, *JPEG_FORMATS)
-"""The formats that are read, by their four letters; the first are the cheapest to read."""
+"""FourCC names of the supported formats, cheapest to convert first."""
 
 
 def to_bgr(data: bytes | memoryview, name: str, width: int, height: int, stride: int) -> Any:
-    """A picture of a camera as (height, width, 3) uint8, BGR, in memory of its own.
+    """Converts a camera buffer to (height, width, 3) uint8, BGR, in newly allocated memory.
 
     Args:
-        data: The bytes of a buffer.
+        data: Bytes of the buffer.
         name: One of ``FORMATS``.
-        width: Pixels.
-        height: Pixels.
-        stride: Bytes of a row of the first plane; 0 for rows without a gap.
+        width: Width in pixels.
+        height: Height in pixels.
+        stride: Bytes per row of the first plane; 0 for rows without padding.
 
     Returns:
-        None where bytes are missing, or a JPEG cannot be decoded.
+        The picture; None if bytes are missing or a JPEG cannot be decoded.
     """
     raw = np.frombuffer(data, np.uint8)
     if name in JPEG_FORMATS:

@@ -1,4 +1,4 @@
-"""Why a camera cannot be used, and what helps."""
+"""Explains why a camera cannot be used, and what to do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from edgekit.media.v4l2 import NOT_PERMITTED
 __all__ = ["GROUP_LINE", "device_path", "is_camera", "reason_of", "unusable"]
 
 GROUP_LINE = "sudo usermod -aG video $USER"
-"""Lets a user open cameras, from the next login on."""
+"""Command that lets the user open cameras from the next login on."""
 
 _PIPELINE = "its driver needs a pipeline of the media controller (use --source with GStreamer)"
 
 
 def device_path(device: int | str) -> Path:
-    """The device file of a camera by its number or path."""
+    """Returns the device file of a camera, given its number or path."""
     return Path(f"/dev/video{device}") if isinstance(device, int) else Path(device)
 
 
 def is_camera(text: str) -> bool:
-    """Whether a name can only be a camera's, plugged in or not."""
+    """Returns whether a name can only be a camera, plugged in or not."""
     path = Path(text)
     if text.startswith(("/dev/video", "/dev/v4l/")):
         return True
@@ -35,7 +35,7 @@ def is_camera(text: str) -> bool:
 
 
 def unusable(device: int | str, reason: str) -> MediaError:
-    """The error for a camera that cannot be used."""
+    """Returns the error for a camera that cannot be used."""
     return MediaError(
         f"Camera {device} cannot be used: {reason}.",
         mend="Use a file, folder or URL instead: edgekit run --source S\n"
@@ -44,7 +44,7 @@ def unusable(device: int | str, reason: str) -> MediaError:
 
 
 def reason_of(error: OSError, path: Path) -> str:
-    """What an error of a camera's driver means, as half a sentence."""
+    """Explains an error of a camera's driver, as a clause for a message."""
     number = error.errno or 0
     if number == errno.EBUSY:
         users = users_of(path)
@@ -68,7 +68,7 @@ def reason_of(error: OSError, path: Path) -> str:
 
 
 def users_of(path: Path) -> str:
-    """The other processes that have a file open, as far as this user may see; three at most."""
+    """Lists up to three other processes that have the file open, as far as this user may see."""
     found = []
     target = path.resolve()
     for process in Path("/proc").glob("[0-9]*"):

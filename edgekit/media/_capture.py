@@ -1,4 +1,4 @@
-"""What all that ``cv2.VideoCapture`` opens have in common."""
+"""Base class of all sources that use ``cv2.VideoCapture``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HIGHEST_FPS = 1000.0
 
 
 class CaptureSource(Source):
-    """A source over a capture of OpenCV.
+    """A source that reads from an OpenCV capture.
 
     Args:
-        capture: A ``cv2.VideoCapture``, which belongs to the source from now on.
+        capture: Open ``cv2.VideoCapture``; the source owns it and releases it.
     """
 
     def __init__(self, capture: Any) -> None:
@@ -48,12 +48,12 @@ class CaptureSource(Source):
 
 
 def believable_fps(declared: float | None) -> float:
-    """A declared frame rate where it can be one, else the one that is assumed."""
+    """Returns the declared frame rate if it is plausible, else the default rate."""
     if declared is not None and math.isfinite(declared) and 0 < declared <= _HIGHEST_FPS:
         return float(declared)
     return DEFAULT_FPS
 
 
 def whole(value: float) -> int:
-    """A number of OpenCV as a count; 0 where it is none."""
+    """Converts a property of OpenCV to a count; 0 if it is not finite and positive."""
     return int(value) if math.isfinite(value) and value > 0 else 0

@@ -1,4 +1,4 @@
-"""The folder that clips are written to, and how many of them stay there."""
+"""Names the clips in their folder, and removes old ones."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class _Kept(NamedTuple):
 
 
 class ClipFolder:
-    """Gives clips their names, and removes the oldest.
+    """A folder of clips, with limits on their total size and age.
 
     Args:
-        path: Of the folder.
-        most_bytes: What all clips may take; the newest stays, however large. None for any size.
-        most_seconds: How old a clip may be; None for any age.
+        path: Path of the folder.
+        most_bytes: Largest total size in bytes; None for no limit. The newest clip always stays.
+        most_seconds: Largest age of a clip in seconds; None for no limit.
     """
 
     def __init__(
@@ -41,22 +41,22 @@ class ClipFolder:
         self._warned = False
 
     def check(self) -> None:
-        """Raises ``OutputError`` where it cannot be made or written."""
+        """Raises ``OutputError`` if the folder cannot be created or written to."""
         refuse_unwritable_folder(self.path)
 
     def make(self) -> None:
-        """Makes it where it is not there.
+        """Creates the folder if it does not exist.
 
         Raises:
-            OutputError: It cannot be made.
+            OutputError: The folder cannot be created.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
 
     def free_name(self, wanted: str) -> str:
-        """``wanted``, or with a further number where there is such a clip.
+        """Returns ``wanted``, with a number appended if a clip of that name exists.
 
-        A board without a clock of its own may begin every day at the same second, with tube 1.
+        A board without a battery-backed clock may start every day at the same second, with tube 1.
         """
         names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
         return next(
@@ -66,7 +66,7 @@ class ClipFolder:
         )
 
     def tidy(self) -> None:
-        """Removes clips that are too old, then the oldest until the others are small enough."""
+        """Removes clips that are too old, then the oldest ones until the total size fits."""
         if self._most_bytes is None and self._most_seconds is None:
             return
         try:
@@ -86,7 +86,7 @@ class ClipFolder:
             _LOG.log(level, "Old clips in %s cannot be removed: %s.", self.path, error.strerror)
 
     def _clips(self) -> list[_Kept]:
-        """Age, size and files of each clip, the oldest first."""
+        """Returns age, size and files of each clip, oldest first."""
         found: dict[str, list[Path]] = {}
         for file in self.path.iterdir():
             if match := _NAME.fullmatch(file.name):

@@ -1,4 +1,4 @@
-"""The codecs that annotated videos are written in, and how frames become packets of them."""
+"""Lists the codecs for annotated videos, and defines the ``Encoder`` protocol."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["FORMATS", "H264", "MJPEG", "MPEG4", "VP8", "VP9", "Codec", "Encoder"
 
 
 class Codec(NamedTuple):
-    """A codec, and the library that has its encoder.
+    """A codec, and the library that provides its encoder.
 
     Attributes:
-        name: Name for people.
-        library: ``av`` or ``cv2``, as they are imported.
-        encoder: The library's name of the encoder; for OpenCV its FourCC.
-        matroska: Matroska's name of the codec.
-        most: Pixels that a side can have at most.
+        name: Name for messages.
+        library: Module that has the encoder: ``av`` or ``cv2``.
+        encoder: Name of the encoder in that library; a FourCC for OpenCV.
+        matroska: Codec ID in Matroska.
+        most: Largest side of a frame, in pixels.
         browsers: Whether browsers play it.
-        least: Pixels that a side has at least.
+        least: Smallest side of a frame, in pixels.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Codec(NamedTuple):
 
     @property
     def limits(self) -> str:
-        """What its frames can be, as a sentence."""
+        """The accepted frame sizes, as a sentence."""
         return f"{self.name} has {self.least} to {self.most} pixels a side."
 
     def fits(self, size: tuple[int, int]) -> bool:
-        """Whether frames of (height, width) are within its limits."""
+        """Returns whether frames of size (height, width) are within the limits."""
         return self.least <= min(size) and max(size) <= self.most
 
 
@@ -45,8 +45,8 @@ VP8 = Codec("VP8", "cv2", "VP80", "V_VP8", 16_382, least=4)
 MPEG4 = Codec("MPEG-4 Part 2", "cv2", "mp4v", "V_MPEG4/ISO/ASP", 8_190, browsers=False)
 MJPEG = Codec("Motion JPEG", "cv2", "MJPG", "V_MJPEG", 65_500, browsers=False, least=16)
 
-# OpenCV's encoders of VP8 and VP9 are 20 to 100 times slower than MPEG-4's and cannot be told
-# otherwise, so VP8 is for names that allow nothing else.
+# OpenCV's VP8 and VP9 encoders are 20 to 100 times slower than its MPEG-4 encoder, without an
+# option to change that. VP8 is therefore used only where the container allows nothing else.
 _MP4 = (H264, MPEG4)
 FORMATS: dict[str, tuple[Codec, ...]] = {
     ".mp4": _MP4,
@@ -56,15 +56,15 @@ FORMATS: dict[str, tuple[Codec, ...]] = {
     ".webm": (VP9, VP8),
     ".avi": (MJPEG, MPEG4),
 }
-"""Codecs by the ending of the file's name; the first that can be had is used."""
+"""Codecs for each file extension; the first available one is used."""
 
 
 class Encoder(Protocol):
-    """Encodes short runs of frames, each of which can be decoded without those before it.
+    """Encodes groups of frames; each group can be decoded without the groups before it.
 
     Attributes:
-        codec: What it encodes to.
-        private: What a decoder needs before the first packet; empty before the first ``take``.
+        codec: Codec of the packets.
+        private: Decoder configuration (codec private data); may be empty before the first ``take``.
     """
 
     codec: Codec
@@ -74,23 +74,23 @@ class Encoder(Protocol):
         """Encodes a frame."""
 
     def take(self) -> list[bytes]:
-        """The packets of the frames since the last ``take``, one each; a new run begins.
+        """Returns one packet per frame since the last ``take``, and starts a new group.
 
-        There are fewer than frames where some could not be encoded.
+        There are fewer packets than frames if some frames could not be encoded.
         """
 
     def close(self) -> None:
-        """Frees what the encoder holds; harmless a second time."""
+        """Frees the encoder's resources; it may be called twice."""
 
 
 class Track(NamedTuple):
-    """What a container says of its one video.
+    """Description of a container's only video track.
 
     Attributes:
-        codec: Its codec.
-        private: What a decoder needs before the first packet.
-        size: (height, width) of the encoded frames.
-        aspect: Width of a pixel over its height.
+        codec: Codec of the packets.
+        private: Decoder configuration (codec private data).
+        size: Size (height, width) of the encoded frames in pixels.
+        aspect: Pixel aspect ratio, width over height.
     """
 
     codec: Codec
@@ -100,7 +100,7 @@ class Track(NamedTuple):
 
     @property
     def shown(self) -> tuple[int, int]:
-        """(height, width) in square pixels."""
+        """Display size (height, width), in square pixels."""
         height, width = self.size
         if self.aspect < 1:
             return round(height / self.aspect), width

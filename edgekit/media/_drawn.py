@@ -1,4 +1,4 @@
-"""Where the boxes of tubes were drawn: what the bars of the picture and of the page show."""
+"""Records the frames in which each tube's box was drawn, for the bars on the picture and page."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["DrawnBoxes", "Run"]
 
 
 class Run(NamedTuple):
-    """Consecutive frames in which a tube's box was drawn in one way.
+    """Consecutive frames in which a tube's box was drawn in the same way.
 
     Attributes:
-        first: First frame.
-        last: Last frame, inclusive.
-        observed: Whether the boxes are detections; else they were extrapolated.
+        first: Index of the first frame.
+        last: Index of the last frame, inclusive.
+        observed: Whether the boxes are detections; otherwise they are extrapolated.
     """
 
     first: int
@@ -24,10 +24,10 @@ class Run(NamedTuple):
 
 
 class DrawnBoxes:
-    """Follows a run frame by frame, and remembers the boxes of the tubes that are alive.
+    """Remembers the drawn boxes of live tubes, updated with every frame.
 
     Args:
-        most: So many of the newest runs of a tube are remembered.
+        most: Number of newest runs to remember for each tube.
     """
 
     def __init__(self, most: int) -> None:
@@ -36,9 +36,9 @@ class DrawnBoxes:
         self._gone: set[int] = set()
 
     def frame(self, result: FrameResult) -> None:
-        """Takes the next frame."""
-        # A tube's end is told after the first frame without it. What still is here at the second
-        # one will not be asked for: an output that is too slow has lost that end.
+        """Records the boxes of the next frame."""
+        # The end of a tube is reported after the first frame without it. A tube that is still here
+        # at the second such frame will not be asked for: a slow output has dropped its end.
         gone = self._runs.keys() - {tube.id for tube in result.tubes}
         for id in gone & self._gone:
             del self._runs[id]
@@ -53,9 +53,9 @@ class DrawnBoxes:
                 del runs[: -self._most]
 
     def of(self, id: int) -> list[Run]:
-        """The runs of a tube, in order of time."""
+        """Returns the runs of a tube, in order of time."""
         return self._runs.get(id, [])
 
     def end(self, id: int) -> list[Run]:
-        """The runs of a tube that has ended; they are forgotten."""
+        """Returns the runs of a tube that has ended, and forgets them."""
         return self._runs.pop(id, [])

@@ -1,4 +1,4 @@
-"""A resource of a C library, which one thread may let go of while another is inside it."""
+"""Releases a C library's resource safely while another thread may still use it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class Held:
-    """Releases a resource once it was closed and the last call that uses it has returned.
+    """Releases a resource once it is closed and the last call that uses it has returned.
 
-    Closing never waits: a read that hangs in a C library keeps the resource until it returns, and
-    releases it then.
+    Closing never waits. If a read hangs in a C library, the resource is released when that read
+    returns.
 
     Args:
-        release: Gives up the resource; called once.
+        release: Function that releases the resource; it is called once.
     """
 
     def __init__(self, release: Callable[[], object]) -> None:
@@ -36,10 +36,10 @@ class Held:
         return self._closed
 
     def call(self, function: Callable[[], T]) -> T | None:
-        """What a function returns that uses the resource.
+        """Calls a function that uses the resource, and returns its result.
 
         Returns:
-            None, without a call, once it was closed or the program ends.
+            The result; None without a call if the resource is closed or the program is ending.
         """
         with self._lock:
             if self._closed:
@@ -58,7 +58,7 @@ class Held:
                 self._let_go()
 
     def close(self) -> None:
-        """Releases the resource, at once or when the call that uses it returns."""
+        """Releases the resource now, or when the calls that use it have returned."""
         with self._lock:
             last = not self._closed and not self._users
             self._closed = True
@@ -71,16 +71,16 @@ class Held:
 
 
 def within(seconds: float, make: Callable[[], T], discard: Callable[[T], object]) -> T:
-    """What a function makes, unless that takes too long.
+    """Returns the result of a function, unless it takes too long.
 
     Args:
-        seconds: To wait for it, on the monotonic clock.
-        make: May hang; it runs in a thread of its own, which is then left behind.
-        discard: Gets what comes too late.
+        seconds: Longest wait in seconds, on the monotonic clock.
+        make: Function that may hang. It runs in its own thread, which is abandoned on a timeout.
+        discard: Function that receives a result that comes too late.
 
     Raises:
-        TimeoutError: Nothing came in time.
-        BaseException: What ``make`` raised.
+        TimeoutError: There was no result in time.
+        BaseException: The exception that ``make`` raised.
     """
     made: list[T] = []
     failures: list[BaseException] = []

@@ -1,9 +1,9 @@
-"""The end of a program while one of its daemon threads is inside a C library.
+"""Ends a program safely while one of its daemon threads is inside a C library.
 
-Python ends such a thread where it next asks for the interpreter. Under C++, or under FFmpeg, which
-asks PyAV whether its time is over, that aborts the process. So nobody goes in any more once the
-program ends, and those who are inside get a little time to come back. Connections are broken for
-that.
+Python ends such a thread when it next needs the interpreter. If C++ frames are on the thread's
+stack, or FFmpeg is calling PyAV's interrupt callback, this aborts the process. Once the program is
+ending, no thread may therefore enter a C library. Threads that are inside get a short time to
+return, and their network connections are shut down so that they do.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _ending = False
 
 
 class Ending(Exception):
-    """The program ends, and no daemon thread may go into a C library any more."""
+    """The program is ending, so no daemon thread may enter a C library."""
 
 
 @contextlib.contextmanager
 def inside(before: frozenset[str] | None = None) -> Iterator[None]:
-    """While the block runs, this thread is inside a C library.
+    """Marks this thread as being inside a C library while the block runs.
 
-    Blocks may be nested. Python itself waits for threads that are no daemons.
+    Blocks may be nested. Threads that are not daemons need no mark: Python waits for them.
 
     Args:
-        before: The sockets that were there before the library's connection. All others may be
-            broken when the program ends. None where the library has no connection.
+        before: Sockets that existed before the library opened its connection. All other sockets may
+            be shut down when the program ends. None if the library has no connection.
 
     Raises:
-        Ending: The program ends already.
+        Ending: The program is already ending.
     """
     if not threading.current_thread().daemon:
         yield
@@ -63,7 +63,7 @@ def inside(before: frozenset[str] | None = None) -> Iterator[None]:
 
 
 def sockets() -> frozenset[str]:
-    """The sockets of this process, by the kernel's names; none where it does not tell."""
+    """Returns the kernel's names of this process's sockets; none if they cannot be read."""
     return frozenset(_descriptors())
 
 
@@ -80,7 +80,7 @@ def _descriptors() -> dict[str, int]:
 
 @atexit.register
 def _leave() -> None:
-    """Breaks the connections that threads hang in, and waits for the threads a little."""
+    """Shuts down the connections of threads inside C libraries, and waits briefly for them."""
     global _ending
     deadline = time.monotonic() + _LONGEST
     with _changed:

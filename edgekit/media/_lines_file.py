@@ -1,4 +1,4 @@
-"""A file of lines that is valid at every moment, and does not grow for ever."""
+"""A file of lines that is valid at all times and is rotated at a size limit."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _LOG = logging.getLogger(__name__)
 _SYNC_EVERY = 1.0
 _CHUNK = 1 << 16
 _UNSYNCED = 1 << 24
-"""More bytes than a run adds between two syncs, also on a slow disk."""
+"""More bytes than a run writes between two syncs, even on a slow disk."""
 
 
 class LinesFile(Closing):
-    """Adds lines to a file; begins a new one where it would grow too large.
+    """Appends lines to a file, and starts a new file at a size limit.
 
-    While ``live``, other programs may rename, remove or empty the file, as those do that rotate
-    logs: the next line then goes to a file of that name, after a first line of its own.
+    In ``live`` mode, other programs such as logrotate may rename, remove or truncate the file. The
+    next line then goes to a file of that name, after a new first line.
 
     Args:
-        head: Makes the first line of the run's first (0), second (1), … file.
-        path: Of the newest file. A symbolic link to a file is followed once, at the beginning:
-            the file that it leads to is written and rotated, and the link stays.
-        live: Go on with the file that is there, without its last line where that is cut, and sync
-            to the disk about once a second; else a file is replaced.
-        rotate: Bytes that a file may have, but for one line; None for any number.
-        keep: How many older files stay.
+        head: Function that returns the first line of the run's first (0), second (1), … file.
+        path: Path of the newest file. A symbolic link to a file is resolved once, at the start: its
+            target is written and rotated, and the link stays.
+        live: Whether to continue an existing file, without its last line if that is incomplete, and
+            to sync to disk about once per second. Otherwise an existing file is replaced.
+        rotate: Largest size of a file in bytes, except for a single longer line; None for no limit.
+        keep: Number of older files to keep.
 
     Raises:
-        OutputError: By any call: the file cannot be written, as in ``WholeFile``.
+        OutputError: The file cannot be written; any call may raise it, as in ``WholeFile``.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LinesFile(Closing):
         self._headed = False
         self._head_size = 0
         try:
-            # A pipe or terminal is one file for ever.
+            # A pipe or terminal can be neither measured nor rotated.
             is_file = path.is_file()
             self._most = rotate if is_file else None
             self._followed = live and is_file
@@ -71,7 +71,7 @@ class LinesFile(Closing):
             raise
 
     def add(self, line: bytes) -> None:
-        """Adds a line, which ends with a newline."""
+        """Appends a line, which must end with a newline."""
         if self._followed and self._file is not None:
             self._follow(self._file)
         if self._headed and self._is_full(len(line)):
@@ -86,11 +86,11 @@ class LinesFile(Closing):
             self._file.sync()
 
     def check_room(self) -> None:
-        """Raises ``OutputError`` where the disk is full."""
+        """Raises ``OutputError`` if the disk is full."""
         check_room(self._path)
 
     def close(self) -> None:
-        """Closes the file; that of a live run is synced first, as nobody will later."""
+        """Closes the file, after a last sync in ``live`` mode."""
         if self._file is not None:
             if self._live and self._file.unsynced:
                 self._file.sync()
@@ -117,7 +117,7 @@ class LinesFile(Closing):
         self._file = WholeFile(self._path, append=self._live)
 
     def _follow(self, file: WholeFile) -> None:
-        """Sees what other programs have done to the file since the last line."""
+        """Starts again if another program has moved, removed or truncated the file."""
         if file.is_gone():
             _LOG.warning("%s was moved or removed, and is begun anew.", self._path)
             self.close()
@@ -132,10 +132,10 @@ class LinesFile(Closing):
         self._headed = False
 
     def _repair(self) -> None:
-        """Cuts what a power cut has left after the last whole line: a part of one, NUL bytes.
+        """Cuts off what a power cut left after the last whole line: part of a line, or NUL bytes.
 
-        NUL bytes stand where the disk knew how long the file was, and did not have its content yet;
-        that was being written then, so they are near the end.
+        NUL bytes remain where the file system stored the new length but not yet the content. They
+        can only be near the end, in bytes that were not synced.
         """
         assert self._file is not None
         size = self._file.size
@@ -154,6 +154,6 @@ class LinesFile(Closing):
 
 
 def _followed(path: Path) -> Path:
-    """What a link to a file leads to; itself where it is none, or leads to a pipe or terminal."""
+    """Returns the target of a link to a file; other paths, pipes and terminals stay unchanged."""
     is_special = path.exists() and not path.is_file()
     return Path(os.path.realpath(path)) if path.is_symlink() and not is_special else path

@@ -1,7 +1,7 @@
-"""Matroska that is whole after every cluster: RFC 9559, as much as one video track needs.
+"""Writes one video track as Matroska (RFC 9559); the file is playable after every cluster.
 
-Until it is ended, the segment has no declared end, so a reader takes what is there; nothing that is
-needed to play comes last.
+The segment has an unknown size until it is ended, so a reader plays what is there. Nothing needed
+for playback comes last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgekit.media._whole_file import WholeFile
 __all__ = ["LONGEST_CLUSTER_MS", "MatroskaFile"]
 
 LONGEST_CLUSTER_MS = 32_000
-"""A block's time is 16 bits, signed, from the beginning of its cluster."""
+"""Longest cluster: a block's time is a signed 16-bit offset from the start of its cluster."""
 
 _TRACK = 1
 _VIDEO = 1
@@ -25,15 +25,15 @@ _INFO, _TRACKS, _CUES, _CLUSTER = "1549a966", "1654ae6b", "1c53bb6b", "1f43b675"
 
 
 class MatroskaFile:
-    """One video track in a file.
+    """A Matroska or WebM file with one video track.
 
     Args:
-        file: Empty; a header is added.
-        track: The track; WebM where its codec is one of WebM's.
-        webm: Whether the file is to be called WebM.
+        file: Empty file; the header is written at once.
+        track: Description of the track.
+        webm: Whether the file declares itself as WebM.
 
     Raises:
-        OutputError: By any call: the file cannot be written.
+        OutputError: The file cannot be written; any call may raise it.
     """
 
     def __init__(self, file: WholeFile, track: Track, *, webm: bool = False) -> None:
@@ -50,7 +50,7 @@ class MatroskaFile:
         self._size_at = len(head)
         head += _UNKNOWN_SIZE
         self._segment_at = len(head)
-        # Where the index is going to be said to be.
+        # Space for the seek head, which will hold the positions of the index and the other parts.
         space = len(_seek(((_INFO, 0), (_TRACKS, 0), (_CUES, 0))))
         self._info_at = space
         self._tracks_at = self._info_at + len(info)
@@ -59,12 +59,12 @@ class MatroskaFile:
         file.add(head + _element(_TRACKS, _element("ae", _track(track))))
 
     def add(self, times: Sequence[float], packets: Sequence[bytes], end: float) -> None:
-        """Adds a cluster, as a whole or not at all.
+        """Appends a cluster, completely or not at all.
 
         Args:
-            times: Milliseconds from the start of the video, all within ``LONGEST_CLUSTER_MS``.
-            packets: Encoded frames; the first can be decoded without any before it.
-            end: How long the video is with them, in milliseconds.
+            times: Milliseconds since the start of the video, all within ``LONGEST_CLUSTER_MS``.
+            packets: Encoded frames; the first one can be decoded on its own.
+            end: Duration of the video up to and including these frames, in milliseconds.
         """
         begin = round(times[0])
         content = _element("e7", _whole(begin))
@@ -78,7 +78,7 @@ class MatroskaFile:
         self._file.put(self._duration_at, _duration(end))
 
     def end(self) -> None:
-        """Adds the index of the clusters, for players that seek."""
+        """Appends the index of the clusters, which players need to seek."""
         place = self._file.size - self._segment_at
         points = b"".join(_cue(time, cluster) for time, cluster in self._cues)
         self._file.add(_element(_CUES, points))

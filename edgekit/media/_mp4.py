@@ -1,4 +1,4 @@
-"""MP4 whose frames have any times: ISO/IEC 14496-12, as much as one video track needs."""
+"""Writes one video track as MP4 (ISO/IEC 14496-12), with any time for each frame."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
 class Mp4File:
-    """One video track in a file, which can be played once it is ended.
+    """An MP4 file with one video track, playable after ``end``.
 
-    The index comes before the frames in the end, so that a browser can begin before it has all.
+    ``end`` moves the index before the frames, so that a browser can play before the download is
+    complete.
 
     Args:
-        file: Empty; a header is added.
-        track: The track, in H.264 or MPEG-4 Part 2.
+        file: Empty file; the header is written at once.
+        track: Description of the track, in H.264 or MPEG-4 Part 2.
 
     Raises:
-        OutputError: By any call: the file cannot be written.
+        OutputError: The file cannot be written; any call may raise it.
     """
 
     def __init__(self, file: WholeFile, track: Track) -> None:
@@ -44,24 +45,24 @@ class Mp4File:
         file.add(_data_header(0))
 
     def add(self, times: Sequence[float], packets: Sequence[bytes], end: float) -> None:
-        """Adds a run of frames.
+        """Appends a group of frames.
 
         Args:
-            times: Milliseconds from the start of the video, growing.
-            packets: Encoded frames; the first can be decoded without any before it.
-            end: How long the video is with them, in milliseconds.
+            times: Milliseconds since the start of the video, increasing.
+            packets: Encoded frames; the first one can be decoded on its own.
+            end: Duration of the video up to and including these frames, in milliseconds.
         """
         self._runs.append((self._file.size, len(packets)))
         self._file.add(b"".join(packets))
         self._sizes.extend(map(len, packets))
         for time in times:
-            # Two frames at one time would leave the first without any.
+            # Two frames at the same time would give the first one a duration of 0.
             least = self._ticks[-1] + 1 if self._ticks else 0
             self._ticks.append(max(round(time * _TICKS_PER_MS), least))
         self._end = max(round(end * _TICKS_PER_MS), self._ticks[-1] + 1)
 
     def end(self) -> None:
-        """Adds the index."""
+        """Writes the index before the frames."""
         size = self._file.size - self._data_at
         self._file.put(self._data_at, _data_header(size))
         shift = len(self._index(0))

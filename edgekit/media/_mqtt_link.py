@@ -1,4 +1,4 @@
-"""The connection to an MQTT broker: in a thread, made anew whenever it is lost."""
+"""Keeps a connection to an MQTT broker in a thread, and reconnects when it is lost."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 15
 _WINDOW = 20
-"""So many messages may be on their way; more would lie in the client's own queue."""
+"""Largest number of unacknowledged messages; more would wait in the client's own queue."""
 
 _TICK = 0.05
 _DENIED = frozenset(("Bad user name or password", "Not authorized"))
 
 
 def import_client() -> Any:
-    """``paho.mqtt.client``.
+    """Imports and returns ``paho.mqtt.client``.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: paho-mqtt is not installed.
     """
     try:
         from paho.mqtt import client
@@ -40,23 +40,23 @@ def import_client() -> Any:
 
 
 class BrokerLink:
-    """Sends what is in an outbox, in order, and removes what the broker has acknowledged.
+    """Sends the messages of an outbox in order, and removes those that the broker acknowledged.
 
-    At each connection the status is sent first, retained; the broker says ``will`` in its place
-    when the connection is lost. MQTT 5 is spoken where the broker does, because it says of each
-    message whether it took it; else MQTT 3.1.1, where a broker may throw away without a word what
-    its rules forbid. What the broker refuses is not sent again.
+    Each connection begins with the status as a retained message. If the connection is lost, the
+    broker publishes ``will`` instead. The link uses MQTT 5 if the broker supports it, because an
+    MQTT 5 broker reports whether it accepted each message. A broker with MQTT 3.1.1 may silently
+    drop messages that its rules forbid. Messages that the broker refuses are not sent again.
 
     Args:
-        broker: Where to.
-        outbox: What; stays open.
-        topic: Of the status.
-        status: Makes the status.
-        will: The status that the broker sends in our absence.
+        broker: Address and credentials of the broker.
+        outbox: Messages to send; the link does not close it.
+        topic: Topic of the status.
+        status: Function that returns the current status.
+        will: Status that the broker publishes when the connection is lost.
 
     Attributes:
-        denied: Whether the broker has refused the name or password last.
-        refused: How many messages from the outbox the broker has refused.
+        denied: Whether the broker refused the user name or password at the last connection.
+        refused: Number of messages from the outbox that the broker has refused.
     """
 
     def __init__(
@@ -94,22 +94,22 @@ class BrokerLink:
 
     @property
     def trouble(self) -> str | None:
-        """Why there is no connection, or what the broker refuses; None where all is well."""
+        """Reason for a missing connection or a refused message; None if all is well."""
         return self._unconnected or self._refusal
 
     def wait_for_first_try(self, seconds: float) -> None:
-        """Returns when there is a connection or the first try has failed, or after some seconds."""
+        """Waits until the first connection attempt succeeds or fails, at most ``seconds``."""
         with self._changed:
             self._changed.wait_for(lambda: self._tried, seconds)
 
     def stop(self, last_words: bytes | None, seconds: float) -> None:
-        """Sends what can be sent, then the last status, and ends the thread."""
+        """Sends waiting messages within ``seconds``, then the last status, and ends the thread."""
         with self._changed:
             self._last_words = last_words
             self._deadline = time.monotonic() + seconds
             self._stopping = True
             self._changed.notify_all()
-        # A try to connect may hang for longer, and has nothing to send.
+        # A connection attempt may hang for longer, and has nothing to send.
         self._thread.join(2 * _TICK + (seconds if self._connected else 0.0))
 
     def _run(self) -> None:
@@ -126,7 +126,7 @@ class BrokerLink:
             if self._versions[0] != version and version == self._mqtt.MQTTv5 and not self._stopping:
                 continue
             if self._unconnected is not None:
-                # Only where the wait has grown, so that it does not fill a log for days.
+                # Warn only when the delay has grown, so that a long outage does not fill the log.
                 level = logging.WARNING if backoff.seconds > warned else logging.INFO
                 warned = backoff.seconds
                 again = f"It is tried again in about {backoff.seconds:g} seconds."
@@ -135,13 +135,13 @@ class BrokerLink:
                 self._tried = True
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._stopping, backoff.scattered())
-                # One more try where the end comes while nothing was connected would only delay it.
+                # When stopping without a connection, another attempt would only delay the end.
                 if self._stopping:
                     return
             backoff.grow()
 
     def _converse(self) -> bool:
-        """One connection, to its end; whether it came about."""
+        """Runs one connection until it ends, and returns whether it was established."""
         client = self._make_client()
         begin = time.monotonic()
         met = False
@@ -163,7 +163,7 @@ class BrokerLink:
             return came_about
         finally:
             if met and not (self._connected or self.denied):
-                self._versions.reverse()  # it may not know this one
+                self._versions.reverse()  # The broker may not support this version of MQTT.
             self._connected = False
             self._hang_up(client)
 
@@ -218,7 +218,7 @@ class BrokerLink:
         return info
 
     def _pass_on(self, client: Any) -> bool:
-        """Sends what there is room for; False when all is said and the end has come."""
+        """Sends as many messages as fit; returns False when stopping and nothing is left to do."""
         if self._arrived:
             self._outbox.remove(self._arrived)
             self._arrived = []
@@ -248,7 +248,7 @@ class BrokerLink:
             client.disconnect()
             client.loop(_TICK)
         elif (sock := client.socket()) is not None:
-            # Without a goodbye, so that the broker says the will.
+            # Close without DISCONNECT, so that the broker publishes the will.
             sock.close()
 
     def _is_over(self) -> bool:

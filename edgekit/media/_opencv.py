@@ -1,7 +1,7 @@
-"""OpenCV without log messages of its own: EdgeKit says once what is wrong.
+"""Imports OpenCV without its own log messages: EdgeKit itself reports once what is wrong.
 
-Descriptor 2 is never redirected: other threads may be printing. So libjpeg's rare warnings about
-damaged pictures are still seen.
+Descriptor 2 is never redirected, because other threads may be printing. libjpeg's rare warnings
+about damaged pictures therefore still appear.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ with contextlib.suppress(AttributeError):
 
 
 def file_backend() -> int:
-    """FFmpeg where OpenCV has it: the others take digits or % in a name for a pattern."""
+    """Returns FFmpeg if OpenCV has it: other backends read digits or % in a name as a pattern."""
     has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
     return cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
 
 
 def fits_opencv(path: Path) -> bool:
-    """Whether OpenCV can be given a path: it crashes on one that is not UTF-8."""
+    """Returns whether OpenCV can open a path: it crashes on a path that is not valid UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

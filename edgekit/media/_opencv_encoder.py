@@ -1,4 +1,4 @@
-"""Encoded frames out of OpenCV, which gives them in files only."""
+"""Encodes frames with OpenCV, which can only write files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _GROUP_OF_VOP = b"\x00\x00\x01\xb3"
 
 
 class OpenCvEncoder:
-    """Implements ``Encoder``, by way of a temporary file for each run.
+    """An ``Encoder`` that writes a temporary file for each group of frames.
 
     Args:
-        codec: One of OpenCV's.
-        size: (height, width) of all frames, both even.
-        fps: Frames a second to plan for.
+        codec: Codec whose library is OpenCV.
+        size: Size (height, width) of all frames in pixels, both even.
+        fps: Expected frame rate, in frames per second.
 
     Raises:
-        ValueError: This OpenCV has no such encoder, or the encoder does not take such a video.
+        ValueError: This OpenCV lacks the encoder, or the encoder rejects the size or rate.
     """
 
     def __init__(self, codec: Codec, size: tuple[int, int], fps: float) -> None:
@@ -51,7 +51,7 @@ class OpenCvEncoder:
         self._count += 1
 
     def take(self) -> list[bytes]:
-        """The packets since the last ``take``."""
+        """Returns the packets since the last ``take``."""
         if not self._count:
             return []
         self._count = 0
@@ -79,7 +79,7 @@ class OpenCvEncoder:
 
 
 def packets_of_avi(content: bytes) -> list[bytes]:
-    """The frames of an AVI file of one video stream, as its encoder made them."""
+    """Returns the frames of an AVI file with one video stream, as encoded packets."""
     place = content.find(b"movi") + len(b"movi")
     packets = []
     while content[place : place + 2] == b"00":
@@ -90,7 +90,7 @@ def packets_of_avi(content: bytes) -> list[bytes]:
 
 
 def decoder_header(packet: bytes) -> bytes:
-    """What comes before the picture in the first frame of MPEG-4; nothing in other codecs."""
+    """Returns the bytes before the picture in an MPEG-4 frame; empty for other codecs."""
     if not packet.startswith(b"\x00\x00\x01"):
         return b""
     ends = [place for place in map(packet.find, (_GROUP_OF_VOP, _VOP)) if place >= 0]

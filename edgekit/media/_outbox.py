@@ -1,4 +1,4 @@
-"""Messages on disk that wait to be sent, in order and bounded."""
+"""A bounded queue on disk of messages that wait to be sent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LONGEST_ENDING = "-journal"
 
 
 class Message(NamedTuple):
-    """What is to be sent.
+    """A message to send.
 
     Attributes:
-        topic: Where to.
-        payload: What.
-        kind: For people: ``start``, ``update``, ``end``.
+        topic: MQTT topic.
+        payload: Content in bytes.
+        kind: Kind of event: ``start``, ``update`` or ``end``.
     """
 
     topic: str
@@ -37,19 +37,20 @@ class Message(NamedTuple):
 class Outbox(Closing):
     """A queue in an SQLite file; safe to use from several threads.
 
-    A message is there from ``add`` to ``remove``, also across a kill or a power cut of the machine;
-    after the latter the last ones may be missing. Beyond the bound the oldest messages of the kind
-    ``update`` go first, and the oldest of any kind where there is no such one.
+    A message stays from ``add`` to ``remove``, even if the process is killed or the machine loses
+    power; a power cut may lose the newest messages. Above the size limit the oldest messages of
+    kind ``update`` are dropped first, then the oldest of any kind.
 
     Args:
-        path: Made where it is not there; its folder has to be. Only its owner may read it.
-        most: Bytes of payloads at most.
+        path: File of the queue, created if missing, in an existing folder. Only its owner can
+            read it.
+        most: Largest total size of the payloads, in bytes.
 
     Attributes:
-        dropped: How many went by kind, because of the bound.
+        dropped: Number of messages dropped because of the size limit, by kind.
 
     Raises:
-        OutputError: By any call: the file cannot be used.
+        OutputError: The file cannot be used; any call may raise it.
     """
 
     def __init__(self, path: Path, most: int) -> None:
@@ -67,7 +68,7 @@ class Outbox(Closing):
                 mend="Give it a shorter name: --mqtt-buffer FILE",
             )
         with writing(path):
-            # SQLite gives its other files the permissions of this one.
+            # SQLite gives its other files the permissions of this file.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
         make_private(path)
         with self._guarded():
@@ -81,7 +82,7 @@ class Outbox(Closing):
                 raise
 
     def _prepare(self) -> None:
-        # One process has it: two would send each other's messages.
+        # Only one process may use the file: two would send each other's messages.
         self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = NORMAL")
@@ -101,7 +102,7 @@ class Outbox(Closing):
             return self._count
 
     def add(self, messages: Sequence[Message]) -> None:
-        """Adds messages, all or none."""
+        """Adds all messages, or none if it fails."""
         with self._lock, self._guarded(), self._transaction():
             self._base.executemany(
                 "INSERT INTO message (topic, payload, kind) VALUES (?, ?, ?)", messages
@@ -118,7 +119,7 @@ class Outbox(Closing):
             self.dropped = dropped
 
     def after(self, place: int, most: int) -> list[tuple[int, str, bytes]]:
-        """The next messages after one: number, topic, payload."""
+        """Returns up to ``most`` messages after number ``place``: number, topic and payload."""
         with self._lock, self._guarded():
             return self._base.execute(
                 "SELECT id, topic, payload FROM message WHERE id > ? ORDER BY id LIMIT ?",
@@ -126,7 +127,7 @@ class Outbox(Closing):
             ).fetchall()
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forgets messages that have arrived."""
+        """Removes messages that the broker has received."""
         with self._lock, self._guarded(), self._transaction():
             for number in numbers:
                 gone = self._base.execute(
@@ -143,12 +144,12 @@ class Outbox(Closing):
             self._base.close()
 
     def _drop(self, excess: int, spare: int, dropped: dict[str, int]) -> tuple[int, int]:
-        """Removes a batch of the oldest updates, or else the oldest messages: number and bytes.
+        """Removes the oldest updates, or else the oldest messages; returns their number and bytes.
 
         Args:
-            excess: Bytes that are to go.
-            spare: Messages that may go.
-            dropped: Counts them by kind.
+            excess: Number of bytes to free.
+            spare: Largest number of messages to remove.
+            dropped: Counts by kind, updated in place.
         """
         chosen: list[tuple[int, int, str]] = []
         for condition in ("kind = 'update'", "1"):

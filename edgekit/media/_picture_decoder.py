@@ -1,4 +1,4 @@
-"""Pictures from the bytes of their files, and why there is none."""
+"""Decodes pictures from the bytes of their files, and explains failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 _DEEP = 65535
 _DEEP_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 _DEPTHS = (10, 12, 14)
-"""Bits that cameras have and that are often written into 16."""
+"""Bit depths of cameras whose values are often stored in 16 bits."""
 
 
 _FAULTS_MEND = "Copy it again, or save it anew as PNG or JPEG of 8 bits."
@@ -29,10 +29,10 @@ _RANGE_MEND = (
 
 
 class UnreadableError(Exception):
-    """Says, as half a sentence, why a picture cannot be read.
+    """A picture cannot be read; the message gives the reason as a clause.
 
     Attributes:
-        mend: What helps.
+        mend: Advice for the user.
     """
 
     def __init__(self, reason: str, mend: str = _FAULTS_MEND) -> None:
@@ -41,7 +41,7 @@ class UnreadableError(Exception):
 
 
 def pages_of(content: bytes) -> int:
-    """How many pictures a file holds; smaller copies and masks do not count."""
+    """Returns the number of pictures in a file, without thumbnails and masks."""
     if is_tiff(content):
         return max(1, sum(not page.extra for page in tiff_pages(content)))
     if formats.is_webp(content):
@@ -52,17 +52,17 @@ def pages_of(content: bytes) -> int:
 
 
 def animation_frames(content: bytes, first: int, room: int) -> list[Any]:
-    """Some frames of an animated WebP; none where they cannot be decoded.
+    """Decodes some frames of an animated WebP; returns none if they cannot be decoded.
 
     Args:
-        content: Of the file.
-        first: Number of the first one, from 0.
-        room: Bytes that they may take; one is given in any case.
+        content: Bytes of the file.
+        first: Number of the first frame to decode, from 0.
+        room: Largest total size of the frames, in bytes; at least one frame is decoded.
 
     Returns:
-        Each (H, W, 3) uint8, BGR, without its alpha channel.
+        Frames of shape (H, W, 3) uint8, BGR, without the alpha channel.
     """
-    # The canvas stands in the first chunk, 3 bytes a side, less 1.
+    # The first chunk holds the canvas size: width and height minus 1, in 3 bytes each.
     width, height = (1 + int.from_bytes(content[at : at + 3], "little") for at in (24, 27))
     count = max(1, room // (4 * width * height))
     try:
@@ -75,12 +75,12 @@ def animation_frames(content: bytes, first: int, room: int) -> list[Any]:
 class PictureDecoder:
     """Decodes the pictures of one source.
 
-    Samples of 16 bits become 8 by the largest value that was meant. Where the format does not tell
-    it, it is the smallest of 10, 12, 14 and 16 bits that holds the values found; a line says so
-    where these are fewer than 16.
+    16-bit samples are scaled to 8 bits by their intended largest value. If the format does not
+    state it, the decoder takes the smallest of 10, 12, 14 and 16 bits that holds all values found
+    so far. It logs a warning if that is below 16 bits.
 
     Args:
-        name: Of the source, for people.
+        name: Name of the source, for messages.
     """
 
     def __init__(self, name: str) -> None:
@@ -88,10 +88,10 @@ class PictureDecoder:
         self._largest = 0
 
     def look(self, contents: Iterable[bytes]) -> None:
-        """Finds how many of 16 bits are used, by some pictures of the source.
+        """Determines how many of 16 bits are used, from some pictures of the source.
 
         Args:
-            contents: Of files; no more of them are taken once one has not 16 bits.
+            contents: Bytes of picture files; reading stops at the first that is not 16-bit.
         """
         found = 0
         for content in contents:
@@ -104,16 +104,16 @@ class PictureDecoder:
             self._take(found)
 
     def decode(self, content: bytes) -> Any:
-        """The only, or first, picture of a file.
+        """Decodes the only, or the first, picture of a file.
 
         Args:
-            content: Of the file.
+            content: Bytes of the file.
 
         Returns:
-            (H, W, 3) uint8, BGR.
+            The picture, (H, W, 3) uint8, BGR.
 
         Raises:
-            UnreadableError: It is damaged, truncated or none.
+            UnreadableError: The file is damaged, truncated or not a picture.
         """
         _check(content)
         if formats.is_png(content):
@@ -133,7 +133,7 @@ class PictureDecoder:
         return image
 
     def page(self, content: bytes, page: Page) -> Any:
-        """One page of a TIFF, as ``decode`` gives a picture."""
+        """Decodes one page of a TIFF, with the result and errors of ``decode``."""
         _check_page(page)
         span = (page.number, page.number + 1)
         image = None
@@ -148,7 +148,7 @@ class PictureDecoder:
         return image
 
     def _shallow(self, image: Any, largest: int) -> Any:
-        """A picture in 8 bits; None where OpenCV's own way to that is right."""
+        """Scales a picture to 8 bits; returns None if OpenCV's own conversion is right."""
         if image is None or (largest > 255) != (image.dtype == np.uint16):
             return None
         if largest == _DEEP:
@@ -184,7 +184,7 @@ def _largest_of(content: bytes) -> int:
 
 
 def _check(content: bytes) -> None:
-    """Refuses what can be told from the bytes, so that no decoder prints or fills up with grey."""
+    """Refuses files by their bytes, before a decoder prints a warning or fills gaps with grey."""
     fault = ""
     if not content:
         fault = "it is empty"
@@ -233,7 +233,7 @@ def _decode(content: bytes, flags: int) -> Any:
 def _decode_pages(content: bytes, flags: int, span: tuple[int, int]) -> Any:
     try:
         return cv2.imdecodemulti(_array(content), flags, range=span)[1]
-    except cv2.error:  # it has more pixels than OpenCV takes
+    except cv2.error:  # The picture has more pixels than OpenCV accepts.
         return ()
 
 

@@ -1,4 +1,4 @@
-"""What the bytes of a picture tell: whether it is whole, of how many pictures and how many bits."""
+"""Reads facts about a picture from its bytes: completeness, number of pictures, bit depth."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ __all__ = [
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
-# Within a scan, a 0 after FF and the restart markers belong to the data.
+# Within a scan, FF 00 and the restart markers belong to the data.
 _AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 _END, _SCAN, _AGAIN = 0xD9, 0xDA, 0xD8
 _BEGIN = b"\xff\xd8\xff"
-# The index of the Multi-Picture Format: its segment, its list, and the class of a smaller copy.
+# Multi-Picture Format: marker of its segment, tag of its list, and type of a thumbnail.
 _MULTI_PICTURE, _LIST, _PREVIEW = 0xE2, 0xB002, 1
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Transparency, orientation, and what makes an animation.
+# Chunks that affect pixels: transparency, orientation and animation.
 _PIXELS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
 _PNM = re.compile(rb"P([2356])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
 
 
 def is_jpeg(content: bytes) -> bool:
-    """Whether a file begins as a JPEG."""
+    """Returns whether a file begins like a JPEG."""
     return content[:2] == b"\xff\xd8"
 
 
 def is_png(content: bytes) -> bool:
-    """Whether a file begins as a PNG."""
+    """Returns whether a file begins like a PNG."""
     return content[:8] == _PNG
 
 
 def is_webp(content: bytes) -> bool:
-    """Whether a file begins as a WebP."""
+    """Returns whether a file begins like a WebP."""
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
 
 
 def is_whole_jpeg(content: bytes) -> bool:
-    """Whether a JPEG has its own end marker, whatever follows it, and before another one begins."""
+    """Returns whether a JPEG has its end marker before another JPEG begins; more may follow it."""
     for marker, place in _jpeg_markers(content):
         if marker == _SCAN and content.endswith(b"\xff\xd9") and content.find(_BEGIN, place) < 0:
-            return place < len(content) - 2  # most files end so, and need not be searched
+            return place < len(content) - 2  # Most files end like this and need no search.
         if marker in (_AGAIN, _END):
             return marker == _END
     return False
 
 
 def jpeg_bits(content: bytes) -> int:
-    """The bits of a JPEG's samples; 0 where it does not say."""
+    """Returns the bits per sample of a JPEG; 0 if it does not state them."""
     for marker, place in _jpeg_markers(content):
         if marker in _FRAMES and place + 2 < len(content):
             return content[place + 2]
@@ -72,7 +72,7 @@ def jpeg_bits(content: bytes) -> int:
 
 
 def jpeg_pictures(content: bytes) -> int:
-    """How many pictures a JPEG of the Multi-Picture Format (MPO) lists, without its previews."""
+    """Returns the number of pictures in a JPEG or Multi-Picture file (MPO), without thumbnails."""
     for marker, place in _jpeg_markers(content):
         if marker == _SCAN:
             break
@@ -84,7 +84,7 @@ def jpeg_pictures(content: bytes) -> int:
 
 
 def _listed_kinds(index: bytes) -> list[int]:
-    """The kind of each picture in the index of a Multi-Picture Format."""
+    """Returns the type of each picture in the index of a Multi-Picture file."""
     order: Literal["little", "big"] = "little" if index[:2] == b"II" else "big"
 
     def number(place: int, size: int) -> int:
@@ -100,7 +100,7 @@ def _listed_kinds(index: bytes) -> list[int]:
 
 
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
-    """Each marker, and the place behind it."""
+    """Yields each marker and the offset after it."""
     place, pattern = 2, _MARKER
     while (found := pattern.search(content, place)) is not None:
         marker, place = found[1][0], found.end()
@@ -108,19 +108,19 @@ def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
         pattern = _MARKER
         if marker in _WITHOUT_LENGTH:
             continue
-        # A thumbnail in a segment is stepped over with it.
+        # Skipping the segment also skips a thumbnail inside it.
         place += int.from_bytes(content[place : place + 2], "big")
         if marker == _SCAN:
             pattern = _AFTER_SCAN
 
 
 def png_fault(content: bytes) -> str:
-    """What is wrong with a PNG, as half a sentence; empty where it is whole."""
+    """Describes what is wrong with a PNG, as a clause; empty if it is complete."""
     ended = False
     for kind, place, length in _png_chunks(content):
         if place + length + 4 > len(content):
             return "it is truncated"
-        # A capital letter marks what is needed for the picture.
+        # A first capital letter marks a chunk that is needed for the picture.
         if kind[:1].isupper():
             (stored,) = struct.unpack_from(">I", content, place + length)
             if zlib.crc32(content[place - 4 : place + length]) != stored:
@@ -132,7 +132,7 @@ def png_fault(content: bytes) -> str:
 
 
 def png_essentials(content: bytes) -> bytes:
-    """A whole PNG without what no pixel depends on: libpng prints warnings about such chunks."""
+    """Returns a PNG with only the chunks that affect pixels: libpng warns about some others."""
     parts = [_PNG]
     for kind, place, length in _png_chunks(content):
         if kind[:1].isupper() or kind in _PIXELS:
@@ -143,7 +143,7 @@ def png_essentials(content: bytes) -> bytes:
 
 
 def animated_png(content: bytes) -> int:
-    """The number of frames of a PNG; 1 where it is not animated."""
+    """Returns the number of frames of a PNG; 1 if it is not animated."""
     for kind, place, _ in _png_chunks(content):
         if kind == b"acTL" and place + 4 <= len(content):
             return max(1, int.from_bytes(content[place : place + 4], "big"))
@@ -153,7 +153,7 @@ def animated_png(content: bytes) -> int:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each chunk, where its data begins, and how long that is."""
+    """Yields the type of each chunk, the offset of its data and the length of its data."""
     place = len(_PNG)
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -162,13 +162,13 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def webp_fault(content: bytes) -> str:
-    """What is wrong with a WebP, as half a sentence; empty where it is as long as it says."""
+    """Describes what is wrong with a WebP, as a clause; empty if its length is right."""
     (length,) = struct.unpack_from("<I", content, 4)
     return "it is truncated" if length + 8 > len(content) else ""
 
 
 def webp_delays(content: bytes) -> list[float]:
-    """How long each frame of an animated WebP is shown, in seconds; empty where it is none."""
+    """Returns the duration of each frame of an animated WebP, in seconds; empty if not animated."""
     delays = []
     place = 12
     while place + 8 <= len(content):
@@ -180,17 +180,17 @@ def webp_delays(content: bytes) -> list[float]:
 
 
 def largest_value(content: bytes) -> int:
-    """The largest value that the samples of a picture can have, by its format.
+    """Returns the largest sample value that a picture's format allows.
 
     Returns:
-        255 for 8 bits, also where the format is not known here. 65535 may be more than was meant:
-        many write values of 10 or 12 bits into 16.
+        255 for 8 bits and for unknown formats. 65535 may exceed the intended value: many programs
+        store 10-bit or 12-bit values in 16 bits.
     """
     if is_png(content):
         return 65535 if content[24:25] == b"\x10" else 255
     if (found := _PNM.match(content)) is not None:
         return min(max(int(found[4]), 1), 65535)
-    # A JPEG 2000 file: height, width and the number of its components, then their bits less 1.
+    # A JPEG 2000 file holds height, width, number of components, and bits minus 1.
     place = content[:256].find(b"ihdr")
     if content[4:8] == b"jP  " and place > 0 and place + 15 <= len(content):
         bits = (content[place + 14] & 0x7F) + 1

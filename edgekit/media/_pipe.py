@@ -1,4 +1,4 @@
-"""Bytes from a pipe, which another thread may end."""
+"""Reads bytes from a pipe until another thread closes it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Pipe"]
 
 
 class Pipe:
-    """Reads a file descriptor; closing wakes a read that waits, and leaves the descriptor open.
+    """A reader for a file descriptor. Closing wakes a waiting read; the descriptor stays open.
 
     Args:
-        descriptor: Of a pipe, a file or a device.
+        descriptor: Open descriptor of a pipe, a file or a device.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -28,27 +28,27 @@ class Pipe:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the reader was closed."""
         return self._held.closed
 
     def close(self) -> None:
-        """Ends the reading, also in another thread."""
+        """Ends reading, including a read that waits in another thread."""
         if not self._held.closed:
             self._held.call(lambda: os.write(self._waker, b"!"))
             self._held.close()
 
     def exactly(self, count: int) -> npt.NDArray[np.uint8]:
-        """So many bytes, fewer where it ends or is closed; memory of their own."""
+        """Reads ``count`` bytes into new memory; fewer at the end of data or after ``close``."""
         filled = np.empty(count, np.uint8)
         got = self._held.call(lambda: self._fill(filled)) or 0
         return filled[:got]
 
     def put_back(self, data: bytes) -> None:
-        """Gives bytes back that are to be read again."""
+        """Puts bytes back, which the next read returns first."""
         self._ahead = data + self._ahead
 
     def line(self, most: int) -> bytes:
-        """To the next line feed, without it; all there is where none comes within ``most``."""
+        """Reads up to the next line feed and drops it; stops after ``most`` bytes without one."""
         line = b""
         while len(line) < most:
             byte = self.exactly(1).tobytes()

@@ -1,4 +1,4 @@
-"""Raw pictures in the layouts that ``ffmpeg -f rawvideo`` writes, to BGR."""
+"""Converts raw pictures in the layouts of ``ffmpeg -f rawvideo`` to BGR."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from edgekit.media._opencv import cv2
 __all__ = ["LAYOUTS", "frame_bytes", "to_bgr"]
 
 LAYOUTS = ("bgr24", "rgb24", "gray8", "nv12", "yuv420p")
-"""Names of what can be read, as FFmpeg has them."""
+"""Names of the supported layouts, which FFmpeg knows as pixel formats."""
 
 _Bytes = npt.NDArray[np.uint8]
 
 
 def frame_bytes(layout: str, width: int, height: int) -> int:
-    """How long a picture is; planes of colour are rounded up, as FFmpeg does."""
+    """Returns the size of a picture in bytes; odd chroma sides are rounded up, as in FFmpeg."""
     if layout in ("bgr24", "rgb24"):
         return 3 * width * height
     if layout == "gray8":
@@ -25,14 +25,14 @@ def frame_bytes(layout: str, width: int, height: int) -> int:
 
 
 def to_bgr(raw: _Bytes, layout: str, width: int, height: int, *, full: bool = False) -> _Bytes:
-    """A picture as (height, width, 3) uint8, BGR; colours are those of BT.601.
+    """Converts a picture to (height, width, 3) uint8, BGR, with the colours of BT.601.
 
     Args:
-        raw: Flat, ``frame_bytes`` long; the picture may share its memory.
+        raw: Flat array of ``frame_bytes`` bytes; the result may share its memory.
         layout: One of ``LAYOUTS``.
-        width: Pixels.
-        height: Pixels.
-        full: Whether YUV is from 0 to 255, and not from 16 to 235.
+        width: Width in pixels.
+        height: Height in pixels.
+        full: Whether YUV values span 0 to 255, rather than 16 to 235.
     """
     if layout == "bgr24":
         return raw.reshape(height, width, 3)
@@ -55,7 +55,7 @@ def _half(side: int) -> int:
 
 
 def _even(raw: _Bytes, width: int, height: int) -> _Bytes:
-    """The same with even sides, as OpenCV wants them: the last row and column once more."""
+    """Repeats the last row and column of odd sides, because OpenCV needs even sides."""
     if width % 2 == 0 and height % 2 == 0:
         return raw
     light = raw[: width * height].reshape(height, width)
@@ -64,7 +64,7 @@ def _even(raw: _Bytes, width: int, height: int) -> _Bytes:
 
 
 def _limited(raw: _Bytes, light: int) -> _Bytes:
-    """From 0..255 to what OpenCV takes YUV for: light from 16 to 235, colours from 16 to 240."""
+    """Converts full range to limited range: luma 16 to 235, chroma 16 to 240, as OpenCV expects."""
     levels = np.arange(256)
     lights = np.round(16 + levels * (219 / 255)).astype(np.uint8)
     colours = np.round(128 + (levels - 128) * (224 / 255)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The times of the stages as bars, for the foot of the summary picture."""
+"""Draws the stage times as bars, for the foot of the summary picture."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _INK: Colour = (45, 40, 35)
 
 
 def draw_stages(stages: Mapping[str, StageTimes], width: int) -> Any:
-    """A bar for each stage, (H, width, 3) uint8: solid to the median, pale to the 90th percentile.
+    """Draws one bar per stage, (H, width, 3) uint8: solid to the median, pale to 90th percentile.
 
     Args:
         stages: Times by stage name, in milliseconds.
-        width: Pixels.
+        width: Width of the picture, in pixels.
     """
     image = np.full((_ROW * (len(stages) + 2), width, 3), 255, np.uint8)
     put_text(image, "milliseconds a frame", (_MARGIN, 20), 12, _INK)

@@ -1,8 +1,9 @@
-"""Files of live runs brought to the disk, once a second and together.
+"""Syncs the files of live runs to disk, once per second and all together.
 
-ext4 makes a longer file known on the disk before its last bytes are there, as soon as any file is
-synced; a power cut in between leaves NUL bytes for them. So whatever is synced, all are, those with
-the most to write first; and what is added meanwhile is written at once.
+When any file is synced, ext4 may record the new length of another file on disk before its last
+bytes are there. A power cut at that moment leaves NUL bytes in their place. All files are therefore
+synced together, those with the most unwritten bytes first, and bytes added meanwhile are written
+at once.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ class Syncable(Protocol):
     """A file that can be synced.
 
     Attributes:
-        unsynced: Bytes that were written since it was last synced.
-        synced: When that was, by ``time.monotonic``.
+        unsynced: Number of bytes written since the last sync.
+        synced: Time of the last sync, in seconds of ``time.monotonic``.
     """
 
     unsynced: int
     synced: float
 
     def descriptor(self) -> int | None:
-        """Its descriptor; None where it is closed."""
+        """Returns the file descriptor; None if the file is closed."""
 
 
 class Syncer:
     """Syncs files in a thread of its own.
 
     Attributes:
-        lock: Held by whoever opens or closes a descriptor of one of the files.
+        lock: Lock that must be held to open or close a descriptor of one of the files.
     """
 
     def __init__(self) -> None:
@@ -48,10 +49,10 @@ class Syncer:
         self._thread: threading.Thread | None = None
 
     def sync(self, file: Syncable) -> None:
-        """Sees to it, without waiting, that all files soon outlive a power cut.
+        """Syncs all known files soon, without waiting.
 
         Args:
-            file: One that has got more; it is one of them from then on.
+            file: File with new bytes; it joins the known files.
         """
         with self.lock:
             self._files.add(file)
@@ -61,12 +62,12 @@ class Syncer:
                 self._thread.start()
 
     def added(self, handle: int) -> None:
-        """Tells that a file has got more: its length may be on the disk in a moment."""
+        """Starts writing a file with new bytes: its new length may reach the disk very soon."""
         if self._thread is not None:
             _begin_writing(handle)
 
     def wait(self) -> None:
-        """Waits for a second at most until nothing is being synced."""
+        """Waits until no sync is running, for at most one second."""
         thread = self._thread
         if thread is not None:
             thread.join(_LONGEST_WAIT)
@@ -76,21 +77,21 @@ class Syncer:
             for handle in handles:
                 _begin_writing(handle)
             for handle in handles:
-                with contextlib.suppress(OSError):  # a bad disk shows when written to
+                with contextlib.suppress(OSError):  # A failing disk shows up at the next write.
                     os.fsync(handle)
             for handle in handles:
                 _begin_writing(handle)
                 os.close(handle)
 
     def _take(self) -> list[int]:
-        """Descriptors of what is to be synced, of which most is to be written first."""
+        """Returns duplicated descriptors of the files to sync, most unsynced bytes first."""
         with self.lock:
             found = []
             if self._wanted:
                 for file in sorted(self._files, key=lambda file: -file.unsynced):
                     descriptor = file.descriptor()
                     if descriptor is not None and file.unsynced:
-                        with contextlib.suppress(OSError):  # no descriptor is left: next time
+                        with contextlib.suppress(OSError):  # no descriptor is left
                             found.append(os.dup(descriptor))
                             file.unsynced, file.synced = 0, time.monotonic()
             self._wanted = False
@@ -100,6 +101,6 @@ class Syncer:
 
 
 def _begin_writing(handle: int) -> None:
-    """Sends what the system holds of a file to the disk, without waiting."""
-    with contextlib.suppress(OSError, AttributeError):  # a pipe has no such thing, nor has macOS
+    """Starts writing the cached pages of a file to disk, without waiting."""
+    with contextlib.suppress(OSError, AttributeError):  # Not on pipes or macOS.
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)

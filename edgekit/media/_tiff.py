@@ -1,4 +1,4 @@
-"""The pages of a TIFF file."""
+"""Reads the directories of a TIFF file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _SUBFILE, _BITS, _PHOTOMETRIC, _FORMAT = 254, 258, 262, 339
 _REDUCED, _MASK = 1, 4
 _RAW = (32803, 34892)
 _SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
-"""Bytes of a value, by its type: a byte, 2 bytes, 4 bytes, the place of a directory, 8 bytes."""
+"""Bytes per value by type code: BYTE 1, SHORT 3, LONG 4, IFD 13, LONG8 16."""
 
 
 class Page(NamedTuple):
-    """A page as its directory describes it.
+    """A page, as described by its directory.
 
     Attributes:
-        number: From 0.
-        bits: Of a sample.
+        number: Index of the directory, from 0.
+        bits: Bits per sample.
         fractional: Whether samples are floating-point numbers.
-        extra: Whether it is a smaller copy, a mask or raw data of a camera, and no page.
+        extra: Whether it is a thumbnail, a mask or raw camera data, rather than a page.
     """
 
     number: int
@@ -33,12 +33,12 @@ class Page(NamedTuple):
 
 
 def is_tiff(content: bytes) -> bool:
-    """Whether a file begins as a TIFF or BigTIFF."""
+    """Returns whether a file begins like a TIFF or BigTIFF."""
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def tiff_pages(content: bytes) -> list[Page]:
-    """The pages of a TIFF, smaller copies and masks included, as far as its directories go."""
+    """Returns all pages of a TIFF, with thumbnails and masks, up to the first broken directory."""
     order = "<" if content[:2] == b"II" else ">"
     big = content[2:4] in (b"+\0", b"\0+")
     pages = []
@@ -52,7 +52,7 @@ def tiff_pages(content: bytes) -> list[Page]:
 
 
 def _directories(content: bytes, order: str, big: bool) -> Iterator[dict[int, int]]:
-    """Of each directory the first value of each of its entries."""
+    """Yields for each directory the first value of each entry, by tag."""
     pointer, count, size = ("Q", "Q", 20) if big else ("I", "H", 12)
     try:
         (place,) = struct.unpack_from(order + pointer, content, 8 if big else 4)
@@ -65,7 +65,7 @@ def _directories(content: bytes, order: str, big: bool) -> Iterator[dict[int, in
                 _entry(content, order, big, place + size * number) for number in range(entries)
             )
             (place,) = struct.unpack_from(order + pointer, content, place + size * entries)
-    except (struct.error, OverflowError):  # it ends within a directory, or points nowhere
+    except (struct.error, OverflowError):  # Truncated, or a bad offset.
         return
 
 

@@ -1,4 +1,4 @@
-"""Frames with their source's times on their way into a video, encoded a run at a time."""
+"""Encodes frames in groups and keeps the times of their source."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ HIGHEST_FPS = 1000.0
 _MOST_FRAMES = 300
 _LONGEST_LAST_MS = 1000.0
 _USUAL = 9
-"""The last frame is shown as long as the third shortest of so many before it: those that had to
-wait say nothing of the source's rate."""
+"""Number of last frame durations to remember. The last frame is shown for the lower quartile of
+them, because frames that had to wait say nothing about the source's rate."""
 
 _LEAST = 2
-"""Pixels a side that the encoders need."""
+"""Smallest side in pixels that the encoders accept."""
 
 
 class Run(NamedTuple):
-    """Encoded frames; the first can be decoded without any before it.
+    """A group of encoded frames; the first one can be decoded on its own.
 
     Attributes:
-        track: What the container has to say of them.
-        times: Milliseconds of the source, growing.
-        packets: One for each time.
-        end: Milliseconds at which the last frame is over.
+        track: Description of the track for the container.
+        times: Source times in milliseconds, increasing.
+        packets: Encoded frames, one for each time.
+        end: Time in milliseconds at which the last frame ends.
     """
 
     track: Track
@@ -47,18 +47,18 @@ class Run(NamedTuple):
 
 
 class TimedFrames:
-    """Encodes frames of one size; those of another size are fitted into it.
+    """Encodes frames of one size; frames of another size are fitted into it.
 
     Args:
-        path: Of the video, for messages.
-        codecs: The first that can be had is used.
-        size: (height, width) of the first frame.
-        info: Of the run.
-        longest: Milliseconds of a run.
-        quiet: Whether not to warn of a codec that browsers do not play.
+        path: Path of the video, for messages.
+        codecs: Codecs by preference; the first available one is used.
+        size: Size (height, width) of the first frame in pixels.
+        info: Description of the run: frame rate and pixel aspect ratio.
+        longest: Longest group, in milliseconds.
+        quiet: Whether to suppress the warning about codecs that browsers do not play.
 
     Raises:
-        OutputError: There is no encoder for such frames.
+        OutputError: No encoder accepts such frames.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class TimedFrames:
 
     @property
     def codec(self) -> Codec:
-        """What the frames are encoded to."""
+        """Codec of the encoded frames."""
         return self._encoder.codec
 
     @property
     def waiting(self) -> int:
-        """Frames since the last ``take``."""
+        """Number of frames since the last ``take``."""
         return len(self._times)
 
     def is_due(self, seconds: float) -> bool:
-        """Whether the run is to be taken before a frame of this time is added."""
+        """Returns whether to call ``take`` before a frame of this time is added."""
         if not self._times:
             return False
         length = 1e3 * seconds + self._shift - self._times[0]
@@ -104,8 +104,9 @@ class TimedFrames:
         """Encodes a frame.
 
         Args:
-            image: (h, w, 3) uint8, BGR.
-            seconds: Its time; where it does not grow, one frame after the last.
+            image: Picture, (h, w, 3) uint8, BGR.
+            seconds: Time in the source. A time that does not increase becomes the last time plus
+                the duration of one frame.
         """
         if image.shape[:2] != self.size:
             image = Letterbox.fit((image.shape[0], image.shape[1]), self.size).apply(image)
@@ -113,10 +114,10 @@ class TimedFrames:
         self._encoder.write(even(image))
 
     def take(self) -> Run:
-        """The frames since the last ``take``, at least one; a new run begins.
+        """Returns the frames since the last ``take``, at least one, and starts a new group.
 
         Raises:
-            OutputError: They could not be encoded.
+            OutputError: Some frames could not be encoded.
         """
         times, self._times = self._times, []
         packets = self._encoder.take()
@@ -135,14 +136,15 @@ class TimedFrames:
         self._encoder.close()
 
     def _time_of(self, seconds: float) -> float:
-        """Milliseconds that only grow, whatever the source's clock does."""
+        """Returns a time in milliseconds that always increases, whatever the source clock does."""
         time = 1e3 * seconds + self._shift
         if self._latest is not None:
             if time <= self._latest:
                 self._shift += self._latest + self._step - time
                 time = self._latest + self._step
             self._shown.append(time - self._latest)
-            # How long the last frame is shown nobody says. The one before it may have waited.
+            # No source gives the duration of its last frame, and the frame before it may have
+            # waited.
             usual = sorted(self._shown)[len(self._shown) // 4]
             self._last = usual if usual <= _LONGEST_LAST_MS else self._step
         self._latest = time
@@ -182,12 +184,12 @@ class TimedFrames:
 
 
 def ratio_of(sample_aspect: float) -> Fraction:
-    """The shape of a pixel as a ratio of small numbers."""
+    """Returns the pixel aspect ratio as a fraction with a denominator of at most 255."""
     return Fraction(sample_aspect).limit_denominator(255)
 
 
 def even(image: Any) -> Any:
-    """The image with its last row and column repeated where their number is odd."""
+    """Makes both sides even by repeating the last row or column."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         edge = cv2.BORDER_REPLICATE

@@ -1,4 +1,4 @@
-"""The drawing of the summary picture."""
+"""Draws the summary picture."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _BAND: Colour = (249, 247, 245)
 
 
 class Row(NamedTuple):
-    """One tube: frames inclusive, ``drawn`` the frames in which it had a box.
+    """A tube or a true tube as a row; frames are inclusive, and ``drawn`` has its drawn boxes.
 
-    What is known to be there, the ``truth``, has neither an id nor a score.
+    A row of the ground truth (``truth``) has neither an id nor a score.
     """
 
     id: int
@@ -55,7 +55,7 @@ class Thumbnail(NamedTuple):
 
 
 class _Scale(NamedTuple):
-    """From frames to the picture's x."""
+    """Converts frame indices to x coordinates in the picture."""
 
     left: int
     right: int
@@ -74,15 +74,15 @@ def draw_timeline(
     *,
     frames: int,
 ) -> Any:
-    """The summary as a picture (H, 1600, 3) uint8.
+    """Draws the summary as a picture, (H, 1600, 3) uint8.
 
     Args:
-        info: What ran.
-        summary: What it came to.
-        rows: The tubes to show, from top to bottom.
-        total: How many there were.
-        thumbnails: In order of time; as many are shown as have room.
-        frames: The length of the time axis, at least the end of every tube.
+        info: Description of the run.
+        summary: Result of the run.
+        rows: Tubes to show, from top to bottom.
+        total: Number of tubes in the run.
+        thumbnails: Thumbnails in order of time; as many as fit are shown.
+        frames: Smallest length of the time axis, in frames; every tube fits in any case.
     """
     ends = [run.last for row in rows for run in row.drawn[-1:]]
     frames = max(1, frames, *(end + 1 for end in ends), *(row.end + 1 for row in rows))
@@ -126,7 +126,7 @@ def _ascii(text: str, most: int) -> str:
 
 
 def _fitting(thumbnails: Sequence[Thumbnail], scale: _Scale) -> list[Thumbnail]:
-    """Thumbnails evenly over time, as many as fit side by side."""
+    """Selects thumbnails evenly over time, as many as fit side by side."""
     if not thumbnails:
         return []
     width = max(thumbnail.image.shape[1] for thumbnail in thumbnails)
@@ -186,7 +186,7 @@ def _draw_axis(image: Any, scale: _Scale, top: int, body: int, fps: float) -> No
 
 
 def _ticks(scale: _Scale) -> list[int]:
-    """Round numbers of frames, at least 110 pixels apart."""
+    """Returns round frame numbers that are at least 110 pixels apart."""
     most = max(1, (scale.right - scale.left) // 110)
     step = 1
     while scale.frames / step > most:

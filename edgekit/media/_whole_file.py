@@ -1,4 +1,4 @@
-"""Files that are valid at every moment, because they grow by whole pieces."""
+"""Files that are valid at all times, because they grow by complete pieces."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _SPARE_BYTES = 1 << 16
 
 
 class WholeFile(Closing):
-    """A file that whole pieces are added to: lines, clusters.
+    """A file that grows by complete pieces, such as lines or clusters.
 
     Args:
-        path: Made where it is not there; its folder has to be.
-        keep: Whether to go on with what is there; else it is replaced.
-        append: Every piece goes to the end of the file, wherever another program has put that. Then
-            ``put`` may not be called.
-        name: What errors call it, where it is going to be renamed.
+        path: Path of the file, created if missing, in an existing folder.
+        keep: Whether to continue an existing file; otherwise it is replaced.
+        append: Whether each piece goes to the current end of the file, even if another program has
+            changed its length. ``put`` must not be called then.
+        name: Path that errors name, if the file will be renamed later.
 
     Attributes:
-        size: Bytes.
-        unsynced: Bytes that were written since it was last synced.
-        synced: When that was, by ``time.monotonic``.
+        size: Size in bytes.
+        unsynced: Number of bytes written since the last sync.
+        synced: Time of the last sync, in seconds of ``time.monotonic``.
 
     Raises:
-        OutputError: By any call: the file cannot be written. It then ends with the last whole
-            piece, and may be tried again.
-        BrokenPipeError: By ``add``: it is a pipe, and nobody reads it any more.
+        OutputError: The file cannot be written; any call may raise it. The file then ends with the
+            last complete piece, and the call may be repeated.
+        BrokenPipeError: The file is a pipe without a reader; ``add`` raises it.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class WholeFile(Closing):
         self.synced = time.monotonic()
         with writing(self._path):
             goes_on = keep and path.is_file()
-            # A pipe that is opened for reading too would never notice that its reader has gone.
+            # A pipe opened for reading too would never report that its reader has gone.
             special = path.exists() and not path.is_file()
             flags = os.O_WRONLY if special else os.O_RDWR
             flags |= 0 if goes_on else os.O_CREAT | os.O_TRUNC
             flags |= os.O_APPEND if append and not special else 0
             self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
             self.size = os.fstat(self._handle).st_size
-            with contextlib.suppress(OSError):  # a pipe or terminal has no end
+            with contextlib.suppress(OSError):  # A pipe or terminal has no end.
                 os.lseek(self._handle, 0, os.SEEK_END)
 
     def add(self, piece: bytes) -> None:
-        """Adds a piece as a whole, or nothing of it."""
+        """Adds a piece, completely or not at all."""
         assert self._handle is not None
         written = 0
         try:
@@ -76,7 +76,7 @@ class WholeFile(Closing):
         _SYNCER.added(self._handle)
 
     def cut(self, size: int) -> None:
-        """Forgets what comes after ``size`` bytes."""
+        """Truncates the file to ``size`` bytes."""
         assert self._handle is not None
         with contextlib.suppress(OSError):
             os.ftruncate(self._handle, size)
@@ -84,7 +84,7 @@ class WholeFile(Closing):
             self.size = size
 
     def put(self, place: int, content: bytes) -> None:
-        """Replaces some bytes in the middle."""
+        """Replaces some bytes within the file."""
         assert self._handle is not None
         with writing(self._path):
             written = 0
@@ -93,13 +93,13 @@ class WholeFile(Closing):
         self.unsynced += written
 
     def get(self, place: int, count: int) -> bytes:
-        """Some bytes of it."""
+        """Reads ``count`` bytes from offset ``place``."""
         assert self._handle is not None
         with writing(self._path):
             return os.pread(self._handle, count, place)
 
     def is_gone(self) -> bool:
-        """Whether its name does not lead to it any more: it was renamed, removed or replaced."""
+        """Returns whether the file was renamed, removed or replaced by another one."""
         assert self._handle is not None
         try:
             return not os.path.samestat(self._path.stat(), os.fstat(self._handle))
@@ -107,17 +107,20 @@ class WholeFile(Closing):
             return True
 
     def was_cut(self) -> bool:
-        """Whether another program has made it shorter since the last call; ``size`` follows."""
+        """Returns whether another program has shortened the file since the last call.
+
+        Updates ``size``.
+        """
         assert self._handle is not None
         before, self.size = self.size, os.fstat(self._handle).st_size
         return self.size < before
 
     def sync(self) -> None:
-        """Sees to it, without waiting, that what was added will soon outlive a power cut."""
+        """Starts a sync without waiting, so that added bytes soon survive a power cut."""
         _SYNCER.sync(self)
 
     def descriptor(self) -> int | None:
-        """The descriptor of the file; None where it is closed."""
+        """Returns the file descriptor; None if the file is closed."""
         return self._handle
 
     def close(self) -> None:
@@ -130,23 +133,23 @@ class WholeFile(Closing):
 
 
 def check_room(path: Path) -> None:
-    """Raises ``OutputError`` where the disk that a file is on has hardly any room."""
+    """Raises ``OutputError`` if the file's disk has hardly any room left."""
     with writing(path):
         if shutil.disk_usage(path.parent).free < _SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def older_name(path: Path, number: int) -> Path:
-    """What the file was renamed to ``number`` files ago: ``events.2.jsonl``."""
+    """Returns the name of an older file, such as ``events.2.jsonl`` for number 2."""
     return marked(path, f".{number}")
 
 
 def make_room(path: Path, keep: int) -> None:
-    """Renames a file to its first older name, and each older one to the next; removes the last.
+    """Renames a file to its first older name and each older file to the next; removes the last.
 
     Args:
-        path: Need not be there; an empty file is nothing.
-        keep: How many older files there may be.
+        path: Path of the file; a missing or empty file changes nothing.
+        keep: Largest number of older files.
 
     Raises:
         OutputError: The folder cannot be written.

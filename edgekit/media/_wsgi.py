@@ -1,4 +1,4 @@
-"""A small HTTP server in threads of its own, which looks no name up."""
+"""A small threaded HTTP server that makes no name look-ups."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = ["serve"]
 _MOST = 32
 _MOST_OF_PEER = 8
 _SECONDS = 10.0
-"""A connection is cut after so long, whatever it has asked for by then."""
+"""Longest duration of a connection, in seconds; it is then closed, finished or not."""
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Logs nothing: requests are nobody's business."""
+        """Logs nothing, because a log of requests would record who visited."""
 
     def version_string(self) -> str:
-        """Tells no version of what answers."""
+        """Returns a server name without versions."""
         return HEADERS["Server"]
 
     def end_headers(self) -> None:
-        """Ends the head of an error page, which alone comes by here."""
+        """Adds the common headers to an error page; other responses do not come through here."""
         for name, value in HEADERS.items():
             if name != "Server":
                 self.send_header(name, value)
@@ -43,7 +43,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """Answers so many connections at a time, in all and of each peer; cuts those that last."""
+    """Limits the connections in all and per peer, and closes those that last too long."""
 
     daemon_threads = True
 
@@ -53,13 +53,13 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         super().__init__(*args, **more)
 
     def server_bind(self) -> None:
-        """Binds without asking a name server what this machine is called, as its base does."""
+        """Binds the socket without looking up this machine's name, unlike the base class."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there is room for one more connection; the last is for this machine."""
+        """Returns whether one more connection fits; the last place is reserved for this machine."""
         remote = str(client_address[0])
         peer = network_of(remote)
         with self._lock:
@@ -71,13 +71,13 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         return True
 
     def shutdown_request(self, request: Any) -> None:
-        """Ends a connection, and makes room."""
+        """Ends a connection and frees its place."""
         with self._lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Cuts the connections that have lasted too long; called twice a second."""
+        """Closes connections that have lasted too long; called twice per second."""
         now = time.monotonic()
         with self._lock:
             late = [request for request, (_, end) in self._open.items() if end < now]
@@ -86,19 +86,19 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
                 request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: a client that goes away is no business of our standard error."""
+        """Prints nothing: a client that disconnects is no error of this program."""
 
 
 def serve(host: str, port: int, application: WSGIApplication) -> WSGIServer:
-    """Answers requests with ``application`` until it is shut down.
+    """Starts a server for ``application``, which runs until it is shut down.
 
     Args:
-        host: A name or an IP address.
-        port: 0 for any that is free.
-        application: What answers.
+        host: Host name or IP address.
+        port: TCP port; 0 for any free port.
+        application: WSGI application that answers.
 
     Raises:
-        OSError: The port is taken, or the address is not one of this machine.
+        OSError: The port is taken, or the address does not belong to this machine.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, place = found[0]

@@ -1,4 +1,4 @@
-"""Network addresses without what is secret in them."""
+"""Parses the addresses of sources, and hides their secrets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edgekit.errors import UsageError
 __all__ = ["SCHEMES", "check_address", "is_address", "path_of", "without_secrets"]
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt")
-"""What streams may be named by."""
+"""URL schemes of streams."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)", re.I | re.S)
 _HERE = ("", "localhost", "127.0.0.1", "[::1]")
 _HALF = re.compile(rf"({'|'.join(SCHEMES)}):", re.I)
-# What tells two streams of one recorder apart and is no secret.
+# Query parameters that distinguish the streams of one recorder and are no secret.
 _HARMLESS = re.compile(r"(?:camera|channel|profile|stream|subtype)=[0-9]{1,3}", re.I)
 _SECRET = re.compile(
     r"((?:user(?:name)?|pass(?:word|wd)?|pwd|token|secret|key|sig(?:nature)?|auth)=)[^/;]*", re.I
@@ -25,7 +25,7 @@ _SECRET = re.compile(
 
 
 def is_address(text: str) -> bool:
-    """Whether a source is named by an address and not by a path."""
+    """Returns whether a source is given as an address rather than a path."""
     found = _ADDRESS.match(text)
     if found is None:
         return _HALF.match(text) is not None
@@ -33,10 +33,10 @@ def is_address(text: str) -> bool:
 
 
 def path_of(text: str) -> Path:
-    """The path that a source is named by: itself, or what a ``file://`` address stands for.
+    """Returns a source's path: the text itself, or the path in a ``file://`` address.
 
     Raises:
-        UsageError: The address names another host, or holds a byte that no path has.
+        UsageError: The address names another host, or contains a NUL byte.
     """
     found = _FILE.fullmatch(text)
     if found is None:
@@ -57,10 +57,10 @@ def path_of(text: str) -> Path:
 
 
 def check_address(address: str) -> None:
-    """Refuses what cannot be the address of a stream.
+    """Refuses text that cannot be the address of a stream.
 
     Raises:
-        UsageError: It has no host, or a scheme that is not known here.
+        UsageError: The address has no host, or an unknown scheme.
     """
     scheme, _, rest = address.partition("://")
     if scheme.lower() in SCHEMES and rest.strip("/"):
@@ -73,10 +73,10 @@ def check_address(address: str) -> None:
 
 
 def without_secrets(address: str) -> str:
-    """An address for names, logs and errors: without user, password and query.
+    """Returns an address without user, password and query, for names, logs and errors.
 
-    Of a query only the number of a channel or the like is left. Where an ``@`` stands behind the
-    host, the password may have begun before it, and nothing but the scheme is shown.
+    Only harmless parts of a query remain, such as a channel number. If an ``@`` follows the host,
+    the password may have begun before it, so only the scheme is shown.
     """
     scheme, mark, rest = address.partition("://")
     if not mark:
@@ -94,6 +94,6 @@ def without_secrets(address: str) -> str:
 
 
 def _split(text: str, marks: str) -> tuple[str, str]:
-    """A text before and from the first of some characters."""
+    """Splits a text before the first of some characters."""
     end = min((place for place in map(text.find, marks) if place >= 0), default=len(text))
     return text[:end], text[end:]

@@ -1,4 +1,4 @@
-"""Cameras."""
+"""Opens cameras as sources, with Video4Linux on Linux and OpenCV elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["CameraSource", "check_camera", "open_camera"]
 
 
 def check_camera(device: int | str, ioctl: Ioctl | None = None) -> Camera:
-    """What a camera of Linux says of itself; it is not started.
+    """Returns the description of a camera on Linux, without starting it.
 
     Args:
-        device: Number or device file.
-        ioctl: ``fcntl.ioctl``, or what takes its place.
+        device: Camera number or device file.
+        ioctl: ``fcntl.ioctl``, or a replacement for it.
 
     Raises:
-        MediaError: It is not there, not permitted or no camera; says what to do.
+        MediaError: The device is missing, not permitted or no camera; the message says what to do.
     """
     path = device_path(device)
     if not path.exists():
@@ -45,11 +45,11 @@ def open_camera(device: int | str, options: SourceOptions | None = None) -> Sour
     """Opens a camera.
 
     Args:
-        device: 0 for the first one, or a path like ``/dev/video0``.
-        options: Size, format and rate to ask for, and how long to wait for a picture.
+        device: Camera number, 0 for the first, or a path such as ``/dev/video0``.
+        options: Requested size, format and rate, and the longest wait for a picture.
 
     Raises:
-        MediaError: There is none, or it cannot be used; says why.
+        MediaError: There is no such camera, or it cannot be used; the message says why.
     """
     if not sys.platform.startswith("linux"):
         return OpenCVCameraSource(device, options)
@@ -61,18 +61,19 @@ def open_camera(device: int | str, options: SourceOptions | None = None) -> Sour
 
 
 class CameraSource(Source):
-    """A camera of Linux, by number or device file.
+    """A camera on Linux, given by number or device file.
 
-    The times of frames are those at which its driver took the pictures. A picture that is
-    incomplete is left out; the index of the next one tells that one is missing.
+    Frame times are the capture times that the driver reports. Incomplete pictures are left out;
+    the next frame's index shows the gap.
 
     Args:
-        device: 0 for the first one, or a path like ``/dev/video0``.
-        options: Size, format and rate to ask for, and how long to wait for a picture.
-        ioctl: ``fcntl.ioctl``, or what takes its place.
+        device: Camera number, 0 for the first, or a path such as ``/dev/video0``.
+        options: Requested size, format and rate, and the longest wait for a picture.
+        ioctl: ``fcntl.ioctl``, or a replacement for it.
 
     Raises:
-        MediaError: There is none, it gives no picture in time, or not what was asked for.
+        MediaError: There is no such camera, it gives no picture in time, or it cannot give what was
+            requested.
     """
 
     live = True
@@ -108,7 +109,7 @@ class CameraSource(Source):
         self._begin: float | None = None
 
     def read(self) -> Frame | None:
-        """The next frame; waits for it. None once it is closed.
+        """Waits for the next frame and returns it; None once the source is closed.
 
         Raises:
             MediaError: The camera stopped.
@@ -133,11 +134,11 @@ class CameraSource(Source):
         return Frame(index, taken - self._begin, image, "dropped" if lost else "", taken=taken)
 
     def reopened(self) -> CameraSource:
-        """The same camera, opened anew."""
+        """Opens the camera again."""
         return CameraSource(self._device, self._options, ioctl=self._ioctl)
 
     def close(self) -> None:
-        """Releases the device, at once or when the read that waits has returned."""
+        """Releases the device, now or when a waiting read has returned."""
         self._held.close()
 
     def _silence(self) -> str:

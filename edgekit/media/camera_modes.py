@@ -1,4 +1,4 @@
-"""Which of a camera's formats, sizes and rates is taken, and how they are told to people."""
+"""Chooses a camera's format, size and rate, and lists them for messages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Asked", "offered", "ranked"]
 _SIZE = (640, 480)
 _FPS = 30.0
 _NEAR = 0.01
-"""29.97 frames a second are given to who asks for 30."""
+"""Relative tolerance for frame rates: 29.97 frames per second satisfy a request for 30."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a camera is asked for; None leaves the choice to EdgeKit.
+    """Requested camera mode; None leaves the choice to EdgeKit.
 
     Attributes:
-        size: Width and height.
-        format: Four letters, such as ``MJPG``.
-        fps: Frames a second.
+        size: Width and height in pixels.
+        format: FourCC, such as ``MJPG``.
+        fps: Frames per second.
     """
 
     size: tuple[int, int] | None = None
@@ -34,11 +34,11 @@ class Asked:
 
     @property
     def target(self) -> tuple[tuple[int, int], float]:
-        """The size and rate to ask a driver for; by default 640x480 and 30."""
+        """Size and rate to ask a driver for; the defaults are 640x480 and 30 frames per second."""
         return self.size or _SIZE, self.fps or _FPS
 
     def is_met_by(self, mode: Mode) -> bool:
-        """Whether a mode is one that was asked for."""
+        """Returns whether a mode satisfies the request."""
         return (
             (self.size is None or self.size == (mode.width, mode.height))
             and (self.format is None or self.format == mode.format)
@@ -53,13 +53,14 @@ class Asked:
 
 
 def ranked(formats: Sequence[Format], asked: Asked) -> list[str]:
-    """The names of the formats to try, the best first.
+    """Returns the names of the formats to try, best first.
 
-    A format is better that reaches the rate at the size; of those, one that is cheaper to read.
+    Formats that reach the rate at the size come first; among these, formats that are cheaper to
+    convert.
 
     Args:
-        formats: Of the camera.
-        asked: What it is to give.
+        formats: Formats of the camera.
+        asked: Requested mode.
     """
     size, fps = asked.target
     found = []
@@ -73,14 +74,14 @@ def ranked(formats: Sequence[Format], asked: Asked) -> list[str]:
 
 
 def offered(formats: Sequence[Format], *, width: int = 78, indent: str = "") -> list[str]:
-    """Lines for people: the formats that have the same sizes and rates stand together.
+    """Lists formats for messages; formats with the same sizes and rates share a line.
 
     Example: ``MJPG: 1280x720 (30 FPS), 640x480 (60, 30 FPS)``.
 
     Args:
-        formats: Of a camera.
-        width: Characters of a line at most.
-        indent: Begins each line.
+        formats: Formats of a camera.
+        width: Longest line, in characters.
+        indent: Indentation of each line.
     """
     groups: dict[tuple[object, ...], list[Format]] = {}
     for form in formats:

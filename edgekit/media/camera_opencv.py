@@ -1,4 +1,4 @@
-"""Cameras through OpenCV, where there is no Video4Linux or the pictures are of several planes."""
+"""Cameras through OpenCV: outside Linux, and on Linux for multi-planar formats."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ __all__ = ["OpenCVCameraSource"]
 
 _QUEUED = 8
 _PRESENT = 0.005
-"""A picture for which one waits so many seconds has only just come."""
+"""Largest wait in seconds for a picture that was already queued."""
 
 
 class OpenCVCameraSource(CaptureSource):
-    """A camera, by number or device file. Times are those at which its pictures arrive.
+    """A camera, given by number or device file. Frame times are times of arrival.
 
     Args:
-        device: 0 for the first one, or a path like ``/dev/video0``.
-        options: Size, format and rate to ask for, and how long to wait for the first picture.
+        device: Camera number, 0 for the first, or a path such as ``/dev/video0``.
+        options: Requested size, format and rate, and the longest wait for the first picture.
 
     Raises:
-        MediaError: There is none, it gives no picture in time, or not what was asked for.
+        MediaError: There is no such camera, it gives no picture in time, or it cannot give what was
+            requested.
     """
 
     live = True
@@ -52,7 +53,7 @@ class OpenCVCameraSource(CaptureSource):
         self._begin: float | None = None
 
     def read(self) -> Frame | None:
-        """The next frame; waits for it. None once it is closed.
+        """Waits for the next frame and returns it; None once the source is closed.
 
         Raises:
             MediaError: The camera stopped.
@@ -73,7 +74,7 @@ class OpenCVCameraSource(CaptureSource):
         return self._next(image, now - self._begin)
 
     def reopened(self) -> OpenCVCameraSource:
-        """The same camera, opened anew."""
+        """Opens the camera again."""
         return OpenCVCameraSource(self._device, self._options)
 
     def _open(self) -> tuple[Any, Any]:
@@ -103,7 +104,7 @@ class OpenCVCameraSource(CaptureSource):
             )
 
     def _drain(self) -> None:
-        """Leaves out what was queued since the camera was opened."""
+        """Discards pictures that were queued since the camera was opened."""
         for _ in range(_QUEUED):
             begin = time.monotonic()
             if not self._capture.grab() or time.monotonic() - begin > _PRESENT:
@@ -111,5 +112,5 @@ class OpenCVCameraSource(CaptureSource):
 
 
 def _backend() -> int:
-    """Video4Linux on Linux: the other backends take a device's path for a file."""
+    """Returns Video4Linux on Linux, where other backends read a device path as a file."""
     return int(cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)

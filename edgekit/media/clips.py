@@ -1,4 +1,4 @@
-"""A short video around each tube."""
+"""Writes a short video around each tube."""
 
 from __future__ import annotations
 
@@ -27,34 +27,35 @@ __all__ = ["ClipsSink"]
 
 _LOG = logging.getLogger(__name__)
 _MOST = 8
-"""Clips that are written at once; tubes beyond them get none, and are counted."""
+"""Largest number of clips written at once; further tubes get no clip and are counted."""
 
 _LONGEST = 120.0
-"""Seconds of a clip; what a longer tube does after them is not shown."""
+"""Longest clip in seconds; the rest of a longer tube is not recorded."""
 
 _MOST_WAITING = 1 << 28
-"""Bytes of the frames that wait: 30 seconds of most cameras."""
+"""Largest size in bytes of the frames kept in memory: 30 seconds of most cameras."""
 
 _MOST_TIMES = 1000
 _QUALITY = 90
 
 
 class ClipsSink(Sink):
-    """Writes an annotated video for each tube that is shown, and what is known of it as JSON.
+    """Writes an annotated video for each shown tube, and a JSON file that describes the tube.
 
     A clip begins some seconds before its tube is shown and ends some seconds after its last box.
-    What came before waits in memory, as JPEG, in at most 256 MiB.
+    Earlier frames are kept in memory as JPEG, in at most 256 MiB.
 
     Args:
-        folder: Is made; gets ``TIME-ID.mp4`` and ``.json`` for each tube that ended.
-        before: Seconds before the tube is shown.
-        after: Seconds after its last box.
-        most_bytes: What all clips in the folder may take; the oldest go. None for any size.
-        most_seconds: How old they may be; None for any age.
+        folder: Folder, created if missing; gets ``TIME-ID.mp4`` and ``.json`` for each ended tube.
+        before: Seconds to record before the tube is shown.
+        after: Seconds to record after the tube's last box.
+        most_bytes: Largest total size of all clips in bytes; the oldest are removed. None for no
+            limit.
+        most_seconds: Largest age of a clip in seconds; None for no limit.
 
     Raises:
-        OutputError: By ``start`` and later calls: the folder cannot be written. The clip that it
-            happened to is given up.
+        OutputError: The folder cannot be written; ``start`` and later calls raise it. The affected
+            clip is abandoned.
     """
 
     def __init__(
@@ -80,31 +81,31 @@ class ClipsSink(Sink):
 
     @property
     def dropped(self) -> int:
-        """Tubes that got no clip."""
+        """Number of tubes without a clip."""
         return self._lost
 
     @property
     def stored(self) -> int:
-        """Clips that were completed."""
+        """Number of completed clips."""
         return self._stored
 
     @property
     def codec(self) -> str | None:
-        """Name of the codec of the latest clip."""
+        """Name of the codec of the newest clip."""
         return self._codec
 
     def check(self) -> None:
-        """Raises where the folder cannot be made or written."""
+        """Raises ``OutputError`` if the folder cannot be created or written to."""
         self._folder.check()
 
     def start(self, info: RunInfo) -> None:
-        """Makes the folder."""
+        """Creates the folder."""
         self._info = info
         self._folder.make()
         self._folder.tidy()
 
     def frame(self, result: FrameResult) -> None:
-        """Begins clips of new tubes, adds the frame to all, ends those that are due."""
+        """Begins clips for new tubes, adds the frame to all clips, and completes due clips."""
         now = result.frame.time
         for tube in result.tubes:
             if tube.id not in self._clips and tube.id not in self._refused:
@@ -125,13 +126,13 @@ class ClipsSink(Sink):
             raise failed
 
     def tube(self, tube: Tube) -> None:
-        """Notes how the tube went, and when its clip is to end."""
+        """Stores the ended tube, and the time at which its clip ends."""
         self._refused.discard(tube.id)
         if tube.id in self._clips:
             self._clips[tube.id].close_with(tube, self._after)
 
     def end(self, summary: RunSummary) -> None:
-        """Completes the clips of tubes that have ended; at the end of a run all have."""
+        """Completes the clips of ended tubes; at the end of a run, all tubes have ended."""
         failed: OutputError | None = None
         for id, clip in list(self._clips.items()):
             try:
@@ -143,7 +144,7 @@ class ClipsSink(Sink):
             raise failed
 
     def reopen(self) -> bool:
-        """Goes on with the other clips."""
+        """Returns True: the other clips continue."""
         return True
 
     def close(self) -> None:
@@ -211,7 +212,7 @@ class _Clip:
     """The video of one tube.
 
     Attributes:
-        until: Seconds of the source at which it ends; None while its tube lives.
+        until: Source time in seconds at which the clip ends; None while its tube is live.
     """
 
     def __init__(self, place: ClipFolder, id: int, info: RunInfo, *, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""Drawing tubes onto frames: boxes, names, scores, tube ids and trails."""
+"""Draws tubes on frames: boxes, class names, scores, tube ids and trails."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DASH = 6
 
 
 class Annotator:
-    """Draws one frame after the other; remembers where the tubes have been.
+    """Draws tubes on consecutive frames, and remembers their trails.
 
-    The box of a tube that was not observed in the frame is dashed. Where several classes' tubes
-    lie on one actor, the best is drawn alone.
+    The box of a tube without a detection in the frame is dashed. If tubes of several classes share
+    one actor, only the best one is drawn.
 
     Args:
-        classes: Names, by class index.
+        classes: Class names, by class index.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -37,19 +37,19 @@ class Annotator:
         self._scale = (1.0, 1.0)
 
     def draw(self, result: FrameResult, canvas: Any = None) -> npt.NDArray[np.uint8]:
-        """The frame's picture with its tubes.
+        """Returns the frame's picture with its tubes drawn on it.
 
         Args:
-            result: The next frame, or the one that ``follow`` was just given.
-            canvas: (h, w, 3) uint8, the frame's picture in another size; drawn on in place. By
-                default a copy of the frame's picture.
+            result: Next frame, or the frame that was just given to ``follow``.
+            canvas: Picture of the frame in another size, (h, w, 3) uint8, drawn on in place. The
+                default is a copy of the frame's picture.
         """
         self.follow(result)
         height, width = result.frame.image.shape[:2]
         image: Any = np.array(result.frame.image, order="C") if canvas is None else canvas
         self._scale = (image.shape[1] / width, image.shape[0] / height)
         line = max(2, round(min(image.shape[:2]) / 200))
-        # Best last, so that it is on top.
+        # The best tube is drawn last, so that it lies on top.
         actors = [tube._replace(box=self._scaled(tube.box)) for tube in result.actors[::-1]]
         for tube in actors:
             self._draw_trail(image, tube, line)
@@ -61,7 +61,7 @@ class Annotator:
         return cast("npt.NDArray[np.uint8]", image)
 
     def follow(self, result: FrameResult) -> None:
-        """Remembers where a frame's tubes are, for the trails of later frames."""
+        """Stores the positions of a frame's tubes, for the trails of later frames."""
         if result.frame.index == self._followed:
             return
         self._followed = result.frame.index
@@ -72,7 +72,8 @@ class Annotator:
             trail = self._trails.setdefault(tube.id, deque(maxlen=_TRAIL_FRAMES))
             x1, _, x2, y2 = tube.box
             foot = ((x1 + x2) / 2, y2)
-            # Half of each step only: the jitter of the boxes would hide where the actor went.
+            # The trail moves only half of each step, because the jitter of boxes would hide the
+            # motion.
             last = trail[-1] if trail else foot
             trail.append(((last[0] + foot[0]) / 2, (last[1] + foot[1]) / 2))
 
@@ -119,7 +120,7 @@ def _place(
     size: tuple[int, int],
     taken: list[tuple[int, int, int, int]],
 ) -> tuple[int, int]:
-    """Where a label goes: above the box, else in it, else below; not on another if possible."""
+    """Places a label above the box, else inside or below it, and off other labels if possible."""
     limit_y, limit_x = max(size[0] - height, 0), max(size[1] - width, 0)
     left, top, bottom = round(box[0]), round(box[1]), round(box[3])
     x = min(max(left, 0), limit_x)
@@ -144,7 +145,7 @@ def _draw_box(image: Any, tube: LiveTube, line: int) -> None:
     y1, y2 = (min(max(y, 0), height - 1) for y in (y1, y2))
     colour = colour_of(tube.label)
     if tube.observed:
-        # A dark line around the bright one, for light backgrounds.
+        # A dark line around the bright one keeps it visible on light backgrounds.
         cv2.rectangle(image, (x1, y1), (x2, y2), (0, 0, 0), line + 2)
         cv2.rectangle(image, (x1, y1), (x2, y2), colour, line)
         return

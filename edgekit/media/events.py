@@ -1,4 +1,4 @@
-"""Results as JSON Lines, one event a line.
+"""Writes results as JSON Lines, one event per line.
 
     {"type":"start", "schema":1, "source":…, "bundle":{"name":…,"sha256":…}, "classes":[…],
      "time":…}
@@ -11,16 +11,16 @@
     {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},
      "age":{…}}
 
-``class`` is an index into ``classes``; boxes are in source pixels; ``end`` is inclusive; ``index``
-of a gap is that of the frame after it, and ``frames`` how many are missing before that for this
-reason; ``skipped`` is there where frames were left out on purpose, and counts them; ``ms`` has
-the stages before ``emit``, which is not over when the line is written. ``time`` of the start is
-the date and time in UTC, of a frame the seconds since the start of the source. ``age``, on live
-sources only, is the milliseconds from the reading of a frame to the start of its inference; at the
-end, percentiles and mean of that. ``lost``, on live sources only, says how many events are missing
-before the next one. Where a run has several sources, each event has ``source_index``, from 0, after
-its ``type``. A start that repeats that of its run, in a file after the first, has ``part``,
-from 1.
+``class`` is an index into ``classes``. Boxes are in pixels of the source. ``end`` of a tube is
+inclusive. ``index`` of a gap is the index of the frame after it, and ``frames`` is the number of
+frames missing before that frame for this reason. ``skipped`` exists if frames were left out on
+purpose, and counts them by reason. ``ms`` has the stages before ``emit``, which has not ended when
+the line is written. ``time`` of the start event is the date and time in UTC. ``time`` of a frame is
+the seconds since the start of the source. ``age`` exists on live sources only. In a frame, it is
+the milliseconds from the reading of the frame to the start of its inference. In the end event, it
+has percentiles and the mean of these. ``lost``, on live sources only, is the number of events
+missing before the next one. If a run has several sources, each event has ``source_index``, from 0,
+after its ``type``. After rotation, a new file repeats the start event with ``part``, from 1.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ SCHEMA = 1
 
 
 class EventsSink(Sink):
-    """Writes events to a file or stream, each line whole.
+    """Writes events to a file or stream, always as complete lines.
 
     Args:
-        target: A file; or an open binary stream, which stays open.
-        live: Go on with a file that is there, whose last line may be cut, and sync it to the disk
-            about once a second; else a file is replaced.
-        rotate: Bytes after which a new file begins, with a ``start`` of its own; None for never.
-        keep: How many older files stay, as ``NAME.1.jsonl``, ``NAME.2.jsonl`` and so on.
-        source_index: Which of a run's sources this is, from 0; None where there is only one.
+        target: Path of a file, or an open binary stream, which stays open.
+        live: Whether to continue an existing file, without its last line if that is incomplete, and
+            to sync to disk about once per second. Otherwise an existing file is replaced.
+        rotate: Size in bytes after which a new file begins, with its own ``start`` event; None for
+            no limit.
+        keep: Number of older files to keep, as ``NAME.1.jsonl``, ``NAME.2.jsonl`` and so on.
+        source_index: Index of the source within the run, from 0; None if the run has one source.
 
     Raises:
-        OutputError: By any call: the file cannot be written. It then ends with the last whole
-            line, and later calls may succeed again.
-        BrokenPipeError: By any call: nobody reads the stream any more.
+        OutputError: The file cannot be written; any call may raise it. The file then ends with the
+            last complete line, and later calls may succeed.
+        BrokenPipeError: The stream has no reader any more; any call may raise it.
     """
 
     def __init__(
@@ -150,7 +151,11 @@ class EventsSink(Sink):
         )
 
     def reopen(self) -> bool:
-        """Goes on once there is room again."""
+        """Returns True if there is room on the disk again.
+
+        Raises:
+            OutputError: The disk is still full.
+        """
         if self._file is not None:
             self._file.check_room()
         return True
@@ -175,7 +180,7 @@ class EventsSink(Sink):
 
 
 def tube_json(tube: Tube) -> dict[str, Any]:
-    """A tube that has ended, as it stands in JSON."""
+    """Returns the JSON form of a tube that has ended."""
     return {
         "id": tube.id,
         "class": tube.label,
@@ -188,7 +193,7 @@ def tube_json(tube: Tube) -> dict[str, Any]:
 
 
 def stages_json(stages: dict[str, StageTimes]) -> dict[str, dict[str, float]]:
-    """Stage times, in milliseconds to a microsecond, as they stand in JSON."""
+    """Returns the JSON form of stage times, in milliseconds rounded to a microsecond."""
     return {
         stage: {name: round(getattr(times, name), 3) for name in StageTimes.__slots__}
         for stage, times in stages.items()
@@ -196,7 +201,7 @@ def stages_json(stages: dict[str, StageTimes]) -> dict[str, dict[str, float]]:
 
 
 def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
-    """``{"age": …}`` of a live run, in milliseconds; of any other, nothing."""
+    """Returns ``{"age": …}`` in milliseconds for a live run, else an empty dictionary."""
     if age is None:
         return {}
     names = ("p50", "p90", "p99", "mean")
@@ -204,7 +209,7 @@ def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
 
 
 def skipped_json(skipped: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """``{"skipped": …}`` of a run that leaves frames out on purpose; of any other, nothing."""
+    """Returns ``{"skipped": …}`` if frames were left out on purpose, else an empty dictionary."""
     return {"skipped": dict(skipped)} if skipped else {}
 
 

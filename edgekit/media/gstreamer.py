@@ -1,4 +1,4 @@
-"""Pipelines of GStreamer, through an OpenCV that has it: how CSI cameras are read."""
+"""Reads GStreamer pipelines, such as CSI cameras, with an OpenCV that supports GStreamer."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _SECRET = re.compile(
 
 
 class PipelineSource(CaptureSource):
-    """What comes out of a pipeline, which counts as live.
+    """A live source that reads the output of a GStreamer pipeline.
 
     Args:
-        pipeline: In the words of ``gst-launch-1.0``. Where it has no ``appsink``, one that takes
-            the newest picture is put at its end.
-        options: How long to wait for a picture.
+        pipeline: Pipeline in the syntax of ``gst-launch-1.0``. If it has no ``appsink``, one that
+            keeps only the newest picture is appended.
+        options: Longest wait for a picture.
 
     Raises:
-        MissingDependencyError: This OpenCV has no GStreamer; that of pip has not.
+        MissingDependencyError: This OpenCV has no GStreamer; the one from pip never has.
         MediaError: The pipeline cannot be built, or gives no picture in time.
     """
 
@@ -66,30 +66,30 @@ class PipelineSource(CaptureSource):
         self._begin = time.monotonic()
 
     def read(self) -> Frame | None:
-        """The next picture, waiting for it; None when the pipeline has ended or was closed."""
+        """Waits for the next picture; returns None once the pipeline has ended or was closed."""
         image, self._first = self._first, None
         if image is None:
             image = self._grab()
         return None if image is None else self._next(image, time.monotonic() - self._begin)
 
     def reopened(self) -> PipelineSource:
-        """The same pipeline, built anew."""
+        """Builds the pipeline again."""
         return PipelineSource(self._pipeline, self._options)
 
 
 def is_pipeline(text: str) -> bool:
-    """Whether a source is a pipeline, and not the name of something that is there."""
+    """Returns whether a source is a pipeline, and not the name of an existing file."""
     return " ! " in text and not _exists(path_of(text))
 
 
 def has_gstreamer() -> bool:
-    """Whether this OpenCV reads pipelines."""
+    """Returns whether this OpenCV can read pipelines."""
     registry = cv2.videoio_registry
     return bool(registry.hasBackend(cv2.CAP_GSTREAMER))
 
 
 def check_gstreamer() -> None:
-    """Makes sure that pipelines can be read.
+    """Checks that pipelines can be read.
 
     Raises:
         MissingDependencyError: This OpenCV has no GStreamer.
@@ -105,7 +105,7 @@ def check_gstreamer() -> None:
 
 
 def pipeline_name(pipeline: str) -> str:
-    """A pipeline for names, logs and errors: without users, passwords and tokens."""
+    """Returns a pipeline without users, passwords and tokens, for names, logs and errors."""
     shown = _ADDRESS.sub(lambda found: without_secrets(found[0]), pipeline)
     return _SECRET.sub(r"\1...", shown)
 
@@ -113,7 +113,7 @@ def pipeline_name(pipeline: str) -> str:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # too long for a name
+    except OSError:  # The text is too long for a file name.
         return False
 
 

@@ -1,4 +1,4 @@
-"""The annotated video of a run that may end at any moment."""
+"""Writes the annotated video of a live run, which may end at any moment."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ __all__ = ["LiveVideoSink"]
 class LiveVideoSink(Sink):
     """Writes the annotated frames as a video that can be played while it grows.
 
-    Matroska, by clusters: a second of video is encoded, then added to the file in one piece and
-    synced to the disk. So ``kill -9`` and a power cut cost that second, not the video.
+    The format is Matroska. Each second of video is encoded, appended to the file as one cluster and
+    synced to disk. ``kill -9`` or a power cut therefore costs that second, not the video.
 
-    Frames have their source's times, from the first one on, and pixels their shape. The first frame
-    gives the size; those of another size are fitted into it. The video is H.264 where PyAV is
-    installed, else MPEG-4 Part 2, with a warning. A video that is there already is kept under
-    ``NAME.1.mkv``.
+    Frames keep their source's times, relative to the first frame, and pixels keep their shape. The
+    first frame sets the size; frames of another size are fitted into it. The codec is H.264 if PyAV
+    is installed, else MPEG-4 Part 2, with a warning. An existing video is kept as ``NAME.1.mkv``.
 
     Args:
-        path: Ends in ``.mkv``; appears with the first cluster.
-        rotate: Bytes after which a new file begins; None for never.
-        keep: How many older files stay.
-        seconds: Length of a cluster, at most 30.
+        path: Path of the video, ending in ``.mkv``; the file appears with the first cluster.
+        rotate: Size in bytes after which a new file begins; None for no limit.
+        keep: Number of older files to keep.
+        seconds: Length of a cluster in seconds, at most 30.
 
     Raises:
-        OutputError: At once where the name ends otherwise; by ``start`` where the place cannot be
-            written to or no encoder is there; by later calls where writing fails. The frames of the
-            present cluster are lost then; later calls may succeed again.
+        OutputError: The name has another ending (raised at once), the place cannot be written to or
+            no encoder is available (raised by ``start``), or writing fails (raised by later calls).
+            The frames of the current cluster are lost then; later calls may succeed.
     """
 
     def __init__(
@@ -67,21 +66,21 @@ class LiveVideoSink(Sink):
 
     @property
     def dropped(self) -> int:
-        """Frames of clusters that could not be written."""
+        """Number of frames in clusters that could not be written."""
         return self._dropped
 
     @property
     def stored(self) -> int:
-        """Clusters that were written."""
+        """Number of clusters written."""
         return self._stored
 
     @property
     def codec(self) -> str | None:
-        """Name of the video's codec, once it has begun."""
+        """Name of the video's codec; None before the first frame or known size."""
         return self._frames.codec.name if self._frames is not None else None
 
     def start(self, info: RunInfo) -> None:
-        """Makes sure that the place can be written to, and such a video be encoded."""
+        """Checks that the place can be written to and that the video can be encoded."""
         refuse_unwritable(self._path)
         self._info = info
         self._annotator = Annotator(info.classes)
@@ -89,12 +88,12 @@ class LiveVideoSink(Sink):
             self._open((info.height, info.width))
 
     def gap(self, gap: Gap) -> None:
-        """Writes what there is, as the next frame may be long in coming."""
+        """Writes the current cluster on a reconnect, because the next frame may take long."""
         if gap.reason == "reconnect":
             self._flush()
 
     def frame(self, result: FrameResult) -> None:
-        """Draws and encodes a frame; writes a cluster when it is complete."""
+        """Draws and encodes a frame, and writes a cluster when it is complete."""
         image = self._annotator.draw(result)
         size = (image.shape[0], image.shape[1])
         if self._frames is None or (self._empty and size != self._frames.size):
@@ -113,7 +112,7 @@ class LiveVideoSink(Sink):
         self._complete()
 
     def reopen(self) -> bool:
-        """Nothing is to be done: every cluster is a new try."""
+        """Returns True without doing anything: every cluster is written independently."""
         return True
 
     def close(self) -> None:
@@ -162,7 +161,7 @@ class LiveVideoSink(Sink):
         self._handle, self._begin = handle, run.times[0]
 
     def _complete(self) -> None:
-        # Without its index the video can be played all the same.
+        # A video without its index can still be played.
         with contextlib.suppress(OutputError):
             if self._file is not None:
                 self._file.end()

@@ -1,4 +1,4 @@
-"""Figures of a run, or of several, for Prometheus."""
+"""Serves the metrics of one or several runs to Prometheus."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 class Metrics:
     """Serves counters, gauges and histograms over HTTP while runs last.
 
-    What is counted is in memory, and a request is answered in a thread of its own. It listens from
-    the first ``start`` of a sink until the last sink is closed.
+    Metrics are kept in memory, and each request is answered in its own thread. The server listens
+    from the first ``start`` of a sink until the last sink is closed.
 
     Args:
-        address: ``HOST:PORT``; a port alone means loopback.
-        several: Whether all figures have a label ``source``: the number of the sink, from 0.
+        address: ``HOST:PORT``; a port alone means the loopback interface.
+        several: Whether all metrics have a label ``source``, the number of the sink, from 0.
 
     Raises:
-        UsageError: The address cannot be read.
+        UsageError: The address cannot be parsed.
         MissingDependencyError: prometheus-client is not installed.
     """
 
@@ -80,14 +80,14 @@ class Metrics:
 
     @property
     def port(self) -> int:
-        """That it listens at, once a sink has started; free to choose where 0 was asked for."""
+        """Port of the server once a sink has started; the system chooses it for port 0."""
         return int(self._server.server_port)
 
     def sink(self, outputs: Callable[[], Sequence[SinkHealth]]) -> MetricsSink:
-        """A sink that counts what a source gives; one for each.
+        """Returns a new sink that counts the results of one source.
 
         Args:
-            outputs: How the other outputs of the source do.
+            outputs: Function that returns the health of the source's other sinks.
         """
         sink = MetricsSink(self, str(len(self._outputs)) if self._several else None)
         self._outputs.append(outputs)
@@ -96,17 +96,17 @@ class Metrics:
         return sink
 
     def enter(self) -> None:
-        """Begins to listen, unless it does already.
+        """Starts to listen, unless the server already does.
 
         Raises:
-            OutputError: The port is taken, or the address is not one of this machine.
+            OutputError: The port is taken, or the address does not belong to this machine.
         """
         with self._lock:
             if self._server is None:
                 self._server = self._serve()
 
     def leave(self, sink: MetricsSink) -> None:
-        """A sink is closed; after the last one nobody listens."""
+        """Removes a closed sink; the server stops after the last one."""
         with self._lock:
             if sink in self._open:
                 self._open.remove(sink)
@@ -118,7 +118,7 @@ class Metrics:
             server.server_close()
 
     def collect(self) -> Iterator[Any]:
-        """Asks the other outputs, when it is asked itself."""
+        """Yields the metrics of the other outputs and of the sources, when Prometheus asks."""
         core, labels = self._core, self._labels("output")
         written = core.CounterMetricFamily(
             "edgekit_output_written", "Frames, gaps and tubes that an output took.", labels=labels
@@ -160,11 +160,11 @@ class Metrics:
 
 
 class MetricsSink(Sink):
-    """Counts what one source gives; made by ``Metrics.sink``.
+    """Counts the results of one source; made by ``Metrics.sink``.
 
     Args:
-        metrics: Where it counts.
-        source: Value of the label ``source``; None where there is no such label.
+        metrics: Metrics to update.
+        source: Value of the label ``source``; None if there is no such label.
     """
 
     def __init__(self, metrics: Metrics, source: str | None) -> None:
@@ -175,16 +175,16 @@ class MetricsSink(Sink):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Values of the labels that every figure has."""
+        """Values of the labels that all metrics have."""
         return self._source
 
     @property
     def source_up(self) -> bool | None:
-        """Whether the source gives frames; None before it begins."""
+        """Whether the source gives frames; None before it starts."""
         return None if self._info is None else self._info.health().connected
 
     def start(self, info: RunInfo) -> None:
-        """Shows every figure as 0, and begins to listen."""
+        """Sets every metric to 0, and starts to listen."""
         self._info, self._classes = info, tuple(map(printable, info.classes))
         metrics = self._metrics
         for name in self._classes:
@@ -199,7 +199,7 @@ class MetricsSink(Sink):
         metrics.enter()
 
     def gap(self, gap: Gap) -> None:
-        """Counts a break, or what was left out on purpose."""
+        """Counts a gap, or frames that were left out on purpose."""
         if gap.intended:
             self._of(self._metrics.skipped, gap.reason).inc(gap.frames)
             return
@@ -207,7 +207,7 @@ class MetricsSink(Sink):
         self._of(self._metrics.lost).inc(gap.frames)
 
     def frame(self, result: FrameResult) -> None:
-        """Counts a frame, its tubes and times."""
+        """Counts a frame, its tubes and its stage times."""
         self._of(self._metrics.frames).inc()
         counts = dict.fromkeys(range(len(self._classes)), 0)
         for tube in result.tubes:
@@ -224,11 +224,11 @@ class MetricsSink(Sink):
         self._of(self._metrics.closed, self._classes[tube.label]).inc()
 
     def check(self) -> None:
-        """Takes the port."""
+        """Checks the port by starting to listen."""
         self._metrics.enter()
 
     def close(self) -> None:
-        """Stops listening, where it was the last."""
+        """Stops listening if this was the last sink."""
         self._metrics.leave(self)
 
     def _of(self, figure: Any, *labels: str) -> Any:

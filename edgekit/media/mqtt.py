@@ -1,4 +1,4 @@
-"""Tubes as MQTT messages."""
+"""Sends tubes as MQTT messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edgekit.runtime.types import Tube
 __all__ = ["MOST_BYTES", "Broker", "MqttSink", "default_buffer"]
 
 MOST_BYTES = 16_000_000
-"""So many bytes of messages wait at most."""
+"""Default limit for the bytes of waiting messages."""
 
 _LOG = logging.getLogger(__name__)
 _FIRST_TRY_SECONDS = 3.0
@@ -38,23 +38,24 @@ _LAST_SECONDS = 5.0
 class MqttSink(Sink):
     """Sends the start, updates and end of each tube, and a retained status.
 
-    Topics below the broker's prefix: ``tube/start``, ``tube/update`` and ``tube/end``, and
-    ``status``, where the broker says so itself (Last Will) if the run vanishes. All messages go
-    through a file, so that a broker that was away gets them afterwards, in order; what a run leaves
-    in it is sent by the next one. They are sent until the broker acknowledges (QoS 1), so that one
-    may come twice: ``run`` and ``seq``, which counts from 0 without a break, tell.
+    The topics below the broker's prefix are ``tube/start``, ``tube/update``, ``tube/end`` and
+    ``status``. If the run vanishes, the broker itself publishes the status (Last Will). All
+    messages pass through a file: a broker that was away gets them later, in order, and the next run
+    sends what is left. Messages are sent until the broker acknowledges them (QoS 1), so a message
+    may arrive twice. The fields ``run`` and ``seq``, which counts from 0 without gaps, identify
+    duplicates.
 
     Args:
-        broker: Where to.
-        buffer: The file; by default ``default_buffer(broker)``.
-        most: Bytes of messages that it holds. Beyond them the oldest updates are dropped, then the
-            oldest messages of any kind, and counted in the status.
+        broker: Address and credentials of the broker.
+        buffer: File for waiting messages; the default is ``default_buffer(broker)``.
+        most: Largest size of the buffer in bytes of messages. Above it the oldest updates are
+            dropped, then the oldest messages of any kind. The status counts them.
         every: Seconds of the source between two updates of a tube.
 
     Raises:
         MissingDependencyError: paho-mqtt is not installed.
-        OutputError: By ``start``, where the broker refuses the name or password, or another run
-            has the buffer; by later calls, where the disk is full.
+        OutputError: The broker refuses the name or password, or another run uses the buffer (both
+            raised by ``start``); or the disk is full (raised by later calls).
     """
 
     def __init__(
@@ -83,31 +84,31 @@ class MqttSink(Sink):
 
     @property
     def dropped(self) -> int:
-        """Messages that the bound of the buffer has cost, or that the broker refused."""
+        """Number of messages dropped by the buffer's size limit or refused by the broker."""
         refused = 0 if self._link is None else self._link.refused
         return refused + (0 if self._outbox is None else sum(self._outbox.dropped.values()))
 
     @property
     def stored(self) -> int:
-        """How many messages were put into the buffer."""
+        """Number of messages put into the buffer."""
         return self._seq
 
     @property
     def trouble(self) -> str | None:
-        """Why there is no connection or what is refused, and how much waits."""
+        """Reason for a missing connection or a refusal, and the number of waiting messages."""
         if self._link is None or self._outbox is None or self._link.trouble is None:
             return None
         return f"{self._link.trouble} {len(self._outbox)} messages wait."
 
     def check(self) -> None:
-        """Opens the buffer if it is there, else raises where it could not be made."""
+        """Opens the buffer if it exists, else raises if it cannot be created."""
         if self._buffer.exists():
             Outbox(self._buffer, self._most).close()
         else:
             refuse_unwritable(self._buffer)
 
     def start(self, info: RunInfo) -> None:
-        """Opens the buffer and begins to connect; waits 3 seconds at most for that."""
+        """Opens the buffer and starts to connect; waits at most 3 seconds for the connection."""
         self._source, self._classes, self._info = info.source, info.classes, info
         self._outbox = Outbox(self._buffer, self._most)
         if waiting := len(self._outbox):
@@ -124,7 +125,7 @@ class MqttSink(Sink):
             )
 
     def frame(self, result: FrameResult) -> None:
-        """Tells of tubes that are new, and now and then of the others."""
+        """Sends the start of new tubes, and an update of the others at the chosen interval."""
         now = result.frame.time
         self._last = result.frame.index, now
         messages: list[Message] = []
@@ -144,7 +145,7 @@ class MqttSink(Sink):
         self._begun |= told.keys()
 
     def tube(self, tube: Tube) -> None:
-        """Tells of the end of a tube, and of its start where no frame with it came this far."""
+        """Sends the end of a tube, and first its start if no frame with it reached this sink."""
         first = [] if tube.id in self._begun else [self._message("start", 0, self._first(tube))]
         content = {
             "id": tube.id,
@@ -159,17 +160,21 @@ class MqttSink(Sink):
         self._begun.discard(tube.id)
 
     def end(self, summary: RunSummary) -> None:
-        """Sends what can be sent within 5 seconds, and says goodbye."""
+        """Sends waiting messages for at most 5 seconds, then the last status."""
         if self._link is not None:
             self._link.stop(self._status("offline", reason="ended"), _LAST_SECONDS)
 
     def reopen(self) -> bool:
-        """Goes on once there is room again."""
+        """Returns True if there is room on the disk again.
+
+        Raises:
+            OutputError: The disk is still full.
+        """
         check_room(self._buffer)
         return True
 
     def close(self) -> None:
-        """Ends the connection and closes the buffer; what is in it waits for the next run."""
+        """Disconnects and closes the buffer; the next run sends what is left in it."""
         if self._link is not None:
             self._link.stop(None, 0.0)
         if self._outbox is not None:
@@ -212,10 +217,10 @@ def _now() -> str:
 
 
 def default_buffer(broker: Broker) -> Path:
-    """Where messages wait unless told otherwise: one file for each broker and prefix.
+    """Returns the default file for waiting messages, one for each broker and prefix.
 
     Raises:
-        OutputError: The user has no folder for it, or it cannot be written.
+        OutputError: The user has no folder for it, or the folder cannot be written.
     """
     folder = user_folder("XDG_STATE_HOME", ".local/state", "--mqtt-buffer FILE")
     place = hashlib.sha256(f"{broker.place}/{broker.prefix}".encode()).hexdigest()[:12]
@@ -225,7 +230,7 @@ def default_buffer(broker: Broker) -> Path:
 def _live_json(
     tube: LiveTube | Tube, box: Sequence[float], index: int, time: float, *, observed: bool
 ) -> dict[str, Any]:
-    """What is said of a tube in one of its frames."""
+    """Returns the JSON fields of a tube in one of its frames."""
     return {
         "id": tube.id,
         "class": tube.label,

@@ -1,4 +1,4 @@
-"""One picture of all the tubes of a run: what happened when, at a glance."""
+"""Draws one picture of all tubes of a run, over time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from edgekit.runtime.types import Tube
 __all__ = ["MOST_ROWS", "PictureSink"]
 
 MOST_ROWS = 60
-"""So many tubes are shown at most, the best ones."""
+"""Largest number of tubes shown; the best ones are kept."""
 
 _MOST_THUMBNAILS = 16
 _WIDEST = 480
 _MOST_RUNS = 1000
-"""Of a tube that is lost and found all the time: the picture has no more columns."""
+"""Largest number of drawn runs kept per tube: the picture has no more columns for them."""
 
 
 class _Ranked(NamedTuple):
@@ -41,19 +41,19 @@ class _Ranked(NamedTuple):
 class PictureSink(Sink):
     """Draws a summary picture when the run is over.
 
-    A row for each tube over time in its class's colour, each frame as its box was drawn, and some
-    annotated frames above. What is kept does not grow with the run: the best
-    tubes, and thumbnails at a distance that doubles.
+    Each tube is a row over time in its class's colour, which shows how its box was drawn in each
+    frame. Some annotated frames are shown above. Memory does not grow with the run: only the best
+    tubes and a limited number of thumbnails, at a doubling distance, are kept.
 
     Args:
-        path: Ends in ``.png``, ``.jpg`` or another picture format of OpenCV.
-        truth: What is known to be there: class index, first and last frame of each tube. Shown
-            above what was found of the class.
-        stages: Whether to show the times of the stages too.
+        path: Path ending in ``.png``, ``.jpg`` or another picture format of OpenCV.
+        truth: Ground truth: class index, first and last frame of each tube. Each is shown above the
+            tubes found of that class.
+        stages: Whether to show the stage times too.
 
     Raises:
-        OutputError: At once where the ending is unknown; by ``end`` where the place cannot be
-            written to.
+        OutputError: The file extension is unknown (raised at once), or the place cannot be written
+            to (raised by ``end``).
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class PictureSink(Sink):
         self._last = -1
 
     def start(self, info: RunInfo) -> None:
-        """Takes over names and classes."""
+        """Stores the run's names and classes."""
         self._info = info
         self._annotator = Annotator(info.classes)
 
     def frame(self, result: FrameResult) -> None:
-        """Keeps a thumbnail of some frames."""
+        """Keeps thumbnails of some frames."""
         index = result.frame.index
         self._last = index
         assert self._info is not None
@@ -104,7 +104,7 @@ class PictureSink(Sink):
             self._distance = self._thumbnails[1].frame - self._thumbnails[0].frame
 
     def _small(self, result: FrameResult) -> Any:
-        """The annotated frame, THUMBNAIL_HEIGHT high; white above and below a very wide one."""
+        """Draws a frame THUMBNAIL_HEIGHT pixels high, with white borders if it is very wide."""
         image: Any = result.frame.image
         scale = min(THUMBNAIL_HEIGHT / image.shape[0], _WIDEST / image.shape[1])
         width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])

@@ -1,4 +1,4 @@
-"""The pictures of one file: the frames of an animated WebP, or the pages of a TIFF."""
+"""Reads all pictures of one file: the frames of an animated WebP, or the pages of a TIFF."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["PagesSource"]
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 1 << 26
-"""Bytes of frames that are decoded together: OpenCV begins each time at the first frame."""
+"""Bytes of frames decoded together, because OpenCV starts at the first frame each time."""
 
 _SHORTEST, _INSTEAD = 0.01, 0.1
-"""Seconds. Browsers show frames that claim to be shorter for so long."""
+"""Seconds: browsers show frames with a duration of at most the first for the second."""
 
 
 class PagesSource(Source):
     """All pictures of a file, in order.
 
-    Frames of an animation have its times; pages follow each other 25 times a second. A page that
-    cannot be read is named in a warning and skipped; its index stays empty.
+    Frames of an animation keep its times; pages follow each other 25 times per second. A page that
+    cannot be read is skipped with a warning; its index is left out.
 
     Args:
-        path: The file, for which ``can_read`` holds.
-        content: Its bytes.
+        path: File that ``can_read`` accepts.
+        content: Bytes of the file.
 
     Raises:
-        MediaError: None of them can be read.
+        MediaError: None of the pictures can be read.
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
@@ -64,13 +64,13 @@ class PagesSource(Source):
 
     @staticmethod
     def can_read(content: bytes) -> bool:
-        """Whether this OpenCV gives more than the first picture of a file."""
+        """Returns whether this OpenCV can read more than the first picture of the file."""
         if formats.is_webp(content):
             return hasattr(cv2, "imdecodeanimation")
         return is_tiff(content) and hasattr(cv2, "imdecodemulti")
 
     def read(self) -> Frame | None:
-        """The next picture that can be read, or None after the last."""
+        """Returns the next readable picture, or None after the last."""
         frame, self._first = self._first, None
         return frame if frame is not None else self._advance()
 

@@ -1,4 +1,4 @@
-"""Pictures as a source: a folder of them, or a file of one or several."""
+"""Reads pictures as a source: a folder of pictures, or a file with one or several."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["PICTURES", "FramesSource", "is_picture", "natural_key", "open_pictur
 PICTURES = frozenset(
     (".bmp", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp", ".jp2")
 )
-"""Endings of what counts as a picture, in lower case."""
+"""File extensions of pictures, in lower case."""
 
 _LOG = logging.getLogger(__name__)
 _HEAD = 1 << 20
@@ -31,20 +31,20 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """A key that sorts as people count: ``frame2`` before ``frame10``, blind to case.
+    """Returns a key that sorts numbers by value, ``frame2`` before ``frame10``, ignoring case.
 
-    Names that are then the same (``01`` and ``1``, ``A`` and ``a``) are in their plain order.
+    Names that are equal by this rule (``01`` and ``1``, ``A`` and ``a``) are sorted as plain text.
     """
     parts = _DIGITS.split(name)
-    # Even places hold text and odd ones digits, so that like is only compared with like.
+    # Even places hold text and odd places digits, so text is only ever compared with text.
     folded = (int(part) if place % 2 else part.casefold() for place, part in enumerate(parts))
     return tuple(folded), name
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture or a file of pages, and no film.
+    """Returns whether a file holds a picture or pages, rather than a video.
 
-    Animated PNG and GIF are films, which a video's reader reads, whatever their name ends in.
+    Animated PNG and GIF files count as videos, whatever their extension.
     """
     try:
         with path.open("rb") as file:
@@ -57,36 +57,36 @@ def is_picture(path: Path) -> bool:
 
 
 def open_picture(path: Path) -> Source:
-    """Opens a file of one picture or several.
+    """Opens a file with one or several pictures.
 
     Args:
-        path: A picture, animation or file of pages.
+        path: Path of a picture, an animation or a file of pages.
 
     Raises:
-        MediaError: It cannot be read.
+        MediaError: The file cannot be read.
     """
     try:
         content = read_regular(path, _MOST_BYTES)
     except OSError:
-        return FramesSource(path)  # which says why
+        return FramesSource(path)  # FramesSource explains why it cannot be read.
     if pages_of(content) > 1 and PagesSource.can_read(content):
         return PagesSource(path, content)
     return FramesSource(path)
 
 
 class FramesSource(Source):
-    """The pictures of a folder in natural order, or one picture.
+    """The pictures of a folder in natural order, or a single picture.
 
-    A picture that cannot be read is named in a warning and skipped; its index stays empty, so the
-    next one has a gap before it. Of a file of several pictures the first is read, and a warning
-    says so.
+    A picture that cannot be read is skipped with a warning; its index is left out, so the next
+    frame has a gap before it. If a file holds several pictures, only the first is read, with a
+    warning.
 
     Args:
-        path: The folder, whose own files count and not those of folders in it; or a picture.
-        fps: How fast they are to be played.
+        path: Folder, without its subfolders; or a picture file.
+        fps: Frames per second at which the pictures are played.
 
     Raises:
-        MediaError: There is no picture, or none that can be read.
+        MediaError: There is no picture, or none can be read.
     """
 
     def __init__(self, path: Path | str, *, fps: float = DEFAULT_FPS) -> None:
@@ -109,7 +109,7 @@ class FramesSource(Source):
         self.height, self.width = self._first.image.shape[:2]
 
     def read(self) -> Frame | None:
-        """The next picture that can be read, or None after the last."""
+        """Returns the next readable picture, or None after the last."""
         frame, self._first = self._first, None
         if frame is None:
             frame = self._advance()
@@ -155,7 +155,7 @@ class FramesSource(Source):
 
 
 def _some(files: list[Path]) -> Iterator[bytes]:
-    """The contents of a few files over the whole folder."""
+    """Yields the contents of a few files, spread over the whole folder."""
     for file in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
         try:
             yield read_regular(file, _MOST_BYTES)

@@ -1,4 +1,4 @@
-"""A sink in a thread of its own, so that a slow or failing one holds nobody up."""
+"""Runs a sink in its own thread, so that a slow or failing sink does not stop the run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _POLL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class SinkHealth:
-    """How a sink does.
+    """State of a sink.
 
     Attributes:
-        name: As given to ``QueuedSink``.
-        written: Frames, gaps and tubes that the sink took.
-        lost: Frames, gaps and tubes that it did not.
-        error: What is wrong with it at present, as a sentence; None where nothing is. It stands
-            until something has been written again.
-        last_error: What was wrong with it last, also where it has gone on since.
-        codec: Name of the codec that it writes; None where it writes no video.
+        name: Name given to ``QueuedSink``.
+        written: Number of frames, gaps and tubes that the sink wrote.
+        lost: Number of frames, gaps and tubes that the sink did not write.
+        error: Present problem, as a sentence; None if there is none. It stays until something has
+            been written again.
+        last_error: Latest problem, even if the sink has recovered since.
+        codec: Name of the video codec; None if the sink writes no video.
     """
 
     name: str
@@ -50,23 +50,23 @@ class SinkHealth:
 class QueuedSink(Sink):
     """Runs a sink in a thread behind a bounded queue.
 
-    The sink gets its calls in order, all from that thread; ``start`` returns when the sink has
-    started, and raises what it raised. What happens later depends on the source. A file waits for
-    the sink: nothing is lost, and its error is raised by the next call. A live source waits for
-    nobody: where the queue is full, frames are lost and counted, and so are gaps and tubes where
-    a much larger bound is reached. An error there is reported by ``health``, never raised. The
-    sink is then asked to ``reopen``, after waits that grow from 0.5 to 30 seconds, and the gap or
-    tube that failed is given to it again, once. Before the next call that follows a loss, ``lost``
-    tells the sink how large it was.
+    The sink gets all its calls in order, from that thread. ``start`` returns when the sink has
+    started, and raises what the sink raised. Later behaviour depends on the source. With a file,
+    the run waits for the sink: nothing is lost, and the next call raises the sink's error. A live
+    source never waits. If the queue is full, frames are lost and counted; gaps and tubes are lost
+    only at a much larger limit. ``health`` reports an error there, and no call raises it. The sink
+    is then asked to ``reopen``, after waits that grow from 0.5 to 30 seconds, and the gap or tube
+    that failed is delivered once more. Before the next call after a loss, ``lost`` tells the sink
+    the number of lost calls.
 
     Args:
-        sink: Nobody else calls it from now on.
-        name: For people.
+        sink: Sink to run; nothing else may call it from now on.
+        name: Name for messages.
         live: Whether the source is live.
-        fatal: Errors that end the run though the source is live.
-        frames: So many frames wait at most; each holds its picture.
-        pixels: Bytes that the pictures of waiting frames take at most, unless only one waits.
-        others: So many calls of all kinds wait at most, on a live source.
+        fatal: Errors that end the run even if the source is live.
+        frames: Largest number of waiting frames; each holds its picture.
+        pixels: Largest size in bytes of the waiting pictures; a single frame may exceed it.
+        others: Largest number of waiting calls of all kinds, on a live source.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class QueuedSink(Sink):
         self._thread = threading.Thread(target=self._work, name=f"edgekit-{name}", daemon=True)
 
     def health(self) -> SinkHealth:
-        """How the sink does; may be called from any thread."""
-        # Before the lock: the sink may take its time, and the run must not wait for that.
+        """Returns the state of the sink; safe to call from any thread."""
+        # Ask before taking the lock: the sink may be slow, and the run must not wait for it.
         dropped, trouble = self._sink.dropped, self._sink.trouble
         with self._changed:
             written, lost = max(0, self._written - dropped), self._lost + dropped
@@ -113,7 +113,7 @@ class QueuedSink(Sink):
             return SinkHealth(self._name, written, lost, error, self._sink.codec, last)
 
     def check(self) -> None:
-        """Asks the sink, in the calling thread."""
+        """Calls the sink's ``check`` in the calling thread."""
         self._sink.check()
 
     def start(self, info: RunInfo) -> None:
@@ -126,29 +126,29 @@ class QueuedSink(Sink):
             self._raise()
 
     def gap(self, gap: Gap) -> None:
-        """Passes the gap on."""
+        """Queues the gap."""
         self._give("gap", gap)
 
     def frame(self, result: FrameResult) -> None:
-        """Passes the frame on; without room for it waits, or on a live source loses it."""
+        """Queues the frame. With a full queue, a file waits and a live source loses the frame."""
         self._give("frame", result)
 
     def tube(self, tube: Tube) -> None:
-        """Passes the tube on."""
+        """Queues the tube."""
         self._give("tube", tube)
 
     def end(self, summary: RunSummary) -> None:
-        """Asks the sink to end after what it has to do still; ``close`` waits for that."""
+        """Asks the sink to end after the queued calls; ``close`` waits for that."""
         with self._changed:
             self._raise()
             self._put("end", summary)
             self._asked = time.monotonic()
 
     def close(self) -> None:
-        """Waits until the sink is through and closed.
+        """Waits until the sink has handled all calls and is closed.
 
-        On a live source a sink that is stuck is left behind after 1.5 seconds, or after 8 more
-        where it is making its result complete.
+        On a live source, a stuck sink is abandoned after 1.5 seconds, or 8 seconds later if it is
+        completing its result.
         """
         if self._thread.ident is None:
             self._sink.close()
@@ -222,7 +222,7 @@ class QueuedSink(Sink):
             return call
 
     def _deliver(self, kind: str, value: Any) -> bool:
-        """Makes one call; False where it was the last."""
+        """Makes one call to the sink; returns False if it was the last one."""
         alive = True
         failed = error = self._call(kind, value)
         if failed is not None and self._is_final(kind, failed):
@@ -257,7 +257,7 @@ class QueuedSink(Sink):
         return None
 
     def _has_stored(self) -> bool:
-        """Whether something was written since the last failure."""
+        """Returns whether something was written since the last failure."""
         stored = self._sink.stored
         return stored is None or self._stored is None or stored > self._stored
 
@@ -272,7 +272,7 @@ class QueuedSink(Sink):
             self._stored, self._warned = self._sink.stored, True
 
     def _recover(self) -> bool:
-        """Asks the sink to reopen until it has; False where it cannot, or the run ends first."""
+        """Asks the sink to reopen until it does; False if it cannot, or if the run ends first."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._over, self._backoff.seconds)
@@ -286,7 +286,7 @@ class QueuedSink(Sink):
                     return False
 
     def _finish(self) -> None:
-        """Counts what is left as lost; called under the lock."""
+        """Counts the waiting calls as lost; the caller holds the lock."""
         self._lost += self._waiting.clear()
         self._over = True
         self._changed.notify_all()

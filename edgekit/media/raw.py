@@ -1,4 +1,4 @@
-"""Frames on standard input, as another program writes them into a pipe."""
+"""Reads raw frames that another program writes to standard input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MEND = (
 
 
 class _Form(NamedTuple):
-    """How the frames lie in the pipe."""
+    """Layout of the frames in the pipe."""
 
     width: int
     height: int
@@ -39,15 +39,15 @@ class _Form(NamedTuple):
 
 
 class RawSource(Source):
-    """Raw frames or YUV4MPEG2 (y4m), to the last whole one. Not live: the writer waits.
+    """Raw frames or YUV4MPEG2 (y4m), up to the last complete one. Not live: the writer waits.
 
     Args:
-        descriptor: What to read; standard input if not given.
-        options: The size, rate and format of raw frames; y4m says its own.
+        descriptor: File descriptor to read; None for standard input.
+        options: Size, rate and format of raw frames; y4m states its own.
 
     Raises:
-        UsageError: Nothing is piped, or frames that are not y4m have no size.
-        MediaError: There is not one whole frame, or y4m of a kind that is not read here.
+        UsageError: Standard input is not a pipe or file, or raw frames have no size.
+        MediaError: There is no complete frame, or the kind of y4m is not supported.
     """
 
     name = "standard input"
@@ -65,10 +65,10 @@ class RawSource(Source):
             raise
 
     def read(self) -> Frame | None:
-        """The next frame, waiting for it; None at the end, or once it is closed.
+        """Waits for the next frame and returns it; None at the end or once closed.
 
         Raises:
-            MediaError: The pipe is no y4m any more.
+            MediaError: The y4m stream is damaged.
         """
         image, self._first = self._first, None
         if image is None:
@@ -79,11 +79,11 @@ class RawSource(Source):
         return Frame(self.position - 1, (self.position - 1) / self.fps, image)
 
     def close(self) -> None:
-        """Ends the reading, also where another thread waits in it."""
+        """Ends reading, including a read that waits in another thread."""
         self._pipe.close()
 
     def _look(self, options: SourceOptions) -> _Form:
-        """How the frames lie, from the first bytes or from what the user says."""
+        """Determines the layout from the first bytes or from the options."""
         head = self._pipe.exactly(len(_MAGIC)).tobytes()
         if head == _MAGIC:
             form = _parsed(self._pipe.line(_LONGEST_LINE).decode("ascii", "replace"))
@@ -110,7 +110,7 @@ class RawSource(Source):
         return form
 
     def _picture(self) -> Array | None:
-        """The next as (H, W, 3) uint8, BGR; None where no whole one is left."""
+        """Reads the next picture, (H, W, 3) uint8, BGR; None if no complete one is left."""
         width, height, _, layout, headed, full = self._form
         if headed and not self._begins_frame():
             return None
@@ -128,7 +128,7 @@ class RawSource(Source):
         return None
 
     def _begins_frame(self) -> bool:
-        """Reads the line before each frame of y4m; False at the end."""
+        """Reads the line before each y4m frame; returns False at the end."""
         line = self._pipe.line(_LONGEST_LINE)
         if line.split(b" ")[0] == b"FRAME":
             return True
@@ -154,7 +154,7 @@ def _standard_input() -> int:
 
 
 def _parsed(header: str) -> _Form:
-    """What the first line of y4m says, which is given without its first word."""
+    """Parses the first line of y4m, given without its first word."""
     words: dict[str, str] = {}
     for word in header.split():
         words.setdefault(word[0], word[1:])

@@ -1,4 +1,4 @@
-"""What a sink for results is."""
+"""Base class of all sinks for results."""
 
 from __future__ import annotations
 
@@ -9,73 +9,72 @@ __all__ = ["Sink"]
 
 
 class Sink:
-    """Takes the results of a run; a sink implements those methods that concern it.
+    """Takes the results of a run; a sink implements the methods it needs.
 
-    The calls come in this order: ``start``; for every frame its ``gap``, if there is one, then
-    ``frame``, then ``tube`` for each tube that was shown and ended there; at the end ``tube`` for
-    each that is left, ``end`` and ``close``. Where a run is only checked, ``check`` and ``close``.
-    A sink that raises gets ``close`` and nothing more:
-    ``close`` without ``end`` before it leaves no half-written file behind. Behind a
-    ``QueuedSink`` on a live source it is asked to ``reopen`` first.
+    The order of calls is ``start``; then for every frame ``gap`` (if there is one), ``frame``, and
+    ``tube`` for each shown tube that ended there; finally ``tube`` for each remaining tube, ``end``
+    and ``close``. If a run is only checked, the calls are ``check`` and ``close``. After a sink has
+    raised, it gets only ``close``; without ``end`` before it, ``close`` leaves no partial file. On
+    a live source, a ``QueuedSink`` asks it to ``reopen`` first.
     """
 
     @property
     def dropped(self) -> int:
-        """Frames, gaps and tubes that it took and has lost since."""
+        """Number of frames, gaps and tubes that the sink accepted and then lost."""
         return 0
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from its work though its calls succeed, as a sentence."""
+        """Present problem although calls succeed, as a sentence; None if there is none."""
         return None
 
     @property
     def stored(self) -> int | None:
-        """How many times it has written something; None where each call that returns has.
+        """Number of completed writes; None if every call that returns has written.
 
-        An encoder takes a frame long before the file gets it, so that a call says nothing of that.
+        An encoder accepts a frame long before the file gets it, so its calls do not show a write.
         """
         return None
 
     @property
     def codec(self) -> str | None:
-        """Name of the codec that it writes, for people; None where it writes no video."""
+        """Name of the video codec, for messages; None if the sink writes no video."""
         return None
 
     def check(self) -> None:
         """Raises what ``start`` would raise, and writes nothing.
 
-        What it takes for that, as a port, it keeps until ``close``.
+        Resources taken for the check, such as a port, are kept until ``close``.
         """
 
     def start(self, info: RunInfo) -> None:
-        """The run begins."""
+        """Begins the run."""
 
     def gap(self, gap: Gap) -> None:
-        """The stream is broken before the next frame."""
+        """Reports that frames are missing before the next frame."""
 
     def frame(self, result: FrameResult) -> None:
-        """A frame is done. Its arrays are shared between the sinks: do not change them."""
+        """Takes a processed frame. Sinks share its arrays, so they must not change them."""
 
     def tube(self, tube: Tube) -> None:
-        """A tube that was shown has ended."""
+        """Takes a shown tube that has ended."""
 
     def lost(self, count: int) -> None:
-        """So many frames, gaps and tubes before the next call did not reach the sink."""
+        """Reports how many frames, gaps and tubes before the next call did not reach the sink."""
 
     def end(self, summary: RunSummary) -> None:
-        """The run is over, whether or not it was interrupted: make the result complete."""
+        """Completes the result; the run is over, whether or not it was interrupted."""
 
     def reopen(self) -> bool:
-        """A call has raised: tries to go on with what comes next.
+        """Tries to continue after a call has raised.
 
         Returns:
-            Whether it can; False where it never will.
+            Whether the sink can continue; False if it never can.
 
         Raises:
-            Exception: Not yet; it is asked again later.
+            Exception: The sink cannot continue yet; it is asked again later.
         """
         return False
 
     def close(self) -> None:
-        """Gives up what the sink holds; harmless a second time."""
+        """Releases the sink's resources; it may be called twice."""

@@ -1,4 +1,4 @@
-"""What a source of frames is."""
+"""Base class of all sources of frames, and the options to open them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from edgekit.runtime.types import Frame
 __all__ = ["DEFAULT_FPS", "MOST_PIXELS", "Source", "SourceOptions", "name_of"]
 
 DEFAULT_FPS = 25.0
-"""Assumed where a source does not say."""
+"""Frames per second assumed if a source declares none."""
 
 MOST_PIXELS = 1 << 26
-"""Of a frame that a stream or a pipe may have: twice 8K, 192 MiB as BGR."""
+"""Largest number of pixels in a frame of a stream or pipe: twice 8K, 192 MiB as BGR."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """How a source is to be read; each kind of source takes what concerns it.
+    """Options for opening a source; each kind of source uses those that concern it.
 
     Attributes:
-        rtsp_transport: ``tcp`` or ``udp``.
+        rtsp_transport: Transport protocol of RTSP: ``tcp`` or ``udp``.
         patience: Seconds without a picture after which a stream counts as broken.
-        catches_up: Whether a stream that falls behind may leave pictures out to catch up.
-        camera_size: Width and height to ask a camera for; None leaves the choice to EdgeKit.
-        camera_format: Pixel format to ask a camera for, such as ``MJPG``; None for any.
-        camera_fps: Frames a second to ask a camera for; None for 30 or what is nearest.
-        raw_size: Width and height of raw frames on standard input.
-        raw_fps: How many of them are a second.
-        raw_format: How they lie in memory: one of ``edgekit.media._pixels.LAYOUTS``.
+        catches_up: Whether a stream that falls behind may drop pictures to catch up.
+        camera_size: Requested camera width and height in pixels; None leaves it to EdgeKit.
+        camera_format: Requested camera pixel format, such as ``MJPG``; None for any.
+        camera_fps: Requested camera frames per second; None for 30 or the nearest rate.
+        raw_size: Width and height in pixels of raw frames on standard input.
+        raw_fps: Frames per second of raw frames on standard input.
+        raw_format: Layout of raw frames: one of ``edgekit.media._pixels.LAYOUTS``.
     """
 
     rtsp_transport: str = "tcp"
@@ -48,29 +48,29 @@ class SourceOptions:
 
 
 def name_of(path: Path) -> str:
-    """A path for people and for UTF-8 files, whatever bytes it is made of."""
+    """Returns a path as valid Unicode for messages and files, with undecodable bytes replaced."""
     return os.fsencode(path).decode(errors="replace")
 
 
 class Source(Closing):
-    """Gives frames, one after the other. A context manager; open once it is made.
+    """Gives frames one after the other. A context manager that is open once created.
 
-    A source implements ``read`` and ``close`` and sets the attributes; after each frame it sets
-    ``position`` to the frame's index plus 1, or further on where it had to skip some. The ``close``
-    of one that ``reopens`` may be called while another thread hangs in its ``read``, and does not
+    A source implements ``read`` and ``close`` and sets the attributes. After each frame, it sets
+    ``position`` to the frame's index plus 1, or higher if it had to skip frames. If a source
+    ``reopens``, its ``close`` may be called while another thread hangs in ``read``, and does not
     wait for that thread.
 
     Attributes:
-        name: For people.
-        width: Pixels; 0 where unknown before the first frame.
-        height: Pixels; 0 where unknown before the first frame.
-        fps: Frames a second, as declared or else assumed.
-        frames: Their number as declared; None where unknown.
-        live: Whether frames come whether or not they are asked for.
-        position: Index that the next frame would have.
-        reopens: Whether a live source can be opened anew where it fails; it then implements
+        name: Name for messages.
+        width: Width in pixels; 0 if unknown before the first frame.
+        height: Height in pixels; 0 if unknown before the first frame.
+        fps: Frames per second, declared or else assumed.
+        frames: Declared number of frames; None if unknown.
+        live: Whether frames arrive at their own pace, requested or not.
+        position: Index of the next frame.
+        reopens: Whether a live source can be opened again after a failure; it then implements
             ``reopened``.
-        sample_aspect: Width of a pixel over its height.
+        sample_aspect: Pixel aspect ratio, width over height.
     """
 
     name: str = ""
@@ -85,17 +85,17 @@ class Source(Closing):
 
     @abc.abstractmethod
     def read(self) -> Frame | None:
-        """The next frame, or None at the end.
+        """Returns the next frame, or None at the end.
 
         Raises:
-            MediaError: There should be more, but it cannot be read.
+            MediaError: The source should have more frames, but they cannot be read.
         """
 
     def reopened(self) -> Source:
-        """A new open source of the same, whose indices begin at 0; only of one that ``reopens``.
+        """Opens the same source again, with indices from 0; only if the source ``reopens``.
 
         Raises:
-            MediaError: It cannot be opened now.
+            MediaError: The source cannot be opened now.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""Colours and lettering that can be read on any picture."""
+"""Colours and text that are readable on any picture."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from edgekit.media._opencv import cv2
 __all__ = ["Colour", "colour_of", "contrast", "lighter", "put_text", "text_size"]
 
 Colour = tuple[int, int, int]
-"""Blue, green, red, 0 to 255."""
+"""Blue, green and red, each 0 to 255."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_HEIGHT = 22.0
 """Height of the font's capitals at scale 1, in pixels."""
 
-# Far apart in hue and in brightness, and none of them the colour of skin, grass or sky.
+# The colours differ in hue and brightness; none is common in skin, grass or sky.
 _PALETTE: tuple[Colour, ...] = (
     (60, 76, 255),
     (255, 176, 0),
@@ -33,21 +33,21 @@ _PALETTE: tuple[Colour, ...] = (
 
 
 def colour_of(label: int) -> Colour:
-    """The colour of a class, always the same; 24 classes have colours of their own."""
+    """Returns the fixed colour of a class; the first 24 classes have distinct colours."""
     turn, place = divmod(label, len(_PALETTE))
     blue, green, red = _PALETTE[place]
     return (blue, green, red) if turn % 2 == 0 else (blue * 5 // 9, green * 5 // 9, red * 5 // 9)
 
 
 def contrast(colour: Colour) -> Colour:
-    """Black or white, whichever stands out from ``colour``."""
+    """Returns black or white, whichever contrasts with ``colour``."""
     blue, green, red = colour
     bright = 0.114 * blue + 0.587 * green + 0.299 * red > 140
     return (0, 0, 0) if bright else (255, 255, 255)
 
 
 def lighter(colour: Colour, share: float) -> Colour:
-    """``colour`` mixed with ``share`` of white."""
+    """Mixes ``colour`` with ``share`` of white, from 0 to 1."""
     blue, green, red = (round(value + (255 - value) * share) for value in colour)
     return blue, green, red
 
@@ -57,21 +57,21 @@ def _scale(height: float) -> tuple[float, int]:
 
 
 def text_size(text: str, height: float) -> tuple[int, int]:
-    """Width in pixels, and depth below the base line, of text with capitals ``height`` high."""
+    """Returns width and depth below the base line in pixels, for capitals of this height."""
     scale, thickness = _scale(height)
     (width, _), depth = cv2.getTextSize(text, _FONT, scale, thickness)
     return int(width), int(depth)
 
 
 def put_text(image: Any, text: str, corner: tuple[int, int], height: float, colour: Colour) -> None:
-    """Writes on a picture (H, W, 3), in place.
+    """Writes text on a picture (H, W, 3), in place.
 
     Args:
-        image: The picture.
-        text: ASCII; the font has no more.
-        corner: x and y of the left end of the base line.
-        height: Of a capital, pixels.
-        colour: Of the letters.
+        image: Picture to write on.
+        text: ASCII text; the font has no other characters.
+        corner: Left end (x, y) of the base line, in pixels.
+        height: Height of capitals, in pixels.
+        colour: Colour of the text.
     """
     scale, thickness = _scale(height)
     cv2.putText(image, text, corner, _FONT, scale, colour, thickness, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""What the kernel says of its cameras: Video4Linux, asked without starting them."""
+"""Describes the kernel's cameras (Video4Linux) without starting them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 __all__ = ["NOT_PERMITTED", "Camera", "Format", "Ioctl", "cameras", "describe"]
 
-# The requests of linux/videodev2.h: two bits of direction, 14 of size, 'V', and a number.
+# ioctl codes of linux/videodev2.h: two bits of direction, 14 of size, 'V', and a number.
 _QUERYCAP = 0x80685600
 _ENUM_FMT = 0xC0405602
 _ENUM_FRAMESIZES = 0xC02C564A
@@ -22,10 +22,10 @@ _DISCRETE = 1
 _MOST = 256
 
 _MAJOR = 81
-"""The kernel's number of video devices."""
+"""The kernel's major number of video devices."""
 
 NOT_PERMITTED = "may not be opened by this user"
-"""The problem of a camera that is there for others."""
+"""Problem text of a camera that this user may not open."""
 
 _SYSTEM = Path("/sys/class/video4linux")
 
@@ -36,10 +36,11 @@ class Format(NamedTuple):
     """A pixel format of a camera.
 
     Attributes:
-        name: Four letters, such as ``MJPG``.
-        sizes: Widths and heights, the largest first; of a camera that scales, its largest only.
-        rates: For each size the frames a second, the highest first. Empty where the driver does
-            not tell; of a camera with any rate, its highest and lowest.
+        name: FourCC, such as ``MJPG``.
+        sizes: Widths and heights in pixels, largest first. A camera with a continuous range lists
+            only its largest size.
+        rates: Frames per second for each size, highest first. Empty if the driver does not report
+            them; a camera with a continuous range lists its highest and lowest rate.
     """
 
     name: str
@@ -48,15 +49,15 @@ class Format(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """A device that gives pictures.
+    """A device that captures pictures.
 
     Attributes:
-        device: Its path.
-        name: As its maker calls it.
-        driver: Kernel driver; empty where the device may not be opened.
-        formats: In the driver's order.
-        problem: Why the formats are not known; empty where they are.
-        planes: Whether its pictures are in several planes of memory only.
+        device: Path of the device file.
+        name: Product name.
+        driver: Kernel driver; empty if the device may not be opened.
+        formats: Pixel formats, in the driver's order.
+        problem: Reason for unknown formats; empty if they are known.
+        planes: Whether the device offers only multi-planar formats.
     """
 
     device: str
@@ -68,9 +69,9 @@ class Camera(NamedTuple):
 
 
 def cameras() -> list[Camera]:
-    """All devices of this machine that give pictures, in order of their numbers.
+    """Lists all capture devices of this machine, in order of their numbers.
 
-    Those that may not be opened are among them, with their problem.
+    Devices that may not be opened are included, with their problem.
     """
     nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(node.name[5:] or 0))
     found = (describe(node) for node in nodes if node.name[5:].isdecimal())
@@ -78,12 +79,12 @@ def cameras() -> list[Camera]:
 
 
 def describe(path: Path, ioctl: Ioctl | None = None, system: Path = _SYSTEM) -> Camera | None:
-    """A device as a camera; None where it is none.
+    """Describes a device as a camera; returns None if it is none.
 
     Args:
         path: Device file.
-        ioctl: ``fcntl.ioctl``, or what takes its place.
-        system: Folder in which the kernel describes its video devices to everybody.
+        ioctl: ``fcntl.ioctl``, or a replacement for it.
+        system: Folder in which the kernel describes its video devices, readable by everyone.
     """
     import fcntl
 
@@ -109,7 +110,7 @@ def describe(path: Path, ioctl: Ioctl | None = None, system: Path = _SYSTEM) -> 
 
 
 def _closed(path: Path, error: OSError, system: Path) -> Camera | None:
-    """What everybody may know of a device that cannot be opened; None if it seems no camera."""
+    """Describes a device that cannot be opened; returns None if it does not seem to be a camera."""
     problems = {
         errno.EACCES: NOT_PERMITTED,
         errno.EPERM: NOT_PERMITTED,
@@ -119,12 +120,12 @@ def _closed(path: Path, error: OSError, system: Path) -> Camera | None:
         return None
     entry = system / path.resolve().name
     try:
-        # A camera's further devices are for metadata, as a rule.
+        # A camera's further device files usually carry metadata.
         if (entry / "index").read_text().strip() != "0":
             return None
         name = (entry / "name").read_text(errors="replace").strip()
     except OSError:
-        # A container may hold the device without what the kernel says of it.
+        # A container may have the device file without the kernel's folder that describes it.
         if entry.exists() or not _is_video(path):
             return None
         name = path.name
@@ -145,7 +146,7 @@ def _formats(ask: Ioctl, descriptor: int, kind: int) -> Iterator[Format]:
         sizes = set()
         for size in _listed(ask, descriptor, _ENUM_FRAMESIZES, 44, code):
             shape, width, height, _, _, most_height = struct.unpack_from("=6I", size, 8)
-            # Of steps, the fields are: least and most width, step, least and most height, step.
+            # The fields of a range are least and most width, step, least and most height, step.
             sizes.add((width, height) if shape == _DISCRETE else (height, most_height))
         ordered = sorted(sizes, reverse=True)
         rates = tuple(_rates(ask, descriptor, code, size) for size in ordered)
@@ -156,7 +157,7 @@ def _rates(ask: Ioctl, descriptor: int, code: int, size: tuple[int, int]) -> tup
     found = set()
     for answer in _listed(ask, descriptor, _ENUM_FRAMEINTERVALS, 52, code, *size):
         shape, *parts = struct.unpack_from("=5I", answer, 16)
-        # Of steps, the shortest interval comes first, then the longest.
+        # A range has the shortest interval first, then the longest.
         for seconds, one in (parts[:2],) if shape == _DISCRETE else (parts[:2], parts[2:]):
             if seconds and one:
                 found.add(round(one / seconds, 3))
@@ -164,7 +165,7 @@ def _rates(ask: Ioctl, descriptor: int, code: int, size: tuple[int, int]) -> tup
 
 
 def _listed(ask: Ioctl, descriptor: int, request: int, size: int, *of: int) -> Iterator[bytes]:
-    """The entries that the kernel numbers from 0 until it says that there are no more."""
+    """Yields the entries of an enumeration, numbered from 0, until the kernel reports its end."""
     for index in range(_MOST):
         answer = bytearray(size)
         struct.pack_into(f"={1 + len(of)}I", answer, 0, index, *of)

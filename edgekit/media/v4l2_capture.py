@@ -1,4 +1,4 @@
-"""Pictures from a camera's driver: Video4Linux, with the kernel's own buffers, times and counts."""
+"""Captures pictures with Video4Linux, with the kernel's buffers, capture times and counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _request(direction: int, number: int, size: int) -> int:
     return direction << 30 | size << 16 | ord("V") << 8 | number
 
 
-# The structures of linux/videodev2.h in this machine's layout: a union is as aligned as a pointer.
+# Sizes of linux/videodev2.h structures on this machine: a union is aligned like a pointer.
 _WORD = struct.calcsize("P")
 _FORMAT_SIZE = 200 + _WORD
 _PARAMETERS_SIZE = 204
@@ -46,14 +46,14 @@ _BRIEFLY = 0.001
 
 
 class Mode(NamedTuple):
-    """How a driver gives its pictures.
+    """Mode in which a driver gives its pictures.
 
     Attributes:
-        format: Four letters, such as ``MJPG``.
-        width: Pixels.
-        height: Pixels.
-        stride: Bytes of a row; 0 where the format has no rows.
-        fps: Frames a second as declared; 0 where unknown.
+        format: FourCC, such as ``MJPG``.
+        width: Width in pixels.
+        height: Height in pixels.
+        stride: Bytes per row; 0 if the format has no rows.
+        fps: Declared frames per second; 0 if unknown.
     """
 
     format: str
@@ -67,11 +67,10 @@ class Filled(NamedTuple):
     """A buffer that the driver has filled.
 
     Attributes:
-        data: Its bytes, which the driver takes back.
-        time: When the picture was taken, in seconds of ``time.monotonic``; None where the driver
-            keeps another clock.
-        number: Counts the driver's pictures, those included that found no buffer.
-        broken: Whether the driver says that data was lost.
+        data: Bytes of the buffer, valid until the driver gets the buffer back.
+        time: Capture time in seconds of ``time.monotonic``; None if the driver uses another clock.
+        number: Sequence number, which also counts pictures that found no free buffer.
+        broken: Whether the driver reports lost data.
     """
 
     data: memoryview
@@ -85,7 +84,7 @@ class V4L2Capture:
 
     Args:
         path: Device file.
-        ioctl: ``fcntl.ioctl``, or what takes its place.
+        ioctl: ``fcntl.ioctl``, or a replacement for it.
 
     Raises:
         OSError: The device cannot be opened.
@@ -99,15 +98,15 @@ class V4L2Capture:
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def set_mode(self, name: str, size: tuple[int, int], fps: float) -> Mode:
-        """Asks for a mode; the driver may give another one.
+        """Requests a mode, and returns the mode that the driver sets, which may differ.
 
         Args:
-            name: Format, four letters.
-            size: Width and height.
-            fps: Frames a second.
+            name: FourCC of the format.
+            size: Width and height in pixels.
+            fps: Frames per second.
 
         Raises:
-            OSError: The driver refuses, or another program streams.
+            OSError: The driver refuses, or another program is streaming.
         """
         wanted = bytearray(_FORMAT_SIZE)
         code = int.from_bytes(name.ljust(4).encode(), "little")
@@ -134,10 +133,10 @@ class V4L2Capture:
         return float(one / seconds) if seconds else 0.0
 
     def start(self) -> None:
-        """Begins to stream.
+        """Starts streaming.
 
         Raises:
-            OSError: Another program streams, or the driver cannot.
+            OSError: Another program is streaming, or the driver cannot stream.
         """
         asked = bytearray(20)
         struct.pack_into("=3I", asked, 0, _BUFFERS, _CAPTURE, _MAPPED)
@@ -151,17 +150,17 @@ class V4L2Capture:
         self._ask(_STREAM_ON, bytearray(struct.pack("=I", _CAPTURE)))
 
     def take(self, use: Callable[[Filled], T], until: Callable[[], bool]) -> T | None:
-        """What a function makes of the next filled buffer, waiting for it.
+        """Waits for the next filled buffer, and returns what a function makes of it.
 
         Args:
-            use: Must keep nothing of the buffer's bytes.
-            until: Asked several times a second; ends the waiting.
+            use: Function of the buffer; it must not keep a reference to the buffer's bytes.
+            until: Function polled several times per second; the wait ends when it returns True.
 
         Returns:
-            None, without a call of ``use``, once ``until`` says so.
+            The function's result; None without a call of ``use`` once ``until`` returns True.
 
         Raises:
-            OSError: The device has gone or failed.
+            OSError: The device was unplugged or failed.
         """
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
@@ -173,11 +172,11 @@ class V4L2Capture:
                         return use(self._filled(answer))
                     finally:
                         self._ask(_QUEUE, answer)
-                time.sleep(_BRIEFLY)  # some drivers wake who waits too early
+                time.sleep(_BRIEFLY)  # Some drivers report a buffer too early.
         return None
 
     def drain(self) -> None:
-        """Gives the driver all its buffers back: what is in them is old."""
+        """Returns all filled buffers to the driver, because their pictures are old."""
         for _ in self._buffers:
             answer = self._buffer(0)
             if not self._dequeued(answer):
@@ -189,7 +188,7 @@ class V4L2Capture:
         with contextlib.suppress(OSError):
             self._ask(_STREAM_OFF, bytearray(struct.pack("=I", _CAPTURE)))
         for buffer in self._buffers:
-            with contextlib.suppress(BufferError):  # a traceback still holds its bytes
+            with contextlib.suppress(BufferError):  # A traceback still holds the buffer's bytes.
                 buffer.close()
         self._buffers.clear()
         os.close(self._descriptor)

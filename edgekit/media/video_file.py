@@ -1,4 +1,4 @@
-"""The annotated video."""
+"""Writes the annotated video of a run that ends."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = ["VideoSink"]
 class VideoSink(Sink):
     """Writes the annotated frames as a video, which appears when the run is over.
 
-    Frames have their source's times, from the first one on, and pixels their shape. The first frame
-    gives the size; frames of another size are fitted into it, and an odd last row or column is
-    repeated. The video is H.264 (VP9 in ``.webm``) where PyAV is installed, else MPEG-4 Part 2
-    (VP8 in ``.webm``), with a warning. ``.avi`` is Motion JPEG, and has one rate.
+    Frames keep their source's times, relative to the first frame, and pixels keep their shape. The
+    first frame sets the size; frames of another size are fitted into it, and an odd last row or
+    column is repeated. The codec is H.264 (VP9 in ``.webm``) if PyAV is installed, else MPEG-4
+    Part 2 (VP8 in ``.webm``), with a warning. ``.avi`` is Motion JPEG with a fixed frame rate.
 
     Args:
-        path: Ends in ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm`` or ``.avi``.
-        quiet: Whether not to warn of a codec that browsers do not play.
+        path: Path ending in ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm`` or ``.avi``.
+        quiet: Whether to suppress the warning about codecs that browsers do not play.
 
     Raises:
-        OutputError: At once where the name ends otherwise; by ``start`` where the place cannot be
-            written to, or the frames are larger than a video can be; by later calls where the disk
-            is full.
+        OutputError: The name has another ending (raised at once); the place cannot be written to or
+            the frames are too large for a video (raised by ``start``); or the disk is full (raised
+            by later calls).
     """
 
     def __init__(self, path: Path | str, *, quiet: bool = False) -> None:
@@ -67,11 +67,11 @@ class VideoSink(Sink):
 
     @property
     def codec(self) -> str | None:
-        """Name of the video's codec, once it has begun."""
+        """Name of the video's codec; None before the first frame or known size."""
         return self._video.codec.name if self._video is not None else None
 
     def start(self, info: RunInfo) -> None:
-        """Makes sure that the place can be written to, and such a video be encoded."""
+        """Checks that the place can be written to and that the video can be encoded."""
         self._info = info
         self._temporary = self._files.enter_context(atomic_file(self._path))
         self._annotator = Annotator(info.classes)
@@ -91,7 +91,7 @@ class VideoSink(Sink):
         self._video.frame(image, result.frame.time)
 
     def end(self, summary: RunSummary) -> None:
-        """Completes the video and puts it in its place."""
+        """Completes the video and moves it to its place."""
         if self._video is not None:
             self._ended = self._video.end()
 
@@ -116,7 +116,7 @@ class VideoSink(Sink):
 
 
 class _PackedFile:
-    """Runs of frames in a container of our own writing."""
+    """Groups of frames in a container that EdgeKit writes itself."""
 
     def __init__(
         self, temporary: Path, path: Path, size: tuple[int, int], info: RunInfo, quiet: bool

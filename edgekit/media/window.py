@@ -1,4 +1,4 @@
-"""The annotated frames in a window."""
+"""Shows the annotated frames in a window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WindowSink(Sink):
     """Shows the annotated frames until the run ends, or Escape or Q is pressed.
 
     Args:
-        on_quit: Called when the user wants to end the run.
+        on_quit: Function called when the user asks to end the run.
 
     Raises:
         UsageError: There is no display, or this OpenCV has no windows.
@@ -42,7 +42,7 @@ class WindowSink(Sink):
     def start(self, info: RunInfo) -> None:
         """Opens the window."""
         self._annotator = Annotator(info.classes)
-        # Qt warns once a window about each font that opencv-python does not bring along.
+        # Qt warns in each window about fonts that opencv-python does not include.
         os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.warning=false")
         try:
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
