@@ -1,4 +1,4 @@
-"""The live page: what a run sees and finds, in a browser, while it lasts."""
+"""Serves the live page, which shows a run's frames and tubes in a browser while it lasts."""
 
 from edgekit.media.page.live_page import LivePage
 

@@ -1,6 +1,6 @@
-"""Who may see the page: a token, the cookie that stands for it, and a limit on guesses.
+"""Decides who may see the page: by a token, its cookie, and a limit on wrong guesses.
 
-Nothing here knows of HTTP beyond the values of a few headers.
+The module knows nothing of HTTP except the values of a few headers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _FAILURES = 10
 _WINDOW = 60.0
 _MOST_PEERS = 1024
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
-"""IPv4 addresses as NAT64 shows them (RFC 6052)."""
+"""IPv6 network in which NAT64 represents IPv4 addresses (RFC 6052)."""
 
 
 class Verdict(enum.Enum):
-    """What becomes of a request."""
+    """Decision about a request."""
 
     ADMITTED = "admitted"
     NO_TOKEN = "no token"  # noqa: S105 - words, no token
@@ -40,15 +40,16 @@ class Verdict(enum.Enum):
 
 
 def new_token() -> str:
-    """A token that cannot be guessed, of characters that a link may have."""
+    """Returns a random token of characters that are safe in a URL."""
     return secrets.token_urlsafe(18)
 
 
 def check_token(token: str) -> str:
-    """The token, if it can be one.
+    """Returns the token if it is acceptable.
 
     Raises:
-        UsageError: It is too short to be safe, or has other than visible ASCII characters.
+        UsageError: The token is too short to be safe, or has spaces or characters that are not
+            visible ASCII.
     """
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(
@@ -59,11 +60,11 @@ def check_token(token: str) -> str:
 
 
 class FailureLimit:
-    """Counts each peer's wrong guesses: after ten in a minute it has to wait.
+    """Counts wrong guesses of each peer: after ten within a minute, the peer has to wait.
 
-    The same guess counts once: a page that was left open repeats the cookie of an earlier run, and
-    tells an attacker nothing by that. The table is bounded; where it overflows, the peer whose last
-    failure is longest ago goes.
+    Repeating a guess counts once. A page that was left open repeats the cookie of an earlier run,
+    and repetition tells an attacker nothing. The table is bounded. When it is full, the peer with
+    the oldest latest failure is forgotten.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,11 +72,11 @@ class FailureLimit:
         self._failures: OrderedDict[str, dict[bytes, float]] = OrderedDict()
 
     def is_blocked(self, peer: str) -> bool:
-        """Whether a peer, an IP address, has failed too often of late."""
+        """Returns whether a peer, given by IP address, has recently failed too often."""
         return len(self._recent(network_of(peer))) >= _FAILURES
 
     def count(self, peer: str, guess: bytes) -> None:
-        """Notes a failure of a peer."""
+        """Records a failure of a peer."""
         key = network_of(peer)
         recent = self._recent(key)
         recent.setdefault(hashlib.sha256(guess).digest(), self._clock())
@@ -91,18 +92,18 @@ class FailureLimit:
 
 
 class Door:
-    """Decides who comes in.
+    """Decides which requests are admitted.
 
-    A name in the ``Host`` header that is not ours is refused to whoever has no token: a page from
-    elsewhere whose name was made to lead here (DNS rebinding) would send it.
+    Without a token, a request is refused if its ``Host`` header has an unknown name. A foreign page
+    whose name was made to resolve to this machine (DNS rebinding) would send such a name.
 
-    Where a proxy stands before the page, its origin is ours too, and a proxy on this machine is
-    believed about who asked it.
+    Behind a proxy, the public origin counts as known too. A proxy on this machine is trusted about
+    the address of its client.
 
     Args:
-        token: What has to be shown; empty where nothing has to.
-        host: Where the page is served, as it was asked for.
-        origins: Where browsers find the page, through a proxy.
+        token: Required token; empty if none is required.
+        host: Host at which the page is served, as the user gave it.
+        origins: Public origins of the page behind a proxy.
     """
 
     def __init__(self, token: str, host: str, origins: Sequence[Origin] = ()) -> None:
@@ -117,45 +118,45 @@ class Door:
         self._names |= {origin.host.strip("[]") for origin in origins}
         digest = hmac.new(self._token, b"edgekit live page", hashlib.sha256)
         self.cookie = digest.hexdigest()
-        """Stands for the token in the browser, and does not tell it."""
+        """Cookie value that represents the token in the browser without revealing it."""
 
     @property
     def is_proxied(self) -> bool:
-        """Whether a proxy stands before the page."""
+        """Whether the page is behind a proxy."""
         return bool(self._origins)
 
     def is_from_the_page(self, origin: str | None, host: str) -> bool:
-        """Whether a WebSocket is opened by the page itself, or by no page.
+        """Returns whether a WebSocket was opened by the page itself or by a program without a page.
 
         Args:
-            origin: Its ``Origin`` header; None where it has none, which no browser leaves out.
-            host: Its ``Host`` header.
+            origin: ``Origin`` header; None if absent, which never happens in a browser.
+            host: ``Host`` header.
         """
         return origin is None or origin.partition("://")[2] == host or origin in self._origins
 
     def is_secure(self, host: str) -> bool:
-        """Whether a ``Host`` header is of a request that reached the proxy by TLS."""
+        """Returns whether a ``Host`` header belongs to a request that reached the proxy by TLS."""
         origin = self._public.get(host.lower())
         return origin is not None and origin.scheme == "https"
 
     def peer_of(self, remote: str, forwarded: str | None) -> str:
-        """The IP address that a request comes from.
+        """Returns the IP address of the client that sent a request.
 
         Args:
-            remote: Of its connection.
-            forwarded: Its ``X-Forwarded-For`` header, whose last entry a proxy adds.
+            remote: IP address of the connection.
+            forwarded: ``X-Forwarded-For`` header, whose last entry the proxy adds.
         """
         last = (forwarded or "").rpartition(",")[2].strip()
         return last if self._origins and is_loopback(remote) and _is_address(last) else remote
 
     def judge(self, *, peer: str, host: str, shown: str | None, cookie: str | None) -> Verdict:
-        """Decides on a request.
+        """Decides about a request.
 
         Args:
-            peer: IP address that it comes from.
-            host: Its ``Host`` header.
-            shown: The token that it shows; None where it shows none.
-            cookie: The cookie that it brings; None where it brings none.
+            peer: IP address of the client.
+            host: ``Host`` header.
+            shown: Token in the request; None if there is none.
+            cookie: Cookie in the request; None if there is none.
         """
         if not self._token:
             return Verdict.ADMITTED if self._is_ours(host) else Verdict.UNKNOWN_NAME
@@ -163,7 +164,7 @@ class Door:
             return Verdict.NO_TOKEN if self._is_ours(host) else Verdict.UNKNOWN_NAME
         if self._limit.is_blocked(peer):
             return Verdict.TOO_MANY_FAILURES
-        # Both are always compared, so that the time tells nothing about either.
+        # Always compare both, so that the duration reveals nothing about either.
         guess, crumb = _bytes(shown), _bytes(cookie)
         right = hmac.compare_digest(guess, self._token)
         known = hmac.compare_digest(crumb, self.cookie.encode())
@@ -173,13 +174,13 @@ class Door:
         return Verdict.WRONG_TOKEN
 
     def may_ask_health(self, *, remote: str, forwarded: bool, host: str) -> bool:
-        """Whether a request without a token may ask how the run is: one from this machine.
+        """Returns whether a request without a token may read the health: only from this machine.
 
         Args:
-            remote: IP address of its connection.
-            forwarded: Whether a header says that it was passed on for somebody else, who may be
-                anywhere whatever the header says.
-            host: Its ``Host`` header.
+            remote: IP address of the connection.
+            forwarded: Whether a header shows that the request was forwarded. Its client may be
+                anywhere, whatever the header says.
+            host: ``Host`` header.
         """
         own = is_loopback(remote) and not forwarded
         return own and self._is_ours(host) and host.lower() not in self._public
@@ -189,7 +190,8 @@ class Door:
         name = name.strip("[]").lower().rstrip(".")
         if name in self._names or is_loopback(name):
             return True
-        # A bare address cannot be rebound; without a token only loopback is served anyway.
+        # DNS rebinding cannot use a bare IP address; without a token, only loopback is served
+        # anyway.
         return bool(self._token) and _is_address(name)
 
 
@@ -206,12 +208,12 @@ def _is_address(name: str) -> bool:
 
 
 def network_of(peer: str) -> str:
-    """What counts as one peer: an IPv4 address, or the network of an IPv6 one.
+    """Returns what counts as one peer: an IPv4 address, or the /64 network of an IPv6 address.
 
-    An IPv4 address that comes as an IPv6 one is that IPv4 address: all of them share a network.
+    An IPv4 address in IPv6 form counts as that IPv4 address, because all of them share one network.
 
     Args:
-        peer: An IP address; anything else is its own network.
+        peer: IP address; other text is returned unchanged.
     """
     try:
         address = ipaddress.ip_address(peer)

@@ -1,4 +1,4 @@
-"""Where the page is to be found: HOST:PORT, the socket there, and the link to it."""
+"""Parses HOST:PORT, opens the listening socket, and builds the link to the page."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SIOCGIFADDR = 0x8915
 
 
 class Address(NamedTuple):
-    """Where to listen.
+    """Address to listen on.
 
     Attributes:
-        host: A name or an IP address, without brackets.
-        port: 0 for any that is free.
+        host: Host name or IP address, without brackets.
+        port: TCP port; 0 for any free port.
     """
 
     host: str
     port: int
 
     def link(self, token: str = "") -> str:
-        """What to type into a browser; for all addresses at once, one that others can reach."""
+        """Returns the URL for a browser; a reachable host replaces a wildcard such as 0.0.0.0."""
         host = self.host
         if host in ("0.0.0.0", "::"):  # noqa: S104 - the user's choice, recognized here
             host = _own_address() or socket.gethostname()
@@ -42,14 +42,14 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str, option: str = "--serve") -> Address:
-    """Reads ``HOST:PORT``, ``[IPv6]:PORT``, ``:PORT`` or ``PORT``; the last two mean loopback.
+    """Parses ``HOST:PORT``, ``[IPv6]:PORT``, ``:PORT`` or ``PORT``; the last two mean loopback.
 
     Args:
-        text: As the user wrote it.
-        option: Where the user wrote it.
+        text: Text that the user gave.
+        option: Option that holds the text, for messages.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: The text has none of these forms.
     """
     match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):)?([0-9]{1,5})", text.strip())
     if match is None or int(match[2]) > 65535:
@@ -61,7 +61,7 @@ def parse_address(text: str, option: str = "--serve") -> Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an IP address, or ``localhost``, is reached from this machine alone."""
+    """Returns whether an IP address or ``localhost`` is reachable only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -73,7 +73,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(address: Address) -> tuple[socket.socket, Address]:
-    """A listening socket there, and the address with the port that it has got.
+    """Returns a listening socket, and its address with the actual port.
 
     Raises:
         OutputError: The port is taken or reserved, or the address is not one of this machine.
@@ -115,7 +115,7 @@ def _refusal(address: Address, error: OSError) -> OutputError:
 
 
 def _own_address() -> str:
-    """IPv4 address of the interface that leads to other networks; empty where there is none."""
+    """Returns the IPv4 address of the default route's interface; empty if there is none."""
     try:
         import fcntl
 

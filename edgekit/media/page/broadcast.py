@@ -1,10 +1,10 @@
-"""One encoding of a frame for all who watch, and viewers who get no more than they take.
+"""Encodes each frame once for all viewers, and sends each viewer only as much as it can take.
 
-All of it runs in the server's thread but ``Broadcast.poke``.
+Everything except ``Broadcast.poke`` runs in the server's thread.
 
-A message is the length of a JSON text (4 bytes, little-endian), that text, and for a frame its
-JPEG picture. The viewer answers each message that it has dealt with by one byte; with three
-unanswered it gets nothing more, so that a slow network never queues old frames.
+A message is the length of a JSON text (4 bytes, little-endian), the text, and for a frame its JPEG
+picture. The viewer answers each handled message with one byte. A viewer with three unanswered
+messages gets nothing more, so that a slow network never queues old frames.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgekit.runtime.results import FrameResult
 __all__ = ["Broadcast", "Link", "Viewer", "frame_message"]
 
 STALLED = 10.0
-"""A viewer who leaves a message unanswered for so many seconds is dropped."""
+"""Seconds after which a viewer with an unanswered message is disconnected."""
 
 _UNANSWERED = 3
 _MOST_A_SECOND = 30.0
@@ -33,19 +33,19 @@ _FRESHEN = 1.0
 
 
 class Link(Protocol):
-    """The way to a viewer."""
+    """Connection to a viewer."""
 
     async def send_bytes(self, data: bytes) -> None:
-        """Sends one message; waits while what was sent before has not gone."""
+        """Sends one message; waits while earlier messages are still in the send buffer."""
 
 
 class Viewer:
-    """Sends one viewer the newest that there is, whenever it has room for it.
+    """Sends one viewer the newest message whenever it has room for one.
 
     Args:
-        broadcast: What is watched.
-        link: The way there.
-        drop: Cuts it.
+        broadcast: Broadcast that the viewer watches.
+        link: Connection to the viewer.
+        drop: Function that closes the connection.
     """
 
     def __init__(self, broadcast: Broadcast, link: Link, drop: Callable[[], None]) -> None:
@@ -58,7 +58,7 @@ class Viewer:
         self._seen = (0, 0)
 
     async def run(self) -> None:
-        """Sends until it is cancelled, or the run is over and that is told."""
+        """Sends messages until it is cancelled, or until the end of the run has been sent."""
         await self._link.send_bytes(self._broadcast.hello())
         while True:
             message = self._next()
@@ -74,17 +74,17 @@ class Viewer:
             await self._link.send_bytes(message)
 
     def answered(self) -> None:
-        """The viewer has dealt with a message."""
+        """Records that the viewer has handled a message."""
         self._unanswered = max(0, self._unanswered - 1)
         self._heard = asyncio.get_running_loop().time()
         self._changed.set()
 
     def wake(self) -> None:
-        """There is something new."""
+        """Reports that there is something new to send."""
         self._changed.set()
 
     def drop_if_stalled(self) -> None:
-        """Cuts the way to a viewer who has not answered for too long."""
+        """Disconnects a viewer that has not answered for too long."""
         if self._unanswered and asyncio.get_running_loop().time() - self._heard > STALLED:
             self._drop()
 
@@ -102,18 +102,18 @@ class Viewer:
 
 
 class Broadcast:
-    """All who watch one channel.
+    """The viewers of one channel, and the messages for them.
 
     Args:
-        channel: What is watched.
-        loop: Of the server's thread.
-        sources: Tells how all channels do, where there are several.
+        channel: Channel to watch.
+        loop: Event loop of the server's thread.
+        sources: Function that returns the state of all channels, if there are several.
 
     Attributes:
-        viewers: Who watch.
-        encoded: How many pictures were encoded so far.
-        states: How many states were told so far.
-        state_message: The last of them.
+        viewers: Current viewers.
+        encoded: Number of pictures encoded so far.
+        states: Number of state messages made so far.
+        state_message: Latest state message.
     """
 
     def __init__(
@@ -137,18 +137,18 @@ class Broadcast:
         self._message: tuple[int, bytes] = (0, b"")
 
     def poke(self) -> None:
-        """There is a new frame; may be called from any thread, and costs nothing unwatched."""
+        """Announces a new frame; safe from any thread, and nearly free without viewers."""
         if self.viewers and not self._poked:
             self._poked = True
             self._loop.call_soon_threadsafe(self._offer)
 
     @property
     def has_begun(self) -> bool:
-        """Whether it is known yet what is watched."""
+        """Whether the channel's run has begun."""
         return self._channel.has_begun
 
     def hello(self) -> bytes:
-        """The first message to a viewer."""
+        """Returns the first message to a viewer."""
         return _packed(self._channel.hello())
 
     def join(self, viewer: Viewer) -> None:
@@ -158,27 +158,27 @@ class Broadcast:
         self._tell_news()
 
     def tick(self) -> None:
-        """What is to be done a few times a second."""
+        """Drops stalled viewers and sends a due state; called a few times per second."""
         for viewer in tuple(self.viewers):
             viewer.drop_if_stalled()
         if self.viewers:
             self._tell_news()
 
     def _tell_news(self) -> None:
-        """Tells the state, if there is a new one or the last is a second old."""
+        """Sends the state if there is a new frame or the last state is a second old."""
         newest, now = self._channel.newest, self._loop.time()
         number = newest.number if newest else 0
         if number != self._told[0] or now - self._told[1] >= _FRESHEN or not self.states:
             self._tell(number, now)
 
     def finish(self) -> None:
-        """The run is over: tells so."""
+        """Announces the end of the run."""
         self.is_over = True
         if self.viewers:
             self._tell(0, self._loop.time())
 
     def picture(self, *, after: int) -> tuple[int, bytes | None]:
-        """Number and message of the frame on offer; None unless its number is above ``after``."""
+        """Returns number and message of the offered frame; no message up to number ``after``."""
         offered = self._offered
         if offered is None or offered.number <= after:
             return after, None
@@ -209,7 +209,7 @@ class Broadcast:
 
 
 def frame_message(result: FrameResult) -> bytes:
-    """The message of a frame; boxes are in pixels of the source, whatever the picture's size."""
+    """Returns the message of a frame; boxes are in pixels of the source, not of the picture."""
     frame = result.frame
     height, width = frame.image.shape[:2]
     drawn = {tube.id for tube in result.actors}

@@ -1,4 +1,4 @@
-"""What the page shows of one source: taken in the run's thread, told in the server's."""
+"""Stores what the page shows of one source: the run's thread writes, the server's reads."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _FRAMES_MISSED = 20
 
 
 class Snapshot:
-    """A frame, and when it came.
+    """A frame of a channel, with its number.
 
     Attributes:
-        number: Counts the frames of the channel, from 1.
-        result: The frame.
+        number: Number of the frame within the channel, from 1.
+        result: Result of the frame.
     """
 
     __slots__ = ("number", "result")
@@ -44,14 +44,14 @@ class Snapshot:
 
 
 class Channel(Sink):
-    """Keeps the newest state of one run. A call costs microseconds and never waits for anybody.
+    """Keeps the newest state of one run. Each call takes microseconds and never waits.
 
     Args:
-        sinks: Tells how the other sinks do.
-        clock: Seconds, as of ``time.monotonic``.
+        sinks: Function that returns the health of the run's other sinks.
+        clock: Function that returns seconds, such as ``time.monotonic``.
 
     Attributes:
-        on_frame: Called in the run's thread after each frame; must not wait.
+        on_frame: Function called in the run's thread after each frame; it must not wait.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Channel(Sink):
 
     @property
     def newest(self) -> Snapshot | None:
-        """The newest frame."""
+        """Newest frame; None before the first."""
         return self._newest
 
     @property
@@ -85,14 +85,14 @@ class Channel(Sink):
         return self._info is not None
 
     def start(self, info: RunInfo) -> None:
-        """The run begins."""
+        """Stores the description of the run that begins."""
         with self._lock:
             self._info = info
             self._timeline = Timeline(info.fps)
             self._began = self._last = self._clock()
 
     def gap(self, gap: Gap) -> None:
-        """Counts what is missing."""
+        """Counts missing frames."""
         with self._lock:
             if not gap.intended:
                 self._dropped += gap.frames
@@ -102,7 +102,7 @@ class Channel(Sink):
             self._timeline.gap(gap)
 
     def frame(self, result: FrameResult) -> None:
-        """Takes a frame in place of the one before."""
+        """Replaces the newest frame."""
         now = self._clock()
         with self._lock:
             number = self._newest.number + 1 if self._newest else 1
@@ -120,11 +120,11 @@ class Channel(Sink):
             self._timeline.tube(tube)
 
     def end(self, summary: RunSummary) -> None:
-        """The run is over."""
+        """Records how the run ended."""
         self._finish("interrupted" if summary.interrupted else "over")
 
     def close(self) -> None:
-        """The run is over, by an error where nobody said so before."""
+        """Records that the run failed, unless it has ended before."""
         self._finish("failed")
 
     def _finish(self, how: str) -> None:
@@ -132,9 +132,9 @@ class Channel(Sink):
             self._ended = self._ended or how
 
     def health(self) -> dict[str, Any]:
-        """How a source does.
+        """Returns the health of the source, in JSON form.
 
-        Its ``status`` is ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
+        ``status`` is ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
         """
         with self._lock:
             return {
@@ -159,7 +159,7 @@ class Channel(Sink):
             }
 
     def brief(self) -> dict[str, Any]:
-        """What viewers of other sources get to know of this one."""
+        """Returns what viewers of other sources see of this source."""
         with self._lock:
             return {
                 "source": self._info.source if self._info else "",
@@ -168,7 +168,7 @@ class Channel(Sink):
             }
 
     def hello(self) -> dict[str, Any]:
-        """What does not change during a run."""
+        """Returns what stays constant during a run."""
         with self._lock:
             info = self._info or RunInfo("", 0, 0, 1.0, None, ())
         return {
@@ -183,7 +183,7 @@ class Channel(Sink):
         }
 
     def state(self) -> dict[str, Any]:
-        """What changes slowly enough to be told a few times a second."""
+        """Returns what changes slowly enough to be sent a few times per second."""
         health = self.health()
         with self._lock:
             recent = {

@@ -1,4 +1,4 @@
-"""The headers of every answer, also to errors: only our own page may use it in a browser."""
+"""Headers of every response, even of errors: a browser may use it only on the page itself."""
 
 __all__ = ["HEADERS"]
 

@@ -1,4 +1,4 @@
-"""The live page of a run, as a sink."""
+"""Provides the live page as a sink for each source of a run."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ __all__ = ["LivePage"]
 class LivePage:
     """Serves a page on which runs can be watched while they last.
 
-    Without a token it can be served on loopback alone; for any other address, and for a proxy, one
-    is made where none is given. The link is said once, when the first run starts.
+    A token is optional on the loopback interface. For any other address and behind a proxy, one is
+    generated if none is given. The link is printed once, when the first run starts.
 
     Args:
         address: ``HOST:PORT``, or a port alone for loopback.
-        token: What viewers have to show.
-        origins: Where browsers find the page through a proxy, as ``https://cam.example.com``.
-        say: Tells the user a line of text; by default on standard error.
+        token: Token that viewers need; None to decide by the address.
+        origins: Public origins behind a proxy, such as ``https://cam.example.com``.
+        say: Function that prints a line for the user; the default prints to standard error.
 
     Raises:
-        UsageError: The address, the token or an origin cannot be one.
+        UsageError: The address, the token or an origin is invalid.
         MissingDependencyError: The extra ``serve`` is not installed.
     """
 
@@ -60,14 +60,13 @@ class LivePage:
         self.server: PageServer | None = None
 
     def sink(self, sinks: Callable[[], Sequence[SinkHealth]] = tuple) -> Sink:
-        """A sink that shows a run on the page; one for each source.
+        """Returns a new sink that shows a run on the page; each source needs its own.
 
-        They are numbered from 0. The page is there from the first ``start`` until all that were
-        made are closed. ``start`` raises ``OutputError`` where nothing can be served at the
-        address.
+        Sinks are numbered from 0. The page is served from the first ``start`` until all sinks are
+        closed. ``start`` raises ``OutputError`` if the address cannot be used.
 
         Args:
-            sinks: Tells how the other sinks of the run do.
+            sinks: Function that returns the health of the run's other sinks.
         """
         with self._lock:
             sink = _PageSink(self, sinks)
@@ -77,18 +76,18 @@ class LivePage:
         return sink
 
     def enter(self) -> None:
-        """A source begins; the first one opens the page."""
+        """Registers the start of a source; the first one starts the server."""
         with self._lock:
             if self.server is None:
                 self.server = self._start()
 
     def check(self) -> None:
-        """Takes the address, and answers nobody there."""
+        """Checks the address by listening on it, without answering requests."""
         with self._lock:
             self._listener = self._listener or listen(self._address)
 
     def leave(self) -> None:
-        """A source is over; the last one closes the page."""
+        """Registers the end of a source; the last one stops the server."""
         with self._lock:
             self._closed += 1
             if self._closed < len(self._sinks):

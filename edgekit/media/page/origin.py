@@ -1,4 +1,4 @@
-"""Where browsers find the page when a proxy stands before it: ``https://cam.example.com``."""
+"""Parses the public origin of a page behind a proxy, such as ``https://cam.example.com``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port, as browsers write them.
+    """Scheme, host and port, in the form that browsers send.
 
     Attributes:
-        scheme: http or https.
-        host: In lower case; an international name in its ASCII form, an IPv6 address in brackets.
-        port: Also where it is that of the scheme.
+        scheme: ``http`` or ``https``.
+        host: Host in lower case; international names in ASCII form, IPv6 addresses in brackets.
+        port: TCP port, even if it is the scheme's default.
     """
 
     scheme: str
@@ -30,26 +30,26 @@ class Origin(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """What the ``Host`` header of a request to it says."""
+        """``Host`` header of a request to this origin."""
         return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
 
     def link(self, token: str = "") -> str:
-        """What to type into a browser."""
+        """Returns the URL for a browser."""
         return f"{self}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def parse_origin(text: str, option: str = "--public-origin") -> Origin:
-    """Reads an origin; a slash at its end is left out.
+    """Parses an origin; a final slash is ignored.
 
     Args:
-        text: As the user wrote it.
-        option: Where the user wrote it.
+        text: Text that the user gave.
+        option: Option that holds the text, for messages.
 
     Raises:
-        UsageError: It is none: another scheme, no host, or more than scheme, host and port.
+        UsageError: The text has another scheme, no host, or more than scheme, host and port.
     """
     try:
         parts = urlsplit(text.strip())

@@ -1,4 +1,4 @@
-"""The server of the page: HTTP and WebSockets on one port, in a thread of its own."""
+"""Serves HTTP and WebSockets of the page on one port, in its own thread."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["PageServer"]
 
 _MOST_CONNECTIONS = 512
 _MOST_OF_PEER = 160
-"""As many viewers as a peer may have, and what else their browsers ask for."""
+"""Largest number of connections per peer: its viewers, and further requests of browsers."""
 
 _FOR_THIS_MACHINE = 32
-"""Connections that are kept for who asks how the run is from this machine."""
+"""Number of connections reserved for health requests from this machine."""
 
 _SPARE_DESCRIPTORS = 16
-"""For files, clips and brokers, which matter more than viewers."""
+"""Number of file descriptors reserved for files, clips and brokers."""
 
 _FIRST_REQUEST_SECONDS = 10.0
 _REQUEST_SECONDS = 20.0
@@ -44,10 +44,10 @@ _JOIN_SECONDS = 2.0
 
 
 class _Handler(web.RequestHandler):
-    """Speaks HTTP on one connection. What is no request is answered with our headers, too."""
+    """Handles HTTP on one connection; malformed requests get the common headers too."""
 
     def handle_error(self, *args: Any, **more: Any) -> web.StreamResponse:
-        """The response to a request that is malformed, or could not be answered."""
+        """Returns the response to a malformed request, or to one that caused an error."""
         response = super().handle_error(*args, **more)
         answer = web.Response(
             status=response.status, text="That request cannot be answered.\n", headers=HEADERS
@@ -57,9 +57,9 @@ class _Handler(web.RequestHandler):
 
 
 class _Connections(web.Server):
-    """Takes a bounded number of connections, in all and of each peer; closes silent ones.
+    """Limits connections in total and per peer, and closes silent ones.
 
-    A proxy on this machine may have as many as there are: those are of its clients.
+    A proxy on this machine has no limit per peer, because its connections belong to its clients.
     """
 
     def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, *, proxied: bool) -> None:
@@ -70,11 +70,11 @@ class _Connections(web.Server):
         self._silent: dict[Any, asyncio.TimerHandle] = {}
 
     def __call__(self) -> web.RequestHandler:
-        """Speaks with whoever connects next."""
+        """Returns a handler for the next connection."""
         return _Handler(self, loop=self._loop, **_HANDLING)
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
-        """Cuts a connection that is one too many."""
+        """Aborts the connection if there are too many."""
         super().connection_made(handler, transport)
         remote = str(transport.get_extra_info("peername", ("",))[0])
         peer = self._peers[handler] = network_of(remote)
@@ -89,7 +89,7 @@ class _Connections(web.Server):
             self._silent[handler] = self._loop.call_later(_FIRST_REQUEST_SECONDS, transport.abort)
 
     def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
-        """Forgets a connection."""
+        """Forgets the connection."""
         super().connection_lost(handler, exc)
         self._peers.pop(handler, None)
         self._has_spoken(handler)
@@ -104,13 +104,13 @@ class _Connections(web.Server):
 
 
 def _most_descriptors() -> int:
-    """Of all descriptors of the process, so many may be in use before viewers are refused.
+    """Returns the file descriptor number at which viewers are refused.
 
-    The system gives out the lowest that is free.
+    The system assigns the lowest free number, so numbers show how many are in use.
     """
     try:
         import resource
-    except ImportError:  # Windows, which has no such limit
+    except ImportError:  # Windows has no such limit.
         return sys.maxsize
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit - _SPARE_DESCRIPTORS
@@ -120,8 +120,8 @@ class PageServer:
     """Serves channels until it is stopped.
 
     Args:
-        listener: Listens already; closed at the end.
-        door: Decides who comes in.
+        listener: Listening socket, which the server closes at the end.
+        door: Access control.
     """
 
     def __init__(self, listener: socket.socket, door: Door) -> None:
@@ -135,29 +135,29 @@ class PageServer:
 
     @property
     def encoded(self) -> int:
-        """How many pictures were encoded so far."""
+        """Number of pictures encoded so far."""
         return sum(broadcast.encoded for broadcast in self._channels.values())
 
     @property
     def viewers(self) -> int:
-        """How many watch."""
+        """Number of current viewers."""
         return sum(len(broadcast.viewers) for broadcast in self._channels.values())
 
     def add(self, channel: Channel) -> None:
-        """Serves one more channel."""
+        """Adds a channel to serve."""
         broadcast = Broadcast(channel, self._loop, self._sources)
-        # Whoever iterates has the old mapping or the new.
+        # A new mapping each time, so that other threads can iterate over the old one.
         self._channels = {**self._channels, channel: broadcast}
         channel.on_frame = broadcast.poke
 
     def start(self) -> None:
-        """Begins to serve."""
+        """Starts the server, and returns when it accepts connections."""
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Tells the viewers that it is over, and ends within two seconds."""
-        with contextlib.suppress(RuntimeError):  # it has ended by itself
+        """Tells the viewers that the run is over, and stops within two seconds."""
+        with contextlib.suppress(RuntimeError):  # The loop has ended already.
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_JOIN_SECONDS)
 

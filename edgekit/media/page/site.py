@@ -1,4 +1,4 @@
-"""What is answered to a request: the files of the page, its health, and the way to watch."""
+"""Answers requests: files of the page, health, and the WebSocket for viewers."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from edgekit.media.page.headers import HEADERS
 
 __all__ = ["LOG", "Site"]
 
-# What strangers send is no business of our standard error.
+# Invalid requests from strangers must not appear on the program's standard error.
 LOG = logging.getLogger("edgekit.page")
 LOG.addHandler(logging.NullHandler())
 LOG.propagate = False
 
 _MOST_VIEWERS = 128
 _MOST_VIEWERS_OF_PEER = 100
-"""So that those of one peer leave room for others."""
+"""Largest number of viewers per peer, which leaves room for other peers."""
 
 _OVER, _TOO_MANY, _RUBBISH = 4000, 4001, 4002
-"""Codes with which a WebSocket is closed; the page knows them."""
+"""Close codes of the WebSocket, which the page's script interprets."""
 
 _COOKIE_SECONDS = 30 * 86400
 _OPEN = ("page.css", "icon.svg")
-"""What the form for the token needs."""
+"""Files that the token form needs, served without a token."""
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {
@@ -56,9 +56,9 @@ class Site:
     """Answers requests.
 
     Args:
-        door: Decides who comes in.
-        port: Under which it is served; cookies are shared between the ports of a machine.
-        channels: Tells what is shown, with those who watch.
+        door: Access control.
+        port: Port of the server, part of the cookie's name: all ports of a host share cookies.
+        channels: Function that returns the channels with their broadcasts.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Site:
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir()}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The response to any request; what is rubbish gets one of 400 to 429."""
+        """Returns the response to a request; invalid requests get a status from 400 to 429."""
         if request.method not in ("GET", "HEAD"):
             return _text(405, "Only GET and HEAD are answered here.", Allow="GET, HEAD")
         verdict = self._judge(request)
@@ -135,7 +135,7 @@ class Site:
         return web.Response(status=code, body=page, content_type="text/html", headers=HEADERS)
 
     def _remember(self, request: web.BaseRequest) -> web.Response:
-        """Puts a cookie in the token's place, so that it leaves the address bar."""
+        """Exchanges the token in the URL for a cookie, so that it leaves the address bar."""
         response = web.Response(status=303, headers={**HEADERS, "Location": "/"})
         response.set_cookie(
             self._cookie,
@@ -165,7 +165,7 @@ class Site:
             return _text(404, "There is no such source.")
         if not broadcasts[int(place)].has_begun:
             return _text(503, "That source has not begun.")
-        if request.method == "HEAD":  # the page asks whether there is such a source
+        if request.method == "HEAD":  # The page checks whether the source exists.
             return web.Response(status=204, headers=HEADERS)
         socket = web.WebSocketResponse(timeout=0.5, max_msg_size=1024, compress=False)
         if not socket.can_prepare(request):
@@ -181,7 +181,7 @@ class Site:
             await _watch(broadcasts[int(place)], socket, request)
         finally:
             self._watching[peer] -= 1
-            self._watching += Counter()  # forgets those of whom nobody watches
+            self._watching += Counter()  # Drops peers without viewers.
         return socket
 
 
@@ -205,12 +205,12 @@ async def _watch(
         for task in (sending, listening):
             task.cancel()
         await asyncio.gather(sending, listening, return_exceptions=True)
-    with contextlib.suppress(Exception):  # it may be gone already
+    with contextlib.suppress(Exception):  # The connection may be closed already.
         await socket.close(code=code)
 
 
 async def _listen(socket: web.WebSocketResponse, viewer: Viewer) -> None:
-    """Takes the viewer's answers; returns when it goes, or says anything else."""
+    """Handles the viewer's answers; returns when it disconnects or sends anything else."""
     async for message in socket:
         if message.type is not WSMsgType.TEXT or message.data != "k":
             return

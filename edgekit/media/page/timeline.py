@@ -1,4 +1,4 @@
-"""The tubes of the last minute: in which frames each was drawn, as it grows."""
+"""Tracks the tubes of the last minute and the frames in which each was drawn."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edgekit.runtime.types import Tube
 __all__ = ["SECONDS", "Timeline"]
 
 SECONDS = 60.0
-"""What ended longer ago is forgotten."""
+"""Seconds of history; tubes that ended before are forgotten."""
 
 _MOST_ENDED = 60
 _MOST_RUNS = 40
-"""Of a tube that is lost and found all the time, so many of the last stretches are told."""
+"""Number of newest drawn runs kept for each tube."""
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class _Row:
 
     @property
     def last(self) -> int:
-        """The last frame that the row shows."""
+        """Last frame that the row shows."""
         return max([self.end, *(run.last for run in self.drawn[-1:])])
 
     def to_json(self, begin: int) -> dict[str, Any]:
@@ -50,10 +50,10 @@ class _Row:
 
 
 class Timeline:
-    """Follows a run frame by frame, in memory that does not grow with it.
+    """Follows a run frame by frame, in bounded memory.
 
     Args:
-        fps: Frames a second of the source, for how far back a minute is. An attribute too.
+        fps: Frame rate of the source, which converts seconds to frames; also an attribute.
     """
 
     def __init__(self, fps: float) -> None:
@@ -66,17 +66,17 @@ class Timeline:
 
     @property
     def alive(self) -> int:
-        """How many tubes live."""
+        """Number of live tubes."""
         return len(self._alive)
 
     def gap(self, gap: Gap) -> None:
-        """Notes a break; what was left out on purpose leaves no hole in a tube."""
+        """Records missing frames; frames left out on purpose leave no gap in a tube."""
         if not gap.intended:
             self._gaps.append(gap)
         self._now = gap.index
 
     def frame(self, result: FrameResult) -> None:
-        """Lets the tubes of a frame grow."""
+        """Extends the tubes of a frame."""
         index = self._now = result.frame.index
         self._drawn.frame(result)
         shown = set()
@@ -86,11 +86,11 @@ class Timeline:
             row.label, row.score, row.end = tube.label, tube.score, index
             row.drawn = self._drawn.of(tube.id)
         for gone in [row for row in self._alive.values() if row.id not in shown]:
-            # It ended, and `tube` tells the rest, unless that is lost on its way.
+            # The tube has ended. ``tube`` gives its final values, unless that call is lost.
             self._retire(gone)
 
     def tube(self, tube: Tube) -> None:
-        """Puts a tube that ended as it was in the end."""
+        """Stores the final values of an ended tube."""
         row = self._alive.get(tube.id)
         if row is not None:
             self._retire(row)
@@ -102,7 +102,7 @@ class Timeline:
         row.label, row.score, row.start, row.end = tube.label, tube.score, tube.start, tube.end
 
     def to_json(self) -> dict[str, Any]:
-        """What happened in the last minute: living tubes first, then those that ended last."""
+        """Returns the last minute in JSON form: live tubes, then ended tubes, newest first."""
         begin = self._now - max(1, round(SECONDS * self.fps))
         alive = sorted(self._alive.values(), key=lambda row: -row.id)
         ended = [row for row in reversed(self._ended) if row.last >= begin]

@@ -1,4 +1,4 @@
-"""From what a user names to the source that reads it."""
+"""Opens what a user names (file, stream, camera or pipeline) as a source of frames."""
 
 from edgekit.media.sources.opening import open_source, open_sources
 

@@ -1,4 +1,4 @@
-"""Which of several video streams is read."""
+"""Selects one of several video streams."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TIMED_THUMBNAILS = 0x800
 
 
 def choose(streams: Sequence[Any], name: str) -> Any | None:
-    """The stream that is marked as the default, else the largest; None where there is no video.
+    """Returns the default or else the largest video stream; None if there is no video.
 
-    Cover pictures and thumbnails are no video. Where there was a choice, a line says what was
-    taken.
+    Cover pictures and thumbnails do not count as video. If there are several videos, a warning
+    names the selected one.
 
     Args:
-        streams: The video streams of PyAV.
-        name: Name of the source, for people.
+        streams: Video streams of a PyAV container.
+        name: Name of the source, for messages.
     """
     covers = _ATTACHED_PICTURE | _TIMED_THUMBNAILS
     videos = [stream for stream in streams if not int(stream.disposition) & covers]

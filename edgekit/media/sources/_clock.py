@@ -1,4 +1,4 @@
-"""When the frames of a recording are to be shown, and how many there are in a second."""
+"""Determines the times of a recording's frames, and its frame rate."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from edgekit.media._capture import believable_fps
 __all__ = ["FrameClock", "checked_fps", "rate_or_none"]
 
 _JUMP = 1.0
-"""A step back by more seconds begins another recording, as where files were joined."""
+"""Step back in seconds above which a new recording begins, as in joined files."""
 
 _DOUBT = 1.7
-"""A unit of time is many times finer than the frames; their mean rate is not that far off."""
+"""Largest plausible ratio of declared to measured rate; time units are far finer."""
 
 
 _HIGHEST_UNCHECKED = 240
 
 
 class FrameClock:
-    """The time of each frame, from the first one on; it never stands still or goes back.
+    """Gives the time of each frame since the first one; times always increase.
 
     Args:
-        fps: Frames a second, where the recording does not say when a frame is shown.
+        fps: Frames per second, used where the recording gives no times.
     """
 
     def __init__(self, fps: float) -> None:
@@ -33,14 +33,14 @@ class FrameClock:
 
     @property
     def last(self) -> float:
-        """Seconds of the last frame; 0 before the first."""
+        """Time of the last frame in seconds; 0 before the first."""
         return self._last or 0.0
 
     def seconds(self, shown: float | None) -> float:
-        """Seconds since the first frame.
+        """Returns the seconds since the first frame.
 
         Args:
-            shown: When the recording says that the frame is shown; None where it does not.
+            shown: Presentation time in the recording, in seconds; None if there is none.
         """
         if shown is not None and not math.isfinite(shown):
             shown = None
@@ -65,11 +65,11 @@ class FrameClock:
 
 
 def checked_fps(declared: float, times: Sequence[float]) -> float:
-    """Frames a second: as declared, where that is a rate of the frames and no unit of time.
+    """Returns the declared frame rate, unless the frame times show that it is a time unit.
 
     Args:
-        declared: Frames a second that the recording declares, or that FFmpeg guesses.
-        times: Seconds at which the first frames are shown, in any order; may be empty.
+        declared: Frames per second that the recording declares or FFmpeg guesses.
+        times: Presentation times of the first frames in seconds, in any order; may be empty.
     """
     found = _rate(times)
     is_rate = not found or 0 < declared <= _DOUBT * found
@@ -77,11 +77,11 @@ def checked_fps(declared: float, times: Sequence[float]) -> float:
 
 
 def rate_or_none(declared: float, tick: float) -> float:
-    """A declared rate that cannot be checked; 0 where it rather is the container's unit of time.
+    """Returns a declared rate, or 0 if it is probably the container's time unit.
 
     Args:
-        declared: Frames a second.
-        tick: The unit of time, in seconds.
+        declared: Declared frames per second, which cannot be checked.
+        tick: Time unit of the container, in seconds.
     """
     return 0.0 if declared > _HIGHEST_UNCHECKED and declared * tick > 0.999 else declared
 

@@ -1,4 +1,4 @@
-"""The use of PyAV: an open file or stream, its packets, and why none come."""
+"""Reads packets of a file or stream with PyAV, and explains why none arrive."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, strea
 __all__ = ["Connection", "Unreadable"]
 
 _LOOK = {"analyzeduration": "2000000", "fpsprobesize": "4"}
-"""How long FFmpeg looks at a stream before it gives its first picture: microseconds, frames."""
+"""FFmpeg's limits for probing a stream before the first picture: microseconds, frames."""
 
 _LISTS = frozenset(("concat", "dash", "hls", "sdp"))
-"""Formats whose own length says nothing: the video lies elsewhere."""
+"""Formats whose own length means nothing, because the video is elsewhere."""
 
 _TIMED = frozenset(("rtsp", "sdp", "rtp", "mpegts", "flv", "hls", "dash", "matroska,webm"))
-"""Formats that carry times: FFmpeg gives a series of JPEGs 25 a second, however many they are."""
+"""Formats with real times. For a series of JPEGs, FFmpeg invents 25 pictures per second."""
 
 _EMPTY = 0.5
-"""Where nothing comes for so many seconds, nothing has gathered, even where others take the CPU."""
+"""Wait in seconds that shows that no packets had gathered, even on a busy CPU."""
 
 _NO_PARTS = (
     "the index of this MP4 comes after its pictures, and the server sends files only from their "
@@ -43,12 +43,12 @@ _AHEAD = 32
 
 
 class Unreadable(Exception):
-    """Says why, in place of PyAV's error, whose text has the address with its password.
+    """A file or stream cannot be read. PyAV's own error text would contain the password.
 
     Attributes:
-        reason: As it goes on after a colon.
-        kind: ``sound`` where there is sound only, ``codec`` where video cannot be decoded, ``key``
-            where it comes without a key frame.
+        reason: Reason as a clause, for use after a colon.
+        kind: ``sound`` if there is only sound, ``codec`` if the video cannot be decoded, ``key`` if
+            no key frame arrives; else empty.
     """
 
     def __init__(self, reason: str, kind: str = "") -> None:
@@ -63,27 +63,26 @@ class _Packet(NamedTuple):
 
 
 class Connection:
-    """An open file or stream and its pictures.
+    """An open file or stream, and its pictures.
 
     Args:
-        place: A local file, or an address.
-        options: How RTSP is carried, and how long to wait.
-        name: Of the source, for people.
+        place: Path of a local file, or an address.
+        options: RTSP transport, and the longest wait.
+        name: Name of the source, for messages.
 
     Attributes:
-        fps: Frames a second.
-        frames: Their number as declared or estimated; 0 where unknown.
-        counted: Their number as the container lists them; 0 where it does not.
-        whole: Whether it is a file, here or on a server, that is read from its first to its last
-            byte.
+        fps: Frames per second.
+        frames: Declared or estimated number of frames; 0 if unknown.
+        counted: Number of frames that the container lists; 0 if it lists none.
+        whole: Whether it is a file, local or on a server, that is read from first to last byte.
         endless: Whether it has no end of its own.
-        timed: Whether the times of its pictures are those of its source, and not made up here.
-        broken: Pictures after the first that could not be decoded or only with errors.
-        packets: How many came of the video so far.
-        cut: Whether the container broke off.
+        timed: Whether picture times come from the source and are not invented by FFmpeg.
+        broken: Number of pictures after the first good one that had decoding errors.
+        packets: Number of video packets received so far.
+        cut: Whether the container ended in the middle.
 
     Raises:
-        Unreadable: It cannot be reached, or has no video.
+        Unreadable: The source cannot be reached, or has no video.
         MissingDependencyError: PyAV is not installed.
     """
 
@@ -103,7 +102,7 @@ class Connection:
             settings = _LOOK | stream_limits(place)
         if str(place).lower().startswith("rtsp"):
             settings["rtsp_transport"] = options.rtsp_transport
-        # Which sockets will be FFmpeg's cannot be asked: those that are not there yet.
+        # FFmpeg does not tell which sockets it opens: they are those that do not exist yet.
         self._before = None if local else sockets()
         begin = time.monotonic()
         try:
@@ -112,13 +111,13 @@ class Connection:
                     name_for_ffmpeg(place) if isinstance(place, Path) else place,
                     options=settings,
                     metadata_errors="replace",
-                    # To ask for the time takes the interpreter from other threads at every read.
+                    # A timeout makes FFmpeg call Python at every read, which slows other threads.
                     timeout=None if local else (self._patience, self._patience),
                 )
         except Ending:
             raise Unreadable("the program ends") from None
         except (OSError, ValueError, av.FFmpegError) as error:
-            # Whatever FFmpeg says once its time is over, it says because it is over.
+            # After the time limit, any error that FFmpeg reports is a consequence of the limit.
             late = time.monotonic() - begin >= self._patience and not local
             raise Unreadable(self._silence() if late else self._reason(error)) from None
         try:
@@ -130,7 +129,7 @@ class Connection:
 
     def _look(self, local: bool, name: str) -> None:
         container = self._container
-        # What FFmpeg makes up for AVI is not in the order of the frames.
+        # The times that FFmpeg invents for AVI are not in frame order.
         container.flags &= ~_GENERATE_TIMES
         stream = choose(container.streams.video, name)
         if stream is None or container.format.name == _TEXT:
@@ -145,11 +144,11 @@ class Connection:
         self.whole = local or (container.size > 0 and container.format.name not in _LISTS)
         self.endless = not (self.whole or seconds)
         self.timed = container.format.name in _TIMED
-        # Threads that each take a frame would hold as many frames back.
+        # Frame threads would each delay a stream by one frame; slice threads do not.
         context.thread_type = "SLICE" if self.endless else "AUTO"
         if self.endless:
             context.flags |= self._av.codec.context.Flags.low_delay
-        # A damaged header may claim any size.
+        # A damaged header may declare any size.
         context.options = {"max_pixels": str(MOST_PIXELS)}
         self._stream = stream
         self._is_mp4 = container.format.name.startswith("mov")
@@ -163,14 +162,14 @@ class Connection:
 
     @property
     def sample_aspect(self) -> Any:
-        """Width of a stored pixel over its height, as a fraction; None where unknown."""
+        """Pixel aspect ratio (width over height) as stored, as a fraction; None if unknown."""
         return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
 
     def next(self) -> Picture | None:
-        """What the next packet holds; None at the end.
+        """Returns the content of the next packet; None at the end.
 
         Raises:
-            Unreadable: The connection broke, or nothing at all came in time.
+            Unreadable: The connection broke, or nothing arrived in time.
         """
         try:
             with inside(self._before):
@@ -179,17 +178,17 @@ class Connection:
             return None
 
     def catch_up(self, is_late: Callable[[float], bool]) -> tuple[int, bool]:
-        """Leaves out what is late, up to the newest key frame; nothing where there is no such one.
+        """Skips late packets up to the newest key frame; skips nothing if no key frame follows.
 
         Args:
-            is_late: Whether a picture of this time, in seconds of the stream, is.
+            is_late: Function that tells whether a picture of this stream time, in seconds, is late.
 
         Returns:
-            How many pictures were left out; and whether there was no more, so that what comes next
-            is not late whatever its time says.
+            Number of skipped pictures; and whether no packets were left, so that the next picture
+            is current whatever its time says.
 
         Raises:
-            Unreadable: As ``next``.
+            Unreadable: The connection broke, or nothing arrived in time.
         """
         kept: list[_Packet] = []
         left_out, pictures, emptied = 0, 0, False
@@ -216,7 +215,7 @@ class Connection:
         return left_out, emptied
 
     def close(self) -> None:
-        """Ends the connection; no other thread may be in ``next``."""
+        """Closes the connection; no other thread may be in ``next``."""
         self._pictures.close()
         self._fetched.close()
         self._container.close()
@@ -261,7 +260,7 @@ class Connection:
             self.broken += sum(picture.broken for picture in pictures)
 
     def _packets(self) -> Generator[_Packet, None, None]:
-        # All streams, because a server that sends sound alone must not look like a silent one.
+        # Read all streams: a server that sends only sound must not look like a silent one.
         packets = self._container.demux(*((self._stream,) if self.whole else ()))
         try:
             while True:
@@ -271,7 +270,7 @@ class Connection:
                     return
                 if packet.stream_index == self._stream.index and packet.size:
                     self.packets += 1
-                    self.cut = packet.is_corrupt  # where it is the last one
+                    self.cut = packet.is_corrupt  # This matters if the packet is the last one.
                 yield _Packet(packet, time.monotonic() - begin)
         except (OSError, ValueError, self._av.FFmpegError) as error:
             if self.whole and isinstance(error, self._av.error.InvalidDataError):
@@ -305,7 +304,7 @@ class Connection:
 
 
 def _seconds(container: Any, stream: Any) -> float:
-    """The duration; 0 where unknown."""
+    """Returns the duration in seconds; 0 if unknown."""
     if container.duration and container.duration > 0:
         return float(container.duration / 1_000_000)
     if stream.duration and stream.duration > 0:

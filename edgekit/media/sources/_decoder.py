@@ -1,4 +1,4 @@
-"""From the packets of a video to pictures: decoded, deinterlaced, in BGR and upright."""
+"""Turns video packets into pictures: decoded, deinterlaced, in BGR and upright."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgekit.runtime.types import Array
 __all__ = ["Decoder", "Picture"]
 
 _UNKNOWN = frozenset((0, 2, 3))
-"""Codes of ITU-T H.273 for colours that are not specified."""
+"""Codes of ITU-T H.273 for unspecified colours."""
 
 _HDR = frozenset((16, 18))
 _BT709 = 1
@@ -22,21 +22,21 @@ _SDR_GAMUTS = frozenset((1, 4, 5, 6, 7))
 _SMALLEST_INTERLACED = 4
 _PICTURES_AT_ONCE = 8
 _LARGEST_BLOCK = 31 << 20
-"""glibc takes nothing larger for a measure."""
+"""Largest size in bytes with which glibc raises its threshold for keeping freed memory."""
 
 _COLOUR_VERSION = 17
-"""The first PyAV whose scaler knows transfer functions, as that of OpenCV's FFmpeg does."""
+"""First major PyAV version whose scaler handles transfer functions like OpenCV's FFmpeg."""
 
 
 class Picture(NamedTuple):
-    """What came out of a packet.
+    """Content of a packet.
 
     Attributes:
-        image: (H, W, 3) uint8, BGR; None where there was none.
-        seconds: When it is to be shown; None where unknown.
-        broken: Whether it cannot be decoded, or only with errors.
-        transposed: Whether rows became columns to set it upright.
-        waited: Seconds until the packet came.
+        image: Picture, (H, W, 3) uint8, BGR; None if there is none.
+        seconds: Presentation time in seconds; None if unknown.
+        broken: Whether decoding failed or had errors.
+        transposed: Whether rows and columns were exchanged to set it upright.
+        waited: Seconds of waiting for the packet.
     """
 
     image: Array | None
@@ -50,11 +50,11 @@ class Decoder:
     """Decodes the packets of one video stream.
 
     Args:
-        stream: Of PyAV.
-        keep_size: Scale frames to the size of the first one, where a recording changes it.
+        stream: Video stream of PyAV.
+        keep_size: Whether to scale all frames to the first frame's size.
 
     Attributes:
-        begun: Whether there was a whole picture.
+        begun: Whether a picture has been decoded.
     """
 
     def __init__(self, stream: Any, *, keep_size: bool) -> None:
@@ -74,10 +74,10 @@ class Decoder:
         self._settings: dict[str, Any] = {"interpolation": Interpolation.BICUBIC}
         self._knows_colours = int(av.__version__.partition(".")[0]) >= _COLOUR_VERSION
         if self._knows_colours:
-            self._settings["threads"] = 1  # more cost small pictures more than they give
+            self._settings["threads"] = 1  # more threads slow down small pictures
 
     def pictures(self, packet: Any | None) -> list[Picture]:
-        """The pictures that a packet completes; those that are left, for None at the end."""
+        """Returns the pictures that a packet completes; for None, the remaining ones at the end."""
         broken = []
         try:
             frames = self._stream.decode(packet)
@@ -88,17 +88,17 @@ class Decoder:
         return broken + found
 
     def seconds(self, shown: int) -> float:
-        """Seconds of a time in ticks of the stream."""
-        # As OpenCV computes it, so that both readers give the same time to the last bit.
+        """Converts a time in ticks of the stream to seconds since the start of the stream."""
+        # Computed as in OpenCV, so that both readers give exactly equal times.
         return float((shown - self._start) * self._tick * 1e3 / 1e3)
 
     def forget(self) -> None:
-        """Gives up what it holds: the next packet is a key frame that does not follow the last."""
+        """Drops the decoder's state, because the next packet is a key frame after a gap."""
         self._stream.codec_context.flush_buffers()
         self._deinterlacer = None
 
     def _whole(self, frames: list[Any], *, last: bool) -> Iterator[Any]:
-        """The frames, deinterlaced from the first interlaced one on."""
+        """Yields the frames, deinterlaced from the first interlaced one on."""
         for frame in frames:
             if frame.time_base is None:
                 frame.time_base = self._stream.time_base
@@ -118,8 +118,9 @@ class Decoder:
     def _picture(self, frame: Any) -> Picture:
         shown = frame.dts if frame.pts is None else frame.pts
         seconds = None if shown is None else self.seconds(shown)
-        # To look at the matrix takes a while. Between key frames only the rotation can tell, and
-        # one that H.264 itself tells stands in its first picture and holds to the next key frame.
+        # Reading the display matrix is slow. Between key frames the rotation value shows a change.
+        # H.264's own orientation message is in the first picture and holds until the next key
+        # frame.
         if frame.key_frame or frame.rotation not in (0, self._rotation):
             self._rotation, self._orientation = frame.rotation, orientation_of(frame)
         image = self._orientation.apply(self._bgr(frame))
@@ -133,11 +134,11 @@ class Decoder:
         settings = {**self._settings, **self._colours(frame)}
         made = self._reformatter.reformat(frame, width, height, "bgr24", **settings)
         image: Array = made.to_ndarray()
-        # The memory of a frame that was BGR already is the decoder's.
+        # A frame that was BGR already shares the decoder's memory.
         return image.copy() if made is frame else image
 
     def _colours(self, frame: Any) -> dict[str, int]:
-        """What FFmpeg's scaler takes for the colours of BGR where nobody says."""
+        """Returns the colour settings that FFmpeg's scaler uses for BGR by default."""
         primaries, transfer = frame.color_primaries, frame.color_trc
         if not self._knows_colours or {primaries, transfer} <= _UNKNOWN:
             return {}
@@ -149,10 +150,10 @@ class Decoder:
 
 
 def _keep_memory(size: int) -> None:
-    """Lets the C library keep freed pictures of so many bytes for the next ones.
+    """Lets glibc keep freed pictures of this size in bytes for reuse.
 
-    glibc gives the memory back to the system, and its pages are mapped anew for each picture,
-    unless a larger block was freed before.
+    By default glibc returns large blocks to the system, and each picture needs newly mapped pages.
+    Freeing a larger block once raises glibc's threshold.
     """
     np.empty(min(_PICTURES_AT_ONCE * size, _LARGEST_BLOCK), np.uint8)
 

@@ -1,4 +1,4 @@
-"""Whole pictures from interlaced video, as FFmpeg makes them."""
+"""Deinterlaces video with FFmpeg's yadif filter."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SETTINGS = "mode=send_frame:parity=auto:deint=interlaced"
 
 
 class Deinterlacer:
-    """Takes frames and gives as many, one frame later. Only those flagged interlaced are changed.
+    """Returns one frame per frame, delayed by one. Only frames flagged interlaced are changed.
 
     Args:
-        frame: The first one, of PyAV; all have its size and format.
+        frame: First frame, from PyAV; all frames must have its size and format.
     """
 
     def __init__(self, frame: Any) -> None:
@@ -34,16 +34,16 @@ class Deinterlacer:
         self._graph.link_nodes(*nodes).configure()
 
     def suits(self, frame: Any) -> bool:
-        """Whether a frame has the size and format of those before."""
+        """Returns whether a frame has the size and format of the previous frames."""
         return _form(frame) == self._form
 
     def push(self, frame: Any) -> Iterator[Any]:
-        """Takes a frame, or None at the end, and gives those that are done."""
+        """Takes a frame, or None at the end, and yields the completed frames."""
         self._graph.push(frame)
         with contextlib.suppress(BlockingIOError, EOFError):
             while True:
                 made: Any = self._graph.pull()
-                if made.pts is not None:  # the filter counts in halves
+                if made.pts is not None:  # The filter counts in half ticks.
                     made.pts = int(made.pts * made.time_base / self._tick)
                 made.time_base = self._tick
                 yield made

@@ -1,4 +1,4 @@
-"""Why a file cannot be played, as far as its bytes tell."""
+"""Explains why a file cannot be played, from its bytes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _OTHER = "Name a file with pictures in it: --source VIDEO, or a folder of frames
 
 
 def check_file(path: Path) -> None:
-    """Refuses what is no file that can be read.
+    """Refuses a path that is not a readable file.
 
     Raises:
-        MediaError: It is missing, a pipe or a device, or may not be read.
+        MediaError: The path is missing, a pipe or a device, or may not be read.
     """
     if path.is_fifo():
         raise MediaError(
@@ -47,16 +47,16 @@ def check_file(path: Path) -> None:
 
 
 def check_alone(path: Path) -> None:
-    """Refuses a file that only names others: a playlist, a session description.
+    """Refuses a file that only names other files, such as a playlist or a session description.
 
     Raises:
-        MediaError: It is one.
+        MediaError: The file is a playlist.
     """
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
-        return  # which is told where it is read
+        return  # The reader of the file reports this.
     if _PLAYLIST.match(head):
         raise MediaError(
             f"{path} is a playlist: it only names other files; a video was expected.",
@@ -65,16 +65,16 @@ def check_alone(path: Path) -> None:
 
 
 def unreadable(name: str, reason: str) -> MediaError:
-    """The error for a file that cannot be read on."""
+    """Returns the error for a file whose reading failed in the middle."""
     return MediaError(f"{name} cannot be read on: {reason}.", mend="Check the disk that it is on.")
 
 
 def unplayable(path: Path, kind: str = "") -> MediaError:
-    """The error for a file in which no frame could be decoded.
+    """Returns the error for a file without a decodable frame.
 
     Args:
-        path: Of the file.
-        kind: ``sound`` where a reader found sound only, ``codec`` where it knows no decoder.
+        path: Path of the file.
+        kind: ``sound`` if a reader found only sound, ``codec`` if it has no decoder; else empty.
     """
     try:
         size = path.stat().st_size
@@ -91,7 +91,7 @@ def unplayable(path: Path, kind: str = "") -> MediaError:
 
 
 def sound_in(head: bytes) -> str:
-    """The kind of a file that begins so where it is one of sound only, else nothing."""
+    """Returns the format name of a file that holds only sound, by its first bytes; else empty."""
     sound = next((name for magic, name in _AUDIO.items() if head.startswith(magic)), "")
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         sound = "WAV"

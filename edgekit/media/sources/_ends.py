@@ -1,4 +1,4 @@
-"""Whether the end of a recording is there, as far as its container announces it."""
+"""Checks whether a recording is complete, by the size that its container declares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 def lacks_end(path: Path) -> bool:
-    """Whether a file is shorter than its container (MP4, AVI, Matroska, ASF) says that it is."""
+    """Returns whether a file is shorter than its container (MP4, AVI, Matroska, ASF) declares."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -33,7 +33,7 @@ def lacks_end(path: Path) -> bool:
 
 
 def _last_box(file: BinaryIO, size: int) -> int:
-    """Where the last box of an MP4 ends."""
+    """Returns the offset at which the last box of an MP4 ends."""
     place = 0
     for _ in range(_MOST_BOXES):
         file.seek(place)
@@ -43,7 +43,7 @@ def _last_box(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8:  # 0: to the end, wherever that is
+        if length < 8:  # Length 0 means: to the end of the file.
             break
         place += length
         if place > size:
@@ -52,7 +52,7 @@ def _last_box(file: BinaryIO, size: int) -> int:
 
 
 def _last_chunk(file: BinaryIO, size: int) -> int:
-    """Where the last RIFF of an AVI ends; a large one has several."""
+    """Returns the offset at which the last RIFF of an AVI ends; large files have several."""
     place = 0
     while place < size:
         file.seek(place)
@@ -61,13 +61,13 @@ def _last_chunk(file: BinaryIO, size: int) -> int:
         if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
             break
         place += 8 + length + length % 2
-        if place == size + 1:  # the last byte may be left out
+        if place == size + 1:  # The padding byte may be missing.
             break
     return min(place, size) if place == size + 1 else place
 
 
 def _segment(file: BinaryIO) -> int:
-    """Where the segment of a Matroska ends; 0 where it does not say."""
+    """Returns the offset at which a Matroska segment ends; 0 if its size is unknown."""
     file.seek(4)
     length, _ = _number(file)
     file.seek(length, os.SEEK_CUR)
@@ -78,7 +78,7 @@ def _segment(file: BinaryIO) -> int:
 
 
 def _number(file: BinaryIO) -> tuple[int, bool]:
-    """A size of EBML, and whether it is the one that stands for unknown."""
+    """Reads an EBML size, and whether it is the value that means unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return 0, True
@@ -89,7 +89,7 @@ def _number(file: BinaryIO) -> tuple[int, bool]:
 
 
 def _announced(file: BinaryIO) -> int:
-    """The size of an ASF as its header has it; 0 where it has none."""
+    """Returns the file size that an ASF header declares; 0 if it declares none."""
     file.seek(0)
     header = file.read(4096)
     place = header.find(_ASF_PROPERTIES)

@@ -1,4 +1,4 @@
-"""Whether video is interlaced, told from the headers of its codec."""
+"""Detects interlaced video from the headers of its codec."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SCALED_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138
 
 
 def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> bool:
-    """Whether frames can consist of two fields; False where the headers do not tell.
+    """Returns whether frames may consist of two fields; False if the headers do not tell.
 
     Args:
-        codec: Four characters, as in AVI and MP4.
-        extradata: What the container keeps of the codec's headers.
-        packets: The first ones of the video, H.264 and HEVC with start codes.
+        codec: FourCC of the codec, as in AVI and MP4.
+        extradata: Codec headers that the container stores.
+        packets: First video packets; H.264 and HEVC with start codes.
     """
     name = codec.lower()
     extradata = _with_start_codes(name, extradata)
@@ -37,10 +37,10 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
         return len(first) > 5 and bool(first[5] & 2)
     if name == "mjpb":
         return True
-    if first[:2] == b"\xff\xd8":  # JPEG, of which AVI says in APP0 when it is one field
+    if first[:2] == b"\xff\xd8":  # In JPEG, the APP0 segment AVI1 marks a single field.
         place = first.find(b"AVI1", 0, 64)
         return place >= 0 and first[place + 4 : place + 5] in (b"\x01", b"\x02")
-    # A start code within other data means nothing.
+    # A start code inside the data of another codec means nothing.
     starts = any(piece.startswith(b"\x00\x00\x01") for piece in (extradata, first))
     if not (starts or name in ("wvc1", "vc-1")):
         return False
@@ -48,7 +48,7 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
 
 
 def _with_start_codes(name: str, extradata: bytes) -> bytes:
-    """Headers as MP4 has them (avcC, hvcC), with a start code before the parameters of H.264."""
+    """Returns MP4 headers (avcC, hvcC) with a start code before the first parameter set."""
     if extradata[:1] != b"\x01":
         return extradata
     if name in H264:
@@ -76,7 +76,7 @@ def _by_start_codes(pieces: Sequence[bytes]) -> bool:
 
 
 class _Bits:
-    """Reads bits, the highest of each byte first. Raises ``IndexError`` at the end."""
+    """Reads bits, most significant first. Raises ``IndexError`` at the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -102,7 +102,7 @@ class _Bits:
 
 
 def _h264(unit: bytes) -> bool:
-    """Whether a sequence parameter set allows fields: not frame_mbs_only_flag."""
+    """Returns whether a sequence parameter set allows fields: not frame_mbs_only_flag."""
     bits = _Bits(unescaped(unit)[1:])
     try:
         profile = bits.take(8)
@@ -146,13 +146,13 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
 
 
 def _hevc(unit: bytes) -> bool:
-    """Whether a sequence parameter set calls its source interlaced and not progressive."""
+    """Returns whether a sequence parameter set declares interlaced and not progressive source."""
     data = unescaped(unit[:32])
     return len(data) > 8 and data[8] >> 6 == 1
 
 
 def _mpeg4(bits: _Bits) -> bool:
-    """The flag ``interlaced`` of a video object layer."""
+    """Reads the flag ``interlaced`` of a video object layer."""
     bits.take(9)
     if bits.take(1):
         bits.take(7)
@@ -174,7 +174,7 @@ def _mpeg4(bits: _Bits) -> bool:
 
 
 def _vc1(bits: _Bits) -> bool:
-    """The flag ``INTERLACE`` of the advanced profile."""
+    """Reads the flag ``INTERLACE`` of the advanced profile."""
     if bits.take(2) != 3:
         return False
     bits.take(39)

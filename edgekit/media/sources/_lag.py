@@ -1,21 +1,21 @@
-"""How far behind its source a live stream is read."""
+"""Measures how far reading lags behind a live stream."""
 
 from __future__ import annotations
 
 __all__ = ["Lag"]
 
 _DRIFT = 2e-4
-"""Seconds a second by which the clocks of a camera and of this machine may differ."""
+"""Largest drift between the clocks of a camera and this machine, in seconds per second."""
 
 
 class Lag:
-    """Compares the times of a stream's pictures with the clock: the least delay seen is no lag.
+    """Compares picture times with the clock; the smallest delay seen counts as no lag.
 
-    That is the only way to see it. What FFmpeg and the network hold back is there at once when it
-    is asked for, whether it is a millisecond or a minute old.
+    The lag shows in no other way: FFmpeg and the network return buffered pictures immediately,
+    whether these are a millisecond or a minute old.
 
     Attributes:
-        seconds: The lag of the last picture; 0 before the first.
+        seconds: Lag of the last picture in seconds; 0 before the first.
     """
 
     def __init__(self) -> None:
@@ -24,20 +24,18 @@ class Lag:
         self._shown = self._now = 0.0
 
     def of(self, seconds: float | None, now: float) -> float:
-        """The lag of the next picture.
+        """Returns the lag of the next picture, in seconds, 0 or more.
 
         Args:
-            seconds: Its time by the stream; None where that is unknown.
-            now: When it came, on the monotonic clock.
-
-        Returns:
-            Seconds, 0 or more.
+            seconds: Stream time of the picture in seconds; None if unknown. The lag is then that of
+                the previous picture.
+            now: Time of arrival in seconds, on the monotonic clock.
         """
         if seconds is None:
             return self.seconds
         offset = now - seconds
         if self._least is None or seconds <= self._shown:
-            # The stream's clock began anew: what it was behind before it still is.
+            # The stream's clock has restarted: the lag from before still holds.
             self._least = offset - self.seconds
         self._least = min(offset, self._least + _DRIFT * (now - self._now))
         self._shown, self._now = seconds, now
@@ -45,9 +43,9 @@ class Lag:
         return self.seconds
 
     def behind(self, seconds: float, now: float) -> float:
-        """What ``of`` would say of a picture, which is not looked at."""
+        """Returns what ``of`` would return for a picture, without recording it."""
         return 0.0 if self._least is None else max(0.0, now - seconds - self._least)
 
     def clear(self) -> None:
-        """The next picture has just come: it has no lag."""
+        """Resets the lag to 0, because the next picture has just arrived."""
         self._least, self.seconds = None, 0.0

@@ -1,4 +1,4 @@
-"""The NAL units of H.264 and HEVC, and what they say of how pictures are to be turned."""
+"""Parses NAL units of H.264 and HEVC, and finds display orientation messages in them."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections.abc import Sequence
 __all__ = ["H264", "HEVC", "has_orientation", "unescaped", "units_of"]
 
 H264 = frozenset(("h264", "avc1", "avc3", "x264", "davc"))
-"""Names of the codec in lower case, as in AVI and MP4."""
+"""Names of H.264 in AVI and MP4, in lower case."""
 
 HEVC = frozenset(("hevc", "hev1", "hvc1", "h265", "x265"))
-"""Names of the codec in lower case, as in AVI and MP4."""
+"""Names of HEVC in AVI and MP4, in lower case."""
 
 _START = re.compile(rb"\x00\x00\x01")
 _DISPLAY_ORIENTATION = 47
 
 
 def units_of(pieces: Sequence[bytes]) -> list[bytes]:
-    """What follows each start code."""
+    """Returns the bytes after each start code."""
     return [unit for piece in pieces for unit in _START.split(piece)[1:]]
 
 
 def unescaped(unit: bytes) -> bytes:
-    """A unit without the bytes that keep start codes out of it."""
+    """Removes the emulation prevention bytes of a unit."""
     return unit.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
 def has_orientation(codec: str, packets: Sequence[bytes]) -> bool:
-    """Whether a supplemental message (SEI) says how pictures are to be turned or mirrored.
+    """Returns whether a supplemental message (SEI) rotates or mirrors the pictures.
 
     Args:
-        codec: Four characters, as in AVI and MP4.
-        packets: The first ones of the video, with start codes.
+        codec: FourCC of the codec, as in AVI and MP4.
+        packets: First video packets, with start codes.
     """
     name = codec.lower()
     if name not in H264 | HEVC:
@@ -47,11 +47,11 @@ def has_orientation(codec: str, packets: Sequence[bytes]) -> bool:
 
 
 def _kinds(messages: bytes) -> set[int]:
-    """The kinds of the messages of one unit, as far as it can be read."""
+    """Returns the types of a unit's messages, up to the first unreadable one."""
     kinds: set[int] = set()
     place = 0
     while place < len(messages) and messages[place] != 0x80:
-        numbers = [0, 0]  # kind and size, both longer by each byte of 255
+        numbers = [0, 0]  # Type and size: each byte of 255 extends the number.
         for which in range(2):
             while messages[place : place + 1] == b"\xff":
                 numbers[which] += 0xFF

@@ -1,8 +1,8 @@
-"""Which files OpenCV would read wrong, told from their containers and packets.
+"""Refuses files that OpenCV would read wrongly, from their containers and packets.
 
-OpenCV's FFmpeg cannot convert interlaced frames, and OpenCV then returns memory that nobody wrote.
-It takes the first video stream, also where that is a cover picture, and it knows no mirrors, nor
-turns that H.264 and HEVC tell and not the container.
+OpenCV's FFmpeg cannot convert interlaced frames, and OpenCV then returns uninitialized memory.
+OpenCV reads the first video stream, even if it is a cover picture. It ignores mirroring, and
+rotation that H.264 or HEVC declares but the container does not.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _NAMES = {"av01": "AV1"}
 
 
 class Outline(NamedTuple):
-    """What the packets of a file tell.
+    """Facts about a file from its packets.
 
     Attributes:
-        codec: Four characters; empty where OpenCV gives no packets.
-        times: Seconds at which the first frames are shown.
-        interlaced: Whether frames can consist of two fields.
-        turned: Whether the codec's own data says how frames are to be turned.
+        codec: FourCC; empty if OpenCV gives no packets.
+        times: Presentation times of the first frames, in seconds.
+        interlaced: Whether frames may consist of two fields.
+        turned: Whether the codec's own data rotates or mirrors the frames.
     """
 
     codec: str = ""
@@ -44,10 +44,10 @@ class Outline(NamedTuple):
 
 
 def check_readable(path: Path) -> Outline:
-    """Refuses a file that OpenCV would read wrong.
+    """Refuses a file that OpenCV would read wrongly; returns the facts about other files.
 
     Raises:
-        MissingDependencyError: Names what OpenCV cannot do, and the extra that can.
+        MissingDependencyError: The file needs an extra; the message says why.
     """
     with inside():
         outline = _look(path)
@@ -69,10 +69,10 @@ def check_readable(path: Path) -> Outline:
 
 
 def check_stream(path: Path, capture: Any, outline: Outline) -> None:
-    """Refuses a file whose cover picture OpenCV takes for the video.
+    """Refuses a file whose cover picture OpenCV reads as the video.
 
     Raises:
-        MissingDependencyError: Names the extra that reads the file.
+        MissingDependencyError: The file needs an extra, which the message names.
     """
     if outline.codec and _codec_of(capture) != outline.codec:
         purpose = f"Reading a video with a cover picture ({name_of(path)})"
@@ -80,21 +80,21 @@ def check_stream(path: Path, capture: Any, outline: Outline) -> None:
 
 
 def check_connection(capture: Any, name: str) -> None:
-    """Refuses a stream that OpenCV would read wrong.
+    """Refuses a stream that OpenCV would read wrongly.
 
     Args:
-        capture: Of OpenCV, open.
-        name: Of the stream, without secrets.
+        capture: Open capture of OpenCV.
+        name: Name of the stream, without secrets.
 
     Raises:
-        MissingDependencyError: Names the extra that reads the stream.
+        MissingDependencyError: The stream needs an extra, which the message names.
     """
     if is_interlaced(_codec_of(capture), _headers_of(capture), ()):
         raise MissingDependencyError.for_extra("av", "video", f"Reading interlaced video ({name})")
 
 
 def aspect_of(capture: Any, name: str) -> float:
-    """Width of a pixel over its height, as a capture of OpenCV gives the pictures."""
+    """Returns the pixel aspect ratio (width over height) of the pictures of an OpenCV capture."""
     across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
     aspect = believable_aspect(across / down if down else 0.0, name)
     turned = whole(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 != 0

@@ -1,4 +1,4 @@
-"""Pictures the right way up, as the display matrix of their video says."""
+"""Sets pictures upright, by the display matrix of their video."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["UPRIGHT", "Orientation", "orientation_of"]
 
 
 class Orientation:
-    """How a stored picture has to be turned to be seen upright.
+    """Operations that set a stored picture upright.
 
     Args:
-        transposed: Whether rows become columns, before the flips.
-        flip: Whether left and right are exchanged.
-        flop: Whether top and bottom are exchanged.
+        transposed: Whether to exchange rows and columns, before the flips.
+        flip: Whether to exchange left and right.
+        flop: Whether to exchange top and bottom.
     """
 
     def __init__(self, transposed: bool = False, flip: bool = False, flop: bool = False) -> None:
@@ -25,7 +25,7 @@ class Orientation:
         self._code = None if not (flip or flop) else -1 if flip and flop else 1 if flip else 0
 
     def apply(self, image: Array) -> Array:
-        """The picture (H, W, 3), upright."""
+        """Returns the picture (H, W, 3) upright."""
         if self.transposed:
             image = cv2.transpose(image)
         return image if self._code is None else cv2.flip(image, self._code)
@@ -35,19 +35,19 @@ UPRIGHT = Orientation()
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """What the display matrix of a frame of PyAV says; upright where it is no multiple of 90."""
+    """Returns the orientation of a PyAV frame; upright if the angle is no multiple of 90."""
     from av.sidedata import sidedata
 
     try:
-        # Of our own: frame.side_data is kept by the frame and keeps the frame, so that the memory
-        # of its picture would wait for Python's garbage collector.
+        # Make our own container: frame.side_data and the frame refer to each other, so the
+        # picture's memory would wait for Python's garbage collector.
         container: Any = sidedata.SideDataContainer
         side_data = container(frame)
         if not (frame.rotation or len(side_data)):
             return UPRIGHT
         data = side_data["DISPLAYMATRIX"]
     except (KeyError, ValueError):
-        # PyAV does not know every kind of side data, but always the rotation.
+        # PyAV does not know every kind of side data, but always knows the rotation.
         return _turned(frame.rotation)
     a, b, _, c, d, *_ = struct.unpack("9i", bytes(data))
     if abs(a) + abs(d) > 50 * (abs(b) + abs(c)):
@@ -58,7 +58,7 @@ def orientation_of(frame: Any) -> Orientation:
 
 
 def _turned(degrees: int) -> Orientation:
-    """What turns a picture counterclockwise."""
+    """Returns the orientation for a counterclockwise rotation; upright if no multiple of 90."""
     turns = round(degrees / 90) % 4 if abs(degrees - 90 * round(degrees / 90)) <= 1 else 0
     return (
         UPRIGHT,

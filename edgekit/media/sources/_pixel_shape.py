@@ -1,4 +1,4 @@
-"""Pixels that are not square."""
+"""Checks the declared aspect ratio of pixels that are not square."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _WIDEST = 5.0
 
 
 def believable_aspect(declared: SupportsFloat | None, name: str) -> float:
-    """Width of a pixel over its height, as declared where it can be so, else 1.
+    """Returns the declared pixel aspect ratio (width over height) if it is plausible, else 1.
 
     Args:
-        declared: As the video has it; 0 or None where it does not.
-        name: Of the video, for people.
+        declared: Ratio that the video declares; 0 or None if it declares none.
+        name: Name of the video, for messages.
     """
     aspect = float(declared or 0)
     if 1 / _WIDEST <= aspect <= _WIDEST:

@@ -1,8 +1,8 @@
-"""What FFmpeg may open for one source: a file, or what the scheme of an address needs.
+"""Limits what FFmpeg may open for a source: one file, or the protocols of an address.
 
-FFmpeg takes the beginning of a name for a protocol (``concat:``, ``subfile:``, ``async:``), and
-some formats name further files or addresses (playlists, SDP). A video that somebody sent may do
-neither.
+FFmpeg reads prefixes of a name as protocols (``concat:``, ``subfile:``, ``async:``). Some formats
+name further files or addresses (playlists, SDP). A video from an untrusted sender must not use
+either.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["file_limits", "in_opencv", "name_for_ffmpeg", "stream_limits"]
 _LISTS = frozenset(
     ("avisynth", "concat", "dash", "hls", "imf", "lavfi", "sdp", "vobsub", "webm_dash_manifest")
 )
-"""Formats that consist of the names of others."""
+"""Formats that only name other files or addresses."""
 
 _HTTP = "http,https,tls,tcp,httpproxy,crypto"
 _PROTOCOLS = {
@@ -35,21 +35,21 @@ _SETTING = threading.RLock()
 
 
 def name_for_ffmpeg(path: Path) -> str:
-    """A path as FFmpeg takes it for nothing but a path."""
+    """Returns a path in a form that FFmpeg can only read as a path."""
     return f"file:{path.absolute()}"
 
 
 def file_limits(formats: Iterable[str]) -> dict[str, str]:
-    """Options with which FFmpeg reads one file and no other.
+    """Returns options that limit FFmpeg to one file.
 
     Args:
-        formats: Names of all formats that this FFmpeg reads; none where that cannot be known.
+        formats: Names of all formats that this FFmpeg reads; empty if unknown.
     """
     return {"protocol_whitelist": "file", "pattern_type": "none", **_without_lists(tuple(formats))}
 
 
 def stream_limits(address: str) -> dict[str, str]:
-    """Options with which FFmpeg speaks only what the scheme of an address says."""
+    """Returns options that limit FFmpeg to the protocols of the address's scheme."""
     scheme = address.partition(":")[0].lower()
     return {"protocol_whitelist": _PROTOCOLS.get(scheme, scheme)}
 
@@ -62,9 +62,9 @@ def _without_lists(formats: tuple[str, ...]) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def in_opencv(options: Mapping[str, str]) -> Iterator[None]:
-    """Has OpenCV's FFmpeg take options, where the user's own do not say otherwise.
+    """Passes options to OpenCV's FFmpeg while the block runs; the user's own options win.
 
-    What limits the protocols goes before what the environment says.
+    Protocol limits, however, override the options in the environment.
     """
     with _SETTING:
         given = os.environ.get(_SETTINGS)

@@ -1,4 +1,4 @@
-"""What a web server says of a recording before it is read."""
+"""Asks a web server about a recording before it is read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from urllib.parse import unquote, urlsplit
 __all__ = ["tells_length"]
 
 _LISTS = ("mpegurl", "dash+xml")
-"""In the type of what only names where the video lies."""
+"""Parts of the content types of playlists, which only name the video."""
 
 
 def tells_length(address: str, patience: float) -> bool:
-    """Whether a web server says how long a video is, so that it has an end.
+    """Returns whether a web server declares the length of a video, so that the video has an end.
 
     Args:
-        address: Any; only ``http`` and ``https`` are asked.
-        patience: Seconds to wait for the answer.
+        address: Address of a source; only ``http`` and ``https`` servers are asked.
+        patience: Longest wait for the answer, in seconds.
     """
     try:
         parts = urlsplit(address)
@@ -40,7 +40,7 @@ def tells_length(address: str, patience: float) -> bool:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https and nothing else, wherever the server sends it."""
+    """Returns an opener for http and https only, even after redirects."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,

@@ -1,4 +1,4 @@
-"""The video tracks of a file, as MP4, Matroska and AVI list them."""
+"""Lists the video tracks of MP4, Matroska and AVI files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TYPE, _VIDEO, _INTERLACED = 0x83, 0xE0, 0x9A
 
 
 class Tracks(NamedTuple):
-    """What a container says of its video.
+    """Facts about the video tracks of a container.
 
     Attributes:
-        videos: Number of video tracks; 0 where unknown.
-        mirrored: Whether the first one is to be shown mirrored.
-        interlaced: Whether one is marked as interlaced.
+        videos: Number of video tracks; 0 if unknown.
+        mirrored: Whether the first track is displayed mirrored.
+        interlaced: Whether any track is marked as interlaced.
     """
 
     videos: int = 0
@@ -29,7 +29,7 @@ class Tracks(NamedTuple):
 
 
 def tracks_of(path: Path) -> Tracks:
-    """The video tracks of a file; unknown where it is damaged or another container."""
+    """Returns the video tracks of a file; unknown for damaged files and other containers."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
@@ -45,7 +45,7 @@ def tracks_of(path: Path) -> Tracks:
 
 
 def _boxes(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes of an MP4 between two places: type, and where the content begins and ends."""
+    """Yields the MP4 boxes in a range: type, start and end of the content."""
     while begin + 8 <= end:
         length, head = int.from_bytes(data[begin : begin + 4], "big"), 8
         kind = data[begin + 4 : begin + 8]
@@ -78,7 +78,7 @@ def _of_mp4(data: mmap.mmap) -> Tracks:
 
 
 def _is_mirrored(data: mmap.mmap, begin: int, end: int) -> bool:
-    """Whether the matrix of a track has a negative determinant."""
+    """Returns whether a track's matrix has a negative determinant."""
     for kind, place, _ in _boxes(data, begin, end):
         if kind == b"tkhd":
             matrix = place + (52 if data[place] == 1 else 40)
@@ -88,7 +88,7 @@ def _is_mirrored(data: mmap.mmap, begin: int, end: int) -> bool:
 
 
 def _elements(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The elements of a Matroska between two places: id, where the content begins and ends."""
+    """Yields the Matroska elements in a range: id, start and end of the content."""
     while begin < end:
         size = 9 - data[begin].bit_length()
         name = int.from_bytes(data[begin : begin + size], "big")

@@ -1,4 +1,4 @@
-"""What the readers of files and streams say."""
+"""Builds the messages of the readers of files and streams."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LOG = logging.getLogger(__name__)
 
 
 def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
-    """The error for a stream that gives no picture.
+    """Returns the error for a stream that gives no picture.
 
     Args:
-        name: Of the stream, without secrets.
-        reason: As it goes on after a colon.
-        mend: A line more about what to do.
+        name: Name of the stream, without secrets.
+        reason: Reason as a clause, for use after a colon.
+        mend: Further advice on its own line.
     """
     check = (
         "Check the address, the name and password in it, and the network; in a password "
@@ -30,7 +30,7 @@ def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
 
 
 def no_key_frame(name: str, seconds: float) -> MediaError:
-    """The error for a stream whose video comes, but no picture that stands alone."""
+    """Returns the error for a stream whose video has no key frame."""
     return MediaError(
         f"Video comes from {name}, but no key frame came within {seconds:g} seconds, and it can "
         "be shown only from such a frame on.",
@@ -40,8 +40,8 @@ def no_key_frame(name: str, seconds: float) -> MediaError:
 
 
 def say_ended(source: Source) -> None:
-    """Warns of a recording that broke off on its way; that a live stream ended is only noted."""
-    # Some containers only estimate their length, so that one frame says nothing.
+    """Warns about a recording that ended early; logs the end of a live stream as information."""
+    # Some containers only estimate their length, so one missing frame proves nothing.
     if source.frames is not None and source.position < source.frames - 1:
         _LOG.warning(
             "%s broke off: %d of its %d frames came.", source.name, source.position, source.frames
@@ -51,12 +51,12 @@ def say_ended(source: Source) -> None:
 
 
 def say_damage(source: Source, *, cut: bool, broken: int) -> None:
-    """Warns of a file that lacks its end or has pictures with errors; says nothing of a sound one.
+    """Warns about a file without its end or with broken pictures; else logs the end of the file.
 
     Args:
-        source: At its end.
-        cut: Whether its end is missing.
-        broken: Pictures that could not be decoded, or only with errors.
+        source: Source at its end.
+        cut: Whether the file lacks its end.
+        broken: Number of pictures with decoding errors.
     """
     expected = source.frames or 0
     whole = f" of its {expected}" if expected > source.position else ""
@@ -67,7 +67,7 @@ def say_damage(source: Source, *, cut: bool, broken: int) -> None:
             source.position,
             whole,
         )
-    if broken > cut:  # the last picture of a file that lacks its end is broken off, too
+    if broken > cut:  # A missing end also breaks the last picture.
         _LOG.warning(
             "%s is damaged: %d of its pictures could not be decoded without errors; "
             "%d%s frames came.",

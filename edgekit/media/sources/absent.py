@@ -1,4 +1,4 @@
-"""A camera or stream that could not be opened, and may come yet."""
+"""Stands in for a camera or stream that could not be opened, until it appears."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["AbsentSource"]
 class AbsentSource(Source):
     """Stands in for a live source that could not be opened.
 
-    It gives no frame; ``reopened`` tries to open the source. The size is unknown until then.
+    It gives no frame; ``reopened`` tries to open the source. Until then, its size is unknown.
 
     Args:
-        name: For people.
-        error: Why it could not be opened.
-        open_again: Opens it, as ``open_source`` does.
+        name: Name for messages.
+        error: Reason for the failure to open.
+        open_again: Function that opens the source, like ``open_source``.
     """
 
     live = True
@@ -31,15 +31,15 @@ class AbsentSource(Source):
         self._open_again = open_again
 
     def read(self) -> NoReturn:
-        """Raises why the source could not be opened."""
+        """Raises the error of the failed opening."""
         raise self.error
 
     def reopened(self) -> Source:
-        """The source, open.
+        """Opens the source and returns it.
 
         Raises:
-            MediaError: It still cannot be opened.
-            UsageError: It is a recording, of which frames would be lost here.
+            MediaError: The source still cannot be opened.
+            UsageError: The source is a recording, and opening it later would lose frames.
         """
         source = self._open_again()
         self.fps = source.fps
@@ -53,4 +53,4 @@ class AbsentSource(Source):
         return source
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, because nothing is open."""

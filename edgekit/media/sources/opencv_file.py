@@ -1,4 +1,4 @@
-"""Video files through OpenCV, where PyAV is not installed."""
+"""Reads video files through OpenCV, for use without PyAV."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _TEXT_AS_VIDEO = int.from_bytes(b"ansi", "little")
 
 
 class FileSource(CaptureSource):
-    """The frames of a video file, to the last one that can be decoded.
+    """The frames of a video file, up to the last decodable one.
 
-    It gives the frames and times that ``VideoSource`` gives, or refuses the file.
+    It gives the frames and times of ``VideoSource``, or refuses the file.
 
     Args:
-        path: Of the video.
+        path: Path of the video.
 
     Raises:
-        MediaError: It is missing, empty, or has no frame that can be decoded.
-        MissingDependencyError: OpenCV would read it wrong; the extra ``video`` reads it right.
+        MediaError: The file is missing, empty, or has no decodable frame.
+        MissingDependencyError: OpenCV would read the file wrongly; it needs the extra ``video``.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -70,7 +70,7 @@ class FileSource(CaptureSource):
         self._clock = FrameClock(self.fps)
 
     def read(self) -> Frame | None:
-        """The next frame, or None after the last that can be decoded."""
+        """Returns the next frame, or None after the last decodable one."""
         image, self._first = self._first, None
         if image is None:
             image = self._grab()

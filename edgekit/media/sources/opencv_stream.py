@@ -1,4 +1,4 @@
-"""Network streams through OpenCV's FFmpeg, where PyAV is not installed."""
+"""Reads network streams through OpenCV's FFmpeg, for use without PyAV."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["OpenCVStreamSource"]
 
 
 class OpenCVStreamSource(CaptureSource):
-    """As ``VideoSource``, but OpenCV does not say what is wrong where there is no picture.
+    """A network stream, without ``VideoSource``'s reasons for a missing picture.
 
     Args:
-        address: As there.
-        options: As there. OpenCV takes RTSP's transport from the environment, in which
-            ``OPENCV_FFMPEG_CAPTURE_OPTIONS`` goes before it.
+        address: Address of the stream, with a scheme of ``edgekit.media.address.SCHEMES``.
+        options: RTSP transport, and the longest wait for a picture. If the environment variable
+            ``OPENCV_FFMPEG_CAPTURE_OPTIONS`` is set, it determines the transport.
 
     Raises:
-        MediaError: It cannot be reached, or gives no picture in time.
-        MissingDependencyError: OpenCV would read it wrong; the extra ``video`` reads it right.
+        MediaError: The stream cannot be reached, or gives no picture in time.
+        MissingDependencyError: OpenCV would read the stream wrongly; it needs the extra ``video``.
     """
 
     def __init__(self, address: str, options: SourceOptions | None = None) -> None:
@@ -56,7 +56,7 @@ class OpenCVStreamSource(CaptureSource):
             raise
         self.height, self.width = self._first.shape[:2]
         frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        # It brings http, ssl and the email package, which only this reader needs.
+        # This imports http, ssl and the email package, which only this reader needs.
         from edgekit.media.sources._server import tells_length
 
         self.live = self.reopens = not (frames or tells_length(address, patience))
@@ -68,17 +68,17 @@ class OpenCVStreamSource(CaptureSource):
         self._begin = time.monotonic()
 
     def read(self) -> Frame | None:
-        """The next picture, waiting for it; None when the stream has ended or was closed.
+        """Waits for the next picture; returns None when the stream has ended or was closed.
 
         Raises:
-            MediaError: None came in time.
+            MediaError: No picture came in time.
         """
         image, self._first = self._first, None
         if image is None:
             begin = time.monotonic()
             image = self._grab()
             patience = self._options.patience
-            # FFmpeg keeps the last picture before a silence back until it gives up waiting.
+            # FFmpeg holds back the last picture before a silence until it gives up waiting.
             if time.monotonic() - begin >= patience and not self._held.closed:
                 raise no_picture(self.name, f"none came for {patience:g} seconds")
         if image is None:
@@ -93,7 +93,7 @@ class OpenCVStreamSource(CaptureSource):
         return Frame(index, seconds, image, "", self.sample_aspect)
 
     def reopened(self) -> OpenCVStreamSource:
-        """The same stream over a new connection."""
+        """Opens the stream again, over a new connection."""
         return OpenCVStreamSource(self._address, self._options)
 
     def _open(self) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""From what a user names to the source that reads it."""
+"""Opens what a user names (file, stream, camera or pipeline) as a source."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     """Opens a source.
 
     Args:
-        spec: A camera's number; or a text that names a video, picture, folder of pictures, camera,
-            URL, or pipeline of GStreamer, or is ``-`` for frames on standard input. A ``Path`` is
-            never anything but a file or a folder of pictures.
-        options: How it is to be read.
+        spec: Number of a camera; or text that names a video, picture, folder of pictures, camera,
+            URL or GStreamer pipeline; or ``-`` for frames on standard input. A ``Path`` always
+            means a file or a folder of pictures.
+        options: Options for reading the source.
 
     Raises:
-        MediaError: It is not there or cannot be read; says what to do.
-        UsageError: It is nothing that can be opened.
+        MediaError: The source is missing or cannot be read; the message says what to do.
+        UsageError: The text names nothing that can be opened.
     """
     if isinstance(spec, int):
         return open_camera(spec, options)
@@ -51,7 +51,7 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         raise UsageError("--source is empty.", mend="Name a file, a folder or a URL: --source S")
     if is_address(text):
         check_address(text)
-        # PyAV reads as FFmpeg does and says what is wrong; OpenCV's reader is what is always there.
+        # PyAV reads like FFmpeg and explains failures; OpenCV's reader is always installed.
         return (VideoSource if _has_pyav() else OpenCVStreamSource)(text, options)
     if is_pipeline(text):
         return PipelineSource(text, options)
@@ -75,16 +75,16 @@ def open_sources(
     *,
     absent: bool = False,
 ) -> list[Source]:
-    """Opens several sources at the same time: a stream that waits for the others grows old.
+    """Opens several sources at the same time, so that no stream ages while others open.
 
     Args:
-        specs: Each as ``open_source`` takes it.
-        options: How all of them are to be read.
-        absent: Whether an ``AbsentSource`` takes the place of a camera or stream that cannot be
-            opened. What is not there of files is an error in any case.
+        specs: Sources, each in a form that ``open_source`` accepts.
+        options: Options for reading all sources.
+        absent: Whether an ``AbsentSource`` replaces a camera or stream that cannot be opened. A
+            missing file is always an error.
 
     Raises:
-        EdgeKitError: One cannot be opened, as in ``open_source``; the others are closed.
+        EdgeKitError: A source cannot be opened, as in ``open_source``; the others are closed.
     """
     make = _open_or_await if absent else open_source
     if len(specs) == 1:
@@ -112,9 +112,9 @@ def _open_or_await(spec: str | int | Path, options: SourceOptions | None) -> Sou
 
 
 def may_come(spec: str | int | Path) -> bool:
-    """Whether a source that is not there may come later: a camera, a pipeline or a stream.
+    """Returns whether a missing source may appear later: a camera, a pipeline or a stream.
 
-    What is named by ``http`` may be a recording, and counts as a stream until it answers.
+    An ``http`` address may be a recording, and counts as a stream until it answers.
     """
     if isinstance(spec, int):
         return True
@@ -125,7 +125,7 @@ def may_come(spec: str | int | Path) -> bool:
 
 
 def _name_of(spec: str | int | Path) -> str:
-    """The name that a source has once it is open."""
+    """Returns the name that the source will have once it is open."""
     text = str(spec)
     if not isinstance(spec, int):
         if is_address(text):
@@ -137,7 +137,7 @@ def _name_of(spec: str | int | Path) -> str:
 
 
 def _begin(make: Callable[[], Source]) -> Future[Source]:
-    """What a function makes, in a thread that is left behind where nobody waits for it."""
+    """Runs a function in a daemon thread, which is abandoned if nobody waits for its result."""
     future: Future[Source] = Future()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""The sources of a run, opened so that no frame grows old while the model is loaded."""
+"""Opens the sources of a run so that no frame ages while the model is loaded."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["StagedOpening"]
 
 
 class StagedOpening(Closing):
-    """Opens recorded sources at once, and live ones when their frames can be taken.
+    """Opens recorded sources at once, and live sources when their frames can be processed.
 
-    Of those that are opened later it is only checked, at once, that they can be there. One of
-    several live sources that cannot be opened is an ``AbsentSource``, as long as another one can.
+    Live sources are first only checked for existence. If there are several, an ``AbsentSource``
+    replaces each live source that cannot be opened, as long as another one can.
 
     Args:
-        specs: Each as ``open_source`` takes it.
-        options: How all of them are to be read.
-        all_or_none: Whether each source that cannot be opened is an error.
+        specs: Sources, each in a form that ``open_source`` accepts.
+        options: Options for reading all sources.
+        all_or_none: Whether every source that cannot be opened is an error.
 
     Raises:
-        EdgeKitError: A source that cannot come later, or all live ones, cannot be opened; the
+        EdgeKitError: A source that cannot appear later, or all live ones, cannot be opened; the
             others are closed.
     """
 
@@ -54,18 +54,19 @@ class StagedOpening(Closing):
 
     @property
     def live(self) -> bool:
-        """Whether one of them is live."""
+        """Whether any source is live."""
         return bool(self._later) or any(source.live for source in self._sources.values())
 
     def complete(self) -> list[Source]:
-        """All sources in their order, open.
+        """Opens the remaining sources, and returns all in their order.
 
         Raises:
-            EdgeKitError: One that is recorded, or all that are live, cannot be opened.
+            EdgeKitError: A recorded source, or every live source, cannot be opened.
         """
         for number, source in self._sources.items():
             if source.live and source.reopens:
-                # Only its answer told that it is live, and what it sent since then is old.
+                # Only the server's answer showed that it is live; what it has sent since then is
+                # old.
                 source.close()
                 self._later[number] = self._early[number]
         self._open(dict(sorted(self._later.items())))
@@ -79,7 +80,7 @@ class StagedOpening(Closing):
         self._sources.update(zip(specs, opened, strict=True))
 
     def close(self) -> None:
-        """Closes all that are open."""
+        """Closes all open sources."""
         with contextlib.ExitStack() as stack:
             for source in self._sources.values():
                 stack.callback(source.close)
@@ -98,7 +99,7 @@ def _refuse_if_all_absent(sources: Sequence[Source]) -> None:
 
 
 def _is_live(spec: int | str) -> bool:
-    """Whether a source is live for sure; one over HTTP may be a file."""
+    """Returns whether a source is certainly live; a source over HTTP may be a file."""
     if isinstance(spec, int):
         return True
     if is_address(spec):
