@@ -1,4 +1,4 @@
-"""The command line. Each command is a module of this package, imported only when it is called."""
+"""The command line. Each command is a module of this package, imported only when called."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
 _MOST_PIXELS = 1 << 26
-"""Of a picture: twice 8K, as ``edgekit.media.source`` has it for videos."""
+"""Largest number of pixels in a picture: twice 8K, as in ``edgekit.media.source``."""
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
@@ -42,7 +42,7 @@ COMMANDS = {
     "cache": "Show or empty the cache of finished work.",
     "doctor": "Show what is installed, what is missing, and how to get it.",
 }
-"""Every command with its one line of help: ``edgekit --help`` imports none of them."""
+"""Every command with its line of help, so that ``edgekit --help`` imports no command."""
 
 
 class _LazyGroup(click.Group):
@@ -79,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line.
 
     Args:
-        arguments: Without the program's name; those of the process if not given.
+        arguments: Words after the program's name; None for the words of this process.
 
     Returns:
-        The exit status: 0 done, 1 an unknown error, 2 wrong usage, 3 bad input, 4 something is not
-        installed, 5 a bound was missed, 130 interrupted.
+        The exit status: 0 success, 1 unknown error, 2 wrong usage, 3 bad input, 4 missing
+        dependency, 5 exceeded bound, 130 interrupted.
     """
     fill_closed()
     words = sys.argv[1:] if arguments is None else [*arguments]
@@ -104,19 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
-    """Runs a command line; returns its status, and why it is not 0 where that is an error."""
+    """Runs a command line; returns its exit status, and the failure if there is one."""
     try:
         output_is_there()
         if "" in words:
-            # Most often "$NAME" where no such variable is set. Taken for a place it would be the
-            # current folder, or as if it had not been given.
+            # Usually "$NAME" with an unset variable. As a path, an empty word would mean the
+            # current folder; as a value, it would look like a missing option.
             place = words.index("")
             before = f", after {words[place - 1]}," if place else ""
             raise click.UsageError(f"Word {place + 1} of the command line{before} is empty.")
         status = cli.main(words, prog_name="edgekit", standalone_mode=False, obj=outcome)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is None and words[0] in COMMANDS:
-            # click's parser does not say which command it was parsing for.
+            # click's parser does not say which command it parsed.
             command = importlib.import_module(f"edgekit.cli.{words[0]}").command
             error.ctx = click.Context(command, info_name=f"edgekit {words[0]}")
         shown = io.StringIO()
@@ -139,16 +139,16 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
 def program() -> NoReturn:
     """Runs the command line of this process and ends the process."""
     silence_environment(os.environ)
-    # Before anything imports OpenCV: a small file may claim a picture of a billion pixels.
+    # Set this before OpenCV is imported: a small file may declare a billion pixels.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(_MOST_PIXELS))
     status = main()
     if wants_json(sys.argv[1:]):
         end_output()
-    # All is done and told: a Ctrl-C while Python takes itself down has nothing left to end.
+    # The work is done and reported: a Ctrl-C during Python's shutdown could end nothing more.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if any(thread.daemon for thread in threading.enumerate()):
-        # Such a thread may be inside a C library, for as long as a camera or server is silent.
-        # Python would abort the process if it came back while the interpreter is taken down.
+        # Such a thread may be inside a C library for as long as a camera or server is silent. If it
+        # returned during Python's shutdown, Python would abort the process.
         with contextlib.suppress(BaseException):
             atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
@@ -159,7 +159,7 @@ def program() -> NoReturn:
 
 
 def _say(failure: Failure) -> None:
-    with contextlib.suppress(OSError):  # standard error may be full, or a terminal that has gone
+    with contextlib.suppress(OSError):  # standard error may be full, or a closed terminal
         words = failure.message if failure is INTERRUPTED else f"Error: {failure.message}"
         click.echo(printable(words, lines=True), err=True)
         if failure.hint:

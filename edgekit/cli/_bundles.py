@@ -1,8 +1,8 @@
-"""Which bundle a command takes: the one that is named, or else the newest that EdgeKit wrote here.
+"""Selects the bundle of a command: the named one, or the newest that EdgeKit wrote here.
 
-``edgekit export`` and ``edgekit quantize`` write into ``artifacts/`` of the current folder unless
-told otherwise. A command without a bundle looks there, and takes a shipped bundle where nothing
-fits. The word ``shipped`` names the shipped bundle in any case.
+``edgekit export`` and ``edgekit quantize`` write to ``artifacts/`` in the current folder by
+default. A command without a bundle searches there, and takes a shipped bundle if none fits. The
+word ``shipped`` always names the shipped bundle.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _MOST_TOLD = 10
 
 
 class _Shipped:
-    """The word ``shipped``."""
+    """Value that stands for the word ``shipped``."""
 
     def __repr__(self) -> str:
         return "shipped"
 
 
 SHIPPED: Final = _Shipped()
-"""What ``BUNDLE`` makes of the word ``shipped``; a folder of that name is ``./shipped``."""
+"""Value that ``BUNDLE`` gives for the word ``shipped``; ``./shipped`` names a folder instead."""
 
 Named: TypeAlias = Path | _Shipped | None
-"""A bundle as a command gets it; None where none is named."""
+"""Bundle that the user named; None if there is none."""
 
 
 class _BundleType(click.Path):
@@ -45,14 +45,14 @@ class _BundleType(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The folder, or ``SHIPPED``."""
+        """Converts a word to the path of a folder, or to ``SHIPPED``."""
         if value is SHIPPED or value == repr(SHIPPED):
             return SHIPPED
         return super().convert(value, param, ctx)
 
 
 BUNDLE = _BundleType()
-"""The type of an option or argument that names a bundle."""
+"""Type of an option or argument that names a bundle."""
 
 
 def take(
@@ -63,18 +63,19 @@ def take(
     fits: Callable[[Bundle], bool],
     shipped: Callable[[], Bundle] | None = None,
 ) -> Bundle:
-    """The bundle that a command works on; one line tells which, unless it was named.
+    """Returns the bundle that a command works on; a log line names it unless the user did.
 
     Args:
-        named: What the user named.
-        what: The kind that is looked for, as in "the newest float bundle in artifacts/".
-        another: How to name another one, as in "--bundle FOLDER or --bundle shipped".
-        fits: Whether the command can work on a bundle. False passes over it in silence, an
-            ``EdgeKitError`` is told as the reason for skipping it.
-        shipped: Loads the shipped bundle of the command; by default the one that ``run`` takes.
+        named: Bundle that the user named.
+        what: Kind of the bundle, as in "the newest float bundle in artifacts/".
+        another: Ways to name another bundle, as in "--bundle FOLDER or --bundle shipped".
+        fits: Function that tells whether the command can use a bundle. False skips a bundle
+            silently; an ``EdgeKitError`` skips it and is logged as the reason.
+        shipped: Function that loads the command's shipped bundle. The default loads the one of
+            ``edgekit run``.
 
     Raises:
-        BundleError: The named folder is no sound bundle.
+        BundleError: The named folder is not a valid bundle.
     """
     from edgekit.bundle import load_bundle
 
@@ -93,7 +94,7 @@ def take(
 
 
 def _told(bundle: Bundle) -> Bundle:
-    """Tells with ``-v`` what a bundle is; returns it."""
+    """Logs a description of the bundle, shown with ``-v``, and returns the bundle."""
     manifest, count = bundle.manifest, len(bundle.manifest.files)
     _LOG.info("Read %s and the checksums of its %d files.", bundle.path, count)
     size = f"{manifest.input.height}x{manifest.input.width}"
@@ -103,17 +104,17 @@ def _told(bundle: Bundle) -> Bundle:
 
 
 def newest(fits: Callable[[Bundle], bool]) -> Bundle | None:
-    """The newest bundle in ``artifacts/`` that fits, as ``take`` looks for it; None without one."""
+    """Returns the newest bundle in ``artifacts/`` that fits; None if there is none."""
     return next(_fitting(fits), None)
 
 
 def all_here(fits: Callable[[Bundle], bool]) -> list[Bundle]:
-    """All bundles in ``artifacts/`` that fit, the newest first."""
+    """Returns all bundles in ``artifacts/`` that fit, newest first."""
     return list(_fitting(fits))
 
 
 def shipped_bundle() -> Bundle:
-    """The shipped bundle that ``edgekit run`` takes where there is no other."""
+    """Returns the shipped bundle, which ``edgekit run`` takes if there is no other."""
     from edgekit.assets import default_bundle
     from edgekit.bundle import load_bundle
 
@@ -121,10 +122,10 @@ def shipped_bundle() -> Bundle:
 
 
 def runnable(options: Callable[[Bundle], SessionOptions]) -> Callable[[Bundle], bool]:
-    """What asks for a bundle that this machine can run.
+    """Returns a function that tells whether this machine can run a bundle.
 
     Args:
-        options: How a bundle would be run.
+        options: Function that returns the session options for a bundle.
     """
 
     def fits(bundle: Bundle) -> bool:
@@ -137,7 +138,7 @@ def runnable(options: Callable[[Bundle], SessionOptions]) -> Callable[[Bundle], 
 
 
 def _fitting(fits: Callable[[Bundle], bool]) -> Iterator[Bundle]:
-    """The bundles here that fit, newest first; tells which were skipped on the way, and why."""
+    """Yields the fitting bundles, newest first, and logs which were skipped and why."""
     from edgekit.bundle import load_bundle
     from edgekit.errors import EdgeKitError
 
@@ -167,7 +168,7 @@ def _tell(skipped: list[str]) -> None:
 
 
 def _folders() -> list[Path]:
-    """The folders in ``artifacts/``, those first whose manifest was written last."""
+    """Returns the folders in ``artifacts/``, most recently written manifest first."""
     from edgekit.bundle import ARTIFACTS
 
     try:
@@ -181,7 +182,7 @@ def _folders() -> list[Path]:
 
 
 def _written(folder: Path) -> int:
-    """When a bundle was written, in nanoseconds; its folder's time where it has no manifest."""
+    """Returns the time of a bundle's manifest in nanoseconds; its folder's time without one."""
     from edgekit.bundle import MANIFEST
 
     for path in (folder / MANIFEST, folder):

@@ -1,7 +1,7 @@
-"""A file of options in the place of a long command line.
+"""Reads options from a TOML file, in place of a long command line.
 
-Each key is the long name of an option without its dashes; what is given on the command line, or in
-an environment variable, goes before what the file says.
+Each key is the long name of an option without its dashes. Options on the command line and in
+environment variables override the file.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MOST_PARTS = 16
 _PARAMETER = "config"
 _DEFAULT, _FILE = click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP
 _LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose", "quiet"))
-"""What is about one call, and not about what is run."""
+"""Parameters that concern a single call rather than the run, so a file cannot set them."""
 
 
 def config_option(command: Any) -> Any:
-    """Adds ``--config FILE`` to a command, whose other options may then stand in the file."""
+    """Adds ``--config FILE`` to a command; the file may set the command's other options."""
     return click.option(
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -53,15 +53,15 @@ def _take(context: click.Context, parameter: click.Parameter, path: Path | None)
 
 
 def read(path: Path, context: click.Context) -> dict[str, Any]:
-    """The options in a file, by the names of their parameters.
+    """Reads the options in a file, by parameter name.
 
     Args:
-        path: The file.
-        context: Of the command that they are for.
+        path: Path of the file.
+        context: Context of the command that takes the options.
 
     Raises:
-        UsageError: The file cannot be read or is no TOML; a key is no option of the command, or is
-            there under two names; a value is not what the option takes. It names file and line.
+        UsageError: The file cannot be read or is not TOML; a key is no option of the command or
+            appears under two names; or a value is invalid. The message names file and line.
     """
     try:
         text = read_regular(path, _MOST_BYTES).decode().replace("\r\n", "\n")
@@ -100,7 +100,7 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
 
 
 def _refuse_long_keys(path: Path, text: str) -> None:
-    """Refuses keys of many parts, for which the parser takes a time that grows by their square."""
+    """Refuses keys of many parts, whose parsing time grows with the square of their number."""
     for number, line in enumerate(text.split("\n"), 1):
         key = line if line.lstrip().startswith("[") else line.partition("=")[0]
         if key.count(".") > _MOST_PARTS:
@@ -112,16 +112,16 @@ def _refuse_long_keys(path: Path, text: str) -> None:
 
 
 def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:
-    """What parameters are by the file as it is now; None where there is no file.
+    """Reads the file again and returns the values of some parameters; None without a file.
 
-    Those that are given on the command line or in the environment stay as they are.
+    Values given on the command line or in the environment stay unchanged.
 
     Args:
-        context: Of the command that runs.
-        names: Of the parameters.
+        context: Context of the running command.
+        names: Names of the parameters.
 
     Raises:
-        UsageError: As ``read`` does.
+        UsageError: The file is invalid, as in ``read``.
     """
     if _PARAMETER not in context.meta:
         return None
@@ -141,7 +141,7 @@ def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:
 def _checked(
     place: str, key: str, value: Any, option: click.Option, context: click.Context
 ) -> str | bool | list[str]:
-    """A value as the command line would have it."""
+    """Checks a value, and returns it in the form that the command line would give."""
     if option.is_flag:
         if not isinstance(value, bool):
             raise UsageError(f"{place}: {key} is true or false, not {value!r}.")
@@ -152,7 +152,8 @@ def _checked(
             kind = "a table" if isinstance(part, dict) else repr(part)
             raise UsageError(f"{place}: {key} takes text or a number, not {kind}.")
         try:
-            # Whether the folder of an output is there matters when the run begins, not at a SIGHUP.
+            # A missing output folder matters only when the run begins, not when SIGHUP reloads the
+            # file.
             with contextlib.suppress(OutputError):
                 option.type.convert(str(part), option, context)
         except click.BadParameter as error:
@@ -170,7 +171,7 @@ def _unknown(place: str, key: str, options: dict[str, click.Option]) -> UsageErr
 
 
 def _line(text: str, key: str) -> int:
-    """Number of the first line that begins with a key, as far as it can be found."""
+    """Returns the number of the first line that begins with a key; 1 if none is found."""
     pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
     lines = text.splitlines()
     return next((n for n, line in enumerate(lines, 1) if pattern.match(line)), 1)

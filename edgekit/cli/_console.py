@@ -1,4 +1,4 @@
-"""What the command line prints for people, on standard output and in logs."""
+"""Prints text for people, on standard output and in logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Console"]
 
 
 class Console(RichConsole):
-    """A console of rich that shows text as it is: no markup, no emoji, control characters escaped.
+    """A rich console that prints text literally: no markup, no emoji, control characters escaped.
 
     Args:
         stderr: Whether to print on standard error.
@@ -22,6 +22,6 @@ class Console(RichConsole):
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's, with texts in lines made printable."""
+        """Prints like rich's console, but first makes each text printable."""
         shown = (printable(each, lines=True) if isinstance(each, str) else each for each in objects)
         super().print(*shown, **options)

@@ -1,4 +1,4 @@
-"""What ``edgekit doctor`` finds out; nothing here needs more than the base installation."""
+"""Collects what ``edgekit doctor`` reports, using only the base installation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PURPOSES = {
     "litert-torch": "export: tflite",
     "ai-edge-quantizer": "export: tflite",
 }
-"""What a package is for; where it is not told here, its extra is named."""
+"""Purpose of each package; for a package not listed, its extra is named."""
 
 _OTHERS = {
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
@@ -52,10 +52,10 @@ _OTHERS = {
     "onnxruntime": ("onnxruntime-gpu",),
     "ai-edge-litert": ("tflite-runtime", "tensorflow"),
 }
-"""Packages that serve instead of another."""
+"""Alternative packages that can replace a package."""
 
 _SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer"}
-"""Packages that are not pip's, and what installs them."""
+"""Packages that do not come from pip, and the commands that install them."""
 
 _EXPORTS = ("torch", "onnx", "onnxscript", "safetensors")
 _TARGETS = {
@@ -64,9 +64,9 @@ _TARGETS = {
     "tflite": (("ai-edge-litert",), ("torch", "safetensors", "litert-torch", "ai-edge-quantizer")),
     "jetson": (("tensorrt", "cuda-bindings"), (*_EXPORTS, "onnxruntime")),
 }
-"""Target, what running its bundles needs, and what writing them needs."""
+"""By target: packages for running its bundles, and packages for exporting them."""
 
-# What decides how fast integer and half precision are, x86 and ARM.
+# x86 and ARM features that determine the speed of integer and half precision.
 _FEATURES = (
     *("sse4_2", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16"),
     *("amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve"),
@@ -74,7 +74,7 @@ _FEATURES = (
 
 
 def examine() -> dict[str, Any]:
-    """The machine and the installation, as ``edgekit doctor --json`` prints them."""
+    """Describes the machine and the installation, as ``edgekit doctor --json`` prints them."""
     wanted = [*requirements(), *(Requirement(name, "") for name in _SYSTEMS)]
     packages = [_package(part) for part in wanted]
     bundle, problem = _default_bundle()
@@ -112,7 +112,7 @@ def _package(part: Requirement) -> dict[str, str | None]:
     names = (part.name, *_OTHERS.get(part.name, ()))
     version = next((found for name in names if (found := _version(name))), None)
     if version is None and part.name.startswith("opencv"):
-        # A Jetson's own OpenCV is no package of pip's.
+        # The OpenCV of a Jetson is not a pip package.
         version = (_opencv() or {}).get("version")
     install = _SYSTEMS.get(part.name) or install_line(*filter(None, [part.extra]))
     return {
@@ -125,7 +125,7 @@ def _package(part: Requirement) -> dict[str, str | None]:
 
 
 def _target(name: str, packages: list[dict[str, str | None]]) -> dict[str, Any]:
-    """Whether a target's bundles can be run and written here, and what mends it if not."""
+    """Describes whether a target's bundles can be run and exported here, and what is missing."""
     runs, exports = _TARGETS[name]
     missing = {part["name"]: str(part["install"]) for part in packages if not part["version"]}
     wanted = [need for need in dict.fromkeys((*runs, *exports)) if need in missing]
@@ -146,7 +146,7 @@ def _version(name: str) -> str | None:
 
 
 def _stranger() -> str:
-    """What is wrong where another project's package of the same name is installed too."""
+    """Describes the problem if another project's package of the same name is installed too."""
     other = foreign()
     if other is None:
         return ""
@@ -169,7 +169,7 @@ def _default_bundle() -> tuple[str | None, str]:
     except EdgeKitError as error:
         return None, str(error).replace("\n", " ")
     except ImportError:
-        return None, ""  # told by the package that is missing
+        return None, ""  # the missing package is reported elsewhere
 
 
 def _providers() -> list[str]:
@@ -187,14 +187,14 @@ def _opencv() -> dict[str, Any] | None:
     except ImportError:
         return None
     registry = cv2.videoio_registry
-    # A backend that is named may be a plugin that is not installed.
+    # A backend that OpenCV names may be a plugin that is not installed.
     there = filter(registry.hasBackend, registry.getBackends())
     backends = list(dict.fromkeys(map(registry.getBackendName, there)))
     return {"version": cv2.__version__, "backends": backends}
 
 
 def _kernel() -> tuple[dict[str, Any] | None, str]:
-    """What computes the cascade, and what is wrong with it."""
+    """Returns the kernel that computes the cascade, and its problem if there is one."""
     from edgekit.errors import EdgeKitError
 
     try:
@@ -204,14 +204,14 @@ def _kernel() -> tuple[dict[str, Any] | None, str]:
     except EdgeKitError as error:
         return None, str(error).replace("\n", " ")
     except ImportError:
-        return None, ""  # told by the package that is missing
+        return None, ""  # the missing package is reported elsewhere
     slow = found.problem and not os.environ.get(VARIABLE, "").strip()
     problem = f"EdgeKit computes with numpy, which is up to ten times slower: {found.problem}. "
     return found._asdict(), f"{problem}{rebuild()}" if slow else ""
 
 
 def _cache() -> tuple[dict[str, Any] | None, str]:
-    """Where finished work is kept and its size in bytes, and why there is no such place."""
+    """Returns folder and size in bytes of the cache, and the problem if there is no cache."""
     from edgekit.errors import EdgeKitError
 
     try:
@@ -222,7 +222,7 @@ def _cache() -> tuple[dict[str, Any] | None, str]:
     except EdgeKitError as error:
         return None, str(error).replace("\n", " ")
     except ImportError:
-        return None, ""  # told by the package that is missing
+        return None, ""  # the missing package is reported elsewhere
     return {"folder": str(found.folder), "bytes": found.size}, ""
 
 
@@ -233,7 +233,7 @@ def _cores() -> int:
 
 
 def _cpu_info() -> dict[str, str]:
-    """The first processor in ``/proc/cpuinfo``; empty where there is no such file."""
+    """Returns the first processor of ``/proc/cpuinfo``; empty if there is no such file."""
     lines = _read(Path("/proc/cpuinfo")).split("\n\n")[0].splitlines()
     pairs = (line.partition(":") for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -269,13 +269,13 @@ def _gpus() -> list[str]:
 
 
 def _cameras() -> list[dict[str, Any]]:
-    """What gives pictures; the devices are asked and not started, for somebody may use them."""
+    """Describes the cameras without starting them, because they may be in use."""
     if not sys.platform.startswith("linux"):
         return []
     try:
         from edgekit.media.v4l2 import cameras
     except ImportError:
-        return []  # told by the package that is missing
+        return []  # the missing package is reported elsewhere
     return [
         {
             "device": camera.device,

@@ -1,4 +1,4 @@
-"""What ``edgekit run`` reads, by its options."""
+"""Defines the source options of ``edgekit run``, and turns them into sources."""
 
 from __future__ import annotations
 
@@ -123,18 +123,18 @@ _OPTIONS = (
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the argument and the options that say where frames come from."""
+    """Adds the argument and options that name the sources."""
     command = click.argument("named", nargs=-1, metavar="[CLIP]...")(command)
     return headed("Source", *_OPTIONS)(command)
 
 
 def specs_of(context: click.Context) -> list[int | str]:
-    """What ``open_sources`` is to open: clips, then sources, then cameras, each in their order.
+    """Returns the specs for ``open_sources``: clips, then sources, then cameras, in given order.
 
-    Those of the command line take the place of all that are in a file of options.
+    Sources on the command line replace all those in a file of options.
 
     Raises:
-        UsageError: One cannot be, is there twice though only one can have it, or they are too many.
+        UsageError: A spec is invalid, an exclusive device appears twice, or there are too many.
     """
     options = {name: context.params[name] for name in ("named", "sources", "cameras")}
     if any(context.get_parameter_source(name) is _COMMAND_LINE for name in options):
@@ -157,10 +157,10 @@ def specs_of(context: click.Context) -> list[int | str]:
 
 
 def _clip(text: str) -> str:
-    """A source that was named without ``--source``."""
+    """Checks a source that was named without ``--source``."""
     from edgekit.bundle import MANIFEST
 
-    with contextlib.suppress(OSError):  # too long for a name: an address, or a pipeline
+    with contextlib.suppress(OSError):  # too long for a name: an address or a pipeline
         if text.isdecimal() and not Path(text).exists():
             raise UsageError(
                 f"There is no file {text} here.", mend=f"For a camera: --camera {text}"
@@ -185,19 +185,19 @@ def _camera(text: str) -> int | str:
 
 
 def _device(spec: int | str) -> str:
-    """What a source has for itself alone; empty where several may read the same."""
+    """Returns the device that only one source can read; empty if the source can be shared."""
     if spec == "-":
         return "-"
     path = Path(f"/dev/video{spec}" if isinstance(spec, int) else spec)
     try:
         is_camera = str(path).startswith("/dev/video") or path.is_char_device()
-    except OSError:  # too long for a name: an address, or a pipeline
+    except OSError:  # too long for a name: an address or a pipeline
         return ""
     return str(path.resolve()) if is_camera else ""
 
 
 def reading_of(options: dict[str, Any]) -> SourceOptions:
-    """How ``open_source`` is to read it."""
+    """Returns the options for ``open_source``."""
     from edgekit.media.source import SourceOptions
 
     return SourceOptions(
@@ -214,10 +214,10 @@ def reading_of(options: dict[str, Any]) -> SourceOptions:
 
 
 def source_files(specs: Iterable[int | str]) -> set[Path]:
-    """The files among the sources, which nothing may be written to."""
+    """Returns the files among the sources, which outputs must not overwrite."""
     found = set()
     for spec in specs:
-        with contextlib.suppress(OSError):  # too long for a name: an address, or a pipeline
+        with contextlib.suppress(OSError):  # too long for a name: an address or a pipeline
             if spec and isinstance(spec, str) and Path(spec).is_file():
                 found.add(Path(spec).resolve())
     return found

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed as a request to end in order."""
+"""Turns Ctrl-C, SIGTERM and a closed terminal into a request for an orderly end."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Stopper:
-    """Passes the wish to end on to what runs, which may be made later than those who wish.
+    """Forwards a stop request to the run, even if the run is created after the request.
 
     Attributes:
-        interrupted: Whether the wish came by a signal.
+        interrupted: Whether a signal made the request.
     """
 
     def __init__(self) -> None:
@@ -36,28 +36,28 @@ class Stopper:
     def stop_with(
         self, stop: Callable[[], None], on_hangup: Callable[[], None] = lambda: None
     ) -> None:
-        """Names what ends the run, and what SIGHUP does; at once, where one has come before.
+        """Sets the functions that stop the run and handle SIGHUP; handles an earlier SIGHUP.
 
         Args:
-            stop: Ends the run; safe to call in a signal handler.
-            on_hangup: Called at SIGHUP; safe to call in a signal handler.
+            stop: Function that stops the run; safe to call in a signal handler.
+            on_hangup: Function to call on SIGHUP; safe to call in a signal handler.
         """
         self._stop, self._hangup = stop, on_hangup
         if self._hung_up:
             on_hangup()
 
     def stop(self) -> None:
-        """Ends the run in order."""
+        """Stops the run in an orderly way."""
         if self._stop is not None:
             self._stop()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """While the block runs, the first signal ends the run in order and a second one at once.
+        """Handles signals while the block runs: the first stops the run, the second ends it now.
 
-        Before there is a run that could be ended, the first one raises ``KeyboardInterrupt``.
-        SIGHUP is one of these signals where the terminal that all was started from is closed,
-        unless that was to be ignored, as by nohup.
+        Before there is a run to stop, the first signal raises ``KeyboardInterrupt``. SIGHUP counts
+        as such a signal if the terminal that started the program was closed, unless SIGHUP was
+        ignored at the start, as with nohup.
         """
         handlers: dict[signal.Signals, Callable[..., None]] = {
             signal.SIGINT: self._handle,
@@ -68,7 +68,7 @@ class Stopper:
 
             def hung_up(*_: object) -> None:
                 if follows and not has_terminal():
-                    # Shell and kernel both send it, one after the other.
+                    # The shell and the kernel both send SIGHUP, one after the other.
                     signal.signal(_HANGUP, signal.SIG_IGN)
                     drop_terminals()
                     self._interrupt()
@@ -101,10 +101,10 @@ class Stopper:
 
 @contextlib.contextmanager
 def _ends_at_second() -> Iterator[None]:
-    """While the block runs, a second signal ends the process even where Python cannot.
+    """Ends the process at a second signal while the block runs, even if Python cannot react.
 
-    Python calls its handlers between two of its own steps. A model may keep the main thread in C
-    for ever, so that neither the first signal nor the second would be heard.
+    Python calls signal handlers only between two of its own instructions. A model that never
+    returns from C would keep the main thread from handling any signal.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)

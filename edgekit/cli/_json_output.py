@@ -1,4 +1,4 @@
-"""Standard output that belongs to one JSON object, whatever a library prints."""
+"""Reserves standard output for one JSON object, whatever libraries print."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OUT, _ERROR = 1, 2
 
 @contextlib.contextmanager
 def kept_free(*, wanted: bool) -> Iterator[None]:
-    """Sends to standard error what anybody prints in the block, from Python or from C.
+    """Redirects to standard error what Python or C code prints within the block.
 
     Args:
-        wanted: Else nothing is changed.
+        wanted: Whether to redirect; False changes nothing.
     """
     if not wanted or sys.stdout is None:
         yield
@@ -36,7 +36,7 @@ def kept_free(*, wanted: bool) -> Iterator[None]:
 
 
 def end_output() -> None:
-    """Sends to standard error what C libraries have kept back until the process ends."""
+    """Redirects standard output to standard error, for text that C libraries print at exit."""
     with contextlib.suppress(OSError):
         os.dup2(_ERROR, _OUT)
 
@@ -44,5 +44,5 @@ def end_output() -> None:
 def _is_process_output() -> bool:
     try:
         return sys.stdout.fileno() == _OUT
-    except (OSError, ValueError, AttributeError):  # a test or a notebook has taken its place
+    except (OSError, ValueError, AttributeError):  # a test or a notebook has replaced sys.stdout
         return False

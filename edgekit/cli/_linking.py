@@ -1,4 +1,4 @@
-"""The options of linking that several commands have, each in frames or in seconds."""
+"""Defines the linking options of several commands, each in frames or in seconds."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ _DELAY = (
 
 
 def misses_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--max-misses`` and ``--max-gap``: when a tube ends."""
+    """Adds ``--max-misses`` and ``--max-gap``, which decide when a tube ends."""
     return headed("Tubes", *_MISSES)(command)
 
 
 def delay_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--delay`` and ``--delay-seconds``: what refines the boxes of finished tubes."""
+    """Adds ``--delay`` and ``--delay-seconds``, which refine the boxes of finished tubes."""
     return headed("Tubes", *_DELAY)(command)

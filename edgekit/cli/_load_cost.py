@@ -1,4 +1,4 @@
-"""Which share of the frames a run took, and what that costs in expectation."""
+"""Reports the share of frames that a run processed, and the expected loss of accuracy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FASTEST = 240.0
 
 
 class LoadCost(msgspec.Struct, frozen=True):
-    """What is left, as shares of the accuracy with 25 frames a second, at a lower rate."""
+    """Accuracy that remains at a lower frame rate, as shares of that at 25 frames per second."""
 
     fps: float
     frame_map: float
@@ -25,21 +25,22 @@ class LoadCost(msgspec.Struct, frozen=True):
 
 
 def read_costs(path: Path) -> list[LoadCost]:
-    """The table that ``python -m edgekit.benchmarks.suites.under_load --write`` wrote."""
+    """Reads the table that ``python -m edgekit.benchmarks.suites.under_load --write`` writes."""
     return msgspec.json.decode(path.read_bytes(), type=list[LoadCost])
 
 
 def cost_of(fps: float, table: Sequence[LoadCost]) -> LoadCost:
-    """What is left at a rate, between the rates of the table; outside it, as at its end.
+    """Interpolates the remaining accuracy at a frame rate; clamps rates outside the table.
 
     Args:
-        fps: Frames a second that go through the detector.
-        table: The highest rate first.
+        fps: Frames per second that the detector processes.
+        table: Measured rates, highest first.
     """
     fps = min(max(fps, table[-1].fps), table[0].fps)
     for high, low in itertools.pairwise(table):
         if fps >= low.fps:
-            # Of the time between two frames, which is what a linker has to bridge.
+            # Interpolate over the time between two frames, because a linker has to bridge that
+            # time.
             part = (1 / fps - 1 / high.fps) / (1 / low.fps - 1 / high.fps)
             return LoadCost(
                 fps,
@@ -50,21 +51,21 @@ def cost_of(fps: float, table: Sequence[LoadCost]) -> LoadCost:
 
 
 def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> dict[str, Any]:
-    """The share of the frames that was taken and, where some were not, what is left in expectation.
+    """Returns the share of processed frames and, if some were dropped, the expected accuracy.
 
     Args:
-        frames: Frames that went through the detector.
-        dropped: Frames for which the board was too slow.
-        declared: Frames a second that the source declares.
-        fps: Frames that went through the detector in a second of the run.
+        frames: Number of frames that the detector processed.
+        dropped: Number of frames for which the board was too slow.
+        declared: Frames per second that the source declares.
+        fps: Frames per second that the detector processed.
     """
     if not frames:
         return {}
     found: dict[str, Any] = {"taken": round(frames / (frames + dropped), 4)}
     path = under_load_file()
-    if declared <= _FASTEST:  # else a time base was taken for a rate
+    if declared <= _FASTEST:  # above it, the declared rate is a time unit
         fps = declared * found["taken"]
-    # An installation that lacks the table says no less of the run.
+    # Without the table, the report only lacks the expected accuracy.
     if dropped and fps > 0 and path.is_file():
         left = cost_of(fps, read_costs(path))
         found["expected"] = {
@@ -76,7 +77,7 @@ def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> di
 
 
 def load_cost_line(report: dict[str, Any]) -> str:
-    """A sentence about a report with frames that were dropped; else nothing."""
+    """Returns a sentence about a report with dropped frames; else an empty string."""
     if "expected" not in report:
         return ""
     left = report["expected"]

@@ -1,4 +1,4 @@
-"""Log messages for a terminal or a journal: one record is one message, whatever names are in it."""
+"""Formats log messages for a terminal or a journal: names cannot break a record into several."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["PrintableFormatter"]
 
 
 class PrintableFormatter(logging.Formatter):
-    """Shows control characters in paths, and in texts of others, as escapes."""
+    """Escapes control characters in paths and in foreign text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message, with its traceback if there is one."""
+        """Returns the message, with its traceback if there is one."""
         if isinstance(record.args, tuple):
             shown = logging.makeLogRecord(record.__dict__)
             shown.args = tuple(map(_shown, record.args))

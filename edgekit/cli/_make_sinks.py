@@ -1,4 +1,4 @@
-"""The sinks of ``edgekit run``, made of its options."""
+"""Creates the sinks of ``edgekit run`` from its options."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["SinkMaker"]
 
 
 class SinkMaker:
-    """Makes the sinks that were asked for, of one source after the other.
+    """Creates the requested sinks, for one source after the other.
 
-    The status line, the page, the figures and what systemd is told are one for all sources; of all
-    else each has its own.
+    All sources share the status line, the page, the metrics and the service manager. Each source
+    has its own other sinks.
 
     Args:
-        options: Of ``output_options``.
-        stop: Ends the run.
-        sources: How many there are.
+        options: Options from ``output_options``.
+        stop: Function that stops the run.
+        sources: Number of sources.
 
     Attributes:
-        service: Tells the service manager of the run.
+        service: Connection to the service manager.
 
     Raises:
-        UsageError: An option has a value that cannot be, or that several sources cannot have.
+        UsageError: An option has an invalid value, or one that several sources cannot share.
         MissingDependencyError: An extra is not installed.
     """
 
@@ -69,14 +69,14 @@ class SinkMaker:
             self._metrics = Metrics(options["metrics"], several=self._several)
 
     def make(self, options: dict[str, Any], *, live: bool) -> list[Sink]:
-        """The sinks of the next source; none of them has touched a file yet.
+        """Creates the sinks of the next source; none has touched a file yet.
 
-        Each works in its own thread but the status line, the page, which has one of its own, and
-        the window, which wants the main thread.
+        Each works in its own thread, except the status line; the page, which has a thread already;
+        and the window, which needs the main thread.
 
         Args:
-            options: As ``options_of`` gives them for the source.
-            live: Whether the source is.
+            options: Options of the source, from ``options_of``.
+            live: Whether the source is live.
         """
         number = self._made
         self._made += 1
@@ -106,7 +106,7 @@ class SinkMaker:
 
             target = sys.stdout.buffer if options["events"] == "-" else options["events"]
             index = number if self._several else None
-            # Where a reader has left, as `head` does, there is nobody to run for.
+            # If the reader of a pipe has left, as `head` does, the run ends.
             events = EventsSink(target, live=live, source_index=index, **rotation)
             add("events", events, BrokenPipeError)
         if options["video"]:
@@ -134,7 +134,7 @@ class SinkMaker:
 
             broker = Broker.parse(options["mqtt"], options["mqtt_ca"])
             if self._several:
-                # A status, a last will and an order of its own.
+                # Each source needs its own status, last will and message order.
                 broker = replace(broker, prefix=f"{broker.prefix}/{number}")
             add("mqtt", MqttSink(broker, buffer=options["mqtt_buffer"]))
         return sinks

@@ -1,4 +1,4 @@
-"""What every command has in common: ``--json``, ``-v``, ``-q``, and where its words go."""
+"""Defines what all commands share: ``--json``, ``-v``, ``-q``, and where output goes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers, of which "nan" and "inf" are none."""
+    """A range of numbers that excludes "nan" and "inf"."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number that a word says."""
+        """Converts a word to a finite number."""
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
@@ -59,10 +59,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class HeadedCommand(click.Command):
-    """A command whose help lists its options under headings, as ``headed`` gives them."""
+    """A command whose help lists its options under headings, as set by ``headed``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes a section for each heading, in the order of the options; the rest comes last."""
+        """Writes a section for each heading, in option order; options without one come last."""
         sections: dict[str, list[tuple[str, str]]] = {}
         options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
         for option in sorted(options, key=lambda one: not hasattr(one, "heading")):
@@ -78,7 +78,7 @@ def headed(heading: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
 
     Args:
         heading: Title of the section.
-        options: What ``click.option`` returned, in the order of the help.
+        options: Results of ``click.option``, in the order of the help.
     """
 
     def add(function: F) -> F:
@@ -117,7 +117,7 @@ def common_options(function: F) -> F:
 
 
 def session_options(function: F) -> F:
-    """Adds how a bundle is run to a command; it gets one ``SessionOptions``, as ``session``."""
+    """Adds the options of inference; the command gets one ``SessionOptions``, as ``session``."""
 
     @functools.wraps(function)
     def command(*args: Any, **given: Any) -> Any:
@@ -189,14 +189,14 @@ def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bo
 
 
 def is_quiet() -> bool:
-    """Whether the command was told to print only errors and the result."""
+    """Returns whether the command was told to print only errors and the result."""
     context = click.get_current_context(silent=True)
     return context is not None and context.meta.get(_LEVEL) == logging.ERROR
 
 
 @contextlib.contextmanager
 def process_pool(workers: int) -> Iterator[Executor | None]:
-    """So many processes to share work; None where one is enough, for this one."""
+    """Yields a pool of processes; None for one worker, which means this process."""
     if workers == 1:
         yield None
         return
@@ -205,8 +205,8 @@ def process_pool(workers: int) -> Iterator[Executor | None]:
 
     from edgekit.runtime.native.library import compiled
 
-    compiled()  # where it is missing, this process says so for all
-    # A fork would copy the locks of runtime threads that it does not copy.
+    compiled()  # if it is missing, this process warns for all
+    # A fork would copy locks of runtime threads but not the threads that release them.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_errors_only) as pool:
         yield pool
@@ -217,21 +217,21 @@ def _errors_only() -> None:
 
 
 def emit_json(value: object) -> None:
-    """Has one object printed on standard output when the command is over."""
+    """Stores one object, which is printed on standard output at the end of the command."""
     outcome = click.get_current_context().find_object(Outcome)
-    assert outcome is not None  # ``edgekit.cli.main`` gives it
+    assert outcome is not None  # ``edgekit.cli.main`` provides it
     outcome.result = value
 
 
 def stdout_console(as_json: bool) -> Console:
-    """Where results for people go: standard output, or standard error beside ``--json``."""
+    """Returns the console for results: standard output, or standard error with ``--json``."""
     from edgekit.cli._console import Console
 
     return Console(stderr=as_json)
 
 
 def progress_bar() -> RichProgress:
-    """A progress bar on standard error; silent when that is no terminal, and with ``--quiet``."""
+    """Returns a progress bar on standard error, silent without a terminal or with ``--quiet``."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -255,11 +255,11 @@ def progress_bar() -> RichProgress:
 
 
 class BarProgress(Progress):
-    """Shows work of several phases as one task of a progress bar, and tells each with ``-v``.
+    """Shows work with several phases as one task of a progress bar, and logs each phase.
 
     Args:
-        bar: Of ``progress_bar``.
-        name: Of the work.
+        bar: Progress bar from ``progress_bar``.
+        name: Name of the work.
     """
 
     def __init__(self, bar: RichProgress, name: str) -> None:
@@ -267,10 +267,10 @@ class BarProgress(Progress):
         self._task = bar.add_task(name, total=None, note="")
 
     def phase(self, note: str, total: int | None = None) -> None:
-        """Begins the bar again, with the phase's own total."""
+        """Restarts the bar with the total of the new phase."""
         self._bar.reset(self._task, total=total, note=printable(note))
         _LOG.info("%s%s", note, f", {total} in all" if total else "")
 
     def advance(self) -> None:
-        """Moves the bar."""
+        """Advances the bar by one."""
         self._bar.advance(self._task)

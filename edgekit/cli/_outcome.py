@@ -1,4 +1,4 @@
-"""What a command line comes to: its result, or its error, each as one object of ``--json``."""
+"""Holds the outcome of a command, its result or error, as one JSON object."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a command failed, as ``--json`` prints it.
+    """Reason for a failed command, as ``--json`` prints it.
 
     Attributes:
-        code: A word that stays the same from version to version; docs/errors.md lists them.
-        message: What was expected and what was found.
-        hint: The command or step that helps; empty where there is none.
-        status: The exit status.
+        code: Word that stays constant across versions; docs/errors.md lists all.
+        message: Description of what was expected and found.
+        hint: Command or step that helps; empty if there is none.
+        status: Exit status.
     """
 
     code: str
@@ -40,16 +40,16 @@ INTERRUPTED = Failure("interrupted", "Interrupted.", "", 130)
 
 @dataclass(slots=True)
 class Outcome:
-    """What is printed on standard output once the command is over, so that it is one object.
+    """Collects what is printed on standard output at the end, so that it is one object.
 
     Attributes:
-        result: What the command gave to ``emit_json``; None until then.
+        result: Object that the command gave to ``emit_json``; None before that.
     """
 
     result: Any = None
 
     def print(self, failure: Failure | None) -> None:
-        """Prints the result; beside an error it has the key ``error``."""
+        """Prints the result; a failure is added under the key ``error``."""
         if self.result is None and failure is None:
             return
         import msgspec
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def _as_unicode(value: Any) -> Any:
-    """A value of JSON whose texts hold no bytes of file names that are not UTF-8."""
+    """Replaces bytes of file names that are not UTF-8 in all texts of a JSON value."""
     if isinstance(value, str):
         return value.encode(errors="surrogateescape").decode(errors="replace")
     if isinstance(value, dict):
@@ -71,13 +71,13 @@ def _as_unicode(value: Any) -> Any:
 
 
 def wants_json(words: Sequence[str]) -> bool:
-    """Whether a command line has ``--json``, also where it is wrong otherwise."""
+    """Returns whether a command line contains ``--json``, even if it is otherwise wrong."""
     return "--json" in words[: words.index("--") if "--" in words else None]
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What to tell of an exception that ended a command."""
-    if isinstance(error, click.exceptions.Abort):  # what click makes of Ctrl-C, and of EOFError
+    """Returns the failure to report for an exception that ended a command."""
+    if isinstance(error, click.exceptions.Abort):  # click raises Abort for Ctrl-C and for EOFError
         if not isinstance(error.__cause__, EOFError):
             return INTERRUPTED
         error = error.__cause__
@@ -89,7 +89,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, click.ClickException):
         return Failure("error", error.format_message(), "", error.exit_code)
     shortage = shortage_of(error)
-    if shortage is not None and not isinstance(error, OutputError):  # which names the file
+    if shortage is not None and not isinstance(error, OutputError):  # it names the file
         error = shortage
     if isinstance(error, OSError) and error.errno is not None:
         error = _system_error(error)
@@ -105,17 +105,17 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _came_of_an_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C came while a package was imported, as whose failure some packages tell it."""
+    """Returns whether Ctrl-C interrupted an import; some packages report it as their failure."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def _system_error(error: OSError) -> EdgeKitError:
-    """What is said where the system refuses something that no module expected."""
+    """Returns the error for a system call that failed where no module expected it."""
     from edgekit._files import output_error
 
-    # All else that is written has a name.
+    # Everything else that EdgeKit writes has a name.
     place = str(error.filename or "standard output")
     if error.errno == errno.ENAMETOOLONG:
         return BadInputError(f"There is no file {place}: no name is that long.")

@@ -1,4 +1,4 @@
-"""What ``edgekit run`` writes and shows, by its options."""
+"""Defines the output options of ``edgekit run``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgekit.cli._parsing import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOU
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
 
 FILES = ("events", "video", "picture", "save_detections")
-"""The options that name a file to write."""
+"""Names of the options that name a file to write."""
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FILES = (
@@ -141,18 +141,20 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def files_of(options: dict[str, Any]) -> dict[str, Path]:
-    """The files that are to be written, by the names of their options; standard output is none."""
+    """Returns the files to write by option name, without standard output."""
     given = {name: options[name] for name in FILES}
     return {name: Path(path) for name, path in given.items() if path and path != "-"}
 
 
 def options_of(options: dict[str, Any], number: int, count: int) -> dict[str, Any]:
-    """The options with the places of one source of several: ``events-0.jsonl``, ``clips/0``.
+    """Returns the options of one of several sources, with its own paths such as ``clips/0``.
+
+    Files get the number before their extension, such as ``events-0.jsonl``.
 
     Args:
-        options: Of ``output_options``.
-        number: Of the source, from 0.
-        count: How many there are; with one, nothing changes.
+        options: Options from ``output_options``.
+        number: Index of the source, from 0.
+        count: Number of sources; 1 changes nothing.
     """
     if count == 1:
         return options

@@ -1,4 +1,4 @@
-"""Option values that several commands read in the same way."""
+"""Defines option types that several commands share."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class _OutputPath(click.Path):
 
 
 OUT = _OutputPath(path_type=Path)
-"""A place to write to, in a folder that is there: a folder that is missing is an ``OutputError``,
-because it is mostly a slip, and nobody wants folders made of slips."""
+"""Path to write to, in an existing folder. A missing folder is an ``OutputError``: it is usually a
+typing error, and creating it would hide that."""
 
 OUT_FILE = _OutputPath(dir_okay=False, path_type=Path)
-"""As ``OUT``, a file."""
+"""Path of a file to write, in an existing folder."""
 
 OUT_FOLDER = _OutputPath(file_okay=False, path_type=Path)
-"""As ``OUT``, a folder, which may be missing itself."""
+"""Path of a folder to write to, in an existing folder; it may itself be missing."""
 
 OUT_OR_STDOUT = _OutputPath(allow_dash=True)
-"""As ``OUT``, as text; - for standard output."""
+"""Path to write to as text, in an existing folder; - for standard output."""
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -71,7 +71,7 @@ class _Size(click.ParamType[tuple[int, int]]):
 
 
 SIZE = _Size()
-"""An input size: one side, or HEIGHTxWIDTH; multiples of 32 from 64 on."""
+"""Input size in pixels: one side, or HEIGHTxWIDTH; multiples of 32, at least 64."""
 
 
 class _Bytes(click.ParamType[int]):
@@ -91,7 +91,7 @@ class _Bytes(click.ParamType[int]):
 
 
 BYTES = _Bytes()
-"""A size of files: 100MB, 1.5GB, 512MiB; 100kB at least."""
+"""Size of files, such as 100MB, 1.5GB or 512MiB; at least 100kB."""
 
 _LEAST_BYTES = 100_000
 
@@ -110,7 +110,7 @@ class _Keep(click.ParamType[tuple[str, float]]):
             if not seconds:
                 self.fail(f"{value} is no age.", param, ctx)
             return "most_seconds", seconds
-        # A number alone, or "5m", might be meant as the other.
+        # A bare number, or "5m", could be a size or an age.
         if not re.search(r"B$", str(value), re.IGNORECASE):
             self.fail(
                 f"{value!r} is neither a size as 2GB nor an age as 90min, 12h, 7d.", param, ctx
@@ -119,12 +119,12 @@ class _Keep(click.ParamType[tuple[str, float]]):
 
 
 KEEP = _Keep()
-"""What may stay of files: a size of all, or an age in minutes, hours or days; the name of the
-argument of ``ClipFolder`` that it is, and its value in bytes or seconds."""
+"""Limit on kept files: a total size, or an age in minutes, hours or days. The value is the name of
+an argument of ``ClipFolder``, and its value in bytes or seconds."""
 
 
 class _Name(click.Choice[str]):
-    """A choice of names that also understands what others call the same."""
+    """A choice among names that also accepts their common synonyms."""
 
     def __init__(self, names: Iterable[str], named: Callable[[str], str | None]) -> None:
         super().__init__(list(names))
@@ -141,10 +141,10 @@ class _Name(click.Choice[str]):
 
 
 TARGET = _Name(TARGETS, target_named)
-"""A target by its name, or by that of its runtime or format: ``tensorrt`` is ``jetson``."""
+"""Target by name, or by its runtime's or format's name: ``tensorrt`` means ``jetson``."""
 
 RUNTIME = _Name(RUNTIMES, runtime_named)
-"""A runtime by its name, or by that of its target: ``onnx`` is ``onnxruntime``."""
+"""Runtime by name, or by its target's name: ``onnx`` means ``onnxruntime``."""
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
-"""``edgekit.runtime.linkers.LINKS``, which ``--help`` cannot afford to import."""
+"""Copy of ``edgekit.runtime.linkers.LINKS``, whose import would slow down ``--help``."""

@@ -1,4 +1,4 @@
-"""What ``edgekit run`` says at its end."""
+"""Prints the report at the end of ``edgekit run``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SKIPPED = {"fps": "--fps", "still": "--motion-gate"}
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
-    """A run in numbers, as they stand in JSON; stages in milliseconds."""
+    """Returns the figures of a run in JSON form; stage times are in milliseconds."""
     gate = summary.motion_gate
     return {
         "frames": summary.frames,
@@ -41,7 +41,7 @@ def _gate_json(gate: GateSummary) -> dict[str, Any]:
 
 
 def loss_of(sink: SinkHealth) -> str | None:
-    """What an output lost and why, as sentences; None where it did all it should."""
+    """Describes an output's losses and their reason, as sentences; None if nothing went wrong."""
     if not (sink.lost or sink.error):
         return None
     words = (
@@ -55,11 +55,11 @@ def loss_of(sink: SinkHealth) -> str | None:
 
 
 def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
-    """Prints the stages, the tubes and what was written.
+    """Prints the stages, the tubes and the written files.
 
     Args:
-        report: As ``edgekit run --json`` prints it.
-        to_stderr: Whether standard output is taken.
+        report: Report of the run, as ``edgekit run --json`` prints it.
+        to_stderr: Whether to print on standard error, because standard output is in use.
     """
     console = stdout_console(to_stderr)
     figures = ("p50", "p90", "p99", "mean")
@@ -107,11 +107,11 @@ def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
 
 
 def print_reports(report: dict[str, Any], *, to_stderr: bool) -> None:
-    """Prints a line for each of several sources, and what was written.
+    """Prints a line for each of several sources, and the written files.
 
     Args:
-        report: As ``edgekit run --json`` prints it.
-        to_stderr: Whether standard output is taken.
+        report: Report of the run, as ``edgekit run --json`` prints it.
+        to_stderr: Whether to print on standard error, because standard output is in use.
     """
     console = stdout_console(to_stderr)
     rows = []

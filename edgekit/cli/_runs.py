@@ -1,4 +1,4 @@
-"""The sources of one ``edgekit run``, on one model."""
+"""Runs all sources of one ``edgekit run`` on one model."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = ["Runs"]
 
 _LOG = logging.getLogger(__name__)
 _LIVE_HISTORY = 9000
-"""Of a tube that never ends, its event tells this many of the last frames: memory stays flat."""
+"""Frames of a tube from a live source that its event keeps, so that memory stays bounded."""
 
 
 @dataclass(slots=True)
 class _Way:
-    """What one source has of its own."""
+    """The parts that belong to one source."""
 
     source: Source
     options: dict[str, Any]
@@ -47,18 +47,18 @@ class _Way:
 
 
 class Runs:
-    """A pipeline for each source, with a cascade, a linker and sinks of its own.
+    """One pipeline per source, each with its own cascade, linker and sinks.
 
-    They share the detector's session in turns. With one source all happens in the calling thread.
+    The pipelines take turns on the detector's session. A single source runs in the calling thread.
 
     Args:
-        sources: Open sources, which are not closed here.
-        detector: Open detector, which is not closed here.
-        maker: Of the sinks.
-        options: Of ``edgekit run``, for each source.
+        sources: Open sources, which stay open.
+        detector: Open detector, which stays open.
+        maker: Factory of the sinks.
+        options: Options of ``edgekit run``, for each source.
 
     Raises:
-        EdgeKitError: An option cannot be.
+        EdgeKitError: An option is invalid.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Runs:
         """Runs until all sources have ended.
 
         Raises:
-            BaseException: What ends the run; of several sources, not where the others go on.
+            BaseException: The error that ended the run. With several sources, an error of one does
+                not end the others and is not raised.
         """
         begin = time.perf_counter()
         pipelines = [way.pipeline for way in self._ways]
@@ -92,7 +93,7 @@ class Runs:
         self._seconds = time.perf_counter() - begin
 
     def check(self) -> None:
-        """Raises what the outputs would raise at their start, and writes nothing."""
+        """Raises the errors that the outputs would raise at their start, and writes nothing."""
         with contextlib.ExitStack() as stack:
             for way in self._ways:
                 for sink in way.sinks:
@@ -100,19 +101,19 @@ class Runs:
                     sink.check()
 
     def stop(self) -> None:
-        """Ends all, also where a source waits for a frame; may be called from a signal handler."""
+        """Stops all pipelines, even if a source waits for a frame; safe in a signal handler."""
         for way in self._ways:
             way.pipeline.stop()
-            # Not in this thread: a signal may have interrupted it anywhere, also in the source.
+            # Close in another thread: the signal may have interrupted this one within the source.
             threading.Thread(target=way.source.close, daemon=True).start()
 
     def show_from(self, *, score: float, min_hits: int) -> None:
-        """Shows tubes from other thresholds on, from the next frame of each source."""
+        """Changes the thresholds of shown tubes, from the next frame of each source."""
         for way in self._ways:
             way.pipeline.show_from(score=score, min_hits=min_hits)
 
     def report(self) -> dict[str, Any]:
-        """What ``--json`` prints, once the run is over."""
+        """Returns what ``--json`` prints, once the run is over."""
         reports = [self._report_of(way) for way in self._ways]
         quota = cpu_quota()
         limits = {} if quota is None else {"cpu_quota": round(quota, 3)}
@@ -132,7 +133,7 @@ class Runs:
 
     @property
     def error(self) -> EdgeKitError | None:
-        """The worst that befell a source or an output while the others went on."""
+        """Worst error of a source or output while the others continued; None without errors."""
         errors = [error for way in self._ways if (error := self._error_of(way))]
         sinks = [sink for way in self._ways for sink in way.sinks if isinstance(sink, QueuedSink)]
         health = [sink.health() for sink in sinks]
@@ -177,7 +178,7 @@ class Runs:
 
     @staticmethod
     def _load_cost(way: _Way) -> dict[str, Any]:
-        """What a source that does not wait for the detector cost; nothing of any other."""
+        """Returns the cost of dropped frames, for a source that does not wait; else nothing."""
         summary = way.tally.summary
         if summary is None or not (way.source.live or way.options["realtime"]):
             return {}
@@ -185,7 +186,7 @@ class Runs:
 
     @staticmethod
     def _error_of(way: _Way) -> EdgeKitError | None:
-        """Why a source ended, or gave nothing when the run ended."""
+        """Returns the error that ended a source, or left it without frames when the run ended."""
         summary = way.tally.summary
         if way.error or summary is None or summary.away is None:
             return way.error

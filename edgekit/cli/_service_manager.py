@@ -1,4 +1,4 @@
-"""What systemd is told of a run, where it started it as a service that notifies."""
+"""Reports the state of a run to systemd, if systemd started it as a notifying service."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LOG = logging.getLogger(__name__)
 _LONGEST_PERIOD = 0.5
 _STATUS_SECONDS = 5.0
 _FRAMES_MISSED = 20
-"""A source that gives no frame for so many intervals of its own rate hangs."""
+"""Frame intervals without a frame after which a source counts as stuck."""
 
 
 class ServiceManager:
-    """Tells the service manager how a run does; silent where there is none that listens.
+    """Reports the state of a run to the service manager, if one listens.
 
     READY is sent once each source has given a frame or is known to be lost, and again after each
-    reload; STATUS when it has changed; STOPPING when the last source ends. Where the unit has a
-    watchdog, it is fed twice in its interval while frames flow: not where a source that is
-    connected has given none for half of that interval. A source that is lost and tried again is
-    no reason to start the service anew.
+    reload. STATUS is sent when it changes, STOPPING when the last source ends. If the unit has a
+    watchdog, WATCHDOG is sent twice per interval while frames flow. It is not sent if a connected
+    source has given no frame for half of the interval. A lost source that EdgeKit keeps trying is
+    no reason to restart the service.
     """
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class ServiceManager:
         self._fed = float("-inf")
 
     def sink(self, outputs: Callable[[], Sequence[SinkHealth]]) -> Sink | None:
-        """A sink that follows one source; None where nobody listens.
+        """Returns a sink that follows one source; None if no service manager listens.
 
         Args:
-            outputs: How the other outputs of the source do.
+            outputs: Function that returns the health of the source's other sinks.
         """
         if self._send is None:
             return None
@@ -58,7 +58,7 @@ class ServiceManager:
         return part
 
     def begin(self) -> None:
-        """A source begins; the first one begins the telling."""
+        """Registers the start of a source; the first one starts the reports."""
         with self._lock:
             if self._began or self._send is None:
                 return
@@ -66,7 +66,7 @@ class ServiceManager:
         threading.Thread(target=self._work, name="edgekit-service", daemon=True).start()
 
     def end_if_all_have(self) -> None:
-        """Says that the service ends, once the last source has."""
+        """Reports that the service is stopping, once the last source has ended."""
         with self._lock:
             over = self._began and all(part.ended for part in self._parts)
             if over and not self._over.is_set():
@@ -74,7 +74,7 @@ class ServiceManager:
                 self._tell("STOPPING")
 
     def reloaded(self) -> None:
-        """The options were read again; may be called from a signal handler."""
+        """Reports that the options were read again; safe in a signal handler."""
         if self._send is not None and self._ready:
             self._tell("RELOADING")
             self._tell("READY")
@@ -84,7 +84,7 @@ class ServiceManager:
             self._look(time.monotonic())
 
     def _look(self, now: float) -> None:
-        """Tells what has become of the sources since the last look."""
+        """Reports changes of the sources since the previous call."""
         if not self._ready and all(part.settled for part in self._parts):
             self._ready = True
             self._tell("READY")
@@ -108,7 +108,7 @@ class ServiceManager:
         words += [f"Lost: {part.name}." for part in lost]
         bad = (sink for part in parts for sink in part.outputs() if sink.error)
         words += [f"Output {sink.name}: {sink.error}" for sink in bad]
-        # A line break would begin a message of another kind.
+        # A line break would start another kind of message.
         return " ".join(" ".join(words).split())
 
     def _tell(self, kind: str, words: str = "") -> None:
@@ -117,7 +117,7 @@ class ServiceManager:
 
 
 class _Part(Sink):
-    """What is to be known of one source."""
+    """State of one source."""
 
     def __init__(
         self, manager: ServiceManager, outputs: Callable[[], Sequence[SinkHealth]]
@@ -131,49 +131,49 @@ class _Part(Sink):
 
     @property
     def name(self) -> str:
-        """Name of the source, for people."""
+        """Name of the source, for messages."""
         return self._info.source if self._info else ""
 
     @property
     def connected(self) -> bool:
-        """Whether the source gives frames, as far as is known."""
+        """Whether the source is connected, as far as is known."""
         return self._info is None or self._info.health().connected
 
     @property
     def settled(self) -> bool:
-        """Whether it is known that the source gives frames, or that it is lost."""
+        """Whether the source is known to give frames or to be lost."""
         return bool(self.frames) or self.ended or not self.connected
 
     def flows(self, now: float, limit: float) -> bool:
-        """Whether nothing hangs on the way of this source's frames."""
+        """Returns whether the frames of this source flow without a stall."""
         if self.ended or self._info is None:
             return True
         health = self._info.health()
         step = self._info.longest_step + _FRAMES_MISSED / max(self._info.present_fps, 0.01)
-        # From a reconnect on, its first frame has as long as any other.
+        # After a reconnect, the first frame gets the full time limit again.
         return not health.connected or now - max(self._last, health.since) < max(limit, step)
 
     def start(self, info: RunInfo) -> None:
-        """The source begins."""
+        """Registers the start of the source."""
         self._info, self._last = info, time.monotonic()
         self._manager.begin()
 
     def frame(self, result: FrameResult) -> None:
-        """Notes that frames flow."""
+        """Records that a frame has arrived."""
         self.frames, self._last = self.frames + 1, time.monotonic()
 
     def end(self, summary: RunSummary) -> None:
-        """The source is over."""
+        """Registers the end of the source."""
         self.close()
 
     def close(self) -> None:
-        """The source is over, be it by an error."""
+        """Registers the end of the source, even after an error."""
         self.ended = True
         self._manager.end_if_all_have()
 
 
 def _sender() -> Callable[[str, str], None] | None:
-    """What sends a message; None, with a warning, where the library is missing."""
+    """Returns a function that sends a message; warns and returns None without the library."""
     try:
         from cysystemd import daemon
     except ImportError:
@@ -187,16 +187,16 @@ def _sender() -> Callable[[str, str], None] | None:
 
     def send(kind: str, words: str) -> None:
         value: Any = words or None
-        # A service manager that has gone is no reason to end.
+        # A service manager that has gone is no reason to end the run.
         daemon.notify(daemon.Notification[kind], value)
 
-    # It would say on each message that nobody listens.
+    # The library would warn at each message that nobody listens.
     daemon.log.setLevel(logging.CRITICAL)
     return send
 
 
 def _watchdog_seconds() -> float | None:
-    """The interval of the watchdog; None where this process has none."""
+    """Returns the watchdog interval in seconds; None if this process has no watchdog."""
     micros, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not micros.isdecimal() or int(micros) == 0 or process not in ("", str(os.getpid())):
         return None

@@ -1,4 +1,4 @@
-"""Sinks that only the command line has use for."""
+"""Sinks that only the command line uses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["DetectionsSink", "TubeTally"]
 
 
 class DetectionsSink(Sink):
-    """Saves all detections of a run in the layout of ``edgekit.metrics.detections``.
+    """Saves all detections of a run in the format of ``edgekit.metrics.detections``.
 
     Args:
-        path: The file; appears when the run is over.
+        path: Path of the file, which appears when the run is over.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class DetectionsSink(Sink):
         self._frames = self._files.enter_context(video)
 
     def gap(self, gap: Gap) -> None:
-        """Says of each frame that is missing that nobody looked at it."""
+        """Marks each missing frame as not processed."""
         assert self._frames is not None
         with writing(self._path):
             for _ in range(gap.frames):
@@ -69,11 +69,11 @@ class TubeTally(Sink):
     """Counts tubes and gaps, and keeps the best tubes.
 
     Attributes:
-        tubes: How many there were.
-        gaps: How many breaks of the stream there were.
-        reconnects: How many of them because the source was lost.
-        missed: How many frames were lost because they came too fast.
-        summary: What the run came to, once it is over.
+        tubes: Number of tubes.
+        gaps: Number of gaps in the stream.
+        reconnects: Number of gaps at which the source had been lost.
+        missed: Number of frames dropped because they came too fast.
+        summary: Summary of the run; None until it is over.
     """
 
     def __init__(self, keep: int = 100) -> None:
@@ -86,7 +86,7 @@ class TubeTally(Sink):
         self.summary: RunSummary | None = None
 
     def gap(self, gap: Gap) -> None:
-        """Counts a break."""
+        """Counts a gap."""
         self.gaps += not gap.intended
         self.reconnects += gap.reason == "reconnect"
         self.missed += gap.frames if gap.reason == "dropped" else 0
@@ -101,11 +101,11 @@ class TubeTally(Sink):
             heapq.heappushpop(self._best, item)
 
     def end(self, summary: RunSummary) -> None:
-        """Keeps the summary."""
+        """Stores the summary."""
         self.summary = summary
 
     def best(self, classes: tuple[str, ...]) -> list[dict[str, object]]:
-        """The best tubes, best first: id, class by index and by name, score, start, end."""
+        """Returns the best tubes, best first: id, class index and name, score, start and end."""
         return [
             {
                 "id": -born,

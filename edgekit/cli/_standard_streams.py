@@ -1,4 +1,4 @@
-"""Standard input, output and error where they are closed, full, or a terminal that has gone."""
+"""Handles standard streams that are closed, full, or belong to a closed terminal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NUMBERS = (0, 1, 2)
 
 
 def fill_closed() -> None:
-    """Opens the null device as each standard stream that is closed.
+    """Opens the null device in place of each closed standard stream.
 
-    Otherwise the next files to be opened would take their numbers, and what a C library prints
-    would stand in them. Standard error swallows words from then on; Python knows of no other.
+    Otherwise the next opened files would get these descriptors, and the output of C libraries would
+    end up in them. Standard error then discards text; Python's other streams stay None.
     """
     for number in _NUMBERS:
         try:
@@ -29,10 +29,10 @@ def fill_closed() -> None:
 
 
 def output_is_there() -> None:
-    """Raises where there is no standard output, which every command prints on.
+    """Checks that standard output exists, because every command prints on it.
 
     Raises:
-        OutputError: It is closed.
+        OutputError: Standard output is closed.
     """
     if sys.stdout is None:
         raise OutputError(
@@ -42,15 +42,15 @@ def output_is_there() -> None:
 
 
 def give_up_output(error: OSError) -> bool:
-    """Lets what is still to be printed go nowhere, after printing failed.
+    """Discards all further standard output after printing has failed.
 
-    Otherwise Python would try again at its end, and say so in words of its own.
+    Otherwise Python would try to print again at exit, and report the error in its own words.
 
     Args:
-        error: What printing came to.
+        error: Error that printing raised.
 
     Returns:
-        Whether nobody is there to read: the reader of a pipe has left, or a terminal has gone.
+        Whether nobody reads the output: a pipe has lost its reader, or the terminal is closed.
     """
     is_unread = error.errno in (errno.EPIPE, errno.EIO)
     if is_unread or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -59,7 +59,7 @@ def give_up_output(error: OSError) -> bool:
 
 
 def has_terminal() -> bool:
-    """Whether this process has a controlling terminal, and that is there."""
+    """Returns whether this process has a controlling terminal that still exists."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -68,9 +68,9 @@ def has_terminal() -> bool:
 
 
 def drop_terminals() -> None:
-    """Lets words for a terminal that has gone go nowhere; other files and pipes keep theirs.
+    """Redirects streams of a closed terminal to the null device; files and pipes stay unchanged.
 
-    May be called in a signal handler.
+    Safe to call in a signal handler.
     """
     import termios
 
@@ -78,7 +78,7 @@ def drop_terminals() -> None:
         try:
             termios.tcgetattr(number)
         except termios.error as error:
-            if error.args[0] == errno.EIO:  # of a file or pipe it is ENOTTY
+            if error.args[0] == errno.EIO:  # for a file or pipe, errno is ENOTTY
                 _to_null(number)
 
 

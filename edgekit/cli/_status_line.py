@@ -1,4 +1,4 @@
-"""How far a run is, while it lasts."""
+"""Shows the progress of a run in one line of the terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["StatusLine"]
 
 _REFRESH = 0.2
 _SILENT = 1.0
-"""Seconds after which the line is written anew though no frame came."""
+"""Seconds without a frame after which the line is updated."""
 
 
 class StatusLine:
-    """One line on standard error, for all sources of a run; only where that is a terminal.
+    """One line on standard error for all sources of a run, if standard error is a terminal.
 
     Args:
-        shown: Whether to write it at all.
+        shown: Whether to show the line.
     """
 
     def __init__(self, *, shown: bool = True) -> None:
@@ -32,13 +32,13 @@ class StatusLine:
         self._over = threading.Event()
 
     def sink(self) -> Sink:
-        """Tells the line of one source."""
+        """Returns a sink that updates the line for one source."""
         part = _Part(self)
         self._parts.append(part)
         return part
 
     def begin(self) -> None:
-        """The first source begins, or another one."""
+        """Registers the start of a source; the first one starts the line."""
         with self._lock:
             first = self._begin is None
             self._begin = self._last = self._begin or time.monotonic()
@@ -46,7 +46,7 @@ class StatusLine:
             threading.Thread(target=self._watch, name="edgekit-status", daemon=True).start()
 
     def renew(self) -> None:
-        """Writes the line anew, a few times a second; from any thread."""
+        """Updates the line, at most a few times per second; safe from any thread."""
         now = time.monotonic()
         if not self._terminal or self._begin is None or now - self._last < _REFRESH:
             return
@@ -65,7 +65,7 @@ class StatusLine:
                 self._write("\r\x1b[K")
 
     def _watch(self) -> None:
-        """Writes the line while no source gives a frame, or it would tell of the past."""
+        """Updates the line while no source gives frames, so that it does not show the past."""
         while not self._over.wait(_SILENT):
             self.renew()
 
@@ -73,7 +73,7 @@ class StatusLine:
         try:
             sys.stderr.write(words)
             sys.stderr.flush()
-        except OSError:  # the terminal has gone, and the run goes on without it
+        except OSError:  # the terminal has closed; the run continues
             self._terminal = False
 
     def _place(self) -> str:
@@ -88,7 +88,7 @@ class StatusLine:
 
 
 class _Part(Sink):
-    """What the line has to know of one source."""
+    """State of one source that the line shows."""
 
     def __init__(self, line: StatusLine) -> None:
         self._line = line
@@ -105,18 +105,18 @@ class _Part(Sink):
         return self._info is None or self._info.health().connected
 
     def start(self, info: RunInfo) -> None:
-        """Takes over the number of frames."""
+        """Stores the total number of frames."""
         self._info, self.total = info, info.frames
         self._line.begin()
 
     def frame(self, result: FrameResult) -> None:
-        """Counts a frame and the actors in it."""
+        """Counts a frame and stores the number of actors in it."""
         self.frames += 1
         self.place = f"{result.frame.index + 1}" + (f"/{self.total}" if self.total else "")
         self.tubes = len(result.actors)
         self._line.renew()
 
     def close(self) -> None:
-        """The source is over."""
+        """Registers the end of the source."""
         self.goes_on, self.tubes = False, 0
         self._line.remove()

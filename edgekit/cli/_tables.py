@@ -1,8 +1,8 @@
-"""Tables that fit the terminal: at any width, no name or number in them is broken.
+"""Prints tables that fit the terminal without breaking any name or number.
 
-A table that is too wide first wraps its headings, then the columns of words that may be wrapped,
-then goes without lines between its columns. Where that is not enough, each row becomes a block with
-a line for each cell.
+A table that is too wide first wraps its headings, then the columns that may be wrapped, and then
+drops the lines between columns. If that is not enough, each row becomes a block with one line per
+cell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT", "print_facts", "print_grid", "print_table"]
 
 KEPT = "\u00a0"
-"""Stands for a space at which a name in a longer text must not be wrapped."""
+"""Stands for a space within a name, at which text must not be wrapped."""
 
 _GAP = 2
 _WIDEST_NAME = 24
@@ -36,16 +36,16 @@ def print_table(
     words: int = 1,
     wrapped: Collection[int] = (),
 ) -> None:
-    """Prints a table within the width of the console; names longer than that stay whole.
+    """Prints a table within the width of the console; longer names stay whole.
 
     Args:
-        console: Where to.
-        headings: One for each column; may be wrapped at spaces.
-        rows: Cells, plain text; None is a line between rows.
-        title: What the table shows.
-        words: So many columns hold words and are aligned left; the others hold numbers.
-        wrapped: Columns whose cells may be wrapped at spaces. Names may have spaces, so theirs are
-            none of these.
+        console: Console to print on.
+        headings: Heading of each column, which may be wrapped at spaces.
+        rows: Cells as plain text; None draws a line between rows.
+        title: Title of the table.
+        words: Number of first columns that hold words, aligned left; the others hold numbers.
+        wrapped: Columns whose cells may be wrapped at spaces. Columns of names are never among
+            them, because names may contain spaces.
     """
     rows = [row if row is None else [printable(cell, lines=True) for cell in row] for row in rows]
     if title:
@@ -62,7 +62,7 @@ def print_table(
 
 
 def print_grid(console: Console, grid: Grid) -> None:
-    """Prints a table of a report, as ``print_table`` does."""
+    """Prints a table of a report."""
     print_table(
         console,
         grid.headings,
@@ -74,7 +74,7 @@ def print_grid(console: Console, grid: Grid) -> None:
 
 
 def print_facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:
-    """Prints names and what is to be said of each, which is wrapped at spaces."""
+    """Prints names and their descriptions, which are wrapped at spaces."""
     gutter = min(max((_width(name) for name, _ in facts), default=0), _WIDEST_NAME) + _GAP
     for name, value in ((printable(name), printable(value, lines=True)) for name, value in facts):
         beside = _width(name) < gutter and gutter + _longest_word(value) <= console.width
@@ -88,7 +88,7 @@ def print_facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width``, broken at spaces alone: words stay whole, whatever it is."""
+    """Wraps text to ``width`` at spaces only; longer words stay whole."""
     lines = [
         textwrap.wrap(line, max(width, 1), break_long_words=False, break_on_hyphens=False)
         for line in text.split("\n")
@@ -113,7 +113,7 @@ def _longest_word(text: str) -> int:
 def _fitting(
     headings: Sequence[str], rows: Sequence[Sequence[str]], wrapped: Collection[int], room: int
 ) -> list[int] | None:
-    """The width of each column so that all fit into ``room``; None where they cannot."""
+    """Returns the width of each column so that all fit into ``room``; None if they cannot."""
     widths, least = [], []
     columns = [[row[place] for row in rows] for place in range(len(headings))]
     for place, (heading, column) in enumerate(zip(headings, columns, strict=True)):
@@ -126,7 +126,7 @@ def _fitting(
     while sum(widths) > room:
         spare = [place for place in range(len(widths)) if widths[place] > least[place]]
         widths[max(spare, key=lambda place: widths[place])] -= 1
-    return [  # as wide as the lines came out
+    return [  # use the width of the wrapped lines
         max(_width("\n".join(_wrapped(text, width))) for text in (heading, *column))
         for heading, width, column in zip(headings, widths, columns, strict=True)
     ]
@@ -165,7 +165,7 @@ def _print_block(
     words: int,
     wrapped: Collection[int],
 ) -> None:
-    """A row as lines: its name, and below it a line for each heading."""
+    """Prints a row as lines: its name, then a line for each heading."""
     for place, cell in enumerate(row[:words]):
         if cell and (place == 0 or not headings[place]):
             _print(console, f"{'  ' * place}{cell}")

@@ -1,4 +1,4 @@
-"""``edgekit bench``."""
+"""Defines the command ``edgekit bench``."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def command(as_json: bool, **options: Any) -> int:
             harness.on_step = lambda: bar.advance(task)
             yield
 
-    compiled()  # where it is missing, this process says so for those that measure
+    compiled()  # if it is missing, this process warns for its workers
     bundles = _folders(options.pop("bundles"))
     report = run_bench(bundles, on_start=measuring, **options)
     past: list[Report] = []
@@ -218,7 +218,7 @@ def command(as_json: bool, **options: Any) -> int:
 
 
 def _folders(named: Sequence[Named]) -> list[Path]:
-    """The folders of the bundles that are named; without any, of those shipped and those here."""
+    """Returns the folders of the named bundles; by default the shipped ones and those here."""
     from edgekit.benchmarks.rows import runtimes_of, shipped_bundles
 
     shipped = shipped_bundles()
@@ -236,7 +236,7 @@ def _folders(named: Sequence[Named]) -> list[Path]:
 
 
 def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
-    """Refuses what contradicts itself, before anything is measured."""
+    """Refuses contradictory options before anything is measured."""
     from edgekit._files import refuse_unwritable
     from edgekit.benchmarks.compare import LEAST_ROUNDS
 
@@ -271,7 +271,7 @@ def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
 
 
 def _take_sweep(options: dict[str, Any]) -> None:
-    """Turns ``--sweep`` into the options that it stands for, and exports what it needs."""
+    """Replaces ``--sweep`` by the options it stands for, and exports the bundles it needs."""
     from edgekit.benchmarks.sweep import export_all, read_sweep
 
     sweep, checkpoint = read_sweep(options.pop("sweep")), options.pop("checkpoint")

@@ -1,4 +1,4 @@
-"""``edgekit build``."""
+"""Defines the command ``edgekit build``."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def command(
 
 
 def _none() -> Bundle:
-    """Raises: no shipped bundle is for the target jetson."""
+    """Raises ``UsageError``, because no shipped bundle is for the target jetson."""
     raise UsageError(
         "No bundle for the target jetson was named, and artifacts/ has none.",
         mend="Make one: edgekit export --target jetson",

@@ -1,4 +1,4 @@
-"""``edgekit cache``."""
+"""Defines the command ``edgekit cache``."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def clear(folder: Path | None, as_json: bool) -> None:
 
 
 def in_bytes(size: int) -> str:
-    """A size for people, such as 12.3 MB."""
+    """Formats a size for people, such as 12.3 MB."""
     value = float(size)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":

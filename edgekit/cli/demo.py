@@ -1,4 +1,4 @@
-"""``edgekit demo``."""
+"""Defines the command ``edgekit demo``."""
 
 from __future__ import annotations
 

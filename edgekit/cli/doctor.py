@@ -1,4 +1,4 @@
-"""``edgekit doctor``."""
+"""Defines the command ``edgekit doctor``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def command(as_json: bool) -> None:
 
 
 def _camera(camera: dict[str, Any]) -> list[str]:
-    """A camera and all that it gives, in lines of 71 characters; or what helps to open it."""
+    """Describes a camera and its formats in lines of 71 characters, or how to get access to it."""
     from edgekit.media._camera_words import GROUP_LINE
     from edgekit.media.camera_modes import offered
     from edgekit.media.v4l2 import NOT_PERMITTED, Format

@@ -1,4 +1,4 @@
-"""``edgekit eval``."""
+"""Defines the command ``edgekit eval``."""
 
 from __future__ import annotations
 

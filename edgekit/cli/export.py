@@ -1,4 +1,4 @@
-"""``edgekit export``."""
+"""Defines the command ``edgekit export``."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def command(
                 bundles.append(bundle)
                 bar.advance(task)
     finally:
-        # Where a target fails, those before it are written and stay.
+        # If a target fails, the bundles of earlier targets are complete and stay.
         if bundles:
             print_verification(console, bundles)
         for bundle in bundles:
@@ -215,7 +215,7 @@ def command(
 
 
 def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
-    """Prints what was measured between PyTorch and the written files."""
+    """Prints the measured differences between PyTorch and the written files."""
     from edgekit.cli._tables import print_table
 
     rows: list[Sequence[str] | None] = []

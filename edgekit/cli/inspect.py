@@ -1,4 +1,4 @@
-"""``edgekit inspect``."""
+"""Defines the command ``edgekit inspect``."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _operators(bundle: Bundle) -> dict[str, int]:
 
 
 def _tensorrt(bundle: Bundle) -> dict[str, Any]:
-    """What TensorRT would say of a bundle, and NVIDIA's command for the engine of it."""
+    """Returns TensorRT's verdict on a bundle, and NVIDIA's command that builds its engine."""
     from edgekit.errors import EdgeKitError
     from edgekit.targets.jetson.checker import check
     from edgekit.targets.jetson.engine import trtexec_command
@@ -147,7 +147,7 @@ def _show(
 
 
 def _loss(made: Quantization) -> dict[str, str]:
-    """What rounding cost, as rows of the table."""
+    """Returns table rows that describe the loss caused by rounding."""
     kept = ", ".join(made.kept_float) or "nothing that could be quantized"
     rows = {"stays float": kept}
     if made.fine_tuning:

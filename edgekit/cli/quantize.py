@@ -1,4 +1,4 @@
-"""``edgekit quantize``."""
+"""Defines the command ``edgekit quantize``."""
 
 from __future__ import annotations
 
@@ -229,11 +229,11 @@ def command(
             shipped=lambda: shipped_float(target or "onnx", store),
         )
         tool = quantizer(source.manifest.target)
-        tool.version()  # says early what is not installed
+        tool.version()  # report a missing tool before the work begins
         origin = checkpoint_of(source, checkpoint) if finetune else None
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
         choice = {name: choices[name] for name in ("method", "io", "keep_float")}
-        asked = recipe_of(source, **choice)  # says early what cannot be
+        asked = recipe_of(source, **choice)  # report invalid choices before the work begins
         refuse_existing(place, force=force, mark=MANIFEST)
         for drawn in filter(None, (sheet, html)):
             refuse_unwritable(drawn)
@@ -303,10 +303,10 @@ def command(
 
 
 def _is_float(bundle: Bundle, target: str | None) -> bool:
-    """Whether a bundle is one that ``edgekit export`` wrote, for a target if one is named.
+    """Returns whether a bundle is a float bundle, for a target if one is named.
 
     Raises:
-        BundleError: It is, and cannot be quantized.
+        BundleError: The bundle is a float bundle that cannot be quantized.
     """
     from edgekit.quantization.build import check_float
 
@@ -318,7 +318,7 @@ def _is_float(bundle: Bundle, target: str | None) -> bool:
 
 
 def _draw(found: RoundingReport, samples: Samples, sheet: Path | None, html: Path | None) -> None:
-    """Writes what was calibrated with as a picture, and the report as a page."""
+    """Writes the calibration frames as a picture, and the report as a page."""
     from edgekit._files import atomic_file
     from edgekit.benchmarks.rounding_page import to_html
     from edgekit.calibration.sheet import contact_sheet, write_sheet

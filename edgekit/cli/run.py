@@ -1,4 +1,4 @@
-"""``edgekit run``."""
+"""Defines the command ``edgekit run``."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
         )
         session = tuned_options(bundle, asked)
         if session.hint is None and not options["realtime"] and not opening.live:
-            # The threads of a profile are the best for a single frame.
+            # A profile's number of threads is tuned for single frames.
             session = replace(session, hint="throughput", threads=asked.threads)
         detector = Detector(bundle, options=session, top_k=options["top_k"])
         stack.enter_context(detector)
@@ -243,12 +243,12 @@ def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
 
 
 def _facts(source: Source) -> str:
-    """Name, size and rate of a source, for people."""
+    """Describes name, size and rate of a source, for messages."""
     return f"{source.name}, {source.width}x{source.height} at {source.fps:g} FPS"
 
 
 def _read_again(context: click.Context, runs: Runs, maker: SinkMaker) -> None:
-    """Takes the thresholds from the file of options; a file with a mistake changes nothing."""
+    """Reads the thresholds from the options file again; a faulty file changes nothing."""
     maker.service.reloaded()
     try:
         found = read_again(context, "score", "min_hits")

@@ -1,4 +1,4 @@
-"""``edgekit train``."""
+"""Defines the command ``edgekit train``."""
 
 from __future__ import annotations
 

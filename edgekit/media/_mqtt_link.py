@@ -163,7 +163,7 @@ class BrokerLink:
             return came_about
         finally:
             if met and not (self._connected or self.denied):
-                self._versions.reverse()  # The broker may not support this version of MQTT.
+                self._versions.reverse()  # the broker may not support this version of MQTT
             self._connected = False
             self._hang_up(client)
 

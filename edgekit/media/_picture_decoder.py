@@ -233,7 +233,7 @@ def _decode(content: bytes, flags: int) -> Any:
 def _decode_pages(content: bytes, flags: int, span: tuple[int, int]) -> Any:
     try:
         return cv2.imdecodemulti(_array(content), flags, range=span)[1]
-    except cv2.error:  # The picture has more pixels than OpenCV accepts.
+    except cv2.error:  # the picture has more pixels than OpenCV accepts
         return ()
 
 

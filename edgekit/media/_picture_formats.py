@@ -57,7 +57,7 @@ def is_whole_jpeg(content: bytes) -> bool:
     """Returns whether a JPEG has its end marker before another JPEG begins; more may follow it."""
     for marker, place in _jpeg_markers(content):
         if marker == _SCAN and content.endswith(b"\xff\xd9") and content.find(_BEGIN, place) < 0:
-            return place < len(content) - 2  # Most files end like this and need no search.
+            return place < len(content) - 2  # most files end like this and need no search
         if marker in (_AGAIN, _END):
             return marker == _END
     return False

@@ -77,7 +77,7 @@ class Syncer:
             for handle in handles:
                 _begin_writing(handle)
             for handle in handles:
-                with contextlib.suppress(OSError):  # A failing disk shows up at the next write.
+                with contextlib.suppress(OSError):  # a failing disk shows up at the next write
                     os.fsync(handle)
             for handle in handles:
                 _begin_writing(handle)
@@ -102,5 +102,5 @@ class Syncer:
 
 def _begin_writing(handle: int) -> None:
     """Starts writing the cached pages of a file to disk, without waiting."""
-    with contextlib.suppress(OSError, AttributeError):  # Not on pipes or macOS.
+    with contextlib.suppress(OSError, AttributeError):  # not on pipes or macOS
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)

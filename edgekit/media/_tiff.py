@@ -65,7 +65,7 @@ def _directories(content: bytes, order: str, big: bool) -> Iterator[dict[int, in
                 _entry(content, order, big, place + size * number) for number in range(entries)
             )
             (place,) = struct.unpack_from(order + pointer, content, place + size * entries)
-    except (struct.error, OverflowError):  # Truncated, or a bad offset.
+    except (struct.error, OverflowError):  # truncated, or a bad offset
         return
 
 

@@ -55,7 +55,7 @@ class WholeFile(Closing):
             flags |= os.O_APPEND if append and not special else 0
             self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
             self.size = os.fstat(self._handle).st_size
-            with contextlib.suppress(OSError):  # A pipe or terminal has no end.
+            with contextlib.suppress(OSError):  # a pipe or terminal has no end
                 os.lseek(self._handle, 0, os.SEEK_END)
 
     def add(self, piece: bytes) -> None:

@@ -113,7 +113,7 @@ def pipeline_name(pipeline: str) -> str:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # The text is too long for a file name.
+    except OSError:  # the text is too long for a file name
         return False
 
 

@@ -68,7 +68,7 @@ def open_picture(path: Path) -> Source:
     try:
         content = read_regular(path, _MOST_BYTES)
     except OSError:
-        return FramesSource(path)  # FramesSource explains why it cannot be read.
+        return FramesSource(path)  # FramesSource explains why it cannot be read
     if pages_of(content) > 1 and PagesSource.can_read(content):
         return PagesSource(path, content)
     return FramesSource(path)

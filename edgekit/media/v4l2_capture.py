@@ -172,7 +172,7 @@ class V4L2Capture:
                         return use(self._filled(answer))
                     finally:
                         self._ask(_QUEUE, answer)
-                time.sleep(_BRIEFLY)  # Some drivers report a buffer too early.
+                time.sleep(_BRIEFLY)  # some drivers report a buffer too early
         return None
 
     def drain(self) -> None:
@@ -188,7 +188,7 @@ class V4L2Capture:
         with contextlib.suppress(OSError):
             self._ask(_STREAM_OFF, bytearray(struct.pack("=I", _CAPTURE)))
         for buffer in self._buffers:
-            with contextlib.suppress(BufferError):  # A traceback still holds the buffer's bytes.
+            with contextlib.suppress(BufferError):  # a traceback still holds the buffer's bytes
                 buffer.close()
         self._buffers.clear()
         os.close(self._descriptor)

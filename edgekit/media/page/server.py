@@ -110,7 +110,7 @@ def _most_descriptors() -> int:
     """
     try:
         import resource
-    except ImportError:  # Windows has no such limit.
+    except ImportError:  # Windows has no such limit
         return sys.maxsize
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit - _SPARE_DESCRIPTORS
@@ -157,7 +157,7 @@ class PageServer:
 
     def stop(self) -> None:
         """Tells the viewers that the run is over, and stops within two seconds."""
-        with contextlib.suppress(RuntimeError):  # The loop has ended already.
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_JOIN_SECONDS)
 

@@ -165,7 +165,7 @@ class Site:
             return _text(404, "There is no such source.")
         if not broadcasts[int(place)].has_begun:
             return _text(503, "That source has not begun.")
-        if request.method == "HEAD":  # The page checks whether the source exists.
+        if request.method == "HEAD":  # the page checks whether the source exists
             return web.Response(status=204, headers=HEADERS)
         socket = web.WebSocketResponse(timeout=0.5, max_msg_size=1024, compress=False)
         if not socket.can_prepare(request):
@@ -181,7 +181,7 @@ class Site:
             await _watch(broadcasts[int(place)], socket, request)
         finally:
             self._watching[peer] -= 1
-            self._watching += Counter()  # Drops peers without viewers.
+            self._watching += Counter()  # drops peers without viewers
         return socket
 
 
@@ -205,7 +205,7 @@ async def _watch(
         for task in (sending, listening):
             task.cancel()
         await asyncio.gather(sending, listening, return_exceptions=True)
-    with contextlib.suppress(Exception):  # The connection may be closed already.
+    with contextlib.suppress(Exception):  # the connection may be closed already
         await socket.close(code=code)
 
 

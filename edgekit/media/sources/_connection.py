@@ -270,7 +270,7 @@ class Connection:
                     return
                 if packet.stream_index == self._stream.index and packet.size:
                     self.packets += 1
-                    self.cut = packet.is_corrupt  # This matters if the packet is the last one.
+                    self.cut = packet.is_corrupt  # this matters if the packet is the last one
                 yield _Packet(packet, time.monotonic() - begin)
         except (OSError, ValueError, self._av.FFmpegError) as error:
             if self.whole and isinstance(error, self._av.error.InvalidDataError):

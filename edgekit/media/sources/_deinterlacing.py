@@ -43,7 +43,7 @@ class Deinterlacer:
         with contextlib.suppress(BlockingIOError, EOFError):
             while True:
                 made: Any = self._graph.pull()
-                if made.pts is not None:  # The filter counts in half ticks.
+                if made.pts is not None:  # the filter counts in half ticks
                     made.pts = int(made.pts * made.time_base / self._tick)
                 made.time_base = self._tick
                 yield made

@@ -56,7 +56,7 @@ def check_alone(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
-        return  # The reader of the file reports this.
+        return  # the reader of the file reports this
     if _PLAYLIST.match(head):
         raise MediaError(
             f"{path} is a playlist: it only names other files; a video was expected.",

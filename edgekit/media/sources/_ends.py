@@ -43,7 +43,7 @@ def _last_box(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8:  # Length 0 means: to the end of the file.
+        if length < 8:  # Length 0 means: to the end of the file
             break
         place += length
         if place > size:
@@ -61,7 +61,7 @@ def _last_chunk(file: BinaryIO, size: int) -> int:
         if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
             break
         place += 8 + length + length % 2
-        if place == size + 1:  # The padding byte may be missing.
+        if place == size + 1:  # the padding byte may be missing
             break
     return min(place, size) if place == size + 1 else place
 

@@ -37,7 +37,7 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
         return len(first) > 5 and bool(first[5] & 2)
     if name == "mjpb":
         return True
-    if first[:2] == b"\xff\xd8":  # In JPEG, the APP0 segment AVI1 marks a single field.
+    if first[:2] == b"\xff\xd8":  # in JPEG, the APP0 segment AVI1 marks a single field
         place = first.find(b"AVI1", 0, 64)
         return place >= 0 and first[place + 4 : place + 5] in (b"\x01", b"\x02")
     # A start code inside the data of another codec means nothing.

@@ -51,7 +51,7 @@ def _kinds(messages: bytes) -> set[int]:
     kinds: set[int] = set()
     place = 0
     while place < len(messages) and messages[place] != 0x80:
-        numbers = [0, 0]  # Type and size: each byte of 255 extends the number.
+        numbers = [0, 0]  # type and size: each byte of 255 extends the number
         for which in range(2):
             while messages[place : place + 1] == b"\xff":
                 numbers[which] += 0xFF

@@ -67,7 +67,7 @@ def say_damage(source: Source, *, cut: bool, broken: int) -> None:
             source.position,
             whole,
         )
-    if broken > cut:  # A missing end also breaks the last picture.
+    if broken > cut:  # a missing end also breaks the last picture
         _LOG.warning(
             "%s is damaged: %d of its pictures could not be decoded without errors; "
             "%d%s frames came.",
