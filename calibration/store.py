@@ -1,8 +1,8 @@
-"""A folder of finished work, each piece under a key of all that it was made from.
+"""A cache folder of finished work, each piece under a key of everything that it was made from.
 
-Nothing in it is ever named by a path: the same content is found again wherever it lies, and other
-content never is. A piece is there whole or not at all, so work that was interrupted goes on where
-it ended. One whose checksum does not fit is made anew.
+Keys never depend on paths: equal content is found again wherever it is stored, and other content
+never is. A piece is complete or absent, so interrupted work continues where it ended. A piece with
+a wrong checksum is made again.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__ = ["Store", "array_file", "default_store", "key_of"]
 
 
 def key_of(*parts: object) -> str:
-    """A name for what this code makes of ``parts``.
+    """Returns a key for the result of this code with ``parts`` as its inputs.
 
-    The SHA-256 of both, in 32 hexadecimal digits: after an upgrade nothing is found that other code
-    has made.
+    The key is the SHA-256 of code and inputs, in 32 hexadecimal digits. After an upgrade, results
+    of other code are therefore never found.
     """
     content = msgspec.json.encode((_code(), *parts), order="sorted")
     return hashlib.sha256(content).hexdigest()[:32]
@@ -40,9 +40,9 @@ def key_of(*parts: object) -> str:
 
 @functools.cache
 def _code() -> str:
-    """The SHA-256 of all modules of EdgeKit."""
+    """Returns the SHA-256 of all modules of EdgeKit."""
     package = Path(str(edgekit.__file__)).parent
-    # In a checkout some of its folders are links.
+    # In a checkout, some folders of the package are symbolic links.
     folders = sorted(Path(folder) for folder, _, _ in os.walk(package, followlinks=True))
     digest = hashlib.sha256()
     for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
@@ -51,13 +51,13 @@ def _code() -> str:
 
 
 def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """A new .npy file as an array, with room for all of it on the disk.
+    """Creates a .npy file and returns it as an array, with its disk space reserved.
 
-    Without that a disk that fills up would end the process by a signal (SIGBUS), in the middle of
+    Without the reservation, a full disk would end the process by a signal (SIGBUS) in the middle of
     an assignment.
 
     Raises:
-        OSError: There is no room.
+        OSError: The disk lacks space.
     """
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
     if hasattr(os, "posix_fallocate"):
@@ -67,23 +67,23 @@ def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.m
 
 
 def default_store(option: str = "--cache DIR", *, make: bool = True) -> Path:
-    """Where finished work is kept unless told otherwise: the user's cache folder.
+    """Returns the default folder for finished work: EdgeKit's cache folder of the user.
 
     Args:
-        option: The option that names another place, for errors; empty where there is none.
-        make: Make it where it is missing, and see that it can be written.
+        option: Option that names another place, for errors; empty if there is none.
+        make: Whether to create a missing folder and check that it can be written.
 
     Raises:
-        OutputError: The user has none, or it cannot be written.
+        OutputError: The user has no cache folder, or it cannot be written.
     """
     return user_folder("XDG_CACHE_HOME", ".cache", option, make=make)
 
 
 class Store:
-    """Finished pieces of work, a folder each.
+    """Finished pieces of work, each in its own folder.
 
     Args:
-        path: Is made where it is missing; the folder that it is in has to be there.
+        path: Folder of the store, created if missing, in an existing folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,37 +91,37 @@ class Store:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """While the block runs, ``edgekit cache clear`` of another process removes nothing.
+        """Prevents ``edgekit cache clear`` of other processes while the block runs.
 
         Raises:
-            OutputError: The folder cannot be made.
+            OutputError: The folder cannot be created.
         """
         with writing(self.path):
             self.path.mkdir(0o700, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY)
         try:
-            with contextlib.suppress(OSError):  # a file system without locks
+            with contextlib.suppress(OSError):  # the file system has no locks
                 fcntl.flock(handle, fcntl.LOCK_SH)
             yield
         finally:
             os.close(handle)
 
     def folder(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """The folder of a piece; made now unless it is there and proven to be whole.
+        """Returns the folder of a piece, which is made now unless it exists and is proven complete.
 
         Args:
-            kind: What it is, for those who look into the store.
-            key: See ``key_of``.
-            make: Fills an empty folder, which becomes the piece when it returns.
+            kind: Kind of the piece, as a readable part of its name.
+            key: Key from ``key_of``.
+            make: Function that fills an empty folder, which becomes the piece when it returns.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The folder cannot be written.
         """
         place = self.path / f"{kind}-{key}"
         if not is_proven(place, place.name):
             with writing(self.path):
                 self.path.mkdir(0o700, exist_ok=True)
-            # Where another process has finished the same piece meanwhile, either is as good.
+            # If another process has finished the piece meanwhile, either copy may stay.
             with atomic_folder(place, force=True, private=True) as folder:
                 make(folder)
                 prove_folder(folder, place.name)

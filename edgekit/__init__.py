@@ -6,7 +6,7 @@
         for frame in source:
             boxes, classes, scores = detector.detect(frame.image).flat(0.3)
 
-Everything is imported when it is first used, so that ``import edgekit`` costs nothing.
+Each name is imported when it is first used, so that ``import edgekit`` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m edgekit`` is ``edgekit``, the console script."""
+"""Runs the command line for ``python -m edgekit`` and the console script ``edgekit``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _INTERRUPTED = 130
 
 
 def start() -> NoReturn:
-    """Imports the command line and runs it; the console script.
+    """Imports the command line and runs it; entry point of the console script.
 
-    Ctrl-C ends the process without a word while nothing is begun that could be ended in order:
-    Python would say which of the imports it was at, and end by the signal.
+    During the imports, Ctrl-C ends the process silently, because nothing needs an orderly end yet.
+    Python itself would print a traceback of the interrupted import and end by the signal.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:

@@ -1,8 +1,8 @@
-"""Caches that are believed only when proven: a checksum is written after them, and synced last.
+"""Caches whose files are used only if a checksum, written and synced last, proves their content.
 
-A power cut, a full disk or a failing one can leave a cached file that is not what was written. Who
-reads it through this module gets what was written, or nothing. The proof also names what the
-content was made from, so that one entry is never taken for another.
+A power cut, a full disk or a failing disk can leave a cached file with other content than was
+written. Reading through this module returns what was written, or nothing. The proof also names what
+the content was made from, so that one entry is never mistaken for another.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file"]
 
 _MOST_PROOF, _MOST_CONTENT = 1 << 26, 1 << 33
 ENDING = ".checksum"
-"""Follows the name of a file in that of its proof; in a folder the proof has no other name."""
+"""Suffix of a proof's file name; in a folder, the whole name of the proof."""
 
 
 def keep_file(path: Path, content: bytes, identity: str) -> None:
-    """Writes a cached file, then its proof; only their owner may read them.
+    """Writes a cached file, then its proof; only their owner can read them.
 
     Args:
-        path: Its folder has to be there.
-        content: What a later ``proven_file`` returns.
-        identity: What the content was made from.
+        path: Path of the file, in an existing folder.
+        content: Content that ``proven_file`` will return.
+        identity: Text that identifies what the content was made from.
 
     Raises:
-        OSError: It cannot be written; what was there before is not believed then, or is whole.
+        OSError: The file cannot be written. An earlier file is then either intact or unproven.
     """
     digest = hashlib.sha256(content).hexdigest()
     _write(path, content)
@@ -41,11 +41,11 @@ def keep_file(path: Path, content: bytes, identity: str) -> None:
 
 
 def proven_file(path: Path, identity: str) -> bytes | None:
-    """The content of a cached file, exactly as it was written; None unless that is proven.
+    """Returns the content of a cached file exactly as written; None if the proof does not fit.
 
     Args:
-        path: See ``keep_file``.
-        identity: See ``keep_file``.
+        path: Path of the file.
+        identity: Text that identifies what the content was made from.
     """
     try:
         proof = read_regular(path.with_name(path.name + ENDING), _MOST_PROOF)
@@ -57,10 +57,10 @@ def proven_file(path: Path, identity: str) -> bytes | None:
 
 
 def prove_folder(folder: Path, identity: str) -> None:
-    """Syncs all files of a folder, then writes the proof into it.
+    """Syncs all files of a folder to disk, then writes the proof into it.
 
     Raises:
-        OSError: A file cannot be read, or the proof not be written.
+        OSError: A file cannot be read, or the proof cannot be written.
     """
     for path in [folder, *folder.rglob("*")]:
         _sync(path)
@@ -68,11 +68,11 @@ def prove_folder(folder: Path, identity: str) -> None:
 
 
 def is_proven(folder: Path, identity: str) -> bool:
-    """Whether a folder holds the files that ``prove_folder`` found there, unchanged and no other.
+    """Returns whether a folder holds exactly the files that ``prove_folder`` found, unchanged.
 
     Args:
-        folder: It may be missing.
-        identity: See ``keep_file``.
+        folder: Path of the folder, which may be missing.
+        identity: Text that identifies what the content was made from.
     """
     try:
         return read_regular(folder / ENDING, _MOST_PROOF) == _proof(identity, _digests(folder))
@@ -97,7 +97,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replaces a file with one that is on the disk before it has its name."""
+    """Replaces a file, with the new content on disk before it gets the name."""
     with temporary_file(path.parent, "") as temporary:
         with temporary.open("wb") as file:
             file.write(content)

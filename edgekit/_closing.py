@@ -1,4 +1,4 @@
-"""What everything that holds a resource has in common."""
+"""Base class of everything that holds a resource."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Closing"]
 
 
 class Closing(abc.ABC):
-    """A context manager that closes at its end, whatever happens."""
+    """A context manager that closes at the end of its block, whatever happens."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Gives up what is held; harmless a second time."""
+        """Releases the resource; it may be called twice."""
 
     def __enter__(self) -> Self:
         return self

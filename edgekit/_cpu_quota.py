@@ -1,4 +1,4 @@
-"""How much of the processor the system lets this process use."""
+"""Reads the CPU quota of this process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _VERSION_1 = ("quota", "period")
 
 
 def cpu_quota(groups: Path | None = None, own: Path | None = None) -> float | None:
-    """The tightest CPU quota of this process's control groups and their parents, in cores.
+    """Returns the lowest CPU quota of this process's control groups and their parents, in cores.
 
     Args:
-        groups: Where control groups are mounted, version 1 or 2; by default ``/sys/fs/cgroup``.
-        own: Which groups the process is in; by default ``/proc/self/cgroup``.
+        groups: Mount point of the control groups, version 1 or 2; None for ``/sys/fs/cgroup``.
+        own: File that lists the process's groups; None for ``/proc/self/cgroup``.
 
     Returns:
-        For example 0.5 for half of a core; None where there is no quota.
+        The quota in cores, for example 0.5 for half of a core; None if there is no quota.
     """
     found = []
     for folder in _folders(groups or _GROUPS, own or _OWN):
-        with contextlib.suppress(OSError, ValueError):  # "max", where there is none
+        with contextlib.suppress(OSError, ValueError):  # "max" means no quota
             quota, period = _limits(folder)
             if quota > 0 and period > 0:
                 found.append(quota / period)
@@ -33,7 +33,7 @@ def cpu_quota(groups: Path | None = None, own: Path | None = None) -> float | No
 
 
 def _limits(folder: Path) -> tuple[int, int]:
-    """Microseconds of the processor in each period, and of the period."""
+    """Reads quota and period, both in microseconds."""
     version_2 = folder / "cpu.max"
     if version_2.is_file():
         quota, period = version_2.read_text().split()
@@ -43,7 +43,7 @@ def _limits(folder: Path) -> tuple[int, int]:
 
 
 def _folders(groups: Path, own: Path) -> Iterator[Path]:
-    """Those that may limit the processor, whether they are there or not."""
+    """Yields the folders that may limit the CPU, whether they exist or not."""
     try:
         lines = own.read_text(errors="replace").splitlines()
     except OSError:
@@ -57,7 +57,7 @@ def _folders(groups: Path, own: Path) -> Iterator[Path]:
             mounts = [groups / controllers, groups / "cpu"]
         else:
             continue
-        # A container may see its own group as the root, whatever the path says; .. lies outside.
+        # A container may see its own group as the root, whatever the path says; .. leads out of it.
         place = PurePosixPath(path.lstrip("/"))
         parts = [] if ".." in place.parts else [place, *place.parents]
         for mount in mounts:

@@ -1,4 +1,4 @@
-"""Whether an ONNX model keeps weights in other files, told without onnx."""
+"""Detects ONNX models that keep weights in other files, without importing onnx."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ _KINDS: dict[str, tuple[tuple[int, str], ...]] = {
     "sparse": ((1, "tensor"), (2, "tensor")),
     "tensor": (),
 }
-"""Of each message of onnx.proto, the fields that lead to tensors."""
+"""For each message type of onnx.proto, the fields that lead to tensors."""
 
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = range(6)
 
 
 def names_other_files(content: bytes) -> bool:
-    """Whether a tensor of a model says that its values lie in another file.
+    """Returns whether any tensor of a model declares that its values are in another file.
 
     Args:
-        content: Of the model file; False where it is no ONNX model, which no runtime reads then.
+        content: Content of the model file. If it is not an ONNX model, the result is False,
+            because no runtime reads such a file.
     """
     waiting = [("model", 0, len(content))]
     try:
@@ -53,7 +54,7 @@ def names_other_files(content: bytes) -> bool:
 
 
 def _fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Number and wire type of each field, and where its bytes lie; of a number, the value."""
+    """Yields number, wire type and byte range of each field; for a varint, its value as start."""
     while place < end:
         key, place = _varint(content, place)
         number, wire = key >> 3, key & 7

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never a part."""
+"""Writes files so that a reader sees the old or the new content, never a part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 TEMPORARY = ".edgekit-"
-"""Of temporary names, which are short of any that a user may have given."""
+"""Prefix of temporary names, short enough for any folder."""
 
 _TIDIED: set[Path] = set()
 
@@ -43,7 +43,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
-    """The error that tells why ``path`` could not be written, and what to do."""
+    """Returns the error that says why ``path`` could not be written, and what to do."""
     reason = error.strerror or str(error)
     folder = path.parent
     if error.errno == errno.ENOENT and not folder.is_dir():
@@ -63,7 +63,7 @@ def output_error(error: OSError, path: Path) -> OutputError:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns any ``OSError`` of the block into the error of ``output_error``."""
+    """Converts any ``OSError`` of the block to the error of ``output_error``."""
     try:
         yield
     except OSError as error:
@@ -72,10 +72,10 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path in the same folder; renames it to ``path`` if the block succeeds.
+    """Yields a temporary path in the same folder, and renames it to ``path`` on success.
 
     Raises:
-        OutputError: The folder is not there or cannot be written, or the disk is full.
+        OutputError: The folder is missing or cannot be written, or the disk is full.
     """
     path = Path(path)
     with writing(path):
@@ -88,13 +88,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
-    """Yields an empty file of a name of its own, and removes it if it is still there afterwards.
+    """Yields an empty file with a unique name, and removes it afterwards if it still exists.
 
-    The first one that a process makes in a folder removes those that killed processes have left
-    there. The kernel unlocks a file whose process is gone, and so tells which these are.
+    The first call of a process for a folder removes files that killed processes have left there.
+    Such files are recognized by their missing lock, because the kernel unlocks a dead process's
+    files.
 
     Raises:
-        OSError: The folder is not there or cannot be written.
+        OSError: The folder is missing or cannot be written.
     """
     place = folder.absolute()
     if place not in _TIDIED:
@@ -102,7 +103,7 @@ def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
         _remove_left(place)
     while True:
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=ending, dir=folder)
-        # Before it was locked, another process may have taken it for one that was left.
+        # Before it was locked, another process may have removed it as an abandoned file.
         _lock(handle, wait=True)
         if os.fstat(handle).st_nlink:
             break
@@ -116,7 +117,7 @@ def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
 
 
 def _remove_left(folder: Path) -> None:
-    """Removes the temporary files that nobody has locked; folders may hold what was replaced."""
+    """Removes unlocked temporary files, but no folders: these may hold replaced content."""
     with contextlib.suppress(OSError):
         for path in folder.glob(f"{TEMPORARY}*"):
             with contextlib.suppress(OSError):
@@ -129,21 +130,21 @@ def _remove_left(folder: Path) -> None:
 
 
 def _lock(handle: int, *, wait: bool = False) -> bool:
-    """Locks a file until it is closed; False where another process has, or none can."""
+    """Locks a file until it is closed; False if another process has it or locks do not exist."""
     try:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except (ImportError, OSError):  # Windows has none
+    except (ImportError, OSError):  # Windows has no fcntl
         return False
     return True
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raises, before long work, where a file could not be written after it.
+    """Raises, before long work, if a file could not be written after the work.
 
     Raises:
-        OutputError: The place is no folder, or ``path`` is one, or it may not be written.
+        OutputError: The parent is no folder, ``path`` is a folder, or it may not be written.
     """
     require_parent(path)
     if path.is_dir():
@@ -152,10 +153,10 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def refuse_unwritable_folder(path: Path) -> None:
-    """Raises, before long work, where a folder could not be made or written after it.
+    """Raises, before long work, if a folder could not be created or written after the work.
 
     Raises:
-        OutputError: It is no folder, or may not be made or written.
+        OutputError: ``path`` is no folder, or may not be created or written.
     """
     if path.exists() and not path.is_dir():
         raise output_error(NotADirectoryError(errno.ENOTDIR, "it is no folder"), path)
@@ -163,10 +164,10 @@ def refuse_unwritable_folder(path: Path) -> None:
 
 
 def require_parent(path: Path) -> None:
-    """Raises where the folder that ``path`` is to be in is missing: nobody asked to make it.
+    """Raises if the parent folder of ``path`` is missing; it is never created silently.
 
     Raises:
-        OutputError: It is missing, or ``path`` is too long a name.
+        OutputError: The parent is missing, or the name of ``path`` is too long.
     """
     with writing(path):
         _refuse_name(path)
@@ -175,7 +176,7 @@ def require_parent(path: Path) -> None:
 
 
 def longest_name(folder: Path) -> int:
-    """How many bytes the name of a file in a folder may have."""
+    """Returns the largest number of bytes in the name of a file in a folder."""
     try:
         return os.pathconf(folder, "PC_NAME_MAX")
     except (OSError, ValueError, AttributeError):
@@ -183,9 +184,9 @@ def longest_name(folder: Path) -> int:
 
 
 def marked(path: Path, mark: str) -> Path:
-    """``path`` with a mark before its ending: ``events.jsonl`` and ``-1`` give ``events-1.jsonl``.
+    """Inserts a mark before the extension: ``events.jsonl`` and ``-1`` give ``events-1.jsonl``.
 
-    Where that is longer than a name may be, the name loses its first characters.
+    If the result is too long for a name, the first characters of the name are dropped.
     """
     stem, ending = _split(path)
     most = longest_name(path.parent)
@@ -195,15 +196,16 @@ def marked(path: Path, mark: str) -> Path:
 
 
 def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None:
-    """Raises, before long work, where a folder could not be written after it.
+    """Raises, before long work, if a folder could not be written after the work.
 
     Args:
-        path: The folder.
-        force: It may be there already, and is replaced.
-        mark: Only where it holds a file of this name, or nothing.
+        path: Path of the folder.
+        force: Whether an existing folder may be replaced.
+        mark: Name of a file that an existing folder must hold to be replaced, unless it is empty;
+            None to replace any folder.
 
     Raises:
-        OutputError: ``path`` may not be replaced, is none that can be, or cannot be written.
+        OutputError: ``path`` may not be replaced, cannot be replaced, or cannot be written.
     """
     with writing(path):
         _refuse_name(path)
@@ -232,7 +234,7 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
 
 
 def _split(path: Path) -> tuple[str, str]:
-    """A name without its ending, and the ending: ``.jsonl``, ``.json.gz``."""
+    """Splits a name into its stem and its extension, such as ``.jsonl`` or ``.json.gz``."""
     ending = path.suffix
     if ending == ".gz":
         ending = Path(path.stem).suffix + ending
@@ -242,17 +244,17 @@ def _split(path: Path) -> tuple[str, str]:
 
 
 def _refuse_name(path: Path) -> None:
-    """Raises ``OSError`` where a name is too long to be written in the end."""
+    """Raises ``OSError`` if a name is too long for the file system."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()
 
 
 def _refuse_below(path: Path, present: Path | None = None) -> None:
-    """Raises where nothing can be made at ``path``, or ``present`` may not be written."""
+    """Raises if nothing can be created at ``path``, or if ``present`` may not be written."""
     with writing(path):
         _refuse_name(path)
     folder = path.absolute().parent
-    while not folder.exists() and folder != folder.parent:  # it would be made
+    while not folder.exists() and folder != folder.parent:  # missing folders would be created
         folder = folder.parent
     if not folder.is_dir():
         raise output_error(NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder"), path)
@@ -264,16 +266,17 @@ def _refuse_below(path: Path, present: Path | None = None) -> None:
 def atomic_folder(
     path: Path, *, force: bool = False, mark: str | None = None, private: bool = False
 ) -> Iterator[Path]:
-    """Yields a temporary folder; renames it to ``path`` if the block succeeds.
+    """Yields a temporary folder, and renames it to ``path`` on success.
 
     Args:
-        path: The folder to make.
-        force: Replace a folder that is already there.
-        mark: Only where it holds a file of this name, or nothing.
-        private: Only its owner may read it.
+        path: Path of the folder to create.
+        force: Whether an existing folder is replaced.
+        mark: Name of a file that an existing folder must hold to be replaced, unless it is empty;
+            None to replace any folder.
+        private: Whether only the owner may read the folder.
 
     Raises:
-        OutputError: As ``refuse_existing``, or nothing can be written there.
+        OutputError: The folder cannot be replaced, as in ``refuse_existing``, or cannot be written.
     """
     path = Path(path)
     refuse_existing(path, force=force, mark=mark)
@@ -296,7 +299,7 @@ def atomic_folder(
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Puts a folder in the place of another, which stays where that fails."""
+    """Replaces a folder by another; the old folder stays if that fails."""
     aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     try:
         path.replace(aside / "old")
@@ -312,10 +315,10 @@ def _replace(path: Path, new: Path) -> None:
 
 
 def umask() -> int:
-    """What the permissions of new files leave out.
+    """Returns the permission bits that new files lack.
 
-    The system call that tells it sets it as well, and for a moment other threads would make files
-    that everybody may write. Linux tells it in a file; elsewhere it is asked for once.
+    The system call that reads the umask also sets it, and other threads could create world-writable
+    files at that moment. Linux provides the value in a file; elsewhere the call is made once.
     """
     try:
         told = _STATUS.read_text(errors="replace")
@@ -332,9 +335,9 @@ def _asked_umask() -> int:
 
 
 def make_private(path: Path) -> None:
-    """Lets nobody but the owner read a file, or enter a folder, that EdgeKit keeps for itself.
+    """Gives only the owner access to a file or folder that EdgeKit keeps for itself.
 
-    What belongs to somebody else stays as it is.
+    Files of other users stay unchanged.
     """
     with contextlib.suppress(OSError):
         mode = 0o700 if path.is_dir() else 0o600

@@ -1,4 +1,4 @@
-"""What EdgeKit was installed from, and the command that installs more of it."""
+"""Finds out what EdgeKit was installed from, and the command that installs more of it."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ __all__ = ["Origin", "Requirement", "foreign", "install_line", "origin", "requir
 
 _PACKAGE = Path(__file__).resolve().parent
 _NAME = "edgekit-vision"
-"""Name of the distribution where no metadata tells it."""
+"""Name of the distribution if no metadata states it."""
 
 _FOREIGN = "edgekit"
-"""Name on the public index of another project's distribution, whose package is also `edgekit`."""
+"""Name on the public index of another project, whose package is also called `edgekit`."""
 
 _UNPUBLISHED = "Private :: Do Not Upload"
-"""The public index refuses a distribution with this classifier."""
+"""Classifier with which the public index refuses a distribution."""
 
 _TORCH = {"host", "tflite-host", "all"}
-"""Extras that bring torch. By itself pip would take the one for CUDA, gigabytes of it."""
+"""Extras that need torch; by default pip would install its CUDA build, which takes gigabytes."""
 
 _DEVELOPMENT = "dev"
-"""The extra for those who work on EdgeKit; no command uses it."""
+"""Extra for the development of EdgeKit; no command uses it."""
 
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
 
 class Origin(NamedTuple):
-    """Where the installed EdgeKit came from.
+    """Origin of the installed EdgeKit.
 
     Attributes:
         name: Name of its distribution.
-        place: A checkout or a wheel that is still there, or an address; empty where it came from
-            an index, or what it came from is gone.
+        place: Path of an existing checkout or wheel, or an address; empty if EdgeKit came from an
+            index or its source is gone.
         editable: Whether ``place`` is a checkout whose files are in use.
-        published: Whether the public index may have it.
+        published: Whether the public index accepts the distribution.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Origin(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """A distribution that EdgeKit uses, and the extra that installs it; empty for what all need."""
+    """A distribution that EdgeKit uses, and the extra that installs it; empty if always needed."""
 
     name: str
     extra: str
@@ -62,7 +62,7 @@ class Requirement(NamedTuple):
 
 @functools.cache
 def origin() -> Origin:
-    """What the metadata of the distribution that holds the running package says of its origin."""
+    """Returns the origin, from the metadata of the distribution that holds the running package."""
     owner = _owner()
     name = owner.metadata["Name"] if owner else _NAME
     classifiers = owner.metadata.get_all("Classifier") or [] if owner else [_UNPUBLISHED]
@@ -76,12 +76,12 @@ def origin() -> Origin:
 
 
 def install_line(*extras: str, options: str = "", upgrade: bool = False) -> str:
-    """The command that installs EdgeKit again as it was installed, with extras.
+    """Returns the command that installs EdgeKit again from its origin, with extras.
 
     Args:
         extras: Names of the extras to add.
         options: Further options of ``pip install``.
-        upgrade: It takes the newest version from where EdgeKit came from.
+        upgrade: Whether to install the newest version from the same origin.
     """
     found = origin()
     place = Path(found.place) if Path(found.place).is_absolute() else None
@@ -106,9 +106,9 @@ def install_line(*extras: str, options: str = "", upgrade: bool = False) -> str:
 
 
 def requirements() -> list[Requirement]:
-    """What the installed distribution says that it needs on this machine, and what its extras add.
+    """Returns what EdgeKit needs on this machine, and what its extras add, from the metadata.
 
-    The extra for its own development is left out, and so is what only repeats other extras.
+    The development extra is left out, as are entries that only repeat other extras.
     """
     owner = _owner()
     found: dict[str, Requirement] = {}
@@ -124,7 +124,7 @@ def requirements() -> list[Requirement]:
 
 
 def _declared() -> list[str]:
-    """The requirements in the project file of a checkout that is not installed."""
+    """Returns the requirements in the project file of a checkout that is not installed."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -141,24 +141,24 @@ def _declared() -> list[str]:
 
 
 def foreign() -> str | None:
-    """Name and version of another project's distribution that also holds a package `edgekit`."""
+    """Returns name and version of another project's distribution with a package `edgekit`."""
     owner = _owner()
     summary = owner.metadata["Summary"] if owner else None
     for other in _distributions(name=_FOREIGN):
-        # Ours had this name once, and a checkout may still hold the metadata of that time.
+        # Our distribution had this name once, and a checkout may still hold that old metadata.
         if owner and owner.metadata["Name"] != _FOREIGN and other.metadata["Summary"] != summary:
             return f"{other.metadata['Name']} {other.version}"
     return None
 
 
 def _owner() -> Distribution | None:
-    """The distribution that holds the running package, of all that are installed."""
+    """Returns the distribution that holds the running package, among all installed ones."""
     owners = [one for one in _distributions() if _holds(one)]
     return min(owners, key=_rank, default=None)
 
 
 def _distributions(name: str | None = None) -> Iterable[Distribution]:
-    # It brings the email package, and most runs need none of this module.
+    # This imports the email package, and most runs do not need it.
     from importlib.metadata import distributions
 
     return distributions(name=name) if name else distributions()
@@ -185,7 +185,7 @@ def _direct_url(distribution: Distribution) -> dict[str, dict[str, object]]:
 
 
 def _place(told: dict[str, dict[str, object]]) -> str:
-    """A path that is there, or an address as pip takes it; empty where there is neither."""
+    """Returns an existing path, or an address in pip's form; empty if there is neither."""
     url = str(told.get("url", ""))
     if url.startswith("file:"):
         from urllib.parse import urlparse

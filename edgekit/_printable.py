@@ -1,7 +1,7 @@
-"""Text of others as it may be shown: nothing in it moves a cursor, changes colours or hides.
+"""Makes foreign text safe to show: it cannot move the cursor, change colours or hide.
 
 Names of files, classes and operators come from whoever made a file. Before they are printed, logged
-or sent as a label, control characters are written as escapes: ESC as ``\\x1b``.
+or sent as a label, control characters are replaced by escapes: ESC by ``\\x1b``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["printable", "printable_json", "printable_struct"]
 
 _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
-"""Line separators, marks of the writing direction, and others that are not seen."""
+"""Line separators, direction marks and other invisible characters."""
 
 _HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]")
 _HIDDEN_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]")
@@ -20,11 +20,11 @@ _RAW_IN_JSON = re.compile(f"[\x7f-\x9f{_FORMATTING}]")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """The text with control characters as escapes.
+    """Returns the text with control characters replaced by escapes.
 
     Args:
-        text: Any.
-        lines: Whether line feeds and tabs stay, as in text of several lines.
+        text: Text to show.
+        lines: Whether line feeds and tabs stay, as in text with several lines.
     """
     if text.isprintable():
         return text
@@ -32,12 +32,12 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def printable_json(text: str) -> str:
-    """JSON of the same meaning, whose strings have no control characters either."""
+    """Returns equivalent JSON whose strings contain no control characters either."""
     return text if text.isascii() and "\x7f" not in text else _RAW_IN_JSON.sub(_escape_json, text)
 
 
 def printable_struct(value: Any) -> Any:
-    """A msgspec struct whose texts are printable."""
+    """Returns a msgspec struct with all its texts made printable."""
     import msgspec
 
     return msgspec.convert(_escaped(msgspec.to_builtins(value)), type(value))

@@ -1,4 +1,4 @@
-"""How far long work is, told by the work to whoever shows it."""
+"""Lets long work report its progress to whoever shows it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ T = TypeVar("T")
 
 
 class Progress:
-    """Does nothing with what it is told. A subclass shows it."""
+    """Ignores the reported progress. A subclass shows it."""
 
     def phase(self, note: str, total: int | None = None) -> None:
-        """A new part of the work begins.
+        """Begins a new phase of the work.
 
         Args:
-            note: What is done, for people.
-            total: Number of steps; None where it cannot be known.
+            note: Description of the phase, for people.
+            total: Number of steps; None if it is unknown.
         """
 
     def advance(self) -> None:
-        """A step of the phase is done."""
+        """Completes a step of the phase."""
 
     def count(self, note: str, items: Iterable[T], total: int | None) -> Iterator[T]:
-        """The items, each being a step of a new phase."""
+        """Yields the items; each is a step of a new phase."""
         self.phase(note, total)
         for item in items:
             yield item
             self.advance()
 
     def watch(self, note: str, items: Sequence[T]) -> Sequence[T]:
-        """The same items; each pass over them is a phase of its own."""
+        """Returns the items as a sequence; each pass over it is a phase of its own."""
         return _Watched(self, note, items)
 
 
 SILENT = Progress()
-"""Shows nothing."""
+"""Progress that shows nothing."""
 
 
 class _Watched(Sequence[T]):

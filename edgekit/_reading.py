@@ -1,8 +1,8 @@
-"""Reading what others send: regular files of bounded size, and names that stay below a folder.
+"""Reads files from others safely: regular files of limited size, and names below a folder.
 
-A name that stands inside a file (a video in ``annotations.json``, a line of a list, a file of a
-manifest) is only a path below the folder of that file, whatever else it could mean: an address, a
-device, a pipeline of GStreamer or standard input.
+A name inside a file (a video in ``annotations.json``, a line of a list, a file of a manifest) is
+only ever a path below that file's folder. It is never an address, a device, a GStreamer pipeline or
+standard input.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PIECE = 1 << 20
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The content of a regular file; nothing of it is read where it is larger than allowed.
+    """Returns the content of a regular file; a file that is too large is not read at all.
 
     Args:
-        path: The file. A pipe or a device is refused without waiting for it.
+        path: Path of the file. A pipe or a device is refused without waiting for it.
         most: Largest size in bytes.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or is larger; ``strerror`` says which.
+        OSError: The file cannot be read, is not regular, or is too large; ``strerror`` says which.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(handle, "rb") as file:  # noqa: PTH123
@@ -38,9 +38,9 @@ def read_regular(path: Path, most: int) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        # Room is made for what is asked for, so that is not the most that is allowed.
+        # A read allocates the requested size, so request the file's size and not the limit.
         content = b"" if status.st_size > most else file.read(status.st_size + 1)
-        if len(content) > status.st_size:  # it grows
+        if len(content) > status.st_size:  # the file is growing
             content += file.read(most + 1 - len(content))
         size = max(status.st_size, len(content))
         if size > most:
@@ -51,16 +51,16 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def read_gzip(path: Path, most: int) -> bytes:
-    """The content of a file that gzip packed, which may be no larger than allowed.
+    """Returns the unpacked content of a gzip file of limited size.
 
     Args:
-        path: The file, as ``read_regular`` takes it.
-        most: Largest size in bytes, packed and unpacked.
+        path: Path of the file. A pipe or a device is refused without waiting for it.
+        most: Largest size in bytes, both packed and unpacked.
 
     Raises:
-        OSError: As ``read_regular``; or it is damaged.
-        EOFError: It is truncated.
-        zlib.error: It is damaged.
+        OSError: The file cannot be read, as in ``read_regular``, or is damaged or too large.
+        EOFError: The file is truncated.
+        zlib.error: The file is damaged.
     """
     content = io.BytesIO()
     with gzip.GzipFile(fileobj=io.BytesIO(read_regular(path, most))) as file:
@@ -76,18 +76,18 @@ def read_gzip(path: Path, most: int) -> bytes:
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:
-    """The path below a folder that a name inside a file stands for.
+    """Returns the path below a folder that a name inside a file stands for.
 
-    The text of the name has to lead downwards. Symbolic links on the way are followed: they were
-    made by whoever has the folder, and data sets are often folders of links.
+    The text of the name has to lead downwards. Symbolic links on the way are followed by default:
+    the owner of the folder made them, and data sets are often folders of links.
 
     Args:
-        root: The folder of the file that has the name.
-        name: Its parts are separated by ``/``.
-        inside: Whether also what symbolic links lead to has to be below the folder.
+        root: Folder of the file that contains the name.
+        name: Relative path, with parts separated by ``/``.
+        inside: Whether the target of symbolic links has to be below the folder too.
 
     Returns:
-        The path. What is there is a regular file or a folder, or there is nothing.
+        The path of a regular file or a folder, or a path at which nothing exists.
 
     Raises:
         ValueError: The name leads elsewhere, or to something else; the text begins with the name.
@@ -102,7 +102,7 @@ def path_below(root: Path, name: str, *, inside: bool = False) -> Path:
         leads_out = inside and not path.resolve().is_relative_to(root.resolve())
     except (FileNotFoundError, NotADirectoryError):
         return path
-    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no text
+    except (OSError, RuntimeError, ValueError) as error:  # too long, circular, or no text
         reason = getattr(error, "strerror", None) or "it is no name of a file"
         raise ValueError(f"{shown} cannot be looked up below {root}: {reason}") from error
     if leads_out:

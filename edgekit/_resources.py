@@ -1,4 +1,4 @@
-"""What is said where the system gives this process no more memory, threads or open files."""
+"""Detects that the system grants this process no more memory, threads or open files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from edgekit.errors import ResourceError
 __all__ = ["shortage_of"]
 
 _NO_THREAD = "can't start new thread"
-"""What Python says, as a ``RuntimeError`` without a number."""
+"""Text of Python's ``RuntimeError``, which has no error number."""
 
 _NO_MEMORY = ("bad_alloc", "allocate memory", "insufficient memory", "out of memory")
-"""What the C++ of runtimes and of OpenCV says, in lower case."""
+"""Texts of C++ exceptions in runtimes and OpenCV, in lower case."""
 
 
 def shortage_of(error: BaseException | None) -> ResourceError | None:
-    """The error that says so, if what was raised, or what that came from, is such a want."""
+    """Returns a ``ResourceError`` if the error or one of its causes is a resource shortage."""
     while error is not None:
         number = error.errno if isinstance(error, OSError) else None
         text = str(error)

@@ -1,4 +1,4 @@
-"""Keeps the libraries that EdgeKit loads from reporting to their makers, or to anybody."""
+"""Stops the libraries that EdgeKit loads from reporting to anyone."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ _ONNXRUNTIME = "ORT_DISABLE_TELEMETRY"
 
 OWN_PROCESS = {
     _ONNXRUNTIME: "1",
-    # Many libraries respect this one: https://donottrack.sh
+    # Many libraries respect this variable: https://donottrack.sh
     "DO_NOT_TRACK": "1",
-    # litert-torch loads transformers, which loads the client of the Hugging Face hub.
+    # litert-torch loads transformers, which loads the Hugging Face hub client.
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
 }
-"""Variables of every process that EdgeKit starts, whatever the user has set them to."""
+"""Variables of every process that EdgeKit starts, which override the user's settings."""
 
 _TORCH_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-"""torch makes this folder when it is imported, by default one that stays in ``/tmp``."""
+"""Variable for the folder that torch creates when imported; its default stays in ``/tmp``."""
 
 _REPORTING = ("openvino_telemetry",)
-"""Packages that do nothing but report; OpenVINO and NNCF work where they are not installed."""
+"""Packages that only report; OpenVINO and NNCF work without them."""
 
 
 def silence_environment(environment: MutableMapping[str, str]) -> None:
-    """Sets, in the environment of a process of EdgeKit's own, all that stops reports.
+    """Sets everything that stops reports, in the environment of a process of EdgeKit's own.
 
-    It also names a folder for what torch would compile, which EdgeKit never asks it to.
+    It also names a folder for code compiled by torch, which EdgeKit never asks torch to compile.
     """
     environment.update(OWN_PROCESS)
-    # One that is there: nothing is made, and nobody else can have put compiled code into it.
+    # An existing folder: torch creates nothing, and nobody else can have put compiled code into it.
     environment.setdefault(_TORCH_CACHE, str(Path(__file__).parent))
 
 
 def silence_onnxruntime() -> None:
-    """Lets ONNX Runtime report nothing in this process, which may be another program's.
+    """Stops ONNX Runtime from reporting in this process, which may be another program's.
 
-    ONNX Runtime reads the variable once, when it is imported. Later nothing stops it, its own
-    ``disable_telemetry_events()`` included; then a warning says so.
+    ONNX Runtime reads the variable once, when it is imported. Later nothing stops it, not even its
+    own ``disable_telemetry_events()``; a warning then says so.
     """
     if "onnxruntime" in sys.modules and os.environ.get(_ONNXRUNTIME, "0") == "0":
         _log.warning(
@@ -59,7 +59,7 @@ def silence_onnxruntime() -> None:
 
 
 def import_silently(module: str) -> ModuleType:
-    """A module whose import would report it; the part that reports is not found meanwhile.
+    """Imports a module whose import would report it, while the reporting package is hidden.
 
     Raises:
         ImportError: The module cannot be imported.

@@ -1,4 +1,4 @@
-"""Where a user's own files are kept, by the XDG base directory specification."""
+"""Finds the folders of a user's own files, by the XDG base directory specification."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["user_folder"]
 
 
 def user_folder(variable: str, default: str, option: str, *, make: bool = True) -> Path:
-    """EdgeKit's folder of one kind, which only the user may enter.
+    """Returns EdgeKit's folder of one kind, which only the user may enter.
 
     Args:
-        variable: The environment variable that names the user's folder of that kind.
-        default: That folder below the home folder, where the variable is not set.
-        option: The option that names another place, for errors; empty where there is none.
-        make: Make it now where it is not there, and see that it can be written.
+        variable: Environment variable that names the user's folder of that kind.
+        default: Path of that folder below the home folder, if the variable is not set.
+        option: Option that names another place, for errors; empty if there is none.
+        make: Whether to create a missing folder and check that it can be written.
 
     Raises:
-        OutputError: The user has no home folder, or EdgeKit's cannot be made or written.
+        OutputError: The user has no home folder, or EdgeKit's folder cannot be created or written.
     """
     mend = f"Set {variable} to a folder."
     if option:
         mend = f"Name another place: {option}; or set {variable} to a folder."
     base = os.environ.get(variable, "")
-    if not Path(base).is_absolute():  # to be ignored, says the specification
+    if not Path(base).is_absolute():  # the specification says to ignore it
         base = str(_home(mend) / default)
     folder = Path(base, "edgekit")
     if not make:

@@ -1,7 +1,7 @@
-"""The bundle: a folder that holds all a device needs to run a detector, and nothing else.
+"""Defines the bundle: a folder with all that a device needs to run a detector, and nothing else.
 
-``manifest.json`` says what the model is, how its input is made and its output read, where it came
-from, and the checksum of every other file. Loading believes none of it unchecked.
+``manifest.json`` describes the model, its input, its output and its origin, and has the checksum of
+every other file. Loading checks all of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 ARTIFACTS = Path("artifacts")
-"""The folder, in the current one, that bundles are written into unless their place is named."""
+"""Default folder for new bundles, within the current folder."""
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -70,7 +70,7 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InputSpec(_Spec, frozen=True, kw_only=True):
-    """How a picture becomes the network's input: letterbox, then (u / 255 - mean) / std."""
+    """Input of the network: a letterboxed picture, scaled as (u / 255 - mean) / std."""
 
     height: int
     width: int
@@ -81,11 +81,11 @@ class InputSpec(_Spec, frozen=True, kw_only=True):
 
 
 class CascadeSpec(_Spec, frozen=True, kw_only=True):
-    """The temporal part of the input; see ``edgekit.runtime.cascade``.
+    """Temporal part of the input; see ``edgekit.runtime.cascade``.
 
     Attributes:
         interval: Seconds between the two pictures that the model was trained with. Bundles of
-            EdgeKit 0.1.0 do not say; what reads them compares with the picture ``frame_gap`` back.
+            EdgeKit 0.1.0 lack it; their readers compare with the picture ``frame_gap`` earlier.
     """
 
     kind: Literal["ssim", "ssim-shifted", "dssim", "rgb"] = "ssim"
@@ -108,7 +108,7 @@ class OutputSpec(_Spec, frozen=True, kw_only=True):
 
 
 class DecodeSpec(_Spec, frozen=True, kw_only=True):
-    """How boxes come out of the outputs; see ``edgekit.runtime.decode``."""
+    """Decoding of the outputs into boxes; see ``edgekit.runtime.decode``."""
 
     top_k: int = 50
     stride: int = 4
@@ -116,17 +116,17 @@ class DecodeSpec(_Spec, frozen=True, kw_only=True):
 
 
 class RoundingCheck(_Spec, frozen=True, kw_only=True):
-    """What was measured between a float model and the integer model that was made from it.
+    """Comparison of an integer model with the float model that it was made from, by detections.
 
     Attributes:
-        frames: How many were compared.
-        objects: Boxes of the truth in them.
-        annotated: Whether the truth is an annotation; or else the float model's own detections.
+        frames: Number of compared frames.
+        objects: Number of boxes in the ground truth of these frames.
+        annotated: Whether the ground truth is an annotation, not the float model's own detections.
         float_map: Frame-mAP at 0.5 of the float model, 0 to 1.
-        frame_map: That of the integer model.
+        frame_map: Frame-mAP at 0.5 of the integer model, 0 to 1.
         agreement: Share of the float model's detections with a score over 0.3 that the integer
-            model has as well: same class, IoU over 0.8.
-        sqnr: Of each head, signal to rounding noise, in decibels.
+            model has as well: equal class, IoU over 0.8.
+        sqnr: Ratio of signal to rounding noise of each head, in decibels.
     """
 
     frames: int
@@ -139,19 +139,19 @@ class RoundingCheck(_Spec, frozen=True, kw_only=True):
 
     @property
     def drop(self) -> float:
-        """What was lost of frame-mAP, as it is a share; below 0 where something was won."""
+        """Loss of frame-mAP, as a share; negative if the integer model is better."""
         return self.float_map - self.frame_map
 
 
 class TubeCheck(_Spec, frozen=True, kw_only=True):
-    """What was measured on tubes between a float model and the integer model made from it.
+    """Comparison of an integer model with the float model that it was made from, by tubes.
 
     Attributes:
-        videos: How many were compared.
-        tubes: Tubes of the truth in them.
-        annotated: Whether the truth is an annotation; or else what the float model shows.
+        videos: Number of compared videos.
+        tubes: Number of tubes in their ground truth.
+        annotated: Whether the ground truth is an annotation, not the float model's own tubes.
         float_map: Video-mAP at 0.5 of the float model, 0 to 1.
-        video_map: That of the integer model.
+        video_map: Video-mAP at 0.5 of the integer model, 0 to 1.
     """
 
     videos: int
@@ -162,21 +162,21 @@ class TubeCheck(_Spec, frozen=True, kw_only=True):
 
     @property
     def drop(self) -> float:
-        """What was lost of video-mAP, as it is a share; below 0 where something was won."""
+        """Loss of video-mAP, as a share; negative if the integer model is better."""
         return self.float_map - self.video_map
 
 
 class FineTuning(_Spec, frozen=True, kw_only=True):
-    """How weights were fine-tuned for integers before they were rounded, and what that gave.
+    """Fine-tuning of the weights for integers before they were rounded, and its effect.
 
     Attributes:
-        steps: Of gradient descent.
-        seed: Of the frames in each.
-        annotated: Whether annotations were learned from, beside the float model.
-        before: The loss of the rounding network on frames that were held out, with the weights as
-            they came.
-        after: With the best weights of the run; ``before`` where none were better.
-        used: Whether the model has them: in the target's own integers, too, they lost less.
+        steps: Number of gradient descent steps.
+        seed: Seed for choosing the frames of each step.
+        annotated: Whether training used annotations, in addition to the float model.
+        before: Loss of the rounding network on held-out frames, with the original weights.
+        after: Loss with the best weights of the run; equal to ``before`` if none were better.
+        used: Whether the model has the new weights, because they also lost less in the target's
+            own integers.
     """
 
     steps: int
@@ -188,7 +188,7 @@ class FineTuning(_Spec, frozen=True, kw_only=True):
 
 
 class Quantization(_Spec, frozen=True, kw_only=True):
-    """How an integer model was made from a float one, and what that cost."""
+    """Method and cost of making an integer model from a float model."""
 
     method: str
     samples: int
@@ -200,7 +200,7 @@ class Quantization(_Spec, frozen=True, kw_only=True):
 
 
 class HeadCheck(_Spec, frozen=True, kw_only=True):
-    """How one output of the written file differs from PyTorch's."""
+    """Difference of one output of the written file from PyTorch's output."""
 
     max_difference: float
     largest: float
@@ -208,7 +208,7 @@ class HeadCheck(_Spec, frozen=True, kw_only=True):
 
 
 class Verification(_Spec, frozen=True, kw_only=True):
-    """What was measured between PyTorch and the written file before it was written."""
+    """Comparison of PyTorch and the written model, made before the bundle was written."""
 
     frames: int
     heads: dict[str, HeadCheck]
@@ -217,7 +217,7 @@ class Verification(_Spec, frozen=True, kw_only=True):
 
 
 class Provenance(_Spec, frozen=True, kw_only=True):
-    """Where a bundle came from."""
+    """Origin of a bundle."""
 
     checkpoint: str
     checkpoint_sha256: str
@@ -226,7 +226,7 @@ class Provenance(_Spec, frozen=True, kw_only=True):
 
 
 class FileEntry(_Spec, frozen=True, kw_only=True):
-    """One file of the bundle, by its path in it with forward slashes."""
+    """One file of the bundle, by its relative path with forward slashes."""
 
     path: str
     sha256: str
@@ -234,7 +234,7 @@ class FileEntry(_Spec, frozen=True, kw_only=True):
 
 
 class Manifest(_Spec, frozen=True, kw_only=True):
-    """All that is said about a bundle; the words are those of ``docs/bundle.md``."""
+    """Description of a bundle, in the terms of ``docs/bundle.md``."""
 
     schema: int = SCHEMA
     name: str
@@ -260,9 +260,9 @@ class Bundle:
     """A bundle on disk that has been checked.
 
     Attributes:
-        path: Its folder.
-        manifest: What it says of itself.
-        sha256: Of the manifest, and so, through the checksums in it, of the whole.
+        path: Path of its folder.
+        manifest: Description of the bundle.
+        sha256: SHA-256 of the manifest, which covers all files through their checksums.
     """
 
     path: Path
@@ -271,11 +271,11 @@ class Bundle:
 
     @property
     def model_path(self) -> Path:
-        """The model file."""
+        """Path of the model file."""
         return self.path / self.manifest.model
 
     def read_model(self) -> bytes:
-        """The content of the model file: that which the manifest has the checksum of.
+        """Returns the content of the model file, checked against the checksum in the manifest.
 
         Raises:
             BundleError: The file was changed since the bundle was checked.
@@ -295,18 +295,18 @@ class Bundle:
 
     @property
     def size(self) -> int:
-        """Bytes of all files but the manifest."""
+        """Size of all files except the manifest, in bytes."""
         return sum(entry.size for entry in self.manifest.files)
 
     @property
     def notices(self) -> dict[str, Path]:
-        """Licence and notice of the weights, by name; what is made from the bundle has them too."""
+        """Licence and notice files of the weights, by name; derived bundles must copy them."""
         names = (entry.path for entry in self.manifest.files)
         return {name: self.path / name for name in names if name in ("LICENSE", "NOTICE")}
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -315,10 +315,10 @@ def sha256_of(path: Path) -> str:
 
 
 def date_of_today() -> str:
-    """Today, or the day of ``SOURCE_DATE_EPOCH`` where that is set, as YYYY-MM-DD.
+    """Returns today's date, or that of ``SOURCE_DATE_EPOCH`` if it is set, as YYYY-MM-DD.
 
     Raises:
-        UsageError: That is no number of seconds.
+        UsageError: ``SOURCE_DATE_EPOCH`` is not a number of seconds.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
@@ -333,16 +333,16 @@ def date_of_today() -> str:
 def save_bundle(
     path: Path, manifest: Manifest, files: Mapping[str, Path], *, force: bool = False
 ) -> Bundle:
-    """Writes a bundle, whole or not at all.
+    """Writes a bundle, completely or not at all.
 
     Args:
-        path: Its folder.
-        manifest: What to say of it; ``files`` is filled in here.
-        files: For each path in the bundle, the file to copy there.
-        force: Replace a bundle that is already there.
+        path: Folder of the bundle.
+        manifest: Description of the bundle; its ``files`` are filled in here.
+        files: File to copy to each path in the bundle.
+        force: Whether to replace an existing bundle.
 
     Raises:
-        OutputError: The folder is there without ``force``, or cannot be written.
+        OutputError: The folder exists and ``force`` is not set, or it cannot be written.
     """
     with atomic_folder(path, force=force, mark=MANIFEST) as temporary:
         entries = []
@@ -359,11 +359,14 @@ def save_bundle(
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Reads a bundle and checks its schema, and of every file the place, size and checksum.
+    """Reads a bundle, and checks its schema and the place, size and checksum of every file.
+
+    Args:
+        path: Folder of the bundle.
 
     Raises:
-        BundleError: It is none, is of a newer schema, or a file of it is missing, edited,
-            truncated or outside its folder.
+        BundleError: The folder is not a bundle, has a newer schema, or a file is missing, edited,
+            truncated or outside the folder.
     """
     path = Path(path)
     mend = _EXPORT_AGAIN
@@ -388,7 +391,7 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def _check_weights(bundle: Bundle, mend: str) -> None:
-    """Refuses weights that no checksum covers: in files that the model names, or beside it."""
+    """Refuses weights that no checksum covers: in files named by the model, or beside it."""
     beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
     listed = {entry.path for entry in bundle.manifest.files}
     if beside not in listed and (bundle.path / beside).exists():
@@ -396,7 +399,7 @@ def _check_weights(bundle: Bundle, mend: str) -> None:
             f"{bundle.path}: the manifest does not list {beside}, from which weights are read.",
             mend=mend,
         )
-    if names_other_files(bundle.model_path.read_bytes()):  # of which the checksum was checked
+    if names_other_files(bundle.model_path.read_bytes()):  # its checksum was checked before
         raise BundleError(
             f"{bundle.model_path} keeps weights in other files, which no checksum covers.",
             mend=mend,
@@ -432,7 +435,7 @@ def _check_values(manifest: Manifest) -> None:
 def check_choices(
     size: InputSpec, cascade: CascadeSpec, decode: DecodeSpec, classes: tuple[str, ...]
 ) -> None:
-    """Raises ``ValueError`` where a bundle cannot have these parts."""
+    """Raises ``ValueError`` if a bundle cannot have these parts."""
     if not classes:
         raise ValueError("there are no classes")
     for side in (size.height, size.width):

@@ -1,4 +1,4 @@
-"""The class names of the published datasets, in the order of their indices."""
+"""Lists the class names of the published datasets, in the order of their indices."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ CLASS_LISTS: dict[str, tuple[str, ...]] = {
     "jhmdb21": tuple(_JHMDB21.split()),
     "coco": tuple(" ".join(_COCO.split()).split(", ")),
 }
-"""UCF101-24 (alphabetical, as in its published annotations), J-HMDB-21 and COCO."""
+"""Class names of UCF101-24 (in the alphabetical order of its annotations), J-HMDB-21 and COCO."""
 
 
 def class_names(choice: str) -> tuple[str, ...]:
-    """The class names that a word or a file stands for.
+    """Returns the class names that a word or a file stands for.
 
     Args:
-        choice: A key of ``CLASS_LISTS``, or the path of a text file with one name a line.
+        choice: Key of ``CLASS_LISTS``, or path of a text file with one name per line.
 
     Raises:
-        UsageError: It is neither, or the file has no names or one twice.
+        UsageError: ``choice`` is neither, or the file has no names or a duplicate.
     """
     if choice in CLASS_LISTS:
         return CLASS_LISTS[choice]
@@ -64,7 +64,7 @@ def class_names(choice: str) -> tuple[str, ...]:
 
 
 def default_classes(count: int) -> tuple[str, ...]:
-    """The published list of that length; ``class0``, ``class1``, ... where there is none."""
+    """Returns the published list of that length, or else ``class0``, ``class1`` and so on."""
     for names in CLASS_LISTS.values():
         if len(names) == count:
             return names

@@ -1,4 +1,4 @@
-"""A bundle, opened: the three steps from a picture to its detections."""
+"""Opens a bundle, and turns a picture into detections in three steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Detector", "cascade_of", "recent_frames_of"]
 
 
 def cascade_of(bundle: Bundle) -> Cascade:
-    """The cascade that a bundle's manifest describes."""
+    """Returns the cascade that a bundle's manifest describes."""
     made, spec = bundle.manifest.input, bundle.manifest.cascade
     return Cascade(
         (made.height, made.width),
@@ -40,10 +40,10 @@ def cascade_of(bundle: Bundle) -> Cascade:
 
 
 def recent_frames_of(bundle: Bundle) -> RecentFrames | None:
-    """Pairs the frames of one source as a bundle's manifest describes it.
+    """Returns what pairs the frames of one source, as the bundle's manifest describes it.
 
-    None where it does not: for a model without a map of what moved, and for a bundle of EdgeKit
-    0.1.0. The cascade then remembers the pictures before by itself.
+    Returns None for a model without a motion map, and for a bundle of EdgeKit 0.1.0. The cascade
+    then stores the previous pictures itself.
     """
     cascade = bundle.manifest.cascade
     if cascade.kind == "rgb" or cascade.interval is msgspec.UNSET:
@@ -55,13 +55,13 @@ class Detector(Closing):
     """Finds actions in consecutive pictures. A context manager.
 
     Args:
-        bundle: What to run, or the folder of it.
-        options: How to run it.
-        top_k: Peaks a frame at most; by default what the bundle says.
+        bundle: Bundle to run, or its folder.
+        options: Options for the runtime session.
+        top_k: Largest number of peaks per frame; None for the bundle's own value.
 
     Attributes:
-        bundle: As loaded.
-        session: The runtime's.
+        bundle: Loaded bundle.
+        session: Session of the runtime.
     """
 
     def __init__(
@@ -82,28 +82,28 @@ class Detector(Closing):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their indices."""
+        """Class names, in the order of their indices."""
         return self.bundle.manifest.classes
 
     @property
     def lanes(self) -> int:
-        """How many threads may call ``infer`` at a time."""
+        """Number of threads that may call ``infer`` at the same time."""
         return self.session.lanes
 
     @property
     def remembers(self) -> bool:
-        """Whether the cascade takes the picture before for the earlier one, whatever its time.
+        """Whether the cascade compares with the previous picture, whatever its time.
 
-        So it is with a bundle of EdgeKit 0.1.0, which does not say what time lay between.
+        This is so for a bundle of EdgeKit 0.1.0, which does not state the interval of a pair.
         """
         return self.bundle.manifest.cascade.kind != "rgb" and self.recent_frames() is None
 
     def sibling(self) -> Detector:
-        """Another detector on the same session, for the pictures of another source.
+        """Returns another detector on the same session, for the pictures of another source.
 
-        It remembers pictures of its own, and closing it leaves the session open. A session computes
-        for ``lanes`` at a time: the siblings' pipelines need one
-        ``edgekit.runtime.turnstile.Turnstile`` of so many places as their ``turn``.
+        It stores its own previous pictures, and closing it leaves the session open. A session
+        serves ``lanes`` calls at a time: the siblings' pipelines need a common
+        ``edgekit.runtime.turnstile.Turnstile`` with that many places as their ``turn``.
         """
         other = copy.copy(self)
         other._cascade = cascade_of(self.bundle)
@@ -111,11 +111,11 @@ class Detector(Closing):
         return other
 
     def reset(self) -> None:
-        """Forgets the pictures before: the next one is a first frame."""
+        """Forgets the previous pictures, so that the next one is a first frame."""
         self._cascade.reset()
 
     def recent_frames(self) -> RecentFrames | None:
-        """Pairs the frames of one source, as ``recent_frames_of`` has it."""
+        """Returns what pairs the frames of one source, as in ``recent_frames_of``."""
         return recent_frames_of(self.bundle)
 
     def prepare(
@@ -124,13 +124,13 @@ class Detector(Closing):
         sample_aspect: float = 1.0,
         earlier: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[dict[str, Array], Letterbox]:
-        """The model's inputs for the next picture (H, W, 3) uint8 BGR, and its letterbox.
+        """Returns the model's inputs for the next picture, and its letterbox.
 
         Args:
-            image: The picture.
-            sample_aspect: Width of a pixel of it over its height, as ``Frame`` has it.
-            earlier: The picture to compare it with, as ``Frame`` has it; None is the one that came
-                before.
+            image: Picture, (H, W, 3) uint8, BGR.
+            sample_aspect: Pixel aspect ratio of the picture, width over height.
+            earlier: Earlier picture of the pair, (H, W, 3) uint8, BGR; None for the previous
+                picture.
         """
         if self.bundle.manifest.cascade.place == "graph":
             previous, current, letterbox = self._cascade.pair(image, sample_aspect, earlier)
@@ -139,25 +139,25 @@ class Detector(Closing):
         return {"input": tensor}, letterbox
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        """What the model returns for what ``prepare`` made."""
+        """Runs the model on the inputs from ``prepare`` and returns its outputs."""
         return self.session.infer(inputs)
 
     def decode(self, outputs: dict[str, Array], letterbox: Letterbox) -> Detections:
-        """The detections in what ``infer`` returned, in source pixels."""
+        """Decodes the outputs from ``infer`` into detections, in source pixels."""
         stride = self.bundle.manifest.decode.stride
         return decode(outputs, len(self.classes), letterbox, top_k=self._top_k, stride=stride)
 
     def detect(self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0) -> Detections:
-        """The detections of the next picture (H, W, 3) uint8 BGR: all three steps.
+        """Finds the detections of the next picture, in all three steps.
 
         Args:
-            image: The picture.
-            sample_aspect: Width of a pixel of it over its height, as ``Frame`` has it.
+            image: Picture, (H, W, 3) uint8, BGR.
+            sample_aspect: Pixel aspect ratio of the picture, width over height.
         """
         inputs, letterbox = self.prepare(image, sample_aspect)
         return self.decode(self.infer(inputs), letterbox)
 
     def close(self) -> None:
-        """Gives up the runtime's session, unless it is that of a sibling."""
+        """Closes the runtime session, unless it belongs to another detector."""
         if self._owns_session:
             self.session.close()

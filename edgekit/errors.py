@@ -1,22 +1,22 @@
-"""Every error that EdgeKit raises on purpose, as one tree.
+"""Defines every error that EdgeKit raises on purpose, as one tree.
 
     EdgeKitError                    1
-    ├── UsageError                  2   an option or a combination of options that cannot be
-    ├── BadInputError               3   something that was given is not what it has to be
+    ├── UsageError                  2   an invalid option or combination of options
+    ├── BadInputError               3   an invalid input
     │   ├── CheckpointError             a checkpoint
     │   ├── BundleError                 a bundle
     │   ├── MediaError                  a camera, video, picture or stream
     │   ├── AnnotationError             annotations or saved detections
     │   ├── CalibrationError            calibration data
     │   ├── OutputError                 a place to write to: unwritable, full, already there
-    │   └── ResourceError               what the system grants this process: memory, threads, files
-    ├── ConversionError             1   a converter failed, or cannot write what was asked for
+    │   └── ResourceError               resources of this process: memory, threads, files
+    ├── ConversionError             1   a converter failed, or cannot write the requested form
     ├── MissingDependencyError      4   a runtime or an extra is not installed
     └── BoundError                  5   the result missed a stated bound
 
-The number is the exit status that the command line gives for it. The ``code`` of a class names it
-where ``--json`` prints the error, and stays the same from version to version. A message says what
-was expected and what was found; ``mend`` is the command or step that puts it right.
+The number is the exit status of the command line. The ``code`` of a class names it where ``--json``
+prints the error, and stays constant across versions. A message says what was expected and what was
+found; ``mend`` is the command or step that solves the problem.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ __all__ = [
 
 
 class EdgeKitError(Exception):
-    """Base of the tree.
+    """Base class of all errors of EdgeKit.
 
     Args:
-        message: What was expected and what was found, in one or a few sentences.
-        mend: What the reader can do about it; shown on a line of its own.
+        message: Description of what was expected and found, in one or a few sentences.
+        mend: Advice for the user, shown on its own line.
 
     Attributes:
-        code: A word for this kind of error that does not change, for programs.
-        exit_status: What the command line ends with.
+        code: Word for this kind of error that never changes, for programs.
+        exit_status: Exit status of the command line.
     """
 
     code = "error"
@@ -67,27 +67,27 @@ class EdgeKitError(Exception):
 
 
 class UsageError(EdgeKitError):
-    """An option has a value that cannot be, or two options contradict each other."""
+    """An option has an invalid value, or two options contradict each other."""
 
     code = "usage"
     exit_status = 2
 
 
 class BadInputError(EdgeKitError):
-    """Something that was given is not what it has to be."""
+    """An input is not what it has to be."""
 
     code = "bad_input"
     exit_status = 3
 
 
 class CheckpointError(BadInputError):
-    """A checkpoint is unreadable, unsafe, or not one of the networks that are known here."""
+    """A checkpoint is unreadable, unsafe, or of an unknown network."""
 
     code = "checkpoint"
 
 
 class BundleError(BadInputError):
-    """A bundle is missing, incomplete, edited, or of a schema that is not known here."""
+    """A bundle is missing, incomplete, edited, or of an unknown schema."""
 
     code = "bundle"
 
@@ -123,7 +123,7 @@ class ResourceError(BadInputError):
 
 
 class ConversionError(EdgeKitError):
-    """A converter failed, or cannot write what was asked for; nothing was written."""
+    """A converter failed, or cannot write the requested form; nothing was written."""
 
     code = "conversion"
 
@@ -136,7 +136,7 @@ class MissingDependencyError(EdgeKitError):
 
     @classmethod
     def for_extra(cls, module: str, extra: str, purpose: str) -> MissingDependencyError:
-        """The error for a module of an extra that is missing, with its exact pip line."""
+        """Returns the error for a missing module of an extra, with the pip command for it."""
         return cls(
             f"{purpose} needs the package that provides '{module}', which is not installed.",
             mend=f"Run: {install_line(extra)}",
@@ -144,7 +144,7 @@ class MissingDependencyError(EdgeKitError):
 
     @classmethod
     def unless(cls, module: str, extra: str, purpose: str) -> None:
-        """Raises ``for_extra`` unless the module can be imported."""
+        """Raises the error of ``for_extra`` unless the module can be imported."""
         try:
             importlib.import_module(module)
         except ImportError as error:
@@ -152,7 +152,7 @@ class MissingDependencyError(EdgeKitError):
 
 
 class BoundError(EdgeKitError):
-    """The result is there, but misses a bound that was asked for."""
+    """The result exists, but misses a requested bound."""
 
     code = "bound"
     exit_status = 5

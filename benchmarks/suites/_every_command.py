@@ -1,4 +1,4 @@
-"""One command line of every kind, small enough to be watched in a minute or two."""
+"""Lists one small command line of every kind, which together run in a minute or two."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Command(NamedTuple):
     """A command line.
 
     Attributes:
-        name: What it is called.
-        words: The program and its arguments.
-        makes: What it names of the working folder or, after ``~/``, keeps in the home folder.
-        expected: The exit status that it should have.
+        name: Name in the table.
+        words: Program and its arguments.
+        makes: Paths that it creates in the working folder or, after ``~/``, in the home folder.
+        expected: Expected exit status.
     """
 
     name: str
@@ -32,10 +32,10 @@ class Command(NamedTuple):
 
 
 def every_command(port: int) -> list[Command]:
-    """The commands, in an order in which each finds what it needs.
+    """Returns the commands, in an order in which each finds what it needs.
 
     Args:
-        port: Of a server of the working folder on loopback. That folder holds ``clips``.
+        port: Port on loopback of a server for the working folder, which holds ``clips``.
     """
     clip = "clips/puppets-5.avi"
     bundles = {target: f"artifacts/made-{target}-fp32" for target in _TARGETS}
@@ -48,7 +48,7 @@ def every_command(port: int) -> list[Command]:
             "--from scratch -o trained",
             "trained",
         ),
-        # Small pictures: what is said to others does not depend on them.
+        # A small input size is enough: it does not change what a command says to others.
         _edgekit(
             "export, all targets", f"export {targets} --input-size 128 --name made", "artifacts"
         ),

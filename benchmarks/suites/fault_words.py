@@ -1,8 +1,9 @@
-"""What each place says of ``edgekit run`` while something is lost.
+"""Shows what each place says of ``edgekit run`` while something is lost.
 
-Run it as ``python -m edgekit.benchmarks.suites.fault_words``. Each row does something to a live run
-and asks meanwhile: ``/health``, ``/metrics`` and the log; and after it the report and the exit
-status. Prints a Markdown table. A cell in bold says that all is well, though something is not.
+Run it as ``python -m edgekit.benchmarks.suites.fault_words``. Each row causes a fault in a live run
+and reads ``/health``, ``/metrics`` and the log during the fault. Afterwards it reads the report and
+the exit status. It prints a Markdown table. A cell in bold says that all is well although something
+is not.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ _WELL = "says nothing"
 
 
 class Said(NamedTuple):
-    """What each place said of a fault; empty where it said that all is well.
+    """Words of each place about a fault; empty if the place said that all was well.
 
     Attributes:
-        health: Of ``/health``, while it lasted.
-        metrics: Of ``/metrics``, while it lasted.
-        log: The first line of standard error.
-        report: Of the report at the end.
-        status: The exit status of the run, which ended by itself.
+        health: Problems in ``/health`` during the fault.
+        metrics: Problems in ``/metrics`` during the fault.
+        log: First line of standard error.
+        report: Problems in the report at the end.
+        status: Exit status of the run, which ended by itself.
     """
 
     health: str
@@ -61,13 +62,13 @@ class Said(NamedTuple):
 
 
 class _Trial:
-    """A run on a camera, to which something is done.
+    """A run on a camera, in which a fault is caused.
 
     Attributes:
-        folder: For its files.
-        flows: While it is not set, the camera is silent.
-        run: The process, once it has begun.
-        servers: Closed after it.
+        folder: Folder for its files.
+        flows: Event that the camera waits for before each frame; clear it to silence the camera.
+        run: Process of the run; None before the start.
+        servers: Servers to close after the run.
     """
 
     def __init__(self, folder: Path, flows: threading.Event, options: Sequence[str]) -> None:
@@ -79,7 +80,7 @@ class _Trial:
         self.servers = contextlib.ExitStack()
 
     def start(self, *options: str, frames: int = _FRAMES) -> None:
-        """Starts the run; returns once so many frames have gone through it."""
+        """Starts the run, and returns once it has processed this many frames."""
         pipe = subprocess.PIPE
         words = [*self._command, *options]
         self._errors = (self.folder / "stderr").open("wb")
@@ -88,7 +89,7 @@ class _Trial:
         self.until(lambda: self._frames() >= frames)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Waits for something, as long as the run goes on."""
+        """Waits until a condition holds; raises if the run ends or the time is up."""
         end = time.monotonic() + _LONGEST
         while not condition():
             if self.run.poll() is not None or time.monotonic() > end:
@@ -97,14 +98,14 @@ class _Trial:
             time.sleep(_POLL)
 
     def health(self) -> dict[str, Any]:
-        """The answer of ``/health``; empty while there is none."""
+        """Returns the answer of ``/health``; empty while there is none."""
         found: dict[str, Any] = {}
         with contextlib.suppress(OSError, http.client.HTTPException):
             found = json.loads(self._get(self._pages, "health"))
         return found
 
     def health_words(self) -> str:
-        """What in it is not well."""
+        """Returns the problems in ``/health``, as words."""
         found = self.health()
         words = [found["status"]] if found["status"] != "ok" else []
         for source in found["sources"]:
@@ -117,7 +118,7 @@ class _Trial:
         return ", ".join(words)
 
     def metrics_words(self) -> str:
-        """What in ``/metrics`` is not well."""
+        """Returns the problems in ``/metrics``, as words."""
         words = []
         for line in self._get(self._figures, "metrics").splitlines():
             name, _, value = line.rpartition(" ")
@@ -129,25 +130,25 @@ class _Trial:
         return ", ".join(words)
 
     def metric(self, start: str) -> float:
-        """The sum of the figures whose lines begin so."""
+        """Returns the sum of the metrics whose lines begin with this text."""
         lines = self._get(self._figures, "metrics").splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
 
     def end(self, output: bytes = b"") -> tuple[str, str, int]:
-        """Waits for the end of the run; its log, what its report has, and its status."""
+        """Waits for the run's end; returns its log, the problems in its report, and its status."""
         stdout, _ = self.run.communicate(timeout=_LONGEST)
         self._errors.close()
         log = (self.folder / "stderr").read_text()
         status = self.run.returncode
         text = (output + stdout).decode()
-        if not text.startswith("{\n"):  # the events were there, and the report is among the log
+        if not text.startswith("{\n"):  # events used standard output, so the report is in the log
             log, _, report = log.partition("milliseconds a frame")
             found = [line for line in report.splitlines() if " lost" in line]
             return _first(log), " ".join(found), status
         return _first(log), _report_words(json.loads(text)), status
 
     def close(self) -> None:
-        """Ends the run, whatever it does."""
+        """Ends the run in any state."""
         if self.run is not None and self.run.poll() is None:
             self.run.send_signal(signal.SIGCONT)
             self.run.kill()
@@ -165,7 +166,7 @@ class _Trial:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
-            return error.read().decode()  # /health says 503, and why
+            return error.read().decode()  # /health answers 503 with the reason
 
 
 def _first(log: str) -> str:
@@ -211,7 +212,7 @@ def _stop(trial: _Trial, seconds: float) -> None:
 def _no_room(trial: _Trial) -> None:
     events = trial.folder / "e.jsonl"
     trial.start("--events", str(events), "--json", "--duration", "12")
-    # As a full disk: what is written beyond this size is refused.
+    # Like a full disk: writing beyond this size is refused.
     _, hard = resource.prlimit(trial.run.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(trial.run.pid, resource.RLIMIT_FSIZE, (events.stat().st_size, hard))
     trial.until(lambda: _sink(trial)["lost"] > 0 and _sink(trial)["error"])
@@ -248,7 +249,7 @@ def _mqtt(trial: _Trial, port: int) -> list[str]:
 
 
 def _overflow(trial: _Trial) -> None:
-    # Nobody reads the pipe: it takes a page, then eight frames wait.
+    # Nobody reads the pipe: it fills up, then eight frames wait.
     trial.start("--events", "-", "--duration", "30", frames=1)
     trial.until(lambda: _sink(trial)["lost"] > 0)
 
@@ -277,20 +278,20 @@ FAULTS: dict[str, Callable[[_Trial], None]] = {
     "a queue is full": _overflow,
     "a clip is lost": _clip_lost,
 }
-"""What is done to a run, by what the table calls it."""
+"""Faults by their name in the table: functions that cause them in a run."""
 
 
 def play(fault: str, folder: Path, images: Sequence[Any], *options: str) -> Said:
-    """Does something to a run, and asks each place.
+    """Causes a fault in a run, and returns what each place says.
 
     Args:
         fault: One of ``FAULTS``.
-        folder: Empty.
-        images: What the camera shows over and over.
-        options: More for ``edgekit run``.
+        folder: Empty folder for the files of the run.
+        images: Pictures that the camera repeats.
+        options: Further options of ``edgekit run``.
 
     Raises:
-        RuntimeError: The fault was told nowhere in time, or the run ended before.
+        RuntimeError: No place reported the fault in time, or the run ended early.
         MissingDependencyError: A server is not installed.
     """
     flows = threading.Event()
@@ -309,7 +310,7 @@ def play(fault: str, folder: Path, images: Sequence[Any], *options: str) -> Said
 
 @contextlib.contextmanager
 def _source(fault: str, images: Sequence[Any], flows: threading.Event) -> Iterator[str]:
-    if fault == "the stream lags":  # only a stream with times of its own tells that
+    if fault == "the stream lags":  # only a stream with its own times shows lag
         with RtspServer() as server:
             yield f"rtsp://127.0.0.1:{server.port}/video"
         return

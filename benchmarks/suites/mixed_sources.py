@@ -169,7 +169,7 @@ def main() -> None:
             sizes = [(0.0, size_of(run.pid))]
             begin = time.monotonic()
             for row in range(_ROWS + 1):
-                # The first tenth is for the start, and for those that come late.
+                # The first fifth of the time is for the start and for the late cameras.
                 due = begin + seconds * (0.2 + 0.8 * row / _ROWS)
                 time.sleep(max(0.0, due - time.monotonic()))
                 if run.poll() is not None:

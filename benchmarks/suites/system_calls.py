@@ -1,10 +1,10 @@
-"""What every command says to others and leaves on the disk, by its system calls.
+"""Shows what every command says to others and leaves on disk, by its system calls.
 
 Run it as ``python -m edgekit.benchmarks.suites.system_calls``. Each command runs under strace, in a
-network namespace with nothing but loopback, with an empty home folder and an empty folder for
-temporary files, and with ``ORT_DISABLE_TELEMETRY=0`` as from a user who allows reports. Needs
-strace, and the right to make a namespace. Prints Markdown, and ends with 5 where a command looked
-up a name, addressed anything beyond loopback, or left a file that it does not name.
+network namespace with only loopback, with an empty home folder and an empty folder for temporary
+files. ``ORT_DISABLE_TELEMETRY=0`` is set, as by a user who allows reports. The suite needs strace
+and the right to create a namespace. It prints Markdown. It ends with status 5 if a command looked
+up a name, contacted an address beyond loopback, or left a file that it does not name.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _INSIDE = "--inside"
 
 
 class Watched(NamedTuple):
-    """A command, and what is wrong with what it did.
+    """A command, with its traced actions.
 
     Attributes:
-        name: What it is called in the table.
-        trace: What it did.
-        strays: Files and folders that are left, and that the command does not name.
-        expected: The exit status that it should have had.
+        name: Name in the table.
+        trace: System calls of the command, summarized.
+        strays: Files and folders left on disk that the command does not name.
+        expected: Expected exit status.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Watched(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether it did its work, addressed nobody, and left nothing."""
+        """Whether the command did its work, contacted nobody, and left nothing."""
         trace = self.trace
         silent = not (trace.lookups or trace.strangers or trace.families or self.strays)
         return silent and trace.status == self.expected
 
 
 def isolation() -> list[str] | None:
-    """The beginning of a command that runs the rest with loopback alone; None if not allowed."""
+    """Returns command words that run a program with only loopback; None if not permitted."""
     for options in ([], ["--map-root-user"]):
         start = ["unshare", "--net", *options, "--"]
         with contextlib.suppress(OSError):
@@ -71,10 +71,10 @@ def isolation() -> list[str] | None:
 
 
 def watch(commands: str = "") -> Iterator[Watched]:
-    """Runs the commands one after the other; to be called in a namespace of one's own.
+    """Runs the commands one after the other; call it only inside a network namespace of its own.
 
     Args:
-        commands: Only those whose name holds this, and those before them.
+        commands: Part of the names of the commands to run; earlier commands run too.
     """
     _raise_loopback()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -121,12 +121,12 @@ def _raise_loopback() -> None:
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextlib.contextmanager
 def _serving(folder: Path) -> Iterator[int]:
-    """The port of a server of a folder's files."""
+    """Yields the port of a server for a folder's files."""
     handler = partial(_Quiet, directory=str(folder))
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -135,7 +135,7 @@ def _serving(folder: Path) -> Iterator[int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; with ``--json``, a line for each command."""
+    """Prints the table, or with ``--json`` one line per command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", default="", metavar="NAME")

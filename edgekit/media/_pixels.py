@@ -64,7 +64,7 @@ def _even(raw: _Bytes, width: int, height: int) -> _Bytes:
 
 
 def _limited(raw: _Bytes, light: int) -> _Bytes:
-    """Converts full range to limited range: luma 16 to 235, chroma 16 to 240, as OpenCV expects."""
+    """Scales values from 0..255 to OpenCV's range: luma 16 to 235, chroma 16 to 240."""
     levels = np.arange(256)
     lights = np.round(16 + levels * (219 / 255)).astype(np.uint8)
     colours = np.round(128 + (levels - 128) * (224 / 255)).astype(np.uint8)

@@ -11,11 +11,11 @@ __all__ = ["Sink"]
 class Sink:
     """Takes the results of a run; a sink implements the methods it needs.
 
-    The order of calls is ``start``; then for every frame ``gap`` (if there is one), ``frame``, and
-    ``tube`` for each shown tube that ended there; finally ``tube`` for each remaining tube, ``end``
-    and ``close``. If a run is only checked, the calls are ``check`` and ``close``. After a sink has
-    raised, it gets only ``close``; without ``end`` before it, ``close`` leaves no partial file. On
-    a live source, a ``QueuedSink`` asks it to ``reopen`` first.
+    The first call is ``start``. Each frame has a ``gap`` (if there is one), a ``frame``, and a
+    ``tube`` for each shown tube that ended there. At the end come a ``tube`` for each remaining
+    tube, ``end`` and ``close``. If a run is only checked, the calls are ``check`` and ``close``.
+    After a sink has raised, it gets only ``close``; without ``end`` before it, ``close`` leaves no
+    partial file. On a live source, a ``QueuedSink`` asks it to ``reopen`` first.
     """
 
     @property

@@ -48,7 +48,7 @@ class SourceOptions:
 
 
 def name_of(path: Path) -> str:
-    """Returns a path as valid Unicode for messages and files, with undecodable bytes replaced."""
+    """Returns a path as text for messages and UTF-8 files, with undecodable bytes replaced."""
     return os.fsencode(path).decode(errors="replace")
 
 

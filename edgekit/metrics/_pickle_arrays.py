@@ -1,4 +1,4 @@
-"""Arrays of numbers from what a pickle says of them."""
+"""Builds arrays of numbers from their description in a pickle."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MOST_SIDES, _LONGEST = 32, 1 << 31
 
 
 class UnreadablePickle(ValueError):
-    """Says, as half a sentence, what in a pickle is not plain data."""
+    """A pickle holds more than plain data; the message says what, as a clause."""
 
 
 class Dtype:
-    """A type of numbers, or of text for one value, as it is being built."""
+    """A type of numbers, or of a single text, while it is being built."""
 
     def __init__(self, code: object) -> None:
         self.is_text = isinstance(code, str) and _TEXT.fullmatch(code) is not None
@@ -33,42 +33,42 @@ class Dtype:
         self.code, self.order = code, "="
 
     def set_order(self, order: object) -> None:
-        """Takes ``<``, ``>``, ``|`` or ``=``, as numpy writes the order of bytes."""
+        """Sets the byte order: ``<``, ``>``, ``|`` or ``=``, as numpy writes it."""
         if order not in _ORDERS:
             raise UnreadablePickle("it holds numbers in an unknown order of bytes")
         self.order = str(order)
 
     @property
     def numbers(self) -> np.dtype[Any]:
-        """For an array of them."""
+        """The numpy type for an array of numbers."""
         if self.is_text:
             raise UnreadablePickle(f"it holds an array of text of type {self.code}")
         return np.dtype(f"{self.order}{self.code}")
 
     def text(self, raw: bytes) -> str:
-        """One value, as numpy has it in memory."""
+        """Decodes a single text from numpy's memory layout."""
         codec = "utf-32-be" if self.order == ">" else "utf-32-le"
         return raw.decode(codec).rstrip("\0")
 
 
 class Unbuilt:
-    """An array before its state is known; it knows where the memo has it."""
+    """An array whose state is not known yet; ``places`` are its positions in the memo."""
 
     def __init__(self) -> None:
         self.places: list[int] = []
 
 
 def array_of(raw: object, dtype: object, shape: object, order: Any) -> Any:
-    """An array over the bytes of a pickle, which nobody may write to.
+    """Returns a read-only array over the bytes of a pickle.
 
     Raises:
-        UnreadablePickle: They are no numbers, or not as many as its shape has.
+        UnreadablePickle: The bytes are not numbers, or their count does not fit the shape.
     """
     if not isinstance(raw, bytes) or not isinstance(dtype, Dtype):
         raise UnreadablePickle(f"it holds an array of {type(raw).__name__}, not of numbers")
     numbers = dtype.numbers
     sides = shape if isinstance(shape, tuple) else (shape,)
-    # Anything else is not even shown: the text of nested tuples can be endless.
+    # Other values are not even shown: the text of nested tuples can be endless.
     if not all(type(side) is int and 0 <= side < _LONGEST for side in sides) or (
         math.prod(sides) * numbers.itemsize != len(raw) or len(sides) > _MOST_SIDES
     ):

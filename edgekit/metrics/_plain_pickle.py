@@ -1,9 +1,9 @@
-"""Pickles of plain data: containers, text, numbers and arrays of numbers.
+"""Reads pickles of plain data safely: containers, text, numbers and arrays of numbers.
 
-``pickle`` takes memory for any memo that a file claims to have, and numpy's setter of array states
-trusts what it is given. Here ``pickletools`` takes a pickle apart, nothing that it names is
-imported or called, arrays are views of bytes that are in the file, and nothing is made that is
-larger than the file allows.
+``pickle`` allocates memory for any memo that a file claims to have, and numpy's array state setter
+trusts its input. This reader parses a pickle with ``pickletools``, and imports or calls nothing
+that the pickle names. Arrays are views of the file's own bytes, and no value is larger than the
+file allows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgekit.metrics._pickle_arrays import Dtype, Unbuilt, UnreadablePickle, arr
 __all__ = ["MOST_OPERATIONS", "UnreadablePickle", "loads_plain"]
 
 MOST_OPERATIONS = 800_000
-"""The annotations of UCF101-24 need 300,000."""
+"""Largest number of operations; the annotations of UCF101-24 need 300,000."""
 
 _NAMES = {
     "numpy ndarray": "ndarray",
@@ -28,7 +28,7 @@ _NAMES = {
     "numpy.core.numeric _frombuffer": "buffer",
     "_codecs encode": "encode",
     "collections OrderedDict": "dict",
-    "__builtin__ bytes": "bytes",  # of none, at the oldest protocols
+    "__builtin__ bytes": "bytes",  # an empty value, in the oldest protocols
     "builtins bytes": "bytes",
 }
 _VALUES = {
@@ -53,7 +53,7 @@ _VALUES = {
     "BINBYTES8",
     "BYTEARRAY8",
 }
-"""Operations that put a number or text on the stack."""
+"""Operations that push a number or text onto the stack."""
 
 _FIXED: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
@@ -66,11 +66,11 @@ _FIXED: dict[str, Callable[[], Any]] = {
 
 
 class _Name:
-    """Something that a pickle names, of which there is a version here."""
+    """A name in a pickle that this reader implements."""
 
     def __init__(self, text: str) -> None:
         module, _, name = text.partition(" ")
-        # numpy 2 writes and has numpy._core, numpy 1 numpy.core.
+        # numpy 2 writes numpy._core, and numpy 1 writes numpy.core.
         text = f"{module.replace('numpy._core', 'numpy.core')} {name}"
         if text not in _NAMES:
             named = f"{module}.{name}"
@@ -79,12 +79,12 @@ class _Name:
 
 
 def loads_plain(content: bytes) -> Any:
-    """What a pickle holds: dicts by text, lists, tuples, text, bytes, numbers and arrays.
+    """Returns the content of a pickle: dicts with text keys, lists, tuples, text, numbers, arrays.
 
-    Text of Python 2 is read as Latin-1. Arrays are read-only.
+    Bytes may occur too. Text of Python 2 is read as Latin-1. Arrays are read-only.
 
     Raises:
-        UnreadablePickle: It is damaged, names anything else, or claims more than it has.
+        UnreadablePickle: The pickle is damaged, names anything else, or claims more than it has.
     """
     machine = _Machine(len(content))
     try:
@@ -102,7 +102,7 @@ def loads_plain(content: bytes) -> Any:
 
 
 class _Machine:
-    """The stack and the memo of a pickle of so many bytes that is being read."""
+    """Stack and memo of the pickle that is being read; ``size`` is its length in bytes."""
 
     def __init__(self, size: int) -> None:
         self._size = self._room = size
@@ -111,7 +111,7 @@ class _Machine:
         self._memo: dict[int, Any] = {}
 
     def do(self, name: str, argument: Any) -> None:
-        """Carries an operation out."""
+        """Executes one operation."""
         stack = self.stack
         if name in _VALUES:
             stack.append(bytes(argument) if name == "BYTEARRAY8" else argument)
@@ -196,7 +196,7 @@ class _Machine:
         target = self.stack[-1]
         if type(target) is not dict:
             raise UnreadablePickle(f"it sets items of a {type(target).__name__}")
-        # To hash nested tuples, or many numbers that were chosen for it, can take for ever.
+        # Hashing nested tuples, or many numbers with chosen hash collisions, could take forever.
         if not all(type(key) is str for key in items[::2]):
             raise UnreadablePickle("it has keys that are no text")
         target.update(zip(items[::2], items[1::2], strict=True))
@@ -245,7 +245,7 @@ class _Machine:
         return text.encode("latin-1")
 
     def _take(self, count: int) -> None:
-        """Counts what is copied: bytes that the memo has can be named again and again."""
+        """Counts copied bytes, because a pickle can copy bytes from the memo again and again."""
         self._room -= count
         if self._room < 0:
             raise UnreadablePickle("it makes more of its text than it has")

@@ -1,15 +1,15 @@
-"""Ground truth: which actions a video holds, where and when; and EdgeKit's own JSON of it.
+"""Reads ground truth, the actors and actions in each video, from EdgeKit's own JSON layout.
 
-The layout, one file for a folder of videos::
+One file describes a folder of videos::
 
     {"classes": ["Basketball", ...],
      "videos": {"clip.mp4": {"width": 340, "height": 256, "frames": 75, "label": 0,
                              "tubes": [{"label": 0, "start": 14, "end": 64,
                                         "boxes": [[x1, y1, x2, y2], ...]}]}}}
 
-Labels are indices into ``classes``; frames count from 0 and ``end`` is the frame after the last;
-boxes are pixels of that video, 0-based and continuous, one for each frame from ``start``. Fields
-that are not named here are passed over.
+Labels are indices into ``classes``. Frames count from 0, and ``end`` is the frame after the last.
+Boxes are in pixels of that video, 0-based and continuous, one for each frame from ``start``. Other
+fields are ignored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edgekit.runtime.types import Array
 __all__ = ["MOST_FRAMES", "Truth", "TruthTube", "VideoTruth", "read_annotations"]
 
 MOST_FRAMES = 10_000_000
-"""Frames of a video: over four days at 25 a second."""
+"""Largest number of frames in a video: over four days at 25 per second."""
 
 _TOLERANCE = 1.0
 
@@ -44,8 +44,8 @@ class TruthTube:
 
     Attributes:
         label: Class index.
-        start: First frame.
-        boxes: (n, 4) float64, one box a frame, 0-based continuous pixels.
+        start: Index of the first frame.
+        boxes: Boxes, (n, 4) float64, one per frame, in 0-based continuous pixels.
     """
 
     label: int
@@ -54,22 +54,22 @@ class TruthTube:
 
     @property
     def end(self) -> int:
-        """Last frame, inclusive."""
+        """Index of the last frame, inclusive."""
         return self.start + len(self.boxes) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoTruth:
-    """What is known about one video.
+    """Ground truth of one video.
 
     Attributes:
-        name: Unique within the dataset.
+        name: Name, unique within the dataset.
         frames: Number of frames.
-        width: Pixels.
-        height: Pixels.
-        tubes: Its actions.
-        label: Class of the video as a whole, where it has one.
-        path: The video, or its folder of frames, where it is known.
+        width: Width in pixels.
+        height: Height in pixels.
+        tubes: Actions in the video.
+        label: Class of the whole video; None if it has none.
+        path: Path of the video or of its folder of frames; None if unknown.
     """
 
     name: str
@@ -83,7 +83,7 @@ class VideoTruth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """An annotated dataset, videos in the order in which they are evaluated."""
+    """An annotated dataset, with videos in the order of evaluation."""
 
     classes: list[str]
     videos: list[VideoTruth]
@@ -112,14 +112,14 @@ class _File(msgspec.Struct):
 def read_annotations(path: Path) -> Truth:
     """Reads EdgeKit's own annotations and checks them.
 
-    A box may reach over the edge of its video by one pixel, since rounded annotations do.
+    A box may reach over the edge of its video by one pixel, as rounded annotations do.
 
     Args:
-        path: The JSON file. The name of a video is a path below its folder, and nothing else.
+        path: Path of the JSON file. Each video's name is a path below the folder of this file.
 
     Raises:
-        AnnotationError: The file is missing or does not have the layout; names video and tube.
-            Or the name of a video leads out of the folder, or to a device or a pipe.
+        AnnotationError: The file is missing or does not have the layout (the message names video
+            and tube), or a video's name leads out of the folder, or to a device or a pipe.
     """
     path = Path(path)
     try:

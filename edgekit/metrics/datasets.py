@@ -1,15 +1,15 @@
-"""The published layouts of UCF101-24 and J-HMDB-21.
+"""Reads the published layouts of UCF101-24 and J-HMDB-21.
 
-Both are those of the corrected annotations that ROAD came with (Singh et al., ICCV 2017)::
+Both layouts are those of the corrected annotations that came with ROAD (Singh et al., ICCV 2017)::
 
     ROOT/splitfiles/pyannot.pkl        UCF101-24; hmdb_annots.pkl for J-HMDB-21
-    ROOT/splitfiles/testlist01.txt     one video a line, as Class/video; trainlist01.txt, too
+        ROOT/splitfiles/testlist01.txt     one video per line, as Class/video; also trainlist01.txt
     ROOT/rgb-images/Class/video/00001.jpg
 
 The pickle is a dictionary of videos: ``{"annotations": [{"label", "sf", "ef", "boxes"}], "numf",
-"label"}``, boxes as 1-based ``[x, y, w, h]`` in 320x240 pixels, ``sf`` from 0, ``ef`` the frame
-after the last. It is read without running anything that it names: only plain containers, numbers
-and arrays of numbers are allowed in it.
+"label"}``. Boxes are 1-based ``[x, y, w, h]`` in 320x240 pixels, ``sf`` counts from 0, and ``ef``
+is the frame after the last. Reading runs nothing that the pickle names: it may hold only plain
+containers, numbers and arrays of numbers.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ __all__ = ["DATASETS", "read_truth"]
 _WIDTH, _HEIGHT = 320, 240
 _MOST_PICKLE = 1 << 25
 _MOST_LIST = 1 << 20
-"""Bytes of a file."""
+"""Largest sizes of a pickle and of a split list, in bytes."""
 
 _LEAST_BYTES = 4
-"""Bytes of a box, with a byte for each number."""
+"""Smallest size of a box in bytes: one byte for each number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,17 @@ DATASETS = (*_LAYOUTS, "json")
 
 
 def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") -> Truth:
-    """The truth of the videos of one part of a dataset.
+    """Returns the ground truth of the videos in one part of a dataset.
 
     Args:
         dataset: One of ``DATASETS``; ``json`` reads ``root/annotations.json``.
         root: Folder of the dataset.
-        split: Which of the dataset's splits; ``json`` has one only.
-        part: ``test`` or ``train``; ``json`` has one only.
+        split: Number of the dataset's split; ``json`` has only one.
+        part: ``test`` or ``train``; ``json`` has only one.
 
     Raises:
         AnnotationError: A file is missing or does not have the layout.
-        UsageError: There is no such dataset.
+        UsageError: The dataset is unknown.
     """
     root = Path(root)
     if dataset == "json":
@@ -99,7 +99,7 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
 
 def _video_list(path: Path) -> list[str]:
     lines = _read(path, _MOST_LIST).decode("utf-8", "replace").split("\n")
-    # Some copies name the video's file and its label: Class/video.avi 1.
+    # Some copies list the video's file name and its label: Class/video.avi 1.
     names = [line.split()[0].removesuffix(".avi") for line in lines if line.strip()]
     if not names:
         raise _wrong(path, "", "no video in the list")
@@ -127,20 +127,20 @@ def _video(path: Path, name: str, entry: Any, root: Path, classes: int, room: _R
 
 
 class _Room:
-    """How many boxes may still come out of a pickle: one that is named often is still there once.
+    """Limits the boxes read from a pickle, because it can name the same boxes many times.
 
     Args:
-        boxes: As many as its bytes could hold.
+        boxes: Largest number of boxes that the bytes of the pickle could hold.
     """
 
     def __init__(self, boxes: int) -> None:
         self._boxes = boxes
 
     def take(self, value: Any) -> Array:
-        """The boxes of a tube, (n, 4) float64.
+        """Returns the boxes of a tube, (n, 4) float64.
 
         Raises:
-            ValueError: They are no boxes, or more than the pickle can hold.
+            ValueError: The value holds no boxes, or more than the pickle can hold.
         """
         count = value.size // 4 if isinstance(value, np.ndarray) else len(value)
         self._boxes -= count
@@ -150,7 +150,7 @@ class _Room:
             if not all(len(row) == 4 for row in value):
                 raise ValueError("a box that has not four numbers")
             value = [[float(side) for side in row] for row in value]
-        # Stored as bytes or 16-bit numbers, in which sums would wrap.
+        # The stored bytes or 16-bit numbers would overflow in sums.
         return np.array(value, np.float64).reshape(-1, 4)
 
 

@@ -1,10 +1,9 @@
-"""Coverage-guided fuzzing of whatever reads what others send, by atheris (libFuzzer).
+"""Fuzzes the readers of foreign data with atheris (libFuzzer), guided by coverage.
 
     .venv/bin/python tests/fuzz/readers.py TARGET -max_total_time=60 [CORPUS]
 
-An input may be refused by an error of ours and by nothing else, within seconds and in bounded
-memory. What was found is written to ``crash-*`` in the folder where it was started. Other options
-are libFuzzer's.
+A reader may refuse an input only by an error of EdgeKit, within seconds and in bounded memory.
+Findings are written to ``crash-*`` in the current folder. Other options are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ Target = tuple[Callable[[Path], Callable[[bytes], object]], list[bytes]]
 
 
 def manifest(folder: Path) -> Callable[[bytes], object]:
-    """The manifest of a bundle whose model is there."""
+    """Returns a reader of the manifest of a bundle whose model exists."""
     (folder / "model.onnx").write_bytes(b"model")
 
     def read(data: bytes) -> object:
@@ -63,7 +62,7 @@ def manifest(folder: Path) -> Callable[[bytes], object]:
 
 
 def reader(name: str, read: Callable[[Path], object]) -> Callable[[Path], Any]:
-    """A reader of one file of that name."""
+    """Returns a reader of a single file with this name."""
 
     def prepared(folder: Path) -> Callable[[bytes], object]:
         path = folder / name
@@ -78,7 +77,7 @@ def reader(name: str, read: Callable[[Path], object]) -> Callable[[Path], Any]:
 
 
 def pickled(folder: Path) -> Callable[[bytes], object]:
-    """The annotations of UCF101-24 as they are published."""
+    """Returns a reader of the annotations of UCF101-24 in their published layout."""
     place = folder / "splitfiles"
     place.mkdir()
     (place / "testlist01.txt").write_text("Basketball/v\n")
@@ -91,7 +90,7 @@ def pickled(folder: Path) -> Callable[[bytes], object]:
 
 
 def edited(seed: Any, name: str, read: Callable[[Path], object]) -> Callable[[Path], Any]:
-    """A reader of JSON, given texts that are valid but for some of their values."""
+    """Returns a reader of JSON that is valid except for some changed values."""
 
     def prepared(folder: Path) -> Callable[[bytes], object]:
         path = folder / name
@@ -110,7 +109,7 @@ def edited(seed: Any, name: str, read: Callable[[Path], object]) -> Callable[[Pa
 
 
 def _edit(root: Any, given: Any) -> None:
-    """Replaces, adds or removes one value somewhere in a tree of JSON."""
+    """Replaces, adds or removes one value somewhere in a JSON tree."""
     inner, key = root, ""
     while True:
         value = inner[key] if key in inner or isinstance(inner, list) else None
@@ -142,12 +141,12 @@ def _edit(root: Any, given: Any) -> None:
 
 
 def options(path: Path) -> object:
-    """A file of options for ``edgekit run``."""
+    """Reads an options file for ``edgekit run``."""
     return _config.read(path, click.Context(run))
 
 
 def weights(path: Path) -> object:
-    """A checkpoint, as torch or safetensors write it."""
+    """Reads a checkpoint of torch or safetensors."""
     from edgekit.models.state_dicts import find_weights
     from edgekit.models.weight_files import read_weights
 
@@ -155,14 +154,14 @@ def weights(path: Path) -> object:
 
 
 def whole(folder: Path) -> Callable[[bytes], object]:
-    """``weights``, once torch is there: its import takes longer than an input may."""
+    """Returns a reader like ``weights``, with torch imported before: one input has less time."""
     import torch  # noqa: F401
 
     return reader("weights.pth", weights)(folder)
 
 
 def page(folder: Path) -> Callable[[bytes], object]:
-    """What a browser may send to the page; also after it has become a WebSocket."""
+    """Returns a function that sends data to the live page as a browser would."""
     from edgekit.media.page import LivePage
     from edgekit.runtime.results import RunInfo
 

@@ -43,7 +43,7 @@ def _last_box(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8:  # Length 0 means: to the end of the file
+        if length < 8:  # length 0 means: to the end of the file
             break
         place += length
         if place > size:

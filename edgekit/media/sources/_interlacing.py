@@ -48,7 +48,7 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
 
 
 def _with_start_codes(name: str, extradata: bytes) -> bytes:
-    """Returns MP4 headers (avcC, hvcC) with a start code before the first parameter set."""
+    """Returns MP4 headers (avcC, hvcC) with a start code before H.264's or HEVC's parameters."""
     if extradata[:1] != b"\x01":
         return extradata
     if name in H264:
