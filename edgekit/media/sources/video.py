@@ -1,4 +1,4 @@
-"""Video files and network streams, through PyAV (the extra ``video``)."""
+"""Reads video files and network streams through PyAV (the extra ``video``)."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ __all__ = ["VideoSource"]
 
 _LOG = logging.getLogger(__name__)
 _KEY_FRAME = 25.0
-"""Seconds to wait for the first key frame while other pictures come: cameras that save send one in
-10 to 15 seconds. Shorter than a live source may take to be opened anew."""
+"""Seconds to wait for the first key frame while other pictures arrive: cameras that save bandwidth
+send one every 10 to 15 seconds. It is shorter than the limit for reopening a live source."""
 
 _BACKLOG = 2.5
-"""Seconds that can have gathered while a stream was opened."""
+"""Largest backlog, in seconds, that can gather while a stream is opened."""
 
 _PRESENT = 0.005
-"""A packet for which one waits so many seconds has only just come."""
+"""Largest wait in seconds for a packet that had already arrived."""
 
 _LATE = 0.2
 _TOO_LATE = 2.0
 _NEXT_TRY = 2.0
-"""Seconds of lag up to which a stream leaves pictures out; from which on it does; until it may do
-so again."""
+"""Lag in seconds at which catching up stops, lag above which it starts, and seconds until the next
+attempt."""
 
 
 class VideoSource(Source):
-    """A video file, here or on a web server, or a network stream that is live.
+    """A video file, local or on a web server, or a live network stream.
 
-    What has no end of its own is live. Pictures of a stream that cannot be decoded are left out,
-    and the index of the next one tells how many; a file gives every picture that FFmpeg shows.
+    A source without an end of its own is live. Undecodable pictures of a stream are left out, and
+    the index of the next one shows how many. A file gives every picture that FFmpeg shows.
 
     Args:
-        place: The path of a file; or ``rtsp://``, ``http://`` and what else
-            ``edgekit.media.address.SCHEMES`` names.
-        options: How RTSP is carried, and how long to wait: for the connection, for the first
-            packet of video, then for each picture from the one before it, whatever else the server
-            sends. For the first key frame it waits 25 seconds at least.
+        place: Path of a file; or an address with a scheme of ``edgekit.media.address.SCHEMES``,
+            such as ``rtsp://`` or ``http://``.
+        options: RTSP transport, and the longest wait: for the connection, for the first video
+            packet, and between pictures, whatever else the server sends. The wait for the first
+            key frame is at least 25 seconds.
 
     Raises:
-        MediaError: It cannot be reached, is no video, or gives no picture in time.
+        MediaError: The source cannot be reached, is no video, or gives no picture in time.
         MissingDependencyError: PyAV is not installed.
     """
 
@@ -71,7 +71,7 @@ class VideoSource(Source):
             self.name = without_secrets(place)
             self._connection, first = self._open_stream()
         connection = self._connection
-        self._lost = 0  # what came before the first key frame was never to be seen
+        self._lost = 0  # pictures before the first key frame do not count
         self._held = Held(connection.close)
         self._first: Picture | None = first
         self.height, self.width = _image(first).shape[:2]
@@ -86,10 +86,10 @@ class VideoSource(Source):
         self._caught_up = self._begin
 
     def read(self) -> Frame | None:
-        """The next picture, waiting for it; None when it has ended or was closed.
+        """Waits for the next picture; returns None when the source has ended or was closed.
 
         Raises:
-            MediaError: None came in time, or the connection broke.
+            MediaError: No picture came in time, or the connection broke.
         """
         picture, self._first = self._first, None
         try:
@@ -120,11 +120,11 @@ class VideoSource(Source):
         return Frame(index, seconds, _image(picture), gap, aspect, taken=taken)
 
     def reopened(self) -> VideoSource:
-        """The same stream over a new connection."""
+        """Opens the stream again, over a new connection."""
         return VideoSource(self._place, self._options)
 
     def close(self) -> None:
-        """Ends the connection, at once or when the read that hangs in it returns."""
+        """Ends the connection, now or when a hanging read returns."""
         self._held.close()
 
     def _seen_aspect(self, picture: Picture) -> float:
@@ -158,7 +158,7 @@ class VideoSource(Source):
         longest = patience + max(patience, _KEY_FRAME)
         try:
             connection = within(patience, self._connected, lambda made: made.close())
-            # The connection itself gives up where nothing comes.
+            # The connection itself gives up if nothing arrives.
             return within(longest, lambda: self._begun(connection), lambda made: made[0].close())
         except (TimeoutError, Unreadable) as error:
             late = f"none came within {patience:g} seconds"
@@ -170,7 +170,7 @@ class VideoSource(Source):
         return Connection(self._place, self._options, self.name)
 
     def _begun(self, connection: Connection) -> tuple[Connection, Picture]:
-        """A connection with its first picture; closes it where none comes."""
+        """Returns a connection with its first picture; closes it if none comes."""
         try:
             first = self._picture(connection, first=True)
             if first is None:
@@ -184,7 +184,7 @@ class VideoSource(Source):
 
     @staticmethod
     def _present(connection: Connection, newest: Picture) -> Picture:
-        """The newest picture: what came while FFmpeg looked at the stream is old by now."""
+        """Returns the newest picture, because those from FFmpeg's probing are old by now."""
         for _ in range(round(_BACKLOG * connection.fps)):
             picture = connection.next()
             if picture is None:
@@ -196,7 +196,7 @@ class VideoSource(Source):
         return newest
 
     def _next(self) -> Picture | None:
-        """The next picture, of the present where too much has gathered before it."""
+        """Returns the next picture, after catching up if the stream lags too far behind."""
         now, options = time.monotonic(), self._options
         behind = self._lag.seconds
         if behind > _TOO_LATE and options.catches_up and now > self._caught_up + _NEXT_TRY:
@@ -223,7 +223,7 @@ class VideoSource(Source):
         return self._lag.behind(seconds, time.monotonic()) > _LATE
 
     def _picture(self, connection: Connection, *, first: bool = False) -> Picture | None:
-        """The next one to be shown; None at the end."""
+        """Returns the next picture to show; None at the end."""
         patience, begin = self._options.patience, time.monotonic()
         while (picture := connection.next()) is not None:
             waited = time.monotonic() - begin
@@ -233,7 +233,7 @@ class VideoSource(Source):
                 if waited > max(patience, _KEY_FRAME):
                     raise Unreadable("no key frame came", "key")
             elif waited > patience:
-                # FFmpeg keeps the last picture before a silence back until it gives up waiting.
+                # FFmpeg holds back the last picture before a silence until it gives up waiting.
                 raise Unreadable(f"none came for {patience:g} seconds")
             if picture.image is not None and (connection.whole or not picture.broken):
                 return picture
