@@ -1,8 +1,8 @@
 """Reads files from others safely: regular files of limited size, and names below a folder.
 
-A name inside a file (a video in ``annotations.json``, a line of a list, a file of a manifest) is
-only ever a path below that file's folder. It is never an address, a device, a GStreamer pipeline or
-standard input.
+A file may name others: a video in ``annotations.json``, a line of a list, a file of a manifest.
+Such a name is only ever a path below the folder of that file. It is never an address, a device, a
+GStreamer pipeline or standard input.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class UsageError(EdgeKitError):
 
 
 class BadInputError(EdgeKitError):
-    """An input is not what it has to be."""
+    """An input is not what was expected."""
 
     code = "bad_input"
     exit_status = 3

@@ -4,7 +4,7 @@ Run it as ``python -m edgekit.benchmarks.suites.system_calls``. Each command run
 network namespace with only loopback, with an empty home folder and an empty folder for temporary
 files. ``ORT_DISABLE_TELEMETRY=0`` is set, as by a user who allows reports. The suite needs strace
 and the right to create a namespace. It prints Markdown. It ends with status 5 if a command looked
-up a name, contacted an address beyond loopback, or left a file that it does not name.
+up a name, contacted an address beyond loopback, or left an unexpected file.
 """
 
 from __future__ import annotations

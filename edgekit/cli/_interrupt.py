@@ -56,8 +56,8 @@ class Stopper:
         """Handles signals while the block runs: the first stops the run, the second ends it now.
 
         Before there is a run to stop, the first signal raises ``KeyboardInterrupt``. SIGHUP counts
-        as such a signal if the terminal that started the program was closed, unless SIGHUP was
-        ignored at the start, as with nohup.
+        as such a signal if the terminal that started the program was closed. It does not count if
+        it was ignored at the start, as with nohup.
         """
         handlers: dict[signal.Signals, Callable[..., None]] = {
             signal.SIGINT: self._handle,

@@ -25,7 +25,7 @@ def _packed(channels: int, code: int) -> _Make:
 
 
 def _wide(bits: int) -> _Make:
-    """Converter for grey in 16-bit words of which ``bits`` are used."""
+    """Returns a converter for grey in 16-bit words of which ``bits`` are used."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         rows = _rows(raw, 2 * width, height, stride).view("<u2") >> (bits - 8)
@@ -35,7 +35,7 @@ def _wide(bits: int) -> _Make:
 
 
 def _interleaved(code: int) -> _Make:
-    """Converter for a luma plane, followed by one plane of interleaved chroma at half the size."""
+    """Returns a converter for luma, then a plane of interleaved chroma at half the size."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         return cv2.cvtColor(_rows(raw, width, height * 3 // 2, stride), code)
@@ -44,7 +44,7 @@ def _interleaved(code: int) -> _Make:
 
 
 def _planar(code: int) -> _Make:
-    """Converter for a luma plane, then two chroma planes at half the size with half the stride."""
+    """Returns a converter for luma, then two chroma planes at half the size and stride."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         light, rest = raw[: stride * height], raw[stride * height :]

@@ -76,8 +76,8 @@ class PictureDecoder:
     """Decodes the pictures of one source.
 
     16-bit samples are scaled to 8 bits by their intended largest value. If the format does not
-    state it, the decoder takes the smallest of 10, 12, 14 and 16 bits that holds all values found
-    so far. It logs a warning if that is below 16 bits.
+    state it, the decoder tries 10, 12, 14 and 16 bits, and takes the first that holds all values
+    found so far. It logs a warning if that is below 16 bits.
 
     Args:
         name: Name of the source, for messages.

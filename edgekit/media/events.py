@@ -12,8 +12,8 @@
      "age":{…}}
 
 ``class`` is an index into ``classes``. Boxes are in pixels of the source. ``end`` of a tube is
-inclusive. ``index`` of a gap is the index of the frame after it, and ``frames`` is the number of
-frames missing before that frame for this reason. ``skipped`` exists if frames were left out on
+inclusive. ``index`` of a gap is the index of the frame after it. ``frames`` of a gap is the number
+of frames missing before that frame for this reason. ``skipped`` exists if frames were left out on
 purpose, and counts them by reason. ``ms`` has the stages before ``emit``, which has not ended when
 the line is written. ``time`` of the start event is the date and time in UTC. ``time`` of a frame is
 the seconds since the start of the source. ``age`` exists on live sources only. In a frame, it is

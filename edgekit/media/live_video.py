@@ -36,9 +36,9 @@ class LiveVideoSink(Sink):
         seconds: Length of a cluster in seconds, at most 30.
 
     Raises:
-        OutputError: The name has another ending (raised at once), the place cannot be written to or
-            no encoder is available (raised by ``start``), or writing fails (raised by later calls).
-            The frames of the current cluster are lost then; later calls may succeed.
+        OutputError: The name has another ending (raised at once). The place cannot be written to,
+            or no encoder is available (raised by ``start``). Writing fails (raised by later calls);
+            the frames of the current cluster are lost then, and later calls may succeed.
     """
 
     def __init__(

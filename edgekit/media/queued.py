@@ -55,9 +55,9 @@ class QueuedSink(Sink):
     the run waits for the sink: nothing is lost, and the next call raises the sink's error. A live
     source never waits. If the queue is full, frames are lost and counted; gaps and tubes are lost
     only at a much larger limit. ``health`` reports an error there, and no call raises it. The sink
-    is then asked to ``reopen``, after waits that grow from 0.5 to 30 seconds, and the gap or tube
-    that failed is delivered once more. Before the next call after a loss, ``lost`` tells the sink
-    the number of lost calls.
+    is then asked to ``reopen``, after waits that grow from 0.5 to 30 seconds. The gap or tube that
+    failed is delivered once more. Before the next call after a loss, ``lost`` gives the sink the
+    number of lost calls.
 
     Args:
         sink: Sink to run; nothing else may call it from now on.

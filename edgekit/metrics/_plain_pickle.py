@@ -79,9 +79,10 @@ class _Name:
 
 
 def loads_plain(content: bytes) -> Any:
-    """Returns the content of a pickle: dicts with text keys, lists, tuples, text, numbers, arrays.
+    """Returns the content of a pickle of plain data.
 
-    Bytes may occur too. Text of Python 2 is read as Latin-1. Arrays are read-only.
+    Plain data are dicts with text keys, lists, tuples, text, bytes, numbers and arrays. Text of
+    Python 2 is read as Latin-1. Arrays are read-only.
 
     Raises:
         UnreadablePickle: The pickle is damaged, names anything else, or claims more than it has.

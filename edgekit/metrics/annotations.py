@@ -118,8 +118,8 @@ def read_annotations(path: Path) -> Truth:
         path: Path of the JSON file. Each video's name is a path below the folder of this file.
 
     Raises:
-        AnnotationError: The file is missing or does not have the layout (the message names video
-            and tube), or a video's name leads out of the folder, or to a device or a pipe.
+        AnnotationError: The file is missing, does not have the layout, or has a video name that
+            leads out of the folder, or to a device or a pipe. The message names video and tube.
     """
     path = Path(path)
     try:

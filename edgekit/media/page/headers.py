@@ -1,4 +1,4 @@
-"""Headers of every response, even of errors: a browser may use it only on the page itself."""
+"""Headers of every response, even of errors; they stop other sites from using a response."""
 
 __all__ = ["HEADERS"]
 

@@ -13,7 +13,7 @@ _SETTINGS = "mode=send_frame:parity=auto:deint=interlaced"
 
 
 class Deinterlacer:
-    """Returns one frame per frame, delayed by one. Only frames flagged interlaced are changed.
+    """Deinterlaces frames with a delay of one frame; changes only frames flagged interlaced.
 
     Args:
         frame: First frame, from PyAV; all frames must have its size and format.
