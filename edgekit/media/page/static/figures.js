@@ -1,4 +1,4 @@
-// Numbers: tiles, stages, the source and the outputs.
+// Shows the numbers: tiles, stages, the source and the outputs.
 
 import { shortName } from "./sources.js";
 

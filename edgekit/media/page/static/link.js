@@ -1,11 +1,11 @@
-// The way to the device: connects, answers each message, and connects again when it is lost.
+// Connection to the device: answers each message, and reconnects when the connection is lost.
 
-const SILENCE = 3500; // The device says something every second.
+const SILENCE = 3500; // Milliseconds; the device sends a message every second.
 const LONGEST_WAIT = 5000;
 const CLOSED = { 4000: "over", 4001: "full" };
 
 export class Link {
-  // `take(header, jpeg)` may return a promise; the device sends more once it is done.
+  // `take(header, jpeg)` may return a promise; the message is answered when it resolves.
   constructor(take, changed) {
     this.take = take;
     this.changed = changed;
@@ -20,7 +20,7 @@ export class Link {
     this.follow();
   }
 
-  // A page that nobody sees costs the device nothing.
+  // Disconnects while the page is hidden, so that it costs the device nothing.
   follow() {
     if (document.hidden) this.close();
     else this.connect();
@@ -38,7 +38,7 @@ export class Link {
     socket.onclose = (event) => this.lost(socket, CLOSED[event.code] || "");
   }
 
-  // At once, to what the address says now.
+  // Reconnects at once, to the source in the page's current address.
   restart() {
     this.wait = 500;
     this.close();
@@ -86,11 +86,11 @@ export class Link {
   }
 
   async retry() {
-    // A refusal for want of a token shows in plain HTTP only.
+    // A WebSocket does not show that the token was refused; plain HTTP does.
     const answer = await fetch("page.js", { method: "HEAD" }).catch(() => null);
     if (answer && [401, 403].includes(answer.status)) return location.reload();
     if (answer && location.search) {
-      // This run may have fewer sources than the one before.
+      // This run may have fewer sources than the previous one.
       const live = await fetch("live" + location.search, { method: "HEAD" }).catch(() => null);
       if (live && live.status === 404) history.replaceState(null, "", location.pathname);
     }

@@ -1,4 +1,4 @@
-// Puts the page together, and says at any moment how far what it shows can be trusted.
+// Assembles the page, and always shows whether its content is current.
 
 import { clock, Figures } from "./figures.js";
 import { Link } from "./link.js";

@@ -1,4 +1,4 @@
-// The newest frame, and over it the tubes: drawn here, sharp at any size, at no cost to the device.
+// Draws the newest frame with the tubes over it: sharp at any size, and without work for the device.
 
 const TRAIL_SECONDS = 1.5;
 
@@ -21,7 +21,7 @@ export class Picture {
     this.trails.clear();
   }
 
-  // What comes next is of another source.
+  // Forgets everything, because the next frame is from another source.
   clear() {
     if (this.bitmap) this.bitmap.close();
     this.run = this.frame = this.bitmap = null;
@@ -29,7 +29,7 @@ export class Picture {
     this.draw();
   }
 
-  // Resolves to whether it was shown.
+  // Resolves to whether the frame was shown.
   async show(frame, jpeg) {
     const { run } = this;
     const bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })).catch(() => null);
@@ -42,7 +42,7 @@ export class Picture {
     return true;
   }
 
-  // Where each tube stood of late. Half of each step only: boxes jitter.
+  // Extends the trail of each tube. It moves only half of each step, because boxes jitter.
   follow(frame) {
     for (const { id, box } of frame.tubes) {
       const trail = this.trails.get(id) || [];
@@ -81,7 +81,7 @@ export class Picture {
       trail: (this.trails.get(tube.id) || []).map(({ x, y }) => [x * scale, y * scale]),
     }));
     tubes.forEach((tube) => drawTrail(pen, tube));
-    // The best comes first, and on top.
+    // The best tube comes first, and is drawn last so that it lies on top.
     tubes.toReversed().forEach((tube) => drawBox(pen, tube));
     const taken = [];
     const letters = width < 600 ? 12 : 13;
@@ -125,7 +125,7 @@ function drawTrail(pen, { trail, colour }) {
   pen.globalAlpha = 1;
 }
 
-// A dark line around the bright one, for light backgrounds; dashed where the box was not observed.
+// Draws a dark line around the bright one for light backgrounds; dashed if there was no detection.
 function drawBox(pen, { box, colour, observed }) {
   const [x1, y1, x2, y2] = box;
   pen.setLineDash(observed ? [] : [7, 6]);
@@ -138,7 +138,7 @@ function drawBox(pen, { box, colour, observed }) {
   pen.setLineDash([]);
 }
 
-// Above the box, else in it, else below; not on another label if possible.
+// Places a label above the box, else inside or below it, and off other labels if possible.
 function place([left, top, , bottom], width, height, area, taken) {
   const limit = (value, most) => Math.min(Math.max(value, 0), Math.max(most, 0));
   const x = limit(left, area.width - width);

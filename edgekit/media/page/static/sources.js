@@ -1,9 +1,9 @@
-// The sources of the run: how each does, and which one is shown.
+// Lists the sources of the run, with the state of each, and marks the one that is shown.
 
 const TONES = { ok: "good", starting: "", ended: "", stalled: "bad", lost: "bad" };
 
 export class Sources {
-  // `choose` is called when the address says another source than before.
+  // `choose` is called when the page's address names another source than before.
   constructor(box, choose) {
     this.box = box;
     this.choose = choose;
@@ -45,7 +45,7 @@ function chosen() {
   return Number(new URLSearchParams(location.search).get("source"));
 }
 
-// Of a path what comes last; of an address all but the way to it.
+// Returns the last part of a path or address.
 export function shortName(source) {
   return source.split("/").pop() || source;
 }

@@ -1,6 +1,6 @@
-// Tubes over time: a row each. The bar is the tube; in it each frame is as its box was drawn: solid
-// where it was detected, hatched where extrapolated, pale where there was none. Boxes that were shown
-// outside the tube are a strip. Striped where frames are missing.
+// Shows tubes over time, one row each. The bar is the tube. Within it, frames with a detected box are
+// solid, frames with an extrapolated box are hatched, and frames without a box are pale. Boxes shown
+// outside the tube form a strip. Missing frames are striped.
 
 const LONGEST = 60;
 const SHORTEST = 10;
@@ -46,7 +46,7 @@ export class Tubes {
     this.axis.style.visibility = tubes.length ? "visible" : "hidden";
   }
 
-  // On a phone the page may grow; where the list has a place of its own, what fits there.
+  // Returns the number of rows that fit into the list, at least 7: on a phone the page may grow.
   room() {
     const box = this.list.parentElement;
     const fits = Math.floor((box.clientHeight - this.list.offsetTop + box.offsetTop - 10) / 27);
