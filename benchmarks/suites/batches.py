@@ -1,4 +1,6 @@
-"""Measures whether batches of frames are cheaper; they are not, so sources take turns instead.
+"""Measures whether batches of frames are cheaper than single frames.
+
+They are not, so the sources of a run take turns on the model instead.
 
 Run it as ``python -m edgekit.benchmarks.suites.batches``; it needs the extra ``host``. It runs the
 shipped models with a batch of one, two and four frames, in turn, and prints the CPU time per frame.

@@ -1,4 +1,4 @@
-"""Measures whether one run keeps eight different sources going for an hour, and its size.
+"""Measures whether one run serves eight different sources for an hour, and how it grows.
 
 Run it as ``python -m edgekit.benchmarks.suites.mixed_sources [--minutes 60]``. The sources are
 Motion JPEG cameras on loopback. Two are absent for the first tenth of the time, one has 2 frames

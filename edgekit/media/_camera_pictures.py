@@ -20,7 +20,7 @@ _OLDEST = 1.0
 """Largest age of a new picture in seconds; an older timestamp comes from another clock."""
 
 _MOST_LOST = 2.0
-"""Largest believable loss, as a multiple of the expected frames; a larger gap is no count."""
+"""Largest gap in frame numbers, as a multiple of the expected frames; a larger one is no loss."""
 
 _WITHOUT_END = 5
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"

@@ -1,4 +1,4 @@
-"""Imports OpenCV without its own log messages: EdgeKit itself reports once what is wrong.
+"""Imports OpenCV without its own log messages, because EdgeKit reports each problem once.
 
 Descriptor 2 is never redirected, because other threads may be printing. libjpeg's rare warnings
 about damaged pictures therefore still appear.

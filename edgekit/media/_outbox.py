@@ -42,8 +42,7 @@ class Outbox(Closing):
     kind ``update`` are dropped first, then the oldest of any kind.
 
     Args:
-        path: File of the queue, created if missing, in an existing folder. Only its owner can
-            read it.
+        path: File of the queue, created if missing, in an existing folder, for its owner alone.
         most: Largest total size of the payloads, in bytes.
 
     Attributes:

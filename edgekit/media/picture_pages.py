@@ -22,7 +22,7 @@ _AT_ONCE = 1 << 26
 """Bytes of frames decoded together, because OpenCV starts at the first frame each time."""
 
 _SHORTEST, _INSTEAD = 0.01, 0.1
-"""Seconds: browsers show frames with a duration of at most the first for the second."""
+"""Longest duration in seconds that browsers ignore, and the duration that they use instead."""
 
 
 class PagesSource(Source):

@@ -63,8 +63,8 @@ class FailureLimit:
     """Counts wrong guesses of each peer: after ten within a minute, the peer has to wait.
 
     Repeating a guess counts once. A page that was left open repeats the cookie of an earlier run,
-    and repetition tells an attacker nothing. The table is bounded. When it is full, the peer with
-    the oldest latest failure is forgotten.
+    and repetition tells an attacker nothing. The table is bounded: when it is full, the peer whose
+    last failure is oldest is forgotten.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
