@@ -18,6 +18,7 @@ import numpy as np
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.timing import machine
+from edgekit.targets.silence import silence
 
 __all__ = ["main", "with_batch"]
 
@@ -47,7 +48,8 @@ def _session(model: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    with silence():
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def main() -> None:

@@ -148,7 +148,7 @@ class Session(base.Session):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self._idle is not None
-        with self._idle.lent() as request:
+        with _FIRST.alone(), self._idle.lent() as request:
             # Inputs are shared without a copy. Outputs are copied, because the next run overwrites
             # them.
             values = request.infer(dict(inputs), share_inputs=True, share_outputs=False)

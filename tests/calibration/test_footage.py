@@ -89,7 +89,7 @@ def test_a_line_of_a_list_that_leads_out_of_its_folder_is_refused(clips, tmp_pat
         listed.write_text(f"{name}\n")
         with pytest.raises(CalibrationError, match="no path below") as caught:
             find_sequences(listed)
-        assert repr(name) in caught.value.message
+        assert repr(name)[:70].rstrip("'") in caught.value.message  # a long name is cut
 
 
 def test_a_line_of_a_list_is_no_address_pipeline_or_standard_input(tmp_path, caplog):
