@@ -1,9 +1,9 @@
 /*
- * The cascade of ssim.py, for one instruction set: TARGET names it.
+ * The cascade of ssim.py for one instruction set, which TARGET names.
  *
  * A picture is cut into LANES bands of rows, and lane k of every vector belongs to band k. The sums
  * of a window then slide down and to the right by whole vectors, without a shuffle. Sums are exact
- * integers, and each pixel's float arithmetic is that of ssim.py, operation for operation, so both
+ * integers, and each pixel's float operations are those of ssim.py in its order. Both therefore
  * give the same map to the last bit. (Compile without contraction to fused operations.)
  */
 #include <math.h>

@@ -1,4 +1,4 @@
-/* One pass over the heatmap, with a heap of the best peaks whose least one shuts out nearly all cells. */
+/* One pass over the heatmap. The least of the best peaks so far excludes nearly all cells. */
 #include "decode.h"
 
 #include <math.h>
@@ -6,12 +6,12 @@
 
 #include "lengths.h"
 
-/* The best peaks so far, the least at the root: of equal ones the latest. */
+/* The best peaks so far, as a heap with the least at the root; of equal peaks, the latest. */
 typedef struct {
     float *values;
     int64_t *cells;
     int64_t count, capacity;
-    float floor; /* a cell below it cannot enter */
+    float floor; /* smallest value that can enter */
 } heap;
 
 static int is_less(const heap *h, int64_t a, int64_t b) {
@@ -34,7 +34,7 @@ static void sink(heap *h, int64_t at, int64_t count) {
     }
 }
 
-/* Cells come in ascending order, so that one equal to the least is not better. */
+/* Cells come in ascending order, so a cell equal to the least peak is not better. */
 static void enter(heap *h, float value, int64_t cell) {
     if (h->count == h->capacity && !(value > h->values[0])) return;
     if (h->count < h->capacity) {
@@ -56,7 +56,7 @@ static void sort(heap *h) {
     }
 }
 
-/* Cells looked at together, in vectors that every processor has. */
+/* Cells are tested in blocks, with vectors that every processor supports. */
 enum { LANES = 4, BLOCK = 4 * LANES };
 typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
@@ -88,7 +88,7 @@ static int reaches(const float *row, int64_t width, float floor) {
     return found;
 }
 
-/* Whether a peak from the floor up is among a block of cells that has neighbours on all sides. */
+/* Whether a block of cells with neighbours on all sides has a peak of at least the floor. */
 static int has_peak(const float *above, const float *row, const float *below, float floor) {
     const floats floors = {floor, floor, floor, floor};
     if (!any(at_least(row, floors))) return 0;
@@ -104,7 +104,7 @@ static int has_peak(const float *above, const float *row, const float *below, fl
     return any(found);
 }
 
-/* False for a NaN and beside one. At the sides, the neighbours outside are the nearest inside. */
+/* False for a NaN and for its neighbours. At the sides, the nearest column replaces one outside. */
 static int is_peak(const float *above, const float *row, const float *below, int64_t x,
                    int64_t width) {
     const int64_t left = x ? x - 1 : x, right = x + 1 < width ? x + 1 : x;
@@ -152,7 +152,7 @@ int64_t place_peaks(const int64_t *cells, int64_t count, const float *wh, int64_
         const int64_t cell = cells[i] % plane;
         float *row = rows + 6 * i;
         for (int side = 0; side < 2; side++) {
-            /* numpy adds whole numbers and floats as doubles. */
+            /* numpy adds integers and floats as doubles. */
             const double whole = (double)(side ? cell / width : cell % width);
             const double centre = whole + reg[side * plane + cell];
             const float half = wh[side * plane + cell] / 2;
@@ -164,7 +164,7 @@ int64_t place_peaks(const int64_t *cells, int64_t count, const float *wh, int64_
     return count;
 }
 
-/* A power of two, so that the table is half empty at the least. */
+/* Size of the hash table: a power of two, so that at most half of it is used. */
 static size_t places(int64_t count) {
     size_t size = 2;
     while (size < 2 * (size_t)count) size *= 2;
@@ -196,7 +196,7 @@ int64_t group_rows(const float *rows, int64_t length, int64_t count, int64_t cla
     if (!is_product(scores_length, count, classes, 1)) return -2;
     if (scratch_length < 0 || (size_t)scratch_length < group_scratch(count)) return -2;
     const size_t size = places(count);
-    /* By hash, the number of a box plus one; by number, the row that it came from. */
+    /* table: by hash, the number of a box plus one. source: by number, the row it came from. */
     int64_t *table = (int64_t *)scratch, *source = table + size, found = 0;
     memset(table, 0, size * sizeof *table);
     for (int64_t i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/* What the library says of itself. */
+/* Information about the library: its sources, its kernels and its structure sizes. */
 #include "cascade.h"
 #include "linking.h"
 
@@ -6,13 +6,13 @@
 #define SOURCES ""
 #endif
 
-/* What the library was built from. */
+/* Hash of the sources that the library was built from. */
 const char *sources(void) { return SOURCES; }
 
 /* The kernels that this processor can run, fastest first. */
 const char *kernels(void) {
 #if defined(__x86_64__)
-    /* These ask the system, too, whether it keeps the registers. */
+    /* These also check that the operating system saves the registers. */
     if (!__builtin_cpu_supports("avx2")) return "sse2 generic";
     const int all = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -24,12 +24,12 @@ const char *kernels(void) {
 #endif
 }
 
-/* Tells a library of other sources from this one, by what it shares with Python. */
+/* Sizes of the structures shared with Python, which reveal a library of other sources. */
 int32_t layout(int32_t which) {
     return which ? (int32_t)sizeof(linking) : (int32_t)sizeof(plan);
 }
 
-/* Adds one after the other, eight a turn and one a cycle: what it takes tells the clock. */
+/* Makes turns * 8 dependent additions of one cycle each; their duration shows the clock rate. */
 uint64_t count(uint64_t turns) {
     uint64_t sum = 0;
     for (uint64_t turn = 0; turn < turns; turn++)

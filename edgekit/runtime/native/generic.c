@@ -1,4 +1,4 @@
-/* For any processor; no instruction is named. */
+/* For any processor; uses no special instructions. */
 #define TARGET generic
 #define PLAIN
 #include "body.h"

@@ -1,8 +1,8 @@
 /*
- * Vectors of LANES 32-bit numbers, and the few operations that C has no word for.
+ * Vectors of LANES 32-bit numbers, and the few operations that C cannot express.
  *
- * All else is written with the vector types of GCC and Clang, so that one body serves every
- * instruction set. With PLAIN, or where none of those below is there, they alone have to do.
+ * Everything else uses the vector types of GCC and Clang, so that one body serves every instruction
+ * set. With PLAIN, or without any instruction set below, only those types are used.
  */
 #ifndef EDGEKIT_LANES_H
 #define EDGEKIT_LANES_H
@@ -68,7 +68,7 @@ INLINE bytes16 load_bytes(const uint8_t *from) {
 
 INLINE void store_bytes(uint8_t *to, bytes16 value) { memcpy(to, &value, sizeof value); }
 
-/* LANES bytes as numbers. */
+/* Converts LANES bytes to integers. */
 INLINE ints widen(const uint8_t *from) {
 #if defined(WITH_AVX512)
     return (ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
@@ -89,7 +89,7 @@ INLINE ints widen(const uint8_t *from) {
 #endif
 }
 
-/* Of each pair of neighbours, the sum of the products. */
+/* For each pair of neighbours, the sum of their products. */
 INLINE ints sum_of_products(shorts a, shorts b) {
 #if defined(WITH_AVX512)
     return (ints)_mm512_madd_epi16((__m512i)a, (__m512i)b);
@@ -106,7 +106,7 @@ INLINE ints sum_of_products(shorts a, shorts b) {
 #endif
 }
 
-/* Products of numbers from 0 to 32767, which x86 multiplies fastest as halves of such pairs. */
+/* Products of numbers from 0 to 32767; x86 multiplies them fastest as halves of such pairs. */
 INLINE ints small_product(ints a, ints b) {
 #if defined(WITH_AVX512) || defined(WITH_AVX2) || defined(WITH_SSE2)
     return sum_of_products((shorts)a, (shorts)b);

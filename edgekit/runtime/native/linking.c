@@ -1,4 +1,4 @@
-/* One frame of the linker, and what the filter does: as _tracks.py and _kalman.py have it. */
+/* One frame of the linker with its filter; the references are _tracks.py and _kalman.py. */
 #include "linking.h"
 
 #include <math.h>
@@ -6,13 +6,13 @@
 
 #include "pairing.h"
 
-/* Whole lines of a cache, so that what is carved up stays aligned for every type. */
+/* Rounds up to whole cache lines, so that each part is aligned for every type. */
 static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-/* Carves the memory at base up, and gives how much that takes. */
+/* Divides the memory at base into the arrays of w, and returns the number of bytes needed. */
 static size_t carve(uintptr_t base, size_t rows, size_t found, size_t width, work *w) {
     uintptr_t at = base;
-    found += LANES - 1; /* what is read many at a time ends a little later */
+    found += LANES - 1; /* vector reads go beyond the last entry */
 #define PART(field, count) (w->field = (void *)at, at += lines((count) * sizeof *w->field))
     PART(track_corners, 4 * rows), PART(found_corners, 4 * found);
     PART(track_profile, width * rows), PART(found_profile, width * found);
@@ -41,7 +41,7 @@ work link_work(const linking *l) {
     return w;
 }
 
-/* Whether what is in use lies in what there is. */
+/* Whether the rows in use fit into the allocated rows. */
 static int fits(const linking *l) {
     if (l->classes < 1 || l->classes > l->width || l->width % LANES) return 0;
     if (l->tracks < 0 || l->found < 0 || l->found > l->found_capacity) return 0;
@@ -58,7 +58,7 @@ int32_t link_look(linking *l) {
         double peak = 0;
         for (int32_t c = 0; c < l->classes; c++) {
             if (scores[c] > peak) peak = scores[c];
-            if (scores[c] != scores[c]) peak = INFINITY; /* no number: nor is the highest one */
+            if (scores[c] != scores[c]) peak = INFINITY; /* reject a NaN, like an infinite score */
         }
         if (!(peak > l->floor && peak < INFINITY)) continue;
         if (!(across > 0 && across < INFINITY && down > 0 && down < INFINITY)) continue;
@@ -82,7 +82,7 @@ int32_t link_look(linking *l) {
     return good;
 }
 
-/* The row at length 1, or 0 where it holds nothing. */
+/* Scales the row to length 1; a row of zeros stays 0. */
 static void normalise(const double *row, int32_t width, float *out) {
     double lanes[LANES];
     for (int lane = 0; lane < LANES; lane++) lanes[lane] = row[lane] * row[lane];
@@ -125,7 +125,7 @@ static void prepare(const linking *l, work *w) {
     link_sweep(l, w);
 }
 
-/* What a relative noise of 1 is in each coordinate, squared. */
+/* Square of the noise unit in each coordinate. */
 static void units(const double *size, double *unit) {
     unit[0] = size[0] * size[0], unit[1] = size[1] * size[1], unit[2] = unit[3] = 1;
 }
@@ -210,7 +210,7 @@ static void bury(linking *l, int32_t row) {
            (size_t)l->width * sizeof *l->sums);
 }
 
-/* To an earlier row, or its own. */
+/* Moves a track to an earlier row, or leaves it in its own. */
 static void move(linking *l, int32_t from, int32_t to) {
     if (from == to) return;
     l->id[to] = l->id[from];

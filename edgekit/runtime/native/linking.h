@@ -1,10 +1,10 @@
 /*
- * What the compiled linker shares with its caller. _tracks.py, _matching.py and _kalman.py say what it
- * does; the arithmetic is theirs, operation by operation, so that the results are the same.
+ * Interface of the compiled linker. _tracks.py, _matching.py and _kalman.py define what it does; it
+ * repeats their arithmetic operation by operation, so that the results are equal.
  *
- * Boxes are x1, y1, x2, y2. Rows of class scores are padded with zeros to a multiple of LANES. All
- * memory belongs to the caller. Exponentials and logarithms are the caller's, too: those of one
- * library are not those of another in the last digit.
+ * Boxes are x1, y1, x2, y2. Rows of class scores are padded with zeros to a multiple of LANES. The
+ * caller owns all memory, and computes all exponentials and logarithms, because different
+ * mathematics libraries differ in the last digit.
  */
 #ifndef EDGEKIT_LINKING_H
 #define EDGEKIT_LINKING_H
@@ -14,7 +14,7 @@
 
 enum { LANES = 8, PLACE = 0, SPEED = 4, P = 8, C = 12, S = 16, STATE = 20 };
 
-/* Which track, or box, with which; sorted by ascending key, first and second. */
+/* A pair of a track or box and another one; sorted by ascending key, first and second. */
 typedef struct {
     uint32_t key;
     int32_t first, second;
@@ -25,36 +25,36 @@ typedef struct {
     double floor;
     double carried, faded, moved, shared, accelerated; /* the filter's step to this frame */
     double measured2, first2;
-    double elapsed; /* since the frame before that was looked at */
-    double unsure_lost, most_lost; /* how long a track may be without a detection */
+    double elapsed; /* time since the previous processed frame */
+    double unsure_lost, most_lost; /* largest time without a detection */
     double reach, reach_per_miss, largest_reach, largest_growth, largest_ratio;
     float least_overlap, class_weight, level_weight, least_gain, least_cosine, suppressed;
-    int32_t classes, width; /* width: of a padded row */
+    int32_t classes, width; /* width: numbers in a padded row */
     int32_t sure_hits;
     int32_t tracks, found, ended; /* rows in use */
     int32_t row_capacity, found_capacity;
-    int32_t avx2;       /* whether the processor has it, and may use it */
-    int32_t past_state; /* how many numbers of a state the history holds */
+    int32_t avx2;       /* whether the processor supports AVX2 and it may be used */
+    int32_t past_state; /* numbers of each state that the history holds */
     int64_t pair_capacity;
-    int64_t frame, passed, next_id; /* passed: frames since the one before */
+    int64_t frame, passed, next_id; /* passed: frames since the previous processed frame */
     int64_t past, past_capacity; /* rows of the history in use, and in all */
 
-    /* A row for each track, row_capacity of them. */
+    /* One row for each track, row_capacity of them. */
     int64_t *id, *start, *hits, *misses;
-    double *lost, *watched;               /* time since the last detection, and for which all stand */
-    double *sums, *level, *states, *size; /* (width), one, (5, 4) as States has them, (2) */
-    int64_t *label;                       /* told by link_show, like the next two */
+    double *lost, *watched;               /* time since the last detection; time of all detections */
+    double *sums, *level, *states, *size; /* (width), one, (5, 4) as in States, (2) */
+    int64_t *label;                       /* label, score and box are filled by link_show */
     double *score, *box;                  /* one, (4) */
     int64_t *ended_id, *ended_hits;
     double *ended_watched, *ended_sums; /* one, (width) */
 
-    /* A row for each detection, found_capacity of them. */
+    /* One row for each detection, found_capacity of them. */
     double *boxes, *scores; /* (4), (width) */
 
     double *logs; /* 3 for each detection and 1 for each track; see link_look */
-    double *exps; /* 2 for each track, or row that may become one */
+    double *exps; /* 2 for each track, and for each row that may become one */
 
-    /* The history, a row for each track and frame. */
+    /* The history, with one row for each track and frame. */
     int64_t *past_id, *past_frame, *past_passed;
     double *past_elapsed;
     uint8_t *past_seen;
@@ -68,22 +68,22 @@ typedef struct {
 size_t link_scratch(int32_t row_capacity, int32_t found_capacity, int32_t width);
 
 /*
- * Passes over detections that cannot be linked, and gives how many remain, or -1 where tracks and
- * found are more than there is room for. logs gets what link_step wants
- * the logarithms of: widths and heights, highest scores, and each track's mean highest score; exps
- * the predicted logarithms of width and height, of which it wants the exponentials.
+ * Removes detections that cannot be linked, and returns how many remain. Returns -1 if tracks and
+ * found exceed the capacity. logs receives the numbers whose logarithms link_step needs: widths and
+ * heights, highest scores, and each track's mean highest score. exps receives the predicted
+ * logarithms of width and height, whose exponentials link_step needs.
  */
 int32_t link_look(linking *l);
 
 /*
- * Pairs, corrects, starts and ends tracks, and writes the history. row_capacity holds tracks and detections
- * together. Gives 0, with exps holding the logarithms of width and height of all tracks; or how many
- * pairs there are, if pair_capacity is less: then nothing has changed; or -1 where rows, or those of
- * the history, are more than there is room for.
+ * Pairs, corrects, starts and ends tracks, and writes the history. row_capacity holds tracks and
+ * detections together. Returns 0, with the logarithms of width and height of all tracks in exps.
+ * Returns the number of pairs if it exceeds pair_capacity; nothing has changed then. Returns -1 if
+ * the rows of tracks or of the history exceed their capacity.
  */
 int64_t link_step(linking *l);
 
-/* Fills label, score and box; size holds the exponentials. */
+/* Fills label, score and box; size must hold the exponentials. */
 void link_show(linking *l);
 
 #endif

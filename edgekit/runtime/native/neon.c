@@ -1,4 +1,4 @@
-/* For every 64-bit ARM. */
+/* For every 64-bit ARM processor. */
 #if defined(__aarch64__)
 #define TARGET neon
 #include "body.h"

@@ -1,4 +1,4 @@
-/* Which track goes on in which detection, and which detections start tracks: as _matching.py has it. */
+/* Pairs tracks with detections, and finds which start tracks; the reference is _matching.py. */
 #include "pairing.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ static int before(const pair *a, const pair *b) {
     return a->first != b->first ? a->first < b->first : a->second < b->second;
 }
 
-/* By key, byte by byte from the lowest; equals keep their order. */
+/* Radix sort by key, from the lowest byte; equal keys keep their order. */
 static void by_key(pair *from, pair *to, int64_t count) {
     for (int shift = 0; shift < 32; shift += 8) {
         int64_t places[256] = {0};
@@ -36,7 +36,7 @@ static void by_key(pair *from, pair *to, int64_t count) {
 
 void link_sort(pair *pairs, pair *spare, int64_t count) {
     if (count > 48) by_key(pairs, spare, count);
-    /* Few are out of place now: those of one key. */
+    /* Only pairs with equal keys can still be out of order. */
     for (int64_t i = 1; i < count; i++) {
         const pair one = pairs[i];
         int64_t place = i;
@@ -61,7 +61,7 @@ void link_sweep(const linking *l, work *w) {
     }
 }
 
-/* Those without a partner yet, in the order of their centres. */
+/* Lists the detections without a partner, in the order of their centres. */
 int32_t link_line_up(const linking *l, const work *w) {
     int32_t count = 0;
     for (int32_t d = 0; d < l->found; d++)

@@ -1,6 +1,6 @@
 /*
- * The loops over tracks and detections, for one instruction set: TARGET names it, and WIDE is how
- * many floats it takes at a time, in the vector types of GCC and Clang.
+ * The loops over tracks and detections for one instruction set, which TARGET names. WIDE is the
+ * number of floats in a vector, in the vector types of GCC and Clang.
  */
 #include <math.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static inline floats least(floats a, floats b) { return choose(a < b, a, b); }
 static inline floats most(floats a, floats b) { return choose(a > b, a, b); }
 static inline floats size_of(floats a) { return (floats)((masks)a & 0x7fffffff); }
 
-/* How many of the ascending values are at most the limit. No branch depends on them. */
+/* Counts the ascending values up to the limit, without branches that depend on them. */
 static inline int32_t up_to(const float *values, int32_t count, float limit) {
     int32_t low = 0;
     while (count > 1) {
@@ -42,7 +42,7 @@ static inline int32_t up_to(const float *values, int32_t count, float limit) {
     return low + (count && values[low] <= limit);
 }
 
-/* Lists where the values from begin to end are at least the limit; gives how many. */
+/* Lists the indices from begin to end whose value is at least the limit; returns their number. */
 static int32_t collect(const float *values, int32_t begin, int32_t end, float limit, int32_t *hits) {
     int32_t count = 0;
     for (int32_t i = begin; i < end; i++) {
@@ -52,12 +52,12 @@ static int32_t collect(const float *values, int32_t begin, int32_t end, float li
     return count;
 }
 
-/* Lists the places in the sweep whose IoU with a box is at least the limit, and sets value there. */
+/* Lists the boxes of the sweep whose IoU with a box is at least the limit; value has the IoUs. */
 static int32_t overlapping(const linking *l, const work *w, const float *c, float limit) {
     const sweep *s = &w->swept;
     const floats x1 = all(c[0]), y1 = all(c[1]), x2 = all(c[2]), y2 = all(c[3]);
     const floats area = all(link_area(c));
-    /* Those before begin end left of the box, those from end on begin right of it. */
+    /* Boxes before begin end left of this box; boxes from end on begin right of it. */
     const int32_t begin = up_to(s->far, l->found, c[0]), end = up_to(s->x1, l->found, c[2]);
     for (int32_t i = begin; i < end; i += WIDE) {
         const floats width = least(x2, load(s->x2 + i)) - most(x1, load(s->x1 + i));
@@ -101,11 +101,11 @@ int64_t JOIN(by_overlap, TARGET)(const linking *l, const work *w) {
     return count;
 }
 
-/* Lists the places in the line that may be near; exact only in what it leaves out. */
+/* Lists the candidates that may be near; only what it leaves out is exact. */
 static int32_t around(const linking *l, const work *w, int32_t others, const double *place,
                       const double *size, double reach) {
     const crowd *o = &w->left;
-    /* What the floats have lost is far less than these. */
+    /* The rounding errors of the floats are far smaller than these margins. */
     const float slack = 1e-6f * (float)(fabs(place[0]) + fabs(place[1])) + 1e-6f;
     const float growth = (float)l->largest_growth + 1e-4f, more = 1.001f * (float)reach;
     const float far = more * (float)(size[0] * l->largest_ratio) + slack, x = (float)place[0];

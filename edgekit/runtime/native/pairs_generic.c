@@ -1,4 +1,4 @@
-/* For any processor: four at a time. */
+/* For any processor, with vectors of four floats. */
 #define TARGET generic
 #define WIDE 4
 #include "pairs.h"

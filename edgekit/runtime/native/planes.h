@@ -1,5 +1,5 @@
 /*
- * The memory of a call, and the ways between pictures, their planes and the bands of body.h.
+ * Memory of a call, and the conversions between pictures, their planes and the bands of body.h.
  */
 #ifndef EDGEKIT_PLANES_H
 #define EDGEKIT_PLANES_H
@@ -9,17 +9,17 @@
 
 #define SPREAD (WINDOW - 1)
 #define ALIGN 64
-/* Before and behind each row of a plane: room for the frame, and for reading 16 at a time. */
+/* Bytes before and after each row of a plane, for mirrored columns and for reads of 16 bytes. */
 #define MARGIN 16
 
-/* Pixels of all bands: those of column x and row r of each lie together, at (r * pitch + x) LANES. */
+/* Pixels of all bands; those of column x and row r are together, at (r * pitch + x) * LANES. */
 typedef struct {
     uint8_t *pixels;
     int pitch;
 } bands;
 
 typedef struct {
-    void *work; /* what the caller asked for besides */
+    void *work; /* the caller's own part */
     uint8_t *planes[2]; /* earlier and current picture, by channel, row and column */
     int stride;
     uint8_t *nothing; /* a row of zeros */
@@ -38,7 +38,7 @@ static uint8_t *take(uint8_t *base, size_t *used, size_t bytes) {
 
 static memory arrange(uint8_t *scratch, size_t work, int height, int width) {
     memory m = {0};
-    /* A pointer that came from elsewhere is moved up to the alignment of vectors. */
+    /* Move any pointer up to the alignment of vectors. */
     uint8_t *base = scratch ? scratch + (ALIGN - (uintptr_t)scratch % ALIGN) % ALIGN : 0;
     size_t used = 0;
     m.stride = (width + 2 * MARGIN + ALIGN - 1) / ALIGN * ALIGN;
@@ -61,13 +61,13 @@ static uint8_t *plane_row(const memory *m, int picture, const plan *p, int chann
     return m->planes[picture] + MARGIN + ((size_t)channel * p->height + row) * m->stride;
 }
 
-/* One row of interleaved pixels into three of planes. */
+/* Separates one row of interleaved pixels into rows of three planes. */
 INLINE void separate(const uint8_t *from, uint8_t *const to[CHANNELS], int width) {
     int x = 0;
     for (; x + 16 <= width; x += 16) {
         bytes16 a = load_bytes(from + 3 * x), b = load_bytes(from + 3 * x + 16),
                 c = load_bytes(from + 3 * x + 32);
-        /* A riffle of 48 cards cut in three, four times: each third becomes one channel. */
+        /* Four rounds of interleaving the thirds of 48 bytes make each third one channel. */
         for (int turn = 0; turn < 4; turn++) {
             const bytes16 first = LOW_BYTES(a, SECOND_HALF(b));
             const bytes16 second = LOW_BYTES(SECOND_HALF(a), c);
@@ -93,7 +93,7 @@ static int mirrored_once(int at, int length) {
     return at < length ? at : 2 * length - 2 - at;
 }
 
-/* Rows of one picture, of which lane k begins at from[k], into the pixels of all bands. */
+/* Writes rows of one picture into the pixels of all bands; lane k starts at from[k]. */
 INLINE void gather(const uint8_t *const from[LANES], uint8_t *to, int width) {
     for (int x = 0; x < width; x += 16) {
         bytes16 rows[LANES], mixed[LANES];
@@ -110,8 +110,8 @@ INLINE void gather(const uint8_t *const from[LANES], uint8_t *to, int width) {
 }
 
 /*
- * One row of a tile of the map, back from bands to rows. Four bands at a time get theirs, for bands
- * often lie by a multiple of 4096 bytes apart, so that a near cache cannot hold a line of each.
+ * Writes one row of a map tile from bands to rows, four bands at a time. Bands are often a multiple
+ * of 4096 bytes apart, so the first-level cache cannot hold a line of every band.
  */
 INLINE void scatter(const floats *row, float *out, size_t band, int valid, int columns) {
     for (int k = 0; k < valid; k += 4) {
@@ -136,7 +136,7 @@ INLINE void scatter(const floats *row, float *out, size_t band, int valid, int c
     }
 }
 
-/* The three columns outside the picture on either side, as mirror images. */
+/* Fills the three columns outside the picture on both sides with mirror images. */
 static void mirror(uint8_t *row, int width) {
     for (int x = 1; x <= CROP; x++) {
         memcpy(row + (ptrdiff_t)-x * LANES, row + (ptrdiff_t)(x - 1) * LANES, LANES);
@@ -145,9 +145,10 @@ static void mirror(uint8_t *row, int width) {
 }
 
 /*
- * Largest less smallest normalised value of each shifted picture.
+ * Computes the largest minus the smallest normalised value of each shifted picture.
  *
- * A shift loses one row, one column or both, so nine blocks (core, edges, corners) tell all.
+ * A shift loses one row, one column or both, so the extremes of nine blocks (core, edges, corners)
+ * are enough.
  */
 static void spans(const plan *p, memory *m, double span[3][3]) {
     double low[3][3], high[3][3];

@@ -1,11 +1,11 @@
-/* One pass over the scores ranks all classes; overlaps are computed only where a class asks. */
+/* One pass over the scores ranks all classes; overlaps are computed only between ranked boxes. */
 #include "selection.h"
 
 #include <string.h>
 
 #include "lengths.h"
 
-/* The best of one class so far: scores and boxes, best first, equals in the order of the boxes. */
+/* Best boxes of one class so far, best first; equal scores keep the order of the boxes. */
 typedef struct {
     double *score;
     int32_t *box;
@@ -30,7 +30,7 @@ static void enter(ranking *r, double score, int32_t box, int32_t candidates) {
 static double lesser(double a, double b) { return a < b ? a : b; }
 static double greater(double a, double b) { return a > b ? a : b; }
 
-/* 0 where one of the areas is no number: so it is in numpy, whose minimum keeps a NaN. */
+/* Returns 0 if an area is NaN, as in numpy, whose minimum keeps a NaN. */
 static double overlap_of(const double *a, const double *b, double area_a, double area_b) {
     const double width = lesser(a[2], b[2]) - greater(a[0], b[0]);
     const double height = lesser(a[3], b[3]) - greater(a[1], b[1]);

@@ -1,18 +1,20 @@
-/* Selection of the boxes that count for each class, as selection.py has it. */
+/* Selects the boxes that count for each class; the reference is selection.py. */
 #ifndef EDGEKIT_SELECTION_H
 #define EDGEKIT_SELECTION_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of scratch memory that a call needs; it holds nothing from one call to the next. */
+/* Bytes of scratch memory that a call needs; no content is kept between calls. */
 size_t selection_scratch(int32_t count, int32_t classes, int32_t candidates);
 
 /*
- * boxes (count, 4), scores (count, classes). Of each class the best boxes above the floor, as many as
- * candidates, enter a greedy suppression; picked (classes, keep) gets those that remain, best
- * first, and counts (classes) how many. Nothing overlaps a box that holds a NaN. Gives 0; or -1
- * where a length is not that of boxes, scores, picked or scratch, or candidates are more than count.
+ * For each class, the best boxes above the floor, at most candidates, enter a greedy suppression.
+ * boxes are (count, 4), scores (count, classes). picked (classes, keep) receives the remaining
+ * boxes, best first, and counts (classes) their number. A box with a NaN overlaps nothing.
+ *
+ * Returns 0. Returns -1 if a length is not that of boxes, scores, picked or scratch, or if
+ * candidates exceeds count.
  */
 int32_t select_boxes(const double *boxes, int64_t boxes_length, const double *scores,
                      int64_t scores_length, int32_t count, int32_t classes, double floor,

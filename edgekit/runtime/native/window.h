@@ -1,5 +1,5 @@
 /*
- * The windows of a channel: their similarity, its sums under nine shifts, and its map under one.
+ * Windows of a channel: their similarity, its sums under nine shifts, and its map under one shift.
  */
 #ifndef EDGEKIT_WINDOW_H
 #define EDGEKIT_WINDOW_H
@@ -8,34 +8,34 @@
 
 #include "planes.h"
 
-/* Results across of one tile. A tile's sums stay in the nearest caches all the way down. */
+/* Width of a tile, in results. The sums of a tile stay in the nearest caches. */
 #define TILE 32
-/* Scores are sums of similarities times this, without the fraction: exact, modulo 2^32. */
+/* Scores are integer sums of similarities times UNIT: exact, modulo 2^32. */
 #define UNIT 1073741824.0f
-/* Rows after which the rough sums are still right to less than one. */
+/* Rows after which sums are settled; the rough sums are then accurate to less than UNIT. */
 #define SETTLED 256
 
-/* What the similarity needs of one window of one picture. */
+/* Values of one window of one picture that the similarity needs. */
 typedef struct {
-    ints sum;       /* twice that in the shifted picture */
-    floats mean;    /* normalised; in the earlier picture 2 units times that */
-    floats variance; /* N squared times that of the pixel values */
+    ints sum;       /* twice the sum, in the shifted picture */
+    floats mean;    /* normalised mean; times 2 units in the earlier picture */
+    floats variance; /* N squared times the variance of the pixel values */
     floats power;   /* mean squared */
 } moment;
 
-/* Sums over the WINDOW rows of one column. */
+/* Sums over WINDOW rows of one column. */
 typedef struct {
     ints sum, squares;
 } column;
 
-/* A sum of similarities times UNIT: without fractions and modulo 2^32; and roughly. */
+/* A sum of similarities times UNIT: as exact integers modulo 2^32, and as rough floats. */
 typedef struct {
     wraps exact;
     floats rough;
 } total;
 
 typedef struct {
-    shorts here[3][TILE + 2 + SPREAD]; /* rows of pixels: the newest and the one that leaves */
+    shorts here[3][TILE + 2 + SPREAD]; /* pixel pairs: those that enter and those that leave */
     shorts there[TILE + SPREAD];
     column here_columns[TILE + 2 + SPREAD], there_columns[TILE + SPREAD];
     moment here_moments[3][TILE + 2], there_moments[TILE];
@@ -44,10 +44,10 @@ typedef struct {
 } tile;
 
 /*
- * The windows of one row of one picture.
+ * Updates the windows of one row of one picture.
  *
- * fresh and stale are the pixels that enter and leave; pairs gets both, as the products need them.
- * Where ready, moments gets those of results windows, with the constants added.
+ * fresh and stale are the pixels that enter and leave. pairs receives both, in the form that the
+ * products need. If ready, moments receives those of all results, with the constants added.
  */
 INLINE void measure(const uint8_t *fresh, const uint8_t *stale, int earlier, shorts *pairs,
                     column *columns, moment *moments, int results, int ready, float gain,
@@ -76,7 +76,7 @@ INLINE void measure(const uint8_t *fresh, const uint8_t *stale, int earlier, sho
     }
 }
 
-/* power and variance are those of the earlier picture with c1 and c2; c1 alone is in its unit. */
+/* power and variance belong to the earlier picture and include c1 and c2; c1 has its unit. */
 INLINE floats similarity(ints products, const moment *here, const moment *there, floats power,
                          floats variance, float c1, float c2) {
     floats top = to_floats(products - small_product(here->sum, there->sum)) + c2;
@@ -84,7 +84,7 @@ INLINE floats similarity(ints products, const moment *here, const moment *there,
     return top / ((here->variance + variance) * (here->power + power));
 }
 
-/* The three shifts of one dy, over one row of a tile. Where alike, they have the same constants. */
+/* Scores the three shifts of one dy over one tile row; alike means equal constants for all. */
 INLINE void score_row(tile *work, int dy, int slot, int results, int ready, int alike,
                       const float c1[3], const float c2[3], total totals[3], ints valid) {
     const shorts *here = work->here[slot], *there = work->there;
@@ -121,7 +121,7 @@ INLINE void score_row(tile *work, int dy, int slot, int results, int ready, int 
     }
 }
 
-/* Adds the sums to the totals, and begins them anew. */
+/* Adds the sums to the totals, and resets them to 0. */
 static void settle(total sums[3][3], double totals[3][3]) {
     for (int dy = 0; dy < 3; dy++)
         for (int dx = 0; dx < 3; dx++)
@@ -133,7 +133,7 @@ static void settle(total sums[3][3], double totals[3][3]) {
     memset(sums, 0, 9 * sizeof(total));
 }
 
-/* Mean SSIM of one channel under all nine shifts, times the number of windows, added to totals. */
+/* Adds to totals one channel's mean SSIM under each of the nine shifts, times the window count. */
 static void score(const plan *p, memory *m, int channel, const float c1[3][3],
                   const float c2[3][3], double totals[3][3]) {
     const int height = p->height - SPREAD, width = p->width - SPREAD;
@@ -200,7 +200,7 @@ static void score(const plan *p, memory *m, int channel, const float c1[3][3],
     }
 }
 
-/* The map of one channel under the shift (dy, dx). */
+/* Computes the map of one channel under the shift (dy, dx). */
 static void map(const plan *p, memory *m, int channel, int dy, int dx, float c1, float c2,
                 float *out) {
     const int height = p->height, width = p->width;
