@@ -280,17 +280,27 @@ class Bundle:
         Raises:
             BundleError: The file was changed since the bundle was checked.
         """
-        (entry,) = (entry for entry in self.manifest.files if entry.path == self.manifest.model)
+        return self.read_file(self.manifest.model)
+
+    def read_file(self, name: str) -> bytes:
+        """Returns the content of a file, checked against the checksum in the manifest.
+
+        Args:
+            name: Path of the file in the manifest.
+
+        Raises:
+            BundleError: The file was changed since the bundle was checked.
+        """
+        (entry,) = (entry for entry in self.manifest.files if entry.path == name)
+        path = self.path / name
         try:
-            content = read_regular(self.model_path, entry.size)
+            content = read_regular(path, entry.size)
         except OSError as error:
-            raise BundleError(
-                f"Cannot read {self.model_path}: {error.strerror}.", mend=_EXPORT_AGAIN
-            ) from error
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise BundleError(
-                f"{self.model_path} was changed since it was checked.", mend=_EXPORT_AGAIN
+            raise BundleError(f"Cannot read {path}: {error.strerror}.", mend=_EXPORT_AGAIN) from (
+                error
             )
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise BundleError(f"{path} was changed since it was checked.", mend=_EXPORT_AGAIN)
         return content
 
     @property

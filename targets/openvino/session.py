@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from pathlib import PurePosixPath
 from typing import Any
 
 from edgekit._checksums import keep_file, proven_file
@@ -105,6 +106,8 @@ class Session(base.Session):
             if self.many:
                 self.lanes = int(self._model.get_property(_REQUESTS))
             requests = [self._model.create_infer_request() for _ in range(self.lanes)]
+        except BundleError:
+            raise
         except Exception as error:  # its exceptions have no common base class
             raise BundleError(
                 f"OpenVINO {version('openvino')} refuses {path} on {device}: "
@@ -122,10 +125,10 @@ class Session(base.Session):
         OpenVINO's own cache does not check files: a damaged one silently gives a model with other
         results.
         """
-        path, cache = self.bundle.model_path, self.options.cache
+        cache = self.options.cache
         # AUTO cannot store compiled models.
         if cache is None or device.partition(":")[0] == "AUTO":
-            return self._core.compile_model(path, device, config)
+            return self._core.compile_model(self._read(), device, config)
         settings = sorted((name, str(value)) for name, value in config.items())
         hardware = str(self._core.get_property(device, _NAME))
         identity = repr((self.bundle.sha256, version("openvino"), device, hardware, settings))
@@ -138,13 +141,20 @@ class Session(base.Session):
                 _log.info("OpenVINO refuses %s: %s", place, openvino_reason(error))
         elif place.exists():
             _log.warning("%s is damaged and is made anew.", place)
-        model = self._core.compile_model(path, device, config)
+        model = self._core.compile_model(self._read(), device, config)
         try:
             keep_file(place, model.export_model().getvalue(), identity)
         except (OSError, RuntimeError) as error:
             # RuntimeError: the device cannot store compiled models.
             _log.warning("What OpenVINO compiled is not kept: %s", base.reason_of(error))
         return model
+
+    def _read(self) -> Any:
+        """Returns the model from the bytes whose checksums are right."""
+        weights = str(PurePosixPath(self.bundle.manifest.model).with_suffix(".bin"))
+        listed = any(entry.path == weights for entry in self.bundle.manifest.files)
+        content = self.bundle.read_file(weights) if listed else b""
+        return self._core.read_model(self.bundle.read_model(), content)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self._idle is not None

@@ -16,7 +16,7 @@ import openvino
 import pytest
 
 from edgekit._checksums import ENDING, proven_file
-from edgekit.bundle import Bundle, save_bundle
+from edgekit.bundle import Bundle, load_bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.openvino.session import Session
@@ -263,6 +263,19 @@ def test_cache_that_cannot_be(written: Bundle, tmp_path: Path) -> None:
         Session(written, SessionOptions(cache=tmp_path / "file"))
 
 
+@pytest.mark.parametrize("name", ["model.xml", "model.bin"])
+def test_a_file_that_is_changed_after_the_check_is_not_read(
+    written: Bundle, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(written.path, tmp_path / "copy")
+    bundle = load_bundle(tmp_path / "copy")
+    content = bytearray((bundle.path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle.path / name).write_bytes(content)
+    with pytest.raises(BundleError, match=rf"{name} was changed since it was checked"):
+        Session(bundle)
+
+
 @pytest.mark.parametrize(
     ("ending", "cut"), [("xml", 3000), ("xml", 40000), ("bin", 0), ("bin", 1_000_000), ("bin", -4)]
 )
@@ -275,7 +288,7 @@ def test_model_that_was_cut(written: Bundle, tmp_path: Path, ending: str, cut: i
 
 
 def test_weights_that_are_missing(written: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="bin file cannot be found"):
+    with pytest.raises(BundleError, match="Incorrect weights in bin file"):
         Session(changed(written, tmp_path, bin=None))
 
 
