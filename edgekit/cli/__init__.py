@@ -31,14 +31,14 @@ _MOST_PIXELS = 1 << 26
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
-    "quantize": "Turn a float bundle into one of INT8 whose loss is known and bounded.",
+    "quantize": "Quantize a float bundle to INT8 and measure and bound what it loses.",
     "run": "Find action tubes in a camera, video or folder of pictures.",
     "bench": "Measure what each stage of a frame takes, for every bundle and runtime.",
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",
     "demo": "Play a rendered clip through a bundle and judge it against the known truth.",
     "build": "Build the TensorRT engine of a bundle, on the device that runs it.",
-    "inspect": "Show what a bundle is.",
+    "inspect": "Show the model, inputs, classes and files of a bundle.",
     "cache": "Show or empty the cache of finished work.",
     "doctor": "Show what is installed, what is missing, and how to get it.",
 }

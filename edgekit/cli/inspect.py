@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 @click.argument("bundle", type=BUNDLE, required=False)
 @common_options
 def command(bundle: Named, as_json: bool) -> None:
-    """Show what a bundle is.
+    """Show the model, inputs, classes and files of a bundle.
 
     Its checksums are verified on the way. Without BUNDLE, the newest bundle in artifacts/ is shown,
     or the shipped one if there is none. The word 'shipped' names the shipped one.

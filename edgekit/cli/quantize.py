@@ -178,7 +178,7 @@ def command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Turn a float bundle into one of INT8 whose loss is known and bounded.
+    """Quantize a float bundle to INT8 and measure and bound what it loses.
 
     Without BUNDLE, it takes what edgekit export wrote last into artifacts/, or the shipped model if
     there is nothing. The word 'shipped' names the shipped model. Frames go through the same
