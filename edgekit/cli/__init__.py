@@ -31,9 +31,9 @@ _MOST_PIXELS = 1 << 26
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
-    "quantize": "Quantize a float bundle to INT8 and measure and bound what it loses.",
+    "quantize": "Quantize a float bundle to INT8, and measure and limit the loss of accuracy.",
     "run": "Find action tubes in a camera, video or folder of pictures.",
-    "bench": "Measure what each stage of a frame takes, for every bundle and runtime.",
+    "bench": "Measure how long each stage of a frame takes, for every bundle and runtime.",
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",
     "demo": "Play a rendered clip through a bundle and judge it against the known truth.",
@@ -70,6 +70,11 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="edgekit")
 def cli() -> None:
     """Takes a trained online action detector to an edge device.
+
+    The detector finds action tubes: a tube is one action of one actor, with a class and a box in
+    each frame. Its input joins each frame with a map of motion, the cascade, that compares the
+    frame with an earlier one. A bundle is a folder with a model for one target, its settings and
+    checksums; export and quantize write bundles, and run, eval and bench use them.
 
     Example: edgekit run --source clip.mp4 --video out.mp4
     """

@@ -16,15 +16,16 @@ _MISSES = (
     click.option(
         "--max-misses",
         type=click.IntRange(1),
-        help="Frames without a detection after which a tube ends. "
-        "[default: 30 with edgekit, 5 with other linkers]",
+        help="Number of frames in a row without a detection after which a tube ends; edgekit "
+        "counts frames of 25 per second at any rate. [default: 30 with edgekit, 5 with "
+        "other linkers]",
     ),
     click.option(
         "--max-gap",
         type=FiniteRange(0),
         metavar="SECONDS",
         help="Seconds without a detection after which a tube ends. Replaces --max-misses; only "
-        "with the linker edgekit.",
+        "with --link edgekit.",
     ),
 )
 _DELAY = (
@@ -33,15 +34,15 @@ _DELAY = (
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Number of later frames that refine the boxes of finished tubes. Only with the "
-        "linker edgekit.",
+        help="Number of later frames, of 25 per second, that correct each box of a finished "
+        "tube. Live tubes are not delayed. Only with --link edgekit.",
     ),
     click.option(
         "--delay-seconds",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds of later frames that refine the boxes of finished tubes. Replaces --delay; "
-        "only with the linker edgekit.",
+        help="Seconds of later frames that correct each box of a finished tube. Replaces "
+        "--delay; only with --link edgekit.",
     ),
 )
 

@@ -23,7 +23,8 @@ _FILES = (
         "--events",
         type=OUT_OR_STDOUT,
         metavar="FILE|-",
-        help="File to write results to, as JSON Lines. Use - for standard output.",
+        help="File to write results to, as JSON Lines: one line for each frame with its "
+        "detections and tubes, and one for each finished tube. Use - for standard output.",
     ),
     click.option(
         "--video", type=OUT_FILE, help="Video file to write, with boxes and labels drawn in."
@@ -31,8 +32,8 @@ _FILES = (
     click.option(
         "--rotate",
         type=BYTES,
-        help="Size at which a new events file, or a new file of live video, begins, for "
-        "example 100MB.",
+        help="Start a new events file, or a new file of live video, at this size, for example "
+        "100MB.",
     ),
     click.option(
         "--rotate-keep",
@@ -70,7 +71,7 @@ _FILES = (
         metavar="SIZE|AGE",
         help="Largest total size of the clips, for example 2GB, or their largest age, for "
         "example 12h or 7d. EdgeKit removes the oldest ones beyond it. May be given once "
-        "for each. [default: keep all]",
+        "as a size and once as an age. [default: keep all]",
     ),
     click.option(
         "--picture", type=OUT_FILE, help="Picture file to write that shows all tubes over time."
@@ -93,8 +94,8 @@ _SERVICES = (
         metavar="URL",
         envvar="EDGEKIT_MQTT",
         show_envvar=True,
-        help="MQTT broker to send tubes to: mqtt://user:password@host:port/prefix, or mqtts:// "
-        "for TLS.",
+        help="MQTT broker to send the starts, updates and ends of tubes to: "
+        "mqtt://user:password@host:port/prefix, or mqtts:// for TLS.",
     ),
     click.option(
         "--mqtt-ca", type=_FILE, help="PEM file with the certificate to trust for mqtts://."
@@ -108,20 +109,20 @@ _SERVICES = (
     click.option(
         "--metrics",
         metavar="HOST:PORT",
-        help="Address to serve metrics for Prometheus at. A port alone is reachable from this "
+        help="Address to serve metrics for Prometheus on. A port alone is reachable from this "
         "machine only.",
     ),
     click.option(
         "--serve",
         metavar="HOST:PORT",
-        help="Address to serve a live page at. A port alone is reachable from this machine only.",
+        help="Address to serve a live page on. A port alone is reachable from this machine only.",
     ),
     click.option(
         "--token",
         envvar="EDGEKIT_TOKEN",
         show_envvar=True,
-        help="Token that viewers of the live page must show. [default: a new one, or none on "
-        "loopback without a proxy]",
+        help="Token that viewers of the live page must show. [default: a new one, printed at "
+        "the start; none on loopback without --public-origin]",
     ),
     click.option(
         "--public-origin",

@@ -79,8 +79,8 @@ class _Percent(click.ParamType[float]):
     "--arithmetic",
     multiple=True,
     type=click.Choice(["f32", "f16", "bf16"]),
-    help="Type that the runtime computes in; one row for each. Repeat the option for "
-    "several. [default: the bundle's own]",
+    help="Type that the runtime computes in (openvino only); one row for each. Repeat the "
+    "option for several. [default: the bundle's own]",
 )
 @click.option(
     "--sweep",
@@ -88,7 +88,7 @@ class _Percent(click.ParamType[float]):
     metavar="SETTING=V,V",
     help="Setting and its values, such as threads=1,2: one row for each combination. "
     "Settings are runtime, threads and arithmetic; without BUNDLE also target, "
-    "precision, size and cascade, for which EdgeKit exports bundles. Repeat the "
+    "precision, size and cascade, and EdgeKit exports a bundle for each. Repeat the "
     "option for several.",
 )
 @click.option(
@@ -102,8 +102,8 @@ class _Percent(click.ParamType[float]):
 @click.option(
     "--under-load",
     is_flag=True,
-    help="Measure accuracy and frame age too, for a board that takes every frame of a "
-    "camera, or only every 2nd, 3rd, 5th or 8th.",
+    help="Measure accuracy and frame age too, on a simulated board that is too slow for "
+    "its camera and processes only every 2nd, 3rd, 5th or 8th frame.",
 )
 @click.option(
     "--annotations",
@@ -130,9 +130,9 @@ class _Percent(click.ParamType[float]):
     "--fail-over",
     type=_Percent(),
     metavar="PERCENT",
-    help="With --compare: end with status 5 if a row is surely slower by more than this. "
-    "If the machine is too noisy for a verdict, EdgeKit says so and ends with status "
-    "0.",
+    help="With --compare: end with status 5 if a row is significantly slower by more than "
+    "this. If the machine is too noisy for a verdict, EdgeKit says so and ends with "
+    "status 0.",
 )
 @click.option(
     "--force",
@@ -156,11 +156,12 @@ class _Percent(click.ParamType[float]):
     "--history",
     type=OUT_FOLDER,
     metavar="DIR",
-    help="Folder to add this report to. The page from --html then shows how each row developed.",
+    help="Folder to add this report to. The page from --html then shows how each row "
+    "changed over time.",
 )
 @common_options
 def command(as_json: bool, **options: Any) -> int:
-    """Measure what each stage of a frame takes, for every bundle and runtime.
+    """Measure how long each stage of a frame takes, for every bundle and runtime.
 
     Without BUNDLE, it measures the shipped bundles and all in artifacts/. The word 'shipped' names
     the shipped ones. What the columns mean is in docs/bench.md.

@@ -26,8 +26,8 @@ _FOLDER = click.option(
 def command() -> None:
     """Show or empty the cache of finished work.
 
-    edgekit quantize and edgekit bench --sweep keep there what takes long to make: exported models,
-    rendered clips, measured layers. A repeated command takes it from there.
+    edgekit quantize and edgekit bench --sweep store work there that takes long: exported models,
+    rendered clips, measured layers. A repeated command reuses it.
 
     Example: edgekit cache clear
     """

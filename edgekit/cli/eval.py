@@ -63,13 +63,15 @@ __all__ = ["command"]
     type=click.Choice(["score", "similarity", "score-plus-similarity"]),
     default="score",
     show_default=True,
-    help="Criterion by which a tube of a published linker chooses among the boxes that overlap it.",
+    help="Criterion by which a published linker (not edgekit) chooses among the boxes that "
+    "overlap a tube: their score, the similarity of their class scores to the tube's, or the sum.",
 )
 @misses_options
 @click.option(
     "--min-hits",
     type=click.IntRange(1),
-    help="Smallest number of detections in a tube. The same as --min-length N-1.",
+    help="Smallest number of detections in a tube, in place of --min-length: N stands for "
+    "--min-length N-1.",
 )
 @click.option(
     "--min-length",

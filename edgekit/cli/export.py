@@ -67,15 +67,15 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 @click.option(
     "--frame-gap",
     type=click.IntRange(1),
-    help="Number of frames between the two pictures of a pair, in footage at the trained "
-    "rate. [default: the checkpoint's own, or 1]",
+    help="Number of frames between the two pictures of a pair, at the frame rate of the "
+    "training videos. [default: the checkpoint's own, or 1]",
 )
 @click.option(
     "--interval",
     type=FiniteRange(0.001, 10),
     metavar="SECONDS",
-    help="Seconds between the two pictures of a pair, as the model was trained. [default: "
-    "--frame-gap frames at 25 per second]",
+    help="Seconds between the two pictures of a pair. Devices use it at any frame rate. "
+    "[default: --frame-gap frames at 25 per second]",
 )
 @click.option(
     "--first-frame",
@@ -87,15 +87,15 @@ _PLACE = click.Choice(["host", "graph", "auto"])
     "--mean",
     type=float,
     nargs=3,
-    help="Mean of the B, G and R channels, each in [0, 1]. [default: the checkpoint's own, "
-    "or CenterNet's]",
+    help="Mean of the B, G and R channels of the training pictures, each in [0, 1]. "
+    "[default: the checkpoint's own, or CenterNet's]",
 )
 @click.option(
     "--std",
     type=float,
     nargs=3,
-    help="Standard deviation of the B, G and R channels, each in [0, 1]. [default: the "
-    "checkpoint's own, or CenterNet's]",
+    help="Standard deviation of the B, G and R channels of the training pictures, each in "
+    "[0, 1]. [default: the checkpoint's own, or CenterNet's]",
 )
 @click.option(
     "--precision",

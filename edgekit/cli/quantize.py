@@ -41,8 +41,9 @@ _log = logging.getLogger(__name__)
     is_flag=False,
     flag_value="",
     metavar="[PATH]",
-    help="Calibration footage: a video, a folder of videos or pictures, or a .txt file "
-    "with one of them per line. Without PATH, EdgeKit renders clips.",
+    help="Calibration footage (required): a video, a folder of videos or pictures, or a "
+    ".txt file with one of them per line. Without PATH, EdgeKit renders synthetic "
+    "clips.",
 )
 @click.option(
     "--target",
@@ -54,9 +55,9 @@ _log = logging.getLogger(__name__)
     "--annotations",
     type=_PATH,
     metavar="ROOT",
-    help="Dataset that the loss is measured on: ROOT/annotations.json and the videos "
-    "beside it. [default: detections of the float model in other frames of the "
-    "calibration footage]",
+    help="Dataset that the loss of frame-mAP is measured on: ROOT/annotations.json and the "
+    "videos beside it. Without it, the detections of the float model in other frames "
+    "of the calibration footage are the truth.",
 )
 @click.option(
     "--samples",
@@ -178,11 +179,11 @@ def command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Quantize a float bundle to INT8 and measure and bound what it loses.
+    """Quantize a float bundle to INT8, and measure and limit the loss of accuracy.
 
     Without BUNDLE, it takes what edgekit export wrote last into artifacts/, or the shipped model if
     there is nothing. The word 'shipped' names the shipped model. Frames go through the same
-    letterbox and cascade as when the bundle runs. A repeated command goes on from what is finished.
+    letterbox and cascade as when the bundle runs. Run the same command again to continue.
 
     Example: edgekit quantize --calib clips --max-drop 0.5
     """

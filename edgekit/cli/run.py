@@ -57,24 +57,30 @@ _LOG = logging.getLogger(__name__)
     click.option(
         "--drop-policy",
         type=click.Choice(["latest", "none"]),
-        help="Frames to process if the network is slower than the source: only the newest "
-        "(latest) or all (none). [default: latest for live sources, else none]",
+        help="Frames to drop if the network is slower than the source: all but the newest "
+        "(latest), or none, so that every frame is processed. [default: latest for live "
+        "sources, else none]",
     ),
     click.option(
         "--fps",
         type=FiniteRange(0, min_open=True),
         metavar="N",
-        help="Largest number of frames per second to process of each source. Frames are taken at "
-        "even intervals, and each is still compared with the picture that belongs before it. "
-        "[default: no limit]",
+        help="Largest number of frames per second to process of each source, taken at even "
+        "intervals. The motion channels still compare each with the picture at the "
+        "trained interval before it. [default: no limit]",
     ),
     click.option(
         "--motion-gate",
         is_flag=True,
-        help="Pause inference while nothing moves in a source, except for one frame every three "
-        "seconds. EdgeKit learns the noise of each source in its first seconds.",
+        help="Pause inference while nothing moves in a source, except for one frame every "
+        "three seconds; the linker edgekit keeps its tubes meanwhile. EdgeKit learns the "
+        "noise of each source in its first seconds.",
     ),
-    click.option("--realtime", is_flag=True, help="Play a file at its own speed."),
+    click.option(
+        "--realtime",
+        is_flag=True,
+        help="Read files at their own frame rate, as a camera gives its frames.",
+    ),
 )
 @headed(
     "Tubes",
@@ -83,7 +89,8 @@ _LOG = logging.getLogger(__name__)
         type=FiniteRange(0, 1),
         default=0.3,
         show_default=True,
-        help="Smallest score of the detections and tubes that count.",
+        help="Smallest score of the detections and tubes to report and draw. Linking uses "
+        "lower detections too.",
     ),
     click.option(
         "--top-k",
@@ -107,7 +114,7 @@ _LOG = logging.getLogger(__name__)
         type=click.IntRange(1),
         default=3,
         show_default=True,
-        help="Number of detections after which a tube counts.",
+        help="Number of detections after which a tube is reported.",
     ),
 )
 @delay_options
@@ -118,9 +125,13 @@ _LOG = logging.getLogger(__name__)
         "--duration",
         type=FiniteRange(0, min_open=True),
         metavar="SECONDS",
-        help="Stop after this many seconds of the source.",
+        help="Stop each source after this many seconds of its own time.",
     ),
-    click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames."),
+    click.option(
+        "--max-frames",
+        type=click.IntRange(1),
+        help="Stop each source after this many processed frames.",
+    ),
 )
 @config_option
 @click.option(
@@ -133,9 +144,9 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     CLIP is a video, picture, folder, URL or GStreamer pipeline; it is short for --source CLIP. All
-    clips, sources and cameras run at the same time on one model, numbered in this order. Without
-    any, camera 0 runs. Sources on the command line replace those in a --config file. Ctrl-C ends
-    the run, and EdgeKit writes the results found so far.
+    clips, sources and cameras run at the same time on one model, numbered from 0: first clips, then
+    sources, then cameras. Without any, camera 0 runs. Sources on the command line replace those in
+    a --config file. Ctrl-C ends the run, and EdgeKit writes the results found so far.
 
     Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """

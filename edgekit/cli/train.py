@@ -36,8 +36,8 @@ _LOG = logging.getLogger(__name__)
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
-    help="Folder of the clips. Repeat the option for several; each then gives equally many "
-    "samples.",
+    help="Folder of the clips. Repeat the option for several; each contributes the same "
+    "number of samples.",
 )
 @click.option(
     "--split",
