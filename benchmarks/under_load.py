@@ -34,9 +34,11 @@ from edgekit.runtime.types import Array, Detections, Frame
 
 __all__ = [
     "EVERY",
+    "FoundDetections",
     "accuracy_under_load",
     "ages_under_load",
     "detect_under_load",
+    "evaluate_found",
     "measure_under_load",
 ]
 
@@ -164,7 +166,7 @@ class _BusyDetector:
             return self._detector.infer(inputs)
 
 
-class _Found(Sink):
+class FoundDetections(Sink):
     """Keeps the detections of each frame, None for one not processed; and the frames' ages."""
 
     def __init__(self) -> None:
@@ -172,9 +174,11 @@ class _Found(Sink):
         self.ages: list[float] = []
 
     def gap(self, gap: Gap) -> None:
+        """Notes frames that were not processed."""
         self.detections += [None] * gap.frames
 
     def frame(self, result: FrameResult) -> None:
+        """Keeps a frame's detections and age."""
         self.detections.append(result.detections)
         self.ages.append(result.age or 0.0)
 
@@ -220,7 +224,7 @@ def accuracy_under_load(detector: Detector, truth: Truth) -> Iterator[LoadAccura
         found = [detect_under_load(detector, video, every) for video in truth.videos]
         full = full or found
         same = [list(map(_if_taken, *both)) for both in zip(full, found, strict=True)]
-        judged, wanted = (_judge(detector, truth, frames) for frames in (found, same))
+        judged, wanted = (evaluate_found(detector, truth, frames) for frames in (found, same))
         taken = sum(one is not None for frames in found for one in frames)
         yield LoadAccuracy(
             every=every,
@@ -236,9 +240,16 @@ def _if_taken(frame: Detections | None, taken: Detections | None) -> Detections 
     return None if taken is None else frame
 
 
-def _judge(
+def evaluate_found(
     detector: Detector, truth: Truth, frames: Sequence[Sequence[Detections | None]]
 ) -> EvalResult:
+    """Scores detections of annotated videos, linked by EdgeKit's own linker.
+
+    Args:
+        detector: Detector that found them; it knows the classes.
+        truth: Annotated videos, in the classes of the detector.
+        frames: Detections of each frame of each video; None for a frame that was not processed.
+    """
     videos = list(map(SavedVideo, truth.videos, frames))
     return evaluate(SavedDetections(list(detector.classes), videos), link=_LINK)
 
@@ -272,8 +283,8 @@ def ages_under_load(detector: Detector, footage: str, every: int) -> list[float]
 
 def _play(
     detector: Detector, path: str | Path, clock: _Clock, every: int, *, seconds: float | None = None
-) -> _Found:
-    found = _Found()
+) -> FoundDetections:
+    found = FoundDetections()
     with open_source(path) as source, _Camera(source, clock) as camera:
         Pipeline(
             camera,

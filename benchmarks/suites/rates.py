@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edgekit.assets import default_bundle
+from edgekit.benchmarks.under_load import FoundDetections, evaluate_found
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
 from edgekit.media import open_source
-from edgekit.media.sink import Sink
 from edgekit.media.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.datasets import read_truth
-from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.metrics.evaluate import evaluate
 from edgekit.puppets import write_dataset
 from edgekit.puppets.dataset import FPS
 from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 from edgekit.targets.base import SessionOptions
 
@@ -47,7 +43,8 @@ def frame_map_at_rate(detector: Detector, truth: Truth) -> float:
         detector: Open detector; it stays open.
         truth: Annotated videos, each with its path.
     """
-    return _frame_map(detector, truth, [_found(detector, video, 0) for video in truth.videos])
+    found = [_found(detector, video, 0) for video in truth.videos]
+    return evaluate_found(detector, truth, found).frame_map
 
 
 def frame_map_with_repeats(detector: Detector, truth: Truth, every: int) -> tuple[float, float]:
@@ -63,12 +60,8 @@ def frame_map_with_repeats(detector: Detector, truth: Truth, every: int) -> tupl
     """
     found = [_found(detector, video, every) for video in truth.videos]
     shown = replace(truth, videos=[_as_shown(video, every) for video in truth.videos])
-    return _frame_map(detector, truth, found), _frame_map(detector, shown, found)
-
-
-def _frame_map(detector: Detector, truth: Truth, found: Sequence[list[Detections]]) -> float:
-    videos = list(map(SavedVideo, truth.videos, found))
-    return evaluate(SavedDetections(list(detector.classes), videos)).frame_map
+    by_then, as_shown = (evaluate_found(detector, each, found) for each in (truth, shown))
+    return by_then.frame_map, as_shown.frame_map
 
 
 def _is_repeat(index: int, every: int) -> bool:
@@ -111,19 +104,9 @@ class _RepeatingCamera(Source):
         self._source.close()
 
 
-class _Found(Sink):
-    """Keeps the detections of each frame."""
-
-    def __init__(self) -> None:
-        self.detections: list[Detections] = []
-
-    def frame(self, result: FrameResult) -> None:
-        self.detections.append(result.detections)
-
-
-def _found(detector: Detector, video: VideoTruth, every: int) -> list[Detections]:
+def _found(detector: Detector, video: VideoTruth, every: int) -> list[Detections | None]:
     """Returns the detections of each frame, as in a live run that drops none."""
-    found = _Found()
+    found = FoundDetections()
     assert video.path is not None
     with _RepeatingCamera(video.path, every) as camera:
         linker = make_linker("edgekit", len(detector.classes))

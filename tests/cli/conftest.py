@@ -6,6 +6,8 @@ import contextlib
 import functools
 import http.server
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -220,3 +222,24 @@ def mjpeg_servers():
 def mjpeg_server(mjpeg_servers):
     """A camera on loopback that is not started yet."""
     return mjpeg_servers()
+
+
+@pytest.fixture
+def start_run(spot_bundle):
+    """Starts ``edgekit run`` as a process of its own; kills those that still run at the end."""
+    processes = []
+
+    def start(*words, env=None) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "edgekit", "run", "--bundle", spot_bundle, *words]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [*map(str, command)], stdout=pipe, stderr=pipe, text=True, env=env
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

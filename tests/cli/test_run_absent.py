@@ -50,24 +50,14 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def begin(spot_bundle, tmp_path):
+def begin(start_run, tmp_path):
     """Starts ``edgekit run`` on cameras as a process of its own, with events in e-N.jsonl."""
-    processes = []
 
     def start(*places, more=()) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "edgekit", "run", "--bundle", spot_bundle]
-        command += [word for place in places for word in ("--source", place)]
-        command += ["--events", tmp_path / "e.jsonl", "--patience", "5", *more]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen([*map(str, command)], stdout=pipe, stderr=pipe, text=True)
-        processes.append(process)
-        return process
+        words = [word for place in places for word in ("--source", place)]
+        return start_run(*words, "--events", tmp_path / "e.jsonl", "--patience", "5", *more)
 
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return start
 
 
 @pytest.fixture

@@ -64,28 +64,17 @@ def listener(request, tmp_path):
 
 
 @pytest.fixture
-def begin(spot_bundle, listener):
+def begin(start_run, listener):
     """Starts ``edgekit run`` as a service, with a watchdog of so many seconds."""
     pytest.importorskip("cysystemd")
-    processes = []
 
     def start(*words, watchdog: float | None = None) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "edgekit", "run", "--bundle", spot_bundle, *words]
         surroundings = {**os.environ, "NOTIFY_SOCKET": listener.name}
         if watchdog is not None:
             surroundings["WATCHDOG_USEC"] = str(round(watchdog * 1e6))
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            [*map(str, command)], stdout=pipe, stderr=pipe, text=True, env=surroundings
-        )
-        processes.append(process)
-        return process
+        return start_run(*words, env=surroundings)
 
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return start
 
 
 @linux
