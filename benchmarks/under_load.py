@@ -21,13 +21,13 @@ import msgspec
 from edgekit.benchmarks.report import LoadAccuracy, LoadPoint
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
+from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sink import Sink
 from edgekit.media.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, Gap
 from edgekit.runtime.types import Array, Detections, Frame

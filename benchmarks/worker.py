@@ -36,12 +36,12 @@ from edgekit.benchmarks.protocol import (
 from edgekit.benchmarks.report import Accuracy
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, EdgeKitError
+from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.events import EventsSink
 from edgekit.media.sink import Sink
 from edgekit.metrics.annotations import Truth
 from edgekit.runtime.clocks import STAGES
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube

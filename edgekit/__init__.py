@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle, load_bundle
     from edgekit.detector import Detector
     from edgekit.errors import EdgeKitError
+    from edgekit.linking.registry import make_linker
     from edgekit.media import open_source
-    from edgekit.runtime.linkers import make_linker
     from edgekit.runtime.types import Detections, Frame, Tube
 
 __all__ = [
@@ -45,7 +45,7 @@ _HOMES = {
     "Frame": "edgekit.runtime.types",
     "Tube": "edgekit.runtime.types",
     "load_bundle": "edgekit.bundle",
-    "make_linker": "edgekit.runtime.linkers",
+    "make_linker": "edgekit.linking.registry",
     "open_source": "edgekit.media",
 }
 

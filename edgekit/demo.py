@@ -12,6 +12,7 @@ from edgekit._files import atomic_folder
 from edgekit.detector import Detector
 from edgekit.errors import OutputError
 from edgekit.evaluation import in_classes_of
+from edgekit.linking.registry import make_linker
 from edgekit.media.events import EventsSink
 from edgekit.media.picture import PictureSink
 from edgekit.media.sink import Sink
@@ -22,7 +23,6 @@ from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.puppets import CLASSES, PuppetClip, render_clip
 from edgekit.puppets.dataset import FPS
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, RunSummary
 from edgekit.runtime.types import Detections, Frame

@@ -12,11 +12,11 @@ from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
+from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sink import Sink
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult
 from edgekit.runtime.types import Detections

@@ -16,13 +16,13 @@ from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
 from edgekit.detector import Detector
 from edgekit.evaluation import detect_videos
+from edgekit.linking.confirmation import MIN_HITS
+from edgekit.linking.registry import make_linker
 from edgekit.metrics.annotations import Truth as Dataset
 from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import evaluate
-from edgekit.runtime.confirmed import MIN_HITS
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import exporter

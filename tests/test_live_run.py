@@ -11,10 +11,10 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.detector import Detector
+from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.events import EventsSink
 from edgekit.media.queued import QueuedSink
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 
 FRAMES = 40

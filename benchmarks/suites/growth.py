@@ -29,12 +29,12 @@ from edgekit.benchmarks.suites._networks import exported, random_weights
 from edgekit.benchmarks.timing import machine, pinned
 from edgekit.calibration.store import Store
 from edgekit.errors import EdgeKitError
+from edgekit.linking.registry import make_linker
 from edgekit.media.events import EventsSink
 from edgekit.media.source import Source
 from edgekit.runtime.clocks import STAGES
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.types import Array, Detections, Frame
 

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgekit.benchmarks.timing import machine
+from edgekit.linking.published import PUBLISHED, TubeLinker
+from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime import native
-from edgekit.runtime.online import OnlineLinker
 from edgekit.runtime.selection import select
-from edgekit.runtime.tubes import PUBLISHED, TubeLinker
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["PlainLinker", "main", "video"]

@@ -24,10 +24,10 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites._quiet import FPS, KINDS, disturbed, write_h264
 from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
+from edgekit.linking.registry import make_linker
 from edgekit.media import Source, open_source
 from edgekit.media.sink import Sink
 from edgekit.puppets import render_clip
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import FrameResult, RunSummary
 from edgekit.runtime.selection import pairwise_iou

@@ -19,13 +19,13 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.under_load import FoundDetections, evaluate_found
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
+from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.datasets import read_truth
 from edgekit.puppets import write_dataset
 from edgekit.puppets.dataset import FPS
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.types import Detections, Frame
 from edgekit.targets.base import SessionOptions

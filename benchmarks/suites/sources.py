@@ -24,8 +24,8 @@ from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
+from edgekit.linking.registry import make_linker
 from edgekit.media import Source, open_source
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.results import RunSummary
 from edgekit.runtime.several import run_all

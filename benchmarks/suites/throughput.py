@@ -25,6 +25,7 @@ from edgekit.benchmarks.suites._viewer import Viewer
 from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
+from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.events import EventsSink
 from edgekit.media.page import LivePage
@@ -32,7 +33,6 @@ from edgekit.media.page.channel import Channel
 from edgekit.media.queued import QueuedSink
 from edgekit.media.sink import Sink
 from edgekit.media.video_file import VideoSink
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.targets.base import SessionOptions
 

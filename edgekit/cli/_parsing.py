@@ -147,4 +147,4 @@ RUNTIME = _Name(RUNTIMES, runtime_named)
 """Runtime by name, or by its target's name: ``onnx`` means ``onnxruntime``."""
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
-"""Copy of ``edgekit.runtime.linkers.LINKS``, whose import would slow down ``--help``."""
+"""Copy of ``edgekit.linking.registry.LINKS``, whose import would slow down ``--help``."""

@@ -18,10 +18,10 @@ from edgekit.cli._run_report import loss_of, summary_json
 from edgekit.cli._sinks import TubeTally
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, MediaError, OutputError
+from edgekit.linking.registry import make_linker
 from edgekit.media import Source
 from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.overlap import NO_TURN
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.several import run_all

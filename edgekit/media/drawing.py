@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.linking.published import LiveTube
 from edgekit.media._opencv import cv2
 from edgekit.media.text import Colour, colour_of, contrast, put_text, text_size
 from edgekit.runtime.results import FrameResult
-from edgekit.runtime.tubes import LiveTube
 
 __all__ = ["Annotator"]
 

@@ -16,13 +16,13 @@ import msgspec
 from edgekit._files import refuse_unwritable
 from edgekit._user_folders import user_folder
 from edgekit.errors import OutputError
+from edgekit.linking.published import LiveTube
 from edgekit.media._broker import Broker
 from edgekit.media._mqtt_link import BrokerLink, import_client
 from edgekit.media._outbox import Message, Outbox
 from edgekit.media._whole_file import check_room
 from edgekit.media.sink import Sink
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Tube
 
 __all__ = ["MOST_BYTES", "Broker", "MqttSink", "default_buffer"]

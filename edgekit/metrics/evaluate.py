@@ -24,6 +24,10 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import AnnotationError, UsageError
+from edgekit.linking.paths import rank_paths
+from edgekit.linking.registry import raw_linker
+from edgekit.linking.tracker import OnlineLinker
+from edgekit.linking.trimming import trim
 from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
@@ -35,11 +39,7 @@ from edgekit.metrics.video_map import (
     video_accuracy,
     video_average_precision,
 )
-from edgekit.runtime.linkers import raw_linker
-from edgekit.runtime.online import OnlineLinker
-from edgekit.runtime.paths import rank_paths
 from edgekit.runtime.selection import clamp_boxes
-from edgekit.runtime.trimming import trim
 from edgekit.runtime.types import Array, Detections, Tube
 
 __all__ = ["PROTOCOLS", "EvalResult", "Protocol", "evaluate"]
@@ -154,9 +154,9 @@ def evaluate(
 
     Args:
         saved: Detections and ground truth of every video.
-        link: Name of the linker, one of ``edgekit.runtime.linkers.LINKS``. None stands for
+        link: Name of the linker, one of ``edgekit.linking.registry.LINKS``. None stands for
             ``edgekit``, and for ``road`` under the published protocol.
-        cost: Name of the linking cost, one of ``edgekit.runtime.tubes.COSTS``.
+        cost: Name of the linking cost, one of ``edgekit.linking.published.COSTS``.
         max_misses: Number of consecutive frames without a detection after which a path ends; None
             uses the linker's default.
         max_gap: Seconds without a detection after which a tube of ``edgekit`` ends; replaces

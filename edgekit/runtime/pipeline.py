@@ -15,9 +15,9 @@ from functools import partial
 from typing import Literal
 
 from edgekit.errors import UsageError
+from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.runtime.capture import Capture, Work
 from edgekit.runtime.clocks import Clock, StageClocks, measure
-from edgekit.runtime.confirmed import MIN_HITS, SCORE
 from edgekit.runtime.feed import DirectFeed, Feed
 from edgekit.runtime.live import PATIENCE, LiveFeed
 from edgekit.runtime.motion_gate import MotionGate

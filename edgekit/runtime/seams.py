@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.linking.published import LinkUpdate
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
-from edgekit.runtime.tubes import LinkUpdate
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
 __all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource"]
@@ -80,7 +80,7 @@ class FrameDetector(Protocol):
 
 
 class FrameLinker(Protocol):
-    """What the pipeline needs from a linker; see ``edgekit.runtime.confirmed.ConfirmedLinker``."""
+    """What the pipeline needs from a linker; see ``edgekit.linking.confirmation``."""
 
     def count_from(self, *, score: float, min_hits: int) -> None:
         """Sets the smallest score and the smallest number of detections of tubes that count."""

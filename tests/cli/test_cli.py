@@ -68,7 +68,7 @@ def test_errors_become_exit_statuses(error, status, words, capsys, monkeypatch):
 
 def test_the_linkers_on_the_command_line_are_those_that_there_are():
     from edgekit.cli._parsing import LINK
-    from edgekit.runtime.linkers import LINKS
+    from edgekit.linking.registry import LINKS
 
     assert tuple(LINK.choices) == LINKS
 

@@ -14,10 +14,10 @@ pytest.importorskip("av")
 import av
 
 from edgekit.errors import OutputError
+from edgekit.linking.published import LiveTube
 from edgekit.media import clips
 from edgekit.media.clips import ClipsSink
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame, Tube
 
 FPS = 10.0

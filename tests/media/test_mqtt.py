@@ -21,12 +21,12 @@ from edgekit._installed import install_line
 from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.linking.published import LiveTube
 from edgekit.media import _mqtt_link, mqtt
 from edgekit.media._outbox import Message, Outbox
 from edgekit.media.mqtt import Broker, MqttSink, default_buffer
 from edgekit.runtime import backoff
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame, Tube
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))

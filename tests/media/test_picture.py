@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.linking.published import LiveTube
+from edgekit.linking.registry import LINKS, make_linker
 from edgekit.media._drawn import DrawnBoxes, Run
 from edgekit.media._timeline import Row, draw_timeline
 from edgekit.media.picture import PictureSink
 from edgekit.media.text import colour_of, lighter
-from edgekit.runtime.linkers import LINKS, make_linker
 from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame, Tube
 
 CLASSES = ("walk", "run")

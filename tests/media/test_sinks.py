@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import OutputError
+from edgekit.linking.published import LiveTube
 from edgekit.media import _timeline
 from edgekit.media.drawing import Annotator
 from edgekit.media.events import EventsSink
@@ -16,7 +17,6 @@ from edgekit.media.picture import MOST_ROWS, PictureSink
 from edgekit.media.video_file import VideoSink
 from edgekit.runtime.clocks import STAGES, StageTimes
 from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame, Tube
 
 CLASSES = ("walk", "run")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from edgekit.errors import AnnotationError, UsageError
+from edgekit.linking.published import PUBLISHED
 from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.metrics.datasets import read_truth
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.metrics.video_map import THRESHOLDS
-from edgekit.runtime.tubes import PUBLISHED
 from edgekit.runtime.types import Detections
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import MediaError
-from edgekit.runtime.linkers import make_linker
+from edgekit.linking.registry import make_linker
 from edgekit.runtime.overlap import overlapped
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.turnstile import Turnstile

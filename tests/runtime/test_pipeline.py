@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from edgekit.errors import UsageError
+from edgekit.linking.published import LiveTube
+from edgekit.linking.registry import make_linker
 from edgekit.runtime.clocks import STAGES, StageClocks, measure
 from edgekit.runtime.feed import Pace
-from edgekit.runtime.linkers import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.results import one_per_actor
-from edgekit.runtime.tubes import LiveTube
 from edgekit.runtime.types import Detections, Frame
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError, OutputError
-from edgekit.runtime.linkers import make_linker
+from edgekit.linking.registry import make_linker
 from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.several import run_all
 from edgekit.runtime.turnstile import Turnstile

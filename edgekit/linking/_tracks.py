@@ -1,7 +1,7 @@
 """The tracks of EdgeKit's linker, and their update in each frame: the numpy implementation.
 
-``edgekit/runtime/native/tracks.py`` does this in C. Both give equal results to the last bit, so the
-C code must follow the operations and their order here.
+``edgekit/linking/_compiled_tracks.py`` does this in C. Both give equal results to the last bit, so
+the C code must follow the operations and their order here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.runtime._history import History
-from edgekit.runtime._kalman import States, corners, corrected, predicted, started, step_of
-from edgekit.runtime._matching import (
+from edgekit.linking._history import History
+from edgekit.linking._kalman import States, corners, corrected, predicted, started, step_of
+from edgekit.linking._matching import (
     SUPPRESSED,
     by_distance,
     by_overlap,

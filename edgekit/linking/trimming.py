@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.runtime.paths import Path, top_mean
+from edgekit.linking.paths import Path, top_mean
 from edgekit.runtime.types import Array, Tube
 
 __all__ = ["Labelling", "Segment", "label_frames", "segments", "trim"]

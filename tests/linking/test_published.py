@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.runtime.linkers import raw_linker
-from edgekit.runtime.paths import Path as TubePath
-from edgekit.runtime.paths import rank_paths
-from edgekit.runtime.tubes import COSTS, PUBLISHED, TubeLinker
+from edgekit.linking.paths import Path as TubePath
+from edgekit.linking.paths import rank_paths
+from edgekit.linking.published import COSTS, PUBLISHED, TubeLinker
+from edgekit.linking.registry import raw_linker
 from edgekit.runtime.types import Detections
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}

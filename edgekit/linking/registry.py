@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from edgekit.errors import UsageError
-from edgekit.runtime.confirmed import MIN_HITS, SCORE, ConfirmedLinker
-from edgekit.runtime.online import MAX_MISSES, RATE, OnlineLinker
-from edgekit.runtime.tubes import PUBLISHED, TubeLinker
+from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
+from edgekit.linking.published import PUBLISHED, TubeLinker
+from edgekit.linking.tracker import MAX_MISSES, RATE, OnlineLinker
 
 __all__ = ["LINKS", "make_linker", "raw_linker"]
 
@@ -44,7 +44,7 @@ def make_linker(
         classes: Number of classes.
         score: Smallest score of tubes that count.
         min_hits: Smallest number of detections of tubes that count.
-        cost: Preference of paths in a published linker, one of ``edgekit.runtime.tubes.COSTS``.
+        cost: Preference of paths in a published linker, one of ``edgekit.linking.published.COSTS``.
         max_misses: Number of consecutive frames without a detection after which a tube ends. None
             uses the linker's default: 30 for ``edgekit``, 5 for the others.
         max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for
@@ -92,7 +92,7 @@ def raw_linker(
         link: Name of the linker, one of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see
             ``TubeLinker``.
         classes: Number of classes.
-        cost: Preference of paths in a published linker, one of ``edgekit.runtime.tubes.COSTS``.
+        cost: Preference of paths in a published linker, one of ``edgekit.linking.published.COSTS``.
         max_misses: Number of consecutive frames without a detection after which a tube ends. None
             uses the linker's default: 30 for ``edgekit``, 5 for the others.
         max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edgekit.runtime.online import OnlineLinker
-from edgekit.runtime.tubes import LinkUpdate, LiveTube, TubeLinker
+from edgekit.linking.published import LinkUpdate, LiveTube, TubeLinker
+from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime.types import Detections, Tube
 
 __all__ = ["MIN_HITS", "SCORE", "ConfirmedLinker"]

@@ -1,4 +1,4 @@
-"""The compiled tracks of the linker: does ``PlainTracks`` of ``edgekit/runtime/_tracks.py`` in C.
+"""The compiled tracks of the linker: does ``PlainTracks`` of ``edgekit/linking/_tracks.py`` in C.
 
 All memory belongs to numpy. Logarithms and exponentials are also numpy's, so that both
 implementations agree to the last bit. A frame therefore takes three calls of the library.
@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgekit.runtime import _kalman, _matching
-from edgekit.runtime._history import History
-from edgekit.runtime._tracks import FLOOR, SURE_HITS, Ended, Live, Look
+from edgekit.linking import _kalman, _matching
+from edgekit.linking._history import History
+from edgekit.linking._tracks import FLOOR, SURE_HITS, Ended, Live, Look
 from edgekit.runtime.native.structures import Linking
 from edgekit.runtime.types import Array
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from edgekit import Detector, make_linker, open_source
 from edgekit.assets import default_bundle
-from edgekit.runtime.confirmed import ConfirmedLinker
-from edgekit.runtime.linkers import LINKS, raw_linker
-from edgekit.runtime.online import OnlineLinker
+from edgekit.linking.confirmation import ConfirmedLinker
+from edgekit.linking.published import LinkUpdate, LiveTube
+from edgekit.linking.registry import LINKS, raw_linker
+from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.tubes import LinkUpdate, LiveTube
 from edgekit.runtime.types import Detections, Tube
 
 CLASSES = 3

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.runtime import _evidence, _kalman, _matching
-from edgekit.runtime.linkers import LINKS, make_linker
-from edgekit.runtime.online import OnlineLinker
+from edgekit.linking import _kalman, _matching, _segments
+from edgekit.linking.registry import LINKS, make_linker
+from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime.types import Array, Detections, Tube
 
 
@@ -173,7 +173,7 @@ def test_segments_are_the_maximal_ones(values: list[int]) -> None:
         parts = itertools.combinations(range(a, b + 2), 2)
         return all(sum(values[x:y]) < whole for x, y in parts if (x, y) != (a, b + 1))
 
-    assert _evidence.maximal_segments(values) == best(0, len(values))
+    assert _segments.maximal_segments(values) == best(0, len(values))
 
 
 def test_the_longest_stretch_comes_first_and_keeps_the_live_id() -> None:

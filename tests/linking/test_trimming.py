@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.runtime.paths import Path as TubePath
-from edgekit.runtime.trimming import label_frames, segments, trim
+from edgekit.linking.paths import Path as TubePath
+from edgekit.linking.trimming import label_frames, segments, trim
 from edgekit.runtime.types import Array
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edgekit.runtime.paths import Entry
+from edgekit.linking.paths import Entry
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["Edge", "Found", "edge_before", "overlapping", "take_best", "take_first"]

@@ -15,14 +15,14 @@ from itertools import repeat
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.runtime._evidence import spans
-from edgekit.runtime._history import History, Rows
-from edgekit.runtime._interpolation import interpolated, reach
-from edgekit.runtime._kalman import States, corners, smoothed
-from edgekit.runtime._tracks import Ended, Look, PlainTracks
+from edgekit.linking._compiled_tracks import NativeTracks
+from edgekit.linking._history import History, Rows
+from edgekit.linking._interpolation import interpolated, reach
+from edgekit.linking._kalman import States, corners, smoothed
+from edgekit.linking._segments import spans
+from edgekit.linking._tracks import Ended, Look, PlainTracks
+from edgekit.linking.published import LinkUpdate, LiveTube
 from edgekit.runtime.native.library import NUMPY, compiled, setting
-from edgekit.runtime.native.tracks import NativeTracks
-from edgekit.runtime.tubes import LinkUpdate, LiveTube
 from edgekit.runtime.types import Array, Detections, Tube
 
 __all__ = ["MAX_MISSES", "RATE", "OnlineLinker"]

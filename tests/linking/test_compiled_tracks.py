@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edgekit.linking._compiled_tracks import NativeTracks
+from edgekit.linking._tracks import PlainTracks
+from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime import native
-from edgekit.runtime._tracks import PlainTracks
-from edgekit.runtime.native.tracks import NativeTracks
-from edgekit.runtime.online import OnlineLinker
 from edgekit.runtime.types import Detections, Tube
 
 COMPILED = native.setting().available[:-1]

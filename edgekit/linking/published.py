@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.runtime._association import Found, edge_before, overlapping, take_best, take_first
-from edgekit.runtime._state import extrapolated, path_type, rerank, stacked
-from edgekit.runtime.paths import Entry, Path, Trail
+from edgekit.linking._association import Found, edge_before, overlapping, take_best, take_first
+from edgekit.linking._path_table import extrapolated, path_type, rerank, stacked
+from edgekit.linking.paths import Entry, Path, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.types import Array, Detections, Tube
 
