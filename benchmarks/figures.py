@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.benchmarks.machine import Conditions
 from edgekit.benchmarks.protocol import Lap, Ready
 from edgekit.benchmarks.report import Accuracy, Figures, LoadPoint, Report, Result, Round
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Array
 
 __all__ = ["NOISY", "Measured", "is_noisy", "make_result", "noise_of"]

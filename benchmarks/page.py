@@ -11,7 +11,7 @@ from edgekit.benchmarks.load_chart import load_chart
 from edgekit.benchmarks.markup import document, notes, table
 from edgekit.benchmarks.report import Report
 from edgekit.benchmarks.tables import grids, header_lines, note_lines
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 
 __all__ = ["to_html"]
 

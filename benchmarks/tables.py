@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edgekit.benchmarks.report import PAPER, Change, Report, Result, Row, Tuned
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 
 __all__ = ["Grid", "grids", "header_lines", "note_lines"]
 

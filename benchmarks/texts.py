@@ -7,7 +7,7 @@ import io
 
 from edgekit.benchmarks.report import Report, Row
 from edgekit.benchmarks.tables import Grid, grids, header_lines, note_lines
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 
 __all__ = ["to_csv", "to_markdown"]
 

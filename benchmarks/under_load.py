@@ -28,8 +28,8 @@ from edgekit.media.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import FrameResult, Gap
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import FrameResult, Gap
 from edgekit.runtime.types import Array, Detections, Frame
 
 __all__ = [

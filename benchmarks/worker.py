@@ -41,9 +41,9 @@ from edgekit.media import open_source
 from edgekit.media.events import EventsSink
 from edgekit.media.sink import Sink
 from edgekit.metrics.annotations import Truth
-from edgekit.runtime.clocks import STAGES
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
 from edgekit.targets.base import SessionOptions
 

@@ -21,10 +21,10 @@ from edgekit.media.video_file import VideoSink
 from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import FrameResult, RunSummary
 from edgekit.puppets import CLASSES, PuppetClip, render_clip
 from edgekit.puppets.dataset import FPS
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import FrameResult, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
 __all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "truth_of"]

@@ -103,7 +103,7 @@ class Detector(Closing):
 
         It stores its own previous pictures, and closing it leaves the session open. A session
         serves ``lanes`` calls at a time: the siblings' pipelines need a common
-        ``edgekit.runtime.turnstile.Turnstile`` with that many places as their ``turn``.
+        ``edgekit.pipeline.fair_semaphore.FairSemaphore`` with that many places as their ``turn``.
         """
         other = copy.copy(self)
         other._cascade = cascade_of(self.bundle)

@@ -17,8 +17,8 @@ from edgekit.media import open_source
 from edgekit.media.sink import Sink
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
 

@@ -15,7 +15,7 @@ from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.events import EventsSink
 from edgekit.media.queued import QueuedSink
-from edgekit.runtime.pipeline import Pipeline
+from edgekit.pipeline.pipeline import Pipeline
 
 FRAMES = 40
 

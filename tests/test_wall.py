@@ -20,7 +20,7 @@ DEVICE_SIDE = [
     "edgekit.puppets",
     "edgekit.runtime.cascade",
     "edgekit.runtime.decode",
-    "edgekit.runtime.pipeline",
+    "edgekit.pipeline.pipeline",
     "edgekit.runtime.selection",
     "edgekit.linking.trimming",
     "edgekit.linking.published",

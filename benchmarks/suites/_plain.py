@@ -25,7 +25,7 @@ from edgekit.benchmarks.suites.cascade import plain_stack
 from edgekit.benchmarks.suites.linking import PlainLinker
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.dcn import LOWERINGS, set_lowering
-from edgekit.runtime.clocks import STAGES, measure
+from edgekit.pipeline.stage_timer import STAGES, measure
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array, Detections
 

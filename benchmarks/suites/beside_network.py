@@ -27,8 +27,8 @@ from edgekit.benchmarks.workers import Worker
 from edgekit.bundle import load_bundle
 from edgekit.calibration.store import Store
 from edgekit.errors import EdgeKitError
+from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime import native
-from edgekit.runtime.clocks import STAGES
 from edgekit.targets.registry import TARGETS
 
 __all__ = ["beside", "main"]

@@ -32,10 +32,10 @@ from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
 from edgekit.media.events import EventsSink
 from edgekit.media.source import Source
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.types import Array, Detections, Frame
 
 __all__ = ["DriftingPeaks", "exponent", "main", "stages_of"]

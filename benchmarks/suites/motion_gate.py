@@ -27,9 +27,9 @@ from edgekit.detector import Detector
 from edgekit.linking.registry import make_linker
 from edgekit.media import Source, open_source
 from edgekit.media.sink import Sink
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import FrameResult, RunSummary
 from edgekit.puppets import render_clip
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import FrameResult, RunSummary
 from edgekit.runtime.selection import pairwise_iou
 from edgekit.runtime.types import Frame, Tube
 from edgekit.targets.base import SessionOptions

@@ -36,7 +36,7 @@ from edgekit.calibration.store import Store
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.media import open_source
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Detections
 from edgekit.targets.registry import TARGETS
 

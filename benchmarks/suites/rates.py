@@ -24,9 +24,9 @@ from edgekit.media import open_source
 from edgekit.media.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.datasets import read_truth
+from edgekit.pipeline.pipeline import Pipeline
 from edgekit.puppets import write_dataset
 from edgekit.puppets.dataset import FPS
-from edgekit.runtime.pipeline import Pipeline
 from edgekit.runtime.types import Detections, Frame
 from edgekit.targets.base import SessionOptions
 

@@ -26,10 +26,10 @@ from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
 from edgekit.media import Source, open_source
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import RunSummary
-from edgekit.runtime.several import run_all
-from edgekit.runtime.turnstile import Turnstile
+from edgekit.pipeline.fair_semaphore import FairSemaphore
+from edgekit.pipeline.multiple_sources import run_all
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import RunSummary
 from edgekit.runtime.types import Frame
 from edgekit.targets.base import SessionOptions
 
@@ -66,7 +66,7 @@ def _run(
     detector: Detector, sources: Sequence[Source], duration: float | None
 ) -> tuple[float, list[RunSummary]]:
     """Returns wall-clock seconds, and the summary of each source."""
-    turn = Turnstile()
+    turn = FairSemaphore()
     pipelines = [
         Pipeline(
             source,

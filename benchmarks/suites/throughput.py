@@ -33,7 +33,7 @@ from edgekit.media.page.channel import Channel
 from edgekit.media.queued import QueuedSink
 from edgekit.media.sink import Sink
 from edgekit.media.video_file import VideoSink
-from edgekit.runtime.pipeline import Pipeline
+from edgekit.pipeline.pipeline import Pipeline
 from edgekit.targets.base import SessionOptions
 
 __all__ = ["main"]

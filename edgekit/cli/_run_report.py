@@ -11,7 +11,7 @@ from edgekit.cli._options import stdout_console
 from edgekit.cli._tables import print_table
 from edgekit.media.events import age_json, skipped_json, stages_json
 from edgekit.media.queued import SinkHealth
-from edgekit.runtime.results import GateSummary, RunSummary
+from edgekit.pipeline.results import GateSummary, RunSummary
 
 __all__ = ["loss_of", "print_report", "print_reports", "summary_json"]
 

@@ -22,10 +22,10 @@ from edgekit.linking.registry import make_linker
 from edgekit.media import Source
 from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
-from edgekit.runtime.overlap import NO_TURN
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.several import run_all
-from edgekit.runtime.turnstile import Turnstile
+from edgekit.pipeline.fair_semaphore import FairSemaphore
+from edgekit.pipeline.multiple_sources import run_all
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.stage_executor import NO_TURN
 
 __all__ = ["Runs"]
 
@@ -70,7 +70,7 @@ class Runs:
     ) -> None:
         self._detector = detector
         self._maker = maker
-        self._turn = Turnstile(detector.lanes) if len(sources) > 1 else NO_TURN
+        self._turn = FairSemaphore(detector.lanes) if len(sources) > 1 else NO_TURN
         self._seconds = 0.0
         self._ways = [
             self._way(source, detector.sibling(), own)

@@ -12,7 +12,7 @@ from typing import Any
 from edgekit.errors import MissingDependencyError
 from edgekit.media.queued import SinkHealth
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["ServiceManager"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgekit._files import writing
 from edgekit.media.sink import Sink
 from edgekit.metrics.detections_writer import FrameWriter, detections_writer
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["DetectionsSink", "TubeTally"]

@@ -7,7 +7,7 @@ import threading
 import time
 
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import FrameResult, RunInfo
+from edgekit.pipeline.results import FrameResult, RunInfo
 
 __all__ = ["StatusLine"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgekit.demo import DemoResult
-    from edgekit.runtime.pipeline import Pipeline
+    from edgekit.pipeline.pipeline import Pipeline
 
 __all__ = ["command"]
 

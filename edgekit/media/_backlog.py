@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, NamedTuple
 
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.results import FrameResult
 
 __all__ = ["COUNTED", "Backlog", "Call"]
 

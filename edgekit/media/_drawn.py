@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.results import FrameResult
 
 __all__ = ["DrawnBoxes", "Run"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media._broker import Broker
 from edgekit.media._outbox import Outbox
-from edgekit.runtime.backoff import Backoff
+from edgekit.pipeline.backoff import Backoff
 
 __all__ = ["BrokerLink", "import_client"]
 

@@ -13,8 +13,8 @@ from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media._codecs import Codec, Encoder, Track
 from edgekit.media._opencv import cv2
 from edgekit.media.source import name_of
+from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.results import RunInfo
 
 __all__ = ["HIGHEST_FPS", "Run", "TimedFrames", "even", "ratio_of"]
 

@@ -12,7 +12,7 @@ from edgekit.media._bars import Bar, draw_bar, draw_legend
 from edgekit.media._drawn import Run
 from edgekit.media._opencv import cv2
 from edgekit.media.text import Colour, colour_of, put_text, text_size
-from edgekit.runtime.results import RunInfo, RunSummary
+from edgekit.pipeline.results import RunInfo, RunSummary
 
 __all__ = ["THUMBNAIL_HEIGHT", "Row", "Thumbnail", "draw_timeline"]
 

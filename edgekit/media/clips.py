@@ -20,7 +20,7 @@ from edgekit.media._opencv import cv2
 from edgekit.media.events import tube_json
 from edgekit.media.sink import Sink
 from edgekit.media.video_file import VideoSink
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["ClipsSink"]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgekit.linking.published import LiveTube
 from edgekit.media._opencv import cv2
 from edgekit.media.text import Colour, colour_of, contrast, put_text, text_size
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.results import FrameResult
 
 __all__ = ["Annotator"]
 

@@ -35,8 +35,8 @@ import msgspec
 
 from edgekit.media._lines_file import LinesFile
 from edgekit.media.sink import Sink
-from edgekit.runtime.clocks import StageTimes
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.stage_timer import StageTimes
 from edgekit.runtime.types import Tube
 
 __all__ = ["SCHEMA", "EventsSink", "age_json", "skipped_json", "stages_json", "tube_json"]

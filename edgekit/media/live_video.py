@@ -14,7 +14,7 @@ from edgekit.media._whole_file import WholeFile, make_room
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.media.source import name_of
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 
 __all__ = ["LiveVideoSink"]
 

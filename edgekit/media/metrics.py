@@ -14,7 +14,7 @@ from edgekit.media._wsgi import serve
 from edgekit.media.page.address import parse_address
 from edgekit.media.queued import SinkHealth
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import INTENDED, FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube
 
 __all__ = ["Metrics", "MetricsSink"]

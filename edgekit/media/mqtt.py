@@ -22,7 +22,7 @@ from edgekit.media._mqtt_link import BrokerLink, import_client
 from edgekit.media._outbox import Message, Outbox
 from edgekit.media._whole_file import check_room
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["MOST_BYTES", "Broker", "MqttSink", "default_buffer"]

@@ -18,7 +18,7 @@ from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timel
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.media.source import name_of
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["MOST_ROWS", "PictureSink"]

@@ -13,8 +13,8 @@ from edgekit._resources import shortage_of
 from edgekit.errors import EdgeKitError
 from edgekit.media._backlog import COUNTED, Backlog, Call
 from edgekit.media.sink import Sink
-from edgekit.runtime.backoff import Backoff
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.backoff import Backoff
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["QueuedSink", "SinkHealth"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 __all__ = ["Sink"]

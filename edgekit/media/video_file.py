@@ -18,7 +18,7 @@ from edgekit.media._whole_file import WholeFile
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
 from edgekit.media.source import name_of
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["VideoSink"]
 

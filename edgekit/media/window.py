@@ -10,7 +10,7 @@ from edgekit.errors import UsageError
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import FrameResult, RunInfo
+from edgekit.pipeline.results import FrameResult, RunInfo
 
 __all__ = ["WindowSink"]
 

@@ -17,7 +17,7 @@ from edgekit.benchmarks.page import to_html
 from edgekit.benchmarks.report import Change, Failure, LoadPoint, Row, Tuned
 from edgekit.benchmarks.tables import grids, header_lines, note_lines
 from edgekit.benchmarks.texts import to_csv, to_markdown
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 
 HOSTILE = 'a<b>|"&c'
 

@@ -14,7 +14,7 @@ import pytest
 from edgekit.benchmarks.workers import Worker
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 
 FRAMES = 30
 

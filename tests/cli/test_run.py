@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from edgekit import _cpu_quota
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main as run
-from edgekit.runtime.clocks import STAGES
+from edgekit.pipeline.stage_timer import STAGES
 
 
 @pytest.fixture

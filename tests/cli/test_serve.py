@@ -28,8 +28,8 @@ from edgekit.media.page import LivePage
 from edgekit.media.page import broadcast as broadcasting
 from edgekit.media.page import server as serving
 from edgekit.media.source import Source
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.turnstile import Turnstile
+from edgekit.pipeline.fair_semaphore import FairSemaphore
+from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Frame
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -424,7 +424,7 @@ class TestSeveral:
         sinks = [page.sink(), page.sink()]
         with contextlib.ExitStack() as stack:
             detector = stack.enter_context(Detector(spot_bundle))
-            turn = Turnstile()
+            turn = FairSemaphore()
 
             def begin(number):
                 source = SpotSource()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import _service_manager as service
-from edgekit.runtime.results import RunInfo, RunSummary, SourceHealth
+from edgekit.pipeline.results import RunInfo, RunSummary, SourceHealth
 
 LIMIT = 120
 DOCS = Path(__file__).parents[2] / "docs"

@@ -163,7 +163,7 @@ def whole(folder: Path) -> Callable[[bytes], object]:
 def page(folder: Path) -> Callable[[bytes], object]:
     """Returns a function that sends data to the live page as a browser would."""
     from edgekit.media.page import LivePage
-    from edgekit.runtime.results import RunInfo
+    from edgekit.pipeline.results import RunInfo
 
     said: list[str] = []
     sink = LivePage("127.0.0.1:0", say=said.append).sink()

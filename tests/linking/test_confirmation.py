@@ -14,7 +14,7 @@ from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.published import LinkUpdate, LiveTube
 from edgekit.linking.registry import LINKS, raw_linker
 from edgekit.linking.tracker import OnlineLinker
-from edgekit.runtime.pipeline import Pipeline
+from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Detections, Tube
 
 CLASSES = 3

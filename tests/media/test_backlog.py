@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.media._backlog import Backlog, Call
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 
 

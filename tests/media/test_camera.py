@@ -22,7 +22,7 @@ from edgekit.media.camera import CameraSource
 from edgekit.media.camera_opencv import OpenCVCameraSource
 from edgekit.media.source import SourceOptions
 from edgekit.media.sources import open_source
-from edgekit.runtime.live import LiveFeed
+from edgekit.pipeline.live_reader import LiveFeed
 
 BUFFER = struct.Struct("@5I2l2I8B2IL3I0L")
 SLOT = 1 << 21

@@ -17,7 +17,7 @@ from edgekit.errors import OutputError
 from edgekit.linking.published import LiveTube
 from edgekit.media import clips
 from edgekit.media.clips import ClipsSink
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 
 FPS = 10.0

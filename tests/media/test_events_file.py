@@ -22,8 +22,8 @@ from edgekit.media import _whole_file
 from edgekit.media._whole_file import WholeFile, make_room, older_name
 from edgekit.media.events import EventsSink
 from edgekit.media.queued import QueuedSink
-from edgekit.runtime import backoff
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline import backoff
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))

@@ -13,8 +13,8 @@ from edgekit.errors import OutputError
 from edgekit.media.live_video import LiveVideoSink
 from edgekit.media.queued import QueuedSink
 from edgekit.media.sources.opencv_file import FileSource
-from edgekit.runtime import backoff
-from edgekit.runtime.results import FrameResult, Gap, RunInfo
+from edgekit.pipeline import backoff
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
 INFO = RunInfo("camera 0", 320, 240, 25.0, None, ("walk",))

@@ -14,7 +14,7 @@ from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.media.metrics import Metrics
 from edgekit.media.queued import SinkHealth
-from edgekit.runtime.results import FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame, Tube
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))

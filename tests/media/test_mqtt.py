@@ -25,8 +25,8 @@ from edgekit.linking.published import LiveTube
 from edgekit.media import _mqtt_link, mqtt
 from edgekit.media._outbox import Message, Outbox
 from edgekit.media.mqtt import Broker, MqttSink, default_buffer
-from edgekit.runtime import backoff
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline import backoff
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
@@ -212,7 +212,7 @@ def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
         "import os, sys; from pathlib import Path\n"
         "from edgekit.media import mqtt\n"
         "from edgekit.media.mqtt import Broker, MqttSink\n"
-        "from edgekit.runtime.results import RunInfo\n"
+        "from edgekit.pipeline.results import RunInfo\n"
         f"mqtt._FIRST_TRY_SECONDS = {PATIENCE}\n"
         "sink = MqttSink(Broker.parse(sys.argv[1]), buffer=Path(sys.argv[2]))\n"
         "sink.start(RunInfo('x', 1, 1, 25.0, None, ()))\n"

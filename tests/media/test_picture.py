@@ -15,7 +15,7 @@ from edgekit.media._drawn import DrawnBoxes, Run
 from edgekit.media._timeline import Row, draw_timeline
 from edgekit.media.picture import PictureSink
 from edgekit.media.text import colour_of, lighter
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 
 CLASSES = ("walk", "run")

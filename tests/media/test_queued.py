@@ -13,8 +13,8 @@ from edgekit.errors import OutputError
 from edgekit.media import queued
 from edgekit.media.queued import QueuedSink, SinkHealth
 from edgekit.media.sink import Sink
-from edgekit.runtime import backoff
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline import backoff
+from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 
 LIMIT = 120

@@ -15,8 +15,8 @@ from edgekit.media.drawing import Annotator
 from edgekit.media.events import EventsSink
 from edgekit.media.picture import MOST_ROWS, PictureSink
 from edgekit.media.video_file import VideoSink
-from edgekit.runtime.clocks import STAGES, StageTimes
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.stage_timer import STAGES, StageTimes
 from edgekit.runtime.types import Detections, Frame, Tube
 
 CLASSES = ("walk", "run")

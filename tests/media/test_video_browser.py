@@ -17,7 +17,7 @@ pytest.importorskip("av")
 from edgekit.benchmarks.suites._browser import find_chromium, open_browser
 from edgekit.media.live_video import LiveVideoSink
 from edgekit.media.video_file import VideoSink
-from edgekit.runtime.results import FrameResult, RunInfo
+from edgekit.pipeline.results import FrameResult, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
 TIMES = [n / 25 for n in range(30)] + [1.2 + n / 5 for n in range(10)]

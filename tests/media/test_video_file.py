@@ -21,7 +21,7 @@ import av
 from edgekit.errors import OutputError
 from edgekit.linking.published import LiveTube
 from edgekit.media.video_file import VideoSink
-from edgekit.runtime.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
 INFO = RunInfo("clip.mp4", 320, 240, 25.0, 40, ("walk", "run"))

@@ -18,7 +18,7 @@ import msgspec
 
 from edgekit.media._opencv import cv2
 from edgekit.media.page.channel import Channel, Snapshot
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.results import FrameResult
 
 __all__ = ["Broadcast", "Link", "Viewer", "frame_message"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from edgekit.media.page.timeline import Timeline
 from edgekit.media.sink import Sink
 from edgekit.media.text import colour_of
-from edgekit.runtime.clocks import STAGES
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from edgekit.media.page.address import Address, is_loopback, listen, parse_addre
 from edgekit.media.page.channel import Channel
 from edgekit.media.page.origin import parse_origin
 from edgekit.media.sink import Sink
-from edgekit.runtime.results import RunInfo
+from edgekit.pipeline.results import RunInfo
 
 if TYPE_CHECKING:
     from edgekit.media.page.server import PageServer

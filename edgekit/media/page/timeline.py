@@ -9,7 +9,7 @@ from typing import Any
 
 from edgekit.linking.published import LiveTube
 from edgekit.media._drawn import DrawnBoxes, Run
-from edgekit.runtime.results import FrameResult, Gap
+from edgekit.pipeline.results import FrameResult, Gap
 from edgekit.runtime.types import Tube
 
 __all__ = ["SECONDS", "Timeline"]

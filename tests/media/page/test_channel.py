@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.media.page.channel import Channel
-from edgekit.runtime.results import FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))

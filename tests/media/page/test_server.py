@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from edgekit.runtime.results import RunInfo
+from edgekit.pipeline.results import RunInfo
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk",))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgekit.linking.published import LiveTube
 from edgekit.media.page.timeline import Timeline
-from edgekit.runtime.results import FrameResult, Gap
+from edgekit.pipeline.results import FrameResult, Gap
 from edgekit.runtime.types import Detections, Frame, Tube
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)

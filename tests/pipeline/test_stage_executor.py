@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from edgekit.errors import MediaError
 from edgekit.linking.registry import make_linker
-from edgekit.runtime.overlap import overlapped
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.turnstile import Turnstile
+from edgekit.pipeline.fair_semaphore import FairSemaphore
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.stage_executor import overlapped
 from edgekit.runtime.types import Detections, Frame
 
 LIMIT = 120
@@ -288,7 +288,7 @@ def test_an_iteration_that_is_given_up_leaves_no_thread():
 
 
 def test_the_next_item_is_asked_for_when_the_one_before_has_its_turn():
-    asked, turn = [], Turnstile()
+    asked, turn = [], FairSemaphore()
 
     def items():
         for number in range(5):

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.linking.published import LinkUpdate
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.recent_frames import RecentFrames
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
 __all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource"]

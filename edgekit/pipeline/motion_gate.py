@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.pipeline.results import GateSummary
 from edgekit.runtime.motion import NEAR, ChangeMap, lasting, limits, shrunk
-from edgekit.runtime.results import GateSummary
 from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
 

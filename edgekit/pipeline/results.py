@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from edgekit.linking.published import LiveTube
-from edgekit.runtime.clocks import StageTimes
+from edgekit.pipeline.stage_timer import StageTimes
 from edgekit.runtime.selection import pairwise_iou, select
 from edgekit.runtime.types import Detections, Frame
 

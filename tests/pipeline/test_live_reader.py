@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError
-from edgekit.runtime import _reader, backoff, live
-from edgekit.runtime.live import LiveFeed
-from edgekit.runtime.sampling import FrameRateCap, Sampling
+from edgekit.pipeline import _reader_thread, backoff, live_reader
+from edgekit.pipeline.live_reader import LiveFeed
+from edgekit.pipeline.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 
 LIMIT = 120
@@ -29,10 +29,10 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     clock = Clock()
-    for module in (live, _reader):
+    for module in (live_reader, _reader_thread):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(backoff, "_FIRST", 0.001)
-    monkeypatch.setattr(live, "_POLL", 0.005)
+    monkeypatch.setattr(live_reader, "_POLL", 0.005)
     return clock
 
 
@@ -44,7 +44,7 @@ class Camera:
     with nothing more to play waits for the end of the test.
     """
 
-    name, width, height, fps, frames, live, reopens = "camera", 6, 4, 25.0, None, True, True
+    name, width, height, fps, frames, live_reader, reopens = "camera", 6, 4, 25.0, None, True, True
 
     def __init__(self, *connections, over=None, opened=None):
         first, *self._later = connections
@@ -173,7 +173,7 @@ def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
 
 
 def test_stuck_readers_do_not_pile_up(play, clock, monkeypatch):
-    monkeypatch.setattr(live, "_MOST_LEFT", 2)
+    monkeypatch.setattr(live_reader, "_MOST_LEFT", 2)
     stuck = threading.Event()
     before = set(threading.enumerate())
     camera, feed = play([SMALL], *[[stuck, GONE]] * 9, [SMALL], patience=1)
@@ -251,7 +251,7 @@ def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
 @pytest.mark.parametrize("script", [[SMALL, None], [SMALL]])
 def test_a_stop_ends_a_wait_and_a_read_that_blocks(play, monkeypatch, script):
     monkeypatch.setattr(backoff, "_FIRST", 1e6)
-    monkeypatch.setattr(live, "_LEAVING", 0.01)
+    monkeypatch.setattr(live_reader, "_LEAVING", 0.01)
     _, feed = play(script)
     take(feed, 1)
     closing = threading.Thread(target=feed.close, daemon=True)
@@ -275,7 +275,7 @@ def test_an_opening_that_never_returns_is_left_too(play, clock):
     camera, feed = play([SMALL, None], stuck, [SMALL], patience=1)
     assert [frame.gap for frame in take(feed, 1)] == [""]
     assert camera.blocked.wait(LIMIT)
-    clock.now += 1 + _reader._LONGEST_OPENING
+    clock.now += 1 + _reader_thread._LONGEST_OPENING
     assert [frame.gap for frame in take(feed, 1)] == ["reconnect"]
     stuck.set()
 

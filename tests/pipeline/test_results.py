@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgekit.runtime.results import FrameResult
+from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.selection import select
 from edgekit.runtime.types import Detections, Frame
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.runtime.turnstile import Turnstile
+from edgekit.pipeline.fair_semaphore import FairSemaphore
 
 LIMIT = 120
 
@@ -22,7 +22,7 @@ def until(condition):
 @settings(max_examples=20, deadline=None)
 @given(threads=st.integers(1, 8), rounds=st.integers(1, 5))
 def test_turns_go_round_in_the_order_of_asking(threads, rounds):
-    turnstile = Turnstile()
+    turnstile = FairSemaphore()
     turns = []
 
     def ask(own):
@@ -46,7 +46,7 @@ def test_turns_go_round_in_the_order_of_asking(threads, rounds):
 
 @pytest.mark.parametrize("places", [1, 3])
 def test_so_many_at_a_time(places):
-    turnstile, inside, most = Turnstile(places), [], []
+    turnstile, inside, most = FairSemaphore(places), [], []
     full = threading.Barrier(places)
 
     def work():
@@ -68,7 +68,7 @@ def test_so_many_at_a_time(places):
 
 
 def test_an_error_gives_the_turn_back():
-    turnstile = Turnstile()
+    turnstile = FairSemaphore()
     with pytest.raises(ZeroDivisionError), turnstile:
         raise ZeroDivisionError
     with turnstile:

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from edgekit.runtime import feed
-from edgekit.runtime.feed import Pace
+from edgekit.pipeline import frame_reader
+from edgekit.pipeline.frame_reader import Pace
 from edgekit.runtime.types import Frame
 
 
@@ -28,7 +28,7 @@ class Passing(threading.Event):
 
 def test_frames_are_held_until_their_time_has_come(monkeypatch):
     time = Passing()
-    monkeypatch.setattr(feed, "time", time)
+    monkeypatch.setattr(frame_reader, "time", time)
     pace = Pace(time)
     for number, work in enumerate((0.01, 0.01, 0.07, 0.0)):
         pace.wait_for(Frame(number, 7 + number / 25, np.zeros((2, 2, 3), np.uint8)))

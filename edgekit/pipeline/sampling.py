@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from edgekit.errors import UsageError
-from edgekit.runtime.motion_gate import MotionGate
+from edgekit.pipeline.motion_gate import MotionGate
 from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
 

@@ -16,16 +16,16 @@ from typing import Literal
 
 from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
-from edgekit.runtime.capture import Capture, Work
-from edgekit.runtime.clocks import Clock, StageClocks, measure
-from edgekit.runtime.feed import DirectFeed, Feed
-from edgekit.runtime.live import PATIENCE, LiveFeed
-from edgekit.runtime.motion_gate import MotionGate
-from edgekit.runtime.overlap import NO_TURN, overlapped
-from edgekit.runtime.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
-from edgekit.runtime.rhythm import Rhythm
-from edgekit.runtime.sampling import FrameRateCap, Sampling
-from edgekit.runtime.seams import FrameDetector, FrameLinker, FrameSink, FrameSource
+from edgekit.pipeline.capture import Capture, Work
+from edgekit.pipeline.capture_scheduler import CaptureScheduler
+from edgekit.pipeline.frame_reader import DirectFeed, Feed
+from edgekit.pipeline.live_reader import PATIENCE, LiveFeed
+from edgekit.pipeline.motion_gate import MotionGate
+from edgekit.pipeline.protocols import FrameDetector, FrameLinker, FrameSink, FrameSource
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
+from edgekit.pipeline.sampling import FrameRateCap, Sampling
+from edgekit.pipeline.stage_executor import NO_TURN, overlapped
+from edgekit.pipeline.stage_timer import Clock, StageClocks, measure
 from edgekit.runtime.types import Tube
 
 __all__ = ["DropPolicy", "Pipeline"]
@@ -67,7 +67,7 @@ class Pipeline:
         lanes: Largest number of frames in the network at once, with ``overlap`` and if no frame may
             be dropped; the detector's limit also applies.
         turn: Context held during each inference, if several pipelines share a network: a
-            ``Turnstile``.
+            ``FairSemaphore``.
 
     Raises:
         UsageError: ``latest`` is given for a source that is neither live nor played in real time,
@@ -206,17 +206,17 @@ class Pipeline:
         )
         self._tell(lambda sink: sink.start(info))
         feed = self._feed = self._open_feed()
-        rhythm = Rhythm(self._stop) if self._latest and self._overlap else None
+        scheduler = CaptureScheduler(self._stop) if self._latest and self._overlap else None
         capture = Capture(
             feed,
             self._detector,
             self._stop,
             duration=self._duration,
             max_frames=self._max_frames,
-            rhythm=rhythm,
+            scheduler=scheduler,
         )
         try:
-            with contextlib.closing(self._inferred(capture, rhythm)) as works:
+            with contextlib.closing(self._inferred(capture, scheduler)) as works:
                 try:
                     for work in works:
                         self._complete(work)
@@ -227,9 +227,11 @@ class Pipeline:
         finally:
             feed.close()
 
-    def _inferred(self, capture: Iterable[Work], rhythm: Rhythm | None) -> Generator[Work]:
+    def _inferred(
+        self, capture: Iterable[Work], scheduler: CaptureScheduler | None
+    ) -> Generator[Work]:
         def infer(work: Work) -> None:
-            with rhythm.inference() if rhythm is not None else contextlib.nullcontext():
+            with scheduler.inference() if scheduler is not None else contextlib.nullcontext():
                 work.infer(self._detector)
 
         if self._overlap:

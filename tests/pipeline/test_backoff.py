@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.runtime.backoff import Backoff
+from edgekit.pipeline.backoff import Backoff
 
 
 @given(st.lists(st.floats(0, 100)))

@@ -8,13 +8,13 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from edgekit.runtime._reader import Reader
-from edgekit.runtime.backoff import Backoff
-from edgekit.runtime.feed import Fed, Pace
+from edgekit.pipeline._reader_thread import Reader
+from edgekit.pipeline.backoff import Backoff
+from edgekit.pipeline.frame_reader import Fed, Pace
+from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.results import SourceHealth
+from edgekit.pipeline.sampling import Sampling
 from edgekit.runtime.recent_frames import RecentFrames
-from edgekit.runtime.results import SourceHealth
-from edgekit.runtime.sampling import Sampling
-from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
 
 __all__ = ["PATIENCE", "LiveFeed"]

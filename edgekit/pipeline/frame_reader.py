@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.results import SourceHealth
+from edgekit.pipeline.sampling import Sampling
 from edgekit.runtime.recent_frames import RecentFrames
-from edgekit.runtime.results import SourceHealth
-from edgekit.runtime.sampling import Sampling
-from edgekit.runtime.seams import FrameSource
 from edgekit.runtime.types import Frame
 
 __all__ = ["DirectFeed", "Fed", "Feed", "Pace"]

@@ -8,7 +8,7 @@ import time
 from typing import Protocol
 
 from edgekit.errors import MediaError
-from edgekit.runtime.seams import FrameSource
+from edgekit.pipeline.protocols import FrameSource
 from edgekit.runtime.types import Frame
 
 __all__ = ["Reader", "Taker"]

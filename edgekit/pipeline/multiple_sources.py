@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from edgekit.errors import EdgeKitError
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.results import RunSummary
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import RunSummary
 
 __all__ = ["Outcome", "run_all"]
 

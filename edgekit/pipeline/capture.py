@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgekit.runtime.clocks import measure
-from edgekit.runtime.feed import Fed, Feed
-from edgekit.runtime.results import Gap
-from edgekit.runtime.rhythm import Rhythm
-from edgekit.runtime.seams import FrameDetector
+from edgekit.pipeline.capture_scheduler import CaptureScheduler
+from edgekit.pipeline.frame_reader import Fed, Feed
+from edgekit.pipeline.protocols import FrameDetector
+from edgekit.pipeline.results import Gap
+from edgekit.pipeline.stage_timer import measure
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["Capture", "Work"]
@@ -69,7 +69,7 @@ class Capture:
         stop: Event that is set when the run is to end.
         duration: Seconds of the source after which to end.
         max_frames: Number of frames after which to end.
-        rhythm: Timing of when to take a frame; by default at once.
+        scheduler: Timing of when to take a frame; by default at once.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Capture:
         *,
         duration: float,
         max_frames: float,
-        rhythm: Rhythm | None = None,
+        scheduler: CaptureScheduler | None = None,
     ) -> None:
         self._feed = feed
         self._detector = detector
         self._stop = stop
         self._duration = duration
         self._left = max_frames
-        self._rhythm = rhythm
+        self._scheduler = scheduler
         self._next = 0
         self._size: tuple[int, int] | None = None
         self._sample_aspect: float | None = None
@@ -99,8 +99,8 @@ class Capture:
         if self._left <= 0 or self._stop.is_set():
             raise StopIteration
         work = Work()
-        if self._rhythm is not None:
-            self._rhythm.wait()
+        if self._scheduler is not None:
+            self._scheduler.wait()
         with measure(work.ms, "capture"):
             fed = self._feed.next()
         if fed is None:
@@ -118,8 +118,8 @@ class Capture:
                 )
         except BaseException as error:
             work.error = error
-        if self._rhythm is not None:
-            self._rhythm.prepared(work.ms.get("cascade", 0.0) / 1e3)
+        if self._scheduler is not None:
+            self._scheduler.prepared(work.ms.get("cascade", 0.0) / 1e3)
         return work
 
     def _check_continuity(self, fed: Fed, work: Work) -> None:

@@ -9,11 +9,11 @@ import pytest
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import make_linker
-from edgekit.runtime.clocks import STAGES, StageClocks, measure
-from edgekit.runtime.feed import Pace
-from edgekit.runtime.pipeline import Pipeline
+from edgekit.pipeline.frame_reader import Pace
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import one_per_actor
+from edgekit.pipeline.stage_timer import STAGES, StageClocks, measure
 from edgekit.runtime.recent_frames import RecentFrames
-from edgekit.runtime.results import one_per_actor
 from edgekit.runtime.types import Detections, Frame
 
 

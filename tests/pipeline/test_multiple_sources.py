@@ -10,9 +10,9 @@ import pytest
 
 from edgekit.errors import MediaError, OutputError
 from edgekit.linking.registry import make_linker
-from edgekit.runtime.pipeline import Pipeline
-from edgekit.runtime.several import run_all
-from edgekit.runtime.turnstile import Turnstile
+from edgekit.pipeline.fair_semaphore import FairSemaphore
+from edgekit.pipeline.multiple_sources import run_all
+from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Detections, Frame
 
 
@@ -89,7 +89,7 @@ def running():
     """Runs sources, each with a sink, on one detector; what came of it."""
 
     def run(sources, sinks=None):
-        detector, turn = Detector(), Turnstile()
+        detector, turn = Detector(), FairSemaphore()
         sinks = sinks or [Sink() for _ in sources]
         pipelines = [
             Pipeline(source, detector, make_linker("edgekit", 1), [sink], overlap=True, turn=turn)
@@ -143,7 +143,7 @@ def test_an_error_of_another_kind_ends_them_all(running, error):
 
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_source_in_which_nothing_moves_asks_for_no_turn(overlap):
-    class Counting(Turnstile):
+    class Counting(FairSemaphore):
         asked = 0
 
         def __enter__(self):

@@ -8,14 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-__all__ = ["Rhythm"]
+__all__ = ["CaptureScheduler"]
 
 _RECENT = 16
 _MARGIN = 0.002
 _POLL = 0.1
 
 
-class Rhythm:
+class CaptureScheduler:
     """Predicts from recent frames when the network will be free again.
 
     A frame that is captured when its predecessor enters the network waits there for a whole

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from edgekit.runtime.rhythm import Rhythm
+from edgekit.pipeline.capture_scheduler import CaptureScheduler
 
 LIMIT = 120
 MARGIN = 0.002
@@ -35,74 +35,74 @@ def clock():
     return Clock()
 
 
-def play(rhythm, clock, inferences, cascade=0.0):
+def play(scheduler, clock, inferences, cascade=0.0):
     for seconds in inferences:
-        rhythm.prepared(cascade)
-        with rhythm.inference():
+        scheduler.prepared(cascade)
+        with scheduler.inference():
             clock.now += seconds
 
 
 def test_takes_a_frame_at_once_while_nothing_is_known():
     stop = Stop()
-    rhythm = Rhythm(stop)
-    assert rhythm.lead() == 0
-    rhythm.wait()
+    scheduler = CaptureScheduler(stop)
+    assert scheduler.lead() == 0
+    scheduler.wait()
     assert stop.waits == [0]
 
 
 def test_shortest_inference_and_longest_cascade_decide(clock):
-    rhythm = Rhythm(Stop(), clock)
-    play(rhythm, clock, [0.08, 0.05], cascade=0.001)
-    play(rhythm, clock, [0.08], cascade=0.03)
-    assert rhythm.lead() == pytest.approx(0.05 - 0.03 - MARGIN)
+    scheduler = CaptureScheduler(Stop(), clock)
+    play(scheduler, clock, [0.08, 0.05], cascade=0.001)
+    play(scheduler, clock, [0.08], cascade=0.03)
+    assert scheduler.lead() == pytest.approx(0.05 - 0.03 - MARGIN)
 
 
 def test_an_inference_shorter_than_its_cascade_leaves_no_time(clock):
-    rhythm = Rhythm(Stop(), clock)
-    play(rhythm, clock, [0.01], cascade=0.03)
-    assert rhythm.lead() == 0
+    scheduler = CaptureScheduler(Stop(), clock)
+    play(scheduler, clock, [0.01], cascade=0.03)
+    assert scheduler.lead() == 0
 
 
 def test_old_frames_are_forgotten(clock):
-    rhythm = Rhythm(Stop(), clock)
-    play(rhythm, clock, [0.0])
-    play(rhythm, clock, [0.01] * 15)
-    assert rhythm.lead() == 0
-    play(rhythm, clock, [0.01])
-    assert rhythm.lead() == pytest.approx(0.01 - MARGIN)
+    scheduler = CaptureScheduler(Stop(), clock)
+    play(scheduler, clock, [0.0])
+    play(scheduler, clock, [0.01] * 15)
+    assert scheduler.lead() == 0
+    play(scheduler, clock, [0.01])
+    assert scheduler.lead() == pytest.approx(0.01 - MARGIN)
 
 
 def test_the_next_frame_is_taken_as_much_before_the_end_as_its_cascade_needs(clock):
     stop = Stop()
-    rhythm = Rhythm(stop, clock)
-    play(rhythm, clock, [0.5], cascade=0.1)
-    rhythm.prepared(0.1)
-    with rhythm.inference():
+    scheduler = CaptureScheduler(stop, clock)
+    play(scheduler, clock, [0.5], cascade=0.1)
+    scheduler.prepared(0.1)
+    with scheduler.inference():
         clock.now += 0.3
-        rhythm.wait()
+        scheduler.wait()
         assert stop.waits == [pytest.approx(0.5 - 0.1 - MARGIN - 0.3)]
         clock.now += 0.3
-        rhythm.wait()
+        scheduler.wait()
         assert stop.waits[1] == 0
 
 
 def test_waits_until_the_frame_before_is_in_the_network():
-    rhythm = Rhythm(Stop())
-    rhythm.prepared(0.0)
+    scheduler = CaptureScheduler(Stop())
+    scheduler.prepared(0.0)
     taken = threading.Event()
-    thread = threading.Thread(target=lambda: (rhythm.wait(), taken.set()))
+    thread = threading.Thread(target=lambda: (scheduler.wait(), taken.set()))
     thread.start()
     assert not taken.wait(0.1)
-    with rhythm.inference():
+    with scheduler.inference():
         assert taken.wait(LIMIT)
     thread.join(LIMIT)
 
 
 def test_stop_ends_the_waiting_for_the_frame_before():
     stop = threading.Event()
-    rhythm = Rhythm(stop)
-    rhythm.prepared(0.0)
-    thread = threading.Thread(target=rhythm.wait)
+    scheduler = CaptureScheduler(stop)
+    scheduler.prepared(0.0)
+    thread = threading.Thread(target=scheduler.wait)
     thread.start()
     stop.set()
     thread.join(LIMIT)
@@ -111,11 +111,11 @@ def test_stop_ends_the_waiting_for_the_frame_before():
 
 def test_stop_ends_the_waiting_for_the_right_time(clock):
     stop = threading.Event()
-    rhythm = Rhythm(stop, clock)
-    play(rhythm, clock, [100_000.0])
-    rhythm.prepared(0.0)
-    thread = threading.Thread(target=rhythm.wait)
-    with rhythm.inference():
+    scheduler = CaptureScheduler(stop, clock)
+    play(scheduler, clock, [100_000.0])
+    scheduler.prepared(0.0)
+    thread = threading.Thread(target=scheduler.wait)
+    with scheduler.inference():
         thread.start()
         thread.join(0.1)
         assert thread.is_alive()

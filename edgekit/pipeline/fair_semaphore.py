@@ -6,10 +6,10 @@ import threading
 from collections import deque
 from types import TracebackType
 
-__all__ = ["Turnstile"]
+__all__ = ["FairSemaphore"]
 
 
-class Turnstile:
+class FairSemaphore:
     """A semaphore that is granted in the order of the requests (a ticket lock).
 
     A thread that releases it and requests it again comes after all waiting threads, which a plain
