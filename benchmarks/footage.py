@@ -11,7 +11,7 @@ from edgekit.benchmarks.report import Footage
 from edgekit.demo import DEMO_SEED
 from edgekit.errors import MediaError, OutputError, UsageError
 from edgekit.media import open_source
-from edgekit.media.address import is_address, without_secrets
+from edgekit.media.sources.address import is_address, without_secrets
 from edgekit.puppets import render_clip, write_dataset
 from edgekit.puppets.dataset import FPS
 

@@ -24,7 +24,7 @@ from edgekit.evaluation import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sink import Sink
-from edgekit.media.source import Source
+from edgekit.media.sources.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate

@@ -14,7 +14,7 @@ from edgekit._reading import path_below, read_regular
 from edgekit.bundle import sha256_of
 from edgekit.errors import CalibrationError, MediaError
 from edgekit.media import open_source
-from edgekit.media.pictures import PICTURES, natural_key
+from edgekit.media.sources.pictures.folder import PICTURES, natural_key
 from edgekit.runtime.types import Frame
 
 __all__ = ["VIDEOS", "Sequence", "find_sequences"]

@@ -16,7 +16,7 @@ from edgekit.linking.registry import make_linker
 from edgekit.media.events import EventsSink
 from edgekit.media.picture import PictureSink
 from edgekit.media.sink import Sink
-from edgekit.media.source import Source
+from edgekit.media.sources.source import Source
 from edgekit.media.video_file import VideoSink
 from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo

@@ -21,7 +21,7 @@ from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
-from edgekit.media.source import Source
+from edgekit.media.sources.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.datasets import read_truth
 from edgekit.pipeline.pipeline import Pipeline

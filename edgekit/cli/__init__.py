@@ -27,7 +27,7 @@ from edgekit.cli._standard_streams import fill_closed, give_up_output, output_is
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
 _MOST_PIXELS = 1 << 26
-"""Largest number of pixels in a picture: twice 8K, as in ``edgekit.media.source``."""
+"""Largest number of pixels in a picture: twice 8K, as in ``edgekit.media.sources.source``."""
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",

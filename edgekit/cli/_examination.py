@@ -273,7 +273,7 @@ def _cameras() -> list[dict[str, Any]]:
     if not sys.platform.startswith("linux"):
         return []
     try:
-        from edgekit.media.v4l2 import cameras
+        from edgekit.media.sources.cameras.v4l2 import cameras
     except ImportError:
         return []  # the missing package is reported elsewhere
     return [

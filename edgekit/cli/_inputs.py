@@ -14,7 +14,7 @@ from edgekit.cli._options import FiniteRange, headed
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.media.source import SourceOptions
+    from edgekit.media.sources.source import SourceOptions
 
 __all__ = ["input_options", "reading_of", "source_files", "specs_of"]
 
@@ -198,7 +198,7 @@ def _device(spec: int | str) -> str:
 
 def reading_of(options: dict[str, Any]) -> SourceOptions:
     """Returns the options for ``open_source``."""
-    from edgekit.media.source import SourceOptions
+    from edgekit.media.sources.source import SourceOptions
 
     return SourceOptions(
         rtsp_transport=options["rtsp_transport"],

@@ -85,9 +85,9 @@ def command(as_json: bool) -> None:
 
 def _camera(camera: dict[str, Any]) -> list[str]:
     """Describes a camera and its formats in lines of 71 characters, or how to get access to it."""
-    from edgekit.media._camera_words import GROUP_LINE
-    from edgekit.media.camera_modes import offered
-    from edgekit.media.v4l2 import NOT_PERMITTED, Format
+    from edgekit.media.sources.cameras.messages import GROUP_LINE
+    from edgekit.media.sources.cameras.modes import offered
+    from edgekit.media.sources.cameras.v4l2 import NOT_PERMITTED, Format
 
     title = f"{camera['device']} ({camera['name']})"
     if camera["problem"] == NOT_PERMITTED:

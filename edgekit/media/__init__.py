@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.media.source import Source, SourceOptions
 from edgekit.media.sources import open_source
+from edgekit.media.sources.source import Source, SourceOptions
 
 __all__ = ["Source", "SourceOptions", "open_source"]

@@ -14,7 +14,7 @@ from edgekit.errors import OutputError
 from edgekit.media._codecs import MJPEG, MPEG4
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media._timed_frames import HIGHEST_FPS, even
-from edgekit.media.source import name_of
+from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
 

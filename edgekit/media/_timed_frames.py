@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media._codecs import Codec, Encoder, Track
 from edgekit.media._opencv import cv2
-from edgekit.media.source import name_of
+from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
 

@@ -13,7 +13,7 @@ from edgekit.media._timed_frames import Run, TimedFrames
 from edgekit.media._whole_file import WholeFile, make_room
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
-from edgekit.media.source import name_of
+from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 
 __all__ = ["LiveVideoSink"]

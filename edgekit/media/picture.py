@@ -17,7 +17,7 @@ from edgekit.media._stage_chart import draw_stages
 from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
-from edgekit.media.source import name_of
+from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 

@@ -17,7 +17,7 @@ from edgekit.media._timed_frames import TimedFrames
 from edgekit.media._whole_file import WholeFile
 from edgekit.media.drawing import Annotator
 from edgekit.media.sink import Sink
-from edgekit.media.source import name_of
+from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["VideoSink"]

@@ -11,7 +11,7 @@ import pytest
 from edgekit import _installed
 from edgekit._installed import install_line
 from edgekit.cli import main as run
-from edgekit.media.gstreamer import has_gstreamer
+from edgekit.media.sources.gstreamer import has_gstreamer
 from edgekit.targets.registry import TARGETS
 
 if sys.version_info >= (3, 11):
@@ -37,7 +37,7 @@ def test_json_has_the_machine_and_the_installation(capsys):
 
 
 def test_cameras_have_names_formats_and_sizes(capsys, monkeypatch):
-    from edgekit.media import v4l2
+    from edgekit.media.sources.cameras import v4l2
 
     formats = (
         v4l2.Format("MJPG", ((1920, 1080), (640, 480)), ((30.0,), (60.0, 30.0))),
@@ -65,7 +65,7 @@ def test_cameras_have_names_formats_and_sizes(capsys, monkeypatch):
 
 
 def test_a_camera_of_many_formats_fits_the_screen_and_none_is_left_out(capsys, monkeypatch):
-    from edgekit.media import v4l2
+    from edgekit.media.sources.cameras import v4l2
 
     sizes = tuple((160 * n, 120 * n) for n in range(12, 0, -1))
     rates = tuple((60.0, 30.0, 15.0) for _ in sizes)
@@ -83,7 +83,7 @@ def test_a_camera_of_many_formats_fits_the_screen_and_none_is_left_out(capsys, m
 
 
 def test_a_camera_that_the_user_may_not_open_is_listed_with_what_helps(capsys, monkeypatch):
-    from edgekit.media import v4l2
+    from edgekit.media.sources.cameras import v4l2
 
     camera = v4l2.Camera("/dev/video0", "HD Webcam", "", (), v4l2.NOT_PERMITTED)
     monkeypatch.setattr(v4l2, "cameras", lambda: [camera])

@@ -27,7 +27,7 @@ from edgekit.errors import OutputError
 from edgekit.media.page import LivePage
 from edgekit.media.page import broadcast as broadcasting
 from edgekit.media.page import server as serving
-from edgekit.media.source import Source
+from edgekit.media.sources.source import Source
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Frame

@@ -15,8 +15,8 @@ import atexit, sys, threading
 atexit.register(lambda: print("inside:", len(_leaving._inside)))
 
 from edgekit.media import _leaving
-from edgekit.media.source import SourceOptions
-from edgekit.media.sources.video import VideoSource
+from edgekit.media.sources.source import SourceOptions
+from edgekit.media.sources.video.reader import VideoSource
 
 _leaving._LONGEST = 100.0
 options = SourceOptions(patience=300)

@@ -12,7 +12,7 @@ import pytest
 from edgekit.errors import OutputError
 from edgekit.media.live_video import LiveVideoSink
 from edgekit.media.queued import QueuedSink
-from edgekit.media.sources.opencv_file import FileSource
+from edgekit.media.sources.opencv.file import FileSource
 from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame

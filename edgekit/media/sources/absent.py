@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from edgekit.errors import MediaError, UsageError
-from edgekit.media.source import Source
+from edgekit.media.sources.source import Source
 
 __all__ = ["AbsentSource"]
 

@@ -11,18 +11,18 @@ from functools import partial
 from pathlib import Path
 
 from edgekit.errors import MediaError, UsageError
-from edgekit.media._camera_words import is_camera
 from edgekit.media._leaving import inside
-from edgekit.media.address import check_address, is_address, path_of, without_secrets
-from edgekit.media.camera import open_camera
-from edgekit.media.gstreamer import PipelineSource, is_pipeline, pipeline_name
-from edgekit.media.pictures import FramesSource, is_picture, open_picture
-from edgekit.media.raw import RawSource
-from edgekit.media.source import Source, SourceOptions
 from edgekit.media.sources.absent import AbsentSource
-from edgekit.media.sources.opencv_file import FileSource
-from edgekit.media.sources.opencv_stream import OpenCVStreamSource
-from edgekit.media.sources.video import VideoSource
+from edgekit.media.sources.address import check_address, is_address, path_of, without_secrets
+from edgekit.media.sources.cameras.camera import open_camera
+from edgekit.media.sources.cameras.messages import is_camera
+from edgekit.media.sources.gstreamer import PipelineSource, is_pipeline, pipeline_name
+from edgekit.media.sources.opencv.file import FileSource
+from edgekit.media.sources.opencv.stream import OpenCVStreamSource
+from edgekit.media.sources.pictures.folder import FramesSource, is_picture, open_picture
+from edgekit.media.sources.raw import RawSource
+from edgekit.media.sources.source import Source, SourceOptions
+from edgekit.media.sources.video.reader import VideoSource
 
 __all__ = ["may_come", "open_source", "open_sources"]
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from edgekit._closing import Closing
 from edgekit.errors import MediaError
-from edgekit.media._camera_words import is_camera
-from edgekit.media.address import check_address, is_address, path_of
-from edgekit.media.camera import check_camera
-from edgekit.media.gstreamer import check_gstreamer, is_pipeline
-from edgekit.media.source import Source, SourceOptions
 from edgekit.media.sources.absent import AbsentSource
+from edgekit.media.sources.address import check_address, is_address, path_of
+from edgekit.media.sources.cameras.camera import check_camera
+from edgekit.media.sources.cameras.messages import is_camera
+from edgekit.media.sources.gstreamer import check_gstreamer, is_pipeline
 from edgekit.media.sources.opening import may_come, open_sources
+from edgekit.media.sources.source import Source, SourceOptions
 
 __all__ = ["StagedOpening"]
 

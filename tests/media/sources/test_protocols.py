@@ -10,9 +10,9 @@ import pytest
 
 from edgekit.errors import MediaError
 from edgekit.media import open_source
-from edgekit.media.source import SourceOptions
 from edgekit.media.sources import opening
 from edgekit.media.sources._protocols import file_limits, in_opencv, stream_limits
+from edgekit.media.sources.source import SourceOptions
 
 NAMES = [
     "concat:inner.avi|",

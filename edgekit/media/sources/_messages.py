@@ -1,0 +1,80 @@
+"""Builds the messages of the readers of files and streams."""
+
+from __future__ import annotations
+
+import logging
+
+from edgekit.errors import MediaError
+from edgekit.media.sources.source import Source
+
+__all__ = ["no_key_frame", "no_picture", "say_damage", "say_ended"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
+    """Returns the error for a stream that gives no picture.
+
+    Args:
+        name: Name of the stream, without secrets.
+        reason: Reason as a clause, for use after a colon.
+        mend: Further advice on its own line.
+    """
+    check = (
+        "Check the address, the name and password in it, and the network; in a password "
+        "write @ as %40, / as %2F, ? as %3F, # as %23 and % as %25."
+    )
+    return MediaError(
+        f"No picture comes from {name}: {reason}.", mend=f"{check}\n{mend}" if mend else check
+    )
+
+
+def no_key_frame(name: str, seconds: float) -> MediaError:
+    """Returns the error for a stream whose video has no key frame."""
+    return MediaError(
+        f"Video comes from {name}, but no key frame came within {seconds:g} seconds, and it can "
+        "be shown only from such a frame on.",
+        mend="Let the camera send key frames more often (its interval of I frames, or GOP), or "
+        f"wait longer: --patience {2 * seconds:g}",
+    )
+
+
+def say_ended(source: Source) -> None:
+    """Warns about a recording that ended early; logs the end of a live stream as information."""
+    # Some containers only estimate their length, so one missing frame proves nothing.
+    if source.frames is not None and source.position < source.frames - 1:
+        _LOG.warning(
+            "%s broke off: %d of its %d frames came.", source.name, source.position, source.frames
+        )
+    else:
+        _LOG.info("%s ended after %d frames.", source.name, source.position)
+
+
+def say_damage(source: Source, *, cut: bool, broken: int) -> None:
+    """Warns about a file without its end or with broken pictures; else logs the end of the file.
+
+    Args:
+        source: Source at its end.
+        cut: Whether the file lacks its end.
+        broken: Number of pictures with decoding errors.
+    """
+    expected = source.frames or 0
+    whole = f" of its {expected}" if expected > source.position else ""
+    if cut:
+        _LOG.warning(
+            "%s is truncated: its end is missing; %d%s frames could be decoded.",
+            source.name,
+            source.position,
+            whole,
+        )
+    if broken > cut:  # a missing end also breaks the last picture
+        _LOG.warning(
+            "%s is damaged: %d of its pictures could not be decoded without errors; "
+            "%d%s frames came.",
+            source.name,
+            broken,
+            source.position,
+            whole,
+        )
+    if not (cut or broken):
+        _LOG.info("%s ended after %d frames.", source.name, source.position)

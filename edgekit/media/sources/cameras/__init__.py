@@ -1,0 +1,1 @@
+"""Reads cameras, with Video4Linux on Linux and OpenCV elsewhere."""

@@ -1,0 +1,1 @@
+"""Reads facts of video from the headers of its container and codec, without decoding it."""

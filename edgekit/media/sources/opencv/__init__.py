@@ -1,0 +1,1 @@
+"""Reads files and streams through OpenCV, for use without PyAV."""

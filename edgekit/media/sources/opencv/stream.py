@@ -1,0 +1,113 @@
+"""Reads network streams through OpenCV's FFmpeg, for use without PyAV."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from edgekit._installed import install_line
+from edgekit.media._held import within
+from edgekit.media._opencv import cv2, file_backend
+from edgekit.media.sources._capture import CaptureSource, whole
+from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_none
+from edgekit.media.sources._messages import no_picture, say_ended
+from edgekit.media.sources._protocols import in_opencv, stream_limits
+from edgekit.media.sources.address import without_secrets
+from edgekit.media.sources.opencv._limits import aspect_of, check_connection
+from edgekit.media.sources.source import SourceOptions
+from edgekit.runtime.types import Frame
+
+__all__ = ["OpenCVStreamSource"]
+
+
+class OpenCVStreamSource(CaptureSource):
+    """A network stream, without ``VideoSource``'s reasons for a missing picture.
+
+    Args:
+        address: Address of the stream, with a scheme of ``edgekit.media.sources.address.SCHEMES``.
+        options: RTSP transport, and the longest wait for a picture. If the environment variable
+            ``OPENCV_FFMPEG_CAPTURE_OPTIONS`` is set, it determines the transport.
+
+    Raises:
+        MediaError: The stream cannot be reached, or gives no picture in time.
+        MissingDependencyError: OpenCV would read the stream wrongly; it needs the extra ``video``.
+    """
+
+    def __init__(self, address: str, options: SourceOptions | None = None) -> None:
+        self._address = address
+        self._options = options or SourceOptions()
+        self.name = without_secrets(address)
+        patience = self._options.patience
+        try:
+            capture, self._first = within(patience, self._open, lambda made: made[0].release())
+        except TimeoutError:
+            capture, self._first = None, None
+        if self._first is None:
+            raise no_picture(
+                self.name,
+                f"OpenCV got none within {patience:g} seconds and does not say why",
+                mend=f"A reader that does: {install_line('video')}",
+            )
+        super().__init__(capture)
+        try:
+            check_connection(capture, self.name)
+        except BaseException:
+            self.close()
+            raise
+        self.height, self.width = self._first.shape[:2]
+        frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        # This imports http, ssl and the email package, which only this reader needs.
+        from edgekit.media.sources._web_server import tells_length
+
+        self.live = self.reopens = not (frames or tells_length(address, patience))
+        self.frames = frames or None
+        tick = capture.get(cv2.CAP_PROP_POS_AVI_RATIO)
+        self.fps = checked_fps(rate_or_none(capture.get(cv2.CAP_PROP_FPS), tick), ())
+        self.sample_aspect = aspect_of(capture, self.name)
+        self._clock = FrameClock(self.fps)
+        self._begin = time.monotonic()
+
+    def read(self) -> Frame | None:
+        """Waits for the next picture; returns None when the stream has ended or was closed.
+
+        Raises:
+            MediaError: No picture came in time.
+        """
+        image, self._first = self._first, None
+        if image is None:
+            begin = time.monotonic()
+            image = self._grab()
+            patience = self._options.patience
+            # FFmpeg holds back the last picture before a silence until it gives up waiting.
+            if time.monotonic() - begin >= patience and not self._held.closed:
+                raise no_picture(self.name, f"none came for {patience:g} seconds")
+        if image is None:
+            if not self._held.closed:
+                say_ended(self)
+            return None
+        if self.live:
+            seconds = time.monotonic() - self._begin
+        else:
+            seconds = self._clock.seconds(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+        index, self.position = self.position, self.position + 1
+        return Frame(index, seconds, image, "", self.sample_aspect)
+
+    def reopened(self) -> OpenCVStreamSource:
+        """Opens the stream again, over a new connection."""
+        return OpenCVStreamSource(self._address, self._options)
+
+    def _open(self) -> tuple[Any, Any]:
+        patience = round(self._options.patience * 1000)
+        limits = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            patience,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            patience,
+        ]
+        settings = {"rtsp_transport": self._options.rtsp_transport}
+        with in_opencv(settings | stream_limits(self._address)):
+            capture = cv2.VideoCapture(self._address, file_backend(), limits)
+        good, image = capture.read() if capture.isOpened() else (False, None)
+        if not good:
+            capture.release()
+        return capture, image if good else None

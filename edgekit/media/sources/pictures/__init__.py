@@ -1,0 +1,1 @@
+"""Reads pictures: folders of them, animations, and files of several pages."""

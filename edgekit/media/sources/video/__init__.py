@@ -1,0 +1,1 @@
+"""Reads video files and network streams through PyAV."""

@@ -1,0 +1,312 @@
+"""Reads packets of a file or stream with PyAV, and explains why none arrive."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekit.errors import MissingDependencyError
+from edgekit.media._leaving import Ending, inside, sockets
+from edgekit.media.sources._frame_clock import checked_fps, rate_or_none
+from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
+from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
+from edgekit.media.sources.video._decoder import Decoder, Picture
+from edgekit.media.sources.video._stream_selection import choose
+
+__all__ = ["Connection", "Unreadable"]
+
+_LOOK = {"analyzeduration": "2000000", "fpsprobesize": "4"}
+"""FFmpeg's limits for probing a stream before the first picture: microseconds, frames."""
+
+_LISTS = frozenset(("concat", "dash", "hls", "sdp"))
+"""Formats whose own length means nothing, because the video is elsewhere."""
+
+_TIMED = frozenset(("rtsp", "sdp", "rtp", "mpegts", "flv", "hls", "dash", "matroska,webm"))
+"""Formats with real times. For a series of JPEGs, FFmpeg invents 25 pictures per second."""
+
+_EMPTY = 0.5
+"""Wait in seconds that shows that no packets had gathered, even on a busy CPU."""
+
+_NO_PARTS = (
+    "the index of this MP4 comes after its pictures, and the server sends files only from their "
+    "beginning on (no range requests); write it with the index first (ffmpeg -i FILE -c copy "
+    "-movflags +faststart OUT), or download it"
+)
+_MOST_GATHERED = 100_000
+_TEXT = "tty"
+_GENERATE_TIMES = 0x1
+_AHEAD = 32
+
+
+class Unreadable(Exception):
+    """A file or stream cannot be read. PyAV's own error text would contain the password.
+
+    Attributes:
+        reason: Reason as a clause, for use after a colon.
+        kind: ``sound`` if there is only sound, ``codec`` if the video cannot be decoded, ``key`` if
+            no key frame arrives; else empty.
+    """
+
+    def __init__(self, reason: str, kind: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind
+
+
+class _Packet(NamedTuple):
+    packet: Any
+    waited: float
+
+
+class Connection:
+    """An open file or stream, and its pictures.
+
+    Args:
+        place: Path of a local file, or an address.
+        options: RTSP transport, and the longest wait.
+        name: Name of the source, for messages.
+
+    Attributes:
+        fps: Frames per second.
+        frames: Declared or estimated number of frames; 0 if unknown.
+        counted: Number of frames that the container lists; 0 if it lists none.
+        whole: Whether it is a file, local or on a server, that is read from first to last byte.
+        endless: Whether it has no end of its own.
+        timed: Whether picture times come from the source and are not invented by FFmpeg.
+        broken: Number of pictures after the first good one that had decoding errors.
+        packets: Number of video packets received so far.
+        cut: Whether the container ended in the middle.
+
+    Raises:
+        Unreadable: The source cannot be reached, or has no video.
+        MissingDependencyError: PyAV is not installed.
+    """
+
+    def __init__(self, place: Path | str, options: SourceOptions, name: str) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise MissingDependencyError.for_extra("av", "video", "This reader") from error
+        self._av: Any = av
+        self._patience = options.patience
+        self.broken = self.packets = 0
+        self.cut = False
+        local = isinstance(place, Path)
+        if isinstance(place, Path):
+            settings = file_limits(av.formats_available)
+        else:
+            settings = _LOOK | stream_limits(place)
+        if str(place).lower().startswith("rtsp"):
+            settings["rtsp_transport"] = options.rtsp_transport
+        # FFmpeg does not tell which sockets it opens: they are those that do not exist yet.
+        self._before = None if local else sockets()
+        begin = time.monotonic()
+        try:
+            with inside(self._before):
+                self._container: Any = av.open(
+                    name_for_ffmpeg(place) if isinstance(place, Path) else place,
+                    options=settings,
+                    metadata_errors="replace",
+                    # A timeout makes FFmpeg call Python at every read, which slows other threads.
+                    timeout=None if local else (self._patience, self._patience),
+                )
+        except Ending:
+            raise Unreadable("the program ends") from None
+        except (OSError, ValueError, av.FFmpegError) as error:
+            # After the time limit, any error that FFmpeg reports is a consequence of the limit.
+            late = time.monotonic() - begin >= self._patience and not local
+            raise Unreadable(self._silence() if late else self._reason(error)) from None
+        try:
+            with inside(self._before):
+                self._look(local, name)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _look(self, local: bool, name: str) -> None:
+        container = self._container
+        # The times that FFmpeg invents for AVI are not in frame order.
+        container.flags &= ~_GENERATE_TIMES
+        stream = choose(container.streams.video, name)
+        if stream is None or container.format.name == _TEXT:
+            sound = bool(container.streams.audio)
+            if sound:
+                raise Unreadable("it is of sound only", "sound")
+            raise Unreadable("it has no video in it")
+        context = stream.codec_context
+        if context is None:
+            raise Unreadable("this FFmpeg cannot decode its video", "codec")
+        seconds = _seconds(container, stream)
+        self.whole = local or (container.size > 0 and container.format.name not in _LISTS)
+        self.endless = not (self.whole or seconds)
+        self.timed = container.format.name in _TIMED
+        # Frame threads would each delay a stream by one frame; slice threads do not.
+        context.thread_type = "SLICE" if self.endless else "AUTO"
+        if self.endless:
+            context.flags |= self._av.codec.context.Flags.low_delay
+        # A damaged header may declare any size.
+        context.options = {"max_pixels": str(MOST_PIXELS)}
+        self._stream = stream
+        self._is_mp4 = container.format.name.startswith("mov")
+        self._ahead: deque[_Packet] = deque()
+        self._fetched = self._packets()
+        self.counted = 0 if self._is_mp4 else stream.frames
+        self.fps = self._rate()
+        self.frames = stream.frames or int(seconds * self.fps + 0.5)
+        self._decoder = Decoder(stream, keep_size=self.whole)
+        self._pictures = self._decoded()
+
+    @property
+    def sample_aspect(self) -> Any:
+        """Pixel aspect ratio (width over height) as stored, as a fraction; None if unknown."""
+        return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
+
+    def next(self) -> Picture | None:
+        """Returns the content of the next packet; None at the end.
+
+        Raises:
+            Unreadable: The connection broke, or nothing arrived in time.
+        """
+        try:
+            with inside(self._before):
+                return next(self._pictures, None)
+        except Ending:
+            return None
+
+    def catch_up(self, is_late: Callable[[float], bool]) -> tuple[int, bool]:
+        """Skips late packets up to the newest key frame; skips nothing if no key frame follows.
+
+        Args:
+            is_late: Function that tells whether a picture of this stream time, in seconds, is late.
+
+        Returns:
+            Number of skipped pictures; and whether no packets were left, so that the next picture
+            is current whatever its time says.
+
+        Raises:
+            Unreadable: The connection broke, or nothing arrived in time.
+        """
+        kept: list[_Packet] = []
+        left_out, pictures, emptied = 0, 0, False
+        with inside(self._before):
+            for _ in range(_MOST_GATHERED):
+                fetched = self._ahead.popleft() if self._ahead else next(self._fetched, None)
+                if fetched is None:
+                    break
+                packet = fetched.packet
+                if packet.stream_index == self._stream.index and packet.size:
+                    if packet.is_keyframe:
+                        left_out, kept = left_out + pictures, []
+                        pictures = 0
+                    pictures += 1
+                    if packet.pts is not None and not is_late(self._decoder.seconds(packet.pts)):
+                        kept.append(fetched)
+                        break
+                kept.append(fetched)
+                if emptied := fetched.waited > _EMPTY:
+                    break
+        self._ahead.extend(kept)
+        if left_out:
+            self._decoder.forget()
+        return left_out, emptied
+
+    def close(self) -> None:
+        """Closes the connection; no other thread may be in ``next``."""
+        self._pictures.close()
+        self._fetched.close()
+        self._container.close()
+
+    def _rate(self) -> float:
+        declared = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        tick = self._stream.time_base
+        if not self.whole:
+            return checked_fps(rate_or_none(declared, float(tick)), ())
+        times = []
+        for _ in range(_AHEAD):
+            fetched = next(self._fetched, None)
+            if fetched is None:
+                break
+            self._ahead.append(fetched)
+            shown = fetched.packet.dts if fetched.packet.pts is None else fetched.packet.pts
+            if shown is not None:
+                times.append(float(shown * tick))
+        return checked_fps(declared, times)
+
+    def _decoded(self) -> Generator[Picture, None, None]:
+        while True:
+            fetched = self._ahead.popleft() if self._ahead else next(self._fetched, None)
+            if fetched is None:
+                break
+            packet, waited = fetched
+            if packet.stream_index != self._stream.index or not packet.size:
+                yield Picture(None, waited=waited)
+                continue
+            pictures = self._decoder.pictures(packet)
+            self._count(pictures)
+            for picture in pictures:
+                yield picture._replace(waited=waited)
+            if not pictures:
+                yield Picture(None, waited=waited)
+        pictures = self._decoder.pictures(None)
+        self._count(pictures)
+        yield from pictures
+
+    def _count(self, pictures: list[Picture]) -> None:
+        if self._decoder.begun:
+            self.broken += sum(picture.broken for picture in pictures)
+
+    def _packets(self) -> Generator[_Packet, None, None]:
+        # Read all streams: a server that sends only sound must not look like a silent one.
+        packets = self._container.demux(*((self._stream,) if self.whole else ()))
+        try:
+            while True:
+                begin = time.monotonic()
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                if packet.stream_index == self._stream.index and packet.size:
+                    self.packets += 1
+                    self.cut = packet.is_corrupt  # this matters if the packet is the last one
+                yield _Packet(packet, time.monotonic() - begin)
+        except (OSError, ValueError, self._av.FFmpegError) as error:
+            if self.whole and isinstance(error, self._av.error.InvalidDataError):
+                self.cut = True
+                return
+            unordered = self.whole and not self.packets and self._is_mp4
+            if unordered and getattr(error, "errno", None) == errno.EIO:
+                raise Unreadable(_NO_PARTS) from None
+            raise Unreadable(self._reason(error)) from None
+        finally:
+            packets.close()
+
+    def _silence(self) -> str:
+        return f"none came for {self._patience:g} seconds"
+
+    def _reason(self, error: BaseException) -> str:
+        errors = self._av.error
+        reasons = {
+            (errors.ExitError, errors.TimeoutError): self._silence(),
+            (errors.HTTPUnauthorizedError,): "the server wants another name or password (401)",
+            (errors.HTTPForbiddenError,): "the server does not allow it (403)",
+            (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",
+            (errors.ConnectionRefusedError,): "the connection was refused: nothing listens there",
+            (errors.InvalidDataError,): "what the server sends is no stream that FFmpeg knows",
+        }
+        for kinds, reason in reasons.items():
+            if isinstance(error, kinds):
+                return reason
+        said = getattr(error, "strerror", None) or type(error).__name__
+        return f"FFmpeg says '{said}'; an unknown host says so too"
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    """Returns the duration in seconds; 0 if unknown."""
+    if container.duration and container.duration > 0:
+        return float(container.duration / 1_000_000)
+    if stream.duration and stream.duration > 0:
+        return float(stream.duration * stream.time_base)
+    return 0.0

@@ -1,0 +1,162 @@
+"""Turns video packets into pictures: decoded, deinterlaced, in BGR and upright."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgekit.media.sources.video._deinterlacing import Deinterlacer
+from edgekit.media.sources.video._orientation import UPRIGHT, orientation_of
+from edgekit.runtime.types import Array
+
+__all__ = ["Decoder", "Picture"]
+
+_UNKNOWN = frozenset((0, 2, 3))
+"""Codes of ITU-T H.273 for unspecified colours."""
+
+_HDR = frozenset((16, 18))
+_BT709 = 1
+_SDR_GAMUTS = frozenset((1, 4, 5, 6, 7))
+_SMALLEST_INTERLACED = 4
+_PICTURES_AT_ONCE = 8
+_LARGEST_BLOCK = 31 << 20
+"""Largest size in bytes with which glibc raises its threshold for keeping freed memory."""
+
+_COLOUR_VERSION = 17
+"""First major PyAV version whose scaler handles transfer functions like OpenCV's FFmpeg."""
+
+
+class Picture(NamedTuple):
+    """Content of a packet.
+
+    Attributes:
+        image: Picture, (H, W, 3) uint8, BGR; None if there is none.
+        seconds: Presentation time in seconds; None if unknown.
+        broken: Whether decoding failed or had errors.
+        transposed: Whether rows and columns were exchanged to set it upright.
+        waited: Seconds of waiting for the packet.
+    """
+
+    image: Array | None
+    seconds: float | None = None
+    broken: bool = False
+    transposed: bool = False
+    waited: float = 0.0
+
+
+class Decoder:
+    """Decodes the packets of one video stream.
+
+    Args:
+        stream: Video stream of PyAV.
+        keep_size: Whether to scale all frames to the first frame's size.
+
+    Attributes:
+        begun: Whether a picture has been decoded.
+    """
+
+    def __init__(self, stream: Any, *, keep_size: bool) -> None:
+        import av
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        self.begun = False
+        self._error: type[Exception] = av.FFmpegError
+        self._stream = stream
+        self._start = stream.start_time or 0
+        self._tick = stream.time_base.numerator / stream.time_base.denominator
+        self._keep_size = keep_size
+        self._size: tuple[int, int] | None = None
+        self._deinterlacer: Deinterlacer | None = None
+        self._rotation, self._orientation = 0, UPRIGHT
+        self._reformatter = VideoReformatter()
+        self._settings: dict[str, Any] = {"interpolation": Interpolation.BICUBIC}
+        self._knows_colours = int(av.__version__.partition(".")[0]) >= _COLOUR_VERSION
+        if self._knows_colours:
+            self._settings["threads"] = 1  # more threads slow down small pictures
+
+    def pictures(self, packet: Any | None) -> list[Picture]:
+        """Returns the pictures that a packet completes; for None, the remaining ones at the end."""
+        broken = []
+        try:
+            frames = self._stream.decode(packet)
+        except (self._error, ValueError):
+            frames, broken = [], [Picture(None, broken=True)]
+        found = [self._picture(frame) for frame in self._whole(frames, last=packet is None)]
+        self.begun = self.begun or bool(found)
+        return broken + found
+
+    def seconds(self, shown: int) -> float:
+        """Converts a time in ticks of the stream to seconds since the start of the stream."""
+        # Computed as in OpenCV, so that both readers give exactly equal times.
+        return float((shown - self._start) * self._tick * 1e3 / 1e3)
+
+    def forget(self) -> None:
+        """Drops the decoder's state, because the next packet is a key frame after a gap."""
+        self._stream.codec_context.flush_buffers()
+        self._deinterlacer = None
+
+    def _whole(self, frames: list[Any], *, last: bool) -> Iterator[Any]:
+        """Yields the frames, deinterlaced from the first interlaced one on."""
+        for frame in frames:
+            if frame.time_base is None:
+                frame.time_base = self._stream.time_base
+            if self._deinterlacer is not None and not self._deinterlacer.suits(frame):
+                yield from self._deinterlacer.push(None)
+                self._deinterlacer = None
+            if self._deinterlacer is None and _is_interlaced(frame):
+                self._deinterlacer = Deinterlacer(frame)
+            if self._deinterlacer is None:
+                yield frame
+            else:
+                yield from self._deinterlacer.push(frame)
+        if last and self._deinterlacer is not None:
+            yield from self._deinterlacer.push(None)
+            self._deinterlacer = None
+
+    def _picture(self, frame: Any) -> Picture:
+        shown = frame.dts if frame.pts is None else frame.pts
+        seconds = None if shown is None else self.seconds(shown)
+        # Reading the display matrix is slow. Between key frames the rotation value shows a change.
+        # H.264's own orientation message is in the first picture and holds until the next key
+        # frame.
+        if frame.key_frame or frame.rotation not in (0, self._rotation):
+            self._rotation, self._orientation = frame.rotation, orientation_of(frame)
+        image = self._orientation.apply(self._bgr(frame))
+        return Picture(image, seconds, frame.is_corrupt, self._orientation.transposed)
+
+    def _bgr(self, frame: Any) -> Array:
+        if self._size is None:
+            self._size = frame.width, frame.height
+            _keep_memory(3 * frame.width * frame.height)
+        width, height = self._size if self._keep_size else (frame.width, frame.height)
+        settings = {**self._settings, **self._colours(frame)}
+        made = self._reformatter.reformat(frame, width, height, "bgr24", **settings)
+        image: Array = made.to_ndarray()
+        # A frame that was BGR already shares the decoder's memory.
+        return image.copy() if made is frame else image
+
+    def _colours(self, frame: Any) -> dict[str, int]:
+        """Returns the colour settings that FFmpeg's scaler uses for BGR by default."""
+        primaries, transfer = frame.color_primaries, frame.color_trc
+        if not self._knows_colours or {primaries, transfer} <= _UNKNOWN:
+            return {}
+        known = transfer not in _UNKNOWN | _HDR
+        return {
+            "dst_color_primaries": primaries if primaries in _SDR_GAMUTS else _BT709,
+            "dst_color_trc": transfer if known else _BT709,
+        }
+
+
+def _keep_memory(size: int) -> None:
+    """Lets glibc keep freed pictures of this size in bytes for reuse.
+
+    By default glibc returns large blocks to the system, and each picture needs newly mapped pages.
+    Freeing a larger block once raises glibc's threshold.
+    """
+    np.empty(min(_PICTURES_AT_ONCE * size, _LARGEST_BLOCK), np.uint8)
+
+
+def _is_interlaced(frame: Any) -> bool:
+    return bool(frame.interlaced_frame) and min(frame.width, frame.height) >= _SMALLEST_INTERLACED
