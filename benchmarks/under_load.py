@@ -23,7 +23,7 @@ from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.source import Source
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo

@@ -38,8 +38,8 @@ from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, EdgeKitError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
-from edgekit.media.events import EventsSink
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.events import EventsSink
+from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.annotations import Truth
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary

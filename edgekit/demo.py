@@ -13,11 +13,11 @@ from edgekit.detector import Detector
 from edgekit.errors import OutputError
 from edgekit.evaluation import in_classes_of
 from edgekit.linking.registry import make_linker
-from edgekit.media.events import EventsSink
-from edgekit.media.picture import PictureSink
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.events import EventsSink
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.summary_picture import PictureSink
+from edgekit.media.sinks.video.file import VideoSink
 from edgekit.media.sources.source import Source
-from edgekit.media.video_file import VideoSink
 from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate

@@ -14,7 +14,7 @@ from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.pipeline.pipeline import Pipeline

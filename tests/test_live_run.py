@@ -13,8 +13,8 @@ from edgekit.assets import default_bundle
 from edgekit.detector import Detector
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
-from edgekit.media.events import EventsSink
-from edgekit.media.queued import QueuedSink
+from edgekit.media.sinks.events import EventsSink
+from edgekit.media.sinks.queued import QueuedSink
 from edgekit.pipeline.pipeline import Pipeline
 
 FRAMES = 40

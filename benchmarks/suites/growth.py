@@ -30,7 +30,7 @@ from edgekit.benchmarks.timing import machine, pinned
 from edgekit.calibration.store import Store
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
-from edgekit.media.events import EventsSink
+from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sources.source import Source
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.stage_timer import STAGES

@@ -26,7 +26,7 @@ from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.linking.registry import make_linker
 from edgekit.media import Source, open_source
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, RunSummary
 from edgekit.puppets import render_clip

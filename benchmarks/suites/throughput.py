@@ -27,12 +27,12 @@ from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
-from edgekit.media.events import EventsSink
 from edgekit.media.page import LivePage
 from edgekit.media.page.channel import Channel
-from edgekit.media.queued import QueuedSink
-from edgekit.media.sink import Sink
-from edgekit.media.video_file import VideoSink
+from edgekit.media.sinks.events import EventsSink
+from edgekit.media.sinks.queued import QueuedSink
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.video.file import VideoSink
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.targets.base import SessionOptions
 

@@ -11,12 +11,12 @@ from edgekit.cli._options import is_quiet
 from edgekit.cli._service_manager import ServiceManager
 from edgekit.cli._status_line import StatusLine
 from edgekit.errors import UsageError
-from edgekit.media.queued import QueuedSink
+from edgekit.media.sinks.queued import QueuedSink
 
 if TYPE_CHECKING:
-    from edgekit.media.metrics import Metrics
     from edgekit.media.page import LivePage
-    from edgekit.media.sink import Sink
+    from edgekit.media.sinks.prometheus import Metrics
+    from edgekit.media.sinks.sink import Sink
 
 __all__ = ["SinkMaker"]
 
@@ -64,7 +64,7 @@ class SinkMaker:
 
             self._page = LivePage(options["serve"], options["token"], origins=origins)
         if options["metrics"]:
-            from edgekit.media.metrics import Metrics
+            from edgekit.media.sinks.prometheus import Metrics
 
             self._metrics = Metrics(options["metrics"], several=self._several)
 
@@ -89,7 +89,7 @@ class SinkMaker:
         if self._page is not None:
             sinks.append(self._page.sink(lambda: [sink.health() for sink in queued]))
         if options["show"]:
-            from edgekit.media.window import WindowSink
+            from edgekit.media.sinks.window import WindowSink
 
             sinks.append(WindowSink(self._stop))
         return sinks
@@ -102,7 +102,7 @@ class SinkMaker:
 
         rotation = {"rotate": options["rotate"], "keep": options["rotate_keep"]}
         if options["events"]:
-            from edgekit.media.events import EventsSink
+            from edgekit.media.sinks.events import EventsSink
 
             target = sys.stdout.buffer if options["events"] == "-" else options["events"]
             index = number if self._several else None
@@ -110,19 +110,19 @@ class SinkMaker:
             events = EventsSink(target, live=live, source_index=index, **rotation)
             add("events", events, BrokenPipeError)
         if options["video"]:
-            from edgekit.media.live_video import LiveVideoSink
-            from edgekit.media.video_file import VideoSink
+            from edgekit.media.sinks.video.file import VideoSink
+            from edgekit.media.sinks.video.live import LiveVideoSink
 
             path = options["video"]
             add("video", LiveVideoSink(path, **rotation) if live else VideoSink(path))
         if options["clips"]:
-            from edgekit.media.clips import ClipsSink
+            from edgekit.media.sinks.video.clips import ClipsSink
 
             before, after = options["clip_before"], options["clip_after"]
             keep = dict(options["clips_keep"])
             add("clips", ClipsSink(options["clips"], before=before, after=after, **keep))
         if options["picture"]:
-            from edgekit.media.picture import PictureSink
+            from edgekit.media.sinks.summary_picture import PictureSink
 
             add("picture", PictureSink(options["picture"]))
         if options["save_detections"]:
@@ -130,7 +130,7 @@ class SinkMaker:
 
             add("save_detections", DetectionsSink(options["save_detections"]))
         if options["mqtt"]:
-            from edgekit.media.mqtt import Broker, MqttSink
+            from edgekit.media.sinks.mqtt.sink import Broker, MqttSink
 
             broker = Broker.parse(options["mqtt"], options["mqtt_ca"])
             if self._several:

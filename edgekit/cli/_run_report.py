@@ -9,8 +9,8 @@ from rich.console import Console
 from edgekit.cli._load_cost import load_cost_line
 from edgekit.cli._options import stdout_console
 from edgekit.cli._tables import print_table
-from edgekit.media.events import age_json, skipped_json, stages_json
-from edgekit.media.queued import SinkHealth
+from edgekit.media.sinks.events import age_json, skipped_json, stages_json
+from edgekit.media.sinks.queued import SinkHealth
 from edgekit.pipeline.results import GateSummary, RunSummary
 
 __all__ = ["loss_of", "print_report", "print_reports", "summary_json"]

@@ -20,8 +20,8 @@ from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, MediaError, OutputError
 from edgekit.linking.registry import make_linker
 from edgekit.media import Source
-from edgekit.media.queued import QueuedSink, SinkHealth
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.queued import QueuedSink, SinkHealth
+from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all
 from edgekit.pipeline.pipeline import Pipeline

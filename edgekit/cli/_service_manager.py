@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media.queued import SinkHealth
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.queued import SinkHealth
+from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["ServiceManager"]

@@ -7,7 +7,7 @@ import heapq
 from pathlib import Path
 
 from edgekit._files import writing
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.detections_writer import FrameWriter, detections_writer
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo
 
 __all__ = ["StatusLine"]

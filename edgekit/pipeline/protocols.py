@@ -102,7 +102,7 @@ class FrameLinker(Protocol):
 
 
 class FrameSink(Protocol):
-    """Receiver of results; ``edgekit.media.sink.Sink`` documents when each method is called."""
+    """Receiver of results; ``edgekit.media.sinks.sink`` documents when each method is called."""
 
     def start(self, info: RunInfo) -> None:
         """Begins the run."""

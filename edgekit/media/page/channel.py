@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.media.page.timeline import Timeline
-from edgekit.media.sink import Sink
+from edgekit.media.sinks.sink import Sink
 from edgekit.media.text import colour_of
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
 
 if TYPE_CHECKING:
-    from edgekit.media.queued import SinkHealth
+    from edgekit.media.sinks.queued import SinkHealth
 
 __all__ = ["Channel", "Snapshot"]
 

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media.page.access import Door, check_token, new_token
-from edgekit.media.page.address import Address, is_loopback, listen, parse_address
 from edgekit.media.page.channel import Channel
 from edgekit.media.page.origin import parse_origin
-from edgekit.media.sink import Sink
+from edgekit.media.serving.access import Door, check_token, new_token
+from edgekit.media.serving.address import Address, is_loopback, listen, parse_address
+from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import RunInfo
 
 if TYPE_CHECKING:
     from edgekit.media.page.server import PageServer
-    from edgekit.media.queued import SinkHealth
+    from edgekit.media.sinks.queued import SinkHealth
 
 __all__ = ["LivePage"]
 

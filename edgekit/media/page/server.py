@@ -11,12 +11,12 @@ from typing import Any
 
 from aiohttp import web
 
-from edgekit.media.page.access import Door, network_of
-from edgekit.media.page.address import is_loopback
 from edgekit.media.page.broadcast import Broadcast
 from edgekit.media.page.channel import Channel
-from edgekit.media.page.headers import HEADERS
 from edgekit.media.page.site import LOG, Site
+from edgekit.media.serving.access import Door, network_of
+from edgekit.media.serving.address import is_loopback
+from edgekit.media.serving.headers import HEADERS
 
 __all__ = ["PageServer"]
 

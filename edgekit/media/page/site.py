@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from edgekit.media.page.access import Door, Verdict, network_of
 from edgekit.media.page.broadcast import Broadcast, Viewer
 from edgekit.media.page.channel import Channel
-from edgekit.media.page.headers import HEADERS
+from edgekit.media.serving.access import Door, Verdict, network_of
+from edgekit.media.serving.headers import HEADERS
 
 __all__ = ["LOG", "Site"]
 

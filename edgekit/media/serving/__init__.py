@@ -1,0 +1,1 @@
+"""What the servers of the live page and of the metrics share: addresses, access and headers."""

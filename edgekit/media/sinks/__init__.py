@@ -1,0 +1,1 @@
+"""Shows, writes and sends the results of a run."""

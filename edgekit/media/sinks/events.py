@@ -1,0 +1,221 @@
+"""Writes results as JSON Lines, one event per line.
+
+    {"type":"start", "schema":1, "source":…, "bundle":{"name":…,"sha256":…}, "classes":[…],
+     "time":…}
+    {"type":"frame", "index":n, "time":t, "detections":[{"box":[x1,y1,x2,y2],"class":c,"score":s}],
+     "tubes":[{"id":k,"class":c,"score":s,"box":[…],"state":"observed|extrapolated","age":n}],
+     "ms":{stage:…}, "age":…}
+    {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek|fps|still", "frames":m}
+    {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
+    {"type":"lost", "events":n}
+    {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},
+     "age":{…}}
+
+``class`` is an index into ``classes``. Boxes are in pixels of the source. ``end`` of a tube is
+inclusive. ``index`` of a gap is the index of the frame after it. ``frames`` of a gap is the number
+of frames missing before that frame for this reason. ``skipped`` exists if frames were left out on
+purpose, and counts them by reason. ``ms`` has the stages before ``emit``, which has not ended when
+the line is written. ``time`` of the start event is the date and time in UTC. ``time`` of a frame is
+the seconds since the start of the source. ``age`` exists on live sources only. In a frame, it is
+the milliseconds from the reading of the frame to the start of its inference. In the end event, it
+has percentiles and the mean of these. ``lost``, on live sources only, is the number of events
+missing before the next one. If a run has several sources, each event has ``source_index``, from 0,
+after its ``type``. After rotation, a new file repeats the start event with ``part``, from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from edgekit.media.sinks._lines_file import LinesFile
+from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.stage_timer import StageTimes
+from edgekit.runtime.types import Tube
+
+__all__ = ["SCHEMA", "EventsSink", "age_json", "skipped_json", "stages_json", "tube_json"]
+
+SCHEMA = 1
+
+
+class EventsSink(Sink):
+    """Writes events to a file or stream, always as complete lines.
+
+    Args:
+        target: Path of a file, or an open binary stream, which stays open.
+        live: Whether to continue an existing file, without its last line if that is incomplete, and
+            to sync to disk about once per second. Otherwise an existing file is replaced.
+        rotate: Size in bytes after which a new file begins, with its own ``start`` event; None for
+            no limit.
+        keep: Number of older files to keep, as ``NAME.1.jsonl``, ``NAME.2.jsonl`` and so on.
+        source_index: Index of the source within the run, from 0; None if the run has one source.
+
+    Raises:
+        OutputError: The file cannot be written; any call may raise it. The file then ends with the
+            last complete line, and later calls may succeed.
+        BrokenPipeError: The stream has no reader any more; any call may raise it.
+    """
+
+    def __init__(
+        self,
+        target: Path | str | IO[bytes],
+        *,
+        live: bool = False,
+        rotate: int | None = None,
+        keep: int = 5,
+        source_index: int | None = None,
+    ) -> None:
+        self._path = Path(target) if isinstance(target, (str, Path)) else None
+        self._stream: Any = target if self._path is None else None
+        self._make = partial(LinesFile, self._start_line, live=live, rotate=rotate, keep=keep)
+        self._file: LinesFile | None = None
+        self._encoder = msgspec.json.Encoder()
+        self._started: dict[str, Any] = {}
+        self._marks = {} if source_index is None else {"source_index": source_index}
+
+    def start(self, info: RunInfo) -> None:
+        """Opens the file and writes the ``start`` event."""
+        self._started = {
+            "type": "start",
+            "schema": SCHEMA,
+            "source": info.source,
+            "bundle": {"name": info.bundle, "sha256": info.bundle_sha256},
+            "classes": info.classes,
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        }
+        if self._path is None:
+            self._write(self._started)
+        else:
+            self._file = self._make(self._path)
+
+    def gap(self, gap: Gap) -> None:
+        """Writes a ``gap`` event."""
+        event = {"type": "gap", "index": gap.index, "reason": gap.reason, "frames": gap.frames}
+        self._write(event)
+
+    def frame(self, result: FrameResult) -> None:
+        """Writes a ``frame`` event."""
+        detections = [
+            {"box": _box(box), "class": label, "score": _score(score)}
+            for box, label, score in result.chosen()
+        ]
+        tubes = [
+            {
+                "id": tube.id,
+                "class": tube.label,
+                "score": _score(tube.score),
+                "box": _box(tube.box),
+                "state": "observed" if tube.observed else "extrapolated",
+                "age": tube.age,
+            }
+            for tube in result.tubes
+        ]
+        event = {
+            "type": "frame",
+            "index": result.frame.index,
+            "time": round(result.frame.time, 4),
+            "detections": detections,
+            "tubes": tubes,
+            "ms": {stage: round(value, 3) for stage, value in result.ms.items()},
+        }
+        if result.age is not None:
+            event["age"] = round(result.age, 3)
+        self._write(event)
+
+    def tube(self, tube: Tube) -> None:
+        """Writes a ``tube`` event."""
+        self._write({"type": "tube", **tube_json(tube)})
+
+    def lost(self, count: int) -> None:
+        """Writes a ``lost`` event."""
+        self._write({"type": "lost", "events": count})
+
+    def end(self, summary: RunSummary) -> None:
+        """Writes the ``end`` event."""
+        self._write(
+            {
+                "type": "end",
+                "frames": summary.frames,
+                "dropped": summary.dropped,
+                **skipped_json(summary.skipped),
+                "seconds": round(summary.seconds, 3),
+                "stages": stages_json(summary.stages),
+                **age_json(summary.age),
+            }
+        )
+
+    def reopen(self) -> bool:
+        """Returns True if there is room on the disk again.
+
+        Raises:
+            OutputError: The disk is still full.
+        """
+        if self._file is not None:
+            self._file.check_room()
+        return True
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _start_line(self, part: int) -> bytes:
+        return self._line({**self._started, "part": part} if part else self._started)
+
+    def _write(self, event: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.add(self._line(event))
+        else:
+            self._stream.write(self._line(event))
+            self._stream.flush()
+
+    def _line(self, event: dict[str, Any]) -> bytes:
+        return self._encoder.encode({"type": event["type"], **self._marks, **event}) + b"\n"
+
+
+def tube_json(tube: Tube) -> dict[str, Any]:
+    """Returns the JSON form of a tube that has ended."""
+    return {
+        "id": tube.id,
+        "class": tube.label,
+        "score": _score(tube.score),
+        "start": tube.start,
+        "end": tube.end,
+        "boxes": [_box(box) for box in tube.boxes.tolist()],
+        "observed": tube.observed.tolist(),
+    }
+
+
+def stages_json(stages: dict[str, StageTimes]) -> dict[str, dict[str, float]]:
+    """Returns the JSON form of stage times, in milliseconds rounded to a microsecond."""
+    return {
+        stage: {name: round(getattr(times, name), 3) for name in StageTimes.__slots__}
+        for stage, times in stages.items()
+    }
+
+
+def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
+    """Returns ``{"age": …}`` in milliseconds for a live run, else an empty dictionary."""
+    if age is None:
+        return {}
+    names = ("p50", "p90", "p99", "mean")
+    return {"age": {name: round(getattr(age, name), 3) for name in names}}
+
+
+def skipped_json(skipped: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Returns ``{"skipped": …}`` if frames were left out on purpose, else an empty dictionary."""
+    return {"skipped": dict(skipped)} if skipped else {}
+
+
+def _box(box: list[float]) -> list[float]:
+    return [round(value, 2) for value in box]
+
+
+def _score(score: float) -> float:
+    return round(score, 5)

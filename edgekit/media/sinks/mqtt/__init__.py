@@ -1,0 +1,1 @@
+"""Sends tubes to an MQTT broker."""

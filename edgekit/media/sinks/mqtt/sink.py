@@ -1,0 +1,242 @@
+"""Sends tubes as MQTT messages."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit._files import refuse_unwritable
+from edgekit._user_folders import user_folder
+from edgekit.errors import OutputError
+from edgekit.linking.published import LiveTube
+from edgekit.media.sinks._whole_file import check_room
+from edgekit.media.sinks.mqtt._broker import Broker
+from edgekit.media.sinks.mqtt._link import BrokerLink, import_client
+from edgekit.media.sinks.mqtt._outbox import Message, Outbox
+from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["MOST_BYTES", "Broker", "MqttSink", "default_buffer"]
+
+MOST_BYTES = 16_000_000
+"""Default limit for the bytes of waiting messages."""
+
+_LOG = logging.getLogger(__name__)
+_FIRST_TRY_SECONDS = 3.0
+_LAST_SECONDS = 5.0
+
+
+class MqttSink(Sink):
+    """Sends the start, updates and end of each tube, and a retained status.
+
+    The topics below the broker's prefix are ``tube/start``, ``tube/update``, ``tube/end`` and
+    ``status``. If the run vanishes, the broker itself publishes the status (Last Will). All
+    messages pass through a file: a broker that was away gets them later, in order, and the next run
+    sends what is left. Messages are sent until the broker acknowledges them (QoS 1), so a message
+    may arrive twice. The fields ``run`` and ``seq``, which counts from 0 without gaps, identify
+    duplicates.
+
+    Args:
+        broker: Address and credentials of the broker.
+        buffer: File for waiting messages; the default is ``default_buffer(broker)``.
+        most: Largest size of the buffer in bytes of messages. Above it the oldest updates are
+            dropped, then the oldest messages of any kind. The status counts them.
+        every: Seconds of the source between two updates of a tube.
+
+    Raises:
+        MissingDependencyError: paho-mqtt is not installed.
+        OutputError: The broker refuses the name or password, or another run uses the buffer (both
+            raised by ``start``); or the disk is full (raised by later calls).
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        buffer: Path | None = None,
+        most: int = MOST_BYTES,
+        every: float = 1.0,
+    ) -> None:
+        import_client()
+        self._broker = broker
+        self._buffer = buffer or default_buffer(broker)
+        self._most = most
+        self._every = every
+        self._run = uuid.uuid4().hex[:12]
+        self._seq = 0
+        self._source = ""
+        self._classes: tuple[str, ...] = ()
+        self._told: dict[int, float] = {}
+        self._begun: set[int] = set()
+        self._info: RunInfo | None = None
+        self._last = (0, 0.0)
+        self._outbox: Outbox | None = None
+        self._link: BrokerLink | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages dropped by the buffer's size limit or refused by the broker."""
+        refused = 0 if self._link is None else self._link.refused
+        return refused + (0 if self._outbox is None else sum(self._outbox.dropped.values()))
+
+    @property
+    def stored(self) -> int:
+        """Number of messages put into the buffer."""
+        return self._seq
+
+    @property
+    def trouble(self) -> str | None:
+        """Reason for a missing connection or a refusal, and the number of waiting messages."""
+        if self._link is None or self._outbox is None or self._link.trouble is None:
+            return None
+        return f"{self._link.trouble} {len(self._outbox)} messages wait."
+
+    def check(self) -> None:
+        """Opens the buffer if it exists, else raises if it cannot be created."""
+        if self._buffer.exists():
+            Outbox(self._buffer, self._most).close()
+        else:
+            refuse_unwritable(self._buffer)
+
+    def start(self, info: RunInfo) -> None:
+        """Opens the buffer and starts to connect; waits at most 3 seconds for the connection."""
+        self._source, self._classes, self._info = info.source, info.classes, info
+        self._outbox = Outbox(self._buffer, self._most)
+        if waiting := len(self._outbox):
+            _LOG.info("%d messages of earlier runs are sent first.", waiting)
+        topic = f"{self._broker.prefix}/status"
+        will = self._status("offline", reason="lost")
+        status = partial(self._status, "online")
+        self._link = BrokerLink(self._broker, self._outbox, topic, status, will)
+        self._link.wait_for_first_try(_FIRST_TRY_SECONDS)
+        if self._link.denied:
+            raise OutputError(
+                f"The MQTT broker {self._broker.place} refuses the name or password.",
+                mend="Check both in --mqtt mqtt://user:password@host:port/prefix",
+            )
+
+    def frame(self, result: FrameResult) -> None:
+        """Sends the start of new tubes, and an update of the others at the chosen interval."""
+        now = result.frame.time
+        self._last = result.frame.index, now
+        messages: list[Message] = []
+        told: dict[int, float] = {}
+        for tube in result.tubes:
+            last = self._told.get(tube.id)
+            if last is not None and 0 <= now - last < self._every:
+                told[tube.id] = last
+                continue
+            kind = "start" if last is None else "update"
+            index, observed = result.frame.index, tube.observed
+            content = _live_json(tube, tube.box, index, now, observed=observed)
+            messages.append(self._message(kind, len(messages), content))
+            told[tube.id] = now
+        self._send(messages)
+        self._told = told
+        self._begun |= told.keys()
+
+    def tube(self, tube: Tube) -> None:
+        """Sends the end of a tube, and first its start if no frame with it reached this sink."""
+        first = [] if tube.id in self._begun else [self._message("start", 0, self._first(tube))]
+        content = {
+            "id": tube.id,
+            "class": tube.label,
+            "score": round(tube.score, 5),
+            "start": tube.start,
+            "end": tube.end,
+            "box": [round(value, 2) for value in tube.boxes[-1].tolist()],
+            "observed": int(tube.observed.sum()),
+        }
+        self._send([*first, self._message("end", len(first), content)])
+        self._begun.discard(tube.id)
+
+    def end(self, summary: RunSummary) -> None:
+        """Sends waiting messages for at most 5 seconds, then the last status."""
+        if self._link is not None:
+            self._link.stop(self._status("offline", reason="ended"), _LAST_SECONDS)
+
+    def reopen(self) -> bool:
+        """Returns True if there is room on the disk again.
+
+        Raises:
+            OutputError: The disk is still full.
+        """
+        check_room(self._buffer)
+        return True
+
+    def close(self) -> None:
+        """Disconnects and closes the buffer; the next run sends what is left in it."""
+        if self._link is not None:
+            self._link.stop(None, 0.0)
+        if self._outbox is not None:
+            self._outbox.close()
+
+    def _first(self, tube: Tube) -> dict[str, Any]:
+        index, time = self._last
+        assert self._info is not None
+        begun = time - (index - tube.start) / self._info.present_fps
+        box = tube.boxes[0].tolist()
+        return _live_json(tube, box, tube.start, begun, observed=True)
+
+    def _send(self, messages: list[Message]) -> None:
+        if messages:
+            assert self._outbox is not None
+            self._outbox.add(messages)
+            self._seq += len(messages)
+
+    def _message(self, kind: str, place: int, content: dict[str, Any]) -> Message:
+        name = self._classes[content["class"]]
+        head = {"run": self._run, "seq": self._seq + place, "date": _now(), "source": self._source}
+        payload = msgspec.json.encode({**head, "name": name, **content})
+        return Message(f"{self._broker.prefix}/tube/{kind}", payload, kind)
+
+    def _status(self, state: str, **more: str) -> bytes:
+        return msgspec.json.encode(
+            {
+                "state": state,
+                **more,
+                "run": self._run,
+                "source": self._source,
+                "date": _now(),
+                "dropped": {} if self._outbox is None else self._outbox.dropped,
+            }
+        )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def default_buffer(broker: Broker) -> Path:
+    """Returns the default file for waiting messages, one for each broker and prefix.
+
+    Raises:
+        OutputError: The user has no folder for it, or the folder cannot be written.
+    """
+    folder = user_folder("XDG_STATE_HOME", ".local/state", "--mqtt-buffer FILE")
+    place = hashlib.sha256(f"{broker.place}/{broker.prefix}".encode()).hexdigest()[:12]
+    return folder / f"mqtt-{place}.db"
+
+
+def _live_json(
+    tube: LiveTube | Tube, box: Sequence[float], index: int, time: float, *, observed: bool
+) -> dict[str, Any]:
+    """Returns the JSON fields of a tube in one of its frames."""
+    return {
+        "id": tube.id,
+        "class": tube.label,
+        "score": round(tube.score, 5),
+        "box": [round(value, 2) for value in box],
+        "index": index,
+        "time": round(time, 4),
+        "observed": observed,
+    }

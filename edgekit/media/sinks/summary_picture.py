@@ -1,0 +1,144 @@
+"""Draws one picture of all tubes of a run, over time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgekit._files import atomic_file
+from edgekit.errors import OutputError
+from edgekit.media._drawn import DrawnBoxes
+from edgekit.media._opencv import cv2
+from edgekit.media._stage_chart import draw_stages
+from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
+from edgekit.media.drawing import Annotator
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sources.source import name_of
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["MOST_ROWS", "PictureSink"]
+
+MOST_ROWS = 60
+"""Largest number of tubes shown; the best ones are kept."""
+
+_MOST_THUMBNAILS = 16
+_WIDEST = 480
+_MOST_RUNS = 1000
+"""Largest number of drawn runs kept per tube: the picture has no more columns for them."""
+
+
+class _Ranked(NamedTuple):
+    score: float
+    born: int
+    row: Row
+
+
+class PictureSink(Sink):
+    """Draws a summary picture when the run is over.
+
+    Each tube is a row over time in its class's colour, which shows how its box was drawn in each
+    frame. Some annotated frames are shown above. Memory does not grow with the run: only the best
+    tubes and a limited number of thumbnails, at a doubling distance, are kept.
+
+    Args:
+        path: Path ending in ``.png``, ``.jpg`` or another picture format of OpenCV.
+        truth: Ground truth: class index, first and last frame of each tube. Each is shown above the
+            tubes found of that class.
+        stages: Whether to show the stage times too.
+
+    Raises:
+        OutputError: The file extension is unknown (raised at once), or the place cannot be written
+            to (raised by ``end``).
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        truth: Sequence[tuple[int, int, int]] = (),
+        stages: bool = False,
+    ) -> None:
+        self._path = Path(path)
+        self._truth = [
+            Row(-1, label, 0.0, start, end, [], truth=True) for label, start, end in truth
+        ]
+        self._stages = stages
+        ending = self._path.suffix
+        if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
+            raise OutputError(
+                f"{name_of(self._path)} does not end in the name of a picture format.",
+                mend="Choose a name that ends in .png.",
+            )
+        self._info: RunInfo | None = None
+        self._annotator = Annotator(())
+        self._drawn = DrawnBoxes(_MOST_RUNS)
+        self._best: list[_Ranked] = []
+        self._count = 0
+        self._thumbnails: list[Thumbnail] = []
+        self._distance = 1
+        self._last = -1
+
+    def start(self, info: RunInfo) -> None:
+        """Stores the run's names and classes."""
+        self._info = info
+        self._annotator = Annotator(info.classes)
+
+    def frame(self, result: FrameResult) -> None:
+        """Keeps thumbnails of some frames."""
+        index = result.frame.index
+        self._last = index
+        assert self._info is not None
+        self._info = self._info.seen(result.frame)
+        self._annotator.follow(result)
+        self._drawn.frame(result)
+        if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:
+            return
+        self._thumbnails.append(Thumbnail(index, self._small(result)))
+        if len(self._thumbnails) > _MOST_THUMBNAILS:
+            self._thumbnails = self._thumbnails[::2]
+            self._distance = self._thumbnails[1].frame - self._thumbnails[0].frame
+
+    def _small(self, result: FrameResult) -> Any:
+        """Draws a frame THUMBNAIL_HEIGHT pixels high, with white borders if it is very wide."""
+        image: Any = result.frame.image
+        scale = min(THUMBNAIL_HEIGHT / image.shape[0], _WIDEST / image.shape[1])
+        width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(image, (width, height), interpolation=way)
+        small = self._annotator.draw(result, small)
+        above = (THUMBNAIL_HEIGHT - height) // 2
+        below = THUMBNAIL_HEIGHT - height - above
+        sides = (above, below, 0, 0)
+        return cv2.copyMakeBorder(small, *sides, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+
+    def tube(self, tube: Tube) -> None:
+        """Keeps the tube if it is among the best."""
+        self._count += 1
+        row = Row(tube.id, tube.label, tube.score, tube.start, tube.end, self._drawn.end(tube.id))
+        item = _Ranked(tube.score, -tube.id, row)
+        if len(self._best) < MOST_ROWS:
+            heapq.heappush(self._best, item)
+        else:
+            heapq.heappushpop(self._best, item)
+
+    def end(self, summary: RunSummary) -> None:
+        """Draws and writes the picture."""
+        assert self._info is not None
+        rows = [*self._truth, *(item.row for item in self._best)]
+        first = {row.label: min(r.start for r in rows if r.label == row.label) for row in rows}
+        rows.sort(key=lambda row: (first[row.label], row.label, not row.truth, row.start, row.id))
+        image = draw_timeline(
+            self._info, summary, rows, self._count, self._thumbnails, frames=self._last + 1
+        )
+        if self._stages:
+            image = np.concatenate([image, draw_stages(summary.stages, image.shape[1])])
+        good, content = cv2.imencode(self._path.suffix, image)
+        if not good:
+            raise OutputError(f"The picture {self._path} could not be encoded.")
+        with atomic_file(self._path) as temporary:
+            temporary.write_bytes(content.tobytes())

@@ -1,0 +1,1 @@
+"""Writes annotated video: whole runs, live runs and clips of single tubes."""

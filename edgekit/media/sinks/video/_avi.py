@@ -1,0 +1,134 @@
+"""Writes AVI files by OpenCV: Motion JPEG at a fixed rate, for old programs and huge frames."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+from edgekit._files import output_error, writing
+from edgekit.errors import OutputError
+from edgekit.media._opencv import cv2, file_backend
+from edgekit.media.sinks.video._timed_frames import HIGHEST_FPS, even
+from edgekit.media.sinks.video.codecs import MJPEG, MPEG4
+from edgekit.media.sources.source import name_of
+from edgekit.pipeline.results import RunInfo
+from edgekit.runtime.letterbox import Letterbox
+
+__all__ = ["AviFile"]
+
+_LOG = logging.getLogger(__name__)
+_CHECK_EVERY = 30
+_SPARE_BYTES = 1 << 18
+_FRAME_TIME_AT, _RATE_AT = 32, 128
+"""Byte offsets at which FFmpeg writes the microseconds per frame, and the scale and rate."""
+
+
+class AviFile:
+    """A video with the duration of its source, a fixed frame duration and square pixels.
+
+    Args:
+        temporary: Temporary file to write.
+        path: Final path, as messages name it.
+        size: Size (height, width) of the first frame in pixels; other frames are fitted into it.
+        info: Description of the run: frame rate and pixel aspect ratio.
+
+    Attributes:
+        codec: Codec of the encoded frames.
+
+    Raises:
+        OutputError: OpenCV cannot write such a video. Later calls raise it when the disk is full.
+    """
+
+    def __init__(self, temporary: Path, path: Path, size: tuple[int, int], info: RunInfo) -> None:
+        self._temporary, self._path = temporary, path
+        self._size = size
+        self._square = info.sample_aspect == 1
+        self._fps = min(info.fps, HIGHEST_FPS)
+        self._count = 0
+        self._begin = self._latest = 0.0
+        self._off = 0.0
+        height, width = (side + side % 2 for side in size)
+        # OpenCV writes beyond its memory when it encodes tiny frames as Motion JPEG.
+        self.codec = codec = MJPEG if min(height, width) >= MJPEG.least else MPEG4
+        code = cv2.VideoWriter.fourcc(*codec.encoder)
+        self._writer: Any = cv2.VideoWriter(
+            str(temporary), file_backend(), code, self._fps, (width, height)
+        )
+        if min(size) < codec.least or not self._writer.isOpened():
+            self._writer.release()
+            raise OutputError(
+                f"A video of {size[1]}x{size[0]} pixels cannot be written to {name_of(path)}. "
+                f"{codec.limits}",
+                mend="Leave the video out.",
+            )
+        _LOG.info("%s is written as %s.", name_of(path), codec.name)
+
+    def frame(self, image: Any, seconds: float) -> None:
+        """Writes a frame."""
+        if image.shape[:2] != self._size:
+            image = Letterbox.fit((image.shape[0], image.shape[1]), self._size).apply(image)
+        if not self._count:
+            self._begin = seconds
+        self._writer.write(even(image))
+        self._latest = seconds
+        self._off = max(self._off, abs(seconds - self._begin - self._count / self._fps))
+        self._count += 1
+        # OpenCV's writer does not report a full disk.
+        if self._count % _CHECK_EVERY == 0 and self._is_full():
+            raise self._disk_full()
+
+    def end(self) -> bool:
+        """Completes the video, and returns False if it has no frame."""
+        self._writer.release()
+        if not self._count:
+            return False
+        if not self._playable():
+            if self._is_full():
+                raise self._disk_full()
+            raise OutputError(
+                f"The video {self._path} could not be completed.",
+                mend=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
+            )
+        name, other = name_of(self._path), name_of(self._path.with_suffix(".mp4"))
+        if self._off > 1 / self._fps:
+            self._spread()
+            _LOG.warning(
+                "%s shows its frames at one rate, as AVI has no other, and not at the times of its "
+                "source. Name it %s to keep them.", name, other,
+            )  # fmt: skip
+        if not self._square:
+            _LOG.warning(
+                "%s is shown too narrow or too wide: AVI cannot say that pixels are not square. "
+                "Name it %s to keep their shape.", name, other,
+            )  # fmt: skip
+        return True
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._writer.release()
+
+    def _spread(self) -> None:
+        """Sets the frame rate at which the video lasts as long as its source."""
+        step = (self._latest - self._begin) / max(self._count - 1, 1)
+        if step <= 0:
+            return
+        with writing(self._path), self._temporary.open("r+b") as file:
+            for place, values in ((_FRAME_TIME_AT, [1e6 * step]), (_RATE_AT, [1e6 * step, 1e6])):
+                file.seek(place)
+                file.write(struct.pack(f"<{len(values)}I", *(round(value) for value in values)))
+
+    def _is_full(self) -> bool:
+        return shutil.disk_usage(self._temporary.parent).free < _SPARE_BYTES
+
+    def _disk_full(self) -> OutputError:
+        return output_error(OSError(errno.ENOSPC, "No space left on device"), self._path)
+
+    def _playable(self) -> bool:
+        capture = cv2.VideoCapture(str(self._temporary), file_backend())
+        good: bool = capture.isOpened() and capture.read()[0]
+        capture.release()
+        return good

@@ -1,0 +1,274 @@
+"""Writes a short video around each tube."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgekit._files import atomic_file, writing
+from edgekit.errors import OutputError
+from edgekit.media._opencv import cv2
+from edgekit.media.sinks.events import tube_json
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.video._clip_folder import ClipFolder
+from edgekit.media.sinks.video.file import VideoSink
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Tube
+
+__all__ = ["ClipsSink"]
+
+_LOG = logging.getLogger(__name__)
+_MOST = 8
+"""Largest number of clips written at once; further tubes get no clip and are counted."""
+
+_LONGEST = 120.0
+"""Longest clip in seconds; the rest of a longer tube is not recorded."""
+
+_MOST_WAITING = 1 << 28
+"""Largest size in bytes of the frames kept in memory: 30 seconds of most cameras."""
+
+_MOST_TIMES = 1000
+_QUALITY = 90
+
+
+class ClipsSink(Sink):
+    """Writes an annotated video for each shown tube, and a JSON file that describes the tube.
+
+    A clip begins some seconds before its tube is shown and ends some seconds after its last box.
+    Earlier frames are kept in memory as JPEG, in at most 256 MiB.
+
+    Args:
+        folder: Folder, created if missing; gets ``TIME-ID.mp4`` and ``.json`` for each ended tube.
+        before: Seconds to record before the tube is shown.
+        after: Seconds to record after the tube's last box.
+        most_bytes: Largest total size of all clips in bytes; the oldest are removed. None for no
+            limit.
+        most_seconds: Largest age of a clip in seconds; None for no limit.
+
+    Raises:
+        OutputError: The folder cannot be written; ``start`` and later calls raise it. The affected
+            clip is abandoned.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        before: float = 2.0,
+        after: float = 2.0,
+        most_bytes: int | None = None,
+        most_seconds: float | None = None,
+    ) -> None:
+        self._folder = ClipFolder(folder, most_bytes=most_bytes, most_seconds=most_seconds)
+        self._before, self._after = before, after
+        self._info: RunInfo | None = None
+        self._waiting: deque[tuple[FrameResult, npt.NDArray[np.uint8]]] = deque()
+        self._waiting_bytes = 0
+        self._warned = False
+        self._clips: dict[int, _Clip] = {}
+        self._refused: set[int] = set()
+        self._lost = 0
+        self._stored = 0
+        self._codec: str | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Number of tubes without a clip."""
+        return self._lost
+
+    @property
+    def stored(self) -> int:
+        """Number of completed clips."""
+        return self._stored
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the codec of the newest clip."""
+        return self._codec
+
+    def check(self) -> None:
+        """Raises ``OutputError`` if the folder cannot be created or written to."""
+        self._folder.check()
+
+    def start(self, info: RunInfo) -> None:
+        """Creates the folder."""
+        self._info = info
+        self._folder.make()
+        self._folder.tidy()
+
+    def frame(self, result: FrameResult) -> None:
+        """Begins clips for new tubes, adds the frame to all clips, and completes due clips."""
+        now = result.frame.time
+        for tube in result.tubes:
+            if tube.id not in self._clips and tube.id not in self._refused:
+                self._begin(tube.id, now)
+        failed: OutputError | None = None
+        for id, clip in list(self._clips.items()):
+            try:
+                if clip.until is not None and now > clip.until:
+                    self._complete(id, clip)
+                else:
+                    clip.add(result)
+            except OutputError as error:
+                failed = error
+                self._give_up(id, clip)
+        if self._before:
+            self._remember(result)
+        if failed is not None:
+            raise failed
+
+    def tube(self, tube: Tube) -> None:
+        """Stores the ended tube, and the time at which its clip ends."""
+        self._refused.discard(tube.id)
+        if tube.id in self._clips:
+            self._clips[tube.id].close_with(tube, self._after)
+
+    def end(self, summary: RunSummary) -> None:
+        """Completes the clips of ended tubes; at the end of a run, all tubes have ended."""
+        failed: OutputError | None = None
+        for id, clip in list(self._clips.items()):
+            try:
+                self._complete(id, clip)
+            except OutputError as error:
+                failed = error
+                self._give_up(id, clip)
+        if failed is not None:
+            raise failed
+
+    def reopen(self) -> bool:
+        """Returns True: the other clips continue."""
+        return True
+
+    def close(self) -> None:
+        """Removes incomplete clips."""
+        for clip in self._clips.values():
+            clip.close()
+        self._clips.clear()
+
+    def _begin(self, id: int, now: float) -> None:
+        assert self._info is not None
+        if len(self._clips) >= _MOST:
+            self._refused.add(id)
+            self._lost += 1
+            return
+        past = [(r, jpeg) for r, jpeg in self._waiting if r.frame.time >= now - self._before]
+        self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._codec is not None)
+        try:
+            clip.start()
+            self._codec = clip.codec or self._codec
+            for result, jpeg in past:
+                image: Any = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+                clip.add(replace(result, frame=replace(result.frame, image=image)))
+        except OutputError:
+            self._give_up(id, clip)
+            raise
+
+    def _complete(self, id: int, clip: _Clip) -> None:
+        clip.end()
+        self._stored += 1
+        del self._clips[id]
+        self._folder.tidy()
+
+    def _give_up(self, id: int, clip: _Clip) -> None:
+        self._clips.pop(id, None)
+        clip.close()
+        self._refused.add(id)
+        self._lost += 1
+
+    def _remember(self, result: FrameResult) -> None:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+        jpeg = cv2.imencode(".jpg", result.frame.image, quality)[1]
+        image = np.zeros((0, 0, 3), np.uint8)
+        self._waiting.append((replace(result, frame=replace(result.frame, image=image)), jpeg))
+        self._waiting_bytes += jpeg.nbytes
+        oldest = result.frame.time - self._before
+        while self._waiting[0][0].frame.time < oldest:
+            self._forget()
+        while self._waiting_bytes > _MOST_WAITING and len(self._waiting) > 1:
+            self._forget()
+            if not self._warned:
+                self._warned = True
+                _LOG.warning(
+                    "%g seconds of this source before a tube take more than %d MiB of memory. "
+                    "Clips begin %.1f seconds before their tube.",
+                    self._before,
+                    _MOST_WAITING >> 20,
+                    result.frame.time - self._waiting[0][0].frame.time,
+                )
+
+    def _forget(self) -> None:
+        self._waiting_bytes -= self._waiting.popleft()[1].nbytes
+
+
+class _Clip:
+    """The video of one tube.
+
+    Attributes:
+        until: Source time in seconds at which the clip ends; None while its tube is live.
+    """
+
+    def __init__(self, place: ClipFolder, id: int, info: RunInfo, *, quiet: bool) -> None:
+        self._began = datetime.now(timezone.utc)
+        self._name = place.free_name(f"{self._began:%Y%m%dT%H%M%S}-{id}")
+        self._info = info
+        self._folder = folder = place.path
+        self._video = VideoSink(folder / f"{self._name}.mp4", quiet=quiet)
+        self._first: FrameResult | None = None
+        self._last: FrameResult | None = None
+        self._tube: Tube | None = None
+        self._cut = False
+        self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
+        self.until: float | None = None
+
+    @property
+    def codec(self) -> str | None:
+        return self._video.codec
+
+    def start(self) -> None:
+        self._video.start(self._info)
+
+    def add(self, result: FrameResult) -> None:
+        self._first = self._first or result
+        self._times.append((result.frame.index, result.frame.time))
+        if result.frame.time - self._first.frame.time > _LONGEST:
+            self._cut = True
+            return
+        self._last = result
+        self._video.frame(result)
+
+    def close_with(self, tube: Tube, after: float) -> None:
+        assert self._times
+        self._tube = tube
+        ends = (time for index, time in reversed(self._times) if index <= tube.end)
+        self.until = next(ends, self._times[0][1]) + after
+
+    def end(self) -> None:
+        if self._tube is None or self._first is None or self._last is None:
+            self.close()
+            return
+        frames = self._last.frame.index - self._first.frame.index + 1
+        self._video.end(RunSummary(frames, 0, 0.0, {}))
+        self._video.close()
+        about = {
+            "source": self._info.source,
+            "time": self._began.isoformat(timespec="milliseconds"),
+            "video": f"{self._name}.mp4",
+            "first": self._first.frame.index,
+            "last": self._last.frame.index,
+            "cut": self._cut,
+            "class": self._info.classes[self._tube.label],
+            "tube": tube_json(self._tube),
+        }
+        with atomic_file(self._folder / f"{self._name}.json") as path, writing(path):
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+
+    def close(self) -> None:
+        self._video.close()

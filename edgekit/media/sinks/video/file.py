@@ -1,0 +1,168 @@
+"""Writes the annotated video of a run that ends."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from edgekit._files import atomic_file
+from edgekit.errors import OutputError
+from edgekit.media._opencv import fits_opencv
+from edgekit.media.drawing import Annotator
+from edgekit.media.sinks._whole_file import WholeFile
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.video._avi import AviFile
+from edgekit.media.sinks.video._matroska import MatroskaFile
+from edgekit.media.sinks.video._mp4 import Mp4File
+from edgekit.media.sinks.video._timed_frames import TimedFrames
+from edgekit.media.sinks.video.codecs import FORMATS, Codec
+from edgekit.media.sources.source import name_of
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+
+__all__ = ["VideoSink"]
+
+
+class VideoSink(Sink):
+    """Writes the annotated frames as a video, which appears when the run is over.
+
+    Frames keep their source's times, relative to the first frame, and pixels keep their shape. The
+    first frame sets the size; frames of another size are fitted into it, and an odd last row or
+    column is repeated. The codec is H.264 (VP9 in ``.webm``) if PyAV is installed, else MPEG-4
+    Part 2 (VP8 in ``.webm``), with a warning. ``.avi`` is Motion JPEG with a fixed frame rate.
+
+    Args:
+        path: Path ending in ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm`` or ``.avi``.
+        quiet: Whether to suppress the warning about codecs that browsers do not play.
+
+    Raises:
+        OutputError: The name has another ending (raised at once); the place cannot be written to or
+            the frames are too large for a video (raised by ``start``); or the disk is full (raised
+            by later calls).
+    """
+
+    def __init__(self, path: Path | str, *, quiet: bool = False) -> None:
+        self._path = Path(path)
+        self._ending = self._path.suffix.lower()
+        if self._ending not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise OutputError(
+                f"The name of a video ends in one of {known}; found {name_of(self._path)}.",
+                mend=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
+            )
+        if self._ending == ".avi" and not fits_opencv(self._path):
+            raise OutputError(
+                f"The name of {name_of(self._path)} is not UTF-8, and OpenCV cannot write it.",
+                mend="Name another place.",
+            )
+        self._quiet = quiet
+        self._files = contextlib.ExitStack()
+        self._temporary = self._path
+        self._info: RunInfo | None = None
+        self._video: AviFile | _PackedFile | None = None
+        self._size = (0, 0)
+        self._empty = True
+        self._ended = False
+        self._annotator = Annotator(())
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the video's codec; None before the first frame or known size."""
+        return self._video.codec.name if self._video is not None else None
+
+    def start(self, info: RunInfo) -> None:
+        """Checks that the place can be written to and that the video can be encoded."""
+        self._info = info
+        self._temporary = self._files.enter_context(atomic_file(self._path))
+        self._annotator = Annotator(info.classes)
+        if info.width and info.height:
+            self._open((info.height, info.width))
+
+    def frame(self, result: FrameResult) -> None:
+        """Draws and writes a frame."""
+        image = self._annotator.draw(result)
+        size = (image.shape[0], image.shape[1])
+        if self._video is None or (self._empty and size != self._size):
+            assert self._info is not None
+            self._info = self._info.seen(result.frame)
+            self._open(size)
+        assert self._video is not None
+        self._empty = False
+        self._video.frame(image, result.frame.time)
+
+    def end(self, summary: RunSummary) -> None:
+        """Completes the video and moves it to its place."""
+        if self._video is not None:
+            self._ended = self._video.end()
+
+    def close(self) -> None:
+        """Removes an incomplete video."""
+        if self._video is not None:
+            self._video.close()
+        with contextlib.suppress(_Incomplete), self._files:
+            if not self._ended:
+                raise _Incomplete
+
+    def _open(self, size: tuple[int, int]) -> None:
+        assert self._info is not None
+        if self._video is not None:
+            self._video.close()
+        self._size = size
+        self._video = (
+            AviFile(self._temporary, self._path, size, self._info)
+            if self._ending == ".avi"
+            else _PackedFile(self._temporary, self._path, size, self._info, self._quiet)
+        )
+
+
+class _PackedFile:
+    """Groups of frames in a container that EdgeKit writes itself."""
+
+    def __init__(
+        self, temporary: Path, path: Path, size: tuple[int, int], info: RunInfo, quiet: bool
+    ) -> None:
+        self._ending = path.suffix.lower()
+        self._frames = TimedFrames(path, FORMATS[self._ending], size, info, quiet=quiet)
+        self._temporary, self._path = temporary, path
+        self._handle: WholeFile | None = None
+        self._file: MatroskaFile | Mp4File | None = None
+        self._begin = 0.0
+
+    @property
+    def codec(self) -> Codec:
+        return self._frames.codec
+
+    def frame(self, image: Any, seconds: float) -> None:
+        if self._frames.is_due(seconds):
+            self._flush()
+        self._frames.add(image, seconds)
+
+    def end(self) -> bool:
+        if self._frames.waiting:
+            self._flush()
+        if self._file is None:
+            return False
+        self._file.end()
+        return True
+
+    def close(self) -> None:
+        self._frames.close()
+        if self._handle is not None:
+            self._handle.close()
+
+    def _flush(self) -> None:
+        run = self._frames.take()
+        if self._file is None:
+            self._begin = run.times[0]
+            self._handle = WholeFile(self._temporary, name=self._path)
+            if self._ending in (".mkv", ".webm"):
+                webm = self._ending == ".webm"
+                self._file = MatroskaFile(self._handle, run.track, webm=webm)
+            else:
+                self._file = Mp4File(self._handle, run.track)
+        times = [time - self._begin for time in run.times]
+        self._file.add(times, run.packets, run.end - self._begin)
+
+
+class _Incomplete(Exception):
+    pass

@@ -1,0 +1,167 @@
+"""Writes the annotated video of a live run, which may end at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from edgekit._files import refuse_unwritable
+from edgekit.errors import OutputError
+from edgekit.media.drawing import Annotator
+from edgekit.media.sinks._whole_file import WholeFile, make_room
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.video._matroska import MatroskaFile
+from edgekit.media.sinks.video._timed_frames import Run, TimedFrames
+from edgekit.media.sinks.video.codecs import FORMATS
+from edgekit.media.sources.source import name_of
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+
+__all__ = ["LiveVideoSink"]
+
+
+class LiveVideoSink(Sink):
+    """Writes the annotated frames as a video that can be played while it grows.
+
+    The format is Matroska. Each second of video is encoded, appended to the file as one cluster and
+    synced to disk. ``kill -9`` or a power cut therefore costs that second, not the video.
+
+    Frames keep their source's times, relative to the first frame, and pixels keep their shape. The
+    first frame sets the size; frames of another size are fitted into it. The codec is H.264 if PyAV
+    is installed, else MPEG-4 Part 2, with a warning. An existing video is kept as ``NAME.1.mkv``.
+
+    Args:
+        path: Path of the video, ending in ``.mkv``; the file appears with the first cluster.
+        rotate: Size in bytes after which a new file begins; None for no limit.
+        keep: Number of older files to keep.
+        seconds: Length of a cluster in seconds, at most 30.
+
+    Raises:
+        OutputError: The name has another ending (raised at once). The place cannot be written to,
+            or no encoder is available (raised by ``start``). Writing fails (raised by later calls);
+            the frames of the current cluster are lost then, and later calls may succeed.
+    """
+
+    def __init__(
+        self, path: Path | str, *, rotate: int | None = None, keep: int = 5, seconds: float = 1.0
+    ) -> None:
+        self._path = Path(path)
+        if self._path.suffix.lower() != ".mkv":
+            raise OutputError(
+                f"The video {name_of(self._path)} of a live source does not end in .mkv: "
+                "other formats cannot be played before they are complete.",
+                mend=f"Name it {name_of(self._path.with_suffix('.mkv'))}",
+            )
+        self._rotate = rotate
+        self._keep = keep
+        self._longest = 1e3 * min(seconds, 30.0)
+        self._info: RunInfo | None = None
+        self._annotator = Annotator(())
+        self._frames: TimedFrames | None = None
+        self._handle: WholeFile | None = None
+        self._file: MatroskaFile | None = None
+        self._empty = True
+        self._begin = 0.0
+        self._dropped = 0
+        self._stored = 0
+
+    @property
+    def dropped(self) -> int:
+        """Number of frames in clusters that could not be written."""
+        return self._dropped
+
+    @property
+    def stored(self) -> int:
+        """Number of clusters written."""
+        return self._stored
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the video's codec; None before the first frame or known size."""
+        return self._frames.codec.name if self._frames is not None else None
+
+    def start(self, info: RunInfo) -> None:
+        """Checks that the place can be written to and that the video can be encoded."""
+        refuse_unwritable(self._path)
+        self._info = info
+        self._annotator = Annotator(info.classes)
+        if info.width and info.height:
+            self._open((info.height, info.width))
+
+    def gap(self, gap: Gap) -> None:
+        """Writes the current cluster on a reconnect, because the next frame may take long."""
+        if gap.reason == "reconnect":
+            self._flush()
+
+    def frame(self, result: FrameResult) -> None:
+        """Draws and encodes a frame, and writes a cluster when it is complete."""
+        image = self._annotator.draw(result)
+        size = (image.shape[0], image.shape[1])
+        if self._frames is None or (self._empty and size != self._frames.size):
+            assert self._info is not None
+            self._info = self._info.seen(result.frame)
+            self._open(size)
+        assert self._frames is not None
+        self._empty = False
+        if self._frames.is_due(result.frame.time):
+            self._flush()
+        self._frames.add(image, result.frame.time)
+
+    def end(self, summary: RunSummary) -> None:
+        """Writes the last cluster."""
+        self._flush()
+        self._complete()
+
+    def reopen(self) -> bool:
+        """Returns True without doing anything: every cluster is written independently."""
+        return True
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._frames is not None:
+            self._frames.close()
+        if self._handle is not None:
+            self._handle.close()
+
+    def _open(self, size: tuple[int, int]) -> None:
+        assert self._info is not None
+        if self._frames is not None:
+            self._frames.close()
+        self._frames = TimedFrames(
+            self._path, FORMATS[".mkv"], size, self._info, longest=self._longest
+        )
+
+    def _flush(self) -> None:
+        if self._frames is None or not self._frames.waiting:
+            return
+        count = self._frames.waiting
+        self._dropped += count
+        run = self._frames.take()
+        if self._handle is None or (self._rotate and self._handle.size >= self._rotate):
+            self._next_file(run)
+        assert self._file is not None
+        assert self._handle is not None
+        times = [time - self._begin for time in run.times]
+        self._file.add(times, run.packets, run.end - self._begin)
+        self._dropped -= count
+        self._stored += 1
+        self._handle.sync()
+
+    def _next_file(self, run: Run) -> None:
+        if self._handle is not None:
+            self._complete()
+            self._handle.close()
+            self._handle = None
+        make_room(self._path, self._keep)
+        handle = WholeFile(self._path)
+        try:
+            self._file = MatroskaFile(handle, run.track)
+        except BaseException:
+            handle.close()
+            raise
+        self._handle, self._begin = handle, run.times[0]
+
+    def _complete(self) -> None:
+        # A video without its index can still be played.
+        with contextlib.suppress(OutputError):
+            if self._file is not None:
+                self._file.end()

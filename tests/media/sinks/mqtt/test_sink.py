@@ -1,0 +1,488 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit._installed import install_line
+from edgekit.benchmarks.suites._broker import Mosquitto
+from edgekit.cli import main
+from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.linking.published import LiveTube
+from edgekit.media.sinks.mqtt import _link
+from edgekit.media.sinks.mqtt import sink as mqtt_sink
+from edgekit.media.sinks.mqtt._outbox import Message, Outbox
+from edgekit.media.sinks.mqtt.sink import Broker, MqttSink, default_buffer
+from edgekit.pipeline import backoff
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Detections, Frame, Tube
+
+INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
+SUMMARY = RunSummary(1, 0, 1.0, {})
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+PATIENCE = 120.0
+SECRET = "s3cret/&@"
+
+
+def result_of(index, ids=()):
+    tubes = [LiveTube(id, id % 2, 0.8, [1.0, 2.0, 30.0, 40.0], 0, 0, 9) for id in ids]
+    return FrameResult(Frame(index, index / 25, IMAGE), Detections.empty(2), tubes)
+
+
+def tube_of(id, start, end):
+    length = end - start + 1
+    boxes = np.tile([1.0, 2, 3, 4], (length, 1))
+    return Tube(id, id % 2, 0.8, start, end, boxes, np.ones(length), np.ones(length, bool))
+
+
+def until(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch):
+    """A starved machine takes longer than the seconds that a run grants the broker."""
+    monkeypatch.setattr(mqtt_sink, "_FIRST_TRY_SECONDS", PATIENCE)
+    monkeypatch.setattr(mqtt_sink, "_LAST_SECONDS", PATIENCE)
+    monkeypatch.setattr(_link, "_CONNECT_SECONDS", PATIENCE)
+
+
+class Broking(Mosquitto):
+    def url(self, user="", scheme="mqtt"):
+        return f"{scheme}://{user}127.0.0.1:{self.port}/home/door"
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def make(*lines):
+            try:
+                return stack.enter_context(Broking(tmp_path, *lines))
+            except MissingDependencyError as error:
+                pytest.skip(str(error))
+
+        yield make
+
+
+@pytest.fixture
+def listener():
+    """Makes subscribers; gives the (topic, content) that each has got so far."""
+    paho = pytest.importorskip("paho.mqtt.client")
+    with contextlib.ExitStack() as stack:
+
+        def make(broker, topic="home/door/tube/#"):
+            client = paho.Client(
+                paho.CallbackAPIVersion.VERSION2, client_id=topic, clean_session=False
+            )
+            found, subscribed = [], []
+            client.on_connect = lambda *_: client.subscribe(topic, qos=1)
+            client.on_subscribe = lambda *_: subscribed.append(1)
+            client.on_message = lambda _c, _d, message: found.append(
+                (message.topic.removeprefix("home/door/"), json.loads(message.payload))
+            )
+            client.reconnect_delay_set(1, 1)
+            client.connect("127.0.0.1", broker.port)
+            client.loop_start()
+            stack.callback(client.loop_stop)
+            stack.callback(client.disconnect)
+            until(lambda: subscribed)
+            # What is published before the client is back after a kill is then kept for it.
+            broker.save(topic)
+            return found
+
+        yield make
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    pytest.importorskip("paho.mqtt.client")
+    monkeypatch.setattr(backoff, "_FIRST", 0.1)
+    monkeypatch.setattr(backoff, "_LONGEST", 0.3)
+    with contextlib.ExitStack() as stack:
+
+        def make(url, ca=None, **options):
+            sink = MqttSink(Broker.parse(url, ca), buffer=tmp_path / "m.db", **options)
+            stack.callback(sink.close)
+            sink.start(INFO)
+            return sink
+
+        yield make
+
+
+def give_tubes(sink, numbers):
+    """One tube after the other, each alive for 30 frames."""
+    for number in numbers:
+        for index in range(30 * number, 30 * number + 30):
+            sink.frame(result_of(index, [number]))
+        sink.tube(tube_of(number, 30 * number, 30 * number + 29))
+
+
+def once(found):
+    """Without repeats, in the order of arrival."""
+    return list({content["seq"]: (topic, content) for topic, content in found}.values())
+
+
+def test_every_tube_arrives_once_and_in_order_though_the_broker_is_killed(
+    mosquitto, listener, started
+):
+    broker = mosquitto()
+    found = listener(broker)
+    sink = started(broker.url())
+    give_tubes(sink, range(10))
+    broker.kill()
+    until(lambda: sink.trouble)
+    assert "messages wait" in sink.trouble
+    # What the broker has acknowledged is its own to lose: killed, it may not have passed it on.
+    first = 30 - len(sink._outbox)
+    give_tubes(sink, range(10, 30))
+    broker.start()
+    give_tubes(sink, range(30, 40))
+    until(lambda: sink.trouble is None)
+    sink.end(SUMMARY)
+    sink.close()
+    # A start, an update after a second, an end.
+    until(lambda: {content["seq"] for _, content in found} >= set(range(first, 120)))
+    kinds = ["tube/start", "tube/update", "tube/end"]
+    got = [(topic, content["seq"], content["id"]) for topic, content in once(found)]
+    numbers = [number for _, number, _ in got]
+    assert numbers == sorted(numbers)
+    assert got == [(kinds[n % 3], n, n // 3) for n in numbers]
+    assert len({content["run"] for _, content in found}) == 1
+
+
+def test_a_tube_whose_frames_were_lost_has_a_start_before_its_end(mosquitto, listener, started):
+    broker = mosquitto()
+    found = listener(broker)
+    sink = started(broker.url())
+    sink.frame(result_of(50, [3]))
+    sink.tube(tube_of(7, 20, 49))
+    sink.tube(tube_of(3, 40, 50))
+    sink.end(SUMMARY)
+    until(lambda: len(found) == 4)
+    got = [(topic, content["seq"], content["id"]) for topic, content in once(found)]
+    assert got == [
+        ("tube/start", 0, 3),
+        ("tube/start", 1, 7),
+        ("tube/end", 2, 7),
+        ("tube/end", 3, 3),
+    ]
+    content = found[1][1]
+    assert (content["index"], content["time"], content["box"]) == (20, 20 / 25, [1, 2, 3, 4])
+
+
+def test_what_a_run_leaves_the_next_one_sends(mosquitto, listener, started):
+    broker = mosquitto()
+    found = listener(broker)
+    broker.kill()
+    sink = started(broker.url())
+    give_tubes(sink, range(3))
+    sink.end(SUMMARY)
+    sink.close()
+    broker.start()
+    sink = started(broker.url())
+    give_tubes(sink, range(2))
+    sink.end(SUMMARY)
+    sink.close()
+    until(lambda: len({(content["run"], content["seq"]) for _, content in found}) == 15)
+    runs = list(dict.fromkeys(content["run"] for _, content in found))
+    ids = [[c["id"] for t, c in found if t == "tube/end" and c["run"] == run] for run in runs]
+    assert ids == [[0, 1, 2], [0, 1]]
+
+
+def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
+    broker = mosquitto()
+    status = listener(broker, "home/door/status")
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from edgekit.media import mqtt\n"
+        "from edgekit.media.sinks.mqtt.sink import Broker, MqttSink\n"
+        "from edgekit.pipeline.results import RunInfo\n"
+        f"mqtt._FIRST_TRY_SECONDS = {PATIENCE}\n"
+        "sink = MqttSink(Broker.parse(sys.argv[1]), buffer=Path(sys.argv[2]))\n"
+        "sink.start(RunInfo('x', 1, 1, 25.0, None, ()))\n"
+        "os._exit(0 if sink.trouble is None else 1)\n"
+    )
+    arguments = [broker.url(), str(tmp_path / "m.db")]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    until(lambda: status and status[-1][1]["state"] == "offline")
+    assert status[-1][1]["reason"] == "lost"
+
+
+def test_a_refused_password_is_said_and_never_shown(mosquitto, started, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    broker = mosquitto("allow_anonymous false", f"password_file {passwords}")
+    with pytest.raises(OutputError, match="refuses the name or password") as caught:
+        started(broker.url("me:s3cret%2F%26%40@"))
+    assert "s3cret" not in str(caught.value) + caplog.text
+
+
+def test_a_password_that_fits_is_used(mosquitto, started, tmp_path):
+    tool = shutil.which("mosquitto_passwd")
+    if tool is None:
+        pytest.skip("needs mosquitto_passwd: apt-get install mosquitto")
+    passwords = tmp_path / "passwords"
+    subprocess.run([tool, "-c", "-b", str(passwords), "me", SECRET], check=True)
+    broker = mosquitto("allow_anonymous false", f"password_file {passwords}")
+    assert started(broker.url("me:s3cret%2F%26%40@")).trouble is None
+
+
+# paho-mqtt leaves it to Python to close the socket of a handshake that fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_trusts_the_named_certificate_and_no_other(mosquitto, started, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl: apt-get install openssl")
+    for name in ("own", "other"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+                *("-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    lines = [f"certfile {tmp_path}/own.pem", f"keyfile {tmp_path}/own.key"]
+    broker = mosquitto("allow_anonymous true", *lines)
+    sink = started(broker.url(scheme="mqtts"), tmp_path / "own.pem")
+    assert sink.trouble is None
+    sink.close()
+    assert "certificate" in started(broker.url(scheme="mqtts"), tmp_path / "other.pem").trouble
+
+
+def test_a_full_disk_is_said_and_nothing_is_numbered_twice(small_disk, tmp_path):
+    pytest.importorskip("paho.mqtt.client")
+    sink = MqttSink(Broker.parse("mqtt://127.0.0.1:1"), buffer=small_disk / "m.db")
+    with contextlib.closing(sink):
+        sink.start(INFO)
+        with pytest.raises(OutputError, match="full"):
+            give_tubes(sink, range(10_000))
+        with pytest.raises(OutputError, match="No space"):
+            sink.reopen()
+
+
+def test_sources_of_one_run_have_topics_of_their_own(mosquitto, listener, spotter, spots, tmp_path):
+    broker = mosquitto()
+    found = listener(broker, "home/door/#")
+    videos = [spots / "spot0.avi", spots / "spot1.avi"]
+    words = [word for video in videos for word in ("--source", str(video))]
+    words += ["--bundle", str(spotter.path), "--mqtt", broker.url()]
+    assert main(["run", *words, "--mqtt-buffer", str(tmp_path / "m.db"), "--json"]) == 0
+    until(lambda: sum(content.get("reason") == "ended" for _, content in found) == 2)
+    for number, video in enumerate(videos):
+        own = [(topic, content) for topic, content in found if topic.startswith(f"{number}/")]
+        assert {content["source"] for _, content in own} == {str(video)}
+        tubes = [(topic, content) for topic, content in own if "/tube/" in topic]
+        assert [content["seq"] for _, content in tubes] == list(range(len(tubes)))
+        assert tubes[0][0] == f"{number}/tube/start"
+        assert tubes[-1][0] == f"{number}/tube/end"
+        assert (tmp_path / f"m-{number}.db").exists()
+
+
+def test_two_runs_do_not_share_a_buffer(started, tmp_path):
+    started("mqtt://127.0.0.1:1")
+    with pytest.raises(OutputError, match="in use by another run"):
+        started("mqtt://127.0.0.1:1")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["start", "update", "end"]), max_size=60),
+    most=st.integers(1, 400),
+)
+def test_the_bound_costs_updates_first_and_keeps_the_order(tmp_path_factory, kinds, most):
+    with Outbox(tmp_path_factory.mktemp("outbox") / "m.db", most) as box:
+        for number, kind in enumerate(kinds):
+            box.add([Message("t", b"%10d" % number, kind)])
+        left = [int(payload) for _, _, payload in box.after(0, 1000)]
+        assert len(box) == len(left)
+    assert left == sorted(left)
+    assert 10 * len(left) <= max(most, 10)
+    lost = [kinds[number] for number in range(len(kinds)) if number not in left]
+    assert box.dropped == {kind: lost.count(kind) for kind in ("start", "update", "end")}
+    gone = [n for n, kind in enumerate(kinds) if kind != "update" and n not in left]
+    assert not any(kinds[n] == "update" and gone and n < gone[-1] for n in left)
+    assert bool(left) == bool(kinds)
+
+
+def test_messages_outlive_the_file_being_closed(tmp_path):
+    path = tmp_path / "m.db"
+    with Outbox(path, 1000) as box:
+        box.add([Message("a", b"1", "start"), Message("b", b"2", "end")])
+        ((first, *_), _) = box.after(0, 9)
+        box.remove([first, first])
+    with Outbox(path, 1000) as box:
+        assert [row[1:] for row in box.after(0, 9)] == [("b", b"2")]
+        assert len(box) == 1
+
+
+def test_a_damaged_buffer_is_refused(tmp_path):
+    path = tmp_path / "m.db"
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(OutputError, match="not a database"):
+        Outbox(path, 1000)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "host",
+        "http://u:s3cret@h",
+        "mqtt://",
+        "mqtt://u:s3cret@h:99999",
+        "mqtt://u:s3cret@h:x/y",
+        "mqtt://u:s3cret@[::1/y",
+        "mqtt://u:s3cret@h/a/#",
+        "mqtt://u:s3cret@h/a?b",
+    ],
+)
+def test_an_address_that_is_none_is_not_repeated(url):
+    with pytest.raises(UsageError, match="--mqtt") as caught:
+        Broker.parse(url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_address_is_read_whole(tmp_path):
+    broker = Broker.parse("mqtts://me:s3cret%2F%26%40@Host:99/a/b/", None)
+    assert (broker.host, broker.port, broker.prefix, broker.tls) == ("host", 99, "a/b", True)
+    assert (broker.user, broker.password) == ("me", SECRET)
+    assert "s3cret" not in repr(broker)
+    plain = Broker.parse("mqtt://[::1]")
+    assert (plain.host, plain.port, plain.prefix, plain.user) == ("::1", 1883, "edgekit", None)
+    assert default_buffer(plain) != default_buffer(broker)
+    with pytest.raises(UsageError, match="mqtts://"):
+        Broker.parse("mqtt://h", tmp_path)
+    with pytest.raises(UsageError, match="no file"):
+        Broker.parse("mqtts://h", tmp_path / "ca.pem")
+
+
+def test_without_the_extra_its_pip_line_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
+    with pytest.raises(MissingDependencyError, match=re.escape(install_line("mqtt"))):
+        MqttSink(Broker.parse("mqtt://h"))
+
+
+@contextlib.contextmanager
+def answering(answer):
+    """The address of a broker that has each connection answered by a function."""
+
+    def serve():
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                answer(peer)
+
+    pytest.importorskip("paho.mqtt.client")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"mqtt://127.0.0.1:{listener.getsockname()[1]}/home"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(backoff, "_FIRST", PATIENCE)
+    monkeypatch.setattr(backoff, "_LONGEST", 4 * PATIENCE)
+    monkeypatch.setattr(backoff.Backoff, "scattered", lambda self: 0.0)
+    served = []
+
+    def hang_up(peer):
+        peer.recv(1 << 12)
+        peer.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK: welcome
+        peer.recv(1 << 12)
+        served.append(1)
+
+    with (
+        answering(hang_up) as url,
+        contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
+    ):
+        sink.start(INFO)
+        until(lambda: len(served) > 4)
+    waits = re.findall(r"tried again in about (\d+) seconds", caplog.text)
+    # One for each time that the wait has grown.
+    assert waits == ["120", "240", "480"]
+
+
+def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
+    mosquitto, started, tmp_path, caplog
+):
+    rules = tmp_path / "rules"
+    rules.write_text("topic write home/door/status\ntopic write home/door/tube/start\n")
+    rules.chmod(0o644)
+    # Without limits Mosquitto 2.0.11 hangs up where it refuses a message.
+    limits = ("max_queued_messages 1000", "max_inflight_messages 20")
+    lines = (*limits, "allow_anonymous true", f"acl_file {rules}")
+    sink = started(mosquitto(*lines).url())
+    give_tubes(sink, range(3))
+    # A start of each, an update and an end.
+    until(lambda: sink.dropped >= 6)
+    assert re.search(r"refuses home/door/tube/(update|end): Not authorized", sink.trouble)
+    sink.end(SUMMARY)
+    assert sink.dropped == 6
+    assert caplog.text.count("Let its user write there") == 1
+
+
+@pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x02\x00\x84", b""])
+def test_a_broker_that_does_not_know_mqtt_5_is_spoken_to_in_3_1_1(tmp_path, answer):
+    levels, statuses = [], []
+    over = threading.Event()
+
+    def speak_3_1_1(peer):
+        connect = peer.recv(1 << 12)
+        levels.append(connect[connect.index(b"MQTT") + 4])
+        if levels[-1] == 5:
+            peer.sendall(answer)
+            return
+        peer.sendall(bytes([0x20, 2, 0, 0]))
+        statuses.append(peer.recv(1 << 12))
+        over.wait(PATIENCE)
+
+    with (
+        answering(speak_3_1_1) as url,
+        contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
+    ):
+        sink.start(INFO)
+        until(lambda: statuses)
+        assert sink.trouble is None
+        over.set()
+    assert levels == [5, 4]
+    assert b"home/status" in statuses[0]
+
+
+def test_what_waits_to_be_sent_is_for_its_owner_alone(tmp_path):
+    path = tmp_path / "queue.db"
+    path.write_bytes(b"")
+    path.chmod(0o666)
+    with Outbox(path, 1000) as outbox:
+        outbox.add([Message("topic", b"payload", "start")])
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert "queue.db-wal" in modes
+
+
+def test_the_folder_of_the_queue_is_for_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "edgekit").mkdir(0o755)
+    assert default_buffer(Broker.parse("mqtt://127.0.0.1")).parent == tmp_path / "edgekit"
+    assert stat.S_IMODE((tmp_path / "edgekit").stat().st_mode) == 0o700

@@ -1,0 +1,63 @@
+"""Old clips go, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.media.sinks.video._clip_folder import ClipFolder
+
+SIZE = 100
+
+
+def write(folder, ages):
+    """Clips of 100 bytes, each of an age in seconds."""
+    now = time.time()
+    for number, age in enumerate(ages):
+        for ending, size in ((".mp4", 80), (".json", 20)):
+            path = folder / f"20260101T00000{number % 10}-{number}{ending}"
+            path.write_bytes(bytes(size))
+            os.utime(path, (now - age, now - age))
+
+
+def left(folder):
+    return sorted(int(path.stem.split("-")[1]) for path in folder.glob("*.mp4"))
+
+
+@given(
+    hours=st.lists(st.integers(0, 30), max_size=9, unique=True),
+    count=st.integers(0, 9),
+    oldest=st.none() | st.integers(0, 30),
+)
+def test_the_newest_stay(tmp_path_factory, hours, count, oldest):
+    folder = tmp_path_factory.mktemp("clips")
+    write(folder, [3600 * age for age in hours])
+    seconds = None if oldest is None else 3600 * (oldest + 0.5)
+    ClipFolder(folder, most_bytes=SIZE * count + 50, most_seconds=seconds).tidy()
+    by_age = sorted(range(len(hours)), key=lambda number: hours[number])
+    young = [n for n in by_age[:count] if oldest is None or hours[n] <= oldest]
+    # The newest stays in any case.
+    assert left(folder) == sorted(young or by_age[:1])
+    assert len(list(folder.iterdir())) == 2 * len(left(folder))
+
+
+def test_without_a_limit_and_of_other_names_all_stay(tmp_path):
+    write(tmp_path, [1e6, 2e6])
+    others = ["holiday.mp4", "20260101T000000-1.mkv", "x20260101T000000-1.mp4", "notes.json"]
+    for name in others:
+        (tmp_path / name).write_bytes(bytes(1000))
+    ClipFolder(tmp_path).tidy()
+    assert len(list(tmp_path.iterdir())) == 4 + len(others)
+    ClipFolder(tmp_path, most_bytes=1, most_seconds=1).tidy()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {*others, "20260101T000000-0.mp4", "20260101T000000-0.json"}
+
+
+def test_a_folder_that_cannot_be_read_is_said_once(tmp_path, caplog):
+    folder = ClipFolder(tmp_path / "gone", most_bytes=1)
+    folder.tidy()
+    folder.tidy()
+    assert caplog.text.count("cannot be removed: No such file or directory") == 1

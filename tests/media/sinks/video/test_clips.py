@@ -1,0 +1,201 @@
+"""Short videos of tubes."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("av")
+
+import av
+
+from edgekit.errors import OutputError
+from edgekit.linking.published import LiveTube
+from edgekit.media.sinks.video import clips
+from edgekit.media.sinks.video.clips import ClipsSink
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.runtime.types import Detections, Frame, Tube
+
+FPS = 10.0
+INFO = RunInfo("camera 0", 64, 48, FPS, None, ("run", "jump"))
+SUMMARY = RunSummary(1, 0, 1.0, {})
+
+
+def result_of(index, ids=(), seconds=None):
+    """A frame whose brightness is its number."""
+    image = np.full((48, 64, 3), index, np.uint8)
+    tubes = [LiveTube(id, 1, 0.8, (5, 5, 20, 40), 0, 0, 5) for id in ids]
+    frame = Frame(index, index / FPS if seconds is None else seconds, image)
+    return FrameResult(frame, Detections.empty(2), tubes)
+
+
+def give(sink, indices):
+    for index in indices:
+        sink.frame(result_of(index, [0]))
+
+
+def tube_of(id, start, end):
+    count = end - start + 1
+    boxes = np.tile([5.0, 5, 20, 40], (count, 1))
+    return Tube(id, 1, 0.8, start, end, boxes, np.ones(count), np.ones(count, bool))
+
+
+def play(sink, frames, lives):
+    """Plays frames; ``lives`` has the first and last frame in which each tube is shown."""
+    sink.start(INFO)
+    for index in range(frames):
+        sink.frame(result_of(index, [i for i, (a, b) in enumerate(lives) if a <= index <= b]))
+        for id, (first, last) in enumerate(lives):
+            if index == last:
+                sink.tube(tube_of(id, first, last))
+
+
+def shown(path):
+    """Numbers of the frames in a video: the brightness of a corner without boxes."""
+    capture, found = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        found.append(int(np.median(read[1][-4:, -4:])))
+    capture.release()
+    return found
+
+
+def test_a_clip_shows_what_was_before_and_after(tmp_path):
+    sink = ClipsSink(tmp_path / "new", before=1.0, after=0.5)
+    play(sink, 100, [(40, 59)])
+    sink.end(SUMMARY)
+    sink.close()
+    about, video = sorted((tmp_path / "new").iterdir())
+    assert (about.suffix, video.suffix) == (".json", ".mp4")
+    found = shown(video)
+    assert len(found) == 10 + 20 + 5
+    np.testing.assert_allclose(found, range(30, 65), atol=5)  # the codec shifts dark tones
+    said = json.loads(about.read_bytes())
+    assert (said["first"], said["last"], said["cut"]) == (30, 64, False)
+    assert (said["class"], said["video"], said["source"]) == ("jump", video.name, "camera 0")
+    assert (said["tube"]["start"], said["tube"]["end"]) == (40, 59)
+
+
+def test_a_clip_has_the_times_of_a_source_whose_rate_changes(tmp_path, encoders, caplog):
+    # Ten a second, then, from the frame in which the tube has its last box, two a second.
+    times = [n / 10 for n in range(40)] + [4 + n / 2 for n in range(20)]
+    sink = ClipsSink(tmp_path, before=0.5, after=2)
+    sink.start(INFO)
+    for index, seconds in enumerate(times):
+        sink.frame(result_of(index, [0] if 20 <= index <= 45 else [], seconds))
+        if index == 45:
+            sink.tube(tube_of(0, 20, 40))
+    sink.end(SUMMARY)
+    sink.close()
+    (about,) = tmp_path.glob("*.json")
+    said = json.loads(about.read_bytes())
+    assert (said["first"], said["last"]) == (15, 45)
+    with av.open(str(tmp_path / said["video"])) as container:
+        found = [float(frame.time) for frame in container.decode(video=0)]
+    assert found == pytest.approx([time - times[15] for time in times[15:46]], abs=0.001)
+    assert caplog.text.count("browsers do not play") == (encoders == "cv2")
+
+
+def test_each_tube_has_a_clip_and_the_end_of_the_run_completes_them(tmp_path):
+    sink = ClipsSink(tmp_path, before=0, after=5)
+    play(sink, 30, [(0, 10), (5, 29), (8, 20)])
+    assert not list(tmp_path.glob("*.json"))
+    sink.end(SUMMARY)
+    sink.close()
+    lengths = sorted(len(shown(path)) for path in tmp_path.glob("*.mp4"))
+    assert lengths == [22, 25, 30]
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_a_run_that_fails_leaves_no_half_clip(tmp_path):
+    sink = ClipsSink(tmp_path)
+    play(sink, 20, [(5, 19)])
+    sink.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clock_that_jumps_back_costs_no_clip(tmp_path, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return cls(2026, 1, 1, 12, tzinfo=zone)
+
+    monkeypatch.setattr(clips, "datetime", Clock)
+    for _ in range(3):
+        sink = ClipsSink(tmp_path, before=0, after=0)
+        play(sink, 20, [(5, 15)])
+        sink.end(SUMMARY)
+        sink.close()
+    names = {"20260101T120000-0", "20260101T120000-0-2", "20260101T120000-0-3"}
+    assert {path.stem for path in tmp_path.glob("*.mp4")} == names
+    assert {path.stem for path in tmp_path.glob("*.json")} == names
+
+
+def test_a_tube_that_does_not_end_has_a_clip_of_bounded_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "_LONGEST", 1.0)
+    sink = ClipsSink(tmp_path, before=0)
+    play(sink, 60, [(5, 59)])
+    sink.end(SUMMARY)
+    (video,) = tmp_path.glob("*.mp4")
+    assert len(shown(video)) == 11
+    (about,) = tmp_path.glob("*.json")
+    assert json.loads(about.read_bytes())["cut"]
+
+
+def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "_MOST", 2)
+    sink = ClipsSink(tmp_path, before=0.5, after=0)
+    play(sink, 40, [(5, 15)] * 5 + [(30, 35)])
+    sink.end(SUMMARY)
+    assert len(list(tmp_path.glob("*.mp4"))) == 3
+    assert sink.dropped == 3
+
+
+def test_what_waits_is_bounded_by_bytes_and_that_is_said(tmp_path, monkeypatch, caplog):
+    sink = ClipsSink(tmp_path, before=3)
+    play(sink, 50, [])
+    assert len(sink._waiting) in (30, 31)
+    assert caplog.text == ""
+    size = max(jpeg.nbytes for _, jpeg in sink._waiting)
+    monkeypatch.setattr(clips, "_MOST_WAITING", 7 * size)
+    sink = ClipsSink(tmp_path, before=3)
+    play(sink, 50, [])
+    assert 7 <= len(sink._waiting) < 12
+    assert sum(jpeg.nbytes for _, jpeg in sink._waiting) <= 7 * size
+    assert caplog.text.count("more than 0 MiB of memory") == 1
+
+
+def test_thirty_seconds_before_are_thirty_at_any_rate(tmp_path):
+    sink = ClipsSink(tmp_path, before=30, after=0)
+    sink.start(INFO)
+    for index in range(3100):
+        sink.frame(result_of(index % 250, [0] if index > 3090 else [], index / 100))
+    sink.tube(tube_of(0, 3091 % 250, 3099 % 250))
+    sink.end(SUMMARY)
+    sink.close()
+    (path,) = tmp_path.glob("*.mp4")
+    with av.open(str(path)) as video:
+        times = [frame.time for frame in video.decode(video=0)]
+    assert times[-1] - times[0] == pytest.approx(30.08, abs=0.02)
+
+
+def test_on_a_full_disk_a_clip_is_given_up_and_the_next_is_tried(small_disk, monkeypatch):
+    sink = ClipsSink(small_disk, before=0)
+    (small_disk / "filler").write_bytes(bytes(250 << 10))
+    sink.start(INFO)
+    with pytest.raises(OutputError):
+        give(sink, range(200))
+    assert sink.reopen()
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+    assert sink.dropped == 1
+    give(sink, range(200, 240))  # it has been given up
+    sink.close()
+
+
+def test_a_place_that_is_no_folder_is_said_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        ClipsSink(tmp_path / "file" / "clips").start(INFO)
