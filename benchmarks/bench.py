@@ -19,8 +19,8 @@ from edgekit.benchmarks.protocol import pass_length
 from edgekit.benchmarks.report import Report, read_report
 from edgekit.benchmarks.rows import plan_rows, shipped_bundles
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
+from edgekit.datasets.published import read_truth
 from edgekit.errors import BadInputError, OutputError
-from edgekit.metrics.datasets import read_truth
 
 __all__ = ["run_bench"]
 

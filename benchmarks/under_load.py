@@ -19,13 +19,13 @@ from typing import Any, Protocol
 import msgspec
 
 from edgekit.benchmarks.report import LoadAccuracy, LoadPoint
+from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.source import Source
-from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.pipeline.pipeline import Pipeline

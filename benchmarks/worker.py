@@ -34,13 +34,13 @@ from edgekit.benchmarks.protocol import (
     too_short,
 )
 from edgekit.benchmarks.report import Accuracy
+from edgekit.datasets.annotations import Truth
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, EdgeKitError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sinks.sink import Sink
-from edgekit.metrics.annotations import Truth
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import STAGES
@@ -165,7 +165,7 @@ def _peak_memory() -> int | None:
 
 
 def _truth(root: str) -> Truth:
-    from edgekit.metrics.datasets import read_truth
+    from edgekit.datasets.published import read_truth
 
     truth = read_truth("json", Path(root))
     if not any(video.tubes for video in truth.videos):

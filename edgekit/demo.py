@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._files import atomic_folder
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.detector import Detector
 from edgekit.errors import OutputError
 from edgekit.evaluation import in_classes_of
@@ -18,7 +19,6 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.summary_picture import PictureSink
 from edgekit.media.sinks.video.file import VideoSink
 from edgekit.media.sources.source import Source
-from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.pipeline.pipeline import Pipeline

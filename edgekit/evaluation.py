@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from edgekit.bundle import load_bundle
+from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
-from edgekit.metrics.annotations import Truth, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult

@@ -14,11 +14,11 @@ from edgekit.calibration.footage import Sequence, find_sequences
 from edgekit.calibration.rendered import rendered_clips
 from edgekit.calibration.samples import Samples, choose_frames, collect, extract
 from edgekit.calibration.store import Store, key_of
+from edgekit.datasets.annotations import Truth as Dataset
+from edgekit.datasets.annotations import VideoTruth
+from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.evaluation import in_classes_of
-from edgekit.metrics.annotations import Truth as Dataset
-from edgekit.metrics.annotations import VideoTruth
-from edgekit.metrics.datasets import read_truth
 from edgekit.quantization.judging import Truth, truth_of
 from edgekit.targets.settings import ExportSettings
 

@@ -12,8 +12,8 @@ from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, RoundingCheck
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, array_file, key_of
+from edgekit.datasets.annotations import TruthTube
 from edgekit.errors import CalibrationError
-from edgekit.metrics.annotations import TruthTube
 from edgekit.metrics.frame_map import frame_average_precision, match_frames
 from edgekit.runtime.decode import group, peaks
 from edgekit.runtime.selection import clamp_boxes

@@ -14,12 +14,12 @@ from edgekit.bundle import Bundle, TubeCheck
 from edgekit.calibration.footage import Sequence as Footage
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
+from edgekit.datasets.annotations import Truth as Dataset
+from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.detector import Detector
 from edgekit.evaluation import detect_videos
 from edgekit.linking.confirmation import MIN_HITS
 from edgekit.linking.registry import make_linker
-from edgekit.metrics.annotations import Truth as Dataset
-from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import evaluate

@@ -8,10 +8,10 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.cli import main
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth, read_annotations
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.evaluation import detect_videos, in_classes_of
-from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth, read_annotations
 from edgekit.metrics.detections import read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.puppets.clip import render_clip

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.assets import default_bundle
+from edgekit.datasets.annotations import Truth, VideoTruth
+from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
 from edgekit.evaluation import in_classes_of
 from edgekit.media import open_source
-from edgekit.metrics.annotations import Truth, VideoTruth
-from edgekit.metrics.datasets import read_truth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.runtime.letterbox import Letterbox

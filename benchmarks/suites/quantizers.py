@@ -27,9 +27,9 @@ from edgekit.calibration.choice import spread
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import Samples, collect, extract
 from edgekit.calibration.store import Store
+from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, CalibrationError, EdgeKitError, MissingDependencyError
 from edgekit.evaluation import in_classes_of
-from edgekit.metrics.datasets import read_truth
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.gather import shipped_float
 from edgekit.quantization.judging import HEADS, Judge, Truth, truth_of

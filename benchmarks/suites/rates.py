@@ -17,13 +17,13 @@ import numpy as np
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.under_load import FoundDetections, evaluate_found
+from edgekit.datasets.annotations import Truth, VideoTruth
+from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sources.source import Source
-from edgekit.metrics.annotations import Truth, VideoTruth
-from edgekit.metrics.datasets import read_truth
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.puppets import write_dataset
 from edgekit.puppets.dataset import FPS

@@ -185,8 +185,8 @@ def _detected(
             "There is nothing to judge by: neither --root nor --detections was given.",
             mend="For example: edgekit eval --dataset json --root clips",
         )
+    from edgekit.datasets.published import read_truth
     from edgekit.evaluation import detect_videos
-    from edgekit.metrics.datasets import read_truth
 
     truth = read_truth(dataset or "json", root, split=split)
     taken = take(

@@ -160,8 +160,8 @@ def command(
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """
+    from edgekit.datasets.published import read_truth
     from edgekit.errors import MissingDependencyError, UsageError
-    from edgekit.metrics.datasets import read_truth
 
     if resume and force:
         raise UsageError(

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from edgekit._files import atomic_file
-from edgekit.metrics.annotations import TruthTube
+from edgekit.datasets.annotations import TruthTube
 from edgekit.metrics.detections import SavedDetections
 from edgekit.runtime.types import Detections
 

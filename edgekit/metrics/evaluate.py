@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.linking.paths import rank_paths
 from edgekit.linking.registry import raw_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.linking.trimming import trim
-from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
 from edgekit.metrics.video_map import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.metrics.annotations import TruthTube
+from edgekit.datasets.annotations import TruthTube
 from edgekit.metrics.average_precision import average_precision
 from edgekit.metrics.geometry import to_xywh, xywh_iou
 from edgekit.runtime.selection import FRAME_AP, select

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.metrics.annotations import TruthTube
+from edgekit.datasets.annotations import TruthTube
 from edgekit.metrics.average_precision import average_precision
 from edgekit.metrics.geometry import to_xywh, tube_iou
 from edgekit.runtime.types import Array, Tube

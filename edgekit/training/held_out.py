@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekit.metrics.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import evaluate
 from edgekit.runtime.cascade import Cascade

@@ -17,7 +17,7 @@ from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array
 
 if TYPE_CHECKING:
-    from edgekit.metrics.annotations import VideoTruth
+    from edgekit.datasets.annotations import VideoTruth
 
 __all__ = ["Clip", "Sample", "augmented_sample", "load_clip", "targets"]
 

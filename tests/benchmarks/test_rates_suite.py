@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites.rates import frame_map_at_rate, frame_map_with_repeats
+from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of
-from edgekit.metrics.datasets import read_truth
 from edgekit.puppets import write_dataset
 
 

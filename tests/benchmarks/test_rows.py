@@ -9,8 +9,8 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip
 from edgekit.benchmarks.rows import plan_rows, shipped_bundles
 from edgekit.bundle import load_bundle, save_bundle
+from edgekit.datasets.published import read_truth
 from edgekit.errors import BundleError, UsageError
-from edgekit.metrics.datasets import read_truth
 
 
 def test_all_shipped_bundles_are_measured():

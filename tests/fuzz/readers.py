@@ -29,9 +29,9 @@ with atheris.instrument_imports(include=["edgekit", "tomllib"]):
     from edgekit.bundle import MANIFEST, load_bundle
     from edgekit.cli import _config
     from edgekit.cli.run import command as run
+    from edgekit.datasets.annotations import read_annotations
+    from edgekit.datasets.published import read_truth
     from edgekit.errors import EdgeKitError
-    from edgekit.metrics.annotations import read_annotations
-    from edgekit.metrics.datasets import read_truth
     from edgekit.metrics.detections import read_detections
 
 LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=512", "-timeout=5", "-verbosity=0"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, OutputError
-from edgekit.metrics.annotations import TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.detections_writer import detections_writer, write_detections
 from edgekit.runtime.types import Detections

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from edgekit.datasets.annotations import read_annotations
 from edgekit.errors import OutputError
 from edgekit.media import open_source
-from edgekit.metrics.annotations import read_annotations
 from edgekit.puppets import render_clip, write_dataset, write_video
 from edgekit.puppets.__main__ import command
 

@@ -17,8 +17,8 @@ from edgekit.bundle import load_bundle, save_bundle
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
 from edgekit.calibration.store import Store
+from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.errors import BoundError, BundleError, OutputError, UsageError
-from edgekit.metrics.annotations import Truth as Dataset
 from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle

@@ -6,8 +6,8 @@ import pytest
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import extract
 from edgekit.calibration.store import Store
+from edgekit.datasets.annotations import TruthTube
 from edgekit.errors import CalibrationError
-from edgekit.metrics.annotations import TruthTube
 from edgekit.quantization.judging import Judge, truth_of
 
 

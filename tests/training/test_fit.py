@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from edgekit.cli import main as run
+from edgekit.datasets.annotations import Truth, read_annotations
 from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError, UsageError
-from edgekit.metrics.annotations import Truth, read_annotations
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import STATE, WEIGHTS, fit
 from edgekit.training.start import starting_network

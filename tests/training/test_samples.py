@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import MediaError
-from edgekit.metrics.annotations import VideoTruth
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
 from edgekit.training import samples

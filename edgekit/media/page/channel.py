@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.media.drawing.text import colour_of
 from edgekit.media.page.timeline import Timeline
 from edgekit.media.sinks.sink import Sink
-from edgekit.media.text import colour_of
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.linking.published import LiveTube
-from edgekit.media._drawn import DrawnBoxes, Run
+from edgekit.media.drawing.drawn_boxes import DrawnBoxes, Run
 from edgekit.pipeline.results import FrameResult, Gap
 from edgekit.runtime.types import Tube
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from edgekit._files import atomic_file
 from edgekit.errors import OutputError
-from edgekit.media._drawn import DrawnBoxes
 from edgekit.media._opencv import cv2
-from edgekit.media._stage_chart import draw_stages
-from edgekit.media._timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
-from edgekit.media.drawing import Annotator
+from edgekit.media.drawing.annotator import Annotator
+from edgekit.media.drawing.drawn_boxes import DrawnBoxes
+from edgekit.media.drawing.stage_chart import draw_stages
+from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from edgekit.errors import UsageError
 from edgekit.media._opencv import cv2
-from edgekit.media.drawing import Annotator
+from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo
 

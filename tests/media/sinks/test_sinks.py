@@ -10,8 +10,8 @@ import pytest
 
 from edgekit.errors import OutputError
 from edgekit.linking.published import LiveTube
-from edgekit.media import _timeline
-from edgekit.media.drawing import Annotator
+from edgekit.media.drawing import timeline
+from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sinks.summary_picture import MOST_ROWS, PictureSink
 from edgekit.media.sinks.video.file import VideoSink
@@ -285,6 +285,6 @@ def test_a_picture_needs_a_known_ending(tmp_path):
 
 def test_ticks_are_round_and_few():
     for frames in (1, 7, 113, 9_999, 10**7):
-        ticks = _timeline._ticks(_timeline._Scale(200, 1568, frames))
+        ticks = timeline._ticks(timeline._Scale(200, 1568, frames))
         assert 1 <= len(ticks) <= 13
         assert all(int(str(tick).rstrip("0") or 0) < 1000 for tick in ticks)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import LINKS, make_linker
-from edgekit.media._drawn import DrawnBoxes, Run
-from edgekit.media._timeline import Row, draw_timeline
+from edgekit.media.drawing.drawn_boxes import DrawnBoxes, Run
+from edgekit.media.drawing.text import colour_of, lighter
+from edgekit.media.drawing.timeline import Row, draw_timeline
 from edgekit.media.sinks.summary_picture import PictureSink
-from edgekit.media.text import colour_of, lighter
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgekit._files import atomic_file
 from edgekit.errors import OutputError
 from edgekit.media._opencv import fits_opencv
-from edgekit.media.drawing import Annotator
+from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._avi import AviFile

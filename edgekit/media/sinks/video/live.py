@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekit._files import refuse_unwritable
 from edgekit.errors import OutputError
-from edgekit.media.drawing import Annotator
+from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._matroska import MatroskaFile

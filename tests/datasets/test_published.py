@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgekit.classes import CLASS_LISTS
+from edgekit.datasets._plain_pickle import loads_plain
+from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.metrics._plain_pickle import loads_plain
-from edgekit.metrics.datasets import read_truth
 
 
 def published(root: Path, content: Any, names: str = "Biking/v_1\n", protocol: int = 2) -> Path:

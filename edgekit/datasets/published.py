@@ -23,15 +23,15 @@ import numpy as np
 
 from edgekit._reading import path_below, read_regular
 from edgekit.classes import CLASS_LISTS
-from edgekit.errors import AnnotationError, UsageError
-from edgekit.metrics._plain_pickle import UnreadablePickle, loads_plain
-from edgekit.metrics.annotations import (
+from edgekit.datasets._plain_pickle import UnreadablePickle, loads_plain
+from edgekit.datasets.annotations import (
     MOST_FRAMES,
     Truth,
     TruthTube,
     VideoTruth,
     read_annotations,
 )
+from edgekit.errors import AnnotationError, UsageError
 from edgekit.runtime.types import Array
 
 __all__ = ["DATASETS", "read_truth"]

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from edgekit.metrics._plain_pickle import MOST_OPERATIONS, UnreadablePickle, loads_plain
+from edgekit.datasets._plain_pickle import MOST_OPERATIONS, UnreadablePickle, loads_plain
 
 PROTOCOLS = range(6)
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()

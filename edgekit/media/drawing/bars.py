@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekit.media._drawn import Run
 from edgekit.media._opencv import cv2
-from edgekit.media.text import Colour, lighter, put_text, text_size
+from edgekit.media.drawing.drawn_boxes import Run
+from edgekit.media.drawing.text import Colour, lighter, put_text, text_size
 
 __all__ = ["Bar", "draw_bar", "draw_legend"]
 

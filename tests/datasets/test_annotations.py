@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from edgekit.datasets.annotations import read_annotations
 from edgekit.errors import AnnotationError
-from edgekit.metrics.annotations import read_annotations
 
 GOOD: dict[str, Any] = {
     "classes": ["run", "jump"],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgekit.linking.published import LiveTube
 from edgekit.media._opencv import cv2
-from edgekit.media.text import Colour, colour_of, contrast, put_text, text_size
+from edgekit.media.drawing.text import Colour, colour_of, contrast, put_text, text_size
 from edgekit.pipeline.results import FrameResult
 
 __all__ = ["Annotator"]

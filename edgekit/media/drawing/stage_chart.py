@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.media.text import Colour, colour_of, lighter, put_text
+from edgekit.media.drawing.text import Colour, colour_of, lighter, put_text
 from edgekit.pipeline.stage_timer import StageTimes
 
 __all__ = ["draw_stages"]

@@ -198,5 +198,5 @@ def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
         f"Wrong annotation in {place}: {what}.",
-        mend="Correct the file; the layout is in the documentation of edgekit.metrics.annotations.",
+        mend="Correct the file; edgekit.datasets.annotations documents the layout.",
     )

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekit.media._bars import Bar, draw_bar, draw_legend
-from edgekit.media._drawn import Run
 from edgekit.media._opencv import cv2
-from edgekit.media.text import Colour, colour_of, put_text, text_size
+from edgekit.media.drawing.bars import Bar, draw_bar, draw_legend
+from edgekit.media.drawing.drawn_boxes import Run
+from edgekit.media.drawing.text import Colour, colour_of, put_text, text_size
 from edgekit.pipeline.results import RunInfo, RunSummary
 
 __all__ = ["THUMBNAIL_HEIGHT", "Row", "Thumbnail", "draw_timeline"]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from edgekit.metrics._pickle_arrays import Dtype, Unbuilt, UnreadablePickle, array_of
+from edgekit.datasets._pickle_arrays import Dtype, Unbuilt, UnreadablePickle, array_of
 
 __all__ = ["MOST_OPERATIONS", "UnreadablePickle", "loads_plain"]
 

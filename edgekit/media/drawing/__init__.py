@@ -1,0 +1,1 @@
+"""Draws tubes on frames, and the summary picture of a run."""
