@@ -14,8 +14,8 @@ from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
 from edgekit.quantization.base import Reading
 from edgekit.quantization.build import Quantized
-from edgekit.quantization.ranges import rounding_noise
 from edgekit.quantization.registry import quantizer
+from edgekit.quantization.rounding.ranges import rounding_noise
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import TARGETS
 

@@ -143,7 +143,7 @@ def export_all(
     """
     MissingDependencyError.unless("torch", "host", "A sweep over bundles")
     from edgekit.models.checkpoints import load_checkpoint
-    from edgekit.quantization.gather import exported
+    from edgekit.quantization.frames import exported
     from edgekit.targets.registry import exporter
     from edgekit.targets.settings import ExportSettings, resolve
 

@@ -14,7 +14,7 @@ from edgekit.errors import MissingDependencyError
 from edgekit.runtime.types import Array
 
 if TYPE_CHECKING:
-    from edgekit.quantization.ranges import Histogram
+    from edgekit.quantization.rounding.ranges import Histogram
 
 __all__ = [
     "DYNAMIC",

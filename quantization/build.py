@@ -19,13 +19,13 @@ from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
 from edgekit.quantization.base import Layer, Recipe
-from edgekit.quantization.comparison import Comparison, compare
-from edgekit.quantization.judging import Judge, Truth
+from edgekit.quantization.finetuning.bundle import Tuned
+from edgekit.quantization.finetuning.comparison import Comparison, compare
+from edgekit.quantization.heads_loss import Judge, Truth
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.search import Step, search
-from edgekit.quantization.tubes import TubeJudge
-from edgekit.quantization.tuned import Tuned
-from edgekit.quantization.workbench import Workbench, loss_alone
+from edgekit.quantization.trials import Workbench, loss_alone
+from edgekit.quantization.tubes_loss import TubeJudge
 
 __all__ = ["Quantized", "check_float", "quantize_bundle", "recipe_of"]
 

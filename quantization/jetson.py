@@ -9,9 +9,9 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
 from edgekit.quantization import base
-from edgekit.quantization import onnx as onnx_quantizer
-from edgekit.quantization.convolutions import IntegerWeights
-from edgekit.quantization.onnx_graph import WEIGHTED, weighted
+from edgekit.quantization.onnx import quantizer as onnx_quantizer
+from edgekit.quantization.onnx.graph import WEIGHTED, weighted
+from edgekit.quantization.rounding.integer_weights import IntegerWeights
 from edgekit.targets.jetson.checker import check
 
 __all__ = ["Quantizer"]

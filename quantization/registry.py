@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["QUANTIZERS", "quantizer"]
 
 QUANTIZERS = {
-    "onnx": "edgekit.quantization.onnx",
-    "openvino": "edgekit.quantization.openvino",
-    "tflite": "edgekit.quantization.tflite",
+    "onnx": "edgekit.quantization.onnx.quantizer",
+    "openvino": "edgekit.quantization.openvino.quantizer",
+    "tflite": "edgekit.quantization.tflite.quantizer",
     "jetson": "edgekit.quantization.jetson",
 }
 """Modules that contain each ``Quantizer``, by target name."""

@@ -37,8 +37,8 @@ def test_each_pass_over_watched_items_is_a_phase():
 def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_path):
     from edgekit.calibration.store import Store
     from edgekit.quantization.build import quantize_bundle
-    from edgekit.quantization.gather import gather
-    from edgekit.quantization.tubes import TubeJudge
+    from edgekit.quantization.frames import gather
+    from edgekit.quantization.tubes_loss import TubeJudge
 
     told, store = Told(), Store(tmp_path / "store")
     found = gather(spotter, spots, spots, store, samples=6, progress=told)

@@ -19,10 +19,10 @@ from edgekit.bundle import load_bundle
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import choose_frames, extract
 from edgekit.calibration.store import Store, key_of
-from edgekit.quantization import gather
+from edgekit.quantization import frames
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.registry import quantizer
-from edgekit.quantization.workbench import Workbench
+from edgekit.quantization.trials import Workbench
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.settings import MEAN, STD, ExportSettings
@@ -67,7 +67,7 @@ def exported(store: Store, checkpoint: Path, target: str, side: int = 256) -> Pa
     # Random weights amplify rounding errors more than trained ones.
     settings = ExportSettings(input_size=(side, side), tolerance=1e-2)
     name = f"{checkpoint.stem}-{side}-{target}-fp32"
-    return gather.exported(checkpoint, target, store, settings, name)
+    return frames.exported(checkpoint, target, store, settings, name)
 
 
 def quantized(store: Store, bundle: Path, footage: Path) -> Path:

@@ -31,8 +31,8 @@ from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, CalibrationError, EdgeKitError, MissingDependencyError
 from edgekit.evaluation import in_classes_of
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.gather import shipped_float
-from edgekit.quantization.judging import HEADS, Judge, Truth, truth_of
+from edgekit.quantization.frames import shipped_float
+from edgekit.quantization.heads_loss import HEADS, Judge, Truth, truth_of
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions, reason_of
 from edgekit.targets.registry import open_session

@@ -208,10 +208,10 @@ def command(
     from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import quantize_bundle, recipe_of
-    from edgekit.quantization.gather import annotated, gather, shipped_float
+    from edgekit.quantization.finetuning.bundle import Plan, checkpoint_of, tune
+    from edgekit.quantization.frames import annotated, gather, shipped_float
     from edgekit.quantization.registry import quantizer
-    from edgekit.quantization.tubes import TubeJudge
-    from edgekit.quantization.tuned import Plan, checkpoint_of, tune
+    from edgekit.quantization.tubes_loss import TubeJudge
     from edgekit.targets.build import bundle_path
 
     choices["max_drop"] /= 100

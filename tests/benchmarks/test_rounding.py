@@ -32,7 +32,7 @@ from edgekit.calibration.store import Store
 from edgekit.cli._tables import print_grid
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.comparison import Comparison
+from edgekit.quantization.finetuning.comparison import Comparison
 from edgekit.quantization.search import Step
 
 HOSTILE = 'a<b>|"&c ' + "long/" * 60

@@ -58,7 +58,7 @@ def calibrated(inputs_of: Callable[[Bundle], Inputs]) -> Callable[[Quantizer, Bu
 @pytest.fixture
 def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has weights rounded in small groups, which takes a deep network a second and not ten."""
-    monkeypatch.setattr("edgekit.quantization.convolutions._DEEPEST", 144)
+    monkeypatch.setattr("edgekit.quantization.rounding.integer_weights._DEEPEST", 144)
 
 
 @pytest.fixture(scope="session")

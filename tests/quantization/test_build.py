@@ -22,10 +22,10 @@ from edgekit.errors import BoundError, BundleError, OutputError, UsageError
 from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.gather import gather
-from edgekit.quantization.judging import Judge
+from edgekit.quantization.frames import gather
+from edgekit.quantization.heads_loss import Judge
 from edgekit.quantization.registry import QUANTIZERS, quantizer
-from edgekit.quantization.tubes import TubeJudge
+from edgekit.quantization.tubes_loss import TubeJudge
 from edgekit.targets.jetson.checker import check
 
 

@@ -1,0 +1,1 @@
+"""HOST. Fine-tunes a network so that rounding changes its results less."""

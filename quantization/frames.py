@@ -1,0 +1,205 @@
+"""Collects calibration frames and evaluation frames from the paths that a user gives."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekit._progress import SILENT, Progress
+from edgekit.assets import default_bundle, default_weights
+from edgekit.bundle import MANIFEST, Bundle, load_bundle, sha256_of
+from edgekit.calibration.choice import spread
+from edgekit.calibration.footage import Sequence, find_sequences
+from edgekit.calibration.rendered import rendered_clips
+from edgekit.calibration.samples import Samples, choose_frames, collect, extract
+from edgekit.calibration.store import Store, key_of
+from edgekit.datasets.annotations import Truth as Dataset
+from edgekit.datasets.annotations import VideoTruth
+from edgekit.datasets.published import read_truth
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.evaluation import in_classes_of
+from edgekit.quantization.heads_loss import Truth, truth_of
+from edgekit.targets.settings import ExportSettings
+
+__all__ = ["Footage", "annotated", "exported", "gather", "shipped_float"]
+
+_JUDGED = 256
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """Frames for a quantizer.
+
+    Attributes:
+        samples: Calibration samples.
+        judging: Evaluation samples, none of which is among ``samples``.
+        truth: Ground truth of ``judging``; None if it is not annotated.
+        dataset: Annotated videos, in the classes of the bundle.
+        sequences: Sequences that ``judging`` is from, if it is not annotated.
+    """
+
+    samples: Samples
+    judging: Samples
+    truth: Truth | None = None
+    dataset: Dataset = field(default_factory=lambda: Dataset([], []))
+    sequences: list[Sequence] = field(default_factory=list)
+
+
+def shipped_float(target: str, store: Store) -> Bundle:
+    """Returns the shipped model as a float bundle for a target; exports it if none is shipped.
+
+    Raises:
+        MissingDependencyError: A package of the target's converter is not installed.
+    """
+    if target == "onnx":
+        return load_bundle(default_bundle(precision="fp32"))
+    return load_bundle(exported(default_weights(), target, store))
+
+
+def exported(
+    checkpoint: Path,
+    target: str,
+    store: Store,
+    settings: ExportSettings | None = None,
+    name: str = "bundle",
+) -> Path:
+    """Returns the folder of a checkpoint's float bundle, which is exported only once.
+
+    Args:
+        checkpoint: A .pth or .safetensors file.
+        target: Target of the bundle.
+        store: Store that keeps the bundle.
+        settings: Export settings; ``export_bundle`` documents the defaults.
+        name: Name of the folder, as shown to users.
+
+    Raises:
+        EdgeKitError: The export failed; ``export_bundle`` documents the errors.
+    """
+
+    def make(folder: Path) -> None:
+        from edgekit.targets.build import export_bundle
+
+        export_bundle(checkpoint, target, settings=settings, out=folder / name)
+
+    key = key_of(sha256_of(checkpoint), target, settings, name)
+    return store.folder("float", key, make) / name
+
+
+def gather(
+    bundle: Bundle,
+    calib: Path | None,
+    annotations: Path | None,
+    store: Store,
+    *,
+    samples: int,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Footage:
+    """Chooses frames for calibration and evaluation.
+
+    Args:
+        bundle: Float model.
+        calib: Video, folder of videos or pictures, or list file; by default rendered clips, which
+            are annotated.
+        annotations: Folder with annotations.json and videos for evaluation; by default other frames
+            of the calibration footage.
+        store: Store that keeps the frames.
+        samples: Number of calibration samples.
+        seed: Seed for choosing frames.
+        progress: Progress display, called for each rendered clip and for each frame that is read.
+
+    Raises:
+        CalibrationError: There are no usable frames.
+        AnnotationError: The annotations do not have the layout, or have other classes.
+        UsageError: ``calib`` is a bundle.
+    """
+    if annotations is not None:
+        read_truth("json", annotations)  # reports errors in it before clips are rendered
+    if calib is None:
+        calib, rendered = rendered_clips(store, progress)
+        annotations = annotations or rendered
+    if (calib / MANIFEST).is_file():
+        raise UsageError(
+            f"{calib} is a bundle, and --calib takes footage.",
+            mend=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",
+        )
+    sequences = find_sequences(calib)
+    if annotations is None:
+        chosen, judging = collect(
+            bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed, progress=progress
+        )
+        return Footage(chosen, judging, sequences=sequences)
+    wanted, _ = choose_frames(
+        bundle, sequences, store, samples=samples, judged=0, seed=seed, progress=progress
+    )
+    chosen = extract(bundle, sequences, wanted, store, progress)
+    dataset = in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
+    used = {
+        (sequence.sha256, frame)
+        for sequence, frames in zip(sequences, wanted, strict=True)
+        for frame in frames
+    }
+    judging, truth = _annotated(bundle, dataset, used, store, progress)
+    return Footage(chosen, judging, truth, dataset)
+
+
+def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
+    """Returns the ground truth of samples, if the footage they come from is annotated.
+
+    Args:
+        bundle: Bundle whose classes the ground truth has.
+        calib: Path that ``samples`` were chosen from.
+        samples: Samples that ``gather`` chose.
+
+    Returns:
+        None unless ``calib`` is a folder whose annotations.json lists all its videos.
+
+    Raises:
+        AnnotationError: The annotations do not have the layout, or have other classes.
+    """
+    if not (calib / "annotations.json").is_file():
+        return None
+    videos = in_classes_of(bundle.manifest.classes, read_truth("json", calib)).videos
+    tubes = {video.path.resolve(): video.tubes for video in videos if video.path}
+    paths = [sequence.path.resolve() for sequence in find_sequences(calib)]
+    missing = [path.name for path in paths if path not in tubes]
+    if missing:
+        _log.warning(
+            "%d of %d videos are not in %s: the float model alone is learned from.",
+            len(missing),
+            len(paths),
+            calib / "annotations.json",
+        )
+        return None
+    return truth_of(samples, [tubes[path] for path in paths])
+
+
+def _annotated(
+    bundle: Bundle,
+    dataset: Dataset,
+    used: set[tuple[str, int]],
+    store: Store,
+    progress: Progress,
+) -> tuple[Samples, Truth]:
+    """Returns evenly spaced, not yet ``used`` frames of annotated videos, and their truth."""
+    videos = [(video, _sequence(video)) for video in dataset.videos]
+    free = [
+        [frame for frame in range(video.frames) if (sequence.sha256, frame) not in used]
+        for video, sequence in videos
+    ]
+    picks = spread(map(len, free), _JUDGED)
+    wanted = [[frames[i] for i in pick] for frames, pick in zip(free, picks, strict=True)]
+    samples = extract(bundle, [sequence for _, sequence in videos], wanted, store, progress)
+    return samples, truth_of(samples, [video.tubes for video in dataset.videos])
+
+
+def _sequence(video: VideoTruth) -> Sequence:
+    if video.path is None or not video.path.exists():
+        raise AnnotationError(
+            f"Video '{video.name}' is annotated, and is not at {video.path}.",
+            mend="Put it beside its annotations.",
+        )
+    return find_sequences(video.path)[0]

@@ -1,0 +1,1 @@
+"""HOST. Quantizes ONNX models for ONNX Runtime."""

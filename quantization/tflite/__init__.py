@@ -1,0 +1,1 @@
+"""HOST. Quantizes TFLite models."""

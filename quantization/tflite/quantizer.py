@@ -1,0 +1,241 @@
+"""HOST. Writes TFLite files with 8-bit weights and activations, by ai-edge-quantizer.
+
+The ranges of the activations come from ``edgekit.quantization.rounding.ranges``: the tool's own
+calibration keeps all samples in memory, and averages their extremes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit._files import writing
+from edgekit._installed import install_line
+from edgekit.bundle import Bundle
+from edgekit.errors import (
+    ConversionError,
+    UsageError,
+)
+from edgekit.quantization import base
+from edgekit.quantization.rounding.integer_weights import Convolution, load_weights, save_weights
+from edgekit.quantization.rounding.ranges import (
+    Histogram,
+    choose_range,
+    load_histograms,
+    overflow_error,
+    save_histograms,
+)
+from edgekit.quantization.tflite.graph import CASCADE, DECODE, Graph, package
+from edgekit.quantization.tflite.names import short_names
+from edgekit.quantization.tflite.rewrites import rewritten
+from edgekit.quantization.tflite.weights import WeightFile
+from edgekit.targets.base import reason_of
+from edgekit.targets.silence import silence
+
+__all__ = ["Quantizer"]
+
+_MODEL = "model.tflite"
+_HISTOGRAMS = "activations.npz"
+_INTEGERS = "weights.npz"
+_OFFSETS = ".conv_offset_mask"
+"""Suffix of the layer that computes the offsets of a deformable convolution."""
+
+
+class Quantizer(base.Quantizer):
+    """Quantizes activations to 8 bits, and weights to 8 bits per channel.
+
+    Inputs and outputs are float, or 8 bits for integer-only processors.
+
+    A layer has the name of its output tensor. The layers that produce the network's outputs stay
+    float: 256 steps for all values of a heatmap or a size would be too coarse. The cascade and the
+    decoding also stay float. In a deformable convolution only the convolution and the matrix
+    product are quantized.
+    """
+
+    methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
+    ios = ("float", "int8")
+    extra = "tflite-host"
+    packages = ("ai-edge-litert", "ai-edge-quantizer")
+
+    def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
+        """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
+        operators = Graph(bundle.model_path).layers
+        labels = short_names([operator.name for operator in operators])
+        return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
+
+    def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
+        """Returns the float parts; see ``edgekit.quantization.base.Quantizer.left_float``."""
+        graph = Graph(bundle.model_path)
+        weighted = [operator.name for operator in graph.layers]
+        labels = short_names([*weighted, *sorted(graph.last)])
+        found = super().left_float(bundle, io)
+        if io == "float":
+            found |= {labels[name]: base.LAST for name in sorted(graph.last)}
+        offsets = (labels[name] for name in weighted if labels[name].endswith(_OFFSETS))
+        return found | base.sampling({label.removesuffix(_OFFSETS) for label in offsets})
+
+    def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
+        """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
+        if method == base.DYNAMIC:
+            return {}
+        seen = load_histograms(statistics / _HISTOGRAMS)
+        return {
+            operator.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
+            for operator in Graph(bundle.model_path).layers
+            for name in operator.given[:1]
+        }
+
+    def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
+        """Writes the histograms of all activations, and the integer weights."""
+        graph = Graph(bundle.model_path)
+        layers = {layer.name for layer in graph.layers}
+        found = WeightFile(bundle.model_path).convolutions()
+        convolved = {name: found[name] for name in found if name in layers}
+        seen = _activations(graph, bundle.model_path, inputs, convolved)
+        integers = {name: layer.integers() for name, (_, layer) in convolved.items()}
+        with writing(folder):
+            save_histograms(seen, folder / _HISTOGRAMS)
+            save_weights(integers, folder / _INTEGERS)
+
+    def quantize(
+        self,
+        bundle: Bundle,
+        statistics: Path,
+        recipe: base.Recipe,
+        folder: Path,
+    ) -> base.Written:
+        """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
+        graph = Graph(bundle.model_path)
+        _check_parts(bundle, graph)
+        layers = {operator.name for operator in graph.layers}
+        unknown = sorted(recipe.keep_float - layers)
+        if unknown:
+            raise UsageError(f"The model has no layers {', '.join(unknown)} to keep float.")
+        _check_io(bundle, recipe)
+        seen = load_histograms(statistics / _HISTOGRAMS)
+        ranges = {
+            name: choose_range(values, recipe.method)
+            for name, values in seen.items()
+            if recipe.method != base.DYNAMIC
+        }
+        weights = load_weights(statistics / _INTEGERS)
+        model = WeightFile(bundle.model_path).put(weights, recipe.keep_float)
+        ends = graph.last if recipe.io == "int8" else frozenset()
+        kept = graph.scopes_kept(recipe.keep_float, ends)
+        content = rewritten(_quantized(model, ranges, kept, recipe))
+        with writing(folder):
+            (folder / _MODEL).write_bytes(content)
+        _check_layers(Graph(folder / _MODEL), (layers | ends) - recipe.keep_float)
+        return base.Written(_MODEL, (_MODEL,))
+
+
+def _activations(
+    graph: Graph,
+    model: Path,
+    inputs: base.Inputs,
+    convolved: Mapping[str, tuple[str, Convolution]],
+) -> dict[str, Histogram]:
+    interpreter = _interpreter(model)
+    places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
+    (signature,) = interpreter._get_full_signature_list().values()
+    found = {name: Histogram() for name in graph.activations}
+    for number, given in enumerate(inputs):
+        for name, value in given.items():
+            interpreter.set_tensor(signature["inputs"][name], value)
+        interpreter.invoke()
+        for name, histogram in found.items():
+            values = interpreter.get_tensor(places[name])
+            if name in graph.padded:
+                values = values[values > -np.inf]
+            try:
+                histogram.add(values)
+            except FloatingPointError as error:
+                raise overflow_error(f"{name} is {error}", number) from error
+        for name, layer in convolved.values():
+            layer.look(interpreter.get_tensor(places[name]).transpose(0, 3, 1, 2), number)
+    return found
+
+
+def _interpreter(model: Path) -> Any:
+    """Returns an interpreter that keeps the output of every operator."""
+    create = package("ai_edge_litert.interpreter").Interpreter
+    with silence():
+        interpreter = create(model_path=str(model), experimental_preserve_all_tensors=True)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _check_parts(bundle: Bundle, graph: Graph) -> None:
+    """Raises if a part must stay float but cannot be distinguished from the network."""
+    manifest = bundle.manifest
+    for place, mark in ((manifest.cascade.place, CASCADE), (manifest.decode.place, DECODE)):
+        if place == "graph" and not any(mark in operator.name for operator in graph.operators):
+            raise UsageError(
+                f"{bundle.path}: what runs beside the network in the model cannot be told from it.",
+                mend="Export it again without: --cascade-in host --decode-in host",
+            )
+
+
+def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
+    """Raises if the model cannot have integer inputs and outputs."""
+    if recipe.io == "float":
+        return
+    manifest = bundle.manifest
+    if "graph" in (manifest.cascade.place, manifest.decode.place):
+        raise UsageError(
+            f"A model of int8 in and out holds the network alone; {bundle.path} holds more.",
+            mend="Export it again with: --cascade-in host --decode-in host",
+        )
+    if recipe.method == base.DYNAMIC:
+        raise UsageError(
+            "With the method dynamic activations are float, and so is what goes in and comes out.",
+            mend="Leave --io away, or take another --method.",
+        )
+
+
+def _quantized(
+    model: bytes, ranges: dict[str, tuple[float, float]], kept: list[str], recipe: base.Recipe
+) -> bytes:
+    tools = package("ai_edge_quantizer")
+    names = tools.qtyping.TFLOperationName
+    leave = tools.algorithm_manager.AlgorithmName.NO_QUANTIZE
+    statistics = {
+        name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+        for name, (low, high) in ranges.items()
+    }
+    try:
+        with silence():
+            dynamic = recipe.method == base.DYNAMIC
+            ways = tools.recipe
+            way = ways.dynamic_wi8_afp32() if dynamic else ways.static_wi8_ai8()
+            tool = tools.quantizer.Quantizer(model, way)
+            for kind in (names.INPUT, names.OUTPUT) if recipe.io == "float" else ():
+                tool.update_quantization_recipe(".*", kind, algorithm_key=leave)
+            for scope in kept:
+                regex = rf"^{re.escape(scope)}\Z"
+                tool.update_quantization_recipe(regex, names.ALL_SUPPORTED, algorithm_key=leave)
+            made = tool.quantize(None if dynamic else statistics, enable_progress_report=False)
+    except Exception as error:  # the tool does not wrap its errors
+        raise ConversionError(
+            f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "
+            f"{reason_of(error)}",
+            mend=f"Install what this was tested with: {install_line('tflite-host')}",
+        ) from error
+    return bytes(made.quantized_model)
+
+
+def _check_layers(graph: Graph, wanted: set[str]) -> None:
+    """Raises unless exactly the wanted layers have integer weights."""
+    found = {o.name for o in graph.operators if o.weights and o.weights != "FLOAT32"}
+    if found != wanted:
+        names = ", ".join(sorted(found ^ wanted)[:5])
+        raise ConversionError(
+            f"ai-edge-quantizer {version('ai-edge-quantizer')} did not do as it was told with "
+            f"{names}.",
+            mend="Try with other layers kept float.",
+        )

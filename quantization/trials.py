@@ -1,0 +1,128 @@
+"""Tries quantization recipes on a float bundle, and measures the loss of each."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from edgekit._files import writing
+from edgekit._progress import SILENT, Progress
+from edgekit.bundle import Bundle, Quantization, RoundingCheck, save_bundle
+from edgekit.calibration.samples import Samples
+from edgekit.calibration.store import Store, key_of
+from edgekit.quantization.base import Layer, Quantizer, Recipe
+from edgekit.quantization.heads_loss import Judge
+from edgekit.quantization.registry import quantizer
+from edgekit.targets.registry import exporter
+
+__all__ = ["Workbench", "loss_alone"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """A float bundle with everything needed to try recipes on it; can be pickled.
+
+    Attributes:
+        bundle: Float model.
+        samples: Calibration samples.
+        statistics: Folder of the quantizer's measurements on them.
+        store: Folder of the store for intermediate results.
+    """
+
+    bundle: Bundle
+    samples: Samples
+    statistics: Path
+    store: Path
+
+    @classmethod
+    def prepare(
+        cls, bundle: Bundle, samples: Samples, store: Store, progress: Progress = SILENT
+    ) -> Workbench:
+        """Measures the model on the samples, or finds the measurements in the store.
+
+        Raises:
+            MissingDependencyError: A package of the quantizer or the runtime is not installed.
+            CalibrationError: An activation is not finite.
+            OutputError: The store cannot be written.
+        """
+        tool = _quantizer(bundle)
+        key = key_of(bundle.sha256, samples.key, tool.version())
+        statistics = store.folder(
+            "activations",
+            key,
+            partial(tool.calibrate, bundle, progress.watch("calibrating", samples)),
+        )
+        return cls(bundle, samples, statistics, store.path)
+
+    @property
+    def runtime(self) -> str | None:
+        """Runtime that verifies the target's models on this machine; None: the target's own."""
+        return exporter(self.bundle.manifest.target).verify_on
+
+    def make(self, recipe: Recipe, folder: Path) -> Bundle:
+        """Quantizes by a recipe and returns the new bundle at ``folder``, without checking it."""
+        manifest = self.bundle.manifest
+        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
+            work = Path(temporary)
+            tool = _quantizer(self.bundle)
+            made = tool.quantize(self.bundle, self.statistics, recipe, work)
+            manifest = msgspec.structs.replace(
+                manifest,
+                precision="int8",
+                model=made.model,
+                converter={**manifest.converter, **tool.version()},
+                quantization=Quantization(
+                    method=recipe.method,
+                    samples=len(self.samples),
+                    kept_float=tuple(sorted(recipe.keep_float)),
+                    float_bundle=self.bundle.sha256,
+                ),
+                verification=None,
+            )
+            files = {name: work / name for name in made.files}
+            return save_bundle(folder, manifest, files | self.bundle.notices)
+
+    def judged(self, recipe: Recipe, judge: Judge, progress: Progress = SILENT) -> RoundingCheck:
+        """Returns the loss of a recipe, from the store if it was measured before."""
+        made = self.bundle.manifest
+        tool = _quantizer(self.bundle)
+        key = key_of(
+            self.bundle.sha256,
+            self.samples.key,
+            recipe.method,
+            sorted(recipe.keep_float),
+            tool.version(),
+            judge.key,
+            *([recipe.io] if recipe.io != "float" else []),
+        )
+
+        def measure(folder: Path) -> None:
+            with tempfile.TemporaryDirectory() as temporary:
+                check = judge.judge(self.make(recipe, Path(temporary) / "bundle"), progress)
+            (folder / "check.json").write_bytes(msgspec.json.encode(check))
+
+        _log.info("Judging %s with %d layers in float", made.name, len(recipe.keep_float))
+        place = Store(self.store).folder("check", key, measure)
+        content = (place / "check.json").read_bytes()
+        return msgspec.json.decode(content, type=RoundingCheck)
+
+
+def loss_alone(
+    bench: Workbench, judging: Samples, method: str, layers: Sequence[Layer], layer: Layer
+) -> RoundingCheck:
+    """Returns the loss with one layer quantized; a function that can be sent to processes."""
+    judge = Judge(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
+    others = frozenset(other.name for other in layers) - {layer.name}
+    return bench.judged(Recipe(method=method, keep_float=others), judge)
+
+
+def _quantizer(bundle: Bundle) -> Quantizer:
+    return quantizer(bundle.manifest.target)
