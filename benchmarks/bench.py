@@ -8,19 +8,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgekit.benchmarks.compare import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
-from edgekit.benchmarks.energy import find_meter
-from edgekit.benchmarks.figures import is_noisy
 from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
 from edgekit.benchmarks.harness import Harness
-from edgekit.benchmarks.machine import describe_machine
-from edgekit.benchmarks.profile import PROFILE
 from edgekit.benchmarks.protocol import pass_length
-from edgekit.benchmarks.report import Report, read_report
+from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
+from edgekit.benchmarks.report.figures import is_noisy
+from edgekit.benchmarks.report.report import Report, read_report
 from edgekit.benchmarks.rows import plan_rows, shipped_bundles
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.datasets.published import read_truth
 from edgekit.errors import BadInputError, OutputError
+from edgekit.measuring.energy import find_meter
+from edgekit.measuring.machine import describe_machine
+from edgekit.targets.profile import PROFILE
 
 __all__ = ["run_bench"]
 

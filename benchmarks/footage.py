@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from edgekit.benchmarks.protocol import LEAST, pass_length, too_short
-from edgekit.benchmarks.report import Footage
+from edgekit.benchmarks.report.report import Footage
 from edgekit.demo import DEMO_SEED
 from edgekit.errors import MediaError, OutputError, UsageError
 from edgekit.media import open_source

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgekit.benchmarks.energy import Meter
-from edgekit.benchmarks.figures import Measured, make_result, noise_of
-from edgekit.benchmarks.machine import Watch, describe_machine
 from edgekit.benchmarks.protocol import Job, failure_of
-from edgekit.benchmarks.report import Accuracy, Footage, LoadPoint, Report
+from edgekit.benchmarks.report.figures import Measured, make_result, noise_of
+from edgekit.benchmarks.report.report import Accuracy, Footage, LoadPoint, Report
 from edgekit.benchmarks.rows import Plan
 from edgekit.benchmarks.workers import Worker, raise_failure
 from edgekit.errors import EdgeKitError
+from edgekit.measuring.energy import Meter
+from edgekit.measuring.machine import Watch, describe_machine
 
 __all__ = ["Harness"]
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from edgekit.benchmarks.report import Accuracy, Failure, LoadPoint
+from edgekit.benchmarks.report.report import Accuracy, Failure, LoadPoint
 from edgekit.errors import EdgeKitError, MediaError
 
 __all__ = [

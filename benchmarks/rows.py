@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgekit._installed import install_line
 from edgekit.assets import default_bundle
-from edgekit.benchmarks.report import Row
+from edgekit.benchmarks.report.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
 from edgekit.errors import BundleError, UsageError
 from edgekit.targets.base import Session

@@ -11,11 +11,11 @@ import msgspec
 
 from edgekit._checksums import keep_file
 from edgekit._files import writing
-from edgekit.benchmarks.compare import SURE, shift_p_value
-from edgekit.benchmarks.machine import describe_machine
-from edgekit.benchmarks.profile import PROFILE, Arithmetic, Profile
-from edgekit.benchmarks.report import Report, Row, Tuned
+from edgekit.benchmarks.report.comparison import SURE, shift_p_value
+from edgekit.benchmarks.report.report import Report, Row, Tuned
 from edgekit.benchmarks.rows import Plan
+from edgekit.measuring.machine import describe_machine
+from edgekit.targets.profile import PROFILE, Arithmetic, Profile
 from edgekit.targets.registry import TARGETS
 
 __all__ = ["threads_to_try", "write_profiles"]

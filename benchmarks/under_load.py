@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edgekit.benchmarks.report import LoadAccuracy, LoadPoint
+from edgekit.benchmarks.report.report import LoadAccuracy, LoadPoint
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.detector import Detector
 from edgekit.evaluation import in_classes_of

@@ -33,7 +33,7 @@ from edgekit.benchmarks.protocol import (
     pass_length,
     too_short,
 )
-from edgekit.benchmarks.report import Accuracy
+from edgekit.benchmarks.report.report import Accuracy
 from edgekit.datasets.annotations import Truth
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, EdgeKitError

@@ -27,7 +27,7 @@ from edgekit.benchmarks.protocol import (
     Reply,
     Request,
 )
-from edgekit.benchmarks.report import Failure
+from edgekit.benchmarks.report.report import Failure
 from edgekit.errors import EdgeKitError
 
 __all__ = ["Worker", "raise_failure"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.assets import default_bundle
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 from edgekit.targets.silence import silence
 
 __all__ = ["main", "with_batch"]

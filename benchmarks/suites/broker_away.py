@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 from edgekit._closing import Closing
 from edgekit.benchmarks.suites._broker import Mosquitto
 from edgekit.benchmarks.suites.power_cut import camera_on_loopback
-from edgekit.benchmarks.timing import machine
 from edgekit.errors import MissingDependencyError
+from edgekit.measuring.timing import machine
 from edgekit.puppets.clip import render_clip
 
 __all__ = ["Arrived", "main", "play"]

@@ -21,7 +21,7 @@ from importlib.metadata import version
 import cv2
 import numpy as np
 
-from edgekit.benchmarks.timing import interleaved, machine
+from edgekit.measuring.timing import interleaved, machine
 from edgekit.runtime import native
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.letterbox import Letterbox

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.benchmarks.suites.power_cut import camera_on_loopback
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 from edgekit.puppets.clip import render_clip
 
 __all__ = ["TROUBLES", "Clip", "main", "play"]

@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from edgekit.benchmarks.timing import environment, interleaved, machine
+from edgekit.measuring.timing import environment, interleaved, machine
 from edgekit.runtime import native
 from edgekit.runtime.decode import decode, peaks
 from edgekit.runtime.letterbox import Letterbox

@@ -26,7 +26,7 @@ from typing import Any
 
 import edgekit
 from edgekit.benchmarks.footage import write_demo_clip
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 
 __all__ = ["first_frame", "installed_sizes", "main", "peak_memory", "seconds_of_imports"]
 

@@ -26,10 +26,10 @@ from edgekit.assets import default_weights
 from edgekit.benchmarks.bench import run_bench
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.suites._networks import exported, random_weights
-from edgekit.benchmarks.timing import machine, pinned
 from edgekit.calibration.store import Store
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
+from edgekit.measuring.timing import machine, pinned
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sources.source import Source
 from edgekit.pipeline.pipeline import Pipeline

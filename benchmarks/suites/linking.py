@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgekit.benchmarks.timing import machine
 from edgekit.linking.published import PUBLISHED, TubeLinker
 from edgekit.linking.tracker import OnlineLinker
+from edgekit.measuring.timing import machine
 from edgekit.runtime import native
 from edgekit.runtime.selection import select
 from edgekit.runtime.types import Array, Detections

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from edgekit.benchmarks.suites._streams import free_ports
 from edgekit.benchmarks.suites.power_cut import camera_on_loopback
 from edgekit.benchmarks.suites.stream_faults import problems_of, size_of
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 from edgekit.media._opencv import cv2
 from edgekit.puppets.clip import render_clip
 

@@ -22,9 +22,9 @@ import numpy as np
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites._quiet import FPS, KINDS, disturbed, write_h264
-from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.linking.registry import make_linker
+from edgekit.measuring.timing import machine
 from edgekit.media import Source, open_source
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgekit.benchmarks.timing import machine
 from edgekit.errors import EdgeKitError
+from edgekit.measuring.timing import machine
 from edgekit.targets.build import export_bundle
 from edgekit.targets.registry import TARGETS, exporter
 from edgekit.targets.settings import ExportSettings

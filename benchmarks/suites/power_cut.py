@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 from edgekit.media._opencv import cv2
 
 __all__ = ["ENDINGS", "Killed", "camera_on_loopback", "kill", "main", "run_cut", "write_clip"]

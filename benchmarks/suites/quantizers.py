@@ -21,7 +21,6 @@ from typing import NamedTuple
 import msgspec
 
 from edgekit.benchmarks.suites._peers import PEERS, Peer
-from edgekit.benchmarks.timing import interleaved, machine
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, load_bundle, save_bundle
 from edgekit.calibration.choice import spread
 from edgekit.calibration.footage import find_sequences
@@ -30,6 +29,7 @@ from edgekit.calibration.store import Store
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, CalibrationError, EdgeKitError, MissingDependencyError
 from edgekit.evaluation import in_classes_of
+from edgekit.measuring.timing import interleaved, machine
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import shipped_float
 from edgekit.quantization.heads_loss import HEADS, Judge, Truth, truth_of

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 
 __all__ = ["main"]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from edgekit.benchmarks.suites._browser import DESKTOP, PHONE, find_chromium, open_browser
 from edgekit.benchmarks.suites._viewer import Viewer
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 
 __all__ = ["main"]
 

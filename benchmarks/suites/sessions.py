@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from edgekit.assets import default_bundle
-from edgekit.benchmarks.timing import interleaved, machine
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, UsageError
+from edgekit.measuring.timing import interleaved, machine
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.openvino.quiet import import_openvino

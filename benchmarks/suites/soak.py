@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites._streams import RtspServer
 from edgekit.benchmarks.suites.stream_faults import problems_of, size_of
-from edgekit.benchmarks.timing import machine
+from edgekit.measuring.timing import machine
 
 __all__ = ["Span", "main", "spans_of"]
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
-from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
+from edgekit.measuring.timing import machine
 from edgekit.media import Source, open_source
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all

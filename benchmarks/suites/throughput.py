@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.suites._viewer import Viewer
-from edgekit.benchmarks.timing import machine
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
+from edgekit.measuring.timing import machine
 from edgekit.media import open_source
 from edgekit.media.page import LivePage
 from edgekit.media.page.channel import Channel

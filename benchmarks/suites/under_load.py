@@ -14,7 +14,7 @@ import msgspec
 
 from edgekit._files import atomic_file
 from edgekit.assets import default_bundle, under_load_file
-from edgekit.benchmarks.report import LoadAccuracy
+from edgekit.benchmarks.report.report import LoadAccuracy
 from edgekit.benchmarks.under_load import accuracy_under_load
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector

@@ -16,7 +16,7 @@ from edgekit._printable import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.benchmarks.tables import Grid
+    from edgekit.reporting.grid import Grid
 
 __all__ = ["KEPT", "print_facts", "print_grid", "print_table"]
 

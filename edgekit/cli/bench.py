@@ -18,7 +18,7 @@ from edgekit.errors import BoundError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.harness import Harness
-    from edgekit.benchmarks.report import Report
+    from edgekit.benchmarks.report.report import Report
 
 __all__ = ["command"]
 
@@ -174,7 +174,7 @@ def command(as_json: bool, **options: Any) -> int:
     _check(options, outputs)
     _take_sweep(options)
     from edgekit.benchmarks.bench import run_bench
-    from edgekit.benchmarks.compare import NOT_JUDGED
+    from edgekit.benchmarks.report.comparison import NOT_JUDGED
     from edgekit.cli._interrupt import Stopper
     from edgekit.runtime.native.library import compiled
 
@@ -193,7 +193,7 @@ def command(as_json: bool, **options: Any) -> int:
     report = run_bench(bundles, on_start=measuring, **options)
     past: list[Report] = []
     if history is not None and not report.interrupted:
-        from edgekit.benchmarks.history import keep_report, read_history
+        from edgekit.benchmarks.report.history import keep_report, read_history
 
         outputs["history"] = keep_report(report, history)
         past = read_history(history, report)
@@ -239,7 +239,7 @@ def _folders(named: Sequence[Named]) -> list[Path]:
 def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
     """Refuses contradictory options before anything is measured."""
     from edgekit._files import refuse_unwritable
-    from edgekit.benchmarks.compare import LEAST_ROUNDS
+    from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
 
     if options["fail_over"] is not None:
         if options["earlier"] is None:
@@ -314,8 +314,8 @@ def _take_sweep(options: dict[str, Any]) -> None:
 
 def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None:
     from edgekit._files import atomic_file
-    from edgekit.benchmarks.page import to_html
-    from edgekit.benchmarks.texts import to_csv, to_markdown
+    from edgekit.benchmarks.report.page import to_html
+    from edgekit.benchmarks.report.texts import to_csv, to_markdown
 
     makers: dict[str, Callable[[Report], str]] = {
         "csv": to_csv,
@@ -329,7 +329,7 @@ def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None
 
 
 def _print(report: Report, outputs: dict[str, Path]) -> None:
-    from edgekit.benchmarks.tables import grids, header_lines, note_lines
+    from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
     from edgekit.cli._tables import print_grid
 
     console = stdout_console(False)

@@ -22,9 +22,9 @@ from edgekit.cli._parsing import OUT, OUT_FILE, OUT_FOLDER, TARGET
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.benchmarks.rounding import RoundingReport
     from edgekit.bundle import Bundle
     from edgekit.calibration.samples import Samples
+    from edgekit.quantization.report.report import RoundingReport
 
 __all__ = ["command"]
 
@@ -203,14 +203,14 @@ def command(
             mend="Leave one of them out.",
         )
     from edgekit._files import refuse_existing, refuse_unwritable
-    from edgekit.benchmarks.rounding import compare_latency, report
-    from edgekit.benchmarks.rounding_tables import terminal
     from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store
     from edgekit.quantization.build import quantize_bundle, recipe_of
     from edgekit.quantization.finetuning.bundle import Plan, checkpoint_of, tune
     from edgekit.quantization.frames import annotated, gather, shipped_float
     from edgekit.quantization.registry import quantizer
+    from edgekit.quantization.report.report import compare_latency, report
+    from edgekit.quantization.report.tables import terminal
     from edgekit.quantization.tubes_loss import TubeJudge
     from edgekit.targets.build import bundle_path
 
@@ -321,8 +321,8 @@ def _is_float(bundle: Bundle, target: str | None) -> bool:
 def _draw(found: RoundingReport, samples: Samples, sheet: Path | None, html: Path | None) -> None:
     """Writes the calibration frames as a picture, and the report as a page."""
     from edgekit._files import atomic_file
-    from edgekit.benchmarks.rounding_page import to_html
     from edgekit.calibration.sheet import contact_sheet, write_sheet
+    from edgekit.quantization.report.page import to_html
 
     drawn = contact_sheet(samples)
     if sheet is not None:

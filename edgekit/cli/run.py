@@ -154,7 +154,6 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]
     _check(as_json, specs, of_each)
     from edgekit._files import refuse_unwritable
-    from edgekit.benchmarks.profile import tuned_options
     from edgekit.cli._interrupt import Stopper
     from edgekit.cli._make_sinks import SinkMaker
     from edgekit.cli._run_report import print_report, print_reports
@@ -162,6 +161,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.detector import Detector
     from edgekit.media.sources.absent import AbsentSource
     from edgekit.media.sources.staged_opening import StagedOpening
+    from edgekit.targets.profile import tuned_options
 
     asked = session
     stopper = Stopper()

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from edgekit.benchmarks.figures import make_result
-from edgekit.benchmarks.machine import Conditions, describe_machine
 from edgekit.benchmarks.protocol import Lap, Ready
-from edgekit.benchmarks.report import Accuracy, Footage, Report, Row
+from edgekit.benchmarks.report.figures import make_result
+from edgekit.benchmarks.report.report import Accuracy, Footage, Report, Row
+from edgekit.measuring.machine import Conditions, describe_machine
 
 
 def lap(network: float = 10.0, frames: int = 20, **more) -> Lap:

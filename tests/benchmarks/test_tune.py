@@ -8,12 +8,12 @@ import pytest
 
 from edgekit._checksums import keep_file
 from edgekit.assets import default_bundle
-from edgekit.benchmarks.profile import PROFILE, tuned_options
-from edgekit.benchmarks.report import Accuracy
+from edgekit.benchmarks.report.report import Accuracy
 from edgekit.benchmarks.rows import plan_rows
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.bundle import load_bundle
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.profile import PROFILE, tuned_options
 
 SLOW, FAST, UNSURE = [10.0, 10.1, 10.2, 10.3], [5.0, 5.1, 5.2, 5.3], [5.0, 10.05, 10.15, 10.25]
 

@@ -21,7 +21,7 @@ from edgekit.benchmarks.protocol import (
     Ready,
     Reply,
 )
-from edgekit.benchmarks.report import Failure
+from edgekit.benchmarks.report.report import Failure
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.puppets import write_dataset
 

@@ -218,8 +218,8 @@ def scaled(report, factor):
 def test_what_became_slower_fails(
     factor, expected, verdict, made, bench, spot_bundle, tmp_path, monkeypatch
 ):
-    # How quiet this machine is decides nothing here; tests/benchmarks/test_compare.py has that.
-    monkeypatch.setattr("edgekit.benchmarks.compare.is_noisy", lambda report: False)
+    # How quiet this machine is decides nothing here; test_comparison.py has that.
+    monkeypatch.setattr("edgekit.benchmarks.report.comparison.is_noisy", lambda report: False)
     old = tmp_path / "old.json"
     old.write_text(json.dumps(scaled(json.loads(json.dumps(made[0])), factor)))
     arguments = (spot_bundle, "--threads", "1", "--compare", old, "--fail-over", "10%", "--json")

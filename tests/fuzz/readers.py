@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["edgekit", "tomllib"]):
     import click
 
     from edgekit.assets import default_bundle
-    from edgekit.benchmarks.report import read_report
+    from edgekit.benchmarks.report.report import read_report
     from edgekit.bundle import MANIFEST, load_bundle
     from edgekit.cli import _config
     from edgekit.cli.run import command as run

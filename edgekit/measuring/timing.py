@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 import cv2
 import numpy as np
 
-from edgekit.benchmarks.machine import processor
 from edgekit.errors import UsageError
+from edgekit.measuring.machine import processor
 
 __all__ = ["environment", "interleaved", "machine", "pinned"]
 

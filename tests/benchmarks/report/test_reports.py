@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.benchmarks.charts import frontier
-from edgekit.benchmarks.page import to_html
-from edgekit.benchmarks.report import Change, Failure, LoadPoint, Row, Tuned
-from edgekit.benchmarks.tables import grids, header_lines, note_lines
-from edgekit.benchmarks.texts import to_csv, to_markdown
+from edgekit.benchmarks.report.charts import frontier
+from edgekit.benchmarks.report.page import to_html
+from edgekit.benchmarks.report.report import Change, Failure, LoadPoint, Row, Tuned
+from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
+from edgekit.benchmarks.report.texts import to_csv, to_markdown
 from edgekit.pipeline.stage_timer import STAGES
 
 HOSTILE = 'a<b>|"&c'

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgekit.benchmarks.timing import interleaved, machine
 from edgekit.bundle import Bundle, FineTuning, RoundingCheck, TubeCheck
 from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
+from edgekit.measuring.timing import interleaved, machine
 from edgekit.quantization.base import Reading
 from edgekit.quantization.build import Quantized
 from edgekit.quantization.registry import quantizer

@@ -1,11 +1,11 @@
-"""Draws plots as SVG that takes its colours from the page; see ``edgekit.benchmarks.page``."""
+"""Draws plots as SVG that takes its colours from the page around it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from edgekit.benchmarks.svg import LETTER, WIDTH, dot, line, rect, svg, text, ticks
+from edgekit.reporting.svg import LETTER, WIDTH, dot, line, rect, svg, text, ticks
 
 __all__ = ["bars", "frontier", "scatter", "stacked", "strips", "trend"]
 

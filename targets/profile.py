@@ -56,7 +56,7 @@ def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
         profile = msgspec.json.decode(content or b"", type=Profile)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return options
-    from edgekit.benchmarks.machine import describe_machine
+    from edgekit.measuring.machine import describe_machine
 
     machine = describe_machine()
     made_for = (profile.bundle_sha256, profile.processor, profile.architecture, profile.cores)

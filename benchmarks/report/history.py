@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit._files import atomic_file, writing
-from edgekit.benchmarks.report import Report, read_report
+from edgekit.benchmarks.report.report import Report, read_report
 from edgekit.errors import BadInputError
 
 __all__ = ["keep_report", "read_history", "trends"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 
-from edgekit.benchmarks.report import Report, Row
-from edgekit.benchmarks.tables import Grid, grids, header_lines, note_lines
+from edgekit.benchmarks.report.report import Report, Row
+from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
 from edgekit.pipeline.stage_timer import STAGES
+from edgekit.reporting.grid import Grid
 
 __all__ = ["to_csv", "to_markdown"]
 

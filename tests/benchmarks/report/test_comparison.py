@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.benchmarks.compare import NOT_JUDGED, check_comparable, compare, shift_p_value
-from edgekit.benchmarks.figures import noise_of
-from edgekit.benchmarks.machine import Conditions
-from edgekit.benchmarks.report import read_report
+from edgekit.benchmarks.report.comparison import (
+    NOT_JUDGED,
+    check_comparable,
+    compare,
+    shift_p_value,
+)
+from edgekit.benchmarks.report.figures import noise_of
+from edgekit.benchmarks.report.report import read_report
 from edgekit.errors import BadInputError
+from edgekit.measuring.machine import Conditions
 
 OLD = Path("old.json")
 ROUNDS = [10.0, 10.1, 10.2, 9.9, 10.05]

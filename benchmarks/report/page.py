@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from edgekit.benchmarks.charts import bars, scatter, stacked, strips, trend
-from edgekit.benchmarks.history import trends
-from edgekit.benchmarks.load_chart import load_chart
-from edgekit.benchmarks.markup import document, notes, table
-from edgekit.benchmarks.report import Report
-from edgekit.benchmarks.tables import grids, header_lines, note_lines
+from edgekit.benchmarks.report.charts import bars, scatter, stacked, strips, trend
+from edgekit.benchmarks.report.history import trends
+from edgekit.benchmarks.report.load_chart import load_chart
+from edgekit.benchmarks.report.report import Report
+from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
 from edgekit.pipeline.stage_timer import STAGES
+from edgekit.reporting.html import document, notes, table
 
 __all__ = ["to_html"]
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgekit.benchmarks import energy
-from edgekit.benchmarks.energy import Meter, find_meter
 from edgekit.errors import BadInputError
+from edgekit.measuring import energy
+from edgekit.measuring.energy import Meter, find_meter
 
 
 def wait_until(condition) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from edgekit.benchmarks.tables import Grid
+from edgekit.reporting.grid import Grid
 
 __all__ = ["document", "notes", "table"]
 

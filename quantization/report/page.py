@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.benchmarks.markup import document, notes, table
-from edgekit.benchmarks.rounding import ActivationRow, LayerRow, RoundingReport
-from edgekit.benchmarks.rounding_charts import histograms, ranges, sensitivity
-from edgekit.benchmarks.rounding_tables import by_damage, fine_tuning, left_float, steps, summary
+from edgekit.quantization.report.charts import histograms, ranges, sensitivity
+from edgekit.quantization.report.report import ActivationRow, LayerRow, RoundingReport
+from edgekit.quantization.report.tables import by_damage, fine_tuning, left_float, steps, summary
+from edgekit.reporting.html import document, notes, table
 
 __all__ = ["to_html"]
 

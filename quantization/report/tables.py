@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from edgekit.benchmarks.rounding import LayerRow, RoundingReport, TuningRow
-from edgekit.benchmarks.tables import Grid
 from edgekit.bundle import RoundingCheck
+from edgekit.quantization.report.report import LayerRow, RoundingReport, TuningRow
 from edgekit.quantization.search import damage
+from edgekit.reporting.grid import Grid
 
 __all__ = [
     "by_damage",

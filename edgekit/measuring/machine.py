@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._cpu_quota import cpu_quota
-from edgekit.benchmarks.report import Machine
+import msgspec
 
-__all__ = ["Conditions", "Watch", "describe_machine", "processor"]
+from edgekit._cpu_quota import cpu_quota
+
+__all__ = ["Conditions", "Machine", "Watch", "describe_machine", "processor"]
 
 _PACKAGES = (
     *("edgekit", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "openvino"),
@@ -51,6 +52,33 @@ def describe_machine() -> Machine:
         packages=packages,
         cpu_quota=cpu_quota(),
     )
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine of a measurement.
+
+    Machines count as different if ``processor``, ``architecture``, ``cores`` or ``cpu_quota`` (in
+    cores) differ.
+    """
+
+    processor: str
+    architecture: str
+    cores: int
+    memory_gib: float | None
+    system: str
+    governor: str | None
+    python: str
+    packages: dict[str, str]
+    cpu_quota: float | None = None
+
+    def same_as(self, other: Machine) -> bool:
+        """Returns whether times on the two machines can be compared."""
+        return (self.processor, self.architecture, self.cores, self.cpu_quota) == (
+            other.processor,
+            other.architecture,
+            other.cores,
+            other.cpu_quota,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import msgspec
 
 from edgekit._reading import read_regular
 from edgekit.errors import BadInputError
+from edgekit.measuring.machine import Machine
 
 __all__ = [
     "PAPER",
@@ -24,7 +25,6 @@ __all__ = [
     "Footage",
     "LoadAccuracy",
     "LoadPoint",
-    "Machine",
     "Report",
     "Result",
     "Round",
@@ -38,33 +38,6 @@ _MOST_BYTES = 1 << 24
 
 PAPER = {"cascade": 5.0, "network": 16.4, "decode + link": 2.5, "overall": 23.9}
 """KORSAL's published milliseconds per frame, on a desktop GPU: 41.8 frames per second."""
-
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine of a measurement.
-
-    Machines count as different if ``processor``, ``architecture``, ``cores`` or ``cpu_quota`` (in
-    cores) differ.
-    """
-
-    processor: str
-    architecture: str
-    cores: int
-    memory_gib: float | None
-    system: str
-    governor: str | None
-    python: str
-    packages: dict[str, str]
-    cpu_quota: float | None = None
-
-    def same_as(self, other: Machine) -> bool:
-        """Returns whether times on the two machines can be compared."""
-        return (self.processor, self.architecture, self.cores, self.cpu_quota) == (
-            other.processor,
-            other.architecture,
-            other.cores,
-            other.cpu_quota,
-        )
 
 
 class Footage(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,18 +12,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgekit.benchmarks.rounding import compare_latency, report
-from edgekit.benchmarks.rounding_page import to_html
-from edgekit.benchmarks.rounding_tables import (
-    by_damage,
-    fine_tuning,
-    left_float,
-    one_line,
-    sensitivity,
-    steps,
-    summary,
-    terminal,
-)
 from edgekit.bundle import FineTuning, TubeCheck
 from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
@@ -33,6 +21,18 @@ from edgekit.cli._tables import print_grid
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.finetuning.comparison import Comparison
+from edgekit.quantization.report.page import to_html
+from edgekit.quantization.report.report import compare_latency, report
+from edgekit.quantization.report.tables import (
+    by_damage,
+    fine_tuning,
+    left_float,
+    one_line,
+    sensitivity,
+    steps,
+    summary,
+    terminal,
+)
 from edgekit.quantization.search import Step
 
 HOSTILE = 'a<b>|"&c ' + "long/" * 60

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.benchmarks.figures import make_result, noise_of
-from edgekit.benchmarks.machine import Conditions
+from edgekit.benchmarks.report.figures import make_result, noise_of
+from edgekit.measuring.machine import Conditions
 from edgekit.pipeline.stage_timer import STAGES
 
 QUIET = Conditions(0.0, 0.0, 3000.0, 50.0, 0)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.benchmarks.figures import is_noisy
-from edgekit.benchmarks.report import Change, Footage, Machine, Report, Result
+from edgekit.benchmarks.report.figures import is_noisy
+from edgekit.benchmarks.report.report import Change, Footage, Report, Result
 from edgekit.errors import BadInputError
+from edgekit.measuring.machine import Machine
 
 __all__ = ["LEAST_ROUNDS", "NOT_JUDGED", "SURE", "check_comparable", "compare", "shift_p_value"]
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import msgspec
 
-from edgekit.benchmarks.history import keep_report, read_history, trends
-from edgekit.benchmarks.page import to_html
+from edgekit.benchmarks.report.history import keep_report, read_history, trends
+from edgekit.benchmarks.report.page import to_html
 
 
 def test_reports_gather_and_come_back_in_order(make_report, tmp_path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgekit.benchmarks.rounding import ActivationRow
-from edgekit.benchmarks.svg import LETTER, WIDTH, dot, line, rect, svg, text, ticks
 from edgekit.bundle import RoundingCheck
+from edgekit.quantization.report.report import ActivationRow
+from edgekit.reporting.svg import LETTER, WIDTH, dot, line, rect, svg, text, ticks
 
 __all__ = ["histograms", "ranges", "sensitivity"]
 

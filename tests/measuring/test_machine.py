@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgekit.benchmarks import machine
-from edgekit.benchmarks.machine import Watch, describe_machine
+from edgekit.measuring import machine
+from edgekit.measuring.machine import Watch, describe_machine
 
 LIMIT = 120
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from edgekit.benchmarks.report import LoadPoint
-from edgekit.benchmarks.svg import WIDTH, dot, line, svg, text, ticks
+from edgekit.benchmarks.report.report import LoadPoint
+from edgekit.reporting.svg import WIDTH, dot, line, svg, text, ticks
 
 __all__ = ["load_chart"]
 

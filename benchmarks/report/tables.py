@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from edgekit.benchmarks.report import PAPER, Change, Report, Result, Row, Tuned
+from edgekit.benchmarks.report.report import PAPER, Change, Report, Result, Row, Tuned
 from edgekit.pipeline.stage_timer import STAGES
+from edgekit.reporting.grid import Grid
 
-__all__ = ["Grid", "grids", "header_lines", "note_lines"]
+__all__ = ["grids", "header_lines", "note_lines"]
 
 _NONE = "not measured"
 _PERCENTILES = ("p50", "p90", "p99")
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table.
-
-    Attributes:
-        title: Subject of the table, and its unit.
-        headings: Headings of the columns.
-        rows: Cells of each row.
-        words: Number of leading columns that contain text; the others contain numbers.
-        wrapped: Columns whose cells may be wrapped at spaces.
-    """
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 1
-    wrapped: Collection[int] = ()
 
 
 def header_lines(report: Report) -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgekit.benchmarks.machine import Conditions
 from edgekit.benchmarks.protocol import Lap, Ready
-from edgekit.benchmarks.report import Accuracy, Figures, LoadPoint, Report, Result, Round
+from edgekit.benchmarks.report.report import Accuracy, Figures, LoadPoint, Report, Result, Round
+from edgekit.measuring.machine import Conditions
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Array
 

@@ -1,0 +1,1 @@
+"""Measures time and energy, and what the machine does meanwhile."""

@@ -1,0 +1,1 @@
+"""HOST. Builds reports: tables, plots and self-contained HTML pages."""
