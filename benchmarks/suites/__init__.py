@@ -1,1 +1,1 @@
-"""Micro-benchmarks against other tools: ``python -m edgekit.benchmarks.suites.NAME``."""
+"""Micro-benchmarks against other tools: ``python -m edgekit.benchmarks.suites.TOPIC.NAME``."""

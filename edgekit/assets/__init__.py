@@ -31,7 +31,7 @@ def default_weights() -> Path:
 def under_load_file() -> Path:
     """Figures of what drops cost the default bundle.
 
-    ``python -m edgekit.benchmarks.suites.under_load --write`` measures them.
+    ``python -m edgekit.benchmarks.suites.accuracy.under_load --write`` measures them.
     """
     return _HERE / "under_load.json"
 

@@ -25,7 +25,7 @@ class LoadCost(msgspec.Struct, frozen=True):
 
 
 def read_costs(path: Path) -> list[LoadCost]:
-    """Reads the table that ``python -m edgekit.benchmarks.suites.under_load --write`` writes."""
+    """Reads the table that ``edgekit.benchmarks.suites.accuracy.under_load`` writes."""
     return msgspec.json.decode(path.read_bytes(), type=list[LoadCost])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.benchmarks.suites.clip_lengths import TROUBLES, play
+from edgekit.benchmarks.suites.faults.clip_lengths import TROUBLES, play
 
 pytest.importorskip("av")
 

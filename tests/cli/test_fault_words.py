@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from edgekit.benchmarks.suites.fault_words import play
+from edgekit.benchmarks.suites.faults.fault_words import play
 from edgekit.errors import MissingDependencyError
 
 pytest.importorskip("aiohttp")

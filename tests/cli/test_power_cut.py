@@ -1,4 +1,4 @@
-"""A short form of ``python -m edgekit.benchmarks.suites.power_cut``."""
+"""A short form of ``python -m edgekit.benchmarks.suites.faults.power_cut``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit.benchmarks.suites.power_cut import ENDINGS, camera_on_loopback, kill, write_clip
+from edgekit.benchmarks.suites.faults.power_cut import ENDINGS, camera_on_loopback, kill, write_clip
 from edgekit.cli import main as run
 
 

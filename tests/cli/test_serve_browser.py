@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from edgekit.benchmarks.suites._browser import DESKTOP, PHONE, find_chromium, open_browser
+from edgekit.benchmarks.suites.support.browser import DESKTOP, PHONE, find_chromium, open_browser
 
 
 async def until(browser, expression, seconds=120):

@@ -248,7 +248,7 @@ def test_what_is_no_origin_is_refused(origin: str, capsys: Any) -> None:
 def test_a_browser_shows_the_page_behind_nginx(
     proxy: Proxy, words: list[Any], tmp_path: Path
 ) -> None:
-    from edgekit.benchmarks.suites._browser import DESKTOP, find_chromium, open_browser
+    from edgekit.benchmarks.suites.support.browser import DESKTOP, find_chromium, open_browser
 
     chromium = find_chromium()
     if chromium is None:

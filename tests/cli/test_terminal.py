@@ -132,7 +132,7 @@ def test_an_error_that_is_not_known(monkeypatch, capsys):
 
 
 def test_the_labels_of_the_metrics(spot_video, evil_bundle):
-    from edgekit.benchmarks.suites._streams import free_ports
+    from edgekit.benchmarks.suites.support.streams import free_ports
 
     port = free_ports(1)
     code = (

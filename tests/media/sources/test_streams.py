@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgekit._installed import install_line
-from edgekit.benchmarks.suites._streams import Relay, RtspServer, free_ports
+from edgekit.benchmarks.suites.support.streams import Relay, RtspServer, free_ports
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media import open_source
 from edgekit.media.sources.opencv.stream import OpenCVStreamSource

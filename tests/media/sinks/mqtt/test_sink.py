@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit._installed import install_line
-from edgekit.benchmarks.suites._broker import Mosquitto
+from edgekit.benchmarks.suites.support.broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube

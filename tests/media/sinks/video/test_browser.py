@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("av")
 
-from edgekit.benchmarks.suites._browser import find_chromium, open_browser
+from edgekit.benchmarks.suites.support.browser import find_chromium, open_browser
 from edgekit.media.sinks.video.file import VideoSink
 from edgekit.media.sinks.video.live import LiveVideoSink
 from edgekit.pipeline.results import FrameResult, RunInfo

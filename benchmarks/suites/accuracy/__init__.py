@@ -1,0 +1,1 @@
+"""How accurate EdgeKit is, under load, at other rates, quantized and exported."""

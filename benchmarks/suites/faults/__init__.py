@@ -1,0 +1,1 @@
+"""How EdgeKit behaves when sources, outputs and the machine fail."""

@@ -1,0 +1,1 @@
+"""How fast and how large EdgeKit is, against named peers."""

@@ -1,0 +1,1 @@
+"""What several suites share: peers, servers, browsers and footage."""

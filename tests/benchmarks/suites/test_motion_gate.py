@@ -1,0 +1,64 @@
+"""The judge of the motion gate: what counts as a lost tube and as a late one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from edgekit.benchmarks.suites.accuracy.motion_gate import compare_tubes, story
+from edgekit.benchmarks.suites.support.still_footage import KINDS, disturbed, write_h264
+from edgekit.media import open_source
+from edgekit.runtime.types import Tube
+
+
+class Seen:
+    def __init__(self, *tubes):
+        self.ended = [tube for tube, _ in tubes]
+        self.first = {tube.id: first for tube, first in tubes}
+
+
+def tube(id, start, end, label=0, x=10.0):
+    boxes = np.tile([x, 10, x + 20, 50], (end - start + 1, 1))
+    ones = np.ones(len(boxes))
+    return Tube(id, label, 0.8, start, end, boxes, ones, ones > 0)
+
+
+def test_tubes_are_compared_with_the_most_alike():
+    plain = Seen((tube(0, 10, 59), 12), (tube(1, 10, 59, x=80), 12))
+    gated = Seen((tube(0, 9, 59, x=80), 13), (tube(1, 12, 59), 14), (tube(2, 12, 59, label=1), 14))
+    loss = compare_tubes(plain, gated)
+    assert (loss.lost, loss.late, loss.shown) == (0, [2, -1], [2, 1])
+
+
+@pytest.mark.parametrize(
+    "others", [[], [tube(0, 10, 59, label=1)], [tube(0, 40, 59)], [tube(0, 10, 59, x=40)]]
+)
+def test_a_tube_without_a_counterpart_is_lost(others):
+    gated = Seen(*((other, other.start) for other in others))
+    assert compare_tubes(Seen((tube(0, 10, 59), 12)), gated).lost == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_quiet_changes_every_picture_and_little(kind):
+    still = np.random.default_rng(0).integers(60, 200, (12, 16, 3), dtype=np.uint8)
+    still = still.repeat(8, axis=0).repeat(8, axis=1)
+    found = list(disturbed(kind, 3, [still] * 20))
+    assert [*map(bytes, disturbed(kind, 3, [still] * 20))] == [*map(bytes, found)]
+    assert np.array_equal(next(disturbed(kind, 3, [still], strength=0)), still)
+    for before, now in itertools.pairwise(found):
+        change = np.abs(now.astype(float) - before)
+        assert 0 < change.mean() < 25
+
+
+def test_a_story_stands_still_before_and_after_it(tmp_path):
+    pytest.importorskip("av")
+    images = list(story(7000))
+    assert len(images) == 150 + 80 + 75
+    assert np.array_equal(images[0], images[150])
+    assert not np.array_equal(images[150], images[200])
+    path = tmp_path / "story.mp4"
+    write_h264(path, itertools.islice(images, 30), crf=30)
+    with open_source(str(path)) as source:
+        assert sum(1 for _ in source) == 30

@@ -1,0 +1,68 @@
+"""The suite that compares quantizers: its rows are there, and their figures are numbers."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+
+from edgekit._installed import install_line
+from edgekit.benchmarks.suites.accuracy.quantizers import main
+from edgekit.benchmarks.suites.support.peers import PEERS
+from edgekit.errors import MissingDependencyError
+from edgekit.puppets.dataset import write_dataset
+
+
+@pytest.fixture(scope="module")
+def puppets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("puppets")
+    write_dataset(folder / "calib", range(7000, 7002), frames=24)
+    write_dataset(folder / "judge", range(7100, 7101), frames=24)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, puppets):
+    def call(*options: str) -> list[list[str]]:
+        small = ("--target", "onnx", "--samples", "6", "--judged", "6", "--max-drop", "100")
+        calib = ("--calib", str(puppets / "calib"))
+        monkeypatch.setattr(sys, "argv", ["quantizers", *calib, *small, *options])
+        main()
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+    return call
+
+
+def test_every_quantizer_has_a_row_of_numbers(run, puppets, monkeypatch):
+    def missing(*_):
+        raise MissingDependencyError.for_extra("onnx", "host", "Comparing")
+
+    monkeypatch.setitem(PEERS["onnx"], "a missing one", missing)
+    judge = str(puppets / "judge")
+    rows = run("--judge", judge, "--annotations", judge)
+    assert [row[0] for row in rows] == ["EdgeKit", *PEERS["onnx"]]
+    assert install_line("host") in rows[-1][1]
+    for row in rows[:-1]:
+        assert len(row) == 9
+        figures = [cell.rstrip("%") for cell in (*row[1:5], *row[5].split(" / "), *row[6:])]
+        assert all(math.isfinite(float(figure)) for figure in figures)
+        assert 0 <= float(row[4].rstrip("%")) <= 100
+        assert 0 < float(row[6]) < 1
+        assert float(row[7]) > 0
+        assert float(row[3]) == pytest.approx(float(row[1]) - float(row[2]), abs=0.02)
+
+
+def test_what_is_calibrated_with_does_not_judge(run, puppets):
+    with pytest.raises(SystemExit, match="nothing is left to judge by"):
+        run("--judge", str(puppets / "calib"))
+
+
+def test_a_clip_that_judges_has_to_be_annotated(run, puppets):
+    with pytest.raises(SystemExit, match="has no annotation of"):
+        run("--judge", str(puppets / "judge"), "--annotations", str(puppets / "calib"))
+
+
+def test_the_targets_are_those_with_peers():
+    assert set(PEERS) == {"onnx", "openvino", "tflite"}
