@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._bundles import BUNDLE, Named, all_here
-from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
-from edgekit.cli._parsing import OUT_FILE, OUT_FOLDER, RUNTIME
+from edgekit.cli.options.bundles import BUNDLE, Named, all_here
+from edgekit.cli.options.shared import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli.options.types import OUT_FILE, OUT_FOLDER, RUNTIME
 from edgekit.errors import BoundError, UsageError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def command(as_json: bool, **options: Any) -> int:
     _take_sweep(options)
     from edgekit.benchmarks.bench import run_bench
     from edgekit.benchmarks.report.comparison import NOT_JUDGED
-    from edgekit.cli._interrupt import Stopper
+    from edgekit.cli.running.interrupt import Stopper
     from edgekit.runtime.native.library import compiled
 
     stopper = Stopper()
@@ -330,7 +330,7 @@ def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None
 
 def _print(report: Report, outputs: dict[str, Path]) -> None:
     from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
-    from edgekit.cli._tables import print_grid
+    from edgekit.cli.output.tables import print_grid
 
     console = stdout_console(False)
     for line in header_lines(report):

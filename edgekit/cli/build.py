@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli._bundles import BUNDLE, Named, take
-from edgekit.cli._options import common_options, emit_json, progress_bar, stdout_console
-from edgekit.cli._parsing import OUT_FOLDER
+from edgekit.cli.options.bundles import BUNDLE, Named, take
+from edgekit.cli.options.shared import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli.options.types import OUT_FOLDER
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:

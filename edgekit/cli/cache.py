@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
     from edgekit.calibration.cache import Contents

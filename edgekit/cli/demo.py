@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._bundles import BUNDLE, Named
-from edgekit.cli._options import common_options, emit_json, is_quiet
-from edgekit.cli._parsing import OUT
+from edgekit.cli.options.bundles import BUNDLE, Named
+from edgekit.cli.options.shared import common_options, emit_json, is_quiet
+from edgekit.cli.options.types import OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,9 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
     Example: edgekit demo -o demo
     """
     from edgekit.assets import default_bundle
-    from edgekit.cli._interrupt import Stopper
-    from edgekit.cli._sinks import TubeTally
-    from edgekit.cli._status_line import StatusLine
+    from edgekit.cli.output.status_line import StatusLine
+    from edgekit.cli.running.interrupt import Stopper
+    from edgekit.cli.running.sinks import TubeTally
     from edgekit.demo import DEMO_SEED, FILES, run_demo
 
     tally = TubeTally()
@@ -86,7 +86,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
 def _report(
     result: DemoResult, seed: int, count: int, tubes: list[dict[str, object]]
 ) -> dict[str, Any]:
-    from edgekit.cli._run_report import summary_json
+    from edgekit.cli.running.report import summary_json
 
     judged = result.accuracy.to_dict() if result.accuracy else {}
     truth = [
@@ -108,9 +108,9 @@ def _report(
 
 
 def _print(report: dict[str, Any]) -> None:
-    from edgekit.cli._options import stdout_console
-    from edgekit.cli._run_report import print_report
-    from edgekit.cli._tables import print_table
+    from edgekit.cli.options.shared import stdout_console
+    from edgekit.cli.output.tables import print_table
+    from edgekit.cli.running.report import print_report
 
     print_report(report, to_stderr=False)
     console = stdout_console(False)

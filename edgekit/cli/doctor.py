@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli._options import common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 
 __all__ = ["command"]
 
@@ -25,7 +25,7 @@ def command(as_json: bool) -> None:
     """
     import edgekit
     from edgekit._installed import origin
-    from edgekit.cli._examination import examine
+    from edgekit.cli._system_report import examine
     from edgekit.cli.cache import in_bytes
 
     place = origin().place or "an index"
@@ -37,7 +37,7 @@ def command(as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
-    from edgekit.cli._tables import print_table
+    from edgekit.cli.output.tables import print_table
 
     console = stdout_console(as_json)
     system, cpu = found["system"], found["cpu"]

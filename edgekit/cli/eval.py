@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli._bundles import BUNDLE, Named, runnable, take
-from edgekit.cli._linking import delay_options, misses_options
-from edgekit.cli._options import (
+from edgekit.cli.options.bundles import BUNDLE, Named, runnable, take
+from edgekit.cli.options.linking import delay_options, misses_options
+from edgekit.cli.options.shared import (
     common_options,
     emit_json,
     process_pool,
@@ -19,7 +19,7 @@ from edgekit.cli._options import (
     session_options,
     stdout_console,
 )
-from edgekit.cli._parsing import LINK, OUT_FILE
+from edgekit.cli.options.types import LINK, OUT_FILE
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _detected(
 
 
 def _show(result: EvalResult) -> None:
-    from edgekit.cli._tables import print_table
+    from edgekit.cli.output.tables import print_table
 
     data = result.to_dict()
     thresholds = list(data["video_map"])

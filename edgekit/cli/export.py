@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import (
+from edgekit.cli.options.shared import (
     FiniteRange,
     common_options,
     emit_json,
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import OUT, SIZE, TARGET
+from edgekit.cli.options.types import OUT, SIZE, TARGET
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -216,7 +216,7 @@ def command(
 
 def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
     """Prints the measured differences between PyTorch and the written files."""
-    from edgekit.cli._tables import print_table
+    from edgekit.cli.output.tables import print_table
 
     rows: list[Sequence[str] | None] = []
     for bundle in bundles:

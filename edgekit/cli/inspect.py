@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit._printable import printable, printable_struct
-from edgekit.cli._bundles import BUNDLE, Named, take
-from edgekit.cli._options import common_options, emit_json, stdout_console
+from edgekit.cli.options.bundles import BUNDLE, Named, take
+from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization
@@ -91,8 +91,8 @@ def _show(
     note: str,
     tensorrt: dict[str, Any],
 ) -> None:
-    from edgekit.cli._tables import KEPT, print_facts
     from edgekit.cli.export import print_verification
+    from edgekit.cli.output.tables import KEPT, print_facts
 
     manifest = printable_struct(bundle.manifest)
     made, cascade, decode, origin = (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._bundles import BUNDLE, Named, take
-from edgekit.cli._options import (
+from edgekit.cli.options.bundles import BUNDLE, Named, take
+from edgekit.cli.options.shared import (
     BarProgress,
     FiniteRange,
     common_options,
@@ -18,7 +18,7 @@ from edgekit.cli._options import (
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import OUT, OUT_FILE, OUT_FOLDER, TARGET
+from edgekit.cli.options.types import OUT, OUT_FILE, OUT_FOLDER, TARGET
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def command(
     if as_json:
         emit_json(found)
         return
-    from edgekit.cli._tables import print_grid
+    from edgekit.cli.output.tables import print_grid
 
     console = stdout_console(as_json)
     for part in terminal(found, every_layer=choices["sensitivity"]):

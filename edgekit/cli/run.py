@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit._printable import printable
-from edgekit.cli._bundles import BUNDLE, runnable, take
-from edgekit.cli._config import config_option, read_again
-from edgekit.cli._inputs import input_options, reading_of, source_files, specs_of
-from edgekit.cli._linking import delay_options, misses_options
-from edgekit.cli._options import (
+from edgekit.cli.options.bundles import BUNDLE, runnable, take
+from edgekit.cli.options.config import config_option, read_again
+from edgekit.cli.options.linking import delay_options, misses_options
+from edgekit.cli.options.outputs import files_of, options_of, output_options
+from edgekit.cli.options.shared import (
     FiniteRange,
     HeadedCommand,
     common_options,
@@ -23,14 +23,14 @@ from edgekit.cli._options import (
     headed,
     session_options,
 )
-from edgekit.cli._outcome import failure_of
-from edgekit.cli._outputs import files_of, options_of, output_options
-from edgekit.cli._parsing import LINK
+from edgekit.cli.options.sources import input_options, reading_of, source_files, specs_of
+from edgekit.cli.options.types import LINK
+from edgekit.cli.output.outcome import failure_of
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.cli._make_sinks import SinkMaker
-    from edgekit.cli._runs import Runs
+    from edgekit.cli.running.runs import Runs
+    from edgekit.cli.running.sink_factory import SinkMaker
     from edgekit.media import Source
     from edgekit.targets.base import SessionOptions
 
@@ -154,10 +154,10 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]
     _check(as_json, specs, of_each)
     from edgekit._files import refuse_unwritable
-    from edgekit.cli._interrupt import Stopper
-    from edgekit.cli._make_sinks import SinkMaker
-    from edgekit.cli._run_report import print_report, print_reports
-    from edgekit.cli._runs import Runs
+    from edgekit.cli.running.interrupt import Stopper
+    from edgekit.cli.running.report import print_report, print_reports
+    from edgekit.cli.running.runs import Runs
+    from edgekit.cli.running.sink_factory import SinkMaker
     from edgekit.detector import Detector
     from edgekit.media.sources.absent import AbsentSource
     from edgekit.media.sources.staged_opening import StagedOpening

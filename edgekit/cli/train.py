@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli._options import (
+from edgekit.cli.options.shared import (
     FiniteRange,
     common_options,
     emit_json,
     progress_bar,
     stdout_console,
 )
-from edgekit.cli._parsing import OUT, SIZE
+from edgekit.cli.options.types import OUT, SIZE
 
 __all__ = ["command"]
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from edgekit import cli, errors
-from edgekit.cli import _options
+from edgekit.cli.options import shared
 
 HELP = [[], *([name] for name in cli.COMMANDS), ["cache", "info"], ["cache", "clear"]]
 
@@ -67,7 +67,7 @@ def test_errors_become_exit_statuses(error, status, words, capsys, monkeypatch):
 
 
 def test_the_linkers_on_the_command_line_are_those_that_there_are():
-    from edgekit.cli._parsing import LINK
+    from edgekit.cli.options.types import LINK
     from edgekit.linking.registry import LINKS
 
     assert tuple(LINK.choices) == LINKS
@@ -93,7 +93,7 @@ _RAISED = [
 @pytest.mark.parametrize(("error", "code", "status"), _RAISED, ids=lambda part: str(part))
 def test_errors_as_json(error, code, status, capsys, monkeypatch):
     @click.command()
-    @_options.common_options
+    @shared.common_options
     def failing(as_json):
         raise error
 
@@ -111,9 +111,9 @@ def test_errors_as_json(error, code, status, capsys, monkeypatch):
 
 def test_an_error_after_the_result_is_beside_it(capsys, monkeypatch):
     @click.command()
-    @_options.common_options
+    @shared.common_options
     def slower(as_json):
-        _options.emit_json({"rows": [1, 2]})
+        shared.emit_json({"rows": [1, 2]})
         raise errors.BoundError("too slow")
 
     monkeypatch.setattr(cli, "cli", slower)
@@ -210,7 +210,7 @@ runpy.run_module("edgekit", run_name="__main__")
 
 
 @pytest.mark.parametrize(
-    ("when", "status"), [("click", 130), ("edgekit.cli._outcome", 130), ("at the end", 0)]
+    ("when", "status"), [("click", 130), ("edgekit.cli.output.outcome", 130), ("at the end", 0)]
 )
 def test_ctrl_c_before_the_work_and_after_it_says_nothing(when, status):
     command = [sys.executable, "-c", _SIGNALLED, when]

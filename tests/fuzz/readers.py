@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["edgekit", "tomllib"]):
     from edgekit.assets import default_bundle
     from edgekit.benchmarks.report.report import read_report
     from edgekit.bundle import MANIFEST, load_bundle
-    from edgekit.cli import _config
+    from edgekit.cli.options import config
     from edgekit.cli.run import command as run
     from edgekit.datasets.annotations import read_annotations
     from edgekit.datasets.published import read_truth
@@ -142,7 +142,7 @@ def _edit(root: Any, given: Any) -> None:
 
 def options(path: Path) -> object:
     """Reads an options file for ``edgekit run``."""
-    return _config.read(path, click.Context(run))
+    return config.read(path, click.Context(run))
 
 
 def weights(path: Path) -> object:

@@ -17,7 +17,7 @@ from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
 from edgekit.calibration.sheet import contact_sheet
 from edgekit.calibration.store import Store
-from edgekit.cli._tables import print_grid
+from edgekit.cli.output.tables import print_grid
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.finetuning.comparison import Comparison

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from edgekit.cli._outcome import Failure, Outcome
+from edgekit.cli.output.outcome import Failure, Outcome
 
 
 def test_names_that_are_not_utf_8_are_printed_as_unicode(capsys):

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from edgekit.cli._load_cost import load_cost_line
-from edgekit.cli._options import stdout_console
-from edgekit.cli._tables import print_table
+from edgekit.cli.options.shared import stdout_console
+from edgekit.cli.output.tables import print_table
+from edgekit.cli.running.load_cost import load_cost_line
 from edgekit.media.sinks.events import age_json, skipped_json, stages_json
 from edgekit.media.sinks.queued import SinkHealth
 from edgekit.pipeline.results import GateSummary, RunSummary

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgekit._cpu_quota import cpu_quota
-from edgekit.cli._load_cost import load_cost_json
-from edgekit.cli._make_sinks import SinkMaker
-from edgekit.cli._outputs import FILES
-from edgekit.cli._run_report import loss_of, summary_json
-from edgekit.cli._sinks import TubeTally
+from edgekit.cli.options.outputs import FILES
+from edgekit.cli.running.load_cost import load_cost_json
+from edgekit.cli.running.report import loss_of, summary_json
+from edgekit.cli.running.sink_factory import SinkMaker
+from edgekit.cli.running.sinks import TubeTally
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, MediaError, OutputError
 from edgekit.linking.registry import make_linker

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgekit.cli._options import is_quiet
-from edgekit.cli._service_manager import ServiceManager
-from edgekit.cli._status_line import StatusLine
+from edgekit.cli.options.shared import is_quiet
+from edgekit.cli.output.status_line import StatusLine
+from edgekit.cli.running.service_manager import ServiceManager
 from edgekit.errors import UsageError
 from edgekit.media.sinks.queued import QueuedSink
 
@@ -126,7 +126,7 @@ class SinkMaker:
 
             add("picture", PictureSink(options["picture"]))
         if options["save_detections"]:
-            from edgekit.cli._sinks import DetectionsSink
+            from edgekit.cli.running.sinks import DetectionsSink
 
             add("save_detections", DetectionsSink(options["save_detections"]))
         if options["mqtt"]:

@@ -14,9 +14,9 @@ import click
 
 from edgekit._printable import printable
 from edgekit._progress import Progress
-from edgekit.cli._log_format import PrintableFormatter
-from edgekit.cli._outcome import Outcome
-from edgekit.cli._parsing import OUT_FOLDER, RUNTIME
+from edgekit.cli.options.types import OUT_FOLDER, RUNTIME
+from edgekit.cli.output.log_format import PrintableFormatter
+from edgekit.cli.output.outcome import Outcome
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def emit_json(value: object) -> None:
 
 def stdout_console(as_json: bool) -> Console:
     """Returns the console for results: standard output, or standard error with ``--json``."""
-    from edgekit.cli._console import Console
+    from edgekit.cli.output.console import Console
 
     return Console(stderr=as_json)
 
@@ -240,7 +240,7 @@ def progress_bar() -> RichProgress:
         TimeRemainingColumn,
     )
 
-    from edgekit.cli._console import Console
+    from edgekit.cli.output.console import Console
 
     console = Console(stderr=True)
     return Progress(

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from edgekit.cli._standard_streams import drop_terminals, has_terminal
+from edgekit.cli.output.standard_streams import drop_terminals, has_terminal
 
 __all__ = ["Stopper"]
 

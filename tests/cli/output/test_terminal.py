@@ -12,7 +12,7 @@ import pytest
 
 from edgekit.bundle import Bundle, load_bundle, save_bundle
 from edgekit.cli import main
-from edgekit.cli._log_format import PrintableFormatter
+from edgekit.cli.output.log_format import PrintableFormatter
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\r\n[/x]"
 SHOWN = r"\x1b]0;title\x07\x1b[2J\x9b31m\u202e\x0d\x0a[/x]"
@@ -119,12 +119,12 @@ def test_messages_of_the_log():
 
 
 def test_an_error_that_is_not_known(monkeypatch, capsys):
-    from edgekit.cli import _bundles
+    from edgekit.cli.options import bundles
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr(_bundles, "load_bundle", fail, raising=False)
+    monkeypatch.setattr(bundles, "load_bundle", fail, raising=False)
     monkeypatch.setattr("edgekit.bundle.load_bundle", fail)
     assert main(["inspect", "shipped"]) == 1
     shown = capsys.readouterr()

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from edgekit.cli import main
-from edgekit.cli._config import read
+from edgekit.cli.options.config import read
 from edgekit.cli.run import command
 
 
@@ -193,7 +193,7 @@ def test_while_a_source_is_opened_a_hangup_ends_nothing_and_other_signals_end_th
 
 
 def test_the_file_in_the_docs_is_sound(written):
-    text = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "service.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert taken(written(example))["serve"] == "8080"
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.cli import _service_manager as service
+from edgekit.cli.running import service_manager as service
 from edgekit.pipeline.results import RunInfo, RunSummary, SourceHealth
 
 LIMIT = 120
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="systemd is of Linux")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli._options import FiniteRange, headed
+from edgekit.cli.options.shared import FiniteRange, headed
 
 __all__ = ["delay_options", "misses_options"]
 

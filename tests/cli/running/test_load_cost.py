@@ -3,7 +3,13 @@
 import pytest
 
 from edgekit.assets import under_load_file
-from edgekit.cli._load_cost import LoadCost, cost_of, load_cost_json, load_cost_line, read_costs
+from edgekit.cli.running.load_cost import (
+    LoadCost,
+    cost_of,
+    load_cost_json,
+    load_cost_line,
+    read_costs,
+)
 
 TABLE = [LoadCost(25, 1.0, 1.0), LoadCost(12.5, 0.9, 0.8), LoadCost(5, 0.8, 0.4)]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli._options import FiniteRange, headed
+from edgekit.cli.options.shared import FiniteRange, headed
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from edgekit.cli import main
 aiohttp = pytest.importorskip("aiohttp")
 
 NAME, TOKEN = "cam.example.com", "a-long-token"
-DOCS = Path(__file__).parents[2] / "docs" / "live.md"
+DOCS = Path(__file__).parents[3] / "docs" / "live.md"
 PLACES = "/usr/sbin:/usr/bin:/usr/local/bin"
 
 PATIENCE = 120.0

@@ -10,7 +10,7 @@ LIMIT = 120
 
 _BUSY = """
 import hashlib
-from edgekit.cli._interrupt import Stopper
+from edgekit.cli.running.interrupt import Stopper
 
 stopper = Stopper()
 stopper.stop_with(lambda: None)
@@ -21,7 +21,7 @@ with stopper.listening():
 
 _WAITING = """
 import time
-from edgekit.cli._interrupt import Stopper
+from edgekit.cli.running.interrupt import Stopper
 
 stopper = Stopper()
 stopper.stop_with(lambda: None)

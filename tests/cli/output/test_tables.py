@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgekit.cli._run_report import print_report
-from edgekit.cli._tables import KEPT, print_facts, print_table
 from edgekit.cli.eval import _show
+from edgekit.cli.output.tables import KEPT, print_facts, print_table
+from edgekit.cli.running.report import print_report
 from edgekit.metrics.evaluate import EvalResult
 
 name = st.text("abcXYZ-_/.", min_size=1, max_size=30)

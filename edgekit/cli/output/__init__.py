@@ -1,0 +1,1 @@
+"""Prints results, errors and progress, for people and as JSON."""

@@ -1,0 +1,1 @@
+"""Runs all sources of one ``edgekit run``, and reports how they went."""
