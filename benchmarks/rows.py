@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._installed import install_line
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.report.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
 from edgekit.errors import BundleError, UsageError
+from edgekit.system.installation import install_line
 from edgekit.targets.base import Session
 from edgekit.targets.registry import RUNTIMES, TARGETS
 

@@ -9,11 +9,11 @@ from typing import cast
 
 import msgspec
 
-from edgekit._checksums import keep_file
-from edgekit._files import writing
 from edgekit.benchmarks.report.comparison import SURE, shift_p_value
 from edgekit.benchmarks.report.report import Report, Row, Tuned
 from edgekit.benchmarks.rows import Plan
+from edgekit.files.checksums import keep_file
+from edgekit.files.writing import writing
 from edgekit.measuring.machine import describe_machine
 from edgekit.targets.profile import PROFILE, Arithmetic, Profile
 from edgekit.targets.registry import TARGETS

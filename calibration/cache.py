@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit._files import TEMPORARY, output_error
 from edgekit.errors import OutputError
+from edgekit.files.writing import TEMPORARY, output_error
 
 __all__ = ["Contents", "clear_cache", "contents_of"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._progress import SILENT, Progress
-from edgekit._reading import path_below, read_regular
-from edgekit.bundle import sha256_of
 from edgekit.errors import CalibrationError, MediaError
+from edgekit.files.checksums import sha256_of
+from edgekit.files.reading import path_below, read_regular
 from edgekit.media import open_source
 from edgekit.media.sources.pictures.folder import PICTURES, natural_key
 from edgekit.runtime.types import Frame

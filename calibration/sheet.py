@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._files import atomic_file
 from edgekit.calibration.samples import Samples
 from edgekit.errors import OutputError
+from edgekit.files.writing import atomic_file
 
 __all__ = ["contact_sheet", "write_sheet"]
 

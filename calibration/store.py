@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
-from edgekit._checksums import is_proven, prove_folder
-from edgekit._files import atomic_folder, writing
-from edgekit._user_folders import user_folder
+from edgekit.files.checksums import is_proven, prove_folder
+from edgekit.files.writing import atomic_folder, writing
+from edgekit.system.user_folders import user_folder
 
 __all__ = ["Store", "array_file", "default_store", "key_of"]
 

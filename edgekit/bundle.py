@@ -18,10 +18,11 @@ from typing import Literal
 import msgspec
 
 from edgekit._external_data import names_other_files
-from edgekit._files import atomic_folder
-from edgekit._installed import install_line
-from edgekit._reading import path_below, read_regular
 from edgekit.errors import BundleError, UsageError
+from edgekit.files.checksums import sha256_of
+from edgekit.files.reading import path_below, read_regular
+from edgekit.files.writing import atomic_folder
+from edgekit.system.installation import install_line
 
 __all__ = [
     "ARTIFACTS",
@@ -45,7 +46,6 @@ __all__ = [
     "date_of_today",
     "load_bundle",
     "save_bundle",
-    "sha256_of",
 ]
 
 ARTIFACTS = Path("artifacts")
@@ -313,15 +313,6 @@ class Bundle:
         """Licence and notice files of the weights, by name; derived bundles must copy them."""
         names = (entry.path for entry in self.manifest.files)
         return {name: self.path / name for name in names if name in ("LICENSE", "NOTICE")}
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def date_of_today() -> str:

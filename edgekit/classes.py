@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit._reading import read_regular
 from edgekit.errors import UsageError
+from edgekit.files.reading import read_regular
 
 __all__ = ["CLASS_LISTS", "class_names", "default_classes"]
 

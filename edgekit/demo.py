@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._files import atomic_folder
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.detector import Detector
 from edgekit.errors import OutputError
 from edgekit.evaluation import in_classes_of
+from edgekit.files.writing import atomic_folder
 from edgekit.linking.registry import make_linker
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sinks.sink import Sink

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import importlib
 
-from edgekit._installed import install_line
+from edgekit.system.installation import install_line
 
 __all__ = [
     "AnnotationError",

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._files import writing
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Manifest, RoundingCheck, TubeCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
+from edgekit.files.writing import writing
 from edgekit.quantization.base import Layer, Recipe
 from edgekit.quantization.finetuning.bundle import Tuned
 from edgekit.quantization.finetuning.comparison import Comparison, compare

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_bundle, default_weights
-from edgekit.bundle import MANIFEST, Bundle, load_bundle, sha256_of
+from edgekit.bundle import MANIFEST, Bundle, load_bundle
 from edgekit.calibration.choice import spread
 from edgekit.calibration.footage import Sequence, find_sequences
 from edgekit.calibration.rendered import rendered_clips
@@ -19,6 +19,7 @@ from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.evaluation import in_classes_of
+from edgekit.files.checksums import sha256_of
 from edgekit.quantization.heads_loss import Truth, truth_of
 from edgekit.targets.settings import ExportSettings
 

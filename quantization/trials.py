@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._files import writing
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
+from edgekit.files.writing import writing
 from edgekit.quantization.base import Layer, Quantizer, Recipe
 from edgekit.quantization.heads_loss import Judge
 from edgekit.quantization.registry import quantizer

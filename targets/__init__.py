@@ -4,6 +4,6 @@ Importing this package turns off ONNX Runtime's telemetry: every module that loa
 it first.
 """
 
-from edgekit._telemetry import silence_onnxruntime
+from edgekit.system.telemetry import silence_onnxruntime
 
 silence_onnxruntime()

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
-from edgekit._files import refuse_existing, writing
 from edgekit.bundle import (
     ARTIFACTS,
     MANIFEST,
@@ -26,6 +25,7 @@ from edgekit.bundle import (
     save_bundle,
 )
 from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.files.writing import refuse_existing, writing
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from edgekit._checksums import proven_file
 from edgekit.bundle import Bundle
+from edgekit.files.checksums import proven_file
 from edgekit.targets.base import SessionOptions
 
 __all__ = ["PROFILE", "Arithmetic", "Profile", "tuned_options"]

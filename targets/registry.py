@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from edgekit._installed import install_line
 from edgekit.errors import BundleError, UsageError
+from edgekit.system.installation import install_line
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle

@@ -22,7 +22,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edgekit._telemetry import OWN_PROCESS
 from edgekit.bundle import (
     Bundle,
     CascadeSpec,
@@ -34,6 +33,7 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
+from edgekit.system.telemetry import OWN_PROCESS
 
 # Tests import runtimes by themselves, and those would report.
 os.environ.update(OWN_PROCESS)

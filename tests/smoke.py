@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgekit._installed import install_line
+from edgekit.system.installation import install_line
 
 EDGEKIT = [sys.executable, "-m", "edgekit"]
 

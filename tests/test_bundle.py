@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit._external_data import names_other_files
-from edgekit._installed import install_line
 from edgekit.bundle import (
     MANIFEST,
     SCHEMA,
@@ -32,6 +31,7 @@ from edgekit.bundle import (
     save_bundle,
 )
 from edgekit.errors import BundleError, OutputError, UsageError
+from edgekit.system.installation import install_line
 
 
 def manifest(**changes: Any) -> Manifest:

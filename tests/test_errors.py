@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit import errors
-from edgekit._installed import install_line
+from edgekit.system.installation import install_line
 
 
 @pytest.mark.parametrize(

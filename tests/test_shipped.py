@@ -9,9 +9,10 @@ from onnx import numpy_helper
 
 from edgekit.assets import default_bundle, default_weights
 from edgekit.assets.pictures import verification_frames
-from edgekit.bundle import load_bundle, sha256_of
+from edgekit.bundle import load_bundle
 from edgekit.classes import CLASS_LISTS
 from edgekit.detector import Detector
+from edgekit.files.checksums import sha256_of
 from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
 

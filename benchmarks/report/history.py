@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._files import atomic_file, writing
 from edgekit.benchmarks.report.report import Report, read_report
 from edgekit.errors import BadInputError
+from edgekit.files.writing import atomic_file, writing
 
 __all__ = ["keep_report", "read_history", "trends"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._reading import read_regular
 from edgekit.errors import BadInputError
+from edgekit.files.reading import read_regular
 from edgekit.measuring.machine import Machine
 
 __all__ = [

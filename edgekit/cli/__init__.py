@@ -19,10 +19,10 @@ import click
 
 from edgekit import __version__
 from edgekit._printable import printable
-from edgekit._telemetry import silence_environment
 from edgekit.cli.output.json_output import end_output, kept_free
 from edgekit.cli.output.outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 from edgekit.cli.output.standard_streams import fill_closed, give_up_output, output_is_there
+from edgekit.system.telemetry import silence_environment
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
 

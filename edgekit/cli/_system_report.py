@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import edgekit
-from edgekit._installed import Requirement, foreign, install_line, origin, requirements
-from edgekit._telemetry import silence_onnxruntime
+from edgekit.system.installation import Requirement, foreign, install_line, origin, requirements
+from edgekit.system.telemetry import silence_onnxruntime
 
 __all__ = ["examine"]
 

@@ -238,8 +238,8 @@ def _folders(named: Sequence[Named]) -> list[Path]:
 
 def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
     """Refuses contradictory options before anything is measured."""
-    from edgekit._files import refuse_unwritable
     from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
+    from edgekit.files.writing import refuse_unwritable
 
     if options["fail_over"] is not None:
         if options["earlier"] is None:
@@ -313,9 +313,9 @@ def _take_sweep(options: dict[str, Any]) -> None:
 
 
 def _write(report: Report, past: list[Report], outputs: dict[str, Path]) -> None:
-    from edgekit._files import atomic_file
     from edgekit.benchmarks.report.page import to_html
     from edgekit.benchmarks.report.texts import to_csv, to_markdown
+    from edgekit.files.writing import atomic_file
 
     makers: dict[str, Callable[[Report], str]] = {
         "csv": to_csv,

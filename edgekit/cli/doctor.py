@@ -24,9 +24,9 @@ def command(as_json: bool) -> None:
     Example: edgekit doctor
     """
     import edgekit
-    from edgekit._installed import origin
     from edgekit.cli._system_report import examine
     from edgekit.cli.cache import in_bytes
+    from edgekit.system.installation import origin
 
     place = origin().place or "an index"
     _LOG.info("EdgeKit is %s, installed from %s.", Path(edgekit.__file__).parent, place)

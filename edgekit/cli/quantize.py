@@ -202,9 +202,9 @@ def command(
             "--target chooses among bundles that are not named, and a BUNDLE was named as well.",
             mend="Leave one of them out.",
         )
-    from edgekit._files import refuse_existing, refuse_unwritable
     from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store
+    from edgekit.files.writing import refuse_existing, refuse_unwritable
     from edgekit.quantization.build import quantize_bundle, recipe_of
     from edgekit.quantization.finetuning.bundle import Plan, checkpoint_of, tune
     from edgekit.quantization.frames import annotated, gather, shipped_float
@@ -320,8 +320,8 @@ def _is_float(bundle: Bundle, target: str | None) -> bool:
 
 def _draw(found: RoundingReport, samples: Samples, sheet: Path | None, html: Path | None) -> None:
     """Writes the calibration frames as a picture, and the report as a page."""
-    from edgekit._files import atomic_file
     from edgekit.calibration.sheet import contact_sheet, write_sheet
+    from edgekit.files.writing import atomic_file
     from edgekit.quantization.report.page import to_html
 
     drawn = contact_sheet(samples)

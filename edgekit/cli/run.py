@@ -153,12 +153,12 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     specs = specs_of(click.get_current_context())
     of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]
     _check(as_json, specs, of_each)
-    from edgekit._files import refuse_unwritable
     from edgekit.cli.running.interrupt import Stopper
     from edgekit.cli.running.report import print_report, print_reports
     from edgekit.cli.running.runs import Runs
     from edgekit.cli.running.sink_factory import SinkMaker
     from edgekit.detector import Detector
+    from edgekit.files.writing import refuse_unwritable
     from edgekit.media.sources.absent import AbsentSource
     from edgekit.media.sources.staged_opening import StagedOpening
     from edgekit.targets.profile import tuned_options

@@ -22,8 +22,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgekit._reading import path_below, read_regular
 from edgekit.errors import AnnotationError
+from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
 __all__ = ["MOST_FRAMES", "Truth", "TruthTube", "VideoTruth", "read_annotations"]

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit._reading import path_below, read_regular
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._plain_pickle import UnreadablePickle, loads_plain
 from edgekit.datasets.annotations import (
@@ -32,6 +31,7 @@ from edgekit.datasets.annotations import (
     read_annotations,
 )
 from edgekit.errors import AnnotationError, UsageError
+from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
 __all__ = ["DATASETS", "read_truth"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._cpu_quota import cpu_quota
+from edgekit.system.cpu_quota import cpu_quota
 
 __all__ = ["Conditions", "Machine", "Watch", "describe_machine", "processor"]
 

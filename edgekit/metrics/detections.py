@@ -26,9 +26,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgekit._reading import read_gzip, read_regular
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError
+from edgekit.files.reading import read_gzip, read_regular
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["SavedDetections", "SavedVideo", "read_detections"]

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from edgekit._files import atomic_file
 from edgekit.datasets.annotations import TruthTube
+from edgekit.files.writing import atomic_file
 from edgekit.metrics.detections import SavedDetections
 from edgekit.runtime.types import Detections
 

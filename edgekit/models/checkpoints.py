@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgekit.bundle import sha256_of
 from edgekit.errors import CheckpointError
+from edgekit.files.checksums import sha256_of
 from edgekit.models.registry import ARCHITECTURES, NetworkSpec, architecture, build, identify
 from edgekit.models.state_dicts import find_weights
 from edgekit.models.weight_files import read_weights, write_safetensors

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgekit._files import atomic_file
 from edgekit.errors import CheckpointError, MissingDependencyError
+from edgekit.files.writing import atomic_file
 from edgekit.models.pickles import foreign_objects
 
 __all__ = ["WeightFile", "read_weights", "write_safetensors"]

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import msgspec
 
-from edgekit._files import atomic_folder
 from edgekit.errors import OutputError
+from edgekit.files.writing import atomic_folder
 from edgekit.puppets.clip import CLASSES, FPS, PuppetClip, render_clip
 
 __all__ = ["FPS", "write_dataset", "write_video"]

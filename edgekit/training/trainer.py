@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekit._files import atomic_file
 from edgekit.errors import BadInputError, CheckpointError
+from edgekit.files.writing import atomic_file
 from edgekit.runtime.cascade import Cascade
 from edgekit.training.losses import Batch, centernet_loss
 from edgekit.training.samples import Clip, Sample, augmented_sample

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._files import writing
 from edgekit.assets import default_weights
-from edgekit.bundle import Bundle, FineTuning, load_bundle, save_bundle, sha256_of
+from edgekit.bundle import Bundle, FineTuning, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
 from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
+from edgekit.files.checksums import sha256_of
+from edgekit.files.writing import writing
 from edgekit.quantization.heads_loss import Truth
 from edgekit.targets.registry import exporter
 from edgekit.targets.settings import ExportSettings

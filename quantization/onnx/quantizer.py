@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import edgekit
-from edgekit._files import writing
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
+from edgekit.files.writing import writing
 from edgekit.quantization import base
 from edgekit.quantization.onnx.graph import (
     ACTIVATIONS,

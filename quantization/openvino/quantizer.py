@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit._files import writing
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     BundleError,
@@ -23,6 +21,7 @@ from edgekit.errors import (
     EdgeKitError,
     UsageError,
 )
+from edgekit.files.writing import writing
 from edgekit.quantization import base
 from edgekit.quantization.openvino.graph import (
     is_whole,
@@ -44,6 +43,7 @@ from edgekit.quantization.rounding.ranges import (
     save_histograms,
 )
 from edgekit.runtime.types import Array
+from edgekit.system.installation import install_line
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 from edgekit.targets.openvino.quiet import import_openvino, import_quietly, openvino_reason
 from edgekit.targets.silence import silence

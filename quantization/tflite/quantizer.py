@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from edgekit._files import writing
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     ConversionError,
     UsageError,
 )
+from edgekit.files.writing import writing
 from edgekit.quantization import base
 from edgekit.quantization.rounding.integer_weights import Convolution, load_weights, save_weights
 from edgekit.quantization.rounding.ranges import (
@@ -34,6 +33,7 @@ from edgekit.quantization.tflite.graph import CASCADE, DECODE, Graph, package
 from edgekit.quantization.tflite.names import short_names
 from edgekit.quantization.tflite.rewrites import rewritten
 from edgekit.quantization.tflite.weights import WeightFile
+from edgekit.system.installation import install_line
 from edgekit.targets.base import reason_of
 from edgekit.targets.silence import silence
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edgekit._checksums import keep_file, proven_file
-from edgekit._files import writing
 from edgekit.errors import BundleError, EdgeKitError
+from edgekit.files.checksums import keep_file, proven_file
+from edgekit.files.writing import writing
 from edgekit.targets.jetson.library import created, said
 
 __all__ = ["Report", "serialized_engine"]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit._checksums import keep_file, proven_file
-from edgekit._files import refuse_unwritable, writing
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgeKitError, OutputError, UsageError
+from edgekit.files.checksums import keep_file, proven_file
+from edgekit.files.writing import refuse_unwritable, writing
 from edgekit.targets.jetson.builder import Report, serialized_engine
 from edgekit.targets.jetson.cuda import Cuda, Gpu
 from edgekit.targets.jetson.library import created, make_log, said, tensorrt

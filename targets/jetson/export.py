@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit._files import writing
 from edgekit.errors import ConversionError
+from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.jetson.checker import Finding, check

@@ -6,8 +6,8 @@ import importlib
 import logging
 from typing import Any
 
-from edgekit._installed import install_line
 from edgekit.errors import EdgeKitError, MissingDependencyError
+from edgekit.system.installation import install_line
 
 __all__ = ["created", "make_log", "said", "tensorrt"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edgekit
-from edgekit._files import writing
 from edgekit.errors import MissingDependencyError
+from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.silence import silence

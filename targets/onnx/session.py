@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgekit._installed import install_line
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
+from edgekit.system.installation import install_line
 from edgekit.targets import base
 
 __all__ = ["Session"]

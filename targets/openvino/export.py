@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from edgekit._files import writing
 from edgekit.errors import BundleError, ConversionError
+from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.onnx.export import Exporter as OnnxExporter

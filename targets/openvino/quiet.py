@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgekit._telemetry import import_silently
 from edgekit.errors import MissingDependencyError
+from edgekit.system.telemetry import import_silently
 from edgekit.targets.base import reason_of
 
 __all__ = ["import_openvino", "import_quietly", "openvino_reason"]

@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any
 
-from edgekit._checksums import keep_file, proven_file
-from edgekit._files import writing
 from edgekit.errors import BundleError, UsageError
+from edgekit.files.checksums import keep_file, proven_file
+from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.idle import Idle

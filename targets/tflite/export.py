@@ -15,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit._files import writing
-from edgekit._installed import install_line
-from edgekit._telemetry import OWN_PROCESS
 from edgekit.errors import ConversionError, MissingDependencyError
+from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
+from edgekit.system.installation import install_line
+from edgekit.system.telemetry import OWN_PROCESS
 from edgekit.targets import base
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from edgekit._checksums import keep_file
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.report.report import Accuracy
 from edgekit.benchmarks.rows import plan_rows
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.bundle import load_bundle
+from edgekit.files.checksums import keep_file
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.profile import PROFILE, tuned_options
 

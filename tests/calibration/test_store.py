@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit._checksums import ENDING, is_proven
 from edgekit.calibration.store import Store, array_file, default_store, key_of
+from edgekit.files.checksums import ENDING, is_proven
 
 
 def test_a_piece_is_made_once(tmp_path):

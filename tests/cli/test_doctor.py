@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import _installed
-from edgekit._installed import install_line
 from edgekit.cli import main as run
 from edgekit.media.sources.gstreamer import has_gstreamer
+from edgekit.system import installation
+from edgekit.system.installation import install_line
 from edgekit.targets.registry import TARGETS
 
 if sys.version_info >= (3, 11):
@@ -147,9 +147,9 @@ def test_the_table_keeps_every_name_whole_at_80_columns(capsys, monkeypatch):
 
 
 def test_what_is_not_installed_is_read_from_the_checkout(monkeypatch):
-    told = _installed.requirements()
-    monkeypatch.setattr(_installed, "_owner", lambda: None)
-    assert sorted(_installed.requirements()) == sorted(told)
+    told = installation.requirements()
+    monkeypatch.setattr(installation, "_owner", lambda: None)
+    assert sorted(installation.requirements()) == sorted(told)
 
 
 def test_people_get_the_line_that_installs_what_is_missing(capsys, monkeypatch):

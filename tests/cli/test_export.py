@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgekit._installed import install_line
 from edgekit.bundle import load_bundle
 from edgekit.cli import main as run
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.registry import build
+from edgekit.system.installation import install_line
 
 
 @pytest.fixture(scope="module")

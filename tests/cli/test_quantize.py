@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgekit._installed import install_line
 from edgekit.assets import default_bundle
 from edgekit.bundle import Quantization, load_bundle, save_bundle
 from edgekit.cli import main
+from edgekit.system.installation import install_line
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._files import atomic_file
 from edgekit.assets import default_bundle, under_load_file
 from edgekit.benchmarks.report.report import LoadAccuracy
 from edgekit.benchmarks.under_load import accuracy_under_load
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
+from edgekit.files.writing import atomic_file
 from edgekit.puppets import write_dataset
 from edgekit.puppets.dataset import FPS
 from edgekit.targets.base import SessionOptions

@@ -26,7 +26,7 @@ _NEEDS = (
 
 
 class RtspServer(Closing):
-    """GStreamer's RTSP server in its own process; ``_rtsp_server.py`` lists its paths.
+    """GStreamer's RTSP server in its own process; ``rtsp_server.py`` lists its paths.
 
     Args:
         port: Port to listen on; by default a free one.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from edgekit._closing import Closing
-from edgekit._installed import install_line
+from edgekit.system.installation import install_line
 
 __all__ = ["Viewer"]
 

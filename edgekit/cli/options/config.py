@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from edgekit._reading import read_regular
 from edgekit.errors import OutputError, UsageError
+from edgekit.files.reading import read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib

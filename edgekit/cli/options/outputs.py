@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from edgekit._files import marked
 from edgekit.cli.options.shared import FiniteRange, headed
 from edgekit.cli.options.types import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
+from edgekit.files.writing import marked
 
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
 

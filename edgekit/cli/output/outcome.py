@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from edgekit._printable import printable_json
-from edgekit._resources import shortage_of
 from edgekit.errors import BadInputError, EdgeKitError, MissingDependencyError, OutputError
+from edgekit.system.shortage import shortage_of
 
 __all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
 
@@ -113,7 +113,7 @@ def _came_of_an_interrupt(error: BaseException | None) -> bool:
 
 def _system_error(error: OSError) -> EdgeKitError:
     """Returns the error for a system call that failed where no module expected it."""
-    from edgekit._files import output_error
+    from edgekit.files.writing import output_error
 
     # Everything else that EdgeKit writes has a name.
     place = str(error.filename or "standard output")

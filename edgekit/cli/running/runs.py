@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit._cpu_quota import cpu_quota
 from edgekit.cli.options.outputs import FILES
 from edgekit.cli.running.load_cost import load_cost_json
 from edgekit.cli.running.report import loss_of, summary_json
@@ -26,6 +25,7 @@ from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.stage_executor import NO_TURN
+from edgekit.system.cpu_quota import cpu_quota
 
 __all__ = ["Runs"]
 

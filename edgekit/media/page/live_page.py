@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import MissingDependencyError
 from edgekit.media.page.channel import Channel
-from edgekit.media.page.origin import parse_origin
 from edgekit.media.serving.access import Door, check_token, new_token
 from edgekit.media.serving.address import Address, is_loopback, listen, parse_address
+from edgekit.media.serving.origin import parse_origin
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import RunInfo
 

@@ -16,8 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from edgekit.errors import UsageError
-from edgekit.media.page.origin import Origin
 from edgekit.media.serving.address import is_loopback
+from edgekit.media.serving.origin import Origin
 
 __all__ = ["Door", "FailureLimit", "Verdict", "check_token", "network_of", "new_token"]
 

@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit._resources import shortage_of
 from edgekit.errors import EdgeKitError
 from edgekit.media.sinks._backlog import COUNTED, Backlog, Call
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.backoff import Backoff
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
+from edgekit.system.shortage import shortage_of
 
 __all__ = ["QueuedSink", "SinkHealth"]
 

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekit._installed import install_line
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.native import structures
+from edgekit.system.installation import install_line
 
 __all__ = ["NUMPY", "VARIABLE", "Setting", "clock", "compiled", "load", "rebuild", "setting"]
 

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.benchmarks.suites.accuracy.quantizers import main
 from edgekit.benchmarks.suites.support.peers import PEERS
 from edgekit.errors import MissingDependencyError
 from edgekit.puppets.dataset import write_dataset
+from edgekit.system.installation import install_line
 
 
 @pytest.fixture(scope="module")

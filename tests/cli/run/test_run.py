@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edgekit import _cpu_quota
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main as run
 from edgekit.pipeline.stage_timer import STAGES
+from edgekit.system import cpu_quota
 
 
 @pytest.fixture
@@ -470,8 +470,8 @@ def test_show_needs_a_display(edgekit, spot_video, monkeypatch):
 
 
 def test_a_cpu_quota_is_named_in_the_report(spot_bundle, spot_video, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(_cpu_quota, "_GROUPS", tmp_path)
-    monkeypatch.setattr(_cpu_quota, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(cpu_quota, "_GROUPS", tmp_path)
+    monkeypatch.setattr(cpu_quota, "_OWN", tmp_path / "own")
     (tmp_path / "own").write_text("0::/\n")
     words = ["run", "--bundle", str(spot_bundle), str(spot_video(5))]
     for quota, told in (("25000 100000", 0.25), ("max 100000", None)):

@@ -22,7 +22,6 @@ import numpy as np
 import pytest
 
 from edgekit import Detector, make_linker
-from edgekit._installed import install_line
 from edgekit.errors import OutputError
 from edgekit.media.page import LivePage
 from edgekit.media.page import broadcast as broadcasting
@@ -31,6 +30,7 @@ from edgekit.media.sources.source import Source
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Frame
+from edgekit.system.installation import install_line
 
 aiohttp = pytest.importorskip("aiohttp")
 

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.media.page.origin import parse_origin
 from edgekit.media.serving.access import (
     Door,
     FailureLimit,
@@ -14,6 +13,7 @@ from edgekit.media.serving.access import (
     network_of,
     new_token,
 )
+from edgekit.media.serving.origin import parse_origin
 
 TOKEN = "a-long-token"
 

@@ -9,13 +9,13 @@ import urllib.request
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks.prometheus import Metrics
 from edgekit.media.sinks.queued import SinkHealth
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame, Tube
+from edgekit.system.installation import install_line
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 HEALTH = [SinkHealth("events", 30, 2), SinkHealth("mqtt", 7, 0, "No connection.")]

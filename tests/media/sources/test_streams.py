@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.benchmarks.suites.support.streams import Relay, RtspServer, free_ports
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media import open_source
 from edgekit.media.sources.opencv.stream import OpenCVStreamSource
 from edgekit.media.sources.source import SourceOptions
 from edgekit.media.sources.video.reader import VideoSource
+from edgekit.system.installation import install_line
 
 LIMIT = 120
 HASTY = SourceOptions(patience=0.5)

@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import (
     BundleError,
@@ -27,6 +26,7 @@ from edgekit.errors import (
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.openvino.quantizer import Quantizer
 from edgekit.quantization.rounding.integer_weights import load_weights
+from edgekit.system.installation import install_line
 from edgekit.targets.openvino.quiet import import_openvino
 from edgekit.targets.openvino.session import Session
 

@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import (
     BundleError,
@@ -28,6 +27,7 @@ from edgekit.errors import (
 from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe
 from edgekit.quantization.rounding.integer_weights import load_weights
 from edgekit.quantization.tflite.quantizer import Quantizer
+from edgekit.system.installation import install_line
 from edgekit.targets.tflite.session import Session
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit._checksums import ENDING, keep_file
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.cli import main as run
 from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
+from edgekit.files.checksums import ENDING, keep_file
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.jetson.engine import build_engine, trtexec_command
 from edgekit.targets.jetson.session import Session

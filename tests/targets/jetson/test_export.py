@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.cli import main as run
 from edgekit.errors import ConversionError
@@ -21,6 +20,7 @@ from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.dcn import DeformConv2d, set_lowering
 from edgekit.models.graph import DecodeGraph, Deployed, HalfPrecision
 from edgekit.models.registry import build
+from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.jetson.checker import Finding, check
 from edgekit.targets.jetson.export import OPSET, Exporter, _refused

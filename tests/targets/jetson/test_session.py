@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError, UsageError
+from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.jetson.session import Session
 

@@ -12,10 +12,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.detector import Detector
 from edgekit.errors import BundleError, MissingDependencyError
+from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.onnx.session import Session
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit._installed import install_line
 from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
 from edgekit.errors import BundleError, ConversionError, MissingDependencyError, OutputError
 from edgekit.models.dcn import LOWERINGS
+from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.openvino.export import Exporter
 from edgekit.targets.settings import ExportSettings

@@ -15,9 +15,9 @@ import numpy as np
 import openvino
 import pytest
 
-from edgekit._checksums import ENDING, proven_file
 from edgekit.bundle import Bundle, load_bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
+from edgekit.files.checksums import ENDING, proven_file
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.openvino.session import Session
 

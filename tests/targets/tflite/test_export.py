@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError, MissingDependencyError, UsageError
+from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
 from edgekit.targets.tflite.export import Exporter

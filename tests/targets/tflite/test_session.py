@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError
+from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.tflite.session import Session
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekit._closing import Closing
-from edgekit._files import longest_name, make_private, writing
 from edgekit.errors import OutputError
+from edgekit.files.writing import longest_name, make_private, writing
 
 __all__ = ["Message", "Outbox"]
 

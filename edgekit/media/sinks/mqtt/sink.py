@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from edgekit._files import refuse_unwritable
-from edgekit._user_folders import user_folder
 from edgekit.errors import OutputError
+from edgekit.files.writing import refuse_unwritable
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks._whole_file import check_room
 from edgekit.media.sinks.mqtt._broker import Broker
@@ -24,6 +23,7 @@ from edgekit.media.sinks.mqtt._outbox import Message, Outbox
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
+from edgekit.system.user_folders import user_folder
 
 __all__ = ["MOST_BYTES", "Broker", "MqttSink", "default_buffer"]
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgekit._files import temporary_file
+from edgekit.files.writing import temporary_file
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sinks.video.codecs import Codec
 

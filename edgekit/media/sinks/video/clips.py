@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._files import atomic_file, writing
 from edgekit.errors import OutputError
+from edgekit.files.writing import atomic_file, writing
 from edgekit.media._opencv import cv2
 from edgekit.media.sinks.events import tube_json
 from edgekit.media.sinks.sink import Sink

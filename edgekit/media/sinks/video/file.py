@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from edgekit._files import atomic_file
 from edgekit.errors import OutputError
+from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import fits_opencv
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile

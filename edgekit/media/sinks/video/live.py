@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from edgekit._files import refuse_unwritable
 from edgekit.errors import OutputError
+from edgekit.files.writing import refuse_unwritable
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink

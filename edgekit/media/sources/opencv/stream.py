@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from edgekit._installed import install_line
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._capture import CaptureSource, whole
@@ -16,6 +15,7 @@ from edgekit.media.sources.address import without_secrets
 from edgekit.media.sources.opencv._limits import aspect_of, check_connection
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
+from edgekit.system.installation import install_line
 
 __all__ = ["OpenCVStreamSource"]
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgekit._reading import read_regular
 from edgekit.errors import MediaError
+from edgekit.files.reading import read_regular
 from edgekit.media.sources.pictures._decoder import PictureDecoder, UnreadableError, pages_of
 from edgekit.media.sources.pictures._formats import animated_png, is_png, is_webp
 from edgekit.media.sources.pictures._tiff import is_tiff

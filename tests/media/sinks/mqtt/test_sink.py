@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit._installed import install_line
 from edgekit.benchmarks.suites.support.broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
@@ -29,6 +28,7 @@ from edgekit.media.sinks.mqtt.sink import Broker, MqttSink, default_buffer
 from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
+from edgekit.system.installation import install_line
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
@@ -211,7 +211,7 @@ def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
     status = listener(broker, "home/door/status")
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from edgekit.media import mqtt\n"
+        "from edgekit.media.sinks.mqtt import sink as mqtt\n"
         "from edgekit.media.sinks.mqtt.sink import Broker, MqttSink\n"
         "from edgekit.pipeline.results import RunInfo\n"
         f"mqtt._FIRST_TRY_SECONDS = {PATIENCE}\n"

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit._installed import install_line
 from edgekit.errors import MediaError, MissingDependencyError, UsageError
 from edgekit.media import open_source
 from edgekit.media.sources import opening
 from edgekit.media.sources.source import SourceOptions
 from edgekit.media.sources.video import reader as pyav_reader
+from edgekit.system.installation import install_line
 
 LIMIT = 120
 READS = 9

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit import _files
-from edgekit._files import (
+from edgekit.errors import OutputError
+from edgekit.files import writing
+from edgekit.files.writing import (
     TEMPORARY,
     atomic_file,
     atomic_folder,
@@ -24,7 +25,6 @@ from edgekit._files import (
     require_parent,
     umask,
 )
-from edgekit.errors import OutputError
 
 
 def names(folder):
@@ -191,7 +191,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
 _WRITER = """
 import sys, time
 from pathlib import Path
-from edgekit._files import atomic_file
+from edgekit.files.writing import atomic_file
 with atomic_file(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     print("ready", flush=True)
@@ -200,7 +200,7 @@ with atomic_file(Path(sys.argv[1])) as temporary:
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(_files, "_TIDIED", set())
+    monkeypatch.setattr(writing, "_TIDIED", set())
     folder, elsewhere = tmp_path / f"{TEMPORARY}folder", tmp_path / "elsewhere"
     folder.mkdir()
     elsewhere.write_text("not ours")
@@ -251,8 +251,8 @@ def test_the_umask_is_told_without_being_set(tmp_path, monkeypatch):
 
 
 def test_where_the_system_does_not_tell_the_umask_it_is_asked_for_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(_files, "_STATUS", tmp_path / "none")
-    _files._asked_umask.cache_clear()
+    monkeypatch.setattr(writing, "_STATUS", tmp_path / "none")
+    writing._asked_umask.cache_clear()
     before = os.umask(0o022)
     try:
         assert umask() == 0o022
@@ -261,7 +261,7 @@ def test_where_the_system_does_not_tell_the_umask_it_is_asked_for_once(tmp_path,
     finally:
         monkeypatch.undo()
         os.umask(before)
-        _files._asked_umask.cache_clear()
+        writing._asked_umask.cache_clear()
 
 
 def test_what_is_private_is_for_its_owner_alone(tmp_path):

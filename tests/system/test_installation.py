@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-import edgekit._installed
+import edgekit.system.installation
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu && "
 
 
@@ -40,8 +40,9 @@ def load(tmp_path, monkeypatch):
         # The module cannot import these from here on.
         assert importlib.metadata
         assert urllib.request
-        (site / "edgekit").mkdir(parents=True, exist_ok=True)
-        path = shutil.copy(edgekit._installed.__file__, site / "edgekit" / "_installed.py")
+        folder = site / "edgekit" / "system"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = shutil.copy(edgekit.system.installation.__file__, folder / "installation.py")
         if torch:
             (tmp_path / "site").mkdir(exist_ok=True)
             (tmp_path / "site" / "torch.py").touch()
@@ -178,4 +179,4 @@ def test_the_extras_that_bring_torch_are_known():
         for name, listed in zip(parts[::2], parts[1::2], strict=True)
         if re.search(r'"(torch|litert-torch)\b|[,\[]host\b', listed)
     }
-    assert bring == edgekit._installed._TORCH
+    assert bring == edgekit.system.installation._TORCH

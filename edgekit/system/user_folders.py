@@ -6,8 +6,8 @@ import errno
 import os
 from pathlib import Path
 
-from edgekit._files import make_private, output_error
 from edgekit.errors import OutputError
+from edgekit.files.writing import make_private, output_error
 
 __all__ = ["user_folder"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "Requirement", "foreign", "install_line", "origin", "requirements"]
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 _NAME = "edgekit-vision"
 """Name of the distribution if no metadata states it."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit._reading import path_below, read_regular
+from edgekit.files.reading import path_below, read_regular
 
 
 @pytest.fixture

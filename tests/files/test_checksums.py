@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit._checksums import ENDING, is_proven, keep_file, prove_folder, proven_file
+from edgekit.files.checksums import ENDING, is_proven, keep_file, prove_folder, proven_file
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +75,13 @@ def test_a_file_without_a_proof_is_not_believed(tmp_path):
 def test_a_process_that_is_killed_before_the_proof_leaves_nothing_to_believe(tmp_path):
     keep_file(tmp_path / "a", b"old", "k")
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom edgekit import _checksums\n"
-        "write = _checksums._write\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom edgekit.files import checksums\n"
+        "write = checksums._write\n"
         "def killed(path, content):\n"
-        "    if path.name.endswith(_checksums.ENDING): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    if path.name.endswith(checksums.ENDING): os.kill(os.getpid(), signal.SIGKILL)\n"
         "    write(path, content)\n"
-        "_checksums._write = killed\n"
-        "_checksums.keep_file(Path(sys.argv[1]), b'new', 'k')"
+        "checksums._write = killed\n"
+        "checksums.keep_file(Path(sys.argv[1]), b'new', 'k')"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")]).returncode == -9
     assert proven_file(tmp_path / "a", "k") is None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.media.page.origin import parse_origin
+from edgekit.media.serving.origin import parse_origin
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit._cpu_quota import cpu_quota
+from edgekit.system.cpu_quota import cpu_quota
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit._user_folders import user_folder
 from edgekit.errors import OutputError
+from edgekit.system.user_folders import user_folder
 
 ASKED = ("XDG_CACHE_HOME", ".cache", "--cache DIR")
 

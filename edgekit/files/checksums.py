@@ -13,15 +13,23 @@ import os
 import stat
 from pathlib import Path
 
-from edgekit._files import temporary_file
-from edgekit._reading import read_regular
-from edgekit.bundle import sha256_of
+from edgekit.files.reading import read_regular
+from edgekit.files.writing import temporary_file
 
-__all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file"]
+__all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file", "sha256_of"]
 
 _MOST_PROOF, _MOST_CONTENT = 1 << 26, 1 << 33
 ENDING = ".checksum"
 """Suffix of a proof's file name; in a folder, the whole name of the proof."""
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def keep_file(path: Path, content: bytes, identity: str) -> None:

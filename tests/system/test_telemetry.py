@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit import _telemetry
+from edgekit.system import telemetry
 
 PACKAGE = Path(edgekit.__file__).parent
 
 
 def python(code, *, variable=None):
-    environment = {k: v for k, v in os.environ.items() if k not in _telemetry.OWN_PROCESS}
+    environment = {k: v for k, v in os.environ.items() if k not in telemetry.OWN_PROCESS}
     environment |= {} if variable is None else {"ORT_DISABLE_TELEMETRY": variable}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
@@ -85,7 +85,7 @@ def test_a_command_sets_the_variables_for_all_that_it_starts():
         "import os, sys\nsys.argv = ['edgekit', '--version']\n"
         "from edgekit.cli import program\n"
         "try: program()\nexcept SystemExit: pass\n"
-        "from edgekit._telemetry import OWN_PROCESS\n"
+        "from edgekit.system.telemetry import OWN_PROCESS\n"
         "assert OWN_PROCESS.items() <= os.environ.items()"
     )
     python(code, variable="0")
@@ -99,11 +99,11 @@ def test_a_package_that_reports_is_hidden_also_where_it_is_loaded_already(tmp_pa
     (tmp_path / "openvino_telemetry.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
-    assert not _telemetry.import_silently("wants").told
+    assert not telemetry.import_silently("wants").told
     assert "openvino_telemetry" not in sys.modules
     del sys.modules["wants"]
     import openvino_telemetry  # as another program may have
 
-    assert not _telemetry.import_silently("wants").told
+    assert not telemetry.import_silently("wants").told
     assert sys.modules.pop("openvino_telemetry") is openvino_telemetry
     del sys.modules["wants"]

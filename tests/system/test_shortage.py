@@ -8,8 +8,8 @@ import os
 import numpy as np
 import pytest
 
-from edgekit._resources import shortage_of
 from edgekit.errors import BundleError
+from edgekit.system.shortage import shortage_of
 
 
 def caused(error, cause):

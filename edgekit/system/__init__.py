@@ -1,0 +1,1 @@
+"""What EdgeKit asks of the machine and of its own installation."""
