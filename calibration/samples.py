@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
-from edgekit.calibration.choice import Candidates, choose, spread
-from edgekit.calibration.footage import Sequence as Footage
+from edgekit.calibration.frame_selection import Candidates, choose, spread
+from edgekit.calibration.sequences import Sequence as Footage
 from edgekit.calibration.store import Store, array_file, key_of
 from edgekit.detector import cascade_of, recent_frames_of
 from edgekit.errors import CalibrationError
@@ -125,8 +125,8 @@ def collect(
     """Returns samples for calibrating a model, and others for evaluating it.
 
     The calibration samples are chosen to differ from each other, see
-    ``edgekit.calibration.choice``. One of them is the first frame of a video. The evaluation
-    samples are evenly spaced over the last quarter of each sequence.
+    ``edgekit.calibration.frame_selection``. One of them is the first frame of a video. The
+    evaluation samples are evenly spaced over the last quarter of each sequence.
 
     Args:
         bundle: Float model; its manifest defines the preprocessing.

@@ -11,8 +11,8 @@ import numpy as np
 
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, TubeCheck
-from edgekit.calibration.footage import Sequence as Footage
 from edgekit.calibration.samples import Samples
+from edgekit.calibration.sequences import Sequence as Footage
 from edgekit.calibration.store import Store, key_of
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import TruthTube, VideoTruth

@@ -320,7 +320,7 @@ def _is_float(bundle: Bundle, target: str | None) -> bool:
 
 def _draw(found: RoundingReport, samples: Samples, sheet: Path | None, html: Path | None) -> None:
     """Writes the calibration frames as a picture, and the report as a page."""
-    from edgekit.calibration.sheet import contact_sheet, write_sheet
+    from edgekit.calibration.contact_sheet import contact_sheet, write_sheet
     from edgekit.files.writing import atomic_file
     from edgekit.quantization.report.page import to_html
 

@@ -43,7 +43,7 @@ from edgekit.quantization.rounding.ranges import (
 )
 from edgekit.runtime.types import Array
 from edgekit.targets.base import reason_of
-from edgekit.targets.silence import silence
+from edgekit.targets.muted_output import silence
 
 __all__ = ["Quantizer", "place"]
 

@@ -44,9 +44,9 @@ from edgekit.quantization.rounding.ranges import (
 )
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
+from edgekit.targets.muted_output import silence
+from edgekit.targets.openvino.importing import import_openvino, import_quietly, openvino_reason
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
-from edgekit.targets.openvino.quiet import import_openvino, import_quietly, openvino_reason
-from edgekit.targets.silence import silence
 
 __all__ = ["Quantizer"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import reason_of
-from edgekit.targets.silence import silence
+from edgekit.targets.muted_output import silence
 from edgekit.targets.tflite.structure import check_structure
 
 __all__ = ["CASCADE", "DECODE", "Graph", "Operator", "package"]

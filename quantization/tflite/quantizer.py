@@ -35,7 +35,7 @@ from edgekit.quantization.tflite.rewrites import rewritten
 from edgekit.quantization.tflite.weights import WeightFile
 from edgekit.system.installation import install_line
 from edgekit.targets.base import reason_of
-from edgekit.targets.silence import silence
+from edgekit.targets.muted_output import silence
 
 __all__ = ["Quantizer"]
 

@@ -12,7 +12,7 @@ from edgekit.errors import MissingDependencyError
 from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
-from edgekit.targets.silence import silence
+from edgekit.targets.muted_output import silence
 
 if TYPE_CHECKING:
     from torch import nn

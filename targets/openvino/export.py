@@ -18,8 +18,8 @@ from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.onnx.export import Exporter as OnnxExporter
+from edgekit.targets.openvino.importing import import_openvino, openvino_reason
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
-from edgekit.targets.openvino.quiet import import_openvino, openvino_reason
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgekit.targets.openvino.quiet import openvino_reason
+from edgekit.targets.openvino.importing import openvino_reason
 
 __all__ = ["MODEL", "WEIGHTS", "clean", "save"]
 

@@ -18,8 +18,8 @@ from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.writing import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
-from edgekit.targets.idle import Idle
-from edgekit.targets.openvino.quiet import import_openvino, openvino_reason
+from edgekit.targets.openvino.importing import import_openvino, openvino_reason
+from edgekit.targets.runtime_pool import Idle
 
 __all__ = ["Session"]
 

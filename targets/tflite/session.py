@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
-from edgekit.targets.idle import Idle
+from edgekit.targets.runtime_pool import Idle
 from edgekit.targets.tflite.structure import check_structure
 
 __all__ = ["Session"]

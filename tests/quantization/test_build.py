@@ -14,8 +14,8 @@ from onnx import numpy_helper
 from edgekit._progress import Progress
 from edgekit.assets import default_bundle
 from edgekit.bundle import load_bundle, save_bundle
-from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.errors import BoundError, BundleError, OutputError, UsageError

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import extract
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.annotations import TruthTube
 from edgekit.errors import CalibrationError

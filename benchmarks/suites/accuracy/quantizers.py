@@ -22,9 +22,9 @@ import msgspec
 
 from edgekit.benchmarks.suites.support.peers import PEERS, Peer
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, load_bundle, save_bundle
-from edgekit.calibration.choice import spread
-from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.frame_selection import spread
 from edgekit.calibration.samples import Samples, collect, extract
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, CalibrationError, EdgeKitError, MissingDependencyError
@@ -35,8 +35,8 @@ from edgekit.quantization.frames import shipped_float
 from edgekit.quantization.heads_loss import HEADS, Judge, Truth, truth_of
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions, reason_of
+from edgekit.targets.muted_output import silence
 from edgekit.targets.registry import open_session
-from edgekit.targets.silence import silence
 
 __all__ = ["Frames", "Row", "compare", "frames_of", "main"]
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from edgekit.assets import default_bundle
 from edgekit.measuring.timing import machine
-from edgekit.targets.silence import silence
+from edgekit.targets.muted_output import silence
 
 __all__ = ["main", "with_batch"]
 

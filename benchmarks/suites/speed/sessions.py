@@ -27,7 +27,7 @@ from edgekit.errors import EdgeKitError, UsageError
 from edgekit.measuring.timing import interleaved, machine
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.openvino.quiet import import_openvino
+from edgekit.targets.openvino.importing import import_openvino
 
 __all__ = ["main"]
 

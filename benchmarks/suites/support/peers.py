@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from edgekit.bundle import Bundle
 from edgekit.calibration.samples import Samples
 from edgekit.errors import MissingDependencyError
-from edgekit.targets.openvino.quiet import import_openvino, import_quietly
+from edgekit.targets.openvino.importing import import_openvino, import_quietly
 
 __all__ = ["PEERS", "Peer"]
 

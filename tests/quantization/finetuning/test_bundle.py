@@ -14,8 +14,8 @@ from torch import nn
 
 from edgekit.assets import default_bundle, default_weights
 from edgekit.bundle import FineTuning, load_bundle, save_bundle
-from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
 from edgekit.models.checkpoints import save_checkpoint

@@ -13,8 +13,8 @@ from torch import nn
 
 from edgekit.assets import default_bundle
 from edgekit.bundle import load_bundle
-from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import collect
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.errors import BadInputError
 from edgekit.models.centernet import CenterNet, convolution

@@ -14,8 +14,8 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.bundle import load_bundle
-from edgekit.calibration.footage import find_sequences
 from edgekit.calibration.samples import extract
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.puppets.clip import render_clip
 from edgekit.puppets.dataset import write_video

@@ -27,7 +27,7 @@ from edgekit.quantization.base import Recipe
 from edgekit.quantization.openvino.quantizer import Quantizer
 from edgekit.quantization.rounding.integer_weights import load_weights
 from edgekit.system.installation import install_line
-from edgekit.targets.openvino.quiet import import_openvino
+from edgekit.targets.openvino.importing import import_openvino
 from edgekit.targets.openvino.session import Session
 
 import_openvino("Testing")  # before a test's own import of it can report itself

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from edgekit.bundle import FineTuning, TubeCheck
-from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.contact_sheet import contact_sheet
 from edgekit.calibration.samples import collect
-from edgekit.calibration.sheet import contact_sheet
+from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.cli.output.tables import print_grid
 from edgekit.quantization.base import LAST

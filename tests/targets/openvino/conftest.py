@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.bundle import Bundle
-from edgekit.targets.openvino.quiet import import_openvino
+from edgekit.targets.openvino.importing import import_openvino
 
 import_openvino("Testing")  # before a test's own import of it can report itself
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.calibration.choice import Candidates, choose, spread
+from edgekit.calibration.frame_selection import Candidates, choose, spread
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit.calibration.footage import find_sequences
+from edgekit.calibration.sequences import find_sequences
 from edgekit.errors import CalibrationError
 
 
