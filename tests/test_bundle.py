@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit._external_data import names_other_files
 from edgekit.bundle import (
     MANIFEST,
     SCHEMA,
@@ -30,6 +29,7 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
+from edgekit.bundle._external_data import names_other_files
 from edgekit.errors import BundleError, OutputError, UsageError
 from edgekit.system.installation import install_line
 

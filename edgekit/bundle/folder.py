@@ -1,0 +1,217 @@
+"""Writes and reads the folder of a bundle, and checks every file of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from edgekit.bundle._external_data import names_other_files
+from edgekit.bundle.manifest import MANIFEST, SCHEMA, FileEntry, Manifest, check_values
+from edgekit.errors import BundleError, UsageError
+from edgekit.files.checksums import sha256_of
+from edgekit.files.reading import path_below, read_regular
+from edgekit.files.writing import atomic_folder
+from edgekit.system.installation import install_line
+
+__all__ = ["ARTIFACTS", "Bundle", "date_of_today", "load_bundle", "save_bundle"]
+
+ARTIFACTS = Path("artifacts")
+"""Default folder for new bundles, within the current folder."""
+
+_EXPORT_AGAIN = "Export it again: edgekit export CHECKPOINT --target TARGET"
+_MOST_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on disk that has been checked.
+
+    Attributes:
+        path: Path of its folder.
+        manifest: Description of the bundle.
+        sha256: SHA-256 of the manifest, which covers all files through their checksums.
+    """
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @property
+    def model_path(self) -> Path:
+        """Path of the model file."""
+        return self.path / self.manifest.model
+
+    def read_model(self) -> bytes:
+        """Returns the content of the model file, checked against the checksum in the manifest.
+
+        Raises:
+            BundleError: The file was changed since the bundle was checked.
+        """
+        return self.read_file(self.manifest.model)
+
+    def read_file(self, name: str) -> bytes:
+        """Returns the content of a file, checked against the checksum in the manifest.
+
+        Args:
+            name: Path of the file in the manifest.
+
+        Raises:
+            BundleError: The file was changed since the bundle was checked.
+        """
+        (entry,) = (entry for entry in self.manifest.files if entry.path == name)
+        path = self.path / name
+        try:
+            content = read_regular(path, entry.size)
+        except OSError as error:
+            raise BundleError(f"Cannot read {path}: {error.strerror}.", mend=_EXPORT_AGAIN) from (
+                error
+            )
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise BundleError(f"{path} was changed since it was checked.", mend=_EXPORT_AGAIN)
+        return content
+
+    @property
+    def size(self) -> int:
+        """Size of all files except the manifest, in bytes."""
+        return sum(entry.size for entry in self.manifest.files)
+
+    @property
+    def notices(self) -> dict[str, Path]:
+        """Licence and notice files of the weights, by name; derived bundles must copy them."""
+        names = (entry.path for entry in self.manifest.files)
+        return {name: self.path / name for name in names if name in ("LICENSE", "NOTICE")}
+
+
+def date_of_today() -> str:
+    """Returns today's date, or that of ``SOURCE_DATE_EPOCH`` if it is set, as YYYY-MM-DD.
+
+    Raises:
+        UsageError: ``SOURCE_DATE_EPOCH`` is not a number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return time.strftime("%Y-%m-%d", time.gmtime(int(epoch) if epoch else None))
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"Expected SOURCE_DATE_EPOCH to be seconds since 1970; found {epoch!r}.",
+            mend="Run: unset SOURCE_DATE_EPOCH",
+        ) from error
+
+
+def save_bundle(
+    path: Path, manifest: Manifest, files: Mapping[str, Path], *, force: bool = False
+) -> Bundle:
+    """Writes a bundle, completely or not at all.
+
+    Args:
+        path: Folder of the bundle.
+        manifest: Description of the bundle; its ``files`` are filled in here.
+        files: File to copy to each path in the bundle.
+        force: Whether to replace an existing bundle.
+
+    Raises:
+        OutputError: The folder exists and ``force`` is not set, or it cannot be written.
+    """
+    with atomic_folder(path, force=force, mark=MANIFEST) as temporary:
+        entries = []
+        for name in sorted(files):
+            target = temporary / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(files[name], target)
+            entry = FileEntry(path=name, sha256=sha256_of(target), size=target.stat().st_size)
+            entries.append(entry)
+        manifest = msgspec.structs.replace(manifest, files=tuple(entries))
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+        (temporary / MANIFEST).write_bytes(text)
+    return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads a bundle, and checks its schema and the place, size and checksum of every file.
+
+    Args:
+        path: Folder of the bundle.
+
+    Raises:
+        BundleError: The folder is not a bundle, has a newer schema, or a file is missing, edited,
+            truncated or outside the folder.
+    """
+    path = Path(path)
+    mend = _EXPORT_AGAIN
+    try:
+        text = read_regular(path / MANIFEST, _MOST_BYTES)
+    except OSError as error:
+        mend = "Make one: edgekit export CHECKPOINT --target onnx"
+        if path.is_file() and (path.parent / MANIFEST).is_file():
+            mend = f"Name its folder: {path.parent}"
+        raise BundleError(
+            f"{path} is not a bundle: a folder with {MANIFEST} was expected ({error.strerror}).",
+            mend=mend,
+        ) from error
+    manifest = _manifest(path, text, mend)
+    if manifest.model not in {entry.path for entry in manifest.files}:
+        raise BundleError(f"{path}: the manifest lists no file {manifest.model!r}.", mend=mend)
+    for entry in manifest.files:
+        _check_file(path, entry, mend)
+    bundle = Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+    _check_weights(bundle, mend)
+    return bundle
+
+
+def _check_weights(bundle: Bundle, mend: str) -> None:
+    """Refuses weights that no checksum covers: in files named by the model, or beside it."""
+    beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
+    listed = {entry.path for entry in bundle.manifest.files}
+    if beside not in listed and (bundle.path / beside).exists():
+        raise BundleError(
+            f"{bundle.path}: the manifest does not list {beside}, from which weights are read.",
+            mend=mend,
+        )
+    if names_other_files(bundle.model_path.read_bytes()):  # its checksum was checked before
+        raise BundleError(
+            f"{bundle.model_path} keeps weights in other files, which no checksum covers.",
+            mend=mend,
+        )
+
+
+def _manifest(path: Path, text: bytes, mend: str) -> Manifest:
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{path / MANIFEST} is not JSON: {error}.", mend=mend) from error
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise BundleError(
+            f"{path} has bundle schema {schema}; this EdgeKit knows up to {SCHEMA}.",
+            mend=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
+        )
+    try:
+        manifest = msgspec.convert(raw, Manifest)
+        check_values(manifest)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BundleError(f"{path / MANIFEST} is not a manifest: {error}.", mend=mend) from error
+    return manifest
+
+
+def _check_file(path: Path, entry: FileEntry, mend: str) -> None:
+    try:
+        file = path_below(path, entry.path, inside=True)
+    except ValueError as error:
+        what = "the manifest names what EdgeKit cannot read, or what is outside the bundle"
+        raise BundleError(f"{path}: {what}: {error}.", mend=mend) from error
+    if not file.is_file():
+        raise BundleError(f"{path}: {entry.path} is missing.", mend=mend)
+    if file.stat().st_size != entry.size:
+        raise BundleError(
+            f"{path}: {entry.path} has {file.stat().st_size} bytes, and {entry.size} were written.",
+            mend=mend,
+        )
+    if sha256_of(file) != entry.sha256:
+        raise BundleError(f"{path}: {entry.path} was changed since it was written.", mend=mend)
