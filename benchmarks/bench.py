@@ -143,7 +143,7 @@ def _refuse_no_profile(bundle: Path) -> None:
     if not os.access(bundle, os.W_OK):
         raise OutputError(
             f"--tune writes {PROFILE} into {bundle}, which may not be written.",
-            mend="Copy that folder to a place of your own, and name it: edgekit bench COPY --tune",
+            hint="Copy that folder to a place of your own, and name it: edgekit bench COPY --tune",
         )
 
 
@@ -152,5 +152,5 @@ def _check_rounds(old: Report, path: Path) -> None:
     if rounds < LEAST_ROUNDS:
         raise BadInputError(
             f"{path} has {rounds} rounds of each row; a verdict needs {LEAST_ROUNDS}.",
-            mend=f"Measure it again with --rounds {LEAST_ROUNDS} or more.",
+            hint=f"Measure it again with --rounds {LEAST_ROUNDS} or more.",
         )

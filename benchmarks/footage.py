@@ -42,7 +42,7 @@ def write_demo_clip(folder: Path) -> Path:
             return path
     raise OutputError(
         "This OpenCV cannot write the clip to measure on.",
-        mend="Name footage of your own: edgekit bench --source FILE",
+        hint="Name footage of your own: edgekit bench --source FILE",
     )
 
 
@@ -64,19 +64,19 @@ def check_footage(source: str, name: str) -> Footage:
         UsageError: The source is live, a pipe or on the network, so no two rounds would be equal.
         MediaError: The source cannot be read, or is too short.
     """
-    mend = "Name a video or a folder of pictures: edgekit bench --source FILE"
+    hint = "Name a video or a folder of pictures: edgekit bench --source FILE"
     if source == "-" or is_address(source):
         shown = without_secrets(source) if is_address(source) else "Standard input"
-        raise UsageError(f"{shown} is no file, and every round has to see the same.", mend=mend)
+        raise UsageError(f"{shown} is no file, and every round has to see the same.", hint=hint)
     with open_source(source) as opened:
         if opened.live:
             raise UsageError(
-                f"{opened.name} is live, and every round has to see the same frames.", mend=mend
+                f"{opened.name} is live, and every round has to see the same frames.", hint=hint
             )
         if opened.frames is not None and opened.frames < pass_length(LEAST):
             raise too_short(source, opened.frames)
         frame = opened.read()
         if frame is None:
-            raise MediaError(f"{source} has no frames.", mend=mend)
+            raise MediaError(f"{source} has no frames.", hint=hint)
         height, width = frame.image.shape[:2]
         return Footage(name=name, width=width, height=height, frames=opened.frames)

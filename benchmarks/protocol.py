@@ -52,13 +52,13 @@ def too_short(source: str, frames: int) -> MediaError:
     return MediaError(
         f"{source} has {frames} frames; {pass_length(LEAST)} are the least to measure on, of which "
         f"{pass_length(0)} warm up and wind down.",
-        mend="Name longer footage: edgekit bench --source FILE",
+        hint="Name longer footage: edgekit bench --source FILE",
     )
 
 
 def failure_of(error: EdgeKitError) -> Failure:
     """Returns an error in the form of a report."""
-    return Failure(kind=type(error).__name__, message=error.message, mend=error.mend)
+    return Failure(kind=type(error).__name__, message=error.message, hint=error.hint)
 
 
 class _Message(msgspec.Struct, tag=True, kw_only=True):

@@ -75,12 +75,12 @@ def plan_rows(
     if not plans:
         raise UsageError(
             f"None of the bundles runs on {', '.join(runtimes)}.",
-            mend="Leave --runtime away, or name a bundle for it.",
+            hint="Leave --runtime away, or name a bundle for it.",
         )
     if arithmetic and not any(plan.row.arithmetic for plan in plans):
         raise UsageError(
             f"--arithmetic is {', '.join(arithmetic)}; no runtime of these bundles has a choice.",
-            mend="Leave --arithmetic away, or name an OpenVINO bundle.",
+            hint="Leave --arithmetic away, or name an OpenVINO bundle.",
         )
     return plans
 
@@ -116,7 +116,7 @@ def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
     if target not in TARGETS:
         raise BundleError(
             f"{bundle.path} is for the target {target}, which this EdgeKit does not know.",
-            mend=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
+            hint=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
         )
     return TARGETS[target].runtimes
 

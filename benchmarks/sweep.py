@@ -107,7 +107,7 @@ def read_sweep(texts: Sequence[str]) -> Sweep:
             raise UsageError(
                 f"--sweep takes SETTING=VALUE,VALUE with a setting out of {', '.join(_KINDS)}; "
                 f"found {text!r}.",
-                mend=_EXAMPLE,
+                hint=_EXAMPLE,
             )
         for word in values.split(","):
             try:
@@ -117,7 +117,7 @@ def read_sweep(texts: Sequence[str]) -> Sweep:
                 if (name, word) == ("precision", "int8"):
                     more = " Make it with edgekit quantize, and name its bundle."
                 raise UsageError(
-                    f"--sweep {name} takes {error}; found {word!r}.", mend=f"{_EXAMPLE}.{more}"
+                    f"--sweep {name} takes {error}; found {word!r}.", hint=f"{_EXAMPLE}.{more}"
                 ) from error
     return Sweep(**{name: tuple(values) for name, values in found.items()})
 

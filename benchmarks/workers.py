@@ -130,4 +130,4 @@ def raise_failure(failure: Failure) -> None:
         EdgeKitError: Always, in the class of that error.
     """
     kind = getattr(errors, failure.kind, EdgeKitError)
-    raise kind(failure.message, mend=failure.mend)
+    raise kind(failure.message, hint=failure.hint)

@@ -94,7 +94,7 @@ def clear_cache(folder: Path) -> Contents:
                 reason = error.strerror or error
                 raise OutputError(
                     f"Cannot remove {error.filename or path}: {reason}.",
-                    mend=f"Make {folder} writable for this user.",
+                    hint=f"Make {folder} writable for this user.",
                 ) from error
             removed.add(kind, size)
             _LOG.info("Removed %s, %d bytes", path, size)
@@ -110,7 +110,7 @@ def _entries(folder: Path) -> Iterator[tuple[Path, str | None]]:
         return
     except OSError as error:
         message = f"Cannot read {folder}: {error.strerror}."
-        raise OutputError(message, mend=output_error(error, folder).mend) from error
+        raise OutputError(message, hint=output_error(error, folder).hint) from error
     for path in paths:
         match = _PIECE.fullmatch(path.name)
         if path.is_symlink():
@@ -146,7 +146,7 @@ def _alone(folder: Path) -> Iterator[None]:
             except BlockingIOError as error:
                 raise OutputError(
                     f"Another edgekit works with {folder}. Nothing was removed.",
-                    mend="Wait until it has ended.",
+                    hint="Wait until it has ended.",
                 ) from error
         yield
     finally:

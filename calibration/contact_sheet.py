@@ -47,7 +47,7 @@ def write_sheet(sheet: npt.NDArray[np.uint8], path: Path) -> None:
         except cv2.error:
             written = False
         if not written:
-            raise OutputError(f"Cannot write a picture to {path}.", mend="End its name in .png.")
+            raise OutputError(f"Cannot write a picture to {path}.", hint="End its name in .png.")
 
 
 def _tile(samples: Samples, index: int) -> npt.NDArray[np.uint8]:

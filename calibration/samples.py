@@ -172,7 +172,7 @@ def choose_frames(
             raise CalibrationError(
                 f"Expected frames to calibrate with and others to judge by; found "
                 f"{sum(seen.count for seen in found)} in all.",
-                mend="Name more footage; 32 frames and more are advised.",
+                hint="Name more footage; 32 frames and more are advised.",
             )
         (folder / "choice.json").write_bytes(msgspec.json.encode(wanted))
 
@@ -246,17 +246,17 @@ def _look(bundle: Bundle, sequence: Footage, samples: int, progress: Progress) -
 
 
 def _check(bundle: Bundle, found: Sequence[Candidates]) -> None:
-    mend = "Calibrate with footage of what the detector is to see."
+    hint = "Calibrate with footage of what the detector is to see."
     kind = bundle.manifest.cascade.kind
     if kind != "rgb" and not any(seen.moves for seen in found):
         raise CalibrationError(
             f"The cascade {kind} compares consecutive frames, and no two in the calibration data "
             "differ: its map would be constant.",
-            mend=f"{mend} Single pictures suit a network that was exported with --cascade rgb.",
+            hint=f"{hint} Single pictures suit a network that was exported with --cascade rgb.",
         )
     if max(seen.contrast for seen in found) < _LEAST_CONTRAST:
         raise CalibrationError(
-            "Expected pictures; every frame of the calibration data is of one colour.", mend=mend
+            "Expected pictures; every frame of the calibration data is of one colour.", hint=hint
         )
 
 
@@ -307,7 +307,7 @@ def _extract(
             raise CalibrationError(
                 f"{sequence.path} has no frame {min(missing)}: it was changed while it was read, "
                 "or it holds fewer frames than its annotation says.",
-                mend="Leave it alone meanwhile, or correct the annotation.",
+                hint="Leave it alone meanwhile, or correct the annotation.",
             )
     pairs.flush()
     (folder / _PLACES).write_bytes(msgspec.json.encode(places))

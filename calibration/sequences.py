@@ -93,7 +93,7 @@ def find_sequences(path: Path) -> list[Sequence]:
         CalibrationError: There is no sequence, or a line of a list leads out of its folder.
     """
     if not path.exists():
-        raise CalibrationError(f"Expected calibration data at {path}; there is none.", mend=_MEND)
+        raise CalibrationError(f"Expected calibration data at {path}; there is none.", hint=_MEND)
     found = []
     skipped = 0
     for place in _places(path):
@@ -107,7 +107,7 @@ def find_sequences(path: Path) -> list[Sequence]:
         _log.warning("%d of %d videos or folders were skipped.", skipped, skipped + len(found))
     if not found:
         what = "none of the videos and pictures in it can be read" if skipped else "it holds none"
-        raise CalibrationError(f"There is nothing to calibrate with in {path}: {what}.", mend=_MEND)
+        raise CalibrationError(f"There is nothing to calibrate with in {path}: {what}.", hint=_MEND)
     return found
 
 
@@ -140,14 +140,14 @@ def _listed(path: Path) -> list[Path]:
     try:
         lines = read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path} is no list of paths: {error}.", mend=_MEND) from error
+        raise CalibrationError(f"{path} is no list of paths: {error}.", hint=_MEND) from error
     named = [_COMMENT.sub("", line).strip() for line in lines]
     try:
         return [path_below(path.parent, name) for name in named if name]
     except ValueError as error:
         raise CalibrationError(
             f"{path} names what it may not: {error}.",
-            mend="Put the list above the videos, or link their folder beside it: ln -s FOLDER .",
+            hint="Put the list above the videos, or link their folder beside it: ln -s FOLDER .",
         ) from error
 
 

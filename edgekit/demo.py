@@ -166,7 +166,7 @@ def _check_place(folder: Path, force: bool) -> None:
     if others:
         raise OutputError(
             f"{folder} holds something else than a demonstration: {others[0]}.",
-            mend="Name another folder: edgekit demo -o FOLDER",
+            hint="Name another folder: edgekit demo -o FOLDER",
         )
 
 
@@ -178,4 +178,4 @@ def _place(folder: Path, force: bool) -> Iterator[Path]:
             yield place
         except OutputError as error:
             message = error.message.replace(str(place), str(folder))
-            raise OutputError(message, mend=error.mend) from error
+            raise OutputError(message, hint=error.hint) from error

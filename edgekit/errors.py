@@ -16,7 +16,7 @@
 
 The number is the exit status of the command line. The ``code`` of a class names it where ``--json``
 prints the error, and stays constant across versions. A message says what was expected and what was
-found; ``mend`` is the command or step that solves the problem.
+found; ``hint`` is the command or step that solves the problem.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class EdgeKitError(Exception):
 
     Args:
         message: Description of what was expected and found, in one or a few sentences.
-        mend: Advice for the user, shown on its own line.
+        hint: Advice for the user, shown on its own line.
 
     Attributes:
         code: Word for this kind of error that never changes, for programs.
@@ -57,13 +57,13 @@ class EdgeKitError(Exception):
     code = "error"
     exit_status = 1
 
-    def __init__(self, message: str, *, mend: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n{self.mend}" if self.mend else self.message
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
 class UsageError(EdgeKitError):
@@ -139,7 +139,7 @@ class MissingDependencyError(EdgeKitError):
         """Returns the error for a missing module of an extra, with the pip command for it."""
         return cls(
             f"{purpose} needs the package that provides '{module}', which is not installed.",
-            mend=f"Run: {install_line(extra)}",
+            hint=f"Run: {install_line(extra)}",
         )
 
     @classmethod

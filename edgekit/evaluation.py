@@ -83,7 +83,7 @@ def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
         raise AnnotationError(
             f"The annotations have classes that the bundle does not know: {', '.join(unknown)}. "
             f"It knows: {', '.join(classes)}.",
-            mend="Use a bundle that was trained on these classes.",
+            hint="Use a bundle that was trained on these classes.",
         )
     labels = [index.get(name, -1) for name in truth.classes]
 
@@ -101,7 +101,7 @@ def _detect_video(
     if video.path is None:
         raise MediaError(
             f"Video '{video.name}' is annotated, and where it lies is not known.",
-            mend="Put it beside its annotations.",
+            hint="Put it beside its annotations.",
         )
     with (
         Detector(bundle, options=options, top_k=top_k) as detector,

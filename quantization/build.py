@@ -72,7 +72,7 @@ def check_float(bundle: Bundle) -> None:
         found = "INT8 already" if manifest.quantization else f"of {manifest.precision}"
         raise BundleError(
             f"Expected a bundle of fp32; {bundle.path} is {found}.",
-            mend=f"Export the checkpoint again: edgekit export CHECKPOINT --target "
+            hint=f"Export the checkpoint again: edgekit export CHECKPOINT --target "
             f"{manifest.target}",
         )
 
@@ -102,12 +102,12 @@ def recipe_of(
         raise UsageError(
             f"The quantizer for {target} has the methods {', '.join(tool.methods)}, not "
             f"{method!r}.",
-            mend=f"Leave --method away for {tool.methods[0]}.",
+            hint=f"Leave --method away for {tool.methods[0]}.",
         )
     if io not in tool.ios:
         raise UsageError(
             f"Models for {target} take and give {', '.join(tool.ios)}, not {io}.",
-            mend="Leave --io away; tflite has int8.",
+            hint="Leave --io away; tflite has int8.",
         )
     # Reading the layers of a model takes long, so it is skipped if no layer is named.
     kept = _named(keep_float, tool.layers(bundle)) if keep_float else frozenset()
@@ -220,7 +220,7 @@ def _named(names: Sequence[str], layers: Sequence[Layer]) -> frozenset[str]:
             near = difflib.get_close_matches(name, shown, 3, 0.3) or shown[:3]
             raise UsageError(
                 f"The model has no layer {name!r} to keep float.",
-                mend=f"Did you mean {' or '.join(near)}? --sensitivity lists all.",
+                hint=f"Did you mean {' or '.join(near)}? --sensitivity lists all.",
             )
     return frozenset(known[name] for name in names)
 

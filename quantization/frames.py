@@ -125,7 +125,7 @@ def gather(
     if (calib / MANIFEST).is_file():
         raise UsageError(
             f"{calib} is a bundle, and --calib takes footage.",
-            mend=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",
+            hint=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",
         )
     sequences = find_sequences(calib)
     if annotations is None:
@@ -201,6 +201,6 @@ def _sequence(video: VideoTruth) -> Sequence:
     if video.path is None or not video.path.exists():
         raise AnnotationError(
             f"Video '{video.name}' is annotated, and is not at {video.path}.",
-            mend="Put it beside its annotations.",
+            hint="Put it beside its annotations.",
         )
     return find_sequences(video.path)[0]

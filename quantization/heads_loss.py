@@ -183,13 +183,13 @@ def _nothing_to_judge_by(frames: int, *, annotated: bool) -> CalibrationError:
         return CalibrationError(
             f"Expected annotated actions to judge the quantized model by; in the {frames} frames "
             "that are left beside those to calibrate with there is none.",
-            mend="Annotate more, take fewer --samples, or leave --annotations out: then what the "
+            hint="Annotate more, take fewer --samples, or leave --annotations out: then what the "
             "float model finds is the truth.",
         )
     return CalibrationError(
         f"The float model finds nothing with a score over {SCORE} in the {frames} frames that are "
         "to judge the quantized one.",
-        mend="Calibrate with footage of what the model was trained for.",
+        hint="Calibrate with footage of what the model was trained for.",
     )
 
 

@@ -44,7 +44,7 @@ class Quantizer(onnx_quantizer.Quantizer):
             shown = "\n".join(f"  {finding}" for finding in findings[:_SHOWN])
             raise ConversionError(
                 f"TensorRT does not take the quantized model:\n{shown}",
-                mend="Leave the layers float that are named: --keep-float NODE",
+                hint="Leave the layers float that are named: --keep-float NODE",
             )
         return written
 

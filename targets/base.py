@@ -183,13 +183,13 @@ class Session(Closing):
         if not 0 <= threads <= most:
             raise UsageError(
                 f"Expected a number of threads from 0 to {most}; found {threads}.",
-                mend="Leave --threads away for as many as there are cores.",
+                hint="Leave --threads away for as many as there are cores.",
             )
         for name in ("device", "arithmetic", "cache"):
             if name not in self.takes and getattr(self.options, name) is not None:
                 raise UsageError(
                     f"{self.runtime} has no choice of {name}; found {getattr(self.options, name)}.",
-                    mend=f"Leave --{name} away.",
+                    hint=f"Leave --{name} away.",
                 )
 
     def _check_manifest(self) -> None:
@@ -225,7 +225,7 @@ class Session(Closing):
     def _not_as_said(self, what: str) -> BundleError:
         return BundleError(
             f"{self.bundle.path}: the model is not what the manifest says: it has {what}.",
-            mend=f"Export it again: edgekit export CHECKPOINT --target "
+            hint=f"Export it again: edgekit export CHECKPOINT --target "
             f"{self.bundle.manifest.target}",
         )
 
@@ -239,7 +239,7 @@ def not_readable(model: Path, format: str, error: Exception) -> BundleError:
     """Returns the error for a model file that the reader of its format refuses."""
     return BundleError(
         f"{model} is no {format} model: {reason_of(error)}.",
-        mend="Export it again: edgekit export CHECKPOINT --target TARGET",
+        hint="Export it again: edgekit export CHECKPOINT --target TARGET",
     )
 
 

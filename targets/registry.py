@@ -122,14 +122,14 @@ def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
     if target not in TARGETS:
         raise BundleError(
             f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
-            mend=f"Export the checkpoint again, or upgrade EdgeKit: {install_line(upgrade=True)}",
+            hint=f"Export the checkpoint again, or upgrade EdgeKit: {install_line(upgrade=True)}",
         )
     allowed = TARGETS[target].runtimes
     runtime = runtime or allowed[0]
     if runtime not in allowed:
         raise UsageError(
             f"Bundles for {target} run on {', '.join(allowed)}, not on {runtime!r}.",
-            mend=f"Use --runtime {allowed[0]}, or leave it away.",
+            hint=f"Use --runtime {allowed[0]}, or leave it away.",
         )
     return cast("type[Session]", importlib.import_module(RUNTIMES[runtime]).Session)
 
@@ -148,6 +148,6 @@ def _target(name: str) -> Target:
         near = target_named(name)
         raise UsageError(
             f"The target is one of {', '.join(TARGETS)}, not {name!r}.",
-            mend=f"Did you mean {near}?" if near else "",
+            hint=f"Did you mean {near}?" if near else "",
         )
     return TARGETS[name]

@@ -110,7 +110,7 @@ def resolve(
     if channels not in (3, 6):
         raise CheckpointError(
             f"Expected a network of 3 or 6 input channels; {path} has {channels}.",
-            mend="A picture has 3, a picture with its SSIM map 6.",
+            hint="A picture has 3, a picture with its SSIM map 6.",
         )
     kind = _first(settings.cascade, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
     needed = 3 if kind == "rgb" else 6
@@ -120,7 +120,7 @@ def resolve(
         raise UsageError(
             f"The cascade {kind} makes {needed} input channels; the network of {path} takes "
             f"{channels}.",
-            mend=f"Use --cascade {fitting}." if channels == 3 else f"Use one of: {fitting}.",
+            hint=f"Use --cascade {fitting}." if channels == 3 else f"Use one of: {fitting}.",
         )
     rule = _first(settings.first_frame, said.get("first_frame", str), "zero")
     _one_of("first frame", rule, FIRST_FRAME_RULES)
@@ -144,7 +144,7 @@ def resolve(
         raise CheckpointError(
             f"Expected {len(classes)} classes; the heatmap of {path} has "
             f"{checkpoint.spec.classes}.",
-            mend="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
+            hint="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
         )
     resolved = Resolved(
         name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),
@@ -187,7 +187,7 @@ def _lowering(chosen: str, writer: Exporter) -> str:
     if chosen not in writer.lowerings:
         raise UsageError(
             f"This target cannot take deformable convolutions as {chosen}.",
-            mend=f"Use --dcn {' or '.join(writer.lowerings)}.",
+            hint=f"Use --dcn {' or '.join(writer.lowerings)}.",
         )
     return chosen
 
@@ -211,7 +211,7 @@ class _Metadata:
             raise CheckpointError(
                 f"Expected {key!r} in the metadata of {self._path} to be JSON of its kind; "
                 f"found {text[:80]!r}.",
-                mend="Save the checkpoint again with edgekit train.",
+                hint="Save the checkpoint again with edgekit train.",
             ) from error
 
 
@@ -228,7 +228,7 @@ def _size(size: tuple[int, int]) -> tuple[int, int]:
     if any(side < 64 or side % 32 for side in size):
         raise UsageError(
             f"Expected an input size of multiples of 32, at least 64; found {size[0]}x{size[1]}.",
-            mend="For example --input-size 256, or 256x320 (height x width).",
+            hint="For example --input-size 256, or 256x320 (height x width).",
         )
     return size
 
@@ -238,6 +238,6 @@ def _name(name: str, given: bool) -> str:
     if given and clean != name:
         raise UsageError(
             f"Expected a name of letters, digits, '.', '_' and '-'; found {name!r}.",
-            mend=f"For example --name {clean}",
+            hint=f"For example --name {clean}",
         )
     return clean

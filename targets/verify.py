@@ -99,7 +99,7 @@ def check_bounds(manifest: Manifest, verification: Verification) -> None:
                 f"{name}: by {check.max_difference:.3g}, where {bound:.3g} is allowed "
                 f"({verification.tolerance:g} of the largest value, {check.largest:.3g}). "
                 "Nothing was written.",
-                mend="Choose another --precision or --dcn, or allow more with --tolerance.",
+                hint="Choose another --precision or --dcn, or allow more with --tolerance.",
             )
 
 
@@ -139,7 +139,7 @@ def read_clip(path: Path, length: int = 9) -> list[npt.NDArray[np.uint8]]:
     if length < 1:
         raise UsageError(f"Expected at least one frame; found {length}.")
     if not path.is_file():
-        raise MediaError(f"Expected a video at {path}; there is none.", mend="Check the path.")
+        raise MediaError(f"Expected a video at {path}; there is none.", hint="Check the path.")
     capture = cv2.VideoCapture(str(path))
     frames: list[npt.NDArray[np.uint8]] = []
     try:
@@ -151,7 +151,7 @@ def read_clip(path: Path, length: int = 9) -> list[npt.NDArray[np.uint8]]:
     finally:
         capture.release()
     if not frames:
-        raise MediaError(f"{path} has no picture that OpenCV can decode.", mend="Name a video.")
+        raise MediaError(f"{path} has no picture that OpenCV can decode.", hint="Name a video.")
     return frames
 
 

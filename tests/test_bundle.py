@@ -175,7 +175,7 @@ def test_newer_schema(bundle: Bundle) -> None:
     edit(bundle, lambda content: content.update(schema=SCHEMA + 1, novelty=True))
     with pytest.raises(BundleError, match=f"schema {SCHEMA + 1}") as caught:
         load_bundle(bundle.path)
-    assert install_line(upgrade=True) in caught.value.mend
+    assert install_line(upgrade=True) in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_saving_replaces_only_by_force(bundle: Bundle, tmp_path: Path) -> None:
     files = {"model.onnx": tmp_path / "notice"}
     with pytest.raises(OutputError, match="already there") as caught:
         save_bundle(bundle.path, manifest(), files)
-    assert "--force" in caught.value.mend
+    assert "--force" in caught.value.hint
     assert load_bundle(bundle.path) == bundle
     save_bundle(bundle.path, manifest(name="new"), files, force=True)
     assert load_bundle(bundle.path).manifest.name == "new"

@@ -49,7 +49,7 @@ def check_comparable(
         raise BadInputError(
             f"{path} was measured on another machine: {was.processor}, {was.cores} cores; this one "
             f"is {machine.processor}, {machine.cores} cores.",
-            mend="Measure both on one machine; or compare nevertheless: --force",
+            hint="Measure both on one machine; or compare nevertheless: --force",
         )
     if (earlier.footage, earlier.frames) != (footage, frames):
         was_played = earlier.footage
@@ -57,7 +57,7 @@ def check_comparable(
             f"{path} was measured on {earlier.frames} frames of {was_played.name}, "
             f"{was_played.width}x{was_played.height}; now it is {frames} frames of {footage.name}, "
             f"{footage.width}x{footage.height}.",
-            mend="Measure both on the same --source and --frames; or compare nevertheless: --force",
+            hint="Measure both on the same --source and --frames; or compare nevertheless: --force",
         )
 
 
@@ -94,7 +94,7 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
         raise BadInputError(
             f"{path} has none of the rows that were measured now; it has: "
             f"{'; '.join(row.label for row in earlier.rows if row.result) or 'none'}.",
-            mend="Measure the same bundles, runtimes and threads.",
+            hint="Measure the same bundles, runtimes and threads.",
         )
     return changes
 

@@ -134,7 +134,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     message: str
-    mend: str
+    hint: str = msgspec.field(name="mend")
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -220,24 +220,24 @@ def read_report(path: Path, *, any_schema: bool = False) -> Report:
     Raises:
         BadInputError: The file is missing, is not a report, or has another schema.
     """
-    mend = "Write one: edgekit bench --json > FILE"
+    hint = "Write one: edgekit bench --json > FILE"
     try:
         text = read_regular(path, _MOST_BYTES)
         raw = msgspec.json.decode(text)
     except OSError as error:
-        raise BadInputError(f"Cannot read {path}: {error.strerror}.", mend=mend) from error
+        raise BadInputError(f"Cannot read {path}: {error.strerror}.", hint=hint) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInputError(f"{path} is not JSON: {error}.", mend=mend) from error
+        raise BadInputError(f"{path} is not JSON: {error}.", hint=hint) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA and not any_schema:
         raise BadInputError(
-            f"{path} is not a report of schema {SCHEMA}: its schema is {schema}.", mend=mend
+            f"{path} is not a report of schema {SCHEMA}: its schema is {schema}.", hint=hint
         )
     try:
         report = msgspec.convert(raw, Report)
         _check_times(report)
     except (msgspec.ValidationError, ValueError) as error:
-        raise BadInputError(f"{path} is not a report of edgekit bench: {error}.", mend=mend) from (
+        raise BadInputError(f"{path} is not a report of edgekit bench: {error}.", hint=hint) from (
             error
         )
     return report

@@ -35,8 +35,8 @@ def note_lines(report: Report) -> list[str]:
     lines = list(report.notes)
     for row in report.rows:
         if row.error:
-            mend = f" {row.error.mend}" if row.error.mend else ""
-            lines.append(f"{row.label}: {row.error.message}{mend}")
+            hint = f" {row.error.hint}" if row.error.hint else ""
+            lines.append(f"{row.label}: {row.error.message}{hint}")
     if report.interrupted:
         lines.append("Interrupted: what was measured until then is here.")
     return lines

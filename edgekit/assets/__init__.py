@@ -23,7 +23,7 @@ def default_weights() -> Path:
     if not path.is_file():
         raise CheckpointError(
             f"This installation lacks its own weights, {path}.",
-            mend="Install EdgeKit again, or name a checkpoint.",
+            hint="Install EdgeKit again, or name a checkpoint.",
         )
     return path
 
@@ -46,6 +46,6 @@ def default_bundle(target: str = "onnx", precision: str = "int8") -> Path:
     if not path.is_dir():
         raise BundleError(
             f"This installation ships no {precision} bundle for {target}.",
-            mend=f"Make one: edgekit export --target {target}",
+            hint=f"Make one: edgekit export --target {target}",
         )
     return path

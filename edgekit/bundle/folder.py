@@ -70,11 +70,11 @@ class Bundle:
         try:
             content = read_regular(path, entry.size)
         except OSError as error:
-            raise BundleError(f"Cannot read {path}: {error.strerror}.", mend=_EXPORT_AGAIN) from (
+            raise BundleError(f"Cannot read {path}: {error.strerror}.", hint=_EXPORT_AGAIN) from (
                 error
             )
         if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise BundleError(f"{path} was changed since it was checked.", mend=_EXPORT_AGAIN)
+            raise BundleError(f"{path} was changed since it was checked.", hint=_EXPORT_AGAIN)
         return content
 
     @property
@@ -101,7 +101,7 @@ def date_of_today() -> str:
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
             f"Expected SOURCE_DATE_EPOCH to be seconds since 1970; found {epoch!r}.",
-            mend="Run: unset SOURCE_DATE_EPOCH",
+            hint="Run: unset SOURCE_DATE_EPOCH",
         ) from error
 
 
@@ -144,74 +144,74 @@ def load_bundle(path: Path) -> Bundle:
             truncated or outside the folder.
     """
     path = Path(path)
-    mend = _EXPORT_AGAIN
+    hint = _EXPORT_AGAIN
     try:
         text = read_regular(path / MANIFEST, _MOST_BYTES)
     except OSError as error:
-        mend = "Make one: edgekit export CHECKPOINT --target onnx"
+        hint = "Make one: edgekit export CHECKPOINT --target onnx"
         if path.is_file() and (path.parent / MANIFEST).is_file():
-            mend = f"Name its folder: {path.parent}"
+            hint = f"Name its folder: {path.parent}"
         raise BundleError(
             f"{path} is not a bundle: a folder with {MANIFEST} was expected ({error.strerror}).",
-            mend=mend,
+            hint=hint,
         ) from error
-    manifest = _manifest(path, text, mend)
+    manifest = _manifest(path, text, hint)
     if manifest.model not in {entry.path for entry in manifest.files}:
-        raise BundleError(f"{path}: the manifest lists no file {manifest.model!r}.", mend=mend)
+        raise BundleError(f"{path}: the manifest lists no file {manifest.model!r}.", hint=hint)
     for entry in manifest.files:
-        _check_file(path, entry, mend)
+        _check_file(path, entry, hint)
     bundle = Bundle(path, manifest, hashlib.sha256(text).hexdigest())
-    _check_weights(bundle, mend)
+    _check_weights(bundle, hint)
     return bundle
 
 
-def _check_weights(bundle: Bundle, mend: str) -> None:
+def _check_weights(bundle: Bundle, hint: str) -> None:
     """Refuses weights that no checksum covers: in files named by the model, or beside it."""
     beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
     listed = {entry.path for entry in bundle.manifest.files}
     if beside not in listed and (bundle.path / beside).exists():
         raise BundleError(
             f"{bundle.path}: the manifest does not list {beside}, from which weights are read.",
-            mend=mend,
+            hint=hint,
         )
     if names_other_files(bundle.model_path.read_bytes()):  # its checksum was checked before
         raise BundleError(
             f"{bundle.model_path} keeps weights in other files, which no checksum covers.",
-            mend=mend,
+            hint=hint,
         )
 
 
-def _manifest(path: Path, text: bytes, mend: str) -> Manifest:
+def _manifest(path: Path, text: bytes, hint: str) -> Manifest:
     try:
         raw = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"{path / MANIFEST} is not JSON: {error}.", mend=mend) from error
+        raise BundleError(f"{path / MANIFEST} is not JSON: {error}.", hint=hint) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise BundleError(
             f"{path} has bundle schema {schema}; this EdgeKit knows up to {SCHEMA}.",
-            mend=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
+            hint=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
         )
     try:
         manifest = msgspec.convert(raw, Manifest)
         check_values(manifest)
     except (msgspec.ValidationError, ValueError) as error:
-        raise BundleError(f"{path / MANIFEST} is not a manifest: {error}.", mend=mend) from error
+        raise BundleError(f"{path / MANIFEST} is not a manifest: {error}.", hint=hint) from error
     return manifest
 
 
-def _check_file(path: Path, entry: FileEntry, mend: str) -> None:
+def _check_file(path: Path, entry: FileEntry, hint: str) -> None:
     try:
         file = path_below(path, entry.path, inside=True)
     except ValueError as error:
         what = "the manifest names what EdgeKit cannot read, or what is outside the bundle"
-        raise BundleError(f"{path}: {what}: {error}.", mend=mend) from error
+        raise BundleError(f"{path}: {what}: {error}.", hint=hint) from error
     if not file.is_file():
-        raise BundleError(f"{path}: {entry.path} is missing.", mend=mend)
+        raise BundleError(f"{path}: {entry.path} is missing.", hint=hint)
     if file.stat().st_size != entry.size:
         raise BundleError(
             f"{path}: {entry.path} has {file.stat().st_size} bytes, and {entry.size} were written.",
-            mend=mend,
+            hint=hint,
         )
     if sha256_of(file) != entry.sha256:
-        raise BundleError(f"{path}: {entry.path} was changed since it was written.", mend=mend)
+        raise BundleError(f"{path}: {entry.path} was changed since it was written.", hint=hint)

@@ -209,7 +209,7 @@ def command(as_json: bool, **options: Any) -> int:
         raise BoundError(
             f"Slower than in {options['earlier']} by more than {100 * options['fail_over']:g}%: "
             f"{'; '.join(slower)}.",
-            mend="The table says which stage it is in. If it is meant so, keep the new report.",
+            hint="The table says which stage it is in. If it is meant so, keep the new report.",
         )
     if as_json or options["fail_over"] is not None:
         for note in report.notes:
@@ -246,19 +246,19 @@ def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
             raise UsageError(
                 "--fail-over says how much slower than before is too slow, and no earlier report "
                 "was named.",
-                mend="Name one: --compare FILE.json",
+                hint="Name one: --compare FILE.json",
             )
         if options["rounds"] < LEAST_ROUNDS:
             raise UsageError(
                 f"--fail-over needs a verdict, and that takes {LEAST_ROUNDS} rounds; --rounds is "
                 f"{options['rounds']}.",
-                mend=f"Use --rounds {LEAST_ROUNDS} or more.",
+                hint=f"Use --rounds {LEAST_ROUNDS} or more.",
             )
     if options["tune"] and options["rounds"] < LEAST_ROUNDS:
         raise UsageError(
             f"--tune has to tell settings apart, and that takes {LEAST_ROUNDS} rounds; --rounds is "
             f"{options['rounds']}.",
-            mend=f"Use --rounds {LEAST_ROUNDS} or more.",
+            hint=f"Use --rounds {LEAST_ROUNDS} or more.",
         )
     inputs = {Path(name).resolve() for name in (options["earlier"], options["source"]) if name}
     for name, path in outputs.items():
@@ -266,7 +266,7 @@ def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
         if path.resolve() in inputs:
             raise UsageError(
                 f"--{name} {path} is read or written by another option already.",
-                mend="Name another file.",
+                hint="Name another file.",
             )
         inputs.add(path.resolve())
 
@@ -281,21 +281,21 @@ def _take_sweep(options: dict[str, Any]) -> None:
         if values and options[option]:
             raise UsageError(
                 f"Both --{setting} and --sweep {setting}= say what to try.",
-                mend="Leave one of them out.",
+                hint="Leave one of them out.",
             )
         options[option] = options[option] or values
     if not sweep.exports:
         if checkpoint is not None:
             raise UsageError(
                 "--checkpoint is exported for a sweep over bundles, and there is none.",
-                mend="Add one: --sweep size=192,256; or name a bundle instead.",
+                hint="Add one: --sweep size=192,256; or name a bundle instead.",
             )
         return
     if options["bundles"] or options["tune"]:
         raise UsageError(
             "A sweep over target, precision, size or cascade exports its own bundles, which are "
             "neither named nor tuned.",
-            mend="Leave BUNDLE and --tune out, and name what to export: --checkpoint FILE",
+            hint="Leave BUNDLE and --tune out, and name what to export: --checkpoint FILE",
         )
     from edgekit.assets import default_weights
     from edgekit.calibration.store import Store, default_store

@@ -82,5 +82,5 @@ def _none() -> Bundle:
     """Raises ``UsageError``, because no shipped bundle is for the target jetson."""
     raise UsageError(
         "No bundle for the target jetson was named, and artifacts/ has none.",
-        mend="Make one: edgekit export --target jetson",
+        hint="Make one: edgekit export --target jetson",
     )

@@ -142,7 +142,7 @@ def command(
             if bundle or dataset or root or save_detections:
                 raise UsageError(
                     "--detections stands for a bundle and a dataset; both were given.",
-                    mend="Leave out BUNDLE, --dataset, --root and --save-detections.",
+                    hint="Leave out BUNDLE, --dataset, --root and --save-detections.",
                 )
             from edgekit.metrics.detections import read_detections
 
@@ -183,7 +183,7 @@ def _detected(
     if root is None:
         raise UsageError(
             "There is nothing to judge by: neither --root nor --detections was given.",
-            mend="For example: edgekit eval --dataset json --root clips",
+            hint="For example: edgekit eval --dataset json --root clips",
         )
     from edgekit.datasets.published import read_truth
     from edgekit.evaluation import detect_videos

@@ -180,7 +180,7 @@ def command(
     if out is not None and len(targets) > 1:
         raise UsageError(
             f"Expected one target with --out; found {len(targets)}.",
-            mend="Leave --out away: each bundle gets a folder of its own under artifacts/.",
+            hint="Leave --out away: each bundle gets a folder of its own under artifacts/.",
         )
     MissingDependencyError.unless("torch", "host", "edgekit export")
     from edgekit.assets import default_weights

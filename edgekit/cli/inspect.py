@@ -44,7 +44,7 @@ def command(bundle: Named, as_json: bool) -> None:
         _LOG.info("Counting the operators of %s", loaded.model_path)
         operators = _operators(loaded)
     except EdgeKitError as error:
-        operators, note = None, f"{error.message} {error.mend}".strip()
+        operators, note = None, f"{error.message} {error.hint}".strip()
     tensorrt = _tensorrt(loaded) if loaded.manifest.target == "jetson" else {}
     if as_json:
         emit_json(
@@ -81,7 +81,7 @@ def _tensorrt(bundle: Bundle) -> dict[str, Any]:
             nodes = "node is" if len(refused) == 1 else "nodes are"
             verdict = f"{len(refused)} {nodes} not accepted: {'; '.join(refused)}"
     except EdgeKitError as error:
-        verdict = f"not checked: {error.mend or error.message}"
+        verdict = f"not checked: {error.hint or error.message}"
     return {"verdict": verdict, "refused": refused, "trtexec": trtexec_command(bundle)}
 
 

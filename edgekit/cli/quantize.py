@@ -190,17 +190,17 @@ def command(
     if calib is None:
         raise UsageError(
             "There is nothing to calibrate with.",
-            mend="Name footage like what the detector is to see: --calib PATH; or take rendered "
+            hint="Name footage like what the detector is to see: --calib PATH; or take rendered "
             "clips: --calib",
         )
     if checkpoint is not None and not finetune:
         raise UsageError(
-            "--checkpoint names what to fine-tune, and nothing is to be.", mend="Add --finetune."
+            "--checkpoint names what to fine-tune, and nothing is to be.", hint="Add --finetune."
         )
     if isinstance(bundle, Path) and target is not None:
         raise UsageError(
             "--target chooses among bundles that are not named, and a BUNDLE was named as well.",
-            mend="Leave one of them out.",
+            hint="Leave one of them out.",
         )
     from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store

@@ -193,7 +193,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
             raise UsageError(
                 f"{sampled} needs a bundle that says how much time lies between the two pictures "
                 f"that its network compares, and {bundle.path} does not.",
-                mend=f"Export the model again with this EdgeKit, or leave {sampled} out.",
+                hint=f"Export the model again with this EdgeKit, or leave {sampled} out.",
             )
         if detector.remembers and any(source.live for source in sources):
             _LOG.warning(
@@ -275,7 +275,7 @@ def _check(as_json: bool, specs: list[int | str], of_each: list[dict[str, Any]])
     if as_json and of_each[0]["events"] == "-":
         raise UsageError(
             "--json and --events - both want standard output.",
-            mend="Write the events to a file: --events FILE",
+            hint="Write the events to a file: --events FILE",
         )
     taken = source_files(specs)
     for own in of_each:
@@ -285,6 +285,6 @@ def _check(as_json: bool, specs: list[int | str], of_each: list[dict[str, Any]])
                 option = name.replace("_", "-")
                 raise UsageError(
                     f"--{option} {own[name]} is the source or another output already.",
-                    mend="Name another file.",
+                    hint="Name another file.",
                 )
             taken.add(path)

@@ -165,7 +165,7 @@ def command(
 
     if resume and force:
         raise UsageError(
-            "--resume goes on with a run, and --force replaces it.", mend="Leave one of them out."
+            "--resume goes on with a run, and --force replaces it.", hint="Leave one of them out."
         )
     datasets = [read_truth(dataset, root, split=split, part="train") for root in roots]
     for root, truth in zip(roots, datasets, strict=True):

@@ -127,7 +127,7 @@ def read_annotations(path: Path) -> Truth:
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the annotations {path}: {error.strerror}.",
-            mend="Name the folder that holds annotations.json and the videos beside it.",
+            hint="Name the folder that holds annotations.json and the videos beside it.",
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(path, "", str(error)) from error
@@ -198,5 +198,5 @@ def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
         f"Wrong annotation in {place}: {what}.",
-        mend="Correct the file; edgekit.datasets.annotations documents the layout.",
+        hint="Correct the file; edgekit.datasets.annotations documents the layout.",
     )

@@ -77,7 +77,7 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
     if dataset not in _LAYOUTS:
         raise UsageError(
             f"--dataset is '{dataset}', expected one of {', '.join(DATASETS)}.",
-            mend="For annotations of your own, use --dataset json.",
+            hint="For annotations of your own, use --dataset json.",
         )
     layout = _LAYOUTS[dataset]
     names = _video_list(root / "splitfiles" / f"{part}list{split:02d}.txt")
@@ -183,7 +183,7 @@ def _read(path: Path, most: int) -> bytes:
     except OSError as error:
         raise AnnotationError(
             f"Cannot read {path}: {error.strerror}.",
-            mend="Name the dataset's folder with --root: it holds splitfiles/ and rgb-images/.",
+            hint="Name the dataset's folder with --root: it holds splitfiles/ and rgb-images/.",
         ) from error
 
 
@@ -191,5 +191,5 @@ def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
         f"Wrong annotation in {place}: {what}.",
-        mend="Take the corrected annotations that belong to this dataset.",
+        hint="Take the corrected annotations that belong to this dataset.",
     )

@@ -47,18 +47,18 @@ def output_error(error: OSError, path: Path) -> OutputError:
     reason = error.strerror or str(error)
     folder = path.parent
     if error.errno == errno.ENOENT and not folder.is_dir():
-        reason, mend = f"there is no folder {folder}", f"Run: mkdir -p {shlex.quote(str(folder))}"
+        reason, hint = f"there is no folder {folder}", f"Run: mkdir -p {shlex.quote(str(folder))}"
     elif error.errno == errno.ENAMETOOLONG:
-        mend = "Give it a shorter name."
+        hint = "Give it a shorter name."
     elif error.errno == errno.ENOSPC:
-        mend = "Free some space there, or name another place."
+        hint = "Free some space there, or name another place."
     elif error.errno in (errno.EMFILE, errno.ENFILE):
-        mend = "Let this process open more files: ulimit -n 4096, in a unit LimitNOFILE=4096"
+        hint = "Let this process open more files: ulimit -n 4096, in a unit LimitNOFILE=4096"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        mend = "Make the folder writable, or name another place."
+        hint = "Make the folder writable, or name another place."
     else:
-        mend = "Name another place."
-    return OutputError(f"Cannot write {path}: {reason}.", mend=mend)
+        hint = "Name another place."
+    return OutputError(f"Cannot write {path}: {reason}.", hint=hint)
 
 
 @contextlib.contextmanager
@@ -213,22 +213,22 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
         if not path.is_dir():
             raise OutputError(
                 f"{path} is there and no folder, and a folder is to be written.",
-                mend="Name another place.",
+                hint="Name another place.",
             )
         if os.path.ismount(path):
             raise OutputError(
                 f"{path} is where a disk is mounted, which cannot be replaced as a whole.",
-                mend=f"Name a folder in it, for example {path / 'new'}",
+                hint=f"Name a folder in it, for example {path / 'new'}",
             )
         if not force:
             raise OutputError(
                 f"{path} is already there.",
-                mend="Add --force to replace it, or name another place.",
+                hint="Add --force to replace it, or name another place.",
             )
         if mark is not None and not (path / mark).exists() and any(path.iterdir()):
             raise OutputError(
                 f"{path} has no {mark}: it holds something else, and --force would delete it.",
-                mend="Name another place.",
+                hint="Name another place.",
             )
     _refuse_below(path)
 

@@ -122,7 +122,7 @@ class TubeLinker:
         if max_misses < 1:
             raise UsageError(
                 f"--max-misses is {max_misses}, and a path ends after at least one miss.",
-                mend="Give a number from 1 up.",
+                hint="Give a number from 1 up.",
             )
         self.link = link
         self._classes = classes
@@ -297,5 +297,5 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageError(
             f"--{option} is '{value}', expected one of {', '.join(choices)}.",
-            mend=f"Choose one of them, for example --{option} {choices[0]}.",
+            hint=f"Choose one of them, for example --{option} {choices[0]}.",
         )

@@ -111,7 +111,7 @@ def raw_linker(
         if cost != "score":
             raise UsageError(
                 f"--cost {cost} is for the published linkers, and --link is 'edgekit'.",
-                mend=f"Leave --cost out, or add --link {PUBLISHED[0]}.",
+                hint=f"Leave --cost out, or add --link {PUBLISHED[0]}.",
             )
         misses = _in_frames("max-misses", max_misses, "max-gap", max_gap)
         if max_gap is not None and misses is not None:
@@ -126,7 +126,7 @@ def raw_linker(
     if link not in LINKS:
         raise UsageError(
             f"--link is '{link}', expected one of {', '.join(LINKS)}.",
-            mend=f"Choose one of them, for example --link {LINKS[0]}.",
+            hint=f"Choose one of them, for example --link {LINKS[0]}.",
         )
     for name, value in (
         ("delay", delay or None),
@@ -136,7 +136,7 @@ def raw_linker(
         if value is not None:
             raise UsageError(
                 f"--{name} {value} is for the linker 'edgekit', and --link is '{link}'.",
-                mend=f"Leave --{name} out, or use --link edgekit.",
+                hint=f"Leave --{name} out, or use --link edgekit.",
             )
     return TubeLinker(
         classes,
@@ -158,10 +158,10 @@ def _in_frames(
     if frames is not None:
         raise UsageError(
             f"--{name} {frames} and --{other} {seconds} say the same in frames and in seconds.",
-            mend=f"Leave --{name} or --{other} out.",
+            hint=f"Leave --{name} or --{other} out.",
         )
     if not 0 <= seconds < math.inf:
         raise UsageError(
-            f"--{other} is {seconds}, expected a finite number of seconds.", mend="Give 0 or more."
+            f"--{other} is {seconds}, expected a finite number of seconds.", hint="Give 0 or more."
         )
     return seconds * RATE

@@ -79,11 +79,11 @@ class OnlineLinker:
         if not max_misses >= 1:
             raise UsageError(
                 f"--max-misses is {max_misses}, and a tube ends after at least one miss.",
-                mend="Give a number from 1 up.",
+                hint="Give a number from 1 up.",
             )
         if not 0 <= delay < np.inf:
             raise UsageError(
-                f"--delay is {delay}, expected a number of frames.", mend="Give 0 or more."
+                f"--delay is {delay}, expected a number of frames.", hint="Give 0 or more."
             )
         self._classes = classes
         self._max_misses = max_misses

@@ -129,7 +129,7 @@ def find_meter(command: str | None, root: Path = Path("/sys")) -> tuple[Meter | 
 
 
 def _ask(command: str) -> tuple[float, str]:
-    mend = "It has to print joules or watts, for example '5021.5 J' or '12.5 W'."
+    hint = "It has to print joules or watts, for example '5021.5 J' or '12.5 W'."
     try:
         words = shlex.split(command)
         if not words:
@@ -140,16 +140,16 @@ def _ask(command: str) -> tuple[float, str]:
         raise BadInputError(
             f"The command of --energy ended with status {error.returncode}"
             f"{f': {said}' if said else ''}.",
-            mend=mend,
+            hint=hint,
         ) from error
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadInputError(f"The command of --energy cannot be run: {reason}.", mend=mend) from (
+        raise BadInputError(f"The command of --energy cannot be run: {reason}.", hint=hint) from (
             error
         )
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([JW])\s*", done.stdout)
     if found is None:
-        raise BadInputError(f"The command of --energy printed {done.stdout[:80]!r}.", mend=mend)
+        raise BadInputError(f"The command of --energy printed {done.stdout[:80]!r}.", hint=hint)
     return float(found[1]), found[2]
 
 

@@ -60,7 +60,7 @@ class SavedVideo:
             raise AnnotationError(
                 f"Video '{self.truth.name}' has detections for {found} frames, and its "
                 f"annotation says {expected}.",
-                mend="Annotate the same cut of the video that is evaluated.",
+                hint="Annotate the same cut of the video that is evaluated.",
             )
 
 
@@ -123,7 +123,7 @@ def read_detections(path: Path) -> SavedDetections:
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the detections {path}: {error.strerror}.",
-            mend="Write them with: edgekit run --source VIDEO --save-detections FILE",
+            hint="Write them with: edgekit run --source VIDEO --save-detections FILE",
         ) from error
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
@@ -211,6 +211,6 @@ def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
         f"Wrong detections in {place}: {what}.",
-        mend="Write them again with: edgekit run --save-detections, or edgekit eval "
+        hint="Write them again with: edgekit run --save-detections, or edgekit eval "
         "--save-detections.",
     )

@@ -176,12 +176,12 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise UsageError(
             f"--protocol is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
-            mend="Choose one of them.",
+            hint="Choose one of them.",
         )
     if not any(video.truth.tubes for video in saved.videos):
         raise AnnotationError(
             "There is no annotated tube in any of the videos, so nothing to judge by.",
-            mend="Detections saved by 'edgekit run' have no truth; use edgekit eval BUNDLE with "
+            hint="Detections saved by 'edgekit run' have no truth; use edgekit eval BUNDLE with "
             "--dataset and --root.",
         )
     rules, classes = PROTOCOLS[protocol], len(saved.classes)

@@ -78,7 +78,7 @@ def load_checkpoint(
     if classes is not None and classes != spec.classes:
         raise CheckpointError(
             f"Expected {classes} classes; the heatmap of {path} has {spec.classes}.",
-            mend="Name the classes that the checkpoint was trained on with --classes.",
+            hint="Name the classes that the checkpoint was trained on with --classes.",
         )
     with torch.device("meta"):
         network = build(
@@ -115,7 +115,7 @@ def save_checkpoint(
             if not tensor.isfinite().all():
                 raise CheckpointError(
                     f"Expected finite weights to save; {name} has others as {tensor.dtype}.",
-                    mend="Save as float32." if half else "Train with a smaller learning rate.",
+                    hint="Save as float32." if half else "Train with a smaller learning rate.",
                 )
         state[name] = tensor
     write_safetensors(Path(path), state, metadata)
@@ -127,12 +127,12 @@ def _state(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} is the state of an edgekit train that goes on with --resume; the weights are "
             "in a file of their own.",
-            mend=f"Give {path.with_name('weights.safetensors')}",
+            hint=f"Give {path.with_name('weights.safetensors')}",
         )
     try:
         found = find_weights(content)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.message}", mend=error.mend) from error
+        raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
     if found.others:
         _LOG.warning(
             "%s holds several networks. Taken: %s. Not taken: %s.",
@@ -158,11 +158,11 @@ def _spec(path: Path, state: Mapping[str, Tensor], arch: str) -> NetworkSpec:
         nearest = arch if arch != "auto" else _nearest(state)
         if nearest:
             _check_fit(path, nearest, _skeleton(nearest, state), state, shapes=False)
-        raise CheckpointError(f"{path}: {error.message}", mend=error.mend) from error
+        raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
     if arch not in ("auto", spec.arch):
         raise CheckpointError(
             f"Expected a checkpoint of {arch}; {path} is one of {spec.arch}.",
-            mend=f"Use --arch {spec.arch}, or leave --arch out.",
+            hint=f"Use --arch {spec.arch}, or leave --arch out.",
         )
     return spec
 
@@ -207,7 +207,7 @@ def _check_fit(
     if lines:
         raise CheckpointError(
             "\n".join([f"Expected the weights of {arch}; keys of {path} do not fit:", *lines]),
-            mend="Give the checkpoint as training saved it; heads other than hm, wh and reg are "
+            hint="Give the checkpoint as training saved it; heads other than hm, wh and reg are "
             "not supported.",
         )
 
@@ -233,7 +233,7 @@ def _value(path: Path, name: str, expected: Tensor, state: Mapping[str, Tensor])
     if found:
         raise CheckpointError(
             f"Expected {name} in {path} to be a plain tensor of finite numbers; found {found}.",
-            mend=_SAVE_AGAIN,
+            hint=_SAVE_AGAIN,
         )
     return tensor
 

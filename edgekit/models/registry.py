@@ -123,7 +123,7 @@ def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
     raise CheckpointError(
         f"Expected the weights of one of {', '.join(ARCHITECTURES)}; found {len(state)} keys "
         f"that belong to none of them: {_some(state)}.",
-        mend="Give the checkpoint of a CenterNet or KORSAL detector.",
+        hint="Give the checkpoint of a CenterNet or KORSAL detector.",
     )
 
 
@@ -142,7 +142,7 @@ def _spec(name: str, known: Architecture, state: Mapping[str, Tensor]) -> Networ
         if len(found) != 4 or not all(1 <= size <= _LARGEST_DIMENSION for size in found):
             raise CheckpointError(
                 f"Expected four positive sizes in the shape of {key} of {name}; found {found}.",
-                mend="Save the checkpoint again from the network that was trained.",
+                hint="Save the checkpoint again from the network that was trained.",
             )
         return found
 

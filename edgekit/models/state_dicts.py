@@ -122,7 +122,7 @@ def _parts(place: Place, entries: Mapping[Any, Any]) -> dict[Place, Any]:
             raise CheckpointError(
                 f"Expected each weight once; found {'.'.join((*place, *parts))} twice, with and "
                 f"without what a wrapper puts before it: {key}.",
-                mend="Save the checkpoint again from the network that was trained.",
+                hint="Save the checkpoint again from the network that was trained.",
             )
         found[parts] = value
     return found
@@ -177,5 +177,5 @@ def _no_tensors(found: Iterable[str]) -> CheckpointError:
     rest = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     return CheckpointError(
         f"Expected tensors by name; found {', '.join(found[:_LISTED]) + rest or 'none'}.",
-        mend="Give the checkpoint of a CenterNet or KORSAL detector.",
+        hint="Give the checkpoint of a CenterNet or KORSAL detector.",
     )

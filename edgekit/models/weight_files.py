@@ -63,7 +63,7 @@ def read_weights(path: Path) -> WeightFile:
     if size > _MOST_BYTES:
         raise CheckpointError(
             f"Expected a checkpoint; {path} has {size} bytes, and at most {_MOST_BYTES} are read.",
-            mend=_ASK_FOR,
+            hint=_ASK_FOR,
         )
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return _named(path, _load_torch(path))
@@ -73,12 +73,12 @@ def read_weights(path: Path) -> WeightFile:
             raise CheckpointError(
                 f"Expected a safetensors file; {path} claims a header of {length} bytes, and at "
                 f"most {min(_MOST_HEADER, size)} are read.",
-                mend=_COPY_AGAIN,
+                hint=_COPY_AGAIN,
             )
         return _load_safetensors(path)
     raise CheckpointError(
         f"Expected a checkpoint; {path} is neither a torch file nor a safetensors file.",
-        mend=_ASK_FOR,
+        hint=_ASK_FOR,
     )
 
 
@@ -117,18 +117,18 @@ def _head(path: Path) -> bytes:
     try:
         if not path.exists():
             raise CheckpointError(
-                f"Expected a checkpoint at {path}; there is nothing.", mend="Check the path."
+                f"Expected a checkpoint at {path}; there is nothing.", hint="Check the path."
             )
         if not path.is_file():
-            raise CheckpointError(f"Expected a checkpoint; {path} is not a file.", mend=_ASK_FOR)
+            raise CheckpointError(f"Expected a checkpoint; {path} is not a file.", hint=_ASK_FOR)
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
         raise CheckpointError(
-            f"Cannot read {path}: {error.strerror}.", mend="Make the file readable."
+            f"Cannot read {path}: {error.strerror}.", hint="Make the file readable."
         ) from error
     if not head:
-        raise CheckpointError(f"Expected a checkpoint; {path} is empty.", mend=_COPY_AGAIN)
+        raise CheckpointError(f"Expected a checkpoint; {path} is empty.", hint=_COPY_AGAIN)
     return head
 
 
@@ -150,7 +150,7 @@ def _load_torch(path: Path) -> object:
         raise CheckpointError(
             f"Expected weights alone; {path} holds Python objects {found}. "
             "Nothing in it was executed.",
-            mend="If you trust it, load it where it was trained and save only "
+            hint="If you trust it, load it where it was trained and save only "
             'torch.save({"state_dict": model.state_dict()}, path).',
         ) from error
     except Exception as error:  # a damaged pickle can fail in any way
@@ -158,7 +158,7 @@ def _load_torch(path: Path) -> object:
         raise CheckpointError(
             f"Expected a torch checkpoint; {path} is damaged, truncated, or an archive of "
             f"something else ({reason}).",
-            mend=_COPY_AGAIN,
+            hint=_COPY_AGAIN,
         ) from error
 
 
@@ -170,7 +170,7 @@ def _check_size(path: Path) -> None:
     if unpacked > _MOST_PACKED * size:
         raise CheckpointError(
             f"Expected a checkpoint; {path} has {size} bytes and unpacks to {unpacked}.",
-            mend=_ASK_FOR,
+            hint=_ASK_FOR,
         )
 
 
@@ -181,14 +181,14 @@ def _check_archive(path: Path) -> None:
     if damaged is not None:
         raise CheckpointError(
             f"Expected a whole checkpoint; in {path}, {damaged} does not have its checksum.",
-            mend=_COPY_AGAIN,
+            hint=_COPY_AGAIN,
         )
 
 
 def _named(path: Path, content: object) -> WeightFile:
     if not isinstance(content, dict):
         raise CheckpointError(
-            f"Expected a dict of weights; {path} holds a {type(content).__name__}.", mend=_ASK_FOR
+            f"Expected a dict of weights; {path} holds a {type(content).__name__}.", hint=_ASK_FOR
         )
     epoch = content.get("epoch")
     return WeightFile(content, epoch if isinstance(epoch, int) else None)
@@ -206,7 +206,7 @@ def _load_safetensors(path: Path) -> WeightFile:
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(
             f"Expected a safetensors file; {path} is damaged or truncated ({error}).",
-            mend=_COPY_AGAIN,
+            hint=_COPY_AGAIN,
         ) from error
     epoch = metadata.get("epoch", "")
     return WeightFile(entries, int(epoch) if epoch.isdecimal() else None, metadata)

@@ -98,7 +98,7 @@ class Pipeline:
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
                 "--drop-policy latest drops what is too old, and nothing of a file ever is.",
-                mend="Add --realtime to play the file at its own speed, or leave the policy out.",
+                hint="Add --realtime to play the file at its own speed, or leave the policy out.",
             )
         self._source = source
         self._detector = detector

@@ -38,7 +38,7 @@ class FrameRateCap:
         if not 0 < fps < math.inf:
             raise UsageError(
                 f"--fps is {fps:g}, expected a number of frames a second.",
-                mend="Give a number above 0, or leave --fps out to process every frame.",
+                hint="Give a number above 0, or leave --fps out to process every frame.",
             )
         self.period = 1 / fps
         self._clock = SourceClock()

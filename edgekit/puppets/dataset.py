@@ -36,7 +36,7 @@ def write_video(clip: PuppetClip, path: Path) -> None:
         if not writer.isOpened():
             raise OutputError(
                 f"This OpenCV cannot write {_CODEC} video to {path}.",
-                mend="Make sure that the folder is writable, or: pip install opencv-python",
+                hint="Make sure that the folder is writable, or: pip install opencv-python",
             )
         for image in clip:
             writer.write(image)
@@ -51,7 +51,7 @@ def write_video(clip: PuppetClip, path: Path) -> None:
     if count != len(clip):
         raise OutputError(
             f"{path} holds {count} frames and should hold {len(clip)}.",
-            mend="Free some space there, or name another place.",
+            hint="Free some space there, or name another place.",
         )
 
 

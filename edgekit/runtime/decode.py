@@ -95,7 +95,7 @@ def _check_rows(found: Array, classes: int) -> None:
     raise BundleError(
         f"The model gives a detection of class {row[5]:g} with a score of {row[4]:g}; classes from "
         f"0 to {classes - 1} and scores up to 1 were expected.",
-        mend="Export it again: edgekit export CHECKPOINT --target TARGET",
+        hint="Export it again: edgekit export CHECKPOINT --target TARGET",
     )
 
 

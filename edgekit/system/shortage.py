@@ -23,13 +23,13 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
         if number in (errno.EMFILE, errno.ENFILE):
             return ResourceError(
                 "This process may not open any more files.",
-                mend="Let it open more (ulimit -n 4096, in a unit LimitNOFILE=4096), or write to "
+                hint="Let it open more (ulimit -n 4096, in a unit LimitNOFILE=4096), or write to "
                 "fewer places.",
             )
         if (number == errno.EAGAIN and "thread" in text) or _NO_THREAD in text:
             return ResourceError(
                 "This process may not start any more threads.",
-                mend="Let it start more (ulimit -u, in a unit TasksMax=), give it more memory, or "
+                hint="Let it start more (ulimit -u, in a unit TasksMax=), give it more memory, or "
                 "use fewer: --threads 1",
             )
         lower = text.lower()
@@ -40,7 +40,7 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
         ):
             return ResourceError(
                 "This process gets no more memory.",
-                mend="Give it more (ulimit -v, in a unit MemoryMax=), or run fewer sources, or a "
+                hint="Give it more (ulimit -v, in a unit MemoryMax=), or run fewer sources, or a "
                 "smaller model.",
             )
         error = error.__cause__ or error.__context__

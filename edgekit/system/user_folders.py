@@ -24,12 +24,12 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
     Raises:
         OutputError: The user has no home folder, or EdgeKit's folder cannot be created or written.
     """
-    mend = f"Set {variable} to a folder."
+    hint = f"Set {variable} to a folder."
     if option:
-        mend = f"Name another place: {option}; or set {variable} to a folder."
+        hint = f"Name another place: {option}; or set {variable} to a folder."
     base = os.environ.get(variable, "")
     if not Path(base).is_absolute():  # the specification says to ignore it
-        base = str(_home(mend) / default)
+        base = str(_home(hint) / default)
     folder = Path(base, "edgekit")
     if not make:
         return folder
@@ -39,11 +39,11 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "it may not be written")
     except OSError as error:
-        raise OutputError(output_error(error, folder).message, mend=mend) from error
+        raise OutputError(output_error(error, folder).message, hint=hint) from error
     return folder
 
 
-def _home(mend: str) -> Path:
+def _home(hint: str) -> Path:
     home = os.environ.get("HOME", "")
     if not Path(home).is_absolute():
         try:
@@ -57,4 +57,4 @@ def _home(mend: str) -> Path:
     found = f"the home folder is {home}, which is not there"
     if not home:
         found = f"HOME is not set, and the user {os.getuid()} is not known here"
-    raise OutputError(f"There is no folder to keep files in: {found}.", mend=mend)
+    raise OutputError(f"There is no folder to keep files in: {found}.", hint=hint)

@@ -86,7 +86,7 @@ def fit(
     if out.exists() and any(out.iterdir()) and not (resume or force):
         raise OutputError(
             f"{out} holds an earlier run.",
-            mend="Add --resume to go on with it, --force to replace it, or name another place.",
+            hint="Add --resume to go on with it, --force to replace it, or name another place.",
         )
     if resume:
         _refuse_no_state(state)
@@ -146,12 +146,12 @@ def _refuse_no_state(state: Path) -> None:
     if state.is_file():
         return
     others = sorted(path.parent for path in state.parent.parent.glob(f"*/{STATE}"))
-    mend = "To begin a run, leave --resume away."
+    hint = "To begin a run, leave --resume away."
     if others:
-        mend += (
+        hint += (
             f" To resume another one, name its folder: --out {' or '.join(map(str, others[:3]))}"
         )
-    raise BadInputError(f"There is nothing to resume: no {state} was found.", mend=mend)
+    raise BadInputError(f"There is nothing to resume: no {state} was found.", hint=hint)
 
 
 def _classes(datasets: Sequence[Truth]) -> list[str]:
@@ -159,12 +159,12 @@ def _classes(datasets: Sequence[Truth]) -> list[str]:
         if not any(video.tubes for video in truth.videos):
             raise AnnotationError(
                 "Expected annotated tubes to learn from; found none.",
-                mend="Name the folder that holds annotations.json and its videos with --root.",
+                hint="Name the folder that holds annotations.json and its videos with --root.",
             )
         if truth.classes != datasets[0].classes:
             raise AnnotationError(
                 "Expected the same classes in every dataset, in the same order; found "
                 f"{', '.join(datasets[0].classes)} and {', '.join(truth.classes)}.",
-                mend="Give all of them one list of classes; not every dataset has to use them all.",
+                hint="Give all of them one list of classes; not every dataset has to use them all.",
             )
     return list(datasets[0].classes)

@@ -104,7 +104,7 @@ def load_clip(
     if len(frames) < video.frames:
         raise MediaError(
             f"{video.path} holds {len(frames)} frames, and its annotation says {video.frames}.",
-            mend="Use the video that was annotated, or correct the annotation.",
+            hint="Use the video that was annotated, or correct the annotation.",
         )
     boxes: list[list[Array]] = [[] for _ in frames]
     labels: list[list[int]] = [[] for _ in frames]

@@ -55,7 +55,7 @@ def starting_network(
         if arch != "lite0":
             raise UsageError(
                 f"There are ImageNet weights for lite0, not for {arch}.",
-                mend="Use --from scratch, or --from CHECKPOINT.",
+                hint="Use --from scratch, or --from CHECKPOINT.",
             )
         given = imagenet_weights(_imagenet(), channels, mean, std)
     else:
@@ -64,7 +64,7 @@ def starting_network(
     own = network.state_dict()
     fitting = {name: value for name, value in given.items() if own[name].shape == value.shape}
     if not fitting:
-        raise CheckpointError(f"{origin} shares no layer with {arch}.", mend="Use --from scratch.")
+        raise CheckpointError(f"{origin} shares no layer with {arch}.", hint="Use --from scratch.")
     network.load_state_dict(fitting, strict=False)
     stem = next(iter(dict(network.named_parameters())))
     return network, set(fitting) - {stem}

@@ -177,13 +177,13 @@ class Trainer:
         except Exception as error:
             raise CheckpointError(
                 f"{path} is not the state of a training run: {error}.",
-                mend="To replace the run, use --force instead of --resume.",
+                hint="To replace the run, use --force instead of --resume.",
             ) from error
         if settings != repr(self._settings):
             raise CheckpointError(
                 f"{path} is of a run with other settings:\n  there {settings}\n"
                 f"  here  {self._settings!r}",
-                mend="Use the settings that it began with. To replace the run, use --force instead "
+                hint="Use the settings that it began with. To replace the run, use --force instead "
                 "of --resume.",
             )
         self._network.load_state_dict(state["network"])
@@ -200,7 +200,7 @@ class Trainer:
         if not torch.isfinite(losses["total"]):
             raise BadInputError(
                 f"The loss became {losses['total'].item()} in pass {self._epoch + 1}.",
-                mend="Lower --rate, or look for broken boxes in the annotations.",
+                hint="Lower --rate, or look for broken boxes in the annotations.",
             )
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]

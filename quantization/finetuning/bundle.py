@@ -83,12 +83,12 @@ def checkpoint_of(bundle: Bundle, named: Path | None) -> Path:
         raise UsageError(
             f"Fine-tuning needs the checkpoint that {bundle.path} was exported from, "
             f"{made.checkpoint}.",
-            mend="Name it: --checkpoint FILE",
+            hint="Name it: --checkpoint FILE",
         )
     raise CheckpointError(
         f"{bundle.path} was exported from {made.checkpoint} with the SHA-256 "
         f"{made.checkpoint_sha256[:12]}; {named} has {found[:12]}.",
-        mend="Name that checkpoint, or export this one: edgekit export CHECKPOINT --target "
+        hint="Name that checkpoint, or export this one: edgekit export CHECKPOINT --target "
         f"{bundle.manifest.target}",
     )
 

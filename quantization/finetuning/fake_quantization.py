@@ -54,7 +54,7 @@ def with_roundings(network: nn.Module) -> nn.Module:
     except Exception as error:  # networks fail in many ways when they are traced
         raise ConversionError(
             f"The network cannot be followed to round what it computes: {error}",
-            mend="Leave --finetune away.",
+            hint="Leave --finetune away.",
         ) from error
     made = fx.GraphModule(network, graph)
     for number, node in enumerate([node for node in graph.nodes if _is_rounded(node, made)]):
@@ -96,7 +96,7 @@ class _Rounding(nn.Module):
         except FloatingPointError as error:
             raise CalibrationError(
                 f"{self._layer} of the network gives {error} on the calibration data.",
-                mend="Check the checkpoint: a network that overflows in float cannot be quantized.",
+                hint="Check the checkpoint: a network that overflows in float cannot be quantized.",
             ) from error
         return x
 

@@ -169,7 +169,7 @@ class _Run:
         if not torch.isfinite(loss):
             raise BadInputError(
                 f"The loss of fine-tuning became {loss.item()} in step {number}.",
-                mend="Leave --finetune away; the network overflows near its weights.",
+                hint="Leave --finetune away; the network overflows near its weights.",
             )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -60,7 +60,7 @@ def load(bundle: Bundle) -> Any:
     except Exception as error:  # protobuf and onnx exceptions have no common base class
         raise BundleError(
             f"{bundle.model_path} is not an ONNX model: {reason_of(error)}",
-            mend="Export it again: edgekit export CHECKPOINT --target onnx",
+            hint="Export it again: edgekit export CHECKPOINT --target onnx",
         ) from error
 
 

@@ -125,7 +125,7 @@ class Quantizer(base.Quantizer):
         except Exception as error:  # the tool does not wrap its errors
             raise ConversionError(
                 f"ONNX Runtime's tool could not quantize {bundle.model_path}: {reason_of(error)}",
-                mend="Leave the layer float that it names: --keep-float NODE",
+                hint="Leave the layer float that it names: --keep-float NODE",
             ) from error
         _clean(made)
         with writing(folder / _MODEL):

@@ -151,7 +151,7 @@ def _read(openvino: Any, path: Path) -> Any:
     except RuntimeError as error:
         raise BundleError(
             f"{path} is not a model in OpenVINO's IR: {openvino_reason(error)}",
-            mend="Export it again: edgekit export CHECKPOINT --target openvino",
+            hint="Export it again: edgekit export CHECKPOINT --target openvino",
         ) from error
 
 
@@ -178,7 +178,7 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
     except Exception as error:  # its exceptions have no common base class
         raise ConversionError(
             f"NNCF {version('nncf')} could not quantize the network: {openvino_reason(error)}",
-            mend=f"Install what this was tested with: {install_line('openvino-host')}",
+            hint=f"Install what this was tested with: {install_line('openvino-host')}",
         ) from error
     finally:
         logging.setLoggerClass(loggers)  # importing NNCF replaces the default logger class

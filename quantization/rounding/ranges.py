@@ -142,7 +142,7 @@ def overflow_error(what: str, sample: int) -> CalibrationError:
     """
     return CalibrationError(
         f"{what} on sample {sample} of the calibration data.",
-        mend="Check the checkpoint: a network that overflows in float cannot be quantized.",
+        hint="Check the checkpoint: a network that overflows in float cannot be quantized.",
     )
 
 

@@ -74,7 +74,7 @@ class Graph:
         except (OSError, ValueError) as error:
             raise BundleError(
                 f"{path} is not a TFLite file: {reason_of(error)}",
-                mend="Export it again: edgekit export CHECKPOINT --target tflite",
+                hint="Export it again: edgekit export CHECKPOINT --target tflite",
             ) from error
         kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
         types = {code: name for name, code in vars(schema.TensorType).items()}

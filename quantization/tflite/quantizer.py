@@ -177,7 +177,7 @@ def _check_parts(bundle: Bundle, graph: Graph) -> None:
         if place == "graph" and not any(mark in operator.name for operator in graph.operators):
             raise UsageError(
                 f"{bundle.path}: what runs beside the network in the model cannot be told from it.",
-                mend="Export it again without: --cascade-in host --decode-in host",
+                hint="Export it again without: --cascade-in host --decode-in host",
             )
 
 
@@ -189,12 +189,12 @@ def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
     if "graph" in (manifest.cascade.place, manifest.decode.place):
         raise UsageError(
             f"A model of int8 in and out holds the network alone; {bundle.path} holds more.",
-            mend="Export it again with: --cascade-in host --decode-in host",
+            hint="Export it again with: --cascade-in host --decode-in host",
         )
     if recipe.method == base.DYNAMIC:
         raise UsageError(
             "With the method dynamic activations are float, and so is what goes in and comes out.",
-            mend="Leave --io away, or take another --method.",
+            hint="Leave --io away, or take another --method.",
         )
 
 
@@ -224,7 +224,7 @@ def _quantized(
         raise ConversionError(
             f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "
             f"{reason_of(error)}",
-            mend=f"Install what this was tested with: {install_line('tflite-host')}",
+            hint=f"Install what this was tested with: {install_line('tflite-host')}",
         ) from error
     return bytes(made.quantized_model)
 
@@ -237,5 +237,5 @@ def _check_layers(graph: Graph, wanted: set[str]) -> None:
         raise ConversionError(
             f"ai-edge-quantizer {version('ai-edge-quantizer')} did not do as it was told with "
             f"{names}.",
-            mend="Try with other layers kept float.",
+            hint="Try with other layers kept float.",
         )

@@ -52,7 +52,7 @@ def serialized_engine(
         raise BundleError(
             f"TensorRT {trt.__version__} does not take {model}:\n"
             f"{chr(10).join(reasons) or said(log)}",
-            mend="See what edgekit inspect says of the bundle, and export it again.",
+            hint="See what edgekit inspect says of the bundle, and export it again.",
         )
     config = created(log, builder.create_builder_config)
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
@@ -73,7 +73,7 @@ def serialized_engine(
         raise EdgeKitError(
             f"TensorRT could not build {model} with a workspace of {workspace // _MIB} MiB{words}:"
             f"\n{said(log)}",
-            mend="If memory ran out, close other programs and use a smaller --workspace; if it "
+            hint="If memory ran out, close other programs and use a smaller --workspace; if it "
             "found no implementation, a larger one.",
         )
     _keep(config, timings)

@@ -58,7 +58,7 @@ class Cuda:
         if error != runtime.cudaError_t.cudaSuccess:
             code = runtime.cudaGetErrorName(error)[1].decode()
             words = runtime.cudaGetErrorString(error)[1].decode()
-            raise EdgeKitError(f"cuda{name} failed: {words} ({code}).", mend=_MENDS.get(code, ""))
+            raise EdgeKitError(f"cuda{name} failed: {words} ({code}).", hint=_MENDS.get(code, ""))
         return found if len(found) > 1 else found[0] if found else None
 
     def gpu(self) -> Gpu:

@@ -79,7 +79,7 @@ def build_engine(
         raise UsageError(
             f"Expected a bundle for the target jetson; {bundle.path} is for "
             f"{bundle.manifest.target}.",
-            mend="Only TensorRT builds engines: edgekit run takes this bundle as it is.",
+            hint="Only TensorRT builds engines: edgekit run takes this bundle as it is.",
         )
     trt, cuda = tensorrt(), Cuda()
     gpu = cuda.gpu()
@@ -109,7 +109,7 @@ def build_engine(
             keep_file(path, content, key)
     except OutputError as error:
         raise OutputError(
-            error.message, mend="Name a folder for engines that can be written: --cache DIR"
+            error.message, hint="Name a folder for engines that can be written: --cache DIR"
         ) from error
     return Engine(path, key, time.monotonic() - started, built=True)
 
@@ -138,7 +138,7 @@ def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
     if engine is None:
         raise EdgeKitError(
             f"TensorRT cannot load the engine that it built, {found.path}:\n{said(log)}",
-            mend="Free some memory and try again.",
+            hint="Free some memory and try again.",
         )
     return engine
 

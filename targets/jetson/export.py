@@ -83,7 +83,7 @@ def _adapt(path: Path) -> None:
 def _refused(findings: list[Finding]) -> ConversionError:
     shown = "\n".join(f"  {finding}" for finding in findings[:_SHOWN])
     rest = f"\n  and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
-    mend = "Leave that part out of the graph: --cascade-in host, --decode-in host; or choose --dcn."
+    hint = "Leave that part out of the graph: --cascade-in host, --decode-in host; or choose --dcn."
     if all(finding.operator == "TopK" for finding in findings):
-        mend = f"Use --top-k {MOST_TOP_K} or less, or --decode-in host."
-    return ConversionError(f"TensorRT does not take the model:\n{shown}{rest}", mend=mend)
+        hint = f"Use --top-k {MOST_TOP_K} or less, or --decode-in host."
+    return ConversionError(f"TensorRT does not take the model:\n{shown}{rest}", hint=hint)

@@ -29,7 +29,7 @@ def tensorrt() -> Any:
     except (ImportError, OSError) as error:  # OSError: its libraries are missing
         raise MissingDependencyError(
             f"Running on TensorRT needs 'tensorrt', which is not installed ({error}).",
-            mend="Without TensorRT, --runtime onnxruntime runs the same model on the CPU. On a "
+            hint="Without TensorRT, --runtime onnxruntime runs the same model on the CPU. On a "
             "Jetson, run, in a virtual environment made with --system-site-packages: "
             f"sudo apt install python3-libnvinfer && {install_line('jetson')}",
         ) from error
@@ -38,7 +38,7 @@ def tensorrt() -> Any:
         raise EdgeKitError(
             f"Expected TensorRT {'.'.join(map(str, _OLDEST))} or later; found "
             f"{module.__version__}.",
-            mend="Upgrade to JetPack 6.1 or later, or use --runtime onnxruntime.",
+            hint="Upgrade to JetPack 6.1 or later, or use --runtime onnxruntime.",
         )
     return module
 
@@ -78,10 +78,10 @@ def created(log: Any, kind: Any, *arguments: Any) -> Any:
     except (TypeError, RuntimeError, MemoryError) as error:  # errors that its constructors raise
         raise EdgeKitError(
             f"TensorRT cannot start ({error}):\n{said(log)}",
-            mend="See that the GPU works (nvidia-smi, or jtop on a Jetson) and has memory free.",
+            hint="See that the GPU works (nvidia-smi, or jtop on a Jetson) and has memory free.",
         ) from error
     if found is None:
         raise EdgeKitError(
-            f"TensorRT gave nothing:\n{said(log)}", mend="Free some memory and try again."
+            f"TensorRT gave nothing:\n{said(log)}", hint="Free some memory and try again."
         )
     return found

@@ -37,7 +37,7 @@ class Session(base.Session):
         except ImportError as error:
             raise MissingDependencyError(
                 "Running this bundle needs 'onnxruntime', which is not installed.",
-                mend=f"Run: {install_line()}",
+                hint=f"Run: {install_line()}",
             ) from error
 
     def describe(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ class Session(base.Session):
             raise BundleError(
                 f"ONNX Runtime {onnxruntime.__version__} refuses {self.bundle.model_path}: "
                 f"{reason}",
-                mend=f"{again}, or {upgrade}",
+                hint=f"{again}, or {upgrade}",
             ) from error
         inputs: base.Signature = {}
         for value in self._session.get_inputs():

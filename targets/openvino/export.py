@@ -104,13 +104,13 @@ def _converted(openvino: Any, path: Path) -> Any:
             names = re.sub(r"-\d+\b", "", ", ".join(failed))
             raise ConversionError(
                 f"OpenVINO {version('openvino')} cannot take the operator {names}.",
-                mend="Choose others that compute the same: --dcn grid_sample, --cascade-in host, "
+                hint="Choose others that compute the same: --dcn grid_sample, --cascade-in host, "
                 "--decode-in host.",
             ) from error
         raise ConversionError(
             f"OpenVINO {version('openvino')} failed to convert the network: "
             f"{openvino_reason(error)}",
-            mend="Write another target, for example --target onnx.",
+            hint="Write another target, for example --target onnx.",
         ) from error
 
 
@@ -189,5 +189,5 @@ def _root(model: Path) -> ElementTree.Element:
     except (OSError, ElementTree.ParseError) as error:
         raise BundleError(
             f"{model} is not a model in OpenVINO's IR: {error}.",
-            mend="Export it again: edgekit export CHECKPOINT --target openvino",
+            hint="Export it again: edgekit export CHECKPOINT --target openvino",
         ) from error

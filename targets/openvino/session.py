@@ -112,7 +112,7 @@ class Session(base.Session):
             raise BundleError(
                 f"OpenVINO {version('openvino')} refuses {path} on {device}: "
                 f"{openvino_reason(error)}",
-                mend="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
+                hint="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
                 "pip install -U openvino",
             ) from error
         self._idle: Idle[Any] | None = Idle(requests)
@@ -183,7 +183,7 @@ class Session(base.Session):
             if name not in there and f"{name}.0" not in there:
                 raise UsageError(
                     f"OpenVINO finds no device {name!r} here; it finds {', '.join(there)}.",
-                    mend="Use one of them, AUTO, or leave --device away for the CPU.",
+                    hint="Use one of them, AUTO, or leave --device away for the CPU.",
                 )
         return device
 
@@ -208,7 +208,7 @@ class Session(base.Session):
             elif getattr(options, option):
                 raise UsageError(
                     f"{device} has no choice of {option} on OpenVINO; found {choice}.",
-                    mend=f"Leave --{option} away, or use --device CPU.",
+                    hint=f"Leave --{option} away, or use --device CPU.",
                 )
         return config
 

@@ -123,19 +123,19 @@ class Exporter(base.Exporter):
             except subprocess.TimeoutExpired as error:
                 raise ConversionError(
                     f"litert-torch was ended after {self.limit:g} s.{_last_words(journal)}",
-                    mend="Try again when the machine is less busy, or with a smaller --input-size.",
+                    hint="Try again when the machine is less busy, or with a smaller --input-size.",
                 ) from error
         _log.debug("litert-torch: %s", journal.read_text(errors="replace"))
         if done.returncode < 0:
             raise ConversionError(
                 f"litert-torch was ended by {signal.Signals(-done.returncode).name}, as happens "
                 f"where memory runs out.{_last_words(journal)}",
-                mend="Free some memory, or use a smaller --input-size.",
+                hint="Free some memory, or use a smaller --input-size.",
             )
         if done.returncode:
             raise ConversionError(
                 f"litert-torch could not convert the network.{_last_words(journal)}",
-                mend=f"Install what this was tested with: {install_line(_EXTRA)}",
+                hint=f"Install what this was tested with: {install_line(_EXTRA)}",
             )
 
 
@@ -155,7 +155,7 @@ def _check_operators(counts: dict[str, int]) -> None:
         raise ConversionError(
             "Expected operators that every TFLite runtime has; litert-torch wrote "
             f"{', '.join(foreign)}.",
-            mend="Leave what needs it outside the model: --decode-in host --cascade-in host",
+            hint="Leave what needs it outside the model: --decode-in host --cascade-in host",
         )
 
 

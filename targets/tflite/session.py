@@ -79,7 +79,7 @@ class Session(base.Session):
             version = importlib.import_module(self._package).__version__
             raise BundleError(
                 f"{self._package} {version} refuses {path}: {base.reason_of(error)}",
-                mend=f"Export it again (edgekit export CHECKPOINT --target "
+                hint=f"Export it again (edgekit export CHECKPOINT --target "
                 f"{self.bundle.manifest.target}), or upgrade: pip install -U ai-edge-litert",
             ) from error
         self._device = _device(interpreter)

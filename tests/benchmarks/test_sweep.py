@@ -37,13 +37,13 @@ def test_what_cannot_be_swept_is_named(text, words):
     with pytest.raises(UsageError) as caught:
         read_sweep([text])
     assert words in caught.value.message
-    assert "--sweep threads=1,2" in caught.value.mend
+    assert "--sweep threads=1,2" in caught.value.hint
 
 
 def test_int8_is_made_elsewhere():
     with pytest.raises(UsageError) as caught:
         read_sweep(["precision=int8"])
-    assert "edgekit quantize" in caught.value.mend
+    assert "edgekit quantize" in caught.value.hint
 
 
 def test_a_bundle_is_exported_once_for_each_combination(tiny, tmp_path):

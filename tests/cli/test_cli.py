@@ -47,7 +47,7 @@ def test_wrong_usage_is_2(arguments, capsys):
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (errors.BundleError("bad", mend="do this"), 3, "Error: bad\ndo this"),
+        (errors.BundleError("bad", hint="do this"), 3, "Error: bad\ndo this"),
         (errors.BoundError("late"), 5, "Error: late"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 3, "Free some space"),
@@ -79,7 +79,7 @@ def _classes(kind=errors.EdgeKitError):
 
 _TREE = [kind for kind in _classes() if kind.__module__ == "edgekit.errors"]
 _RAISED = [
-    *((kind("found x", mend="do y"), kind.code, kind.exit_status) for kind in _TREE),
+    *((kind("found x", hint="do y"), kind.code, kind.exit_status) for kind in _TREE),
     (KeyboardInterrupt(), "interrupted", 130),
     (click.UsageError("found x"), "usage", 2),
     (click.BadParameter("found x"), "usage", 2),

@@ -88,7 +88,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, case: str) -> Non
         read_annotations(path)
     assert str(path) in error.value.message
     assert message in error.value.message
-    assert error.value.mend
+    assert error.value.hint
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path):
     for refuse in (refuse_unwritable, require_parent, lambda p: refuse_existing(p, force=True)):
         with pytest.raises(OutputError, match="too long") as caught:
             refuse(path)
-        assert caught.value.mend == "Give it a shorter name."
+        assert caught.value.hint == "Give it a shorter name."
     with pytest.raises(OutputError, match="too long"), atomic_file(path):
         pytest.fail("the work was done")
 
@@ -72,7 +72,7 @@ def test_a_folder_that_nobody_asked_for_is_not_made(tmp_path):
     for refuse in (refuse_unwritable, require_parent):
         with pytest.raises(OutputError, match="there is no folder") as caught:
             refuse(path)
-        assert caught.value.mend == f"Run: mkdir -p '{tmp_path}/no dir'"
+        assert caught.value.hint == f"Run: mkdir -p '{tmp_path}/no dir'"
     with pytest.raises(OutputError, match="there is no folder"), atomic_file(path):
         pytest.fail("the work was done")
     (tmp_path / "file").touch()
@@ -130,7 +130,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (path / "sub").mkdir(parents=True)
     with pytest.raises(OutputError, match="it holds something else") as caught:
         refuse_existing(path, force=True, mark="m.json")
-    assert caught.value.mend == "Name another place."
+    assert caught.value.hint == "Name another place."
     (path / "sub").rmdir()
     refuse_existing(path, force=True, mark="m.json")
     (path / "m.json").touch()
@@ -148,7 +148,7 @@ def test_a_place_where_no_folder_can_be_is_told_before_the_work(tmp_path):
     ):
         with pytest.raises(OutputError, match=said) as caught:
             refuse_existing(place, force=True)
-        assert caught.value.mend
+        assert caught.value.hint
 
 
 def test_the_old_folder_is_back_where_the_new_one_cannot_be_put(tmp_path, monkeypatch):

@@ -143,7 +143,7 @@ def test_a_command_may_give_watts(monkeypatch):
 def test_a_command_that_is_no_good_is_bad_input(text, words):
     with pytest.raises(BadInputError, match=words) as caught:
         find_meter(text)
-    assert "5021.5 J" in caught.value.mend
+    assert "5021.5 J" in caught.value.hint
 
 
 def test_a_counter_without_a_known_end_that_falls_gives_nothing():

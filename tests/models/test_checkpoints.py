@@ -158,7 +158,7 @@ def test_malicious_pickles_execute_nothing(tmp_path: Path) -> None:
     for name in ("new", "old", "raw"):
         with pytest.raises(CheckpointError, match="Nothing in it was executed") as caught:
             load_checkpoint(tmp_path / f"{name}.pth")
-        assert "state_dict" in caught.value.mend
+        assert "state_dict" in caught.value.hint
     assert not marker.exists()
 
 
@@ -173,7 +173,7 @@ def test_truncated_files(state: State, network: torch.nn.Module, tmp_path: Path)
             with pytest.raises(CheckpointError) as caught:
                 load_checkpoint(tmp_path / "cut")
             assert str(tmp_path / "cut") in caught.value.message
-            assert caught.value.mend
+            assert caught.value.hint
 
 
 def test_files_of_other_kinds(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError) as caught:
             load_checkpoint(tmp_path / name)
         assert caught.value.exit_status == 3
-        assert caught.value.mend
+        assert caught.value.hint
 
 
 @pytest.mark.usefixtures("bound_by_permissions")
@@ -210,7 +210,7 @@ def refused(tmp_path: Path, content: object, **options: Any) -> CheckpointError:
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(saved(tmp_path / "bad.pth", content), **options)
     assert "bad.pth" in caught.value.message
-    assert caught.value.mend
+    assert caught.value.hint
     return caught.value
 
 
@@ -248,7 +248,7 @@ def test_keys_of_the_signature_that_miss_are_listed(state: State, tmp_path: Path
 
 
 def test_arch_of_another_network(state: State, tmp_path: Path) -> None:
-    assert "--arch res18" in refused(tmp_path, state, arch="dla34").mend
+    assert "--arch res18" in refused(tmp_path, state, arch="dla34").hint
     with pytest.raises(UsageError, match="'dla35'"):
         load_checkpoint(tmp_path / "bad.pth", arch="dla35")
 

@@ -180,4 +180,4 @@ def test_the_state_of_a_training_points_to_the_weights(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "state.pt")
     with pytest.raises(CheckpointError, match="--resume") as caught:
         load_checkpoint(tmp_path / "state.pt")
-    assert caught.value.mend == f"Give {tmp_path / 'weights.safetensors'}"
+    assert caught.value.hint == f"Give {tmp_path / 'weights.safetensors'}"

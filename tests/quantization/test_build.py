@@ -177,7 +177,7 @@ def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
 
     with pytest.raises(UsageError, match=r"no layer 'blocks\.3\.expand'") as error:
         run(keep_float=["blocks.3.expand"])
-    assert "blocks.3.expand.0/Conv" in error.value.mend
+    assert "blocks.3.expand.0/Conv" in error.value.hint
     with pytest.raises(UsageError, match="has the methods"):
         run(method="magic")
     with pytest.raises(UsageError, match="take and give float, not int8"):

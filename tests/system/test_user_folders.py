@@ -29,8 +29,8 @@ def unknown_user(monkeypatch: pytest.MonkeyPatch) -> None:
 def refused() -> OutputError:
     with pytest.raises(OutputError) as caught:
         user_folder(*ASKED)
-    assert "--cache DIR" in caught.value.mend
-    assert "XDG_CACHE_HOME" in caught.value.mend
+    assert "--cache DIR" in caught.value.hint
+    assert "XDG_CACHE_HOME" in caught.value.hint
     return caught.value
 
 

@@ -51,7 +51,7 @@ def test_a_lowering_that_the_target_cannot_take(deformable: Path, tmp_path: Path
     settings = ExportSettings(dcn="deform_conv", input_size=(64, 64))
     with pytest.raises(UsageError, match="deform_conv") as caught:
         export_bundle(deformable, "fake", settings=settings, out=tmp_path / "b")
-    assert caught.value.mend == "Use --dcn gather."
+    assert caught.value.hint == "Use --dcn gather."
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_manifest_of_other_outputs(made: Bundle, tmp_path: Path) -> None:
     outputs = (OutputSpec(name="boxes", meaning="", layout="", channels=6),)
     with pytest.raises(BundleError, match="it has outputs hm, wh, reg, not boxes") as caught:
         open_session(changed(made, tmp_path, outputs=outputs))
-    assert "--target fake" in caught.value.mend
+    assert "--target fake" in caught.value.hint
 
 
 @pytest.mark.parametrize(

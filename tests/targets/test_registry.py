@@ -44,7 +44,7 @@ def test_every_name_stands_for_itself():
 def test_the_error_points_to_the_name():
     with pytest.raises(UsageError, match="not 'tensorrt'") as caught:
         exporter("tensorrt")
-    assert caught.value.mend == "Did you mean jetson?"
+    assert caught.value.hint == "Did you mean jetson?"
 
 
 @pytest.mark.parametrize(

@@ -106,12 +106,12 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
 def test_there_is_nothing_to_resume(truth, tmp_path):
     with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
         fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
-    assert caught.value.mend == "To begin a run, leave --resume away."
+    assert caught.value.hint == "To begin a run, leave --resume away."
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / STATE).touch()
     with pytest.raises(BadInputError) as caught:
         fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
-    assert f"--out {tmp_path / 'mine'}" in caught.value.mend
+    assert f"--out {tmp_path / 'mine'}" in caught.value.hint
     assert not (tmp_path / "other").exists()
 
 

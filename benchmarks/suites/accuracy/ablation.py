@@ -51,7 +51,7 @@ def ablate(bundle: Path, truth: Truth) -> dict[str, EvalResult]:
             raise UsageError(
                 f"Expected a bundle that is given its SSIM map; {bundle} has the cascade "
                 f"{cascade.kind} in the {cascade.place}.",
-                mend="Export one: edgekit export CHECKPOINT --cascade-in host",
+                hint="Export one: edgekit export CHECKPOINT --cascade-in host",
             )
         truth = in_classes_of(detector.classes, truth)
         means = _means(detector, truth)

@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if start is None:
             raise MissingDependencyError(
                 "This machine does not let this user make a network namespace.",
-                mend="Run it as root, with unshare of util-linux.",
+                hint="Run it as root, with unshare of util-linux.",
             )
         module = "edgekit.benchmarks.suites.faults.system_calls"
         return subprocess.run([*start, sys.executable, "-m", module, *given, _INSIDE]).returncode

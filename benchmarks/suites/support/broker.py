@@ -36,7 +36,7 @@ class Mosquitto(Closing):
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
         if program is None:
             raise MissingDependencyError(
-                "Mosquitto is not installed.", mend="Run: sudo apt install mosquitto"
+                "Mosquitto is not installed.", hint="Run: sudo apt install mosquitto"
             )
         self.port = free_ports(1)
         self._kept = folder / "mosquitto.db"

@@ -83,7 +83,7 @@ def traced(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) ->
         except FileNotFoundError as error:
             raise MissingDependencyError(
                 "Watching system calls needs the command strace, which is not installed.",
-                mend="Run: sudo apt install strace",
+                hint="Run: sudo apt install strace",
             ) from error
         lines = journal.read().splitlines()
     left = tuple(sorted(path for path in created(lines, cwd) if os.path.lexists(path)))

@@ -87,7 +87,7 @@ class RtspServer(Closing):
     @staticmethod
     def _missing() -> MissingDependencyError:
         return MissingDependencyError(
-            "GStreamer's RTSP server cannot be started.", mend=f"Run: sudo apt install {_NEEDS}"
+            "GStreamer's RTSP server cannot be started.", hint=f"Run: sudo apt install {_NEEDS}"
         )
 
 

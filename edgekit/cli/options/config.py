@@ -69,7 +69,7 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(
             f"Cannot read the configuration {path}: {reason}.",
-            mend="Name a TOML file: --config FILE",
+            hint="Name a TOML file: --config FILE",
         ) from error
     _refuse_long_keys(path, text)
     try:
@@ -77,7 +77,7 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no TOML: {error}.",
-            mend='A line looks like this: source = "rtsp://camera/stream"',
+            hint='A line looks like this: source = "rtsp://camera/stream"',
         ) from error
     options = {
         name.lstrip("-"): option
@@ -94,7 +94,7 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
             raise _unknown(place, key, options)
         assert option.name is not None
         if option.name in found:
-            raise UsageError(f"{place}: {key} is there twice.", mend="Leave one of them out.")
+            raise UsageError(f"{place}: {key} is there twice.", hint="Leave one of them out.")
         found[option.name] = _checked(place, key, value, option, context)
     return found
 
@@ -107,7 +107,7 @@ def _refuse_long_keys(path: Path, text: str) -> None:
             raise UsageError(
                 f"{path}, line {number}: a key of {key.count('.') + 1} parts; at most "
                 f"{_MOST_PARTS} are read.",
-                mend="A key is the long name of an option.",
+                hint="A key is the long name of an option.",
             )
 
 
@@ -166,7 +166,7 @@ def _unknown(place: str, key: str, options: dict[str, click.Option]) -> UsageErr
     near = difflib.get_close_matches(key.replace("_", "-"), options, 1)
     return UsageError(
         f"{place}: there is no option {key!r}.",
-        mend=f"Did you mean {near[0]}?" if near else "edgekit run --help lists all.",
+        hint=f"Did you mean {near[0]}?" if near else "edgekit run --help lists all.",
     )
 
 

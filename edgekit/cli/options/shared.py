@@ -178,7 +178,7 @@ def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bo
         if _LEVEL in context.meta:
             raise UsageError(
                 "--verbose asks for more words, and --quiet for fewer.",
-                mend="Leave one of them out.",
+                hint="Leave one of them out.",
             )
         context.meta[_LEVEL] = _LEVELS[parameter.name]
     level = context.meta.get(_LEVEL, logging.WARNING)

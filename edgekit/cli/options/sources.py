@@ -146,13 +146,13 @@ def specs_of(context: click.Context) -> list[int | str]:
     if len(specs) > _MOST:
         raise UsageError(
             f"{len(specs)} sources were given, and one run takes {_MOST} at most.",
-            mend="Share them out among several runs.",
+            hint="Share them out among several runs.",
         )
     devices = [_device(spec) for spec in specs]
     for spec, device in zip(specs, devices, strict=True):
         if device and devices.count(device) > 1:
             name = "Standard input" if device == "-" else f"The camera {spec}"
-            raise UsageError(f"{name} was given twice.", mend="Leave one of them out.")
+            raise UsageError(f"{name} was given twice.", hint="Leave one of them out.")
     return specs
 
 
@@ -163,12 +163,12 @@ def _clip(text: str) -> str:
     with contextlib.suppress(OSError):  # too long for a name: an address or a pipeline
         if text.isdecimal() and not Path(text).exists():
             raise UsageError(
-                f"There is no file {text} here.", mend=f"For a camera: --camera {text}"
+                f"There is no file {text} here.", hint=f"For a camera: --camera {text}"
             )
         if (Path(text) / MANIFEST).is_file():
             raise UsageError(
                 f"{text} is a bundle, and a video or folder of pictures was expected.",
-                mend=f"To run it: --bundle {text}",
+                hint=f"To run it: --bundle {text}",
             )
     return text
 
@@ -180,7 +180,7 @@ def _camera(text: str) -> int | str:
         return text
     raise UsageError(
         f"--camera is '{text}'; a number or a device like /dev/video0 was expected.",
-        mend="Leave it out for the first camera, or name a file: --source FILE",
+        hint="Leave it out for the first camera, or name a file: --source FILE",
     )
 
 

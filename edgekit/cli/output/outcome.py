@@ -94,7 +94,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, OSError) and error.errno is not None:
         error = _system_error(error)
     if isinstance(error, EdgeKitError):
-        return Failure(error.code, error.message, error.mend, error.exit_status)
+        return Failure(error.code, error.message, error.hint, error.exit_status)
     what = traceback.format_exception_only(error)[-1].strip()
     return Failure(
         "internal",
@@ -122,5 +122,5 @@ def _system_error(error: OSError) -> EdgeKitError:
     if error.filename is None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
         return output_error(error, Path(place))
     return BadInputError(
-        f"Cannot use {place}: {error.strerror}.", mend="Check the path, and who may use it."
+        f"Cannot use {place}: {error.strerror}.", hint="Check the path, and who may use it."
     )

@@ -37,7 +37,7 @@ def output_is_there() -> None:
     if sys.stdout is None:
         raise OutputError(
             "Standard output is closed, and results are printed on it.",
-            mend="Leave it open: without >&-, or with > FILE or > /dev/null",
+            hint="Leave it open: without >&-, or with > FILE or > /dev/null",
         )
 
 

@@ -181,7 +181,7 @@ def _sender() -> Callable[[str, str], None] | None:
         _LOG.warning(
             "%s A unit of Type=notify never gets ready without it. %s",
             missing.message,
-            missing.mend,
+            missing.hint,
         )
         return None
 

@@ -44,7 +44,7 @@ class SinkMaker:
         if options["show"] and sources > 1:
             raise UsageError(
                 f"--show has one window, and there are {sources} sources.",
-                mend="Leave it out, and see them all in a browser: --serve 8080",
+                hint="Leave it out, and see them all in a browser: --serve 8080",
             )
         self._stop = stop
         self._several = sources > 1
@@ -57,7 +57,7 @@ class SinkMaker:
         if origins and not options["serve"]:
             raise UsageError(
                 "--public-origin says where browsers find the page, and none is served.",
-                mend="Serve it: --serve 8080",
+                hint="Serve it: --serve 8080",
             )
         if options["serve"]:
             from edgekit.media.page import LivePage

@@ -54,7 +54,7 @@ def check_token(token: str) -> str:
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(
             f"--token has to be at least {_SHORTEST} visible ASCII characters without spaces.",
-            mend="Leave it out to have one made, or make one: openssl rand -hex 16",
+            hint="Leave it out to have one made, or make one: openssl rand -hex 16",
         )
     return token
 

@@ -55,7 +55,7 @@ def parse_address(text: str, option: str = "--serve") -> Address:
     if match is None or int(match[2]) > 65535:
         raise UsageError(
             f"{option} is '{text}'; HOST:PORT was expected, or a port from 0 to 65535 alone.",
-            mend=f"For this machine only: {option} 8080. For others too: {option} 0.0.0.0:8080",
+            hint=f"For this machine only: {option} 8080. For others too: {option} 0.0.0.0:8080",
         )
     return Address((match[1] or "").strip("[]") or _LOOPBACK, int(match[2]))
 
@@ -100,17 +100,17 @@ def _refusal(address: Address, error: OSError) -> OutputError:
     if error.errno == errno.EADDRINUSE:
         return OutputError(
             f"The page cannot be served at {host}:{port}: another program has that port.",
-            mend=f"Choose another port: --serve {host}:{port % 65535 + 1}, or 0 for any free one.",
+            hint=f"Choose another port: --serve {host}:{port % 65535 + 1}, or 0 for any free one.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return OutputError(
             f"The page cannot be served at {host}:{port}: the system keeps that port for root.",
-            mend="Choose a port from 1024 up: --serve 8080",
+            hint="Choose a port from 1024 up: --serve 8080",
         )
     reason = error.strerror or str(error)
     return OutputError(
         f"The page cannot be served at {host}:{port}: {reason}.",
-        mend="Name an address of this machine, or all of them: --serve 0.0.0.0:8080",
+        hint="Name an address of this machine, or all of them: --serve 0.0.0.0:8080",
     )
 
 

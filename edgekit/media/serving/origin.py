@@ -79,5 +79,5 @@ def _host(name: str) -> str:
 def _refusal(text: str, option: str) -> UsageError:
     return UsageError(
         f"{option} is '{text}'; a scheme and a host were expected, without a path.",
-        mend=f"Name what browsers show: {option} https://cam.example.com",
+        hint=f"Name what browsers show: {option} https://cam.example.com",
     )

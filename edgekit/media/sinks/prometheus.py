@@ -155,7 +155,7 @@ class Metrics:
             reason = "another program has that port" if taken else error.strerror or str(error)
             raise OutputError(
                 f"Figures cannot be served at {host}:{port}: {reason}.",
-                mend=f"Choose another port: --metrics {host}:{port % 65535 + 1}",
+                hint=f"Choose another port: --metrics {host}:{port % 65535 + 1}",
             ) from error
 
 

@@ -72,7 +72,7 @@ class PictureSink(Sink):
         if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
             raise OutputError(
                 f"{name_of(self._path)} does not end in the name of a picture format.",
-                mend="Choose a name that ends in .png.",
+                hint="Choose a name that ends in .png.",
             )
         self._info: RunInfo | None = None
         self._annotator = Annotator(())

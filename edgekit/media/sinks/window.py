@@ -33,7 +33,7 @@ class WindowSink(Sink):
         if sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
             raise UsageError(
                 "--show needs a display, and there is none here.",
-                mend="Leave --show out, or write a video instead: --video FILE",
+                hint="Leave --show out, or write a video instead: --video FILE",
             )
         self._on_quit = on_quit
         self._annotator = Annotator(())
@@ -49,7 +49,7 @@ class WindowSink(Sink):
         except cv2.error as error:
             raise UsageError(
                 "--show needs an OpenCV with windows, and this one has none.",
-                mend="Replace opencv-python-headless by opencv-python, or leave --show out.",
+                hint="Replace opencv-python-headless by opencv-python, or leave --show out.",
             ) from error
         self._open = True
 

@@ -12,20 +12,20 @@ __all__ = ["no_key_frame", "no_picture", "say_damage", "say_ended"]
 _LOG = logging.getLogger(__name__)
 
 
-def no_picture(name: str, reason: str, *, mend: str = "") -> MediaError:
+def no_picture(name: str, reason: str, *, hint: str = "") -> MediaError:
     """Returns the error for a stream that gives no picture.
 
     Args:
         name: Name of the stream, without secrets.
         reason: Reason as a clause, for use after a colon.
-        mend: Further advice on its own line.
+        hint: Further advice on its own line.
     """
     check = (
         "Check the address, the name and password in it, and the network; in a password "
         "write @ as %40, / as %2F, ? as %3F, # as %23 and % as %25."
     )
     return MediaError(
-        f"No picture comes from {name}: {reason}.", mend=f"{check}\n{mend}" if mend else check
+        f"No picture comes from {name}: {reason}.", hint=f"{check}\n{hint}" if hint else check
     )
 
 
@@ -34,7 +34,7 @@ def no_key_frame(name: str, seconds: float) -> MediaError:
     return MediaError(
         f"Video comes from {name}, but no key frame came within {seconds:g} seconds, and it can "
         "be shown only from such a frame on.",
-        mend="Let the camera send key frames more often (its interval of I frames, or GOP), or "
+        hint="Let the camera send key frames more often (its interval of I frames, or GOP), or "
         f"wait longer: --patience {2 * seconds:g}",
     )
 

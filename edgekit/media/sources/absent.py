@@ -48,7 +48,7 @@ class AbsentSource(Source):
             raise UsageError(
                 f"{self.name} was expected to be a live stream when it was not there, and is a "
                 "recording.",
-                mend="Run EdgeKit again, now that it is there.",
+                hint="Run EdgeKit again, now that it is there.",
             )
         return source
 

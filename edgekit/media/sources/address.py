@@ -45,13 +45,13 @@ def path_of(text: str) -> Path:
     if host.lower() not in _HERE:
         raise UsageError(
             f"--source {text} names a file on the host '{host}'; one on this machine was expected.",
-            mend="Write three slashes before the path: file:///folder/video.mp4",
+            hint="Write three slashes before the path: file:///folder/video.mp4",
         )
     path = unquote(found["path"], errors="surrogateescape")
     if "\0" in path:
         raise UsageError(
             f"--source {text} names a path with a zero byte (%00); no file has such a name.",
-            mend="Write the address like file:///folder/video.mp4",
+            hint="Write the address like file:///folder/video.mp4",
         )
     return Path(path)
 
@@ -68,7 +68,7 @@ def check_address(address: str) -> None:
     raise UsageError(
         f"--source {without_secrets(address)} is no address of a stream: one of "
         f"{', '.join(SCHEMES)} and a host were expected.",
-        mend="Write it like rtsp://user:password@192.168.0.64:554/stream1",
+        hint="Write it like rtsp://user:password@192.168.0.64:554/stream1",
     )
 
 

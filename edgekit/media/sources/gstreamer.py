@@ -58,7 +58,7 @@ class PipelineSource(CaptureSource):
         if self._first is None:
             raise MediaError(
                 f"No picture comes from the pipeline {self.name} within {patience:g} seconds.",
-                mend="See what is wrong with it: gst-launch-1.0 PIPELINE ! fakesink\n"
+                hint="See what is wrong with it: gst-launch-1.0 PIPELINE ! fakesink\n"
                 f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
             )
         super().__init__(capture)
@@ -98,7 +98,7 @@ def check_gstreamer() -> None:
         raise MissingDependencyError(
             f"A pipeline of GStreamer was given, and this OpenCV, {cv2.__version__}, has no "
             "GStreamer: pip's has none, a system's has.",
-            mend="Use the system's (sudo apt install python3-opencv) in an environment without "
+            hint="Use the system's (sudo apt install python3-opencv) in an environment without "
             "pip's, as docs/live.md shows.\n"
             f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
         )

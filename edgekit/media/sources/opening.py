@@ -48,7 +48,7 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     if text == "-":
         return RawSource(options=options)
     if not text:
-        raise UsageError("--source is empty.", mend="Name a file, a folder or a URL: --source S")
+        raise UsageError("--source is empty.", hint="Name a file, a folder or a URL: --source S")
     if is_address(text):
         check_address(text)
         # PyAV reads like FFmpeg and explains failures; OpenCV's reader is always installed.
@@ -166,5 +166,5 @@ def _refuse_name(path: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise MediaError(
-                f"There is no file {path}: no name is that long.", mend="Check the path."
+                f"There is no file {path}: no name is that long.", hint="Check the path."
             ) from error

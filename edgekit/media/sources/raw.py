@@ -59,7 +59,7 @@ class RawSource(Source):
             self.width, self.height, self.fps = self._form[:3]
             self._first = self._picture()
             if self._first is None:
-                raise MediaError("Standard input ended before the first whole frame.", mend=_MEND)
+                raise MediaError("Standard input ended before the first whole frame.", hint=_MEND)
         except BaseException:
             self.close()
             raise
@@ -91,11 +91,11 @@ class RawSource(Source):
                 raise UsageError(
                     f"--raw-size is not that of the y4m on standard input, "
                     f"{form.width}x{form.height}.",
-                    mend="Leave it out: y4m says its size.",
+                    hint="Leave it out: y4m says its size.",
                 )
         elif options.raw_size is None and head:
             raise UsageError(
-                "Frames on standard input that are not y4m need --raw-size WxH.", mend=_MEND
+                "Frames on standard input that are not y4m need --raw-size WxH.", hint=_MEND
             )
         else:
             self._pipe.put_back(head)
@@ -105,7 +105,7 @@ class RawSource(Source):
             raise MediaError(
                 f"The frames on standard input are of {form.width}x{form.height} pixels; "
                 f"{MOST_PIXELS} pixels at most were expected.",
-                mend="Scale them down: ffmpeg -vf scale=1920:-2",
+                hint="Scale them down: ffmpeg -vf scale=1920:-2",
             )
         return form
 
@@ -136,7 +136,7 @@ class RawSource(Source):
             raise MediaError(
                 f"The y4m on {self.name} is damaged after {self.position} frames: "
                 f"the word FRAME was expected, {line[:16]!r} was found.",
-                mend=_MEND,
+                hint=_MEND,
             )
         return False
 
@@ -145,10 +145,10 @@ def _standard_input() -> int:
     try:
         descriptor = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
-        raise MediaError("Standard input is closed; frames were expected.", mend=_MEND) from None
+        raise MediaError("Standard input is closed; frames were expected.", hint=_MEND) from None
     if os.isatty(descriptor):
         raise UsageError(
-            "Standard input is a terminal; frames from a pipe were expected.", mend=_MEND
+            "Standard input is a terminal; frames from a pipe were expected.", hint=_MEND
         )
     return descriptor
 
@@ -168,7 +168,7 @@ def _parsed(header: str) -> _Form:
         raise MediaError(
             "The y4m on standard input cannot be read: W, H and C420 or Cmono were expected, "
             f"'{header.strip()[:80]}' was found.",
-            mend="Write it with: ffmpeg -f yuv4mpegpipe -pix_fmt yuv420p",
+            hint="Write it with: ffmpeg -f yuv4mpegpipe -pix_fmt yuv420p",
         ) from None
     rate = re.fullmatch(r"(\d+):(\d+)", words.get("F", ""))
     fps = int(rate[1]) / int(rate[2]) if rate and int(rate[2]) else 0.0

@@ -94,8 +94,8 @@ def _refuse_if_all_absent(sources: Sequence[Source]) -> None:
     if len(errors) == 1:
         raise next(iter(errors.values()))
     words = "\n".join(f"Source {number}: {error.message}" for number, error in errors.items())
-    hints = dict.fromkeys(line for error in errors.values() for line in error.mend.splitlines())
-    raise MediaError(f"None of the live sources can be opened.\n{words}", mend="\n".join(hints))
+    hints = dict.fromkeys(line for error in errors.values() for line in error.hint.splitlines())
+    raise MediaError(f"None of the live sources can be opened.\n{words}", hint="\n".join(hints))
 
 
 def _is_live(spec: int | str) -> bool:

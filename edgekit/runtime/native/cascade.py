@@ -51,7 +51,7 @@ class NativeCascade:
         ssim.check_size(size)
         library, problem = load()
         if library is None:
-            raise MissingDependencyError(problem, mend=rebuild())
+            raise MissingDependencyError(problem, hint=rebuild())
         gain, bias = ssim.scale(mean, std)
         plan = Plan(*size, candidates, dissimilarity)
         plan.k1, plan.k2, plan.tie, plan.smallest = ssim.K1, ssim.K2, ssim.TIE, ssim.SMALLEST

@@ -59,11 +59,11 @@ def setting() -> Setting:
         return Setting(wanted, available, problem)
     if wanted in _NAMES and library is None:
         raise MissingDependencyError(
-            f"{VARIABLE} asks for the kernel {wanted}: {problem}.", mend=rebuild()
+            f"{VARIABLE} asks for the kernel {wanted}: {problem}.", hint=rebuild()
         )
     raise UsageError(
         f"{VARIABLE} is one of {', '.join(available)} on this machine, not {wanted!r}.",
-        mend=f"Run: unset {VARIABLE}",
+        hint=f"Run: unset {VARIABLE}",
     )
 
 
@@ -75,7 +75,7 @@ def clock() -> float:
     """
     library, problem = load()
     if library is None:
-        raise MissingDependencyError(f"The clock is measured in C: {problem}.", mend=rebuild())
+        raise MissingDependencyError(f"The clock is measured in C: {problem}.", hint=rebuild())
     library.count.argtypes, library.count.restype = [ctypes.c_uint64], ctypes.c_uint64
     spent: list[float] = []
     for _ in range(9):

@@ -41,8 +41,8 @@ except MediaError as error:
 def test_an_opencv_without_gstreamer_says_which_has_it():
     with pytest.raises(MissingDependencyError) as caught:
         open_source("nvarguscamerasrc ! nvvidconv")
-    assert "python3-opencv" in caught.value.mend
-    assert "nvarguscamerasrc" in caught.value.mend
+    assert "python3-opencv" in caught.value.hint
+    assert "nvarguscamerasrc" in caught.value.hint
 
 
 def test_a_pipeline_plays_through_the_opencv_of_the_system():

@@ -108,7 +108,7 @@ def test_real_clips_have_the_frames_that_their_annotations_say(shared):
 def message_of(spec) -> str:
     with pytest.raises(MediaError) as caught:
         open_source(spec)
-    assert caught.value.mend
+    assert caught.value.hint
     return caught.value.message
 
 

@@ -167,7 +167,7 @@ def test_what_is_no_frames_says_what_is(data, options, error, words):
     with pytest.raises(error) as caught:
         piped(data, options)
     assert words in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_y4m_that_is_damaged_midway_says_where():

@@ -68,7 +68,7 @@ def reopened(source):
 def error_of(reader, address, options=HASTY):
     with pytest.raises(MediaError) as caught:
         reader(address, options)
-    assert caught.value.mend
+    assert caught.value.hint
     return caught.value
 
 
@@ -117,7 +117,7 @@ def test_what_is_no_video_says_why(server, place, step, words, capfd):
 def test_what_is_no_video_through_opencv(server, capfd):
     for place in ("/nothing", "/sound"):
         error = error_of(OpenCVStreamSource, f"rtsp://127.0.0.1:{server.port}{place}")
-        assert install_line("video") in error.mend
+        assert install_line("video") in error.hint
     assert capfd.readouterr() == ("", "")
 
 

@@ -146,11 +146,11 @@ def test_the_checkpoint_has_to_be_that_of_the_bundle(shipped, tmp_path, monkeypa
     )
     with pytest.raises(UsageError, match=r"mine\.pth") as error:
         checkpoint_of(mine, None)
-    assert "--checkpoint FILE" in error.value.mend
+    assert "--checkpoint FILE" in error.value.hint
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingDependencyError) as missing:
         checkpoint_of(shipped, None)
-    assert "pip install" in str(missing.value.mend)
+    assert "pip install" in str(missing.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -100,4 +100,4 @@ def test_a_network_that_looks_at_its_input_is_refused():
 
     with pytest.raises(ConversionError, match="cannot be followed") as error:
         with_roundings(Choosy())
-    assert "--finetune" in error.value.mend
+    assert "--finetune" in error.value.hint

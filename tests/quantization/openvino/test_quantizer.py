@@ -283,7 +283,7 @@ def test_missing_package(
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingDependencyError, match="'nncf'") as caught:
         Quantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
-    assert caught.value.mend == f"Run: {install_line('openvino-host')}"
+    assert caught.value.hint == f"Run: {install_line('openvino-host')}"
 
 
 def test_quantizer_that_fails(

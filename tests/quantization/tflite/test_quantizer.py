@@ -183,7 +183,7 @@ def test_integers_in_and_out_of_a_network_alone(
 ) -> None:
     with pytest.raises(UsageError, match="holds the network alone") as caught:
         make(lite_inside, statistics, tmp_path, Recipe(io="int8"))
-    assert "--decode-in host" in caught.value.mend
+    assert "--decode-in host" in caught.value.hint
 
 
 def test_layer_that_is_not_there(
@@ -231,7 +231,7 @@ def test_parts_that_cannot_be_told_apart(
     other = Bundle(written.path, manifest, written.sha256)
     with pytest.raises(UsageError, match="cannot be told from it") as caught:
         make(other, statistics, tmp_path)
-    assert "--decode-in host" in caught.value.mend
+    assert "--decode-in host" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -273,7 +273,7 @@ def test_missing_package(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=module.partition(".")[0]) as caught:
         make(written, statistics, tmp_path)
-    assert caught.value.mend == f"Run: {install_line('tflite-host')}"
+    assert caught.value.hint == f"Run: {install_line('tflite-host')}"
 
 
 def test_quantizer_that_fails(

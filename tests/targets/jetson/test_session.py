@@ -119,7 +119,7 @@ def test_no_memory_for_the_session(machine: Any, jetson: Any, call: str) -> None
     machine.failing[call] = "cudaErrorMemoryAllocation"
     with pytest.raises(EdgeKitError, match=rf"{call} failed: words for 2 \(cudaErrorMem") as caught:
         Session(jetson())
-    assert "Free some memory" in caught.value.mend
+    assert "Free some memory" in caught.value.hint
     assert machine.leftovers() == 0
 
 
@@ -164,14 +164,14 @@ def test_without_tensorrt(jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError, match="needs 'tensorrt'") as caught:
         Session(jetson())
     for words in ("sudo apt install python3-libnvinfer", "--runtime onnxruntime"):
-        assert words in caught.value.mend
+        assert words in caught.value.hint
 
 
 def test_without_cuda_bindings(machine: Any, jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(MissingDependencyError, match=r"cuda\.bindings") as caught:
         Session(jetson())
-    assert install_line("jetson") in caught.value.mend
+    assert install_line("jetson") in caught.value.hint
 
 
 def test_old_tensorrt(machine: Any, jetson: Any, restart: Any) -> None:
@@ -179,4 +179,4 @@ def test_old_tensorrt(machine: Any, jetson: Any, restart: Any) -> None:
     restart()
     with pytest.raises(EdgeKitError, match=r"10\.3 or later; found 8\.6\.2") as caught:
         Session(jetson())
-    assert "JetPack 6.1" in caught.value.mend
+    assert "JetPack 6.1" in caught.value.hint

@@ -59,7 +59,7 @@ def test_missing_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match="onnxruntime") as caught:
         Session(bundle)
-    assert caught.value.mend == f"Run: {install_line()}"
+    assert caught.value.hint == f"Run: {install_line()}"
 
 
 def test_frames_go_in_where_the_model_holds_the_cascade(
@@ -79,7 +79,7 @@ def test_operator_that_the_runtime_lacks(bundle: Bundle, tmp_path: Path) -> None
     next(node for node in model.graph.node if node.op_type == "Conv").op_type = "DeformConvolution"
     with pytest.raises(BundleError, match="DeformConv") as caught:
         Session(changed(bundle, tmp_path, model.SerializeToString()), ONE)
-    assert "--dcn grid_sample" in caught.value.mend
+    assert "--dcn grid_sample" in caught.value.hint
 
 
 def test_a_graph_whose_output_changes_its_rank(spotter: Bundle, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_operator_that_cannot_be_taken(tmp_path: Path) -> None:
     example = (np.zeros((1, 3, 64, 64), np.float32),)
     with pytest.raises(ConversionError, match="cannot take the operator Det") as caught:
         Exporter().export(Determinant().eval(), example, tmp_path, "fp32")
-    assert "--dcn grid_sample" in caught.value.mend
+    assert "--dcn grid_sample" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -151,7 +151,7 @@ def test_full_disk(small_disk: Path) -> None:
     example = (np.zeros((1, 3, 64, 64), np.float32),)
     with pytest.raises(OutputError, match="Cannot write") as caught:
         Exporter().export(Plain().eval(), example, small_disk, "fp32")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_converter_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_missing_package(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingDependencyError, match="openvino") as caught:
         export_bundle(checkpoint, "openvino", out=tmp_path / "b")
-    assert caught.value.mend == f"Run: {install_line('openvino')}"
+    assert caught.value.hint == f"Run: {install_line('openvino')}"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -283,7 +283,7 @@ def test_model_that_was_cut(written: Bundle, tmp_path: Path, ending: str, cut: i
     content = (written.path / f"model.{ending}").read_bytes()[:cut]
     with pytest.raises(BundleError, match=r"OpenVINO 20\S+ refuses .* on CPU: ") as caught:
         Session(changed(written, tmp_path, **{ending: content}))
-    assert "edgekit export CHECKPOINT --target openvino" in caught.value.mend
+    assert "edgekit export CHECKPOINT --target openvino" in caught.value.hint
     assert ".cpp" not in caught.value.message
 
 

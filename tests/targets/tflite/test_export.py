@@ -97,14 +97,14 @@ def test_lowering_that_tflite_lacks(deformable: Path, tmp_path: Path) -> None:
     settings = ExportSettings(dcn="deform_conv", input_size=(64, 64))
     with pytest.raises(UsageError, match="as deform_conv") as caught:
         export_bundle(deformable, "tflite", settings=settings, out=tmp_path / "b")
-    assert caught.value.mend == "Use --dcn gather."
+    assert caught.value.hint == "Use --dcn gather."
 
 
 def test_converter_that_fails_names_the_operator(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="could not convert the network") as caught:
         export(Third(), tmp_path)
     assert "kthvalue" in caught.value.message
-    assert install_line("tflite-host") in caught.value.mend
+    assert install_line("tflite-host") in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,7 +117,7 @@ def test_converter_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConversionError, match=r"ended by SIGKILL.*memory") as caught:
         export(nn.Identity(), tmp_path / "out")
     assert caught.value.message.endswith("Its last words:\na warning")
-    assert "--input-size" in caught.value.mend
+    assert "--input-size" in caught.value.hint
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -132,7 +132,7 @@ def test_missing_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modu
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=module) as caught:
         export(nn.Identity(), tmp_path)
-    assert caught.value.mend == f"Run: {install_line('tflite-host')}"
+    assert caught.value.hint == f"Run: {install_line('tflite-host')}"
 
 
 def test_missing_reader(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_model_that_is_none(lite: Bundle, tmp_path: Path, model: bytes | int) ->
         model = lite.model_path.read_bytes()[:model]
     with pytest.raises(BundleError, match=r"ai_edge_litert 2\..* refuses .*: ") as caught:
         Session(changed(lite, tmp_path, model), ONE)
-    assert "--target tflite" in caught.value.mend
+    assert "--target tflite" in caught.value.hint
 
 
 def test_missing_runtime(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_missing_runtime(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match="ai_edge_litert") as caught:
         Session(lite)
-    assert caught.value.mend == f"Run: {install_line('tflite')}"
+    assert caught.value.hint == f"Run: {install_line('tflite')}"
 
 
 def test_interpreter_of_tensorflow(

@@ -49,25 +49,25 @@ class Broker:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise UsageError("The host or port of --mqtt cannot be read.", mend=_MEND) from None
+            raise UsageError("The host or port of --mqtt cannot be read.", hint=_MEND) from None
         if parts.scheme not in _PORTS or not host:
-            raise UsageError("--mqtt is no address of an MQTT broker.", mend=_MEND)
+            raise UsageError("--mqtt is no address of an MQTT broker.", hint=_MEND)
         prefix = unquote(parts.path).strip("/") or "edgekit"
         if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+"):
             raise UsageError(
                 "--mqtt has a #, or a + or ? in its prefix.",
-                mend="In a password write # as %23 and ? as %3F.",
+                hint="In a password write # as %23 and ? as %3F.",
             )
         if printable(prefix) != prefix:
             raise UsageError(
-                f"--mqtt has control characters in its prefix: {printable(prefix)}.", mend=_MEND
+                f"--mqtt has control characters in its prefix: {printable(prefix)}.", hint=_MEND
             )
         tls = parts.scheme == "mqtts"
         if ca is not None and not tls:
-            raise UsageError("--mqtt-ca is for TLS.", mend="Write mqtts:// instead of mqtt://")
+            raise UsageError("--mqtt-ca is for TLS.", hint="Write mqtts:// instead of mqtt://")
         if ca is not None and not ca.is_file():
             raise UsageError(
-                f"--mqtt-ca: there is no file {ca}.", mend="Name the PEM file of the CA."
+                f"--mqtt-ca: there is no file {ca}.", hint="Name the PEM file of the CA."
             )
         user, password = (
             None if text is None else unquote(text) for text in (parts.username, parts.password)

@@ -64,7 +64,7 @@ class Outbox(Closing):
             raise OutputError(
                 f"Cannot use the buffer {path}: its name has {len(os.fsencode(path.name))} bytes, "
                 f"and {most_bytes} is the most, because SQLite needs NAME{_LONGEST_ENDING} too.",
-                mend="Give it a shorter name: --mqtt-buffer FILE",
+                hint="Give it a shorter name: --mqtt-buffer FILE",
             )
         with writing(path):
             # SQLite gives its other files the permissions of this file.
@@ -188,9 +188,9 @@ class Outbox(Closing):
             if "locked" in str(error):
                 raise OutputError(
                     f"The buffer {self._path} is in use by another run.",
-                    mend="Name another file: --mqtt-buffer FILE",
+                    hint="Name another file: --mqtt-buffer FILE",
                 ) from error
             raise OutputError(
                 f"Cannot use the buffer {self._path}: {error}.",
-                mend="Free some space there, remove the file, or name another: --mqtt-buffer FILE",
+                hint="Free some space there, remove the file, or name another: --mqtt-buffer FILE",
             ) from error

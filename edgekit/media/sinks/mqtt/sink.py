@@ -121,7 +121,7 @@ class MqttSink(Sink):
         if self._link.denied:
             raise OutputError(
                 f"The MQTT broker {self._broker.place} refuses the name or password.",
-                mend="Check both in --mqtt mqtt://user:password@host:port/prefix",
+                hint="Check both in --mqtt mqtt://user:password@host:port/prefix",
             )
 
     def frame(self, result: FrameResult) -> None:

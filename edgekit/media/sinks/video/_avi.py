@@ -63,7 +63,7 @@ class AviFile:
             raise OutputError(
                 f"A video of {size[1]}x{size[0]} pixels cannot be written to {name_of(path)}. "
                 f"{codec.limits}",
-                mend="Leave the video out.",
+                hint="Leave the video out.",
             )
         _LOG.info("%s is written as %s.", name_of(path), codec.name)
 
@@ -91,7 +91,7 @@ class AviFile:
                 raise self._disk_full()
             raise OutputError(
                 f"The video {self._path} could not be completed.",
-                mend=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
+                hint=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
             )
         name, other = name_of(self._path), name_of(self._path.with_suffix(".mp4"))
         if self._off > 1 / self._fps:

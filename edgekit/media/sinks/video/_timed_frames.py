@@ -125,7 +125,7 @@ class TimedFrames:
             raise OutputError(
                 f"Of {len(times)} frames only {len(packets)} could be encoded: the folder for "
                 "temporary files is full or cannot be written.",
-                mend="Free some space there, or set TMPDIR to another folder.",
+                hint="Free some space there, or set TMPDIR to another folder.",
             )
         size = _even_size(self.size)
         track = Track(self._encoder.codec, self._encoder.private, size, self._aspect)
@@ -156,7 +156,7 @@ class TimedFrames:
         if min(self.size) < _LEAST:
             raise OutputError(
                 f"A video of {width}x{height} pixels cannot be written to {name}.",
-                mend=f"Leave the video out: its pictures would need {_LEAST} pixels a side.",
+                hint=f"Leave the video out: its pictures would need {_LEAST} pixels a side.",
             )
         size = _even_size(self.size)
         hints: list[str] = []
@@ -168,7 +168,7 @@ class TimedFrames:
                 encoder = _open(codec, size, fps, self._aspect)
             except ImportError:
                 missing = MissingDependencyError.for_extra(codec.library, "video", codec.name)
-                hints.append(f"{missing.message} {missing.mend}")
+                hints.append(f"{missing.message} {missing.hint}")
             except ValueError:
                 hints.append(f"The encoder of {codec.name} is missing or refuses such frames.")
             else:
@@ -179,7 +179,7 @@ class TimedFrames:
         other = name_of(self._path.with_suffix(".avi"))
         raise OutputError(
             f"A video of {width}x{height} pixels cannot be written to {name}. {' '.join(hints)}",
-            mend=f"Name it {other}",
+            hint=f"Name it {other}",
         )
 
 

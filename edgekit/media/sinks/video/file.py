@@ -48,12 +48,12 @@ class VideoSink(Sink):
             known = ", ".join(FORMATS)
             raise OutputError(
                 f"The name of a video ends in one of {known}; found {name_of(self._path)}.",
-                mend=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
+                hint=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
             )
         if self._ending == ".avi" and not fits_opencv(self._path):
             raise OutputError(
                 f"The name of {name_of(self._path)} is not UTF-8, and OpenCV cannot write it.",
-                mend="Name another place.",
+                hint="Name another place.",
             )
         self._quiet = quiet
         self._files = contextlib.ExitStack()

@@ -49,7 +49,7 @@ class LiveVideoSink(Sink):
             raise OutputError(
                 f"The video {name_of(self._path)} of a live source does not end in .mkv: "
                 "other formats cannot be played before they are complete.",
-                mend=f"Name it {name_of(self._path.with_suffix('.mkv'))}",
+                hint=f"Name it {name_of(self._path.with_suffix('.mkv'))}",
             )
         self._rotate = rotate
         self._keep = keep

@@ -129,7 +129,7 @@ class CameraPictures:
         what = f"does not give {asked}" if str(asked) else "gives no format that EdgeKit reads"
         raise MediaError(
             f"The camera {camera.device} ({camera.name}) {what}.",
-            mend="\n".join(("It offers:", *offered(camera.formats))),
+            hint="\n".join(("It offers:", *offered(camera.formats))),
         )
 
     def _picture(self, filled: Filled) -> Picture | None:

@@ -124,7 +124,7 @@ class CameraSource(Source):
                 return None
             raise MediaError(
                 f"Camera {self._device} stopped after {self.position} frames: {reason}.",
-                mend="Check its cable, and that no other program took it.",
+                hint="Check its cable, and that no other program took it.",
             )
         image, taken, lost = picture
         if self._begin is None:

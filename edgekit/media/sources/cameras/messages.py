@@ -38,7 +38,7 @@ def unusable(device: int | str, reason: str) -> MediaError:
     """Returns the error for a camera that cannot be used."""
     return MediaError(
         f"Camera {device} cannot be used: {reason}.",
-        mend="Use a file, folder or URL instead: edgekit run --source S\n"
+        hint="Use a file, folder or URL instead: edgekit run --source S\n"
         "Or see it work without any: edgekit demo",
     )
 

@@ -67,7 +67,7 @@ class OpenCVCameraSource(CaptureSource):
                 return None
             raise MediaError(
                 f"Camera {self._device} stopped after {self.position} frames.",
-                mend="Check its cable, and that no other program took it.",
+                hint="Check its cable, and that no other program took it.",
             )
         if self._begin is None:
             self._begin = now

@@ -30,20 +30,20 @@ def check_file(path: Path) -> None:
     if path.is_fifo():
         raise MediaError(
             f"{path} is a named pipe; a file was expected.",
-            mend=f"Pass frames through standard input: edgekit run --source - < {path}",
+            hint=f"Pass frames through standard input: edgekit run --source - < {path}",
         )
     if path.exists() and not path.is_file():
         raise MediaError(
             f"{path} is no regular file but a socket or a device; a video was expected.",
-            mend=_OTHER,
+            hint=_OTHER,
         )
     if not path.is_file():
         raise MediaError(
             f"There is no file or folder {path}.",
-            mend="Name a video, a folder of pictures or a URL: --source S",
+            hint="Name a video, a folder of pictures or a URL: --source S",
         )
     if not os.access(path, os.R_OK):
-        raise MediaError(f"{path} may not be read.", mend=f"Run: chmod u+r {path}")
+        raise MediaError(f"{path} may not be read.", hint=f"Run: chmod u+r {path}")
 
 
 def check_alone(path: Path) -> None:
@@ -60,13 +60,13 @@ def check_alone(path: Path) -> None:
     if _PLAYLIST.match(head):
         raise MediaError(
             f"{path} is a playlist: it only names other files; a video was expected.",
-            mend="Join what it names: ffmpeg -i FILE -c copy joined.mp4",
+            hint="Join what it names: ffmpeg -i FILE -c copy joined.mp4",
         )
 
 
 def unreadable(name: str, reason: str) -> MediaError:
     """Returns the error for a file whose reading failed in the middle."""
-    return MediaError(f"{name} cannot be read on: {reason}.", mend="Check the disk that it is on.")
+    return MediaError(f"{name} cannot be read on: {reason}.", hint="Check the disk that it is on.")
 
 
 def unplayable(path: Path, kind: str = "") -> MediaError:
@@ -81,13 +81,13 @@ def unplayable(path: Path, kind: str = "") -> MediaError:
         if not size:
             return MediaError(
                 f"{path} is empty (0 bytes); a video was expected.",
-                mend="Copy or record it again.",
+                hint="Copy or record it again.",
             )
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found, mend = _judge(data, kind)
+            found, hint = _judge(data, kind)
     except (OSError, ValueError) as error:
-        return MediaError(f"Cannot read {path}: {error}.", mend="Check the file and its rights.")
-    return MediaError(f"{path} {found}", mend=mend)
+        return MediaError(f"Cannot read {path}: {error}.", hint="Check the file and its rights.")
+    return MediaError(f"{path} {found}", hint=hint)
 
 
 def sound_in(head: bytes) -> str:

@@ -42,7 +42,7 @@ class FileSource(CaptureSource):
         if not fits_opencv(path):
             raise MediaError(
                 f"The name of {name_of(path)} is not UTF-8, and OpenCV cannot open it.",
-                mend="Rename it, or its folder.",
+                hint="Rename it, or its folder.",
             )
         outline = check_readable(path)
         with inside(), in_opencv(file_limits(())):

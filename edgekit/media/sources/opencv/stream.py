@@ -46,7 +46,7 @@ class OpenCVStreamSource(CaptureSource):
             raise no_picture(
                 self.name,
                 f"OpenCV got none within {patience:g} seconds and does not say why",
-                mend=f"A reader that does: {install_line('video')}",
+                hint=f"A reader that does: {install_line('video')}",
             )
         super().__init__(capture)
         try:

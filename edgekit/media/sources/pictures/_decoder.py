@@ -32,12 +32,12 @@ class UnreadableError(Exception):
     """A picture cannot be read; the message gives the reason as a clause.
 
     Attributes:
-        mend: Advice for the user.
+        hint: Advice for the user.
     """
 
-    def __init__(self, reason: str, mend: str = _FAULTS_MEND) -> None:
+    def __init__(self, reason: str, hint: str = _FAULTS_MEND) -> None:
         super().__init__(reason)
-        self.mend = mend
+        self.hint = hint
 
 
 def pages_of(content: bytes) -> int:

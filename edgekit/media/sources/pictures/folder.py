@@ -104,7 +104,7 @@ class FramesSource(Source):
         if self._first is None:
             raise MediaError(
                 f"None of the {self.frames} pictures in {self.name} can be read.",
-                mend="Copy or make them again: the warnings say what is wrong with each.",
+                hint="Copy or make them again: the warnings say what is wrong with each.",
             )
         self.height, self.width = self._first.image.shape[:2]
 
@@ -133,14 +133,14 @@ class FramesSource(Source):
                 content = read_regular(file, _MOST_BYTES)
                 image = self._decoder.decode(content)
             except OSError as error:
-                reason, mend = error.strerror or "it cannot be read", "Check the file's rights."
+                reason, hint = error.strerror or "it cannot be read", "Check the file's rights."
             except UnreadableError as error:
-                reason, mend = str(error), error.mend
+                reason, hint = str(error), error.hint
             else:
                 self._tell_of_pages(file, content)
                 return Frame(index, index / self.fps, image, gap)
             if self._alone:
-                raise MediaError(f"{self.name} cannot be read as a picture: {reason}.", mend=mend)
+                raise MediaError(f"{self.name} cannot be read as a picture: {reason}.", hint=hint)
             gap = "dropped"
             self._broken += 1
             _LOG.warning("Skipped %s: %s.", name_of(file), reason)
@@ -172,11 +172,11 @@ def _pictures_of(path: Path) -> list[Path]:
     except OSError as error:
         raise MediaError(
             f"Cannot read the folder {path}: {error.strerror}.",
-            mend="Name a video, a folder of pictures or a URL: --source S",
+            hint="Name a video, a folder of pictures or a URL: --source S",
         ) from error
     if not files:
         raise MediaError(
             f"There is no picture in the folder {path}.",
-            mend=f"Name a folder that holds some ({', '.join(sorted(PICTURES))}), or a video.",
+            hint=f"Name a folder that holds some ({', '.join(sorted(PICTURES))}), or a video.",
         )
     return sorted(files, key=lambda file: natural_key(file.name))

@@ -62,7 +62,7 @@ class PagesSource(Source):
         if self._first is None:
             raise MediaError(
                 f"None of the {count} pictures in {self.name} can be read: {self._problem}.",
-                mend=self._problem.mend,
+                hint=self._problem.hint,
             )
         self.height, self.width = self._first.image.shape[:2]
 

@@ -236,7 +236,7 @@ def test_frames_that_are_too_large_are_refused_before_the_work(tmp_path, width, 
     with pytest.raises(OutputError, match=rf"{width}x64 pixels.*{limit}") as caught:
         sink.start(replace(INFO, width=width, height=64))
     sink.close()
-    assert "out.avi" in caught.value.mend
+    assert "out.avi" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -246,7 +246,7 @@ def test_without_pyav_wide_frames_are_refused_with_both_ways_out(without_av, tmp
         sink.start(replace(INFO, width=10_000, height=64))
     sink.close()
     assert "[video]" in caught.value.message
-    assert "out.avi" in caught.value.mend
+    assert "out.avi" in caught.value.hint
 
 
 def test_wide_frames_are_written_where_the_message_said(tmp_path):
@@ -258,7 +258,7 @@ def test_wide_frames_are_written_where_the_message_said(tmp_path):
 def test_a_name_that_is_no_videos_is_refused_at_once(tmp_path, name):
     with pytest.raises(OutputError, match=r"\.mp4") as caught:
         VideoSink(tmp_path / name)
-    assert caught.value.mend.endswith(".mp4")
+    assert caught.value.hint.endswith(".mp4")
 
 
 def test_a_video_that_is_not_ended_leaves_nothing_and_keeps_the_old(encoders, tmp_path):
@@ -275,7 +275,7 @@ def test_pictures_of_one_pixel_are_no_video(encoders, tmp_path, size):
     with pytest.raises(OutputError, match=f"{size[1]}x{size[0]} pixels") as caught:
         feed(sink, [result_of(0, size=size)])
     sink.close()
-    assert "2 pixels" in (caught.value.mend or "")
+    assert "2 pixels" in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -290,7 +290,7 @@ def test_a_tiff_of_floats_is_named_as_such(tmp_path):
     with pytest.raises(MediaError, match="floating-point numbers of 32 bits") as caught:
         open_source(path)
     assert "truncated" not in str(caught.value)
-    assert "8 or 16 bits" in caught.value.mend
+    assert "8 or 16 bits" in caught.value.hint
 
 
 RAMP = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[None], 48, axis=0)

@@ -36,7 +36,7 @@ def frames_of(spec):
 def refusal_of(spec):
     with pytest.raises(MissingDependencyError) as caught:
         open_source(spec)
-    assert install_line("video") in caught.value.mend
+    assert install_line("video") in caught.value.hint
     return caught.value.message
 
 
@@ -360,7 +360,7 @@ def test_a_named_pipe_is_called_one(tmp_path, reader):
     os.mkfifo(path)
     with pytest.raises(MediaError, match="is a named pipe") as caught:
         open_source(path)
-    assert f"--source - < {path}" in caught.value.mend
+    assert f"--source - < {path}" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ def test_a_stream_without_a_key_frame_is_called_that(ffmpeg, pyav, monkeypatch, 
                 return
             with pytest.raises(MediaError, match="no key frame came within 120") as caught:
                 open_source(address, patient)
-            assert "--patience 240" in caught.value.mend
+            assert "--patience 240" in caught.value.hint
         finally:
             over.set()
 
