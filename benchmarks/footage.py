@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from edgekit.benchmarks.protocol import LEAST, pass_length, too_short
-from edgekit.benchmarks.report.report import Footage
+from edgekit.benchmarks.report.report import FootageInfo
 from edgekit.demo import DEMO_SEED
 from edgekit.errors import MediaError, OutputError, UsageError
 from edgekit.media import open_source
@@ -53,7 +53,7 @@ def write_judged_clips(folder: Path) -> Path:
     return root
 
 
-def check_footage(source: str, name: str) -> Footage:
+def check_footage(source: str, name: str) -> FootageInfo:
     """Returns size and length of the footage that is about to be played.
 
     Args:
@@ -79,4 +79,4 @@ def check_footage(source: str, name: str) -> Footage:
         if frame is None:
             raise MediaError(f"{source} has no frames.", hint=hint)
         height, width = frame.image.shape[:2]
-        return Footage(name=name, width=width, height=height, frames=opened.frames)
+        return FootageInfo(name=name, width=width, height=height, frames=opened.frames)

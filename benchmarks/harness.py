@@ -11,8 +11,8 @@ from pathlib import Path
 
 from edgekit.benchmarks.protocol import Job, failure_of
 from edgekit.benchmarks.report.figures import Measured, make_result, noise_of
-from edgekit.benchmarks.report.report import Accuracy, Footage, LoadPoint, Report
-from edgekit.benchmarks.rows import Plan
+from edgekit.benchmarks.report.report import Accuracy, FootageInfo, LoadPoint, Report
+from edgekit.benchmarks.rows import RowPlan
 from edgekit.benchmarks.workers import Worker, raise_failure
 from edgekit.errors import EdgeKitError
 from edgekit.measuring.energy import Meter
@@ -23,10 +23,10 @@ __all__ = ["Harness"]
 _LOG = logging.getLogger(__name__)
 
 
-class _Lane:
+class _MeasuredRow:
     """A row while it is measured."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RowPlan) -> None:
         self.plan = plan
         self.worker: Worker | None = None
         self.measured: list[Measured] = []
@@ -62,9 +62,9 @@ class Harness:
 
     def __init__(
         self,
-        plans: Sequence[Plan],
+        plans: Sequence[RowPlan],
         source: str,
-        footage: Footage,
+        footage: FootageInfo,
         *,
         frames: int,
         rounds: int,
@@ -73,7 +73,7 @@ class Harness:
         truth: Path | None = None,
         loaded: Path | None = None,
     ) -> None:
-        self._lanes = [_Lane(plan) for plan in plans]
+        self._lanes = [_MeasuredRow(plan) for plan in plans]
         self._source = source
         self._footage = footage
         self._frames = frames
@@ -135,7 +135,7 @@ class Harness:
             report.notes.append(f"Energy is missing in part: {self._meter.trouble}")
         return report
 
-    def _each(self, lanes: Sequence[_Lane], work: Callable[[_Lane], None]) -> None:
+    def _each(self, lanes: Sequence[_MeasuredRow], work: Callable[[_MeasuredRow], None]) -> None:
         """Does one step of every row; rows that fail are skipped from then on."""
         for lane in lanes:
             if self._stop.is_set():
@@ -148,7 +148,7 @@ class Harness:
                     lane.measured = []
             self.on_step()
 
-    def _start(self, lane: _Lane, stack: contextlib.ExitStack) -> None:
+    def _start(self, lane: _MeasuredRow, stack: contextlib.ExitStack) -> None:
         row = lane.plan.row
         job = Job(
             bundle=str(lane.plan.bundle),
@@ -161,7 +161,7 @@ class Harness:
         lane.worker = stack.enter_context(Worker(job))
         _LOG.info("Started %s", row.label)
 
-    def _play(self, lane: _Lane) -> None:
+    def _play(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         watch = Watch()
         if self._meter is not None:
@@ -175,14 +175,14 @@ class Harness:
         )
         lane.measured.append((lap, watch.conditions(lap.whole_cpu_seconds), joules))
 
-    def _judge(self, lane: _Lane) -> None:
+    def _judge(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         try:
             lane.accuracy = lane.worker.judge(str(self._truth)).accuracy
         except EdgeKitError as error:  # the times are still valid
             self._unjudged.append(f"{lane.plan.row.label}: no accuracy. {error.message}")
 
-    def _load(self, lane: _Lane) -> None:
+    def _load(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         try:
             lane.under_load = lane.worker.load(str(self._loaded)).points

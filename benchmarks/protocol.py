@@ -1,7 +1,7 @@
 """Defines the messages between ``edgekit bench`` and its workers, one JSON line each.
 
 A worker gets a ``Job`` and answers ``Ready``. Then it answers ``Lap`` to each ``Play``, ``Judged``
-to a ``Judge`` and ``Loaded`` to a ``Load``. ``Failed`` may answer any request.
+to a ``AccuracyRequest`` and ``Loaded`` to a ``Load``. ``Failed`` may answer any request.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import TypeAlias
 
 import msgspec
 
-from edgekit.benchmarks.report.report import Accuracy, Failure, LoadPoint
+from edgekit.benchmarks.report.report import Accuracy, LoadPoint, RowFailure
 from edgekit.errors import EdgeKitError, MediaError
 
 __all__ = [
     "LEAST",
     "SETTLE",
+    "AccuracyRequest",
     "Failed",
     "Job",
-    "Judge",
     "Judged",
     "Lap",
     "Load",
@@ -56,9 +56,9 @@ def too_short(source: str, frames: int) -> MediaError:
     )
 
 
-def failure_of(error: EdgeKitError) -> Failure:
+def failure_of(error: EdgeKitError) -> RowFailure:
     """Returns an error in the form of a report."""
-    return Failure(kind=type(error).__name__, message=error.message, hint=error.hint)
+    return RowFailure(kind=type(error).__name__, message=error.message, hint=error.hint)
 
 
 class _Message(msgspec.Struct, tag=True, kw_only=True):
@@ -89,7 +89,7 @@ class Play(_Message):
     """Request to run the pipeline over the footage once."""
 
 
-class Judge(_Message):
+class AccuracyRequest(_Message):
     """Request to measure the accuracy on the annotated videos below ``root``."""
 
     root: str
@@ -133,7 +133,7 @@ class Lap(_Message):
 
 
 class Judged(_Message):
-    """Result of a ``Judge``: the accuracy."""
+    """Result of a ``AccuracyRequest``: the accuracy."""
 
     accuracy: Accuracy
 
@@ -147,8 +147,8 @@ class Loaded(_Message):
 class Failed(_Message):
     """The worker failed and sends no more answers."""
 
-    failure: Failure
+    failure: RowFailure
 
 
-Request: TypeAlias = Job | Play | Judge | Load
+Request: TypeAlias = Job | Play | AccuracyRequest | Load
 Reply: TypeAlias = Ready | Lap | Judged | Loaded | Failed

@@ -15,11 +15,11 @@ from edgekit.system.installation import install_line
 from edgekit.targets.base import Session
 from edgekit.targets.registry import RUNTIMES, TARGETS
 
-__all__ = ["Plan", "plan_rows", "runtimes_of", "shipped_bundles"]
+__all__ = ["RowPlan", "plan_rows", "runtimes_of", "shipped_bundles"]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RowPlan:
     """One planned row.
 
     Attributes:
@@ -43,7 +43,7 @@ def plan_rows(
     runtimes: Sequence[str] = (),
     threads: Sequence[int] = (),
     arithmetic: Sequence[str] = (),
-) -> list[Plan]:
+) -> list[RowPlan]:
     """Returns a row for every bundle on each of its runtimes in every setting.
 
     Args:
@@ -68,7 +68,7 @@ def plan_rows(
                 continue
             kinds = arithmetic if arithmetic and _has_arithmetic(runtime) else (None,)
             plans += [
-                Plan(bundle.path, _row(bundle, label, runtime, count, kind))
+                RowPlan(bundle.path, _row(bundle, label, runtime, count, kind))
                 for count in threads or (0,)
                 for kind in kinds
             ]

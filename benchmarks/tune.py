@@ -10,8 +10,8 @@ from typing import cast
 import msgspec
 
 from edgekit.benchmarks.report.comparison import SURE, shift_p_value
-from edgekit.benchmarks.report.report import Report, Row, Tuned
-from edgekit.benchmarks.rows import Plan
+from edgekit.benchmarks.report.report import Report, Row, TunedSetting
+from edgekit.benchmarks.rows import RowPlan
 from edgekit.files.checksums import keep_file
 from edgekit.files.writing import writing
 from edgekit.measuring.machine import describe_machine
@@ -31,7 +31,7 @@ def threads_to_try() -> tuple[int, ...]:
     return (0, *dict.fromkeys([*powers, cores]))
 
 
-def write_profiles(report: Report, plans: Sequence[Plan]) -> list[Tuned]:
+def write_profiles(report: Report, plans: Sequence[RowPlan]) -> list[TunedSetting]:
     """Writes the best setting of each bundle beside its manifest.
 
     That is the fastest setting, if it is certainly faster than the default and loses no measured
@@ -56,7 +56,7 @@ def write_profiles(report: Report, plans: Sequence[Plan]) -> list[Tuned]:
         profile = _profile(report, plans[best].row)
         with writing(path):
             keep_file(path, msgspec.json.encode(profile), profile.bundle_sha256)
-        tuned.append(Tuned(row=best, default=usual, file=str(path)))
+        tuned.append(TunedSetting(row=best, default=usual, file=str(path)))
     return tuned
 
 

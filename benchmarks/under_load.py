@@ -121,7 +121,7 @@ class _RealClock:
         self._ended.set()
 
 
-class _Camera(Source):
+class _PlayedFile(Source):
     """Provides the frames of a file when they are due, as a camera does."""
 
     live = True
@@ -285,7 +285,7 @@ def _play(
     detector: Detector, path: str | Path, clock: _Clock, every: int, *, seconds: float | None = None
 ) -> FoundDetections:
     found = FoundDetections()
-    with open_source(path) as source, _Camera(source, clock) as camera:
+    with open_source(path) as source, _PlayedFile(source, clock) as camera:
         Pipeline(
             camera,
             _BusyDetector(detector.sibling(), clock, every),

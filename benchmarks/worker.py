@@ -19,9 +19,9 @@ import msgspec
 from edgekit.benchmarks.protocol import (
     LEAST,
     SETTLE,
+    AccuracyRequest,
     Failed,
     Job,
-    Judge,
     Judged,
     Lap,
     Load,
@@ -240,7 +240,7 @@ def _serve(channel: _Channel) -> None:
             )
         )
         while (request := channel.receive()) is not None:
-            if isinstance(request, Judge):
+            if isinstance(request, AccuracyRequest):
                 channel.send(_judge(job, options, request.root))
             elif isinstance(request, Load):
                 channel.send(_load(job, detector, request.root))

@@ -15,9 +15,9 @@ import msgspec
 from edgekit import errors
 from edgekit._closing import Closing
 from edgekit.benchmarks.protocol import (
+    AccuracyRequest,
     Failed,
     Job,
-    Judge,
     Judged,
     Lap,
     Load,
@@ -27,7 +27,7 @@ from edgekit.benchmarks.protocol import (
     Reply,
     Request,
 )
-from edgekit.benchmarks.report.report import Failure
+from edgekit.benchmarks.report.report import RowFailure
 from edgekit.errors import EdgeKitError
 
 __all__ = ["Worker", "raise_failure"]
@@ -79,7 +79,7 @@ class Worker(Closing):
 
     def judge(self, root: str) -> Judged:
         """Returns the accuracy on the annotated videos below ``root``."""
-        judged: Judged = self._ask(Judge(root=root))
+        judged: Judged = self._ask(AccuracyRequest(root=root))
         return judged
 
     def load(self, root: str) -> Loaded:
@@ -123,7 +123,7 @@ class Worker(Closing):
         self._log.close()
 
 
-def raise_failure(failure: Failure) -> None:
+def raise_failure(failure: RowFailure) -> None:
     """Raises the error that ``failure_of`` was given.
 
     Raises:

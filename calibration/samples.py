@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.frame_selection import Candidates, choose, spread
-from edgekit.calibration.sequences import Sequence as Footage
+from edgekit.calibration.sequences import FrameSequence
 from edgekit.calibration.store import Store, array_file, key_of
 from edgekit.detector import cascade_of, recent_frames_of
 from edgekit.errors import CalibrationError
@@ -114,7 +114,7 @@ class Samples(Sequence[Mapping[str, Array]]):
 
 def collect(
     bundle: Bundle,
-    footage: Sequence[Footage],
+    footage: Sequence[FrameSequence],
     store: Store,
     *,
     samples: int,
@@ -150,7 +150,7 @@ def collect(
 
 def choose_frames(
     bundle: Bundle,
-    footage: Sequence[Footage],
+    footage: Sequence[FrameSequence],
     store: Store,
     *,
     samples: int,
@@ -182,7 +182,7 @@ def choose_frames(
 
 def extract(
     bundle: Bundle,
-    footage: Sequence[Footage],
+    footage: Sequence[FrameSequence],
     wanted: Sequence[Sequence[int]],
     store: Store,
     progress: Progress = SILENT,
@@ -206,14 +206,14 @@ def extract(
     return Samples(bundle, place)
 
 
-def _key(bundle: Bundle, footage: Sequence[Footage], *parts: object) -> str:
+def _key(bundle: Bundle, footage: Sequence[FrameSequence], *parts: object) -> str:
     manifest = bundle.manifest
     content = [sequence.sha256 for sequence in footage]
     return key_of(manifest.input, manifest.cascade, content, *parts)
 
 
 def _pairs(
-    bundle: Bundle, sequence: Footage, *, again: bool = False, progress: Progress = SILENT
+    bundle: Bundle, sequence: FrameSequence, *, again: bool = False, progress: Progress = SILENT
 ) -> Iterator[tuple[Frame, int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
     """Yields each frame, the number of gapless frames before it, and the pair that is compared.
 
@@ -234,7 +234,7 @@ def _pairs(
         before += 1
 
 
-def _look(bundle: Bundle, sequence: Footage, samples: int, progress: Progress) -> Candidates:
+def _look(bundle: Bundle, sequence: FrameSequence, samples: int, progress: Progress) -> Candidates:
     seen = Candidates(limit=_CANDIDATES * samples)
     kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
     for frame, before, previous, current in _pairs(bundle, sequence, progress=progress):
@@ -282,7 +282,7 @@ def _judging(found: Sequence[Candidates], judged: int) -> list[list[int]]:
 
 def _extract(
     bundle: Bundle,
-    footage: Sequence[Footage],
+    footage: Sequence[FrameSequence],
     wanted: Sequence[Sequence[int]],
     progress: Progress,
     folder: Path,

@@ -17,7 +17,7 @@ from edgekit.media import open_source
 from edgekit.media.sources.pictures.folder import PICTURES, natural_key
 from edgekit.runtime.types import Frame
 
-__all__ = ["VIDEOS", "Sequence", "find_sequences"]
+__all__ = ["VIDEOS", "FrameSequence", "find_sequences"]
 
 VIDEOS = frozenset(
     (
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class FrameSequence:
     """Consecutive frames: a video, or a folder of pictures.
 
     Attributes:
@@ -79,7 +79,7 @@ class Sequence:
             media.setLevel(level)
 
 
-def find_sequences(path: Path) -> list[Sequence]:
+def find_sequences(path: Path) -> list[FrameSequence]:
     """Returns all sequences in a path that a user gives, in natural order.
 
     Args:
@@ -99,7 +99,7 @@ def find_sequences(path: Path) -> list[Sequence]:
     for place in _places(path):
         try:
             with open_source(place):
-                found.append(Sequence(place, _content(place)))
+                found.append(FrameSequence(place, _content(place)))
         except MediaError as error:
             skipped += 1
             _log.warning("Skipped %s: %s", place, error.message)

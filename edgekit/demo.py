@@ -63,7 +63,7 @@ class PuppetSource(Source):
         """Does nothing: there is nothing to release."""
 
 
-class _Keep(Sink):
+class _DetectionsCollector(Sink):
     """Keeps all detections, for the evaluation."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ def run_demo(
     _check_place(folder, force)
     _LOG.info("Rendering the clip of seed %d, %d frames.", seed, _FRAMES)
     clip = render_clip(seed, frames=_FRAMES)
-    keep = _Keep()
+    keep = _DetectionsCollector()
     with _place(folder, force) as place, Detector(bundle) as detector, PuppetSource(clip) as source:
         classes = detector.classes
         truth = in_classes_of(classes, truth_of(clip)).videos[0]

@@ -19,13 +19,13 @@ from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
 from edgekit.files.writing import writing
 from edgekit.quantization.base import Layer, Recipe
-from edgekit.quantization.finetuning.bundle import Tuned
+from edgekit.quantization.finetuning.bundle import FineTunedBundle
 from edgekit.quantization.finetuning.comparison import Comparison, compare
-from edgekit.quantization.heads_loss import Judge, Truth
+from edgekit.quantization.heads_loss import HeadsLoss, Truth
 from edgekit.quantization.registry import quantizer
-from edgekit.quantization.search import Step, search
+from edgekit.quantization.search import SearchStep, search
 from edgekit.quantization.trials import Workbench, loss_alone
-from edgekit.quantization.tubes_loss import TubeJudge
+from edgekit.quantization.tubes_loss import TubesLoss
 
 __all__ = ["Quantized", "check_float", "quantize_bundle", "recipe_of"]
 
@@ -51,7 +51,7 @@ class Quantized:
 
     bundle: Bundle
     check: RoundingCheck
-    steps: tuple[Step, ...]
+    steps: tuple[SearchStep, ...]
     layers: tuple[Layer, ...]
     sensitivity: dict[str, RoundingCheck]
     max_drop: float
@@ -127,8 +127,8 @@ def quantize_bundle(
     keep_float: Sequence[str] = (),
     max_drop: float = 0.01,
     sensitivity: bool = False,
-    tuned: Tuned | None = None,
-    tubes: TubeJudge | None = None,
+    tuned: FineTunedBundle | None = None,
+    tubes: TubesLoss | None = None,
     force: bool = False,
     executor: Executor | None = None,
     progress: Progress = SILENT,
@@ -166,7 +166,7 @@ def quantize_bundle(
     asked = recipe_of(bundle, method=method, io=io, keep_float=keep_float)
     layers = quantizer(bundle.manifest.target).layers(bundle)
     bench = Workbench.prepare(bundle, samples, store, progress)
-    judge = Judge(bundle, judging, store, truth=truth, runtime=bench.runtime, progress=progress)
+    judge = HeadsLoss(bundle, judging, store, truth=truth, runtime=bench.runtime, progress=progress)
     tuning = None
     if tuned is not None:
         bench, tuning = compare(
@@ -243,7 +243,7 @@ def _completed(
     return msgspec.structs.replace(manifest, quantization=done)
 
 
-def _missed(steps: Sequence[Step], max_drop: float) -> str:
+def _missed(steps: Sequence[SearchStep], max_drop: float) -> str:
     table = "\n".join(
         f"  {len(step.kept):>3} layers in float: {step.check.drop:.4f} of frame-mAP lost, "
         f"{step.check.agreement:.3f} of the detections found again"

@@ -12,7 +12,7 @@ from edgekit.bundle import MANIFEST, Bundle, load_bundle
 from edgekit.calibration.frame_selection import spread
 from edgekit.calibration.rendered import rendered_clips
 from edgekit.calibration.samples import Samples, choose_frames, collect, extract
-from edgekit.calibration.sequences import Sequence, find_sequences
+from edgekit.calibration.sequences import FrameSequence, find_sequences
 from edgekit.calibration.store import Store, key_of
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import VideoTruth
@@ -23,7 +23,7 @@ from edgekit.files.checksums import sha256_of
 from edgekit.quantization.heads_loss import Truth, truth_of
 from edgekit.targets.settings import ExportSettings
 
-__all__ = ["Footage", "annotated", "exported", "gather", "shipped_float"]
+__all__ = ["CalibrationFrames", "annotated", "exported", "gather", "shipped_float"]
 
 _JUDGED = 256
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class CalibrationFrames:
     """Frames for a quantizer.
 
     Attributes:
@@ -46,7 +46,7 @@ class Footage:
     judging: Samples
     truth: Truth | None = None
     dataset: Dataset = field(default_factory=lambda: Dataset([], []))
-    sequences: list[Sequence] = field(default_factory=list)
+    sequences: list[FrameSequence] = field(default_factory=list)
 
 
 def shipped_float(target: str, store: Store) -> Bundle:
@@ -98,7 +98,7 @@ def gather(
     samples: int,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> Footage:
+) -> CalibrationFrames:
     """Chooses frames for calibration and evaluation.
 
     Args:
@@ -132,7 +132,7 @@ def gather(
         chosen, judging = collect(
             bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed, progress=progress
         )
-        return Footage(chosen, judging, sequences=sequences)
+        return CalibrationFrames(chosen, judging, sequences=sequences)
     wanted, _ = choose_frames(
         bundle, sequences, store, samples=samples, judged=0, seed=seed, progress=progress
     )
@@ -144,7 +144,7 @@ def gather(
         for frame in frames
     }
     judging, truth = _annotated(bundle, dataset, used, store, progress)
-    return Footage(chosen, judging, truth, dataset)
+    return CalibrationFrames(chosen, judging, truth, dataset)
 
 
 def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
@@ -197,7 +197,7 @@ def _annotated(
     return samples, truth_of(samples, [video.tubes for video in dataset.videos])
 
 
-def _sequence(video: VideoTruth) -> Sequence:
+def _sequence(video: VideoTruth) -> FrameSequence:
     if video.path is None or not video.path.exists():
         raise AnnotationError(
             f"Video '{video.name}' is annotated, and is not at {video.path}.",

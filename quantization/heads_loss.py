@@ -22,7 +22,7 @@ from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import open_session
 from edgekit.targets.verify import agreement
 
-__all__ = ["HEADS", "SCORE", "Judge", "Truth", "truth_of"]
+__all__ = ["HEADS", "SCORE", "HeadsLoss", "Truth", "truth_of"]
 
 SCORE = 0.3
 """Smallest score of the float model's detections that count; it is that of ``edgekit run``."""
@@ -47,7 +47,7 @@ def truth_of(samples: Samples, tubes: Sequence[Sequence[TruthTube]]) -> Truth:
     ]
 
 
-class Judge:
+class HeadsLoss:
     """Compares quantized models with a float one.
 
     Args:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from edgekit.bundle import RoundingCheck
 from edgekit.quantization.base import Layer
 
-__all__ = ["Step", "damage", "search"]
+__all__ = ["SearchStep", "damage", "search"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SearchStep:
     """One attempt.
 
     Attributes:
@@ -41,7 +41,7 @@ def search(
     *,
     max_drop: float,
     fixed: frozenset[str] = frozenset(),
-) -> tuple[list[Step], dict[str, RoundingCheck]]:
+) -> tuple[list[SearchStep], dict[str, RoundingCheck]]:
     """Returns layers to float until a bound holds, beginning with the most damage per work.
 
     First all layers are quantized. If that loses too much, each layer is measured alone. Layers
@@ -60,7 +60,7 @@ def search(
         The attempts, of which the last is the best; it exceeds the bound if none stays within it.
         Also the result of ``measure``; empty if it was not called.
     """
-    steps = [Step(fixed, check(fixed))]
+    steps = [SearchStep(fixed, check(fixed))]
     if steps[0].check.drop <= max_drop:
         return steps, {}
     macs = {layer.name: max(layer.macs, 1) for layer in layers}
@@ -70,7 +70,7 @@ def search(
 
     def step(count: int) -> bool:
         kept = fixed | set(order[:count])
-        steps.append(Step(kept, check(kept)))
+        steps.append(SearchStep(kept, check(kept)))
         return steps[-1].check.drop <= max_drop
 
     failed, count = 0, 1

@@ -17,7 +17,7 @@ from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
 from edgekit.files.writing import writing
 from edgekit.quantization.base import Layer, Quantizer, Recipe
-from edgekit.quantization.heads_loss import Judge
+from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
 from edgekit.targets.registry import exporter
 
@@ -90,7 +90,9 @@ class Workbench:
             files = {name: work / name for name in made.files}
             return save_bundle(folder, manifest, files | self.bundle.notices)
 
-    def judged(self, recipe: Recipe, judge: Judge, progress: Progress = SILENT) -> RoundingCheck:
+    def judged(
+        self, recipe: Recipe, judge: HeadsLoss, progress: Progress = SILENT
+    ) -> RoundingCheck:
         """Returns the loss of a recipe, from the store if it was measured before."""
         made = self.bundle.manifest
         tool = _quantizer(self.bundle)
@@ -119,7 +121,7 @@ def loss_alone(
     bench: Workbench, judging: Samples, method: str, layers: Sequence[Layer], layer: Layer
 ) -> RoundingCheck:
     """Returns the loss with one layer quantized; a function that can be sent to processes."""
-    judge = Judge(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
+    judge = HeadsLoss(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
     others = frozenset(other.name for other in layers) - {layer.name}
     return bench.judged(Recipe(method=method, keep_float=others), judge)
 

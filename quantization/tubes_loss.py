@@ -12,7 +12,7 @@ import numpy as np
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, TubeCheck
 from edgekit.calibration.samples import Samples
-from edgekit.calibration.sequences import Sequence as Footage
+from edgekit.calibration.sequences import FrameSequence
 from edgekit.calibration.store import Store, key_of
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import TruthTube, VideoTruth
@@ -27,14 +27,14 @@ from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import exporter
 
-__all__ = ["TubeJudge"]
+__all__ = ["TubesLoss"]
 
 _STRETCHES = 8
 _FRAMES = 64
 """Frames per unannotated sequence: enough for tubes, and 512 frames in total take seconds."""
 
 
-class TubeJudge:
+class TubesLoss:
     """Compares the tubes of quantized models with those of a float one.
 
     The ground truth is the annotated videos if there are any. Otherwise it is what ``edgekit run``
@@ -52,7 +52,7 @@ class TubeJudge:
         self,
         bundle: Bundle,
         dataset: Dataset,
-        sequences: Sequence[Footage],
+        sequences: Sequence[FrameSequence],
         judging: Samples,
         store: Store,
     ) -> None:

@@ -38,7 +38,7 @@ def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_pa
     from edgekit.calibration.store import Store
     from edgekit.quantization.build import quantize_bundle
     from edgekit.quantization.frames import gather
-    from edgekit.quantization.tubes_loss import TubeJudge
+    from edgekit.quantization.tubes_loss import TubesLoss
 
     told, store = Told(), Store(tmp_path / "store")
     found = gather(spotter, spots, spots, store, samples=6, progress=told)
@@ -50,7 +50,7 @@ def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_pa
         store=store,
         truth=found.truth,
         max_drop=1.0,
-        tubes=TubeJudge(spotter, found.dataset, found.sequences, found.judging, store),
+        tubes=TubesLoss(spotter, found.dataset, found.sequences, found.judging, store),
         sensitivity=True,
         progress=told,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.benchmarks.report.figures import is_noisy
-from edgekit.benchmarks.report.report import Change, Footage, Report, Result
+from edgekit.benchmarks.report.report import Change, FootageInfo, Report, RowResult
 from edgekit.errors import BadInputError
 from edgekit.measuring.machine import Machine
 
@@ -30,7 +30,7 @@ _MOST_SPLITS = 20_000
 
 
 def check_comparable(
-    earlier: Report, path: Path, machine: Machine, footage: Footage, frames: int
+    earlier: Report, path: Path, machine: Machine, footage: FootageInfo, frames: int
 ) -> None:
     """Raises unless a new report could be compared with an earlier one.
 
@@ -99,7 +99,9 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
     return changes
 
 
-def _change(place: int, old: Result, new: Result, limit: float | None, *, noisy: bool) -> Change:
+def _change(
+    place: int, old: RowResult, new: RowResult, limit: float | None, *, noisy: bool
+) -> Change:
     before, after = ([lap.p50 for lap in result.rounds] for result in (old, new))
     ratio = statistics.median(after) / statistics.median(before)
     p = shift_p_value(before, after)

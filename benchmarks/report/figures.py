@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edgekit.benchmarks.protocol import Lap, Ready
-from edgekit.benchmarks.report.report import Accuracy, Figures, LoadPoint, Report, Result, Round
+from edgekit.benchmarks.report.report import Accuracy, Figures, LoadPoint, Report, Round, RowResult
 from edgekit.measuring.machine import Conditions
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Array
@@ -34,7 +34,7 @@ def make_result(
     measured: Sequence[Measured],
     accuracy: Accuracy | None = None,
     under_load: Sequence[LoadPoint] = (),
-) -> Result:
+) -> RowResult:
     """Returns the result of a row.
 
     Args:
@@ -51,7 +51,7 @@ def make_result(
     overall = _figures(sums)
     everything = np.concatenate(sums)
     joules = [spent / lap.passed for lap, _, spent in measured if spent is not None]
-    return Result(
+    return RowResult(
         version=ready.version,
         device=ready.device,
         arithmetic=ready.arithmetic,
@@ -169,7 +169,7 @@ def _machine_notes(rounds: Sequence[Round]) -> list[str]:
     return notes
 
 
-def _row_notes(results: Mapping[str, Result]) -> list[str]:
+def _row_notes(results: Mapping[str, RowResult]) -> list[str]:
     notes = []
     for label, result in results.items():
         if not result.steady:

@@ -20,16 +20,16 @@ __all__ = [
     "SCHEMA",
     "Accuracy",
     "Change",
-    "Failure",
     "Figures",
-    "Footage",
+    "FootageInfo",
     "LoadAccuracy",
     "LoadPoint",
     "Report",
-    "Result",
     "Round",
     "Row",
-    "Tuned",
+    "RowFailure",
+    "RowResult",
+    "TunedSetting",
     "read_report",
 ]
 
@@ -40,7 +40,7 @@ PAPER = {"cascade": 5.0, "network": 16.4, "decode + link": 2.5, "overall": 23.9}
 """KORSAL's published milliseconds per frame, on a desktop GPU: 41.8 frames per second."""
 
 
-class Footage(msgspec.Struct, frozen=True, kw_only=True):
+class FootageInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The footage that was played."""
 
     name: str
@@ -107,7 +107,7 @@ class LoadPoint(LoadAccuracy, frozen=True, kw_only=True):
     age_longest: float
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class RowResult(msgspec.Struct, frozen=True, kw_only=True):
     """Result of a row."""
 
     version: str
@@ -129,7 +129,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     under_load: list[LoadPoint] = []
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class RowFailure(msgspec.Struct, frozen=True, kw_only=True):
     """Reason why a row has no result, and a hint; ``kind`` is a name in ``edgekit.errors``."""
 
     kind: str
@@ -150,8 +150,8 @@ class Row(msgspec.Struct, kw_only=True):
     runtime: str
     threads: int
     arithmetic: str | None
-    result: Result | None = None
-    error: Failure | None = None
+    result: RowResult | None = None
+    error: RowFailure | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -185,7 +185,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     regression: bool = False
 
 
-class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+class TunedSetting(msgspec.Struct, frozen=True, kw_only=True):
     """The row whose setting ``edgekit run`` uses from now on, and the previous one."""
 
     row: int
@@ -199,14 +199,14 @@ class Report(msgspec.Struct, kw_only=True):
     schema: int = SCHEMA
     created: str
     machine: Machine
-    footage: Footage
+    footage: FootageInfo
     frames: int
     energy: str
     rows: list[Row]
     notes: list[str] = []
     compared_with: str | None = None
     changes: list[Change] = []
-    tuned: list[Tuned] = []
+    tuned: list[TunedSetting] = []
     interrupted: bool = False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgekit.benchmarks.report.report import PAPER, Change, Report, Result, Row, Tuned
+from edgekit.benchmarks.report.report import PAPER, Change, Report, Row, RowResult, TunedSetting
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.reporting.grid import Grid
 
@@ -105,7 +105,7 @@ def grids(report: Report) -> list[Grid]:
     return tables
 
 
-def _tuned(report: Report, tuned: Tuned) -> list[str]:
+def _tuned(report: Report, tuned: TunedSetting) -> list[str]:
     row = report.rows[tuned.row]
     usual = None if tuned.default is None else report.rows[tuned.default].result
     setting = row.label.removeprefix(f"{row.bundle}, ")
@@ -128,7 +128,7 @@ def _setup(number: int, row: Row) -> list[str]:
     return [str(number), row.bundle, f"{row.runtime}{version}", threads, arithmetic, size]
 
 
-def _stages(number: int, result: Result) -> list[list[str]]:
+def _stages(number: int, result: RowResult) -> list[list[str]]:
     columns = [*(result.stages[stage] for stage in STAGES), result.overall]
     return [
         [str(number) if name == "p50" else "", name]
@@ -137,7 +137,7 @@ def _stages(number: int, result: Result) -> list[list[str]]:
     ]
 
 
-def _whole(number: int, row: Row, result: Result) -> list[str]:
+def _whole(number: int, row: Row, result: RowResult) -> list[str]:
     memory = _NONE if result.peak_memory is None else f"{result.peak_memory / 2**20:.0f}"
     return [
         str(number),
@@ -155,7 +155,7 @@ def _paper(name: str, times: dict[str, float]) -> list[str]:
     return [name, *(f"{times[part]:.2f}" for part in PAPER), f"{1e3 / times['overall']:.1f}"]
 
 
-def _accuracy(judged: Sequence[tuple[int, Result]]) -> Grid:
+def _accuracy(judged: Sequence[tuple[int, RowResult]]) -> Grid:
     rows, thresholds = [], ["0.2", "0.5", "0.75", "0.5:0.95"]
     for number, result in judged:
         found = result.accuracy
@@ -172,7 +172,7 @@ def _accuracy(judged: Sequence[tuple[int, Result]]) -> Grid:
     )
 
 
-def _under_load(loaded: Sequence[tuple[int, Result]]) -> Grid:
+def _under_load(loaded: Sequence[tuple[int, RowResult]]) -> Grid:
     rows = []
     for number, result in loaded:
         every_frame = result.under_load[0]

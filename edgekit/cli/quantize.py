@@ -206,12 +206,12 @@ def command(
     from edgekit.calibration.store import Store, default_store
     from edgekit.files.writing import refuse_existing, refuse_unwritable
     from edgekit.quantization.build import quantize_bundle, recipe_of
-    from edgekit.quantization.finetuning.bundle import Plan, checkpoint_of, tune
+    from edgekit.quantization.finetuning.bundle import FineTuningPlan, checkpoint_of, tune
     from edgekit.quantization.frames import annotated, gather, shipped_float
     from edgekit.quantization.registry import quantizer
     from edgekit.quantization.report.report import compare_latency, report
     from edgekit.quantization.report.tables import terminal
-    from edgekit.quantization.tubes_loss import TubeJudge
+    from edgekit.quantization.tubes_loss import TubesLoss
     from edgekit.targets.build import bundle_path
 
     choices["max_drop"] /= 100
@@ -264,7 +264,7 @@ def command(
                 source,
                 origin,
                 footage.samples,
-                Plan(steps=finetune_steps, method=asked.method, seed=seed),
+                FineTuningPlan(steps=finetune_steps, method=asked.method, seed=seed),
                 store,
                 truth=annotated(source, Path(calib), footage.samples) if calib else None,
                 progress=lambda step: progress.advance(),
@@ -277,7 +277,7 @@ def command(
             store=store,
             truth=footage.truth,
             tuned=tuned,
-            tubes=TubeJudge(source, footage.dataset, footage.sequences, footage.judging, store),
+            tubes=TubesLoss(source, footage.dataset, footage.sequences, footage.judging, store),
             force=force,
             executor=executor,
             progress=progress,

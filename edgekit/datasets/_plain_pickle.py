@@ -65,7 +65,7 @@ _FIXED: dict[str, Callable[[], Any]] = {
 }
 
 
-class _Name:
+class _PickleName:
     """A name in a pickle that this reader implements."""
 
     def __init__(self, text: str) -> None:
@@ -162,10 +162,10 @@ class _Machine:
             case "SETITEMS":
                 self._fill(self._marked())
             case "GLOBAL":
-                stack.append(_Name(argument))
+                stack.append(_PickleName(argument))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
-                stack.append(_Name(f"{module} {name}"))
+                stack.append(_PickleName(f"{module} {name}"))
             case "REDUCE":
                 arguments, called = stack.pop(), stack.pop()
                 stack.append(self._called(called, arguments))
@@ -216,7 +216,7 @@ class _Machine:
             raise UnreadablePickle(f"it gives a state to a {type(unbuilt).__name__}")
 
     def _called(self, name: Any, arguments: Any) -> Any:
-        if not (isinstance(name, _Name) and isinstance(arguments, tuple)):
+        if not (isinstance(name, _PickleName) and isinstance(arguments, tuple)):
             raise UnreadablePickle("it calls what is no name")
         match name.kind, arguments:
             case "array", _:

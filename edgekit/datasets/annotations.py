@@ -89,22 +89,22 @@ class Truth:
     videos: list[VideoTruth]
 
 
-class _Tube(msgspec.Struct):
+class _AnnotatedTube(msgspec.Struct):
     label: int
     start: int
     end: int
     boxes: list[tuple[float, float, float, float]]
 
 
-class _Video(msgspec.Struct):
+class _AnnotatedVideo(msgspec.Struct):
     width: int
     height: int
     frames: int
-    tubes: list[_Tube]
+    tubes: list[_AnnotatedTube]
     label: int | None = None
 
 
-class _File(msgspec.Struct):
+class _AnnotationFile(msgspec.Struct):
     classes: list[str]
     videos: dict[str, msgspec.Raw]
 
@@ -123,7 +123,7 @@ def read_annotations(path: Path) -> Truth:
     """
     path = Path(path)
     try:
-        file = msgspec.json.decode(read_regular(path, _MOST_BYTES), type=_File)
+        file = msgspec.json.decode(read_regular(path, _MOST_BYTES), type=_AnnotationFile)
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the annotations {path}: {error.strerror}.",
@@ -140,7 +140,7 @@ def read_annotations(path: Path) -> Truth:
 def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> VideoTruth:
     where = f"video '{name}'"
     try:
-        video = msgspec.json.decode(raw, type=_Video)
+        video = msgspec.json.decode(raw, type=_AnnotatedVideo)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(path, where, str(error)) from error
     if min(video.frames, video.width, video.height) < 1:
@@ -171,7 +171,7 @@ def _check_label(path: Path, where: str, classes: Sequence[str], label: int) -> 
         raise _wrong(path, where, f"label {label}, expected 0 to {len(classes) - 1}")
 
 
-def _check_span(path: Path, where: str, tube: _Tube, frames: int) -> None:
+def _check_span(path: Path, where: str, tube: _AnnotatedTube, frames: int) -> None:
     if not 0 <= tube.start < tube.end:
         raise _wrong(path, where, f"it goes from {tube.start} to {tube.end}, end not included")
     if tube.end > frames:

@@ -24,8 +24,8 @@ __all__ = [
     "MEASURED",
     "MOVED",
     "ONE_FRAME",
+    "FilterStep",
     "States",
-    "Step",
     "coordinates",
     "corners",
     "corrected",
@@ -43,7 +43,7 @@ FIRST_VELOCITY = 0.06
 _ROUNDING = 1e-6
 
 
-class Step(NamedTuple):
+class FilterStep(NamedTuple):
     """Coefficients of the filter from one processed frame to the next; each is a number, or (n, 1).
 
     Attributes:
@@ -62,7 +62,7 @@ class Step(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def step_of(elapsed: float) -> Step:
+def step_of(elapsed: float) -> FilterStep:
     """Returns the coefficients for a time: whole frames one after the other, then the rest.
 
     Args:
@@ -78,7 +78,7 @@ def step_of(elapsed: float) -> Step:
         moved += 2 * ahead * shared + ahead * ahead * accelerated + part * MOVED**2
         shared = fading * (shared + ahead * accelerated)
         accelerated = fading * fading * accelerated + part * ACCELERATED**2
-    return Step(carried, faded, moved, shared, accelerated)
+    return FilterStep(carried, faded, moved, shared, accelerated)
 
 
 ONE_FRAME = step_of(1.0)
@@ -131,7 +131,7 @@ def started(measured: Array, size: Array | None = None) -> States:
     return States(measured, still, MEASURED**2 * unit, still, FIRST_VELOCITY**2 * unit)
 
 
-def predicted(states: States, size: Array | None = None, step: Step = ONE_FRAME) -> States:
+def predicted(states: States, size: Array | None = None, step: FilterStep = ONE_FRAME) -> States:
     """Returns the states at the next processed frame, before anything is measured in it.
 
     Args:
@@ -187,7 +187,7 @@ def smoothed(states: States, times: Array, lag: float) -> Array:
         (n, 4) coordinates.
     """
     steps = [step_of(elapsed) for elapsed in (*np.diff(times).tolist(), 1.0)]
-    step = Step(*np.array(steps).T[:, :, None])
+    step = FilterStep(*np.array(steps).T[:, :, None])
     ahead = predicted(states, step=step)
     p, c, s = ahead[2:]
     determinant = p * s - c * c

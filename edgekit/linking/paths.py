@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.runtime.types import Array, Tube
 
-__all__ = ["Entry", "Path", "Trail", "rank_paths", "top_mean"]
+__all__ = ["Entry", "LinkedPath", "Trail", "rank_paths", "top_mean"]
 
 Entry: TypeAlias = tuple[int, float, list[float], Array, bool]
 """Frame, class score, box, scores of all classes, and whether there is a detection."""
@@ -22,7 +22,7 @@ _RANKING_SCORES = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Path(Tube):
+class LinkedPath(Tube):
     """A tube from the linker, with the data for trimming and for the published evaluation.
 
     Attributes:
@@ -61,7 +61,7 @@ class Trail:
         self.label = label
         self.entries = deque([entry], history)
 
-    def close(self, path_score: float, misses: int) -> Path:
+    def close(self, path_score: float, misses: int) -> LinkedPath:
         """Returns the finished path; frames between two entries repeat the earlier one."""
         frames, scores, boxes, class_scores, observed = zip(*self.entries, strict=True)
         start, end = frames[0], frames[-1]
@@ -73,7 +73,7 @@ class Trail:
             columns = [np.repeat(column, repeats, axis=0) for column in columns]
         seen = np.zeros(end - start + 1, np.bool_)
         seen[found_at - start] = observed
-        return Path(
+        return LinkedPath(
             id=self.id,
             label=self.label,
             score=top_mean(columns[1].tolist(), _RANKING_SCORES),
@@ -90,7 +90,7 @@ class Trail:
         )
 
 
-def rank_paths(live: Sequence[Path], dead: Sequence[Path]) -> list[Path]:
+def rank_paths(live: Sequence[LinkedPath], dead: Sequence[LinkedPath]) -> list[LinkedPath]:
     """Returns all paths of one class in the published final order.
 
     Args:

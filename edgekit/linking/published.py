@@ -24,7 +24,7 @@ import numpy as np
 from edgekit.errors import UsageError
 from edgekit.linking._association import Found, edge_before, overlapping, take_best, take_first
 from edgekit.linking._path_table import extrapolated, path_type, rerank, stacked
-from edgekit.linking.paths import Entry, Path, Trail
+from edgekit.linking.paths import Entry, LinkedPath, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.types import Array, Detections, Tube
 
@@ -145,7 +145,7 @@ class TubeLinker:
 
     def advance(
         self, detections: Detections, picks: Sequence[Sequence[int]] | None = None
-    ) -> list[Path]:
+    ) -> list[LinkedPath]:
         """Processes the next frame; returns the paths that end with it.
 
         Args:
@@ -157,9 +157,9 @@ class TubeLinker:
             picks = select(detections, self._rule)
         return self._step(Found(detections, picks, self._frame))
 
-    def skip(self, frames: int) -> list[Path]:
+    def skip(self, frames: int) -> list[LinkedPath]:
         """Counts ``frames`` lost frames as misses of every path; returns the tubes that end."""
-        closed: list[Path] = []
+        closed: list[LinkedPath] = []
         steps = min(frames, self._max_misses)
         for _ in range(steps):
             nothing = Detections.empty(self._classes)
@@ -167,18 +167,18 @@ class TubeLinker:
         self._frame += frames - steps
         return closed
 
-    def finish(self) -> list[Path]:
+    def finish(self) -> list[LinkedPath]:
         """Ends all live paths; returns those long enough, by class and then by rank."""
         closed = self._close(self._live, self._trails)
         self._live, self._trails = self._live[:0], []
         return closed
 
-    def resize(self, frame_size: tuple[int, int]) -> list[Path]:
+    def resize(self, frame_size: tuple[int, int]) -> list[LinkedPath]:
         """Ends all paths, as ``finish`` does, and continues in frames of another size."""
         self._limits = np.array([*frame_size, *frame_size], np.float64)
         return self.finish()
 
-    def _step(self, found: Found) -> list[Path]:
+    def _step(self, found: Found) -> list[LinkedPath]:
         live = self._live
         partner, edge, used = self._match(live, found)
         self._advance(live, found, partner, edge)
@@ -276,7 +276,7 @@ class TubeLinker:
         self._next_id += len(free)
         return born, trails
 
-    def _close(self, paths: Array, trails: Sequence[Trail]) -> list[Path]:
+    def _close(self, paths: Array, trails: Sequence[Trail]) -> list[LinkedPath]:
         fields = (paths[name].tolist() for name in ("count", "path_score", "misses"))
         return [
             trail.close(path_score, misses)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.linking.paths import Path, top_mean
+from edgekit.linking.paths import LinkedPath, top_mean
 from edgekit.runtime.types import Array, Tube
 
 __all__ = ["Labelling", "Segment", "label_frames", "segments", "trim"]
@@ -85,7 +85,7 @@ def segments(label: int, labelling: Labelling) -> list[Segment]:
     return runs
 
 
-def trim(paths: Sequence[Path], *, alpha: float = 3.0, min_frames: int = 10) -> list[Tube]:
+def trim(paths: Sequence[LinkedPath], *, alpha: float = 3.0, min_frames: int = 10) -> list[Tube]:
     """Returns the tubes that the published evaluation counts: long segments of the paths.
 
     Args:
@@ -105,7 +105,7 @@ def trim(paths: Sequence[Path], *, alpha: float = 3.0, min_frames: int = 10) -> 
     ]
 
 
-def _segment_tubes(path: Path, labelling: Labelling, min_frames: int) -> Iterator[Tube]:
+def _segment_tubes(path: LinkedPath, labelling: Labelling, min_frames: int) -> Iterator[Tube]:
     for segment in segments(path.label, labelling):
         inside = slice(segment.first, segment.last + 1)
         score = top_mean(path.scores[inside].tolist(), _TOP_SCORES)

@@ -77,22 +77,22 @@ class _Frame(msgspec.Struct):
     scores: list[dict[str, float]]
 
 
-class _Tube(msgspec.Struct):
+class _SavedTube(msgspec.Struct):
     label: int
     start: int
     end: int
     boxes_xywh_1based: list[tuple[float, float, float, float]]
 
 
-class _Video(msgspec.Struct):
+class _SavedVideo(msgspec.Struct):
     frames: int
     detections: list[_Frame | None]
-    gt: list[_Tube] = []
+    gt: list[_SavedTube] = []
     width: int | None = None
     height: int | None = None
 
 
-class _File(msgspec.Struct):
+class _DetectionsFile(msgspec.Struct):
     classes: list[str]
     videos: dict[str, msgspec.Raw]
     width: int = 320
@@ -109,7 +109,7 @@ def read_detections(path: Path) -> SavedDetections:
     try:
         read = read_gzip if path.suffix == ".gz" else read_regular
         content = read(path, _MOST_BYTES)
-        file = msgspec.json.decode(content, type=_File)
+        file = msgspec.json.decode(content, type=_DetectionsFile)
     except (
         msgspec.MsgspecError,
         UnicodeDecodeError,
@@ -132,7 +132,7 @@ def read_detections(path: Path) -> SavedDetections:
     room = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
     for name, raw in file.videos.items():
         try:
-            video = msgspec.json.decode(raw, type=_Video)
+            video = msgspec.json.decode(raw, type=_SavedVideo)
             room -= len(file.classes) * sum(
                 len(frame.boxes) for frame in video.detections if frame is not None
             )
@@ -147,7 +147,7 @@ def read_detections(path: Path) -> SavedDetections:
     return SavedDetections(file.classes, videos)
 
 
-def _video(file: _File, name: str, video: _Video) -> SavedVideo:
+def _video(file: _DetectionsFile, name: str, video: _SavedVideo) -> SavedVideo:
     if len(video.detections) != video.frames:
         raise ValueError(f"detections for {len(video.detections)} of {video.frames} frames")
     width, height = video.width or file.width, video.height or file.height
@@ -167,7 +167,7 @@ def _video(file: _File, name: str, video: _Video) -> SavedVideo:
     return SavedVideo(truth, detections)
 
 
-def _truth_tube(tube: _Tube, where: str, frames: int, classes: int) -> TruthTube:
+def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> TruthTube:
     if not 0 <= tube.label < classes:
         raise ValueError(f"{where}: label {tube.label}, expected 0 to {classes - 1}")
     if not 0 <= tube.start < tube.end <= frames:

@@ -46,7 +46,7 @@ _OUTLIERS = 2048
 """One in this many samples may change by more than the measured change."""
 
 
-class _Kept(NamedTuple):
+class _KeptFrame(NamedTuple):
     time: float
     image: npt.NDArray[np.uint8]
     earlier: npt.NDArray[np.uint8] | None
@@ -72,7 +72,7 @@ class RecentFrames:
     def __init__(self, interval: float) -> None:
         self.reencoded = False
         self._interval = interval
-        self._kept: deque[_Kept] = deque(maxlen=_MOST_KEPT)
+        self._kept: deque[_KeptFrame] = deque(maxlen=_MOST_KEPT)
         self._clock = self._begin = 0.0
         self._last_time = 0.0
         self._changes: deque[int] = deque(maxlen=_USUAL)
@@ -103,7 +103,7 @@ class RecentFrames:
             shown = newest.image if newest.earlier is None else newest.earlier
             return replace(frame, earlier=shown)
         earlier = self._nearest(self._clock - self._interval)
-        kept.append(_Kept(self._clock, frame.image, earlier))
+        kept.append(_KeptFrame(self._clock, frame.image, earlier))
         return replace(frame, earlier=earlier)
 
     def clear(self) -> None:

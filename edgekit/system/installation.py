@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["Origin", "Requirement", "foreign", "install_line", "origin", "requirements"]
+__all__ = ["InstallationSource", "Requirement", "foreign", "install_line", "origin", "requirements"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NAME = "edgekit-vision"
@@ -36,7 +36,7 @@ _DEVELOPMENT = "dev"
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
 
-class Origin(NamedTuple):
+class InstallationSource(NamedTuple):
     """Origin of the installed EdgeKit.
 
     Attributes:
@@ -61,7 +61,7 @@ class Requirement(NamedTuple):
 
 
 @functools.cache
-def origin() -> Origin:
+def origin() -> InstallationSource:
     """Returns the origin, from the metadata of the distribution that holds the running package."""
     owner = _owner()
     name = owner.metadata["Name"] if owner else _NAME
@@ -72,7 +72,7 @@ def origin() -> Origin:
     place = _place(told)
     if not told and (_PACKAGE.parent / "pyproject.toml").is_file():
         place, editable = str(_PACKAGE.parent), True  # run from a checkout, not installed
-    return Origin(name, place, editable, published)
+    return InstallationSource(name, place, editable, published)
 
 
 def install_line(*extras: str, options: str = "", upgrade: bool = False) -> str:

@@ -16,7 +16,7 @@ from edgekit.training.samples import load_clip
 from edgekit.training.start import starting_network
 from edgekit.training.trainer import Epoch, Settings, Trainer
 
-__all__ = ["STATE", "WEIGHTS", "Result", "fit"]
+__all__ = ["STATE", "WEIGHTS", "TrainingResult", "fit"]
 
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
@@ -24,7 +24,7 @@ _HISTORY = "history.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TrainingResult:
     """Result of a training run.
 
     Attributes:
@@ -54,7 +54,7 @@ def fit(
     on_clip: Callable[[], None] = lambda: None,
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> Result:
+) -> TrainingResult:
     """Trains a network on annotated clips.
 
     Args:
@@ -138,7 +138,7 @@ def fit(
             "held_out_frame_map": scores,
         }
         temporary.write_text(json.dumps(record, indent=2) + "\n")
-    return Result(weights, history, scores)
+    return TrainingResult(weights, history, scores)
 
 
 def _refuse_no_state(state: Path) -> None:

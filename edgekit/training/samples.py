@@ -19,7 +19,7 @@ from edgekit.runtime.types import Array
 if TYPE_CHECKING:
     from edgekit.datasets.annotations import VideoTruth
 
-__all__ = ["Clip", "Sample", "augmented_sample", "load_clip", "targets"]
+__all__ = ["Sample", "TrainingClip", "augmented_sample", "load_clip", "targets"]
 
 STRIDE = 4
 MAX_ACTORS = 32
@@ -40,7 +40,7 @@ _INTERVAL = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
+class TrainingClip:
     """A decoded video with its annotated actors.
 
     Attributes:
@@ -85,7 +85,7 @@ class Sample:
 
 def load_clip(
     video: VideoTruth, keep: tuple[float, float] = (0.0, 1.0), *, dataset: int = 0
-) -> Clip:
+) -> TrainingClip:
     """Decodes a video and arranges its annotations by frame.
 
     Args:
@@ -114,7 +114,7 @@ def load_clip(
             labels[index].append(tube.label)
     first, last = (round(share * video.frames) for share in keep)
     kept = range(first, max(last, first + 1))
-    return Clip(
+    return TrainingClip(
         video.name,
         _label_of(video),
         np.stack([frames[i] for i in kept]),
@@ -134,7 +134,12 @@ def _label_of(video: VideoTruth) -> int:
 
 
 def augmented_sample(
-    clip: Clip, index: int, cascade: Cascade, classes: int, gap: int, rng: np.random.Generator
+    clip: TrainingClip,
+    index: int,
+    cascade: Cascade,
+    classes: int,
+    gap: int,
+    rng: np.random.Generator,
 ) -> Sample:
     """Returns the sample of one frame and an earlier frame, both augmented in the same way.
 

@@ -18,7 +18,7 @@ from edgekit.errors import BadInputError, CheckpointError
 from edgekit.files.writing import atomic_file
 from edgekit.runtime.cascade import Cascade
 from edgekit.training.losses import Batch, centernet_loss
-from edgekit.training.samples import Clip, Sample, augmented_sample
+from edgekit.training.samples import Sample, TrainingClip, augmented_sample
 
 __all__ = ["Epoch", "Settings", "Trainer"]
 
@@ -94,7 +94,7 @@ class Trainer:
         self,
         network: nn.Module,
         trained: set[str],
-        clips: list[Clip],
+        clips: list[TrainingClip],
         classes: int,
         settings: Settings,
         *,

@@ -21,14 +21,14 @@ from edgekit.quantization.heads_loss import Truth
 from edgekit.targets.registry import exporter
 from edgekit.targets.settings import ExportSettings
 
-__all__ = ["Plan", "Tuned", "checkpoint_of", "settings_of", "tune"]
+__all__ = ["FineTunedBundle", "FineTuningPlan", "checkpoint_of", "settings_of", "tune"]
 
 _WEIGHTS = "tuned.safetensors"
 _RECORD = "record.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class FineTuningPlan:
     """Settings of a fine-tuning run; equal settings and samples give equal weights.
 
     Attributes:
@@ -45,7 +45,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class FineTunedBundle:
     """A float bundle with fine-tuned weights.
 
     Attributes:
@@ -97,12 +97,12 @@ def tune(
     bundle: Bundle,
     checkpoint: Path,
     samples: Samples,
-    plan: Plan,
+    plan: FineTuningPlan,
     store: Store,
     *,
     truth: Truth | None = None,
     progress: Callable[[int], None] = lambda step: None,
-) -> Tuned:
+) -> FineTunedBundle:
     """Fine-tunes the weights of a bundle for INT8, and exports them with the bundle's settings.
 
     Args:
@@ -136,13 +136,13 @@ def tune(
     )
     record = msgspec.json.decode((weights / _RECORD).read_bytes(), type=FineTuning)
     if not record.used:
-        return Tuned(bundle, record)
+        return FineTunedBundle(bundle, record)
     place = store.folder(
         "tuned",
         key_of(key, bundle.sha256),
         lambda folder: _exported(bundle, weights / _WEIGHTS, folder / "bundle"),
     )
-    return Tuned(load_bundle(place / "bundle"), record)
+    return FineTunedBundle(load_bundle(place / "bundle"), record)
 
 
 def settings_of(bundle: Bundle) -> ExportSettings:
@@ -171,7 +171,7 @@ def settings_of(bundle: Bundle) -> ExportSettings:
 def _weights(
     checkpoint: Path,
     samples: Samples,
-    plan: Plan,
+    plan: FineTuningPlan,
     truth: Truth | None,
     progress: Callable[[int], None],
     folder: Path,

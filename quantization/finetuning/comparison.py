@@ -10,8 +10,8 @@ from edgekit._progress import SILENT, Progress
 from edgekit.bundle import FineTuning, RoundingCheck
 from edgekit.calibration.store import Store
 from edgekit.quantization.base import Recipe
-from edgekit.quantization.finetuning.bundle import Tuned
-from edgekit.quantization.heads_loss import Judge
+from edgekit.quantization.finetuning.bundle import FineTunedBundle
+from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.search import damage
 from edgekit.quantization.trials import Workbench
 
@@ -41,9 +41,9 @@ class Comparison:
 
 def compare(
     plain: Workbench,
-    tuned: Tuned,
+    tuned: FineTunedBundle,
     recipe: Recipe,
-    judge: Judge,
+    judge: HeadsLoss,
     store: Store,
     *,
     max_drop: float,

@@ -19,7 +19,7 @@ from edgekit.calibration.samples import Samples
 from edgekit.errors import BadInputError
 from edgekit.models.centernet import HEADS
 from edgekit.models.folding import fold_batch_norms, unfold_batch_norms
-from edgekit.quantization.finetuning.bundle import Plan
+from edgekit.quantization.finetuning.bundle import FineTuningPlan
 from edgekit.quantization.finetuning.fake_quantization import settle, with_roundings
 from edgekit.quantization.heads_loss import Truth
 from edgekit.runtime.types import Array
@@ -43,7 +43,7 @@ _FLOOR = 0.02
 def fine_tuned(
     network: nn.Module,
     samples: Samples,
-    plan: Plan,
+    plan: FineTuningPlan,
     *,
     truth: Truth | None = None,
     progress: Callable[[int], None] = lambda step: None,
@@ -136,7 +136,7 @@ class _Run:
     """The network that learns, the network that teaches, and their samples."""
 
     def __init__(
-        self, network: nn.Module, samples: Samples, plan: Plan, truth: Truth | None
+        self, network: nn.Module, samples: Samples, plan: FineTuningPlan, truth: Truth | None
     ) -> None:
         self._samples, self._plan, self._truth = samples, plan, truth
         self.example = torch.from_numpy(samples.tensor(0)[None].copy())

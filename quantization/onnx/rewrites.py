@@ -39,7 +39,7 @@ def upsample_by_rows(model: Any, names: Collection[str]) -> None:
         times = numpy_helper.to_array(scales)
         if (times[:2] != 1).any() or (times % 1).any():
             continue
-        part = _Part(model, node)
+        part = _Replacement(model, node)
         made = part.add("Transpose", node.input[0], perm=_TO_LAST)
         for axis in (2, 1):
             places = np.repeat(np.arange(shape[axis + 1]), int(times[axis + 1]))
@@ -71,7 +71,7 @@ def as_products(
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     paired = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     for node in nodes:
-        made, part, read = weights[node.name], _Part(model, node), node.input[0]
+        made, part, read = weights[node.name], _Replacement(model, node), node.input[0]
         if read not in paired:
             read = part.pair(read, *ranges[read])
         matrix = part.add(
@@ -91,7 +91,7 @@ def as_products(
         part.replace()
 
 
-class _Part:
+class _Replacement:
     """Nodes that replace another node.
 
     Args:

@@ -14,7 +14,7 @@ from edgekit.targets.base import reason_of
 from edgekit.targets.muted_output import silence
 from edgekit.targets.tflite.structure import check_structure
 
-__all__ = ["CASCADE", "DECODE", "Graph", "Operator", "package"]
+__all__ = ["CASCADE", "DECODE", "Operator", "TFLiteGraph", "package"]
 
 _DATA = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
 """Index of the data input of each operator with weights; the weights are input 1."""
@@ -48,7 +48,7 @@ class Operator:
     outside: bool
 
 
-class Graph:
+class TFLiteGraph:
     """The operators and tensors of a model file.
 
     Args:

@@ -29,10 +29,10 @@ from edgekit.quantization.rounding.ranges import (
     overflow_error,
     save_histograms,
 )
-from edgekit.quantization.tflite.graph import CASCADE, DECODE, Graph, package
+from edgekit.quantization.tflite.graph import CASCADE, DECODE, TFLiteGraph, package
 from edgekit.quantization.tflite.names import short_names
 from edgekit.quantization.tflite.rewrites import rewritten
-from edgekit.quantization.tflite.weights import WeightFile
+from edgekit.quantization.tflite.weights import TFLiteWeights
 from edgekit.system.installation import install_line
 from edgekit.targets.base import reason_of
 from edgekit.targets.muted_output import silence
@@ -64,13 +64,13 @@ class Quantizer(base.Quantizer):
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
-        operators = Graph(bundle.model_path).layers
+        operators = TFLiteGraph(bundle.model_path).layers
         labels = short_names([operator.name for operator in operators])
         return tuple(base.Layer(o.name, o.kind, o.macs, labels[o.name]) for o in operators)
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """Returns the float parts; see ``edgekit.quantization.base.Quantizer.left_float``."""
-        graph = Graph(bundle.model_path)
+        graph = TFLiteGraph(bundle.model_path)
         weighted = [operator.name for operator in graph.layers]
         labels = short_names([*weighted, *sorted(graph.last)])
         found = super().left_float(bundle, io)
@@ -86,15 +86,15 @@ class Quantizer(base.Quantizer):
         seen = load_histograms(statistics / _HISTOGRAMS)
         return {
             operator.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
-            for operator in Graph(bundle.model_path).layers
+            for operator in TFLiteGraph(bundle.model_path).layers
             for name in operator.given[:1]
         }
 
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
         """Writes the histograms of all activations, and the integer weights."""
-        graph = Graph(bundle.model_path)
+        graph = TFLiteGraph(bundle.model_path)
         layers = {layer.name for layer in graph.layers}
-        found = WeightFile(bundle.model_path).convolutions()
+        found = TFLiteWeights(bundle.model_path).convolutions()
         convolved = {name: found[name] for name in found if name in layers}
         seen = _activations(graph, bundle.model_path, inputs, convolved)
         integers = {name: layer.integers() for name, (_, layer) in convolved.items()}
@@ -110,7 +110,7 @@ class Quantizer(base.Quantizer):
         folder: Path,
     ) -> base.Written:
         """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
-        graph = Graph(bundle.model_path)
+        graph = TFLiteGraph(bundle.model_path)
         _check_parts(bundle, graph)
         layers = {operator.name for operator in graph.layers}
         unknown = sorted(recipe.keep_float - layers)
@@ -124,18 +124,18 @@ class Quantizer(base.Quantizer):
             if recipe.method != base.DYNAMIC
         }
         weights = load_weights(statistics / _INTEGERS)
-        model = WeightFile(bundle.model_path).put(weights, recipe.keep_float)
+        model = TFLiteWeights(bundle.model_path).put(weights, recipe.keep_float)
         ends = graph.last if recipe.io == "int8" else frozenset()
         kept = graph.scopes_kept(recipe.keep_float, ends)
         content = rewritten(_quantized(model, ranges, kept, recipe))
         with writing(folder):
             (folder / _MODEL).write_bytes(content)
-        _check_layers(Graph(folder / _MODEL), (layers | ends) - recipe.keep_float)
+        _check_layers(TFLiteGraph(folder / _MODEL), (layers | ends) - recipe.keep_float)
         return base.Written(_MODEL, (_MODEL,))
 
 
 def _activations(
-    graph: Graph,
+    graph: TFLiteGraph,
     model: Path,
     inputs: base.Inputs,
     convolved: Mapping[str, tuple[str, Convolution]],
@@ -170,7 +170,7 @@ def _interpreter(model: Path) -> Any:
     return interpreter
 
 
-def _check_parts(bundle: Bundle, graph: Graph) -> None:
+def _check_parts(bundle: Bundle, graph: TFLiteGraph) -> None:
     """Raises if a part must stay float but cannot be distinguished from the network."""
     manifest = bundle.manifest
     for place, mark in ((manifest.cascade.place, CASCADE), (manifest.decode.place, DECODE)):
@@ -229,7 +229,7 @@ def _quantized(
     return bytes(made.quantized_model)
 
 
-def _check_layers(graph: Graph, wanted: set[str]) -> None:
+def _check_layers(graph: TFLiteGraph, wanted: set[str]) -> None:
     """Raises unless exactly the wanted layers have integer weights."""
     found = {o.name for o in graph.operators if o.weights and o.weights != "FLOAT32"}
     if found != wanted:

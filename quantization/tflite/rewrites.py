@@ -25,14 +25,14 @@ def rewritten(content: bytes) -> bytes:
     Args:
         content: Content of the model file.
     """
-    file = _File(content)
+    file = _ModelFile(content)
     for operator in file.of_kind("RESIZE_NEAREST_NEIGHBOR"):
         if file.doubles(operator):
             file.replace(operator, _copies(file, operator))
     return file.packed()
 
 
-def _copies(file: _File, operator: Any) -> list[Any]:
+def _copies(file: _ModelFile, operator: Any) -> list[Any]:
     """Returns operators that double each pixel horizontally, then each row."""
     read, given = int(operator.inputs[0]), int(operator.outputs[0])
     batch, height, width, channels = file.shape(read)
@@ -47,7 +47,7 @@ def _copies(file: _File, operator: Any) -> list[Any]:
     ]
 
 
-class _File:
+class _ModelFile:
     """A model file that can be changed.
 
     Args:

@@ -18,13 +18,13 @@ from edgekit.quantization.rounding.integer_weights import Convolution, IntegerWe
 from edgekit.quantization.tflite.graph import package
 from edgekit.runtime.types import Array
 
-__all__ = ["WeightFile"]
+__all__ = ["TFLiteWeights"]
 
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _IDENTIFIER = b"TFL3"
 
 
-class WeightFile:
+class TFLiteWeights:
     """A float model file whose weights can be changed.
 
     Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import EdgeKitError
-from edgekit.targets.jetson.graph import Graph
+from edgekit.targets.jetson.graph import FlatGraph
 from edgekit.targets.jetson.operators import OPERATORS, OPSETS, TENSORS
 from edgekit.targets.jetson.rules import RULES
 
@@ -57,7 +57,7 @@ def check(path: Path) -> list[Finding]:
         MissingDependencyError: onnx is not installed.
         BundleError: The file does not exist, or is not an ONNX model.
     """
-    graph = Graph(path)
+    graph = FlatGraph(path)
     findings = list(_check_model(graph))
     for node in graph.nodes:
         name = node.name or ", ".join(node.output)
@@ -65,7 +65,7 @@ def check(path: Path) -> list[Finding]:
     return findings
 
 
-def _check_model(graph: Graph) -> Iterator[Finding]:
+def _check_model(graph: FlatGraph) -> Iterator[Finding]:
     if graph.opset and graph.opset not in OPSETS:
         yield Finding(
             "",
@@ -80,7 +80,7 @@ def _check_model(graph: Graph) -> Iterator[Finding]:
             yield Finding(name, "", f"{graph.type(name)} is not a type of an input")
 
 
-def _check_node(graph: Graph, node: Any) -> Iterator[str]:
+def _check_node(graph: FlatGraph, node: Any) -> Iterator[str]:
     if node.domain not in ("", "ai.onnx"):
         yield f"the operator is of {node.domain}, not of ONNX"
         return
@@ -95,7 +95,7 @@ def _check_node(graph: Graph, node: Any) -> Iterator[str]:
             yield "an input is missing"
 
 
-def _check_types(graph: Graph, node: Any) -> Iterator[str]:
+def _check_types(graph: FlatGraph, node: Any) -> Iterator[str]:
     allowed = OPERATORS[node.op_type]
     index = _DATA.get(node.op_type, 0)
     # The tensor whose type counts; operators without such an input have only an output.

@@ -9,7 +9,7 @@ from typing import Any
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 
-__all__ = ["Graph"]
+__all__ = ["FlatGraph"]
 
 _WORDS = {
     "FLOAT": "FP32",
@@ -19,7 +19,7 @@ _WORDS = {
 }
 
 
-class Graph:
+class FlatGraph:
     """A model in which graphs inside nodes are flattened.
 
     Args:

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.benchmarks.protocol import Lap, Ready
 from edgekit.benchmarks.report.figures import make_result
-from edgekit.benchmarks.report.report import Accuracy, Footage, Report, Row
+from edgekit.benchmarks.report.report import Accuracy, FootageInfo, Report, Row
 from edgekit.measuring.machine import Conditions, describe_machine
 
 
@@ -79,7 +79,7 @@ def make_report(make_ready):
         return Report(
             created="2026-01-01T00:00:00+00:00",
             machine=describe_machine(),
-            footage=Footage(name="clip", width=320, height=240, frames=130),
+            footage=FootageInfo(name="clip", width=320, height=240, frames=130),
             frames=20,
             energy="not measured",
             rows=made,

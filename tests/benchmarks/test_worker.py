@@ -10,9 +10,9 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks import under_load, worker
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.protocol import (
+    AccuracyRequest,
     Failed,
     Job,
-    Judge,
     Judged,
     Lap,
     Load,
@@ -21,7 +21,7 @@ from edgekit.benchmarks.protocol import (
     Ready,
     Reply,
 )
-from edgekit.benchmarks.report.report import Failure
+from edgekit.benchmarks.report.report import RowFailure
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.puppets import write_dataset
 
@@ -52,7 +52,7 @@ def job(tmp_path):
 
 def test_it_warms_up_plays_and_judges(job, tmp_path):
     write_dataset(tmp_path / "judged", [162], frames=20)
-    script = Script(job(), Play(), Judge(root=str(tmp_path / "judged")))
+    script = Script(job(), Play(), AccuracyRequest(root=str(tmp_path / "judged")))
     worker._serve(script)
     ready, lap, judged = script.replies
     assert isinstance(ready, Ready)
@@ -113,7 +113,7 @@ def test_footage_that_proves_too_short_is_an_error(job, tmp_path):
 def test_annotations_without_an_action_are_an_error(job, tmp_path):
     (tmp_path / "annotations.json").write_text('{"classes": ["a"], "videos": {}}')
     with pytest.raises(AnnotationError, match="annotated action"):
-        worker._serve(Script(job(), Judge(root=str(tmp_path))))
+        worker._serve(Script(job(), AccuracyRequest(root=str(tmp_path))))
 
 
 def test_nobody_who_asks_is_no_error():
@@ -152,7 +152,7 @@ def test_what_others_print_does_not_come_between(capfd, monkeypatch):
         channel.send(
             Failed(
                 failure=msgspec.convert(
-                    {"kind": "EdgeKitError", "message": "m", "mend": ""}, Failure
+                    {"kind": "EdgeKitError", "message": "m", "mend": ""}, RowFailure
                 )
             )
         )

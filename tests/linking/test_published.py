@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.linking.paths import Path as TubePath
-from edgekit.linking.paths import rank_paths
+from edgekit.linking.paths import LinkedPath, rank_paths
 from edgekit.linking.published import COSTS, PUBLISHED, TubeLinker
 from edgekit.linking.registry import raw_linker
 from edgekit.runtime.types import Detections
@@ -25,7 +24,7 @@ COST_NAMES = {
 
 
 def link_one_class(linker: TubeLinker, frames: list[dict[str, Any]], classes: int) -> list[Any]:
-    dead: list[TubePath] = []
+    dead: list[LinkedPath] = []
     for frame in frames:
         found = Detections(
             np.array(frame["boxes"]).reshape(-1, 4),
@@ -143,7 +142,7 @@ def test_lost_frames_are_misses(link: str, lost: int) -> None:
     assert [summary(p) for p in one.finish()] == [summary(p) for p in other.finish()]
 
 
-def summary(path: TubePath) -> tuple[Any, ...]:
+def summary(path: LinkedPath) -> tuple[Any, ...]:
     arrays = (path.boxes, path.scores, path.observed, path.found_at)
     whole = (path.id, path.label, path.start, path.end, path.path_score, path.score)
     return (*whole, *(array.tolist() for array in arrays))
@@ -213,7 +212,7 @@ def test_laws_of_every_linker(
     video: list[Detections], link: str, cost: str, max_misses: int
 ) -> None:
     linker = TubeLinker(2, link=link, cost=cost, max_misses=max_misses, min_length=0)
-    closed: list[TubePath] = []
+    closed: list[LinkedPath] = []
     ended: set[int] = set()
     for detections in video:
         update = linker.update(detections)

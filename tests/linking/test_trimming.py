@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.linking.paths import Path as TubePath
+from edgekit.linking.paths import LinkedPath
 from edgekit.linking.trimming import label_frames, segments, trim
 from edgekit.runtime.types import Array
 
 
-def path_of(label: int, start: int, class_scores: Array) -> TubePath:
+def path_of(label: int, start: int, class_scores: Array) -> LinkedPath:
     length = len(class_scores)
-    return TubePath(
+    return LinkedPath(
         id=3,
         label=label,
         score=0.5,

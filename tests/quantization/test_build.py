@@ -23,9 +23,9 @@ from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import gather
-from edgekit.quantization.heads_loss import Judge
+from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import QUANTIZERS, quantizer
-from edgekit.quantization.tubes_loss import TubeJudge
+from edgekit.quantization.tubes_loss import TubesLoss
 from edgekit.targets.jetson.checker import check
 
 
@@ -127,7 +127,7 @@ def test_with_all_layers_float_it_is_the_float_model(bundle, samples, done, stor
 
 
 def test_the_float_model_agrees_with_itself(bundle, samples, store):
-    found = Judge(bundle, samples[1], store).judge(bundle)
+    found = HeadsLoss(bundle, samples[1], store).judge(bundle)
     assert (found.drop, found.agreement) == (0, 1)
     assert found.sqnr == {"hm": 99.0, "wh": 99.0, "reg": 99.0}
 
@@ -211,7 +211,7 @@ def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store
     total = sum(len(t["boxes"]) for v in annotation["videos"].values() for t in v["tubes"])
     boxes = sum(map(len, found.truth))
     assert total - 6 * 5 <= boxes <= total
-    judge = TubeJudge(bundle, found.dataset, found.sequences, found.judging, store)
+    judge = TubesLoss(bundle, found.dataset, found.sequences, found.judging, store)
     check = judge.judge(bundle)
     assert check.annotated
     assert check.tubes == sum(len(v["tubes"]) for v in annotation["videos"].values())
@@ -224,7 +224,7 @@ def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store
 
 def test_without_annotations_the_tubes_of_the_float_model_are_the_truth(bundle, footage, store):
     found = gather(bundle, footage, None, store, samples=6)
-    judge = TubeJudge(bundle, found.dataset, found.sequences, found.judging, store)
+    judge = TubesLoss(bundle, found.dataset, found.sequences, found.judging, store)
     check = judge.judge(bundle)
     assert not check.annotated
     assert check.tubes > 0
@@ -238,7 +238,7 @@ def test_where_nothing_is_found_there_is_no_tube_to_judge_by(bundle, tmp_path, s
         cv2.imwrite(str(tmp_path / f"{number}.png"), noise)
     sequences = find_sequences(tmp_path)
     _, judging = collect(bundle, sequences, store, samples=4, judged=4)
-    assert TubeJudge(bundle, Dataset([], []), sequences, judging, store).judge(bundle) is None
+    assert TubesLoss(bundle, Dataset([], []), sequences, judging, store).judge(bundle) is None
 
 
 def test_a_bundle_is_no_footage(bundle, store):

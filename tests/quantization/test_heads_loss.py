@@ -8,7 +8,7 @@ from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.annotations import TruthTube
 from edgekit.errors import CalibrationError
-from edgekit.quantization.heads_loss import Judge, truth_of
+from edgekit.quantization.heads_loss import HeadsLoss, truth_of
 
 
 @pytest.fixture
@@ -30,22 +30,22 @@ def test_the_truth_of_a_sample_is_what_its_sequence_has_there(samples):
 
 
 def test_without_annotations_the_float_model_says_what_is_there(spotter, samples, store):
-    found = Judge(spotter, samples, store).judge(spotter)
+    found = HeadsLoss(spotter, samples, store).judge(spotter)
     assert (found.annotated, found.frames, found.objects) == (False, 5, 5)
     assert (found.float_map, found.drop, found.agreement) == (1, 0, 1)
 
 
 def test_annotations_of_other_places_are_found_nowhere(spotter, samples, store):
     corner = [[(0, np.array([0.0, 0, 1, 1]))] for _ in samples]
-    found = Judge(spotter, samples, store, truth=corner).judge(spotter)
+    found = HeadsLoss(spotter, samples, store, truth=corner).judge(spotter)
     assert (found.annotated, found.float_map, found.agreement) == (True, 0, 1)
 
 
 def test_a_judge_without_anything_to_judge_by_says_what_is_missing(spotter, samples, store):
     with pytest.raises(CalibrationError, match=r"Expected annotated actions .* in the 5") as error:
-        Judge(spotter, samples, store, truth=[[] for _ in samples])
+        HeadsLoss(spotter, samples, store, truth=[[] for _ in samples])
     assert "leave --annotations out" in error.value.hint
     dark = np.zeros_like(samples.pairs)
     samples.pairs = dark
     with pytest.raises(CalibrationError, match=r"finds nothing with a score over 0\.3"):
-        Judge(spotter, samples, Store(store.path / "other"))
+        HeadsLoss(spotter, samples, Store(store.path / "other"))

@@ -12,7 +12,7 @@ from edgekit.errors import MediaError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
 from edgekit.training import samples
-from edgekit.training.samples import STRIDE, Clip, augmented_sample, load_clip, targets
+from edgekit.training.samples import STRIDE, TrainingClip, augmented_sample, load_clip, targets
 
 MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
 
@@ -22,7 +22,7 @@ def clip_of_a_white_box(box, size=(96, 128), frames=3):
     x1, y1, x2, y2 = box
     image[y1:y2, x1:x2] = 230
     boxes = [np.array([box], float)] * frames
-    return Clip("clip", 1, np.stack([image] * frames), boxes, [np.array([1])] * frames)
+    return TrainingClip("clip", 1, np.stack([image] * frames), boxes, [np.array([1])] * frames)
 
 
 @settings(max_examples=40, deadline=None)
@@ -69,7 +69,7 @@ def test_the_earlier_picture_is_half_to_twice_as_far_back(gap, expected):
 
     frames = np.stack([np.full((32, 32, 3), 10 * index, np.uint8) for index in range(9)])
     nobody = [np.zeros((0, 4))] * 9, [np.zeros(0, int)] * 9
-    clip = Clip("clip", -1, frames, *nobody)
+    clip = TrainingClip("clip", -1, frames, *nobody)
     cascade = Recorded((32, 32), MEAN, STD)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "_colour_table", lambda rng: np.arange(256, dtype=np.uint8)[None])

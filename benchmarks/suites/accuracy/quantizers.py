@@ -32,13 +32,13 @@ from edgekit.evaluation import in_classes_of
 from edgekit.measuring.timing import interleaved, machine
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import shipped_float
-from edgekit.quantization.heads_loss import HEADS, Judge, Truth, truth_of
+from edgekit.quantization.heads_loss import HEADS, HeadsLoss, Truth, truth_of
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions, reason_of
 from edgekit.targets.muted_output import silence
 from edgekit.targets.registry import open_session
 
-__all__ = ["Frames", "Row", "compare", "frames_of", "main"]
+__all__ = ["Frames", "QuantizerRow", "compare", "frames_of", "main"]
 
 _PACKAGES = "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer"
 _ONE_THREAD = SessionOptions(threads=1)
@@ -57,7 +57,7 @@ class Frames(NamedTuple):
     truth: Truth | None
 
 
-class Row(NamedTuple):
+class QuantizerRow(NamedTuple):
     """Result of one quantizer; size and latency are shares of the float model's."""
 
     name: str
@@ -108,7 +108,9 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
     return Frames(samples, choosing, judging, truth_of(judging, tubes))
 
 
-def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0.01) -> list[Row]:
+def compare(
+    bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0.01
+) -> list[QuantizerRow]:
     """Quantizes a float bundle by EdgeKit, in the first row, and by the peers of its target.
 
     EdgeKit keeps intermediate results in ``store``; its duration is only valid with an empty one.
@@ -134,15 +136,17 @@ def compare(bundle: Bundle, frames: Frames, store: Store, *, max_drop: float = 0
             try:
                 made[name] = way(Path(temporary, str(number)))
             except EdgeKitError as error:
-                rows[name] = Row(name, note=str(error).replace("\n", " "))
+                rows[name] = QuantizerRow(name, note=str(error).replace("\n", " "))
             except Exception as error:  # the peers do not wrap their errors
-                rows[name] = Row(name, note=reason_of(error))
+                rows[name] = QuantizerRow(name, note=reason_of(error))
             seconds[name] = time.perf_counter() - begin
-        judge = Judge(bundle, frames.judging, store, truth=frames.truth)
+        judge = HeadsLoss(bundle, frames.judging, store, truth=frames.truth)
         latency = _latency(made, frames.samples[0])
         for name in made.keys() - {"float"}:
             size = _size(made[name]) / _size(bundle)
-            rows[name] = Row(name, judge.judge(made[name]), size, latency[name], seconds[name])
+            rows[name] = QuantizerRow(
+                name, judge.judge(made[name]), size, latency[name], seconds[name]
+            )
     return [rows[name] for name in ways]
 
 
@@ -214,7 +218,7 @@ def _print(target: str, bundle: Bundle | None, arguments: argparse.Namespace) ->
             frames = frames_of(bundle, arguments, store)
             rows = compare(bundle, frames, store, max_drop=arguments.max_drop / 100)
         except MissingDependencyError as error:
-            rows, told = [Row("all", note=str(error).replace("\n", " "))], ""
+            rows, told = [QuantizerRow("all", note=str(error).replace("\n", " "))], ""
         else:
             truth = "annotated" if frames.truth else "the float model's detections"
             told = f", {len(frames.samples)} frames to calibrate with and {len(frames.judging)}"

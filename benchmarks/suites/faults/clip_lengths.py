@@ -27,7 +27,7 @@ from edgekit.benchmarks.suites.faults.power_cut import camera_on_loopback
 from edgekit.measuring.timing import machine
 from edgekit.puppets.clip import render_clip
 
-__all__ = ["TROUBLES", "Clip", "main", "play"]
+__all__ = ["TROUBLES", "ComparedClip", "main", "play"]
 
 _SEED = 161
 _RATES = (5, 25, 50, 100)
@@ -38,7 +38,7 @@ TROUBLES = ("nothing", "the run is held up", "the camera pauses", "both")
 """Disturbances, by their names in the table."""
 
 
-class Clip(NamedTuple):
+class ComparedClip(NamedTuple):
     """A clip compared with the events of its run.
 
     Attributes:
@@ -71,7 +71,7 @@ def play(
     images: Sequence[Any],
     *options: str,
     seconds: float = 15.0,
-) -> list[Clip]:
+) -> list[ComparedClip]:
     """Runs on a camera, and measures the resulting clips.
 
     Args:
@@ -132,7 +132,7 @@ def _disturb(
         time.sleep(0.25)
 
 
-def _measured(about: Path, times: Sequence[tuple[int, float]]) -> Clip:
+def _measured(about: Path, times: Sequence[tuple[int, float]]) -> ComparedClip:
     said = json.loads(about.read_bytes())
     own = [time for index, time in times if said["first"] <= index <= said["last"]]
     shown, length = _shown(about.with_suffix(".mp4"))
@@ -140,7 +140,7 @@ def _measured(about: Path, times: Sequence[tuple[int, float]]) -> Clip:
     recent = statistics.median(_intervals(shown)[-9:] or [1.0])
     # Frames that a slow output had to skip are in the events alone.
     worst = max(min(abs(moment - (time - own[0])) for time in own) for moment in shown)
-    return Clip(len(shown), own[-1] - own[0], length, interval, recent, worst)
+    return ComparedClip(len(shown), own[-1] - own[0], length, interval, recent, worst)
 
 
 def _intervals(moments: Sequence[float]) -> list[float]:

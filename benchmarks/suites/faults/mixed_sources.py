@@ -67,7 +67,7 @@ KINDS = (
 )
 
 
-class _Camera:
+class _DroppingCamera:
     """One of the cameras, which connects and disconnects."""
 
     def __init__(self, kind: Kind, frames: list[Any]) -> None:
@@ -114,7 +114,7 @@ def rate_of(lines: list[dict[str, Any]]) -> tuple[float, int, int]:
 
 
 @contextlib.contextmanager
-def _coming_and_going(cameras: list[_Camera], seconds: float) -> Iterator[None]:
+def _coming_and_going(cameras: list[_DroppingCamera], seconds: float) -> Iterator[None]:
     over = threading.Event()
     late = [camera for camera in cameras if camera.kind.late]
     moody = [camera for camera in cameras if camera.kind.drops_out]
@@ -156,7 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seconds = 60 * arguments.minutes
     frames = list(render_clip(_SEED, frames=20))
-    cameras = [_Camera(kind, frames) for kind in KINDS]
+    cameras = [_DroppingCamera(kind, frames) for kind in KINDS]
     print(machine())
     with tempfile.TemporaryDirectory() as folder, _coming_and_going(cameras, seconds):
         command = [sys.executable, "-m", "edgekit", "run", "--threads", "1", "--json"]

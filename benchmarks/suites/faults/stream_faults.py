@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from edgekit.benchmarks.suites.support.streams import Relay, RtspServer
 
-__all__ = ["FAULTS", "Outcome", "main", "play", "problems_of", "size_of"]
+__all__ = ["FAULTS", "FaultOutcome", "main", "play", "problems_of", "size_of"]
 
 _PATIENCE = 3.0
 _CALM = 8.0
@@ -35,7 +35,7 @@ _WITHOUT_PYAV = (
 )
 
 
-class Outcome(NamedTuple):
+class FaultOutcome(NamedTuple):
     """Result of a run under faults.
 
     Attributes:
@@ -89,7 +89,7 @@ FAULTS: dict[str, Callable[[RtspServer, Relay], None]] = {
 
 def play(
     fault: str, times: int, *options: str, opencv: bool = False, calm: float = _CALM
-) -> Outcome:
+) -> FaultOutcome:
     """Plays a stream, causes faults in it, and checks the events.
 
     Args:
@@ -127,7 +127,7 @@ def play(
     if run.returncode != 130 or "Traceback" in said:
         problems.append(f"exit status {run.returncode}: {said}")
     times_of = [line["time"] for line in lines if line["type"] == "frame"]
-    return Outcome(
+    return FaultOutcome(
         times,
         sum(line["type"] == "gap" and line["reason"] == "reconnect" for line in lines),
         max(later - sooner for sooner, later in itertools.pairwise(times_of)),

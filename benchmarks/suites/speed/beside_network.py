@@ -38,7 +38,7 @@ _MOST_MS = {"native": 3.0, "numpy": 10.0}
 
 
 @dataclass(slots=True)
-class _Row:
+class _KernelRow:
     """A bundle with one kernel, and the largest share of the frame that the rest may take."""
 
     name: str
@@ -79,7 +79,7 @@ def _start(bundle: Path, video: Path, frames: int, kernel: str) -> Worker:
         return Worker(job)
 
 
-def _line(row: _Row) -> str:
+def _line(row: _KernelRow) -> str:
     medians = np.median([np.median(lap.stages, axis=0) for lap in row.laps], axis=0)
     rest, share = beside(row.laps)
     cells = [row.name, row.kernel]
@@ -111,7 +111,7 @@ def main() -> None:
                 for kernel in _MOST_MS:
                     worker = stack.enter_context(_start(bundle, video, frames, kernel))
                     bound = share if kernel == "native" else None
-                    rows.append(_Row(name, kernel, bound, worker))
+                    rows.append(_KernelRow(name, kernel, bound, worker))
             for turn in range(arguments.rounds):
                 first = turn % len(rows)
                 for row in (*rows[first:], *rows[:first]):

@@ -48,7 +48,7 @@ _LIKE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Setting:
     """A bundle in a setting, and its required speed-up over PyTorch on 1 and 2 cores."""
 
     name: str
@@ -58,7 +58,7 @@ class _Way:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lane:
+class _PlayedRow:
     """A row while it is measured."""
 
     name: str
@@ -68,19 +68,19 @@ class _Lane:
     bound: float | None = None
 
 
-def _ways(store: Store, checkpoint: Path, video: Path) -> list[_Way]:
+def _ways(store: Store, checkpoint: Path, video: Path) -> list[_Setting]:
     network = checkpoint.stem
     floats = {name: exported(store, checkpoint, name, _SIDE) for name in ("openvino", "onnx")}
     whole = {name: quantized(store, path, video) for name, path in floats.items()}
     vino, int8 = floats["openvino"], (4.5, 6.5)
     return [
-        _Way(f"{network}, OpenVINO", vino, "f32", (2.2, 3.3)),
-        _Way(f"{network}, OpenVINO, bf16", vino, "bf16", (2.8, 4.0)),
-        _Way(f"{network} INT8, OpenVINO", whole["openvino"], None, int8),
-        _Way(f"{network} INT8, OpenVINO, bf16", whole["openvino"], "bf16", int8),
-        _Way(f"{network} INT8, ONNX Runtime", whole["onnx"], None, int8),
-        _Way("shipped, ONNX Runtime", default_bundle(precision="fp32")),
-        _Way("shipped INT8, ONNX Runtime", default_bundle(), None, (30.0, 45.0)),
+        _Setting(f"{network}, OpenVINO", vino, "f32", (2.2, 3.3)),
+        _Setting(f"{network}, OpenVINO, bf16", vino, "bf16", (2.8, 4.0)),
+        _Setting(f"{network} INT8, OpenVINO", whole["openvino"], None, int8),
+        _Setting(f"{network} INT8, OpenVINO, bf16", whole["openvino"], "bf16", int8),
+        _Setting(f"{network} INT8, ONNX Runtime", whole["onnx"], None, int8),
+        _Setting("shipped, ONNX Runtime", default_bundle(precision="fp32")),
+        _Setting("shipped INT8, ONNX Runtime", default_bundle(), None, (30.0, 45.0)),
     ]
 
 
@@ -107,7 +107,9 @@ def _alike(theirs: Detections, ours: Detections) -> bool:
 
 
 @contextlib.contextmanager
-def _plain(checkpoint: Path, video: Path, cores: int, frames: int) -> Iterator[tuple[_Lane, float]]:
+def _plain(
+    checkpoint: Path, video: Path, cores: int, frames: int
+) -> Iterator[tuple[_PlayedRow, float]]:
     """Runs the plain pipeline in its own process; yields it and its matrix product rate."""
     from edgekit.benchmarks.suites.speed import _plain_pipeline
 
@@ -119,10 +121,12 @@ def _plain(checkpoint: Path, video: Path, cores: int, frames: int) -> Iterator[t
         def play() -> Lap:
             return process.submit(_plain_pipeline.play_plain, video, frames).result()
 
-        yield _Lane(f"{checkpoint.stem}, plain PyTorch ({lowering})", "f32", play, []), rate
+        yield _PlayedRow(f"{checkpoint.stem}, plain PyTorch ({lowering})", "f32", play, []), rate
 
 
-def _lane(way: _Way, video: Path, cores: int, frames: int, stack: contextlib.ExitStack) -> _Lane:
+def _lane(
+    way: _Setting, video: Path, cores: int, frames: int, stack: contextlib.ExitStack
+) -> _PlayedRow:
     job = Job(
         bundle=str(way.bundle),
         source=str(video),
@@ -134,11 +138,11 @@ def _lane(way: _Way, video: Path, cores: int, frames: int, stack: contextlib.Exi
     )
     worker = stack.enter_context(Worker(job))
     bound = way.bounds[cores - 1] if way.bounds else None
-    return _Lane(way.name, worker.ready.arithmetic, worker.play, [], bound)
+    return _PlayedRow(way.name, worker.ready.arithmetic, worker.play, [], bound)
 
 
 def _measure(
-    checkpoint: Path, ways: Sequence[_Way], video: Path, cores: int, rounds: int, frames: int
+    checkpoint: Path, ways: Sequence[_Setting], video: Path, cores: int, rounds: int, frames: int
 ) -> None:
     with contextlib.ExitStack() as stack:
         with pinned(cores):
@@ -161,7 +165,7 @@ def _measure(
     )
 
 
-def _line(lane: _Lane, plain: _Lane) -> str:
+def _line(lane: _PlayedRow, plain: _PlayedRow) -> str:
     times = [1e3 * lap.seconds / len(lap.stages) for lap in lane.laps]
     base = [1e3 * lap.seconds / len(lap.stages) for lap in plain.laps]
     faster = statistics.median(b / t for b, t in zip(base, times, strict=True))

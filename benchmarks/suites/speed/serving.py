@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.benchmarks.suites.support.browser import DESKTOP, PHONE, find_chromium, open_browser
-from edgekit.benchmarks.suites.support.viewer import Viewer
+from edgekit.benchmarks.suites.support.viewer import PageViewer
 from edgekit.measuring.timing import machine
 
 __all__ = ["main"]
@@ -37,7 +37,7 @@ def _link(run: subprocess.Popen[str]) -> str:
     raise SystemExit("The run ended before it served a page.")
 
 
-def _play(video: str, viewer: Viewer | None = None) -> tuple[float, int]:
+def _play(video: str, viewer: PageViewer | None = None) -> tuple[float, int]:
     """Returns frames per second of a run, and how many of them its viewer received."""
     run = _start(video, *(("--serve", "0") if viewer else ()))
     seen = 0
@@ -54,7 +54,7 @@ def _play(video: str, viewer: Viewer | None = None) -> tuple[float, int]:
 def _measure(video: str, repeats: int) -> None:
     print(machine())
     plain, watched, seen = [], [], []
-    with Viewer() as viewer:
+    with PageViewer() as viewer:
         for _ in range(repeats):
             plain.append(_play(video)[0])
             rate, frames = _play(video, viewer)

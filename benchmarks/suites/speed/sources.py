@@ -36,7 +36,7 @@ from edgekit.targets.base import SessionOptions
 __all__ = ["main"]
 
 
-class _Camera(Source):
+class _SteadyCamera(Source):
     """Pictures that repeat at the camera's own rate."""
 
     live = True
@@ -107,7 +107,7 @@ def _files(detector: Detector, video: str, count: int) -> dict[str, float]:
 def _cameras(
     detector: Detector, images: Sequence[Any], fps: float, seconds: float, count: int
 ) -> dict[str, float]:
-    _, summaries = _run(detector, [_Camera(images, fps) for _ in range(count)], seconds)
+    _, summaries = _run(detector, [_SteadyCamera(images, fps) for _ in range(count)], seconds)
     ages = [summary.age for summary in summaries if summary.age is not None]
     inference = max(summary.stages["network"].p50 for summary in summaries)
     return {

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
-from edgekit.benchmarks.suites.support.viewer import Viewer
+from edgekit.benchmarks.suites.support.viewer import PageViewer
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
@@ -80,7 +80,7 @@ def _run(detector: Detector, video: str, sinks: list[Sink], *, overlap: bool) ->
 def _measure(path: Path, video: str, repeats: int, folder: Path) -> None:
     one, many = SessionOptions(threads=1), SessionOptions(hint="throughput")
     with (
-        Viewer() as viewer,
+        PageViewer() as viewer,
         Detector(path, options=one) as detector,
         Detector(path, options=many) as in_lanes,
     ):

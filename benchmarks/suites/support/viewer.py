@@ -8,7 +8,7 @@ import sys
 from edgekit._closing import Closing
 from edgekit.system.installation import install_line
 
-__all__ = ["Viewer"]
+__all__ = ["PageViewer"]
 
 _SCRIPT = """
 import asyncio, struct, json, sys
@@ -29,7 +29,7 @@ for line in sys.stdin:
 """
 
 
-class Viewer(Closing):
+class PageViewer(Closing):
     """A process that watches pages, one after the other. It is a context manager."""
 
     def __init__(self) -> None:

@@ -123,7 +123,7 @@ KEEP = _Keep()
 an argument of ``ClipFolder``, and its value in bytes or seconds."""
 
 
-class _Name(click.Choice[str]):
+class _SynonymChoice(click.Choice[str]):
     """A choice among names that also accepts their common synonyms."""
 
     def __init__(self, names: Iterable[str], named: Callable[[str], str | None]) -> None:
@@ -140,10 +140,10 @@ class _Name(click.Choice[str]):
         return found
 
 
-TARGET = _Name(TARGETS, target_named)
+TARGET = _SynonymChoice(TARGETS, target_named)
 """Target by name, or by its runtime's or format's name: ``tensorrt`` means ``jetson``."""
 
-RUNTIME = _Name(RUNTIMES, runtime_named)
+RUNTIME = _SynonymChoice(RUNTIMES, runtime_named)
 """Runtime by name, or by its target's name: ``onnx`` means ``onnxruntime``."""
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])

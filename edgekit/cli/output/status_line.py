@@ -26,14 +26,14 @@ class StatusLine:
     def __init__(self, *, shown: bool = True) -> None:
         self._terminal = shown and sys.stderr.isatty()
         self._lock = threading.Lock()
-        self._parts: list[_Part] = []
+        self._parts: list[_SourceState] = []
         self._begin: float | None = None
         self._last = 0.0
         self._over = threading.Event()
 
     def sink(self) -> Sink:
         """Returns a sink that updates the line for one source."""
-        part = _Part(self)
+        part = _SourceState(self)
         self._parts.append(part)
         return part
 
@@ -87,7 +87,7 @@ class StatusLine:
         return f"{going} of {len(self._parts)} sources   {frames}{of} frames"
 
 
-class _Part(Sink):
+class _SourceState(Sink):
     """State of one source that the line shows."""
 
     def __init__(self, line: StatusLine) -> None:

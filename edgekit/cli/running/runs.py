@@ -35,7 +35,7 @@ _LIVE_HISTORY = 9000
 
 
 @dataclass(slots=True)
-class _Way:
+class _SourceParts:
     """The parts that belong to one source."""
 
     source: Source
@@ -140,7 +140,7 @@ class Runs:
         errors += [OutputError(words) for sink in health if (words := loss_of(sink))]
         return max(errors, key=lambda error: error.exit_status, default=None)
 
-    def _way(self, source: Source, detector: Detector, options: dict[str, Any]) -> _Way:
+    def _way(self, source: Source, detector: Detector, options: dict[str, Any]) -> _SourceParts:
         linker = make_linker(
             options["link"],
             len(detector.classes),
@@ -174,10 +174,10 @@ class Runs:
             lanes=detector.lanes,
             turn=self._turn,
         )
-        return _Way(source, options, sinks, tally, pipeline)
+        return _SourceParts(source, options, sinks, tally, pipeline)
 
     @staticmethod
-    def _load_cost(way: _Way) -> dict[str, Any]:
+    def _load_cost(way: _SourceParts) -> dict[str, Any]:
         """Returns the cost of dropped frames, for a source that does not wait; else nothing."""
         summary = way.tally.summary
         if summary is None or not (way.source.live or way.options["realtime"]):
@@ -185,7 +185,7 @@ class Runs:
         return load_cost_json(summary.frames, way.tally.missed, way.source.fps, summary.fps)
 
     @staticmethod
-    def _error_of(way: _Way) -> EdgeKitError | None:
+    def _error_of(way: _SourceParts) -> EdgeKitError | None:
         """Returns the error that ended a source, or left it without frames when the run ended."""
         summary = way.tally.summary
         if way.error or summary is None or summary.away is None:
@@ -197,7 +197,7 @@ class Runs:
         way.error = error
         _LOG.error("Source %d, %s, has ended. %s", number, way.source.name, error)
 
-    def _report_of(self, way: _Way) -> dict[str, Any]:
+    def _report_of(self, way: _SourceParts) -> dict[str, Any]:
         tally, bundle = way.tally, self._detector.bundle
         assert tally.summary is not None
         sinks = [sink.health() for sink in way.sinks if isinstance(sink, QueuedSink)]

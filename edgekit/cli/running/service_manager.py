@@ -37,7 +37,7 @@ class ServiceManager:
         self._send = _sender() if os.environ.get("NOTIFY_SOCKET") else None
         self._watchdog = _watchdog_seconds()
         self._period = min(_LONGEST_PERIOD, (self._watchdog or 60.0) / 8)
-        self._parts: list[_Part] = []
+        self._parts: list[_WatchedSource] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._began = 0.0
@@ -53,7 +53,7 @@ class ServiceManager:
         """
         if self._send is None:
             return None
-        part = _Part(self, outputs)
+        part = _WatchedSource(self, outputs)
         self._parts.append(part)
         return part
 
@@ -116,7 +116,7 @@ class ServiceManager:
         self._send(kind, words)
 
 
-class _Part(Sink):
+class _WatchedSource(Sink):
     """State of one source."""
 
     def __init__(

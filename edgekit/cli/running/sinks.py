@@ -61,8 +61,8 @@ class DetectionsSink(Sink):
     def close(self) -> None:
         """Removes an incomplete file."""
         if not self._ended:
-            with contextlib.suppress(_Incomplete), self._files:
-                raise _Incomplete
+            with contextlib.suppress(_IncompleteDetections), self._files:
+                raise _IncompleteDetections
 
 
 class TubeTally(Sink):
@@ -119,5 +119,5 @@ class TubeTally(Sink):
         ]
 
 
-class _Incomplete(Exception):
+class _IncompleteDetections(Exception):
     pass

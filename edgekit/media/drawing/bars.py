@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekit.media._opencv import cv2
-from edgekit.media.drawing.drawn_boxes import Run
+from edgekit.media.drawing.drawn_boxes import DrawnRun
 from edgekit.media.drawing.text import Colour, lighter, put_text, text_size
 
 __all__ = ["Bar", "draw_bar", "draw_legend"]
@@ -25,7 +25,7 @@ class Bar(NamedTuple):
 
 
 def draw_bar(
-    image: Any, bar: Bar, start: int, end: int, drawn: Sequence[Run], colour: Colour
+    image: Any, bar: Bar, start: int, end: int, drawn: Sequence[DrawnRun], colour: Colour
 ) -> None:
     """Draws a tube's bar on a picture, in place.
 
@@ -59,9 +59,9 @@ def draw_legend(
         more: Further texts, without examples.
     """
     x, y = corner
-    examples: tuple[tuple[str, list[Run] | None], ...] = (
-        ("box of a detection", [Run(0, 0, True)]),
-        ("box extrapolated", [Run(0, 0, False)]),
+    examples: tuple[tuple[str, list[DrawnRun] | None], ...] = (
+        ("box of a detection", [DrawnRun(0, 0, True)]),
+        ("box extrapolated", [DrawnRun(0, 0, False)]),
         ("no box (not sure enough yet, or a better tube is drawn)", []),
         ("box shown live, outside the tube", None),
     )

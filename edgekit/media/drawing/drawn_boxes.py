@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from edgekit.pipeline.results import FrameResult
 
-__all__ = ["DrawnBoxes", "Run"]
+__all__ = ["DrawnBoxes", "DrawnRun"]
 
 
-class Run(NamedTuple):
+class DrawnRun(NamedTuple):
     """Consecutive frames in which a tube's box was drawn in the same way.
 
     Attributes:
@@ -32,7 +32,7 @@ class DrawnBoxes:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._runs: dict[int, list[Run]] = {}
+        self._runs: dict[int, list[DrawnRun]] = {}
         self._gone: set[int] = set()
 
     def frame(self, result: FrameResult) -> None:
@@ -49,13 +49,13 @@ class DrawnBoxes:
             if runs and runs[-1].last == index - 1 and runs[-1].observed == tube.observed:
                 runs[-1] = runs[-1]._replace(last=index)
             else:
-                runs.append(Run(index, index, tube.observed))
+                runs.append(DrawnRun(index, index, tube.observed))
                 del runs[: -self._most]
 
-    def of(self, id: int) -> list[Run]:
+    def of(self, id: int) -> list[DrawnRun]:
         """Returns the runs of a tube, in order of time."""
         return self._runs.get(id, [])
 
-    def end(self, id: int) -> list[Run]:
+    def end(self, id: int) -> list[DrawnRun]:
         """Returns the runs of a tube that has ended, and forgets them."""
         return self._runs.pop(id, [])

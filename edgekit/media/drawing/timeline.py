@@ -10,11 +10,11 @@ import numpy as np
 
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.bars import Bar, draw_bar, draw_legend
-from edgekit.media.drawing.drawn_boxes import Run
+from edgekit.media.drawing.drawn_boxes import DrawnRun
 from edgekit.media.drawing.text import Colour, colour_of, put_text, text_size
 from edgekit.pipeline.results import RunInfo, RunSummary
 
-__all__ = ["THUMBNAIL_HEIGHT", "Row", "Thumbnail", "draw_timeline"]
+__all__ = ["THUMBNAIL_HEIGHT", "Thumbnail", "TimelineRow", "draw_timeline"]
 
 THUMBNAIL_HEIGHT = 190
 
@@ -32,7 +32,7 @@ _PAPER: Colour = (255, 255, 255)
 _BAND: Colour = (249, 247, 245)
 
 
-class Row(NamedTuple):
+class TimelineRow(NamedTuple):
     """A tube or a true tube as a row; frames are inclusive, and ``drawn`` has its drawn boxes.
 
     A row of the ground truth (``truth``) has neither an id nor a score.
@@ -43,7 +43,7 @@ class Row(NamedTuple):
     score: float
     start: int
     end: int
-    drawn: list[Run]
+    drawn: list[DrawnRun]
     truth: bool = False
 
 
@@ -68,7 +68,7 @@ class _Scale(NamedTuple):
 def draw_timeline(
     info: RunInfo,
     summary: RunSummary,
-    rows: Sequence[Row],
+    rows: Sequence[TimelineRow],
     total: int,
     thumbnails: Sequence[Thumbnail],
     *,
@@ -114,7 +114,7 @@ def draw_timeline(
     return image
 
 
-def _name(row: Row, classes: Sequence[str]) -> str:
+def _name(row: TimelineRow, classes: Sequence[str]) -> str:
     if row.truth:
         return f"{_ascii(classes[row.label], 26)}  (truth)"
     return f"{_ascii(classes[row.label], 26)}  {row.score:.2f}  #{row.id}"
@@ -204,7 +204,7 @@ def _clock(seconds: float) -> str:
 
 
 def _draw_row(
-    image: Any, row: Row, name: str, scale: _Scale, top: int, pitch: int, letters: float
+    image: Any, row: TimelineRow, name: str, scale: _Scale, top: int, pitch: int, letters: float
 ) -> None:
     base = top + round((pitch + letters) / 2)
     put_text(image, name, (_MARGIN, base), letters, _INK)
@@ -223,7 +223,7 @@ def _extent(scale: _Scale, first: int, last: int) -> tuple[int, int]:
     return (left, right) if right - left >= 3 else (min(left, scale.right - 3), left + 3)
 
 
-def _draw_note(image: Any, rows: Sequence[Row], total: int) -> None:
+def _draw_note(image: Any, rows: Sequence[TimelineRow], total: int) -> None:
     shown = sum(not row.truth for row in rows)
     more = ["grey: the truth"] if shown < len(rows) else []
     if shown < total:

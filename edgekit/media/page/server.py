@@ -43,7 +43,7 @@ _FAREWELL_SECONDS = 0.5
 _JOIN_SECONDS = 2.0
 
 
-class _Handler(web.RequestHandler):
+class _PageHandler(web.RequestHandler):
     """Handles HTTP on one connection; malformed requests get the common headers too."""
 
     def handle_error(self, *args: Any, **more: Any) -> web.StreamResponse:
@@ -71,7 +71,7 @@ class _Connections(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         """Returns a handler for the next connection."""
-        return _Handler(self, loop=self._loop, **_HANDLING)
+        return _PageHandler(self, loop=self._loop, **_HANDLING)
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Aborts the connection if there are too many."""

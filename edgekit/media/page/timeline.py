@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.linking.published import LiveTube
-from edgekit.media.drawing.drawn_boxes import DrawnBoxes, Run
+from edgekit.media.drawing.drawn_boxes import DrawnBoxes, DrawnRun
 from edgekit.pipeline.results import FrameResult, Gap
 from edgekit.runtime.types import Tube
 
@@ -23,14 +23,14 @@ _MOST_RUNS = 40
 
 
 @dataclass(slots=True)
-class _Row:
+class _TubeRow:
     id: int
     label: int
     score: float
     start: int
     end: int
     alive: bool = True
-    drawn: Sequence[Run] = ()
+    drawn: Sequence[DrawnRun] = ()
 
     @property
     def last(self) -> int:
@@ -58,8 +58,8 @@ class Timeline:
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
-        self._alive: dict[int, _Row] = {}
-        self._ended: deque[_Row] = deque(maxlen=_MOST_ENDED)
+        self._alive: dict[int, _TubeRow] = {}
+        self._ended: deque[_TubeRow] = deque(maxlen=_MOST_ENDED)
         self._gaps: deque[Gap] = deque(maxlen=_MOST_ENDED)
         self._drawn = DrawnBoxes(_MOST_RUNS)
         self._now = 0
@@ -113,11 +113,11 @@ class Timeline:
             "gaps": [[gap.index - gap.frames, gap.index, gap.reason] for gap in gaps],
         }
 
-    def _begin(self, tube: LiveTube) -> _Row:
-        row = self._alive[tube.id] = _Row(tube.id, tube.label, 0.0, tube.start, tube.start)
+    def _begin(self, tube: LiveTube) -> _TubeRow:
+        row = self._alive[tube.id] = _TubeRow(tube.id, tube.label, 0.0, tube.start, tube.start)
         return row
 
-    def _retire(self, row: _Row) -> None:
+    def _retire(self, row: _TubeRow) -> None:
         del self._alive[row.id]
         row.alive = False
         self._ended.append(row)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from edgekit.errors import UsageError
 from edgekit.media.serving.address import is_loopback
-from edgekit.media.serving.origin import Origin
+from edgekit.media.serving.origin import WebOrigin
 
 __all__ = ["Door", "FailureLimit", "Verdict", "check_token", "network_of", "new_token"]
 
@@ -106,7 +106,7 @@ class Door:
         origins: Public origins of the page behind a proxy.
     """
 
-    def __init__(self, token: str, host: str, origins: Sequence[Origin] = ()) -> None:
+    def __init__(self, token: str, host: str, origins: Sequence[WebOrigin] = ()) -> None:
         self._origins = frozenset(map(str, origins))
         self._public = {origin.authority: origin for origin in origins}
         self._token = token.encode()
@@ -129,7 +129,7 @@ class Door:
         """Returns whether a WebSocket was opened by the page itself or by a program without a page.
 
         Args:
-            origin: ``Origin`` header; None if absent, which never happens in a browser.
+            origin: ``WebOrigin`` header; None if absent, which never happens in a browser.
             host: ``Host`` header.
         """
         return origin is None or origin.partition("://")[2] == host or origin in self._origins

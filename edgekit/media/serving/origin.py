@@ -9,13 +9,13 @@ from urllib.parse import quote, urlsplit
 
 from edgekit.errors import UsageError
 
-__all__ = ["Origin", "parse_origin"]
+__all__ = ["WebOrigin", "parse_origin"]
 
 _PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
-class Origin(NamedTuple):
+class WebOrigin(NamedTuple):
     """Scheme, host and port, in the form that browsers send.
 
     Attributes:
@@ -41,7 +41,7 @@ class Origin(NamedTuple):
         return f"{self}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
-def parse_origin(text: str, option: str = "--public-origin") -> Origin:
+def parse_origin(text: str, option: str = "--public-origin") -> WebOrigin:
     """Parses an origin; a final slash is ignored.
 
     Args:
@@ -61,7 +61,7 @@ def parse_origin(text: str, option: str = "--public-origin") -> Origin:
     more = parts.path.removeprefix("/") or parts.query or parts.fragment or "@" in parts.netloc
     if known is None or port == 0 or more or text.strip().endswith((":", "?", "#")):
         raise _refusal(text, option)
-    return Origin(parts.scheme, host, port or known)
+    return WebOrigin(parts.scheme, host, port or known)
 
 
 def _host(name: str) -> str:

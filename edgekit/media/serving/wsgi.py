@@ -26,7 +26,7 @@ _SECONDS = 10.0
 """Longest duration of a connection, in seconds; it is then closed, finished or not."""
 
 
-class _Handler(WSGIRequestHandler):
+class _MetricsHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Logs nothing, because a log of requests would record who visited."""
 
@@ -102,7 +102,7 @@ def serve(host: str, port: int, application: WSGIApplication) -> WSGIServer:
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, place = found[0]
-    server = _Server((str(place[0]), port), _Handler, bind_and_activate=False)
+    server = _Server((str(place[0]), port), _MetricsHandler, bind_and_activate=False)
     try:
         server.socket.close()
         server.address_family, server.socket = family, socket.socket(family, socket.SOCK_STREAM)

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from edgekit.pipeline.results import FrameResult
 
-__all__ = ["COUNTED", "Backlog", "Call"]
+__all__ = ["COUNTED", "Backlog", "SinkCall"]
 
 COUNTED = ("gap", "frame", "tube")
 """Kinds of calls that count as lost when they are dropped."""
 
 
-class Call(NamedTuple):
+class SinkCall(NamedTuple):
     """A call to a sink.
 
     Attributes:
@@ -40,7 +40,7 @@ class Backlog:
         self._most_frames = frames
         self._most_pixels = pixels
         self._most = most
-        self._calls: deque[Call] = deque()
+        self._calls: deque[SinkCall] = deque()
         self._frames = 0
         self._pixels = 0
 
@@ -55,12 +55,12 @@ class Backlog:
                 return False
         return self._most is None or len(self._calls) < self._most
 
-    def put(self, call: Call) -> None:
+    def put(self, call: SinkCall) -> None:
         """Appends a call, whether there is room or not."""
         self._calls.append(call)
         self._count(call.value, 1)
 
-    def take(self) -> Call:
+    def take(self) -> SinkCall:
         """Removes and returns the oldest call."""
         call = self._calls.popleft()
         self._count(call.value, -1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.errors import EdgeKitError
-from edgekit.media.sinks._backlog import COUNTED, Backlog, Call
+from edgekit.media.sinks._backlog import COUNTED, Backlog, SinkCall
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.backoff import Backoff
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -189,7 +189,7 @@ class QueuedSink(Sink):
     def _put(self, kind: str, value: Any) -> None:
         if self._over:
             return
-        self._waiting.put(Call(kind, value, self._untold))
+        self._waiting.put(SinkCall(kind, value, self._untold))
         self._untold = 0
         self._changed.notify_all()
 
@@ -208,7 +208,7 @@ class QueuedSink(Sink):
             with self._changed:
                 self._finish()
 
-    def _take(self) -> Call | None:
+    def _take(self) -> SinkCall | None:
         with self._changed:
             self._present = ""
             self._changed.notify_all()

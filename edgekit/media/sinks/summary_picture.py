@@ -15,7 +15,7 @@ from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
 from edgekit.media.drawing.stage_chart import draw_stages
-from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Row, Thumbnail, draw_timeline
+from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
@@ -35,7 +35,7 @@ _MOST_RUNS = 1000
 class _Ranked(NamedTuple):
     score: float
     born: int
-    row: Row
+    row: TimelineRow
 
 
 class PictureSink(Sink):
@@ -65,7 +65,7 @@ class PictureSink(Sink):
     ) -> None:
         self._path = Path(path)
         self._truth = [
-            Row(-1, label, 0.0, start, end, [], truth=True) for label, start, end in truth
+            TimelineRow(-1, label, 0.0, start, end, [], truth=True) for label, start, end in truth
         ]
         self._stages = stages
         ending = self._path.suffix
@@ -119,7 +119,9 @@ class PictureSink(Sink):
     def tube(self, tube: Tube) -> None:
         """Keeps the tube if it is among the best."""
         self._count += 1
-        row = Row(tube.id, tube.label, tube.score, tube.start, tube.end, self._drawn.end(tube.id))
+        row = TimelineRow(
+            tube.id, tube.label, tube.score, tube.start, tube.end, self._drawn.end(tube.id)
+        )
         item = _Ranked(tube.score, -tube.id, row)
         if len(self._best) < MOST_ROWS:
             heapq.heappush(self._best, item)

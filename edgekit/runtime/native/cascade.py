@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgekit.errors import MissingDependencyError
 from edgekit.runtime import ssim
 from edgekit.runtime.native.library import load, rebuild
-from edgekit.runtime.native.structures import Plan
+from edgekit.runtime.native.structures import CascadePlan
 
 __all__ = ["NativeCascade", "suits"]
 
@@ -53,7 +53,7 @@ class NativeCascade:
         if library is None:
             raise MissingDependencyError(problem, hint=rebuild())
         gain, bias = ssim.scale(mean, std)
-        plan = Plan(*size, candidates, dissimilarity)
+        plan = CascadePlan(*size, candidates, dissimilarity)
         plan.k1, plan.k2, plan.tie, plan.smallest = ssim.K1, ssim.K2, ssim.TIE, ssim.SMALLEST
         np.ctypeslib.as_array(plan.shifts)[:] = ssim.SHIFTS
         np.ctypeslib.as_array(plan.gain)[:] = gain

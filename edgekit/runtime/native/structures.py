@@ -6,10 +6,10 @@ import ctypes
 
 from edgekit.runtime.ssim import SHIFTS
 
-__all__ = ["LAYOUTS", "Linking", "Plan"]
+__all__ = ["LAYOUTS", "CascadePlan", "Linking"]
 
 
-class Plan(ctypes.Structure):
+class CascadePlan(ctypes.Structure):
     """Mirrors ``plan`` of cascade.h."""
 
     _fields_ = (
@@ -67,5 +67,5 @@ class Linking(ctypes.Structure):
     )
 
 
-LAYOUTS: tuple[type[ctypes.Structure], ...] = (Plan, Linking)
+LAYOUTS: tuple[type[ctypes.Structure], ...] = (CascadePlan, Linking)
 """Structures in the order in which the library numbers them."""

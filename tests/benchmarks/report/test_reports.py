@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgekit.benchmarks.report.charts import frontier
 from edgekit.benchmarks.report.page import to_html
-from edgekit.benchmarks.report.report import Change, Failure, LoadPoint, Row, Tuned
+from edgekit.benchmarks.report.report import Change, LoadPoint, Row, RowFailure, TunedSetting
 from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
 from edgekit.benchmarks.report.texts import to_csv, to_markdown
 from edgekit.pipeline.stage_timer import STAGES
@@ -27,7 +27,7 @@ def report(make_report):
     """Two rows that were measured, with a name as bad as can be, and one that was not."""
     times = {HOSTILE: [10.0, 10.2, 10.1, 10.0], "b": [3.0, 3.0, 3.1, 3.0]}
     made = make_report(times, accuracy={HOSTILE: 0.83, "b": 0.8}, joules=2.6)
-    missing = Failure(kind="MissingDependencyError", message="No 'x'.", hint='pip install "x"')
+    missing = RowFailure(kind="MissingDependencyError", message="No 'x'.", hint='pip install "x"')
     made.rows.append(
         Row(
             bundle="c",
@@ -70,7 +70,10 @@ def test_the_papers_figures_stand_beside_ours(report):
 
 
 def test_the_chosen_settings_stand_beside_the_default_ones(report):
-    report.tuned = [Tuned(row=1, default=0, file="f"), Tuned(row=0, default=0, file="g")]
+    report.tuned = [
+        TunedSetting(row=1, default=0, file="f"),
+        TunedSetting(row=0, default=0, file="g"),
+    ]
     table = grids(report)[-1]
     assert [row[1] for row in table.rows] == [
         "onnxruntime, 1 thread", "onnxruntime, 1 thread, the default"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.benchmarks.protocol import Lap
-from edgekit.benchmarks.suites.speed.plain_pytorch import _alike, _Lane, _line
+from edgekit.benchmarks.suites.speed.plain_pytorch import _alike, _line, _PlayedRow
 from edgekit.benchmarks.suites.support.networks import exported, quantized, random_weights
 from edgekit.bundle import load_bundle
 from edgekit.calibration.store import Store
@@ -96,9 +96,9 @@ def test_other_boxes_are_not_alike():
 
 
 def test_the_ratio_is_the_median_of_the_rounds_own(make_lap):
-    def lane(*seconds: float, bound: float | None = None) -> _Lane:
+    def lane(*seconds: float, bound: float | None = None) -> _PlayedRow:
         laps: list[Lap] = [make_lap(seconds=20 * each) for each in seconds]
-        return _Lane("a way", "f32", lambda: laps[0], laps, bound)
+        return _PlayedRow("a way", "f32", lambda: laps[0], laps, bound)
 
     plain, ours = lane(0.1, 0.4, 0.1), lane(0.05, 0.1, 0.02, bound=2.5)
     cells = [cell.strip() for cell in _line(ours, plain).strip("|").split("|")]

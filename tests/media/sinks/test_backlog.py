@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.media.sinks._backlog import Backlog, Call
+from edgekit.media.sinks._backlog import Backlog, SinkCall
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 
@@ -38,7 +38,11 @@ def test_as_a_list_would_hold_them(steps, most):
             assert backlog.clear() == sum(call.kind != "end" for call in waiting)
             waiting = []
         else:
-            call = Call("frame", picture(step), number) if step in (4, 9, 30) else Call(step, 0, 0)
+            call = (
+                SinkCall("frame", picture(step), number)
+                if step in (4, 9, 30)
+                else SinkCall(step, 0, 0)
+            )
             assert backlog.has_room_for(call.value) == room(waiting, call.value, most)
             backlog.put(call)
             waiting.append(call)

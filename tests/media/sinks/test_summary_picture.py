@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import LINKS, make_linker
-from edgekit.media.drawing.drawn_boxes import DrawnBoxes, Run
+from edgekit.media.drawing.drawn_boxes import DrawnBoxes, DrawnRun
 from edgekit.media.drawing.text import colour_of, lighter
-from edgekit.media.drawing.timeline import Row, draw_timeline
+from edgekit.media.drawing.timeline import TimelineRow, draw_timeline
 from edgekit.media.sinks.summary_picture import PictureSink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
@@ -65,8 +65,8 @@ def looks(image: Any, place: int, rows: int, label: int, frames: int) -> list[st
 
 
 def test_a_bar_shows_each_frame_as_it_was_drawn() -> None:
-    drawn = [Run(5, 19, True), Run(20, 29, False), Run(30, 35, True)]
-    row = Row(0, 1, 0.8, 3, 24, drawn)
+    drawn = [DrawnRun(5, 19, True), DrawnRun(20, 29, False), DrawnRun(30, 35, True)]
+    row = TimelineRow(0, 1, 0.8, 3, 24, drawn)
     image = draw_timeline(INFO, SUMMARY, [row], 1, [], frames=40)
     expected = (
         [""] * 3
@@ -134,7 +134,7 @@ def test_what_is_remembered_does_not_grow() -> None:
     for index in range(2000):
         drawn.frame(result_of(index, [live(age=index % 2), live(2 + index, x=500.0)]))
     assert len(drawn.of(0)) == 10
-    assert drawn.of(0)[-1] == Run(1999, 1999, False)
+    assert drawn.of(0)[-1] == DrawnRun(1999, 1999, False)
     assert len(drawn._runs) == 3, "what lives, and what ended in the frame before"
 
 
@@ -143,6 +143,6 @@ def test_of_two_tubes_on_one_actor_the_drawn_one_has_the_boxes() -> None:
     for index in range(4):
         drawn.frame(result_of(index, [live(0, score=0.5), live(1, score=0.7)]))
     drawn.frame(result_of(9, [live(0), live(1, age=3)]))
-    assert drawn.of(0) == [Run(9, 9, True)]
-    assert drawn.end(1) == [Run(0, 3, True)]
+    assert drawn.of(0) == [DrawnRun(9, 9, True)]
+    assert drawn.end(1) == [DrawnRun(0, 3, True)]
     assert drawn.end(1) == []

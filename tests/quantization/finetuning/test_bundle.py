@@ -21,10 +21,16 @@ from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.registry import build
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.finetuning.bundle import Plan, Tuned, checkpoint_of, settings_of, tune
+from edgekit.quantization.finetuning.bundle import (
+    FineTunedBundle,
+    FineTuningPlan,
+    checkpoint_of,
+    settings_of,
+    tune,
+)
 from edgekit.targets.build import export_bundle
 
-PLAN = Plan(steps=5, method="minmax", seed=0)
+PLAN = FineTuningPlan(steps=5, method="minmax", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,7 @@ def test_the_weights_that_lose_less_are_taken(bundle, tuned, plain, samples, sto
 def test_a_run_that_found_nothing_changes_nothing(bundle, plain, samples, store, tmp_path):
     record = FineTuning(steps=1, seed=0, annotated=False, before=1.0, after=1.0, used=False)
     options = {"store": store, "max_drop": 1.0, "method": "minmax"}
-    same = Tuned(bundle, record)
+    same = FineTunedBundle(bundle, record)
     made = quantize_bundle(bundle, *samples, tmp_path / "out", tuned=same, **options)
     assert made.tuning.tuned is None
     assert made.bundle.manifest.quantization.fine_tuning == record

@@ -19,7 +19,7 @@ from edgekit.calibration.store import Store
 from edgekit.errors import BadInputError
 from edgekit.models.centernet import CenterNet, convolution
 from edgekit.models.registry import build
-from edgekit.quantization.finetuning.bundle import Plan
+from edgekit.quantization.finetuning.bundle import FineTuningPlan
 from edgekit.quantization.finetuning.training import distillation_loss, fine_tuned, learning_sample
 from edgekit.quantization.frames import annotated
 from edgekit.training.samples import targets
@@ -65,7 +65,7 @@ def network():
 
 def test_what_is_held_out_gets_better_and_the_same_again(network, samples):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    plan = Plan(steps=10, method="minmax", seed=3)
+    plan = FineTuningPlan(steps=10, method="minmax", seed=3)
     done = []
     first, record = fine_tuned(network, samples, plan, progress=done.append)
     assert done == list(range(1, 11))
@@ -85,12 +85,12 @@ def test_what_is_held_out_gets_better_and_the_same_again(network, samples):
 def test_a_network_with_deformable_layers_runs(samples):
     torch.manual_seed(0)
     network = build("resdcn18", classes=24, channels=6, head_conv=8).eval()
-    _, record = fine_tuned(network, samples, Plan(steps=1, method="mse"))
+    _, record = fine_tuned(network, samples, FineTuningPlan(steps=1, method="mse"))
     assert 0 < record.after <= record.before < 1
 
 
 def test_weights_that_are_no_better_are_not_taken(network, samples):
-    wild, record = fine_tuned(network, samples, Plan(steps=2, method="mse", rate=0.3))
+    wild, record = fine_tuned(network, samples, FineTuningPlan(steps=2, method="mse", rate=0.3))
     assert wild is network
     assert not record.used
     assert record.after == record.before
@@ -98,14 +98,14 @@ def test_weights_that_are_no_better_are_not_taken(network, samples):
 
 def test_a_loss_that_is_no_number_is_told(network, samples):
     with pytest.raises(BadInputError, match="in step 2"):
-        fine_tuned(network, samples, Plan(steps=2, method="mse", rate=1e30))
+        fine_tuned(network, samples, FineTuningPlan(steps=2, method="mse", rate=1e30))
 
 
 def test_annotations_are_learned_from_as_well(network, samples, bundle, footage, tmp_path, caplog):
     truth = annotated(bundle, footage, samples)
     assert len(truth) == len(samples)
     assert any(truth)
-    plan = Plan(steps=10, method="minmax")
+    plan = FineTuningPlan(steps=10, method="minmax")
     _, record = fine_tuned(network, samples, plan, truth=truth)
     _, without = fine_tuned(network, samples, plan)
     assert record.annotated

@@ -21,7 +21,7 @@ from edgekit.puppets.clip import render_clip
 from edgekit.puppets.dataset import write_video
 from edgekit.quantization.base import LAST, Recipe
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.heads_loss import Judge
+from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
 
 
@@ -158,7 +158,7 @@ def test_places_in_the_picture_stay_float(deformable, export, make, lowering):
 def test_a_model_that_decodes_is_judged_by_its_boxes(inside, footage, tmp_path):
     store = Store(tmp_path / "store")
     samples, judging = (extract(inside, footage, [w], store) for w in ([2, 4, 6], [8, 10]))
-    float_one = Judge(inside, judging, store).judge(inside)
+    float_one = HeadsLoss(inside, judging, store).judge(inside)
     assert (float_one.drop, float_one.agreement, float_one.sqnr) == (0, 1, {})
     assert float_one.objects > 0
     made = quantize_bundle(inside, samples, judging, tmp_path / "q", store=store, max_drop=1.0)

@@ -33,7 +33,7 @@ from edgekit.quantization.report.tables import (
     summary,
     terminal,
 )
-from edgekit.quantization.search import Step
+from edgekit.quantization.search import SearchStep
 
 HOSTILE = 'a<b>|"&c ' + "long/" * 60
 HEADS = ("hm/Conv", "wh/Conv", "reg/Conv")
@@ -106,7 +106,7 @@ def test_what_stayed_float_is_named_with_the_reason(found):
 
 def test_layers_that_the_search_gave_back_are_told_from_those_that_were_named(made, spotter):
     check = made.check
-    tried = (Step(frozenset(), check), Step(frozenset({"stem/Conv"}), check))
+    tried = (SearchStep(frozenset(), check), SearchStep(frozenset({"stem/Conv"}), check))
     given_back = report(dataclasses.replace(made, steps=tried), spotter, [])
     assert "search" in given_back.left_float["stem/Conv"]
     assert given_back.warnings[0] == "Nothing was timed: no runtime for onnx is installed."

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.jetson.checker import _main, check
-from edgekit.targets.jetson.graph import Graph
+from edgekit.targets.jetson.graph import FlatGraph
 from edgekit.targets.jetson.operators import OPERATORS, OPSETS
 
 FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
@@ -348,7 +348,7 @@ def test_file_that_is_no_model(tmp_path: Path) -> None:
 def test_without_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingDependencyError, match="'onnx'"):
-        Graph(tmp_path / "x.onnx")
+        FlatGraph(tmp_path / "x.onnx")
 
 
 def test_on_the_command_line(model: Any, tmp_path: Path, capsys: Any) -> None:

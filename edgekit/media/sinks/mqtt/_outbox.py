@@ -14,13 +14,13 @@ from edgekit._closing import Closing
 from edgekit.errors import OutputError
 from edgekit.files.writing import longest_name, make_private, writing
 
-__all__ = ["Message", "Outbox"]
+__all__ = ["Outbox", "QueuedMessage"]
 
 _BATCH = 256
 _LONGEST_ENDING = "-journal"
 
 
-class Message(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message to send.
 
     Attributes:
@@ -100,7 +100,7 @@ class Outbox(Closing):
         with self._lock:
             return self._count
 
-    def add(self, messages: Sequence[Message]) -> None:
+    def add(self, messages: Sequence[QueuedMessage]) -> None:
         """Adds all messages, or none if it fails."""
         with self._lock, self._guarded(), self._transaction():
             self._base.executemany(

@@ -19,7 +19,7 @@ from edgekit.linking.published import LiveTube
 from edgekit.media.sinks._whole_file import check_room
 from edgekit.media.sinks.mqtt._broker import Broker
 from edgekit.media.sinks.mqtt._link import BrokerLink, import_client
-from edgekit.media.sinks.mqtt._outbox import Message, Outbox
+from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -128,7 +128,7 @@ class MqttSink(Sink):
         """Sends the start of new tubes, and an update of the others at the chosen interval."""
         now = result.frame.time
         self._last = result.frame.index, now
-        messages: list[Message] = []
+        messages: list[QueuedMessage] = []
         told: dict[int, float] = {}
         for tube in result.tubes:
             last = self._told.get(tube.id)
@@ -187,17 +187,17 @@ class MqttSink(Sink):
         box = tube.boxes[0].tolist()
         return _live_json(tube, box, tube.start, begun, observed=True)
 
-    def _send(self, messages: list[Message]) -> None:
+    def _send(self, messages: list[QueuedMessage]) -> None:
         if messages:
             assert self._outbox is not None
             self._outbox.add(messages)
             self._seq += len(messages)
 
-    def _message(self, kind: str, place: int, content: dict[str, Any]) -> Message:
+    def _message(self, kind: str, place: int, content: dict[str, Any]) -> QueuedMessage:
         name = self._classes[content["class"]]
         head = {"run": self._run, "seq": self._seq + place, "date": _now(), "source": self._source}
         payload = msgspec.json.encode({**head, "name": name, **content})
-        return Message(f"{self._broker.prefix}/tube/{kind}", payload, kind)
+        return QueuedMessage(f"{self._broker.prefix}/tube/{kind}", payload, kind)
 
     def _status(self, state: str, **more: str) -> bytes:
         return msgspec.json.encode(

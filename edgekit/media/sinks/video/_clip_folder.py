@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}T\d{6}-\d+(?:-\d+)?)\.(?:mp4|json)")
 
 
-class _Kept(NamedTuple):
+class _KeptClip(NamedTuple):
     seconds: float
     size: int
     files: list[Path]
@@ -85,7 +85,7 @@ class ClipFolder:
             self._warned = True
             _LOG.log(level, "Old clips in %s cannot be removed: %s.", self.path, error.strerror)
 
-    def _clips(self) -> list[_Kept]:
+    def _clips(self) -> list[_KeptClip]:
         """Returns age, size and files of each clip, oldest first."""
         found: dict[str, list[Path]] = {}
         for file in self.path.iterdir():
@@ -96,5 +96,5 @@ class ClipFolder:
         for files in found.values():
             stats = [file.stat() for file in files]
             age = now - max(stat.st_mtime for stat in stats)
-            clips.append(_Kept(age, sum(stat.st_size for stat in stats), files))
+            clips.append(_KeptClip(age, sum(stat.st_size for stat in stats), files))
         return sorted(clips, key=lambda clip: -clip.seconds)

@@ -16,7 +16,7 @@ from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
 
-__all__ = ["HIGHEST_FPS", "Run", "TimedFrames", "even", "ratio_of"]
+__all__ = ["HIGHEST_FPS", "FrameGroup", "TimedFrames", "even", "ratio_of"]
 
 _LOG = logging.getLogger(__name__)
 HIGHEST_FPS = 1000.0
@@ -30,7 +30,7 @@ _LEAST = 2
 """Smallest side in pixels that the encoders accept."""
 
 
-class Run(NamedTuple):
+class FrameGroup(NamedTuple):
     """A group of encoded frames; the first one can be decoded on its own.
 
     Attributes:
@@ -113,7 +113,7 @@ class TimedFrames:
         self._times.append(self._time_of(seconds))
         self._encoder.write(even(image))
 
-    def take(self) -> Run:
+    def take(self) -> FrameGroup:
         """Returns the frames since the last ``take``, at least one, and starts a new group.
 
         Raises:
@@ -129,7 +129,7 @@ class TimedFrames:
             )
         size = _even_size(self.size)
         track = Track(self._encoder.codec, self._encoder.private, size, self._aspect)
-        return Run(track, times, packets, times[-1] + self._last)
+        return FrameGroup(track, times, packets, times[-1] + self._last)
 
     def close(self) -> None:
         """Frees the encoder."""

@@ -99,9 +99,9 @@ class VideoSink(Sink):
         """Removes an incomplete video."""
         if self._video is not None:
             self._video.close()
-        with contextlib.suppress(_Incomplete), self._files:
+        with contextlib.suppress(_IncompleteVideo), self._files:
             if not self._ended:
-                raise _Incomplete
+                raise _IncompleteVideo
 
     def _open(self, size: tuple[int, int]) -> None:
         assert self._info is not None
@@ -164,5 +164,5 @@ class _PackedFile:
         self._file.add(times, run.packets, run.end - self._begin)
 
 
-class _Incomplete(Exception):
+class _IncompleteVideo(Exception):
     pass

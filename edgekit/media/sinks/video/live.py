@@ -11,7 +11,7 @@ from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._matroska import MatroskaFile
-from edgekit.media.sinks.video._timed_frames import Run, TimedFrames
+from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -146,7 +146,7 @@ class LiveVideoSink(Sink):
         self._stored += 1
         self._handle.sync()
 
-    def _next_file(self, run: Run) -> None:
+    def _next_file(self, run: FrameGroup) -> None:
         if self._handle is not None:
             self._complete()
             self._handle.close()

@@ -14,7 +14,7 @@ from edgekit.media.sources.cameras.modes import Asked, offered, ranked
 from edgekit.media.sources.cameras.v4l2 import Camera, Ioctl
 from edgekit.media.sources.cameras.v4l2_capture import Filled, Mode, V4L2Capture
 
-__all__ = ["CameraPictures", "Picture"]
+__all__ = ["CameraPicture", "CameraPictures"]
 
 _OLDEST = 1.0
 """Largest age of a new picture in seconds; an older timestamp comes from another clock."""
@@ -26,7 +26,7 @@ _WITHOUT_END = 5
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
 
 
-class Picture(NamedTuple):
+class CameraPicture(NamedTuple):
     """A picture from a camera.
 
     Attributes:
@@ -89,7 +89,7 @@ class CameraPictures:
         # The picture above proves that the camera works, but would be old at the first ``next``.
         self._number, self._taken, self._trusted = -1, 0.0, None
 
-    def next(self, closed: Callable[[], bool]) -> Picture | None:
+    def next(self, closed: Callable[[], bool]) -> CameraPicture | None:
         """Waits for the next complete picture; the first one is never older than the call.
 
         Args:
@@ -109,7 +109,7 @@ class CameraPictures:
         """Ends the stream and releases the device."""
         self._capture.close()
 
-    def _next(self, closed: Callable[[], bool]) -> Picture | None:
+    def _next(self, closed: Callable[[], bool]) -> CameraPicture | None:
         deadline = time.monotonic() + self._patience
 
         def over() -> bool:
@@ -132,7 +132,7 @@ class CameraPictures:
             hint="\n".join(("It offers:", *offered(camera.formats))),
         )
 
-    def _picture(self, filled: Filled) -> Picture | None:
+    def _picture(self, filled: Filled) -> CameraPicture | None:
         """Decodes the picture in a buffer; None if it is incomplete."""
         now = time.monotonic()
         if filled.broken or not self._is_whole(filled.data):
@@ -150,7 +150,7 @@ class CameraPictures:
             if lost > _MOST_LOST * (taken - self._taken) * self.fps + 1:
                 lost = 0
         self._number, self._taken = filled.number, taken
-        return Picture(image, taken, lost)
+        return CameraPicture(image, taken, lost)
 
     def _is_whole(self, data: memoryview) -> bool:
         """Returns False for a JPEG without its end marker, unless this camera sends none."""

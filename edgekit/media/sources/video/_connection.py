@@ -14,7 +14,7 @@ from edgekit.media._leaving import Ending, inside, sockets
 from edgekit.media.sources._frame_clock import checked_fps, rate_or_none
 from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
-from edgekit.media.sources.video._decoder import Decoder, Picture
+from edgekit.media.sources.video._decoder import DecodedPicture, Decoder
 from edgekit.media.sources.video._stream_selection import choose
 
 __all__ = ["Connection", "Unreadable"]
@@ -165,7 +165,7 @@ class Connection:
         """Pixel aspect ratio (width over height) as stored, as a fraction; None if unknown."""
         return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
 
-    def next(self) -> Picture | None:
+    def next(self) -> DecodedPicture | None:
         """Returns the content of the next packet; None at the end.
 
         Raises:
@@ -236,26 +236,26 @@ class Connection:
                 times.append(float(shown * tick))
         return checked_fps(declared, times)
 
-    def _decoded(self) -> Generator[Picture, None, None]:
+    def _decoded(self) -> Generator[DecodedPicture, None, None]:
         while True:
             fetched = self._ahead.popleft() if self._ahead else next(self._fetched, None)
             if fetched is None:
                 break
             packet, waited = fetched
             if packet.stream_index != self._stream.index or not packet.size:
-                yield Picture(None, waited=waited)
+                yield DecodedPicture(None, waited=waited)
                 continue
             pictures = self._decoder.pictures(packet)
             self._count(pictures)
             for picture in pictures:
                 yield picture._replace(waited=waited)
             if not pictures:
-                yield Picture(None, waited=waited)
+                yield DecodedPicture(None, waited=waited)
         pictures = self._decoder.pictures(None)
         self._count(pictures)
         yield from pictures
 
-    def _count(self, pictures: list[Picture]) -> None:
+    def _count(self, pictures: list[DecodedPicture]) -> None:
         if self._decoder.begun:
             self.broken += sum(picture.broken for picture in pictures)
 

@@ -11,7 +11,7 @@ from edgekit.media.sources.video._deinterlacing import Deinterlacer
 from edgekit.media.sources.video._orientation import UPRIGHT, orientation_of
 from edgekit.runtime.types import Array
 
-__all__ = ["Decoder", "Picture"]
+__all__ = ["DecodedPicture", "Decoder"]
 
 _UNKNOWN = frozenset((0, 2, 3))
 """Codes of ITU-T H.273 for unspecified colours."""
@@ -28,7 +28,7 @@ _COLOUR_VERSION = 17
 """First major PyAV version whose scaler handles transfer functions like OpenCV's FFmpeg."""
 
 
-class Picture(NamedTuple):
+class DecodedPicture(NamedTuple):
     """Content of a packet.
 
     Attributes:
@@ -76,13 +76,13 @@ class Decoder:
         if self._knows_colours:
             self._settings["threads"] = 1  # more threads slow down small pictures
 
-    def pictures(self, packet: Any | None) -> list[Picture]:
+    def pictures(self, packet: Any | None) -> list[DecodedPicture]:
         """Returns the pictures that a packet completes; for None, the remaining ones at the end."""
         broken = []
         try:
             frames = self._stream.decode(packet)
         except (self._error, ValueError):
-            frames, broken = [], [Picture(None, broken=True)]
+            frames, broken = [], [DecodedPicture(None, broken=True)]
         found = [self._picture(frame) for frame in self._whole(frames, last=packet is None)]
         self.begun = self.begun or bool(found)
         return broken + found
@@ -115,7 +115,7 @@ class Decoder:
             yield from self._deinterlacer.push(None)
             self._deinterlacer = None
 
-    def _picture(self, frame: Any) -> Picture:
+    def _picture(self, frame: Any) -> DecodedPicture:
         shown = frame.dts if frame.pts is None else frame.pts
         seconds = None if shown is None else self.seconds(shown)
         # Reading the display matrix is slow. Between key frames the rotation value shows a change.
@@ -124,7 +124,7 @@ class Decoder:
         if frame.key_frame or frame.rotation not in (0, self._rotation):
             self._rotation, self._orientation = frame.rotation, orientation_of(frame)
         image = self._orientation.apply(self._bgr(frame))
-        return Picture(image, seconds, frame.is_corrupt, self._orientation.transposed)
+        return DecodedPicture(image, seconds, frame.is_corrupt, self._orientation.transposed)
 
     def _bgr(self, frame: Any) -> Array:
         if self._size is None:

@@ -17,7 +17,7 @@ from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unp
 from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.source import Source, SourceOptions, name_of
 from edgekit.media.sources.video._connection import Connection, Unreadable
-from edgekit.media.sources.video._decoder import Picture
+from edgekit.media.sources.video._decoder import DecodedPicture
 from edgekit.media.sources.video._lag import Lag
 from edgekit.runtime.types import Array, Frame
 
@@ -73,7 +73,7 @@ class VideoSource(Source):
         connection = self._connection
         self._lost = 0  # pictures before the first key frame do not count
         self._held = Held(connection.close)
-        self._first: Picture | None = first
+        self._first: DecodedPicture | None = first
         self.height, self.width = _image(first).shape[:2]
         self.fps = connection.fps
         self.live = self.reopens = connection.endless
@@ -127,7 +127,7 @@ class VideoSource(Source):
         """Ends the connection, now or when a hanging read returns."""
         self._held.close()
 
-    def _seen_aspect(self, picture: Picture) -> float:
+    def _seen_aspect(self, picture: DecodedPicture) -> float:
         return 1 / self._aspect if picture.transposed else self._aspect
 
     def _tell_end(self) -> None:
@@ -142,7 +142,7 @@ class VideoSource(Source):
         say_damage(self, cut=cut, broken=connection.broken)
         self.frames = self.position
 
-    def _open_file(self, path: Path) -> tuple[Connection, Picture]:
+    def _open_file(self, path: Path) -> tuple[Connection, DecodedPicture]:
         check_file(path)
         check_alone(path)
         try:
@@ -153,7 +153,7 @@ class VideoSource(Source):
         except Ending:
             raise unreadable(self.name, "the program ends") from None
 
-    def _open_stream(self) -> tuple[Connection, Picture]:
+    def _open_stream(self) -> tuple[Connection, DecodedPicture]:
         patience = self._options.patience
         longest = patience + max(patience, _KEY_FRAME)
         try:
@@ -169,7 +169,7 @@ class VideoSource(Source):
     def _connected(self) -> Connection:
         return Connection(self._place, self._options, self.name)
 
-    def _begun(self, connection: Connection) -> tuple[Connection, Picture]:
+    def _begun(self, connection: Connection) -> tuple[Connection, DecodedPicture]:
         """Returns a connection with its first picture; closes it if none comes."""
         try:
             first = self._picture(connection, first=True)
@@ -183,7 +183,7 @@ class VideoSource(Source):
         return connection, first
 
     @staticmethod
-    def _present(connection: Connection, newest: Picture) -> Picture:
+    def _present(connection: Connection, newest: DecodedPicture) -> DecodedPicture:
         """Returns the newest picture, because those from FFmpeg's probing are old by now."""
         for _ in range(round(_BACKLOG * connection.fps)):
             picture = connection.next()
@@ -195,7 +195,7 @@ class VideoSource(Source):
                 break
         return newest
 
-    def _next(self) -> Picture | None:
+    def _next(self) -> DecodedPicture | None:
         """Returns the next picture, after catching up if the stream lags too far behind."""
         now, options = time.monotonic(), self._options
         behind = self._lag.seconds
@@ -222,7 +222,7 @@ class VideoSource(Source):
     def _is_late(self, seconds: float) -> bool:
         return self._lag.behind(seconds, time.monotonic()) > _LATE
 
-    def _picture(self, connection: Connection, *, first: bool = False) -> Picture | None:
+    def _picture(self, connection: Connection, *, first: bool = False) -> DecodedPicture | None:
         """Returns the next picture to show; None at the end."""
         patience, begin = self._options.patience, time.monotonic()
         while (picture := connection.next()) is not None:
@@ -246,6 +246,6 @@ class VideoSource(Source):
         return no_picture(self.name, reason)
 
 
-def _image(picture: Picture) -> Array:
+def _image(picture: DecodedPicture) -> Array:
     assert picture.image is not None
     return picture.image

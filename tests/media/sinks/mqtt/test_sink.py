@@ -23,7 +23,7 @@ from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks.mqtt import _link
 from edgekit.media.sinks.mqtt import sink as mqtt_sink
-from edgekit.media.sinks.mqtt._outbox import Message, Outbox
+from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sinks.mqtt.sink import Broker, MqttSink, default_buffer
 from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
@@ -311,7 +311,7 @@ def test_two_runs_do_not_share_a_buffer(started, tmp_path):
 def test_the_bound_costs_updates_first_and_keeps_the_order(tmp_path_factory, kinds, most):
     with Outbox(tmp_path_factory.mktemp("outbox") / "m.db", most) as box:
         for number, kind in enumerate(kinds):
-            box.add([Message("t", b"%10d" % number, kind)])
+            box.add([QueuedMessage("t", b"%10d" % number, kind)])
         left = [int(payload) for _, _, payload in box.after(0, 1000)]
         assert len(box) == len(left)
     assert left == sorted(left)
@@ -326,7 +326,7 @@ def test_the_bound_costs_updates_first_and_keeps_the_order(tmp_path_factory, kin
 def test_messages_outlive_the_file_being_closed(tmp_path):
     path = tmp_path / "m.db"
     with Outbox(path, 1000) as box:
-        box.add([Message("a", b"1", "start"), Message("b", b"2", "end")])
+        box.add([QueuedMessage("a", b"1", "start"), QueuedMessage("b", b"2", "end")])
         ((first, *_), _) = box.after(0, 9)
         box.remove([first, first])
     with Outbox(path, 1000) as box:
@@ -475,7 +475,7 @@ def test_what_waits_to_be_sent_is_for_its_owner_alone(tmp_path):
     path.write_bytes(b"")
     path.chmod(0o666)
     with Outbox(path, 1000) as outbox:
-        outbox.add([Message("topic", b"payload", "start")])
+        outbox.add([QueuedMessage("topic", b"payload", "start")])
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
     assert set(modes.values()) == {0o600}
     assert "queue.db-wal" in modes
