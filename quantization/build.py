@@ -19,8 +19,6 @@ from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
 from edgekit.files.writing import writing
 from edgekit.quantization.base import Layer, Recipe
-from edgekit.quantization.finetuning.bundle import FineTunedBundle
-from edgekit.quantization.finetuning.comparison import Comparison, compare
 from edgekit.quantization.heads_loss import HeadsLoss, Truth
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.search import SearchStep, search
@@ -45,7 +43,6 @@ class Quantized:
         max_drop: Largest accepted loss of frame-mAP, as a share.
         statistics: Folder of the quantizer's measurements on the samples.
         io: Type of the model's inputs and outputs.
-        tuning: Result of fine-tuning; None if it was not requested.
         tubes: Loss in tubes; None if it was not requested, or if there were no tubes.
     """
 
@@ -57,7 +54,6 @@ class Quantized:
     max_drop: float
     statistics: Path
     io: str = "float"
-    tuning: Comparison | None = None
     tubes: TubeCheck | None = None
 
 
@@ -127,7 +123,6 @@ def quantize_bundle(
     keep_float: Sequence[str] = (),
     max_drop: float = 0.01,
     sensitivity: bool = False,
-    tuned: FineTunedBundle | None = None,
     tubes: TubesLoss | None = None,
     force: bool = False,
     executor: Executor | None = None,
@@ -148,7 +143,6 @@ def quantize_bundle(
         keep_float: Names or labels of layers that stay float.
         max_drop: Largest accepted loss of frame-mAP, as a share.
         sensitivity: Whether to measure every layer even if none has to return to float.
-        tuned: Model with fine-tuned weights, which are used if they lose less.
         tubes: Judge that measures the loss in tubes, which is reported and not bounded.
         force: Whether to replace an existing bundle.
         executor: Executor that measures layers; by default they are measured one after the other
@@ -167,11 +161,6 @@ def quantize_bundle(
     layers = quantizer(bundle.manifest.target).layers(bundle)
     bench = Workbench.prepare(bundle, samples, store, progress)
     judge = HeadsLoss(bundle, judging, store, truth=truth, runtime=bench.runtime, progress=progress)
-    tuning = None
-    if tuned is not None:
-        bench, tuning = compare(
-            bench, tuned, asked, judge, store, max_drop=max_drop, progress=progress
-        )
 
     def check(kept: frozenset[str]) -> RoundingCheck:
         return bench.judged(replace(asked, keep_float=kept), judge, progress)
@@ -194,7 +183,7 @@ def quantize_bundle(
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
         made = bench.make(replace(asked, keep_float=last.kept), Path(temporary) / "made")
         lost = tubes.judge(made, progress) if tubes else None
-        manifest = _completed(made.manifest, bundle, last.check, lost, tuning)
+        manifest = _completed(made.manifest, bundle, last.check, lost)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}
         save_bundle(out, manifest, files, force=force)
     return Quantized(
@@ -206,7 +195,6 @@ def quantize_bundle(
         max_drop=max_drop,
         statistics=bench.statistics,
         io=io,
-        tuning=tuning,
         tubes=lost,
     )
 
@@ -230,7 +218,6 @@ def _completed(
     source: Bundle,
     check: RoundingCheck,
     tubes: TubeCheck | None,
-    tuning: Comparison | None,
 ) -> Manifest:
     assert manifest.quantization is not None
     done = msgspec.structs.replace(
@@ -238,7 +225,6 @@ def _completed(
         float_bundle=source.sha256,
         check=check,
         tubes=tubes or msgspec.UNSET,
-        fine_tuning=tuning.record if tuning else msgspec.UNSET,
     )
     return msgspec.structs.replace(manifest, quantization=done)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +22,9 @@ from edgekit.files.checksums import sha256_of
 from edgekit.quantization.heads_loss import Truth, truth_of
 from edgekit.targets.settings import ExportSettings
 
-__all__ = ["CalibrationFrames", "annotated", "exported", "gather", "shipped_float"]
+__all__ = ["CalibrationFrames", "exported", "gather", "shipped_float"]
 
 _JUDGED = 256
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,37 +142,6 @@ def gather(
     }
     judging, truth = _annotated(bundle, dataset, used, store, progress)
     return CalibrationFrames(chosen, judging, truth, dataset)
-
-
-def annotated(bundle: Bundle, calib: Path, samples: Samples) -> Truth | None:
-    """Returns the ground truth of samples, if the footage they come from is annotated.
-
-    Args:
-        bundle: Bundle whose classes the ground truth has.
-        calib: Path that ``samples`` were chosen from.
-        samples: Samples that ``gather`` chose.
-
-    Returns:
-        None unless ``calib`` is a folder whose annotations.json lists all its videos.
-
-    Raises:
-        AnnotationError: The annotations do not have the layout, or have other classes.
-    """
-    if not (calib / "annotations.json").is_file():
-        return None
-    videos = in_classes_of(bundle.manifest.classes, read_truth("json", calib)).videos
-    tubes = {video.path.resolve(): video.tubes for video in videos if video.path}
-    paths = [sequence.path.resolve() for sequence in find_sequences(calib)]
-    missing = [path.name for path in paths if path not in tubes]
-    if missing:
-        _log.warning(
-            "%d of %d videos are not in %s: the float model alone is learned from.",
-            len(missing),
-            len(paths),
-            calib / "annotations.json",
-        )
-        return None
-    return truth_of(samples, [tubes[path] for path in paths])
 
 
 def _annotated(

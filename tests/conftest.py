@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -443,3 +444,26 @@ def lite(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
 def lite_inside(deformable: Path, export: Callable[..., Bundle]) -> Bundle:
     """Deformable and transposed convolutions, the cascade and the decoding in one TFLite model."""
     return export(deformable, "tflite", cascade_in="graph", decode_in="graph", input_size=(64, 64))
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+
+@pytest.fixture
+def read_page() -> Callable[[str], _Page]:
+    """Reads HTML into its tags and addresses."""
+
+    def read(text: str) -> _Page:
+        page = _Page()
+        page.feed(text)
+        return page
+
+    return read

@@ -76,6 +76,15 @@ def edit(bundle: Bundle, change: Callable[[dict[str, Any]], object]) -> None:
     (bundle.path / MANIFEST).write_text(json.dumps(content))
 
 
+def test_a_record_of_the_fine_tuning_that_is_gone_still_loads(bundle: Bundle) -> None:
+    record = {"steps": 60, "seed": 0, "annotated": False, "before": 2e-3, "after": 1e-3}
+    found = {"method": "mse", "samples": 128, "fine_tuning": {**record, "used": True}}
+    edit(bundle, lambda content: content.update(precision="int8", quantization=found))
+    quantization = load_bundle(bundle.path).manifest.quantization
+    assert quantization
+    assert (quantization.method, quantization.samples) == ("mse", 128)
+
+
 def test_round_trip(bundle: Bundle) -> None:
     found = load_bundle(bundle.path)
     assert found == bundle

@@ -12,7 +12,6 @@ __all__ = [
     "CascadeSpec",
     "DecodeSpec",
     "FileEntry",
-    "FineTuning",
     "HeadCheck",
     "InputSpec",
     "Manifest",
@@ -143,29 +142,13 @@ class TubeCheck(_Spec, frozen=True, kw_only=True):
         return self.float_map - self.video_map
 
 
-class FineTuning(_Spec, frozen=True, kw_only=True):
-    """Fine-tuning of the weights for integers before they were rounded, and its effect.
+class Quantization(_Spec, frozen=True, kw_only=True):
+    """Method and cost of making an integer model from a float model.
 
     Attributes:
-        steps: Number of gradient descent steps.
-        seed: Seed for choosing the frames of each step.
-        annotated: Whether training used annotations, in addition to the float model.
-        before: Loss of the rounding network on held-out frames, with the original weights.
-        after: Loss with the best weights of the run; equal to ``before`` if none were better.
-        used: Whether the model has the new weights, because they also lost less in the target's
-            own integers.
+        fine_tuning: Record of a fine-tuning that no longer exists; read so that bundles which have
+            it still load, and never written.
     """
-
-    steps: int
-    seed: int
-    annotated: bool
-    before: float
-    after: float
-    used: bool
-
-
-class Quantization(_Spec, frozen=True, kw_only=True):
-    """Method and cost of making an integer model from a float model."""
 
     method: str
     samples: int
@@ -173,7 +156,7 @@ class Quantization(_Spec, frozen=True, kw_only=True):
     float_bundle: str = ""
     check: RoundingCheck | None = None
     tubes: TubeCheck | msgspec.UnsetType = msgspec.UNSET
-    fine_tuning: FineTuning | msgspec.UnsetType = msgspec.UNSET
+    fine_tuning: dict[str, bool | int | float] | msgspec.UnsetType = msgspec.UNSET
 
 
 class HeadCheck(_Spec, frozen=True, kw_only=True):

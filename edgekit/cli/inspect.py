@@ -150,10 +150,6 @@ def _loss(made: Quantization) -> dict[str, str]:
     """Returns table rows that describe the loss caused by rounding."""
     kept = ", ".join(made.kept_float) or "nothing that could be quantized"
     rows = {"stays float": kept}
-    if made.fine_tuning:
-        tuning = made.fine_tuning
-        used = "taken" if tuning.used else "no better, so the weights are as they came"
-        rows["fine-tuned"] = f"{tuning.steps} steps, seed {tuning.seed}; {used}"
     if made.check is not None:
         check = made.check
         truth = "" if check.annotated else " of the float model's own detections"

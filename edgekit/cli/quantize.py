@@ -97,26 +97,6 @@ _log = logging.getLogger(__name__)
     help="Layer that stays float. Repeat the option for several layers.",
 )
 @click.option(
-    "--finetune",
-    is_flag=True,
-    help="Fine-tune the weights first, by distillation from the float model. The result is "
-    "used only if it loses less. Needs torch and takes minutes.",
-)
-@click.option(
-    "--checkpoint",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Checkpoint that BUNDLE was exported from, for --finetune. [default: the shipped weights]",
-)
-@click.option(
-    "--finetune-steps",
-    type=click.IntRange(1),
-    default=60,
-    show_default=True,
-    metavar="N",
-    help="Number of fine-tuning steps, with 8 frames each.",
-)
-@click.option(
     "--sensitivity",
     is_flag=True,
     help="Measure the loss that each layer causes when it alone is quantized.",
@@ -165,9 +145,6 @@ def command(
     calib: str | None,
     target: str | None,
     annotations: Path | None,
-    finetune: bool,
-    finetune_steps: int,
-    checkpoint: Path | None,
     workers: int,
     out: Path | None,
     force: bool,
@@ -193,10 +170,6 @@ def command(
             hint="Name footage like what the detector is to see: --calib PATH; or take rendered "
             "clips: --calib",
         )
-    if checkpoint is not None and not finetune:
-        raise UsageError(
-            "--checkpoint names what to fine-tune, and nothing is to be.", hint="Add --finetune."
-        )
     if isinstance(bundle, Path) and target is not None:
         raise UsageError(
             "--target chooses among bundles that are not named, and a BUNDLE was named as well.",
@@ -206,8 +179,7 @@ def command(
     from edgekit.calibration.store import Store, default_store
     from edgekit.files.writing import refuse_existing, refuse_unwritable
     from edgekit.quantization.build import quantize_bundle, recipe_of
-    from edgekit.quantization.finetuning.bundle import FineTuningPlan, checkpoint_of, tune
-    from edgekit.quantization.frames import annotated, gather, shipped_float
+    from edgekit.quantization.frames import gather, shipped_float
     from edgekit.quantization.registry import quantizer
     from edgekit.quantization.report.report import compare_latency, report
     from edgekit.quantization.report.tables import terminal
@@ -231,10 +203,9 @@ def command(
         )
         tool = quantizer(source.manifest.target)
         tool.version()  # report a missing tool before the work begins
-        origin = checkpoint_of(source, checkpoint) if finetune else None
         place = out or bundle_path(source.manifest.name, source.manifest.target, "int8")
         choice = {name: choices[name] for name in ("method", "io", "keep_float")}
-        asked = recipe_of(source, **choice)  # report invalid choices before the work begins
+        recipe_of(source, **choice)  # report invalid choices before the work begins
         refuse_existing(place, force=force, mark=MANIFEST)
         for drawn in filter(None, (sheet, html)):
             refuse_unwritable(drawn)
@@ -257,18 +228,6 @@ def command(
                 len(footage.samples),
                 _FEW,
             )
-        tuned = None
-        if origin is not None:
-            progress.phase("fine-tuning", finetune_steps)
-            tuned = tune(
-                source,
-                origin,
-                footage.samples,
-                FineTuningPlan(steps=finetune_steps, method=asked.method, seed=seed),
-                store,
-                truth=annotated(source, Path(calib), footage.samples) if calib else None,
-                progress=lambda step: progress.advance(),
-            )
         made = quantize_bundle(
             source,
             footage.samples,
@@ -276,7 +235,6 @@ def command(
             place,
             store=store,
             truth=footage.truth,
-            tuned=tuned,
             tubes=TubesLoss(source, footage.dataset, footage.sequences, footage.judging, store),
             force=force,
             executor=executor,

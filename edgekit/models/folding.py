@@ -1,4 +1,4 @@
-"""Folds batch norms into the convolutions before them, for inference, and unfolds them."""
+"""Folds batch norms into the convolutions before them, for inference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgekit.models.dcn import DeformConv2d
 
-__all__ = ["fold_batch_norms", "unfold_batch_norms"]
+__all__ = ["fold_batch_norms"]
 
 
 def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
@@ -33,38 +33,6 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
         _fold(layer, norm)
         _replace(folded, norm, nn.Identity())
     return folded
-
-
-def unfold_batch_norms(network: nn.Module, folded: nn.Module, example: Tensor) -> nn.Module:
-    """Returns a copy of a network that has the weights of its folded copy.
-
-    All its norms are present, as a checkpoint needs them. Norms that were folded only add what
-    became the bias of their convolution.
-
-    Args:
-        network: Network in evaluation mode; it is not changed.
-        folded: Result of ``fold_batch_norms`` for that network, with any weights.
-        example: Input for the run.
-
-    Returns:
-        A network with the same results as ``folded``, except for rounding.
-    """
-    made = copy.deepcopy(network).eval()
-    names = {module: name for name, module in made.named_modules()}
-    given = folded.state_dict()
-    own = made.state_dict()
-    own |= {name: tensor for name, tensor in given.items() if name in own}
-    for layer, norm in _pairs(made, example):
-        bias, place = given[f"{names[layer]}.bias"], names[norm]
-        if layer.bias is not None:
-            own[f"{names[layer]}.bias"] = torch.zeros_like(bias)
-        own[f"{place}.running_mean"] = -bias
-        own[f"{place}.running_var"] = torch.full_like(bias, 1 - norm.eps)
-        if norm.affine:
-            own[f"{place}.weight"] = torch.ones_like(bias)
-            own[f"{place}.bias"] = torch.zeros_like(bias)
-    made.load_state_dict(own)
-    return made
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:

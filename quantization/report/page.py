@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgekit.quantization.report.charts import histograms, ranges, sensitivity
 from edgekit.quantization.report.report import ActivationRow, LayerRow, RoundingReport
-from edgekit.quantization.report.tables import by_damage, fine_tuning, left_float, steps, summary
+from edgekit.quantization.report.tables import by_damage, left_float, steps, summary
 from edgekit.reporting.html import document, notes, table
 
 __all__ = ["to_html"]
@@ -38,7 +38,6 @@ def to_html(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> str:
         f"<p>{escape(found.machine)}</p>",
         notes(found.warnings),
         table(summary(found)),
-        table(fine_tuning(found.fine_tuning)) if found.fine_tuning else "",
         table(left_float(found)) if found.left_float else "",
         table(steps(found)),
         *_sensitivity(found),

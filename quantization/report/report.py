@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgekit.bundle import Bundle, FineTuning, RoundingCheck, TubeCheck
+from edgekit.bundle import Bundle, RoundingCheck, TubeCheck
 from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
 from edgekit.measuring.timing import interleaved, machine
@@ -25,7 +25,6 @@ __all__ = [
     "LayerRow",
     "RoundingReport",
     "StepRow",
-    "TuningRow",
     "compare_latency",
     "report",
 ]
@@ -99,21 +98,6 @@ class StepRow(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float
 
 
-class TuningRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of fine-tuning.
-
-    Attributes:
-        record: Record of the fine-tuning, and whether its weights were used.
-        without: Loss of INT8 with the original weights.
-        tuned: Loss of INT8 with the fine-tuned weights; null if none were better on the held-out
-            samples.
-    """
-
-    record: FineTuning
-    without: RoundingCheck
-    tuned: RoundingCheck | None
-
-
 class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     """The complete report on a quantized bundle.
 
@@ -134,7 +118,6 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
         latency: Latency on each installed runtime.
         video_map: Video-mAP at 0.5 of the float and the INT8 model; null if there were no tubes.
         tubes: Comparison of the tubes; null if there was none.
-        fine_tuning: Result of fine-tuning; null if it was not requested.
         warnings: Sentences that the reader should not miss.
         machine: Machine of all measurements.
     """
@@ -155,7 +138,6 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     latency: tuple[LatencyRow, ...]
     video_map: tuple[float, float] | None
     tubes: TubeCheck | None
-    fine_tuning: TuningRow | None
     warnings: tuple[str, ...]
     machine: str
 
@@ -253,17 +235,9 @@ def report(
         latency=tuple(latency),
         video_map=(made.tubes.float_map, made.tubes.video_map) if made.tubes else None,
         tubes=made.tubes,
-        fine_tuning=_tuning(made),
         warnings=(*_warnings(manifest.target, latency), *_lost_tubes(made)),
         machine=machine(),
     )
-
-
-def _tuning(made: Quantized) -> TuningRow | None:
-    if made.tuning is None:
-        return None
-    found = made.tuning
-    return TuningRow(record=found.record, without=found.without, tuned=found.tuned)
 
 
 def _row(reading: Reading) -> ActivationRow:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 from edgekit.bundle import RoundingCheck
-from edgekit.quantization.report.report import LayerRow, RoundingReport, TuningRow
+from edgekit.quantization.report.report import LayerRow, RoundingReport
 from edgekit.quantization.search import damage
 from edgekit.reporting.grid import Grid
 
 __all__ = [
     "by_damage",
-    "fine_tuning",
     "left_float",
     "one_line",
     "sensitivity",
@@ -67,30 +66,6 @@ def steps(found: RoundingReport) -> Grid:
     return Grid(title, ["layers in float", "frame-mAP lost", "", "detections that agree"], rows, 0)
 
 
-def fine_tuning(found: TuningRow) -> Grid:
-    """Returns the losses of INT8 with the original and with the fine-tuned weights."""
-    record = found.record
-    ways = [("as they came", record.before, found.without)]
-    if found.tuned is not None:
-        ways.append(("fine-tuned", record.after, found.tuned))
-    heads = list(found.without.sqnr)
-    rows = [
-        [
-            f"{name}, taken" if (name == "fine-tuned") == record.used else name,
-            f"{loss:.2e}",
-            f"{check.drop:.4f}",
-            f"{check.agreement:.3f}",
-            *(f"{check.sqnr[head]:.1f}" for head in heads),
-        ]
-        for name, loss, check in ways
-    ]
-    teacher = "the float model and annotations" if record.annotated else "the float model"
-    helped = "" if record.used else ": it did not help"
-    title = f"fine-tuning, {record.steps} steps, by {teacher}{helped}"
-    columns = ["weights", "loss, held out", "frame-mAP lost", "agree", *(f"{h}, dB" for h in heads)]
-    return Grid(title, columns, rows)
-
-
 def left_float(found: RoundingReport) -> Grid:
     """Returns what stayed float, with its share of the multiplications if it can be quantized."""
     total = sum(layer.macs for layer in found.layers) or 1
@@ -144,8 +119,6 @@ def terminal(found: RoundingReport, *, every_layer: bool = False) -> list[Grid |
         every_layer: Whether to list all measured layers, not only the worst.
     """
     parts: list[Grid | str] = [summary(found)]
-    if found.fine_tuning:
-        parts.append(fine_tuning(found.fine_tuning))
     if len(found.steps) > 1:
         parts.append(steps(found))
     if any(layer.alone for layer in found.layers):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
 
@@ -86,25 +84,3 @@ def make_report(make_ready):
         )
 
     return make
-
-
-class _Page(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.addresses = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-
-
-@pytest.fixture
-def read_page():
-    """Reads HTML; what it gives has all tags and addresses in it."""
-
-    def read(text: str) -> _Page:
-        page = _Page()
-        page.feed(text)
-        return page
-
-    return read

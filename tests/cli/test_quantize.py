@@ -83,7 +83,6 @@ def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):
         (("--calib", "--samples", "1"), 2, "Invalid value"),
         (("--calib", "--max-drop", "nan"), 2, "not a finite number"),
         (("--calib", "-o", "/proc/self/status/x"), 3, "Cannot write"),
-        (("--calib", "--checkpoint", "x.pth"), 2, "Add --finetune"),
     ],
 )
 def test_wrong_requests_end_with_a_message(arguments, status, words, cache, capsys):
@@ -188,13 +187,6 @@ def test_a_quantizer_that_is_not_installed(refused, monkeypatch):
     said = refused(status=4)
     assert "pip install" in said
     assert install_line("host") in said
-
-
-def test_fine_tuning_asks_for_the_checkpoint_of_the_bundle(refused, tmp_path):
-    assert "Name it: --checkpoint FILE" in refused("--finetune", status=2)
-    (tmp_path / "other.pth").write_bytes(b"of another")
-    named = ("--finetune", "--checkpoint", tmp_path / "other.pth")
-    assert "was exported from" in refused(*named)
 
 
 def test_a_page_that_cannot_be_written_is_said_in_time(refused, tmp_path):

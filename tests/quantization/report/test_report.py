@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgekit.bundle import FineTuning, TubeCheck
+from edgekit.bundle import TubeCheck
 from edgekit.calibration.contact_sheet import contact_sheet
 from edgekit.calibration.samples import collect
 from edgekit.calibration.sequences import find_sequences
@@ -20,12 +20,10 @@ from edgekit.calibration.store import Store
 from edgekit.cli.output.tables import print_grid
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
-from edgekit.quantization.finetuning.comparison import Comparison
 from edgekit.quantization.report.page import to_html
 from edgekit.quantization.report.report import compare_latency, report
 from edgekit.quantization.report.tables import (
     by_damage,
-    fine_tuning,
     left_float,
     one_line,
     sensitivity,
@@ -134,35 +132,6 @@ def test_the_terminal_says_the_same(found):
     assert {row[0] for row in measured.rows} == {"stem/Conv", "body/Conv", *HEADS}
     assert measured.rows[0][-1] == "█" * 6
     assert sensitivity(found, 1).title.endswith("the 1 worst of 5")
-
-
-@pytest.mark.parametrize("used", [True, False])
-def test_fine_tuning_is_told_whether_it_helped_or_not(made, spotter, sheet, used):
-    record = FineTuning(steps=7, seed=0, annotated=False, before=2e-3, after=1e-3, used=used)
-    better = msgspec.structs.replace(made.check, agreement=0.5)
-    compared = Comparison(record, made.check, better)
-    told = report(dataclasses.replace(made, tuning=compared), spotter, [])
-    grid = fine_tuning(told.fine_tuning)
-    assert [row[0] for row in grid.rows] == [
-        "as they came" if used else "as they came, taken",
-        "fine-tuned, taken" if used else "fine-tuned",
-    ]
-    assert [row[1] for row in grid.rows] == ["2.00e-03", "1.00e-03"]
-    assert [row[3] for row in grid.rows] == [f"{made.check.agreement:.3f}", "0.500"]
-    assert ("it did not help" in grid.title) is not used
-    for text in (shown(told), to_html(told, sheet)):
-        assert "7 steps, by the float model" in text
-    found = msgspec.json.decode(msgspec.json.encode(told))
-    assert found["fine_tuning"]["record"]["used"] is used
-
-
-def test_a_run_that_found_no_better_weights_has_one_row(made, spotter):
-    record = FineTuning(steps=7, seed=0, annotated=True, before=2.0, after=2.0, used=False)
-    compared = Comparison(record, made.check, None)
-    told = report(dataclasses.replace(made, tuning=compared), spotter, [])
-    grid = fine_tuning(told.fine_tuning)
-    assert [row[0] for row in grid.rows] == ["as they came, taken"]
-    assert "and annotations: it did not help" in grid.title
 
 
 @pytest.mark.parametrize(

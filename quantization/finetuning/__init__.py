@@ -1,1 +1,0 @@
-"""HOST. Fine-tunes a network so that rounding changes its results less."""
