@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 DEVICE_VENV := .venv-device
+DOCS_VENV := .venv-docs
 NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
-.PHONY: test coverage demo lint audit smoke arm sanitize install clean packages
+.PHONY: test coverage demo lint audit smoke docs arm sanitize install clean packages
 
 # One thread each: test processes that all take all cores wait for each other. One more of them than
 # most test machines have cores, as some tests wait for a stream or for what another process makes.
@@ -37,6 +38,10 @@ audit: $(VENV)/.installed
 # What a device gets: the wheel and its runtime dependencies, without torch.
 smoke: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/python tests/smoke.py
+
+# The site of docs/ in build/site; warnings are errors. It fetches nothing.
+docs: $(DOCS_VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
 
 demo: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/edgekit demo --force
@@ -70,5 +75,13 @@ $(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
 	touch $@
 
+# Only the tools of the extra "docs", a third of what it has with the device side: the pages are made
+# from the checkout's own sources, which Python finds in the current folder.
+DOCS_TOOLS := $(shell sed -n 's/^docs = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
+$(DOCS_VENV)/.installed: pyproject.toml constraints.txt | packages
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(DOCS_TOOLS)
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so
+	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) build *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so
