@@ -15,7 +15,8 @@ from edgekit.benchmarks.rows import RowPlan
 from edgekit.files.checksums import keep_file
 from edgekit.files.writing import writing
 from edgekit.measuring.machine import describe_machine
-from edgekit.targets.profile import PROFILE, Arithmetic, Profile
+from edgekit.targets.choices import Arithmetic
+from edgekit.targets.profile import PROFILE, Profile
 from edgekit.targets.registry import TARGETS
 
 __all__ = ["threads_to_try", "write_profiles"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgekit.linking.registry import make_linker
     from edgekit.media import open_source
     from edgekit.runtime.types import Detections, Frame, Tube
+    from edgekit.targets.export import export
 
 __all__ = [
     "Bundle",
@@ -30,6 +31,7 @@ __all__ = [
     "Frame",
     "Tube",
     "__version__",
+    "export",
     "load_bundle",
     "make_linker",
     "open_source",
@@ -44,6 +46,7 @@ _HOMES = {
     "EdgeKitError": "edgekit.errors",
     "Frame": "edgekit.runtime.types",
     "Tube": "edgekit.runtime.types",
+    "export": "edgekit.targets.export",
     "load_bundle": "edgekit.bundle",
     "make_linker": "edgekit.linking.registry",
     "open_source": "edgekit.media",
@@ -54,3 +57,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

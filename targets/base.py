@@ -15,6 +15,7 @@ from edgekit._closing import Closing
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.runtime.types import Array
+from edgekit.targets.choices import Arithmetic
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +57,7 @@ class SessionOptions:
     threads: int = 0
     device: str | None = None
     hint: Literal["latency", "throughput"] | None = None
-    arithmetic: Literal["f32", "f16", "bf16"] | None = None
+    arithmetic: Arithmetic | None = None
     cache: Path | None = None
 
 

@@ -7,20 +7,18 @@ load the measuring code.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from edgekit.bundle import Bundle
 from edgekit.files.checksums import proven_file
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.choices import Arithmetic
 
-__all__ = ["PROFILE", "Arithmetic", "Profile", "tuned_options"]
+__all__ = ["PROFILE", "Profile", "tuned_options"]
 
 PROFILE = "profile.json"
 """Name of the file beside the manifest; it belongs to the machine, not to the bundle."""
-
-Arithmetic: TypeAlias = Literal["f32", "f16", "bf16"]
 
 _SCHEMA = 1
 

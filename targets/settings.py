@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -13,7 +14,7 @@ import msgspec
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
 from edgekit.classes import default_classes
 from edgekit.errors import CheckpointError, UsageError
-from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS
+from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 
 if TYPE_CHECKING:
     from edgekit.bundle import Place
@@ -43,17 +44,17 @@ class ExportSettings:
         arch: Name in ``edgekit.models.registry.ARCHITECTURES``, or ``auto``.
         classes: Class names, in the order of the heatmap's channels.
         input_size: Height and width of the input in pixels, multiples of 32.
-        cascade: Kind of cascade, one of ``edgekit.runtime.cascade.KINDS``.
+        cascade: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         frame_gap: Number of frames between the earlier and the current picture.
         interval: Seconds between the two pictures; by default the duration of ``frame_gap`` frames
             at 25 per second, the rate of UCF101-24.
-        first_frame: Rule for the first frame, one of ``edgekit.runtime.cascade.FIRST_FRAME_RULES``.
+        first_frame: Rule for the first frame, one of ``edgekit.runtime.kinds.FIRST_FRAME_RULES``.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
         precision: Precision of the model, ``fp32`` or ``fp16``.
         cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
         decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.
-        dcn: Lowering of ``edgekit.models.dcn.LOWERINGS``, or ``auto``.
+        dcn: Lowering of ``edgekit.models.lowerings.LOWERINGS``, or ``auto``.
         top_k: Number of peaks that become boxes.
         name: Name of the model; by default the name in the checkpoint.
         tolerance: Largest accepted difference; ``edgekit.targets.verify.TOLERANCES`` has the
@@ -61,7 +62,7 @@ class ExportSettings:
     """
 
     arch: str = "auto"
-    classes: tuple[str, ...] | None = None
+    classes: Sequence[str] | None = None
     input_size: tuple[int, int] | None = None
     cascade: str | None = None
     frame_gap: int | None = None
@@ -139,7 +140,8 @@ def resolve(
     std = _first(settings.std, said.get("std", _Triple), STD)
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise UsageError(f"Expected finite numbers, std above 0; found {mean} and {std}.")
-    classes = settings.classes or said.get("classes", tuple[str, ...])
+    given = None if settings.classes is None else tuple(settings.classes)
+    classes = given or said.get("classes", tuple[str, ...])
     if classes is not None and len(classes) != checkpoint.spec.classes:
         raise CheckpointError(
             f"Expected {len(classes)} classes; the heatmap of {path} has "

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import inspect
+import subprocess
+import sys
+
 import pytest
 
 import edgekit
+
+COMMANDS = {"export": ([], "edgekit.targets.export.ExportOptions", {"targets": "target"})}
+"""By function: words that its command needs, its options, and parameters of other names there."""
 
 
 @pytest.mark.parametrize("name", edgekit.__all__)
@@ -13,3 +22,32 @@ def test_every_public_name_is_there(name):
 def test_other_names_are_not():
     with pytest.raises(AttributeError, match="no attribute 'Detekor'"):
         edgekit.Detekor  # noqa: B018
+
+
+def test_they_are_listed_before_they_are_imported():
+    code = (
+        "import edgekit, sys; assert set(edgekit.__all__) <= set(dir(edgekit)); "
+        "print([name for name in sys.modules if name.startswith('edgekit')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['edgekit']"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_parameters_are_the_options_of_the_command(name):
+    words, options, renamed = COMMANDS[name]
+    function = getattr(edgekit, name)
+    parameters = inspect.signature(function).parameters
+    defaults = {name: each.default for name, each in parameters.items() if name != "progress"}
+    home, _, kind = options.rpartition(".")
+    fields = dataclasses.fields(getattr(importlib.import_module(home), kind))
+    assert defaults.keys() == {field.name for field in fields}
+    command = importlib.import_module(f"edgekit.cli.{name}").command
+    flags = {renamed.get(n, n): v for n, v in command.make_context(name, words).params.items()}
+    single = {n: v[0] if n in renamed.values() else v for n, v in flags.items()}
+    given = {name for word in words if (name := word.removeprefix("--")) != word}
+    for parameter in defaults.keys() - given:
+        assert single[parameter] == defaults[parameter], parameter
+    assert function.__doc__
+    for parameter in parameters:
+        assert f"        {parameter}: " in function.__doc__, parameter

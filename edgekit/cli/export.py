@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from edgekit.cli.options.shared import (
     stdout_console,
 )
 from edgekit.cli.options.types import OUT, SIZE, TARGET
+from edgekit.models.lowerings import LOWERINGS
+from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
+from edgekit.targets.choices import PLACES, PRECISIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "print_verification"]
 
-_PLACE = click.Choice(["host", "graph", "auto"])
+_PLACE = click.Choice(PLACES)
 
 
 @click.command(name="export")
@@ -58,7 +62,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 )
 @click.option(
     "--cascade",
-    type=click.Choice(["ssim", "ssim-shifted", "dssim", "rgb"]),
+    type=click.Choice(KINDS),
     help="Motion channels of the input: similarity to the earlier picture over nine shifts "
     "(ssim) or over all but the zero shift (ssim-shifted), dissimilarity (dssim), or none "
     "(rgb). "
@@ -79,7 +83,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 )
 @click.option(
     "--first-frame",
-    type=click.Choice(["zero", "repeat"]),
+    type=click.Choice(FIRST_FRAME_RULES),
     help="Earlier picture for the first frame of a source: a black one (zero) or the frame "
     "itself (repeat). [default: the checkpoint's own, or zero]",
 )
@@ -99,7 +103,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
+    type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="Type of the weights and activations in the bundle.",
@@ -122,7 +126,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
 )
 @click.option(
     "--dcn",
-    type=click.Choice(["deform_conv", "grid_sample", "gather", "auto"]),
+    type=click.Choice([*LOWERINGS, "auto"]),
     default="auto",
     show_default=True,
     help="Operators that replace deformable convolutions. auto takes what suits the target best.",
@@ -156,16 +160,7 @@ _PLACE = click.Choice(["host", "graph", "auto"])
     help="Video whose frames verify the export. [default: pictures that EdgeKit ships]",
 )
 @common_options
-def command(
-    checkpoint: Path | None,
-    targets: tuple[str, ...],
-    classes: str | None,
-    out: Path | None,
-    force: bool,
-    frames: Path | None,
-    as_json: bool,
-    **choices: Any,
-) -> None:
+def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **values: Any) -> None:
     """Turn a checkpoint into a verified bundle for a target.
 
     CHECKPOINT is a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors; by
@@ -177,41 +172,37 @@ def command(
     from edgekit.errors import MissingDependencyError, UsageError
 
     targets = tuple(dict.fromkeys(targets))
-    if out is not None and len(targets) > 1:
+    if values["out"] is not None and len(targets) > 1:
         raise UsageError(
             f"Expected one target with --out; found {len(targets)}.",
             hint="Leave --out away: each bundle gets a folder of its own under artifacts/.",
         )
     MissingDependencyError.unless("torch", "host", "edgekit export")
-    from edgekit.assets import default_weights
     from edgekit.classes import class_names
-    from edgekit.targets.build import export_bundle
-    from edgekit.targets.settings import ExportSettings
-    from edgekit.targets.verify import read_clip
+    from edgekit.targets.export import ExportOptions, run_export
 
-    settings = ExportSettings(classes=None if classes is None else class_names(classes), **choices)
-    clips = None if frames is None else [read_clip(frames)]
-    source = checkpoint or default_weights()
-    console = stdout_console(as_json)
+    options = ExportOptions(classes=class_names(classes) if classes else None, **values)
     bundles: list[Bundle] = []
     try:
         with progress_bar() as bar:
             task = bar.add_task("Exporting", total=len(targets), note="")
             for target in targets:
                 bar.update(task, note=target)
-                bundle = export_bundle(
-                    source, target, settings=settings, clips=clips, out=out, force=force
-                )
-                bundles.append(bundle)
+                bundles.append(run_export(replace(options, target=target)))
                 bar.advance(task)
     finally:
         # If a target fails, the bundles of earlier targets are complete and stay.
         if bundles:
-            print_verification(console, bundles)
-        for bundle in bundles:
-            console.print(str(bundle.path), soft_wrap=True, markup=False)
-        if as_json and bundles:
-            emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
+            _show(bundles, as_json)
+
+
+def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
+    console = stdout_console(as_json)
+    print_verification(console, bundles)
+    for bundle in bundles:
+        console.print(str(bundle.path), soft_wrap=True, markup=False)
+    if as_json:
+        emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
 
 
 def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:

@@ -34,7 +34,7 @@ class CascadeGraph(nn.Module):
         size: (height, width) of the input, in pixels.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
-        kind: One of ``edgekit.runtime.cascade.KINDS``.
+        kind: One of ``edgekit.runtime.kinds.KINDS``.
     """
 
     gain: Tensor

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgekit.errors import UsageError
+from edgekit.models.lowerings import LOWERINGS
 
 __all__ = ["LOWERINGS", "DeformConv2d", "onnx_translations", "set_lowering"]
 
@@ -196,6 +197,3 @@ _IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], T
     "grid_sample": _grid_sample,
     "gather": _gather,
 }
-
-LOWERINGS = tuple(_IMPLEMENTATIONS)
-"""Names that ``set_lowering`` accepts."""

@@ -13,23 +13,12 @@ import numpy.typing as npt
 
 from edgekit.errors import UsageError
 from edgekit.runtime import native
+from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.ssim import SHIFTS, ShiftedSsim
 from edgekit.runtime.types import Array
 
-__all__ = ["FIRST_FRAME_RULES", "KINDS", "Cascade"]
-
-KINDS = ("ssim", "ssim-shifted", "dssim", "rgb")
-"""Kinds of cascade: KORSAL's variants 1, 2 and 3, and none.
-
-``ssim`` compares nine shifts, ``ssim-shifted`` all except the identity. ``dssim`` gives 0.5 (1 -
-map) instead of the map, and ``rgb`` has no map.
-"""
-
-FIRST_FRAME_RULES = ("zero", "repeat")
-"""Replacement for a missing earlier frame: a black one, or the frame itself.
-
-Published checkpoints were trained with the black one."""
+__all__ = ["Cascade"]
 
 
 class _Fitted(NamedTuple):
@@ -45,9 +34,10 @@ class Cascade:
         size: (height, width) of the network input.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
-        kind: Kind of cascade, one of ``KINDS``.
+        kind: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         frame_gap: Number of frames between the earlier and the current picture, at least 1.
-        first_frame: Rule for a missing earlier picture, one of ``FIRST_FRAME_RULES``.
+        first_frame: Rule for a missing earlier picture, one of
+            ``edgekit.runtime.kinds.FIRST_FRAME_RULES``.
 
     Raises:
         UsageError: A value is not possible.

@@ -42,7 +42,7 @@ class Settings:
         slow_rate: Learning rate of pretrained weights.
         size: (height, width) of the input; the first half of the epochs uses three quarters of it.
         seed: Seed for all random choices.
-        kind: Kind of cascade, one of ``edgekit.runtime.cascade.KINDS``.
+        kind: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         frame_gap: Number of frames between the two pictures that the cascade compares.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].

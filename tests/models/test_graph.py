@@ -17,8 +17,9 @@ from edgekit.models.dcn import DeformConv2d, set_lowering
 from edgekit.models.folding import fold_batch_norms
 from edgekit.models.graph import DecodeGraph, Deployed, HalfPrecision
 from edgekit.models.registry import build
-from edgekit.runtime.cascade import KINDS, Cascade
+from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
+from edgekit.runtime.kinds import KINDS
 
 MEAN = (0.40789654, 0.44719302, 0.47026115)
 STD = (0.28863828, 0.27408164, 0.27809835)

@@ -12,7 +12,8 @@ from skimage.metrics import structural_similarity
 
 from edgekit.errors import UsageError
 from edgekit.runtime import native
-from edgekit.runtime.cascade import FIRST_FRAME_RULES, KINDS, Cascade
+from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.ssim import SHIFTS
 

@@ -1,0 +1,129 @@
+"""Checks values that a caller of a public function gives, and says what was expected."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import types
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, overload
+
+from edgekit.errors import UsageError
+
+__all__ = ["as_path", "check_choice", "check_range", "check_types"]
+
+
+def check_types(options: object) -> None:
+    """Checks that each field of a dataclass holds a value of its annotated type.
+
+    An integer is a valid float, and True is no integer. A sequence is a list or tuple.
+
+    Raises:
+        UsageError: A field holds something else. The message names field, value and type.
+    """
+    hints = get_type_hints(type(options))
+    for field in dataclasses.fields(options):  # type: ignore[arg-type]  # a dataclass, as said
+        value, hint = getattr(options, field.name), hints[field.name]
+        if not _fits(value, hint):
+            raise _unexpected(field.name, _named(hint), value)
+
+
+@overload
+def as_path(name: str, value: str | os.PathLike[str]) -> Path: ...
+@overload
+def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None: ...
+def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
+    """Returns a value as a path; None stays None.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Value that the caller gave.
+
+    Raises:
+        UsageError: The value is no path, or is empty text.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise _unexpected(name, "a path", value)
+    return Path(value)
+
+
+def check_range(
+    name: str, value: float | None, low: float, high: float = math.inf, *, above: bool = False
+) -> None:
+    """Checks that a number is finite and in a range; None passes.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Number to check.
+        low: Lowest number that is allowed.
+        high: Highest number that is allowed.
+        above: Whether the number has to be larger than ``low``.
+
+    Raises:
+        UsageError: The number is out of range.
+    """
+    if value is None:
+        return
+    if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
+        limits = f"{'more than' if above else 'at least'} {low:g}"
+        limits += f" and at most {high:g}" if high < math.inf else ""
+        raise UsageError(f"Expected {name} to be {limits}; found {value}.")
+
+
+def check_choice(name: str, value: str | None, choices: Collection[str]) -> None:
+    """Checks that a name is one of the possible ones; None passes.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Name to check.
+        choices: Names that are possible.
+
+    Raises:
+        UsageError: The name is not among them.
+    """
+    if value is not None and value not in choices:
+        raise UsageError(f"Expected {name} to be one of {', '.join(choices)}; found {value!r}.")
+
+
+def _unexpected(name: str, expected: str, value: object) -> UsageError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return UsageError(
+        f"Expected {name} to be {expected}; found {shown}, of type {type(value).__name__}."
+    )
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is Literal:
+        return value in parts
+    if origin is tuple and parts[-1] is not ...:
+        return (
+            isinstance(value, list | tuple)
+            and len(value) == len(parts)
+            and all(map(_fits, value, parts))
+        )
+    if origin in (tuple, Sequence):
+        return isinstance(value, list | tuple) and all(_fits(each, parts[0]) for each in value)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, int | float if hint is float else hint)
+
+
+def _named(hint: Any) -> str:
+    """Returns a type as people write it: ``int or None``."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_named, parts))
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin is not None:
+        inner = ", ".join("..." if part is ... else _named(part) for part in parts)
+        return f"{origin.__name__}[{inner}]"
+    return "None" if hint is type(None) else str(hint.__name__)

@@ -1,0 +1,18 @@
+"""Names that exports and sessions may choose from, without imports, so that help can list them."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+__all__ = ["ARITHMETICS", "PLACES", "PRECISIONS", "Arithmetic"]
+
+PRECISIONS = ("fp32", "fp16")
+"""Types of the weights and activations in an exported model."""
+
+PLACES = ("host", "graph", "auto")
+"""Places of the cascade and of the decoding: beside the model, in its graph, or the target's."""
+
+Arithmetic: TypeAlias = Literal["f32", "f16", "bf16"]
+"""Type that a runtime computes in."""
+
+ARITHMETICS = get_args(Arithmetic)

@@ -1,0 +1,68 @@
+"""``edgekit.export``: the command's work, called from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgekit
+from edgekit._progress import Progress
+from edgekit.errors import EdgeKitError, OutputError, UsageError
+
+
+class _Phases(Progress):
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def phase(self, note: str, total: int | None = None) -> None:
+        self.seen.append((note, total))
+
+    def advance(self) -> None:
+        self.seen.append("step")
+
+
+def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
+    progress, out = _Phases(), tmp_path / "bundle"
+    names = ["fall", "rise", "roll"]
+    bundle = edgekit.export(
+        str(checkpoint), input_size=64, classes=names, out=str(out), progress=progress
+    )
+    assert bundle.path == out
+    assert bundle.manifest.classes == tuple(names)
+    assert (bundle.manifest.input.height, bundle.manifest.input.width) == (64, 64)
+    assert bundle.manifest.verification is not None
+    assert progress.seen == [("onnx", 1), "step"]
+    with pytest.raises(OutputError):
+        edgekit.export(checkpoint, out=out)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"checkpoint": 5}, "Expected checkpoint to be a path; found 5, of type int."),
+        ({"target": "abacus"}, "abacus"),
+        ({"target": None}, "Expected target to be str; found None"),
+        ({"input_size": "256"}, "Expected input_size to be tuple[int, int] or None; found '256'"),
+        ({"input_size": 100}, "multiples of 32"),
+        ({"cascade": "fast"}, "Expected cascade to be one of ssim, ssim-shifted, dssim, rgb"),
+        ({"mean": (1, 2)}, "Expected mean to be tuple[float, float, float] or None"),
+        ({"top_k": 0}, "Expected top_k to be at least 1; found 0."),
+        ({"interval": float("nan")}, "Expected interval to be at least 0.001"),
+        ({"tolerance": 0}, "Expected tolerance to be more than 0; found 0."),
+        ({"precision": "int8"}, "Expected precision to be one of fp32, fp16; found 'int8'."),
+        ({"classes": [1, 2, 3]}, "Expected classes to be Sequence[str] or None"),
+        ({"force": "no"}, "Expected force to be bool; found 'no'"),
+    ],
+)
+def test_wrong_values(checkpoint: Path, tmp_path: Path, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        edgekit.export(**{"checkpoint": checkpoint, "out": tmp_path / "out", **values})
+    assert words in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(EdgeKitError, match=r"nothing\.pth"):
+        edgekit.export(tmp_path / "nothing.pth")
