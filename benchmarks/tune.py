@@ -13,7 +13,7 @@ from edgekit.benchmarks.report.comparison import SURE, shift_p_value
 from edgekit.benchmarks.report.report import Report, Row, TunedSetting
 from edgekit.benchmarks.rows import RowPlan
 from edgekit.files.checksums import keep_file
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.measuring.machine import describe_machine
 from edgekit.targets.choices import Arithmetic
 from edgekit.targets.profile import PROFILE, Profile

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.errors import OutputError
-from edgekit.files.writing import TEMPORARY, output_error
+from edgekit.files.output_paths import output_error
+from edgekit.files.writing import TEMPORARY
 
 __all__ = ["Contents", "clear_cache", "contents_of"]
 

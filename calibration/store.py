@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 import edgekit
 from edgekit.files.checksums import is_proven, prove_folder
-from edgekit.files.writing import atomic_folder, writing
+from edgekit.files.output_paths import writing
+from edgekit.files.writing import atomic_folder
 from edgekit.system.user_folders import user_folder
 
 __all__ = ["Store", "array_file", "default_store", "key_of"]

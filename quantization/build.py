@@ -17,7 +17,7 @@ from edgekit.bundle import Bundle, Manifest, RoundingCheck, TubeCheck, load_bund
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.quantization.base import Layer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss, Truth
 from edgekit.quantization.registry import quantizer

@@ -15,7 +15,7 @@ from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.quantization.base import Layer, Quantizer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer

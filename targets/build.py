@@ -25,7 +25,7 @@ from edgekit.bundle import (
     save_bundle,
 )
 from edgekit.errors import MissingDependencyError, UsageError
-from edgekit.files.writing import refuse_existing, writing
+from edgekit.files.output_paths import refuse_existing, writing
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions

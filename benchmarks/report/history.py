@@ -10,7 +10,8 @@ import msgspec
 
 from edgekit.benchmarks.report.report import Report, read_report
 from edgekit.errors import BadInputError
-from edgekit.files.writing import atomic_file, writing
+from edgekit.files.output_paths import writing
+from edgekit.files.writing import atomic_file
 
 __all__ = ["keep_report", "read_history", "trends"]
 

@@ -239,7 +239,7 @@ def _folders(named: Sequence[Named]) -> list[Path]:
 def _check(options: dict[str, Any], outputs: dict[str, Path]) -> None:
     """Refuses contradictory options before anything is measured."""
     from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
-    from edgekit.files.writing import refuse_unwritable
+    from edgekit.files.output_paths import refuse_unwritable
 
     if options["fail_over"] is not None:
         if options["earlier"] is None:

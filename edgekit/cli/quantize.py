@@ -177,7 +177,7 @@ def command(
         )
     from edgekit.bundle import MANIFEST
     from edgekit.calibration.store import Store, default_store
-    from edgekit.files.writing import refuse_existing, refuse_unwritable
+    from edgekit.files.output_paths import refuse_existing, refuse_unwritable
     from edgekit.quantization.build import quantize_bundle, recipe_of
     from edgekit.quantization.frames import gather, shipped_float
     from edgekit.quantization.registry import quantizer

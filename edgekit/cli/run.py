@@ -158,7 +158,7 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     from edgekit.cli.running.runs import Runs
     from edgekit.cli.running.sink_factory import SinkMaker
     from edgekit.detector import Detector
-    from edgekit.files.writing import refuse_unwritable
+    from edgekit.files.output_paths import refuse_unwritable
     from edgekit.media.sources.absent import AbsentSource
     from edgekit.media.sources.staged_opening import StagedOpening
     from edgekit.targets.profile import tuned_options

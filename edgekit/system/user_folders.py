@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from edgekit.errors import OutputError
-from edgekit.files.writing import make_private, output_error
+from edgekit.files.output_paths import output_error
+from edgekit.files.permissions import make_private
 
 __all__ = ["user_folder"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError, BadInputError, OutputError
-from edgekit.files.writing import atomic_file, writing
+from edgekit.files.output_paths import writing
+from edgekit.files.writing import atomic_file
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.held_out import held_out_frame_map
 from edgekit.training.samples import load_clip

@@ -15,7 +15,7 @@ import numpy as np
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.quantization import base
 from edgekit.quantization.onnx.graph import (
     ACTIVATIONS,

@@ -21,7 +21,7 @@ from edgekit.errors import (
     EdgeKitError,
     UsageError,
 )
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.quantization import base
 from edgekit.quantization.openvino.graph import (
     is_whole,

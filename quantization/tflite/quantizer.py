@@ -19,7 +19,7 @@ from edgekit.errors import (
     ConversionError,
     UsageError,
 )
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.quantization import base
 from edgekit.quantization.rounding.integer_weights import Convolution, load_weights, save_weights
 from edgekit.quantization.rounding.ranges import (

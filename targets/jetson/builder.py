@@ -11,7 +11,7 @@ from typing import Any
 
 from edgekit.errors import BundleError, EdgeKitError
 from edgekit.files.checksums import keep_file, proven_file
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.targets.jetson.library import created, said
 
 __all__ = ["Report", "serialized_engine"]

@@ -18,7 +18,7 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgeKitError, OutputError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
-from edgekit.files.writing import refuse_unwritable, writing
+from edgekit.files.output_paths import refuse_unwritable, writing
 from edgekit.targets.jetson.builder import Report, serialized_engine
 from edgekit.targets.jetson.cuda import Cuda, Gpu
 from edgekit.targets.jetson.library import created, make_log, said, tensorrt

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConversionError
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.jetson.checker import Finding, check

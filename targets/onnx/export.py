@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import edgekit
 from edgekit.errors import MissingDependencyError
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.muted_output import silence

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from edgekit.errors import BundleError, ConversionError
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.onnx.export import Exporter as OnnxExporter

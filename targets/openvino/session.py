@@ -15,7 +15,7 @@ from typing import Any
 
 from edgekit.errors import BundleError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.openvino.importing import import_openvino, openvino_reason

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConversionError, MissingDependencyError
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
 from edgekit.system.telemetry import OWN_PROCESS

@@ -15,16 +15,9 @@ from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
 from edgekit.files import writing
-from edgekit.files.writing import (
-    TEMPORARY,
-    atomic_file,
-    atomic_folder,
-    marked,
-    refuse_existing,
-    refuse_unwritable,
-    require_parent,
-    umask,
-)
+from edgekit.files.output_paths import marked, refuse_existing, refuse_unwritable, require_parent
+from edgekit.files.permissions import umask
+from edgekit.files.writing import TEMPORARY, atomic_file, atomic_folder
 
 
 def names(folder):
@@ -248,20 +241,6 @@ def test_the_umask_is_told_without_being_set(tmp_path, monkeypatch):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
-
-
-def test_where_the_system_does_not_tell_the_umask_it_is_asked_for_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_STATUS", tmp_path / "none")
-    writing._asked_umask.cache_clear()
-    before = os.umask(0o022)
-    try:
-        assert umask() == 0o022
-        monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it was set"))
-        assert umask() == 0o022
-    finally:
-        monkeypatch.undo()
-        os.umask(before)
-        writing._asked_umask.cache_clear()
 
 
 def test_what_is_private_is_for_its_owner_alone(tmp_path):

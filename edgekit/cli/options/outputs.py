@@ -10,7 +10,7 @@ import click
 
 from edgekit.cli.options.shared import FiniteRange, headed
 from edgekit.cli.options.types import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
-from edgekit.files.writing import marked
+from edgekit.files.output_paths import marked
 
 __all__ = ["FILES", "files_of", "options_of", "output_options"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.files.writing import require_parent
+from edgekit.files.output_paths import require_parent
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
 __all__ = [

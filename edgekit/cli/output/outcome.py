@@ -113,7 +113,7 @@ def _came_of_an_interrupt(error: BaseException | None) -> bool:
 
 def _system_error(error: OSError) -> EdgeKitError:
     """Returns the error for a system call that failed where no module expected it."""
-    from edgekit.files.writing import output_error
+    from edgekit.files.output_paths import output_error
 
     # Everything else that EdgeKit writes has a name.
     place = str(error.filename or "standard output")

@@ -6,7 +6,7 @@ import contextlib
 import heapq
 from pathlib import Path
 
-from edgekit.files.writing import writing
+from edgekit.files.output_paths import writing
 from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.detections_writer import FrameWriter, detections_writer
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from edgekit._closing import Closing
-from edgekit.files.writing import marked, output_error, writing
+from edgekit.files.output_paths import marked, output_error, writing
 from edgekit.media.sinks._syncing import Syncer
 
 __all__ = ["WholeFile", "check_room", "make_room", "older_name"]

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from edgekit._closing import Closing
 from edgekit.errors import OutputError
-from edgekit.files.writing import longest_name, make_private, writing
+from edgekit.files.output_paths import longest_name, writing
+from edgekit.files.permissions import make_private
 
 __all__ = ["Outbox", "QueuedMessage"]
 

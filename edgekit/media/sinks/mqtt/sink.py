@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from edgekit.errors import OutputError
-from edgekit.files.writing import refuse_unwritable
+from edgekit.files.output_paths import refuse_unwritable
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks._whole_file import check_room
 from edgekit.media.sinks.mqtt._broker import Broker

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import OutputError
-from edgekit.files.writing import output_error, writing
+from edgekit.files.output_paths import output_error, writing
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sinks.video._timed_frames import HIGHEST_FPS, even
 from edgekit.media.sinks.video.codecs import MJPEG, MPEG4

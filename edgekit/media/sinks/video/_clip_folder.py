@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekit.files.writing import refuse_unwritable_folder, writing
+from edgekit.files.output_paths import refuse_unwritable_folder, writing
 
 __all__ = ["ClipFolder"]
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import OutputError
-from edgekit.files.writing import atomic_file, writing
+from edgekit.files.output_paths import writing
+from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import cv2
 from edgekit.media.sinks.events import tube_json
 from edgekit.media.sinks.sink import Sink

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from edgekit.errors import OutputError
-from edgekit.files.writing import refuse_unwritable
+from edgekit.files.output_paths import refuse_unwritable
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink

@@ -1,0 +1,179 @@
+"""Checks the paths of outputs before long work, and builds names that fit the file system."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgekit.errors import OutputError
+
+__all__ = [
+    "longest_name",
+    "marked",
+    "output_error",
+    "refuse_existing",
+    "refuse_long_name",
+    "refuse_unwritable",
+    "refuse_unwritable_folder",
+    "require_parent",
+    "split_name",
+    "writing",
+]
+
+_LONGEST_ENDING = 16
+_LONGEST_NAME = 255
+
+
+def output_error(error: OSError, path: Path) -> OutputError:
+    """Returns the error that says why ``path`` could not be written, and what to do."""
+    reason = error.strerror or str(error)
+    folder = path.parent
+    if error.errno == errno.ENOENT and not folder.is_dir():
+        reason, hint = f"there is no folder {folder}", f"Run: mkdir -p {shlex.quote(str(folder))}"
+    elif error.errno == errno.ENAMETOOLONG:
+        hint = "Give it a shorter name."
+    elif error.errno == errno.ENOSPC:
+        hint = "Free some space there, or name another place."
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        hint = "Let this process open more files: ulimit -n 4096, in a unit LimitNOFILE=4096"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "Make the folder writable, or name another place."
+    else:
+        hint = "Name another place."
+    return OutputError(f"Cannot write {path}: {reason}.", hint=hint)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Converts any ``OSError`` of the block to the error of ``output_error``."""
+    try:
+        yield
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises, before long work, if a file could not be written after the work.
+
+    Raises:
+        OutputError: The parent is no folder, ``path`` is a folder, or it may not be written.
+    """
+    require_parent(path)
+    if path.is_dir():
+        raise output_error(IsADirectoryError(errno.EISDIR, "it is a folder"), path)
+    _refuse_below(path, path if path.exists() else None)
+
+
+def refuse_unwritable_folder(path: Path) -> None:
+    """Raises, before long work, if a folder could not be created or written after the work.
+
+    Raises:
+        OutputError: ``path`` is no folder, or may not be created or written.
+    """
+    if path.exists() and not path.is_dir():
+        raise output_error(NotADirectoryError(errno.ENOTDIR, "it is no folder"), path)
+    _refuse_below(path, path if path.exists() else None)
+
+
+def require_parent(path: Path) -> None:
+    """Raises if the parent folder of ``path`` is missing; it is never created silently.
+
+    Raises:
+        OutputError: The parent is missing, or the name of ``path`` is too long.
+    """
+    with writing(path):
+        refuse_long_name(path)
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is no folder")
+
+
+def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None:
+    """Raises, before long work, if a folder could not be written after the work.
+
+    Args:
+        path: Path of the folder.
+        force: Whether an existing folder may be replaced.
+        mark: Name of a file that an existing folder must hold to be replaced, unless it is empty;
+            None to replace any folder.
+
+    Raises:
+        OutputError: ``path`` may not be replaced, cannot be replaced, or cannot be written.
+    """
+    with writing(path):
+        refuse_long_name(path)
+    if os.path.lexists(path):
+        if not path.is_dir():
+            raise OutputError(
+                f"{path} is there and no folder, and a folder is to be written.",
+                hint="Name another place.",
+            )
+        if os.path.ismount(path):
+            raise OutputError(
+                f"{path} is where a disk is mounted, which cannot be replaced as a whole.",
+                hint=f"Name a folder in it, for example {path / 'new'}",
+            )
+        if not force:
+            raise OutputError(
+                f"{path} is already there.",
+                hint="Add --force to replace it, or name another place.",
+            )
+        if mark is not None and not (path / mark).exists() and any(path.iterdir()):
+            raise OutputError(
+                f"{path} has no {mark}: it holds something else, and --force would delete it.",
+                hint="Name another place.",
+            )
+    _refuse_below(path)
+
+
+def refuse_long_name(path: Path) -> None:
+    """Raises ``OSError`` if a name is too long for the file system."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
+
+
+def _refuse_below(path: Path, present: Path | None = None) -> None:
+    """Raises if nothing can be created at ``path``, or if ``present`` may not be written."""
+    with writing(path):
+        refuse_long_name(path)
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:  # missing folders would be created
+        folder = folder.parent
+    if not folder.is_dir():
+        raise output_error(NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder"), path)
+    if not os.access(present or folder, os.W_OK):
+        raise output_error(PermissionError(errno.EACCES, "it may not be written"), path)
+
+
+def longest_name(folder: Path) -> int:
+    """Returns the largest number of bytes in the name of a file in a folder."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):
+        return _LONGEST_NAME
+
+
+def marked(path: Path, mark: str) -> Path:
+    """Inserts a mark before the extension: ``events.jsonl`` and ``-1`` give ``events-1.jsonl``.
+
+    If the result is too long for a name, the first characters of the name are dropped.
+    """
+    stem, ending = split_name(path)
+    most = longest_name(path.parent)
+    while stem and len(os.fsencode(f"{stem}{mark}{ending}")) > most:
+        stem = stem[1:]
+    return path.with_name(f"{stem}{mark}{ending}")
+
+
+def split_name(path: Path) -> tuple[str, str]:
+    """Splits a name into its stem and its extension, such as ``.jsonl`` or ``.json.gz``."""
+    ending = path.suffix
+    if ending == ".gz":
+        ending = Path(path.stem).suffix + ending
+    if len(os.fsencode(ending)) > _LONGEST_ENDING:
+        ending = ""
+    return path.name[: len(path.name) - len(ending)], ending
