@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
+from edgekit._parameters import write_flags
 from edgekit.benchmarks.protocol import (
     LEAST,
     SETTLE,
@@ -248,8 +249,13 @@ def _serve(channel: _Channel) -> None:
                 channel.send(course.lap())
 
 
-def main() -> None:
-    """Serves one ``edgekit bench`` until it has no more requests."""
+def main(*, as_flags: bool = False) -> None:
+    """Serves one ``edgekit bench`` until it has no more requests.
+
+    Args:
+        as_flags: Whether the errors name flags of the command line, as in the starting process.
+    """
+    write_flags(as_flags)
     channel = _Channel()
     try:
         _serve(channel)

@@ -14,6 +14,7 @@ import msgspec
 
 from edgekit import errors
 from edgekit._closing import Closing
+from edgekit._parameters import writes_flags
 from edgekit.benchmarks.protocol import (
     AccuracyRequest,
     Failed,
@@ -36,9 +37,12 @@ _PATIENCE = 5.0
 
 
 def _code() -> str:
-    """Returns the worker's code, which uses the module paths of this process."""
+    """Returns the worker's code, which uses the module paths and the wording of this process."""
     path = [place or str(Path.cwd()) for place in sys.path]
-    return f"import sys; sys.path[:] = {path!r}; from edgekit.benchmarks.worker import main; main()"
+    return (
+        f"import sys; sys.path[:] = {path!r}; from edgekit.benchmarks.worker import main; "
+        f"main(as_flags={writes_flags()})"
+    )
 
 
 class Worker(Closing):

@@ -255,7 +255,7 @@ def test_saving_replaces_only_by_force(bundle: Bundle, tmp_path: Path) -> None:
     files = {"model.onnx": tmp_path / "notice"}
     with pytest.raises(OutputError, match="already there") as caught:
         save_bundle(bundle.path, manifest(), files)
-    assert "--force" in caught.value.hint
+    assert "force=True" in caught.value.hint
     assert load_bundle(bundle.path) == bundle
     save_bundle(bundle.path, manifest(name="new"), files, force=True)
     assert load_bundle(bundle.path).manifest.name == "new"

@@ -18,6 +18,7 @@ from typing import NoReturn, cast
 import click
 
 from edgekit import __version__
+from edgekit._parameters import write_flags
 from edgekit._printable import printable
 from edgekit.cli.output.json_output import end_output, kept_free
 from edgekit.cli.output.outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
@@ -92,6 +93,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     fill_closed()
     words = sys.argv[1:] if arguments is None else [*arguments]
+    as_flags = write_flags(True)
+    try:
+        return _run(words)
+    finally:
+        write_flags(as_flags)
+
+
+def _run(words: list[str]) -> int:
+    """Runs a command line and prints its outcome; returns the exit status."""
     outcome = Outcome()
     with kept_free(wanted=wants_json(words)):
         status, failure = _call(words, outcome)

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 
 __all__ = [
@@ -120,11 +121,12 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
         if not force:
             raise OutputError(
                 f"{path} is already there.",
-                hint="Add --force to replace it, or name another place.",
+                hint=f"Add {parameter('force', True)} to replace it, or name another place.",
             )
         if mark is not None and not (path / mark).exists() and any(path.iterdir()):
             raise OutputError(
-                f"{path} has no {mark}: it holds something else, and --force would delete it.",
+                f"{path} has no {mark}: it holds something else, and {parameter('force', True)} "
+                "would delete it.",
                 hint="Name another place.",
             )
     _refuse_below(path)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking._association import Found, edge_before, overlapping, take_best, take_first
 from edgekit.linking._path_table import extrapolated, path_type, rerank, stacked
@@ -121,7 +122,8 @@ class TubeLinker:
         _check_choice("cost", cost, COSTS)
         if max_misses < 1:
             raise UsageError(
-                f"--max-misses is {max_misses}, and a path ends after at least one miss.",
+                f"{parameter('max_misses')} is {max_misses}, and a path ends after at least one "
+                "miss.",
                 hint="Give a number from 1 up.",
             )
         self.link = link
@@ -293,9 +295,9 @@ _LIVE_TUBE = partial(tuple.__new__, LiveTube)  # takes half the time of calling 
 _LIVE_FIELDS = ("id", "label", "score", "box", "misses", "start", "hits")
 
 
-def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageError(
-            f"--{option} is '{value}', expected one of {', '.join(choices)}.",
-            hint=f"Choose one of them, for example --{option} {choices[0]}.",
+            f"{parameter(name)} is '{value}', expected one of {', '.join(choices)}.",
+            hint=f"Choose one of them, for example {parameter(name, choices[0])}.",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
 from edgekit.linking.published import PUBLISHED, TubeLinker
@@ -110,33 +111,35 @@ def raw_linker(
     if link == "edgekit":
         if cost != "score":
             raise UsageError(
-                f"--cost {cost} is for the published linkers, and --link is 'edgekit'.",
-                hint=f"Leave --cost out, or add --link {PUBLISHED[0]}.",
+                f"{parameter('cost', cost)} is for the published linkers, and {parameter('link')} "
+                "is 'edgekit'.",
+                hint=f"Leave {parameter('cost')} out, or add {parameter('link', PUBLISHED[0])}.",
             )
-        misses = _in_frames("max-misses", max_misses, "max-gap", max_gap)
+        misses = _in_frames("max_misses", max_misses, "max_gap", max_gap)
         if max_gap is not None and misses is not None:
             misses = max(1.0, misses)  # a gap shorter than a frame ends at the first miss
         return OnlineLinker(
             classes,
             max_misses=MAX_MISSES if misses is None else misses,
             min_length=min_length,
-            delay=_in_frames("delay", delay or None, "delay-seconds", delay_seconds) or 0,
+            delay=_in_frames("delay", delay or None, "delay_seconds", delay_seconds) or 0,
             history=history,
         )
     if link not in LINKS:
         raise UsageError(
-            f"--link is '{link}', expected one of {', '.join(LINKS)}.",
-            hint=f"Choose one of them, for example --link {LINKS[0]}.",
+            f"{parameter('link')} is '{link}', expected one of {', '.join(LINKS)}.",
+            hint=f"Choose one of them, for example {parameter('link', LINKS[0])}.",
         )
     for name, value in (
         ("delay", delay or None),
-        ("delay-seconds", delay_seconds),
-        ("max-gap", max_gap),
+        ("delay_seconds", delay_seconds),
+        ("max_gap", max_gap),
     ):
         if value is not None:
             raise UsageError(
-                f"--{name} {value} is for the linker 'edgekit', and --link is '{link}'.",
-                hint=f"Leave --{name} out, or use --link edgekit.",
+                f"{parameter(name, value)} is for the linker 'edgekit', and {parameter('link')} is "
+                f"'{link}'.",
+                hint=f"Leave {parameter(name)} out, or use {parameter('link', 'edgekit')}.",
             )
     return TubeLinker(
         classes,
@@ -157,11 +160,13 @@ def _in_frames(
         return frames
     if frames is not None:
         raise UsageError(
-            f"--{name} {frames} and --{other} {seconds} say the same in frames and in seconds.",
-            hint=f"Leave --{name} or --{other} out.",
+            f"{parameter(name, frames)} and {parameter(other, seconds)} say the same in frames and "
+            "in seconds.",
+            hint=f"Leave {parameter(name)} or {parameter(other)} out.",
         )
     if not 0 <= seconds < math.inf:
         raise UsageError(
-            f"--{other} is {seconds}, expected a finite number of seconds.", hint="Give 0 or more."
+            f"{parameter(other)} is {seconds}, expected a finite number of seconds.",
+            hint="Give 0 or more.",
         )
     return seconds * RATE

@@ -14,6 +14,7 @@ from itertools import repeat
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking._compiled_tracks import NativeTracks
 from edgekit.linking._history import History, Rows
@@ -78,12 +79,14 @@ class OnlineLinker:
     ) -> None:
         if not max_misses >= 1:
             raise UsageError(
-                f"--max-misses is {max_misses}, and a tube ends after at least one miss.",
+                f"{parameter('max_misses')} is {max_misses}, and a tube ends after at least one "
+                "miss.",
                 hint="Give a number from 1 up.",
             )
         if not 0 <= delay < np.inf:
             raise UsageError(
-                f"--delay is {delay}, expected a number of frames.", hint="Give 0 or more."
+                f"{parameter('delay')} is {delay}, expected a number of frames.",
+                hint="Give 0 or more.",
             )
         self._classes = classes
         self._max_misses = max_misses

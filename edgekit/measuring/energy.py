@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.errors import BadInputError
 
 __all__ = ["Meter", "find_meter"]
@@ -125,7 +126,10 @@ def find_meter(command: str | None, root: Path = Path("/sys")) -> tuple[Meter | 
     for found, words in (_jetson(root), _rapl(root)):
         if words:
             return found, words
-    return None, "not measured: this machine shows no power sensor; --energy COMMAND can stand in"
+    return None, (
+        "not measured: this machine shows no power sensor; "
+        f"{parameter('energy', 'COMMAND')} can stand in"
+    )
 
 
 def _ask(command: str) -> tuple[float, str]:
@@ -138,18 +142,20 @@ def _ask(command: str) -> tuple[float, str]:
     except subprocess.CalledProcessError as error:
         said = " ".join(error.stderr.split())[-200:]
         raise BadInputError(
-            f"The command of --energy ended with status {error.returncode}"
+            f"The command of {parameter('energy')} ended with status {error.returncode}"
             f"{f': {said}' if said else ''}.",
             hint=hint,
         ) from error
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadInputError(f"The command of --energy cannot be run: {reason}.", hint=hint) from (
-            error
-        )
+        raise BadInputError(
+            f"The command of {parameter('energy')} cannot be run: {reason}.", hint=hint
+        ) from error
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([JW])\s*", done.stdout)
     if found is None:
-        raise BadInputError(f"The command of --energy printed {done.stdout[:80]!r}.", hint=hint)
+        raise BadInputError(
+            f"The command of {parameter('energy')} printed {done.stdout[:80]!r}.", hint=hint
+        )
     return float(found[1]), found[2]
 
 

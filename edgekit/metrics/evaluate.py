@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.linking.paths import rank_paths
@@ -175,7 +176,7 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise UsageError(
-            f"--protocol is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
+            f"{parameter('protocol')} is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
             hint="Choose one of them.",
         )
     if not any(video.truth.tubes for video in saved.videos):

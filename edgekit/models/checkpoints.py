@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgekit._parameters import parameter
 from edgekit.errors import CheckpointError
 from edgekit.files.checksums import sha256_of
 from edgekit.models.registry import ARCHITECTURES, NetworkSpec, architecture, build, identify
@@ -78,7 +79,8 @@ def load_checkpoint(
     if classes is not None and classes != spec.classes:
         raise CheckpointError(
             f"Expected {classes} classes; the heatmap of {path} has {spec.classes}.",
-            hint="Name the classes that the checkpoint was trained on with --classes.",
+            hint="Name the classes that the checkpoint was trained on with "
+            f"{parameter('classes')}.",
         )
     with torch.device("meta"):
         network = build(
@@ -162,7 +164,7 @@ def _spec(path: Path, state: Mapping[str, Tensor], arch: str) -> NetworkSpec:
     if arch not in ("auto", spec.arch):
         raise CheckpointError(
             f"Expected a checkpoint of {arch}; {path} is one of {spec.arch}.",
-            hint=f"Use --arch {spec.arch}, or leave --arch out.",
+            hint=f"Use {parameter('arch', spec.arch)}, or leave {parameter('arch')} out.",
         )
     return spec
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Literal
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.pipeline.capture import Capture, Work
@@ -97,8 +98,10 @@ class Pipeline:
     ) -> None:
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
-                "--drop-policy latest drops what is too old, and nothing of a file ever is.",
-                hint="Add --realtime to play the file at its own speed, or leave the policy out.",
+                f"{parameter('drop_policy', 'latest')} drops what is too old, and nothing of a "
+                "file ever is.",
+                hint=f"Add {parameter('realtime', True)} to play the file at its own speed, or "
+                "leave the policy out.",
             )
         self._source = source
         self._detector = detector

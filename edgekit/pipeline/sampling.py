@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.pipeline.motion_gate import MotionGate
 from edgekit.runtime.source_clock import SourceClock
@@ -37,8 +38,9 @@ class FrameRateCap:
     def __init__(self, fps: float) -> None:
         if not 0 < fps < math.inf:
             raise UsageError(
-                f"--fps is {fps:g}, expected a number of frames a second.",
-                hint="Give a number above 0, or leave --fps out to process every frame.",
+                f"{parameter('fps')} is {fps:g}, expected a number of frames a second.",
+                hint=f"Give a number above 0, or leave {parameter('fps')} out to process "
+                "every frame.",
             )
         self.period = 1 / fps
         self._clock = SourceClock()

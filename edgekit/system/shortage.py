@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from edgekit._parameters import parameter
 from edgekit.errors import ResourceError
 
 __all__ = ["shortage_of"]
@@ -30,7 +31,7 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
             return ResourceError(
                 "This process may not start any more threads.",
                 hint="Let it start more (ulimit -u, in a unit TasksMax=), give it more memory, or "
-                "use fewer: --threads 1",
+                f"use fewer: {parameter('threads', 1)}",
             )
         lower = text.lower()
         if (

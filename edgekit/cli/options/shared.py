@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from edgekit._parameters import write_flags
 from edgekit._printable import printable
 from edgekit._progress import Progress
 from edgekit.cli.options.types import OUT_FOLDER, RUNTIME
@@ -208,11 +209,12 @@ def process_pool(workers: int) -> Iterator[Executor | None]:
     compiled()  # if it is missing, this process warns for all
     # A fork would copy locks of runtime threads but not the threads that release them.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_errors_only) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker) as pool:
         yield pool
 
 
-def _errors_only() -> None:
+def _prepare_worker() -> None:
+    write_flags(True)
     logging.getLogger("edgekit").setLevel(logging.ERROR)
 
 

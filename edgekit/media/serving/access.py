@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.media.serving.address import is_loopback
 from edgekit.media.serving.origin import WebOrigin
@@ -53,7 +54,8 @@ def check_token(token: str) -> str:
     """
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(
-            f"--token has to be at least {_SHORTEST} visible ASCII characters without spaces.",
+            f"{parameter('token')} has to be at least {_SHORTEST} visible ASCII characters without "
+            "spaces.",
             hint="Leave it out to have one made, or make one: openssl rand -hex 16",
         )
     return token

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from edgekit._parameters import parameter
 from edgekit.errors import OutputError, UsageError
 
 __all__ = ["Address", "is_loopback", "listen", "parse_address"]
@@ -41,12 +42,12 @@ class Address(NamedTuple):
         return f"http://{host}:{self.port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
-def parse_address(text: str, option: str = "--serve") -> Address:
+def parse_address(text: str, option: str = "serve") -> Address:
     """Parses ``HOST:PORT``, ``[IPv6]:PORT``, ``:PORT`` or ``PORT``; the last two mean loopback.
 
     Args:
         text: Text that the user gave.
-        option: Option that holds the text, for messages.
+        option: Name of the parameter that holds the text, for messages.
 
     Raises:
         UsageError: The text has none of these forms.
@@ -54,8 +55,10 @@ def parse_address(text: str, option: str = "--serve") -> Address:
     match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):)?([0-9]{1,5})", text.strip())
     if match is None or int(match[2]) > 65535:
         raise UsageError(
-            f"{option} is '{text}'; HOST:PORT was expected, or a port from 0 to 65535 alone.",
-            hint=f"For this machine only: {option} 8080. For others too: {option} 0.0.0.0:8080",
+            f"{parameter(option)} is '{text}'; HOST:PORT was expected, or a port from 0 to 65535 "
+            "alone.",
+            hint=f"For this machine only: {parameter(option, 8080)}. For others too: "
+            f"{parameter(option, '0.0.0.0:8080')}",
         )
     return Address((match[1] or "").strip("[]") or _LOOPBACK, int(match[2]))
 
@@ -100,17 +103,19 @@ def _refusal(address: Address, error: OSError) -> OutputError:
     if error.errno == errno.EADDRINUSE:
         return OutputError(
             f"The page cannot be served at {host}:{port}: another program has that port.",
-            hint=f"Choose another port: --serve {host}:{port % 65535 + 1}, or 0 for any free one.",
+            hint=f"Choose another port: {parameter('serve', f'{host}:{port % 65535 + 1}')}, or 0 "
+            "for any free one.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return OutputError(
             f"The page cannot be served at {host}:{port}: the system keeps that port for root.",
-            hint="Choose a port from 1024 up: --serve 8080",
+            hint=f"Choose a port from 1024 up: {parameter('serve', 8080)}",
         )
     reason = error.strerror or str(error)
     return OutputError(
         f"The page cannot be served at {host}:{port}: {reason}.",
-        hint="Name an address of this machine, or all of them: --serve 0.0.0.0:8080",
+        hint="Name an address of this machine, or all of them: "
+        f"{parameter('serve', '0.0.0.0:8080')}",
     )
 
 

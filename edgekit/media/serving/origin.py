@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 
 __all__ = ["WebOrigin", "parse_origin"]
@@ -41,12 +42,12 @@ class WebOrigin(NamedTuple):
         return f"{self}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
-def parse_origin(text: str, option: str = "--public-origin") -> WebOrigin:
+def parse_origin(text: str, option: str = "public_origin") -> WebOrigin:
     """Parses an origin; a final slash is ignored.
 
     Args:
         text: Text that the user gave.
-        option: Option that holds the text, for messages.
+        option: Name of the parameter that holds the text, for messages.
 
     Raises:
         UsageError: The text has another scheme, no host, or more than scheme, host and port.
@@ -78,6 +79,6 @@ def _host(name: str) -> str:
 
 def _refusal(text: str, option: str) -> UsageError:
     return UsageError(
-        f"{option} is '{text}'; a scheme and a host were expected, without a path.",
-        hint=f"Name what browsers show: {option} https://cam.example.com",
+        f"{parameter(option)} is '{text}'; a scheme and a host were expected, without a path.",
+        hint=f"Name what browsers show: {parameter(option, 'https://cam.example.com')}",
     )

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit._printable import printable
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media.serving.address import parse_address
@@ -38,7 +39,7 @@ class Metrics:
     """
 
     def __init__(self, address: str, *, several: bool = False) -> None:
-        self._address = parse_address(address, "--metrics")
+        self._address = parse_address(address, "metrics")
         self._several = several
         self._lock = threading.Lock()
         self._server: Any = None
@@ -50,7 +51,7 @@ class Metrics:
             from prometheus_client import core
         except ImportError as error:
             raise MissingDependencyError.for_extra(
-                "prometheus_client", "metrics", "--metrics"
+                "prometheus_client", "metrics", parameter("metrics")
             ) from error
         self._prometheus: Any = prometheus
         self._core: Any = core
@@ -155,7 +156,7 @@ class Metrics:
             reason = "another program has that port" if taken else error.strerror or str(error)
             raise OutputError(
                 f"Figures cannot be served at {host}:{port}: {reason}.",
-                hint=f"Choose another port: --metrics {host}:{port % 65535 + 1}",
+                hint=f"Choose another port: {parameter('metrics', f'{host}:{port % 65535 + 1}')}",
             ) from error
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
@@ -32,8 +33,9 @@ class WindowSink(Sink):
         displays = ("DISPLAY", "WAYLAND_DISPLAY")
         if sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
             raise UsageError(
-                "--show needs a display, and there is none here.",
-                hint="Leave --show out, or write a video instead: --video FILE",
+                f"{parameter('show')} needs a display, and there is none here.",
+                hint=f"Leave {parameter('show')} out, or write a video instead: "
+                f"{parameter('video', 'FILE')}",
             )
         self._on_quit = on_quit
         self._annotator = Annotator(())
@@ -48,8 +50,9 @@ class WindowSink(Sink):
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error as error:
             raise UsageError(
-                "--show needs an OpenCV with windows, and this one has none.",
-                hint="Replace opencv-python-headless by opencv-python, or leave --show out.",
+                f"{parameter('show')} needs an OpenCV with windows, and this one has none.",
+                hint="Replace opencv-python-headless by opencv-python, or leave "
+                f"{parameter('show')} out.",
             ) from error
         self._open = True
 

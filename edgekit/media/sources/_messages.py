@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.media.sources.source import Source
 
@@ -35,7 +36,7 @@ def no_key_frame(name: str, seconds: float) -> MediaError:
         f"Video comes from {name}, but no key frame came within {seconds:g} seconds, and it can "
         "be shown only from such a frame on.",
         hint="Let the camera send key frames more often (its interval of I frames, or GOP), or "
-        f"wait longer: --patience {2 * seconds:g}",
+        f"wait longer: {parameter('patience', f'{2 * seconds:g}')}",
     )
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 
 __all__ = ["SCHEMES", "check_address", "is_address", "path_of", "without_secrets"]
@@ -44,13 +45,15 @@ def path_of(text: str) -> Path:
     host = found["host"] or ""
     if host.lower() not in _HERE:
         raise UsageError(
-            f"--source {text} names a file on the host '{host}'; one on this machine was expected.",
+            f"{parameter('source', text)} names a file on the host '{host}'; one on this machine "
+            "was expected.",
             hint="Write three slashes before the path: file:///folder/video.mp4",
         )
     path = unquote(found["path"], errors="surrogateescape")
     if "\0" in path:
         raise UsageError(
-            f"--source {text} names a path with a zero byte (%00); no file has such a name.",
+            f"{parameter('source', text)} names a path with a zero byte (%00); no file has such "
+            "a name.",
             hint="Write the address like file:///folder/video.mp4",
         )
     return Path(path)
@@ -66,7 +69,7 @@ def check_address(address: str) -> None:
     if scheme.lower() in SCHEMES and rest.strip("/"):
         return
     raise UsageError(
-        f"--source {without_secrets(address)} is no address of a stream: one of "
+        f"{parameter('source', without_secrets(address))} is no address of a stream: one of "
         f"{', '.join(SCHEMES)} and a host were expected.",
         hint="Write it like rtsp://user:password@192.168.0.64:554/stream1",
     )

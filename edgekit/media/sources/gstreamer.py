@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
@@ -22,6 +23,7 @@ _EXAMPLE = (
     "nvarguscamerasrc ! video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 "
     "! nvvidconv ! video/x-raw,format=BGRx"
 )
+_QUOTED = f'"{_EXAMPLE}"'
 _ADDRESS = re.compile(r"\w+://[^\s\"']+")
 _SECRET = re.compile(
     r"(\b[\w-]*(?:pw|pass\w*|user[\w-]*|token|key|secret)\s*=\s*)(\"[^\"]*\"|\S+)", re.I
@@ -59,7 +61,7 @@ class PipelineSource(CaptureSource):
             raise MediaError(
                 f"No picture comes from the pipeline {self.name} within {patience:g} seconds.",
                 hint="See what is wrong with it: gst-launch-1.0 PIPELINE ! fakesink\n"
-                f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
+                f"A CSI camera of a Jetson: {parameter('source', _QUOTED)}",
             )
         super().__init__(capture)
         self.height, self.width = self._first.shape[:2]
@@ -100,7 +102,7 @@ def check_gstreamer() -> None:
             "GStreamer: pip's has none, a system's has.",
             hint="Use the system's (sudo apt install python3-opencv) in an environment without "
             "pip's, as docs/live.md shows.\n"
-            f'A CSI camera of a Jetson: --source "{_EXAMPLE}"',
+            f"A CSI camera of a Jetson: {parameter('source', _QUOTED)}",
         )
 
 

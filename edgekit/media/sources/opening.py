@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
 from edgekit.media.sources.absent import AbsentSource
@@ -48,7 +49,10 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     if text == "-":
         return RawSource(options=options)
     if not text:
-        raise UsageError("--source is empty.", hint="Name a file, a folder or a URL: --source S")
+        raise UsageError(
+            f"{parameter('source')} is empty.",
+            hint=f"Name a file, a folder or a URL: {parameter('source', 'S')}",
+        )
     if is_address(text):
         check_address(text)
         # PyAV reads like FFmpeg and explains failures; OpenCV's reader is always installed.

@@ -8,6 +8,7 @@ import re
 import sys
 from typing import NamedTuple
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources._pipe import Pipe
 from edgekit.media.sources._raw_pixels import frame_bytes, to_bgr
@@ -89,13 +90,14 @@ class RawSource(Source):
             form = _parsed(self._pipe.line(_LONGEST_LINE).decode("ascii", "replace"))
             if options.raw_size not in (None, form[:2]):
                 raise UsageError(
-                    f"--raw-size is not that of the y4m on standard input, "
+                    f"{parameter('raw_size')} is not that of the y4m on standard input, "
                     f"{form.width}x{form.height}.",
                     hint="Leave it out: y4m says its size.",
                 )
         elif options.raw_size is None and head:
             raise UsageError(
-                "Frames on standard input that are not y4m need --raw-size WxH.", hint=_MEND
+                f"Frames on standard input that are not y4m need {parameter('raw_size', 'WxH')}.",
+                hint=_MEND,
             )
         else:
             self._pipe.put_back(head)

@@ -185,7 +185,7 @@ def test_no_camera_names_source_and_demo(capfd):
     with pytest.raises(MediaError) as caught:
         open_source(63)
     assert "Camera 63" in str(caught.value)
-    assert "--source" in str(caught.value)
+    assert "source" in str(caught.value)
     assert "edgekit demo" in str(caught.value)
     assert capfd.readouterr() == ("", "")
 

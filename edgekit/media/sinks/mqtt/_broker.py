@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from edgekit._parameters import parameter
 from edgekit._printable import printable
 from edgekit.errors import UsageError
 
 __all__ = ["Broker"]
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_MEND = "Write it like --mqtt mqtt://user:password@host:1883/edgekit/door"
+_EXAMPLE = "mqtt://user:password@host:1883/edgekit/door"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +46,34 @@ class Broker:
             UsageError: The URL is not a valid broker address. The message does not quote the URL,
                 which may contain a password.
         """
+        name = parameter("mqtt")
+        hint = f"Write it like {parameter('mqtt', _EXAMPLE)}"
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise UsageError("The host or port of --mqtt cannot be read.", hint=_MEND) from None
+            raise UsageError(f"The host or port of {name} cannot be read.", hint=hint) from None
         if parts.scheme not in _PORTS or not host:
-            raise UsageError("--mqtt is no address of an MQTT broker.", hint=_MEND)
+            raise UsageError(f"{name} is no address of an MQTT broker.", hint=hint)
         prefix = unquote(parts.path).strip("/") or "edgekit"
         if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+"):
             raise UsageError(
-                "--mqtt has a #, or a + or ? in its prefix.",
+                f"{name} has a #, or a + or ? in its prefix.",
                 hint="In a password write # as %23 and ? as %3F.",
             )
         if printable(prefix) != prefix:
             raise UsageError(
-                f"--mqtt has control characters in its prefix: {printable(prefix)}.", hint=_MEND
+                f"{name} has control characters in its prefix: {printable(prefix)}.", hint=hint
             )
         tls = parts.scheme == "mqtts"
         if ca is not None and not tls:
-            raise UsageError("--mqtt-ca is for TLS.", hint="Write mqtts:// instead of mqtt://")
+            raise UsageError(
+                f"{parameter('mqtt_ca')} is for TLS.", hint="Write mqtts:// instead of mqtt://"
+            )
         if ca is not None and not ca.is_file():
             raise UsageError(
-                f"--mqtt-ca: there is no file {ca}.", hint="Name the PEM file of the CA."
+                f"{parameter('mqtt_ca')}: there is no file {ca}.",
+                hint="Name the PEM file of the CA.",
             )
         user, password = (
             None if text is None else unquote(text) for text in (parts.username, parts.password)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media.sinks.mqtt._broker import Broker
 from edgekit.media.sinks.mqtt._outbox import Outbox
@@ -35,7 +36,7 @@ def import_client() -> Any:
     try:
         from paho.mqtt import client
     except ImportError as error:
-        raise MissingDependencyError.for_extra("paho.mqtt", "mqtt", "--mqtt") from error
+        raise MissingDependencyError.for_extra("paho.mqtt", "mqtt", parameter("mqtt")) from error
     return client
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekit._closing import Closing
+from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import longest_name, writing
 from edgekit.files.permissions import make_private
@@ -65,7 +66,7 @@ class Outbox(Closing):
             raise OutputError(
                 f"Cannot use the buffer {path}: its name has {len(os.fsencode(path.name))} bytes, "
                 f"and {most_bytes} is the most, because SQLite needs NAME{_LONGEST_ENDING} too.",
-                hint="Give it a shorter name: --mqtt-buffer FILE",
+                hint=f"Give it a shorter name: {parameter('mqtt_buffer', 'FILE')}",
             )
         with writing(path):
             # SQLite gives its other files the permissions of this file.
@@ -189,9 +190,10 @@ class Outbox(Closing):
             if "locked" in str(error):
                 raise OutputError(
                     f"The buffer {self._path} is in use by another run.",
-                    hint="Name another file: --mqtt-buffer FILE",
+                    hint=f"Name another file: {parameter('mqtt_buffer', 'FILE')}",
                 ) from error
             raise OutputError(
                 f"Cannot use the buffer {self._path}: {error}.",
-                hint="Free some space there, remove the file, or name another: --mqtt-buffer FILE",
+                hint="Free some space there, remove the file, or name another: "
+                f"{parameter('mqtt_buffer', 'FILE')}",
             ) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.linking.published import LiveTube
@@ -121,7 +122,7 @@ class MqttSink(Sink):
         if self._link.denied:
             raise OutputError(
                 f"The MQTT broker {self._broker.place} refuses the name or password.",
-                hint="Check both in --mqtt mqtt://user:password@host:port/prefix",
+                hint=f"Check both in {parameter('mqtt', 'mqtt://user:password@host:port/prefix')}",
             )
 
     def frame(self, result: FrameResult) -> None:
@@ -222,7 +223,7 @@ def default_buffer(broker: Broker) -> Path:
     Raises:
         OutputError: The user has no folder for it, or the folder cannot be written.
     """
-    folder = user_folder("XDG_STATE_HOME", ".local/state", "--mqtt-buffer FILE")
+    folder = user_folder("XDG_STATE_HOME", ".local/state", parameter("mqtt_buffer", "FILE"))
     place = hashlib.sha256(f"{broker.place}/{broker.prefix}".encode()).hexdigest()[:12]
     return folder / f"mqtt-{place}.db"
 

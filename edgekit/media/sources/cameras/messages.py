@@ -7,6 +7,7 @@ import errno
 import os
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.media.sources.cameras.v4l2 import NOT_PERMITTED
 
@@ -14,8 +15,6 @@ __all__ = ["GROUP_LINE", "device_path", "is_camera", "reason_of", "unusable"]
 
 GROUP_LINE = "sudo usermod -aG video $USER"
 """Command that lets the user open cameras from the next login on."""
-
-_PIPELINE = "its driver needs a pipeline of the media controller (use --source with GStreamer)"
 
 
 def device_path(device: int | str) -> Path:
@@ -53,6 +52,10 @@ def reason_of(error: OSError, path: Path) -> str:
         return f"another program has it open (to see which one, run: sudo fuser -v {path})"
     denied = f"{path} {NOT_PERMITTED} (run: {GROUP_LINE}, then log in again)"
     gone = "it was unplugged"
+    pipeline = (
+        "its driver needs a pipeline of the media controller (use "
+        f"{parameter('source')} with GStreamer)"
+    )
     reasons = {
         errno.EACCES: denied,
         errno.EPERM: denied,
@@ -60,9 +63,9 @@ def reason_of(error: OSError, path: Path) -> str:
         errno.ENODEV: gone,
         errno.ENXIO: gone,
         errno.ENOSPC: "its USB bus has no room for its pictures beside those of other cameras "
-        "(try --camera-format MJPG, or a smaller --camera-size)",
-        errno.EPIPE: _PIPELINE,
-        errno.ENOLINK: _PIPELINE,
+        f"(try {parameter('camera_format', 'MJPG')}, or a smaller {parameter('camera_size')})",
+        errno.EPIPE: pipeline,
+        errno.ENOLINK: pipeline,
     }
     return reasons.get(number, f"its driver says '{error.strerror or number}'")
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
@@ -99,8 +100,8 @@ class OpenCVCameraSource(CaptureSource):
             self.close()
             raise unusable(
                 self._device,
-                f"--camera-size asks for {wanted[0]}x{wanted[1]} pixels, and it gives "
-                f"{self.width}x{self.height}",
+                f"{parameter('camera_size')} asks for {wanted[0]}x{wanted[1]} pixels, and it "
+                f"gives {self.width}x{self.height}",
             )
 
     def _drain(self) -> None:

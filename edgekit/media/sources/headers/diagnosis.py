@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 
 __all__ = ["check_alone", "check_file", "sound_in", "unplayable", "unreadable"]
@@ -18,7 +19,6 @@ _PLAYLIST = re.compile(
     re.I | re.S,
 )
 _AUDIO = {b"ID3": "MP3", b"fLaC": "FLAC", b"OggS": "Ogg"}
-_OTHER = "Name a file with pictures in it: --source VIDEO, or a folder of frames."
 
 
 def check_file(path: Path) -> None:
@@ -35,12 +35,12 @@ def check_file(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise MediaError(
             f"{path} is no regular file but a socket or a device; a video was expected.",
-            hint=_OTHER,
+            hint=_other_source(),
         )
     if not path.is_file():
         raise MediaError(
             f"There is no file or folder {path}.",
-            hint="Name a video, a folder of pictures or a URL: --source S",
+            hint=f"Name a video, a folder of pictures or a URL: {parameter('source', 'S')}",
         )
     if not os.access(path, os.R_OK):
         raise MediaError(f"{path} may not be read.", hint=f"Run: chmod u+r {path}")
@@ -101,7 +101,7 @@ def sound_in(head: bytes) -> str:
 def _judge(data: mmap.mmap, kind: str) -> tuple[str, str]:
     sound = sound_in(data[:4096])
     if sound:
-        return f"holds sound only ({sound}); a video was expected.", _OTHER
+        return f"holds sound only ({sound}); a video was expected.", _other_source()
     if data[4:8] == b"ftyp":
         if data.find(b"moov") < 0:
             return (
@@ -110,9 +110,12 @@ def _judge(data: mmap.mmap, kind: str) -> tuple[str, str]:
                 "Copy it again, record it again, or repair it with a tool like untrunc.",
             )
         if data.find(b"vide") < 0:
-            return "holds sound only (an MP4 without a video track); a video was expected.", _OTHER
+            return (
+                "holds sound only (an MP4 without a video track); a video was expected.",
+                _other_source(),
+            )
     if kind == "sound":
-        return "holds sound only; a video was expected.", _OTHER
+        return "holds sound only; a video was expected.", _other_source()
     encode = "Re-encode it with: ffmpeg -i FILE out.mp4"
     if kind == "codec":
         return "holds video of a codec that FFmpeg cannot decode here.", encode
@@ -120,3 +123,8 @@ def _judge(data: mmap.mmap, kind: str) -> tuple[str, str]:
         "holds no video that can be decoded here.",
         f"See what it is with: ffprobe FILE. {encode}",
     )
+
+
+def _other_source() -> str:
+    video = parameter("source", "VIDEO")
+    return f"Name a file with pictures in it: {video}, or a folder of frames."

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.files.reading import read_regular
 from edgekit.media.sources.pictures._decoder import PictureDecoder, UnreadableError, pages_of
@@ -172,7 +173,7 @@ def _pictures_of(path: Path) -> list[Path]:
     except OSError as error:
         raise MediaError(
             f"Cannot read the folder {path}: {error.strerror}.",
-            hint="Name a video, a folder of pictures or a URL: --source S",
+            hint=f"Name a video, a folder of pictures or a URL: {parameter('source', 'S')}",
         ) from error
     if not files:
         raise MediaError(

@@ -420,7 +420,7 @@ def test_a_stream_without_a_key_frame_is_called_that(ffmpeg, pyav, monkeypatch, 
                 return
             with pytest.raises(MediaError, match="no key frame came within 120") as caught:
                 open_source(address, patient)
-            assert "--patience 240" in caught.value.hint
+            assert "patience=240" in caught.value.hint
         finally:
             over.set()
 

@@ -1,0 +1,40 @@
+"""Names parameters in messages in the form in which their reader writes them.
+
+A message of the library names a parameter by ``parameter("threads", 1)``. A Python program reads
+``threads=1``. The command line calls ``write_flags``, so its user reads ``--threads 1``.
+"""
+
+from __future__ import annotations
+
+__all__ = ["parameter", "write_flags", "writes_flags"]
+
+_flags = False
+
+
+def parameter(name: str, value: object = None) -> str:
+    """Returns a parameter's name for a message, with a value if one is given.
+
+    Args:
+        name: Name of the parameter in Python. The command line's flag is the same name with dashes.
+        value: Value to show beside the name: ``threads=1`` or ``--threads 1``. True shows a switch:
+            ``realtime=True`` or ``--realtime``.
+    """
+    if not _flags:
+        return name if value is None else f"{name}={value}"
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value is None or value is True else f"{flag} {value}"
+
+
+def write_flags(on: bool) -> bool:
+    """Chooses for this process whether messages name flags; returns the previous choice.
+
+    Only the command line and the processes that it starts choose flags.
+    """
+    global _flags
+    before, _flags = _flags, on
+    return before
+
+
+def writes_flags() -> bool:
+    """Returns whether messages name flags, for a process that passes the choice to another."""
+    return _flags

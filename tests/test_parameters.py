@@ -1,0 +1,117 @@
+"""Messages of the library name parameters; the command line shows them as flags."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit._parameters import parameter, write_flags, writes_flags
+from edgekit.cli import main
+from edgekit.cli.options.shared import process_pool
+from edgekit.errors import UsageError
+from edgekit.linking.registry import make_linker
+
+ROOT = Path(edgekit.__file__).parent
+ROOMS = (
+    *("bundle", "files", "linking", "measuring", "media", "metrics", "models"),
+    *("pipeline", "runtime", "system"),
+)
+"""Rooms of the library, in which no message names a flag."""
+
+COMMAND = re.compile(r"(?:edgekit [a-z]+|pip install|ffmpeg).*|--(?:find-links|force-reinstall).*")
+"""Whole command lines, which a Python user runs as well, and options of pip."""
+
+
+@pytest.fixture
+def flags():
+    before = write_flags(True)
+    yield
+    write_flags(before)
+
+
+def refusal() -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        make_linker("road", 3, delay_seconds=0.5)
+    return caught.value
+
+
+def test_a_python_program_reads_parameters():
+    assert not writes_flags()
+    assert parameter("max_misses") == "max_misses"
+    assert parameter("threads", 1) == "threads=1"
+    assert parameter("realtime", True) == "realtime=True"
+    error = refusal()
+    assert error.message == "delay_seconds=0.5 is for the linker 'edgekit', and link is 'road'."
+    assert error.hint == "Leave delay_seconds out, or use link=edgekit."
+
+
+def test_a_user_of_the_command_line_reads_flags(flags):
+    assert parameter("max_misses") == "--max-misses"
+    assert parameter("threads", 1) == "--threads 1"
+    assert parameter("realtime", True) == "--realtime"
+    error = refusal()
+    assert error.message == "--delay-seconds 0.5 is for the linker 'edgekit', and --link is 'road'."
+    assert error.hint == "Leave --delay-seconds out, or use --link edgekit."
+
+
+def test_the_command_line_writes_flags_and_leaves_no_trace(capsys):
+    assert main(["run", "file://elsewhere/clip.mp4"]) == 2
+    assert "Error: --source file://elsewhere/clip.mp4 names a file" in capsys.readouterr().err
+    assert not writes_flags()
+    assert "source=file://elsewhere" in _opening("file://elsewhere/clip.mp4").message
+
+
+def test_processes_of_the_command_line_write_flags_too():
+    with process_pool(2) as pool:
+        assert pool is not None
+        assert pool.submit(parameter, "max_misses").result() == "--max-misses"
+        assert pool.submit(os.getpid).result() != os.getpid()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_message_of_the_library_names_a_flag(room):
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    found = [f"{path.relative_to(ROOT)}: {text}" for path in files for text in _flags_in(path)]
+    assert not found
+
+
+def _opening(spec: str) -> UsageError:
+    from edgekit.media import open_source
+
+    with pytest.raises(UsageError) as caught:
+        open_source(spec)
+    return caught.value
+
+
+def _flags_in(path: Path) -> list[str]:
+    """Returns the texts of a module, apart from docstrings, that name a flag of ours."""
+    tree = ast.parse(path.read_text())
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inner = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in node.values
+    }
+    found = []
+    for node in ast.walk(tree):
+        if id(node) in documents | inner:
+            continue
+        text = _text_of(node)
+        if re.search(r"(?<![\w-])--[a-z]", COMMAND.sub("", text)):
+            found.append(text)
+    return found
+
+
+def _text_of(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text_of(part) or "X" for part in node.values)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return ""
