@@ -11,7 +11,7 @@ from edgekit.errors import MediaError
 from edgekit.pipeline.protocols import FrameSource
 from edgekit.runtime.types import Frame
 
-__all__ = ["Reader", "Taker"]
+__all__ = ["ReaderThread", "Taker"]
 
 _LONGEST_OPENING = 30.0
 
@@ -19,20 +19,20 @@ _LONGEST_OPENING = 30.0
 class Taker(Protocol):
     """Receiver of a reader's frames. Calls from an abandoned reader are ignored, except pause()."""
 
-    def offer(self, reader: Reader, source: FrameSource, frame: Frame) -> None:
+    def offer(self, reader: ReaderThread, source: FrameSource, frame: Frame) -> None:
         """Reports that a frame was read."""
 
-    def lose(self, reader: Reader, reason: str) -> None:
+    def lose(self, reader: ReaderThread, reason: str) -> None:
         """Reports that the source has failed, or could not be opened."""
 
-    def finish(self, reader: Reader, error: BaseException | None) -> None:
+    def finish(self, reader: ReaderThread, error: BaseException | None) -> None:
         """Reports that the source has ended, or has an error that reconnecting cannot fix."""
 
     def pause(self) -> None:
         """Waits before the source is opened again."""
 
 
-class Reader:
+class ReaderThread:
     """Reads in a thread until it is abandoned, or the run stops.
 
     Args:

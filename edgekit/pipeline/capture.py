@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
-from edgekit.pipeline.frame_reader import Fed, Feed
+from edgekit.pipeline.frame_reader import FrameReader, PairedFrame
 from edgekit.pipeline.protocols import FrameDetector
 from edgekit.pipeline.results import Gap
 from edgekit.pipeline.stage_timer import measure
@@ -61,10 +61,10 @@ class Work:
 
 
 class Capture:
-    """Takes the frames of a feed through the cascade. An iterator of ``Work``.
+    """Takes the frames of a reader through the cascade. An iterator of ``Work``.
 
     Args:
-        feed: Feed that provides the frames.
+        reader: Reader that provides the frames.
         detector: Detector, of which only ``prepare`` and ``reset`` are called.
         stop: Event that is set when the run is to end.
         duration: Seconds of the source after which to end.
@@ -74,7 +74,7 @@ class Capture:
 
     def __init__(
         self,
-        feed: Feed,
+        reader: FrameReader,
         detector: FrameDetector,
         stop: threading.Event,
         *,
@@ -82,7 +82,7 @@ class Capture:
         max_frames: float,
         scheduler: CaptureScheduler | None = None,
     ) -> None:
-        self._feed = feed
+        self._reader = reader
         self._detector = detector
         self._stop = stop
         self._duration = duration
@@ -102,14 +102,14 @@ class Capture:
         if self._scheduler is not None:
             self._scheduler.wait()
         with measure(work.ms, "capture"):
-            fed = self._feed.next()
-        if fed is None:
+            paired = self._reader.next()
+        if paired is None:
             return self._end()
-        frame, work.read = fed.frame, fed.read
+        frame, work.read = paired.frame, paired.read
         if frame.time >= self._duration:
             raise StopIteration
         self._left -= 1
-        self._check_continuity(fed, work)
+        self._check_continuity(paired, work)
         work.frame = frame
         try:
             with measure(work.ms, "cascade"):
@@ -122,9 +122,9 @@ class Capture:
             self._scheduler.prepared(work.ms.get("cascade", 0.0) / 1e3)
         return work
 
-    def _check_continuity(self, fed: Fed, work: Work) -> None:
-        frame = fed.frame
-        lost, work.gaps = self._missing(frame.index, fed.skipped)
+    def _check_continuity(self, paired: PairedFrame, work: Work) -> None:
+        frame = paired.frame
+        lost, work.gaps = self._missing(frame.index, paired.skipped)
         self._next = frame.index + 1
         size = (frame.image.shape[1], frame.image.shape[0])
         resized = self._size is not None and (size, frame.sample_aspect) != (
@@ -147,8 +147,8 @@ class Capture:
 
     def _end(self) -> Work:
         self._left = 0
-        position = self._feed.position
-        lost, gaps = self._missing(position, self._feed.skipped)
+        position = self._reader.position
+        lost, gaps = self._missing(position, self._reader.skipped)
         if lost > 0:
             gaps.append(Gap(position, "dropped", lost))
         if self._stop.is_set() or not gaps:

@@ -14,10 +14,10 @@ from edgekit.pipeline.sampling import Sampling
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
 
-__all__ = ["DirectFeed", "Fed", "Feed", "Pace"]
+__all__ = ["DirectReader", "FrameReader", "Pace", "PairedFrame"]
 
 
-class Fed(NamedTuple):
+class PairedFrame(NamedTuple):
     """A frame to process.
 
     Attributes:
@@ -31,7 +31,7 @@ class Fed(NamedTuple):
     skipped: Mapping[str, int] = {}
 
 
-class Feed(Protocol):
+class FrameReader(Protocol):
     """Gives the pipeline its frames."""
 
     @property
@@ -46,7 +46,7 @@ class Feed(Protocol):
     def away(self) -> str | None:
         """Reason why the source gave nothing when the run ended; None if it did."""
 
-    def next(self) -> Fed | None:
+    def next(self) -> PairedFrame | None:
         """Returns the next frame; None at the end, or once the run is to stop."""
 
     def health(self) -> SourceHealth:
@@ -75,7 +75,7 @@ class Pace:
         self._stop.wait(max(0.0, self._begin + frame.time - now))
 
 
-class DirectFeed:
+class DirectReader:
     """Reads a frame whenever one is requested.
 
     Args:
@@ -109,7 +109,7 @@ class DirectFeed:
         """Index of the next frame."""
         return self._source.position
 
-    def next(self) -> Fed | None:
+    def next(self) -> PairedFrame | None:
         """Returns the next frame; None at the end, or once the run is to stop."""
         while (frame := self._source.read()) is not None:
             read = time.monotonic() if frame.taken is None else frame.taken
@@ -123,7 +123,7 @@ class DirectFeed:
                 self.skipped[reason] += 1
                 continue
             skipped, self.skipped = self.skipped, Counter()
-            return Fed(frame, read, skipped)
+            return PairedFrame(frame, read, skipped)
         return None
 
     def health(self) -> SourceHealth:

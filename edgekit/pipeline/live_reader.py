@@ -8,16 +8,16 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from edgekit.pipeline._reader_thread import Reader
-from edgekit.pipeline.backoff import Backoff
-from edgekit.pipeline.frame_reader import Fed, Pace
+from edgekit.pipeline._reader_thread import ReaderThread
+from edgekit.pipeline.frame_reader import DirectReader, FrameReader, Pace, PairedFrame
 from edgekit.pipeline.protocols import FrameSource
 from edgekit.pipeline.results import SourceHealth
 from edgekit.pipeline.sampling import Sampling
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
+from edgekit.system.backoff import Backoff
 
-__all__ = ["PATIENCE", "LiveFeed"]
+__all__ = ["PATIENCE", "LiveReader", "open_reader"]
 
 PATIENCE = 10.0
 """Default number of seconds without a frame after which EdgeKit reconnects a source."""
@@ -28,7 +28,7 @@ _LEAVING = 0.5
 _MOST_LEFT = 4
 
 
-class LiveFeed:
+class LiveReader:
     """Reads in a thread, and reconnects a source that has failed.
 
     A source has failed if it gives no frame for too long, raises ``MediaError``, ends, or changes
@@ -76,7 +76,7 @@ class LiveFeed:
         self._sampling = sampling
         self.skipped: Counter[str] = Counter()
         self._changed = threading.Condition()
-        self._ready: Fed | None = None
+        self._ready: PairedFrame | None = None
         self._error: BaseException | None = None
         self._ended = False
         # State of the last frame read, and how the indices of the current connection continue it.
@@ -85,8 +85,8 @@ class LiveFeed:
         self._backoff = Backoff()
         self._health = SourceHealth(True, self._read, fps=source.fps)
         self.away: str | None = None
-        self._left: list[Reader] = []
-        self._reader = Reader(self, source, stop)
+        self._left: list[ReaderThread] = []
+        self._reader = ReaderThread(self, source, stop)
 
     @property
     def position(self) -> int:
@@ -98,14 +98,14 @@ class LiveFeed:
         with self._changed:
             return self._health
 
-    def next(self) -> Fed | None:
+    def next(self) -> PairedFrame | None:
         """Waits for and returns the next frame; None at the end, or once the run is to stop."""
         with self._changed:
             while not self._stop.is_set():
                 if self._ready is not None:
-                    fed, self._ready = self._ready, None
+                    paired, self._ready = self._ready, None
                     self._changed.notify_all()
-                    return fed
+                    return paired
                 if self._error is not None:
                     raise self._error
                 if self._ended or self._is_over():
@@ -123,7 +123,7 @@ class LiveFeed:
         with self._changed:
             self._reader.left = True
 
-    def offer(self, reader: Reader, source: FrameSource, frame: Frame) -> None:
+    def offer(self, reader: ReaderThread, source: FrameSource, frame: Frame) -> None:
         """Accepts a frame from the reader."""
         read = time.monotonic() if frame.taken is None else frame.taken
         if self._pace is not None:
@@ -144,16 +144,16 @@ class LiveFeed:
                 skipped += Counter(self._ready.skipped)
                 if not frame.gap:
                     frame = replace(frame, gap=self._ready.frame.gap or "dropped")
-            self._ready = Fed(frame, read, skipped)
+            self._ready = PairedFrame(frame, read, skipped)
             self._changed.notify_all()
 
-    def _has_room(self, reader: Reader) -> bool:
+    def _has_room(self, reader: ReaderThread) -> bool:
         """Waits until a frame can be stored; returns False if nobody takes frames any more."""
         while self._ready and not (self._newest or reader.left or self._stop.is_set()):
             self._changed.wait(_POLL)
         return not reader.left
 
-    def lose(self, reader: Reader, reason: str) -> None:
+    def lose(self, reader: ReaderThread, reason: str) -> None:
         """Handles, for the reader, a source that has failed or could not be opened."""
         with self._changed:
             if reader.left or self._stop.is_set():
@@ -167,7 +167,7 @@ class LiveFeed:
             else:
                 self._health = replace(self._health, error=reason)
 
-    def finish(self, reader: Reader, error: BaseException | None) -> None:
+    def finish(self, reader: ReaderThread, error: BaseException | None) -> None:
         """Handles, for the reader, a source that has ended or cannot be read."""
         with self._changed:
             if not reader.left:
@@ -219,4 +219,33 @@ class LiveFeed:
             self.lose(self._reader, f"It gave no frame for {self._patience:g} seconds.")
             self._reader.left = True
             self._left.append(self._reader)
-            self._reader = Reader(self, self._origin, self._stop, lost=True)
+            self._reader = ReaderThread(self, self._origin, self._stop, lost=True)
+
+
+def open_reader(
+    source: FrameSource,
+    stop: threading.Event,
+    *,
+    newest: bool,
+    realtime: bool,
+    patience: float,
+    duration: float,
+    recent: RecentFrames | None,
+    sampling: Sampling | None,
+) -> FrameReader:
+    """Returns the reader of a source; the arguments are those of ``LiveReader``.
+
+    A thread reads a live source, and one of which only the newest frame counts.
+    """
+    if not (newest or source.live):
+        return DirectReader(source, stop, realtime=realtime, recent=recent, sampling=sampling)
+    return LiveReader(
+        source,
+        stop,
+        newest=newest,
+        realtime=realtime,
+        patience=patience,
+        duration=duration,
+        recent=recent,
+        sampling=sampling,
+    )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable
-from functools import partial
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from edgekit._parameters import parameter
@@ -19,21 +18,49 @@ from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.pipeline.capture import Capture, Work
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
-from edgekit.pipeline.frame_reader import DirectFeed, Feed
-from edgekit.pipeline.live_reader import PATIENCE, LiveFeed
+from edgekit.pipeline.frame_reader import FrameReader
+from edgekit.pipeline.live_reader import PATIENCE, open_reader
 from edgekit.pipeline.motion_gate import MotionGate
 from edgekit.pipeline.protocols import FrameDetector, FrameLinker, FrameSink, FrameSource
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
+from edgekit.pipeline.results import (
+    FrameResult,
+    Gap,
+    RunCounts,
+    RunInfo,
+    RunSummary,
+    SourceHealth,
+)
 from edgekit.pipeline.sampling import FrameRateCap, Sampling
+from edgekit.pipeline.sink_group import SinkGroup
 from edgekit.pipeline.stage_executor import NO_TURN, overlapped
-from edgekit.pipeline.stage_timer import Clock, StageClocks, measure
-from edgekit.runtime.types import Tube
+from edgekit.pipeline.stage_timer import Clock, measure
 
 __all__ = ["DropPolicy", "Pipeline"]
 
 DropPolicy = Literal["latest", "none"]
 
 _AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """Options of a run that do not change, named as the arguments of ``Pipeline``.
+
+    Attributes:
+        latest: Whether only the newest frame is kept.
+        sampling: Selection of the frames to process; None for all.
+    """
+
+    bundle: tuple[str, str]
+    latest: bool
+    realtime: bool
+    duration: float
+    max_frames: float
+    patience: float
+    sampling: Sampling | None
+    overlap: bool
+    lanes: int
+    turn: contextlib.AbstractContextManager[object]
 
 
 class Pipeline:
@@ -106,35 +133,32 @@ class Pipeline:
         self._source = source
         self._detector = detector
         self._linker = linker
-        self._sinks = list(sinks)
-        self._bundle = bundle
-        self._score = score
         linker.count_from(score=score, min_hits=min_hits)
-        self._latest = drop_policy == "latest" or (drop_policy is None and source.live)
-        self._realtime = realtime and not source.live
-        self._duration = float("inf") if duration is None else duration
-        self._sampling: Sampling | None = None
+        self._sinks = SinkGroup(sinks)
+        self._score = score
+        until = float("inf") if duration is None else duration
         cap = None if fps is None else FrameRateCap(fps)
         self._gate = MotionGate(source.name) if motion_gate else None
-        if cap or self._gate:
-            self._sampling = Sampling(cap, self._gate, until=self._duration)
-        self._max_frames = float("inf") if max_frames is None else max_frames
-        self._patience = patience
-        self._overlap = overlap
-        self._lanes = 1 if self._latest else lanes
-        self._turn = turn
-        self._feed: Feed | None = None
+        latest = drop_policy == "latest" or (drop_policy is None and source.live)
+        self._options = _Options(
+            bundle=bundle,
+            latest=latest,
+            realtime=realtime and not source.live,
+            duration=until,
+            max_frames=float("inf") if max_frames is None else max_frames,
+            patience=patience,
+            sampling=Sampling(cap, self._gate, until=until) if cap or self._gate else None,
+            overlap=overlap,
+            lanes=1 if latest else lanes,
+            turn=turn,
+        )
+        self._reader: FrameReader | None = None
         self._stop = threading.Event()
-        self._interrupted = False
-        self._clocks = StageClocks()
-        self._ages = Clock() if source.live else None
-        self._frames = 0
-        self._dropped = 0
-        self._skipped: Counter[str] = Counter()
+        self._counts = RunCounts(ages=Clock() if source.live else None)
 
     def stop(self) -> None:
         """Ends the run after the current frame; may be called from a signal handler or thread."""
-        self._interrupted = True
+        self._counts.interrupted = True
         self._stop.set()
 
     def show_from(self, *, score: float, min_hits: int) -> None:
@@ -148,11 +172,11 @@ class Pipeline:
     @property
     def began(self) -> bool:
         """Whether all sinks have started."""
-        return self._feed is not None
+        return self._reader is not None
 
     def health(self) -> SourceHealth:
         """Returns the state of the source; may be called from any thread."""
-        return SourceHealth() if self._feed is None else self._feed.health()
+        return SourceHealth() if self._reader is None else self._reader.health()
 
     def run(self) -> RunSummary:
         """Runs until the source ends, a limit is reached or ``stop`` is called.
@@ -162,38 +186,27 @@ class Pipeline:
         """
         begin = time.perf_counter()
         failures: list[BaseException] = []
+        for step in (self._run, lambda: self._sinks.tubes(self._linker.finish())):
+            try:
+                step()
+            except BaseException as error:
+                failures.append(error)
+        summary = self._counts.summary(
+            time.perf_counter() - begin,
+            gate=None if self._gate is None else self._gate.summary(),
+            away=None if self._reader is None else self._reader.away,
+        )
         try:
-            self._run()
+            self._sinks.tell(lambda sink: sink.end(summary))
         except BaseException as error:
             failures.append(error)
-        self._guard(failures, self._finish)
-        summary = RunSummary(
-            self._frames,
-            self._dropped,
-            time.perf_counter() - begin,
-            self._clocks.times(),
-            self._interrupted,
-            self._ages.times() if self._ages else None,
-            dict(self._skipped),
-            None if self._gate is None else self._gate.summary(),
-            None if self._feed is None else self._feed.away,
-        )
-        self._guard(failures, lambda: self._tell(lambda sink: sink.end(summary)))
-        for sink in self._sinks:
-            self._guard(failures, sink.close)
+        failures += self._sinks.close()
         if failures:
             raise failures[0]
         return summary
 
-    @staticmethod
-    def _guard(failures: list[BaseException], step: Callable[[], None]) -> None:
-        try:
-            step()
-        except BaseException as error:
-            failures.append(error)
-
     def _run(self) -> None:
-        source = self._source
+        source, options = self._source, self._options
         info = RunInfo(
             source.name,
             source.width,
@@ -201,21 +214,33 @@ class Pipeline:
             source.fps,
             source.frames,
             self._detector.classes,
-            *self._bundle,
+            *options.bundle,
             score=self._score,
             sample_aspect=source.sample_aspect,
             health=self.health,
-            longest_step=0.0 if self._sampling is None else self._sampling.longest_step,
+            longest_step=0.0 if options.sampling is None else options.sampling.longest_step,
         )
-        self._tell(lambda sink: sink.start(info))
-        feed = self._feed = self._open_feed()
-        scheduler = CaptureScheduler(self._stop) if self._latest and self._overlap else None
+        self._sinks.tell(lambda sink: sink.start(info))
+        recent = self._detector.recent_frames()
+        if recent is not None:
+            recent.reencoded = source.live
+        reader = self._reader = open_reader(
+            source,
+            self._stop,
+            newest=options.latest,
+            realtime=options.realtime,
+            patience=options.patience,
+            duration=options.duration,
+            recent=recent,
+            sampling=options.sampling,
+        )
+        scheduler = CaptureScheduler(self._stop) if options.latest and options.overlap else None
         capture = Capture(
-            feed,
+            reader,
             self._detector,
             self._stop,
-            duration=self._duration,
-            max_frames=self._max_frames,
+            duration=options.duration,
+            max_frames=options.max_frames,
             scheduler=scheduler,
         )
         try:
@@ -228,7 +253,7 @@ class Pipeline:
                 finally:
                     self._stop.set()  # threads that work ahead can stop
         finally:
-            feed.close()
+            reader.close()
 
     def _inferred(
         self, capture: Iterable[Work], scheduler: CaptureScheduler | None
@@ -237,44 +262,21 @@ class Pipeline:
             with scheduler.inference() if scheduler is not None else contextlib.nullcontext():
                 work.infer(self._detector)
 
-        if self._overlap:
-            size = 1 if self._latest else _AHEAD
-            lanes, turn = self._lanes, self._turn
+        options, turn = self._options, self._options.turn
+        if options.overlap:
+            size, lanes = 1 if options.latest else _AHEAD, options.lanes
             yield from overlapped(iter(capture), infer, size=size, lanes=lanes, turn=turn)
             return
         for work in capture:
-            with self._turn:
+            with turn:
                 infer(work)
             yield work
-
-    def _open_feed(self) -> Feed:
-        recent = self._detector.recent_frames()
-        if recent is not None:
-            recent.reencoded = self._source.live
-        if not (self._latest or self._source.live):
-            return DirectFeed(
-                self._source,
-                self._stop,
-                realtime=self._realtime,
-                recent=recent,
-                sampling=self._sampling,
-            )
-        return LiveFeed(
-            self._source,
-            self._stop,
-            newest=self._latest,
-            realtime=self._realtime,
-            patience=self._patience,
-            duration=self._duration,
-            recent=recent,
-            sampling=self._sampling,
-        )
 
     def _complete(self, work: Work) -> None:
         for gap in work.gaps:
             self._gap(gap)
         if work.size is not None:
-            self._close_tubes(self._linker.resize(work.size))
+            self._sinks.tubes(self._linker.resize(work.size))
         if work.error is not None:
             raise work.error
         if work.frame is None:
@@ -286,46 +288,16 @@ class Pipeline:
             update = self._linker.update(detections, work.frame.time)
         if self._gate is not None:
             self._gate.acting = [tube.box for tube in update.live]
-        self._frames += 1
-        age = work.age if self._ages else None
+        age = None if self._counts.ages is None else work.age
+        self._counts.frames += 1
         result = FrameResult(work.frame, detections, update.live, dict(ms), age, self._score)
         with measure(ms, "emit"):
-            self._tell(lambda sink: sink.frame(result))
-            self._close_tubes(update.closed)
-        self._clocks.add(ms)
-        if self._ages is not None and age is not None:
-            self._ages.add(age / 1e3)
+            self._sinks.tell(lambda sink: sink.frame(result))
+            self._sinks.tubes(update.closed)
+        self._counts.times(ms, age)
 
     def _gap(self, gap: Gap) -> None:
-        if gap.intended:
-            self._skipped[gap.reason] += gap.frames
-        else:
-            self._dropped += gap.frames
-        self._tell(lambda sink: sink.gap(gap))
+        self._counts.gap(gap)
+        self._sinks.tell(lambda sink: sink.gap(gap))
         still = gap.reason == "still"
-        self._close_tubes((self._linker.hold if still else self._linker.skip)(gap.frames))
-
-    def _finish(self) -> None:
-        self._close_tubes(self._linker.finish())
-
-    def _close_tubes(self, closed: Iterable[Tube]) -> None:
-        for tube in closed:
-            self._tell(partial(_tell_tube, tube))
-
-    def _tell(self, call: Callable[[FrameSink], None]) -> None:
-        """Calls every sink; a sink that fails gets no further call except ``close``."""
-        failed: BaseException | None = None
-        for sink in list(self._sinks):
-            try:
-                call(sink)
-            except BaseException as error:
-                self._sinks.remove(sink)
-                failed = failed or error
-                with contextlib.suppress(Exception):  # only the first error matters
-                    sink.close()
-        if failed is not None:
-            raise failed
-
-
-def _tell_tube(tube: Tube, sink: FrameSink) -> None:
-    sink.tube(tube)
+        self._sinks.tubes((self._linker.hold if still else self._linker.skip)(gap.frames))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from edgekit.linking.published import LiveTube
-from edgekit.pipeline.stage_timer import StageTimes
+from edgekit.pipeline.stage_timer import Clock, StageClocks, StageTimes
 from edgekit.runtime.selection import pairwise_iou, select
 from edgekit.runtime.types import Detections, Frame
 
@@ -18,6 +19,7 @@ __all__ = [
     "FrameResult",
     "Gap",
     "GateSummary",
+    "RunCounts",
     "RunInfo",
     "RunSummary",
     "SourceHealth",
@@ -202,6 +204,42 @@ class RunSummary:
     def fps(self) -> float:
         """Frames per second, all stages included."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(slots=True)
+class RunCounts:
+    """What a run has counted so far.
+
+    Attributes:
+        ages: Ages of frames when their inference began, of a live source.
+        interrupted: Whether the run was asked to stop.
+    """
+
+    ages: Clock | None
+    interrupted: bool = False
+    frames: int = 0
+    dropped: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    clocks: StageClocks = field(default_factory=StageClocks)
+
+    def gap(self, gap: Gap) -> None:
+        """Counts the missing frames of a gap."""
+        if gap.intended:
+            self.skipped[gap.reason] += gap.frames
+        else:
+            self.dropped += gap.frames
+
+    def times(self, ms: Mapping[str, float], age: float | None) -> None:
+        """Adds a frame's milliseconds in each stage, and its age in milliseconds."""
+        self.clocks.add(ms)
+        if self.ages is not None and age is not None:
+            self.ages.add(age / 1e3)
+
+    def summary(self, seconds: float, gate: GateSummary | None, away: str | None) -> RunSummary:
+        """Returns the summary of a run that has ended."""
+        ages = None if self.ages is None else self.ages.times()
+        counted = (self.frames, self.dropped, seconds, self.clocks.times(), self.interrupted)
+        return RunSummary(*counted, ages, dict(self.skipped), gate, away)
 
 
 def one_per_actor(tubes: Sequence[LiveTube], overlap: float = _SAME_ACTOR) -> list[LiveTube]:

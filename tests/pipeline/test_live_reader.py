@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError
-from edgekit.pipeline import _reader_thread, backoff, live_reader
-from edgekit.pipeline.live_reader import LiveFeed
+from edgekit.pipeline import _reader_thread, live_reader
+from edgekit.pipeline.live_reader import LiveReader
 from edgekit.pipeline.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
+from edgekit.system import backoff
 
 LIMIT = 120
 SMALL, LARGE = (4, 6), (8, 6)
@@ -91,20 +92,20 @@ class Camera:
 
 @pytest.fixture
 def play():
-    """Makes a feed of a camera that keeps all frames, and ends both after the test."""
-    stop, over, feeds = threading.Event(), threading.Event(), []
+    """Makes a reader of a camera that keeps all frames, and ends both after the test."""
+    stop, over, readers = threading.Event(), threading.Event(), []
 
     def make(*connections, newest=False, reopens=True, **options):
         camera = Camera(*connections, over=over)
         camera.reopens = reopens
-        feeds.append(LiveFeed(camera, stop, newest=newest, **options))
-        return camera, feeds[-1]
+        readers.append(LiveReader(camera, stop, newest=newest, **options))
+        return camera, readers[-1]
 
     yield make
     over.set()
-    for feed in feeds:
-        feed.close()
-        assert feed.next() is None
+    for reader in readers:
+        reader.close()
+        assert reader.next() is None
 
 
 def wait_for(condition):
@@ -114,9 +115,9 @@ def wait_for(condition):
         time.sleep(0.001)
 
 
-def take(feed, count):
-    found = [feed.next() for _ in range(count)]
-    return [fed.frame for fed in found]
+def take(reader, count):
+    found = [reader.next() for _ in range(count)]
+    return [paired.frame for paired in found]
 
 
 @pytest.mark.parametrize(
@@ -128,13 +129,13 @@ def take(feed, count):
     ],
 )
 def test_a_source_that_fails_is_opened_anew(play, caplog, failure, reason):
-    camera, feed = play([SMALL, SMALL, failure], MediaError("not yet"), [LARGE] * 3)
-    frames = take(feed, 5)
+    camera, reader = play([SMALL, SMALL, failure], MediaError("not yet"), [LARGE] * 3)
+    frames = take(reader, 5)
     assert [frame.gap for frame in frames] == ["", "", "reconnect", "", ""]
     assert [frame.image[0, 0, 0] for frame in frames] == [1, 1, 2, 2, 2]
     assert [camera.closed for camera in camera.opened] == [1, 0]
-    assert feed.health().connected
-    assert (feed.health().reconnects, feed.health().error) == (1, None)
+    assert reader.health().connected
+    assert (reader.health().reconnects, reader.health().error) == (1, None)
     assert f"camera is lost and will be opened again. {reason}" in caplog.text
     assert "camera is back after" in caplog.text
     assert "not yet" not in caplog.text
@@ -142,25 +143,25 @@ def test_a_source_that_fails_is_opened_anew(play, caplog, failure, reason):
 
 def test_indices_and_times_go_on_after_an_outage(play, clock):
     back = threading.Event()
-    _, feed = play([SMALL] * 3 + [None], [back, *[SMALL] * 2])
-    frames = take(feed, 3)
+    _, reader = play([SMALL] * 3 + [None], [back, *[SMALL] * 2])
+    frames = take(reader, 3)
     clock.now += 10.0
     back.set()
-    frames += take(feed, 2)
+    frames += take(reader, 2)
     # 10 seconds at 25 frames a second, the frame itself is not lost.
     assert [frame.index for frame in frames] == [0, 1, 2, 252, 253]
     steps = np.diff([frame.time for frame in frames])
     assert steps == pytest.approx([1 / 25, 1 / 25, 10, 1 / 25])
-    assert feed.position == 254
+    assert reader.position == 254
 
 
 def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
     stuck = threading.Event()
-    camera, feed = play([SMALL, stuck, SMALL], [SMALL] * 2, patience=2.5)
-    frames = take(feed, 1)
+    camera, reader = play([SMALL, stuck, SMALL], [SMALL] * 2, patience=2.5)
+    frames = take(reader, 1)
     assert camera.blocked.wait(LIMIT)
     clock.now += 2.6
-    frames += take(feed, 2)
+    frames += take(reader, 2)
     assert [frame.gap for frame in frames] == ["", "reconnect", ""]
     assert "It gave no frame for 2.5 seconds." in caplog.text
     first, second = camera.opened
@@ -169,16 +170,16 @@ def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
     wait_for(lambda: first.closed)
     assert first.closed == 1
     assert first.position == 2  # it was read, and came too late for anybody
-    assert feed.health().reconnects == 1
+    assert reader.health().reconnects == 1
 
 
 def test_stuck_readers_do_not_pile_up(play, clock, monkeypatch):
     monkeypatch.setattr(live_reader, "_MOST_LEFT", 2)
     stuck = threading.Event()
     before = set(threading.enumerate())
-    camera, feed = play([SMALL], *[[stuck, GONE]] * 9, [SMALL], patience=1)
-    take(feed, 1)
-    waiter = threading.Thread(target=feed.next)
+    camera, reader = play([SMALL], *[[stuck, GONE]] * 9, [SMALL], patience=1)
+    take(reader, 1)
+    waiter = threading.Thread(target=reader.next)
     waiter.start()
     for opened in (1, 2, 3):
         wait_for(lambda opened=opened: len(camera.opened) == opened)
@@ -205,87 +206,87 @@ def test_waits_grow_and_begin_anew_after_a_good_while(clock, monkeypatch):
     later = threading.Event()
     over = threading.Event()
     camera = Camera([SMALL, None], *[GONE] * 8, [SMALL, later, None], [SMALL], over=over)
-    feed = LiveFeed(camera, Stop(), newest=False)
-    take(feed, 2)
+    reader = LiveReader(camera, Stop(), newest=False)
+    take(reader, 2)
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     clock.now += 31
     later.set()
-    take(feed, 1)
+    take(reader, 1)
     assert waits[9:] == [0.5]
     over.set()
-    feed.close()
+    reader.close()
 
 
 def test_a_source_that_cannot_be_opened_anew_ends_or_raises(play):
-    camera, feed = play([SMALL, None], reopens=False)
-    assert len(take(feed, 1)) == 1
-    assert feed.next() is None
-    camera, feed = play([SMALL, LARGE, GONE], patience=0.001, reopens=False)
-    assert [frame.gap for frame in take(feed, 2)] == ["", ""]
+    camera, reader = play([SMALL, None], reopens=False)
+    assert len(take(reader, 1)) == 1
+    assert reader.next() is None
+    camera, reader = play([SMALL, LARGE, GONE], patience=0.001, reopens=False)
+    assert [frame.gap for frame in take(reader, 2)] == ["", ""]
     with pytest.raises(MediaError, match="cable"):
-        feed.next()
+        reader.next()
     assert camera.closed == 0
 
 
 def test_an_error_that_no_opening_mends_is_raised(play):
-    _, feed = play([SMALL, ValueError("bug")])
-    take(feed, 1)
+    _, reader = play([SMALL, ValueError("bug")])
+    take(reader, 1)
     with pytest.raises(ValueError, match="bug"):
-        feed.next()
-    _, feed = play([SMALL, None], ValueError("bug"))
-    take(feed, 1)
+        reader.next()
+    _, reader = play([SMALL, None], ValueError("bug"))
+    take(reader, 1)
     with pytest.raises(ValueError, match="bug"):
-        feed.next()
+        reader.next()
 
 
 def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
-    camera, feed = play([None], [SMALL] * 5, newest=True)
+    camera, reader = play([None], [SMALL] * 5, newest=True)
     wait_for(lambda: len(camera.opened) == 2)
     assert camera.opened[-1].blocked.wait(LIMIT)
-    (frame,) = take(feed, 1)
+    (frame,) = take(reader, 1)
     assert frame.gap == "reconnect"
     assert camera.opened[-1].position == 5
-    assert feed.position == frame.index + 1
+    assert reader.position == frame.index + 1
 
 
 @pytest.mark.parametrize("script", [[SMALL, None], [SMALL]])
 def test_a_stop_ends_a_wait_and_a_read_that_blocks(play, monkeypatch, script):
     monkeypatch.setattr(backoff, "_FIRST", 1e6)
     monkeypatch.setattr(live_reader, "_LEAVING", 0.01)
-    _, feed = play(script)
-    take(feed, 1)
-    closing = threading.Thread(target=feed.close, daemon=True)
+    _, reader = play(script)
+    take(reader, 1)
+    closing = threading.Thread(target=reader.close, daemon=True)
     closing.start()
     closing.join(LIMIT)
     assert not closing.is_alive()
-    assert feed.next() is None
+    assert reader.next() is None
 
 
 def test_a_run_of_some_seconds_ends_in_an_outage_too(play, clock, monkeypatch):
     monkeypatch.setattr(backoff, "_FIRST", 1e6)
-    _, feed = play([SMALL, None], duration=12)
-    take(feed, 1)
-    wait_for(lambda: not feed.health().connected)
+    _, reader = play([SMALL, None], duration=12)
+    take(reader, 1)
+    wait_for(lambda: not reader.health().connected)
     clock.now += 5
-    assert feed.next() is None
+    assert reader.next() is None
 
 
 def test_an_opening_that_never_returns_is_left_too(play, clock):
     stuck = threading.Event()
-    camera, feed = play([SMALL, None], stuck, [SMALL], patience=1)
-    assert [frame.gap for frame in take(feed, 1)] == [""]
+    camera, reader = play([SMALL, None], stuck, [SMALL], patience=1)
+    assert [frame.gap for frame in take(reader, 1)] == [""]
     assert camera.blocked.wait(LIMIT)
     clock.now += 1 + _reader_thread._LONGEST_OPENING
-    assert [frame.gap for frame in take(feed, 1)] == ["reconnect"]
+    assert [frame.gap for frame in take(reader, 1)] == ["reconnect"]
     stuck.set()
 
 
 def test_a_cap_never_hides_a_reconnect_and_waits_for_nobody(play):
     sampling = Sampling(FrameRateCap(5))
-    camera, feed = play([SMALL] * 7 + [GONE], [SMALL] * 7, sampling=sampling)
-    assert feed.next().frame.index == 0
-    fed = feed.next()
-    assert (fed.frame.index, fed.skipped) == (5, {"fps": 4})
-    fed = feed.next()
-    assert (fed.frame.gap, fed.skipped) == ("reconnect", {"fps": 1})
+    camera, reader = play([SMALL] * 7 + [GONE], [SMALL] * 7, sampling=sampling)
+    assert reader.next().frame.index == 0
+    paired = reader.next()
+    assert (paired.frame.index, paired.skipped) == (5, {"fps": 4})
+    paired = reader.next()
+    assert (paired.frame.gap, paired.skipped) == ("reconnect", {"fps": 1})
     assert len(camera.opened) == 2

@@ -12,9 +12,9 @@ from typing import Any
 from edgekit.errors import EdgeKitError
 from edgekit.media.sinks._backlog import COUNTED, Backlog, SinkCall
 from edgekit.media.sinks.sink import Sink
-from edgekit.pipeline.backoff import Backoff
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
+from edgekit.system.backoff import Backoff
 from edgekit.system.shortage import shortage_of
 
 __all__ = ["QueuedSink", "SinkHealth"]

@@ -22,7 +22,7 @@ from edgekit.cli import main
 from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources import open_source
 from edgekit.media.sources.absent import AbsentSource
-from edgekit.pipeline import backoff
+from edgekit.system import backoff
 
 LIMIT = 120
 

@@ -9,7 +9,7 @@ import threading
 import time
 
 from edgekit.cli import main as run
-from edgekit.pipeline import backoff
+from edgekit.system import backoff
 
 LIMIT = 120
 

@@ -22,9 +22,9 @@ from edgekit.media.sinks import _whole_file
 from edgekit.media.sinks._whole_file import WholeFile, make_room, older_name
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sinks.queued import QueuedSink
-from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
+from edgekit.system import backoff
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})

@@ -13,9 +13,9 @@ from edgekit.errors import OutputError
 from edgekit.media.sinks import queued
 from edgekit.media.sinks.queued import QueuedSink, SinkHealth
 from edgekit.media.sinks.sink import Sink
-from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
+from edgekit.system import backoff
 
 LIMIT = 120
 IMAGE = np.zeros((4, 5, 3), np.uint8)

@@ -13,7 +13,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media.sinks.mqtt._broker import Broker
 from edgekit.media.sinks.mqtt._outbox import Outbox
-from edgekit.pipeline.backoff import Backoff
+from edgekit.system.backoff import Backoff
 
 __all__ = ["BrokerLink", "import_client"]
 

@@ -25,9 +25,9 @@ from edgekit.media.sinks.mqtt import _link
 from edgekit.media.sinks.mqtt import sink as mqtt_sink
 from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sinks.mqtt.sink import Broker, MqttSink, default_buffer
-from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
+from edgekit.system import backoff
 from edgekit.system.installation import install_line
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))

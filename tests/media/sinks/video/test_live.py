@@ -13,9 +13,9 @@ from edgekit.errors import OutputError
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.media.sinks.video.live import LiveVideoSink
 from edgekit.media.sources.opencv.file import FileSource
-from edgekit.pipeline import backoff
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
+from edgekit.system import backoff
 
 INFO = RunInfo("camera 0", 320, 240, 25.0, None, ("walk",))
 

@@ -22,7 +22,7 @@ from edgekit.media.sources.cameras import messages, opencv_camera
 from edgekit.media.sources.cameras.camera import CameraSource
 from edgekit.media.sources.cameras.opencv_camera import OpenCVCameraSource
 from edgekit.media.sources.source import SourceOptions
-from edgekit.pipeline.live_reader import LiveFeed
+from edgekit.pipeline.live_reader import LiveReader
 
 BUFFER = struct.Struct("@5I2l2I8B2IL3I0L")
 SLOT = 1 << 21
@@ -444,7 +444,7 @@ def test_the_age_of_a_live_frame_begins_where_it_was_taken(driver):
     stop = threading.Event()
     with opened(driver) as source:
         driver.give(jpeg(), age=0.4)
-        feed = LiveFeed(source, stop, patience=60)
+        feed = LiveReader(source, stop, patience=60)
         fed = feed.next()
         feed.close()
     assert fed.read == fed.frame.taken

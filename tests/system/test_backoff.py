@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.pipeline.backoff import Backoff
+from edgekit.system.backoff import Backoff
 
 
 @given(st.lists(st.floats(0, 100)))
