@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,10 @@ from pathlib import Path
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.report.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
-from edgekit.errors import BundleError, UsageError
-from edgekit.system.installation import install_line
-from edgekit.targets.base import Session
-from edgekit.targets.registry import RUNTIMES, TARGETS
+from edgekit.errors import UsageError
+from edgekit.targets.registry import runtimes_of, session_class
 
-__all__ = ["RowPlan", "plan_rows", "runtimes_of", "shipped_bundles"]
+__all__ = ["RowPlan", "plan_rows", "shipped_bundles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def plan_rows(
             bundle's own.
 
     Raises:
-        BundleError: A folder is not a bundle.
+        BundleError: A folder is not a bundle, or the target of a bundle is unknown.
         UsageError: No bundle runs on any of ``runtimes``, or none has a choice of arithmetic.
     """
     folders = list(dict.fromkeys(path.resolve() for path in bundles))
@@ -66,7 +63,7 @@ def plan_rows(
         for runtime in runtimes_of(bundle):
             if runtimes and runtime not in runtimes:
                 continue
-            kinds = arithmetic if arithmetic and _has_arithmetic(runtime) else (None,)
+            kinds = arithmetic if arithmetic and _has_arithmetic(bundle, runtime) else (None,)
             plans += [
                 RowPlan(bundle.path, _row(bundle, label, runtime, count, kind))
                 for count in threads or (0,)
@@ -101,24 +98,8 @@ def _labels(folders: Sequence[Path]) -> dict[Path, str]:
     }
 
 
-def _has_arithmetic(runtime: str) -> bool:
-    session: type[Session] = importlib.import_module(RUNTIMES[runtime]).Session
-    return "arithmetic" in session.takes
-
-
-def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
-    """Returns the names of the runtimes that run a bundle, the default first.
-
-    Raises:
-        BundleError: The bundle's target is unknown.
-    """
-    target = bundle.manifest.target
-    if target not in TARGETS:
-        raise BundleError(
-            f"{bundle.path} is for the target {target}, which this EdgeKit does not know.",
-            hint=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
-        )
-    return TARGETS[target].runtimes
+def _has_arithmetic(bundle: Bundle, runtime: str) -> bool:
+    return "arithmetic" in session_class(bundle.manifest.target, runtime).takes
 
 
 def _row(bundle: Bundle, label: str, runtime: str, threads: int, arithmetic: str | None) -> Row:

@@ -11,6 +11,7 @@
     │   ├── OutputError                 a place to write to: unwritable, full, already there
     │   └── ResourceError               resources of this process: memory, threads, files
     ├── ConversionError             1   a converter failed, or cannot write the requested form
+    ├── PluginError                 1   a package that extends EdgeKit is broken, or clashes
     ├── MissingDependencyError      4   a runtime or an extra is not installed
     └── BoundError                  5   the result missed a stated bound
 
@@ -37,6 +38,7 @@ __all__ = [
     "MediaError",
     "MissingDependencyError",
     "OutputError",
+    "PluginError",
     "ResourceError",
     "UsageError",
 ]
@@ -126,6 +128,12 @@ class ConversionError(EdgeKitError):
     """A converter failed, or cannot write the requested form; nothing was written."""
 
     code = "conversion"
+
+
+class PluginError(EdgeKitError):
+    """A part that an installed package adds to EdgeKit is broken, or has a name that is taken."""
+
+    code = "plugin"
 
 
 class MissingDependencyError(EdgeKitError):

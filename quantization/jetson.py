@@ -9,17 +9,17 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
 from edgekit.quantization import base
-from edgekit.quantization.onnx import quantizer as onnx_quantizer
 from edgekit.quantization.onnx.graph import WEIGHTED, weighted
+from edgekit.quantization.onnx.quantizer import OnnxQuantizer, place
 from edgekit.quantization.rounding.integer_weights import IntegerWeights
 from edgekit.targets.jetson.checker import check
 
-__all__ = ["Quantizer"]
+__all__ = ["JetsonQuantizer"]
 
 _SHOWN = 10
 
 
-class Quantizer(onnx_quantizer.Quantizer):
+class JetsonQuantizer(OnnxQuantizer):
     """Puts pairs on the inputs and weights of convolutions, as TensorRT fuses them.
 
     The output of a convolution has no pair of its own: TensorRT uses that of the next layer. There
@@ -70,7 +70,7 @@ class Quantizer(onnx_quantizer.Quantizer):
         from onnxruntime.quantization import QuantType
 
         kinds = WEIGHTED
-        return onnx_quantizer.place(
+        return place(
             model,
             ranges,
             weights,

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, cast
 
 from edgekit.errors import UsageError
+from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from edgekit.quantization.base import Quantizer
 
-__all__ = ["QUANTIZERS", "quantizer"]
-
-QUANTIZERS = {
-    "onnx": "edgekit.quantization.onnx.quantizer",
-    "openvino": "edgekit.quantization.openvino.quantizer",
-    "tflite": "edgekit.quantization.tflite.quantizer",
-    "jetson": "edgekit.quantization.jetson",
-}
-"""Modules that contain each ``Quantizer``, by target name."""
+__all__ = ["quantizer"]
 
 
 def quantizer(target: str) -> Quantizer:
     """Returns the quantizer of a target.
 
     Raises:
-        UsageError: The target has no quantizer.
+        UsageError: The target is unknown, or has no quantizer.
+        PluginError: The target comes from a package and cannot be used.
     """
-    if target not in QUANTIZERS:
+    from edgekit.quantization import base
+
+    value = TARGETS[target].quantizer if target in TARGETS else None
+    if value is None:
+        names = [name for name, one in TARGETS.usable() if one.quantizer is not None]
         raise UsageError(
-            f"Bundles for {', '.join(QUANTIZERS)} can be quantized, not those for {target!r}."
+            f"Bundles for {', '.join(names)} can be quantized, not those for {target!r}."
         )
-    return cast("Quantizer", importlib.import_module(QUANTIZERS[target]).Quantizer())
+    return cast("type[Quantizer]", TARGETS.import_class(target, value, base.Quantizer))()

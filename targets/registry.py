@@ -1,16 +1,18 @@
-"""Targets and runtimes by name; each is imported only when it is used.
+"""Targets and their runtimes by name; each is imported only when it is used.
 
-A new target adds an entry to ``TARGETS`` and, if no existing runtime runs its models, one to
-``RUNTIMES``.
+A new target adds an entry to ``TARGETS``, or, from a package of its own, an entry point in the
+group ``edgekit.targets``.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from edgekit.errors import BundleError, UsageError
 from edgekit.system.installation import install_line
+from edgekit.system.plugins import Registry
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -24,38 +26,67 @@ __all__ = [
     "exporter",
     "open_session",
     "runtime_named",
+    "runtimes_of",
+    "session_class",
     "target_named",
 ]
 
 
-class Target(NamedTuple):
-    """A format of bundles.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A format of bundles. Its classes are named as ``module:Class``, and imported when used.
 
     Attributes:
-        export: Module that contains its ``Exporter``.
-        runtimes: Names in ``RUNTIMES`` that run its bundles, the default first.
+        exporter: Class that writes its bundles, derived from ``edgekit.targets.base.Exporter``.
+        sessions: Classes that run its bundles, derived from ``edgekit.targets.base.Session``, by
+            the name of the runtime; the default first.
+        quantizer: Class that makes its INT8 bundles, derived from
+            ``edgekit.quantization.base.Quantizer``; None if there is none.
     """
 
-    export: str
-    runtimes: tuple[str, ...]
+    exporter: str
+    sessions: Mapping[str, str]
+    quantizer: str | None = None
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Names of the runtimes that run its bundles, the default first."""
+        return tuple(self.sessions)
 
 
-TARGETS: dict[str, Target] = {
-    "onnx": Target("edgekit.targets.onnx.export", ("onnxruntime",)),
-    "openvino": Target("edgekit.targets.openvino.export", ("openvino",)),
-    "tflite": Target("edgekit.targets.tflite.export", ("tflite",)),
-    "jetson": Target("edgekit.targets.jetson.export", ("tensorrt", "onnxruntime")),
-}
+_ONNX_RUNTIME = "edgekit.targets.onnx.session:OnnxSession"
+
+TARGETS: Registry[Target] = Registry(
+    "edgekit.targets",
+    {
+        "onnx": Target(
+            "edgekit.targets.onnx.export:OnnxExporter",
+            {"onnxruntime": _ONNX_RUNTIME},
+            "edgekit.quantization.onnx.quantizer:OnnxQuantizer",
+        ),
+        "openvino": Target(
+            "edgekit.targets.openvino.export:OpenVinoExporter",
+            {"openvino": "edgekit.targets.openvino.session:OpenVinoSession"},
+            "edgekit.quantization.openvino.quantizer:OpenVinoQuantizer",
+        ),
+        "tflite": Target(
+            "edgekit.targets.tflite.export:TfliteExporter",
+            {"tflite": "edgekit.targets.tflite.session:TfliteSession"},
+            "edgekit.quantization.tflite.quantizer:TfliteQuantizer",
+        ),
+        "jetson": Target(
+            "edgekit.targets.jetson.export:JetsonExporter",
+            {
+                "tensorrt": "edgekit.targets.jetson.session:TensorRtSession",
+                "onnxruntime": _ONNX_RUNTIME,
+            },
+            "edgekit.quantization.jetson:JetsonQuantizer",
+        ),
+    },
+    lambda part: isinstance(part, Target) and bool(part.sessions),
+    "a Target with a session",
+)
 """Targets by the name that ``--target`` takes."""
-
-RUNTIMES: dict[str, str] = {
-    "onnxruntime": "edgekit.targets.onnx.session",
-    "openvino": "edgekit.targets.openvino.session",
-    "tflite": "edgekit.targets.tflite.session",
-    "tensorrt": "edgekit.targets.jetson.session",
-}
-"""Modules that contain each ``Session``, by the name that ``--runtime`` takes."""
-
 
 _TARGET_NAMES = {
     "jetson": ("tensorrt", "trt", "orin", "jetpack"),
@@ -64,21 +95,27 @@ _TARGET_NAMES = {
     "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
 }
 _RUNTIME_NAMES = {
-    "tensorrt": ("trt", "jetson"),
     "onnxruntime": ("onnx", "ort", "onnx-runtime"),
     "openvino": ("ov", "vino"),
     "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
+    "tensorrt": ("trt", "jetson"),
 }
+
+RUNTIMES = tuple(_RUNTIME_NAMES)
+"""EdgeKit's own runtimes, by the name that ``--runtime`` takes."""
 
 
 def target_named(word: str) -> str | None:
     """Returns the name in ``TARGETS`` for a word, such as ``jetson`` for ``TensorRT``."""
-    return _named(word, _TARGET_NAMES)
+    return _named(word, _TARGET_NAMES) or (word if word in TARGETS else None)
 
 
 def runtime_named(word: str) -> str | None:
-    """Returns the name in ``RUNTIMES`` for a word, such as ``tflite`` for ``LiteRT``."""
-    return _named(word, _RUNTIME_NAMES)
+    """Returns the name of a runtime for a word, such as ``tflite`` for ``LiteRT``."""
+    found = _named(word, _RUNTIME_NAMES)
+    if found is None and any(word in target.sessions for _, target in TARGETS.usable()):
+        return word
+    return found
 
 
 def _named(word: str, others: dict[str, tuple[str, ...]]) -> str | None:
@@ -118,20 +155,48 @@ def check_runtime(bundle: Bundle, runtime: str | None = None) -> None:
 
 
 def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
+    allowed = runtimes_of(bundle)
     target = bundle.manifest.target
-    if target not in TARGETS:
-        raise BundleError(
-            f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
-            hint=f"Export the checkpoint again, or upgrade EdgeKit: {install_line(upgrade=True)}",
-        )
-    allowed = TARGETS[target].runtimes
     runtime = runtime or allowed[0]
     if runtime not in allowed:
         raise UsageError(
             f"Bundles for {target} run on {', '.join(allowed)}, not on {runtime!r}.",
             hint=f"Use --runtime {allowed[0]}, or leave it away.",
         )
-    return cast("type[Session]", importlib.import_module(RUNTIMES[runtime]).Session)
+    return session_class(target, runtime)
+
+
+def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
+    """Returns the names of the runtimes that run a bundle, the default first.
+
+    Raises:
+        BundleError: The bundle's target is unknown.
+        PluginError: The bundle's target comes from a package and cannot be used.
+    """
+    target = bundle.manifest.target
+    if target not in TARGETS:
+        raise BundleError(
+            f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
+            hint="Install the package that adds this target, export the checkpoint again, or "
+            f"upgrade EdgeKit: {install_line(upgrade=True)}",
+        )
+    return TARGETS[target].runtimes
+
+
+def session_class(target: str, runtime: str) -> type[Session]:
+    """Returns the class that runs a target's bundles on a runtime.
+
+    Args:
+        target: Name in ``TARGETS``.
+        runtime: One of the target's ``runtimes``.
+
+    Raises:
+        PluginError: The class comes from a package and cannot be used.
+    """
+    from edgekit.targets import base
+
+    found = TARGETS.import_class(target, TARGETS[target].sessions[runtime], base.Session)
+    return cast("type[Session]", found)
 
 
 def exporter(target: str) -> Exporter:
@@ -139,15 +204,15 @@ def exporter(target: str) -> Exporter:
 
     Raises:
         UsageError: The target is unknown.
+        PluginError: The target comes from a package and cannot be used.
     """
-    return cast("Exporter", importlib.import_module(_target(target).export).Exporter())
+    from edgekit.targets import base
 
-
-def _target(name: str) -> Target:
-    if name not in TARGETS:
-        near = target_named(name)
+    if target not in TARGETS:
+        near = target_named(target)
         raise UsageError(
-            f"The target is one of {', '.join(TARGETS)}, not {name!r}.",
+            f"The target is one of {', '.join(TARGETS)}, not {target!r}.",
             hint=f"Did you mean {near}?" if near else "",
         )
-    return TARGETS[name]
+    found = TARGETS.import_class(target, TARGETS[target].exporter, base.Exporter)
+    return cast("type[Exporter]", found)()

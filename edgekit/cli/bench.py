@@ -220,7 +220,8 @@ def command(as_json: bool, **options: Any) -> int:
 
 def _folders(named: Sequence[Named]) -> list[Path]:
     """Returns the folders of the named bundles; by default the shipped ones and those here."""
-    from edgekit.benchmarks.rows import runtimes_of, shipped_bundles
+    from edgekit.benchmarks.rows import shipped_bundles
+    from edgekit.targets.registry import runtimes_of
 
     shipped = shipped_bundles()
     if named:

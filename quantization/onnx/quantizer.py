@@ -45,14 +45,14 @@ from edgekit.runtime.types import Array
 from edgekit.targets.base import reason_of
 from edgekit.targets.muted_output import silence
 
-__all__ = ["Quantizer", "place"]
+__all__ = ["OnnxQuantizer", "place"]
 
 _MODEL = "model.onnx"
 _STATISTICS = "activations.npz"
 _WEIGHTS = "weights.npz"
 
 
-class Quantizer(base.Quantizer):
+class OnnxQuantizer(base.Quantizer):
     """Quantizes activations to unsigned 8 bits, and weights to 8 bits per channel.
 
     A convolution is rounded together with its activation. The network's outputs stay float: 8 bits

@@ -48,7 +48,7 @@ from edgekit.targets.muted_output import silence
 from edgekit.targets.openvino.importing import import_openvino, import_quietly, openvino_reason
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 
-__all__ = ["Quantizer"]
+__all__ = ["OpenVinoQuantizer"]
 
 _HISTOGRAMS = "activations.npz"
 _CHANNELS = "channels.npz"
@@ -57,7 +57,7 @@ _PURPOSE = "Quantizing a bundle for the target openvino"
 _STEPS = 255
 
 
-class Quantizer(base.Quantizer):
+class OpenVinoQuantizer(base.Quantizer):
     """Quantizes activations to unsigned 8 bits, and weights to signed 8 bits per channel.
 
     A processor without VNNI adds two 8-bit products in 16 bits and saturates on overflow.

@@ -37,7 +37,7 @@ from edgekit.system.installation import install_line
 from edgekit.targets.base import reason_of
 from edgekit.targets.muted_output import silence
 
-__all__ = ["Quantizer"]
+__all__ = ["TfliteQuantizer"]
 
 _MODEL = "model.tflite"
 _HISTOGRAMS = "activations.npz"
@@ -46,7 +46,7 @@ _OFFSETS = ".conv_offset_mask"
 """Suffix of the layer that computes the offsets of a deformable convolution."""
 
 
-class Quantizer(base.Quantizer):
+class TfliteQuantizer(base.Quantizer):
     """Quantizes activations to 8 bits, and weights to 8 bits per channel.
 
     Inputs and outputs are float, or 8 bits for integer-only processors.

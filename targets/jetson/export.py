@@ -11,12 +11,12 @@ from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.jetson.checker import Finding, check
 from edgekit.targets.jetson.rules import MOST_TOP_K
-from edgekit.targets.onnx import export as onnx_export
+from edgekit.targets.onnx.export import OnnxExporter
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["OPSET", "Exporter"]
+__all__ = ["OPSET", "JetsonExporter"]
 
 OPSET = 19
 """Latest opset whose GridSample TensorRT reads correctly, and the first with DeformConv."""
@@ -26,7 +26,7 @@ _SHOWN = 10
 _NO_LIMIT = 1 << 31
 
 
-class Exporter(onnx_export.Exporter):
+class JetsonExporter(OnnxExporter):
     """Writes ``model.onnx``: opset 19, fixed shapes, explicit types, stored weights.
 
     The graph contains all steps from two frames to boxes: each frame goes to the GPU once, and only

@@ -13,10 +13,10 @@ from edgekit.targets.jetson.cuda import Buffer, Cuda
 from edgekit.targets.jetson.engine import load_engine
 from edgekit.targets.jetson.library import created, make_log, said, tensorrt
 
-__all__ = ["Session"]
+__all__ = ["TensorRtSession"]
 
 
-class Session(base.Session):
+class TensorRtSession(base.Session):
     """Runs a bundle's engine on TensorRT; see ``edgekit.targets.base.Session``.
 
     The first session on a machine builds the engine, which takes minutes. ``options.cache`` names

@@ -17,7 +17,7 @@ from edgekit.targets.muted_output import silence
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["OPSET", "Exporter"]
+__all__ = ["OPSET", "OnnxExporter"]
 
 OPSET = 20
 _MODEL = "model.onnx"
@@ -25,7 +25,7 @@ _NEWEST_IR = 10
 """Latest IR version that ONNX Runtime 1.18 reads."""
 
 
-class Exporter(base.Exporter):
+class OnnxExporter(base.Exporter):
     """Writes ``model.onnx``: opset 20, fixed shapes, weights inside.
 
     Nodes have the names of the layers they come from (``blocks.3.expand.0/Conv``), so that a

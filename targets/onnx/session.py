@@ -10,12 +10,12 @@ from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
 from edgekit.targets import base
 
-__all__ = ["Session"]
+__all__ = ["OnnxSession"]
 
 _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
-class Session(base.Session):
+class OnnxSession(base.Session):
     """Runs a bundle's model on ONNX Runtime; see ``edgekit.targets.base.Session``.
 
     With ``threads`` 0 it uses one thread per physical core. For throughput, each thread computes

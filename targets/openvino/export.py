@@ -17,14 +17,14 @@ from edgekit.errors import BundleError, ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
-from edgekit.targets.onnx.export import Exporter as OnnxExporter
+from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.openvino.importing import import_openvino, openvino_reason
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Exporter"]
+__all__ = ["OpenVinoExporter"]
 
 _BLOCK = 16
 """Number of channels that OpenVINO's convolutions on CPUs compute at a time."""
@@ -34,7 +34,7 @@ _PURPOSE = "Writing a bundle for the target openvino"
 _NO_OPERATORS = ("Const", "Parameter", "Result")
 
 
-class Exporter(base.Exporter):
+class OpenVinoExporter(base.Exporter):
     """Writes ``model.xml`` and ``model.bin``: fixed shapes, deformable convolutions native.
 
     At ``fp16`` the network itself is written in float16, not in float32 with compressed weights.

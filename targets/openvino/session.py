@@ -21,7 +21,7 @@ from edgekit.targets import base
 from edgekit.targets.openvino.importing import import_openvino, openvino_reason
 from edgekit.targets.runtime_pool import Idle
 
-__all__ = ["Session"]
+__all__ = ["OpenVinoSession"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class _First:
 _FIRST = _First()
 
 
-class Session(base.Session):
+class OpenVinoSession(base.Session):
     """Runs a bundle's model on OpenVINO; see ``edgekit.targets.base.Session``.
 
     It runs on the CPU unless a device is named. Unless told otherwise, a bundle of any precision

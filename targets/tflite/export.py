@@ -25,7 +25,7 @@ from edgekit.targets import base
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Exporter"]
+__all__ = ["TfliteExporter"]
 
 _MODEL = "model.tflite"
 _EXTRA = "tflite-host"
@@ -35,7 +35,7 @@ _LAST_LINES = 6
 _log = logging.getLogger(__name__)
 
 
-class Exporter(base.Exporter):
+class TfliteExporter(base.Exporter):
     """Writes ``model.tflite``: fixed shapes, NCHW, one signature that names inputs and outputs.
 
     At ``fp16`` the weights are float16 and the arithmetic is float32, which every TFLite runtime

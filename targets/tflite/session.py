@@ -15,7 +15,7 @@ from edgekit.targets import base
 from edgekit.targets.runtime_pool import Idle
 from edgekit.targets.tflite.structure import check_structure
 
-__all__ = ["Session"]
+__all__ = ["TfliteSession"]
 
 _INTERPRETERS = {
     "ai_edge_litert": ("ai_edge_litert.interpreter", "Interpreter"),
@@ -25,7 +25,7 @@ _INTERPRETERS = {
 """Module and class of each package's interpreter, by package; the preferred one first."""
 
 
-class Session(base.Session):
+class TfliteSession(base.Session):
     """Runs a bundle's model on a TFLite interpreter; see ``edgekit.targets.base.Session``.
 
     The interpreter is that of ai_edge_litert, tflite_runtime or TensorFlow, the first one

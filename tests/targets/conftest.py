@@ -18,7 +18,7 @@ from edgekit.models.dcn import set_lowering
 from edgekit.models.folding import fold_batch_norms
 from edgekit.models.graph import Deployed, HalfPrecision
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.onnx.export import Exporter
+from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.registry import open_session
 
 
@@ -53,7 +53,7 @@ def published_onnx(
         network, given, heads = published(arch, lowering, precision)
 
         def fill(folder: Path) -> None:
-            Exporter().export(network, (given,), folder, precision)
+            OnnxExporter().export(network, (given,), folder, precision)
 
         folder = once(f"published-{arch}-{lowering}-{precision}", fill)
         return folder / "model.onnx", given, heads

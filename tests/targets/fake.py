@@ -9,7 +9,7 @@ import torch
 from edgekit.targets import base
 
 
-class Exporter(base.Exporter):
+class FakeExporter(base.Exporter):
     """Writes the network as torch traces it; refuses what a test tells it to."""
 
     lowerings = ("gather",)
@@ -22,7 +22,7 @@ class Exporter(base.Exporter):
         return base.Exported("model.pt2", ("model.pt2",), None, {"torch": str(torch.__version__)})
 
 
-class Session(base.Session):
+class FakeSession(base.Session):
     """Runs it, and counts how often it was freed."""
 
     runtime = "fake"

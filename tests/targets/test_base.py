@@ -11,27 +11,29 @@ import pytest
 
 from edgekit.bundle import Bundle, DecodeSpec, OutputSpec, save_bundle
 from edgekit.errors import BundleError, EdgeKitError, UsageError
-from edgekit.targets import registry
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.build import export_bundle
-from edgekit.targets.registry import Target, open_session
+from edgekit.targets.registry import TARGETS, Target, open_session
 from edgekit.targets.settings import ExportSettings
+
+FAKE = Target(
+    "fake:FakeExporter",
+    {"fake": "fake:FakeSession", "onnxruntime": "edgekit.targets.onnx.session:OnnxSession"},
+)
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two lines in the registry are all that a target needs."""
+    """One entry in the registry is all that a target needs."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setitem(registry.TARGETS, "fake", Target("fake", ("fake", "onnxruntime")))
-    monkeypatch.setitem(registry.RUNTIMES, "fake", "fake")
+    monkeypatch.setitem(TARGETS.own, "fake", FAKE)
 
 
 @pytest.fixture(scope="module")
 def made(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
-        patch.setitem(registry.TARGETS, "fake", Target("fake", ("fake", "onnxruntime")))
-        patch.setitem(registry.RUNTIMES, "fake", "fake")
+        patch.setitem(TARGETS.own, "fake", FAKE)
         return export_bundle(checkpoint, "fake", out=tmp_path_factory.mktemp("fake") / "b")
 
 

@@ -21,7 +21,7 @@ from edgekit.errors import BoundError, CheckpointError, MediaError, OutputError,
 from edgekit.models.checkpoints import Checkpoint, load_checkpoint
 from edgekit.models.dcn import LOWERINGS
 from edgekit.targets.build import bundle_path, export_bundle
-from edgekit.targets.onnx.export import Exporter
+from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.settings import MEAN, STD, ExportSettings, resolve
 from edgekit.targets.verify import agreement, read_clip
 
@@ -229,7 +229,7 @@ def said(loaded: Checkpoint, **strings: str) -> Checkpoint:
 
 def test_defaults_of_a_checkpoint_that_says_nothing(checkpoint: Path) -> None:
     loaded = said(load_checkpoint(checkpoint))
-    found = resolve(ExportSettings(), loaded, Path("x/model_last.pth"), Exporter())
+    found = resolve(ExportSettings(), loaded, Path("x/model_last.pth"), OnnxExporter())
     assert found.name == "model_last"
     assert (found.input.height, found.input.width) == (256, 256)
     assert (found.input.mean, found.input.std) == (MEAN, STD)
@@ -251,7 +251,7 @@ def test_choices_come_before_what_the_checkpoint_says(checkpoint: Path) -> None:
         name="other",
         top_k=5,
     )
-    found = resolve(settings, load_checkpoint(checkpoint), checkpoint, Exporter())
+    found = resolve(settings, load_checkpoint(checkpoint), checkpoint, OnnxExporter())
     assert found.classes == ("a", "b", "c")
     assert (found.input.height, found.input.width, found.input.mean) == (96, 64, (0, 0, 0))
     assert msgspec.to_builtins(found.cascade) | {} == {
@@ -281,7 +281,7 @@ def test_choices_come_before_what_the_checkpoint_says(checkpoint: Path) -> None:
 def test_metadata_that_cannot_be(checkpoint: Path, strings: dict[str, str]) -> None:
     given = said(load_checkpoint(checkpoint), **strings)
     with pytest.raises(CheckpointError, match=r"Expected"):
-        resolve(ExportSettings(), given, checkpoint, Exporter())
+        resolve(ExportSettings(), given, checkpoint, OnnxExporter())
 
 
 def test_default_place() -> None:

@@ -11,6 +11,7 @@ from edgekit.targets.registry import (
     TARGETS,
     exporter,
     runtime_named,
+    session_class,
     target_named,
 )
 
@@ -39,6 +40,19 @@ def test_what_others_call_a_target_and_a_runtime(word, target, runtime):
 def test_every_name_stands_for_itself():
     assert {name: target_named(name) for name in TARGETS} == {name: name for name in TARGETS}
     assert {name: runtime_named(name) for name in RUNTIMES} == {name: name for name in RUNTIMES}
+    runtimes = {name for target in TARGETS.own for name in TARGETS[target].runtimes}
+    assert runtimes == set(RUNTIMES)
+
+
+def test_every_target_has_an_exporter_and_every_runtime_a_session_of_its_own():
+    assert len({type(exporter(target)) for target in TARGETS.own}) == len(TARGETS.own)
+    sessions = {
+        runtime: session_class(target, runtime)
+        for target in TARGETS.own
+        for runtime in TARGETS[target].runtimes
+    }
+    assert len(set(sessions.values())) == len(RUNTIMES)
+    assert all(session.runtime for session in sessions.values())
 
 
 def test_the_error_points_to_the_name():

@@ -7,11 +7,15 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.files.output_paths import require_parent
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "BYTES",
@@ -123,27 +127,54 @@ KEEP = _Keep()
 an argument of ``ClipFolder``, and its value in bytes or seconds."""
 
 
-class _SynonymChoice(click.Choice[str]):
-    """A choice among names that also accepts their common synonyms."""
+class _NameType(click.ParamType[str]):
+    """A choice among names that also accepts their common synonyms.
+
+    Args:
+        names: Names to show. Those of ``TARGETS`` include the names that packages add, so they are
+            read only when they are shown.
+        named: Function that returns the name for a word, or None.
+    """
+
+    name = "choice"
 
     def __init__(self, names: Iterable[str], named: Callable[[str], str | None]) -> None:
-        super().__init__(list(names))
+        self._names = names
         self._named = named
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        found = self._named(value)
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Names to show."""
+        return tuple(self._names)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Returns the names as ``click.Choice`` shows them."""
+        return f"[{'|'.join(self.choices)}]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        found = self._named(str(value))
         if found is None:
-            near = difflib.get_close_matches(value.lower(), self.choices, 1)
+            near = difflib.get_close_matches(str(value).lower(), self.choices, 1)
             names = ", ".join(self.choices)
             hint = f" Did you mean {near[0]}?" if near else ""
             self.fail(f"{value!r} is not one of {names}.{hint}", param, ctx)
         return found
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Returns the names that begin with the incomplete word."""
+        from click.shell_completion import CompletionItem
 
-TARGET = _SynonymChoice(TARGETS, target_named)
+        return [CompletionItem(name) for name in self.choices if name.startswith(incomplete)]
+
+
+TARGET = _NameType(TARGETS, target_named)
 """Target by name, or by its runtime's or format's name: ``tensorrt`` means ``jetson``."""
 
-RUNTIME = _SynonymChoice(RUNTIMES, runtime_named)
+RUNTIME = _NameType(RUNTIMES, runtime_named)
 """Runtime by name, or by its target's name: ``onnx`` means ``onnxruntime``."""
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])

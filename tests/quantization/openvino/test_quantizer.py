@@ -24,11 +24,11 @@ from edgekit.errors import (
     UsageError,
 )
 from edgekit.quantization.base import Recipe
-from edgekit.quantization.openvino.quantizer import Quantizer
+from edgekit.quantization.openvino.quantizer import OpenVinoQuantizer
 from edgekit.quantization.rounding.integer_weights import load_weights
 from edgekit.system.installation import install_line
 from edgekit.targets.openvino.importing import import_openvino
-from edgekit.targets.openvino.session import Session
+from edgekit.targets.openvino.session import OpenVinoSession
 
 import_openvino("Testing")  # before a test's own import of it can report itself
 
@@ -40,12 +40,12 @@ def written(ir: Bundle) -> Bundle:
 
 @pytest.fixture(scope="session")
 def calibrate(calibrated: Any) -> Callable[[Bundle, Path], Path]:
-    return partial(calibrated, Quantizer())
+    return partial(calibrated, OpenVinoQuantizer())
 
 
 @pytest.fixture(scope="session")
 def make(quantized: Any) -> Callable[..., Bundle]:
-    return partial(quantized, Quantizer())
+    return partial(quantized, OpenVinoQuantizer())
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def is_integer(layer: Any) -> bool:
 
 
 def test_layers(written: Bundle) -> None:
-    found = Quantizer().layers(written)
+    found = OpenVinoQuantizer().layers(written)
     assert len(found) == 59
     first, last = found[0], {layer.name: layer for layer in found}["wh.2/Conv/WithoutBiases"]
     assert (first.name, first.kind) == ("stem.0/Conv/WithoutBiases", "Convolution")
@@ -85,16 +85,16 @@ def test_layers(written: Bundle) -> None:
     assert depthwise[0].macs == 32 * 48 * 32 * 9
 
 
-@pytest.mark.parametrize("method", Quantizer.methods)
+@pytest.mark.parametrize("method", OpenVinoQuantizer.methods)
 def test_every_layer_is_of_integers(
     written: Bundle, statistics: Path, tmp_path: Path, method: str, make: Any, inputs_of: Any
 ) -> None:
     bundle = make(written, statistics, tmp_path, Recipe(method=method))
     operators = read(bundle)
-    assert all(is_integer(operators[layer.name]) for layer in Quantizer().layers(written))
+    assert all(is_integer(operators[layer.name]) for layer in OpenVinoQuantizer().layers(written))
     assert bundle.size < 0.35 * written.size  # a head of eight channels is mostly its description
     given = inputs_of(written)[4]
-    with Session(written) as one, Session(bundle) as other:
+    with OpenVinoSession(written) as one, OpenVinoSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
     for name, head in expected.items():
         noise = np.square(found[name] - head).mean() / np.square(head - head.mean()).mean()
@@ -106,7 +106,7 @@ def test_weights_leave_room_for_sums_of_two_products(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
     operators = read(make(written, statistics, tmp_path))
-    for layer in Quantizer().layers(written):
+    for layer in OpenVinoQuantizer().layers(written):
         if layer.kind == "GroupConvolution":  # for which the products are widened first
             continue
         weight = operators[layer.name].input_value(1).get_node()
@@ -125,7 +125,7 @@ def test_layers_that_stay_float(
     kept |= {"blocks.3.depthwise.0/Conv/WithoutBiases"}
     bundle = make(written, statistics, tmp_path, Recipe(method="minmax", keep_float=kept))
     operators = read(bundle)
-    layers = [layer.name for layer in Quantizer().layers(written)]
+    layers = [layer.name for layer in OpenVinoQuantizer().layers(written)]
     assert {name for name in layers if not is_integer(operators[name])} == kept
     before = read(written)
     for name in kept:
@@ -136,11 +136,11 @@ def test_layers_that_stay_float(
 def test_all_kept_float_is_the_float_network(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
 ) -> None:
-    kept = frozenset(layer.name for layer in Quantizer().layers(written))
+    kept = frozenset(layer.name for layer in OpenVinoQuantizer().layers(written))
     bundle = make(written, statistics, tmp_path, Recipe(keep_float=kept))
     assert "FakeQuantize" not in {o.get_type_name() for o in read(bundle).values()}
     given = inputs_of(written)[4]
-    with Session(written) as one, Session(bundle) as other:
+    with OpenVinoSession(written) as one, OpenVinoSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
     for name, head in expected.items():
         np.testing.assert_allclose(found[name], head, atol=1e-5 * np.abs(head).max())
@@ -199,11 +199,11 @@ def test_everything_in_the_graph_stays_float(
     checkpoint: Path, export: Any, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
 ) -> None:
     inside = export(checkpoint, "openvino", cascade_in="graph", decode_in="graph")
-    assert len(Quantizer().layers(inside)) == 59
+    assert len(OpenVinoQuantizer().layers(inside)) == 59
     statistics = calibrate(inside, tmp_path / "s")
     bundle = make(inside, statistics, tmp_path / "q")
     operators = read(bundle)
-    assert all(is_integer(operators[layer.name]) for layer in Quantizer().layers(inside))
+    assert all(is_integer(operators[layer.name]) for layer in OpenVinoQuantizer().layers(inside))
     outside = [name for name in operators if name.startswith(("cascade/", "decode/"))]
     assert len(outside) > 100
     rounded = {
@@ -214,7 +214,7 @@ def test_everything_in_the_graph_stays_float(
         "cascade/Concat_2/fq_output_0"
     }
     given = inputs_of(inside)[4]
-    with Session(inside) as one, Session(bundle) as other:
+    with OpenVinoSession(inside) as one, OpenVinoSession(bundle) as other:
         expected, found = (session.infer(given)["detections"] for session in (one, other))
     assert found.shape == expected.shape
     assert np.isfinite(found).all()
@@ -235,7 +235,7 @@ def test_places_in_the_picture_stay_float(
     statistics = calibrate(float_one, tmp_path / "s")
     bundle = make(float_one, statistics, tmp_path / "q")
     operators = read(bundle)
-    layers = Quantizer().layers(float_one)
+    layers = OpenVinoQuantizer().layers(float_one)
     assert all(is_integer(operators[layer.name]) for layer in layers)
     assert sum("conv_offset_mask" in layer.name for layer in layers) == 2
     rounded = {
@@ -245,7 +245,7 @@ def test_places_in_the_picture_stay_float(
     }
     assert not {"Sigmoid", "Split", "VariadicSplit", "Floor"} & set(rounded.values())
     given = inputs_of(float_one)[4]
-    with Session(float_one) as one, Session(bundle) as other:
+    with OpenVinoSession(float_one) as one, OpenVinoSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
     for name, head in expected.items():
         noise = np.square(found[name] - head).mean() / np.square(head - head.mean()).mean()
@@ -260,7 +260,7 @@ def test_activation_that_is_no_number(
     given = inputs_of(bundle)[:2]
     given[1] = {"input": np.full_like(given[0]["input"], value)}
     with pytest.raises(CalibrationError, match=r"tiny/Conv.* gives NaN or an inf.* sample 1"):
-        Quantizer().calibrate(bundle, given, tmp_path)
+        OpenVinoQuantizer().calibrate(bundle, given, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -269,12 +269,12 @@ def test_model_that_is_none(written: Bundle, tmp_path: Path) -> None:
     manifest = msgspec.structs.replace(written.manifest, files=())
     bundle = save_bundle(tmp_path / "b", manifest, {"model.xml": tmp_path / "model.xml"})
     with pytest.raises(BundleError, match="not a model in OpenVINO's IR"):
-        Quantizer().layers(bundle)
+        OpenVinoQuantizer().layers(bundle)
 
 
 def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
     with pytest.raises(OutputError, match="Cannot write"):
-        Quantizer().quantize(written, statistics, Recipe(), small_disk)
+        OpenVinoQuantizer().quantize(written, statistics, Recipe(), small_disk)
 
 
 def test_missing_package(
@@ -282,7 +282,7 @@ def test_missing_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingDependencyError, match="'nncf'") as caught:
-        Quantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
+        OpenVinoQuantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
     assert caught.value.hint == f"Run: {install_line('openvino-host')}"
 
 
@@ -296,16 +296,16 @@ def test_quantizer_that_fails(
 
     monkeypatch.setattr(nncf, "quantize", fails)
     with pytest.raises(ConversionError, match=r"NNCF \S+ could not quantize .*: no such thing"):
-        Quantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
+        OpenVinoQuantizer().calibrate(written, inputs_of(written)[:1], tmp_path)
 
 
 def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path, calibrate: Any) -> None:
     script = (
         "import sys, numpy as np; from pathlib import Path\n"
         "from edgekit.bundle import load_bundle\n"
-        "from edgekit.quantization.openvino.quantizer import Quantizer\n"
+        "from edgekit.quantization.openvino.quantizer import OpenVinoQuantizer\n"
         "given = [{'input': np.ones((1, 6, 64, 96), np.float32)}]\n"
-        "Quantizer().calibrate(load_bundle(Path(sys.argv[1])), given, Path(sys.argv[2]))\n"
+        "OpenVinoQuantizer().calibrate(load_bundle(Path(sys.argv[1])), given, Path(sys.argv[2]))\n"
         "import logging, nncf.telemetry.wrapper as told\n"
         "assert logging.getLoggerClass() is logging.Logger\n"
         "assert 'MagicMock' in str(told.telemetry), told.telemetry\n"
@@ -332,7 +332,7 @@ def test_the_weights_are_those_that_calibration_chose(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
     chosen = load_weights(statistics / "weights.npz")
-    assert chosen.keys() == {layer.name for layer in Quantizer().layers(written)}
+    assert chosen.keys() == {layer.name for layer in OpenVinoQuantizer().layers(written)}
     found = read(make(written, statistics, tmp_path))
     for name, made in chosen.items():
         weight = found[name].input_value(1).get_node()

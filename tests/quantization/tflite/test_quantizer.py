@@ -26,9 +26,9 @@ from edgekit.errors import (
 )
 from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe
 from edgekit.quantization.rounding.integer_weights import load_weights
-from edgekit.quantization.tflite.quantizer import Quantizer
+from edgekit.quantization.tflite.quantizer import TfliteQuantizer
 from edgekit.system.installation import install_line
-from edgekit.targets.tflite.session import Session
+from edgekit.targets.tflite.session import TfliteSession
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +38,12 @@ def written(lite: Bundle) -> Bundle:
 
 @pytest.fixture(scope="session")
 def calibrate(calibrated: Any) -> Callable[[Bundle, Path], Path]:
-    return partial(calibrated, Quantizer())
+    return partial(calibrated, TfliteQuantizer())
 
 
 @pytest.fixture(scope="session")
 def make(quantized: Any) -> Callable[..., Bundle]:
-    return partial(quantized, Quantizer())
+    return partial(quantized, TfliteQuantizer())
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def integers(bundle: Bundle) -> set[str]:
 
 
 def test_layers(written: Bundle) -> None:
-    found = Quantizer().layers(written)
+    found = TfliteQuantizer().layers(written)
     assert len(found) == 56
     assert (found[0].kind, found[0].macs) == ("CONV_2D", 32 * 48 * 32 * 6 * 9)
     depthwise = [layer for layer in found if layer.kind == "DEPTHWISE_CONV_2D"]
@@ -96,12 +96,12 @@ def test_all_but_the_last_layers_are_of_integers(
     assert sorted(kind for kind, _ in floats) == [*["CONV_2D"] * 3, "QUANTIZE", *["TRANSPOSE"] * 3]
     assert all("serving" in name or "Conv2d_2;" in name for _, name in floats)
     assert "RESIZE_NEAREST_NEIGHBOR" not in {kind for kind, _, _ in operators_of(bundle)}
-    layers = {layer.name for layer in Quantizer().layers(written)}
+    layers = {layer.name for layer in TfliteQuantizer().layers(written)}
     assert layers <= integers(bundle)
-    assert {layer.name for layer in Quantizer().layers(bundle)} == layers
+    assert {layer.name for layer in TfliteQuantizer().layers(bundle)} == layers
     assert bundle.size < 0.35 * written.size  # of a model so small much is names
     given = inputs_of(written)[4]
-    with Session(written) as one, Session(bundle) as other:
+    with TfliteSession(written) as one, TfliteSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
     for name, head in expected.items():
         noise = np.square(found[name] - head).mean() / np.square(head).mean()
@@ -111,7 +111,7 @@ def test_all_but_the_last_layers_are_of_integers(
 def test_layers_that_stay_float(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
-    layers = Quantizer().layers(written)
+    layers = TfliteQuantizer().layers(written)
     kept = frozenset({layers[0].name, layers[9].name, layers[40].name})
     recipe = Recipe(method="minmax", keep_float=kept)
     bundle = make(written, statistics, tmp_path, recipe)
@@ -122,18 +122,18 @@ def test_layers_that_stay_float(
 def test_all_kept_float_is_the_float_network(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
 ) -> None:
-    kept = frozenset(layer.name for layer in Quantizer().layers(written))
+    kept = frozenset(layer.name for layer in TfliteQuantizer().layers(written))
     bundle = make(written, statistics, tmp_path, Recipe(keep_float=kept))
     assert not integers(bundle)
     given = inputs_of(written)[4]
-    with Session(written) as one, Session(bundle) as other:
+    with TfliteSession(written) as one, TfliteSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
     for name, head in expected.items():
         np.testing.assert_allclose(found[name], head, atol=1e-5 * np.abs(head).max())
 
 
 def noise_of(written: Bundle, bundle: Bundle, given: Any) -> dict[str, float]:
-    with Session(written) as one, Session(bundle) as other:
+    with TfliteSession(written) as one, TfliteSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
         assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(
             expected, np.float32
@@ -147,7 +147,7 @@ def noise_of(written: Bundle, bundle: Bundle, given: Any) -> dict[str, float]:
 def test_ranges_of_each_frame_take_no_calibration(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
 ) -> None:
-    tool = Quantizer()
+    tool = TfliteQuantizer()
     kept = frozenset({tool.layers(written)[9].name})
     bundle = make(written, statistics, tmp_path, Recipe(method=DYNAMIC, keep_float=kept))
     operators = operators_of(bundle)
@@ -161,7 +161,7 @@ def test_ranges_of_each_frame_take_no_calibration(
 def test_integers_in_and_out(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any, inputs_of: Any
 ) -> None:
-    tool = Quantizer()
+    tool = TfliteQuantizer()
     bundle = make(written, statistics, tmp_path, Recipe(method="mse", io="int8"))
     operators = operators_of(bundle)
     assert all(given[0] == "INT8" for _, _, given in operators)
@@ -169,7 +169,7 @@ def test_integers_in_and_out(
     assert LAST not in tool.left_float(written, "int8").values()
     given = inputs_of(written)[4]
     assert all(0 < n < 0.1 for n in noise_of(written, bundle, given).values())
-    with Session(bundle) as session:
+    with TfliteSession(bundle) as session:
         assert session.describe()["arithmetic"] == "int8, in and out too"
         # What is beyond the range of integers is taken for its end.
         session.infer({"input": np.full_like(given["input"], 1e6)})
@@ -208,7 +208,7 @@ def test_same_bytes_again_and_not_a_word(
 def test_what_is_beside_the_network_stays_float(
     lite_inside: Bundle, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
 ) -> None:
-    layers = Quantizer().layers(lite_inside)
+    layers = TfliteQuantizer().layers(lite_inside)
     assert {layer.kind for layer in layers} == {"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
     bundle = make(lite_inside, calibrate(lite_inside, tmp_path / "s"), tmp_path / "q")
     found = integers(bundle)
@@ -217,7 +217,7 @@ def test_what_is_beside_the_network_stays_float(
     deformed = {name for name in found if "DeformConv2d" in name.rpartition(";;")[2]}
     assert deformed & {layer.name for layer in layers}
     given = inputs_of(lite_inside)[4]
-    with Session(lite_inside) as one, Session(bundle) as other:
+    with TfliteSession(lite_inside) as one, TfliteSession(bundle) as other:
         expected, boxes = (session.infer(given)["detections"] for session in (one, other))
     assert boxes.shape == expected.shape
     assert np.abs(boxes[:, 4].max() - expected[:, 4].max()) < 0.1
@@ -241,7 +241,7 @@ def test_activation_that_is_no_number(
     given = inputs_of(written)[:2]
     given[1] = {"input": np.full_like(given[0]["input"], value)}
     with pytest.raises(CalibrationError, match=r"is (NaN|an infinite value) on sample 1"):
-        Quantizer().calibrate(written, given, tmp_path)
+        TfliteQuantizer().calibrate(written, given, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -253,12 +253,12 @@ def test_model_that_is_none(written: Bundle, tmp_path: Path, content: bytes | No
     manifest = msgspec.structs.replace(written.manifest, files=())
     files = {"model.tflite": tmp_path / "model.tflite"}
     with pytest.raises(BundleError, match="is not a TFLite file"):
-        Quantizer().layers(save_bundle(tmp_path / "b", manifest, files))
+        TfliteQuantizer().layers(save_bundle(tmp_path / "b", manifest, files))
 
 
 def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
     with pytest.raises(OutputError, match="Cannot write"):
-        Quantizer().quantize(written, statistics, Recipe(), small_disk)
+        TfliteQuantizer().quantize(written, statistics, Recipe(), small_disk)
 
 
 @pytest.mark.parametrize("module", ["ai_edge_quantizer", "ai_edge_litert.schema_py_generated"])
@@ -300,7 +300,7 @@ def test_quantizer_that_does_something_else(
         pass
 
     monkeypatch.setattr(quantizer.Quantizer, "update_quantization_recipe", ignores)
-    kept = frozenset({Quantizer().layers(written)[3].name})
+    kept = frozenset({TfliteQuantizer().layers(written)[3].name})
     with pytest.raises(ConversionError, match="did not do as it was told with"):
         make(written, statistics, tmp_path, Recipe(keep_float=kept))
 
@@ -310,9 +310,9 @@ def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
         "import sys; from pathlib import Path\n"
         "from edgekit.bundle import load_bundle\n"
         "from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe\n"
-        "from edgekit.quantization.tflite.quantizer import Quantizer\n"
+        "from edgekit.quantization.tflite.quantizer import TfliteQuantizer\n"
         "bundle, statistics, out = map(Path, sys.argv[1:])\n"
-        "Quantizer().quantize(load_bundle(bundle), statistics, Recipe(), out)\n"
+        "TfliteQuantizer().quantize(load_bundle(bundle), statistics, Recipe(), out)\n"
         "assert not {'torch', 'jax', 'onnx', 'litert_torch', 'tensorflow'} & set(sys.modules)\n"
     )
     home, out = tmp_path / "home", tmp_path / "out"
@@ -342,7 +342,7 @@ def test_the_weights_are_those_that_calibration_chose(
 
     bundle = make(written, statistics, tmp_path)
     chosen = load_weights(statistics / "weights.npz")
-    assert chosen.keys() == {layer.name for layer in Quantizer().layers(written)}
+    assert chosen.keys() == {layer.name for layer in TfliteQuantizer().layers(written)}
     graph = schema.ModelT.InitFromPackedBuf(bundle.model_path.read_bytes(), 0).subgraphs[0]
     interpreter = Interpreter(model_path=str(bundle.model_path))
     interpreter.allocate_tensors()

@@ -16,7 +16,7 @@ from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
 from edgekit.files.checksums import ENDING, keep_file
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.jetson.engine import build_engine, trtexec_command
-from edgekit.targets.jetson.session import Session
+from edgekit.targets.jetson.session import TensorRtSession
 
 MIB = 1 << 20
 
@@ -102,7 +102,7 @@ def test_damaged_engine_is_built_again(machine: Any, jetson: Any, damage: str) -
         keep_file(engine, engine.read_bytes(), "another key")
     else:
         proof.write_bytes(proof.read_bytes()[:-3])
-    with Session(bundle) as session:
+    with TensorRtSession(bundle) as session:
         frame = np.zeros((1, 64, 96, 3), np.uint8)
         assert session.infer({"previous": frame, "frame": frame})["detections"].shape == (50, 6)
     assert len(machine.builds) == 2
@@ -115,7 +115,7 @@ def test_engine_that_tensorrt_refuses_is_built_again(
     build_engine(bundle)
     machine.gpu = "Orin "  # as a driver update may do: another platform under the same key
     monkeypatch.setattr("edgekit.targets.jetson.engine._key", lambda *_: build_key(bundle))
-    with Session(bundle):
+    with TensorRtSession(bundle):
         assert len(machine.builds) == 2
 
 
@@ -196,7 +196,7 @@ def test_folder_that_cannot_be_written_is_told_before_the_build(
         build_engine(bundle)
     assert "--cache DIR" in caught.value.hint
     assert machine.builds == []
-    with Session(bundle, SessionOptions(cache=tmp_path / "cache")):
+    with TensorRtSession(bundle, SessionOptions(cache=tmp_path / "cache")):
         assert files(tmp_path / "cache") == {".engine", ".checksum", ".timings"}
 
 

@@ -23,7 +23,7 @@ from edgekit.models.registry import build
 from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.jetson.checker import Finding, check
-from edgekit.targets.jetson.export import OPSET, Exporter, _refused
+from edgekit.targets.jetson.export import OPSET, JetsonExporter, _refused
 from edgekit.targets.settings import ExportSettings
 
 
@@ -65,13 +65,13 @@ def test_same_checkpoint_gives_same_bytes(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("lowering", Exporter.lowerings)
+@pytest.mark.parametrize("lowering", JetsonExporter.lowerings)
 def test_deformable_convolutions(tmp_path: Path, lowering: str, precision: str) -> None:
     network: nn.Module = Small().eval()
     set_lowering(network, lowering)
     network = HalfPrecision(network) if precision == "fp16" else network
     x = np.random.default_rng(0).standard_normal((1, 6, 64, 64)).astype(np.float32)
-    made = Exporter().export(network, (x,), tmp_path, precision)
+    made = JetsonExporter().export(network, (x,), tmp_path, precision)
     path = tmp_path / made.model
     assert check(path) == []
     model = onnx.load(path)
@@ -110,7 +110,9 @@ def test_published_network(tmp_path: Path) -> None:
 def test_more_boxes_than_tensorrt_can_sort(tmp_path: Path) -> None:
     network = Deployed(Small(), None, DecodeGraph(3841, 4)).eval()
     with pytest.raises(ConversionError, match="K is 3841; at most 3840") as caught:
-        Exporter().export(network, (np.zeros((1, 6, 256, 256), np.float32),), tmp_path, "fp32")
+        JetsonExporter().export(
+            network, (np.zeros((1, 6, 256, 256), np.float32),), tmp_path, "fp32"
+        )
     assert "--top-k 3840" in caught.value.hint
 
 

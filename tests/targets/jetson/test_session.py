@@ -14,7 +14,7 @@ from edgekit.detector import Detector
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError, UsageError
 from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.jetson.session import Session
+from edgekit.targets.jetson.session import TensorRtSession
 
 CPU = SessionOptions(runtime="onnxruntime", threads=1)
 FRAME = 64 * 96 * 3
@@ -59,7 +59,7 @@ def test_frames_that_share_memory_are_told_apart(machine: Any, jetson: Any) -> N
     bundle = jetson()
     frames = np.random.default_rng(2).integers(0, 256, (3, 1, 64, 96, 3), dtype=np.uint8)
     pairs = [(frames[0], frames[1]), (frames[1], frames[2]), (frames[1], frames[2][:, ::-1])]
-    with Session(bundle) as session, Detector(bundle, options=CPU) as host:
+    with TensorRtSession(bundle) as session, Detector(bundle, options=CPU) as host:
         for previous, frame in pairs:
             inputs = {"previous": previous, "frame": frame}
             found, expected = session.infer(inputs), host.infer(inputs)
@@ -69,7 +69,7 @@ def test_frames_that_share_memory_are_told_apart(machine: Any, jetson: Any) -> N
 
 def test_results_stay_as_they_are(machine: Any, jetson: Any) -> None:
     frames = np.random.default_rng(3).integers(0, 256, (2, 1, 64, 96, 3), dtype=np.uint8)
-    with Session(jetson()) as session:
+    with TensorRtSession(jetson()) as session:
         first = session.infer({"previous": frames[0], "frame": frames[1]})["detections"]
         kept = first.copy()
         session.infer({"previous": frames[1], "frame": frames[0]})
@@ -85,7 +85,7 @@ def test_heads_of_a_tensor_made_on_the_host(machine: Any, jetson: Any, bundle: B
         outputs=manifest.outputs,
     )
     tensor = np.random.default_rng(0).standard_normal((1, 6, 64, 96)).astype(np.float32)
-    with Session(changed) as session, Detector(bundle) as host:
+    with TensorRtSession(changed) as session, Detector(bundle) as host:
         for _ in range(2):
             found, expected = session.infer({"input": tensor}), host.infer({"input": tensor})
             assert found.keys() == expected.keys() == {"hm", "wh", "reg"}
@@ -96,7 +96,7 @@ def test_heads_of_a_tensor_made_on_the_host(machine: Any, jetson: Any, bundle: B
 
 
 def test_says_what_runs_even_when_closed(machine: Any, jetson: Any) -> None:
-    session = Session(jetson())
+    session = TensorRtSession(jetson())
     expected = {
         "runtime": "tensorrt",
         "version": "10.3.0",
@@ -118,7 +118,7 @@ def test_says_what_runs_even_when_closed(machine: Any, jetson: Any) -> None:
 def test_no_memory_for_the_session(machine: Any, jetson: Any, call: str) -> None:
     machine.failing[call] = "cudaErrorMemoryAllocation"
     with pytest.raises(EdgeKitError, match=rf"{call} failed: words for 2 \(cudaErrorMem") as caught:
-        Session(jetson())
+        TensorRtSession(jetson())
     assert "Free some memory" in caught.value.hint
     assert machine.leftovers() == 0
 
@@ -126,14 +126,14 @@ def test_no_memory_for_the_session(machine: Any, jetson: Any, call: str) -> None
 def test_no_memory_for_the_context(machine: Any, jetson: Any) -> None:
     machine.contexts = False
     with pytest.raises(EdgeKitError, match="TensorRT gave nothing"):
-        Session(jetson())
+        TensorRtSession(jetson())
     assert machine.leftovers() == 0
 
 
 @pytest.mark.parametrize("call", ["cudaMemcpyAsync", "cudaStreamSynchronize"])
 def test_failure_while_running(machine: Any, jetson: Any, call: str) -> None:
     frame = np.zeros((1, 64, 96, 3), np.uint8)
-    with Session(jetson()) as session:
+    with TensorRtSession(jetson()) as session:
         machine.failing[call] = "cudaErrorIllegalAddress"
         with pytest.raises(EdgeKitError, match=f"{call} failed.*IllegalAddress"):
             session.infer({"previous": frame, "frame": frame})
@@ -143,26 +143,26 @@ def test_failure_while_running(machine: Any, jetson: Any, call: str) -> None:
 def test_engine_that_does_not_run(machine: Any, jetson: Any) -> None:
     frame = np.zeros((1, 64, 96, 3), np.uint8)
     machine.runs = False
-    with Session(jetson()) as session, pytest.raises(EdgeKitError, match="could not run"):
+    with TensorRtSession(jetson()) as session, pytest.raises(EdgeKitError, match="could not run"):
         session.infer({"previous": frame, "frame": frame})
 
 
 def test_model_of_another_size(machine: Any, jetson: Any) -> None:
     size = msgspec.structs.replace(jetson().manifest.input, height=128)
     with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
-        Session(jetson(input=size))
+        TensorRtSession(jetson(input=size))
     assert machine.leftovers() == 0
 
 
 def test_options_of_other_runtimes(machine: Any, jetson: Any) -> None:
     with pytest.raises(UsageError, match="tensorrt has no choice of device"):
-        Session(jetson(), SessionOptions(device="NPU"))
+        TensorRtSession(jetson(), SessionOptions(device="NPU"))
 
 
 def test_without_tensorrt(jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(MissingDependencyError, match="needs 'tensorrt'") as caught:
-        Session(jetson())
+        TensorRtSession(jetson())
     for words in ("sudo apt install python3-libnvinfer", "--runtime onnxruntime"):
         assert words in caught.value.hint
 
@@ -170,7 +170,7 @@ def test_without_tensorrt(jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_cuda_bindings(machine: Any, jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(MissingDependencyError, match=r"cuda\.bindings") as caught:
-        Session(jetson())
+        TensorRtSession(jetson())
     assert install_line("jetson") in caught.value.hint
 
 
@@ -178,5 +178,5 @@ def test_old_tensorrt(machine: Any, jetson: Any, restart: Any) -> None:
     machine.version = "8.6.2"
     restart()
     with pytest.raises(EdgeKitError, match=r"10\.3 or later; found 8\.6\.2") as caught:
-        Session(jetson())
+        TensorRtSession(jetson())
     assert "JetPack 6.1" in caught.value.hint

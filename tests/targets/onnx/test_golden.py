@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from edgekit.models.dcn import LOWERINGS
-from edgekit.targets.onnx.export import Exporter
+from edgekit.targets.onnx.export import OnnxExporter
 
 NETWORKS = ("dla34", "dlav0_34", "res18", "resdcn18")
 CASES = [
@@ -25,7 +25,7 @@ def test_exported_network_returns_the_golden_heads(
     published_onnx: Any, arch: str, lowering: str
 ) -> None:
     model, given, heads = published_onnx(arch, lowering)
-    assert not any("Normalization" in name for name in Exporter().operators(model))
+    assert not any("Normalization" in name for name in OnnxExporter().operators(model))
     session = onnxruntime.InferenceSession(model)
     outputs = session.run(list(heads), {"input": given})
     for found, expected in zip(outputs, heads.values(), strict=True):

@@ -17,7 +17,7 @@ from edgekit.detector import Detector
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.onnx.session import Session
+from edgekit.targets.onnx.session import OnnxSession
 
 ONE = SessionOptions(threads=1)
 
@@ -38,7 +38,7 @@ def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **change
     ],
 )
 def test_says_what_runs(bundle: Bundle, hint: Any, threads: int, told: str) -> None:
-    with Session(bundle, SessionOptions(hint=hint, threads=threads)) as session:
+    with OnnxSession(bundle, SessionOptions(hint=hint, threads=threads)) as session:
         assert session.describe() == {
             "runtime": "onnxruntime",
             "version": onnxruntime.__version__,
@@ -52,13 +52,13 @@ def test_says_what_runs(bundle: Bundle, hint: Any, threads: int, told: str) -> N
 def test_model_that_is_none(bundle: Bundle, tmp_path: Path, cut: int) -> None:
     model = bundle.model_path.read_bytes()[:cut] if cut >= 0 else b"not a model"
     with pytest.raises(BundleError, match=r"ONNX Runtime .* refuses"):
-        Session(changed(bundle, tmp_path, model), ONE)
+        OnnxSession(changed(bundle, tmp_path, model), ONE)
 
 
 def test_missing_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match="onnxruntime") as caught:
-        Session(bundle)
+        OnnxSession(bundle)
     assert caught.value.hint == f"Run: {install_line()}"
 
 
@@ -67,7 +67,7 @@ def test_frames_go_in_where_the_model_holds_the_cascade(
 ) -> None:
     bundle = export(checkpoint, cascade_in="graph", decode_in="graph")
     frame = np.full((1, 64, 96, 3), 90, np.uint8)
-    with Session(bundle, ONE) as session:
+    with OnnxSession(bundle, ONE) as session:
         found = session.infer({"previous": frame, "frame": frame})
     assert found["detections"].shape == (bundle.manifest.decode.top_k, 6)
 
@@ -78,7 +78,7 @@ def test_operator_that_the_runtime_lacks(bundle: Bundle, tmp_path: Path) -> None
     model = onnx.load(bundle.model_path)
     next(node for node in model.graph.node if node.op_type == "Conv").op_type = "DeformConvolution"
     with pytest.raises(BundleError, match="DeformConv") as caught:
-        Session(changed(bundle, tmp_path, model.SerializeToString()), ONE)
+        OnnxSession(changed(bundle, tmp_path, model.SerializeToString()), ONE)
     assert "--dcn grid_sample" in caught.value.hint
 
 

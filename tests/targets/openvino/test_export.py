@@ -19,7 +19,7 @@ from edgekit.errors import BundleError, ConversionError, MissingDependencyError,
 from edgekit.models.dcn import LOWERINGS
 from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
-from edgekit.targets.openvino.export import Exporter
+from edgekit.targets.openvino.export import OpenVinoExporter
 from edgekit.targets.settings import ExportSettings
 
 MARKS = {"deform_conv": "DeformableConvolution", "grid_sample": "GridSample", "gather": "MatMul"}
@@ -80,7 +80,7 @@ def test_every_lowering(
 ) -> None:
     choices = {"dcn": lowering, "precision": precision}
     bundle = export(deformable, "openvino", input_size=(64, 64), **choices)
-    found = Exporter().operators(bundle.model_path)
+    found = OpenVinoExporter().operators(bundle.model_path)
     assert {mark for mark in MARKS.values() if mark in found} == {MARKS[lowering]}
     assert found["Convolution"] > 8
     if lowering == "deform_conv":
@@ -133,7 +133,7 @@ class Determinant(nn.Module):
 def test_operator_that_cannot_be_taken(tmp_path: Path) -> None:
     example = (np.zeros((1, 3, 64, 64), np.float32),)
     with pytest.raises(ConversionError, match="cannot take the operator Det") as caught:
-        Exporter().export(Determinant().eval(), example, tmp_path, "fp32")
+        OpenVinoExporter().export(Determinant().eval(), example, tmp_path, "fp32")
     assert "--dcn grid_sample" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -150,7 +150,7 @@ class Plain(nn.Module):
 def test_full_disk(small_disk: Path) -> None:
     example = (np.zeros((1, 3, 64, 64), np.float32),)
     with pytest.raises(OutputError, match="Cannot write") as caught:
-        Exporter().export(Plain().eval(), example, small_disk, "fp32")
+        OpenVinoExporter().export(Plain().eval(), example, small_disk, "fp32")
     assert caught.value.hint
 
 
@@ -165,7 +165,7 @@ def test_converter_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(openvino, "convert_model", fails)
     example = (np.zeros((1, 3, 64, 64), np.float32),)
     with pytest.raises(ConversionError, match=r"failed to convert the network: no memory\n"):
-        Exporter().export(Plain().eval(), example, tmp_path, "fp32")
+        OpenVinoExporter().export(Plain().eval(), example, tmp_path, "fp32")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,4 +182,4 @@ def test_operators_of_no_model(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "model.xml").write_text(text)
     with pytest.raises(BundleError, match="not a model in OpenVINO's IR"):
-        Exporter().operators(tmp_path / "model.xml")
+        OpenVinoExporter().operators(tmp_path / "model.xml")

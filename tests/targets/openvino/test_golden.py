@@ -9,7 +9,7 @@ import numpy as np
 import openvino
 import pytest
 
-from edgekit.targets.openvino.export import Exporter
+from edgekit.targets.openvino.export import OpenVinoExporter
 from edgekit.targets.openvino.ir import MODEL
 
 
@@ -29,8 +29,8 @@ def test_exported_network_returns_the_golden_heads(
     published_onnx: Any, tmp_path: Path, arch: str, lowering: str, precision: str
 ) -> None:
     source, given, heads = published_onnx(arch, lowering, precision)
-    Exporter().convert(source, tmp_path)
-    native = Exporter().operators(tmp_path / MODEL).get("DeformableConvolution", 0)
+    OpenVinoExporter().convert(source, tmp_path)
+    native = OpenVinoExporter().operators(tmp_path / MODEL).get("DeformableConvolution", 0)
     assert bool(native) == (arch in ("dla34", "resdcn18") and lowering == "deform_conv")
     compiled = openvino.Core().compile_model(
         tmp_path / MODEL, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}

@@ -19,7 +19,7 @@ from edgekit.bundle import Bundle, load_bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
 from edgekit.files.checksums import ENDING, proven_file
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.openvino.session import Session
+from edgekit.targets.openvino.session import OpenVinoSession
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def changed(bundle: Bundle, tmp_path: Path, **contents: bytes | None) -> Bundle:
 
 
 def test_says_what_runs_and_what_is_left_of_it(written: Bundle) -> None:
-    with Session(written, SessionOptions(threads=1)) as session:
+    with OpenVinoSession(written, SessionOptions(threads=1)) as session:
         told = session.describe()
     assert (told["runtime"], told["arithmetic"], told["threads"]) == ("openvino", "f32", "1")
     assert openvino.__version__.startswith(told["version"])
@@ -50,7 +50,7 @@ def test_says_what_runs_and_what_is_left_of_it(written: Bundle) -> None:
 
 @pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU"])
 def test_device_that_openvino_chooses(written: Bundle, tensor: Any, device: str) -> None:
-    with Session(written, SessionOptions(device=device, threads=1)) as session:
+    with OpenVinoSession(written, SessionOptions(device=device, threads=1)) as session:
         assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
         described = session.describe()
     assert described["device"].startswith("CPU (")
@@ -60,7 +60,7 @@ def test_device_that_openvino_chooses(written: Bundle, tensor: Any, device: str)
 @pytest.mark.parametrize("device", ["TPU", "GPU.7", "AUTO:TPU,CPU", ""])
 def test_device_that_is_not_there(written: Bundle, device: str) -> None:
     with pytest.raises(UsageError, match=r"no device .* it finds CPU"):
-        Session(written, SessionOptions(device=device))
+        OpenVinoSession(written, SessionOptions(device=device))
 
 
 def test_device_that_cannot_be_told_how(
@@ -75,12 +75,12 @@ def test_device_that_cannot_be_told_how(
             return super().get_property(device, name)
 
     monkeypatch.setattr(openvino, "Core", OtherDevice)
-    with Session(written) as session:
+    with OpenVinoSession(written) as session:
         assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
     with pytest.raises(UsageError, match="CPU has no choice of threads on OpenVINO; found 1"):
-        Session(written, SessionOptions(threads=1))
+        OpenVinoSession(written, SessionOptions(threads=1))
     with pytest.raises(UsageError, match="no choice of arithmetic"):
-        Session(written, SessionOptions(arithmetic="f16"))
+        OpenVinoSession(written, SessionOptions(arithmetic="f16"))
 
 
 @pytest.mark.parametrize("arithmetic", ["f32", "f16", "bf16", None])
@@ -89,13 +89,13 @@ def test_arithmetic_is_said_as_it_runs(half: Bundle, tensor: Any, arithmetic: An
     possible = {"f32"} | {
         name for name, flag in (("f16", "FP16"), ("bf16", "BF16")) if flag in able
     }
-    with Session(half, SessionOptions(arithmetic=arithmetic)) as session:
+    with OpenVinoSession(half, SessionOptions(arithmetic=arithmetic)) as session:
         told = session.describe()["arithmetic"].split(", ")
         found = session.infer({"input": tensor})
     assert set(told) <= possible
     if arithmetic == "f32":
         assert told == ["f32"]
-    with Session(half, SessionOptions(arithmetic="f32")) as session:
+    with OpenVinoSession(half, SessionOptions(arithmetic="f32")) as session:
         expected = session.infer({"input": tensor})
     for name, value in found.items():
         assert np.abs(value - expected[name]).max() <= 2e-2 * np.abs(expected[name]).max()
@@ -109,7 +109,7 @@ def test_cache_is_used(written: Bundle, tensor: Any, tmp_path: Path) -> None:
     options = SessionOptions(cache=tmp_path / "new" / "cache", threads=1)
     found = []
     for _ in range(2):
-        with Session(written, options) as session:
+        with OpenVinoSession(written, options) as session:
             found.append(session.infer({"input": tensor})["hm"])
             assert session.describe()["arithmetic"] == "f32"
             assert session.describe()["threads"] == "1"
@@ -139,7 +139,7 @@ def test_a_damaged_cache_is_made_anew(
     written: Bundle, tensor: Any, tmp_path: Path, damage: str, ending: str
 ) -> None:
     options = SessionOptions(cache=tmp_path / "cache", threads=1)
-    with Session(written, options) as session:
+    with OpenVinoSession(written, options) as session:
         expected = session.infer({"input": tensor})
     (blob,) = blobs(tmp_path)
     size = blob.stat().st_size
@@ -148,7 +148,7 @@ def test_a_damaged_cache_is_made_anew(
         file.write_bytes(file.read_bytes()[:-9] + b"00000000\n")
     else:
         file.write_bytes(DAMAGES[damage](file.read_bytes()))
-    with Session(written, options) as session:
+    with OpenVinoSession(written, options) as session:
         for name, value in session.infer({"input": tensor}).items():
             np.testing.assert_array_equal(value, expected[name])
     assert proven_file(blob, json.loads(proof_of(blob).read_bytes())["identity"])
@@ -169,7 +169,7 @@ def test_entries_that_were_swapped_are_made_anew(
     options = SessionOptions(cache=tmp_path / "cache", threads=1)
     expected = []
     for bundle in (written, other):
-        with Session(bundle, options) as session:
+        with OpenVinoSession(bundle, options) as session:
             expected.append(session.infer({"input": tensor})["hm"])
     one, two = blobs(tmp_path)
     for first, second in ((one, two), (proof_of(one), proof_of(two))):
@@ -177,7 +177,7 @@ def test_entries_that_were_swapped_are_made_anew(
         first.write_bytes(second.read_bytes())
         second.write_bytes(content)
         for bundle, right in zip((written, other), expected, strict=True):
-            with Session(bundle, options) as session:
+            with OpenVinoSession(bundle, options) as session:
                 np.testing.assert_array_equal(session.infer({"input": tensor})["hm"], right)
 
 
@@ -186,8 +186,8 @@ import sys
 from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.openvino.session import Session
-with Session(load_bundle(Path(sys.argv[1])), SessionOptions(cache=Path(sys.argv[2]))):
+from edgekit.targets.openvino.session import OpenVinoSession
+with OpenVinoSession(load_bundle(Path(sys.argv[1])), SessionOptions(cache=Path(sys.argv[2]))):
     pass
 """
 
@@ -196,9 +196,9 @@ def test_a_cache_on_a_full_disk_is_done_without(
     written: Bundle, tensor: Any, small_disk: Path
 ) -> None:
     (small_disk / "filler").write_bytes(bytes(250 << 10))
-    with Session(written) as session:
+    with OpenVinoSession(written) as session:
         expected = session.infer({"input": tensor})["hm"]
-    with Session(written, SessionOptions(cache=small_disk / "cache")) as session:
+    with OpenVinoSession(written, SessionOptions(cache=small_disk / "cache")) as session:
         np.testing.assert_array_equal(session.infer({"input": tensor})["hm"], expected)
     words = [sys.executable, "-c", _ON_A_FULL_DISK, str(written.path), str(small_disk / "cache")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
@@ -212,7 +212,7 @@ def test_a_cache_that_may_only_be_read_is_read(
     """As root a folder's mode forbids nothing: the file system itself may only be read."""
     results = []
     for _ in range(2):
-        with Session(written, SessionOptions(cache=small_disk, threads=1)) as session:
+        with OpenVinoSession(written, SessionOptions(cache=small_disk, threads=1)) as session:
             results.append(session.infer({"input": tensor})["hm"])
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     np.testing.assert_array_equal(results[0], results[1])
@@ -223,11 +223,11 @@ def test_processes_that_share_a_cache_at_once(written: Bundle, tmp_path: Path) -
         "import sys, numpy as np; from pathlib import Path\n"
         "from edgekit.bundle import load_bundle\n"
         "from edgekit.targets.base import SessionOptions\n"
-        "from edgekit.targets.openvino.session import Session\n"
+        "from edgekit.targets.openvino.session import OpenVinoSession\n"
         "given = {'input': np.ones((1, 6, 64, 96), np.float32)}\n"
         "options = SessionOptions(cache=Path(sys.argv[2]), threads=1)\n"
         "for _ in range(3):\n"
-        "    with Session(load_bundle(Path(sys.argv[1])), options) as session:\n"
+        "    with OpenVinoSession(load_bundle(Path(sys.argv[1])), options) as session:\n"
         "        print(session.infer(given)['hm'].sum())"
     )
     command = [sys.executable, "-c", script, str(written.path), str(tmp_path / "cache")]
@@ -251,7 +251,7 @@ def test_cache_is_never_taken_for_another_bundle(
         for file in place.iterdir():
             os.utime(file, (1_700_000_000, 1_700_000_000))
         moved = Bundle(place, source.manifest, source.sha256)
-        with Session(moved, SessionOptions(cache=tmp_path / "cache")) as session:
+        with OpenVinoSession(moved, SessionOptions(cache=tmp_path / "cache")) as session:
             results.append(session.infer({"input": tensor})["hm"])
     assert np.abs(results[0] - results[1]).max() > 1e-3
     assert len(blobs(tmp_path / "cache")) == 2
@@ -260,7 +260,7 @@ def test_cache_is_never_taken_for_another_bundle(
 def test_cache_that_cannot_be(written: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write"):
-        Session(written, SessionOptions(cache=tmp_path / "file"))
+        OpenVinoSession(written, SessionOptions(cache=tmp_path / "file"))
 
 
 @pytest.mark.parametrize("name", ["model.xml", "model.bin"])
@@ -273,7 +273,7 @@ def test_a_file_that_is_changed_after_the_check_is_not_read(
     content[len(content) // 2] ^= 1
     (bundle.path / name).write_bytes(content)
     with pytest.raises(BundleError, match=rf"{name} was changed since it was checked"):
-        Session(bundle)
+        OpenVinoSession(bundle)
 
 
 @pytest.mark.parametrize(
@@ -282,14 +282,14 @@ def test_a_file_that_is_changed_after_the_check_is_not_read(
 def test_model_that_was_cut(written: Bundle, tmp_path: Path, ending: str, cut: int) -> None:
     content = (written.path / f"model.{ending}").read_bytes()[:cut]
     with pytest.raises(BundleError, match=r"OpenVINO 20\S+ refuses .* on CPU: ") as caught:
-        Session(changed(written, tmp_path, **{ending: content}))
+        OpenVinoSession(changed(written, tmp_path, **{ending: content}))
     assert "edgekit export CHECKPOINT --target openvino" in caught.value.hint
     assert ".cpp" not in caught.value.message
 
 
 def test_weights_that_are_missing(written: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="Incorrect weights in bin file"):
-        Session(changed(written, tmp_path, bin=None))
+        OpenVinoSession(changed(written, tmp_path, bin=None))
 
 
 @pytest.mark.parametrize(
@@ -306,13 +306,13 @@ def test_model_that_was_edited(
     text = written.model_path.read_text()
     assert old in text
     with pytest.raises(BundleError, match=message):
-        Session(changed(written, tmp_path, xml=text.replace(old, new).encode()))
+        OpenVinoSession(changed(written, tmp_path, xml=text.replace(old, new).encode()))
 
 
 def test_missing_runtime(written: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingDependencyError, match="needs the package that provides 'openvino'"):
-        Session(written)
+        OpenVinoSession(written)
 
 
 def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path) -> None:
@@ -338,9 +338,9 @@ from pathlib import Path
 import numpy as np
 from edgekit.bundle import load_bundle
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.openvino.session import Session
+from edgekit.targets.openvino.session import OpenVinoSession
 bundle, given = load_bundle(Path(sys.argv[1])), np.zeros((1, 6, 64, 96), np.float32)
-sessions = [Session(bundle, SessionOptions(threads=1)) for _ in range(4)]
+sessions = [OpenVinoSession(bundle, SessionOptions(threads=1)) for _ in range(4)]
 together = threading.Barrier(len(sessions))
 sys.setswitchinterval(1e-6)
 

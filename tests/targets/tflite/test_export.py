@@ -16,7 +16,7 @@ from edgekit.errors import ConversionError, MissingDependencyError, UsageError
 from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
-from edgekit.targets.tflite.export import Exporter
+from edgekit.targets.tflite.export import TfliteExporter
 
 X = (np.zeros((1, 3, 8, 8), np.float32),)
 
@@ -40,7 +40,7 @@ class Third(nn.Module):
 
 
 def export(layer: nn.Module, folder: Path, limit: float = 600) -> Any:
-    exporter = Exporter()
+    exporter = TfliteExporter()
     exporter.limit = limit
     return exporter.export(Heads(layer).eval(), X, folder, "fp32")
 
@@ -62,7 +62,7 @@ def test_bundle_is_the_network(lite: Bundle) -> None:
 
 
 def test_operators_are_builtin(lite: Bundle) -> None:
-    counts = Exporter().operators(lite.model_path)
+    counts = TfliteExporter().operators(lite.model_path)
     assert list(counts)[:2] == ["CONV_2D", "DEPTHWISE_CONV_2D"]
     assert not [name for name in counts if name.startswith(("CUSTOM", "STABLEHLO"))]
 
@@ -81,7 +81,7 @@ def test_same_checkpoint_gives_same_bytes(
 
 
 def test_half_precision_with_everything_in_the_graph(inside: Bundle, deformable: Path) -> None:
-    counts = Exporter().operators(inside.model_path)
+    counts = TfliteExporter().operators(inside.model_path)
     assert {"EMBEDDING_LOOKUP", "FULLY_CONNECTED", "TOPK_V2", "DEQUANTIZE"} <= set(counts)
     assert not [name for name in counts if name.startswith(("CUSTOM", "STABLEHLO"))]
     assert inside.size < 0.6 * deformable.stat().st_size
@@ -138,4 +138,4 @@ def test_missing_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modu
 def test_missing_reader(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.schema_py_generated", None)
     with pytest.raises(MissingDependencyError, match="ai_edge_litert"):
-        Exporter().operators(lite.model_path)
+        TfliteExporter().operators(lite.model_path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.targets.tflite.export import Exporter
+from edgekit.targets.tflite.export import TfliteExporter
 
 
 # A conversion takes half a minute, that of a DLA-34 a whole one. This network has all layers of a
@@ -20,7 +20,7 @@ def test_exported_network_returns_the_golden_heads(
     published: Any, tmp_path: Path, arch: str
 ) -> None:
     network, given, heads = published(arch, "gather")
-    made = Exporter().export(network, (given,), tmp_path, "fp32")
+    made = TfliteExporter().export(network, (given,), tmp_path, "fp32")
     interpreter = Interpreter(str(tmp_path / made.model), num_threads=1)
     found = interpreter.get_signature_runner()(input=given)
     assert set(found) == set(heads)

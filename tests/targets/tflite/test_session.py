@@ -18,7 +18,7 @@ from edgekit.bundle import Bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.tflite.session import Session
+from edgekit.targets.tflite.session import TfliteSession
 
 ONE = SessionOptions(threads=1)
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow")
@@ -50,7 +50,7 @@ def changed(bundle: Bundle, tmp_path: Path, model: bytes | None = None, **change
 
 
 def test_says_what_runs(lite: Bundle) -> None:
-    with Session(lite, ONE) as session:
+    with TfliteSession(lite, ONE) as session:
         told = session.describe()
     assert told.pop("version").startswith("ai_edge_litert 2.")
     assert told == {
@@ -63,7 +63,7 @@ def test_says_what_runs(lite: Bundle) -> None:
 
 def test_frames_go_in_where_the_model_holds_the_cascade(inside: Bundle) -> None:
     frame = np.full((1, 64, 64, 3), 90, np.uint8)
-    with Session(inside, ONE) as session:
+    with TfliteSession(inside, ONE) as session:
         found = session.infer({"previous": frame, "frame": frame})
         assert session.describe()["arithmetic"] == "fp32, weights fp16"
     assert found["detections"].shape == (9, 6)
@@ -76,7 +76,7 @@ def test_model_that_is_none(lite: Bundle, tmp_path: Path, model: bytes | int) ->
     if isinstance(model, int):
         model = lite.model_path.read_bytes()[:model]
     with pytest.raises(BundleError, match=r"ai_edge_litert 2\..* refuses .*: ") as caught:
-        Session(changed(lite, tmp_path, model), ONE)
+        TfliteSession(changed(lite, tmp_path, model), ONE)
     assert "--target tflite" in caught.value.hint
 
 
@@ -84,7 +84,7 @@ def test_missing_runtime(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in INTERPRETERS:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match="ai_edge_litert") as caught:
-        Session(lite)
+        TfliteSession(lite)
     assert caught.value.hint == f"Run: {install_line('tflite')}"
 
 
@@ -96,11 +96,11 @@ def test_interpreter_of_tensorflow(
     lent = SimpleNamespace(Interpreter=ai_edge_litert.interpreter.Interpreter)
     stand_in = SimpleNamespace(lite=lent, __version__="2.20.0")
     monkeypatch.setitem(sys.modules, "tensorflow", stand_in)
-    with Session(lite, ONE) as session:
+    with TfliteSession(lite, ONE) as session:
         assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
         assert session.describe()["version"] == "tensorflow 2.20.0"
     with pytest.raises(BundleError, match=r"tensorflow 2\.20\.0 refuses .* outside"):
-        Session(changed(lite, tmp_path, lite.model_path.read_bytes()[:1000]), ONE)
+        TfliteSession(changed(lite, tmp_path, lite.model_path.read_bytes()[:1000]), ONE)
 
 
 def test_tflite_runtime_in_its_own_environment(lite: Bundle, tensor: Any, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_tflite_runtime_in_its_own_environment(lite: Bundle, tensor: Any, tmp_pa
     version, refusal = done.stdout.splitlines()
     assert version == "tflite_runtime 2.14.0"
     assert "tflite_runtime 2.14.0 refuses" in refusal
-    with Session(lite, ONE) as session:
+    with TfliteSession(lite, ONE) as session:
         expected = session.infer({"input": tensor})
     with np.load(tmp_path / "found.npz") as found:
         for name, value in expected.items():

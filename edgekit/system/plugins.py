@@ -1,0 +1,215 @@
+"""Finds parts by name: EdgeKit's own, and those that installed packages add by entry points.
+
+A registry holds EdgeKit's own parts of one kind. A package adds a part by an entry point in the
+registry's group, such as ``edgekit.targets``. Entry points are read only when a name is not one of
+EdgeKit's own, or when parts are listed. A part is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, NamedTuple, TypeVar, cast
+
+from edgekit.errors import PluginError
+
+__all__ = ["Plugin", "Registry", "import_object"]
+
+_LOG = logging.getLogger(__name__)
+_PREFIX = "edgekit."
+
+T = TypeVar("T")
+
+
+class Plugin(NamedTuple):
+    """An entry point of an installed package.
+
+    Attributes:
+        group: Group of the entry point, such as ``edgekit.targets``.
+        name: Name of the part.
+        value: The part, as ``module:Object``.
+        distribution: Name of the distribution that adds it.
+        version: Version of the distribution.
+    """
+
+    group: str
+    name: str
+    value: str
+    distribution: str
+    version: str
+
+
+class Registry(Generic[T]):
+    """Parts of one kind by name.
+
+    Args:
+        group: Group of the entry points that add parts.
+        own: EdgeKit's own parts by name, each as an object or as ``module:Object``.
+        is_part: Function that tells whether an object is such a part.
+        expected: Words for such a part, as in "Expected X; found str."
+
+    Attributes:
+        group: Group of the entry points that add parts.
+        own: EdgeKit's own parts by name.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        own: Mapping[str, T | str],
+        is_part: Callable[[object], bool],
+        expected: str,
+    ) -> None:
+        self.group = group
+        self.own = dict(own)
+        self._is_part = is_part
+        self._expected = expected
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.own or any(plugin.name == name for plugin in self.plugins())
+
+    def __getitem__(self, name: str) -> T:
+        """Returns a part by its name.
+
+        Raises:
+            KeyError: There is no part of that name.
+            PluginError: The part of that name comes from a package and cannot be used.
+        """
+        if name in self.own:
+            found = self.own[name]
+            return cast("T", import_object(found)) if isinstance(found, str) else found
+        plugins = [plugin for plugin in self.plugins() if plugin.name == name]
+        if not plugins:
+            raise KeyError(name)
+        if len(plugins) > 1:
+            raise _ambiguous(plugins)
+        return self._load(plugins[0])
+
+    def __iter__(self) -> Iterator[str]:
+        """Gives EdgeKit's own names, then those that packages add; imports nothing."""
+        yield from dict.fromkeys((*self.own, *(plugin.name for plugin in self.plugins())))
+
+    def plugins(self) -> list[Plugin]:
+        """Returns the entry points of this group, sorted by name and distribution."""
+        return [plugin for plugin in _plugins(tuple(sys.path)) if plugin.group == self.group]
+
+    def usable(self) -> Iterator[tuple[str, T]]:
+        """Gives all parts with their names, EdgeKit's own first.
+
+        A part of a package that cannot be used is skipped with a warning.
+        """
+        for name in self:
+            try:
+                yield name, self[name]
+            except PluginError as error:
+                _LOG.warning("%s It is skipped.", error.message)
+
+    def problem(self, plugin: Plugin) -> PluginError | None:
+        """Returns the reason why a plug-in cannot be used; None if it can."""
+        if plugin.name in self.own:
+            return PluginError(
+                f"{_described(plugin)} has the name of a part of EdgeKit.",
+                hint=_instead(plugin),
+            )
+        try:
+            self[plugin.name]
+        except PluginError as error:
+            return error
+        return None
+
+    def import_class(self, name: str, value: str, base: type[object]) -> type[object]:
+        """Imports a class that belongs to the part of a name.
+
+        Args:
+            name: Name of the part.
+            value: The class, as ``module:Class``.
+            base: Class that it must be derived from.
+
+        Raises:
+            PluginError: The part comes from a package, and the class is missing, raises when it is
+                imported, or is not derived from ``base``.
+        """
+        if name in self.own:
+            return cast("type[object]", import_object(value))
+        plugin = next(plugin for plugin in self.plugins() if plugin.name == name)
+        found = _import_from(plugin, value)
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise _unexpected(plugin, value, f"a subclass of {base.__name__}", found)
+        return found
+
+    def _load(self, plugin: Plugin) -> T:
+        found = _import_from(plugin, plugin.value)
+        if not self._is_part(found):
+            raise _unexpected(plugin, plugin.value, self._expected, found)
+        return cast("T", found)
+
+
+def import_object(value: str) -> object:
+    """Returns the object that ``module:Object`` names; imports the module."""
+    module, _, names = value.partition(":")
+    found: object = importlib.import_module(module.strip())
+    return functools.reduce(getattr, names.strip().split("."), found)
+
+
+def _import_from(plugin: Plugin, value: str) -> object:
+    try:
+        return import_object(value)
+    # A module may raise anything; one that calls sys.exit must not end the command.
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise PluginError(
+            f"{_described(plugin)} cannot be imported from {value}: {reason}.",
+            hint=_instead(plugin),
+        ) from error
+
+
+def _unexpected(plugin: Plugin, value: str, expected: str, found: object) -> PluginError:
+    kind = found.__name__ if isinstance(found, type) else type(found).__name__
+    return PluginError(
+        f"{_described(plugin)} is broken: expected {value} to be {expected}; found {kind}.",
+        hint=_instead(plugin),
+    )
+
+
+def _ambiguous(plugins: list[Plugin]) -> PluginError:
+    names = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in plugins)
+    return PluginError(
+        f"The name {plugins[0].name!r} in {plugins[0].group} is taken twice, by {names}.",
+        hint=f"Uninstall one of them: pip uninstall {plugins[-1].distribution}",
+    )
+
+
+def _described(plugin: Plugin) -> str:
+    return (
+        f"The plug-in {plugin.name!r} in {plugin.group} of {plugin.distribution} {plugin.version}"
+    )
+
+
+def _instead(plugin: Plugin) -> str:
+    name = plugin.distribution
+    return f"Upgrade it (pip install -U {name}) or remove it (pip uninstall {name})."
+
+
+@functools.lru_cache(maxsize=1)
+def _plugins(path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    """Returns all entry points for EdgeKit on an import path, sorted."""
+    # This imports the email package, and most runs do not need it.
+    from importlib.metadata import distributions
+
+    found: dict[str, list[Plugin]] = {}
+    for one in distributions(path=list(path)):
+        # Reading the metadata of every package would take long.
+        if f"[{_PREFIX}" not in (one.read_text("entry_points.txt") or ""):
+            continue
+        name = one.metadata["Name"] or "an unnamed distribution"
+        if name in found:
+            continue  # an older copy, further along the path
+        try:
+            entries = [entry for entry in one.entry_points if entry.group.startswith(_PREFIX)]
+            found[name] = [Plugin(e.group, e.name, e.value, name, one.version) for e in entries]
+        except Exception as error:  # the parser's exceptions have no common base class
+            _LOG.warning("The entry points of %s %s are unreadable: %s", name, one.version, error)
+    return tuple(sorted(plugin for plugins in found.values() for plugin in plugins))

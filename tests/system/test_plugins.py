@@ -1,0 +1,125 @@
+"""Parts of packages: found by their entry points, and refused where they are broken."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit.errors import PluginError
+from edgekit.system.plugins import Registry
+
+MODULE = """\
+PART = 7
+class Broken: pass
+"""
+
+
+@pytest.fixture
+def registry() -> Registry[int]:
+    own: dict[str, int | str] = {"one": 1, "path": "sys:maxsize"}
+    return Registry("edgekit.numbers", own, lambda part: isinstance(part, int), "a number")
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Puts a distribution with these entry points on the import path."""
+
+    def make(distribution: str, entries: str, module: str = MODULE) -> None:
+        folder = tmp_path / distribution
+        info = folder / f"{distribution}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Name: {distribution}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[edgekit.numbers]\n{entries}\n")
+        (folder / f"{distribution}_parts.py").write_text(module)
+        monkeypatch.syspath_prepend(folder)
+
+    yield make
+    for name in [name for name in sys.modules if name.endswith("_parts")]:
+        del sys.modules[name]
+
+
+def test_own_parts_are_objects_or_imported_by_their_names(registry):
+    assert registry["one"] == 1
+    assert registry["path"] == sys.maxsize
+    with pytest.raises(KeyError, match="two"):
+        registry["two"]
+    assert list(registry) == ["one", "path"]
+
+
+def test_a_package_adds_a_part(registry, install):
+    install("seven", "seven = seven_parts:PART")
+    assert "seven" in registry
+    assert registry["seven"] == 7
+    assert list(registry) == ["one", "path", "seven"]
+    (plugin,) = registry.plugins()
+    assert (plugin.distribution, plugin.version) == ("seven", "1.2")
+    assert registry.problem(plugin) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "module", "said"),
+    [
+        ("x = nowhere:PART", MODULE, "cannot be imported .* ModuleNotFoundError"),
+        ("x = bad_parts:NONE", MODULE, "cannot be imported .* AttributeError"),
+        ("x = bad_parts", MODULE, "cannot be imported"),
+        ("x = bad_parts:PART", "raise ValueError('out\\n of order')", "ValueError: out of order"),
+        ("x = bad_parts:PART", "import sys; sys.exit(3)", "SystemExit: 3"),
+        ("x = bad_parts:Broken", MODULE, "expected bad_parts:Broken to be a number; found Broken"),
+    ],
+)
+def test_a_broken_part_is_named_and_skipped(registry, install, caplog, entries, module, said):
+    install("bad", entries, module)
+    assert registry["one"] == 1
+    with pytest.raises(PluginError, match=said) as caught:
+        registry["x"]
+    assert "'x' in edgekit.numbers of bad 1.2" in caught.value.message
+    assert "pip uninstall bad" in caught.value.hint
+    with caplog.at_level(logging.WARNING):
+        assert [name for name, _ in registry.usable()] == ["one", "path"]
+    assert "bad 1.2" in caplog.text
+    (plugin,) = registry.plugins()
+    assert registry.problem(plugin).message == caught.value.message
+
+
+def test_names_that_are_taken(registry, install):
+    install("late", "one = late_parts:PART")
+    for name in ("left", "right"):
+        install(name, f"seven = {name}_parts:PART")
+    assert registry["one"] == 1
+    with pytest.raises(PluginError, match=r"taken twice, by left 1\.2 and right 1\.2"):
+        registry["seven"]
+    said = [registry.problem(plugin).message for plugin in registry.plugins()]
+    assert "late 1.2 has the name of a part of EdgeKit" in said[0]
+    assert said[1] == said[2]
+    assert list(registry) == ["one", "path", "seven"]
+
+
+def test_of_two_copies_of_a_package_the_first_counts(registry, install, tmp_path, monkeypatch):
+    install("seven", "seven = seven_parts:PART")
+    old = tmp_path / "old" / "seven-1.1.dist-info"
+    old.mkdir(parents=True)
+    (old / "METADATA").write_text("Name: seven\nVersion: 1.1\n")
+    (old / "entry_points.txt").write_text("[edgekit.numbers]\nseven = seven_parts:OLD\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(old.parent)])
+    assert [plugin.version for plugin in registry.plugins()] == ["1.2"]
+
+
+def test_unreadable_entry_points_are_named_and_skipped(registry, install, caplog):
+    install("seven", "seven = seven_parts:PART")
+    install("torn", "no equals sign")
+    with caplog.at_level(logging.WARNING):
+        assert registry["seven"] == 7
+    assert "torn 1.2" in caplog.text
+
+
+def test_classes_that_belong_to_a_part(registry, install):
+    install("seven", "seven = seven_parts:PART")
+    assert registry.import_class("one", "pathlib:PurePath", Path) is not None
+    assert registry.import_class("seven", "pathlib:PosixPath", Path).__name__ == "PosixPath"
+    with pytest.raises(PluginError, match=r"expected pathlib:PurePath to be a subclass of Path"):
+        registry.import_class("seven", "pathlib:PurePath", Path)
+    with pytest.raises(PluginError, match=r"seven 1\.2 cannot be imported from nowhere:X"):
+        registry.import_class("seven", "nowhere:X", Path)
