@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.media import open_source
     from edgekit.runtime.types import Detections, Frame, Tube
     from edgekit.targets.export import export
+    from edgekit.training.train import train
 
 __all__ = [
     "Bundle",
@@ -35,6 +36,7 @@ __all__ = [
     "load_bundle",
     "make_linker",
     "open_source",
+    "train",
 ]
 
 __version__ = "0.1.0"
@@ -50,6 +52,7 @@ _HOMES = {
     "load_bundle": "edgekit.bundle",
     "make_linker": "edgekit.linking.registry",
     "open_source": "edgekit.media",
+    "train": "edgekit.training.train",
 }
 
 

@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, overload
 
+from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 
-__all__ = ["as_path", "check_choice", "check_range", "check_types"]
+__all__ = ["as_path", "as_paths", "check_choice", "check_range", "check_types"]
 
 
 def check_types(options: object) -> None:
@@ -44,11 +45,23 @@ def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     Raises:
         UsageError: The value is no path, or is empty text.
     """
-    if value is None:
-        return None
-    if not isinstance(value, str | os.PathLike) or value == "":
-        raise _unexpected(name, "a path", value)
-    return Path(value)
+    return None if value is None else _path(name, value)
+
+
+def as_paths(
+    name: str, value: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+) -> tuple[Path, ...]:
+    """Returns one path or a sequence of paths as a tuple.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Value that the caller gave.
+
+    Raises:
+        UsageError: It is neither, or a path is empty text.
+    """
+    many = value if isinstance(value, list | tuple) else (value,)
+    return tuple(_path(name, each) for each in many)
 
 
 def check_range(
@@ -71,7 +84,7 @@ def check_range(
     if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
         limits = f"{'more than' if above else 'at least'} {low:g}"
         limits += f" and at most {high:g}" if high < math.inf else ""
-        raise UsageError(f"Expected {name} to be {limits}; found {value}.")
+        raise UsageError(f"Expected {parameter(name)} to be {limits}; found {value}.")
 
 
 def check_choice(name: str, value: str | None, choices: Collection[str]) -> None:
@@ -86,14 +99,23 @@ def check_choice(name: str, value: str | None, choices: Collection[str]) -> None
         UsageError: The name is not among them.
     """
     if value is not None and value not in choices:
-        raise UsageError(f"Expected {name} to be one of {', '.join(choices)}; found {value!r}.")
+        raise UsageError(
+            f"Expected {parameter(name)} to be one of {', '.join(choices)}; found {value!r}."
+        )
+
+
+def _path(name: str, value: object) -> Path:
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise _unexpected(name, "a path", value)
+    return Path(value)
 
 
 def _unexpected(name: str, expected: str, value: object) -> UsageError:
     shown = repr(value)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     return UsageError(
-        f"Expected {name} to be {expected}; found {shown}, of type {type(value).__name__}."
+        f"Expected {parameter(name)} to be {expected}; found {shown}, of type "
+        f"{type(value).__name__}."
     )
 
 

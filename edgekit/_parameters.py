@@ -10,6 +10,9 @@ __all__ = ["parameter", "write_flags", "writes_flags"]
 
 _flags = False
 
+_FLAGS = {"origin": "from"}
+"""Flags that are called otherwise than their parameter, because Python reserves the word."""
+
 
 def parameter(name: str, value: object = None) -> str:
     """Returns a parameter's name for a message, with a value if one is given.
@@ -21,7 +24,7 @@ def parameter(name: str, value: object = None) -> str:
     """
     if not _flags:
         return name if value is None else f"{name}={value}"
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
     return flag if value is None or value is True else f"{flag} {value}"
 
 

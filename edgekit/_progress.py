@@ -24,6 +24,13 @@ class Progress:
     def advance(self) -> None:
         """Completes a step of the phase."""
 
+    def note(self, text: str) -> None:
+        """Tells a result of the work so far, such as the loss of an epoch.
+
+        Args:
+            text: Result, for people.
+        """
+
     def count(self, note: str, items: Iterable[T], total: int | None) -> Iterator[T]:
         """Yields the items; each is a step of a new phase."""
         self.phase(note, total)

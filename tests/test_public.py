@@ -10,7 +10,10 @@ import pytest
 
 import edgekit
 
-COMMANDS = {"export": ([], "edgekit.targets.export.ExportOptions", {"targets": "target"})}
+COMMANDS = {
+    "export": ([], "edgekit.targets.export.ExportOptions", {"targets": "target"}),
+    "train": (["--root", "clips"], "edgekit.training.train.TrainOptions", {}),
+}
 """By function: words that its command needs, its options, and parameters of other names there."""
 
 

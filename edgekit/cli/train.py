@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit._progress import Progress
 from edgekit.cli.options.shared import (
     FiniteRange,
     common_options,
@@ -15,6 +17,11 @@ from edgekit.cli.options.shared import (
     stdout_console,
 )
 from edgekit.cli.options.types import OUT, SIZE
+from edgekit.datasets.layouts import DATASETS
+from edgekit.runtime.kinds import KINDS
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 __all__ = ["command"]
 
@@ -24,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 @click.command(name="train")
 @click.option(
     "--dataset",
-    type=click.Choice(["json", "ucf24", "jhmdb21"]),
+    type=click.Choice(DATASETS),
     default="json",
     show_default=True,
     help="Layout of the annotated clips. json means ROOT/annotations.json with the videos "
@@ -32,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 )
 @click.option(
     "--root",
-    "roots",
+    "root",
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
@@ -90,7 +97,7 @@ _LOG = logging.getLogger(__name__)
 )
 @click.option(
     "--cascade",
-    type=click.Choice(["ssim", "ssim-shifted", "dssim", "rgb"]),
+    type=click.Choice(KINDS),
     default="ssim",
     show_default=True,
     help="Motion channels of the input: similarity to the earlier picture over nine shifts "
@@ -131,28 +138,7 @@ _LOG = logging.getLogger(__name__)
 @click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options
-def command(
-    dataset: str,
-    roots: tuple[Path, ...],
-    split: int,
-    arch: str,
-    origin: str | None,
-    epochs: int,
-    images: int,
-    batch: int,
-    rate: float,
-    input_size: tuple[int, int],
-    cascade: str,
-    frame_gap: int,
-    seed: int,
-    hold_out: float,
-    workers: int,
-    name: str | None,
-    out: Path | None,
-    resume: bool,
-    force: bool,
-    as_json: bool,
-) -> None:
+def command(as_json: bool, **values: Any) -> None:
     """Train or fine-tune a network on annotated clips.
 
     The run is seeded, saved after every epoch, and writes weights.safetensors, which
@@ -160,85 +146,42 @@ def command(
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """
-    from edgekit.datasets.published import read_truth
-    from edgekit.errors import MissingDependencyError, UsageError
+    from edgekit.training.train import TrainOptions, run_train
 
-    if resume and force:
-        raise UsageError(
-            "--resume goes on with a run, and --force replaces it.", hint="Leave one of them out."
-        )
-    datasets = [read_truth(dataset, root, split=split, part="train") for root in roots]
-    for root, truth in zip(roots, datasets, strict=True):
-        count = sum(len(video.tubes) for video in truth.videos)
-        _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
-    MissingDependencyError.unless("torch", "host", "Training")
-    from edgekit.targets.settings import MEAN, STD
-    from edgekit.training.fit import fit
-    from edgekit.training.trainer import Epoch, Settings
-
-    name = name or f"{arch}-{dataset}"
-    origin = origin or ("imagenet" if arch == "lite0" else "scratch")
-    out = out or Path("runs") / name
-    settings = Settings(
-        epochs=epochs,
-        images=images,
-        batch=batch,
-        rate=rate,
-        slow_rate=0.3 * rate,
-        size=input_size,
-        seed=seed,
-        kind=cascade,
-        frame_gap=frame_gap,
-        mean=MEAN,
-        std=STD,
-    )
+    options = TrainOptions(**values)
     with progress_bar() as bar:
-        reading = bar.add_task(
-            "Reading clips", total=sum(len(truth.videos) for truth in datasets), note=""
-        )
-        steps = epochs * -(-images // batch)
-        training = bar.add_task("Training", total=steps, note="", start=False)
-
-        def on_clip() -> None:
-            bar.advance(reading)
-            bar.start_task(training)
-
-        def on_epoch(epoch: Epoch) -> None:
-            done = epoch.number * (steps // epochs)
-            note = f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}"
-            bar.update(training, completed=done, note=note)
-            if bar.disable:
-                _LOG.warning("%s", note)
-            _LOG.info("%s", ", ".join(f"{name} {loss:.4f}" for name, loss in epoch.losses.items()))
-
-        result = fit(
-            datasets,
-            out,
-            settings,
-            arch=arch,
-            origin=origin,
-            name=name,
-            hold_out=hold_out,
-            workers=workers,
-            resume=resume,
-            force=force,
-            on_clip=on_clip,
-            on_step=lambda: bar.advance(training),
-            on_epoch=on_epoch,
-        )
+        result = run_train(options, _TrainingBars(bar))
     if as_json:
         losses = result.history[-1].losses if result.history else {}
         emit_json(
             {
                 "weights": str(result.weights),
-                "epochs": epochs,
+                "epochs": options.epochs,
                 "losses": losses,
                 "held_out_frame_map": result.held_out,
             }
         )
         return
     console = stdout_console(as_json)
-    for root, score in zip(roots, result.held_out, strict=False):
+    for root, score in zip(options.root, result.held_out, strict=False):
         console.print(f"frame-mAP@0.5 on what was held out of {root}: {score:.3f}", soft_wrap=True)
     console.print(f"Wrote {result.weights}", soft_wrap=True)
     console.print(f"Next: edgekit export {result.weights} --target onnx", soft_wrap=True)
+
+
+class _TrainingBars(Progress):
+    """Shows each phase as a bar of its own; without a terminal, it logs the notes instead."""
+
+    def __init__(self, bar: RichProgress) -> None:
+        self._bar = bar
+
+    def phase(self, note: str, total: int | None = None) -> None:
+        self._task = self._bar.add_task(note, total=total, note="")
+
+    def advance(self) -> None:
+        self._bar.advance(self._task)
+
+    def note(self, text: str) -> None:
+        self._bar.update(self._task, note=text)
+        if self._bar.disable:
+            _LOG.warning("%s", text)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._plain_pickle import UnreadablePickle, loads_plain
 from edgekit.datasets.annotations import (
@@ -30,11 +31,12 @@ from edgekit.datasets.annotations import (
     VideoTruth,
     read_annotations,
 )
+from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
-__all__ = ["DATASETS", "read_truth"]
+__all__ = ["read_truth"]
 
 _WIDTH, _HEIGHT = 320, 240
 _MOST_PICKLE = 1 << 25
@@ -55,7 +57,6 @@ _LAYOUTS = {
     "ucf24": _Layout(CLASS_LISTS["ucf24"], "pyannot.pkl"),
     "jhmdb21": _Layout(CLASS_LISTS["jhmdb21"], "hmdb_annots.pkl"),
 }
-DATASETS = (*_LAYOUTS, "json")
 
 
 def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") -> Truth:
@@ -76,8 +77,8 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
         return read_annotations(root / "annotations.json")
     if dataset not in _LAYOUTS:
         raise UsageError(
-            f"--dataset is '{dataset}', expected one of {', '.join(DATASETS)}.",
-            hint="For annotations of your own, use --dataset json.",
+            f"{parameter('dataset')} is '{dataset}', expected one of {', '.join(DATASETS)}.",
+            hint=f"For annotations of your own, use {parameter('dataset', 'json')}.",
         )
     layout = _LAYOUTS[dataset]
     names = _video_list(root / "splitfiles" / f"{part}list{split:02d}.txt")
@@ -183,7 +184,8 @@ def _read(path: Path, most: int) -> bytes:
     except OSError as error:
         raise AnnotationError(
             f"Cannot read {path}: {error.strerror}.",
-            hint="Name the dataset's folder with --root: it holds splitfiles/ and rgb-images/.",
+            hint=f"Name the dataset's folder with {parameter('root')}: it holds splitfiles/ and "
+            "rgb-images/.",
         ) from error
 
 

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit._parameters import parameter
+from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError, BadInputError, OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.held_out import held_out_frame_map
+from edgekit.training.result import TrainingResult
 from edgekit.training.samples import load_clip
 from edgekit.training.start import starting_network
-from edgekit.training.trainer import Epoch, Settings, Trainer
+from edgekit.training.trainer import Settings, Trainer
 
-__all__ = ["STATE", "WEIGHTS", "TrainingResult", "fit"]
+__all__ = ["STATE", "WEIGHTS", "fit"]
+
+_LOG = logging.getLogger(__name__)
 
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 _HISTORY = "history.json"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """Result of a training run.
-
-    Attributes:
-        weights: Path of the checkpoint, which holds the moving average of the network.
-        history: Mean losses of each epoch that this call trained.
-        held_out: frame-mAP at IoU 0.5 on the held-out part of each dataset; empty if none was held
-            out.
-    """
-
-    weights: Path
-    history: list[Epoch]
-    held_out: tuple[float, ...]
 
 
 def fit(
@@ -52,9 +42,7 @@ def fit(
     workers: int = 2,
     resume: bool = False,
     force: bool = False,
-    on_clip: Callable[[], None] = lambda: None,
-    on_step: Callable[[], None] = lambda: None,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    progress: Progress = SILENT,
 ) -> TrainingResult:
     """Trains a network on annotated clips.
 
@@ -72,9 +60,8 @@ def fit(
         workers: Number of threads that prepare samples.
         resume: Whether to continue from the state in ``out``.
         force: Whether to replace the files in ``out``.
-        on_clip: Function called after each video is read.
-        on_step: Function called after each training step.
-        on_epoch: Function called after each epoch, with its result.
+        progress: Display of the progress: a phase of one step per clip, then one of all batches,
+            with a note after each epoch.
 
     Raises:
         AnnotationError: There is nothing to learn from, or the datasets differ in their classes.
@@ -87,15 +74,16 @@ def fit(
     if out.exists() and any(out.iterdir()) and not (resume or force):
         raise OutputError(
             f"{out} holds an earlier run.",
-            hint="Add --resume to go on with it, --force to replace it, or name another place.",
+            hint=f"Add {parameter('resume', True)} to go on with it, {parameter('force', True)} to "
+            "replace it, or name another place.",
         )
     if resume:
         _refuse_no_state(state)
-    clips = []
-    for number, truth in enumerate(datasets):
-        for video in truth.videos:
-            clips.append(load_clip(video, (0.0, 1.0 - hold_out), dataset=number))
-            on_clip()
+    videos = [(number, video) for number, truth in enumerate(datasets) for video in truth.videos]
+    clips = [
+        load_clip(video, (0.0, 1.0 - hold_out), dataset=number)
+        for number, video in progress.count("Reading clips", videos, len(videos))
+    ]
     channels = 3 if settings.kind == "rgb" else 6
     network, trained = starting_network(
         arch,
@@ -107,15 +95,19 @@ def fit(
         seed=settings.seed,
     )
     trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
-    if resume:
-        trainer.resume(state)
+    finished = trainer.resume(state) if resume else 0
     with writing(out):  # reports an unwritable folder before the first epoch, not after it
         out.mkdir(parents=True, exist_ok=True)
     history = []
-    for epoch in trainer.run(on_step):
+    steps = math.ceil(settings.images / settings.batch)
+    progress.phase("Training", settings.epochs * steps)
+    for _ in range(finished * steps):
+        progress.advance()
+    for epoch in trainer.run(progress.advance):
         trainer.save(state)
         history.append(epoch)
-        on_epoch(epoch)
+        progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
+        _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
     average = trainer.average.cpu()
     weights = out / WEIGHTS
     metadata = {
@@ -147,11 +139,10 @@ def _refuse_no_state(state: Path) -> None:
     if state.is_file():
         return
     others = sorted(path.parent for path in state.parent.parent.glob(f"*/{STATE}"))
-    hint = "To begin a run, leave --resume away."
+    hint = f"To begin a run, leave {parameter('resume')} away."
     if others:
-        hint += (
-            f" To resume another one, name its folder: --out {' or '.join(map(str, others[:3]))}"
-        )
+        folders = parameter("out", " or ".join(map(str, others[:3])))
+        hint += f" To resume another one, name its folder: {folders}"
     raise BadInputError(f"There is nothing to resume: no {state} was found.", hint=hint)
 
 
@@ -160,7 +151,8 @@ def _classes(datasets: Sequence[Truth]) -> list[str]:
         if not any(video.tubes for video in truth.videos):
             raise AnnotationError(
                 "Expected annotated tubes to learn from; found none.",
-                hint="Name the folder that holds annotations.json and its videos with --root.",
+                hint="Name the folder that holds annotations.json and its videos with "
+                f"{parameter('root')}.",
             )
         if truth.classes != datasets[0].classes:
             raise AnnotationError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edgekit._parameters import parameter
 from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.lite0 import imagenet_weights
@@ -55,7 +56,8 @@ def starting_network(
         if arch != "lite0":
             raise UsageError(
                 f"There are ImageNet weights for lite0, not for {arch}.",
-                hint="Use --from scratch, or --from CHECKPOINT.",
+                hint=f"Use {parameter('origin', 'scratch')}, or "
+                f"{parameter('origin', 'CHECKPOINT')}.",
             )
         given = imagenet_weights(_imagenet(), channels, mean, std)
     else:
@@ -64,7 +66,10 @@ def starting_network(
     own = network.state_dict()
     fitting = {name: value for name, value in given.items() if own[name].shape == value.shape}
     if not fitting:
-        raise CheckpointError(f"{origin} shares no layer with {arch}.", hint="Use --from scratch.")
+        raise CheckpointError(
+            f"{origin} shares no layer with {arch}.",
+            hint=f"Use {parameter('origin', 'scratch')}.",
+        )
     network.load_state_dict(fitting, strict=False)
     stem = next(iter(dict(network.named_parameters())))
     return network, set(fitting) - {stem}

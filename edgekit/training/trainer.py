@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgekit._parameters import parameter
 from edgekit.errors import BadInputError, CheckpointError
 from edgekit.files.writing import atomic_file
 from edgekit.runtime.cascade import Cascade
 from edgekit.training.losses import Batch, centernet_loss
+from edgekit.training.result import Epoch
 from edgekit.training.samples import Sample, TrainingClip, augmented_sample
 
-__all__ = ["Epoch", "Settings", "Trainer"]
+__all__ = ["Settings", "Trainer"]
 
 _EMA_DECAY = 0.998
 _WEIGHT_DECAY = 1e-4
@@ -59,19 +61,6 @@ class Settings:
     frame_gap: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """Result of one epoch.
-
-    Attributes:
-        number: Number of the epoch, from 1.
-        losses: Mean of each part of the loss.
-    """
-
-    number: int
-    losses: dict[str, float]
 
 
 class Trainer:
@@ -177,14 +166,15 @@ class Trainer:
         except Exception as error:
             raise CheckpointError(
                 f"{path} is not the state of a training run: {error}.",
-                hint="To replace the run, use --force instead of --resume.",
+                hint=f"To replace the run, use {parameter('force', True)} instead of "
+                f"{parameter('resume')}.",
             ) from error
         if settings != repr(self._settings):
             raise CheckpointError(
                 f"{path} is of a run with other settings:\n  there {settings}\n"
                 f"  here  {self._settings!r}",
-                hint="Use the settings that it began with. To replace the run, use --force instead "
-                "of --resume.",
+                hint="Use the settings that it began with. To replace the run, use "
+                f"{parameter('force', True)} instead of {parameter('resume')}.",
             )
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -200,7 +190,7 @@ class Trainer:
         if not torch.isfinite(losses["total"]):
             raise BadInputError(
                 f"The loss became {losses['total'].item()} in pass {self._epoch + 1}.",
-                hint="Lower --rate, or look for broken boxes in the annotations.",
+                hint=f"Lower {parameter('rate')}, or look for broken boxes in the annotations.",
             )
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgekit._progress import Progress
 from edgekit.cli import main as run
 from edgekit.datasets.annotations import Truth, read_annotations
 from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError, UsageError
@@ -65,11 +66,12 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
     class Stop(Exception):
         pass
 
-    def stop(epoch):
-        raise Stop
+    class StopAtNote(Progress):
+        def note(self, text):
+            raise Stop
 
     with pytest.raises(Stop):
-        fit([truth], tmp_path / "parts", settings(), origin="scratch", on_epoch=stop)
+        fit([truth], tmp_path / "parts", settings(), origin="scratch", progress=StopAtNote())
     assert not (tmp_path / "parts" / WEIGHTS).exists()
     parts = fit([truth], tmp_path / "parts", settings(), origin="scratch", resume=True)
     assert [epoch.number for epoch in parts.history] == [2]
@@ -106,12 +108,12 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
 def test_there_is_nothing_to_resume(truth, tmp_path):
     with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
         fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
-    assert caught.value.hint == "To begin a run, leave --resume away."
+    assert caught.value.hint == "To begin a run, leave resume away."
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / STATE).touch()
     with pytest.raises(BadInputError) as caught:
         fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
-    assert f"--out {tmp_path / 'mine'}" in caught.value.hint
+    assert f"out={tmp_path / 'mine'}" in caught.value.hint
     assert not (tmp_path / "other").exists()
 
 

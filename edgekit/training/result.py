@@ -1,0 +1,37 @@
+"""Results of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Epoch", "TrainingResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Result of one epoch.
+
+    Attributes:
+        number: Number of the epoch, from 1.
+        losses: Mean of each part of the loss.
+    """
+
+    number: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """Result of a training run.
+
+    Attributes:
+        weights: Path of the checkpoint, which holds the moving average of the network.
+        history: Mean losses of each epoch that this call trained.
+        held_out: frame-mAP at IoU 0.5 on the held-out part of each dataset; empty if none was held
+            out.
+    """
+
+    weights: Path
+    history: list[Epoch]
+    held_out: tuple[float, ...]

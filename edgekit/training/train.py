@@ -1,0 +1,214 @@
+"""The whole of ``edgekit train``: options to trained weights."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._checks import as_path, as_paths, check_choice, check_range, check_types
+from edgekit._parameters import parameter
+from edgekit._progress import SILENT, Progress
+from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.published import read_truth
+from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.runtime.kinds import KINDS
+from edgekit.training.result import TrainingResult
+
+__all__ = ["TrainOptions", "run_train", "train"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """Options of a training run, checked; ``train`` documents them.
+
+    Raises:
+        UsageError: An option has a value of the wrong type, or out of range.
+    """
+
+    root: Sequence[Path]
+    dataset: str = "json"
+    split: int = 1
+    arch: str = "lite0"
+    origin: str | Path | None = None
+    epochs: int = 60
+    images: int = 288
+    batch: int = 16
+    rate: float = 1e-3
+    input_size: tuple[int, int] = (256, 256)
+    cascade: str = "ssim"
+    frame_gap: int = 1
+    seed: int = 1
+    hold_out: float = 0.0
+    workers: int = 2
+    name: str | None = None
+    out: Path | None = None
+    resume: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if not self.root:
+            raise UsageError(f"Expected {parameter('root')} to be a folder; found none.")
+        check_choice("dataset", self.dataset, DATASETS)
+        check_choice("cascade", self.cascade, KINDS)
+        check_range("split", self.split, 1, 3)
+        for name in ("epochs", "images", "frame_gap", "workers"):
+            check_range(name, getattr(self, name), 1)
+        check_range("batch", self.batch, 2)
+        check_range("rate", self.rate, 0, above=True)
+        check_range("seed", self.seed, 0)
+        check_range("hold_out", self.hold_out, 0, 0.9)
+        height, width = self.input_size
+        if min(height, width) < 64 or height % 32 or width % 32:
+            raise UsageError(
+                f"Expected {parameter('input_size')} in multiples of 32, at least 64; found "
+                f"{height}x{width}."
+            )
+        if self.resume and self.force:
+            raise UsageError(
+                f"{parameter('resume')} goes on with a run, and {parameter('force')} replaces it.",
+                hint="Leave one of them out.",
+            )
+
+
+def train(
+    root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    dataset: str = "json",
+    split: int = 1,
+    arch: str = "lite0",
+    origin: str | os.PathLike[str] | None = None,
+    epochs: int = 60,
+    images: int = 288,
+    batch: int = 16,
+    rate: float = 1e-3,
+    input_size: int | tuple[int, int] = (256, 256),
+    cascade: str = "ssim",
+    frame_gap: int = 1,
+    seed: int = 1,
+    hold_out: float = 0.0,
+    workers: int = 2,
+    name: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> TrainingResult:
+    """Trains or fine-tunes a network on annotated clips, on a GPU if torch finds one.
+
+    The same options give the same weights on the same machine. The run is saved after every epoch.
+    torch's random numbers are seeded, as for the whole process.
+
+    Args:
+        root: Folder of the annotated clips, or several of them; each contributes the same number of
+            samples.
+        dataset: Layout of the clips, one of ``edgekit.datasets.layouts.DATASETS``. ``json`` reads
+            ``annotations.json`` and the videos beside it.
+        split: Number of the dataset's split, 1 to 3; ``json`` has only one.
+        arch: Name in ``edgekit.models.registry.ARCHITECTURES``.
+        origin: Weights to start from: ``imagenet`` (the default for ``lite0``), ``scratch`` (the
+            default for other networks), or the path of a checkpoint.
+        epochs: Number of epochs, at least 1.
+        images: Number of samples per epoch, at least 1, drawn evenly over the classes.
+        batch: Number of samples per batch, at least 2.
+        rate: Learning rate of new weights, above 0. Weights from a checkpoint or ImageNet use 0.3
+            of it.
+        input_size: Side, or height and width, of the input in pixels; multiples of 32, at least 64.
+        cascade: Kind of motion channels, one of ``edgekit.runtime.kinds.KINDS``.
+        frame_gap: Number of frames, at least 1, between the two pictures of a pair. Training varies
+            it from half to twice as many.
+        seed: Seed for everything random, at least 0.
+        hold_out: Share at the end of each video, 0 to 0.9, that is evaluated and not trained on.
+        workers: Number of threads that prepare samples, at least 1.
+        name: Name of the model. By default ``ARCH-DATASET``.
+        out: Folder to write the run to. By default ``runs/NAME``.
+        resume: Whether to continue the run in ``out``.
+        force: Whether to replace the run in ``out``.
+        progress: Display of the progress: a phase of one step per clip, then one of all batches,
+            with a note after each epoch.
+
+    Returns:
+        The path of the weights, which ``export`` takes, the losses of each epoch, and frame-mAP on
+        what was held out.
+
+    Raises:
+        UsageError: A value has the wrong type or is out of range, or two of them contradict.
+        AnnotationError: The annotations are missing, invalid, empty, or of different classes.
+        MediaError: A video cannot be read.
+        CheckpointError: ``origin`` cannot be read or is of another network, or the run in ``out``
+            has other settings.
+        BadInputError: There is no run to resume, or the loss is no longer finite.
+        MissingDependencyError: torch, or the package of the ImageNet weights, is not installed.
+        OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or it cannot
+            be written.
+    """
+    options = TrainOptions(
+        root=as_paths("root", root),
+        dataset=dataset,
+        split=split,
+        arch=arch,
+        origin=as_path("origin", origin) if isinstance(origin, os.PathLike) else origin,
+        epochs=epochs,
+        images=images,
+        batch=batch,
+        rate=rate,
+        input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
+        cascade=cascade,
+        frame_gap=frame_gap,
+        seed=seed,
+        hold_out=hold_out,
+        workers=workers,
+        name=name,
+        out=as_path("out", out),
+        resume=resume,
+        force=force,
+    )
+    return run_train(options, progress)
+
+
+def run_train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
+    """Trains as checked options describe it; ``train`` documents result and errors."""
+    datasets = [
+        read_truth(options.dataset, root, split=options.split, part="train")
+        for root in options.root
+    ]
+    for root, truth in zip(options.root, datasets, strict=True):
+        count = sum(len(video.tubes) for video in truth.videos)
+        _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
+    MissingDependencyError.unless("torch", "host", "Training")
+    from edgekit.targets.settings import MEAN, STD
+    from edgekit.training.fit import fit
+    from edgekit.training.trainer import Settings
+
+    name = options.name or f"{options.arch}-{options.dataset}"
+    settings = Settings(
+        epochs=options.epochs,
+        images=options.images,
+        batch=options.batch,
+        rate=options.rate,
+        slow_rate=0.3 * options.rate,
+        size=(options.input_size[0], options.input_size[1]),
+        seed=options.seed,
+        kind=options.cascade,
+        frame_gap=options.frame_gap,
+        mean=MEAN,
+        std=STD,
+    )
+    return fit(
+        datasets,
+        options.out or Path("runs") / name,
+        settings,
+        arch=options.arch,
+        origin=str(options.origin or ("imagenet" if options.arch == "lite0" else "scratch")),
+        name=name,
+        hold_out=options.hold_out,
+        workers=options.workers,
+        resume=options.resume,
+        force=options.force,
+        progress=progress,
+    )

@@ -1,0 +1,96 @@
+"""``edgekit.train``: the command's work, called from Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import edgekit
+from edgekit._progress import Progress
+from edgekit.errors import AnnotationError, OutputError, UsageError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short video with one bright actor that moves."""
+    folder = tmp_path_factory.mktemp("clips")
+    writer = cv2.VideoWriter(str(folder / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (128, 96))
+    boxes = []
+    for t in range(10):
+        image = np.full((96, 128, 3), 50, np.uint8)
+        x = 20 + 3 * t
+        image[30:70, x : x + 30] = 220
+        boxes.append([x, 30, x + 30, 70])
+        writer.write(image)
+    writer.release()
+    tube = {"label": 0, "start": 0, "end": 10, "boxes": boxes}
+    video = {"width": 128, "height": 96, "frames": 10, "tubes": [tube]}
+    content = {"classes": ["right"], "videos": {"a.mp4": video}}
+    (folder / "annotations.json").write_text(json.dumps(content))
+    return folder
+
+
+class _Phases(Progress):
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def phase(self, note: str, total: int | None = None) -> None:
+        self.seen.append((note, total))
+
+    def advance(self) -> None:
+        self.seen.append("step")
+
+    def note(self, text: str) -> None:
+        self.seen.append(text.partition(",")[0])
+
+
+def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
+    small: dict[str, Any] = {"images": 4, "batch": 2, "input_size": 64, "origin": "scratch"}
+    progress = _Phases()
+    result = edgekit.train(root, epochs=1, out=tmp_path / "run", progress=progress, **small)
+    assert result.weights.parent == tmp_path / "run"
+    assert [epoch.number for epoch in result.history] == [1]
+    assert result.held_out == ()
+    phases = [("Reading clips", 1), "step", ("Training", 2), "step", "step", "epoch 1"]
+    assert progress.seen == phases
+    with pytest.raises(OutputError, match="Add resume=True to go on with it, force=True to"):
+        edgekit.train([root], out=tmp_path / "run", **small)
+    longer = edgekit.train(
+        [str(root)], epochs=1, out=tmp_path / "run", resume=True, progress=progress, **small
+    )
+    assert longer.history == []
+    # The finished batches of a resumed run count as done.
+    assert progress.seen[len(phases) :] == phases[:-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"root": ()}, "Expected root to be a folder; found none."),
+        ({"root": None}, "Expected root to be a path; found None"),
+        ({"root": [3]}, "Expected root to be a path; found 3"),
+        ({"dataset": "csv"}, "Expected dataset to be one of json, ucf24, jhmdb21; found 'csv'."),
+        ({"batch": 1}, "Expected batch to be at least 2; found 1."),
+        ({"epochs": 2.5}, "Expected epochs to be int; found 2.5"),
+        ({"rate": 0}, "Expected rate to be more than 0; found 0."),
+        ({"hold_out": 1}, "Expected hold_out to be at least 0 and at most 0.9; found 1."),
+        ({"input_size": 100}, "Expected input_size in multiples of 32, at least 64; found 100x100"),
+        ({"resume": True, "force": True}, "resume goes on with a run, and force replaces it."),
+        ({"arch": "res18", "origin": "imagenet"}, "ImageNet weights for lite0, not for res18"),
+    ],
+)
+def test_wrong_values(root: Path, tmp_path: Path, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        edgekit.train(**{"root": root, "out": tmp_path / "run", **values})
+    assert words in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_annotations(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"annotations\.json"):
+        edgekit.train(tmp_path)
