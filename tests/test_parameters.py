@@ -18,8 +18,8 @@ from edgekit.linking.registry import make_linker
 
 ROOT = Path(edgekit.__file__).parent
 ROOMS = (
-    *("bundle", "files", "linking", "measuring", "media", "metrics", "models"),
-    *("pipeline", "runtime", "system"),
+    *("bundle", "datasets", "files", "linking", "measuring", "media", "metrics", "models"),
+    *("pipeline", "runtime", "system", "training"),
 )
 """Rooms of the library, in which no message names a flag."""
 
@@ -54,6 +54,7 @@ def test_a_user_of_the_command_line_reads_flags(flags):
     assert parameter("max_misses") == "--max-misses"
     assert parameter("threads", 1) == "--threads 1"
     assert parameter("realtime", True) == "--realtime"
+    assert parameter("origin", "scratch") == "--from scratch"
     error = refusal()
     assert error.message == "--delay-seconds 0.5 is for the linker 'edgekit', and --link is 'road'."
     assert error.hint == "Leave --delay-seconds out, or use --link edgekit."

@@ -48,9 +48,8 @@ def test_parameters_are_the_options_of_the_command(name):
     command = importlib.import_module(f"edgekit.cli.{name}").command
     flags = {renamed.get(n, n): v for n, v in command.make_context(name, words).params.items()}
     single = {n: v[0] if n in renamed.values() else v for n, v in flags.items()}
-    given = {name for word in words if (name := word.removeprefix("--")) != word}
-    for parameter in defaults.keys() - given:
-        assert single[parameter] == defaults[parameter], parameter
+    for parameter, default in defaults.items():
+        assert single[parameter] == default or default is inspect.Parameter.empty, parameter
     assert function.__doc__
     for parameter in parameters:
         assert f"        {parameter}: " in function.__doc__, parameter
