@@ -41,7 +41,7 @@ smoke: $(DEVICE_VENV)/.installed
 
 # The site of docs/ in build/site; warnings are errors. It fetches nothing.
 docs: $(DOCS_VENV)/.installed
-	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict
 
 demo: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/edgekit demo --force
