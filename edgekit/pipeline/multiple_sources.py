@@ -18,6 +18,8 @@ __all__ = ["Outcome", "run_all"]
 Outcome: TypeAlias = RunSummary | EdgeKitError
 """Summary of a run, or the error that ended it."""
 
+_Ended: TypeAlias = tuple[int, RunSummary | BaseException]
+
 _POLL = 0.1
 _LEAVING = 1.0
 
@@ -45,17 +47,12 @@ def run_all(
     Raises:
         BaseException: The first error that stopped them all, once they have ended.
     """
-    done: queue.SimpleQueue[tuple[int, RunSummary | BaseException]] = queue.SimpleQueue()
-
-    def run(number: int) -> None:
-        try:
-            done.put((number, pipelines[number].run()))
-        except BaseException as error:
-            done.put((number, error))
-
+    done: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
     threads = [
-        threading.Thread(target=run, args=(number,), name=f"edgekit-run-{number}", daemon=True)
-        for number in range(len(pipelines))
+        threading.Thread(
+            target=_run, args=(number, pipeline, done), name=f"edgekit-run-{number}", daemon=True
+        )
+        for number, pipeline in enumerate(pipelines)
     ]
     for thread in threads:
         thread.start()
@@ -85,3 +82,10 @@ def run_all(
     if fatal is not None:
         raise fatal
     return [outcomes[number] for number in range(len(pipelines))]
+
+
+def _run(number: int, pipeline: Pipeline, done: queue.SimpleQueue[_Ended]) -> None:
+    try:
+        done.put((number, pipeline.run()))
+    except BaseException as error:
+        done.put((number, error))

@@ -106,73 +106,99 @@ def overlapped(
         lanes: Largest number of items in ``step`` at once.
         turn: Context that is held during each ``step``.
     """
-    before: _Handover[T] = _Handover(size)
-    after: _Handover[T | _Raised] = _Handover(size + lanes - 1)
-    taking, left = threading.Lock(), [lanes]
+    executor = _Executor(items, step, size=size, lanes=lanes, turn=turn)
+    advancing = threading.Thread(target=executor.advance, name="edgekit-cascade", daemon=True)
+    working = [
+        threading.Thread(target=executor.work, name=f"edgekit-network-{lane}", daemon=True)
+        for lane in range(lanes)
+    ]
+    for thread in (advancing, *working):
+        thread.start()
+    try:
+        while (taken := executor.after.take()) is not None:
+            if isinstance(taken[1], _Raised):
+                raise taken[1].error
+            yield taken[1]
+    finally:
+        executor.before.close(drop=True)
+        executor.after.close(drop=True)
+        for thread in working:
+            thread.join()
+        advancing.join(_LEAVING)
 
-    def advance() -> None:
+
+class _Executor(Generic[T]):
+    """What the threads of ``overlapped`` do; the arguments are the same.
+
+    Attributes:
+        before: Items that wait for the step.
+        after: Items that the step has changed, or its error.
+    """
+
+    def __init__(
+        self,
+        items: Iterator[T],
+        step: Callable[[T], None],
+        *,
+        size: int,
+        lanes: int,
+        turn: AbstractContextManager[object],
+    ) -> None:
+        self.before: _Handover[T] = _Handover(size)
+        self.after: _Handover[T | _Raised] = _Handover(size + lanes - 1)
+        self._items = items
+        self._step = step
+        self._turn = turn
+        self._taking = threading.Lock()
+        self._left = lanes
+
+    def advance(self) -> None:
+        """Requests items until there are no more; the one thread before the step runs this."""
         error = None
         try:
             place = 0
-            while before.wait_for_room(place):
-                item = next(items, None)
+            while self.before.wait_for_room(place):
+                item = next(self._items, None)
                 if item is None:
                     break
-                before.put(item, place)
+                self.before.put(item, place)
                 place += 1
         except BaseException as raised:
             error = raised
-        before.close(error)
+        self.before.close(error)
 
-    def done() -> bool:
+    def work(self) -> None:
+        """Calls the step until there are no more items; every lane's thread runs this."""
+        error = None
+        try:
+            while not self._done():
+                pass
+        except BaseException as raised:  # raised by items
+            error = raised
+        with self._taking:
+            self._left -= 1
+            if not self._left:
+                self.before.close(drop=True)
+                self.after.close(error)
+
+    def _done(self) -> bool:
+        """Calls the step on the next item; returns whether this was the last one."""
         with ExitStack() as held:
-            with taking:  # a thread that waits for an item also gets the next turn
-                if not before.wait_for_item():
+            with self._taking:  # a thread that waits for an item also gets the next turn
+                if not self.before.wait_for_item():
                     return True
-                held.enter_context(turn)
+                held.enter_context(self._turn)
                 # Not earlier, because the next item would then be requested earlier.
-                taken = before.take()
+                taken = self.before.take()
             if taken is None:
                 return True
             place, item = taken
             outcome: T | _Raised = item
             try:
-                step(item)
+                self._step(item)
             except BaseException as raised:
                 outcome = _Raised(raised)
-                before.close(drop=True)
-        if after.wait_for_room(place):
-            after.put(outcome, place)
+                self.before.close(drop=True)
+        if self.after.wait_for_room(place):
+            self.after.put(outcome, place)
         return isinstance(outcome, _Raised)
-
-    def work() -> None:
-        error = None
-        try:
-            while not done():
-                pass
-        except BaseException as raised:  # raised by items
-            error = raised
-        with taking:
-            left[0] -= 1
-            if not left[0]:
-                before.close(drop=True)
-                after.close(error)
-
-    threads = [threading.Thread(target=advance, name="edgekit-cascade", daemon=True)]
-    threads += [
-        threading.Thread(target=work, name=f"edgekit-network-{lane}", daemon=True)
-        for lane in range(lanes)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        while (taken := after.take()) is not None:
-            if isinstance(taken[1], _Raised):
-                raise taken[1].error
-            yield taken[1]
-    finally:
-        before.close(drop=True)
-        after.close(drop=True)
-        for thread in threads[1:]:
-            thread.join()
-        threads[0].join(_LEAVING)
