@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import overload
 
-import cv2
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
-from edgekit.calibration.frame_selection import Candidates, choose, spread
+from edgekit.calibration.chosen_frames import choose_frames
+from edgekit.calibration.frame_pairs import frame_pairs, samples_key
 from edgekit.calibration.sequences import FrameSequence
 from edgekit.calibration.store import Store, array_file, key_of
-from edgekit.detector import cascade_of, recent_frames_of
+from edgekit.detector import cascade_of
 from edgekit.errors import CalibrationError
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.runtime.types import Array, Frame
+from edgekit.runtime.types import Array
 
-__all__ = ["Place", "Samples", "choose_frames", "collect", "extract"]
+__all__ = ["Place", "Samples", "collect", "extract"]
 
-_SIDE = 32
-_CANDIDATES = 20
-"""Number of candidate frames per sequence, for each sample that is wanted in total."""
-
-_LEAST_CONTRAST = 1.0
 _PAIRS = "pairs.npy"
 _PLACES = "places.json"
 
@@ -148,38 +142,6 @@ def collect(
     return first, second
 
 
-def choose_frames(
-    bundle: Bundle,
-    footage: Sequence[FrameSequence],
-    store: Store,
-    *,
-    samples: int,
-    judged: int,
-    seed: int = 0,
-    progress: Progress = SILENT,
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Returns the indices of the frames that ``collect`` takes for either purpose, by sequence.
-
-    ``collect`` documents the arguments and errors.
-    """
-    key = _key(bundle, footage, "choice", samples, judged, seed)
-
-    def make(folder: Path) -> None:
-        found = [_look(bundle, sequence, samples, progress) for sequence in footage]
-        _check(bundle, found)
-        wanted = _calibrating(bundle, found, samples, seed), _judging(found, judged)
-        if not any(wanted[0]) or (judged and not any(wanted[1])):
-            raise CalibrationError(
-                f"Expected frames to calibrate with and others to judge by; found "
-                f"{sum(seen.count for seen in found)} in all.",
-                hint="Name more footage; 32 frames and more are advised.",
-            )
-        (folder / "choice.json").write_bytes(msgspec.json.encode(wanted))
-
-    file = store.folder("choice", key, make) / "choice.json"
-    return msgspec.json.decode(file.read_bytes(), type=tuple[list[list[int]], list[list[int]]])
-
-
 def extract(
     bundle: Bundle,
     footage: Sequence[FrameSequence],
@@ -200,84 +162,10 @@ def extract(
         CalibrationError: A frame does not exist.
         OutputError: The store cannot be written.
     """
-    key = _key(bundle, footage, "pairs", wanted)
+    key = samples_key(bundle, footage, "pairs", wanted)
     make = partial(_extract, bundle, footage, wanted, progress)
     place = store.folder("pairs", key, make)
     return Samples(bundle, place)
-
-
-def _key(bundle: Bundle, footage: Sequence[FrameSequence], *parts: object) -> str:
-    manifest = bundle.manifest
-    content = [sequence.sha256 for sequence in footage]
-    return key_of(manifest.input, manifest.cascade, content, *parts)
-
-
-def _pairs(
-    bundle: Bundle, sequence: FrameSequence, *, again: bool = False, progress: Progress = SILENT
-) -> Iterator[tuple[Frame, int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    """Yields each frame, the number of gapless frames before it, and the pair that is compared.
-
-    The pair is the letterboxed earlier frame and the letterboxed current frame. A change of size
-    also counts as a gap.
-    """
-    cascade, recent = cascade_of(bundle), recent_frames_of(bundle)
-    before, shape = 0, None
-    for frame in sequence.frames(again=again, progress=progress):
-        if recent is not None:
-            frame = recent.add(frame)
-        if frame.earlier is None and (frame.gap or frame.image.shape != shape):
-            cascade.reset()
-            before = 0
-        shape = frame.image.shape
-        previous, current, _ = cascade.pair(frame.image, frame.sample_aspect, frame.earlier)
-        yield frame, before, previous, current
-        before += 1
-
-
-def _look(bundle: Bundle, sequence: FrameSequence, samples: int, progress: Progress) -> Candidates:
-    seen = Candidates(limit=_CANDIDATES * samples)
-    kind, gap = bundle.manifest.cascade.kind, bundle.manifest.cascade.frame_gap
-    for frame, before, previous, current in _pairs(bundle, sequence, progress=progress):
-        earlier = current if kind == "rgb" else previous if before >= gap else None
-        seen.add(frame.index, earlier, current)
-        small = cv2.resize(frame.image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-        seen.contrast = max(seen.contrast, float(small.std(axis=(0, 1)).max()))
-    return seen
-
-
-def _check(bundle: Bundle, found: Sequence[Candidates]) -> None:
-    hint = "Calibrate with footage of what the detector is to see."
-    kind = bundle.manifest.cascade.kind
-    if kind != "rgb" and not any(seen.moves for seen in found):
-        raise CalibrationError(
-            f"The cascade {kind} compares consecutive frames, and no two in the calibration data "
-            "differ: its map would be constant.",
-            hint=f"{hint} Single pictures suit a network that was exported with --cascade rgb.",
-        )
-    if max(seen.contrast for seen in found) < _LEAST_CONTRAST:
-        raise CalibrationError(
-            "Expected pictures; every frame of the calibration data is of one colour.", hint=hint
-        )
-
-
-def _calibrating(
-    bundle: Bundle, found: Sequence[Candidates], samples: int, seed: int
-) -> list[list[int]]:
-    choices = [seen.to_choose() for seen in found]
-    # At run time few frames are first frames, without a predecessor: one sample is enough.
-    firsts = 0 if bundle.manifest.cascade.kind == "rgb" else 1
-    picks = choose([features for _, features in choices], samples - firsts, seed)
-    wanted = [indices[pick].tolist() for (indices, _), pick in zip(choices, picks, strict=True)]
-    if firsts:
-        there = [number for number, seen in enumerate(found) if seen.count]
-        wanted[there[seed % len(there)]].insert(0, 0)
-    return wanted
-
-
-def _judging(found: Sequence[Candidates], judged: int) -> list[list[int]]:
-    indices = [seen.to_judge() for seen in found]
-    picks = spread(map(len, indices), judged)
-    return [values[pick].tolist() for values, pick in zip(indices, picks, strict=True)]
 
 
 def _extract(
@@ -294,7 +182,9 @@ def _extract(
     places: list[Place] = []
     for number, (sequence, indices) in enumerate(zip(footage, wanted, strict=True)):
         missing = set(indices)
-        for frame, _, previous, current in _pairs(bundle, sequence, again=True) if missing else ():
+        for frame, _, previous, current in (
+            frame_pairs(bundle, sequence, again=True) if missing else ()
+        ):
             if frame.index in missing:
                 missing.discard(frame.index)
                 pairs[len(places)] = previous, current

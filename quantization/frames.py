@@ -8,9 +8,10 @@ from pathlib import Path
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_bundle, default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
+from edgekit.calibration.chosen_frames import choose_frames
 from edgekit.calibration.frame_selection import spread
 from edgekit.calibration.rendered import rendered_clips
-from edgekit.calibration.samples import Samples, choose_frames, collect, extract
+from edgekit.calibration.samples import Samples, collect, extract
 from edgekit.calibration.sequences import FrameSequence, find_sequences
 from edgekit.calibration.store import Store, key_of
 from edgekit.datasets.annotations import Truth as Dataset

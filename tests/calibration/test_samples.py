@@ -10,8 +10,9 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.bundle import Bundle, load_bundle
+from edgekit.calibration.chosen_frames import choose_frames
 from edgekit.calibration.contact_sheet import contact_sheet, write_sheet
-from edgekit.calibration.samples import choose_frames, collect, extract
+from edgekit.calibration.samples import collect, extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.detector import cascade_of

@@ -16,7 +16,8 @@ import numpy as np
 
 from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import load_bundle
-from edgekit.calibration.samples import choose_frames, extract
+from edgekit.calibration.chosen_frames import choose_frames
+from edgekit.calibration.samples import extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store, key_of
 from edgekit.quantization import frames
