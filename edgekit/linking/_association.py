@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.linking.paths import Entry
 from edgekit.runtime.types import Array, Detections
 
-__all__ = ["Edge", "Found", "edge_before", "overlapping", "take_best", "take_first"]
+__all__ = ["Edge", "Found", "edge_before", "edge_scores", "overlapping", "take_best", "take_first"]
 
 Edge: TypeAlias = tuple[int, int, float]
 """A path, a detection that could continue it, and the gain of that choice."""
@@ -104,6 +104,26 @@ def overlapping(
     shared /= union
     paths, place = np.nonzero(shared >= iou_threshold)
     return paths, found.first[label[paths]] + place
+
+
+def edge_scores(
+    cost: str, found: Found, detections: Array, last: Iterable[Sequence[float]]
+) -> Array:
+    """Returns the preference of a path for a detection, for each possible pair.
+
+    Args:
+        cost: One of ``COSTS`` in ``edgekit.linking.published``.
+        found: Detections of the frame.
+        detections: Index of the pair's detection in ``found``.
+        last: Class scores of the pair's path at its last entry.
+    """
+    score: Array = found.score[detections]
+    if cost == "score":
+        return score
+    now = found.class_scores[detections]
+    step = np.array(list(last), np.float64).reshape(now.shape) - now
+    similarity: Array = 1.0 - np.sqrt((step**2).sum(axis=1))
+    return similarity if cost == "similarity" else score + similarity
 
 
 def take_first(edges: Iterable[Edge], paths: int, used: bytearray) -> tuple[list[int], list[float]]:

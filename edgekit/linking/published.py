@@ -23,7 +23,14 @@ import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
-from edgekit.linking._association import Found, edge_before, overlapping, take_best, take_first
+from edgekit.linking._association import (
+    Found,
+    edge_before,
+    edge_scores,
+    overlapping,
+    take_best,
+    take_first,
+)
 from edgekit.linking._path_table import extrapolated, path_type, rerank, stacked
 from edgekit.linking.paths import Entry, LinkedPath, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
@@ -209,22 +216,13 @@ class TubeLinker:
             path, and 1 for each taken detection.
         """
         paths, detections = overlapping(live["box"], live["label"], found, self._iou_threshold)
-        values = self._edge_scores(paths, detections, found)
+        entries = (self._trails[path].entries[-1] for path in paths.tolist())
+        values = edge_scores(self._cost, found, detections, (entry[3] for entry in entries))
         used = bytearray(len(found.label))
         take = take_first if self._cost == "score" else take_best
         edges = zip(paths.tolist(), detections.tolist(), values.tolist(), strict=True)
         partner, edge = take(edges, len(live), used)
         return np.array(partner, np.intp), np.array(edge), np.frombuffer(used, np.uint8)
-
-    def _edge_scores(self, paths: Array, detections: Array, found: Found) -> Array:
-        score: Array = found.score[detections]
-        if self._cost == "score":
-            return score
-        last = [self._trails[path].entries[-1][3] for path in paths.tolist()]
-        now = found.class_scores[detections]
-        step = np.array(last, np.float64).reshape(now.shape) - now
-        similarity: Array = 1.0 - np.sqrt((step**2).sum(axis=1))
-        return similarity if self._cost == "similarity" else score + similarity
 
     def _advance(self, live: Array, found: Found, partner: Array, edge: Array) -> None:
         """Appends this frame to the paths, in place."""
