@@ -1,10 +1,11 @@
 """Takes a trained online action detector to an edge device.
 
-    from edgekit import Detector, open_source
+    from edgekit import Detector, Tracker, open_source
 
     with Detector("bundle") as detector, open_source("clip.mp4") as source:
+        tracker = Tracker("edgekit", detector.classes)
         for frame in source:
-            boxes, classes, scores = detector.detect(frame.image).flat(0.3)
+            tubes = tracker.update(detector.detect(frame.image), frame.time, index=frame.index)
 
 Each name is imported when it is first used, so that ``import edgekit`` is fast.
 """
@@ -18,19 +19,52 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle, load_bundle
     from edgekit.detector import Detector
     from edgekit.errors import EdgeKitError
+    from edgekit.linking.published import LiveTube
     from edgekit.linking.registry import make_linker
-    from edgekit.media import open_source
-    from edgekit.runtime.types import Detections, Frame, Tube
+    from edgekit.linking.tubes import Tubes
+    from edgekit.media import Source, SourceOptions, open_source
+    from edgekit.media.drawing.annotator import Annotator
+    from edgekit.media.sinks.events import EventsSink
+    from edgekit.media.sinks.mqtt.sink import MqttSink
+    from edgekit.media.sinks.prometheus import Metrics
+    from edgekit.media.sinks.sink import Sink
+    from edgekit.media.sinks.summary_picture import PictureSink
+    from edgekit.media.sinks.video.clips import ClipsSink
+    from edgekit.media.sinks.video.file import VideoSink
+    from edgekit.media.sinks.video.live import LiveVideoSink
+    from edgekit.pipeline.pipeline import Pipeline
+    from edgekit.pipeline.results import FrameResult
+    from edgekit.runtime.types import Detection, Detections, Frame, Tube
+    from edgekit.targets.base import SessionOptions
     from edgekit.targets.export import export
+    from edgekit.tracker import Tracker
     from edgekit.training.train import train
 
 __all__ = [
+    "Annotator",
     "Bundle",
+    "ClipsSink",
+    "Detection",
     "Detections",
     "Detector",
     "EdgeKitError",
+    "EventsSink",
     "Frame",
+    "FrameResult",
+    "LiveTube",
+    "LiveVideoSink",
+    "Metrics",
+    "MqttSink",
+    "PictureSink",
+    "Pipeline",
+    "SessionOptions",
+    "Sink",
+    "Source",
+    "SourceOptions",
+    "Tracker",
     "Tube",
+    "Tubes",
+    "VideoSink",
     "__version__",
     "export",
     "load_bundle",
@@ -42,12 +76,30 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Annotator": "edgekit.media.drawing.annotator",
     "Bundle": "edgekit.bundle",
+    "ClipsSink": "edgekit.media.sinks.video.clips",
+    "Detection": "edgekit.runtime.types",
     "Detections": "edgekit.runtime.types",
     "Detector": "edgekit.detector",
     "EdgeKitError": "edgekit.errors",
+    "EventsSink": "edgekit.media.sinks.events",
     "Frame": "edgekit.runtime.types",
+    "FrameResult": "edgekit.pipeline.results",
+    "LiveTube": "edgekit.linking.published",
+    "LiveVideoSink": "edgekit.media.sinks.video.live",
+    "Metrics": "edgekit.media.sinks.prometheus",
+    "MqttSink": "edgekit.media.sinks.mqtt.sink",
+    "PictureSink": "edgekit.media.sinks.summary_picture",
+    "Pipeline": "edgekit.pipeline.pipeline",
+    "SessionOptions": "edgekit.targets.base",
+    "Sink": "edgekit.media.sinks.sink",
+    "Source": "edgekit.media",
+    "SourceOptions": "edgekit.media",
+    "Tracker": "edgekit.tracker",
     "Tube": "edgekit.runtime.types",
+    "Tubes": "edgekit.linking.tubes",
+    "VideoSink": "edgekit.media.sinks.video.file",
     "export": "edgekit.targets.export",
     "load_bundle": "edgekit.bundle",
     "make_linker": "edgekit.linking.registry",

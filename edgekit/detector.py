@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
+import threading
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._arguments import described, instance, number, path, picture, whole
 from edgekit._closing import Closing
 from edgekit.bundle import Bundle, load_bundle
+from edgekit.errors import UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
@@ -54,6 +57,10 @@ def recent_frames_of(bundle: Bundle) -> RecentFrames | None:
 class Detector(Closing):
     """Finds actions in consecutive pictures. A context manager.
 
+    A detector compares each picture with the one before it, so each source needs its own: a
+    ``sibling`` shares the model. Several threads may call ``detect`` of one detector, which takes
+    their pictures one after the other.
+
     Args:
         bundle: Bundle to run, or its folder.
         options: Options for the runtime session.
@@ -62,6 +69,11 @@ class Detector(Closing):
     Attributes:
         bundle: Loaded bundle.
         session: Session of the runtime.
+
+    Raises:
+        UsageError: An argument has a wrong type or value.
+        BundleError: The bundle is missing, incomplete or changed, or does not run here.
+        MissingDependencyError: The runtime is not installed.
     """
 
     def __init__(
@@ -71,14 +83,19 @@ class Detector(Closing):
         options: SessionOptions | None = None,
         top_k: int | None = None,
     ) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
+        if options is not None:
+            instance("options", options, SessionOptions, "edgekit.SessionOptions")
+        most = None if top_k is None else whole("top_k", top_k, least=1)
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(path("bundle", bundle))
         self._cascade = cascade_of(self.bundle)
-        self._top_k = top_k or self.bundle.manifest.decode.top_k
+        self._top_k = most or self.bundle.manifest.decode.top_k
         self.session: Session = open_session(self.bundle, options)
         if _LOG.isEnabledFor(logging.INFO):
             told = ", ".join(f"{name} {value}" for name, value in self.session.describe().items())
             _LOG.info("Running %s: %s, cascade by %s.", self.bundle.path, told, setting().kernel)
         self._owns_session = True
+        self._one_picture = threading.Lock()
+        self._lanes = threading.BoundedSemaphore(self.session.lanes)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -102,11 +119,13 @@ class Detector(Closing):
         """Returns another detector on the same session, for the pictures of another source.
 
         It stores its own previous pictures, and closing it leaves the session open. A session
-        serves ``lanes`` calls at a time: the siblings' pipelines need a common
-        ``edgekit.pipeline.fair_semaphore.FairSemaphore`` with that many places as their ``turn``.
+        serves ``lanes`` calls at a time. ``detect`` waits for its turn; the siblings' pipelines
+        need a common ``edgekit.pipeline.fair_semaphore.FairSemaphore`` with that many places as
+        their ``turn``.
         """
         other = copy.copy(self)
         other._cascade = cascade_of(self.bundle)
+        other._one_picture = threading.Lock()
         other._owns_session = False
         return other
 
@@ -131,7 +150,11 @@ class Detector(Closing):
             sample_aspect: Pixel aspect ratio of the picture, width over height.
             earlier: Earlier picture of the pair, (H, W, 3) uint8, BGR; None for the previous
                 picture.
+
+        Raises:
+            UsageError: An argument has another type or shape.
         """
+        _check_pictures(image, sample_aspect, earlier)
         if self.bundle.manifest.cascade.place == "graph":
             previous, current, letterbox = self._cascade.pair(image, sample_aspect, earlier)
             return {"previous": previous[None], "frame": current[None]}, letterbox
@@ -142,10 +165,17 @@ class Detector(Closing):
         """Runs the model on the inputs from ``prepare`` and returns its outputs."""
         return self.session.infer(inputs)
 
+    def release(self, inputs: dict[str, Array]) -> None:
+        """Takes back inputs from ``prepare``, which nobody uses any more, to fill them again."""
+        if "input" in inputs:
+            self._cascade.release(inputs["input"])
+
     def decode(self, outputs: dict[str, Array], letterbox: Letterbox) -> Detections:
         """Decodes the outputs from ``infer`` into detections, in source pixels."""
         stride = self.bundle.manifest.decode.stride
-        return decode(outputs, len(self.classes), letterbox, top_k=self._top_k, stride=stride)
+        classes = self.classes
+        found = decode(outputs, len(classes), letterbox, top_k=self._top_k, stride=stride)
+        return found.named(classes)
 
     def detect(self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0) -> Detections:
         """Finds the detections of the next picture, in all three steps.
@@ -153,11 +183,29 @@ class Detector(Closing):
         Args:
             image: Picture, (H, W, 3) uint8, BGR.
             sample_aspect: Pixel aspect ratio of the picture, width over height.
+
+        Raises:
+            UsageError: An argument has another type or shape.
+            EdgeKitError: The detector is closed, or the runtime failed.
         """
-        inputs, letterbox = self.prepare(image, sample_aspect)
-        return self.decode(self.infer(inputs), letterbox)
+        with self._one_picture:
+            inputs, letterbox = self.prepare(image, sample_aspect)
+            with self._lanes:
+                outputs = self.infer(inputs)
+            self.release(inputs)
+            return self.decode(outputs, letterbox)
 
     def close(self) -> None:
         """Closes the runtime session, unless it belongs to another detector."""
         if self._owns_session:
             self.session.close()
+
+
+def _check_pictures(image: object, sample_aspect: object, earlier: object) -> None:
+    now = picture("image", image)
+    if number("sample_aspect", sample_aspect) <= 0:
+        raise UsageError(f"Expected sample_aspect above 0; found {sample_aspect}.")
+    if earlier is not None and picture("earlier", earlier).shape != now.shape:
+        raise UsageError(
+            f"Expected earlier with the shape of image, {now.shape}; found {described(earlier)}."
+        )

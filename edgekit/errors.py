@@ -1,7 +1,8 @@
 """Defines every error that EdgeKit raises on purpose, as one tree.
 
     EdgeKitError                    1
-    ├── UsageError                  2   an invalid option or combination of options
+    ├── UsageError                  2   an invalid option, argument or combination of them
+    │   └── OutOfRangeError             a row that a result does not have
     ├── BadInputError               3   an invalid input
     │   ├── CheckpointError             a checkpoint
     │   ├── BundleError                 a bundle
@@ -37,6 +38,7 @@ __all__ = [
     "EdgeKitError",
     "MediaError",
     "MissingDependencyError",
+    "OutOfRangeError",
     "OutputError",
     "PluginError",
     "ResourceError",
@@ -69,10 +71,14 @@ class EdgeKitError(Exception):
 
 
 class UsageError(EdgeKitError):
-    """An option has an invalid value, or two options contradict each other."""
+    """An option or argument has an invalid value, or two of them contradict each other."""
 
     code = "usage"
     exit_status = 2
+
+
+class OutOfRangeError(UsageError, IndexError):
+    """A result has no such row; an ``IndexError`` too, as Python's sequences expect."""
 
 
 class BadInputError(EdgeKitError):

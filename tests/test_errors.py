@@ -11,6 +11,7 @@ from edgekit.system.installation import install_line
     [
         (errors.EdgeKitError, 1),
         (errors.UsageError, 2),
+        (errors.OutOfRangeError, 2),
         (errors.CheckpointError, 3),
         (errors.BundleError, 3),
         (errors.MediaError, 3),

@@ -30,6 +30,7 @@ DEVICE_SIDE = [
     "edgekit.targets.openvino.session",
     "edgekit.targets.registry",
     "edgekit.targets.tflite.session",
+    "edgekit.tracker",
 ]
 
 

@@ -55,6 +55,7 @@ class Work:
         try:
             with measure(self.ms, "network"):
                 self.outputs = detector.infer(self.inputs)
+            detector.release(self.inputs)
         except BaseException as error:
             self.error = error
         self.inputs = None

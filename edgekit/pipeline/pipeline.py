@@ -34,6 +34,7 @@ from edgekit.pipeline.sampling import FrameRateCap, Sampling
 from edgekit.pipeline.sink_group import SinkGroup
 from edgekit.pipeline.stage_executor import NO_TURN, overlapped
 from edgekit.pipeline.stage_timer import Clock, measure
+from edgekit.tracker import Tracker
 
 __all__ = ["DropPolicy", "Pipeline"]
 
@@ -74,7 +75,8 @@ class Pipeline:
     Args:
         source: Open source, which the pipeline does not close.
         detector: Open detector, which the pipeline does not close.
-        linker: New linker, which returns the tubes that count by ``score`` and ``min_hits``.
+        linker: New tracker or linker, which returns the tubes that count by ``score`` and
+            ``min_hits``.
         sinks: Sinks, called in this order, and closed at the end in any case.
         bundle: Name and SHA-256 of the bundle, for the sinks.
         score: Smallest score of detections and tubes that count.
@@ -106,7 +108,7 @@ class Pipeline:
         self,
         source: FrameSource,
         detector: FrameDetector,
-        linker: FrameLinker,
+        linker: FrameLinker | Tracker,
         sinks: Iterable[FrameSink] = (),
         *,
         bundle: tuple[str, str] = ("", ""),
@@ -132,8 +134,9 @@ class Pipeline:
             )
         self._source = source
         self._detector = detector
-        self._linker = linker
-        linker.count_from(score=score, min_hits=min_hits)
+        # Times of a live source may jump, which a tracker refuses in a program's own loop.
+        self._linker = linker.linker if isinstance(linker, Tracker) else linker
+        self._linker.count_from(score=score, min_hits=min_hits)
         self._sinks = SinkGroup(sinks)
         self._score = score
         until = float("inf") if duration is None else duration

@@ -75,6 +75,9 @@ class FrameDetector(Protocol):
     def infer(self, inputs: Any) -> Mapping[str, Array]:
         """Returns the model's outputs."""
 
+    def release(self, inputs: Any) -> None:
+        """Takes back the inputs of a finished inference, which nobody uses any more."""
+
     def decode(self, outputs: Any, letterbox: Any) -> Detections:
         """Returns the detections in the outputs."""
 

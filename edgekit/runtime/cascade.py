@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,7 +64,7 @@ class Cascade:
         self.kind = kind
         self.channels = 3 if kind == "rgb" else 6
         self._first_frame = first_frame
-        self._results = _Results((self.channels, *size))
+        self._buffers = _Buffers((self.channels, *size))
         self._before: deque[_Fitted] = deque(maxlen=frame_gap)
         kernel = native.setting().kernel
         means, deviations = np.asarray(mean, np.float64), np.asarray(std, np.float64)
@@ -154,13 +154,21 @@ class Cascade:
         Returns:
             (channels, height, width) float32: the normalised picture, then the map.
         """
-        out = self._results.take()
+        out = self._buffers.take()
         self._maker.stack(previous, current, out)
         return out
 
+    def release(self, tensor: Array) -> None:
+        """Takes back a network input, to fill it for a later picture.
 
-class _Results:
-    """Arrays that are reused once nobody else holds them or a view of them.
+        This saves memory from being mapped anew. The caller must not use the input afterwards. An
+        input that is never given back stays as it is.
+        """
+        self._buffers.give(tensor)
+
+
+class _Buffers:
+    """Arrays that were given back, to be filled again; any thread may call its methods.
 
     New memory is mapped page by page while it is filled, which would take time in every frame.
     """
@@ -169,19 +177,23 @@ class _Results:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
-        self._arrays = [np.empty(shape, np.float32)]
-        # Python versions differ in the references that they count.
-        self._alone = sys.getrefcount(self._arrays[0])
+        self._free: list[Array] = []
+        self._lock = threading.Lock()
 
     def take(self) -> npt.NDArray[np.float32]:
-        """Returns an array with arbitrary content."""
-        for index in range(len(self._arrays)):
-            if sys.getrefcount(self._arrays[index]) <= self._alone:
-                return self._arrays[index]
-        fresh = np.empty(self._shape, np.float32)
-        if len(self._arrays) < self._KEPT:
-            self._arrays.append(fresh)
-        return fresh
+        """Returns an array with arbitrary content, which nobody else has."""
+        with self._lock:
+            return self._free.pop() if self._free else np.empty(self._shape, np.float32)
+
+    def give(self, array: Array) -> None:
+        """Takes an array back; one of another kind, or one that is here already, is ignored."""
+        own: Array = array if array.base is None else array.base
+        if getattr(own, "shape", None) != self._shape or own.dtype != np.float32:
+            return
+        with self._lock:
+            known = any(own is free for free in self._free)
+            if not known and len(self._free) < self._KEPT:
+                self._free.append(own)
 
 
 class _PlainCascade:

@@ -6,15 +6,29 @@ and continuous. Frame indices start at 0; the ``end`` of a tube is inclusive.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Detections", "Frame", "Tube"]
+from edgekit._arguments import described, number
+from edgekit.errors import UsageError
+from edgekit.runtime.rows import (
+    Array,
+    Classes,
+    Rows,
+    checked_names,
+    class_indices,
+    row_of,
+    rows_of,
+)
 
-Array: TypeAlias = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from edgekit.runtime._supervision import SupervisionDetections
+
+__all__ = ["Array", "Detection", "Detections", "Frame", "Tube"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,25 +57,114 @@ class Frame:
     taken: float | None = None
 
 
+class Detection(NamedTuple):
+    """One box of ``Detections``, with its best class.
+
+    Attributes:
+        box: Box ``[x1, y1, x2, y2]`` in source pixels.
+        label: Index of the class with the highest score.
+        score: Score of that class, in [0, 1].
+        name: Name of that class; empty if the detections do not know their class names.
+    """
+
+    box: list[float]
+    label: int
+    score: float
+    name: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
     """The actions found in one frame: one box each, with a score for every class.
 
+    ``detections[3]`` is a ``Detection``, as is each item of an iteration. A slice, a mask or row
+    numbers give ``Detections`` again: ``detections[detections.scores.max(axis=1) > 0.5]``.
+
     Attributes:
         boxes: Boxes in source pixels, (n, 4) float.
         scores: Scores in [0, 1], (n, C) float; 0 if the class was not found at that box.
+        classes: Class names, by class index; empty if they are not known.
+
+    Raises:
+        UsageError: An array has another shape.
     """
 
     boxes: Array
     scores: Array
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        boxes, scores = self.boxes, self.scores
+        try:
+            count, width = boxes.shape
+            rows, classes = scores.shape
+        except (AttributeError, ValueError):
+            raise self._misshapen() from None
+        if width != 4 or rows != count or (self.classes and len(self.classes) != classes):
+            raise self._misshapen()
+
+    def _misshapen(self) -> UsageError:
+        boxes, scores = described(self.boxes), described(self.scores)
+        names = f" and {len(self.classes)} class names" if self.classes else ""
+        return UsageError(
+            "Expected boxes as a float array (n, 4), scores as a float array (n, C), and no or C "
+            f"class names; found boxes as {boxes} and scores as {scores}{names}."
+        )
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @overload
+    def __getitem__(self, key: int) -> Detection: ...
+
+    @overload
+    def __getitem__(self, key: Rows) -> Detections: ...
+
+    def __getitem__(self, key: int | Rows) -> Detection | Detections:
+        row = row_of(key, len(self))
+        if row is None:
+            rows = rows_of(key, len(self))
+            return Detections(self.boxes[rows], self.scores[rows], self.classes)
+        label = int(self.scores[row].argmax())
+        name = self.classes[label] if self.classes else ""
+        return Detection(self.boxes[row].tolist(), label, float(self.scores[row, label]), name)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return map(self.__getitem__, range(len(self)))
 
     @classmethod
     def empty(cls, classes: int) -> Detections:
         """Returns an empty set of detections for ``classes`` classes."""
         return cls(np.zeros((0, 4), np.float32), np.zeros((0, classes), np.float32))
+
+    def named(self, classes: Sequence[str]) -> Detections:
+        """Returns the same detections, which know these class names.
+
+        Raises:
+            UsageError: The number of names is not the number of classes.
+        """
+        return Detections(self.boxes, self.scores, checked_names(classes))
+
+    def filter(self, classes: Classes | None = None, score: float | None = None) -> Detections:
+        """Returns the boxes in which a class remains, with score 0 for all other classes.
+
+        Args:
+            classes: Classes that remain, by name or index; None for all.
+            score: Smallest score that remains; None for all scores above 0.
+
+        Raises:
+            UsageError: There is no such class, or ``score`` is not a number.
+        """
+        kept = self.scores > 0
+        if score is not None:
+            kept &= self.scores >= number("score", score)
+        if classes is not None:
+            others = np.ones(self.scores.shape[1], np.bool_)
+            others[class_indices(classes, self.classes, len(others))] = False
+            kept[:, others] = False
+        rows = kept.any(axis=1)
+        scores = np.where(kept[rows], self.scores[rows], 0).astype(self.scores.dtype, copy=False)
+        return Detections(self.boxes[rows], scores, self.classes)
 
     def flat(self, threshold: float = 0.0) -> tuple[Array, Array, Array]:
         """Returns one row per box and class that scores above ``threshold``, best first.
@@ -74,6 +177,41 @@ class Detections:
         scores = self.scores[rows, classes]
         order = np.argsort(-scores, kind="stable")
         return self.boxes[rows[order]], classes[order], scores[order]
+
+    def to_supervision(self) -> SupervisionDetections:
+        """Returns ``supervision.Detections``: the rows of ``flat``, with their class names.
+
+        Raises:
+            MissingDependencyError: The package supervision is not installed.
+        """
+        from edgekit.runtime._supervision import made
+
+        boxes, labels, scores = self.flat()
+        return made(boxes, scores, labels, self.classes)
+
+    @classmethod
+    def from_supervision(cls, found: SupervisionDetections, classes: Sequence[str]) -> Detections:
+        """Returns the detections of a ``supervision.Detections``.
+
+        Rows with equal boxes become one box with a score for each of their classes.
+
+        Args:
+            found: Object with ``xyxy``, ``confidence`` and ``class_id``.
+            classes: Class names, by class index.
+
+        Raises:
+            UsageError: Boxes, scores or class indices are missing or do not fit.
+        """
+        from edgekit.runtime._supervision import columns
+
+        names = checked_names(classes)
+        boxes, scores, labels = columns(found, len(names))
+        places: dict[bytes, int] = {}
+        rows = [places.setdefault(box.tobytes(), len(places)) for box in boxes]
+        first = [rows.index(place) for place in range(len(places))]
+        merged = np.zeros((len(places), len(names)), np.float32)
+        np.maximum.at(merged, (np.array(rows, np.intp), labels), scores)
+        return cls(boxes[first], merged, names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +231,7 @@ class Tube:
         age: Number of frames since the last detection; 0 if the last box is a detection.
         track: Id of the live tube that it came from, if that became several tubes; None if that is
             ``id``.
+        name: Name of the class; empty if the linker does not know it.
     """
 
     id: int
@@ -105,3 +244,4 @@ class Tube:
     observed: npt.NDArray[np.bool_]
     age: int = 0
     track: int | None = None
+    name: str = ""

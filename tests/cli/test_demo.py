@@ -35,6 +35,9 @@ class Oracle:
     def infer(self, inputs):
         return {}
 
+    def release(self, inputs):
+        pass
+
     def decode(self, outputs, letterbox):
         index = self._index
         here = [tube for tube in self._clip.tubes if tube.start <= index < tube.end]

@@ -60,6 +60,9 @@ class Detector:
         self.busy.release()
         return inputs
 
+    def release(self, inputs):
+        pass
+
     def decode(self, outputs, letterbox):
         return Detections.empty(1)
 

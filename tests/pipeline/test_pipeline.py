@@ -62,6 +62,9 @@ class Detector:
     def infer(self, inputs):
         return inputs
 
+    def release(self, inputs):
+        pass
+
     def decode(self, outputs, letterbox):
         if not outputs["input"].any():
             return Detections.empty(2)

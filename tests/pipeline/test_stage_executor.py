@@ -74,6 +74,9 @@ class Detector:
             raise Trouble("infer")
         return inputs
 
+    def release(self, inputs):
+        pass
+
     def decode(self, outputs, letterbox):
         self.threads["decode"] = threading.current_thread()
         seen = outputs["input"][1]

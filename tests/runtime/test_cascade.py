@@ -174,7 +174,7 @@ def test_frame_gap_first_frames_and_reset(gap, rule):
             np.testing.assert_array_equal(tensor[0], cascade.stack(previous, frames[index]))
 
 
-def test_a_result_is_overwritten_only_when_nobody_holds_it():
+def test_only_results_that_were_given_back_are_filled_again():
     rng = np.random.default_rng(7)
     pairs = rng.integers(0, 255, (6, 2, 32, 32, 3), dtype=np.uint8)
     expected = [Cascade((32, 32), MEAN, STD).stack(*pair) for pair in pairs]
@@ -184,9 +184,22 @@ def test_a_result_is_overwritten_only_when_nobody_holds_it():
         np.testing.assert_array_equal(part[0], whole[2:])
     places = set()
     for pair in pairs:
-        part = cascade.stack(*pair)
+        part = cascade.stack(*pair)[None]
         places.add(part.ctypes.data)
-    assert len(places) <= 3
+        cascade.release(part)
+    assert len(places) == 1
+
+
+def test_a_result_given_back_twice_is_handed_out_once():
+    pair = np.zeros((2, 32, 32, 3), np.uint8)
+    cascade = Cascade((32, 32), MEAN, STD)
+    result = cascade.stack(*pair)
+    cascade.release(result)
+    cascade.release(result[None])
+    cascade.release(np.zeros((6, 8, 8), np.float32))  # of another cascade
+    first, second = (cascade.stack(*pair) for _ in range(2))
+    assert first.shape == second.shape == (6, 32, 32)
+    assert first.ctypes.data != second.ctypes.data
 
 
 @pytest.mark.parametrize("wrong", [{"kind": "flow"}, {"frame_gap": 0}, {"first_frame": "grey"}])

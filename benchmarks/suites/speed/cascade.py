@@ -105,7 +105,7 @@ def main() -> None:
             cascade = _cascade(kernel, size)
             if np.abs(expected - cascade.stack(previous, current)).max() > 2e-4:
                 raise SystemExit(f"{kernel} and scikit-image differ: nothing was timed.")
-            ways[kernel] = lambda p=previous, c=current, k=cascade: k.stack(p, c)  # type: ignore[misc]
+            ways[kernel] = lambda p=previous, c=current, k=cascade: k.release(k.stack(p, c))  # type: ignore[misc]
         medians = interleaved(ways, repeats=arguments.repeats)
         limit = _limit(side, kernels)
         for name, seconds in medians.items():

@@ -84,6 +84,9 @@ class DriftingPeaks:
         del inputs
         return next(self._heads)
 
+    def release(self, inputs: Mapping[str, Array]) -> None:
+        """Does nothing: there are no inputs."""
+
     def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox) -> Detections:
         """Returns the detections by EdgeKit's own decoding."""
         return decode(outputs, _LABELS, letterbox, top_k=self.count, stride=_STRIDE)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._arguments import picture
+from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
+from edgekit.linking.tubes import Tubes
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.text import Colour, colour_of, contrast, put_text, text_size
 from edgekit.pipeline.results import FrameResult
+from edgekit.runtime.rows import checked_names
+from edgekit.runtime.types import Detections, Frame
 
 __all__ = ["Annotator"]
 
@@ -26,18 +31,45 @@ class Annotator:
     The box of a tube without a detection in the frame is dashed. If tubes of several classes share
     one actor, only the best one is drawn.
 
+        annotator = Annotator(detector.classes)
+        picture = annotator.draw(frame, tracker.update(detections, frame.time))
+
     Args:
-        classes: Class names, by class index.
+        classes: Class names, by class index. A class without a name is shown by its index.
+
+    Raises:
+        UsageError: ``classes`` is not a sequence of text.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = classes
+    def __init__(self, classes: Sequence[str] = ()) -> None:
+        self._classes = checked_names(classes)
         self._trails: dict[int, deque[tuple[float, float]]] = {}
         self._followed = -1
         self._scale = (1.0, 1.0)
 
-    def draw(self, result: FrameResult, canvas: Any = None) -> npt.NDArray[np.uint8]:
-        """Returns the frame's picture with its tubes drawn on it.
+    def draw(
+        self, frame: Frame | npt.NDArray[np.uint8], tubes: Iterable[LiveTube]
+    ) -> npt.NDArray[np.uint8]:
+        """Returns a copy of a frame's picture with its tubes drawn on it.
+
+        Args:
+            frame: Next frame, or its picture, (H, W, 3) uint8, BGR.
+            tubes: Live tubes in the frame.
+
+        Raises:
+            UsageError: An argument has another type or shape.
+        """
+        if not isinstance(frame, Frame):
+            frame = Frame(self._followed + 1, 0.0, picture("frame", frame))
+        picture("frame.image", frame.image)
+        shown = tubes if isinstance(tubes, Tubes) else Tubes(tubes)
+        for tube in shown:
+            if len(tube.box) != 4 or not np.isfinite(tube.box).all():
+                raise UsageError(f"Expected a box of four finite numbers; found {tube.box}.")
+        return self.draw_result(FrameResult(frame, Detections.empty(0), shown))
+
+    def draw_result(self, result: FrameResult, canvas: Any = None) -> npt.NDArray[np.uint8]:
+        """Returns the frame's picture with its tubes drawn on it, for a sink.
 
         Args:
             result: Next frame, or the frame that was just given to ``follow``.
@@ -97,7 +129,8 @@ class Annotator:
     def _draw_label(
         self, image: Any, tube: LiveTube, taken: list[tuple[int, int, int, int]]
     ) -> None:
-        name = self._classes[tube.label]
+        known = tube.label < len(self._classes)
+        name = self._classes[tube.label] if known else f"class {tube.label}"
         height = min(max(8.0, min(image.shape[:2]) / 28), 26.0)
         text = f"{name} {tube.score:.2f} #{tube.id}"
         width, _ = text_size(text, height)

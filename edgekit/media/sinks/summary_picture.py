@@ -110,7 +110,7 @@ class PictureSink(Sink):
         width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.resize(image, (width, height), interpolation=way)
-        small = self._annotator.draw(result, small)
+        small = self._annotator.draw_result(result, small)
         above = (THUMBNAIL_HEIGHT - height) // 2
         below = THUMBNAIL_HEIGHT - height - above
         sides = (above, below, 0, 0)

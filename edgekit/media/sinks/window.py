@@ -58,7 +58,7 @@ class WindowSink(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Shows a frame."""
-        cv2.imshow(_TITLE, self._annotator.draw(result))
+        cv2.imshow(_TITLE, self._annotator.draw_result(result))
         if cv2.waitKey(1) & 0xFF in _QUIT_KEYS:
             self._on_quit()
 

@@ -189,7 +189,7 @@ def test_drawing_stays_in_the_picture_and_leaves_the_frame_alone(size):
     boxes = [(-50, -50, 20, 20), (0, 0, width, height), (width - 9, height - 9, width + 50, 9999)]
     tubes = [live(n, n % 2, 0.5, box, age=n % 2) for n, box in enumerate(boxes)]
     result = result_of(size=size, tubes=tubes)
-    drawn = Annotator(CLASSES).draw(result)
+    drawn = Annotator(CLASSES).draw_result(result)
     assert drawn.shape == (*size, 3)
     assert (drawn != result.frame.image).any()
     assert (result.frame.image == 90).all()
@@ -201,15 +201,15 @@ def border_share(drawn):
 
 
 def test_extrapolated_boxes_are_dashed():
-    solid = Annotator(CLASSES).draw(result_of(tubes=[live()]))
-    dashed = Annotator(CLASSES).draw(result_of(tubes=[live(age=2)]))
+    solid = Annotator(CLASSES).draw_result(result_of(tubes=[live()]))
+    dashed = Annotator(CLASSES).draw_result(result_of(tubes=[live(age=2)]))
     assert border_share(solid) == 1
     assert 0.3 < border_share(dashed) < 0.95
 
 
 def test_several_classes_on_one_actor_are_drawn_once():
-    alone = Annotator(CLASSES).draw(result_of(tubes=[live(0, 1, 0.9)]))
-    both = Annotator(CLASSES).draw(result_of(tubes=[live(5, 0, 0.4), live(0, 1, 0.9)]))
+    alone = Annotator(CLASSES).draw_result(result_of(tubes=[live(0, 1, 0.9)]))
+    both = Annotator(CLASSES).draw_result(result_of(tubes=[live(5, 0, 0.4), live(0, 1, 0.9)]))
     assert (alone == both).all()
 
 
@@ -217,10 +217,10 @@ def test_the_trail_shows_where_a_tube_has_been():
     annotator = Annotator(CLASSES)
     for index in range(20):
         box = (40 + 8 * index, 20, 60 + 8 * index, 60)
-        drawn = annotator.draw(result_of(index, tubes=[live(box=box)]))
+        drawn = annotator.draw_result(result_of(index, tubes=[live(box=box)]))
     assert (drawn[58:63, 60] != 90).any()
     assert (drawn[58:63, 20] == 90).all()
-    drawn = annotator.draw(result_of(20))
+    drawn = annotator.draw_result(result_of(20))
     assert (drawn == 90).all()
 
 
@@ -235,7 +235,9 @@ def test_labels_do_not_cover_each_other_if_there_is_room(monkeypatch):
 
     monkeypatch.setattr(cv2, "rectangle", spy)
     boxes = [(40, 60, 120, 200), (90, 64, 220, 210)]
-    Annotator(CLASSES).draw(result_of(tubes=[live(n, n, box=box) for n, box in enumerate(boxes)]))
+    Annotator(CLASSES).draw_result(
+        result_of(tubes=[live(n, n, box=box) for n, box in enumerate(boxes)])
+    )
     (ax, ay, az, aw), (bx, by, bz, bw) = places
     assert az < bx or bz < ax or aw < by or bw < ay
 

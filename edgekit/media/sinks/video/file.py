@@ -80,7 +80,7 @@ class VideoSink(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Draws and writes a frame."""
-        image = self._annotator.draw(result)
+        image = self._annotator.draw_result(result)
         size = (image.shape[0], image.shape[1])
         if self._video is None or (self._empty and size != self._size):
             assert self._info is not None

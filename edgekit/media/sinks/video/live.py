@@ -94,7 +94,7 @@ class LiveVideoSink(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Draws and encodes a frame, and writes a cluster when it is complete."""
-        image = self._annotator.draw(result)
+        image = self._annotator.draw_result(result)
         size = (image.shape[0], image.shape[1])
         if self._frames is None or (self._empty and size != self._frames.size):
             assert self._info is not None

@@ -1,0 +1,241 @@
+"""Links detections into tubes, for a program with its own loop over frames."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edgekit._arguments import described, is_whole, number, size, whole
+from edgekit.errors import UsageError
+from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
+from edgekit.linking.registry import LINKS, make_linker
+from edgekit.linking.tubes import Tubes
+from edgekit.runtime.rows import checked_names
+from edgekit.runtime.types import Detections, Tube
+
+__all__ = ["Tracker"]
+
+
+class Tracker:
+    """Links the detections of consecutive frames of one source into tubes.
+
+        tracker = Tracker("edgekit", detector.classes)
+        for frame in source:
+            tubes = tracker.update(detector.detect(frame.image), frame.time, index=frame.index)
+            ...  # tubes: those in this frame; tubes.closed: those that ended
+        tubes = tracker.finish()  # those that were alive at the end
+
+    It gives the tubes of ``edgekit run`` with the same values. Several threads may call it; it
+    processes their frames one after the other.
+
+    Args:
+        link: Name of the linker: ``edgekit``, ``road``, ``korsal-hold`` or ``korsal-motion``.
+        classes: Class names, by class index, or the number of classes.
+        score: Smallest score of tubes that count.
+        min_hits: Smallest number of detections of tubes that count.
+        cost: Preference of paths in a published linker: ``score``, ``similarity`` or
+            ``score-plus-similarity``.
+        max_misses: Number of consecutive frames without a detection after which a tube ends. None
+            uses the linker's default: 30 for ``edgekit``, 5 for the others.
+        max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for
+            ``edgekit`` only.
+        min_length: Number of entries that a tube must exceed to be kept; None is ``min_hits`` - 1.
+        delay: Number of later frames that refine the boxes of finished tubes; for ``edgekit`` only.
+        delay_seconds: Seconds of later frames that refine the boxes of finished tubes; replaces
+            ``delay``; for ``edgekit`` only.
+        frame_size: Width and height in pixels, the limits of ``korsal-motion``.
+        history: Number of its newest frames that a tube remembers; None for all. A source without
+            an end needs a limit.
+
+    Attributes:
+        classes: Class names, by class index; empty if only their number was given.
+        linker: Linker without the checks of this class, for a ``Pipeline``.
+
+    Raises:
+        UsageError: There is no such linker, or an argument has a wrong type, is out of range or
+            does not apply to the linker.
+    """
+
+    def __init__(
+        self,
+        link: str,
+        classes: Sequence[str] | int,
+        *,
+        score: float = SCORE,
+        min_hits: int = MIN_HITS,
+        cost: str = "score",
+        max_misses: int | None = None,
+        max_gap: float | None = None,
+        min_length: int | None = None,
+        delay: int = 0,
+        delay_seconds: float | None = None,
+        frame_size: tuple[int, int] = (320, 240),
+        history: int | None = None,
+    ) -> None:
+        if link not in LINKS:
+            raise UsageError(
+                f"Expected link as one of {', '.join(LINKS)}; found {described(link)}."
+            )
+        self.classes, self._count = _classes(classes)
+        self.linker: ConfirmedLinker = make_linker(
+            link,
+            self._count,
+            score=number("score", score, least=0.0),
+            min_hits=whole("min_hits", min_hits, least=1),
+            cost=cost,
+            max_misses=None if max_misses is None else whole("max_misses", max_misses, least=1),
+            max_gap=None if max_gap is None else number("max_gap", max_gap, least=0.0),
+            min_length=None if min_length is None else whole("min_length", min_length, least=0),
+            delay=whole("delay", delay, least=0),
+            delay_seconds=None if delay_seconds is None else number("delay_seconds", delay_seconds),
+            frame_size=size("frame_size", frame_size),
+            history=None if history is None else whole("history", history, least=1),
+        )
+        self._lock = threading.Lock()
+        self._next = 0
+        self._time = -math.inf
+        self._finished = False
+
+    def update(
+        self, detections: Detections, time: float | None = None, *, index: int | None = None
+    ) -> Tubes:
+        """Processes the next frame, and returns its tubes.
+
+        Args:
+            detections: Detections in the frame, from ``Detector.detect`` or another detector.
+            time: Time of the frame in its source, in seconds; None assumes 25 frames per second.
+            index: Index of the frame in its source, from 0. If it is above the next index, the
+                frames between count as not looked at. None is the next index.
+
+        Returns:
+            The tubes that count and are alive in this frame; ``closed`` has those that ended.
+
+        Raises:
+            UsageError: The frame comes before the previous one, the detections have another number
+                of classes or a value that is no score or no pixel, or the tracker has finished.
+        """
+        self._check_detections(detections)
+        seconds = None if time is None else number("time", time)
+        position = None if index is None else whole("index", index, least=0)
+        with self._lock:
+            self._check_running()
+            position = self._next if position is None else position
+            if position < self._next:
+                raise _disorder(f"with index {self._next} or higher; found {position}")
+            if seconds is not None and seconds < self._time:
+                raise _disorder(f"at {self._time:g} seconds or later; found {seconds:g}")
+            closed = self.linker.skip(position - self._next) if position > self._next else []
+            update = self.linker.update(detections, seconds)
+            self._next = position + 1
+            self._time = self._time if seconds is None else seconds
+        return Tubes(update.live, self.classes, self._named([*closed, *update.closed]))
+
+    def skip(self, frames: int) -> list[Tube]:
+        """Passes over frames that nobody looked at, which do not count as misses.
+
+        Args:
+            frames: Number of these frames.
+
+        Returns:
+            The tubes that ended because the pause was too long.
+
+        Raises:
+            UsageError: ``frames`` is no number of frames, or the tracker has finished.
+        """
+        return self._pass(frames, self.linker.skip)
+
+    def hold(self, frames: int) -> list[Tube]:
+        """Passes over frames that nobody looked at because nothing moved in them.
+
+        No time passes for the tubes of ``edgekit``. The other linkers count misses.
+
+        Args:
+            frames: Number of these frames.
+
+        Returns:
+            The tubes that ended.
+
+        Raises:
+            UsageError: ``frames`` is no number of frames, or the tracker has finished.
+        """
+        return self._pass(frames, self.linker.hold)
+
+    def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
+        """Ends all tubes, and continues in frames of another size.
+
+        Args:
+            frame_size: Width and height of the next frame, in pixels.
+
+        Returns:
+            The tubes that ended.
+
+        Raises:
+            UsageError: ``frame_size`` is no width and height, or the tracker has finished.
+        """
+        new_size = size("frame_size", frame_size)
+        with self._lock:
+            self._check_running()
+            return self._named(self.linker.resize(new_size))
+
+    def finish(self) -> list[Tube]:
+        """Ends all tubes and returns them; the tracker takes no more frames."""
+        with self._lock:
+            self._finished = True
+            return self._named(self.linker.finish())
+
+    def _pass(self, frames: int, step: Callable[[int], list[Tube]]) -> list[Tube]:
+        count = whole("frames", frames, least=0)
+        with self._lock:
+            self._check_running()
+            self._next += count
+            return self._named(step(count))
+
+    def _check_running(self) -> None:
+        if self._finished:
+            raise UsageError(
+                "Expected a tracker that takes frames; this one has finished.",
+                hint="Use a new tracker for another source.",
+            )
+
+    def _check_detections(self, detections: Detections) -> None:
+        if not isinstance(detections, Detections):
+            raise UsageError(f"Expected edgekit.Detections; found {described(detections)}.")
+        boxes, scores = detections.boxes, detections.scores
+        if scores.shape[1] != self._count:
+            raise UsageError(
+                f"Expected scores of {self._count} classes; found {scores.shape[1]}.",
+                hint="Give the tracker the detector's classes: Tracker(link, detector.classes)",
+            )
+        if not len(boxes):
+            return
+        if not np.isfinite(boxes).all():
+            raise UsageError("Expected finite boxes; found a box that is infinite or NaN.")
+        least, most = float(scores.min()), float(scores.max())
+        if not (least >= 0 and most < math.inf):
+            found = least if not least >= 0 else most
+            raise UsageError(f"Expected scores from 0 to 1; found {found:g}.")
+
+    def _named(self, tubes: list[Tube]) -> list[Tube]:
+        if not self.classes:
+            return tubes
+        return [replace(tube, name=self.classes[tube.label]) for tube in tubes]
+
+
+def _disorder(words: str) -> UsageError:
+    return UsageError(
+        f"Expected frames in order, {words}.",
+        hint="Use a tracker for each source, and feed it frame after frame.",
+    )
+
+
+def _classes(classes: object) -> tuple[tuple[str, ...], int]:
+    if is_whole(classes):
+        return (), whole("classes", classes, least=1)
+    names = checked_names(classes)
+    if not names:
+        raise UsageError("Expected at least one class; found none.")
+    return names, len(names)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from edgekit import Detector, SessionOptions
+from edgekit.assets import default_bundle
+from edgekit.errors import BundleError, EdgeKitError, UsageError
+
+
+@pytest.fixture(scope="module")
+def detector():
+    with Detector(default_bundle(), options=SessionOptions(threads=1)) as detector:
+        yield detector
+
+
+def pictures(seed, count=4):
+    return np.random.default_rng(seed).integers(0, 255, (count, 120, 160, 3), np.uint8)
+
+
+def test_detections_know_their_classes(detector):
+    assert detector.detect(pictures(0)[0]).classes == detector.classes
+
+
+def test_siblings_in_threads_find_what_each_finds_alone(detector):
+    def found(seed):
+        own = detector.sibling()
+        return [own.detect(image) for image in pictures(seed)]
+
+    alone = [found(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(found, range(4)))
+    for one, other in zip(alone, together, strict=True):
+        for expected, result in zip(one, other, strict=True):
+            np.testing.assert_array_equal(result.boxes, expected.boxes)
+            np.testing.assert_array_equal(result.scores, expected.scores)
+
+
+def test_one_detector_may_be_called_by_threads(detector):
+    image = pictures(1)[0]
+    detector.reset()
+    detector.detect(image)
+    expected = detector.detect(image)  # whichever thread is next, the previous picture is this
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: detector.detect(image), range(16)):
+            np.testing.assert_array_equal(result.scores, expected.scores)
+
+
+def test_a_buffer_that_the_caller_fills_again_changes_nothing(detector):
+    images, buffer = pictures(2), np.empty((120, 160, 3), np.uint8)
+    detector.reset()
+    expected = [detector.detect(image) for image in images]
+    detector.reset()
+    for image, one in zip(images, expected, strict=True):
+        buffer[:] = image
+        np.testing.assert_array_equal(detector.detect(buffer).scores, one.scores)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None,), "image as a BGR picture, an array of uint8 .H, W, 3.; found None"),
+        (("a.jpg",), "found 'a.jpg' of type str"),
+        ((np.zeros((9, 9, 3)),), "found an array of float64"),
+        ((np.zeros((9, 9), np.uint8),), "found an array of uint8"),
+        ((np.zeros((0, 9, 3), np.uint8),), "found an array of uint8"),
+        ((np.zeros((9, 9, 3), np.uint8), 0), "sample_aspect above 0; found 0"),
+        ((np.zeros((9, 9, 3), np.uint8), "1"), "sample_aspect as a finite number; found '1'"),
+    ],
+)
+def test_wrong_pictures_are_refused(detector, arguments, words):
+    with pytest.raises(UsageError, match=words):
+        detector.detect(*arguments)
+    with pytest.raises(UsageError, match="earlier with the shape of image"):
+        detector.prepare(pictures(0)[0], 1.0, pictures(0)[0][:-1])
+
+
+def test_wrong_settings_are_refused():
+    for bundle in (None, 3, "", b"bundle"):
+        with pytest.raises(UsageError, match="bundle as a path or as text; found"):
+            Detector(bundle)
+    with pytest.raises(BundleError):
+        Detector("nowhere")
+    with pytest.raises(UsageError, match=r"options as edgekit\.SessionOptions; found 1"):
+        Detector(default_bundle(), options=1)
+    with pytest.raises(UsageError, match="top_k as a whole number from 1 up; found 0"):
+        Detector(default_bundle(), top_k=0)
+
+
+def test_a_closed_detector_says_so():
+    detector = Detector(default_bundle())
+    detector.close()
+    with pytest.raises(EdgeKitError, match="is closed"):
+        detector.detect(pictures(0)[0])
