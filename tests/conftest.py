@@ -274,8 +274,8 @@ def own_networks() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         deformable = Architecture(_small_deformable, 8, "stem.weight", has=("block.conv1.weight",))
-        patch.setitem(ARCHITECTURES, "small-deformable", deformable)
-        patch.setitem(ARCHITECTURES, "tiny", Architecture(_tiny, 8, "tiny.weight", has=()))
+        patch.setitem(ARCHITECTURES.own, "small-deformable", deformable)
+        patch.setitem(ARCHITECTURES.own, "tiny", Architecture(_tiny, 8, "tiny.weight", has=()))
         yield
 
 

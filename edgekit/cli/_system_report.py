@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import edgekit
+from edgekit.cli._plugin_report import plugin_report, plugin_targets
 from edgekit.system.installation import Requirement, foreign, install_line, origin, requirements
 from edgekit.system.telemetry import silence_onnxruntime
 
@@ -98,7 +99,8 @@ def examine() -> dict[str, Any]:
         "gpus": _gpus(),
         "cameras": _cameras(),
         "packages": packages,
-        "targets": [_target(name, packages) for name in _TARGETS],
+        "targets": [*(_target(name, packages) for name in _TARGETS), *plugin_targets()],
+        "plugins": plugin_report(),
         "providers": _providers(),
         "opencv": _opencv(),
         "kernel": kernel,

@@ -71,12 +71,22 @@ def command(as_json: bool) -> None:
         (part["name"], part["version"] or "-", part["purpose"]) for part in found["packages"]
     ]
     print_table(console, ("package", "version", "for"), packages, words=3, wrapped=(2,))
+    plugins = [
+        (part["name"], part["group"], f"{part['distribution']} {part['version']}")
+        for part in found["plugins"]
+        if not part["problem"]
+    ]
+    if plugins:
+        print_table(console, ("plug-in", "group", "from"), plugins, words=3)
     missing: dict[str, list[str]] = {}
     for part in found["packages"]:
         if not part["version"]:
             missing.setdefault(part["install"], []).append(part["name"])
     for line, names in missing.items():
         console.print(f"To get {', '.join(names)}, run: {line}", soft_wrap=True, markup=False)
+    for part in found["plugins"]:
+        if part["problem"]:
+            console.print(f"! {part['problem']}", soft_wrap=True, markup=False)
     for line in found["problems"]:
         console.print(f"! {line}", soft_wrap=True, markup=False)
     if not found["problems"]:

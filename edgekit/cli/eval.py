@@ -19,7 +19,7 @@ from edgekit.cli.options.shared import (
     session_options,
     stdout_console,
 )
-from edgekit.cli.options.types import LINK, OUT_FILE
+from edgekit.cli.options.types import DATASET, LINK, OUT_FILE
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ __all__ = ["command"]
 @click.argument("bundle", type=BUNDLE, required=False)
 @click.option(
     "--dataset",
-    type=click.Choice(["json", "ucf24", "jhmdb21"]),
+    type=DATASET,
     help="Layout of the annotated videos. json means ROOT/annotations.json with the videos "
     "beside it.",
 )

@@ -16,8 +16,7 @@ from edgekit.cli.options.shared import (
     progress_bar,
     stdout_console,
 )
-from edgekit.cli.options.types import OUT, SIZE
-from edgekit.datasets.layouts import DATASETS
+from edgekit.cli.options.types import DATASET, OUT, SIZE
 from edgekit.runtime.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 @click.command(name="train")
 @click.option(
     "--dataset",
-    type=click.Choice(DATASETS),
+    type=DATASET,
     default="json",
     show_default=True,
     help="Layout of the annotated clips. json means ROOT/annotations.json with the videos "

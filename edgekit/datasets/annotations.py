@@ -26,7 +26,7 @@ from edgekit.errors import AnnotationError
 from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
-__all__ = ["MOST_FRAMES", "Truth", "TruthTube", "VideoTruth", "read_annotations"]
+__all__ = ["MOST_FRAMES", "Truth", "TruthTube", "VideoTruth", "read_annotations", "read_folder"]
 
 MOST_FRAMES = 10_000_000
 """Largest number of frames in a video: over four days at 25 per second."""
@@ -107,6 +107,16 @@ class _AnnotatedVideo(msgspec.Struct):
 class _AnnotationFile(msgspec.Struct):
     classes: list[str]
     videos: dict[str, msgspec.Raw]
+
+
+def read_folder(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth in ``root/annotations.json``, whose only part is for all purposes.
+
+    Raises:
+        AnnotationError: The file is missing or does not have the layout.
+    """
+    del split, part
+    return read_annotations(root / "annotations.json")
 
 
 def read_annotations(path: Path) -> Truth:

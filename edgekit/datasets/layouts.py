@@ -1,8 +1,42 @@
-"""Names of the layouts of annotated clips, without numpy, so that help can list them."""
+"""Readers of annotated clips by the name of their layout; each is imported only when it is used."""
 
 from __future__ import annotations
 
-__all__ = ["DATASETS"]
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-DATASETS = ("json", "ucf24", "jhmdb21")
-"""EdgeKit's own ``annotations.json``, and the published layouts of UCF101-24 and J-HMDB-21."""
+from edgekit.system.plugins import Registry
+
+if TYPE_CHECKING:
+    from edgekit.datasets.annotations import Truth
+
+__all__ = ["DATASETS", "DatasetReader"]
+
+
+class DatasetReader(Protocol):
+    """Function that reads a dataset of one layout."""
+
+    def __call__(self, root: Path, *, split: int, part: str) -> Truth:
+        """Returns the ground truth of the videos in one part of the dataset.
+
+        Args:
+            root: Folder of the dataset.
+            split: Number of the split, from 1. A layout without splits ignores it.
+            part: ``test`` or ``train``. A layout without parts ignores it.
+
+        Raises:
+            AnnotationError: A file is missing or does not have the layout.
+        """
+
+
+DATASETS: Registry[DatasetReader] = Registry(
+    "edgekit.datasets",
+    {
+        "json": "edgekit.datasets.annotations:read_folder",
+        "ucf24": "edgekit.datasets.published:read_ucf24",
+        "jhmdb21": "edgekit.datasets.published:read_jhmdb21",
+    },
+    callable,
+    "a function that reads a dataset",
+)
+"""Readers by the name that ``--dataset`` takes."""

@@ -29,14 +29,13 @@ from edgekit.datasets.annotations import (
     Truth,
     TruthTube,
     VideoTruth,
-    read_annotations,
 )
 from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
-__all__ = ["read_truth"]
+__all__ = ["read_jhmdb21", "read_truth", "read_ucf24"]
 
 _WIDTH, _HEIGHT = 320, 240
 _MOST_PICKLE = 1 << 25
@@ -63,7 +62,8 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
     """Returns the ground truth of the videos in one part of a dataset.
 
     Args:
-        dataset: One of ``DATASETS``; ``json`` reads ``root/annotations.json``.
+        dataset: Name in ``edgekit.datasets.layouts.DATASETS``; ``json`` reads
+            ``root/annotations.json``.
         root: Folder of the dataset.
         split: Number of the dataset's split; ``json`` has only one.
         part: ``test`` or ``train``; ``json`` has only one.
@@ -71,16 +71,31 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
     Raises:
         AnnotationError: A file is missing or does not have the layout.
         UsageError: The dataset is unknown.
+        PluginError: The dataset's reader comes from a package and cannot be used.
     """
-    root = Path(root)
-    if dataset == "json":
-        return read_annotations(root / "annotations.json")
-    if dataset not in _LAYOUTS:
+    if dataset not in DATASETS:
         raise UsageError(
             f"{parameter('dataset')} is '{dataset}', expected one of {', '.join(DATASETS)}.",
             hint=f"For annotations of your own, use {parameter('dataset', 'json')}.",
         )
-    layout = _LAYOUTS[dataset]
+    with DATASETS.attributed(dataset):
+        truth = DATASETS[dataset](Path(root), split=split, part=part)
+        if not isinstance(truth, Truth):
+            raise TypeError(f"expected a Truth; found {type(truth).__name__}")
+    return truth
+
+
+def read_ucf24(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth of UCF101-24; see ``DatasetReader``."""
+    return _read_layout(_LAYOUTS["ucf24"], root, split, part)
+
+
+def read_jhmdb21(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth of J-HMDB-21; see ``DatasetReader``."""
+    return _read_layout(_LAYOUTS["jhmdb21"], root, split, part)
+
+
+def _read_layout(layout: _Layout, root: Path, split: int, part: str) -> Truth:
     names = _video_list(root / "splitfiles" / f"{part}list{split:02d}.txt")
     path = root / "splitfiles" / layout.pickle
     content = _read(path, _MOST_PICKLE)

@@ -183,7 +183,7 @@ def _nearest(state: Mapping[str, Tensor]) -> str | None:
         keys = set(_skeleton(arch, state))
         return len(keys & state.keys()) / len(keys | state.keys())
 
-    best = max(ARCHITECTURES, key=likeness)
+    best = max(ARCHITECTURES.own, key=likeness)
     return best if likeness(best) > 0.5 else None
 
 

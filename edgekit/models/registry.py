@@ -1,7 +1,8 @@
 """Registry of all networks: builds each one, and identifies it from its weights.
 
-To add a network, add one entry to ``ARCHITECTURES``: a builder, the default head width, and the
-keys that distinguish its state dict from all others. The builder returns a module whose ``forward``
+To add a network, add one entry to ``ARCHITECTURES``, or, from a package of its own, an entry point
+in the group ``edgekit.networks``: a builder, the default head width, and the keys that distinguish
+its state dict from all others. The builder returns a module whose ``forward``
 gives a dict of ``hm``, ``wh`` and ``reg`` at stride 4. Its last heatmap convolution must be called
 ``hm`` or, after a 3x3 convolution ``hm.0``, ``hm.2``.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from edgekit.errors import CheckpointError, UsageError
+from edgekit.system.plugins import Registry, import_object
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
+    "Builder",
     "NetworkSpec",
     "architecture",
     "build",
@@ -29,6 +32,9 @@ __all__ = [
 ]
 
 _LARGEST_DIMENSION = 65536
+
+Builder: TypeAlias = "Callable[[int, int, int], nn.Module]"
+"""Function that makes a network of so many classes, input channels and head channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Architecture:
     """One network: its builder and the signature of its state dict.
 
     Attributes:
-        build: Builder, called with classes, channels and head_conv.
+        build: Builder, or its name as ``module:Object``, which is imported when it is used.
         head_conv: Default width of the heads.
         stem: Key of the first convolution's weight, whose second axis is the input channels.
         has: Keys that its state dict has, besides the stem and the heads.
@@ -62,7 +68,7 @@ class Architecture:
         narrowest: Smallest ``head_conv`` that the builder accepts.
     """
 
-    build: Callable[[int, int, int], nn.Module]
+    build: Builder | str
     head_conv: int
     stem: str
     has: tuple[str, ...]
@@ -83,6 +89,7 @@ def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None =
 
     Raises:
         UsageError: There is no such architecture, or a size is not possible.
+        PluginError: The network comes from a package and cannot be used.
     """
     known = architecture(arch)
     width = known.head_conv if head_conv is None else head_conv
@@ -91,7 +98,11 @@ def build(arch: str, *, classes: int, channels: int = 6, head_conv: int | None =
             f"Expected at least one class, one input channel and, for {arch}, a head width of "
             f"{known.narrowest} or more; found {classes}, {channels} and {width}."
         )
-    return known.build(classes, channels, width)
+    builder = known.build
+    with ARCHITECTURES.attributed(arch):
+        if isinstance(builder, str):
+            builder = cast("Builder", import_object(builder))
+        return builder(classes, channels, width)
 
 
 def architecture(arch: str) -> Architecture:
@@ -99,6 +110,7 @@ def architecture(arch: str) -> Architecture:
 
     Raises:
         UsageError: There is no such entry.
+        PluginError: The entry comes from a package and cannot be used.
     """
     if arch not in ARCHITECTURES:
         raise UsageError(
@@ -129,7 +141,7 @@ def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
 
 def recognize(keys: Collection[str]) -> str | None:
     """Returns the name of the network whose state dict has such keys; None if unknown."""
-    for name, known in ARCHITECTURES.items():
+    for name, known in ARCHITECTURES.usable():
         needed = (known.stem, "hm.weight" if "hm.weight" in keys else "hm.2.weight", *known.has)
         if all(key in keys for key in needed) and not any(key in keys for key in known.lacks):
             return name
@@ -159,31 +171,13 @@ def _some(state: Mapping[str, Tensor], count: int = 5) -> str:
     return ", ".join(keys[:count]) + rest
 
 
-def _dla34(classes: int, channels: int, head_conv: int) -> nn.Module:
-    from edgekit.models.dla import DLA34
-
-    return DLA34(classes, channels, head_conv)
-
-
-def _dlav0_34(classes: int, channels: int, head_conv: int) -> nn.Module:
-    from edgekit.models.dla import DLAV034
-
-    return DLAV034(classes, channels, head_conv)
-
-
 def _resnet(depth: int, deformable: bool, classes: int, channels: int, head_conv: int) -> nn.Module:
     from edgekit.models.resnet import ResNet
 
     return ResNet(classes, channels, head_conv, depth=depth, deformable=deformable)
 
 
-def _lite0(classes: int, channels: int, head_conv: int) -> nn.Module:
-    from edgekit.models.lite0 import Lite0
-
-    return Lite0(classes, channels, head_conv)
-
-
-def _dla_entry(build: Callable[[int, int, int], nn.Module], way_up: str) -> Architecture:
+def _dla_entry(build: str, way_up: str) -> Architecture:
     return Architecture(
         build,
         head_conv=256,
@@ -215,21 +209,28 @@ def _resnet_entry(depth: int, deformable: bool) -> Architecture:
     )
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "dla34": _dla_entry(_dla34, "dla_up.ida_0.proj_1.conv.conv_offset_mask.weight"),
-    "dlav0_34": _dla_entry(_dlav0_34, "dla_up.ida_0.proj_1.0.weight"),
-    "res18": _resnet_entry(18, deformable=False),
-    "res50": _resnet_entry(50, deformable=False),
-    "res101": _resnet_entry(101, deformable=False),
-    "resdcn18": _resnet_entry(18, deformable=True),
-    "resdcn50": _resnet_entry(50, deformable=True),
-    "resdcn101": _resnet_entry(101, deformable=True),
-    "lite0": Architecture(
-        _lite0,
-        head_conv=64,
-        stem="stem.0.weight",
-        has=("blocks.15.project.0.weight", "laterals.0.0.weight", "smooth.0.weight"),
-        narrowest=1,
-    ),
-}
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "edgekit.networks",
+    {
+        "dla34": _dla_entry(
+            "edgekit.models.dla:DLA34", "dla_up.ida_0.proj_1.conv.conv_offset_mask.weight"
+        ),
+        "dlav0_34": _dla_entry("edgekit.models.dla:DLAV034", "dla_up.ida_0.proj_1.0.weight"),
+        "res18": _resnet_entry(18, deformable=False),
+        "res50": _resnet_entry(50, deformable=False),
+        "res101": _resnet_entry(101, deformable=False),
+        "resdcn18": _resnet_entry(18, deformable=True),
+        "resdcn50": _resnet_entry(50, deformable=True),
+        "resdcn101": _resnet_entry(101, deformable=True),
+        "lite0": Architecture(
+            "edgekit.models.lite0:Lite0",
+            head_conv=64,
+            stem="stem.0.weight",
+            has=("blocks.15.project.0.weight", "laterals.0.0.weight", "smooth.0.weight"),
+            narrowest=1,
+        ),
+    },
+    lambda part: isinstance(part, Architecture),
+    "an Architecture",
+)
 """Networks by the name that ``--arch`` takes."""

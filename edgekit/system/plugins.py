@@ -7,14 +7,15 @@ EdgeKit's own, or when parts are listed. A part is imported when it is used.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
-from edgekit.errors import PluginError
+from edgekit.errors import EdgeKitError, PluginError
 
 __all__ = ["Plugin", "Registry", "import_object"]
 
@@ -42,7 +43,7 @@ class Plugin(NamedTuple):
     version: str
 
 
-class Registry(Generic[T]):
+class Registry(Mapping[str, T]):
     """Parts of one kind by name.
 
     Args:
@@ -68,7 +69,7 @@ class Registry(Generic[T]):
         self._is_part = is_part
         self._expected = expected
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self.own or any(plugin.name == name for plugin in self.plugins())
 
     def __getitem__(self, name: str) -> T:
@@ -90,7 +91,11 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         """Gives EdgeKit's own names, then those that packages add; imports nothing."""
-        yield from dict.fromkeys((*self.own, *(plugin.name for plugin in self.plugins())))
+        yield from self.own
+        yield from sorted({plugin.name for plugin in self.plugins()} - self.own.keys())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
     def plugins(self) -> list[Plugin]:
         """Returns the entry points of this group, sorted by name and distribution."""
@@ -119,6 +124,28 @@ class Registry(Generic[T]):
         except PluginError as error:
             return error
         return None
+
+    @contextlib.contextmanager
+    def attributed(self, name: str) -> Iterator[None]:
+        """Names the package of a part in the error, if the part fails while the block runs.
+
+        Args:
+            name: Name of the part.
+
+        Raises:
+            PluginError: The part comes from a package, and raised what is not an ``EdgeKitError``.
+        """
+        try:
+            yield
+        except EdgeKitError:
+            raise
+        except Exception as error:
+            if name in self.own:
+                raise
+            plugin = next(plugin for plugin in self.plugins() if plugin.name == name)
+            raise PluginError(
+                f"{_described(plugin)} failed: {_reason(error)}.", hint=_instead(plugin)
+            ) from error
 
     def import_class(self, name: str, value: str, base: type[object]) -> type[object]:
         """Imports a class that belongs to the part of a name.
@@ -159,11 +186,14 @@ def _import_from(plugin: Plugin, value: str) -> object:
         return import_object(value)
     # A module may raise anything; one that calls sys.exit must not end the command.
     except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise PluginError(
-            f"{_described(plugin)} cannot be imported from {value}: {reason}.",
+            f"{_described(plugin)} cannot be imported from {value}: {_reason(error)}.",
             hint=_instead(plugin),
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _unexpected(plugin: Plugin, value: str, expected: str, found: object) -> PluginError:

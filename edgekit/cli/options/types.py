@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.datasets.layouts import DATASETS
 from edgekit.files.output_paths import require_parent
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BYTES",
+    "DATASET",
     "KEEP",
     "LINK",
     "OUT",
@@ -176,6 +178,9 @@ TARGET = _NameType(TARGETS, target_named)
 
 RUNTIME = _NameType(RUNTIMES, runtime_named)
 """Runtime by name, or by its target's name: ``onnx`` means ``onnxruntime``."""
+
+DATASET = _NameType(DATASETS, lambda word: word if word in DATASETS else None)
+"""Layout of a dataset by name."""
 
 LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
 """Copy of ``edgekit.linking.registry.LINKS``, whose import would slow down ``--help``."""

@@ -8,11 +8,9 @@ from urllib.parse import unquote
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
+from edgekit.media.sources.registry import SCHEMES, SOURCES
 
-__all__ = ["SCHEMES", "check_address", "is_address", "path_of", "without_secrets"]
-
-SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt")
-"""URL schemes of streams."""
+__all__ = ["check_address", "is_address", "path_of", "scheme_of", "without_secrets"]
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)", re.I | re.S)
@@ -31,6 +29,11 @@ def is_address(text: str) -> bool:
     if found is None:
         return _HALF.match(text) is not None
     return found[1].lower() != "file"
+
+
+def scheme_of(address: str) -> str:
+    """Returns the scheme of an address, in lower case."""
+    return address.partition("://")[0].lower()
 
 
 def path_of(text: str) -> Path:
@@ -65,8 +68,8 @@ def check_address(address: str) -> None:
     Raises:
         UsageError: The address has no host, or an unknown scheme.
     """
-    scheme, _, rest = address.partition("://")
-    if scheme.lower() in SCHEMES and rest.strip("/"):
+    scheme, rest = scheme_of(address), address.partition("://")[2]
+    if bool(rest.strip("/")) if scheme in SCHEMES else scheme in SOURCES:
         return
     raise UsageError(
         f"{parameter('source', without_secrets(address))} is no address of a stream: one of "

@@ -14,7 +14,13 @@ from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
 from edgekit.media.sources.absent import AbsentSource
-from edgekit.media.sources.address import check_address, is_address, path_of, without_secrets
+from edgekit.media.sources.address import (
+    check_address,
+    is_address,
+    path_of,
+    scheme_of,
+    without_secrets,
+)
 from edgekit.media.sources.cameras.camera import open_camera
 from edgekit.media.sources.cameras.messages import is_camera
 from edgekit.media.sources.gstreamer import PipelineSource, is_pipeline, pipeline_name
@@ -22,10 +28,11 @@ from edgekit.media.sources.opencv.file import FileSource
 from edgekit.media.sources.opencv.stream import OpenCVStreamSource
 from edgekit.media.sources.pictures.folder import FramesSource, is_picture, open_picture
 from edgekit.media.sources.raw import RawSource
+from edgekit.media.sources.registry import SOURCES
 from edgekit.media.sources.source import Source, SourceOptions
 from edgekit.media.sources.video.reader import VideoSource
 
-__all__ = ["may_come", "open_source", "open_sources"]
+__all__ = ["may_come", "open_source", "open_sources", "open_stream"]
 
 
 def open_source(spec: str | int | Path, options: SourceOptions | None = None) -> Source:
@@ -54,14 +61,32 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
             hint=f"Name a file, a folder or a URL: {parameter('source', 'S')}",
         )
     if is_address(text):
-        check_address(text)
-        # PyAV reads like FFmpeg and explains failures; OpenCV's reader is always installed.
-        return (VideoSource if _has_pyav() else OpenCVStreamSource)(text, options)
+        return _open_address(text, options)
     if is_pipeline(text):
         return PipelineSource(text, options)
     path = path_of(text)
     _refuse_name(path)
     return open_camera(str(path), options) if is_camera(str(path)) else _open_path(path, options)
+
+
+def open_stream(address: str, options: SourceOptions | None = None) -> Source:
+    """Opens a stream with a scheme of ``edgekit.media.sources.registry.SCHEMES``.
+
+    Raises:
+        MediaError: The stream is missing or cannot be read; the message says what to do.
+    """
+    # PyAV reads like FFmpeg and explains failures; OpenCV's reader is always installed.
+    return (VideoSource if _has_pyav() else OpenCVStreamSource)(address, options)
+
+
+def _open_address(address: str, options: SourceOptions | None) -> Source:
+    check_address(address)
+    scheme = scheme_of(address)
+    with SOURCES.attributed(scheme):
+        source = SOURCES[scheme](address, options)
+        if not isinstance(source, Source):
+            raise TypeError(f"expected a Source; found {type(source).__name__}")
+    return source
 
 
 def _open_path(path: Path, options: SourceOptions | None) -> Source:

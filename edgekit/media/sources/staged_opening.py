@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from edgekit._closing import Closing
 from edgekit.errors import MediaError
 from edgekit.media.sources.absent import AbsentSource
-from edgekit.media.sources.address import check_address, is_address, path_of
+from edgekit.media.sources.address import check_address, is_address, path_of, scheme_of
 from edgekit.media.sources.cameras.camera import check_camera
 from edgekit.media.sources.cameras.messages import is_camera
 from edgekit.media.sources.gstreamer import check_gstreamer, is_pipeline
 from edgekit.media.sources.opening import may_come, open_sources
+from edgekit.media.sources.registry import SCHEMES
 from edgekit.media.sources.source import Source, SourceOptions
 
 __all__ = ["StagedOpening"]
@@ -99,11 +100,11 @@ def _refuse_if_all_absent(sources: Sequence[Source]) -> None:
 
 
 def _is_live(spec: int | str) -> bool:
-    """Returns whether a source is certainly live; a source over HTTP may be a file."""
+    """Returns whether a source is certainly live; one over HTTP or of a package may be recorded."""
     if isinstance(spec, int):
         return True
     if is_address(spec):
-        return not spec.lower().startswith("http")
+        return scheme_of(spec) in SCHEMES and not spec.lower().startswith("http")
     if spec == "-" or not spec:
         return False
     return is_camera(str(path_of(spec))) or is_pipeline(spec)

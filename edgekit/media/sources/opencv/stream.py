@@ -24,7 +24,7 @@ class OpenCVStreamSource(CaptureSource):
     """A network stream, without ``VideoSource``'s reasons for a missing picture.
 
     Args:
-        address: Address of the stream, with a scheme of ``edgekit.media.sources.address.SCHEMES``.
+        address: Address of the stream, with a scheme of ``edgekit.media.sources.registry.SCHEMES``.
         options: RTSP transport, and the longest wait for a picture. If the environment variable
             ``OPENCV_FFMPEG_CAPTURE_OPTIONS`` is set, it determines the transport.
 
