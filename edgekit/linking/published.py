@@ -125,8 +125,12 @@ class TubeLinker:
         rule: SelectionRule = LINKING,
         history: int | None = None,
     ) -> None:
-        _check_choice("link", link, PUBLISHED)
-        _check_choice("cost", cost, COSTS)
+        for name, value, choices in (("link", link, PUBLISHED), ("cost", cost, COSTS)):
+            if value not in choices:
+                raise UsageError(
+                    f"{parameter(name)} is '{value}', expected one of {', '.join(choices)}.",
+                    hint=f"Choose one of them, for example {parameter(name, choices[0])}.",
+                )
         if max_misses < 1:
             raise UsageError(
                 f"{parameter('max_misses')} is {max_misses}, and a path ends after at least one "
@@ -169,18 +173,18 @@ class TubeLinker:
     def skip(self, frames: int) -> list[LinkedPath]:
         """Counts ``frames`` lost frames as misses of every path; returns the tubes that end."""
         closed: list[LinkedPath] = []
+        nothing = Detections.empty(self._classes)
         steps = min(frames, self._max_misses)
         for _ in range(steps):
-            nothing = Detections.empty(self._classes)
             closed += self._step(Found(nothing, [[]] * self._classes, self._frame))
         self._frame += frames - steps
         return closed
 
     def finish(self) -> list[LinkedPath]:
         """Ends all live paths; returns those long enough, by class and then by rank."""
-        closed = self._close(self._live, self._trails)
-        self._live, self._trails = self._live[:0], []
-        return closed
+        live, self._live = self._live, self._live[:0]
+        trails, self._trails = self._trails, []
+        return self._close(live, trails)
 
     def resize(self, frame_size: tuple[int, int]) -> list[LinkedPath]:
         """Ends all paths, as ``finish`` does, and continues in frames of another size."""
@@ -216,8 +220,8 @@ class TubeLinker:
             path, and 1 for each taken detection.
         """
         paths, detections = overlapping(live["box"], live["label"], found, self._iou_threshold)
-        entries = (self._trails[path].entries[-1] for path in paths.tolist())
-        values = edge_scores(self._cost, found, detections, (entry[3] for entry in entries))
+        last = (self._trails[path].entries[-1][3] for path in paths.tolist())
+        values = edge_scores(self._cost, found, detections, last)
         used = bytearray(len(found.label))
         take = take_first if self._cost == "score" else take_best
         edges = zip(paths.tolist(), detections.tolist(), values.tolist(), strict=True)
@@ -291,11 +295,3 @@ class TubeLinker:
 
 _LIVE_TUBE = partial(tuple.__new__, LiveTube)  # takes half the time of calling the class
 _LIVE_FIELDS = ("id", "label", "score", "box", "misses", "start", "hits")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(
-            f"{parameter(name)} is '{value}', expected one of {', '.join(choices)}.",
-            hint=f"Choose one of them, for example {parameter(name, choices[0])}.",
-        )

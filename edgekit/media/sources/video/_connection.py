@@ -16,8 +16,9 @@ from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, strea
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources.video._decoder import DecodedPicture, Decoder
 from edgekit.media.sources.video._stream_selection import choose
+from edgekit.media.sources.video._unreadable import NO_PARTS, Unreadable, reason_of, silence
 
-__all__ = ["Connection", "Unreadable"]
+__all__ = ["Connection"]
 
 _LOOK = {"analyzeduration": "2000000", "fpsprobesize": "4"}
 """FFmpeg's limits for probing a stream before the first picture: microseconds, frames."""
@@ -31,30 +32,10 @@ _TIMED = frozenset(("rtsp", "sdp", "rtp", "mpegts", "flv", "hls", "dash", "matro
 _EMPTY = 0.5
 """Wait in seconds that shows that no packets had gathered, even on a busy CPU."""
 
-_NO_PARTS = (
-    "the index of this MP4 comes after its pictures, and the server sends files only from their "
-    "beginning on (no range requests); write it with the index first (ffmpeg -i FILE -c copy "
-    "-movflags +faststart OUT), or download it"
-)
 _MOST_GATHERED = 100_000
 _TEXT = "tty"
 _GENERATE_TIMES = 0x1
 _AHEAD = 32
-
-
-class Unreadable(Exception):
-    """A file or stream cannot be read. PyAV's own error text would contain the password.
-
-    Attributes:
-        reason: Reason as a clause, for use after a colon.
-        kind: ``sound`` if there is only sound, ``codec`` if the video cannot be decoded, ``key`` if
-            no key frame arrives; else empty.
-    """
-
-    def __init__(self, reason: str, kind: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.kind = kind
 
 
 class _Packet(NamedTuple):
@@ -119,7 +100,7 @@ class Connection:
         except (OSError, ValueError, av.FFmpegError) as error:
             # After the time limit, any error that FFmpeg reports is a consequence of the limit.
             late = time.monotonic() - begin >= self._patience and not local
-            raise Unreadable(self._silence() if late else self._reason(error)) from None
+            raise Unreadable(silence(self._patience) if late else self._reason(error)) from None
         try:
             with inside(self._before):
                 self._look(local, name)
@@ -278,29 +259,13 @@ class Connection:
                 return
             unordered = self.whole and not self.packets and self._is_mp4
             if unordered and getattr(error, "errno", None) == errno.EIO:
-                raise Unreadable(_NO_PARTS) from None
+                raise Unreadable(NO_PARTS) from None
             raise Unreadable(self._reason(error)) from None
         finally:
             packets.close()
 
-    def _silence(self) -> str:
-        return f"none came for {self._patience:g} seconds"
-
     def _reason(self, error: BaseException) -> str:
-        errors = self._av.error
-        reasons = {
-            (errors.ExitError, errors.TimeoutError): self._silence(),
-            (errors.HTTPUnauthorizedError,): "the server wants another name or password (401)",
-            (errors.HTTPForbiddenError,): "the server does not allow it (403)",
-            (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",
-            (errors.ConnectionRefusedError,): "the connection was refused: nothing listens there",
-            (errors.InvalidDataError,): "what the server sends is no stream that FFmpeg knows",
-        }
-        for kinds, reason in reasons.items():
-            if isinstance(error, kinds):
-                return reason
-        said = getattr(error, "strerror", None) or type(error).__name__
-        return f"FFmpeg says '{said}'; an unknown host says so too"
+        return reason_of(error, self._av.error, self._patience)
 
 
 def _seconds(container: Any, stream: Any) -> float:

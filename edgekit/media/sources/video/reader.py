@@ -16,9 +16,10 @@ from edgekit.media.sources.headers.completeness import lacks_end
 from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unplayable, unreadable
 from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.source import Source, SourceOptions, name_of
-from edgekit.media.sources.video._connection import Connection, Unreadable
+from edgekit.media.sources.video._connection import Connection
 from edgekit.media.sources.video._decoder import DecodedPicture
 from edgekit.media.sources.video._lag import Lag
+from edgekit.media.sources.video._unreadable import Unreadable
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["VideoSource"]
