@@ -21,7 +21,7 @@ import msgspec
 from edgekit.benchmarks.report.report import LoadAccuracy, LoadPoint
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.detector import Detector
-from edgekit.evaluation import in_classes_of
+from edgekit.evaluation.detection import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink

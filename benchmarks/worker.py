@@ -175,7 +175,7 @@ def _truth(root: str) -> Truth:
 
 
 def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
-    from edgekit.evaluation import detect_videos
+    from edgekit.evaluation.detection import detect_videos
     from edgekit.metrics.evaluate import evaluate
 
     saved = detect_videos(Path(job.bundle), _truth(root), options=options)

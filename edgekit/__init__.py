@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle, load_bundle
     from edgekit.detector import Detector
     from edgekit.errors import EdgeKitError
+    from edgekit.evaluation.evaluate import evaluate
     from edgekit.linking.published import LiveTube
     from edgekit.linking.registry import make_linker
     from edgekit.linking.tubes import Tubes
@@ -66,6 +67,7 @@ __all__ = [
     "Tubes",
     "VideoSink",
     "__version__",
+    "evaluate",
     "export",
     "load_bundle",
     "make_linker",
@@ -100,6 +102,7 @@ _HOMES = {
     "Tube": "edgekit.runtime.types",
     "Tubes": "edgekit.linking.tubes",
     "VideoSink": "edgekit.media.sinks.video.file",
+    "evaluate": "edgekit.evaluation.evaluate",
     "export": "edgekit.targets.export",
     "load_bundle": "edgekit.bundle",
     "make_linker": "edgekit.linking.registry",

@@ -8,12 +8,24 @@ import os
 import types
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 
-__all__ = ["as_path", "as_paths", "check_choice", "check_range", "check_types"]
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
+
+__all__ = ["as_bundle", "as_path", "as_paths", "check_choice", "check_range", "check_types"]
 
 
 def check_types(options: object) -> None:
@@ -46,6 +58,21 @@ def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
         UsageError: The value is no path, or is empty text.
     """
     return None if value is None else _path(name, value)
+
+
+def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Path | None:
+    """Returns the folder of a bundle that is given as such or as its folder; None stays None.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Value that the caller gave.
+
+    Raises:
+        UsageError: The value is neither a bundle nor a path.
+    """
+    from edgekit.bundle import Bundle
+
+    return value.path if isinstance(value, Bundle) else as_path(name, value)
 
 
 def as_paths(

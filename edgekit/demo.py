@@ -11,7 +11,7 @@ from pathlib import Path
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.detector import Detector
 from edgekit.errors import OutputError
-from edgekit.evaluation import in_classes_of
+from edgekit.evaluation.detection import in_classes_of
 from edgekit.files.writing import atomic_folder
 from edgekit.linking.registry import make_linker
 from edgekit.media.sinks.events import EventsSink

@@ -18,7 +18,7 @@ from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.evaluation import in_classes_of
+from edgekit.evaluation.detection import in_classes_of
 from edgekit.files.checksums import sha256_of
 from edgekit.quantization.heads_loss import Truth, truth_of
 from edgekit.targets.settings import ExportSettings

@@ -17,7 +17,7 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.detector import Detector
-from edgekit.evaluation import detect_videos
+from edgekit.evaluation.detection import detect_videos
 from edgekit.linking.confirmation import MIN_HITS
 from edgekit.linking.registry import make_linker
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections

@@ -11,8 +11,8 @@ import pytest
 
 import edgekit
 from edgekit._parameters import parameter, write_flags, writes_flags
+from edgekit._processes import process_pool
 from edgekit.cli import main
-from edgekit.cli.options.shared import process_pool
 from edgekit.errors import UsageError
 from edgekit.linking.registry import make_linker
 
@@ -67,7 +67,7 @@ def test_the_command_line_writes_flags_and_leaves_no_trace(capsys):
     assert "source=file://elsewhere" in _opening("file://elsewhere/clip.mp4").message
 
 
-def test_processes_of_the_command_line_write_flags_too():
+def test_processes_of_the_command_line_write_flags_too(flags):
     with process_pool(2) as pool:
         assert pool is not None
         assert pool.submit(parameter, "max_misses").result() == "--max-misses"

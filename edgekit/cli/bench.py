@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE, Named, all_here
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import common_options, emit_json, progress_bar, stdout_console
 from edgekit.cli.options.types import OUT_FILE, OUT_FOLDER, RUNTIME
 from edgekit.errors import BoundError, UsageError
+from edgekit.targets.bundle_choice import Named, all_here
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.harness import Harness

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE, Named, take
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import common_options, emit_json, progress_bar, stdout_console
 from edgekit.cli.options.types import OUT_FOLDER
 from edgekit.errors import UsageError
+from edgekit.targets.bundle_choice import Named, take
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle

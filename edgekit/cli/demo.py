@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE, Named
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import common_options, emit_json, is_quiet
 from edgekit.cli.options.types import OUT
+from edgekit.targets.bundle_choice import Named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE, Named, runnable, take
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.linking import delay_options, misses_options
 from edgekit.cli.options.shared import (
     common_options,
     emit_json,
-    process_pool,
-    progress_bar,
     session_options,
     stdout_console,
 )
 from edgekit.cli.options.types import DATASET, LINK, OUT_FILE
-from edgekit.errors import UsageError
+from edgekit.cli.output.progress_bars import PhaseBars
+from edgekit.linking.choices import COSTS
+from edgekit.metrics.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
-    from edgekit.metrics.detections import SavedDetections
     from edgekit.metrics.evaluate import EvalResult
-    from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
@@ -60,7 +57,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--cost",
-    type=click.Choice(["score", "similarity", "score-plus-similarity"]),
+    type=click.Choice(COSTS),
     default="score",
     show_default=True,
     help="Criterion by which a published linker (not edgekit) chooses among the boxes that "
@@ -83,7 +80,7 @@ __all__ = ["command"]
 @delay_options
 @click.option(
     "--protocol",
-    type=click.Choice(["edgekit", "published"]),
+    type=click.Choice(list(PROTOCOLS)),
     default="edgekit",
     show_default=True,
     help="Evaluation protocol. published repeats KORSAL's own evaluation to the last digit.",
@@ -107,27 +104,7 @@ __all__ = ["command"]
     help="File to write the detections to. Compressed if its name ends in .gz.",
 )
 @common_options
-def command(
-    bundle: Named,
-    dataset: str | None,
-    root: Path | None,
-    split: int,
-    detections: Path | None,
-    link: str | None,
-    cost: str,
-    max_misses: int | None,
-    max_gap: float | None,
-    min_hits: int | None,
-    min_length: int,
-    delay: int,
-    delay_seconds: float | None,
-    protocol: str,
-    top_k: int | None,
-    session: SessionOptions,
-    workers: int,
-    save_detections: Path | None,
-    as_json: bool,
-) -> None:
+def command(as_json: bool, **values: Any) -> None:
     """Score a bundle, or saved detections, against annotations.
 
     Without BUNDLE, it takes the bundle that edgekit run would take: the newest in artifacts/ that
@@ -135,76 +112,15 @@ def command(
 
     Example: edgekit eval --dataset json --root clips --link road
     """
-    from edgekit.metrics.evaluate import evaluate
+    from edgekit.evaluation.evaluate import EvaluateOptions, run_evaluation
 
-    with process_pool(workers) as executor:
-        if detections is not None:
-            if bundle or dataset or root or save_detections:
-                raise UsageError(
-                    "--detections stands for a bundle and a dataset; both were given.",
-                    hint="Leave out BUNDLE, --dataset, --root and --save-detections.",
-                )
-            from edgekit.metrics.detections import read_detections
-
-            saved = read_detections(detections)
-        else:
-            saved = _detected(bundle, dataset, root, split, session, top_k, executor)
-        if save_detections is not None:
-            from edgekit.metrics.detections_writer import write_detections
-
-            write_detections(save_detections, saved)
-        result = evaluate(
-            saved,
-            link=link,
-            cost=cost,
-            max_misses=max_misses,
-            max_gap=max_gap,
-            min_length=min_length if min_hits is None else min_hits - 1,
-            delay=delay,
-            delay_seconds=delay_seconds,
-            protocol=protocol,
-            executor=executor,
-        )
+    options = EvaluateOptions(**values)
+    with PhaseBars() as progress:
+        result = run_evaluation(options, progress)
     if as_json:
         emit_json(result.to_dict())
     else:
         _show(result)
-
-
-def _detected(
-    bundle: Named,
-    dataset: str | None,
-    root: Path | None,
-    split: int,
-    session: SessionOptions,
-    top_k: int | None,
-    executor: Executor | None,
-) -> SavedDetections:
-    if root is None:
-        raise UsageError(
-            "There is nothing to judge by: neither --root nor --detections was given.",
-            hint="For example: edgekit eval --dataset json --root clips",
-        )
-    from edgekit.datasets.published import read_truth
-    from edgekit.evaluation import detect_videos
-
-    truth = read_truth(dataset or "json", root, split=split)
-    taken = take(
-        bundle,
-        what="bundle in artifacts/ that runs on this machine",
-        another="edgekit eval BUNDLE or edgekit eval shipped",
-        fits=runnable(lambda _: session),
-    )
-    with progress_bar() as bar:
-        task = bar.add_task("Detecting", total=len(truth.videos), note="")
-        return detect_videos(
-            taken.path,
-            truth,
-            options=session,
-            top_k=top_k,
-            executor=executor,
-            on_video=lambda: bar.advance(task),
-        )
 
 
 def _show(result: EvalResult) -> None:

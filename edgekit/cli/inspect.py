@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit._printable import printable, printable_struct
-from edgekit.cli.options.bundles import BUNDLE, Named, take
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
+from edgekit.targets.bundle_choice import Named, take
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE, Named, take
+from edgekit._processes import process_pool
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import (
     BarProgress,
     FiniteRange,
     common_options,
     emit_json,
-    process_pool,
     progress_bar,
     stdout_console,
 )
 from edgekit.cli.options.types import OUT, OUT_FILE, OUT_FOLDER, TARGET
 from edgekit.errors import UsageError
+from edgekit.targets.bundle_choice import Named, take
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle

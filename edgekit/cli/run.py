@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit._printable import printable
-from edgekit.cli.options.bundles import BUNDLE, runnable, take
+from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.config import config_option, read_again
 from edgekit.cli.options.linking import delay_options, misses_options
 from edgekit.cli.options.outputs import files_of, options_of, output_options
@@ -27,6 +27,7 @@ from edgekit.cli.options.sources import input_options, reading_of, source_files,
 from edgekit.cli.options.types import LINK
 from edgekit.cli.output.outcome import failure_of
 from edgekit.errors import UsageError
+from edgekit.targets.bundle_choice import runnable, take
 
 if TYPE_CHECKING:
     from edgekit.cli.running.runs import Runs

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from edgekit._progress import Progress
 from edgekit.cli.options.shared import (
     FiniteRange,
     common_options,
     emit_json,
-    progress_bar,
     stdout_console,
 )
 from edgekit.cli.options.types import DATASET, OUT, SIZE
+from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.runtime.kinds import KINDS
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-
 __all__ = ["command"]
-
-_LOG = logging.getLogger(__name__)
 
 
 @click.command(name="train")
@@ -148,8 +141,8 @@ def command(as_json: bool, **values: Any) -> None:
     from edgekit.training.train import TrainOptions, run_train
 
     options = TrainOptions(**values)
-    with progress_bar() as bar:
-        result = run_train(options, _TrainingBars(bar))
+    with PhaseBars() as progress:
+        result = run_train(options, progress)
     if as_json:
         losses = result.history[-1].losses if result.history else {}
         emit_json(
@@ -166,21 +159,3 @@ def command(as_json: bool, **values: Any) -> None:
         console.print(f"frame-mAP@0.5 on what was held out of {root}: {score:.3f}", soft_wrap=True)
     console.print(f"Wrote {result.weights}", soft_wrap=True)
     console.print(f"Next: edgekit export {result.weights} --target onnx", soft_wrap=True)
-
-
-class _TrainingBars(Progress):
-    """Shows each phase as a bar of its own; without a terminal, it logs the notes instead."""
-
-    def __init__(self, bar: RichProgress) -> None:
-        self._bar = bar
-
-    def phase(self, note: str, total: int | None = None) -> None:
-        self._task = self._bar.add_task(note, total=total, note="")
-
-    def advance(self) -> None:
-        self._bar.advance(self._task)
-
-    def note(self, text: str) -> None:
-        self._bar.update(self._task, note=text)
-        if self._bar.disable:
-            _LOG.warning("%s", text)

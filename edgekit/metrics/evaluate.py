@@ -32,6 +32,7 @@ from edgekit.linking.tracker import OnlineLinker
 from edgekit.linking.trimming import trim
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
+from edgekit.metrics.protocols import PROTOCOLS, Protocol
 from edgekit.metrics.video_map import (
     THRESHOLDS,
     TubeMatches,
@@ -43,39 +44,9 @@ from edgekit.metrics.video_map import (
 from edgekit.runtime.selection import clamp_boxes
 from edgekit.runtime.types import Array, Detections, Tube
 
-__all__ = ["PROTOCOLS", "EvalResult", "Protocol", "evaluate"]
+__all__ = ["EvalResult", "evaluate"]
 
 _OFFSET = 1.0  # All published arithmetic uses 1-based pixels.
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """The differences between the two protocols.
-
-    Attributes:
-        name: Name on the command line.
-        link: Linker that is used by default.
-        frame_size: Width and height to which every video is scaled; None keeps its own.
-        all_classes: Whether classes without ground truth count, as 0.
-        any_class: Whether a box may match an annotated box of another class.
-        pixel: Growth of found boxes before they are compared, and the margin they keep inside the
-            frame, in pixels.
-    """
-
-    name: str
-    link: str
-    frame_size: tuple[int, int] | None
-    all_classes: bool
-    any_class: bool
-    pixel: float
-
-
-PROTOCOLS = {
-    "edgekit": Protocol("edgekit", "edgekit", None, all_classes=False, any_class=False, pixel=0.0),
-    "published": Protocol(
-        "published", "road", (320, 240), all_classes=True, any_class=True, pixel=1.0
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +139,6 @@ def evaluate(
         protocol: Name of the protocol, one of ``PROTOCOLS``.
         executor: Executor that processes the videos; by default they run one after the other here.
             The result does not depend on it.
-            result does not depend on it.
 
     Raises:
         UsageError: An option has a value that is not possible.

@@ -11,7 +11,7 @@ from edgekit.benchmarks.under_load import ages_under_load, detect_under_load, me
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.errors import MediaError
-from edgekit.evaluation import in_classes_of
+from edgekit.evaluation.detection import in_classes_of
 from edgekit.media import open_source
 from edgekit.puppets import write_dataset
 

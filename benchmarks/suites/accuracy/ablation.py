@@ -18,7 +18,7 @@ from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
-from edgekit.evaluation import in_classes_of
+from edgekit.evaluation.detection import in_classes_of
 from edgekit.media import open_source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate

@@ -1,41 +1,15 @@
-"""Selects the bundle of a command: the named one, or the newest that EdgeKit wrote here.
-
-``edgekit export`` and ``edgekit quantize`` write to ``artifacts/`` in the current folder by
-default. A command without a bundle searches there, and takes a shipped bundle if none fits. The
-word ``shipped`` always names the shipped bundle.
-"""
+"""Defines the option type that names a bundle."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
-    from edgekit.targets.base import SessionOptions
+from edgekit.targets.bundle_choice import SHIPPED
 
-__all__ = ["BUNDLE", "SHIPPED", "Named", "all_here", "newest", "runnable", "shipped_bundle", "take"]
-
-_LOG = logging.getLogger(__name__)
-_MOST_TOLD = 10
-
-
-class _Shipped:
-    """Value that stands for the word ``shipped``."""
-
-    def __repr__(self) -> str:
-        return "shipped"
-
-
-SHIPPED: Final = _Shipped()
-"""Value that ``BUNDLE`` gives for the word ``shipped``; ``./shipped`` names a folder instead."""
-
-Named: TypeAlias = Path | _Shipped | None
-"""Bundle that the user named; None if there is none."""
+__all__ = ["BUNDLE"]
 
 
 class _BundleType(click.Path):
@@ -52,142 +26,5 @@ class _BundleType(click.Path):
 
 
 BUNDLE = _BundleType()
-"""Type of an option or argument that names a bundle."""
-
-
-def take(
-    named: Named,
-    *,
-    what: str,
-    another: str,
-    fits: Callable[[Bundle], bool],
-    shipped: Callable[[], Bundle] | None = None,
-) -> Bundle:
-    """Returns the bundle that a command works on; a log line names it unless the user did.
-
-    Args:
-        named: Bundle that the user named.
-        what: Kind of the bundle, as in "the newest float bundle in artifacts/".
-        another: Ways to name another bundle, as in "--bundle FOLDER or --bundle shipped".
-        fits: Function that tells whether the command can use a bundle. False skips a bundle
-            silently; an ``EdgeKitError`` skips it and is logged as the reason.
-        shipped: Function that loads the command's shipped bundle. The default loads the one of
-            ``edgekit run``.
-
-    Raises:
-        BundleError: The named folder is not a valid bundle.
-    """
-    from edgekit.bundle import load_bundle
-
-    if isinstance(named, Path):
-        return _told(load_bundle(named))
-    load_shipped = shipped or shipped_bundle
-    if named is SHIPPED:
-        return _told(load_shipped())
-    found = newest(fits)
-    if found is not None:
-        _LOG.warning("Using %s, the newest %s. To use another: %s.", found.path, what, another)
-        return _told(found)
-    found = load_shipped()
-    _LOG.warning("Using the shipped bundle %s. To use another: %s.", found.path.name, another)
-    return _told(found)
-
-
-def _told(bundle: Bundle) -> Bundle:
-    """Logs a description of the bundle, shown with ``-v``, and returns the bundle."""
-    manifest, count = bundle.manifest, len(bundle.manifest.files)
-    _LOG.info("Read %s and the checksums of its %d files.", bundle.path, count)
-    size = f"{manifest.input.height}x{manifest.input.width}"
-    parts = (manifest.name, manifest.target, manifest.precision, size, bundle.sha256[:12])
-    _LOG.info("It is %s for %s, %s, input %s, SHA-256 %s...", *parts)
-    return bundle
-
-
-def newest(fits: Callable[[Bundle], bool]) -> Bundle | None:
-    """Returns the newest bundle in ``artifacts/`` that fits; None if there is none."""
-    return next(_fitting(fits), None)
-
-
-def all_here(fits: Callable[[Bundle], bool]) -> list[Bundle]:
-    """Returns all bundles in ``artifacts/`` that fit, newest first."""
-    return list(_fitting(fits))
-
-
-def shipped_bundle() -> Bundle:
-    """Returns the shipped bundle, which ``edgekit run`` takes if there is no other."""
-    from edgekit.assets import default_bundle
-    from edgekit.bundle import load_bundle
-
-    return load_bundle(default_bundle())
-
-
-def runnable(options: Callable[[Bundle], SessionOptions]) -> Callable[[Bundle], bool]:
-    """Returns a function that tells whether this machine can run a bundle.
-
-    Args:
-        options: Function that returns the session options for a bundle.
-    """
-
-    def fits(bundle: Bundle) -> bool:
-        from edgekit.targets.registry import check_runtime
-
-        check_runtime(bundle, options(bundle).runtime)
-        return True
-
-    return fits
-
-
-def _fitting(fits: Callable[[Bundle], bool]) -> Iterator[Bundle]:
-    """Yields the fitting bundles, newest first, and logs which were skipped and why."""
-    from edgekit.bundle import load_bundle
-    from edgekit.errors import EdgeKitError
-
-    skipped: list[str] = []
-    for folder in _folders():
-        try:
-            bundle = load_bundle(folder)
-            found = fits(bundle)
-        except (EdgeKitError, OSError) as error:
-            reason = str(getattr(error, "message", None) or error)
-            for name, short in ((f"{folder}/", ""), (f"{folder}: ", ""), (f"{folder} ", "it ")):
-                reason = reason.replace(name, short)
-            skipped.append(f"{folder}: {reason}")
-            continue
-        if found:
-            _tell(skipped)
-            skipped = []
-            yield bundle
-    _tell(skipped)
-
-
-def _tell(skipped: list[str]) -> None:
-    for line in skipped[:_MOST_TOLD]:
-        _LOG.warning("Skipped %s", line)
-    if len(skipped) > _MOST_TOLD:
-        _LOG.warning("Skipped %d more.", len(skipped) - _MOST_TOLD)
-
-
-def _folders() -> list[Path]:
-    """Returns the folders in ``artifacts/``, most recently written manifest first."""
-    from edgekit.bundle import ARTIFACTS
-
-    try:
-        found = [path for path in ARTIFACTS.iterdir() if path.name[0] != "." and path.is_dir()]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        _LOG.warning("Skipped %s: %s", ARTIFACTS, error.strerror or error)
-        return []
-    return sorted(found, key=lambda path: (-_written(path), path.name))
-
-
-def _written(folder: Path) -> int:
-    """Returns the time of a bundle's manifest in nanoseconds; its folder's time without one."""
-    from edgekit.bundle import MANIFEST
-
-    for path in (folder / MANIFEST, folder):
-        try:
-            return path.stat().st_mtime_ns
-        except OSError:
-            continue
-    return 0
+"""Type of an option or argument that names a bundle: a folder, or the word ``shipped``, for which
+the value is ``SHIPPED``; ``./shipped`` names a folder."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from edgekit._parameters import write_flags
 from edgekit._printable import printable
 from edgekit._progress import Progress
 from edgekit.cli.options.types import OUT_FOLDER, RUNTIME
@@ -21,8 +19,6 @@ from edgekit.cli.output.outcome import Outcome
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
@@ -34,7 +30,6 @@ __all__ = [
     "emit_json",
     "headed",
     "is_quiet",
-    "process_pool",
     "progress_bar",
     "session_options",
     "stdout_console",
@@ -193,29 +188,6 @@ def is_quiet() -> bool:
     """Returns whether the command was told to print only errors and the result."""
     context = click.get_current_context(silent=True)
     return context is not None and context.meta.get(_LEVEL) == logging.ERROR
-
-
-@contextlib.contextmanager
-def process_pool(workers: int) -> Iterator[Executor | None]:
-    """Yields a pool of processes; None for one worker, which means this process."""
-    if workers == 1:
-        yield None
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    from edgekit.runtime.native.library import compiled
-
-    compiled()  # if it is missing, this process warns for all
-    # A fork would copy locks of runtime threads but not the threads that release them.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker) as pool:
-        yield pool
-
-
-def _prepare_worker() -> None:
-    write_flags(True)
-    logging.getLogger("edgekit").setLevel(logging.ERROR)
 
 
 def emit_json(value: object) -> None:

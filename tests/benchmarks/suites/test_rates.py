@@ -6,7 +6,7 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites.accuracy.rates import frame_map_at_rate, frame_map_with_repeats
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
-from edgekit.evaluation import in_classes_of
+from edgekit.evaluation.detection import in_classes_of
 from edgekit.puppets import write_dataset
 
 

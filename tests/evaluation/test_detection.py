@@ -11,7 +11,7 @@ from edgekit.cli import main
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth, read_annotations
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
-from edgekit.evaluation import detect_videos, in_classes_of
+from edgekit.evaluation.detection import detect_videos, in_classes_of
 from edgekit.metrics.detections import read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.puppets.clip import render_clip

@@ -1,0 +1,1 @@
+"""Runs bundles on annotated videos, and scores what they detect."""

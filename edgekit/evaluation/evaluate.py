@@ -1,0 +1,217 @@
+"""The whole of ``edgekit eval``: options to scores."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._checks import as_bundle, as_path, check_choice, check_range, check_types
+from edgekit._parameters import parameter
+from edgekit._processes import process_pool
+from edgekit._progress import SILENT, Progress
+from edgekit.bundle import Bundle
+from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.published import read_truth
+from edgekit.errors import UsageError
+from edgekit.evaluation.detection import detect_videos
+from edgekit.linking.choices import COSTS, LINKS
+from edgekit.metrics.detections import SavedDetections, read_detections
+from edgekit.metrics.detections_writer import write_detections
+from edgekit.metrics.evaluate import EvalResult
+from edgekit.metrics.evaluate import evaluate as score_detections
+from edgekit.metrics.protocols import PROTOCOLS
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.bundle_choice import Named, runnable, take
+
+__all__ = ["EvaluateOptions", "evaluate", "run_evaluation"]
+
+_SESSION = SessionOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """Options of an evaluation, checked; ``evaluate`` documents them.
+
+    Raises:
+        UsageError: An option has a value of the wrong type or out of range, or contradicts another.
+    """
+
+    bundle: Named = None
+    root: Path | None = None
+    dataset: str | None = None
+    split: int = 1
+    detections: Path | None = None
+    link: str | None = None
+    cost: str = "score"
+    max_misses: int | None = None
+    max_gap: float | None = None
+    min_hits: int | None = None
+    min_length: int = 5
+    delay: int = 0
+    delay_seconds: float | None = None
+    protocol: str = "edgekit"
+    top_k: int | None = None
+    session: SessionOptions = _SESSION
+    workers: int = 1
+    save_detections: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice("dataset", self.dataset, DATASETS)
+        check_choice("link", self.link, LINKS)
+        check_choice("cost", self.cost, COSTS)
+        check_choice("protocol", self.protocol, PROTOCOLS)
+        check_range("split", self.split, 1, 3)
+        for name in ("max_misses", "min_hits", "top_k", "workers"):
+            check_range(name, getattr(self, name), 1)
+        for name in ("max_gap", "min_length", "delay", "delay_seconds"):
+            check_range(name, getattr(self, name), 0)
+        if self.detections is None:
+            if self.root is None:
+                raise UsageError(
+                    f"There is nothing to judge by: neither {parameter('root')} nor "
+                    f"{parameter('detections')} was given.",
+                    hint="For example: edgekit eval --dataset json --root clips",
+                )
+        elif self.bundle or self.dataset or self.root or self.save_detections:
+            raise UsageError(
+                f"{parameter('detections')} stands for a bundle and a dataset; both were given.",
+                hint=f"Leave out BUNDLE, {parameter('dataset')}, {parameter('root')} and "
+                f"{parameter('save_detections')}.",
+            )
+
+
+def evaluate(
+    bundle: Bundle | str | os.PathLike[str] | None = None,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    dataset: str | None = None,
+    split: int = 1,
+    detections: str | os.PathLike[str] | None = None,
+    link: str | None = None,
+    cost: str = "score",
+    max_misses: int | None = None,
+    max_gap: float | None = None,
+    min_hits: int | None = None,
+    min_length: int = 5,
+    delay: int = 0,
+    delay_seconds: float | None = None,
+    protocol: str = "edgekit",
+    top_k: int | None = None,
+    session: SessionOptions = _SESSION,
+    workers: int = 1,
+    save_detections: str | os.PathLike[str] | None = None,
+    progress: Progress = SILENT,
+) -> EvalResult:
+    """Scores a bundle on annotated videos, or saved detections against their own ground truth.
+
+    Args:
+        bundle: Bundle to run, or its folder. By default the newest in ``artifacts/`` that runs on
+            this machine, or the shipped one.
+        root: Folder of the dataset; needed unless ``detections`` is given.
+        dataset: Layout of the dataset, one of ``edgekit.datasets.layouts.DATASETS``. By default
+            ``json``, which reads ``annotations.json`` and the videos beside it.
+        split: Number of the dataset's split, 1 to 3; ``json`` has only one.
+        detections: File of saved detections to score instead of running a bundle.
+        link: Name in ``edgekit.linking.choices.LINKS``. By default ``edgekit``, and ``road`` under
+            the published protocol.
+        cost: Criterion by which a published linker chooses among the boxes that overlap a tube, one
+            of ``edgekit.linking.choices.COSTS``.
+        max_misses: Number of frames in a row without a detection, at least 1, after which a tube
+            ends. By default 30 for ``edgekit``, counted at 25 frames per second, and 5 for others.
+        max_gap: Seconds without a detection after which a tube of ``edgekit`` ends; replaces
+            ``max_misses``.
+        min_hits: Smallest number of detections in a tube; N stands for ``min_length`` N - 1.
+        min_length: Number of frames that a tube must exceed to count.
+        delay: Number of later frames, at 25 per second, that correct each box of a finished tube;
+            for ``edgekit`` only.
+        delay_seconds: Seconds of later frames that correct each box; replaces ``delay``.
+        protocol: Name in ``edgekit.metrics.protocols.PROTOCOLS``. ``published`` repeats KORSAL's
+            own evaluation.
+        top_k: Largest number of detections per frame, at least 1. By default the bundle's own.
+        session: Options for the runtime. They have no effect on saved detections.
+        workers: Number of processes to evaluate with. With more than one, a script needs
+            ``if __name__ == "__main__":`` around its work.
+        save_detections: File to write the detections to; compressed if its name ends in ``.gz``.
+        progress: Display of the progress: a phase of one step per video that the bundle runs on.
+
+    Returns:
+        frame-AP and video-AP of each class and their means, all from 0 to 1.
+
+    Raises:
+        UsageError: A value has the wrong type or is out of range, or two of them contradict.
+        BundleError: The bundle is invalid.
+        AnnotationError: The annotations or saved detections are missing or invalid, or have classes
+            that the bundle does not know.
+        MediaError: A video cannot be read.
+        MissingDependencyError: The runtime is not installed.
+        OutputError: ``save_detections`` cannot be written.
+    """
+    options = EvaluateOptions(
+        bundle=as_bundle("bundle", bundle),
+        root=as_path("root", root),
+        dataset=dataset,
+        split=split,
+        detections=as_path("detections", detections),
+        link=link,
+        cost=cost,
+        max_misses=max_misses,
+        max_gap=max_gap,
+        min_hits=min_hits,
+        min_length=min_length,
+        delay=delay,
+        delay_seconds=delay_seconds,
+        protocol=protocol,
+        top_k=top_k,
+        session=session,
+        workers=workers,
+        save_detections=as_path("save_detections", save_detections),
+    )
+    return run_evaluation(options, progress)
+
+
+def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> EvalResult:
+    """Evaluates as checked options describe it; ``evaluate`` documents result and errors."""
+    with process_pool(options.workers) as executor:
+        if options.detections is not None:
+            saved = read_detections(options.detections)
+        else:
+            saved = _detect(options, executor, progress)
+        if options.save_detections is not None:
+            write_detections(options.save_detections, saved)
+        return score_detections(
+            saved,
+            link=options.link,
+            cost=options.cost,
+            max_misses=options.max_misses,
+            max_gap=options.max_gap,
+            min_length=options.min_length if options.min_hits is None else options.min_hits - 1,
+            delay=options.delay,
+            delay_seconds=options.delay_seconds,
+            protocol=options.protocol,
+            executor=executor,
+        )
+
+
+def _detect(
+    options: EvaluateOptions, executor: Executor | None, progress: Progress
+) -> SavedDetections:
+    assert options.root is not None  # checked by the options
+    truth = read_truth(options.dataset or "json", options.root, split=options.split)
+    bundle = take(
+        options.bundle,
+        what="bundle in artifacts/ that runs on this machine",
+        another="edgekit eval BUNDLE or edgekit eval shipped",
+        fits=runnable(lambda _: options.session),
+    )
+    progress.phase("Detecting", len(truth.videos))
+    return detect_videos(
+        bundle.path,
+        truth,
+        options=options.session,
+        top_k=options.top_k,
+        executor=executor,
+        on_video=progress.advance,
+    )
