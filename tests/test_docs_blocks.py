@@ -29,6 +29,7 @@ REASONS = {
     "hardware": "It needs a camera, a board, or another server.",
     "minutes": "It takes minutes; other tests run the command on less.",
     "network": "It fetches packages.",
+    "package": "It needs a package; tests/plugins installs it and runs the lines.",
     "root": "It changes the system.",
 }
 SHOWN = {"caddy", "dockerfile", "ini", "json", "nginx", "text", "toml"}

@@ -5,28 +5,40 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import EdgeKitError
-from edgekit.media.sinks.registry import SINKS
-from edgekit.media.sources.registry import SOURCES
-from edgekit.models.registry import ARCHITECTURES
-from edgekit.system.plugins import Registry
+from edgekit.system.plugins import Plugin, Registry, import_object, installed_plugins
 from edgekit.targets.registry import TARGETS, session_class
 
 __all__ = ["plugin_report", "plugin_targets"]
 
-_REGISTRIES: tuple[Registry[Any], ...] = (TARGETS, SOURCES, SINKS, DATASETS, ARCHITECTURES)
+_REGISTRIES = {
+    "edgekit.targets": "edgekit.targets.registry:TARGETS",
+    "edgekit.sources": "edgekit.media.sources.registry:SOURCES",
+    "edgekit.sinks": "edgekit.media.sinks.registry:SINKS",
+    "edgekit.datasets": "edgekit.datasets.layouts:DATASETS",
+    "edgekit.networks": "edgekit.models.registry:ARCHITECTURES",
+}
+"""Registries by the group of their entry points; imported only if a package adds to one."""
 
 
 def plugin_report() -> list[dict[str, str | None]]:
     """Describes each part that a package adds, and its problem if it cannot be used."""
-    found: list[dict[str, str | None]] = []
-    for registry in _REGISTRIES:
-        for plugin in registry.plugins():
-            error = registry.problem(plugin)
-            problem = None if error is None else f"{error.message} {error.hint}".strip()
-            found.append({**plugin._asdict(), "problem": problem})
-    return found
+    return [{**one._asdict(), "problem": _problem(one)} for one in installed_plugins()]
+
+
+def _problem(plugin: Plugin) -> str | None:
+    if plugin.group not in _REGISTRIES:
+        return (
+            f"The plug-in {plugin.name!r} of {plugin.distribution} {plugin.version} is in the "
+            f"group {plugin.group}; EdgeKit has {', '.join(_REGISTRIES)}."
+        )
+    try:
+        registry = import_object(_REGISTRIES[plugin.group])
+    except ImportError as error:
+        return f"The plug-in {plugin.name!r} in {plugin.group} was not checked: {error}."
+    assert isinstance(registry, Registry)
+    problem = registry.problem(plugin)
+    return None if problem is None else f"{problem.message} {problem.hint}".strip()
 
 
 def plugin_targets() -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from edgekit.errors import EdgeKitError, PluginError
 
-__all__ = ["Plugin", "Registry", "import_object"]
+__all__ = ["Plugin", "Registry", "import_object", "installed_plugins"]
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "edgekit."
@@ -99,7 +99,7 @@ class Registry(Mapping[str, T]):
 
     def plugins(self) -> list[Plugin]:
         """Returns the entry points of this group, sorted by name and distribution."""
-        return [plugin for plugin in _plugins(tuple(sys.path)) if plugin.group == self.group]
+        return [plugin for plugin in installed_plugins() if plugin.group == self.group]
 
     def usable(self) -> Iterator[tuple[str, T]]:
         """Gives all parts with their names, EdgeKit's own first.
@@ -172,6 +172,11 @@ class Registry(Mapping[str, T]):
         if not self._is_part(found):
             raise _unexpected(plugin, plugin.value, self._expected, found)
         return cast("T", found)
+
+
+def installed_plugins() -> tuple[Plugin, ...]:
+    """Returns the entry points of all groups, sorted by group, name and distribution."""
+    return _plugins(tuple(sys.path))
 
 
 def import_object(value: str) -> object:

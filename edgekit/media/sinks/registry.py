@@ -11,10 +11,10 @@ from edgekit.system.plugins import Registry
 if TYPE_CHECKING:
     from edgekit.media.sinks.sink import Sink
 
-__all__ = ["SINKS", "SinkFactory", "make_sink"]
+__all__ = ["SINKS", "SinkBuilder", "make_sink"]
 
 
-class SinkFactory(Protocol):
+class SinkBuilder(Protocol):
     """Class of a sink, or function that makes one."""
 
     def __call__(self, argument: str, source_index: int | None, /) -> Sink:
@@ -29,7 +29,7 @@ class SinkFactory(Protocol):
         """
 
 
-SINKS: Registry[SinkFactory] = Registry(
+SINKS: Registry[SinkBuilder] = Registry(
     "edgekit.sinks", {}, callable, "a function that makes a sink"
 )
 """Makers of sinks by the name that ``--sink`` takes. Each of EdgeKit's own has its own option."""

@@ -1,0 +1,1 @@
+"""Parts that cannot be used."""

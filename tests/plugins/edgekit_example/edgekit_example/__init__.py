@@ -1,0 +1,1 @@
+"""Extends EdgeKit; pyproject.toml lists the parts."""
