@@ -13,6 +13,7 @@ from edgekit.bundle import HeadCheck, Manifest, Verification
 from edgekit.errors import BoundError, MediaError, UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
+from edgekit.runtime.iou import unordered_iou
 from edgekit.runtime.types import Array
 from edgekit.targets.base import Session
 
@@ -117,7 +118,7 @@ def agreement(expected: Array, found: Array, same: float = _SAME_BOX) -> float:
     """
     if not len(expected):
         return 1.0
-    overlaps = _iou(expected[:, :4], found[:, :4])
+    overlaps = unordered_iou(expected[:, :4], found[:, :4])
     overlaps[expected[:, None, 5] != found[None, :, 5]] = 0
     partners = 0
     for overlap in overlaps:
@@ -200,15 +201,3 @@ def _check(pairs: Sequence[tuple[Array, Array]]) -> HeadCheck:
         largest=float(np.abs(expected).max()),
         cosine=min(1.0, float(expected @ found) / lengths) if lengths else 1.0,
     )
-
-
-def _iou(one: Array, other: Array) -> Array:
-    """Returns IoU (n, m) of boxes whose corners may be in any order: sizes can be negative."""
-    low = [np.minimum(boxes[:, :2], boxes[:, 2:]) for boxes in (one, other)]
-    high = [np.maximum(boxes[:, :2], boxes[:, 2:]) for boxes in (one, other)]
-    areas = [(top - bottom).prod(1) for bottom, top in zip(low, high, strict=True)]
-    left = np.maximum(low[0][:, None], low[1])
-    common = np.clip(np.minimum(high[0][:, None], high[1]) - left, 0, None).prod(2)
-    union = areas[0][:, None] + areas[1] - common
-    overlaps: Array = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return overlaps

@@ -14,14 +14,13 @@ from typing import TypeAlias
 import numpy as np
 
 from edgekit.linking.paths import Entry
+from edgekit.runtime.iou import last_pixel_iou, with_last_pixel
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["Edge", "Found", "edge_before", "edge_scores", "overlapping", "take_best", "take_first"]
 
 Edge: TypeAlias = tuple[int, int, float]
 """A path, a detection that could continue it, and the gain of that choice."""
-
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 class Found:
@@ -87,22 +86,8 @@ def overlapping(
         Two (E,) arrays of indices, of paths and of detections, ordered by path, then detection.
     """
     x1, y1, x2, y2 = found.table
-    width, height = x2 - x1 + 1.0, y2 - y1 + 1.0
-    candidates = np.stack((x1, y1, x1 + width, y1 + height, width * height)).take(label, axis=1)
-    left, top, right, bottom, area = candidates
-    sides = boxes[:, 2:] - boxes[:, :2] + 1.0
-    end = boxes[:, :2] + sides
-    shared = np.minimum(right, end[:, :1])
-    shared -= np.maximum(left, boxes[:, :1])
-    np.maximum(shared, 0.0, out=shared)
-    down = np.minimum(bottom, end[:, 1:])
-    down -= np.maximum(top, boxes[:, 1:2])
-    shared *= np.maximum(down, 0.0, out=down)
-    union = area + sides.prod(axis=1)[:, None]
-    union -= shared
-    union += _EPSILON
-    shared /= union
-    paths, place = np.nonzero(shared >= iou_threshold)
+    found_boxes = np.stack(with_last_pixel(x1, y1, x2, y2)).take(label, axis=1)
+    paths, place = np.nonzero(last_pixel_iou(boxes, found_boxes) >= iou_threshold)
     return paths, found.first[label[paths]] + place
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.runtime.iou import touching_pairs
 from edgekit.runtime.types import Array
 
-__all__ = ["by_distance", "by_overlap", "cosine", "greedy", "overlapping", "padded", "unit"]
+__all__ = ["by_distance", "by_overlap", "cosine", "greedy", "padded", "unit"]
 
 LEAST_OVERLAP = 0.1
 CLASS_WEIGHT = 1.0
@@ -21,32 +22,6 @@ SUPPRESSED = 0.3
 
 LANES = 8
 """Number of partial sums for class scores."""
-
-
-def overlapping(first: Array, second: Array, least: float) -> tuple[Array, Array, Array]:
-    """Returns the pairs of boxes whose IoU is at least ``least``, which is above 0.
-
-    Args:
-        first: Boxes, (n, 4).
-        second: Boxes, (m, 4).
-        least: Smallest IoU of a pair, above 0.
-
-    Returns:
-        Rows of ``first``, rows of ``second`` and IoUs, (E,) each, ordered by first, then second.
-    """
-    one, two = first.T.astype(np.float32), second.T.astype(np.float32)
-    # Only the few steps that find touching boxes work on all pairs.
-    width = np.minimum.outer(one[2], two[2])
-    width -= np.maximum.outer(one[0], two[0])
-    height = np.minimum.outer(one[3], two[3])
-    height -= np.maximum.outer(one[1], two[1])
-    touching = np.flatnonzero(np.minimum(width, height).ravel() > 0)
-    rows, columns = np.divmod(touching, len(second))
-    shared = width.ravel()[touching] * height.ravel()[touching]
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
-    iou = shared / (areas[0][rows] + areas[1][columns] - shared)
-    good = np.flatnonzero(iou >= least)
-    return rows[good], columns[good], iou[good]
 
 
 def padded(scores: Array) -> Array:
@@ -92,7 +67,7 @@ def by_overlap(
     Returns:
         Tracks, detections and gains, (E,) each.
     """
-    tracks, found, iou = overlapping(predicted, boxes, LEAST_OVERLAP)
+    tracks, found, iou = touching_pairs(predicted, boxes, LEAST_OVERLAP)
     # Compared as a ratio, whose meaning does not depend on the detector's range of scores.
     apart = np.minimum(np.abs(levels[0][tracks] - levels[1][found]), np.float32(1.0))
     alike = cosine(profiles[0][tracks], profiles[1][found])

@@ -18,10 +18,10 @@ from edgekit.linking._matching import (
     by_distance,
     by_overlap,
     greedy,
-    overlapping,
     padded,
     unit,
 )
+from edgekit.runtime.iou import touching_pairs
 from edgekit.runtime.types import Array
 
 __all__ = ["FLOOR", "SURE_HITS", "UNSURE_MISSES", "Ended", "Live", "Look", "PlainTracks"]
@@ -262,7 +262,7 @@ def _free(found: _Found, pick: Array) -> Array:
         return rows
     rows = rows[np.argsort(-found.peak[rows].astype(np.float32), kind="stable")]
     better = np.concatenate((pick, rows))
-    worse, winners, _ = overlapping(found.boxes[rows], found.boxes[better], SUPPRESSED)
+    worse, winners, _ = touching_pairs(found.boxes[rows], found.boxes[better], SUPPRESSED)
     gone: set[int] = set()
     for loser, winner in zip(worse.tolist(), (winners - len(pick)).tolist(), strict=True):
         if winner < loser and winner not in gone:

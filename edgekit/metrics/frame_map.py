@@ -9,7 +9,8 @@ import numpy as np
 
 from edgekit.datasets.annotations import TruthTube
 from edgekit.metrics.average_precision import average_precision
-from edgekit.metrics.geometry import to_xywh, xywh_iou
+from edgekit.metrics.geometry import to_xywh
+from edgekit.runtime.iou import xywh_iou
 from edgekit.runtime.selection import FRAME_AP, select
 from edgekit.runtime.types import Array, Detections
 

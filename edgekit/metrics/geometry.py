@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.runtime.iou import xywh_iou
 from edgekit.runtime.types import Array
 
-__all__ = ["to_xywh", "tube_iou", "xywh_iou"]
-
-_EPSILON = float(np.finfo(np.float64).eps)
+__all__ = ["to_xywh", "tube_iou"]
 
 
 def to_xywh(boxes: Array) -> Array:
@@ -16,20 +15,6 @@ def to_xywh(boxes: Array) -> Array:
     xywh = np.array(boxes, np.float64).reshape(-1, 4)
     xywh[:, 2:] -= xywh[:, :2]
     return xywh
-
-
-def xywh_iou(first: Array, second: Array) -> Array:
-    """Returns the IoU of boxes ``[x, y, w, h]``; arrays (..., 4) broadcast against each other.
-
-    A box of negative width or height overlaps nothing.
-    """
-    near = np.maximum(first[..., :2], second[..., :2])
-    far = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
-    shared: Array = np.maximum(far - near, 0.0).prod(axis=-1)
-    area = first[..., 2:].prod(axis=-1) + second[..., 2:].prod(axis=-1)
-    iou: Array = np.zeros_like(shared)
-    np.divide(shared, area - shared + _EPSILON, out=iou, where=shared > 0)
-    return iou
 
 
 def tube_iou(

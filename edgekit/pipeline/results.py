@@ -11,7 +11,8 @@ import numpy as np
 
 from edgekit.linking.published import LiveTube
 from edgekit.pipeline.stage_timer import Clock, StageClocks, StageTimes
-from edgekit.runtime.selection import pairwise_iou, select
+from edgekit.runtime.iou import pairwise_iou
+from edgekit.runtime.selection import select
 from edgekit.runtime.types import Detections, Frame
 
 __all__ = [

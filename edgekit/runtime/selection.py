@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.runtime.iou import pairwise_iou
 from edgekit.runtime.native.library import compiled
 from edgekit.runtime.native.selection import picks
 from edgekit.runtime.types import Array, Detections
 
-__all__ = ["FRAME_AP", "LINKING", "SelectionRule", "clamp_boxes", "pairwise_iou", "select"]
+__all__ = ["FRAME_AP", "LINKING", "SelectionRule", "clamp_boxes", "select"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +62,6 @@ def clamp_boxes(boxes: Array, limit: tuple[float, float], *, offset: float = 0.0
     np.minimum(clamped[:, 2:], limit, out=clamped[:, 2:])
     clamped += offset
     return clamped
-
-
-def pairwise_iou(boxes: Array) -> Array:
-    """Returns the IoU of every box with every other, with areas as width times height.
-
-    Args:
-        boxes: Boxes in pixels, (n, 4). Empty and inverted boxes overlap nothing, even themselves.
-
-    Returns:
-        (n, n) float64.
-    """
-    x1, y1, x2, y2 = np.asarray(boxes, np.float64).T
-    width = np.minimum.outer(x2, x2) - np.maximum.outer(x1, x1)
-    height = np.minimum.outer(y2, y2) - np.maximum.outer(y1, y1)
-    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    area = (x2 - x1) * (y2 - y1)
-    iou: Array = np.zeros_like(shared)
-    np.divide(shared, np.add.outer(area, area) - shared, out=iou, where=shared > 0)
-    return iou
 
 
 def select(detections: Detections, rule: SelectionRule = LINKING) -> list[list[int]]:

@@ -12,6 +12,7 @@ from edgekit.errors import UsageError
 from edgekit.linking import _kalman, _matching, _segments
 from edgekit.linking.registry import LINKS, make_linker
 from edgekit.linking.tracker import OnlineLinker
+from edgekit.runtime.iou import touching_pairs
 from edgekit.runtime.types import Array, Detections, Tube
 
 
@@ -209,7 +210,7 @@ def test_overlaps_are_those_of_box_and_box(seed: int) -> None:
     random = np.random.default_rng(seed)
     near = random.uniform(0, 80, (2, 6, 2))
     one, two = np.concatenate((near, near + random.uniform(1, 50, near.shape)), axis=2)
-    rows, columns, iou = _matching.overlapping(one, two, 1e-6)
+    rows, columns, iou = touching_pairs(one, two, 1e-6)
     want = {}
     for i, j in itertools.product(range(6), range(6)):
         sides = np.minimum(one[i, 2:], two[j, 2:]) - np.maximum(one[i, :2], two[j, :2])

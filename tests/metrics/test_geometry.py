@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.metrics.geometry import to_xywh, tube_iou, xywh_iou
+from edgekit.metrics.geometry import to_xywh, tube_iou
+from edgekit.runtime.iou import xywh_iou
 
 
 @pytest.mark.shared

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.runtime import native
+from edgekit.runtime.iou import pairwise_iou
 from edgekit.runtime.native import selection as selecting
 from edgekit.runtime.native.library import compiled
 from edgekit.runtime.selection import (
@@ -16,7 +17,6 @@ from edgekit.runtime.selection import (
     LINKING,
     SelectionRule,
     clamp_boxes,
-    pairwise_iou,
     select,
 )
 from edgekit.runtime.types import Array, Detections

@@ -30,7 +30,7 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, RunSummary
 from edgekit.puppets import render_clip
-from edgekit.runtime.selection import pairwise_iou
+from edgekit.runtime.iou import pairwise_iou
 from edgekit.runtime.types import Frame, Tube
 from edgekit.targets.base import SessionOptions
 
