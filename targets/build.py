@@ -29,7 +29,7 @@ from edgekit.files.output_paths import refuse_existing, writing
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.registry import exporter, open_session
+from edgekit.targets.registry import TARGETS, exporter, open_session
 from edgekit.targets.settings import ExportSettings, Resolved, resolve
 from edgekit.targets.verify import TOLERANCES, check_bounds, verify
 
@@ -110,7 +110,8 @@ def export_bundle(
         half = settings.precision == "fp16" and not writer.own_half
         deployed, example = _deployed(loaded.network, chosen, half)
         _log.info("Writing %s as %s, %s", checkpoint, target, settings.precision)
-        made = writer.export(deployed, example, work / "model", settings.precision)
+        with TARGETS.attributed(target):
+            made = writer.export(deployed, example, work / "model", settings.precision)
         manifest = Manifest(
             name=chosen.name,
             arch=loaded.spec.arch,

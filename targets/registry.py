@@ -83,8 +83,8 @@ TARGETS: Registry[Target] = Registry(
             "edgekit.quantization.jetson:JetsonQuantizer",
         ),
     },
-    lambda part: isinstance(part, Target) and bool(part.sessions),
-    "a Target with a session",
+    lambda part: isinstance(part, Target) and isinstance(part.sessions, dict) and part.sessions,
+    "a Target with a dictionary of sessions",
 )
 """Targets by the name that ``--target`` takes."""
 
@@ -134,8 +134,11 @@ def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Sessi
         UsageError: The runtime does not support the target's bundles.
         MissingDependencyError: The runtime is not installed.
         BundleError: The target is unknown, or the runtime refuses the model.
+        PluginError: The target comes from a package and cannot be used.
     """
-    return _session(bundle, options.runtime if options else None)(bundle, options)
+    session = _session(bundle, options.runtime if options else None)
+    with TARGETS.attributed(bundle.manifest.target):
+        return session(bundle, options)
 
 
 def check_runtime(bundle: Bundle, runtime: str | None = None) -> None:
@@ -149,9 +152,12 @@ def check_runtime(bundle: Bundle, runtime: str | None = None) -> None:
         UsageError: The runtime does not support the target's bundles.
         MissingDependencyError: The runtime is not installed.
         BundleError: The target is unknown.
+        PluginError: The target comes from a package and cannot be used.
         EdgeKitError: The runtime finds no device.
     """
-    _session(bundle, runtime).check_machine()
+    session = _session(bundle, runtime)
+    with TARGETS.attributed(bundle.manifest.target):
+        session.check_machine()
 
 
 def _session(bundle: Bundle, runtime: str | None) -> type[Session]:

@@ -54,6 +54,12 @@ def test_help_loads_no_runtime(arguments):
     assert not loaded & (HOST_ONLY | {"cv2", "numpy", "onnxruntime"})
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_names_of_edgekit_read_no_entry_points(arguments):
+    loaded = modules_after(f"from edgekit.cli import main as run\nrun({arguments})")
+    assert "email" not in loaded
+
+
 def test_running_a_clip_loads_no_host_library(tmp_path):
     import cv2
     import numpy as np

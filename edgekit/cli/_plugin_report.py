@@ -58,7 +58,8 @@ def plugin_targets() -> list[dict[str, Any]]:
 
 def _runs(target: str, runtime: str) -> bool:
     try:
-        session_class(target, runtime).check_machine()
+        with TARGETS.attributed(target):
+            session_class(target, runtime).check_machine()
     except EdgeKitError:
         return False
     return True

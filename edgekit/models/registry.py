@@ -230,7 +230,7 @@ ARCHITECTURES: Registry[Architecture] = Registry(
             narrowest=1,
         ),
     },
-    lambda part: isinstance(part, Architecture),
+    lambda part: isinstance(part, Architecture) and isinstance(part.has, tuple),
     "an Architecture",
 )
 """Networks by the name that ``--arch`` takes."""

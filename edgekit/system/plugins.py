@@ -61,7 +61,7 @@ class Registry(Mapping[str, T]):
         self,
         group: str,
         own: Mapping[str, T | str],
-        is_part: Callable[[object], bool],
+        is_part: Callable[[object], object],
         expected: str,
     ) -> None:
         self.group = group

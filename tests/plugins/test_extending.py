@@ -11,17 +11,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from edgekit.bundle import load_bundle
+from edgekit.assets import default_bundle
+from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.errors import PluginError, UsageError
 from edgekit.media import open_source
 from edgekit.models.registry import build
-from edgekit.targets.registry import exporter, runtime_named, target_named
+from edgekit.targets.registry import (
+    check_runtime,
+    exporter,
+    open_session,
+    runtime_named,
+    target_named,
+)
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "extending.md"
@@ -175,6 +183,22 @@ def test_commands_that_use_no_broken_part_work(use, place, tmp_path, capsys):
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] == "plugin"
     assert "edgekit-broken 0.3" in error["message"]
+
+
+def test_a_bundle_of_a_broken_target_is_passed_over(use, place, capsys):
+    use("edgekit_broken")
+    shipped = load_bundle(default_bundle())
+    files = {entry.path: shipped.path / entry.path for entry in shipped.manifest.files}
+    (place / "artifacts").mkdir()
+    for target in ("failing", "hollow", "raising"):
+        manifest = msgspec.structs.replace(shipped.manifest, target=target)
+        bundle = save_bundle(place / "artifacts" / target, manifest, files)
+        with pytest.raises(PluginError, match=r"of edgekit-broken 0\.3"):
+            check_runtime(bundle)
+        with pytest.raises(PluginError, match=r"of edgekit-broken 0\.3"):
+            open_session(bundle)
+    assert main(["run", str(place / "clips" / "spot0.avi"), "--max-frames", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bundle"]["name"] == shipped.manifest.name
 
 
 def test_a_broken_network_does_not_hide_a_sound_one(use, tmp_path):
