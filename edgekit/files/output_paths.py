@@ -19,6 +19,7 @@ __all__ = [
     "output_error",
     "refuse_existing",
     "refuse_long_name",
+    "refuse_special_file",
     "refuse_unwritable",
     "refuse_unwritable_folder",
     "require_parent",
@@ -91,6 +92,20 @@ def require_parent(path: Path) -> None:
         refuse_long_name(path)
         if not stat.S_ISDIR(path.parent.stat().st_mode):
             raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is no folder")
+
+
+def refuse_special_file(path: Path) -> None:
+    """Raises if a device, named pipe or socket is at ``path``: a rename would replace it.
+
+    Raises:
+        OutputError: There is one.
+    """
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise OutputError(
+                f"{path} is a device, a named pipe or a socket, which a new file would replace.",
+                hint="Name a file.",
+            )
 
 
 def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None:

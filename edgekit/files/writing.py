@@ -10,7 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgekit.files.output_paths import refuse_existing, refuse_long_name, split_name, writing
+from edgekit.files.output_paths import (
+    refuse_existing,
+    refuse_long_name,
+    refuse_special_file,
+    split_name,
+    writing,
+)
 from edgekit.files.permissions import make_private, umask
 
 __all__ = ["TEMPORARY", "atomic_file", "atomic_folder", "temporary_file"]
@@ -26,11 +32,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder, and renames it to ``path`` on success.
 
     Raises:
-        OutputError: The folder is missing or cannot be written, or the disk is full.
+        OutputError: The folder is missing or cannot be written, the disk is full, or ``path`` is a
+            device, a named pipe or a socket.
     """
     path = Path(path)
     with writing(path):
         refuse_long_name(path)
+        refuse_special_file(path)
         with temporary_file(path.parent, split_name(path)[1]) as temporary:
             yield temporary
             temporary.chmod(0o666 & ~umask())

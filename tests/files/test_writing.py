@@ -252,3 +252,16 @@ def test_what_is_private_is_for_its_owner_alone(tmp_path):
         make(folder)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
     assert modes == {"folder": 0o700, "below": 0o700, "file": 0o600}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_is_no_file_is_never_replaced(link, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    path = tmp_path / "pipe"
+    if link:
+        path = tmp_path / "link"
+        path.symlink_to("pipe")
+    with pytest.raises(OutputError, match="named pipe"), atomic_file(path) as temporary:
+        temporary.write_bytes(b"")
+    assert (tmp_path / "pipe").is_fifo()
+    assert path.is_symlink() == link

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.datasets.layouts import DATASETS
-from edgekit.files.output_paths import require_parent
+from edgekit.files.output_paths import refuse_special_file, require_parent
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class _OutputPath(click.Path):
         path = super().convert(value, param, ctx)
         if not (self.allow_dash and path == "-"):
             require_parent(Path(os.fsdecode(path)))
+            if not self.allow_dash:
+                refuse_special_file(Path(os.fsdecode(path)))
         return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,12 @@ def test_every_option_that_writes_is_among_them() -> None:
             if "OutputPath" in type(option.type).__name__:
                 found.add((name, max(option.opts, key=len)))
     assert found == {(words[0], words[-1]) for words in OUTPUTS}
+
+
+@pytest.mark.parametrize("option", ["--video", "--save-detections", "--picture"])
+def test_a_named_pipe_is_not_replaced(option, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    arguments = ["run", "--source", "nothere.mp4", option, str(tmp_path / "pipe.mp4")]
+    assert run(arguments) == 3
+    assert "pipe.mp4 is a device, a named pipe or a socket" in capsys.readouterr().err
+    assert (tmp_path / "pipe.mp4").is_fifo()
