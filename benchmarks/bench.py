@@ -1,156 +1,235 @@
-"""Runs ``edgekit bench``: from its options to the report."""
+"""The whole of ``edgekit bench``: options to a report and its files."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
-from edgekit.benchmarks.harness import Harness
-from edgekit.benchmarks.protocol import pass_length
-from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
-from edgekit.benchmarks.report.figures import is_noisy
-from edgekit.benchmarks.report.report import Report, read_report
-from edgekit.benchmarks.rows import plan_rows, shipped_bundles
-from edgekit.benchmarks.tune import threads_to_try, write_profiles
-from edgekit.datasets.published import read_truth
-from edgekit.errors import BadInputError, OutputError
-from edgekit.measuring.energy import find_meter
-from edgekit.measuring.machine import describe_machine
-from edgekit.targets.profile import PROFILE
+from edgekit._checks import as_bundles, as_path, as_sequence
+from edgekit._parameters import parameter
+from edgekit._progress import SILENT, Progress
+from edgekit.assets import default_weights
+from edgekit.benchmarks.measurement import Measuring, measure
+from edgekit.benchmarks.options import BenchOptions
+from edgekit.benchmarks.report.history import keep_report, read_history
+from edgekit.benchmarks.report.page import to_html
+from edgekit.benchmarks.report.report import Report
+from edgekit.benchmarks.report.texts import to_csv, to_markdown
+from edgekit.benchmarks.rows import shipped_bundles
+from edgekit.benchmarks.sweep import Sweep, export_all, read_sweep
+from edgekit.bundle import Bundle
+from edgekit.calibration.store import Store, default_store
+from edgekit.errors import UsageError
+from edgekit.files.output_paths import refuse_unwritable
+from edgekit.files.writing import atomic_file
+from edgekit.runtime.native.library import compiled
+from edgekit.targets.bundle_choice import Named, all_here
+from edgekit.targets.registry import runtimes_of
 
-__all__ = ["run_bench"]
+__all__ = ["bench", "run_bench"]
+
+_LOG = logging.getLogger(__name__)
 
 
-def run_bench(
-    bundles: Sequence[Path] = (),
+def bench(
+    bundles: Bundle | str | os.PathLike[str] | Sequence[Bundle | str | os.PathLike[str]] = (),
     *,
-    source: str | None = None,
+    source: str | os.PathLike[str] | None = None,
     frames: int = 100,
     rounds: int = 5,
-    runtimes: Sequence[str] = (),
-    threads: Sequence[int] = (),
-    arithmetic: Sequence[str] = (),
+    runtime: str | Sequence[str] = (),
+    threads: int | Sequence[int] = (),
+    arithmetic: str | Sequence[str] = (),
+    sweep: str | Sequence[str] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
     accuracy: bool = False,
     under_load: bool = False,
-    annotations: Path | None = None,
+    annotations: str | os.PathLike[str] | None = None,
     energy: str | None = None,
-    earlier: Path | None = None,
+    compare: str | os.PathLike[str] | None = None,
     fail_over: float | None = None,
-    tune: bool = False,
     force: bool = False,
-    on_start: Callable[[Harness], contextlib.AbstractContextManager[None]] = (
-        lambda harness: contextlib.nullcontext()
-    ),
+    tune: bool = False,
+    csv: str | os.PathLike[str] | None = None,
+    markdown: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
+    history: str | os.PathLike[str] | None = None,
+    progress: Progress = SILENT,
 ) -> Report:
-    """Measures bundles on their runtimes.
+    """Measures how long each stage of a frame takes, for every bundle and runtime.
+
+    Every row is measured in a process of its own.
 
     Args:
-        bundles: Folders of the bundles; by default those that ship with EdgeKit.
-        source: Video or folder of pictures; by default the clip of ``edgekit demo``.
-        frames: Number of frames measured in each round; fewer if the source is shorter.
-        rounds: Number of rounds. In each round every row is measured once, in changing order.
-        runtimes: Names of the runtimes to measure; by default all.
-        threads: Numbers of threads for inference; each gives a row.
-        arithmetic: Types of arithmetic; each gives a row.
-        accuracy: Whether to measure accuracy too, on rendered clips.
-        under_load: Whether to measure accuracy and frame age on boards that process only a share of
-            the frames.
-        annotations: Folder of annotated videos to measure accuracy on, instead of rendered clips.
-            It implies ``accuracy`` unless ``under_load`` is set.
-        energy: Command that prints joules or watts.
-        earlier: Earlier report to compare with.
-        fail_over: Share by which a row may be slower than before.
-        tune: Whether to write the fastest setting of each bundle beside it. This tries several
-            numbers of threads, and measures accuracy if settings may differ in it.
-        force: Whether to compare even with another machine, footage or schema.
-        on_start: Function that makes the context of the measurement, such as a signal handler.
+        bundles: Bundles to measure, or their folders. By default the shipped ones and all in
+            ``artifacts/``.
+        source: Video or folder of pictures to measure on. By default a rendered clip.
+        frames: Number of frames to measure in each round, at least 10, after the warm-up.
+        rounds: Number of rounds, at least 1. In each round every row is measured once, in changing
+            order.
+        runtime: Names in ``edgekit.targets.registry.RUNTIMES`` to measure; one row for each. By
+            default all that run the bundle.
+        threads: Numbers of threads; one row for each. 0, the default, lets the runtime choose.
+        arithmetic: Types that the runtime computes in, ``f32``, ``f16`` or ``bf16``; one row for
+            each. For OpenVINO only. By default the bundle's own.
+        sweep: Settings and their values, such as ``size=192,256``: one row for each combination.
+            Settings are ``runtime``, ``threads`` and ``arithmetic``; without ``bundles`` also
+            ``target``, ``precision``, ``size`` and ``cascade``, and EdgeKit exports a bundle for
+            each.
+        checkpoint: Checkpoint that ``sweep`` exports. By default the shipped weights.
+        accuracy: Whether to measure frame-mAP and video-mAP too, on rendered clips.
+        under_load: Whether to measure accuracy and frame age too, on simulated boards that are too
+            slow for their camera.
+        annotations: Folder of annotated videos for the accuracy, instead of rendered clips.
+        energy: Command that prints the energy used so far in joules, such as ``5021.5 J``, or the
+            power in watts. By default the machine's own sensors.
+        compare: Earlier report to compare with: the output of ``edgekit bench --json``.
+        fail_over: Share, such as 0.1, by which a row may be slower than in ``compare``. A row that
+            is significantly slower has ``regression`` set in the report's ``changes``.
+        force: Whether to compare even if machine, footage or schema of the report differ.
+        tune: Whether to save the fastest setting of each bundle beside it, where ``edgekit run``
+            finds it.
+        csv: CSV file to write, with one line per row and one column per figure.
+        markdown: Markdown file to write with the tables.
+        html: HTML page to write with tables and plots.
+        history: Folder to add the report to; the page then shows how each row changed over time.
+        progress: Display of the progress: a phase for the exports of a sweep, if any, with a note
+            for each, and one for the measurement.
 
     Returns:
-        The report. A row that could not be run contains the reason.
+        The report: times in seconds and milliseconds as its fields say, one row per setting. A row
+        that could not be run contains the reason.
 
     Raises:
-        UsageError: The source is live, or no bundle runs on any of ``runtimes``.
-        BadInputError: A bundle, the source, the annotations, the command or the earlier report is
-            invalid.
+        UsageError: A value has the wrong type or is out of range, or two of them contradict; or the
+            source is live, or no bundle runs on any of the runtimes.
+        BadInputError: A bundle, the checkpoint, the source, the annotations, the command or the
+            earlier report is invalid, or an output cannot be written.
+        MissingDependencyError: A package for the exports of a sweep is not installed.
         EdgeKitError: No row could be run.
     """
-    old = read_report(earlier, any_schema=force) if earlier else None
-    plans = plan_rows(
-        bundles or shipped_bundles(),
-        runtimes=runtimes,
-        threads=threads or (threads_to_try() if tune else ()),
-        arithmetic=arithmetic,
+    options = BenchOptions(
+        bundles=as_bundles("bundles", bundles),
+        source=None if source is None else str(as_path("source", source)),
+        frames=frames,
+        rounds=rounds,
+        runtime=as_sequence(runtime),
+        threads=as_sequence(threads),
+        arithmetic=as_sequence(arithmetic),
+        sweep=as_sequence(sweep),
+        checkpoint=as_path("checkpoint", checkpoint),
+        accuracy=accuracy,
+        under_load=under_load,
+        annotations=as_path("annotations", annotations),
+        energy=energy,
+        compare=as_path("compare", compare),
+        fail_over=fail_over,
+        force=force,
+        tune=tune,
+        csv=as_path("csv", csv),
+        markdown=as_path("markdown", markdown),
+        html=as_path("html", html),
+        history=as_path("history", history),
     )
-    if tune and len({(p.row.runtime, p.row.arithmetic) for p in plans}) > 1:
-        accuracy = True
-    for bundle in sorted({plan.bundle for plan in plans}) if tune else ():
-        _refuse_no_profile(bundle)
-    meter, energy_is = find_meter(energy)
-    if annotations is not None:
-        read_truth("json", annotations)  # reports errors in it now, and not at the end
-    with tempfile.TemporaryDirectory() as place:
-        clip = source or str(write_demo_clip(Path(place)))
-        footage = check_footage(clip, source or DEMO_NAME)
-        if footage.frames is not None:
-            frames = min(frames, footage.frames - pass_length(0))
-        if old is not None and earlier is not None:
-            if fail_over is not None:
-                _check_rounds(old, earlier)
-            if not force:
-                check_comparable(old, earlier, describe_machine(), footage, frames)
-        accuracy = accuracy or (annotations is not None and not under_load)
-        truth = annotations
-        if truth is None and (accuracy or under_load):
-            truth = write_judged_clips(Path(place))
-        harness = Harness(
-            plans,
-            clip,
-            footage,
-            frames=frames,
-            rounds=rounds,
-            meter=meter,
-            energy=energy_is,
-            truth=truth if accuracy else None,
-            loaded=truth if under_load else None,
-        )
-        with on_start(harness):
-            report = harness.run()
-    if old is not None and earlier is not None and not report.interrupted:
-        report.changes = compare(report, old, earlier, fail_over)
-        report.compared_with = earlier.name
-        report.notes += [f"{earlier.name} says: {note}" for note in old.notes]
-        if any(change.verdict == NOT_JUDGED for change in report.changes):
-            report.notes.append(_not_judged(report, earlier))
-    if tune and not report.interrupted:
-        report.tuned = write_profiles(report, plans)
+    report, _ = run_bench(options, progress)
     return report
 
 
-def _not_judged(report: Report, earlier: Path) -> str:
-    when = "now" if is_noisy(report) else f"when {earlier.name} was measured"
-    return (
-        f"{NOT_JUDGED.capitalize()}: the machine was too noisy {when} to tell what became slower "
-        "or faster. Measure again on a quiet machine."
+def run_bench(
+    options: BenchOptions,
+    progress: Progress = SILENT,
+    measuring: Measuring = lambda stop: contextlib.nullcontext(),
+) -> tuple[Report, tuple[Path, ...]]:
+    """Measures as checked options describe it; ``bench`` documents the errors.
+
+    Args:
+        options: Options of the benchmark.
+        progress: Display of the progress.
+        measuring: Function that makes the context of the measurement from a function that ends it
+            early, such as a signal handler.
+
+    Returns:
+        The report, and the files that were written.
+    """
+    for path in options.outputs.values():
+        refuse_unwritable(path)
+    sweep = read_sweep(options.sweep)
+    _refuse_contradictions(options, sweep)
+    options = replace(
+        options,
+        runtime=options.runtime or sweep.runtime,
+        threads=options.threads or sweep.threads,
+        arithmetic=options.arithmetic or sweep.arithmetic,
     )
+    with contextlib.ExitStack() as stack:
+        exported: list[Path] = []
+        if sweep.exports:
+            store = Store(default_store(option=""))
+            stack.enter_context(store.in_use())
+            progress.phase("Exporting")
+            checkpoint = options.checkpoint or default_weights()
+            exported = export_all(sweep, checkpoint, store, progress.note)
+        compiled()  # if it is missing, this process warns for its workers
+        bundles = exported or _folders(options.bundles)
+        report = measure(options, bundles, progress=progress, measuring=measuring)
+        return report, _write(report, options)
 
 
-def _refuse_no_profile(bundle: Path) -> None:
-    """Raises if the fastest setting could not be written beside the bundle."""
-    if not os.access(bundle, os.W_OK):
-        raise OutputError(
-            f"--tune writes {PROFILE} into {bundle}, which may not be written.",
-            hint="Copy that folder to a place of your own, and name it: edgekit bench COPY --tune",
+def _refuse_contradictions(options: BenchOptions, sweep: Sweep) -> None:
+    for setting in ("runtime", "threads", "arithmetic"):
+        if getattr(sweep, setting) and getattr(options, setting):
+            raise UsageError(
+                f"Both {parameter(setting)} and {parameter('sweep')} {setting}= say what to try.",
+                hint="Leave one of them out.",
+            )
+    if not sweep.exports:
+        if options.checkpoint is not None:
+            raise UsageError(
+                f"{parameter('checkpoint')} is exported for a sweep over bundles, and there is "
+                "none.",
+                hint=f"Add one: {parameter('sweep', 'size=192,256')}; or name a bundle instead.",
+            )
+    elif options.bundles or options.tune:
+        raise UsageError(
+            "A sweep over target, precision, size or cascade exports its own bundles, which are "
+            "neither named nor tuned.",
+            hint=f"Leave BUNDLE and {parameter('tune')} out, and name what to export: "
+            f"{parameter('checkpoint', 'FILE')}",
         )
 
 
-def _check_rounds(old: Report, path: Path) -> None:
-    rounds = min((len(row.result.rounds) for row in old.rows if row.result), default=0)
-    if rounds < LEAST_ROUNDS:
-        raise BadInputError(
-            f"{path} has {rounds} rounds of each row; a verdict needs {LEAST_ROUNDS}.",
-            hint=f"Measure it again with --rounds {LEAST_ROUNDS} or more.",
-        )
+def _folders(named: Sequence[Named]) -> list[Path]:
+    """Returns the folders of the named bundles; by default the shipped ones and those here."""
+    shipped = shipped_bundles()
+    if named:
+        folders = [[name] if isinstance(name, Path) else shipped for name in named]
+        return [path for some in folders for path in some]
+    here = [bundle.path for bundle in all_here(lambda bundle: bool(runtimes_of(bundle)))]
+    _LOG.warning(
+        "Measuring the %d shipped bundles%s. To measure others: %s.",
+        len(shipped),
+        f" and {len(here)} of artifacts/" if here else "",
+        "edgekit bench BUNDLE... or edgekit bench shipped",
+    )
+    return [*shipped, *here]
+
+
+def _write(report: Report, options: BenchOptions) -> tuple[Path, ...]:
+    """Writes the report in the requested forms; returns the files."""
+    kept, past = [], list[Report]()
+    if options.history is not None and not report.interrupted:
+        kept = [keep_report(report, options.history)]
+        past = read_history(options.history, report)
+    makers: dict[str, Callable[[Report], str]] = {
+        "csv": to_csv,
+        "markdown": to_markdown,
+        "html": lambda report: to_html(report, past),
+    }
+    for name, path in options.outputs.items():
+        with atomic_file(path) as temporary:
+            temporary.write_text(makers[name](report), encoding="utf-8")
+    return (*options.outputs.values(), *kept)

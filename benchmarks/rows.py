@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.report.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
@@ -72,12 +73,13 @@ def plan_rows(
     if not plans:
         raise UsageError(
             f"None of the bundles runs on {', '.join(runtimes)}.",
-            hint="Leave --runtime away, or name a bundle for it.",
+            hint=f"Leave {parameter('runtime')} away, or name a bundle for it.",
         )
     if arithmetic and not any(plan.row.arithmetic for plan in plans):
         raise UsageError(
-            f"--arithmetic is {', '.join(arithmetic)}; no runtime of these bundles has a choice.",
-            hint="Leave --arithmetic away, or name an OpenVINO bundle.",
+            f"{parameter('arithmetic')} is {', '.join(arithmetic)}; no runtime of these bundles "
+            "has a choice.",
+            hint=f"Leave {parameter('arithmetic')} away, or name an OpenVINO bundle.",
         )
     return plans
 

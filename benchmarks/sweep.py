@@ -1,4 +1,4 @@
-"""Parses ``--sweep``, and exports the bundles for its combinations.
+"""Parses the settings of a sweep, and exports the bundles for its combinations.
 
 Settings for running a bundle (``runtime``, ``threads``, ``arithmetic``) give rows for any bundle.
 Settings of the bundle itself (``target``, ``precision``, ``size``, ``cascade``) need the
@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.calibration.store import Store
 from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.targets.choices import ARITHMETICS, PRECISIONS
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
 __all__ = ["Sweep", "export_all", "read_sweep"]
-
-_EXAMPLE = "For example --sweep threads=1,2 --sweep size=192,256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ def _size(word: str) -> tuple[int, int]:
 _KINDS: dict[str, Callable[[str], Any]] = {
     "runtime": _named(RUNTIMES, runtime_named),
     "threads": _count,
-    "arithmetic": _one_of("f32", "f16", "bf16"),
+    "arithmetic": _one_of(*ARITHMETICS),
     "target": _named(TARGETS, target_named),
-    "precision": _one_of("fp32", "fp16"),
+    "precision": _one_of(*PRECISIONS),
     "size": _size,
     "cascade": _one_of("host", "graph"),
 }
@@ -105,9 +105,9 @@ def read_sweep(texts: Sequence[str]) -> Sweep:
         name, equals, values = text.partition("=")
         if name not in _KINDS or not equals:
             raise UsageError(
-                f"--sweep takes SETTING=VALUE,VALUE with a setting out of {', '.join(_KINDS)}; "
-                f"found {text!r}.",
-                hint=_EXAMPLE,
+                f"{parameter('sweep')} takes SETTING=VALUE,VALUE with a setting out of "
+                f"{', '.join(_KINDS)}; found {text!r}.",
+                hint=_example(),
             )
         for word in values.split(","):
             try:
@@ -117,9 +117,15 @@ def read_sweep(texts: Sequence[str]) -> Sweep:
                 if (name, word) == ("precision", "int8"):
                     more = " Make it with edgekit quantize, and name its bundle."
                 raise UsageError(
-                    f"--sweep {name} takes {error}; found {word!r}.", hint=f"{_EXAMPLE}.{more}"
+                    f"{parameter('sweep')} {name} takes {error}; found {word!r}.",
+                    hint=f"{_example()}.{more}",
                 ) from error
     return Sweep(**{name: tuple(values) for name, values in found.items()})
+
+
+def _example() -> str:
+    examples = (parameter("sweep", "threads=1,2"), parameter("sweep", "size=192,256"))
+    return f"For example {' '.join(examples)}"
 
 
 def export_all(

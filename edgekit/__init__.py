@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgekit.benchmarks.bench import bench
     from edgekit.bundle import Bundle, load_bundle
     from edgekit.detector import Detector
     from edgekit.errors import EdgeKitError
@@ -67,6 +68,7 @@ __all__ = [
     "Tubes",
     "VideoSink",
     "__version__",
+    "bench",
     "evaluate",
     "export",
     "load_bundle",
@@ -102,6 +104,7 @@ _HOMES = {
     "Tube": "edgekit.runtime.types",
     "Tubes": "edgekit.linking.tubes",
     "VideoSink": "edgekit.media.sinks.video.file",
+    "bench": "edgekit.benchmarks.bench",
     "evaluate": "edgekit.evaluation.evaluate",
     "export": "edgekit.targets.export",
     "load_bundle": "edgekit.bundle",

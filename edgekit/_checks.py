@@ -12,7 +12,9 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Literal,
+    TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -25,7 +27,18 @@ from edgekit.errors import UsageError
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
 
-__all__ = ["as_bundle", "as_path", "as_paths", "check_choice", "check_range", "check_types"]
+__all__ = [
+    "as_bundle",
+    "as_bundles",
+    "as_path",
+    "as_paths",
+    "as_sequence",
+    "check_choice",
+    "check_range",
+    "check_types",
+]
+
+T = TypeVar("T")
 
 
 def check_types(options: object) -> None:
@@ -75,6 +88,25 @@ def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Path 
     return value.path if isinstance(value, Bundle) else as_path(name, value)
 
 
+def as_bundles(
+    name: str,
+    value: Bundle | str | os.PathLike[str] | Sequence[Bundle | str | os.PathLike[str]],
+) -> tuple[Path, ...]:
+    """Returns the folders of one bundle or of a sequence of bundles.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Value that the caller gave.
+
+    Raises:
+        UsageError: A bundle is neither a bundle nor a path.
+    """
+    from edgekit.bundle import Bundle
+
+    many = value if isinstance(value, list | tuple) else (value,)
+    return tuple(each.path if isinstance(each, Bundle) else _path(name, each) for each in many)
+
+
 def as_paths(
     name: str, value: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 ) -> tuple[Path, ...]:
@@ -89,6 +121,11 @@ def as_paths(
     """
     many = value if isinstance(value, list | tuple) else (value,)
     return tuple(_path(name, each) for each in many)
+
+
+def as_sequence(value: T | Sequence[T]) -> Sequence[T]:
+    """Returns a list or tuple as it is, and anything else as the only item of a tuple."""
+    return value if isinstance(value, list | tuple) else (cast("T", value),)
 
 
 def check_range(

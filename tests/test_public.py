@@ -11,6 +11,7 @@ import pytest
 import edgekit
 
 COMMANDS = {
+    "bench": ([], "edgekit.benchmarks.options.BenchOptions", {}),
     "evaluate": ([], "edgekit.evaluation.evaluate.EvaluateOptions", {}),
     "export": ([], "edgekit.targets.export.ExportOptions", {"targets": "target"}),
     "train": (["--root", "clips"], "edgekit.training.train.TrainOptions", {}),

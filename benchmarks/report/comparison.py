@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.benchmarks.report.figures import is_noisy
 from edgekit.benchmarks.report.report import Change, FootageInfo, Report, RowResult
 from edgekit.errors import BadInputError
@@ -49,7 +50,8 @@ def check_comparable(
         raise BadInputError(
             f"{path} was measured on another machine: {was.processor}, {was.cores} cores; this one "
             f"is {machine.processor}, {machine.cores} cores.",
-            hint="Measure both on one machine; or compare nevertheless: --force",
+            hint="Measure both on one machine; or compare nevertheless: "
+            f"{parameter('force', True)}",
         )
     if (earlier.footage, earlier.frames) != (footage, frames):
         was_played = earlier.footage
@@ -57,7 +59,8 @@ def check_comparable(
             f"{path} was measured on {earlier.frames} frames of {was_played.name}, "
             f"{was_played.width}x{was_played.height}; now it is {frames} frames of {footage.name}, "
             f"{footage.width}x{footage.height}.",
-            hint="Measure both on the same --source and --frames; or compare nevertheless: --force",
+            hint=f"Measure both on the same {parameter('source')} and {parameter('frames')}; or "
+            f"compare nevertheless: {parameter('force', True)}",
         )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.assets import default_weights
-from edgekit.benchmarks.bench import run_bench
+from edgekit.benchmarks.bench import bench
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.suites.support.networks import exported, random_weights
 from edgekit.calibration.store import Store
@@ -153,7 +153,7 @@ def _by_bundle(
     title: str, bundles: Mapping[str, Path], rounds: int, frames: int, clip: str
 ) -> None:
     with pinned(1):
-        report = run_bench(
+        report = bench(
             list(bundles.values()), source=clip, threads=(1,), rounds=rounds, frames=frames
         )
     rows = []

@@ -22,11 +22,13 @@ _LOG = logging.getLogger(__name__)
 class PhaseBars(Progress):
     """A bar for each phase, from the first phase to the end of the block.
 
-    Without a terminal, it logs the notes instead.
+    Args:
+        log_notes: Whether to log the notes if there is no terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, log_notes: bool = True) -> None:
         self._bar = progress_bar()
+        self._log_notes = log_notes
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -55,5 +57,5 @@ class PhaseBars(Progress):
         """Shows the text beside the newest bar."""
         assert self._task is not None
         self._bar.update(self._task, note=printable(text))
-        if self._bar.disable:
+        if self._bar.disable and self._log_notes:
             _LOG.warning("%s", text)

@@ -1,0 +1,97 @@
+"""Options of a benchmark, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._checks import check_choice, check_range, check_types
+from edgekit._parameters import parameter
+from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
+from edgekit.errors import UsageError
+from edgekit.targets.bundle_choice import Named
+from edgekit.targets.choices import ARITHMETICS
+from edgekit.targets.registry import RUNTIMES
+
+__all__ = ["BenchOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """Options of a benchmark, checked; ``edgekit.benchmarks.bench.bench`` documents them.
+
+    Raises:
+        UsageError: An option has a value of the wrong type or out of range, or contradicts another.
+    """
+
+    bundles: Sequence[Named] = ()
+    source: str | None = None
+    frames: int = 100
+    rounds: int = 5
+    runtime: Sequence[str] = ()
+    threads: Sequence[int] = ()
+    arithmetic: Sequence[str] = ()
+    sweep: Sequence[str] = ()
+    checkpoint: Path | None = None
+    accuracy: bool = False
+    under_load: bool = False
+    annotations: Path | None = None
+    energy: str | None = None
+    compare: Path | None = None
+    fail_over: float | None = None
+    force: bool = False
+    tune: bool = False
+    csv: Path | None = None
+    markdown: Path | None = None
+    html: Path | None = None
+    history: Path | None = None
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Files to write, by the name of their option."""
+        named = {"csv": self.csv, "markdown": self.markdown, "html": self.html}
+        return {name: path for name, path in named.items() if path is not None}
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range("frames", self.frames, 10)
+        check_range("rounds", self.rounds, 1)
+        check_range("fail_over", self.fail_over, 0)
+        for runtime in self.runtime:
+            check_choice("runtime", runtime, RUNTIMES)
+        for count in self.threads:
+            check_range("threads", count, 0)
+        for kind in self.arithmetic:
+            check_choice("arithmetic", kind, ARITHMETICS)
+        self._check_rounds()
+        self._check_files()
+
+    def _check_rounds(self) -> None:
+        """Refuses too few rounds for the verdict that is asked for."""
+        if self.fail_over is not None and self.compare is None:
+            raise UsageError(
+                f"{parameter('fail_over')} says how much slower than before is too slow, and no "
+                "earlier report was named.",
+                hint=f"Name one: {parameter('compare', 'FILE.json')}",
+            )
+        purposes = {"fail_over": "needs a verdict", "tune": "has to tell settings apart"}
+        for name, purpose in purposes.items():
+            if getattr(self, name) not in (None, False) and self.rounds < LEAST_ROUNDS:
+                raise UsageError(
+                    f"{parameter(name)} {purpose}, and that takes {LEAST_ROUNDS} rounds; "
+                    f"{parameter('rounds')} is {self.rounds}.",
+                    hint=f"Use {parameter('rounds', LEAST_ROUNDS)} or more.",
+                )
+
+    def _check_files(self) -> None:
+        """Refuses outputs that would replace an input or each other."""
+        files = [Path(name) for name in (self.compare, self.source) if name]
+        taken = {path.resolve() for path in files}
+        for name, path in self.outputs.items():
+            if path.resolve() in taken:
+                raise UsageError(
+                    f"{parameter(name, path)} is read or written by another option already.",
+                    hint="Name another file.",
+                )
+            taken.add(path.resolve())

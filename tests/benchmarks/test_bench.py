@@ -1,0 +1,45 @@
+"""``edgekit.bench``: the command's work, called from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgekit
+from edgekit.assets import default_bundle
+from edgekit.errors import BundleError, UsageError
+
+
+def test_a_report_and_its_files(tmp_path: Path) -> None:
+    table = tmp_path / "bench.csv"
+    report = edgekit.bench(default_bundle(), rounds=1, frames=10, threads=1, csv=table)
+    (row,) = report.rows
+    assert row.error is None
+    assert row.threads == 1
+    assert len(table.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"bundles": 3}, "Expected bundles to be a path; found 3"),
+        ({"rounds": 0}, "Expected rounds to be at least 1; found 0."),
+        ({"frames": "10"}, "Expected frames to be int; found '10'"),
+        ({"threads": -1}, "Expected threads to be at least 0; found -1."),
+        ({"arithmetic": "int8"}, "Expected arithmetic to be one of f32, f16, bf16; found 'int8'."),
+        ({"fail_over": 0.1}, "fail_over says how much slower"),
+        ({"sweep": "threads=1", "threads": 2}, "Both threads and sweep threads= say"),
+        ({"csv": "a", "html": "a"}, "html=a is read or written by another option already."),
+    ],
+)
+def test_wrong_values_are_named(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        edgekit.bench(**values)
+    assert words in caught.value.message
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError):
+        edgekit.bench(tmp_path)
