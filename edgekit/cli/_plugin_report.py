@@ -6,7 +6,8 @@ import importlib.util
 from typing import Any
 
 from edgekit.errors import EdgeKitError
-from edgekit.system.plugins import Plugin, Registry, import_object, installed_plugins
+from edgekit.system.entry_points import Plugin, installed_plugins
+from edgekit.system.plugins import Registry, import_object
 from edgekit.targets.registry import TARGETS, session_class
 
 __all__ = ["plugin_report", "plugin_targets"]

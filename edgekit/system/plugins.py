@@ -11,36 +11,17 @@ import contextlib
 import functools
 import importlib
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 from edgekit.errors import EdgeKitError, PluginError
+from edgekit.system.entry_points import Plugin, installed_plugins
 
-__all__ = ["Plugin", "Registry", "import_object", "installed_plugins"]
+__all__ = ["Registry", "import_object"]
 
 _LOG = logging.getLogger(__name__)
-_PREFIX = "edgekit."
 
 T = TypeVar("T")
-
-
-class Plugin(NamedTuple):
-    """An entry point of an installed package.
-
-    Attributes:
-        group: Group of the entry point, such as ``edgekit.targets``.
-        name: Name of the part.
-        value: The part, as ``module:Object``.
-        distribution: Name of the distribution that adds it.
-        version: Version of the distribution.
-    """
-
-    group: str
-    name: str
-    value: str
-    distribution: str
-    version: str
 
 
 class Registry(Mapping[str, T]):
@@ -108,15 +89,17 @@ class Registry(Mapping[str, T]):
         """
         for name in self:
             try:
-                yield name, self[name]
+                part = self[name]
             except PluginError as error:
                 _LOG.warning("%s It is skipped.", error.message)
+            else:
+                yield name, part
 
     def problem(self, plugin: Plugin) -> PluginError | None:
         """Returns the reason why a plug-in cannot be used; None if it can."""
         if plugin.name in self.own:
             return PluginError(
-                f"{_described(plugin)} has the name of a part of EdgeKit.",
+                f"{_described(plugin)} has the name of a part of EdgeKit, which is used.",
                 hint=_instead(plugin),
             )
         try:
@@ -174,11 +157,6 @@ class Registry(Mapping[str, T]):
         return cast("T", found)
 
 
-def installed_plugins() -> tuple[Plugin, ...]:
-    """Returns the entry points of all groups, sorted by group, name and distribution."""
-    return _plugins(tuple(sys.path))
-
-
 def import_object(value: str) -> object:
     """Returns the object that ``module:Object`` names; imports the module."""
     module, _, names = value.partition(":")
@@ -226,25 +204,3 @@ def _described(plugin: Plugin) -> str:
 def _instead(plugin: Plugin) -> str:
     name = plugin.distribution
     return f"Upgrade it (pip install -U {name}) or remove it (pip uninstall {name})."
-
-
-@functools.lru_cache(maxsize=1)
-def _plugins(path: tuple[str, ...]) -> tuple[Plugin, ...]:
-    """Returns all entry points for EdgeKit on an import path, sorted."""
-    # This imports the email package, and most runs do not need it.
-    from importlib.metadata import distributions
-
-    found: dict[str, list[Plugin]] = {}
-    for one in distributions(path=list(path)):
-        # Reading the metadata of every package would take long.
-        if f"[{_PREFIX}" not in (one.read_text("entry_points.txt") or ""):
-            continue
-        name = one.metadata["Name"] or "an unnamed distribution"
-        if name in found:
-            continue  # an older copy, further along the path
-        try:
-            entries = [entry for entry in one.entry_points if entry.group.startswith(_PREFIX)]
-            found[name] = [Plugin(e.group, e.name, e.value, name, one.version) for e in entries]
-        except Exception as error:  # the parser's exceptions have no common base class
-            _LOG.warning("The entry points of %s %s are unreadable: %s", name, one.version, error)
-    return tuple(sorted(plugin for plugins in found.values() for plugin in plugins))

@@ -107,12 +107,15 @@ def test_of_two_copies_of_a_package_the_first_counts(registry, install, tmp_path
     assert [plugin.version for plugin in registry.plugins()] == ["1.2"]
 
 
-def test_unreadable_entry_points_are_named_and_skipped(registry, install, caplog):
+def test_unreadable_entry_points_are_named_and_skipped(registry, install, caplog, tmp_path):
     install("seven", "seven = seven_parts:PART")
     install("torn", "no equals sign")
+    install("binary", "seven = binary_parts:PART")
+    (tmp_path / "binary" / "binary-1.2.dist-info" / "entry_points.txt").write_bytes(b"\xff\xfe")
     with caplog.at_level(logging.WARNING):
         assert registry["seven"] == 7
-    assert "torn 1.2" in caplog.text
+    assert "torn" in caplog.text
+    assert "binary" in caplog.text
 
 
 def test_classes_that_belong_to_a_part(registry, install):

@@ -1,14 +1,18 @@
 """HOST. Writes the bundles of the target ``zipped``."""
 
+from __future__ import annotations
+
 import dataclasses
 import gzip
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from edgekit.runtime.types import Array
 from edgekit.targets.base import Exported, Exporter
 from edgekit.targets.onnx.export import OnnxExporter
+
+if TYPE_CHECKING:  # edgekit inspect imports this module on devices, which have no torch
+    from torch import nn
 
 
 class ZippedExporter(Exporter):
