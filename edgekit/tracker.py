@@ -11,8 +11,9 @@ import numpy as np
 
 from edgekit._arguments import described, is_whole, number, size, whole
 from edgekit.errors import UsageError
+from edgekit.linking.choices import LINKS
 from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
-from edgekit.linking.registry import LINKS, make_linker
+from edgekit.linking.registry import make_linker
 from edgekit.linking.tubes import Tubes
 from edgekit.runtime.rows import checked_names
 from edgekit.runtime.types import Detections, Tube

@@ -15,7 +15,7 @@ from edgekit._closing import Closing
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.runtime.types import Array
-from edgekit.targets.choices import Arithmetic
+from edgekit.targets.choices import Arithmetic, Hint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +56,7 @@ class SessionOptions:
     runtime: str | None = None
     threads: int = 0
     device: str | None = None
-    hint: Literal["latency", "throughput"] | None = None
+    hint: Hint | None = None
     arithmetic: Arithmetic | None = None
     cache: Path | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, get_args
 
-__all__ = ["ARITHMETICS", "PLACES", "PRECISIONS", "Arithmetic"]
+__all__ = ["ARITHMETICS", "HINTS", "PLACES", "PRECISIONS", "Arithmetic", "Hint"]
 
 PRECISIONS = ("fp32", "fp16")
 """Types of the weights and activations in an exported model."""
@@ -16,3 +16,8 @@ Arithmetic: TypeAlias = Literal["f32", "f16", "bf16"]
 """Type that a runtime computes in."""
 
 ARITHMETICS = get_args(Arithmetic)
+
+Hint: TypeAlias = Literal["latency", "throughput"]
+"""What a session optimizes for: one frame at a time, or several frames at once."""
+
+HINTS = get_args(Hint)

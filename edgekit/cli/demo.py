@@ -54,8 +54,8 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
     from edgekit.assets import default_bundle
     from edgekit.cli.output.status_line import StatusLine
     from edgekit.cli.running.interrupt import Stopper
-    from edgekit.cli.running.sinks import TubeTally
     from edgekit.demo import DEMO_SEED, FILES, run_demo
+    from edgekit.running.sinks import TubeTally
 
     tally = TubeTally()
     stopper = Stopper()
@@ -87,7 +87,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
 def _report(
     result: DemoResult, seed: int, count: int, tubes: list[dict[str, object]]
 ) -> dict[str, Any]:
-    from edgekit.cli.running.report import summary_json
+    from edgekit.running.report import summary_json
 
     judged = result.accuracy.to_dict() if result.accuracy else {}
     truth = [

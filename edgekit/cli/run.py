@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,30 +14,34 @@ from edgekit._printable import printable
 from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.config import config_option, read_again
 from edgekit.cli.options.linking import delay_options, misses_options
-from edgekit.cli.options.outputs import files_of, options_of, output_options
+from edgekit.cli.options.outputs import output_options
 from edgekit.cli.options.shared import (
     FiniteRange,
     HeadedCommand,
     common_options,
     emit_json,
     headed,
+    is_quiet,
     session_options,
 )
-from edgekit.cli.options.sources import input_options, reading_of, source_files, specs_of
+from edgekit.cli.options.sources import input_options, specs_of
 from edgekit.cli.options.types import LINK
 from edgekit.cli.output.outcome import failure_of
 from edgekit.errors import UsageError
-from edgekit.targets.bundle_choice import runnable, take
+from edgekit.pipeline.choices import DROP_POLICIES
 
 if TYPE_CHECKING:
-    from edgekit.cli.running.runs import Runs
-    from edgekit.cli.running.sink_factory import SinkMaker
+    from edgekit.cli.running.interrupt import Stopper
     from edgekit.media import Source
+    from edgekit.running.options import RunOptions
+    from edgekit.running.report import RunReport
+    from edgekit.running.source_runs import SourceRuns
     from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @click.command(name="run", cls=HeadedCommand)
@@ -57,7 +61,7 @@ _LOG = logging.getLogger(__name__)
     "Frames",
     click.option(
         "--drop-policy",
-        type=click.Choice(["latest", "none"]),
+        type=click.Choice(DROP_POLICIES),
         help="Frames to drop if the network is slower than the source: all but the newest "
         "(latest), or none, so that every frame is processed. [default: latest for live "
         "sources, else none]",
@@ -141,7 +145,7 @@ _LOG = logging.getLogger(__name__)
     help="Open the sources, the bundle and the outputs, report any error, and stop.",
 )
 @common_options
-def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
+def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     CLIP is a video, picture, folder, URL or GStreamer pipeline; it is short for --source CLIP. All
@@ -152,95 +156,106 @@ def command(session: SessionOptions, as_json: bool, **options: Any) -> int:
     Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """
     specs = specs_of(click.get_current_context())
-    of_each = [options_of(options, number, len(specs)) for number in range(len(specs))]
-    _check(as_json, specs, of_each)
+    if as_json and values["events"] == "-":
+        raise UsageError(
+            "--json and --events - both want standard output.",
+            hint="Write the events to a file: --events FILE",
+        )
+    options = _options_of(specs, session, values)
     from edgekit.cli.running.interrupt import Stopper
-    from edgekit.cli.running.report import print_report, print_reports
-    from edgekit.cli.running.runs import Runs
-    from edgekit.cli.running.sink_factory import SinkMaker
-    from edgekit.detector import Detector
-    from edgekit.files.output_paths import refuse_unwritable
-    from edgekit.media.sources.absent import AbsentSource
-    from edgekit.media.sources.staged_opening import StagedOpening
-    from edgekit.targets.profile import tuned_options
 
-    asked = session
     stopper = Stopper()
-    maker = SinkMaker(options, stopper.stop, sources=len(specs))
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(stopper.listening())
-        opening = stack.enter_context(
-            StagedOpening(specs, reading_of(options), all_or_none=options["all_or_none"])
-        )
-        bundle = take(
-            options["bundle"],
-            what="bundle in artifacts/ that runs on this machine",
-            another="--bundle FOLDER or --bundle shipped",
-            fits=runnable(lambda bundle: tuned_options(bundle, asked)),
-        )
-        session = tuned_options(bundle, asked)
-        if session.hint is None and not options["realtime"] and not opening.live:
-            # A profile's number of threads is tuned for single frames.
-            session = replace(session, hint="throughput", threads=asked.threads)
-        detector = Detector(bundle, options=session, top_k=options["top_k"])
-        stack.enter_context(detector)
-        sources = opening.complete()
-        for source in sources:
-            if not isinstance(source, AbsentSource):
-                _LOG.info("Opened %s", _facts(source))
-        sampled = "--fps" if options["fps"] is not None else ""
-        sampled = sampled or ("--motion-gate" if options["motion_gate"] else "")
-        if detector.remembers and sampled:
-            raise UsageError(
-                f"{sampled} needs a bundle that says how much time lies between the two pictures "
-                f"that its network compares, and {bundle.path} does not.",
-                hint=f"Export the model again with this EdgeKit, or leave {sampled} out.",
-            )
-        if detector.remembers and any(source.live for source in sources):
-            _LOG.warning(
-                "The bundle %s does not say how much time lies between the two pictures that its "
-                "network compares. After each dropped frame it compares with none. A bundle that "
-                "this EdgeKit exports says it.",
-                bundle.path,
-            )
-        runs = Runs(sources, detector, maker, of_each)
-        if options["check"]:
-            for path in (path for own in of_each for path in files_of(own).values()):
-                refuse_unwritable(path)
-            runs.check()
-            _say_sound(as_json, sources, bundle.manifest.name)
+    with stopper.listening():
+        if check:
+            _check(options, as_json)
             return 0
-        stopper.stop_with(runs.stop, partial(_read_again, click.get_current_context(), runs, maker))
-        for own in of_each:
-            for name, path in files_of(own).items():
-                _LOG.info("Writing %s to %s", name.replace("_", " "), path)
-        runs.run()
-        report, error = runs.report(), runs.error
-    if as_json:
-        emit_json({**report, "error": asdict(failure_of(error))} if error else report)
-    elif "sources" in report:
-        print_reports(report, to_stderr=options["events"] == "-")
-    else:
-        print_report(report, to_stderr=options["events"] == "-")
+        report = _run(options, stopper)
+    _show(report, as_json, to_stderr=values["events"] == "-")
+    error = report.error
     return 130 if stopper.interrupted else error.exit_status if error else 0
 
 
-def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
-    from edgekit.media.sources.absent import AbsentSource
+def _options_of(
+    specs: Sequence[int | str], session: SessionOptions, values: dict[str, Any]
+) -> RunOptions:
+    """Returns the options of the run, checked.
 
-    found = [
-        {
-            "source": source.name,
-            "width": source.width,
-            "height": source.height,
-            "fps": round(source.fps, 3),
-            "live": source.live,
-            "bundle": bundle,
-            **({"error": source.error.message} if isinstance(source, AbsentSource) else {}),
-        }
-        for source in sources
-    ]
+    Args:
+        specs: Sources.
+        session: Options of inference.
+        values: Values of click's parameters by name.
+    """
+    from edgekit.media.sources.source import SourceOptions
+    from edgekit.running.options import (
+        ClipOptions,
+        FileOptions,
+        FrameOptions,
+        NetworkOptions,
+        RunOptions,
+        TubeOptions,
+    )
+
+    clips = ClipOptions(
+        folder=values["clips"],
+        before=values["clip_before"],
+        after=values["clip_after"],
+        **dict(values["clips_keep"]),
+    )
+    return RunOptions(
+        sources=tuple(specs),
+        reading=_part(SourceOptions, values),
+        all_or_none=values["all_or_none"],
+        bundle=values["bundle"],
+        session=session,
+        frames=_part(FrameOptions, values),
+        tubes=_part(TubeOptions, values),
+        files=_part(FileOptions, {**values, "clips": clips}),
+        network=_part(NetworkOptions, values),
+        show=values["show"],
+    )
+
+
+def _part(kind: type[_T], values: dict[str, Any]) -> _T:
+    """Returns a dataclass with those of the values that are named like its fields."""
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass, as said
+    return kind(**{name: value for name, value in values.items() if name in names})
+
+
+def _run(options: RunOptions, stopper: Stopper) -> RunReport:
+    """Runs until the end or a signal, and shows the progress in one line of the terminal."""
+    from edgekit.cli.output.status_line import StatusLine
+    from edgekit.running.run import run
+
+    context = click.get_current_context()
+    line = StatusLine(shown=not is_quiet())
+
+    def on_start(runs: SourceRuns) -> None:
+        stopper.stop_with(runs.stop, partial(_read_again, context, runs))
+
+    return run(options, sinks=lambda: [line.sink()], on_start=on_start)
+
+
+def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
+    """Prints the result of a run."""
+    from edgekit.cli.running.report import print_report, print_reports
+
+    shown, error = report.to_json(), report.error
     if as_json:
+        emit_json({**shown, "error": asdict(failure_of(error))} if error else shown)
+    elif "sources" in shown:
+        print_reports(shown, to_stderr=to_stderr)
+    else:
+        print_report(shown, to_stderr=to_stderr)
+
+
+def _check(options: RunOptions, as_json: bool) -> None:
+    """Opens all that a run needs, and prints what it found."""
+    from edgekit.media.sources.absent import AbsentSource
+    from edgekit.running.run import check, facts
+
+    sources, bundle = check(options)
+    if as_json:
+        found = [_source_json(source, bundle) for source in sources]
         emit_json(found[0] if len(found) == 1 else {"sources": found})
         return
     for source in sources:
@@ -250,18 +265,27 @@ def _say_sound(as_json: bool, sources: list[Source], bundle: str) -> None:
                 "the other sources run."
             )
         else:
-            words = f"Sound: {_facts(source)}, with {bundle}. Nothing was written."
+            words = f"Sound: {facts(source)}, with {bundle}. Nothing was written."
         click.echo(printable(words, lines=True))
 
 
-def _facts(source: Source) -> str:
-    """Describes name, size and rate of a source, for messages."""
-    return f"{source.name}, {source.width}x{source.height} at {source.fps:g} FPS"
+def _source_json(source: Source, bundle: str) -> dict[str, object]:
+    from edgekit.media.sources.absent import AbsentSource
+
+    return {
+        "source": source.name,
+        "width": source.width,
+        "height": source.height,
+        "fps": round(source.fps, 3),
+        "live": source.live,
+        "bundle": bundle,
+        **({"error": source.error.message} if isinstance(source, AbsentSource) else {}),
+    }
 
 
-def _read_again(context: click.Context, runs: Runs, maker: SinkMaker) -> None:
+def _read_again(context: click.Context, runs: SourceRuns) -> None:
     """Reads the thresholds from the options file again; a faulty file changes nothing."""
-    maker.service.reloaded()
+    runs.announce_reload()
     try:
         found = read_again(context, "score", "min_hits")
     except UsageError as error:
@@ -270,22 +294,3 @@ def _read_again(context: click.Context, runs: Runs, maker: SinkMaker) -> None:
     if found is not None:
         runs.show_from(**found)
         _LOG.warning("Tubes count from score %(score)g and %(min_hits)d detections on.", found)
-
-
-def _check(as_json: bool, specs: list[int | str], of_each: list[dict[str, Any]]) -> None:
-    if as_json and of_each[0]["events"] == "-":
-        raise UsageError(
-            "--json and --events - both want standard output.",
-            hint="Write the events to a file: --events FILE",
-        )
-    taken = source_files(specs)
-    for own in of_each:
-        for name, written in files_of(own).items():
-            path = written.resolve()
-            if path in taken:
-                option = name.replace("_", "-")
-                raise UsageError(
-                    f"--{option} {own[name]} is the source or another output already.",
-                    hint="Name another file.",
-                )
-            taken.add(path)

@@ -32,14 +32,12 @@ from edgekit.linking._association import (
     take_first,
 )
 from edgekit.linking._path_table import extrapolated, path_type, rerank, stacked
+from edgekit.linking.choices import COSTS, PUBLISHED
 from edgekit.linking.paths import Entry, LinkedPath, Trail
 from edgekit.runtime.selection import LINKING, SelectionRule, select
 from edgekit.runtime.types import Array, Detections, Tube
 
-__all__ = ["COSTS", "PUBLISHED", "LinkUpdate", "LiveTube", "TubeLinker"]
-
-PUBLISHED = ("road", "korsal-hold", "korsal-motion")
-COSTS = ("score", "similarity", "score-plus-similarity")
+__all__ = ["LinkUpdate", "LiveTube", "TubeLinker"]
 
 
 class LiveTube(NamedTuple):

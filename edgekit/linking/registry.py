@@ -6,13 +6,13 @@ import math
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
+from edgekit.linking.choices import LINKS, PUBLISHED
 from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
-from edgekit.linking.published import PUBLISHED, TubeLinker
+from edgekit.linking.published import TubeLinker
 from edgekit.linking.tracker import MAX_MISSES, RATE, OnlineLinker
 
-__all__ = ["LINKS", "make_linker", "raw_linker"]
+__all__ = ["make_linker", "raw_linker"]
 
-LINKS = ("edgekit", *PUBLISHED)
 _PUBLISHED_MISSES = 5
 
 
@@ -40,12 +40,12 @@ def make_linker(
         tubes = linker.finish()  # those that were alive at the end
 
     Args:
-        link: Name of the linker, one of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see
-            ``TubeLinker``.
+        link: Name of the linker, one of ``edgekit.linking.choices.LINKS``. ``road`` is KORSAL's
+            edit of ROAD's linker; see ``TubeLinker``.
         classes: Number of classes.
         score: Smallest score of tubes that count.
         min_hits: Smallest number of detections of tubes that count.
-        cost: Preference of paths in a published linker, one of ``edgekit.linking.published.COSTS``.
+        cost: Preference of paths in a published linker, one of ``edgekit.linking.choices.COSTS``.
         max_misses: Number of consecutive frames without a detection after which a tube ends. None
             uses the linker's default: 30 for ``edgekit``, 5 for the others.
         max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for
@@ -90,10 +90,10 @@ def raw_linker(
     """Returns the linker of that name with all its tubes, noise included, as ``eval`` uses it.
 
     Args:
-        link: Name of the linker, one of ``LINKS``. ``road`` is KORSAL's edit of ROAD's linker; see
-            ``TubeLinker``.
+        link: Name of the linker, one of ``edgekit.linking.choices.LINKS``. ``road`` is KORSAL's
+            edit of ROAD's linker; see ``TubeLinker``.
         classes: Number of classes.
-        cost: Preference of paths in a published linker, one of ``edgekit.linking.published.COSTS``.
+        cost: Preference of paths in a published linker, one of ``edgekit.linking.choices.COSTS``.
         max_misses: Number of consecutive frames without a detection after which a tube ends. None
             uses the linker's default: 30 for ``edgekit``, 5 for the others.
         max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for

@@ -126,9 +126,9 @@ def evaluate(
 
     Args:
         saved: Detections and ground truth of every video.
-        link: Name of the linker, one of ``edgekit.linking.registry.LINKS``. None stands for
+        link: Name of the linker, one of ``edgekit.linking.choices.LINKS``. None stands for
             ``edgekit``, and for ``road`` under the published protocol.
-        cost: Name of the linking cost, one of ``edgekit.linking.published.COSTS``.
+        cost: Name of the linking cost, one of ``edgekit.linking.choices.COSTS``.
         max_misses: Number of consecutive frames without a detection after which a path ends; None
             uses the linker's default.
         max_gap: Seconds without a detection after which a tube of ``edgekit`` ends; replaces

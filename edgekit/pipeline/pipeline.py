@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.pipeline.capture import Capture, Work
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
+from edgekit.pipeline.choices import DropPolicy
 from edgekit.pipeline.frame_reader import FrameReader
 from edgekit.pipeline.live_reader import PATIENCE, open_reader
 from edgekit.pipeline.motion_gate import MotionGate
@@ -36,9 +36,7 @@ from edgekit.pipeline.stage_executor import NO_TURN, overlapped
 from edgekit.pipeline.stage_timer import Clock, measure
 from edgekit.tracker import Tracker
 
-__all__ = ["DropPolicy", "Pipeline"]
-
-DropPolicy = Literal["latest", "none"]
+__all__ = ["Pipeline"]
 
 _AHEAD = 2
 

@@ -66,13 +66,6 @@ def test_errors_become_exit_statuses(error, status, words, capsys, monkeypatch):
     assert not shown.out
 
 
-def test_the_linkers_on_the_command_line_are_those_that_there_are():
-    from edgekit.cli.options.types import LINK
-    from edgekit.linking.registry import LINKS
-
-    assert tuple(LINK.choices) == LINKS
-
-
 def _classes(kind=errors.EdgeKitError):
     return [kind, *(found for below in kind.__subclasses__() for found in _classes(below))]
 

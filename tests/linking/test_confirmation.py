@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from edgekit import Detector, make_linker, open_source
 from edgekit.assets import default_bundle
+from edgekit.linking.choices import LINKS
 from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.published import LinkUpdate, LiveTube
-from edgekit.linking.registry import LINKS, raw_linker
+from edgekit.linking.registry import raw_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Detections, Tube

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
+from edgekit.linking.choices import COSTS, PUBLISHED
 from edgekit.linking.paths import LinkedPath, rank_paths
-from edgekit.linking.published import COSTS, PUBLISHED, TubeLinker
+from edgekit.linking.published import TubeLinker
 from edgekit.linking.registry import raw_linker
 from edgekit.runtime.types import Detections
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
 from edgekit.linking import _kalman, _matching, _segments
-from edgekit.linking.registry import LINKS, make_linker
+from edgekit.linking.choices import LINKS
+from edgekit.linking.registry import make_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime.iou import touching_pairs
 from edgekit.runtime.types import Array, Detections, Tube

@@ -13,7 +13,7 @@ import pytest
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.linking.published import PUBLISHED
+from edgekit.linking.choices import PUBLISHED
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.metrics.video_map import THRESHOLDS

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgekit.linking.published import PUBLISHED, TubeLinker
+from edgekit.linking.choices import PUBLISHED
+from edgekit.linking.published import TubeLinker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.measuring.timing import machine
 from edgekit.runtime import native

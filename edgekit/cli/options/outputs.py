@@ -10,12 +10,8 @@ import click
 
 from edgekit.cli.options.shared import FiniteRange, headed
 from edgekit.cli.options.types import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
-from edgekit.files.output_paths import marked
 
-__all__ = ["FILES", "files_of", "options_of", "output_options"]
-
-FILES = ("events", "video", "picture", "save_detections")
-"""Names of the options that name a file to write."""
+__all__ = ["output_options"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FILES = (
@@ -126,7 +122,6 @@ _SERVICES = (
     ),
     click.option(
         "--public-origin",
-        "public_origins",
         multiple=True,
         metavar="URL",
         help="Address of the live page behind a TLS proxy, such as https://cam.example.com. "
@@ -139,30 +134,3 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options that say where results go."""
     add_files, add_services = headed("Outputs", *_FILES), headed("Network outputs", *_SERVICES)
     return add_files(add_services(command))
-
-
-def files_of(options: dict[str, Any]) -> dict[str, Path]:
-    """Returns the files to write by option name, without standard output."""
-    given = {name: options[name] for name in FILES}
-    return {name: Path(path) for name, path in given.items() if path and path != "-"}
-
-
-def options_of(options: dict[str, Any], number: int, count: int) -> dict[str, Any]:
-    """Returns the options of one of several sources, with its own paths such as ``clips/0``.
-
-    Files get the number before their extension, such as ``events-0.jsonl``.
-
-    Args:
-        options: Options from ``output_options``.
-        number: Index of the source, from 0.
-        count: Number of sources; 1 changes nothing.
-    """
-    if count == 1:
-        return options
-    own = dict(options)
-    for name in (*FILES, "mqtt_buffer"):
-        if options[name] and options[name] != "-":
-            own[name] = marked(Path(options[name]), f"-{number}")
-    if options["clips"]:
-        own["clips"] = options["clips"] / str(number)
-    return own

@@ -17,6 +17,7 @@ from edgekit.cli.options.types import OUT_FOLDER, RUNTIME
 from edgekit.cli.output.log_format import PrintableFormatter
 from edgekit.cli.output.outcome import Outcome
 from edgekit.errors import UsageError
+from edgekit.targets.choices import ARITHMETICS, HINTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,14 +147,14 @@ _SESSION = (
     ),
     click.option(
         "--hint",
-        type=click.Choice(["latency", "throughput"]),
+        type=click.Choice(HINTS),
         help="Optimize for latency (one frame at a time) or throughput (several frames at "
         "once, one thread each). [default: latency; throughput for edgekit run with files "
         "only]",
     ),
     click.option(
         "--arithmetic",
-        type=click.Choice(["f32", "f16", "bf16"]),
+        type=click.Choice(ARITHMETICS),
         help="Type that the runtime computes in (openvino only). [default: the bundle's own]",
     ),
     click.option(

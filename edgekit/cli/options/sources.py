@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from edgekit.cli.options.shared import FiniteRange, headed
 from edgekit.errors import UsageError
+from edgekit.media.choices import RAW_FORMATS, RTSP_TRANSPORTS
 
-if TYPE_CHECKING:
-    from edgekit.media.sources.source import SourceOptions
-
-__all__ = ["input_options", "reading_of", "source_files", "specs_of"]
+__all__ = ["input_options", "specs_of"]
 
 _MOST = 16
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
@@ -64,7 +62,7 @@ _OPTIONS = (
     ),
     click.option(
         "--rtsp-transport",
-        type=click.Choice(["tcp", "udp"]),
+        type=click.Choice(RTSP_TRANSPORTS),
         default="tcp",
         show_default=True,
         help="Transport protocol for rtsp:// sources.",
@@ -114,7 +112,7 @@ _OPTIONS = (
     ),
     click.option(
         "--raw-format",
-        type=click.Choice(["bgr24", "rgb24", "gray8", "nv12", "yuv420p"]),
+        type=click.Choice(RAW_FORMATS),
         default="bgr24",
         show_default=True,
         help="Pixel format of raw frames on standard input, by FFmpeg's name. Not used for y4m.",
@@ -194,30 +192,3 @@ def _device(spec: int | str) -> str:
     except OSError:  # too long for a name: an address or a pipeline
         return ""
     return str(path.resolve()) if is_camera else ""
-
-
-def reading_of(options: dict[str, Any]) -> SourceOptions:
-    """Returns the options for ``open_source``."""
-    from edgekit.media.sources.source import SourceOptions
-
-    return SourceOptions(
-        rtsp_transport=options["rtsp_transport"],
-        patience=options["patience"],
-        catches_up=options["drop_policy"] != "none",
-        camera_size=options["camera_size"],
-        camera_format=options["camera_format"],
-        camera_fps=options["camera_fps"],
-        raw_size=options["raw_size"],
-        raw_fps=options["raw_fps"],
-        raw_format=options["raw_format"],
-    )
-
-
-def source_files(specs: Iterable[int | str]) -> set[Path]:
-    """Returns the files among the sources, which outputs must not overwrite."""
-    found = set()
-    for spec in specs:
-        with contextlib.suppress(OSError):  # too long for a name: an address or a pipeline
-            if spec and isinstance(spec, str) and Path(spec).is_file():
-                found.add(Path(spec).resolve())
-    return found

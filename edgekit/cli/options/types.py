@@ -13,6 +13,7 @@ import click
 
 from edgekit.datasets.layouts import DATASETS
 from edgekit.files.output_paths import refuse_special_file, require_parent
+from edgekit.linking.choices import LINKS
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
 if TYPE_CHECKING:
@@ -184,5 +185,5 @@ RUNTIME = _NameType(RUNTIMES, runtime_named)
 DATASET = _NameType(DATASETS, lambda word: word if word in DATASETS else None)
 """Layout of a dataset by name."""
 
-LINK = click.Choice(["edgekit", "road", "korsal-hold", "korsal-motion"])
-"""Copy of ``edgekit.linking.registry.LINKS``, whose import would slow down ``--help``."""
+LINK = click.Choice(LINKS)
+"""Linker by name."""

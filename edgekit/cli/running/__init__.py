@@ -1,1 +1,1 @@
-"""Runs all sources of one ``edgekit run``, and reports how they went."""
+"""Ends a run at a signal, and prints its report."""

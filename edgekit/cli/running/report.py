@@ -8,50 +8,13 @@ from rich.console import Console
 
 from edgekit.cli.options.shared import stdout_console
 from edgekit.cli.output.tables import print_table
-from edgekit.cli.running.load_cost import load_cost_line
-from edgekit.media.sinks.events import age_json, skipped_json, stages_json
 from edgekit.media.sinks.queued import SinkHealth
-from edgekit.pipeline.results import GateSummary, RunSummary
+from edgekit.running.report import loss_of
 
-__all__ = ["loss_of", "print_report", "print_reports", "summary_json"]
+__all__ = ["load_cost_line", "print_report", "print_reports"]
 
 _TUBES_SHOWN = 20
 _SKIPPED = {"fps": "--fps", "still": "--motion-gate"}
-
-
-def summary_json(summary: RunSummary) -> dict[str, Any]:
-    """Returns the figures of a run in JSON form; stage times are in milliseconds."""
-    gate = summary.motion_gate
-    return {
-        "frames": summary.frames,
-        "dropped": summary.dropped,
-        **skipped_json(summary.skipped),
-        "seconds": round(summary.seconds, 3),
-        "fps": round(summary.fps, 2),
-        "interrupted": summary.interrupted,
-        "stages": stages_json(summary.stages),
-        **age_json(summary.age),
-        **({} if gate is None else {"motion_gate": _gate_json(gate)}),
-    }
-
-
-def _gate_json(gate: GateSummary) -> dict[str, Any]:
-    threshold = None if gate.threshold is None else round(gate.threshold, 2)
-    return {"threshold": threshold, "wakes": gate.wakes}
-
-
-def loss_of(sink: SinkHealth) -> str | None:
-    """Describes an output's losses and their reason, as sentences; None if nothing went wrong."""
-    if not (sink.lost or sink.error):
-        return None
-    words = (
-        f"{sink.name}: {sink.lost} of {sink.written + sink.lost} frames, gaps and tubes were lost."
-    )
-    if sink.error:
-        return f"{words} {sink.error}"
-    if sink.last_error:
-        return f"{words} It went on after this error: {sink.last_error}"
-    return f"{words} It is slower than the source."
 
 
 def print_report(report: dict[str, Any], *, to_stderr: bool) -> None:
@@ -173,3 +136,15 @@ def _print_outputs(console: Console, report: dict[str, Any], of: str = "") -> No
         if path != "-":
             codec = f" ({codecs[name]})" if name in codecs else ""
             console.print(f"Wrote {path}{codec}", soft_wrap=True, markup=False)
+
+
+def load_cost_line(report: dict[str, Any]) -> str:
+    """Returns a sentence about a report with dropped frames; else an empty string."""
+    if "expected" not in report:
+        return ""
+    left = report["expected"]
+    return (
+        f"{100 * report['taken']:.0f}% of the frames were taken, {left['fps']:.1f} a second. "
+        f"At such a rate the shipped model has {100 * left['frame_map']:.0f}% of its frame-mAP "
+        f"and {100 * left['video_map']:.0f}% of its video-mAP on rendered clips."
+    )

@@ -7,10 +7,7 @@ import numpy.typing as npt
 
 from edgekit.media._opencv import cv2
 
-__all__ = ["LAYOUTS", "frame_bytes", "to_bgr"]
-
-LAYOUTS = ("bgr24", "rgb24", "gray8", "nv12", "yuv420p")
-"""Names of the supported layouts, which FFmpeg knows as pixel formats."""
+__all__ = ["frame_bytes", "to_bgr"]
 
 _Bytes = npt.NDArray[np.uint8]
 
@@ -29,7 +26,7 @@ def to_bgr(raw: _Bytes, layout: str, width: int, height: int, *, full: bool = Fa
 
     Args:
         raw: Flat array of ``frame_bytes`` bytes; the result may share its memory.
-        layout: One of ``LAYOUTS``.
+        layout: One of ``edgekit.media.choices.RAW_FORMATS``.
         width: Width in pixels.
         height: Height in pixels.
         full: Whether YUV values span 0 to 255, rather than 16 to 235.

@@ -33,7 +33,7 @@ class SourceOptions:
         camera_fps: Requested camera frames per second; None for 30 or the nearest rate.
         raw_size: Width and height in pixels of raw frames on standard input.
         raw_fps: Frames per second of raw frames on standard input.
-        raw_format: Layout of raw frames: one of ``edgekit.media.sources._raw_pixels.LAYOUTS``.
+        raw_format: Layout of raw frames: one of ``edgekit.media.choices.RAW_FORMATS``.
     """
 
     rtsp_transport: str = "tcp"

@@ -119,12 +119,9 @@ def test_messages_of_the_log():
 
 
 def test_an_error_that_is_not_known(monkeypatch, capsys):
-    from edgekit.cli.options import bundles
-
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr(bundles, "load_bundle", fail, raising=False)
     monkeypatch.setattr("edgekit.bundle.load_bundle", fail)
     assert main(["inspect", "shipped"]) == 1
     shown = capsys.readouterr()

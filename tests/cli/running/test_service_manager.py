@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.cli.running import service_manager as service
 from edgekit.pipeline.results import RunInfo, RunSummary, SourceHealth
+from edgekit.running import service_manager as service
 
 LIMIT = 120
 DOCS = Path(__file__).parents[3] / "docs"

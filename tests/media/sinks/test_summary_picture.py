@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.linking.choices import LINKS
 from edgekit.linking.published import LiveTube
-from edgekit.linking.registry import LINKS, make_linker
+from edgekit.linking.registry import make_linker
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes, DrawnRun
 from edgekit.media.drawing.text import colour_of, lighter
 from edgekit.media.drawing.timeline import TimelineRow, draw_timeline

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edgekit.errors import MediaError, UsageError
 from edgekit.media import open_source
-from edgekit.media.sources._raw_pixels import LAYOUTS, frame_bytes, to_bgr
+from edgekit.media.choices import RAW_FORMATS
+from edgekit.media.sources._raw_pixels import frame_bytes, to_bgr
 from edgekit.media.sources.raw import RawSource
 from edgekit.media.sources.source import SourceOptions
 
@@ -62,7 +63,7 @@ def test_a_whole_pipe_warns_of_nothing(caplog):
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", RAW_FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(8, 6), (7, 5), (1, 1), (1, 6), (8, 1)])
 def test_every_layout_keeps_a_plain_colour(layout, width, height):
     blue, green, red = 200, 60, 90
@@ -86,7 +87,7 @@ def test_every_layout_keeps_a_plain_colour(layout, width, height):
     assert np.abs(picture.astype(int) - expected).max() <= 3
 
 
-@given(st.sampled_from(LAYOUTS), st.integers(1, 17), st.integers(1, 17), st.integers(0, 255))
+@given(st.sampled_from(RAW_FORMATS), st.integers(1, 17), st.integers(1, 17), st.integers(0, 255))
 def test_every_size_has_its_length(layout, width, height, level):
     raw = np.full(frame_bytes(layout, width, height), level, np.uint8)
     assert to_bgr(raw, layout, width, height, full=True).shape == (height, width, 3)

@@ -1,4 +1,4 @@
-"""Sinks that only the command line uses."""
+"""Sinks of a run: a file of its detections, and the tally for its report."""
 
 from __future__ import annotations
 

@@ -3,13 +3,8 @@
 import pytest
 
 from edgekit.assets import under_load_file
-from edgekit.cli.running.load_cost import (
-    LoadCost,
-    cost_of,
-    load_cost_json,
-    load_cost_line,
-    read_costs,
-)
+from edgekit.cli.running.report import load_cost_line
+from edgekit.running.load_cost import LoadCost, cost_of, load_cost_json, read_costs
 
 TABLE = [LoadCost(25, 1.0, 1.0), LoadCost(12.5, 0.9, 0.8), LoadCost(5, 0.8, 0.4)]
 

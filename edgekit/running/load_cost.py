@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edgekit.assets import under_load_file
 
-__all__ = ["LoadCost", "cost_of", "load_cost_json", "load_cost_line", "read_costs"]
+__all__ = ["LoadCost", "cost_of", "load_cost_json", "read_costs"]
 
 _FASTEST = 240.0
 
@@ -50,7 +49,7 @@ def cost_of(fps: float, table: Sequence[LoadCost]) -> LoadCost:
     return table[0]
 
 
-def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> dict[str, Any]:
+def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> dict[str, object]:
     """Returns the share of processed frames and, if some were dropped, the expected accuracy.
 
     Args:
@@ -61,10 +60,11 @@ def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> di
     """
     if not frames:
         return {}
-    found: dict[str, Any] = {"taken": round(frames / (frames + dropped), 4)}
+    taken = round(frames / (frames + dropped), 4)
+    found: dict[str, object] = {"taken": taken}
     path = under_load_file()
     if declared <= _FASTEST:  # above it, the declared rate is a time unit
-        fps = declared * found["taken"]
+        fps = declared * taken
     # Without the table, the report only lacks the expected accuracy.
     if dropped and fps > 0 and path.is_file():
         left = cost_of(fps, read_costs(path))
@@ -74,15 +74,3 @@ def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> di
             "video_map": round(left.video_map, 3),
         }
     return found
-
-
-def load_cost_line(report: dict[str, Any]) -> str:
-    """Returns a sentence about a report with dropped frames; else an empty string."""
-    if "expected" not in report:
-        return ""
-    left = report["expected"]
-    return (
-        f"{100 * report['taken']:.0f}% of the frames were taken, {left['fps']:.1f} a second. "
-        f"At such a rate the shipped model has {100 * left['frame_map']:.0f}% of its frame-mAP "
-        f"and {100 * left['video_map']:.0f}% of its video-mAP on rendered clips."
-    )

@@ -1,0 +1,12 @@
+"""Names that a pipeline may choose from, without imports, so that help can list them."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+__all__ = ["DROP_POLICIES", "DropPolicy"]
+
+DropPolicy: TypeAlias = Literal["latest", "none"]
+"""Frames to drop if the network is slower than the source: all but the newest, or none."""
+
+DROP_POLICIES = get_args(DropPolicy)

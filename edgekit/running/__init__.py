@@ -1,0 +1,1 @@
+"""DEVICE. Runs one model on all sources of a run, and gives the results to the outputs."""

@@ -1,0 +1,144 @@
+"""DEVICE. The whole of ``edgekit run``: options to tubes, events and a report."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from edgekit._parameters import parameter
+from edgekit.bundle import Bundle
+from edgekit.detector import Detector
+from edgekit.errors import UsageError
+from edgekit.files.output_paths import refuse_unwritable
+from edgekit.media.sinks.sink import Sink
+from edgekit.media.sources.absent import AbsentSource
+from edgekit.media.sources.source import Source
+from edgekit.media.sources.staged_opening import StagedOpening
+from edgekit.running.options import FrameOptions, RunOptions
+from edgekit.running.report import RunReport
+from edgekit.running.sink_factory import SinkFactory
+from edgekit.running.source_runs import SourceRuns
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.bundle_choice import runnable, take
+from edgekit.targets.profile import tuned_options
+
+__all__ = ["check", "facts", "run"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(
+    options: RunOptions,
+    *,
+    sinks: Callable[[], list[Sink]] = list,
+    on_start: Callable[[SourceRuns], None] = lambda runs: None,
+) -> RunReport:
+    """Finds action tubes in all sources until they end, reach a limit or are stopped.
+
+    Args:
+        options: Options of the run.
+        sinks: Function that makes additional sinks for a source.
+        on_start: Function that gets the run before its first frame; ``stop`` ends the run from any
+            thread.
+
+    Raises:
+        EdgeKitError: The run could not begin, or failed. With several sources, an error of one does
+            not end the others, and is in the report.
+    """
+    with _prepared(options, sinks) as runs:
+        on_start(runs)
+        for number in range(len(options.sources)):
+            for name, path in options.of_source(number).files.paths().items():
+                _LOG.info("Writing %s to %s", name.replace("_", " "), path)
+        runs.run()
+        return runs.report()
+
+
+def check(options: RunOptions) -> tuple[list[Source], str]:
+    """Opens the sources, the bundle and the outputs, and writes nothing.
+
+    Args:
+        options: Options of the run.
+
+    Returns:
+        The sources, closed, and the name of the bundle.
+
+    Raises:
+        EdgeKitError: A run with these options could not begin.
+    """
+    with _prepared(options, list) as runs:
+        for number in range(len(options.sources)):
+            for path in options.of_source(number).files.paths().values():
+                refuse_unwritable(path)
+        runs.check()
+        return [*runs.sources], runs.bundle
+
+
+def facts(source: Source) -> str:
+    """Describes name, size and rate of a source, for messages."""
+    return f"{source.name}, {source.width}x{source.height} at {source.fps:g} FPS"
+
+
+@contextlib.contextmanager
+def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[SourceRuns]:
+    """Opens all that a run needs, and closes it after the block."""
+    made: list[SourceRuns] = []
+
+    def stop() -> None:
+        for runs in made:
+            runs.stop()
+
+    factory = SinkFactory(options, sinks, stop)
+    reading = replace(options.reading, catches_up=options.frames.drop_policy != "none")
+    with StagedOpening(options.sources, reading, all_or_none=options.all_or_none) as opening:
+        bundle = take(
+            options.bundle,
+            what="bundle in artifacts/ that runs on this machine",
+            another=f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', 'shipped')}",
+            fits=runnable(lambda bundle: tuned_options(bundle, options.session)),
+        )
+        session = _session_options(bundle, options, live=opening.live)
+        with Detector(bundle, options=session, top_k=options.tubes.top_k) as detector:
+            sources = opening.complete()
+            for source in sources:
+                if not isinstance(source, AbsentSource):
+                    _LOG.info("Opened %s", facts(source))
+            _check_interval(detector, options.frames, live=any(each.live for each in sources))
+            made.append(SourceRuns(sources, detector, factory, options))
+            yield made[0]
+
+
+def _session_options(bundle: Bundle, options: RunOptions, *, live: bool) -> SessionOptions:
+    """Returns the options of inference: those of the bundle's profile unless some are given."""
+    session = tuned_options(bundle, options.session)
+    if session.hint is None and not options.frames.realtime and not live:
+        # A profile's number of threads is tuned for single frames.
+        return replace(session, hint="throughput", threads=options.session.threads)
+    return session
+
+
+def _check_interval(detector: Detector, frames: FrameOptions, *, live: bool) -> None:
+    """Refuses to leave frames out for a bundle that compares with the previous picture.
+
+    Warns about a live source, which may drop frames.
+    """
+    if not detector.remembers:
+        return
+    sampled = parameter("motion_gate") if frames.motion_gate else ""
+    if frames.fps is not None:
+        sampled = parameter("fps")
+    if sampled:
+        raise UsageError(
+            f"{sampled} needs a bundle that says how much time lies between the two pictures "
+            f"that its network compares, and {detector.bundle.path} does not.",
+            hint=f"Export the model again with this EdgeKit, or leave {sampled} out.",
+        )
+    if live:
+        _LOG.warning(
+            "The bundle %s does not say how much time lies between the two pictures that its "
+            "network compares. After each dropped frame it compares with none. A bundle that "
+            "this EdgeKit exports says it.",
+            detector.bundle.path,
+        )

@@ -1,0 +1,155 @@
+"""Creates the sinks of a run from its options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from edgekit.media.sinks.queued import QueuedSink
+from edgekit.running.options import ClipOptions, FileOptions, NetworkOptions, RunOptions
+from edgekit.running.service_manager import ServiceManager
+
+if TYPE_CHECKING:
+    from edgekit.media.page import LivePage
+    from edgekit.media.sinks.prometheus import Metrics
+    from edgekit.media.sinks.sink import Sink
+
+    _NamedSink: TypeAlias = tuple[str, Sink]
+
+__all__ = ["SinkFactory"]
+
+
+class SinkFactory:
+    """Creates the requested sinks, for one source after the other.
+
+    All sources share the page, the metrics and the service manager. Each source has its own other
+    sinks.
+
+    Args:
+        options: Options of the run.
+        more: Function that makes additional sinks for a source.
+        stop: Function that stops the run.
+
+    Attributes:
+        service: Connection to the service manager.
+
+    Raises:
+        UsageError: An option has an invalid value.
+        MissingDependencyError: An extra is not installed.
+    """
+
+    def __init__(
+        self, options: RunOptions, more: Callable[[], list[Sink]], stop: Callable[[], None]
+    ) -> None:
+        self._more = more
+        self._stop = stop
+        self._several = len(options.sources) > 1
+        self._made = 0
+        self.service = ServiceManager()
+        self._page: LivePage | None = None
+        self._metrics: Metrics | None = None
+        network = options.network
+        if network.serve:
+            from edgekit.media.page import LivePage
+
+            self._page = LivePage(network.serve, network.token, origins=network.public_origin)
+        if network.metrics:
+            from edgekit.media.sinks.prometheus import Metrics
+
+            self._metrics = Metrics(network.metrics, several=self._several)
+
+    def make(self, options: RunOptions, *, live: bool) -> list[Sink]:
+        """Creates the sinks of the next source; none has touched a file yet.
+
+        Each works in its own thread, except the additional ones; the page, which has a thread
+        already; and the window, which needs the main thread.
+
+        Args:
+            options: Options of the source, from ``RunOptions.of_source``.
+            live: Whether the source is live.
+        """
+        number = self._made
+        self._made += 1
+        # If the reader of a pipe has left, as `head` does, the run ends.
+        fatal = (BrokenPipeError,)
+        queued = [
+            QueuedSink(sink, name, live=live, fatal=fatal if name == "events" else ())
+            for name, sink in (
+                *self._file_sinks(options.files, number, live),
+                *self._mqtt_sinks(options.network, number),
+            )
+        ]
+        sinks: list[Sink] = [*self._more(), *queued]
+        if (told := self.service.sink(lambda: [sink.health() for sink in queued])) is not None:
+            sinks.append(told)
+        if self._metrics is not None:
+            sinks.append(self._metrics.sink(lambda: [sink.health() for sink in queued]))
+        if self._page is not None:
+            sinks.append(self._page.sink(lambda: [sink.health() for sink in queued]))
+        if options.show:
+            from edgekit.media.sinks.window import WindowSink
+
+            sinks.append(WindowSink(self._stop))
+        return sinks
+
+    def _file_sinks(self, files: FileOptions, number: int, live: bool) -> Iterator[_NamedSink]:
+        if files.events:
+            from edgekit.media.sinks.events import EventsSink
+
+            target = sys.stdout.buffer if files.events == "-" else files.events
+            index = number if self._several else None
+            yield (
+                "events",
+                EventsSink(
+                    target,
+                    live=live,
+                    source_index=index,
+                    rotate=files.rotate,
+                    keep=files.rotate_keep,
+                ),
+            )
+        if files.video and live:
+            from edgekit.media.sinks.video.live import LiveVideoSink
+
+            video = LiveVideoSink(files.video, rotate=files.rotate, keep=files.rotate_keep)
+            yield "video", video
+        elif files.video:
+            from edgekit.media.sinks.video.file import VideoSink
+
+            yield "video", VideoSink(files.video)
+        if files.clips.folder:
+            yield "clips", _clips_sink(files.clips, files.clips.folder)
+        if files.picture:
+            from edgekit.media.sinks.summary_picture import PictureSink
+
+            yield "picture", PictureSink(files.picture)
+        if files.save_detections:
+            from edgekit.running.sinks import DetectionsSink
+
+            yield "save_detections", DetectionsSink(files.save_detections)
+
+    def _mqtt_sinks(self, network: NetworkOptions, number: int) -> Iterator[_NamedSink]:
+        if not network.mqtt:
+            return
+        from edgekit.media.sinks.mqtt.sink import Broker, MqttSink
+
+        broker = Broker.parse(network.mqtt, network.mqtt_ca)
+        if self._several:
+            # Each source needs its own status, last will and message order.
+            broker = replace(broker, prefix=f"{broker.prefix}/{number}")
+        yield "mqtt", MqttSink(broker, buffer=network.mqtt_buffer)
+
+
+def _clips_sink(clips: ClipOptions, folder: Path) -> Sink:
+    from edgekit.media.sinks.video.clips import ClipsSink
+
+    return ClipsSink(
+        folder,
+        before=clips.before,
+        after=clips.after,
+        most_bytes=clips.most_bytes,
+        most_seconds=clips.most_seconds,
+    )

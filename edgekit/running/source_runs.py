@@ -1,0 +1,192 @@
+"""Runs all sources of a run on one model."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekit.detector import Detector
+from edgekit.errors import EdgeKitError, MediaError
+from edgekit.linking.registry import make_linker
+from edgekit.media import Source
+from edgekit.media.sinks.queued import QueuedSink
+from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.fair_semaphore import FairSemaphore
+from edgekit.pipeline.multiple_sources import run_all
+from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.stage_executor import NO_TURN
+from edgekit.running.options import RunOptions
+from edgekit.running.report import RunReport, SourceReport
+from edgekit.running.sink_factory import SinkFactory
+from edgekit.running.sinks import TubeTally
+from edgekit.system.cpu_quota import cpu_quota
+
+__all__ = ["SourceRuns"]
+
+_LOG = logging.getLogger(__name__)
+_LIVE_HISTORY = 9000
+"""Frames of a tube from a live source that its event keeps, so that memory stays bounded."""
+
+
+@dataclass(slots=True)
+class _SourceRun:
+    """The parts that belong to one source."""
+
+    source: Source
+    options: RunOptions
+    sinks: list[Sink]
+    tally: TubeTally
+    pipeline: Pipeline
+    failure: EdgeKitError | None = None
+
+    @property
+    def error(self) -> EdgeKitError | None:
+        """Error that ended the source, or left it without frames when the run ended."""
+        summary = self.tally.summary
+        if self.failure or summary is None or summary.away is None:
+            return self.failure
+        return MediaError(f"{self.source.name} was away when the run ended. {summary.away}")
+
+
+class SourceRuns:
+    """One pipeline per source, each with its own cascade, linker and sinks.
+
+    The pipelines take turns on the detector's session. A single source runs in the calling thread.
+
+    Args:
+        sources: Open sources, which stay open.
+        detector: Open detector, which stays open.
+        factory: Factory of the sinks.
+        options: Options of the run.
+
+    Raises:
+        EdgeKitError: An option is invalid.
+
+    Attributes:
+        sources: Open sources of the run.
+        bundle: Name of the bundle.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        detector: Detector,
+        factory: SinkFactory,
+        options: RunOptions,
+    ) -> None:
+        self.sources = sources
+        self.bundle = detector.bundle.manifest.name
+        self._detector = detector
+        self._factory = factory
+        self._turn = FairSemaphore(detector.lanes) if len(sources) > 1 else NO_TURN
+        self._seconds = 0.0
+        self._runs = [
+            self._make(source, detector.sibling(), options.of_source(number))
+            for number, source in enumerate(sources)
+        ]
+
+    def run(self) -> None:
+        """Runs until all sources have ended.
+
+        Raises:
+            BaseException: The error that ended the run. With several sources, an error of one does
+                not end the others and is not raised.
+        """
+        begin = time.perf_counter()
+        pipelines = [run.pipeline for run in self._runs]
+        if len(pipelines) == 1:
+            pipelines[0].run()
+        else:
+            run_all(pipelines, stop=self.stop, failed=self._note)
+        self._seconds = time.perf_counter() - begin
+
+    def check(self) -> None:
+        """Raises the errors that the outputs would raise at their start, and writes nothing."""
+        with contextlib.ExitStack() as stack:
+            for run in self._runs:
+                for sink in run.sinks:
+                    stack.callback(sink.close)
+                    sink.check()
+
+    def stop(self) -> None:
+        """Stops all pipelines, even if a source waits for a frame; safe in a signal handler."""
+        for run in self._runs:
+            run.pipeline.stop()
+            # Close in another thread: the signal may have interrupted this one within the source.
+            threading.Thread(target=run.source.close, daemon=True).start()
+
+    def announce_reload(self) -> None:
+        """Tells the service manager that the configuration is read again."""
+        self._factory.service.reloaded()
+
+    def show_from(self, *, score: float, min_hits: int) -> None:
+        """Changes the thresholds of shown tubes, from the next frame of each source."""
+        for run in self._runs:
+            run.pipeline.show_from(score=score, min_hits=min_hits)
+
+    def report(self) -> RunReport:
+        """Returns the result, once the run is over."""
+        return RunReport(tuple(map(self._report_of, self._runs)), self._seconds, cpu_quota())
+
+    def _make(self, source: Source, detector: Detector, options: RunOptions) -> _SourceRun:
+        tubes, frames, bundle = options.tubes, options.frames, detector.bundle
+        linker = make_linker(
+            tubes.link,
+            len(detector.classes),
+            max_misses=tubes.max_misses,
+            max_gap=tubes.max_gap,
+            score=tubes.score,
+            min_hits=tubes.min_hits,
+            delay=tubes.delay,
+            delay_seconds=tubes.delay_seconds,
+            history=_LIVE_HISTORY if source.live else None,
+        )
+        tally = TubeTally()
+        sinks = self._factory.make(options, live=source.live)
+        pipeline = Pipeline(
+            source,
+            detector,
+            linker,
+            [tally, *sinks],
+            bundle=(bundle.manifest.name, bundle.sha256),
+            score=tubes.score,
+            min_hits=tubes.min_hits,
+            drop_policy=frames.drop_policy,
+            fps=frames.fps,
+            motion_gate=frames.motion_gate,
+            realtime=frames.realtime,
+            duration=frames.duration,
+            max_frames=frames.max_frames,
+            patience=options.reading.patience,
+            overlap=True,
+            lanes=detector.lanes,
+            turn=self._turn,
+        )
+        return _SourceRun(source, options, sinks, tally, pipeline)
+
+    def _note(self, number: int, error: EdgeKitError) -> None:
+        run = self._runs[number]
+        run.failure = error
+        _LOG.error("Source %d, %s, has ended. %s", number, run.source.name, error)
+
+    def _report_of(self, run: _SourceRun) -> SourceReport:
+        bundle, files = self._detector.bundle, run.options.files
+        summary = run.tally.summary
+        assert summary is not None
+        written = {**files.named(), "clips": files.clips.folder}
+        waits = not (run.source.live or run.options.frames.realtime)
+        return SourceReport(
+            run.source.name,
+            (bundle.manifest.name, bundle.sha256),
+            self._detector.classes,
+            run.error,
+            summary,
+            run.tally,
+            None if waits else run.source.fps,
+            tuple(sink.health() for sink in run.sinks if isinstance(sink, QueuedSink)),
+            {name: str(path) for name, path in written.items() if path},
+        )

@@ -1,0 +1,126 @@
+"""The options of a run are checked when they are made, and reach the run from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.cli.run import command
+from edgekit.errors import UsageError
+from edgekit.media.sources.source import SourceOptions
+from edgekit.running.options import (
+    ClipOptions,
+    FileOptions,
+    FrameOptions,
+    NetworkOptions,
+    RunOptions,
+    TubeOptions,
+)
+from edgekit.targets.base import SessionOptions
+
+PARTS = (
+    *(ClipOptions, FileOptions, FrameOptions, NetworkOptions, RunOptions, SessionOptions),
+    *(SourceOptions, TubeOptions),
+)
+
+RENAMED = {
+    "named": "sources",
+    "cameras": "sources",
+    "clips": "folder",
+    "clip_before": "before",
+    "clip_after": "after",
+    "clips_keep": "most_bytes",
+}
+"""Parameters of the command whose field has another name."""
+
+OF_THE_CALL = {"check", "as_json", "verbose", "quiet", "config"}
+"""Parameters of the command that a run does not know."""
+
+
+def test_every_option_of_the_command_has_a_field() -> None:
+    known = {each.name for part in PARTS for each in fields(part)}
+    asked = {str(each.name) for each in command.params if isinstance(each, click.Parameter)}
+    assert {RENAMED.get(name, name) for name in asked - OF_THE_CALL} <= known
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_options_are_small_and_stay_as_they_were_made(part: type) -> None:
+    assert is_dataclass(part)
+    assert len(fields(part)) <= 10
+    made = part()
+    with pytest.raises((FrozenInstanceError, TypeError)):
+        setattr(made, fields(part)[0].name, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: FrameOptions(fps=0), "Expected fps to be more than 0; found 0."),
+        (lambda: FrameOptions(fps=float("nan")), "fps"),
+        (lambda: FrameOptions(drop_policy="oldest"), "drop_policy"),
+        (lambda: FrameOptions(max_frames=True), "max_frames"),
+        (lambda: TubeOptions(score="high"), "Expected score to be float; found 'high'"),
+        (lambda: TubeOptions(link="sort"), "Expected link to be one of edgekit, road"),
+        (lambda: TubeOptions(delay=-1), "delay"),
+        (lambda: ClipOptions(before=31), "before"),
+        (lambda: FileOptions(video="clip.mp4"), "video"),
+        (lambda: RunOptions(sources=()), "source"),
+        (lambda: RunOptions(sources="clip.mp4"), "sources"),
+        (lambda: RunOptions(sources=(1.5,)), "sources"),
+        (
+            lambda: RunOptions(network=NetworkOptions(public_origin=("https://x.example",))),
+            "public_origin says where browsers find the page, and none is served.",
+        ),
+        (lambda: RunOptions(sources=(0, 1), show=True), "show has one window"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_parameter(make, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert words in caught.value.message
+    assert "--" not in str(caught.value)
+
+
+def test_a_password_is_not_shown() -> None:
+    options = RunOptions(network=NetworkOptions(mqtt="mqtt://me:s3cret@host", token="s3cret" * 3))
+    assert "s3cret" not in repr(options)
+
+
+def test_an_output_replaces_neither_a_source_nor_another_output(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    with pytest.raises(UsageError, match="is the source or another output already"):
+        RunOptions(sources=(str(clip),), files=FileOptions(video=clip))
+    both = tmp_path / "x.mp4"
+    with pytest.raises(UsageError, match=f"picture={both} is the source or another output"):
+        RunOptions(files=FileOptions(video=both, picture=tmp_path / "." / "x.mp4"))
+    RunOptions(sources=(str(clip), "-"), files=FileOptions(events="-", video=both))
+
+
+@given(
+    st.integers(2, 16),
+    st.lists(st.sampled_from(["events", "video", "picture", "save_detections"]), unique=True),
+)
+def test_no_two_sources_write_to_the_same_place(count: int, names: list[str]) -> None:
+    files = FileOptions(
+        **{name: Path(f"{name}.out.gz") for name in names}, clips=ClipOptions(folder=Path("clips"))
+    )
+    network = NetworkOptions(mqtt_buffer=Path("waiting.db"))
+    options = RunOptions(sources=("-",) * count, files=files, network=network)
+    every = [options.of_source(number) for number in range(count)]
+    places = [path for own in every for path in own.files.paths().values()]
+    places += [own.files.clips.folder for own in every]
+    places += [own.network.mqtt_buffer for own in every]
+    assert len(set(places)) == len(places) == count * (len(names) + 2)
+    assert all(own.tubes == options.tubes and own.session == options.session for own in every)
+
+
+def test_a_single_source_writes_where_it_was_told(tmp_path: Path) -> None:
+    options = RunOptions(files=FileOptions(events="./events.jsonl"))
+    assert options.of_source(0) is options
+    assert options.files.named() == {"events": "./events.jsonl"}
