@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgekit._parameters import write_flags
 from edgekit.errors import EdgeKitError
 from edgekit.puppets.dataset import write_dataset
 
@@ -39,6 +40,7 @@ def command(out: Path, clips: int, seed: int, frames: int, fps: float, force: bo
 
     Example: python -m edgekit.puppets puppets --clips 60 --seed 1000
     """
+    before = write_flags(True)
     try:
         write_dataset(
             out,
@@ -51,6 +53,8 @@ def command(out: Path, clips: int, seed: int, frames: int, fps: float, force: bo
     except EdgeKitError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status)
+    finally:
+        write_flags(before)
 
 
 if __name__ == "__main__":

@@ -137,8 +137,9 @@ def test_a_command_that_is_none_as_json(capsys):
 def test_the_codes_in_the_docs_are_those_of_the_tree():
     text = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     table = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE))
-    codes = {kind.code: str(kind.exit_status) for kind in _TREE}
-    assert len(codes) == len(_TREE)
+    coded = [kind for kind in _TREE if "code" in vars(kind)]  # the others have their parent's
+    codes = {kind.code: str(kind.exit_status) for kind in coded}
+    assert len(codes) == len(coded)
     assert table == {**codes, "interrupted": "130", "internal": "1"}
 
 

@@ -209,7 +209,7 @@ def test_without_a_library_of_use_numpy_does_it(monkeypatch, tmp_path, capsys, s
     if state == "old":
         if not COMPILED:
             pytest.skip("the compiled kernel was not built")
-        monkeypatch.setattr(structures, "LAYOUTS", (structures.Plan, structures.Plan))
+        monkeypatch.setattr(structures, "LAYOUTS", (structures.CascadePlan, structures.CascadePlan))
     else:
         path = tmp_path / "_kernels.so"
         monkeypatch.setattr(library, "_LIBRARY", path)

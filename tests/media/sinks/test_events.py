@@ -179,7 +179,7 @@ def test_the_docs_read_what_a_power_cut_leaves(tmp_path, monkeypatch):
     whole = lines_of(path)
     text = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (line,) = re.findall(r"^    (grep .*events\.jsonl)", text, re.MULTILINE)
+    (line,) = re.findall(r"^(grep .*events\.jsonl)", text, re.MULTILINE)
     for rest in (b"", b'{"type":"fra', bytes(4096), b'{"ty' + bytes(9), bytes(9) + b'"}\n' + LINE):
         path.write_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in whole) + rest)
         names = {}
