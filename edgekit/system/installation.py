@@ -31,7 +31,7 @@ _TORCH = {"host", "tflite-host", "all"}
 """Extras that need torch; by default pip would install its CUDA build, which takes gigabytes."""
 
 _DEVELOPMENT = {"dev", "docs"}
-"""Extra for the development of EdgeKit; no command uses it."""
+"""Extras for the development of EdgeKit; no command uses them."""
 
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
