@@ -118,7 +118,7 @@ def requirements() -> list[Requirement]:
         older = re.search(r"""python_version\s*<\s*["'](\d+)\.(\d+)""", line)
         if older and sys.version_info >= (int(older[1]), int(older[2])):
             continue
-        if name != origin().name and (extra is None or extra[1] != _DEVELOPMENT):
+        if name != origin().name and (extra is None or extra[1] not in _DEVELOPMENT):
             found.setdefault(name, Requirement(name, extra[1] if extra else ""))
     return list(found.values())
 
