@@ -21,7 +21,7 @@ class SinkBuilder(Protocol):
         """Returns a sink that has not touched a file yet.
 
         Args:
-            argument: Text after the colon in ``--sink NAME:ARGUMENT``; empty if there is none.
+            argument: Text after the colon in ``NAME:ARGUMENT``; empty if there is none.
             source_index: Index of the source whose results it gets; None if the run has only one.
 
         Raises:
@@ -32,7 +32,7 @@ class SinkBuilder(Protocol):
 SINKS: Registry[SinkBuilder] = Registry(
     "edgekit.sinks", {}, callable, "a function that makes a sink"
 )
-"""Makers of sinks by the name that ``--sink`` takes. Each of EdgeKit's own has its own option."""
+"""Makers of sinks by the name that ``make_sink`` takes. Each of EdgeKit's own has its own option."""
 
 
 def make_sink(text: str, source_index: int | None = None) -> Sink:

@@ -13,7 +13,7 @@ class TallySink(Sink):
     """Writes a JSON file of class names and numbers of tubes at the end of the run.
 
     Args:
-        argument: What follows the colon in ``--sink tally:FILE``.
+        argument: What follows the colon in ``tally:FILE``.
         source_index: Index of the source; None if the run has only one.
     """
 
