@@ -32,7 +32,7 @@ class SinkBuilder(Protocol):
 SINKS: Registry[SinkBuilder] = Registry(
     "edgekit.sinks", {}, callable, "a function that makes a sink"
 )
-"""Makers of sinks by the name that ``make_sink`` takes. Each of EdgeKit's own has its own option."""
+"""Makers of sinks by the name that ``make_sink`` takes; those of EdgeKit have options."""
 
 
 def make_sink(text: str, source_index: int | None = None) -> Sink:
