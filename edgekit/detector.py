@@ -175,7 +175,7 @@ class Detector(Closing):
         stride = self.bundle.manifest.decode.stride
         classes = self.classes
         found = decode(outputs, len(classes), letterbox, top_k=self._top_k, stride=stride)
-        return found.named(classes)
+        return Detections(found.boxes, found.scores, classes)
 
     def detect(self, image: npt.NDArray[np.uint8], sample_aspect: float = 1.0) -> Detections:
         """Finds the detections of the next picture, in all three steps.
