@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.options.bundles import BUNDLE
-from edgekit.cli.options.shared import common_options, emit_json, progress_bar, stdout_console
+from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT_FOLDER
+from edgekit.cli.output.progress_bars import progress_bar
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named, take
 

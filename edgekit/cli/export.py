@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options.shared import (
-    FiniteRange,
-    common_options,
-    emit_json,
-    progress_bar,
-    stdout_console,
-)
+from edgekit.cli.options.shared import FiniteRange, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT, SIZE, TARGET
+from edgekit.cli.output.progress_bars import progress_bar
 from edgekit.models.lowerings import LOWERINGS
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.choices import PLACES, PRECISIONS

@@ -10,15 +10,9 @@ import click
 
 from edgekit._processes import process_pool
 from edgekit.cli.options.bundles import BUNDLE
-from edgekit.cli.options.shared import (
-    BarProgress,
-    FiniteRange,
-    common_options,
-    emit_json,
-    progress_bar,
-    stdout_console,
-)
+from edgekit.cli.options.shared import FiniteRange, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT, OUT_FILE, OUT_FOLDER, TARGET
+from edgekit.cli.output.progress_bars import BarProgress, progress_bar
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named, take
 

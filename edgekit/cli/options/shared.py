@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from edgekit._printable import printable
-from edgekit._progress import Progress
 from edgekit.cli.options.types import OUT_FOLDER, RUNTIME
 from edgekit.cli.output.log_format import PrintableFormatter
 from edgekit.cli.output.outcome import Outcome
@@ -21,17 +19,14 @@ from edgekit.targets.choices import ARITHMETICS, HINTS
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as RichProgress
 
 __all__ = [
-    "BarProgress",
     "FiniteRange",
     "HeadedCommand",
     "common_options",
     "emit_json",
     "headed",
     "is_quiet",
-    "progress_bar",
     "session_options",
     "stdout_console",
 ]
@@ -203,49 +198,3 @@ def stdout_console(as_json: bool) -> Console:
     from edgekit.cli.output.console import Console
 
     return Console(stderr=as_json)
-
-
-def progress_bar() -> RichProgress:
-    """Returns a progress bar on standard error, silent without a terminal or with ``--quiet``."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from edgekit.cli.output.console import Console
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        console=console,
-        disable=not console.is_terminal or is_quiet(),
-    )
-
-
-class BarProgress(Progress):
-    """Shows work with several phases as one task of a progress bar, and logs each phase.
-
-    Args:
-        bar: Progress bar from ``progress_bar``.
-        name: Name of the work.
-    """
-
-    def __init__(self, bar: RichProgress, name: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(name, total=None, note="")
-
-    def phase(self, note: str, total: int | None = None) -> None:
-        """Restarts the bar with the total of the new phase."""
-        self._bar.reset(self._task, total=total, note=printable(note))
-        _LOG.info("%s%s", note, f", {total} in all" if total else "")
-
-    def advance(self) -> None:
-        """Advances the bar by one."""
-        self._bar.advance(self._task)
