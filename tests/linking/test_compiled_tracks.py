@@ -90,7 +90,7 @@ def assert_same(tubes: list[Tube], others: list[Tube]) -> None:
     ),
 )
 @example(seed=2, frames=6, most=400, classes=24, kernel="", options={})
-@example(seed=1, frames=6, most=400, classes=24, kernel="generic", options={})
+@example(seed=1, frames=6, most=400, classes=24, kernel=(COMPILED or [""])[-1], options={})
 @settings(max_examples=120, deadline=None)
 def test_the_library_links_what_numpy_links(seed, frames, most, classes, kernel, options):
     plain, compiled = both(classes, kernel, min_length=2, **options)
@@ -130,7 +130,7 @@ def test_more_pairs_than_there_was_room_for():
     ("boxes", "scores"), [((3, 4), (3, 1)), ((3, 4), (2, 5)), ((2, 4), (3, 5)), ((3, 4), (3, 6))]
 )
 def test_arrays_that_do_not_fit_never_reach_the_library(boxes, scores):
-    linker = made("generic", 5)
+    linker = made("", 5)
     linker.update(Detections(np.zeros((3, 4)), np.zeros((3, 5))))
     found = Detections(np.zeros((3, 4)), np.zeros((3, 5)))
     # Detections refuse shapes that differ; C does not trust them to have done so.

@@ -210,7 +210,7 @@ def hard_heads(draw: st.DrawFn) -> dict[str, Array]:
 def test_the_library_finds_the_peaks_that_numpy_finds(
     outputs: dict[str, Array], top_k: int, stride: int
 ) -> None:
-    found = with_kernel("generic", lambda: peaks(outputs, top_k, stride))
+    found = with_kernel("", lambda: peaks(outputs, top_k, stride))
     assert_same_bits(found, with_kernel("numpy", lambda: peaks(outputs, top_k, stride)))
 
 
@@ -237,7 +237,7 @@ def test_the_library_groups_as_numpy_does(
     values = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0], (count, 5))
     np.copyto(rows[:, :5], values, where=rng.random((count, 5)) < odd, casting="same_kind")
     letterbox = Letterbox.fit(source, (256, 320), (1.0, 2.0, 0.7)[seed % 3])
-    found = with_kernel("generic", lambda: group(rows, classes, letterbox))
+    found = with_kernel("", lambda: group(rows, classes, letterbox))
     expected = with_kernel("numpy", lambda: group(rows, classes, letterbox))
     assert_same_bits(found.boxes, expected.boxes)
     assert_same_bits(found.scores, expected.scores)
@@ -247,7 +247,7 @@ def test_the_library_groups_as_numpy_does(
 def test_maps_that_lie_otherwise_in_memory_are_the_same_maps() -> None:
     outputs = heads(np.random.default_rng(6), 5, 20, 24)
     other = {name: np.asfortranarray(maps.astype(np.float64)) for name, maps in outputs.items()}
-    found = with_kernel("generic", lambda: peaks(other, 9, 4))
+    found = with_kernel("", lambda: peaks(other, 9, 4))
     assert_same_bits(found, with_kernel("numpy", lambda: peaks(outputs, 9, 4)))
 
 

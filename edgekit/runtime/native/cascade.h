@@ -30,9 +30,8 @@ typedef int32_t stack(const plan *, const uint8_t *previous, const uint8_t *curr
                       int64_t picture_length, float *out, int64_t out_length, double *scores,
                       uint8_t *scratch, int64_t scratch_length);
 
-scratch_size scratch_size_generic, scratch_size_sse2, scratch_size_avx2, scratch_size_avx512,
-    scratch_size_neon;
-stack stack_generic, stack_sse2, stack_avx2, stack_avx512, stack_neon;
+scratch_size scratch_size_sse2, scratch_size_avx2, scratch_size_avx512, scratch_size_neon;
+stack stack_sse2, stack_avx2, stack_avx512, stack_neon;
 
 /* Whether stack_avx512 was built. */
 extern const int32_t has_avx512;

@@ -13,14 +13,14 @@ const char *sources(void) { return SOURCES; }
 const char *kernels(void) {
 #if defined(__x86_64__)
     /* These also check that the operating system saves the registers. */
-    if (!__builtin_cpu_supports("avx2")) return "sse2 generic";
+    if (!__builtin_cpu_supports("avx2")) return "sse2";
     const int all = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return has_avx512 && all ? "avx512 avx2 sse2 generic" : "avx2 sse2 generic";
+    return has_avx512 && all ? "avx512 avx2 sse2" : "avx2 sse2";
 #elif defined(__aarch64__)
-    return "neon generic";
+    return "neon";
 #else
-    return "generic";
+    return "";
 #endif
 }
 

@@ -2,7 +2,7 @@
  * Vectors of LANES 32-bit numbers, and the few operations that C cannot express.
  *
  * Everything else uses the vector types of GCC and Clang, so that one body serves every instruction
- * set. With PLAIN, or without any instruction set below, only those types are used.
+ * set below.
  */
 #ifndef EDGEKIT_LANES_H
 #define EDGEKIT_LANES_H
@@ -14,9 +14,7 @@
 #error "pairs of 16-bit numbers are laid out for little-endian machines"
 #endif
 
-#if defined(PLAIN)
-#define LANES 4
-#elif defined(__AVX512BW__)
+#if defined(__AVX512BW__)
 #include <immintrin.h>
 #define WITH_AVX512
 #define LANES 16
@@ -84,8 +82,6 @@ INLINE ints widen(const uint8_t *from) {
     memcpy(&four, from, sizeof four);
     const uint16x8_t wide = vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(four)));
     return (ints)vmovl_u16(vget_low_u16(wide));
-#else
-    return (ints){from[0], from[1], from[2], from[3]};
 #endif
 }
 
@@ -100,9 +96,6 @@ INLINE ints sum_of_products(shorts a, shorts b) {
 #elif defined(WITH_NEON)
     const int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
     return (ints)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
-#else
-    const ints first = ((ints)a << 16 >> 16) * ((ints)b << 16 >> 16);
-    return first + ((ints)a >> 16) * ((ints)b >> 16);
 #endif
 }
 

@@ -24,7 +24,7 @@ NUMPY = "numpy"
 """Kernel that needs no library."""
 
 _LOG = logging.getLogger(__name__)
-_NAMES = ("avx512", "avx2", "sse2", "neon", "generic")
+_NAMES = ("avx512", "avx2", "sse2", "neon")
 _LIBRARY = Path(__file__).with_name("_kernels.so")
 
 
@@ -32,8 +32,7 @@ class Setting(NamedTuple):
     """The kernel in use.
 
     Attributes:
-        kernel: Name of the kernel: ``avx512``, ``avx2``, ``sse2``, ``neon``, ``generic`` or
-            ``numpy``.
+        kernel: Name of the kernel: ``avx512``, ``avx2``, ``sse2``, ``neon`` or ``numpy``.
         available: Kernels that run on this machine, fastest first.
         problem: Reason why the library cannot be used; empty if it can.
     """
