@@ -8,7 +8,6 @@ from typing import Any
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
-from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets import base
 
 __all__ = ["OnnxSession"]
@@ -34,7 +33,7 @@ class OnnxSession(base.Session):
     def check_machine(cls) -> None:
         """Raises ``MissingDependencyError`` unless ONNX Runtime is installed."""
         try:
-            import_onnxruntime()
+            import onnxruntime  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
                 "Running this bundle needs 'onnxruntime', which is not installed.",
@@ -43,7 +42,7 @@ class OnnxSession(base.Session):
 
     def describe(self) -> dict[str, str]:
         """Returns runtime, version, device, arithmetic and number of threads, by name."""
-        onnxruntime = import_onnxruntime()
+        import onnxruntime
 
         providers = [] if self._session is None else self._session.get_providers()
         threads = str(self.options.threads or "one per physical core")
@@ -57,7 +56,7 @@ class OnnxSession(base.Session):
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
         self.check_machine()
-        onnxruntime = import_onnxruntime()
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1 if self.many else self.options.threads

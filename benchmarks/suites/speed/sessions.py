@@ -26,7 +26,6 @@ from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.measuring.timing import interleaved, machine
 from edgekit.runtime.types import Array
-from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.openvino.importing import import_openvino
 
@@ -36,7 +35,7 @@ Inputs = dict[str, Array]
 
 
 def _onnxruntime(bundle: Bundle, inputs: Inputs, threads: int, _: str) -> Callable[[], object]:
-    onnxruntime = import_onnxruntime()
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -17,7 +18,8 @@ from edgekit.system.shortage import shortage_of
 __all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
 
 
-class Failure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failure:
     """Reason for a failed command, as ``--json`` prints it.
 
     Attributes:
@@ -36,6 +38,7 @@ class Failure(NamedTuple):
 INTERRUPTED = Failure("interrupted", "Interrupted.", "", 130)
 
 
+@dataclass(slots=True)
 class Outcome:
     """Collects what is printed on standard output at the end, so that it is one object.
 
@@ -43,8 +46,7 @@ class Outcome:
         result: Object that the command gave to ``emit_json``; None before that.
     """
 
-    def __init__(self, result: Any = None) -> None:
-        self.result = result
+    result: Any = None
 
     def print(self, failure: Failure | None) -> None:
         """Prints the result; a failure is added under the key ``error``."""
@@ -54,7 +56,7 @@ class Outcome:
 
         content = msgspec.to_builtins(self.result) if self.result is not None else {}
         if failure is not None:
-            content = {"error": failure._asdict(), **content}
+            content = {"error": asdict(failure), **content}
         text = msgspec.json.encode(_as_unicode(content))
         click.echo(printable_json(msgspec.json.format(text, indent=2).decode()))
 
