@@ -1,4 +1,4 @@
-"""DEVICE. Builds a TensorRT engine from an ONNX file."""
+"""DEVICE. Builds a TensorRT engine from the ONNX model of a bundle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgeKitError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
@@ -23,21 +24,26 @@ _MIB = 1 << 20
 
 
 def serialized_engine(
-    trt: Any, log: Any, model: Path, *, workspace: int, timings: Path, report: Report | None = None
+    trt: Any,
+    log: Any,
+    bundle: Bundle,
+    *,
+    workspace: int,
+    timings: Path,
+    report: Report | None = None,
 ) -> bytes:
     """Returns the bytes of an engine that is built for this machine.
 
     Args:
         trt: Module ``tensorrt``.
         log: Logger made by ``library.make_log``.
-        model: ONNX file with fixed shapes and explicit types.
+        bundle: Bundle whose ONNX model has fixed shapes and explicit types.
         workspace: Largest amount of GPU memory that a layer may use as workspace, in bytes.
         timings: File that keeps the builder's measurements for the next build.
         report: Function that is called with the progress.
 
     Raises:
-        BundleError: TensorRT refuses the model.
-        BundleError: TensorRT does not take the model.
+        BundleError: TensorRT refuses the model, or it was changed since the bundle was checked.
         OutputError: ``timings`` cannot be written.
         EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
         KeyboardInterrupt: Ctrl-C was pressed; it is raised once the builder has stopped.
@@ -47,10 +53,10 @@ def serialized_engine(
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = created(log, builder.create_network, typed)
     parser = created(log, trt.OnnxParser, network, log)
-    if not parser.parse_from_file(str(model)):
+    if not parser.parse(bundle.read_model()):
         reasons = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
         raise BundleError(
-            f"TensorRT {trt.__version__} does not take {model}:\n"
+            f"TensorRT {trt.__version__} does not take {bundle.model_path}:\n"
             f"{chr(10).join(reasons) or said(log)}",
             hint="See what edgekit inspect says of the bundle, and export it again.",
         )
@@ -71,8 +77,8 @@ def serialized_engine(
         raise KeyboardInterrupt
     if made is None:
         raise EdgeKitError(
-            f"TensorRT could not build {model} with a workspace of {workspace // _MIB} MiB{words}:"
-            f"\n{said(log)}",
+            f"TensorRT could not build {bundle.model_path} with a workspace of "
+            f"{workspace // _MIB} MiB{words}:\n{said(log)}",
             hint="If memory ran out, close other programs and use a smaller --workspace; if it "
             "found no implementation, a larger one.",
         )

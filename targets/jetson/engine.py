@@ -103,7 +103,7 @@ def build_engine(
         # An unwritable folder is reported before a build of several minutes.
         refuse_unwritable(path)
         content = serialized_engine(
-            trt, log, bundle.model_path, workspace=limit, timings=timings, report=report
+            trt, log, bundle, workspace=limit, timings=timings, report=report
         )
         with writing(path):
             keep_file(path, content, key)

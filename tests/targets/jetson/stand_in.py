@@ -255,10 +255,8 @@ def tensorrt_of(machine: Machine) -> Any:
         def get_error(self, index: int) -> Any:
             return ParserError(machine.refuses[index])
 
-        def parse_from_file(self, model: str) -> bool:
-            from pathlib import Path
-
-            self._network._model = Path(model).read_bytes()
+        def parse(self, model: bytes) -> bool:
+            self._network._model = model
             return not machine.refuses
 
     class Builder:

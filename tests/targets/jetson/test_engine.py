@@ -149,6 +149,16 @@ def test_model_that_the_parser_refuses(machine: Any, jetson: Any) -> None:
     assert files(bundle.path / "engines") == set()
 
 
+def test_model_that_was_changed_after_the_check(machine: Any, jetson: Any) -> None:
+    bundle = jetson()
+    content = bytearray(bundle.model_path.read_bytes())
+    content[-1] ^= 1
+    bundle.model_path.write_bytes(content)
+    with pytest.raises(BundleError, match="was changed since it was checked"):
+        build_engine(bundle)
+    assert (machine.builds, files(bundle.path / "engines")) == ([], set())
+
+
 def test_out_of_memory(machine: Any, jetson: Any) -> None:
     bundle = jetson()
     machine.build_error = "Error Code 2: OutOfMemory (Requested size was 123 bytes)"
