@@ -120,3 +120,9 @@ def test_the_readme_shows_the_lines_of_the_product():
         "edgekit bench",
     ):
         assert line in text
+
+
+def test_contributing_names_every_folder_of_the_package():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    folders = {path.parent.name for path in (ROOT / "edgekit").glob("*/__init__.py")}
+    assert folders == set(re.findall(r"^\| `edgekit/(\w+)`", text, re.M))
