@@ -36,6 +36,9 @@ class ConfirmedLinker:
         score: Smallest score of tubes that count.
         min_hits: Smallest number of detections of tubes that count.
         min_length: Number of entries that a tube must exceed to count; None is ``min_hits`` - 1.
+
+    Attributes:
+        linker: Linker of all tubes, for a caller that wants them instead of the confirmed ones.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class ConfirmedLinker:
         min_hits: int = MIN_HITS,
         min_length: int | None = None,
     ) -> None:
-        self._linker = linker
+        self.linker = linker
         self._min_length = min_length
         self._next = 0
         self._known: dict[int, _Confirmed] = {}
@@ -61,7 +64,7 @@ class ConfirmedLinker:
         if self._min_length is None:
             # Not raised again: tubes that were confirmed with fewer detections must also be
             # reported.
-            self._linker.min_length = min(self._linker.min_length, min_hits - 1)
+            self.linker.min_length = min(self.linker.min_length, min_hits - 1)
         # A tube that the linker will drop at its end must not be confirmed before.
         self._score, self._hits = score, max(min_hits, (self._min_length or 0) + 1)
 
@@ -75,12 +78,12 @@ class ConfirmedLinker:
         Returns:
             The confirmed tubes that are alive, and those that ended.
         """
-        update = self._linker.update(detections, time)
+        update = self.linker.update(detections, time)
         return LinkUpdate(self._live(update.live), self._ended(update.closed))
 
     def skip(self, frames: int) -> list[Tube]:
         """Skips ``frames`` unprocessed frames; returns confirmed tubes that end."""
-        return self._ended(self._linker.skip(frames))
+        return self._ended(self.linker.skip(frames))
 
     def hold(self, frames: int) -> list[Tube]:
         """Skips ``frames`` frames without motion; returns confirmed tubes that end.
@@ -89,18 +92,18 @@ class ConfirmedLinker:
         tracks of noise would be held too, and take the detections of the next actor. The other
         linkers cannot hold tubes, and count misses.
         """
-        if isinstance(self._linker, OnlineLinker) and self._known:
-            self._linker.hold(frames)
+        if isinstance(self.linker, OnlineLinker) and self._known:
+            self.linker.hold(frames)
             return []
         return self.skip(frames)
 
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
         """Ends all tubes, and continues in frames of another width and height."""
-        return self._ended(self._linker.resize(frame_size))
+        return self._ended(self.linker.resize(frame_size))
 
     def finish(self) -> list[Tube]:
         """Ends all tubes; returns the confirmed ones."""
-        return self._ended(self._linker.finish())
+        return self._ended(self.linker.finish())
 
     def _live(self, tubes: Iterable[LiveTube]) -> list[LiveTube]:
         shown = []

@@ -11,7 +11,7 @@ from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
 from edgekit.linking.published import TubeLinker
 from edgekit.linking.tracker import MAX_MISSES, RATE, OnlineLinker
 
-__all__ = ["make_linker", "raw_linker"]
+__all__ = ["make_linker"]
 
 _PUBLISHED_MISSES = 5
 
@@ -32,6 +32,8 @@ def make_linker(
     history: int | None = None,
 ) -> ConfirmedLinker:
     """Returns a linker that gives the tubes of ``edgekit run``, which are those that count.
+
+    Its attribute ``linker`` gives all tubes, noise included, as ``edgekit eval`` judges them.
 
         linker = make_linker("edgekit", len(detector.classes))
         for frame in source:
@@ -60,96 +62,55 @@ def make_linker(
     Raises:
         UsageError: There is no such linker, or an argument is out of range or does not apply to it.
     """
-    linker = raw_linker(
-        link,
-        classes,
-        cost=cost,
-        max_misses=max_misses,
-        max_gap=max_gap,
-        delay=delay,
-        delay_seconds=delay_seconds,
-        frame_size=frame_size,
-        history=history,
-    )
-    return ConfirmedLinker(linker, score=score, min_hits=min_hits, min_length=min_length)
-
-
-def raw_linker(
-    link: str,
-    classes: int,
-    *,
-    cost: str = "score",
-    max_misses: int | None = None,
-    max_gap: float | None = None,
-    min_length: int = 5,
-    delay: int = 0,
-    delay_seconds: float | None = None,
-    frame_size: tuple[int, int] = (320, 240),
-    history: int | None = None,
-) -> OnlineLinker | TubeLinker:
-    """Returns the linker of that name with all its tubes, noise included, as ``eval`` uses it.
-
-    Args:
-        link: Name of the linker, one of ``edgekit.linking.choices.LINKS``. ``road`` is KORSAL's
-            edit of ROAD's linker; see ``TubeLinker``.
-        classes: Number of classes.
-        cost: Preference of paths in a published linker, one of ``edgekit.linking.choices.COSTS``.
-        max_misses: Number of consecutive frames without a detection after which a tube ends. None
-            uses the linker's default: 30 for ``edgekit``, 5 for the others.
-        max_gap: Seconds without a detection after which a tube ends; replaces ``max_misses``; for
-            ``edgekit`` only.
-        min_length: Number of entries that a tube must exceed to be kept.
-        delay: Number of later frames that refine the boxes of finished tubes; for ``edgekit`` only.
-        delay_seconds: Seconds of later frames that refine the boxes of finished tubes; replaces
-            ``delay``; for ``edgekit`` only.
-        frame_size: Width and height in pixels, the limits of ``korsal-motion``.
-        history: Number of its newest frames that a tube remembers; None for all.
-
-    Raises:
-        UsageError: There is no such linker, or an argument is out of range or does not apply to it.
-    """
-    if link == "edgekit":
-        if cost != "score":
-            raise UsageError(
-                f"{parameter('cost', cost)} is for the published linkers, and {parameter('link')} "
-                "is 'edgekit'.",
-                hint=f"Leave {parameter('cost')} out, or add {parameter('link', PUBLISHED[0])}.",
-            )
-        misses = _in_frames("max_misses", max_misses, "max_gap", max_gap)
-        if max_gap is not None and misses is not None:
-            misses = max(1.0, misses)  # a gap shorter than a frame ends at the first miss
-        return OnlineLinker(
-            classes,
-            max_misses=MAX_MISSES if misses is None else misses,
-            min_length=min_length,
-            delay=_in_frames("delay", delay or None, "delay_seconds", delay_seconds) or 0,
-            history=history,
-        )
     if link not in LINKS:
         raise UsageError(
             f"{parameter('link')} is '{link}', expected one of {', '.join(LINKS)}.",
             hint=f"Choose one of them, for example {parameter('link', LINKS[0])}.",
         )
-    for name, value in (
-        ("delay", delay or None),
-        ("delay_seconds", delay_seconds),
-        ("max_gap", max_gap),
-    ):
+    linker: OnlineLinker | TubeLinker
+    if link == "edgekit":
+        _check_no_cost(cost)
+        misses = _in_frames("max_misses", max_misses, "max_gap", max_gap)
+        if max_gap is not None and misses is not None:
+            misses = max(1.0, misses)  # a gap shorter than a frame ends at the first miss
+        linker = OnlineLinker(
+            classes,
+            max_misses=MAX_MISSES if misses is None else misses,
+            delay=_in_frames("delay", delay or None, "delay_seconds", delay_seconds) or 0,
+            history=history,
+        )
+    else:
+        _check_published(link, delay=delay or None, delay_seconds=delay_seconds, max_gap=max_gap)
+        linker = TubeLinker(
+            classes,
+            link=link,
+            cost=cost,
+            max_misses=_PUBLISHED_MISSES if max_misses is None else max_misses,
+            frame_size=frame_size,
+            history=history,
+        )
+    return ConfirmedLinker(linker, score=score, min_hits=min_hits, min_length=min_length)
+
+
+def _check_no_cost(cost: str) -> None:
+    """Raises if a cost is given to EdgeKit's linker, which has none."""
+    if cost != "score":
+        raise UsageError(
+            f"{parameter('cost', cost)} is for the published linkers, and {parameter('link')} "
+            "is 'edgekit'.",
+            hint=f"Leave {parameter('cost')} out, or add {parameter('link', PUBLISHED[0])}.",
+        )
+
+
+def _check_published(link: str, **given: float | None) -> None:
+    """Raises if a published linker is given an option that only EdgeKit's linker has."""
+    for name, value in given.items():
         if value is not None:
             raise UsageError(
                 f"{parameter(name, value)} is for the linker 'edgekit', and {parameter('link')} is "
                 f"'{link}'.",
                 hint=f"Leave {parameter(name)} out, or use {parameter('link', 'edgekit')}.",
             )
-    return TubeLinker(
-        classes,
-        link=link,
-        cost=cost,
-        max_misses=_PUBLISHED_MISSES if max_misses is None else max_misses,
-        min_length=min_length,
-        frame_size=frame_size,
-        history=history,
-    )
 
 
 def _in_frames(

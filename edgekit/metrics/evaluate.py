@@ -15,7 +15,7 @@ Two protocols share all algorithms and thresholds:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,8 +26,10 @@ import numpy as np
 from edgekit._parameters import parameter
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, UsageError
+from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.paths import rank_paths
-from edgekit.linking.registry import raw_linker
+from edgekit.linking.published import TubeLinker
+from edgekit.linking.registry import make_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.linking.trimming import trim
 from edgekit.metrics.detections import SavedDetections, SavedVideo
@@ -144,52 +146,60 @@ def evaluate(
         UsageError: An option has a value that is not possible.
         AnnotationError: There is no ground truth to compare with.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(
-            f"{parameter('protocol')} is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
-            hint="Choose one of them.",
-        )
-    if not any(video.truth.tubes for video in saved.videos):
-        raise AnnotationError(
-            "There is no annotated tube in any of the videos, so nothing to judge by.",
-            hint="Detections saved by 'edgekit run' have no truth; use edgekit eval BUNDLE with "
-            "--dataset and --root.",
-        )
-    rules, classes = PROTOCOLS[protocol], len(saved.classes)
-    link = link or rules.link
-    options: dict[str, Any] = {
-        "link": link,
-        "cost": cost,
-        "max_misses": max_misses,
-        "max_gap": max_gap,
-        "min_length": min_length,
-        "delay": delay,
-        "delay_seconds": delay_seconds,
-    }
-    raw_linker(classes=classes, **options)  # reports invalid options early
+    rules, classes = _rules(protocol), len(saved.classes)
+    _check_annotated(saved)
+    new_linker = partial(
+        make_linker,
+        link or rules.link,
+        classes,
+        cost=cost,
+        max_misses=max_misses,
+        max_gap=max_gap,
+        min_length=min_length,
+        delay=delay,
+        delay_seconds=delay_seconds,
+    )
+    new_linker()  # reports invalid options early
     begin = time.perf_counter()
-    work = partial(_judge, classes=classes, rules=rules, options=options)
-    judged: Iterable[_Judged]
-    judged = executor.map(work, saved.videos) if executor else map(work, saved.videos)
-    videos = list(judged)
-    frame_ap = frame_average_precision([video.frames for video in videos], classes)
-    matches = [video.tubes for video in videos]
+    work = partial(_judge, classes=classes, rules=rules, new_linker=new_linker)
+    judged = list((executor.map if executor else map)(work, saved.videos))
+    frame_ap = frame_average_precision([video.frames for video in judged], classes)
+    matches = [video.tubes for video in judged]
     video_ap = video_average_precision(matches, classes)
     if rules.all_classes:
         frame_ap, video_ap = np.nan_to_num(frame_ap), np.nan_to_num(video_ap)
-    names = [video.truth.name for video in saved.videos]
     return EvalResult(
         classes=saved.classes,
         frame_ap=frame_ap,
         video_ap=video_ap,
         mean_overlap=mean_overlap(matches, classes),
         video_accuracy=video_accuracy(matches),
-        tubes=dict(zip(names, (video.final for video in videos), strict=True)),
+        tubes={
+            video.truth.name: found.final for video, found in zip(saved.videos, judged, strict=True)
+        },
         frames=sum(video.truth.frames for video in saved.videos),
-        link=link,
+        link=link or rules.link,
         protocol=protocol,
         seconds=time.perf_counter() - begin,
     )
+
+
+def _rules(protocol: str) -> Protocol:
+    if protocol not in PROTOCOLS:
+        raise UsageError(
+            f"{parameter('protocol')} is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
+            hint="Choose one of them.",
+        )
+    return PROTOCOLS[protocol]
+
+
+def _check_annotated(saved: SavedDetections) -> None:
+    if not any(video.truth.tubes for video in saved.videos):
+        raise AnnotationError(
+            "There is no annotated tube in any of the videos, so nothing to judge by.",
+            hint="Detections saved by 'edgekit run' have no truth; use edgekit eval BUNDLE with "
+            "--dataset and --root.",
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,7 +209,9 @@ class _Judged:
     final: list[Tube]
 
 
-def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[str, Any]) -> _Judged:
+def _judge(
+    video: SavedVideo, *, classes: int, rules: Protocol, new_linker: Callable[..., ConfirmedLinker]
+) -> _Judged:
     """Scores one video: links its detections and matches them with the ground truth."""
     own = (video.truth.width, video.truth.height)
     size = rules.frame_size or own
@@ -209,7 +221,7 @@ def _judge(video: SavedVideo, *, classes: int, rules: Protocol, options: dict[st
         None if found is None else _prepare(found, scale, limit) for found in video.detections
     ]
     truth = _truth(video.truth, scale)
-    tubes = _tubes(frames, classes, size, options)
+    tubes = _tubes(frames, classes, new_linker(frame_size=size).linker)
     return _Judged(
         match_frames(frames, truth, classes, any_class=rules.any_class, growth=rules.pixel),
         match_tubes(tubes, truth, classes, growth=rules.pixel),
@@ -227,13 +239,9 @@ def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
 
 
 def _tubes(
-    frames: Sequence[Detections | None],
-    classes: int,
-    size: tuple[int, int],
-    options: dict[str, Any],
+    frames: Sequence[Detections | None], classes: int, linker: OnlineLinker | TubeLinker
 ) -> list[Tube]:
     """Returns the final tubes of a video; a published linker's are in class and published order."""
-    linker = raw_linker(classes=classes, frame_size=size, **options)
     if isinstance(linker, OnlineLinker):
         closed = [
             linker.skip(1) if found is None else linker.update(found).closed for found in frames

@@ -13,7 +13,6 @@ from edgekit.assets import default_bundle
 from edgekit.linking.choices import LINKS
 from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.published import LinkUpdate, LiveTube
-from edgekit.linking.registry import raw_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Detections, Tube
@@ -175,7 +174,7 @@ def test_a_loop_in_python_gives_the_tubes_of_a_run(shared: Any, name: str) -> No
     everything: list[Tube] = []
     with Detector(default_bundle()) as detector:
         linker = make_linker("edgekit", len(detector.classes))
-        raw = raw_linker("edgekit", len(detector.classes))
+        raw = make_linker("edgekit", len(detector.classes), min_length=5).linker
         with open_source(str(clip)) as source:
             for frame in source:
                 detections = detector.detect(frame.image)

@@ -13,7 +13,7 @@ from edgekit.errors import UsageError
 from edgekit.linking.choices import COSTS, PUBLISHED
 from edgekit.linking.paths import LinkedPath, rank_paths
 from edgekit.linking.published import TubeLinker
-from edgekit.linking.registry import raw_linker
+from edgekit.linking.registry import make_linker
 from edgekit.runtime.types import Detections
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
@@ -157,8 +157,9 @@ def test_impossible_options_are_usage_errors(options: dict[str, Any]) -> None:
         TubeLinker(1, **options)
 
 
-def test_raw_linker_passes_everything_on() -> None:
-    linker = raw_linker("korsal-motion", 1, max_misses=1, min_length=0, frame_size=(64, 48))
+def test_make_linker_passes_everything_on() -> None:
+    linker = make_linker("korsal-motion", 1, max_misses=1, min_length=0, frame_size=(64, 48)).linker
+    assert isinstance(linker, TubeLinker)
     assert linker.link == "korsal-motion"
     linker.update(STILL)
     assert len(linker.update(NOTHING).closed) == 1
