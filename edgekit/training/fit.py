@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
@@ -16,8 +18,8 @@ from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.held_out import held_out_frame_map
-from edgekit.training.result import TrainingResult
-from edgekit.training.samples import load_clip
+from edgekit.training.result import Epoch, TrainingResult
+from edgekit.training.samples import TrainingClip, load_clip
 from edgekit.training.start import starting_network
 from edgekit.training.trainer import Settings, Trainer
 
@@ -70,7 +72,25 @@ def fit(
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set.
     """
     classes = _classes(datasets)
-    state = out / STATE
+    _check_folder(out, resume=resume, force=force)
+    clips = _clips(datasets, hold_out, progress)
+    network, trained = _network(arch, origin, len(classes), settings)
+    trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
+    with writing(out):  # reports an unwritable folder before the first epoch, not after it
+        out.mkdir(parents=True, exist_ok=True)
+    history = _run_epochs(trainer, settings, out / STATE, progress, resume=resume)
+    average = trainer.average.cpu()
+    save_checkpoint(out / WEIGHTS, average, _metadata(name, arch, classes, settings))
+    scores = tuple(
+        held_out_frame_map(average, truth, settings, hold_out)
+        for truth in (datasets if hold_out else ())
+    )
+    _write_history(out / _HISTORY, settings, history, scores)
+    return TrainingResult(out / WEIGHTS, history, scores)
+
+
+def _check_folder(out: Path, *, resume: bool, force: bool) -> None:
+    """Raises unless a run may be written to ``out``, or the run in it can be resumed."""
     if out.exists() and any(out.iterdir()) and not (resume or force):
         raise OutputError(
             f"{out} holds an earlier run.",
@@ -78,26 +98,37 @@ def fit(
             "replace it, or name another place.",
         )
     if resume:
-        _refuse_no_state(state)
+        _refuse_no_state(out / STATE)
+
+
+def _clips(datasets: Sequence[Truth], hold_out: float, progress: Progress) -> list[TrainingClip]:
+    """Reads the part of every clip that is trained on."""
     videos = [(number, video) for number, truth in enumerate(datasets) for video in truth.videos]
-    clips = [
+    return [
         load_clip(video, (0.0, 1.0 - hold_out), dataset=number)
         for number, video in progress.count("Reading clips", videos, len(videos))
     ]
-    channels = 3 if settings.kind == "rgb" else 6
-    network, trained = starting_network(
+
+
+def _network(
+    arch: str, origin: str, classes: int, settings: Settings
+) -> tuple[nn.Module, set[str]]:
+    return starting_network(
         arch,
         origin,
-        classes=len(classes),
-        channels=channels,
+        classes=classes,
+        channels=3 if settings.kind == "rgb" else 6,
         mean=settings.mean,
         std=settings.std,
         seed=settings.seed,
     )
-    trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
+
+
+def _run_epochs(
+    trainer: Trainer, settings: Settings, state: Path, progress: Progress, *, resume: bool
+) -> list[Epoch]:
+    """Trains the epochs that are left, and saves the state after each of them."""
     finished = trainer.resume(state) if resume else 0
-    with writing(out):  # reports an unwritable folder before the first epoch, not after it
-        out.mkdir(parents=True, exist_ok=True)
     history = []
     steps = math.ceil(settings.images / settings.batch)
     progress.phase("Training", settings.epochs * steps)
@@ -108,9 +139,12 @@ def fit(
         history.append(epoch)
         progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
         _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
-    average = trainer.average.cpu()
-    weights = out / WEIGHTS
-    metadata = {
+    return history
+
+
+def _metadata(name: str, arch: str, classes: Sequence[str], settings: Settings) -> dict[str, str]:
+    """Returns what an export needs to know of the model, as JSON strings."""
+    values = {
         "name": name,
         "arch": arch,
         "classes": classes,
@@ -121,17 +155,19 @@ def fit(
         "frame_gap": settings.frame_gap,
         "first_frame": "zero",
     }
-    save_checkpoint(weights, average, {key: json.dumps(value) for key, value in metadata.items()})
-    judged = datasets if hold_out else ()
-    scores = tuple(held_out_frame_map(average, truth, settings, hold_out) for truth in judged)
-    with atomic_file(out / _HISTORY) as temporary:
-        record = {
-            "settings": repr(settings),
-            "epochs": [{"epoch": e.number, **e.losses} for e in history],
-            "held_out_frame_map": scores,
-        }
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def _write_history(
+    path: Path, settings: Settings, history: Sequence[Epoch], scores: Sequence[float]
+) -> None:
+    record = {
+        "settings": repr(settings),
+        "epochs": [{"epoch": e.number, **e.losses} for e in history],
+        "held_out_frame_map": scores,
+    }
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
-    return TrainingResult(weights, history, scores)
 
 
 def _refuse_no_state(state: Path) -> None:
