@@ -69,7 +69,7 @@ class OpenVinoQuantizer(base.Quantizer):
     compute positions in the picture.
     """
 
-    methods = ("mse", "percentile", "minmax", "entropy")
+    methods = base.METHODS
     extra = "openvino-host"
     packages = ("nncf", "openvino")
 
