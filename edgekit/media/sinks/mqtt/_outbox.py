@@ -18,7 +18,6 @@ from edgekit.files.permissions import make_private
 
 __all__ = ["Outbox", "QueuedMessage"]
 
-_BATCH = 256
 _LONGEST_ENDING = "-journal"
 
 
@@ -91,6 +90,8 @@ class Outbox(Closing):
             "CREATE TABLE IF NOT EXISTS message "
             "(id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, kind TEXT)"
         )
+        # Without it, a full queue is sorted for every message that is added.
+        self._base.execute("CREATE INDEX IF NOT EXISTS surplus ON message (kind != 'update', id)")
         found = self._base.execute(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM message"
         )
@@ -104,20 +105,22 @@ class Outbox(Closing):
 
     def add(self, messages: Sequence[QueuedMessage]) -> None:
         """Adds all messages, or none if it fails."""
-        with self._lock, self._guarded(), self._transaction():
-            self._base.executemany(
-                "INSERT INTO message (topic, payload, kind) VALUES (?, ?, ?)", messages
-            )
-            count, size = len(messages), sum(len(message.payload) for message in messages)
-            dropped = dict(self.dropped)
-            while self._bytes + size > self._most and self._count + count > 1:
-                spare = self._count + count - 1
-                less, bytes_less = self._drop(self._bytes + size - self._most, spare, dropped)
-                count, size = count - less, size - bytes_less
         with self._lock:
-            self._count += count
-            self._bytes += size
-            self.dropped = dropped
+            with self._guarded(), self._transaction():
+                self._base.executemany(
+                    "INSERT INTO message (topic, payload, kind) VALUES (?, ?, ?)", messages
+                )
+                count = self._count + len(messages)
+                size = self._bytes + sum(len(message.payload) for message in messages)
+                surplus = self._surplus(size - self._most, count - 1)
+                self._base.executemany(
+                    "DELETE FROM message WHERE id = ?", [(number,) for number, _, _ in surplus]
+                )
+            dropped = dict(self.dropped)
+            for _, length, kind in surplus:
+                size -= length
+                dropped[kind] = dropped.get(kind, 0) + 1
+            self._count, self._bytes, self.dropped = count - len(surplus), size, dropped
 
     def after(self, place: int, most: int) -> list[tuple[int, str, bytes]]:
         """Returns up to ``most`` messages after number ``place``: number, topic and payload."""
@@ -144,32 +147,25 @@ class Outbox(Closing):
         with self._lock, contextlib.suppress(sqlite3.Error):
             self._base.close()
 
-    def _drop(self, excess: int, spare: int, dropped: dict[str, int]) -> tuple[int, int]:
-        """Removes the oldest updates, or else the oldest messages; returns their number and bytes.
+    def _surplus(self, excess: int, most: int) -> list[tuple[int, int, str]]:
+        """Returns at most ``most`` messages to drop, which free ``excess`` bytes if they suffice.
 
-        Args:
-            excess: Number of bytes to free.
-            spare: Largest number of messages to remove.
-            dropped: Counts by kind, updated in place.
+        Returns:
+            The number, bytes and kind of each message, the oldest updates first.
         """
-        chosen: list[tuple[int, int, str]] = []
-        for condition in ("kind = 'update'", "1"):
-            chosen = self._base.execute(
-                # The condition is one of the two above.
-                f"SELECT id, LENGTH(payload), kind FROM message WHERE {condition} "  # noqa: S608
-                "ORDER BY id LIMIT ?",
-                (min(_BATCH, spare),),
-            ).fetchall()
-            if chosen:
+        if excess <= 0:
+            return []
+        rows = self._base.execute(
+            "SELECT id, LENGTH(payload), kind FROM message ORDER BY kind != 'update', id LIMIT ?",
+            (most,),
+        )
+        found = []
+        for number, length, kind in rows:
+            found.append((number, length, kind))
+            excess -= length
+            if excess <= 0:
                 break
-        less = size = 0
-        for number, length, kind in chosen:
-            if size >= excess:
-                break
-            self._base.execute("DELETE FROM message WHERE id = ?", (number,))
-            less, size = less + 1, size + length
-            dropped[kind] = dropped.get(kind, 0) + 1
-        return less, size
+        return found
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -332,6 +333,22 @@ def test_messages_outlive_the_file_being_closed(tmp_path):
     with Outbox(path, 1000) as box:
         assert [row[1:] for row in box.after(0, 9)] == [("b", b"2")]
         assert len(box) == 1
+
+
+def test_messages_outlive_a_killed_process(tmp_path):
+    path = tmp_path / "m.db"
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage\n"
+        "box = Outbox(pathlib.Path(sys.argv[1]), 10_000)\n"
+        "for number in range(100):\n"
+        "    box.add([QueuedMessage('t', b'%d' % number, 'end')])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with Outbox(path, 10_000) as box:
+        assert [int(payload) for _, _, payload in box.after(0, 1000)] == list(range(100))
 
 
 def test_a_damaged_buffer_is_refused(tmp_path):
