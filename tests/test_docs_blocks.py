@@ -44,12 +44,14 @@ class Block(NamedTuple):
         text: Lines in the fence.
         reason: Reason why the block is not run; None if it is.
         line: Number of its first line in the page.
+        printed: Text that the page says the block prints; None if it says nothing.
     """
 
     language: str
     text: str
     reason: str | None
     line: int
+    printed: str | None = None
 
 
 def blocks_of(text: str) -> Iterator[Block]:
@@ -57,7 +59,16 @@ def blocks_of(text: str) -> Iterator[Block]:
     fence = r"^(?:<!-- not run: ([^\n]*) -->\n)?```([^\n]*)\n(.*?)^```$"
     for found in re.finditer(fence, text, re.S | re.M):
         reason, language, body = found.groups()
-        yield Block(language, body, reason, text[: found.start(3)].count("\n") + 1)
+        printed = re.match(
+            r"\n\nIt prints:\n\n```text\n(.*?)^```$", text[found.end() :], re.S | re.M
+        )
+        line = text[: found.start(3)].count("\n") + 1
+        yield Block(language, body, reason, line, printed and printed[1])
+
+
+def shape_of(printed: str) -> str:
+    """Returns a text without its numbers, which differ from clip to clip."""
+    return re.sub(r"-?\d+(\.\d+)?", "#", printed)
 
 
 def faults_of(text: str) -> list[str]:
@@ -135,11 +146,14 @@ def test_blocks_run(page, material, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     names: dict[str, object] = {"__name__": page.stem}
+    capfd.readouterr()
     for block in blocks:
         if block.language == "python":
             # On its own lines of the page, for the traceback.
             text = "\n" * (block.line - 1) + block.text
             exec(compile(text, str(page), "exec"), names)
+            printed = capfd.readouterr().out
+            assert block.printed is None or shape_of(printed) == shape_of(block.printed)
         else:
             for line in _lines_of(block.text):
                 status = _run(line)
