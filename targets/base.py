@@ -1,13 +1,12 @@
-"""Base classes of a target: ``Session`` runs a bundle, ``Exporter`` writes one."""
+"""Base class of the sessions of all targets: a session runs a bundle's model on one runtime."""
 
 from __future__ import annotations
 
 import abc
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,24 +14,16 @@ from edgekit._closing import Closing
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.runtime.types import Array
+from edgekit.system.cores import most_threads
 from edgekit.targets.choices import Arithmetic, Hint
 
-if TYPE_CHECKING:
-    from torch import nn
-
 __all__ = [
-    "Exported",
-    "Exporter",
     "Session",
     "SessionOptions",
     "Signature",
-    "most_threads",
     "not_readable",
-    "physical_cores",
     "reason_of",
 ]
-
-_MOST_THREADS = 64
 
 Signature: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
 """Shape and numpy type name of each tensor, by tensor name."""
@@ -244,23 +235,6 @@ def not_readable(model: Path, format: str, error: Exception) -> BundleError:
     )
 
 
-def most_threads() -> int:
-    """Returns the largest accepted number of threads; more may overload the machine."""
-    return max(_MOST_THREADS, 2 * (os.cpu_count() or 1))
-
-
-def physical_cores() -> int:
-    """Returns the number of physical cores that this process may use."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    try:
-        return len({Path(siblings.format(number)).read_text() for number in allowed})
-    except OSError:
-        return len(allowed)
-
-
 def _expected_inputs(manifest: Manifest) -> Signature:
     size = (manifest.input.height, manifest.input.width)
     if manifest.cascade.place == "graph":
@@ -272,71 +246,3 @@ def _expected_inputs(manifest: Manifest) -> Signature:
 
 def _listed(values: Signature) -> str:
     return ", ".join(f"{name} {dtype} {shape}" for name, (shape, dtype) in values.items())
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """Result of an exporter.
-
-    Attributes:
-        model: Name of the model file in the folder.
-        files: Names of all files for the bundle.
-        opset: Opset or IR version, if the format has one.
-        converter: Version of each package that took part, by name.
-    """
-
-    model: str
-    files: tuple[str, ...]
-    opset: int | None
-    converter: dict[str, str]
-
-
-class Exporter(abc.ABC):
-    """HOST. Writes a network in the format of one target."""
-
-    precisions: tuple[str, ...] = ("fp32",)
-    """Precisions that it can write."""
-
-    lowerings: tuple[str, ...] = ("deform_conv", "grid_sample", "gather")
-    """Possible lowerings of deformable convolutions on this target, the default first."""
-
-    cascade: Literal["host", "graph"] = "host"
-    """Default place of the cascade."""
-
-    decode: Literal["host", "graph"] = "host"
-    """Default place of the decoding, which makes boxes from the heads."""
-
-    own_half: bool = False
-    """Whether it converts a float32 network to float16 by itself."""
-
-    verify_on: str | None = None
-    """Runtime in ``edgekit.targets.registry.RUNTIMES`` for verification; None: the target's own."""
-
-    @abc.abstractmethod
-    def export(
-        self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
-    ) -> Exported:
-        """Writes ``network`` into ``folder``; equal networks give equal bytes.
-
-        Args:
-            network: Network in evaluation mode, which takes the arrays of ``example`` and returns
-                named tensors. At ``fp16`` its weights are float16 already, but its inputs and
-                outputs are not. With ``own_half`` all of it is float32.
-            example: Example inputs, which fix shapes and types.
-            folder: Existing, empty folder.
-            precision: Precision of the model, one of ``precisions``.
-
-        Raises:
-            MissingDependencyError: A package of the converter is not installed.
-            ConversionError: The converter failed, or the target does not support an operator.
-            OutputError: A file cannot be written.
-        """
-
-    def operators(self, model: Path) -> dict[str, int]:
-        """Returns the number of operators of each type in a model file, the most frequent first.
-
-        Returns:
-            An empty dict for a format whose operators cannot be listed.
-        """
-        del model
-        return {}

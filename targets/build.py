@@ -20,6 +20,7 @@ from edgekit.bundle import (
     Manifest,
     OutputSpec,
     Provenance,
+    Verification,
     date_of_today,
     load_bundle,
     save_bundle,
@@ -29,6 +30,7 @@ from edgekit.files.output_paths import refuse_existing, writing
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.registry import TARGETS, exporter, open_session
 from edgekit.targets.settings import ExportSettings, Resolved, resolve
 from edgekit.targets.verify import TOLERANCES, check_bounds, verify
@@ -85,20 +87,12 @@ def export_bundle(
         BoundError: The exported model differs from the network by more than the tolerance.
         OutputError: The folder exists and ``force`` is not set, or it cannot be written.
     """
-    from edgekit.assets.pictures import verification_frames
-
     MissingDependencyError.unless("torch", "host", "Exporting a checkpoint")
     from edgekit.models.checkpoints import load_checkpoint
 
     settings = settings or ExportSettings()
     writer = exporter(target)
-    if settings.precision not in writer.precisions:
-        raise UsageError(
-            f"The target {target} writes {', '.join(writer.precisions)}, not "
-            f"{settings.precision!r}."
-        )
-    if settings.tolerance is not None and not settings.tolerance > 0:
-        raise UsageError(f"Expected a positive tolerance; found {settings.tolerance}.")
+    _check_settings(settings, target, writer)
     classes = None if settings.classes is None else len(settings.classes)
     loaded = load_checkpoint(checkpoint, arch=settings.arch, classes=classes)
     chosen = resolve(settings, loaded, checkpoint, writer)
@@ -112,37 +106,73 @@ def export_bundle(
         _log.info("Writing %s as %s, %s", checkpoint, target, settings.precision)
         with TARGETS.attributed(target):
             made = writer.export(deployed, example, work / "model", settings.precision)
-        manifest = Manifest(
-            name=chosen.name,
-            arch=loaded.spec.arch,
-            classes=chosen.classes,
-            target=target,
-            precision=settings.precision,
-            model=made.model,
-            input=chosen.input,
-            cascade=chosen.cascade,
-            outputs=_outputs(chosen),
-            decode=chosen.decode,
-            opset=made.opset,
-            converter=made.converter,
-            provenance=_provenance(checkpoint, loaded),
-        )
+        manifest = _manifest(checkpoint, loaded, chosen, target, settings.precision, made)
         files = {name: work / "model" / name for name in made.files}
         candidate = save_bundle(work / "candidate", manifest, files)
-        tolerance = settings.tolerance or TOLERANCES[settings.precision]
-        _log.info("Verifying on %s", target)
-        with open_session(candidate, SessionOptions(runtime=writer.verify_on)) as session:
-            verification = verify(
-                loaded.network,
-                session,
-                _cascade(chosen),
-                verification_frames() if clips is None else clips,
-                tolerance=tolerance,
-            )
-        check_bounds(manifest, verification)
+        verification = _verified(candidate, loaded.network, chosen, settings, clips)
         manifest = msgspec.structs.replace(manifest, verification=verification)
         save_bundle(place, manifest, files | _notices(checkpoint), force=force)
     return load_bundle(place)
+
+
+def _check_settings(settings: ExportSettings, target: str, writer: Exporter) -> None:
+    if settings.precision not in writer.precisions:
+        raise UsageError(
+            f"The target {target} writes {', '.join(writer.precisions)}, not "
+            f"{settings.precision!r}."
+        )
+    if settings.tolerance is not None and not settings.tolerance > 0:
+        raise UsageError(f"Expected a positive tolerance; found {settings.tolerance}.")
+
+
+def _manifest(
+    path: Path,
+    checkpoint: Checkpoint,
+    chosen: Resolved,
+    target: str,
+    precision: str,
+    made: Exported,
+) -> Manifest:
+    """Returns the manifest of a bundle that is not verified yet."""
+    return Manifest(
+        name=chosen.name,
+        arch=checkpoint.spec.arch,
+        classes=chosen.classes,
+        target=target,
+        precision=precision,
+        model=made.model,
+        input=chosen.input,
+        cascade=chosen.cascade,
+        outputs=_outputs(chosen),
+        decode=chosen.decode,
+        opset=made.opset,
+        converter=made.converter,
+        provenance=_provenance(path, checkpoint),
+    )
+
+
+def _verified(
+    candidate: Bundle,
+    network: nn.Module,
+    chosen: Resolved,
+    settings: ExportSettings,
+    clips: Sequence[Sequence[npt.NDArray[np.uint8]]] | None,
+) -> Verification:
+    """Returns the differences of a bundle from its network; raises if they are over the bounds."""
+    from edgekit.assets.pictures import verification_frames
+
+    target = candidate.manifest.target
+    _log.info("Verifying on %s", target)
+    with open_session(candidate, SessionOptions(runtime=exporter(target).verify_on)) as session:
+        found = verify(
+            network,
+            session,
+            _cascade(chosen),
+            verification_frames() if clips is None else clips,
+            tolerance=settings.tolerance or TOLERANCES[settings.precision],
+        )
+    check_bounds(candidate.manifest, found)
+    return found
 
 
 def _deployed(

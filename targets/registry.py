@@ -16,7 +16,8 @@ from edgekit.system.plugins import Registry
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
-    from edgekit.targets.base import Exporter, Session, SessionOptions
+    from edgekit.targets.base import Session, SessionOptions
+    from edgekit.targets.exporter import Exporter
 
 __all__ = [
     "RUNTIMES",
@@ -37,7 +38,7 @@ class Target:
     """A format of bundles. Its classes are named as ``module:Class``, and imported when used.
 
     Attributes:
-        exporter: Class that writes its bundles, derived from ``edgekit.targets.base.Exporter``.
+        exporter: Class that writes its bundles, derived from ``edgekit.targets.exporter.Exporter``.
         sessions: Classes that run its bundles, derived from ``edgekit.targets.base.Session``, by
             the name of the runtime; the default first.
         quantizer: Class that makes its INT8 bundles, derived from
@@ -212,7 +213,7 @@ def exporter(target: str) -> Exporter:
         UsageError: The target is unknown.
         PluginError: The target comes from a package and cannot be used.
     """
-    from edgekit.targets import base
+    from edgekit.targets import exporter as base
 
     if target not in TARGETS:
         near = target_named(target)

@@ -19,7 +19,7 @@ from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 if TYPE_CHECKING:
     from edgekit.bundle import Place
     from edgekit.models.checkpoints import Checkpoint
-    from edgekit.targets.base import Exporter
+    from edgekit.targets.exporter import Exporter
 
 __all__ = ["MEAN", "STD", "ExportSettings", "Resolved", "resolve"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
-from edgekit.targets import base
+from edgekit.targets.exporter import Exported
 from edgekit.targets.jetson.checker import Finding, check
 from edgekit.targets.jetson.rules import MOST_TOP_K
 from edgekit.targets.onnx.export import OnnxExporter
@@ -42,8 +42,8 @@ class JetsonExporter(OnnxExporter):
 
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
-    ) -> base.Exported:
-        """Writes ``network``; see ``edgekit.targets.base.Exporter.export``.
+    ) -> Exported:
+        """Writes ``network``; see ``edgekit.targets.exporter.Exporter.export``.
 
         Raises:
             MissingDependencyError: onnx or onnxscript is not installed.
@@ -56,7 +56,7 @@ class JetsonExporter(OnnxExporter):
         findings = check(path)
         if findings:
             raise _refused(findings)
-        return base.Exported(made.model, made.files, OPSET, made.converter)
+        return Exported(made.model, made.files, OPSET, made.converter)
 
 
 def _adapt(path: Path) -> None:

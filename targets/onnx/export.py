@@ -12,6 +12,7 @@ from edgekit.errors import MissingDependencyError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
+from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.muted_output import silence
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NEWEST_IR = 10
 """Latest IR version that ONNX Runtime 1.18 reads."""
 
 
-class OnnxExporter(base.Exporter):
+class OnnxExporter(Exporter):
     """Writes ``model.onnx``: opset 20, fixed shapes, weights inside.
 
     Nodes have the names of the layers they come from (``blocks.3.expand.0/Conv``), so that a
@@ -36,8 +37,8 @@ class OnnxExporter(base.Exporter):
 
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
-    ) -> base.Exported:
-        """Writes ``network``; see ``edgekit.targets.base.Exporter.export``.
+    ) -> Exported:
+        """Writes ``network``; see ``edgekit.targets.exporter.Exporter.export``.
 
         Raises:
             MissingDependencyError: onnx or onnxscript is not installed.
@@ -56,7 +57,7 @@ class OnnxExporter(base.Exporter):
         onnx.checker.check_model(model)
         with writing(folder / _MODEL):
             (folder / _MODEL).write_bytes(model.SerializeToString(deterministic=True))
-        return base.Exported(
+        return Exported(
             model=_MODEL,
             files=(_MODEL,),
             opset=OPSET,

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
+from edgekit.system.cores import physical_cores
 from edgekit.system.installation import install_line
 from edgekit.targets import base
 
@@ -61,7 +62,7 @@ class OnnxSession(base.Session):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1 if self.many else self.options.threads
         if self.many:
-            self.lanes = self.options.threads or base.physical_cores()
+            self.lanes = self.options.threads or physical_cores()
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL

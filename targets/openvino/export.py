@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.errors import BundleError, ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
-from edgekit.targets import base
+from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.openvino.importing import import_openvino, openvino_reason
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
@@ -34,7 +34,7 @@ _PURPOSE = "Writing a bundle for the target openvino"
 _NO_OPERATORS = ("Const", "Parameter", "Result")
 
 
-class OpenVinoExporter(base.Exporter):
+class OpenVinoExporter(Exporter):
     """Writes ``model.xml`` and ``model.bin``: fixed shapes, deformable convolutions native.
 
     At ``fp16`` the network itself is written in float16, not in float32 with compressed weights.
@@ -49,13 +49,13 @@ class OpenVinoExporter(base.Exporter):
 
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
-    ) -> base.Exported:
-        """Writes ``network``; see ``edgekit.targets.base.Exporter.export``."""
+    ) -> Exported:
+        """Writes ``network``; see ``edgekit.targets.exporter.Exporter.export``."""
         import_openvino(_PURPOSE)  # a missing OpenVINO is reported before the work begins
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
             first = OnnxExporter().export(network, example, Path(temporary), precision)
             self.convert(Path(temporary, first.model), folder)
-        return base.Exported(
+        return Exported(
             model=MODEL,
             files=(MODEL, WEIGHTS),
             opset=int(_root(folder / MODEL).get("version", 0)),

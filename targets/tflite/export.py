@@ -21,6 +21,7 @@ from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
 from edgekit.system.telemetry import OWN_PROCESS
 from edgekit.targets import base
+from edgekit.targets.exporter import Exported, Exporter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,7 @@ _LAST_LINES = 6
 _log = logging.getLogger(__name__)
 
 
-class TfliteExporter(base.Exporter):
+class TfliteExporter(Exporter):
     """Writes ``model.tflite``: fixed shapes, NCHW, one signature that names inputs and outputs.
 
     At ``fp16`` the weights are float16 and the arithmetic is float32, which every TFLite runtime
@@ -52,8 +53,8 @@ class TfliteExporter(base.Exporter):
 
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str
-    ) -> base.Exported:
-        """Writes ``network``; see ``edgekit.targets.base.Exporter.export``.
+    ) -> Exported:
+        """Writes ``network``; see ``edgekit.targets.exporter.Exporter.export``.
 
         Raises:
             MissingDependencyError: litert-torch or ai-edge-quantizer is not installed.
@@ -79,7 +80,7 @@ class TfliteExporter(base.Exporter):
             self._convert(program, model, precision)
         _check_operators(self.operators(model))
         packages = (*_PACKAGES.values(), "torch")
-        return base.Exported(
+        return Exported(
             model=_MODEL,
             files=(_MODEL,),
             opset=None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
+from edgekit.system.cores import physical_cores
 from edgekit.targets import base
 from edgekit.targets.runtime_pool import Idle
 from edgekit.targets.tflite.structure import check_structure
@@ -59,7 +60,7 @@ class TfliteSession(base.Session):
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
         self._package, create = _interpreter()
-        self._threads = self.options.threads or base.physical_cores()
+        self._threads = self.options.threads or physical_cores()
         if self.many:
             self.lanes, self._threads = self._threads, 1
         path, content = self.bundle.model_path, self.bundle.read_model()

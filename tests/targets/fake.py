@@ -7,19 +7,20 @@ from typing import Any
 import torch
 
 from edgekit.targets import base
+from edgekit.targets.exporter import Exported, Exporter
 
 
-class FakeExporter(base.Exporter):
+class FakeExporter(Exporter):
     """Writes the network as torch traces it; refuses what a test tells it to."""
 
     lowerings = ("gather",)
 
     def export(
         self, network: torch.nn.Module, example: tuple[Any, ...], folder: Any, precision: str
-    ) -> base.Exported:
+    ) -> Exported:
         inputs = tuple(torch.from_numpy(array) for array in example)
         torch.export.save(torch.export.export(network, inputs), folder / "model.pt2")
-        return base.Exported("model.pt2", ("model.pt2",), None, {"torch": str(torch.__version__)})
+        return Exported("model.pt2", ("model.pt2",), None, {"torch": str(torch.__version__)})
 
 
 class FakeSession(base.Session):

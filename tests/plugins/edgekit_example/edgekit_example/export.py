@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.runtime.types import Array
-from edgekit.targets.base import Exported, Exporter
+from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.onnx.export import OnnxExporter
 
 if TYPE_CHECKING:  # edgekit inspect imports this module on devices, which have no torch
