@@ -107,22 +107,7 @@ def resolve(
         CheckpointError: The metadata, or the number of input channels, is not possible.
     """
     said = _Metadata(checkpoint.metadata, path)
-    channels = checkpoint.spec.channels
-    if channels not in (3, 6):
-        raise CheckpointError(
-            f"Expected a network of 3 or 6 input channels; {path} has {channels}.",
-            hint="A picture has 3, a picture with its SSIM map 6.",
-        )
-    kind = _first(settings.cascade, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
-    needed = 3 if kind == "rgb" else 6
-    _one_of("cascade", kind, KINDS)
-    if needed != channels:
-        fitting = ", ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
-        raise UsageError(
-            f"The cascade {kind} makes {needed} input channels; the network of {path} takes "
-            f"{channels}.",
-            hint=f"Use --cascade {fitting}." if channels == 3 else f"Use one of: {fitting}.",
-        )
+    kind = _kind(settings.cascade, said, checkpoint.spec.channels, path)
     rule = _first(settings.first_frame, said.get("first_frame", str), "zero")
     _one_of("first frame", rule, FIRST_FRAME_RULES)
     _one_of("place of the cascade", settings.cascade_in, _PLACES)
@@ -136,34 +121,17 @@ def resolve(
             f"Expected a frame gap and a top-k of at least 1; found {frame_gap} and "
             f"{settings.top_k}."
         )
-    mean = _first(settings.mean, said.get("mean", _Triple), MEAN)
-    std = _first(settings.std, said.get("std", _Triple), STD)
-    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
-        raise UsageError(f"Expected finite numbers, std above 0; found {mean} and {std}.")
-    given = None if settings.classes is None else tuple(settings.classes)
-    classes = given or said.get("classes", tuple[str, ...])
-    if classes is not None and len(classes) != checkpoint.spec.classes:
-        raise CheckpointError(
-            f"Expected {len(classes)} classes; the heatmap of {path} has "
-            f"{checkpoint.spec.classes}.",
-            hint="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
-        )
+    interval = _first(settings.interval, said.get("interval", float), frame_gap / _RATE)
+    mean, std = _normalization(settings, said)
     resolved = Resolved(
         name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),
-        classes=classes or default_classes(checkpoint.spec.classes),
-        input=InputSpec(
-            height=height,
-            width=width,
-            mean=mean,
-            std=std,
-        ),
+        classes=_classes(settings.classes, said, checkpoint.spec.classes, path),
+        input=InputSpec(height=height, width=width, mean=mean, std=std),
         cascade=msgspec.convert(
             {
                 "kind": kind,
                 "frame_gap": frame_gap,
-                "interval": _first(
-                    settings.interval, said.get("interval", float), frame_gap / _RATE
-                ),
+                "interval": interval,
                 "first_frame": rule,
                 "place": _place(settings.cascade_in, writer.cascade),
             },
@@ -177,6 +145,49 @@ def resolve(
     except ValueError as error:
         raise UsageError(f"No bundle can be made so: {error}.") from error
     return resolved
+
+
+def _kind(chosen: str | None, said: _Metadata, channels: int, path: Path) -> str:
+    """Returns the kind of the cascade, which has to make the network's input channels."""
+    if channels not in (3, 6):
+        raise CheckpointError(
+            f"Expected a network of 3 or 6 input channels; {path} has {channels}.",
+            hint="A picture has 3, a picture with its SSIM map 6.",
+        )
+    kind: str = _first(chosen, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
+    needed = 3 if kind == "rgb" else 6
+    _one_of("cascade", kind, KINDS)
+    if needed != channels:
+        fitting = ", ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
+        raise UsageError(
+            f"The cascade {kind} makes {needed} input channels; the network of {path} takes "
+            f"{channels}.",
+            hint=f"Use --cascade {fitting}." if channels == 3 else f"Use one of: {fitting}.",
+        )
+    return kind
+
+
+def _normalization(settings: ExportSettings, said: _Metadata) -> tuple[_Triple, _Triple]:
+    """Returns mean and standard deviation of the B, G and R channels."""
+    mean = _first(settings.mean, said.get("mean", _Triple), MEAN)
+    std = _first(settings.std, said.get("std", _Triple), STD)
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise UsageError(f"Expected finite numbers, std above 0; found {mean} and {std}.")
+    return mean, std
+
+
+def _classes(
+    chosen: Sequence[str] | None, said: _Metadata, channels: int, path: Path
+) -> tuple[str, ...]:
+    """Returns the class names, one for each of the heatmap's ``channels``."""
+    given = None if chosen is None else tuple(chosen)
+    classes = given or said.get("classes", tuple[str, ...])
+    if classes is not None and len(classes) != channels:
+        raise CheckpointError(
+            f"Expected {len(classes)} classes; the heatmap of {path} has {channels}.",
+            hint="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
+        )
+    return classes or default_classes(channels)
 
 
 def _place(chosen: str, usual: Place) -> Place:

@@ -83,26 +83,30 @@ def grids(report: Report) -> list[Grid]:
     if loaded:
         tables.append(_under_load(loaded))
     if report.changes:
-        tables.append(
-            Grid(
-                f"overall p50 against {report.compared_with}",
-                ("", "verdict", "before ms", "now ms", "ratio", "p", "most in"),
-                [_change(change) for change in report.changes],
-                words=2,
-                wrapped=(1, 6),
-            )
-        )
+        tables.append(_changes(report))
     if report.tuned:
-        tables.append(
-            Grid(
-                "the fastest setting of each bundle, which edgekit run takes from now on",
-                ("bundle", "setting", "ms", "before ms"),
-                [_tuned(report, tuned) for tuned in report.tuned],
-                words=2,
-                wrapped=(1,),
-            )
-        )
+        tables.append(_all_tuned(report))
     return tables
+
+
+def _changes(report: Report) -> Grid:
+    return Grid(
+        f"overall p50 against {report.compared_with}",
+        ("", "verdict", "before ms", "now ms", "ratio", "p", "most in"),
+        [_change(change) for change in report.changes],
+        words=2,
+        wrapped=(1, 6),
+    )
+
+
+def _all_tuned(report: Report) -> Grid:
+    return Grid(
+        "the fastest setting of each bundle, which edgekit run takes from now on",
+        ("bundle", "setting", "ms", "before ms"),
+        [_tuned(report, tuned) for tuned in report.tuned],
+        words=2,
+        wrapped=(1,),
+    )
 
 
 def _tuned(report: Report, tuned: TunedSetting) -> list[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["command"]
 
@@ -25,7 +28,6 @@ def command(as_json: bool) -> None:
     """
     import edgekit
     from edgekit.cli._system_report import examine
-    from edgekit.cli.cache import in_bytes
     from edgekit.system.installation import origin
 
     place = origin().place or "an index"
@@ -37,9 +39,16 @@ def command(as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
-    from edgekit.cli.output.tables import print_table
-
     console = stdout_console(as_json)
+    _print_machine(console, found)
+    _print_tables(console, found)
+    _print_missing(console, found)
+
+
+def _print_machine(console: Console, found: dict[str, Any]) -> None:
+    """Prints what this machine is and has, a line for each."""
+    from edgekit.cli.cache import in_bytes
+
     system, cpu = found["system"], found["cpu"]
     line = f"EdgeKit {found['edgekit']}, Python {system['python']} on {system['platform']}"
     console.print(line, soft_wrap=True)
@@ -62,6 +71,12 @@ def command(as_json: bool) -> None:
         size = f"{found['cache']['folder']}, {in_bytes(found['cache']['bytes'])}"
         hint = " (to empty it: edgekit cache clear)" if found["cache"]["bytes"] else ""
         console.print(f"Cache    {size}{hint}", soft_wrap=True, markup=False)
+
+
+def _print_tables(console: Console, found: dict[str, Any]) -> None:
+    """Prints the targets, the packages and the plug-ins."""
+    from edgekit.cli.output.tables import print_table
+
     states = []
     for target in found["targets"]:
         answers = ("yes" if target[what] else "no" for what in ("runs", "exports"))
@@ -78,6 +93,10 @@ def command(as_json: bool) -> None:
     ]
     if plugins:
         print_table(console, ("plug-in", "group", "from"), plugins, words=3)
+
+
+def _print_missing(console: Console, found: dict[str, Any]) -> None:
+    """Prints how to get what is missing, and what is wrong."""
     missing: dict[str, list[str]] = {}
     for part in found["packages"]:
         if not part["version"]:

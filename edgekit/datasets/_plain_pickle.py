@@ -161,6 +161,13 @@ class _Machine:
                 self._fill([key, value])
             case "SETITEMS":
                 self._fill(self._marked())
+            case _:
+                self._do_call(name, argument)
+
+    def _do_call(self, name: str, argument: Any) -> None:
+        """Executes one of the operations that name something, or make a value with it."""
+        stack = self.stack
+        match name:
             case "GLOBAL":
                 stack.append(_PickleName(argument))
             case "STACK_GLOBAL":

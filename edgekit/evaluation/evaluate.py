@@ -83,6 +83,7 @@ class EvaluateOptions:
             )
 
 
+# Long: it documents the arguments, and only passes them on.
 def evaluate(
     bundle: Bundle | str | os.PathLike[str] | None = None,
     *,

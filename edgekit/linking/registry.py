@@ -16,6 +16,7 @@ __all__ = ["make_linker"]
 _PUBLISHED_MISSES = 5
 
 
+# Long: most of it documents the arguments, once for all linkers.
 def make_linker(
     link: str,
     classes: int,

@@ -163,6 +163,15 @@ def evaluate(
     begin = time.perf_counter()
     work = partial(_judge, classes=classes, rules=rules, new_linker=new_linker)
     judged = list((executor.map if executor else map)(work, saved.videos))
+    result = _result(saved, judged, rules, link=link or rules.link, protocol=protocol)
+    return replace(result, seconds=time.perf_counter() - begin)
+
+
+def _result(
+    saved: SavedDetections, judged: Sequence[_Judged], rules: Protocol, *, link: str, protocol: str
+) -> EvalResult:
+    """Averages over all videos."""
+    classes = len(saved.classes)
     frame_ap = frame_average_precision([video.frames for video in judged], classes)
     matches = [video.tubes for video in judged]
     video_ap = video_average_precision(matches, classes)
@@ -178,9 +187,9 @@ def evaluate(
             video.truth.name: found.final for video, found in zip(saved.videos, judged, strict=True)
         },
         frames=sum(video.truth.frames for video in saved.videos),
-        link=link or rules.link,
+        link=link,
         protocol=protocol,
-        seconds=time.perf_counter() - begin,
+        seconds=0.0,
     )
 
 

@@ -76,6 +76,7 @@ class TrainOptions:
             )
 
 
+# Long: it documents the arguments, and only passes them on.
 def train(
     root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,

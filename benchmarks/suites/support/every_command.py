@@ -53,17 +53,7 @@ def every_command(port: int) -> list[Command]:
             "export, all targets", f"export {targets} --input-size 128 --name made", "artifacts"
         ),
     ]
-    caches = dict.fromkeys(_TARGETS, ("--cache kept", "kept"))
-    caches["onnx"] = ("", "~/.cache/edgekit")
-    found += [
-        _edgekit(
-            f"quantize, {name}",
-            f"quantize {bundle} --calib clips --samples 2 --max-drop 100 -o {name}-int8 "
-            f"{caches[name][0]}",
-            *(f"{name}-int8", caches[name][1]),
-        )
-        for name, bundle in bundles.items()
-    ]
+    found += _quantizations(bundles)
     onnx, jetson = bundles["onnx"], bundles["jetson"]
     measured = " ".join(bundles[name] for name in ("onnx", "openvino", "tflite"))
     bundles["jetson"] += " --runtime onnxruntime"
@@ -97,6 +87,21 @@ def every_command(port: int) -> list[Command]:
         _edgekit("inspect", f"inspect {onnx}"),
         _edgekit("cache", "cache info"),
         Command("Detector, from Python", (sys.executable, "-c", _PYTHON)),
+    ]
+
+
+def _quantizations(bundles: dict[str, str]) -> list[Command]:
+    """Returns a quantization for each target; ONNX's keeps the samples in the usual cache."""
+    caches = dict.fromkeys(_TARGETS, ("--cache kept", "kept"))
+    caches["onnx"] = ("", "~/.cache/edgekit")
+    return [
+        _edgekit(
+            f"quantize, {name}",
+            f"quantize {bundle} --calib clips --samples 2 --max-drop 100 -o {name}-int8 "
+            f"{caches[name][0]}",
+            *(f"{name}-int8", caches[name][1]),
+        )
+        for name, bundle in bundles.items()
     ]
 
 
