@@ -1,4 +1,4 @@
-"""Measures the cost of other camera rates and of repeated pictures: tables of docs/live.md.
+"""Measures the cost of other camera rates and of repeated pictures: docs/live-benchmarks.md.
 
 ``python -m edgekit.benchmarks.suites.accuracy.rates`` renders the same scenes at several rates and
 evaluates a bundle on each. Then it plays those at 25 frames per second like a camera that repeats

@@ -1,4 +1,4 @@
-"""The live page behind a real nginx or Caddy with TLS, configured as docs/live.md says."""
+"""The live page behind a real nginx or Caddy with TLS, configured as docs/live-page.md says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgekit.cli import main
 aiohttp = pytest.importorskip("aiohttp")
 
 NAME, TOKEN = "cam.example.com", "a-long-token"
-DOCS = Path(__file__).parents[3] / "docs" / "live.md"
+DOCS = Path(__file__).parents[3] / "docs" / "live-page.md"
 PLACES = "/usr/sbin:/usr/bin:/usr/local/bin"
 
 PATIENCE = 120.0
