@@ -16,13 +16,13 @@ import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
-from edgekit.linking._compiled_tracks import NativeTracks
-from edgekit.linking._history import History, Rows
-from edgekit.linking._interpolation import interpolated, reach
-from edgekit.linking._kalman import States, corners, smoothed
-from edgekit.linking._segments import spans
-from edgekit.linking._tracks import Ended, Look, PlainTracks
 from edgekit.linking.published import LinkUpdate, LiveTube
+from edgekit.linking.tracks.compiled import NativeTracks
+from edgekit.linking.tracks.history import History, Rows
+from edgekit.linking.tracks.interpolation import interpolated, reach
+from edgekit.linking.tracks.kalman import States, corners, smoothed
+from edgekit.linking.tracks.plain import Ended, Look, PlainTracks
+from edgekit.linking.tracks.segments import spans
 from edgekit.runtime.native.library import NUMPY, compiled, setting
 from edgekit.runtime.types import Array, Detections, Tube
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
-from edgekit.pipeline.frame_reader import FrameReader, PairedFrame
 from edgekit.pipeline.protocols import FrameDetector
+from edgekit.pipeline.reading.frame_reader import FrameReader, PairedFrame
 from edgekit.pipeline.results import Gap
 from edgekit.pipeline.stage_timer import measure
 from edgekit.runtime.types import Array, Frame

@@ -18,10 +18,11 @@ from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.pipeline.capture import Capture, Work
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.choices import DropPolicy
-from edgekit.pipeline.frame_reader import FrameReader
-from edgekit.pipeline.live_reader import PATIENCE, open_reader
 from edgekit.pipeline.motion_gate import MotionGate
 from edgekit.pipeline.protocols import FrameDetector, FrameLinker, FrameSink, FrameSource
+from edgekit.pipeline.reading.frame_reader import FrameReader
+from edgekit.pipeline.reading.live_reader import PATIENCE, open_reader
+from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
 from edgekit.pipeline.results import (
     FrameResult,
     Gap,
@@ -30,7 +31,6 @@ from edgekit.pipeline.results import (
     RunSummary,
     SourceHealth,
 )
-from edgekit.pipeline.sampling import FrameRateCap, Sampling
 from edgekit.pipeline.sink_group import SinkGroup
 from edgekit.pipeline.stage_executor import NO_TURN, overlapped
 from edgekit.pipeline.stage_timer import Clock, measure

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import main as run
-from edgekit.media.sources.gstreamer import has_gstreamer
+from edgekit.media.sources.opencv.gstreamer import has_gstreamer
 from edgekit.system import installation
 from edgekit.system.installation import install_line
 from edgekit.targets.registry import TARGETS

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.linking import _kalman, _matching, _segments
 from edgekit.linking.choices import LINKS
 from edgekit.linking.registry import make_linker
 from edgekit.linking.tracker import OnlineLinker
+from edgekit.linking.tracks import kalman, matching, segments
 from edgekit.runtime.iou import touching_pairs
 from edgekit.runtime.types import Array, Detections, Tube
 
@@ -104,40 +104,40 @@ def test_a_delayed_box_depends_on_no_frame_beyond_the_delay(
     states = filtered(measured)
     cut = frames - lag
     times = np.arange(frames, dtype=float)
-    whole = _kalman.smoothed(states, times, lag)
+    whole = kalman.smoothed(states, times, lag)
     for end in range(lag, cut):
-        part = _kalman.States(*(field[: end + 1] for field in states))
+        part = kalman.States(*(field[: end + 1] for field in states))
         row = end - lag
-        known = _kalman.smoothed(part, times[: end + 1], lag)
+        known = kalman.smoothed(part, times[: end + 1], lag)
         np.testing.assert_allclose(known[row], whole[row], atol=1e-9)
 
 
-def filtered(measured: Array) -> _kalman.States:
+def filtered(measured: Array) -> kalman.States:
     """The filtered states of one track that is found in every frame."""
-    now = _kalman.started(measured[:1])
+    now = kalman.started(measured[:1])
     every = [now]
     for row in measured[1:]:
-        now = _kalman.corrected(_kalman.predicted(now), row[None])
+        now = kalman.corrected(kalman.predicted(now), row[None])
         every.append(now)
-    return _kalman.States(*(np.concatenate(field) for field in zip(*every, strict=True)))
+    return kalman.States(*(np.concatenate(field) for field in zip(*every, strict=True)))
 
 
 def test_the_filter_and_the_smoother_are_those_of_the_textbook() -> None:
     random = np.random.default_rng(0)
     measured = np.concatenate((random.normal(100, 9, (12, 2)), np.full((12, 2), 3.0)), axis=1)
     states = filtered(measured)
-    smooth = _kalman.smoothed(states, np.arange(12.0), 99)
+    smooth = kalman.smoothed(states, np.arange(12.0), 99)
     size = np.exp(3.0)
-    change = np.array([[1.0, 1.0], [0.0, _kalman.FADING]])
-    noise = np.diag([_kalman.MOVED, _kalman.ACCELERATED]) ** 2 * size**2
+    change = np.array([[1.0, 1.0], [0.0, kalman.FADING]])
+    noise = np.diag([kalman.MOVED, kalman.ACCELERATED]) ** 2 * size**2
     look = np.array([[1.0, 0.0]])
     for axis in range(2):
         mean = np.array([measured[0, axis], 0.0])
-        cov = np.diag([_kalman.MEASURED, _kalman.FIRST_VELOCITY]) ** 2 * size**2
+        cov = np.diag([kalman.MEASURED, kalman.FIRST_VELOCITY]) ** 2 * size**2
         past = [(mean, cov)]
         for value in measured[1:, axis]:
             mean, cov = change @ mean, change @ cov @ change.T + noise
-            gain = cov @ look.T / (look @ cov @ look.T + (_kalman.MEASURED * size) ** 2)
+            gain = cov @ look.T / (look @ cov @ look.T + (kalman.MEASURED * size) ** 2)
             mean = mean + gain[:, 0] * (value - mean[0])
             cov = cov - gain @ look @ cov
             past.append((mean, cov))
@@ -175,7 +175,7 @@ def test_segments_are_the_maximal_ones(values: list[int]) -> None:
         parts = itertools.combinations(range(a, b + 2), 2)
         return all(sum(values[x:y]) < whole for x, y in parts if (x, y) != (a, b + 1))
 
-    assert _segments.maximal_segments(values) == best(0, len(values))
+    assert segments.maximal_segments(values) == best(0, len(values))
 
 
 def test_the_longest_stretch_comes_first_and_keeps_the_live_id() -> None:
@@ -195,10 +195,10 @@ def test_how_high_a_detector_scores_does_not_change_the_pairs(seed: int, factor:
     sums, scores = random.uniform(0.1, 1, (2, 6, 3))
 
     def pairs(share: float) -> list[list[float]]:
-        both = [share * _matching.padded(rows) for rows in (sums, scores)]
-        profiles = _matching.unit(both[0]), _matching.unit(both[1])
+        both = [share * matching.padded(rows) for rows in (sums, scores)]
+        profiles = matching.unit(both[0]), matching.unit(both[1])
         levels = np.log(both[0].max(1)), np.log(both[1].max(1))
-        pairs = _matching.by_overlap(tracks, boxes, profiles, levels)
+        pairs = matching.by_overlap(tracks, boxes, profiles, levels)
         return [found.tolist() for found in pairs]
 
     for found, expected in zip(pairs(factor), pairs(1.0), strict=True):
@@ -373,18 +373,18 @@ def test_every_linker_takes_frames_without_detections(link: str) -> None:
 
 def test_a_step_over_frames_is_that_many_steps_of_one():
     random = np.random.default_rng(0)
-    states = _kalman.started(random.normal(3, 1, (5, 4)))
+    states = kalman.started(random.normal(3, 1, (5, 4)))
     states = states._replace(speed=random.normal(0, 1, (5, 4)))
     size = np.ones((5, 2))
     one_by_one = states
     for _ in range(4):
-        one_by_one = _kalman.predicted(one_by_one, size)
-    at_once = _kalman.predicted(states, size, _kalman.step_of(4.0))
+        one_by_one = kalman.predicted(one_by_one, size)
+    at_once = kalman.predicted(states, size, kalman.step_of(4.0))
     for found, expected in zip(at_once, one_by_one, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
-    half = _kalman.predicted(states, size, _kalman.step_of(0.5))
-    whole = _kalman.predicted(half, size, _kalman.step_of(0.5))
-    np.testing.assert_allclose(whole.place, _kalman.predicted(states, size).place, rtol=1e-12)
+    half = kalman.predicted(states, size, kalman.step_of(0.5))
+    whole = kalman.predicted(half, size, kalman.step_of(0.5))
+    np.testing.assert_allclose(whole.place, kalman.predicted(states, size).place, rtol=1e-12)
 
 
 def walking(frame: int) -> Detections:

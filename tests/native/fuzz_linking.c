@@ -4,7 +4,7 @@
  *     fuzz_linking [COUNT [SEED]]
  *
  * Selection has to pick what a search by the definition picks. Of the linker, whose results
- * tests/linking/test_compiled_tracks.py compares with numpy's, only what always holds is asked. Buffers
+ * tests/linking/tracks/test_compiled.py compares with numpy's, only what always holds is asked. Buffers
  * have no byte more than they need, so that an address sanitizer sees any step outside.
  */
 #include <math.h>

@@ -9,8 +9,8 @@ import pytest
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import make_linker
-from edgekit.pipeline.frame_reader import Pace
 from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.reading.frame_reader import Pace
 from edgekit.pipeline.results import one_per_actor
 from edgekit.pipeline.stage_timer import STAGES, StageClocks, measure
 from edgekit.runtime.recent_frames import RecentFrames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgekit.media.sources._capture import believable_fps
+from edgekit.media.sources.opencv.capture import believable_fps
 
 __all__ = ["FrameClock", "checked_fps", "rate_or_none"]
 

@@ -23,8 +23,8 @@ from edgekit.media.sources.address import (
 )
 from edgekit.media.sources.cameras.camera import open_camera
 from edgekit.media.sources.cameras.messages import is_camera
-from edgekit.media.sources.gstreamer import PipelineSource, is_pipeline, pipeline_name
 from edgekit.media.sources.opencv.file import FileSource
+from edgekit.media.sources.opencv.gstreamer import PipelineSource, is_pipeline, pipeline_name
 from edgekit.media.sources.opencv.stream import OpenCVStreamSource
 from edgekit.media.sources.pictures.folder import FramesSource, is_picture, open_picture
 from edgekit.media.sources.raw import RawSource

@@ -12,7 +12,7 @@ from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.address import check_address, is_address, path_of, scheme_of
 from edgekit.media.sources.cameras.camera import check_camera
 from edgekit.media.sources.cameras.messages import is_camera
-from edgekit.media.sources.gstreamer import check_gstreamer, is_pipeline
+from edgekit.media.sources.opencv.gstreamer import check_gstreamer, is_pipeline
 from edgekit.media.sources.opening import may_come, open_sources
 from edgekit.media.sources.registry import SCHEMES
 from edgekit.media.sources.source import Source, SourceOptions

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import MediaError
-from edgekit.media.sources._capture import believable_fps
 from edgekit.media.sources.cameras._pixels import JPEG_FORMATS, to_bgr
 from edgekit.media.sources.cameras.modes import Asked, offered, ranked
 from edgekit.media.sources.cameras.v4l2 import Camera, Ioctl
 from edgekit.media.sources.cameras.v4l2_capture import Filled, Mode, V4L2Capture
+from edgekit.media.sources.opencv.capture import believable_fps
 
 __all__ = ["CameraPicture", "CameraPictures"]
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from edgekit.errors import MissingDependencyError
 from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend
-from edgekit.media.sources._capture import whole
 from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources.headers._nal import has_orientation
 from edgekit.media.sources.headers.interlacing import is_interlaced
 from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.headers.tracks import tracks_of
+from edgekit.media.sources.opencv.capture import whole
 from edgekit.media.sources.source import name_of
 
 __all__ = ["Outline", "aspect_of", "check_connection", "check_readable", "check_stream"]

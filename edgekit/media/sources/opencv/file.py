@@ -7,13 +7,13 @@ from pathlib import Path
 from edgekit.errors import MediaError
 from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend, fits_opencv
-from edgekit.media.sources._capture import CaptureSource, whole
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps
 from edgekit.media.sources._messages import say_damage
 from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources.headers.completeness import lacks_end
 from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unplayable
 from edgekit.media.sources.opencv._limits import aspect_of, check_readable, check_stream
+from edgekit.media.sources.opencv.capture import CaptureSource, whole
 from edgekit.media.sources.source import name_of
 from edgekit.runtime.types import Frame
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
-from edgekit.media.sources._capture import CaptureSource, whole
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_none
 from edgekit.media.sources._messages import no_picture, say_ended
 from edgekit.media.sources._protocols import in_opencv, stream_limits
 from edgekit.media.sources.address import without_secrets
 from edgekit.media.sources.opencv._limits import aspect_of, check_connection
+from edgekit.media.sources.opencv.capture import CaptureSource, whole
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
 from edgekit.system.installation import install_line

@@ -22,7 +22,7 @@ from edgekit.media.sources.cameras import messages, opencv_camera
 from edgekit.media.sources.cameras.camera import CameraSource
 from edgekit.media.sources.cameras.opencv_camera import OpenCVCameraSource
 from edgekit.media.sources.source import SourceOptions
-from edgekit.pipeline.live_reader import LiveReader
+from edgekit.pipeline.reading.live_reader import LiveReader
 
 BUFFER = struct.Struct("@5I2l2I8B2IL3I0L")
 SLOT = 1 << 21

@@ -1,6 +1,6 @@
 """The tracks of EdgeKit's linker, and their update in each frame: the numpy implementation.
 
-``edgekit/linking/_compiled_tracks.py`` does this in C. Both give equal results to the last bit, so
+``edgekit/linking/tracks/compiled.py`` does this in C. Both give equal results to the last bit, so
 the C code must follow the operations and their order here.
 """
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.linking._history import History
-from edgekit.linking._kalman import States, corners, corrected, predicted, started, step_of
-from edgekit.linking._matching import (
+from edgekit.linking.tracks.history import History
+from edgekit.linking.tracks.kalman import States, corners, corrected, predicted, started, step_of
+from edgekit.linking.tracks.matching import (
     SUPPRESSED,
     by_distance,
     by_overlap,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.linking._history import Rows
+from edgekit.linking.tracks.history import Rows
 from edgekit.runtime.types import Array
 
 __all__ = ["interpolated", "reach"]

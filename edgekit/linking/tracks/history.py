@@ -22,7 +22,7 @@ class Rows(NamedTuple):
         passed: Number of source frames since the previous processed frame, (n,).
         elapsed: Time since the previous processed frame, (n,), in frames at 25 per second.
         seen: Whether the row has a detection, (n,) bool.
-        states: First k fields of ``edgekit.linking._kalman.States``, (n, k, 4).
+        states: First k fields of ``edgekit.linking.tracks.kalman.States``, (n, k, 4).
         scores: Scores of the detection, (n, C); 0 without one.
     """
 

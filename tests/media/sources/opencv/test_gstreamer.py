@@ -11,7 +11,7 @@ import pytest
 import edgekit
 from edgekit.errors import MissingDependencyError
 from edgekit.media import open_source
-from edgekit.media.sources.gstreamer import has_gstreamer, is_pipeline, pipeline_name
+from edgekit.media.sources.opencv.gstreamer import has_gstreamer, is_pipeline, pipeline_name
 
 _PLAY = """
 import itertools

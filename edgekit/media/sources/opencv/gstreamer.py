@@ -11,8 +11,8 @@ from edgekit._parameters import parameter
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
-from edgekit.media.sources._capture import CaptureSource
 from edgekit.media.sources.address import path_of, without_secrets
+from edgekit.media.sources.opencv.capture import CaptureSource
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.motion_gate import MotionGate
-from edgekit.pipeline.sampling import HEARTBEAT, FrameRateCap, Sampling
+from edgekit.pipeline.reading.sampling import HEARTBEAT, FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)

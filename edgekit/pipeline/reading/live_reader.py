@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from edgekit.pipeline._reader_thread import ReaderThread
-from edgekit.pipeline.frame_reader import DirectReader, FrameReader, Pace, PairedFrame
 from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.reading._reader_thread import ReaderThread
+from edgekit.pipeline.reading.frame_reader import DirectReader, FrameReader, Pace, PairedFrame
+from edgekit.pipeline.reading.sampling import Sampling
 from edgekit.pipeline.results import SourceHealth
-from edgekit.pipeline.sampling import Sampling
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
 from edgekit.system.backoff import Backoff

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from edgekit.pipeline import frame_reader
-from edgekit.pipeline.frame_reader import Pace
+from edgekit.pipeline.reading import frame_reader
+from edgekit.pipeline.reading.frame_reader import Pace
 from edgekit.runtime.types import Frame
 
 

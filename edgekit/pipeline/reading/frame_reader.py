@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.reading.sampling import Sampling
 from edgekit.pipeline.results import SourceHealth
-from edgekit.pipeline.sampling import Sampling
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
 

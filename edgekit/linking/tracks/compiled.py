@@ -1,4 +1,4 @@
-"""The compiled tracks of the linker: does ``PlainTracks`` of ``edgekit/linking/_tracks.py`` in C.
+"""The compiled tracks of the linker: does ``PlainTracks`` of ``tracks/plain.py`` in C.
 
 All memory belongs to numpy. Logarithms and exponentials are also numpy's, so that both
 implementations agree to the last bit. A frame therefore takes three calls of the library.
@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgekit.linking import _kalman, _matching
-from edgekit.linking._history import History
-from edgekit.linking._tracks import FLOOR, SURE_HITS, Ended, Live, Look
+from edgekit.linking.tracks import kalman, matching
+from edgekit.linking.tracks.history import History
+from edgekit.linking.tracks.plain import FLOOR, SURE_HITS, Ended, Live, Look
 from edgekit.runtime.native.structures import Linking
 from edgekit.runtime.types import Array
 
@@ -41,26 +41,26 @@ class NativeTracks:
     def __init__(
         self, library: ctypes.CDLL, kernel: str, classes: int, max_misses: float, history: History
     ) -> None:
-        width = -(-classes // _matching.LANES) * _matching.LANES
+        width = -(-classes // matching.LANES) * matching.LANES
         self._classes, self._width, self._max_misses = classes, width, max_misses
         self._history = history
         self._pace: tuple[float, float] | None = None
         self._scratch_size, self._look, self._do_step, self._show = _functions(library)
         self._linking = linking = Linking(
             floor=FLOOR,
-            measured2=_kalman.MEASURED**2,
-            first2=_kalman.FIRST_VELOCITY**2,
-            reach=_matching.REACH,
-            reach_per_miss=_matching.REACH_PER_MISS,
-            largest_reach=_matching.LARGEST_REACH,
-            largest_growth=_matching.LARGEST_GROWTH,
-            largest_ratio=math.exp(_matching.LARGEST_GROWTH) * _SLACK,
-            least_overlap=_matching.LEAST_OVERLAP,
-            class_weight=_matching.CLASS_WEIGHT,
-            level_weight=_matching.LEVEL_WEIGHT,
-            least_gain=_matching.LEAST_GAIN,
-            least_cosine=_matching.LEAST_COSINE,
-            suppressed=_matching.SUPPRESSED,
+            measured2=kalman.MEASURED**2,
+            first2=kalman.FIRST_VELOCITY**2,
+            reach=matching.REACH,
+            reach_per_miss=matching.REACH_PER_MISS,
+            largest_reach=matching.LARGEST_REACH,
+            largest_growth=matching.LARGEST_GROWTH,
+            largest_ratio=math.exp(matching.LARGEST_GROWTH) * _SLACK,
+            least_overlap=matching.LEAST_OVERLAP,
+            class_weight=matching.CLASS_WEIGHT,
+            level_weight=matching.LEVEL_WEIGHT,
+            least_gain=matching.LEAST_GAIN,
+            least_cosine=matching.LEAST_COSINE,
+            suppressed=matching.SUPPRESSED,
             classes=classes,
             width=width,
             sure_hits=SURE_HITS,
@@ -126,7 +126,7 @@ class NativeTracks:
     def _keep_pace(self, look: Look) -> None:
         linking, self._pace = self._linking, (look.elapsed, look.usual)
         linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
-        step = _kalman.step_of(look.elapsed)
+        step = kalman.step_of(look.elapsed)
         linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
 
     def _ended(self, count: int) -> Ended:

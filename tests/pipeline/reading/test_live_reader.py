@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError
-from edgekit.pipeline import _reader_thread, live_reader
-from edgekit.pipeline.live_reader import LiveReader
-from edgekit.pipeline.sampling import FrameRateCap, Sampling
+from edgekit.pipeline.reading import _reader_thread, live_reader
+from edgekit.pipeline.reading.live_reader import LiveReader
+from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 from edgekit.system import backoff
 

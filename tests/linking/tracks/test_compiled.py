@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edgekit.linking._compiled_tracks import NativeTracks
-from edgekit.linking._tracks import PlainTracks
 from edgekit.linking.tracker import OnlineLinker
+from edgekit.linking.tracks.compiled import NativeTracks
+from edgekit.linking.tracks.plain import PlainTracks
 from edgekit.runtime import native
 from edgekit.runtime.types import Detections, Tube
 

@@ -1,0 +1,1 @@
+"""DEVICE. The tracks of EdgeKit's own linker: their motion, matching, history and segments."""
