@@ -28,8 +28,8 @@ __all__ = [
     "Written",
 ]
 
-METHODS = ("mse", "minmax")
-"""Methods for choosing the range of an activation from its calibration values; default first."""
+METHODS = ("minmax", "percentile", "entropy", "mse")
+"""Methods for choosing the range of an activation from its calibration values."""
 
 DYNAMIC = "dynamic"
 """An additional method, without calibrated ranges.

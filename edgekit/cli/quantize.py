@@ -63,7 +63,7 @@ _log = logging.getLogger(__name__)
 )
 @click.option(
     "--method",
-    type=click.Choice(["mse", "minmax", "dynamic"]),
+    type=click.Choice(["minmax", "percentile", "entropy", "mse", "dynamic"]),
     help="Method that chooses the ranges of activations. dynamic (tflite only) computes "
     "them in each frame and stores only weights as integers. [default: the best for "
     "the target]",

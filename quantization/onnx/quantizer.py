@@ -60,7 +60,7 @@ class OnnxQuantizer(base.Quantizer):
     quantized that ONNX Runtime can compute with a float output.
     """
 
-    methods = base.METHODS
+    methods = ("mse", "percentile", "minmax", "entropy")
     packages = ("onnx", "onnxruntime")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:

@@ -69,7 +69,7 @@ class OpenVinoQuantizer(base.Quantizer):
     compute positions in the picture.
     """
 
-    methods = base.METHODS
+    methods = ("mse", "percentile", "minmax", "entropy")
     extra = "openvino-host"
     packages = ("nncf", "openvino")
 

@@ -57,7 +57,7 @@ class TfliteQuantizer(base.Quantizer):
     product are quantized.
     """
 
-    methods = (*base.METHODS, base.DYNAMIC)
+    methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
     ios = ("float", "int8")
     extra = "tflite-host"
     packages = ("ai-edge-litert", "ai-edge-quantizer")

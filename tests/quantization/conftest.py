@@ -70,7 +70,7 @@ def quantized() -> Callable[..., Bundle]:
     ) -> Bundle:
         folder = out / "files"
         folder.mkdir(parents=True)
-        recipe = recipe or Recipe(method="mse")
+        recipe = recipe or Recipe(method="percentile")
         written = tool.quantize(bundle, statistics, recipe, folder)
         assert sorted(written.files) == sorted(path.name for path in folder.iterdir())
         manifest = msgspec.structs.replace(bundle.manifest, precision="int8", model=written.model)

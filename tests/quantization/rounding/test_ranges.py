@@ -60,6 +60,13 @@ def test_a_range_holds_zero_and_no_more_than_there_was(arrays, method):
         assert (low, high) == (min(histogram.low, 0), max(histogram.high, 0))
 
 
+def test_percentile_leaves_out_what_is_rare():
+    values = np.random.default_rng(0).normal(size=60_000).astype(np.float32)
+    low, high = choose_range(seen([values, np.array([20], np.float32)]), "percentile")
+    assert -5 < low < -3
+    assert 3 < high < 5
+
+
 def rounding_error(values, low, high):
     step = (high - low) / 255
     rounded = (np.clip(values, low, high) / step).round() * step
