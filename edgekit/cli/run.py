@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -241,7 +241,7 @@ def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
 
     shown, error = report.to_json(), report.error
     if as_json:
-        emit_json({**shown, "error": asdict(failure_of(error))} if error else shown)
+        emit_json({**shown, "error": failure_of(error)._asdict()} if error else shown)
     elif "sources" in shown:
         print_reports(shown, to_stderr=to_stderr)
     else:
