@@ -14,9 +14,10 @@ __all__ = ["printable", "printable_json", "printable_struct"]
 _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 """Line separators, direction marks and other invisible characters."""
 
-_HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]")
-_HIDDEN_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]")
-_RAW_IN_JSON = re.compile(f"[\x7f-\x9f{_FORMATTING}]")
+# Most commands never meet such a character: `re` compiles a pattern when it is first needed.
+_HIDDEN = f"[\x00-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]"
+_HIDDEN_IN_LINES = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]"
+_RAW_IN_JSON = f"[\x7f-\x9f{_FORMATTING}]"
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -28,12 +29,14 @@ def printable(text: str, *, lines: bool = False) -> str:
     """
     if text.isprintable():
         return text
-    return (_HIDDEN_IN_LINES if lines else _HIDDEN).sub(_escape, text)
+    return re.sub(_HIDDEN_IN_LINES if lines else _HIDDEN, _escape, text)
 
 
 def printable_json(text: str) -> str:
     """Returns equivalent JSON whose strings contain no control characters either."""
-    return text if text.isascii() and "\x7f" not in text else _RAW_IN_JSON.sub(_escape_json, text)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return re.sub(_RAW_IN_JSON, _escape_json, text)
 
 
 def printable_struct(value: Any) -> Any:

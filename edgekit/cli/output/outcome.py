@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -18,8 +17,7 @@ from edgekit.system.shortage import shortage_of
 __all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Reason for a failed command, as ``--json`` prints it.
 
     Attributes:
@@ -38,7 +36,6 @@ class Failure:
 INTERRUPTED = Failure("interrupted", "Interrupted.", "", 130)
 
 
-@dataclass(slots=True)
 class Outcome:
     """Collects what is printed on standard output at the end, so that it is one object.
 
@@ -46,7 +43,8 @@ class Outcome:
         result: Object that the command gave to ``emit_json``; None before that.
     """
 
-    result: Any = None
+    def __init__(self, result: Any = None) -> None:
+        self.result = result
 
     def print(self, failure: Failure | None) -> None:
         """Prints the result; a failure is added under the key ``error``."""
@@ -56,7 +54,7 @@ class Outcome:
 
         content = msgspec.to_builtins(self.result) if self.result is not None else {}
         if failure is not None:
-            content = {"error": asdict(failure), **content}
+            content = {"error": failure._asdict(), **content}
         text = msgspec.json.encode(_as_unicode(content))
         click.echo(printable_json(msgspec.json.format(text, indent=2).decode()))
 
