@@ -46,6 +46,7 @@ from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
+from edgekit.system.own_process import claim_process
 from edgekit.targets.base import SessionOptions
 
 __all__ = ["main"]
@@ -255,6 +256,7 @@ def main(*, as_flags: bool = False) -> None:
     Args:
         as_flags: Whether the errors name flags of the command line, as in the starting process.
     """
+    claim_process()
     write_flags(as_flags)
     channel = _Channel()
     try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from edgekit._parameters import write_flags, writes_flags
+from edgekit.system.own_process import claim_process
 
 __all__ = ["process_pool"]
 
@@ -33,5 +34,6 @@ def process_pool(workers: int) -> Iterator[Executor | None]:
 
 
 def _prepare(as_flags: bool) -> None:
+    claim_process()
     write_flags(as_flags)
     logging.getLogger("edgekit").setLevel(logging.ERROR)

@@ -12,6 +12,7 @@ from edgekit.quantization import base
 from edgekit.quantization.onnx.graph import WEIGHTED, weighted
 from edgekit.quantization.onnx.quantizer import OnnxQuantizer, place
 from edgekit.quantization.rounding.integer_weights import IntegerWeights
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.jetson.checker import check
 
 __all__ = ["JetsonQuantizer"]
@@ -67,6 +68,7 @@ class JetsonQuantizer(OnnxQuantizer):
         weights: dict[str, IntegerWeights],
         keep_float: frozenset[str],
     ) -> Any:
+        import_onnxruntime()
         from onnxruntime.quantization import QuantType
 
         kinds = WEIGHTED

@@ -1,4 +1,8 @@
-"""Suppresses the output of a tool."""
+"""Suppresses the output of a tool, in a process that is EdgeKit's own.
+
+Warnings, log records and standard streams belong to all threads of a process. In a program that
+uses EdgeKit, a tool's messages therefore go where that program sends them.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,20 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+from edgekit.system.own_process import is_own_process
+
 __all__ = ["silence"]
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Suppresses Python warnings, log records and prints inside the ``with`` block."""
+    """Suppresses Python warnings, log records and prints inside the ``with`` block.
+
+    In another program's process it does nothing.
+    """
+    if not is_own_process():
+        yield
+        return
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -23,12 +23,10 @@ from edgekit._printable import printable
 from edgekit.cli.output.json_output import end_output, kept_free
 from edgekit.cli.output.outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 from edgekit.cli.output.standard_streams import fill_closed, give_up_output, output_is_there
+from edgekit.system.own_process import claim_process
 from edgekit.system.telemetry import silence_environment
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
-
-_MOST_PIXELS = 1 << 26
-"""Largest number of pixels in a picture: twice 8K, as in ``edgekit.media.sources.source``."""
 
 COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target.",
@@ -154,8 +152,7 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
 def program() -> NoReturn:
     """Runs the command line of this process and ends the process."""
     silence_environment(os.environ)
-    # Set this before OpenCV is imported: a small file may declare a billion pixels.
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(_MOST_PIXELS))
+    claim_process()
     status = main()
     if wants_json(sys.argv[1:]):
         end_output()

@@ -13,7 +13,7 @@ from typing import Any
 import edgekit
 from edgekit.cli._plugin_report import plugin_report, plugin_targets
 from edgekit.system.installation import Requirement, foreign, install_line, origin, requirements
-from edgekit.system.telemetry import silence_onnxruntime
+from edgekit.system.telemetry import import_onnxruntime
 
 __all__ = ["examine"]
 
@@ -175,9 +175,8 @@ def _default_bundle() -> tuple[str | None, str]:
 
 
 def _providers() -> list[str]:
-    silence_onnxruntime()
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         return []
     return [str(name) for name in onnxruntime.get_available_providers()]

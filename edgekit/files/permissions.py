@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 __all__ = ["make_private", "umask"]
@@ -16,21 +16,23 @@ _STATUS = Path("/proc/self/status")
 def umask() -> int:
     """Returns the permission bits that new files lack.
 
-    The system call that reads the umask also sets it, and other threads could create world-writable
-    files at that moment. Linux provides the value in a file; elsewhere the call is made once.
+    The system call that reads the umask also sets it for all threads. Linux provides the value in a
+    file; elsewhere it follows from the permissions of a new file.
     """
     try:
         told = _STATUS.read_text(errors="replace")
         return int(told.partition("\nUmask:")[2].split(maxsplit=1)[0], 8)
     except (OSError, ValueError, IndexError):
-        return _asked_umask()
+        return _seen_umask()
 
 
-@functools.cache
-def _asked_umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _seen_umask() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        handle = os.open(Path(folder, "new"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o777)
+        try:
+            return 0o777 & ~os.fstat(handle).st_mode
+        finally:
+            os.close(handle)
 
 
 def make_private(path: Path) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from edgekit.media._leaving import Ending, inside, sockets
+from edgekit.media._leaving import Connection, Ending, inside
 
 __all__ = ["Held", "within"]
 
@@ -70,13 +70,19 @@ class Held:
             self._release()
 
 
-def within(seconds: float, make: Callable[[], T], discard: Callable[[T], object]) -> T:
+def within(
+    seconds: float,
+    make: Callable[[], T],
+    discard: Callable[[T], object],
+    connection: Connection | None = None,
+) -> T:
     """Returns the result of a function, unless it takes too long.
 
     Args:
         seconds: Longest wait in seconds, on the monotonic clock.
         make: Function that may hang. It runs in its own thread, which is abandoned on a timeout.
         discard: Function that receives a result that comes too late.
+        connection: Connection that ``make`` opens; None if it opens none or says so itself.
 
     Raises:
         TimeoutError: There was no result in time.
@@ -90,7 +96,7 @@ def within(seconds: float, make: Callable[[], T], discard: Callable[[T], object]
 
     def work() -> None:
         try:
-            with inside(sockets()):
+            with inside(connection):
                 result = make()
         except BaseException as error:
             failures.append(error)

@@ -3,23 +3,45 @@
 Python ends such a thread when it next needs the interpreter. If C++ frames are on the thread's
 stack, or FFmpeg is calling PyAV's interrupt callback, this aborts the process. Once the program is
 ending, no thread may therefore enter a C library. Threads that are inside get a short time to
-return, and their network connections are shut down so that they do.
+return, and their network connections are shut down so that they do. Connections of the program that
+uses EdgeKit stay as they are.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
-__all__ = ["Ending", "inside", "sockets"]
+from edgekit.system.own_process import is_own_process
+
+__all__ = ["Connection", "Ending", "connection_to", "inside"]
 
 _LONGEST = 2.0
-_inside: dict[int, frozenset[str] | None] = {}
+_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
+
+
+class Connection(NamedTuple):
+    """A network connection that a C library opens by itself.
+
+    Attributes:
+        before: Sockets that existed before the library opened the connection.
+        port: Port of the server, or the own port of a source without a server, such as UDP; None
+            if it is unknown.
+    """
+
+    before: frozenset[str]
+    port: int | None
+
+
+_inside: dict[int, Connection | None] = {}
 _changed = threading.Condition()
 _ending = False
 
@@ -29,14 +51,14 @@ class Ending(Exception):
 
 
 @contextlib.contextmanager
-def inside(before: frozenset[str] | None = None) -> Iterator[None]:
+def inside(connection: Connection | None = None) -> Iterator[None]:
     """Marks this thread as being inside a C library while the block runs.
 
     Blocks may be nested. Threads that are not daemons need no mark: Python waits for them.
 
     Args:
-        before: Sockets that existed before the library opened its connection. All other sockets may
-            be shut down when the program ends. None if the library has no connection.
+        connection: Connection that may be shut down when the program ends; None if the library has
+            none.
 
     Raises:
         Ending: The program is already ending.
@@ -50,7 +72,7 @@ def inside(before: frozenset[str] | None = None) -> Iterator[None]:
             raise Ending
         nested = thread in _inside
         outer = _inside.get(thread)
-        _inside[thread] = outer if before is None else before
+        _inside[thread] = outer if connection is None else connection
     try:
         yield
     finally:
@@ -62,12 +84,22 @@ def inside(before: frozenset[str] | None = None) -> Iterator[None]:
                 _changed.notify_all()
 
 
-def sockets() -> frozenset[str]:
-    """Returns the kernel's names of this process's sockets; none if they cannot be read."""
-    return frozenset(_descriptors())
+def connection_to(address: str) -> Connection:
+    """Returns the connection that a C library will open to an address.
+
+    FFmpeg does not tell which sockets it opens. They are those that do not exist yet, and use the
+    port of the address.
+    """
+    try:
+        parts = urlsplit(address)
+        port = parts.port or _PORTS.get(parts.scheme.lower())
+    except ValueError:
+        port = None
+    return Connection(frozenset(_descriptors()), port)
 
 
 def _descriptors() -> dict[str, int]:
+    """Returns the kernel's names of this process's sockets; none if they cannot be read."""
     found = {}
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
@@ -86,15 +118,29 @@ def _leave() -> None:
     with _changed:
         _ending = True
         while _inside and time.monotonic() < deadline:
-            connected = [before for before in _inside.values() if before is not None]
-            if connected:
-                foreign = frozenset.intersection(*connected)
-                for name, descriptor in _descriptors().items():
-                    if name not in foreign:
-                        _break(descriptor)
+            for connection in {one for one in _inside.values() if one is not None}:
+                _break(connection)
             _changed.wait(0.1)
 
 
-def _break(descriptor: int) -> None:
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
-        connection.shutdown(socket.SHUT_RDWR)
+def _break(connection: Connection) -> None:
+    """Shuts down the library's sockets of a connection, and never a socket of Python."""
+    sockets = _descriptors()
+    found = {sockets[name] for name in sockets.keys() - connection.before}
+    if not found:
+        return
+    of_python = {one.fileno() for one in gc.get_objects() if isinstance(one, socket.socket)}
+    for number in found - of_python:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as one:
+            # A server may have sent FFmpeg to another port, which is known only where all is ours.
+            if is_own_process() or connection.port in _ports(one):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def _ports(one: socket.socket) -> set[int]:
+    if one.family not in (socket.AF_INET, socket.AF_INET6):
+        return set()
+    own = {one.getsockname()[1]} if one.type == socket.SOCK_DGRAM else set()
+    with contextlib.suppress(OSError):  # a receiver of datagrams is connected to nobody
+        own.add(one.getpeername()[1])
+    return own

@@ -1,24 +1,17 @@
-"""Imports OpenCV without its own log messages, because EdgeKit reports each problem once.
+"""Imports OpenCV, and knows what its readers accept.
 
-Descriptor 2 is never redirected, because other threads may be printing. libjpeg's rare warnings
-about damaged pictures therefore still appear.
+OpenCV's own messages are left as they are: the environment and the log level belong to the program
+that uses EdgeKit. The command line turns them off for its own process, because EdgeKit reports each
+problem once. Descriptor 2 is never redirected, because other threads may be printing.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
-
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
 
 __all__ = ["cv2", "file_backend", "fits_opencv"]
-
-with contextlib.suppress(AttributeError):
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def file_backend() -> int:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.abc
 import logging
 import os
 import sys
+import threading
 from collections.abc import MutableMapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["OWN_PROCESS", "import_silently", "silence_environment", "silence_onnxruntime"]
+__all__ = ["OWN_PROCESS", "import_onnxruntime", "import_silently", "silence_environment"]
 
 _log = logging.getLogger(__name__)
 
 _ONNXRUNTIME = "ORT_DISABLE_TELEMETRY"
+_IMPORTING = threading.RLock()
+_silenced: list[ModuleType] = []
+"""ONNX Runtime, once it was imported so that it does not report."""
 
 OWN_PROCESS = {
     _ONNXRUNTIME: "1",
@@ -43,36 +50,75 @@ def silence_environment(environment: MutableMapping[str, str]) -> None:
     environment.setdefault(_TORCH_CACHE, str(Path(__file__).parent))
 
 
-def silence_onnxruntime() -> None:
-    """Stops ONNX Runtime from reporting in this process, which may be another program's.
+def import_onnxruntime() -> ModuleType:
+    """Imports ONNX Runtime so that it does not report from this process, another program's or not.
 
-    ONNX Runtime reads the variable once, when it is imported. Later nothing stops it, not even its
-    own ``disable_telemetry_events()``; a warning then says so.
+    ONNX Runtime reads an environment variable once, when it is imported. Later nothing stops it,
+    not even its own ``disable_telemetry_events()``; a warning then says so. The variable has its
+    own value again when this function returns.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed, or cannot be imported.
     """
-    if "onnxruntime" in sys.modules and os.environ.get(_ONNXRUNTIME, "0") == "0":
-        _log.warning(
-            "onnxruntime was imported before EdgeKit, and %s=1 was not set: from 1.32 on it may "
-            "report to its maker from this process. Set the variable, or import EdgeKit first.",
-            _ONNXRUNTIME,
-        )
-    os.environ[_ONNXRUNTIME] = "1"
+    with _IMPORTING:
+        if "onnxruntime" in sys.modules:
+            if not _silenced and os.environ.get(_ONNXRUNTIME, "0") == "0":
+                _warn("onnxruntime", f"Set {_ONNXRUNTIME}=1, or import it through EdgeKit first.")
+            return importlib.import_module("onnxruntime")
+        before = os.environ.get(_ONNXRUNTIME)
+        os.environ[_ONNXRUNTIME] = "1"
+        try:
+            found = importlib.import_module("onnxruntime")
+            _silenced.append(found)
+            return found
+        finally:
+            if before is None:
+                del os.environ[_ONNXRUNTIME]
+            else:
+                os.environ[_ONNXRUNTIME] = before
 
 
 def import_silently(module: str) -> ModuleType:
-    """Imports a module whose import would report it, while the reporting package is hidden.
+    """Imports a module whose import would report it, without the package that reports.
+
+    Only this thread does not find that package, and only during the import. If the program has
+    imported it before, it stays, and a warning says that it may report.
 
     Raises:
         ImportError: The module cannot be imported.
     """
-    absent = object()
-    hidden = {name: sys.modules.get(name, absent) for name in _REPORTING}
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]
+    if module in sys.modules:
+        return importlib.import_module(module)
+    for name in _REPORTING:
+        if name in sys.modules:
+            _warn(name, "Opt out with its command opt_in_out, or import EdgeKit first.")
+    hiding = _Hiding()
+    sys.meta_path.insert(0, hiding)
     try:
         return importlib.import_module(module)
     finally:
-        for name, before in hidden.items():
-            if isinstance(before, ModuleType):
-                sys.modules[name] = before
-            else:
-                del sys.modules[name]
+        sys.meta_path.remove(hiding)
+
+
+class _Hiding(importlib.abc.MetaPathFinder):
+    """Hides the packages that report from the imports of one thread."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        if threading.get_ident() == self._thread and fullname.partition(".")[0] in _REPORTING:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
+
+
+@functools.cache
+def _warn(module: str, advice: str) -> None:
+    """Warns once that a module was imported before EdgeKit could keep it from reporting."""
+    _log.warning(
+        "%s was imported before EdgeKit, and may report to its maker from this process. %s",
+        module,
+        advice,
+    )

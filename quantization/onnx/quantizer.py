@@ -42,6 +42,7 @@ from edgekit.quantization.rounding.ranges import (
     save_histograms,
 )
 from edgekit.runtime.types import Array
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import reason_of
 from edgekit.targets.muted_output import silence
 
@@ -144,6 +145,7 @@ class OnnxQuantizer(base.Quantizer):
         keep_float: frozenset[str],
     ) -> Any:
         """Returns the model with QuantizeLinear/DequantizeLinear pairs; subclasses may differ."""
+        import_onnxruntime()
         from onnxruntime.quantization import QuantType
 
         ends = {node.name for node in pointwise_ends(model)} - keep_float
@@ -182,6 +184,7 @@ def place(
         activation: ``onnxruntime.quantization.QuantType`` of the activations.
         options: Value of the tool's ``extra_options``.
     """
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
 
     data = {

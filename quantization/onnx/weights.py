@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.quantization.rounding.integer_weights import Convolution, IntegerWeights
 from edgekit.runtime.types import Array
+from edgekit.system.telemetry import import_onnxruntime
 
 __all__ = ["attributes", "convolution", "is_pointwise", "put"]
 
@@ -64,6 +65,7 @@ def put(model: Any, nodes: Sequence[Any], found: Mapping[str, IntegerWeights]) -
         The scale of each channel of each weight tensor, as ``TensorQuantOverrides`` of ONNX
         Runtime's tool.
     """
+    import_onnxruntime()
     from onnx import numpy_helper
     from onnxruntime.quantization import QuantType
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edgekit.errors import CalibrationError
 from edgekit.quantization.base import Inputs
 from edgekit.runtime.types import Array
+from edgekit.system.telemetry import import_onnxruntime
 
 __all__ = [
     "Histogram",
@@ -101,8 +102,8 @@ def activations(
             one.
     """
     import onnx
-    import onnxruntime
 
+    onnxruntime = import_onnxruntime()
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     makers = {name: node.name for node in shown.graph.node for name in node.output}

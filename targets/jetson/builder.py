@@ -13,6 +13,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgeKitError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
+from edgekit.system.own_process import is_own_process
 from edgekit.targets.jetson.library import created, said
 
 __all__ = ["Report", "serialized_engine"]
@@ -137,7 +138,8 @@ def _monitor(trt: Any, report: Report | None) -> Any:
 @contextlib.contextmanager
 def _interruptible(monitor: Any) -> Iterator[None]:
     """Lets Ctrl-C cancel the build through the monitor, never by an exception in TensorRT."""
-    if threading.current_thread() is not threading.main_thread():
+    in_main = threading.current_thread() is threading.main_thread()
+    if not (in_main and is_own_process()):  # a signal handler belongs to the whole program
         yield
         return
 

@@ -9,6 +9,7 @@ from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.system.cores import physical_cores
 from edgekit.system.installation import install_line
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets import base
 
 __all__ = ["OnnxSession"]
@@ -34,7 +35,7 @@ class OnnxSession(base.Session):
     def check_machine(cls) -> None:
         """Raises ``MissingDependencyError`` unless ONNX Runtime is installed."""
         try:
-            import onnxruntime  # noqa: F401
+            import_onnxruntime()
         except ImportError as error:
             raise MissingDependencyError(
                 "Running this bundle needs 'onnxruntime', which is not installed.",
@@ -43,7 +44,7 @@ class OnnxSession(base.Session):
 
     def describe(self) -> dict[str, str]:
         """Returns runtime, version, device, arithmetic and number of threads, by name."""
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         providers = [] if self._session is None else self._session.get_providers()
         threads = str(self.options.threads or "one per physical core")
@@ -57,7 +58,7 @@ class OnnxSession(base.Session):
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
         self.check_machine()
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1 if self.many else self.options.threads

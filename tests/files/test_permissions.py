@@ -8,15 +8,13 @@ from edgekit.files import permissions
 from edgekit.files.permissions import umask
 
 
-def test_where_the_system_does_not_tell_the_umask_it_is_asked_for_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(permissions, "_STATUS", tmp_path / "none")
-    permissions._asked_umask.cache_clear()
-    before = os.umask(0o022)
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o000])
+def test_where_the_system_does_not_tell_the_umask_a_new_file_does(tmp_path, monkeypatch, mask):
+    monkeypatch.setattr(permissions, "_STATUS", tmp_path / "nothing")
+    before = os.umask(mask)
     try:
-        assert umask() == 0o022
         monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it was set"))
-        assert umask() == 0o022
+        assert umask() == mask
     finally:
         monkeypatch.undo()
         os.umask(before)
-        permissions._asked_umask.cache_clear()

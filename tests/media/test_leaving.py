@@ -42,6 +42,52 @@ def test_a_thread_inside_ffmpeg_comes_back_before_the_end():
         assert said == b"inside: 1\ninside: 0\n"
 
 
+_HOST = """
+import atexit, socket, sys, threading
+
+def after_edgekit():
+    for one in own:
+        one.sendall(b"still here")
+    print("sent")
+
+atexit.register(after_edgekit)  # registered first, and so called last
+
+from edgekit.media import _leaving
+from edgekit.media.sources.source import SourceOptions
+from edgekit.media.sources.video.reader import VideoSource
+
+address, port, other = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+own = [socket.create_connection(("127.0.0.1", number)) for number in (port, other)]
+options = SourceOptions(patience=300)
+threading.Thread(target=VideoSource, args=(address, options), daemon=True).start()
+sys.stdin.readline()
+own += [socket.create_connection(("127.0.0.1", number)) for number in (port, other)]
+"""
+
+
+def test_connections_of_the_program_stay_open():
+    """Also those to the server that a source reads from, opened before and after it."""
+    pytest.importorskip("av")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        socket.create_server(("127.0.0.1", 0)) as another,
+    ):
+        ports = [str(server.getsockname()[1]) for server in (silent, another)]
+        command = [sys.executable, "-c", _HOST, f"rtsp://127.0.0.1:{ports[0]}/video", *ports]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as program:
+            connections = [silent.accept()[0], another.accept()[0], silent.accept()[0]]
+            connections[2].recv(1)  # FFmpeg's
+            said, _ = program.communicate(b"\n", timeout=120)
+            connections += [silent.accept()[0], another.accept()[0]]
+        assert (program.returncode, said) == (0, b"sent\n")
+        for number in (0, 1, 3, 4):
+            with connections[number] as one:
+                assert one.recv(64) == b"still here"
+        connections[2].close()
+
+
 _RAISING = """
 import atexit, sys, threading
 atexit.register(lambda: print("inside:", len(_leaving._inside)))

@@ -18,6 +18,7 @@ import numpy as np
 
 from edgekit.assets import default_bundle
 from edgekit.measuring.timing import machine
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.muted_output import silence
 
 __all__ = ["main", "with_batch"]
@@ -44,7 +45,7 @@ def with_batch(model: Path, frames: int) -> bytes:
 
 
 def _session(model: bytes) -> Any:
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

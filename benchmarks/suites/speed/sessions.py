@@ -26,6 +26,7 @@ from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.measuring.timing import interleaved, machine
 from edgekit.runtime.types import Array
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.openvino.importing import import_openvino
 
@@ -35,7 +36,7 @@ Inputs = dict[str, Array]
 
 
 def _onnxruntime(bundle: Bundle, inputs: Inputs, threads: int, _: str) -> Callable[[], object]:
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

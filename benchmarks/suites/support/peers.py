@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from edgekit.bundle import Bundle
 from edgekit.calibration.samples import Samples
 from edgekit.errors import MissingDependencyError
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.openvino.importing import import_openvino, import_quietly
 
 __all__ = ["PEERS", "Peer"]
@@ -25,6 +26,7 @@ def _static(
     bundle: Bundle, samples: Samples, folder: Path, *, advised: bool = False
 ) -> tuple[str, ...]:
     try:
+        import_onnxruntime()
         from onnxruntime.quantization import QuantType, quantize_static
     except ImportError as error:
         raise MissingDependencyError.for_extra("onnx", "host", _PURPOSE) from error

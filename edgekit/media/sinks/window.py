@@ -44,8 +44,6 @@ class WindowSink(Sink):
     def start(self, info: RunInfo) -> None:
         """Opens the window."""
         self._annotator = Annotator(info.classes)
-        # Qt warns in each window about fonts that opencv-python does not include.
-        os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.warning=false")
         try:
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error as error:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from edgekit.media._held import within
+from edgekit.media._leaving import connection_to
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_none
 from edgekit.media.sources._messages import no_picture, say_ended
@@ -39,7 +40,9 @@ class OpenCVStreamSource(CaptureSource):
         self.name = without_secrets(address)
         patience = self._options.patience
         try:
-            capture, self._first = within(patience, self._open, lambda made: made[0].release())
+            capture, self._first = within(
+                patience, self._open, lambda made: made[0].release(), connection_to(address)
+            )
         except TimeoutError:
             capture, self._first = None, None
         if self._first is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media._leaving import Ending, inside, sockets
+from edgekit.media._leaving import Ending, connection_to, inside
 from edgekit.media.sources._frame_clock import checked_fps, rate_or_none
 from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
@@ -83,11 +83,10 @@ class Connection:
             settings = _LOOK | stream_limits(place)
         if str(place).lower().startswith("rtsp"):
             settings["rtsp_transport"] = options.rtsp_transport
-        # FFmpeg does not tell which sockets it opens: they are those that do not exist yet.
-        self._before = None if local else sockets()
+        self._network = None if isinstance(place, Path) else connection_to(place)
         begin = time.monotonic()
         try:
-            with inside(self._before):
+            with inside(self._network):
                 self._container: Any = av.open(
                     name_for_ffmpeg(place) if isinstance(place, Path) else place,
                     options=settings,
@@ -102,7 +101,7 @@ class Connection:
             late = time.monotonic() - begin >= self._patience and not local
             raise Unreadable(silence(self._patience) if late else self._reason(error)) from None
         try:
-            with inside(self._before):
+            with inside(self._network):
                 self._look(local, name)
         except BaseException:
             self._container.close()
@@ -153,7 +152,7 @@ class Connection:
             Unreadable: The connection broke, or nothing arrived in time.
         """
         try:
-            with inside(self._before):
+            with inside(self._network):
                 return next(self._pictures, None)
         except Ending:
             return None
@@ -173,7 +172,7 @@ class Connection:
         """
         kept: list[_Packet] = []
         left_out, pictures, emptied = 0, 0, False
-        with inside(self._before):
+        with inside(self._network):
             for _ in range(_MOST_GATHERED):
                 fetched = self._ahead.popleft() if self._ahead else next(self._fetched, None)
                 if fetched is None:

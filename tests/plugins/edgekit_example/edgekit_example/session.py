@@ -3,11 +3,11 @@
 import gzip
 from collections.abc import Mapping
 
-import onnxruntime
-
 from edgekit.runtime.types import Array
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import Session, Signature
 
+onnxruntime = import_onnxruntime()  # which would report to its maker otherwise
 TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
