@@ -11,7 +11,7 @@ from pathlib import Path
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.detector import Detector
 from edgekit.errors import OutputError
-from edgekit.evaluation.detection import in_classes_of
+from edgekit.evaluation.detection import DetectionsCollector, in_classes_of
 from edgekit.files.writing import atomic_folder
 from edgekit.linking.registry import make_linker
 from edgekit.media.sinks.events import EventsSink
@@ -22,10 +22,10 @@ from edgekit.media.sources.source import Source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.pipeline.pipeline import Pipeline
-from edgekit.pipeline.results import FrameResult, RunSummary
+from edgekit.pipeline.results import RunSummary
 from edgekit.puppets import CLASSES, PuppetClip, render_clip
 from edgekit.puppets.dataset import FPS
-from edgekit.runtime.types import Detections, Frame
+from edgekit.runtime.types import Frame
 
 __all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "truth_of"]
 
@@ -61,16 +61,6 @@ class PuppetSource(Source):
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""
-
-
-class _DetectionsCollector(Sink):
-    """Keeps all detections, for the evaluation."""
-
-    def __init__(self) -> None:
-        self.detections: list[Detections] = []
-
-    def frame(self, result: FrameResult) -> None:
-        self.detections.append(result.detections)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,9 +120,9 @@ def run_demo(
     _check_place(folder, force)
     _LOG.info("Rendering the clip of seed %d, %d frames.", seed, _FRAMES)
     clip = render_clip(seed, frames=_FRAMES)
-    keep = _DetectionsCollector()
     with _place(folder, force) as place, Detector(bundle) as detector, PuppetSource(clip) as source:
         classes = detector.classes
+        keep = DetectionsCollector(len(classes))
         truth = in_classes_of(classes, truth_of(clip)).videos[0]
         known = [(tube.label, tube.start, tube.end) for tube in truth.tubes]
         made = (detector.bundle.manifest.name, detector.bundle.sha256)
@@ -153,7 +143,7 @@ def run_demo(
             summary = pipeline.run()
     accuracy = None
     if not summary.interrupted:
-        saved = SavedDetections(list(classes), [SavedVideo(truth, keep.detections)])
+        saved = SavedDetections(list(classes), [SavedVideo(truth, keep.found)])
         accuracy = evaluate(saved, link=_LINK)
     return DemoResult(summary, accuracy, truth, classes, made)
 

@@ -43,6 +43,9 @@ class Bundle:
     manifest: Manifest
     sha256: str
 
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
     @property
     def model_path(self) -> Path:
         """Path of the model file."""
@@ -158,14 +161,22 @@ def load_bundle(path: Path) -> Bundle:
     manifest = _manifest(path, text, hint)
     if manifest.model not in {entry.path for entry in manifest.files}:
         raise BundleError(f"{path}: the manifest lists no file {manifest.model!r}.", hint=hint)
+    content = b""
     for entry in manifest.files:
-        _check_file(path, entry, hint)
+        file = _located(path, entry, hint)
+        if entry.path == manifest.model:
+            content = file.read_bytes()
+            checksum = hashlib.sha256(content).hexdigest()
+        else:
+            checksum = sha256_of(file)
+        if checksum != entry.sha256:
+            raise BundleError(f"{path}: {entry.path} was changed since it was written.", hint=hint)
     bundle = Bundle(path, manifest, hashlib.sha256(text).hexdigest())
-    _check_weights(bundle, hint)
+    _check_weights(bundle, content, hint)
     return bundle
 
 
-def _check_weights(bundle: Bundle, hint: str) -> None:
+def _check_weights(bundle: Bundle, content: bytes, hint: str) -> None:
     """Refuses weights that no checksum covers: in files named by the model, or beside it."""
     beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
     listed = {entry.path for entry in bundle.manifest.files}
@@ -174,7 +185,7 @@ def _check_weights(bundle: Bundle, hint: str) -> None:
             f"{bundle.path}: the manifest does not list {beside}, from which weights are read.",
             hint=hint,
         )
-    if names_other_files(bundle.model_path.read_bytes()):  # its checksum was checked before
+    if names_other_files(content):
         raise BundleError(
             f"{bundle.model_path} keeps weights in other files, which no checksum covers.",
             hint=hint,
@@ -200,7 +211,8 @@ def _manifest(path: Path, text: bytes, hint: str) -> Manifest:
     return manifest
 
 
-def _check_file(path: Path, entry: FileEntry, hint: str) -> None:
+def _located(path: Path, entry: FileEntry, hint: str) -> Path:
+    """Returns the path of a file of a bundle, which is inside its folder and of the right size."""
     try:
         file = path_below(path, entry.path, inside=True)
     except ValueError as error:
@@ -213,5 +225,4 @@ def _check_file(path: Path, entry: FileEntry, hint: str) -> None:
             f"{path}: {entry.path} has {file.stat().st_size} bytes, and {entry.size} were written.",
             hint=hint,
         )
-    if sha256_of(file) != entry.sha256:
-        raise BundleError(f"{path}: {entry.path} was changed since it was written.", hint=hint)
+    return file

@@ -24,7 +24,7 @@ from edgekit.targets.base import SessionOptions
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["detect_videos", "in_classes_of"]
+__all__ = ["DetectionsCollector", "detect_videos", "in_classes_of"]
 
 
 def detect_videos(
@@ -107,20 +107,28 @@ def _detect_video(
         Detector(bundle, options=options, top_k=top_k) as detector,
         open_source(video.path) as source,
     ):
-        classes, collector = len(detector.classes), _Collector(len(detector.classes))
+        classes, collector = len(detector.classes), DetectionsCollector(len(detector.classes))
         linker = make_linker("edgekit", classes)
         Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
     return collector.found
 
 
-class _Collector(Sink):
-    """Keeps the detections of each frame; a missing frame has none."""
+class DetectionsCollector(Sink):
+    """Keeps the detections of each frame; a missing frame has none.
+
+    Args:
+        classes: Number of classes.
+
+    Attributes:
+        found: Detections by frame index.
+    """
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
         self.found: list[Detections] = []
 
     def frame(self, result: FrameResult) -> None:
+        """Keeps a frame's detections."""
         while len(self.found) < result.frame.index:
             self.found.append(Detections.empty(self._classes))
         self.found.append(result.detections)

@@ -10,7 +10,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
@@ -19,6 +18,7 @@ from edgekit.pipeline.capture import Capture, Work
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.choices import DropPolicy
 from edgekit.pipeline.motion_gate import MotionGate
+from edgekit.pipeline.options import PipelineOptions
 from edgekit.pipeline.protocols import FrameDetector, FrameLinker, FrameSink, FrameSource
 from edgekit.pipeline.reading.frame_reader import FrameReader
 from edgekit.pipeline.reading.live_reader import PATIENCE, open_reader
@@ -39,27 +39,6 @@ from edgekit.tracker import Tracker
 __all__ = ["Pipeline"]
 
 _AHEAD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """Options of a run that do not change, named as the arguments of ``Pipeline``.
-
-    Attributes:
-        latest: Whether only the newest frame is kept.
-        sampling: Selection of the frames to process; None for all.
-    """
-
-    bundle: tuple[str, str]
-    latest: bool
-    realtime: bool
-    duration: float
-    max_frames: float
-    patience: float
-    sampling: Sampling | None
-    overlap: bool
-    lanes: int
-    turn: contextlib.AbstractContextManager[object]
 
 
 class Pipeline:
@@ -141,7 +120,7 @@ class Pipeline:
         cap = None if fps is None else FrameRateCap(fps)
         self._gate = MotionGate(source.name) if motion_gate else None
         latest = drop_policy == "latest" or (drop_policy is None and source.live)
-        self._options = _Options(
+        self._options = PipelineOptions(
             bundle=bundle,
             latest=latest,
             realtime=realtime and not source.live,

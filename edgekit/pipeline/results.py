@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _SAME_ACTOR = 0.6
+_FRAMES_MISSED = 20
+"""Frame intervals without a frame after which a source counts as stalled."""
 
 INTENDED = ("fps", "still")
 """Reasons of gaps whose frames were left out on purpose."""
@@ -90,6 +92,15 @@ class RunInfo:
     def present_fps(self) -> float:
         """Frames per second that the source currently declares."""
         return self.health().fps or self.fps
+
+    def patience(self, least: float) -> float:
+        """Returns the seconds without a frame after which a connected source counts as stalled.
+
+        Args:
+            least: Seconds that are always allowed. A slow source has 20 intervals of its rate.
+                Frames that are left out on purpose add their time.
+        """
+        return self.longest_step + max(least, _FRAMES_MISSED / max(self.present_fps, 0.01))
 
     def seen(self, frame: Frame) -> RunInfo:
         """Returns this run with what a frame shows, if the source did not know it before."""

@@ -6,9 +6,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 
 from edgekit._parameters import parameter
-from edgekit.bundle import Bundle
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
 from edgekit.files.output_paths import refuse_unwritable
@@ -90,6 +90,7 @@ def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[
         for runs in made:
             runs.stop()
 
+    tuned = cache(partial(tuned_options, options=options.session))
     factory = SinkFactory(options, sinks, stop)
     reading = replace(options.reading, catches_up=options.frames.drop_policy != "none")
     with StagedOpening(options.sources, reading, all_or_none=options.all_or_none) as opening:
@@ -97,9 +98,9 @@ def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[
             options.bundle,
             what="bundle in artifacts/ that runs on this machine",
             another=f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', 'shipped')}",
-            fits=runnable(lambda bundle: tuned_options(bundle, options.session)),
+            fits=runnable(tuned),
         )
-        session = _session_options(bundle, options, live=opening.live)
+        session = _session_options(tuned(bundle), options, live=opening.live)
         with Detector(bundle, options=session, top_k=options.tubes.top_k) as detector:
             sources = opening.complete()
             for source in sources:
@@ -110,9 +111,8 @@ def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[
             yield made[0]
 
 
-def _session_options(bundle: Bundle, options: RunOptions, *, live: bool) -> SessionOptions:
-    """Returns the options of inference: those of the bundle's profile unless some are given."""
-    session = tuned_options(bundle, options.session)
+def _session_options(session: SessionOptions, options: RunOptions, *, live: bool) -> SessionOptions:
+    """Returns the options of inference, which depend on how fast frames come."""
     if session.hint is None and not options.frames.realtime and not live:
         # A profile's number of threads is tuned for single frames.
         return replace(session, hint="throughput", threads=options.session.threads)

@@ -19,8 +19,6 @@ __all__ = ["ServiceManager"]
 _LOG = logging.getLogger(__name__)
 _LONGEST_PERIOD = 0.5
 _STATUS_SECONDS = 5.0
-_FRAMES_MISSED = 20
-"""Frame intervals without a frame after which a source counts as stuck."""
 
 
 class ServiceManager:
@@ -149,9 +147,9 @@ class _WatchedSource(Sink):
         if self.ended or self._info is None:
             return True
         health = self._info.health()
-        step = self._info.longest_step + _FRAMES_MISSED / max(self._info.present_fps, 0.01)
         # After a reconnect, the first frame gets the full time limit again.
-        return not health.connected or now - max(self._last, health.since) < max(limit, step)
+        silence = now - max(self._last, health.since)
+        return not health.connected or silence < self._info.patience(limit)
 
     def start(self, info: RunInfo) -> None:
         """Registers the start of the source."""

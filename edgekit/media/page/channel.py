@@ -25,7 +25,8 @@ __all__ = ["Channel", "Snapshot"]
 _RECENT = 150
 _RATE_SECONDS = 5.0
 _PATIENCE = 5.0
-_FRAMES_MISSED = 20
+_UNKNOWN = RunInfo("", 0, 0, 1.0, None, ())
+"""Stands for a run that has not begun."""
 
 
 class Snapshot:
@@ -170,7 +171,7 @@ class Channel(Sink):
     def hello(self) -> dict[str, Any]:
         """Returns what stays constant during a run."""
         with self._lock:
-            info = self._info or RunInfo("", 0, 0, 1.0, None, ())
+            info = self._info or _UNKNOWN
         return {
             "type": "hello",
             "source": info.source,
@@ -200,14 +201,12 @@ class Channel(Sink):
             }
 
     def _status(self) -> str:
-        fps = self._info.present_fps if self._info else 1.0
         if self._ended:
             return "ended"
         if not self._connection()["connected"]:
             return "lost"
-        step = self._info.longest_step if self._info else 0.0
-        patience = max(_PATIENCE + step, _FRAMES_MISSED / max(fps, 0.01))
-        if self._clock() - self._last > patience:
+        info = self._info or _UNKNOWN
+        if self._clock() - self._last > info.patience(_PATIENCE):
             return "stalled"
         return "ok" if self._newest else "starting"
 

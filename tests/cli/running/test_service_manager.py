@@ -192,8 +192,8 @@ def info(name="x", fps=25.0, health=SourceHealth, longest_step=0.0):
         (25.0, 0.0, 16, False),
         (0.5, 0.0, 39, True),  # 20 intervals of a slow source
         (0.5, 0.0, 41, False),
-        (25.0, 20.0, 20, True),  # frames are left out on purpose
-        (25.0, 20.0, 21, False),
+        (25.0, 20.0, 34, True),  # frames are left out on purpose
+        (25.0, 20.0, 36, False),
     ],
 )
 def test_what_counts_as_a_flow_goes_by_the_rate_of_the_source(told, fps, step, age, flows):

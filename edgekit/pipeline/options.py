@@ -1,0 +1,31 @@
+"""The options of a pipeline's run."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from edgekit.pipeline.reading.sampling import Sampling
+
+__all__ = ["PipelineOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """Options of a run that do not change, named as the arguments of ``Pipeline``.
+
+    Attributes:
+        latest: Whether only the newest frame is kept.
+        sampling: Selection of the frames to process; None for all.
+    """
+
+    bundle: tuple[str, str]
+    latest: bool
+    realtime: bool
+    duration: float
+    max_frames: float
+    patience: float
+    sampling: Sampling | None
+    overlap: bool
+    lanes: int
+    turn: contextlib.AbstractContextManager[object]
