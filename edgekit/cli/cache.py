@@ -24,11 +24,10 @@ _FOLDER = click.option(
 
 @click.group(name="cache")
 def command() -> None:
-    """Show or empty the cache of edgekit quantize and edgekit bench --sweep.
+    """Show or empty the cache of finished work.
 
-    These commands store work that takes long: exported models, rendered clips, measured layers. A
-    repeated command reuses it. Compiled models, which edgekit run --cache keeps, and TensorRT
-    engines are not in this cache; to remove them, delete their folder.
+    edgekit quantize and edgekit bench --sweep store work there that takes long: exported models,
+    rendered clips, measured layers. A repeated command reuses it.
 
     Example: edgekit cache clear
     """
@@ -65,8 +64,8 @@ def info(folder: Path | None, as_json: bool) -> None:
 def clear(folder: Path | None, as_json: bool) -> None:
     """Empty the cache.
 
-    It removes what EdgeKit wrote there and nothing else. It refuses to while another edgekit
-    command uses the cache.
+    It removes what EdgeKit wrote there and nothing else, and refuses while another edgekit works
+    with the cache.
 
     Example: edgekit cache clear
     """

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from edgekit.benchmarks.suites.support.flicker import flicker, shown
 from edgekit.benchmarks.suites.support.peers import PEERS, Peer
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, load_bundle, save_bundle
 from edgekit.calibration.frame_selection import spread
@@ -43,8 +44,9 @@ __all__ = ["Frames", "QuantizerRow", "compare", "frames_of", "main"]
 _PACKAGES = "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer"
 _ONE_THREAD = SessionOptions(threads=1)
 _HEAD = (
-    "| quantizer | frame-mAP, float | INT8 | loss | agreement | SQNR of hm / wh / reg, dB "
-    "| size | latency | seconds |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    "| quantizer | frame-mAP, float | INT8 | loss | agreement | flicker "
+    "| SQNR of hm / wh / reg, dB | size | latency | seconds |\n"
+    "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 
 
@@ -58,10 +60,11 @@ class Frames(NamedTuple):
 
 
 class QuantizerRow(NamedTuple):
-    """Result of one quantizer; size and latency are shares of the float model's."""
+    """Result of one quantizer; flicker, size and latency are shares of the float model's."""
 
     name: str
     check: RoundingCheck | None = None
+    flicker: float = 0.0
     size: float = 0.0
     latency: float = 0.0
     seconds: float = 0.0
@@ -69,13 +72,13 @@ class QuantizerRow(NamedTuple):
 
     def __str__(self) -> str:
         if self.check is None:
-            return f"| {self.name} | {self.note} |" + " |" * 7
+            return f"| {self.name} | {self.note} |" + " |" * 8
         check = self.check
         sqnr = " / ".join(f"{check.sqnr[head]:.1f}" for head in HEADS if head in check.sqnr)
         return (
             f"| {self.name} | {check.float_map:.4f} | {check.frame_map:.4f} | "
-            f"{check.drop:.4f} | {check.agreement:.3f} | {sqnr} | {self.size:.3f} | "
-            f"{self.latency:.3f} | {self.seconds:.0f} |"
+            f"{check.drop:.4f} | {check.agreement:.3f} | {self.flicker:.3f} | {sqnr} | "
+            f"{self.size:.3f} | {self.latency:.3f} | {self.seconds:.0f} |"
         )
 
 
@@ -142,11 +145,12 @@ def compare(
             seconds[name] = time.perf_counter() - begin
         judge = HeadsLoss(bundle, frames.judging, store, truth=frames.truth)
         latency = _latency(made, frames.samples[0])
+        expected = list(shown(bundle, frames.judging, _ONE_THREAD))
         for name in made.keys() - {"float"}:
             size = _size(made[name]) / _size(bundle)
-            rows[name] = QuantizerRow(
-                name, judge.judge(made[name]), size, latency[name], seconds[name]
-            )
+            check, found = judge.judge(made[name]), shown(made[name], frames.judging, _ONE_THREAD)
+            lost = flicker(expected, found)
+            rows[name] = QuantizerRow(name, check, lost, size, latency[name], seconds[name])
     return [rows[name] for name in ways]
 
 

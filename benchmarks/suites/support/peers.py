@@ -1,16 +1,26 @@
-"""Quantizes a float model with each runtime's own quantizer and its defaults."""
+"""Quantizes a float model by each runtime's own quantizer, and by EdgeKit's without one part."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
+from unittest import mock
+
+import numpy as np
 
 from edgekit.bundle import Bundle
 from edgekit.calibration.samples import Samples
 from edgekit.errors import MissingDependencyError
+from edgekit.quantization.base import Recipe
+from edgekit.quantization.registry import quantizer
+from edgekit.quantization.rounding.compensation import LARGEST
+from edgekit.quantization.rounding.integer_weights import Convolution
+from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.openvino.importing import import_openvino, import_quietly
 
@@ -64,12 +74,42 @@ def _litert(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
     return ("model.tflite",)
 
 
+def _without(
+    bundle: Bundle, samples: Samples, folder: Path, *, method: str = "mse", part: str = ""
+) -> tuple[str, ...]:
+    """Quantizes with EdgeKit, where ``part`` of the rounding of weights does nothing."""
+    tool = quantizer(bundle.manifest.target)
+    nothing = {"look": _look, "_compensated": _nearest}
+    with tempfile.TemporaryDirectory() as statistics, ExitStack() as stack:
+        if part:
+            stack.enter_context(mock.patch.object(Convolution, part, nothing[part]))
+        tool.calibrate(bundle, samples, Path(statistics))
+        return tool.quantize(bundle, Path(statistics), Recipe(method=method), folder).files
+
+
+def _look(layer: Convolution, values: Array, sample: int) -> None:
+    """Leaves a layer without statistics, so that its weights and biases are not corrected."""
+
+
+def _nearest(layer: Convolution, scale: Array) -> Array:
+    """Returns the nearest integers, so that only the biases are corrected."""
+    steps = layer._weights / scale[:, None, None, None]
+    return np.rint(steps).clip(-LARGEST, LARGEST)
+
+
+_PARTS: dict[str, Peer] = {
+    "EdgeKit, ranges of all values": partial(_without, method="minmax"),
+    "EdgeKit, weights to the nearest, biases corrected": partial(_without, part="_compensated"),
+    "EdgeKit, weights to the nearest alone": partial(_without, part="look"),
+}
+
 PEERS: dict[str, dict[str, Peer]] = {
     "onnx": {
+        **_PARTS,
         "`quantize_static`, defaults": _static,
         "`quantize_static`, as advised without VNNI": partial(_static, advised=True),
     },
-    "openvino": {"`nncf.quantize`, defaults": _nncf},
-    "tflite": {"ai-edge-quantizer, `static_wi8_ai8`": _litert},
+    "openvino": {**_PARTS, "`nncf.quantize`, defaults": _nncf},
+    "tflite": {**_PARTS, "ai-edge-quantizer, `static_wi8_ai8`": _litert},
 }
 """Quantizers of each target, by the name of their row."""

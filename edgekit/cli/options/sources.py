@@ -50,8 +50,7 @@ _OPTIONS = (
         "cameras",
         multiple=True,
         metavar="N",
-        help="Camera of this machine: its number, or its device file such as /dev/video0. Repeat "
-        "the option for several cameras. [default: 0]",
+        help="Camera number or device file. Repeat the option for several cameras. [default: 0]",
     ),
     click.option(
         "--source",
@@ -79,8 +78,8 @@ _OPTIONS = (
     click.option(
         "--all-or-none",
         is_flag=True,
-        help="End with an error if any source cannot be opened at the start. By default, EdgeKit "
-        "runs with the other sources, and keeps trying to open a camera or stream.",
+        help="End with an error if any source cannot be opened at the start. By default, "
+        "EdgeKit runs with the other cameras and streams and keeps trying.",
     ),
     click.option(
         "--camera-size",

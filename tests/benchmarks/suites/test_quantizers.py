@@ -45,12 +45,13 @@ def test_every_quantizer_has_a_row_of_numbers(run, puppets, monkeypatch):
     assert [row[0] for row in rows] == ["EdgeKit", *PEERS["onnx"]]
     assert install_line("host") in rows[-1][1]
     for row in rows[:-1]:
-        assert len(row) == 9
-        figures = [cell.rstrip("%") for cell in (*row[1:5], *row[5].split(" / "), *row[6:])]
+        assert len(row) == 10
+        figures = [cell.rstrip("%") for cell in (*row[1:6], *row[6].split(" / "), *row[7:])]
         assert all(math.isfinite(float(figure)) for figure in figures)
         assert 0 <= float(row[4].rstrip("%")) <= 100
-        assert 0 < float(row[6]) < 1
-        assert float(row[7]) > 0
+        assert float(row[5]) >= 0
+        assert 0 < float(row[7]) < 1
+        assert float(row[8]) > 0
         assert float(row[3]) == pytest.approx(float(row[1]) - float(row[2]), abs=0.02)
 
 

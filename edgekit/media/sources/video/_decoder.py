@@ -46,7 +46,6 @@ class DecodedPicture(NamedTuple):
     waited: float = 0.0
 
 
-# Many attributes: a decoder of FFmpeg, and the filters that turn its pictures upright and to BGR.
 class Decoder:
     """Decodes the packets of one video stream.
 
