@@ -1,1 +1,1 @@
-"""HOST and DEVICE. The code behind ``edgekit bench``, and the micro-benchmarks."""
+"""The code behind ``edgekit bench``, and comparisons with other tools (``suites``)."""

@@ -1,4 +1,4 @@
-"""The whole of ``edgekit bench``: options to a report and its files."""
+"""``edgekit.bench`` and ``edgekit bench``: checks options, calls ``measurement``, writes files."""
 
 from __future__ import annotations
 

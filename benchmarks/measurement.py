@@ -1,4 +1,4 @@
-"""Measures bundles: from the options of a benchmark to its report."""
+"""Measures the rows of a benchmark in worker processes, and returns the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures a bundle on a board that is too slow for its camera: accuracy and frame age.
+"""Measures accuracy, and the age of frames at inference, on a board slower than its camera.
 
 The network is kept busy for several frame intervals after each frame; everything else works as in
 ``edgekit run`` with a camera. Accuracy is measured in simulated time, so that it is equal on every

@@ -1,4 +1,4 @@
-"""Looks through footage once, and chooses frames to calibrate with and others to judge by."""
+"""Chooses, in one pass over footage, frames to calibrate with, and others to evaluate on."""
 
 from __future__ import annotations
 

@@ -8,6 +8,11 @@
             tubes = tracker.update(detector.detect(frame.image), frame.time, index=frame.index)
 
 Each name is imported when it is first used, so that ``import edgekit`` is fast.
+
+The docstring of a module or package may begin with the machine that it is for. HOST is the machine
+with PyTorch that trains, exports and quantizes. DEVICE is the machine that runs bundles; its code
+never imports PyTorch or a converter. Without either word, a module is for the machine of its
+package, and a package is for both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks arguments of public functions; each error says what was expected and what was found."""
+"""Checks single arguments of a method, and returns them as the type that it works with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks values that a caller of a public function gives, and says what was expected."""
+"""Checks options objects, field by field, against their annotations, ranges and choices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Collects calibration frames and evaluation frames from the paths that a user gives."""
+"""Gets the calibration and evaluation frames of ``edgekit quantize``, with annotations if named.
+
+``calibration.chosen_frames`` makes the choice among the frames of the footage.
+"""
 
 from __future__ import annotations
 

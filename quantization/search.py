@@ -1,4 +1,4 @@
-"""Finds the layers that must stay float for the loss to stay within a bound."""
+"""Decides by measured loss which layers stay float, so that the loss stays within the bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries quantization recipes on a float bundle, and measures the loss of each."""
+"""Quantizes a float bundle by given recipes (method, float layers), and measures each loss."""
 
 from __future__ import annotations
 

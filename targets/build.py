@@ -1,4 +1,4 @@
-"""HOST. Exports a checkpoint as a verified bundle."""
+"""HOST. Builds a bundle: converts a checkpoint, verifies the model, writes the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HOST. The whole of ``edgekit export``: options to a verified bundle."""
+"""HOST. ``edgekit.export`` and ``edgekit export``: checks the options, then calls ``build``."""
 
 from __future__ import annotations
 

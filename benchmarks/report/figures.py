@@ -1,4 +1,4 @@
-"""Turns the measurements of the workers into the figures of the report."""
+"""Computes the numbers of the report (times, rates, noise) from what the workers measured."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HOST. Reads annotated videos: EdgeKit's own layout and the published ones."""
+"""Reads annotated videos: EdgeKit's own layout and the published ones."""

@@ -1,1 +1,1 @@
-"""Runs bundles on annotated videos, and scores what they detect."""
+"""Runs a bundle on annotated videos, and has ``edgekit.metrics`` score its detections."""

@@ -1,4 +1,4 @@
-"""Runs a bundle on annotated videos, so that ``edgekit.metrics`` can score it."""
+"""Runs a bundle on annotated videos and collects its detections; ``metrics`` scores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole of ``edgekit eval``: options to scores."""
+"""``edgekit.evaluate`` and ``edgekit eval``: runs a bundle or reads detections; scores them."""
 
 from __future__ import annotations
 

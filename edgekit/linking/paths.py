@@ -1,4 +1,4 @@
-"""Keeps the history of a tube while it is linked, and returns its path when it ends."""
+"""The history of a tube of a published linker; it becomes a path when the tube ends."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HOST. Scores detections and tubes, and reads annotated data."""
+"""Scores saved detections and tubes; it runs no model (``edgekit.evaluation`` does)."""

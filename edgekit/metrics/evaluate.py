@@ -1,4 +1,4 @@
-"""Computes frame-mAP and video-mAP from detections: select, link, trim, match, average.
+"""Scores detections that exist already: selects, links, trims, matches and averages them.
 
 Two protocols share all algorithms and thresholds:
 

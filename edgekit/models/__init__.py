@@ -1,1 +1,1 @@
-"""HOST. Networks, deformable convolution with its lowerings, and checkpoint files."""
+"""HOST. Networks, the operators that replace deformable convolutions, and checkpoint files."""

@@ -1,4 +1,4 @@
-"""Modulated deformable convolution (DCNv2): one module with interchangeable lowerings.
+"""Deformable convolution (DCNv2), and the operators that replace it on each target.
 
 Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019 (arXiv 1811.11168), section 3.2: each tap
 of a 3x3 kernel reads the input at a learnt offset, by bilinear interpolation, and multiplies the

@@ -1,4 +1,4 @@
-"""Names of the lowerings of deformable convolutions, without torch, so that help can list them."""
+"""Names of the operators that replace deformable convolutions, without torch, for the help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fair semaphore: it is granted in the order of the requests."""
+"""A semaphore for sources that share a network: each gets its turn in the order of requests."""
 
 from __future__ import annotations
 

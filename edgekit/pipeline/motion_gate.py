@@ -1,4 +1,4 @@
-"""Decides for each picture whether the network may pause."""
+"""Decides whether the network may pause, by the changes that ``runtime.motion`` measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs several pipelines at once."""
+"""Runs pipelines that exist already, each in a thread, until all have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs two steps of an iteration in separate threads, and keeps the order."""
+"""Runs capture and inference of successive frames in separate threads, and keeps their order."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""DEVICE. Runs one model on all sources of a run, and gives the results to the outputs."""
+"""DEVICE. ``edgekit run``: makes sources, sinks and pipelines from its options, and runs them."""

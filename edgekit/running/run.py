@@ -1,4 +1,4 @@
-"""DEVICE. The whole of ``edgekit run``: options to tubes, events and a report."""
+"""``edgekit run`` from start to end: opens sources and bundle, runs them, returns the report."""
 
 from __future__ import annotations
 

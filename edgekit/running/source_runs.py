@@ -1,4 +1,4 @@
-"""Runs all sources of a run on one model."""
+"""Makes a pipeline with its sinks for each source of a run, and follows all of them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""DEVICE. Detection and linking on numpy arrays: no torch, no onnx, no converter."""
+"""DEVICE. What is done to one frame: cascade, decoding and selection, on numpy arrays."""

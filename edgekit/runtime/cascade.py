@@ -1,4 +1,4 @@
-"""The temporal input of KORSAL: each picture with its SSIM map against an earlier one."""
+"""The network's input: each picture with its SSIM map against an earlier one, as in KORSAL."""
 
 from __future__ import annotations
 

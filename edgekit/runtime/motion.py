@@ -1,4 +1,6 @@
-"""Detects motion in a source, so that the network can pause while nothing moves.
+"""Measures how much each cell of a picture changed; decides nothing.
+
+``edgekit.pipeline.motion_gate`` decides by these changes whether the network may pause.
 
 Every picture is reduced to cells and compared with a running mean of earlier ones. Changes of the
 whole picture are removed by least squares: changes of light and flicker (gain and offset), and

@@ -1,4 +1,4 @@
-"""Checks how a caller chooses rows of a result, and class names."""
+"""Checks the indices, masks and class names by which a caller filters detections or tubes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a whole training: reads annotated clips, writes a checkpoint and the loss history."""
+"""Trains on annotations that are read already: decodes clips, runs epochs, writes the run."""
 
 from __future__ import annotations
 

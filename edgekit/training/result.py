@@ -1,4 +1,4 @@
-"""Results of a training run."""
+"""What ``edgekit.train`` returns: the weights' path, losses by epoch, and held-out scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole of ``edgekit train``: options to trained weights."""
+"""``edgekit.train`` and ``edgekit train``: checks options, reads annotations, calls ``fit``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Determines which parts of an ONNX model are quantized, and which stay float."""
+"""Reads the structure of an ONNX model: its layers, and which of them can be quantized.
+
+Which of these stay float because of their loss is decided by ``quantization.search``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Determines which parts of an ``openvino.Model`` are quantized, and which stay float."""
+"""Reads the structure of an ``openvino.Model``: its layers, and which can be quantized.
+
+Which of these stay float because of their loss is decided by ``quantization.search``.
+"""
 
 from __future__ import annotations
 

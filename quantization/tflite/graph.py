@@ -1,4 +1,7 @@
-"""Determines which parts of a TFLite file are quantized, and which stay float."""
+"""Reads the structure of a TFLite file: its layers, and which of them can be quantized.
+
+Which of these stay float because of their loss is decided by ``quantization.search``.
+"""
 
 from __future__ import annotations
 

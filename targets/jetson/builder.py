@@ -1,4 +1,4 @@
-"""DEVICE. Builds a TensorRT engine from the ONNX model of a bundle."""
+"""DEVICE. Calls TensorRT's builder: the ONNX model of a bundle to the bytes of an engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DEVICE. Builds TensorRT engines on the device that runs them, and caches them.
+"""DEVICE. Finds the engine of a bundle on this machine, or has ``builder`` build it; stores it.
 
 An engine belongs to one model, one TensorRT version and one kind of GPU. A key of all of them is
 its file name, and its checksum is stored beside it. An engine with a wrong checksum is built again

@@ -1,4 +1,4 @@
-"""HOST. Gives the checker types, ranks, constants and producers in an ONNX model."""
+"""HOST. Looks up in an ONNX model the type, shape, constant value and source of each tensor."""
 
 from __future__ import annotations
 

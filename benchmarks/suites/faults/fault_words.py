@@ -1,4 +1,4 @@
-"""Shows what each place says of ``edgekit run`` while something is lost.
+"""Compares what health, metrics, log and report of ``edgekit run`` say during faults.
 
 Run it as ``python -m edgekit.benchmarks.suites.faults.fault_words``. Each row causes a fault in a
 live run and reads ``/health``, ``/metrics`` and the log during the fault. Afterwards it reads the

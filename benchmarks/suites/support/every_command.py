@@ -1,4 +1,4 @@
-"""Lists one small command line of every kind, which together run in a minute or two."""
+"""Lists an example of each command, for the suite that records system calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills the unprocessed frames of finished tubes: decides which belong, and gives boxes."""
+"""Fills a finished tube's frames that were not processed, if the actor was there, with boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matches tracks and detections, for all classes together."""
+"""Matches tracks and detections for EdgeKit's linker, all classes together."""
 
 from __future__ import annotations
 

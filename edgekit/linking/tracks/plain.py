@@ -1,4 +1,4 @@
-"""The tracks of EdgeKit's linker, and their update in each frame: the numpy implementation.
+"""Carries tracks from frame to frame, also while the actor is hidden: the numpy implementation.
 
 ``edgekit/linking/tracks/compiled.py`` does this in C. Both give equal results to the last bit, so
 the C code must follow the operations and their order here.

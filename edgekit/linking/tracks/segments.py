@@ -1,4 +1,4 @@
-"""Finds when a track acts, and with what confidence: turns its scores into tubes.
+"""Cuts a track (one actor) into tubes (one action each) by the evidence for each class.
 
 The evidence of a frame for a class is its score minus half of the level that the track reaches when
 it acts. The stretches with the largest sums of evidence are the actions. They are the

@@ -1,4 +1,7 @@
-"""Draws the summary picture."""
+"""Draws the bars, pictures and axis of the summary picture, from tubes that are given.
+
+``media/sinks/summary_picture.py`` collects these tubes during a run.
+"""
 
 from __future__ import annotations
 

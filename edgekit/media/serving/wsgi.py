@@ -1,4 +1,4 @@
-"""A small threaded HTTP server that makes no name look-ups."""
+"""A small threaded HTTP server for the metrics; it never asks DNS for a client's name."""
 
 from __future__ import annotations
 

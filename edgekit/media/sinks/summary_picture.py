@@ -1,4 +1,4 @@
-"""Draws one picture of all tubes of a run, over time."""
+"""Collects the tubes of a run, and writes the summary picture that ``drawing.timeline`` draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens what a user names (file, stream, camera or pipeline) as a source of frames."""
+"""Sources of frames: one module or folder for each kind; ``opening`` chooses among them."""
 
 from edgekit.media.sources.opening import open_source, open_sources
 

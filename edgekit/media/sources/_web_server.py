@@ -1,4 +1,4 @@
-"""Asks a web server about a recording before it is read."""
+"""Asks a web server whether an address is a recording of known length, or endless."""
 
 from __future__ import annotations
 

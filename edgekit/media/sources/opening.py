@@ -1,4 +1,4 @@
-"""Opens what a user names (file, stream, camera or pipeline) as a source."""
+"""Chooses and opens the source for what a user names: a file, address, camera or pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thread that reads a live source, and reconnects when the source fails."""
+"""The thread of ``live_reader``: its loop opens a source, reads frames, and hands them over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gives the pipeline the frames of a source one by one, so that none is lost."""
+"""Reads recordings: every frame, in the pipeline's own thread. Defines the protocol of readers."""
 
 from __future__ import annotations
 

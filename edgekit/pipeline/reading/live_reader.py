@@ -1,4 +1,4 @@
-"""Gives the pipeline the frames of a live source, and handles the source's failures."""
+"""Reads live sources: chooses frames, and decides when a source failed and is to reconnect."""
 
 from __future__ import annotations
 

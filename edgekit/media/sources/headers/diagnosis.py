@@ -1,4 +1,4 @@
-"""Explains why a file cannot be played, from its bytes."""
+"""Explains from a file's bytes why no reader can play it: it is empty, text, truncated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads packets of a file or stream with PyAV, and explains why none arrive."""
+"""Opens a file or stream with PyAV and reads its packets; raises ``_unreadable``'s reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explains why PyAV cannot read a file or stream."""
+"""Turns PyAV's errors about a file or stream into a reason in words."""
 
 from __future__ import annotations
 
