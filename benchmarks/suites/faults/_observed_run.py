@@ -95,11 +95,6 @@ class ObservedRun:
                 words.append(f"{name.removeprefix('edgekit_')} {float(value):g}")
         return ", ".join(words)
 
-    def metric(self, start: str) -> float:
-        """Returns the sum of the metrics whose lines begin with this text."""
-        lines = self._get(self._figures, "metrics").splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
-
     def end(self, output: bytes = b"") -> tuple[str, str, int]:
         """Waits for the run's end; returns its log, the problems in its report, and its status."""
         stdout, _ = self.run.communicate(timeout=_LONGEST)

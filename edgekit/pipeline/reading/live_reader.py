@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 
 from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.reading._continuation import Continuation
 from edgekit.pipeline.reading._reader_thread import ReaderThread
 from edgekit.pipeline.reading.frame_reader import DirectReader, FrameReader, Pace, PairedFrame
 from edgekit.pipeline.reading.sampling import Sampling
@@ -79,11 +80,9 @@ class LiveReader:
         self._ready: PairedFrame | None = None
         self._error: BaseException | None = None
         self._ended = False
-        # State of the last frame read, and how the indices of the current connection continue it.
-        self._index, self._time, self._read = -1, 0.0, time.monotonic()
-        self._index_shift, self._time_shift = 0, 0.0
+        self._stream = Continuation(time.monotonic())
         self._backoff = Backoff()
-        self._health = SourceHealth(True, self._read, fps=source.fps)
+        self._health = SourceHealth(True, self._stream.read, fps=source.fps)
         self.away: str | None = None
         self._left: list[ReaderThread] = []
         self._reader = ReaderThread(self, source, stop)
@@ -91,7 +90,7 @@ class LiveReader:
     @property
     def position(self) -> int:
         """Index of the next frame."""
-        return self._source.position + self._index_shift
+        return self._source.position + self._stream.index_shift
 
     def health(self) -> SourceHealth:
         """Returns the state of the source; may be called from any thread."""
@@ -160,7 +159,7 @@ class LiveReader:
                 return
             now = time.monotonic()
             if self._health.connected:
-                what = "is not there" if self._index < 0 else "is lost"
+                what = "is not there" if self._stream.index < 0 else "is lost"
                 _LOG.warning("%s %s and will be opened again. %s", self._source.name, what, reason)
                 self._backoff.lasted(now - self._health.since)
                 self._health = SourceHealth(False, now, self._health.reconnects, reason)
@@ -181,20 +180,14 @@ class LiveReader:
 
     def _counted_on(self, source: FrameSource, frame: Frame, read: float) -> Frame:
         if not self._health.connected:
-            gone = read - self._read
-            lost = max(0, round(gone * source.fps) - 1)
-            self._index_shift = self._index + 1 + lost - frame.index
-            self._time_shift = self._time + gone - frame.time
+            gone = read - self._stream.read
+            self._stream.begin(frame, read, source.fps)
             self._source = source
-            what = "there" if self._index < 0 else "back"
+            what = "there" if self._stream.index < 0 else "back"
             _LOG.warning("%s is %s after %.1f seconds.", source.name, what, gone)
             self._health = SourceHealth(True, read, self._health.reconnects + 1, fps=source.fps)
             frame = replace(frame, gap="reconnect")
-        if self._index_shift or self._time_shift:
-            index, seconds = frame.index + self._index_shift, frame.time + self._time_shift
-            frame = replace(frame, index=index, time=seconds)
-        self._index, self._time, self._read = frame.index, frame.time, read
-        return frame
+        return self._stream.add(frame, read)
 
     def _note_absence(self) -> None:
         if not self._health.connected:
@@ -207,7 +200,7 @@ class LiveReader:
     def _is_over(self) -> bool:
         if self._health.connected:
             return False
-        return self._time + time.monotonic() - self._read >= self._duration
+        return self._stream.time + time.monotonic() - self._stream.read >= self._duration
 
     def _watch(self) -> None:
         """Replaces a stuck reader; called under the lock."""
