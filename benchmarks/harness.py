@@ -41,6 +41,7 @@ class _MeasuredRow:
             row.result = make_result(ready, self.measured, self.accuracy, self.under_load)
 
 
+# Many attributes: its arguments, and the state of one measurement.
 class Harness:
     """Measures rows, each in its own process. A harness is used for one run.
 

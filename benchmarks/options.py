@@ -17,6 +17,7 @@ from edgekit.targets.registry import RUNTIMES, runtime_named
 __all__ = ["BenchOptions"]
 
 
+# Many attributes: one for each argument of ``bench``, as users know them.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
     """Options of a benchmark, checked; ``edgekit.benchmarks.bench.bench`` documents them.

@@ -36,6 +36,7 @@ _Triple = tuple[float, float, float]
 _T = TypeVar("_T")
 
 
+# Many attributes: one for each setting of ``export``, as users know them.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSettings:
     """Settings of an export. ``None`` leaves a choice to the checkpoint, or to the default.

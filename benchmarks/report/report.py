@@ -61,6 +61,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     spread: float
 
 
+# Many attributes: it mirrors a round in the report's JSON file, one for one.
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One pass over the footage, and the machine's conditions during it."""
 
@@ -107,6 +108,7 @@ class LoadPoint(LoadAccuracy, frozen=True, kw_only=True):
     age_longest: float
 
 
+# Many attributes: it mirrors a row's result in the report's JSON file, one for one.
 class RowResult(msgspec.Struct, frozen=True, kw_only=True):
     """Result of a row."""
 
@@ -137,6 +139,7 @@ class RowFailure(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = msgspec.field(name="mend")
 
 
+# Many attributes: it mirrors a row in the report's JSON file, one for one.
 class Row(msgspec.Struct, kw_only=True):
     """One bundle on one runtime in one setting; either ``result`` or ``error`` is set."""
 
@@ -193,6 +196,7 @@ class TunedSetting(msgspec.Struct, frozen=True, kw_only=True):
     file: str
 
 
+# Many attributes: it mirrors the report's JSON file, one for one.
 class Report(msgspec.Struct, kw_only=True):
     """The whole report."""
 

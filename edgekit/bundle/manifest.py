@@ -193,6 +193,7 @@ class FileEntry(_Spec, frozen=True, kw_only=True):
     size: int
 
 
+# Many attributes: it mirrors the fields of manifest.json, one for one.
 class Manifest(_Spec, frozen=True, kw_only=True):
     """Description of a bundle, in the terms of ``docs/bundle.md``."""
 

@@ -30,6 +30,7 @@ __all__ = ["EvaluateOptions", "evaluate", "run_evaluation"]
 _SESSION = SessionOptions()
 
 
+# Many attributes: one for each argument of ``evaluate``, as users know them.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions:
     """Options of an evaluation, checked; ``evaluate`` documents them.

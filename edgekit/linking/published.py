@@ -81,6 +81,7 @@ class LinkUpdate:
     closed: Sequence[Tube]
 
 
+# Many attributes: its arguments, and the state of one stream.
 class TubeLinker:
     """Links the detections of consecutive frames into tubes, separately for each class.
 

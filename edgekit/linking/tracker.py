@@ -43,6 +43,7 @@ _SLOWEST, _FASTEST = 0.02, 50.0
 _FULL_LENGTH = 40
 
 
+# Many attributes: its arguments, and the state of one stream.
 class OnlineLinker:
     """Links the detections of consecutive frames into tubes of actors, for all classes together.
 

@@ -24,6 +24,7 @@ _CROP = WINDOW // 2
 _CENTRE = 128
 
 
+# Many attributes: the constants of the graph, which PyTorch exports as buffers of the module.
 class CascadeGraph(nn.Module):
     """Makes the network input from two letterboxed frames, as ``edgekit.runtime.cascade`` does.
 

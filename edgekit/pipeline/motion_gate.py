@@ -46,6 +46,7 @@ _LINGERING = 1.5
 _Map = npt.NDArray[np.float32]
 
 
+# Many attributes: what it learns, from when to when, and what it shows of that.
 class MotionGate:
     """Decides for each picture of a source whether anything moves in it.
 

@@ -54,6 +54,7 @@ class SourceHealth:
     fps: float = 0.0
 
 
+# Many attributes: facts of a run, each of which some sink needs.
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """Facts that are known when a run begins.

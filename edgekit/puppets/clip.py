@@ -71,6 +71,7 @@ class _Passer:
             image[top:bottom, left:right] = self.board[top - y : bottom - y, left - x : right - x]
 
 
+# Many attributes: what is drawn once for a whole clip, so that a frame is drawn fast.
 class PuppetClip:
     """A rendered clip; ``render_clip`` makes it.
 

@@ -50,6 +50,7 @@ def scale(mean: Array, std: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray
     return 1 / (255 * deviation), -np.asarray(mean, np.float64) / deviation
 
 
+# Many attributes: buffers that every frame uses again, instead of allocating them.
 class ShiftedSsim:
     """Finds the one-pixel shift of a picture that best matches another, and its SSIM map.
 

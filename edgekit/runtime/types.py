@@ -214,6 +214,7 @@ class Detections:
         return cls(boxes[first], merged, names)
 
 
+# Many attributes: a record of one tube, whose fields are public API.
 @dataclass(frozen=True, slots=True, eq=False)
 class Tube:
     """One action in space and time: a box for every frame from ``start`` to ``end``.

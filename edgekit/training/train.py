@@ -22,6 +22,7 @@ __all__ = ["TrainOptions", "run_train", "train"]
 _LOG = logging.getLogger(__name__)
 
 
+# Many attributes: one for each argument of ``train``, as users know them.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
     """Options of a training run, checked; ``train`` documents them.

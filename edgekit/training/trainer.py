@@ -32,6 +32,8 @@ _SMALL_SIZE = 0.75
 _GRADIENT_NORM = 10.0
 
 
+# Many attributes: two runs with equal settings give equal weights, so it holds all that they depend
+# on.
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of a training run; two runs with equal settings give equal weights.
@@ -63,6 +65,7 @@ class Settings:
     std: tuple[float, float, float]
 
 
+# Many attributes: the network, its average, optimizer and schedule are saved and resumed together.
 class Trainer:
     """Trains a network on clips.
 

@@ -98,6 +98,7 @@ class StepRow(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float
 
 
+# Many attributes: it mirrors the fields of the report's JSON file, one for one.
 class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     """The complete report on a quantized bundle.
 

@@ -27,6 +27,8 @@ _SLACK = 1.01
 _WITH_AVX2 = ("avx512", "avx2")
 
 
+# Many attributes: the C kernel works on memory that has to stay alive and in place between its
+# three calls.
 class NativeTracks:
     """All live tracks, and their update in each frame, with the interface of ``PlainTracks``.
 

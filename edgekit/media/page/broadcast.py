@@ -101,6 +101,7 @@ class Viewer:
         return message
 
 
+# Many attributes: the newest messages of one channel, and when the next ones are due.
 class Broadcast:
     """The viewers of one channel, and the messages for them.
 

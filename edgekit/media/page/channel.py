@@ -44,6 +44,7 @@ class Snapshot:
         self.result = result
 
 
+# Many attributes: everything that the page shows of a run, under one lock.
 class Channel(Sink):
     """Keeps the newest state of one run. Each call takes microseconds and never waits.
 

@@ -23,6 +23,7 @@ __all__ = ["Metrics", "MetricsSink"]
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
+# Many attributes: one for each metric, and those of the server that serves them.
 class Metrics:
     """Serves counters, gauges and histograms over HTTP while runs last.
 

@@ -47,6 +47,8 @@ class SinkHealth:
     last_error: str | None = None
 
 
+# Many attributes: the queue and the health of its sink are one state of two threads, under one
+# lock.
 class QueuedSink(Sink):
     """Runs a sink in a thread behind a bounded queue.
 

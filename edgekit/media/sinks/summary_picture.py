@@ -38,6 +38,7 @@ class _Ranked(NamedTuple):
     row: TimelineRow
 
 
+# Many attributes: its arguments, and what it collects for the picture.
 class PictureSink(Sink):
     """Draws a summary picture when the run is over.
 

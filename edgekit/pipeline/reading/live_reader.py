@@ -29,6 +29,7 @@ _LEAVING = 0.5
 _MOST_LEFT = 4
 
 
+# Many attributes: its arguments, and one state of two threads, under one lock.
 class LiveReader:
     """Reads in a thread, and reconnects a source that has failed.
 

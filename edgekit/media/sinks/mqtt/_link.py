@@ -40,6 +40,7 @@ def import_client() -> Any:
     return client
 
 
+# Many attributes: a connection is one state machine of two threads, under one lock.
 class BrokerLink:
     """Sends the messages of an outbox in order, and removes those that the broker acknowledged.
 

@@ -36,6 +36,7 @@ _FIRST_TRY_SECONDS = 3.0
 _LAST_SECONDS = 5.0
 
 
+# Many attributes: its arguments, and the state of one run.
 class MqttSink(Sink):
     """Sends the start, updates and end of each tube, and a retained status.
 

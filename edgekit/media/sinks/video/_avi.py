@@ -27,6 +27,7 @@ _FRAME_TIME_AT, _RATE_AT = 32, 128
 """Byte offsets at which FFmpeg writes the microseconds per frame, and the scale and rate."""
 
 
+# Many attributes: an encoder, and the times by which frames are repeated or left out.
 class AviFile:
     """A video with the duration of its source, a fixed frame duration and square pixels.
 

@@ -46,6 +46,7 @@ class FrameGroup(NamedTuple):
     end: float
 
 
+# Many attributes: an encoder, and the times of the frames that it has and waits for.
 class TimedFrames:
     """Encodes frames of one size; frames of another size are fitted into it.
 

@@ -40,6 +40,7 @@ _MOST_TIMES = 1000
 _QUALITY = 90
 
 
+# Many attributes: its arguments, and the state of one run.
 class ClipsSink(Sink):
     """Writes an annotated video for each shown tube, and a JSON file that describes the tube.
 
@@ -209,6 +210,7 @@ class ClipsSink(Sink):
         self._waiting_bytes -= self._waiting.popleft()[1].nbytes
 
 
+# Many attributes: the file of one clip, and the times at which it begins and ends.
 class _Clip:
     """The video of one tube.
 

@@ -23,6 +23,7 @@ from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 __all__ = ["VideoSink"]
 
 
+# Many attributes: the paths, the open file and the end of one run's video.
 class VideoSink(Sink):
     """Writes the annotated frames as a video, which appears when the run is over.
 

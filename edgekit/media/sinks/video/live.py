@@ -19,6 +19,7 @@ from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 __all__ = ["LiveVideoSink"]
 
 
+# Many attributes: its arguments, and the state of the file that is written.
 class LiveVideoSink(Sink):
     """Writes the annotated frames as a video that can be played while it grows.
 

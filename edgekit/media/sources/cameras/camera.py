@@ -60,6 +60,7 @@ def open_camera(device: int | str, options: SourceOptions | None = None) -> Sour
     return CameraSource(device, options)
 
 
+# Many attributes: those that every source has, and those of one open device.
 class CameraSource(Source):
     """A camera on Linux, given by number or device file.
 

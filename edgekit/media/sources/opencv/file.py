@@ -22,6 +22,7 @@ __all__ = ["FileSource"]
 _TEXT_AS_VIDEO = int.from_bytes(b"ansi", "little")
 
 
+# Many attributes: those that every source has, and the state of one file.
 class FileSource(CaptureSource):
     """The frames of a video file, up to the last decodable one.
 

@@ -21,6 +21,7 @@ from edgekit.system.installation import install_line
 __all__ = ["OpenCVStreamSource"]
 
 
+# Many attributes: those that every source has, and the state of one connection.
 class OpenCVStreamSource(CaptureSource):
     """A network stream, without ``VideoSource``'s reasons for a missing picture.
 

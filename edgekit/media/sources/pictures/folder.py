@@ -75,6 +75,7 @@ def open_picture(path: Path) -> Source:
     return FramesSource(path)
 
 
+# Many attributes: those that every source has, and what is known of the folder's files.
 class FramesSource(Source):
     """The pictures of a folder in natural order, or a single picture.
 

@@ -29,6 +29,7 @@ _SHORTEST, _INSTEAD = 0.01, 0.1
 """Longest duration in seconds that browsers ignore, and the duration that they use instead."""
 
 
+# Many attributes: those that every source has, and what is known of the file's pages.
 class PagesSource(Source):
     """All pictures of a file, in order.
 

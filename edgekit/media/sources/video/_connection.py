@@ -43,6 +43,7 @@ class _Packet(NamedTuple):
     waited: float
 
 
+# Many attributes: a container of FFmpeg, and what is known of its stream before the first picture.
 class Connection:
     """An open file or stream, and its pictures.
 

@@ -46,6 +46,7 @@ class DecodedPicture(NamedTuple):
     waited: float = 0.0
 
 
+# Many attributes: a decoder of FFmpeg, and the filters that turn its pictures upright and to BGR.
 class Decoder:
     """Decodes the packets of one video stream.
 

@@ -42,6 +42,7 @@ _NEXT_TRY = 2.0
 attempt."""
 
 
+# Many attributes: those that every source has, and the state of one connection.
 class VideoSource(Source):
     """A video file, local or on a web server, or a live network stream.
 

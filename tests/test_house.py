@@ -1,0 +1,128 @@
+"""The sizes of the house: what a reader has to hold in mind at one time stays small.
+
+A function or a class over its bound gives the reason in a comment directly above it (above its
+decorators, where it has some), which begins with the bound's own words::
+
+    # Long: the four steps share eleven local arrays, and ...
+    # Many attributes: one for each column of the file, ...
+"""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOUSE = ("edgekit", "targets", "calibration", "quantization", "benchmarks")
+MEDIAN_LINES = 130
+MOST_LINES = 300
+MOST_LINES_OF_A_FUNCTION = 60
+MOST_ATTRIBUTES = 10
+MOST_MODULES = 15
+
+OPEN = {
+    "command",  # of edgekit/cli/quantize.py
+    "export",
+    "serialized_engine",
+    "build_engine",
+    "quantize_bundle",
+    "bench",
+    "measure",
+}
+"""Functions that are still to be split."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def modules() -> dict[Path, list[str]]:
+    """Lines of each module, by its path; a linked folder counts where its files are."""
+    found = {}
+    for room in HOUSE:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            inside = path.relative_to(ROOT)
+            if not any((ROOT / folder).is_symlink() for folder in inside.parents):
+                found[inside] = path.read_text().splitlines()
+    return found
+
+
+def definitions(*kinds: type) -> Iterator[tuple[Path, list[str], ast.AST]]:
+    for path, lines in modules().items():
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, kinds):
+                yield path, lines, node
+
+
+def has_reason(lines: list[str], node: Function | ast.ClassDef, prefix: str) -> bool:
+    """Whether the comment that ends directly above ``node`` begins with ``prefix`` and goes on."""
+    above = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+    comment: list[str] = []
+    while above > 0 and lines[above - 1].strip().startswith("#"):
+        above -= 1
+        comment.insert(0, lines[above].strip().removeprefix("#").strip())
+    return any(
+        line.startswith(prefix) and len(" ".join(comment[number:]).split()) > 4
+        for number, line in enumerate(comment)
+    )
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """Names of a class's fields, and of what its methods assign to ``self``."""
+    names = {
+        item.target.id
+        for item in node.body
+        if isinstance(item, ast.AnnAssign)
+        and isinstance(item.target, ast.Name)
+        and "ClassVar" not in ast.unparse(item.annotation)
+    }
+    for method in node.body:
+        if isinstance(method, Function):
+            names |= {
+                item.attr
+                for item in ast.walk(method)
+                if isinstance(item, ast.Attribute)
+                and isinstance(item.ctx, ast.Store)
+                and isinstance(item.value, ast.Name)
+                and item.value.id == "self"
+            }
+    return names
+
+
+def test_half_of_the_modules_are_short():
+    assert statistics.median(len(lines) for lines in modules().values()) <= MEDIAN_LINES
+
+
+def test_no_module_is_long():
+    long = {str(path): len(lines) for path, lines in modules().items() if len(lines) > MOST_LINES}
+    assert not long
+
+
+def test_no_function_is_long_without_a_reason():
+    long = {}
+    for path, lines, node in definitions(ast.FunctionDef, ast.AsyncFunctionDef):
+        count = node.end_lineno - node.lineno + 1
+        if (
+            count > MOST_LINES_OF_A_FUNCTION
+            and node.name not in OPEN
+            and not has_reason(lines, node, "Long: ")
+        ):
+            long[f"{path}:{node.lineno} {node.name}"] = count
+    assert not long
+
+
+def test_no_class_has_many_attributes_without_a_reason():
+    many = {}
+    for path, lines, node in definitions(ast.ClassDef):
+        count = len(attributes(node))
+        if count > MOST_ATTRIBUTES and not has_reason(lines, node, "Many attributes: "):
+            many[f"{path}:{node.lineno} {node.name}"] = count
+    assert not many
+
+
+def test_no_folder_has_many_modules():
+    folders = Counter(str(path.parent) for path in modules())
+    assert not {folder: count for folder, count in folders.items() if count > MOST_MODULES}
