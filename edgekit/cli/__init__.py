@@ -29,17 +29,17 @@ from edgekit.system.telemetry import silence_environment
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
 COMMANDS = {
-    "export": "Turn a checkpoint into a verified bundle for a target.",
+    "export": "Turn a checkpoint into a verified bundle for a target, on the host.",
     "quantize": "Quantize a float bundle to INT8, and measure and limit the loss of accuracy.",
     "run": "Find action tubes in a camera, video or folder of pictures.",
     "bench": "Measure how long each stage of a frame takes, for every bundle and runtime.",
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",
-    "demo": "Play a rendered clip through a bundle and judge it against the known truth.",
-    "build": "Build the TensorRT engine of a bundle, on the device that runs it.",
+    "demo": "Run a bundle on a rendered clip, and score it against the clip's known tubes.",
+    "build": "Build the TensorRT engine of a jetson bundle, on the Jetson that runs it.",
     "inspect": "Show the model, inputs, classes and files of a bundle.",
-    "cache": "Show or empty the cache of finished work.",
-    "doctor": "Show what is installed, what is missing, and how to get it.",
+    "cache": "Show or empty the cache of edgekit quantize and edgekit bench --sweep.",
+    "doctor": "Show which Python packages and devices EdgeKit finds, and how to install others.",
 }
 """Every command with its line of help, so that ``edgekit --help`` imports no command."""
 
@@ -71,9 +71,13 @@ def cli() -> None:
     """Takes a trained online action detector to an edge device.
 
     The detector finds action tubes: a tube is one action of one actor, with a class and a box in
-    each frame. Its input joins each frame with a map of motion, the cascade, that compares the
-    frame with an earlier one. A bundle is a folder with a model for one target, its settings and
-    checksums; export and quantize write bundles, and run, eval and bench use them.
+    each frame. It is a CenterNet, a network that finds objects by their centres. As in KORSAL, the
+    published detector of actions (arXiv 2111.03319), its input joins each frame with a map of
+    motion, the cascade, that compares the frame with an earlier one.
+
+    A bundle is a folder with a model for one target (a kind of device and its inference runtime),
+    its settings and checksums. The host, a PC with PyTorch, trains, exports and quantizes. The
+    device runs bundles: copy the folder there. Both may be one machine.
 
     Example: edgekit run --source clip.mp4 --video out.mp4
     """

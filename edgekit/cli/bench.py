@@ -66,7 +66,8 @@ class _Percent(click.ParamType[float]):
     "--runtime",
     multiple=True,
     type=RUNTIME,
-    help="Runtime to measure. Repeat the option for several. [default: all that run the bundle]",
+    help="Runtime to measure. Repeat the option for several. [default: all that run the "
+    "bundle: for jetson tensorrt and onnxruntime, for other targets one]",
 )
 @click.option(
     "--threads",
@@ -86,10 +87,10 @@ class _Percent(click.ParamType[float]):
     "--sweep",
     multiple=True,
     metavar="SETTING=V,V",
-    help="Setting and its values, such as threads=1,2: one row for each combination. "
-    "Settings are runtime, threads and arithmetic; without BUNDLE also target, "
-    "precision, size and cascade, and EdgeKit exports a bundle for each. Repeat the "
-    "option for several.",
+    help="Setting and its values, such as threads=1,2: one row of the report for each "
+    "combination. Settings are runtime, threads and arithmetic; without BUNDLE also "
+    "target, precision, size (such as 256) and cascade (host or graph), for which EdgeKit"
+    " exports bundles. Repeat the option for several.",
 )
 @click.option(
     "--checkpoint",
@@ -102,15 +103,16 @@ class _Percent(click.ParamType[float]):
 @click.option(
     "--under-load",
     is_flag=True,
-    help="Measure accuracy and frame age too, on a simulated board that is too slow for "
-    "its camera and processes only every 2nd, 3rd, 5th or 8th frame.",
+    help="Measure accuracy too, and the age of frames when their inference starts, on a "
+    "simulated board that is too slow for its camera: it processes only every 2nd, 3rd, "
+    "5th or 8th frame.",
 )
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
     metavar="ROOT",
-    help="Dataset for the accuracy instead of rendered clips: ROOT/annotations.json and "
-    "the videos beside it.",
+    help="Dataset for the accuracy instead of rendered clips: ROOT/annotations.json, described"
+    " in docs/evaluation.md, and the videos beside it.",
 )
 @click.option(
     "--energy",
@@ -122,16 +124,16 @@ class _Percent(click.ParamType[float]):
     "--compare",
     type=_FILE,
     metavar="FILE.json",
-    help="Earlier report (from --json) to compare with. EdgeKit says which rows became "
-    "slower or faster.",
+    help="Earlier report to compare with: standard output of an earlier edgekit bench --json. "
+    "EdgeKit says which rows became slower or faster.",
 )
 @click.option(
     "--fail-over",
     type=_Percent(),
     metavar="PERCENT",
-    help="With --compare: end with status 5 if a row is significantly slower by more than "
-    "this. If the machine is too noisy for a verdict, EdgeKit says so and ends with "
-    "status 0.",
+    help="Largest accepted slowdown against the report of --compare. If a row is slower by "
+    "more, and by more than the noise of the measurement, the command ends with status 5;"
+    " if the machine is too noisy to tell, EdgeKit says so and ends with status 0.",
 )
 @click.option(
     "--force",
@@ -162,8 +164,9 @@ class _Percent(click.ParamType[float]):
 def command(as_json: bool, **values: Any) -> int:
     """Measure how long each stage of a frame takes, for every bundle and runtime.
 
-    Without BUNDLE, it measures the shipped bundles and all in artifacts/. The word 'shipped' names
-    the shipped ones. What the columns mean is in docs/bench.md.
+    The stages are capture, cascade, network, decode, link and emit; docs/bench.md explains each
+    column. Without BUNDLE, EdgeKit measures the shipped bundles and all in artifacts/. The word
+    'shipped' names the shipped ones.
 
     Example: edgekit bench --threads 1 --html bench.html
     """

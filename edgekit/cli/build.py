@@ -42,11 +42,11 @@ _LOG = logging.getLogger(__name__)
 def command(
     bundle: Named, workspace: int | None, cache: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Build the TensorRT engine of a bundle, on the device that runs it.
+    """Build the TensorRT engine of a jetson bundle, on the Jetson that runs it.
 
     Without BUNDLE, it takes the newest bundle for the target jetson in artifacts/. An engine fits
-    one model, one TensorRT and one kind of GPU, and takes minutes to build. edgekit run builds a
-    missing engine as well.
+    one model, one version of TensorRT and one kind of GPU, and takes minutes to build. The command
+    is optional: edgekit run builds a missing engine as well.
 
     Example: edgekit build artifacts/korsal-lite0-ucf24-jetson-fp16 --workspace 512
     """

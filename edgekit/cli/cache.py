@@ -24,10 +24,11 @@ _FOLDER = click.option(
 
 @click.group(name="cache")
 def command() -> None:
-    """Show or empty the cache of finished work.
+    """Show or empty the cache of edgekit quantize and edgekit bench --sweep.
 
-    edgekit quantize and edgekit bench --sweep store work there that takes long: exported models,
-    rendered clips, measured layers. A repeated command reuses it.
+    These commands store work that takes long: exported models, rendered clips, measured layers. A
+    repeated command reuses it. Compiled models, which edgekit run --cache keeps, and TensorRT
+    engines are not in this cache; to remove them, delete their folder.
 
     Example: edgekit cache clear
     """
@@ -64,8 +65,8 @@ def info(folder: Path | None, as_json: bool) -> None:
 def clear(folder: Path | None, as_json: bool) -> None:
     """Empty the cache.
 
-    It removes what EdgeKit wrote there and nothing else, and refuses while another edgekit works
-    with the cache.
+    It removes what EdgeKit wrote there and nothing else. It refuses to while another edgekit
+    command uses the cache.
 
     Example: edgekit cache clear
     """

@@ -45,7 +45,7 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Replace an earlier demo in the output folder.")
 @common_options
 def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bool) -> int:
-    """Play a rendered clip through a bundle and judge it against the known truth.
+    """Run a bundle on a rendered clip, and score it against the clip's known tubes.
 
     Needs no camera, no display and no network.
 

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 @click.command(name="doctor")
 @common_options
 def command(as_json: bool) -> None:
-    """Show what is installed, what is missing, and how to get it.
+    """Show which Python packages and devices EdgeKit finds, and how to install others.
 
     Example: edgekit doctor
     """

@@ -32,10 +32,14 @@ __all__ = ["command"]
 @click.option(
     "--dataset",
     type=DATASET,
-    help="Layout of the annotated videos. json means ROOT/annotations.json with the videos "
-    "beside it.",
+    help="Layout of the annotated videos. json means ROOT/annotations.json, described in "
+    "docs/evaluation.md, with the videos beside it. [default: json]",
 )
-@click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="Folder of the dataset. Required unless --detections is given.",
+)
 @click.option(
     "--split",
     type=click.IntRange(1, 3),
@@ -46,36 +50,40 @@ __all__ = ["command"]
 @click.option(
     "--detections",
     type=click.Path(path_type=Path),
-    help="Saved detections to evaluate instead of running a bundle.",
+    help="File from eval --save-detections to score again, instead of running a bundle. It "
+    "contains the annotations; --dataset and --root are not needed.",
 )
 @click.option(
     "--link",
     type=LINK,
-    help="Linker that joins detections into tubes: EdgeKit's own (edgekit) or one from "
-    "KORSAL's code. road is KORSAL's edit of ROAD's linker, not ROAD's original. "
-    "[default: edgekit; road with --protocol published]",
+    help="Linker that joins detections into tubes. edgekit follows actors; the others, from "
+    "KORSAL's code, follow each class for itself, and differ in a frame without a "
+    "detection: the tube has no box (road), its last box (korsal-hold), or its last box "
+    "moved on (korsal-motion). [default: edgekit; road with --protocol published]",
 )
 @click.option(
     "--cost",
     type=click.Choice(COSTS),
     default="score",
     show_default=True,
-    help="Criterion by which a published linker (not edgekit) chooses among the boxes that "
-    "overlap a tube: their score, the similarity of their class scores to the tube's, or the sum.",
+    help="Criterion by which a linker other than edgekit chooses among the boxes that overlap "
+    "a tube: the box's score, the similarity of the box's scores for all classes to those"
+    " of the tube's last box, or the sum of both.",
 )
 @misses_options
 @click.option(
     "--min-hits",
     type=click.IntRange(1),
-    help="Smallest number of detections in a tube, in place of --min-length: N stands for "
-    "--min-length N-1.",
+    help="Smallest number of detections of a tube that counts. Replaces --min-length: "
+    "--min-hits 6 is the same as --min-length 5.",
 )
 @click.option(
     "--min-length",
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Drop tubes of at most this many frames.",
+    help="Largest number of frames of a tube that is dropped as too short; with 5, tubes of 6 "
+    "frames count.",
 )
 @delay_options
 @click.option(
@@ -83,7 +91,10 @@ __all__ = ["command"]
     type=click.Choice(list(PROTOCOLS)),
     default="edgekit",
     show_default=True,
-    help="Evaluation protocol. published repeats KORSAL's own evaluation to the last digit.",
+    help="Rules of the evaluation. published repeats KORSAL's own evaluation to the last "
+    "digit, and needs no other option. edgekit differs: videos keep their size, classes "
+    "that do not occur do not count, and a box must have the class of the box that it "
+    "matches.",
 )
 @click.option(
     "--top-k",

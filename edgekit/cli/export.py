@@ -35,13 +35,16 @@ _PLACE = click.Choice(PLACES)
     default=["onnx"],
     show_default=True,
     type=TARGET,
-    help="Target to export for. Repeat the option to export for several targets.",
+    help="Target to export for: onnx (any CPU), openvino (Intel CPUs, GPUs and NPUs), tflite "
+    "(phones and Raspberry-class boards) or jetson (NVIDIA Jetson). Repeat the option to "
+    "export for several targets.",
 )
 @click.option(
     "--arch",
     default="auto",
     show_default=True,
-    help="Network architecture that the checkpoint must have. auto accepts any known one.",
+    help="Network architecture that the checkpoint must have: dla34, dlav0_34, res18, res50, "
+    "res101, resdcn18, resdcn50, resdcn101 or lite0. auto recognizes it from the weights.",
 )
 @click.option(
     "--classes",
@@ -58,43 +61,47 @@ _PLACE = click.Choice(PLACES)
 @click.option(
     "--cascade",
     type=click.Choice(KINDS),
-    help="Motion channels of the input: similarity to the earlier picture over nine shifts "
-    "(ssim) or over all but the zero shift (ssim-shifted), dissimilarity (dssim), or none "
-    "(rgb). "
-    "[default: the checkpoint's own; ssim for 6 channels, rgb for 3]",
+    help="Map of motion in the input: similarity to the earlier picture, the best of nine "
+    "shifts by at most one pixel (ssim, KORSAL's) or of the eight without the unshifted "
+    "one (ssim-shifted); dissimilarity, the best of nine (dssim); or no map (rgb). It "
+    "must be the one that the network was trained with. [default: the checkpoint's own; "
+    "ssim for 6 channels, rgb for 3]",
 )
 @click.option(
     "--frame-gap",
     type=click.IntRange(1),
-    help="Number of frames between the two pictures of a pair, at the frame rate of the "
-    "training videos. [default: the checkpoint's own, or 1]",
+    help="Number of frames between the two pictures that the cascade compares, in training "
+    "videos of 25 frames per second. For other rates give --interval. [default: the "
+    "checkpoint's own, or 1]",
 )
 @click.option(
     "--interval",
     type=FiniteRange(0.001, 10),
     metavar="SECONDS",
-    help="Seconds between the two pictures of a pair. Devices use it at any frame rate. "
-    "[default: --frame-gap frames at 25 per second]",
+    help="Seconds between the two pictures that the cascade compares; replaces --frame-gap. A "
+    "run keeps to it at any frame rate. [default: the checkpoint's own, or --frame-gap "
+    "frames at 25 per second]",
 )
 @click.option(
     "--first-frame",
     type=click.Choice(FIRST_FRAME_RULES),
-    help="Earlier picture for the first frame of a source: a black one (zero) or the frame "
-    "itself (repeat). [default: the checkpoint's own, or zero]",
+    help="Earlier picture for the first frame of a source: a black one (zero), as in the "
+    "training of KORSAL's checkpoints, or the frame itself (repeat). [default: the "
+    "checkpoint's own, or zero]",
 )
 @click.option(
     "--mean",
     type=float,
     nargs=3,
-    help="Mean of the B, G and R channels of the training pictures, each in [0, 1]. "
-    "[default: the checkpoint's own, or CenterNet's]",
+    help="Mean of the B, G and R channels of the training pictures, each in [0, 1]. [default: "
+    "the checkpoint's own, or CenterNet's, 0.408 0.447 0.470]",
 )
 @click.option(
     "--std",
     type=float,
     nargs=3,
-    help="Standard deviation of the B, G and R channels of the training pictures, each in "
-    "[0, 1]. [default: the checkpoint's own, or CenterNet's]",
+    help="Standard deviation of the B, G and R channels of the training pictures, each in [0, "
+    "1]. [default: the checkpoint's own, or CenterNet's, 0.289 0.274 0.278]",
 )
 @click.option(
     "--precision",
@@ -108,23 +115,28 @@ _PLACE = click.Choice(PLACES)
     type=_PLACE,
     default="auto",
     show_default=True,
-    help="Place where the cascade is computed: on the host, before the model, or in the "
-    "model's graph.",
+    help="Place where the cascade is computed: by EdgeKit on the CPU, before the model runs "
+    "(host), or inside the model (graph). auto is graph for jetson, where the GPU "
+    "computes it, and host, which is faster on a CPU, for the others.",
 )
 @click.option(
     "--decode-in",
     type=_PLACE,
     default="auto",
     show_default=True,
-    help="Place where heatmaps are decoded into boxes: on the host, after the model, or in "
-    "the model's graph.",
+    help="Place where the network's heatmaps become boxes: in EdgeKit on the CPU, after the "
+    "model has run (host), or inside the model (graph). auto is graph for jetson, and "
+    "host, which is faster on a CPU, for the others.",
 )
 @click.option(
     "--dcn",
     type=click.Choice([*LOWERINGS, "auto"]),
     default="auto",
     show_default=True,
-    help="Operators that replace deformable convolutions. auto takes what suits the target best.",
+    help="Operators that a deformable convolution becomes, if the network has any: one "
+    "operator of that kind (deform_conv), GridSample and a convolution (grid_sample), or "
+    "row lookups and a matrix product (gather). auto is the fastest form that the target "
+    "supports.",
 )
 @click.option(
     "--top-k",
@@ -146,8 +158,8 @@ _PLACE = click.Choice(PLACES)
 @click.option(
     "--tolerance",
     type=FiniteRange(0, min_open=True),
-    help="Largest accepted difference from PyTorch, as a share of the largest value of "
-    "each output. [default: 1e-3 for fp32, 2e-2 for fp16]",
+    help="Largest accepted difference between an output of the written model and PyTorch's, "
+    "divided by the largest value of that output. [default: 1e-3 for fp32, 2e-2 for fp16]",
 )
 @click.option(
     "--frames",
@@ -156,11 +168,12 @@ _PLACE = click.Choice(PLACES)
 )
 @common_options
 def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **values: Any) -> None:
-    """Turn a checkpoint into a verified bundle for a target.
+    """Turn a checkpoint into a verified bundle for a target, on the host.
 
     CHECKPOINT is a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors; by
     default the weights that EdgeKit ships. Nothing is written unless the same frames give the
-    same outputs in PyTorch and in the written file.
+    same outputs in PyTorch and in the written file. To run the bundle on another machine, copy its
+    folder there.
 
     Example: edgekit export model_last.pth --classes ucf24 --target onnx
     """

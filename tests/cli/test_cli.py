@@ -13,6 +13,7 @@ import pytest
 
 from edgekit import cli, errors
 from edgekit.cli.options import shared
+from edgekit.models.registry import ARCHITECTURES
 
 HELP = [[], *([name] for name in cli.COMMANDS), ["cache", "info"], ["cache", "clear"]]
 
@@ -28,6 +29,13 @@ def test_the_short_help_is_the_commands_own(name):
     command = cli.cli.get_command(None, name)
     assert command.help.splitlines()[0] == cli.COMMANDS[name]
     assert all(getattr(o, "help", "x") is not None or o.name for o in command.params)
+
+
+@pytest.mark.parametrize("name", ["export", "train"])
+def test_the_help_of_arch_names_every_network(name):
+    options = {option.name: option for option in cli.cli.get_command(None, name).params}
+    named = set(re.findall(r"\w+", options["arch"].help))
+    assert set(ARCHITECTURES.own) <= named
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

@@ -16,16 +16,16 @@ _MISSES = (
     click.option(
         "--max-misses",
         type=click.IntRange(1),
-        help="Number of frames in a row without a detection after which a tube ends; edgekit "
-        "counts frames of 25 per second at any rate. [default: 30 with edgekit, 5 with "
-        "other linkers]",
+        help="Number of frames in a row without a detection after which a tube ends. The linker "
+        "edgekit counts in frames of 25 per second (30 are 1.2 seconds) at any frame rate. "
+        "[default: 30 with edgekit, 5 with other linkers]",
     ),
     click.option(
         "--max-gap",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds without a detection after which a tube ends. Replaces --max-misses; only "
-        "with --link edgekit.",
+        help="Seconds without a detection after which a tube ends: --max-misses in seconds, and in"
+        " its place. Only with --link edgekit.",
     ),
 )
 _DELAY = (
@@ -34,15 +34,16 @@ _DELAY = (
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Number of later frames, of 25 per second, that correct each box of a finished "
-        "tube. Live tubes are not delayed. Only with --link edgekit.",
+        help="Number of later frames, of 25 per second, that correct each box of a finished tube. "
+        "Live tubes are not corrected, and finished tubes arrive no later; the cost is a "
+        "little memory and time for each tube. Only with --link edgekit.",
     ),
     click.option(
         "--delay-seconds",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds of later frames that correct each box of a finished tube. Replaces "
-        "--delay; only with --link edgekit.",
+        help="Seconds of later frames that correct each box of a finished tube: --delay in "
+        "seconds, and in its place. Only with --link edgekit.",
     ),
 )
 

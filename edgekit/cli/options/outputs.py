@@ -28,15 +28,15 @@ _FILES = (
     click.option(
         "--rotate",
         type=BYTES,
-        help="Start a new events file, or a new file of live video, at this size, for example "
-        "100MB.",
+        help="Size of a file at which EdgeKit starts a new one, for example 100MB; for --events, "
+        "and for --video with a live source.",
     ),
     click.option(
         "--rotate-keep",
         type=click.IntRange(0),
         default=5,
         show_default=True,
-        help="Number of older events files and live videos to keep.",
+        help="Number of older files that --rotate keeps, for each of events and video.",
     ),
     click.option(
         "--clips",
@@ -75,8 +75,8 @@ _FILES = (
     click.option(
         "--save-detections",
         type=OUT_FILE,
-        help="File to write all detections to, for edgekit eval --detections. Compressed if "
-        "its name ends in .gz.",
+        help="File to write all detections to, in the layout of eval --save-detections but without"
+        " annotations. Compressed if its name ends in .gz.",
     ),
     click.option(
         "--show",
@@ -91,7 +91,8 @@ _SERVICES = (
         envvar="EDGEKIT_MQTT",
         show_envvar=True,
         help="MQTT broker to send the starts, updates and ends of tubes to: "
-        "mqtt://user:password@host:port/prefix, or mqtts:// for TLS.",
+        "mqtt://user:password@host:port/prefix, or mqtts:// for TLS. The prefix begins every "
+        "topic; docs/events.md lists topics and messages.",
     ),
     click.option(
         "--mqtt-ca", type=_FILE, help="PEM file with the certificate to trust for mqtts://."
@@ -105,27 +106,30 @@ _SERVICES = (
     click.option(
         "--metrics",
         metavar="HOST:PORT",
-        help="Address to serve metrics for Prometheus on. A port alone is reachable from this "
-        "machine only.",
+        help="Address to serve metrics for Prometheus on: 9090 for this machine only, 0.0.0.0:9090"
+        " for all that reach it.",
     ),
     click.option(
         "--serve",
         metavar="HOST:PORT",
-        help="Address to serve a live page on. A port alone is reachable from this machine only.",
+        help="Address to serve a live page on: 8080 for browsers on this machine, 0.0.0.0:8080 for"
+        " all that reach it. The page is not encrypted.",
     ),
     click.option(
         "--token",
         envvar="EDGEKIT_TOKEN",
         show_envvar=True,
-        help="Token that viewers of the live page must show. [default: a new one, printed at "
-        "the start; none on loopback without --public-origin]",
+        help="Password of the live page, at the end of its link (?token=...). [default: a new one,"
+        " in the link that EdgeKit prints at the start; none if only this machine reaches the"
+        " page]",
     ),
     click.option(
         "--public-origin",
         multiple=True,
         metavar="URL",
-        help="Address of the live page behind a TLS proxy, such as https://cam.example.com. "
-        "The page then always needs a token. Repeat the option for several addresses.",
+        help="Address under which browsers reach the live page through a proxy that adds TLS, such"
+        " as https://cam.example.com. The page then always needs a token. Repeat the option "
+        "for several addresses.",
     ),
 )
 

@@ -126,36 +126,43 @@ _SESSION = (
     click.option(
         "--runtime",
         type=RUNTIME,
-        help="Inference runtime for the bundle. [default: the one its target is made for]",
+        help="Inference runtime for the bundle. Each target has one; a jetson bundle also runs on "
+        "onnxruntime. [default: onnxruntime for onnx, openvino for openvino, tflite for "
+        "tflite, and tensorrt for jetson]",
     ),
     click.option(
         "--threads",
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Number of threads for inference. 0 lets the runtime choose.",
+        help="Number of threads for inference. 0 lets the runtime choose, or takes what edgekit "
+        "bench --tune saved for the bundle.",
     ),
     click.option(
         "--device",
         metavar="NAME",
-        help="Device for inference: CPU, GPU, NPU or AUTO (openvino only).",
+        help="Device of OpenVINO to run on: CPU, GPU, NPU, AUTO, or one of several, such as GPU.1 "
+        "(openvino only). [default: CPU]",
     ),
     click.option(
         "--hint",
         type=click.Choice(HINTS),
-        help="Optimize for latency (one frame at a time) or throughput (several frames at "
-        "once, one thread each). [default: latency; throughput for edgekit run with files "
-        "only]",
+        help="Optimize for latency (all threads work on one frame) or for throughput (several "
+        "frames are in the network at once: more per second, but each waits longer). "
+        "[default: throughput in edgekit run if no source is live, else latency]",
     ),
     click.option(
         "--arithmetic",
         type=click.Choice(ARITHMETICS),
-        help="Type that the runtime computes in (openvino only). [default: the bundle's own]",
+        help="Type that the runtime computes in (openvino only). [default: f32 for fp32 and int8 "
+        "bundles; OpenVINO's choice for fp16]",
     ),
     click.option(
         "--cache",
         type=OUT_FOLDER,
-        help="Folder where the runtime keeps compiled models.",
+        help="Folder to keep compiled models in, so that the next start is faster (openvino and "
+        "tensorrt only; not what `edgekit cache` empties). [default: engines/ in the bundle "
+        "for tensorrt; openvino keeps none]",
     ),
 )
 

@@ -50,7 +50,8 @@ _OPTIONS = (
         "cameras",
         multiple=True,
         metavar="N",
-        help="Camera number or device file. Repeat the option for several cameras. [default: 0]",
+        help="Camera of this machine: its number, or its device file such as /dev/video0. Repeat "
+        "the option for several cameras. [default: 0]",
     ),
     click.option(
         "--source",
@@ -78,8 +79,8 @@ _OPTIONS = (
     click.option(
         "--all-or-none",
         is_flag=True,
-        help="End with an error if any source cannot be opened at the start. By default, "
-        "EdgeKit runs with the other cameras and streams and keeps trying.",
+        help="End with an error if any source cannot be opened at the start. By default, EdgeKit "
+        "runs with the other sources, and keeps trying to open a camera or stream.",
     ),
     click.option(
         "--camera-size",
