@@ -185,13 +185,7 @@ def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) 
 def _options_of(
     specs: Sequence[int | str], session: SessionOptions, values: dict[str, Any]
 ) -> RunOptions:
-    """Returns the options of the run, checked.
-
-    Args:
-        specs: Sources.
-        session: Options of inference.
-        values: Values of click's parameters by name.
-    """
+    """Returns the checked options of a run, from click's values by name."""
     from edgekit.media.sources.source import SourceOptions
     from edgekit.running.options import (
         ClipOptions,
