@@ -1,4 +1,4 @@
-/* One frame of the linker with its filter; the references are _tracks.py and _kalman.py. */
+/* One frame of the linker with its filter; the references are tracks/plain.py and kalman.py. */
 #include "linking.h"
 
 #include <math.h>

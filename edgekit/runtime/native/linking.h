@@ -1,6 +1,7 @@
 /*
- * Interface of the compiled linker. _tracks.py, _matching.py and _kalman.py define what it does; it
- * repeats their arithmetic operation by operation, so that the results are equal.
+ * Interface of the compiled linker. plain.py, matching.py and kalman.py in edgekit/linking/tracks
+ * define what it does; it repeats their arithmetic operation by operation, so that the results are
+ * equal.
  *
  * Boxes are x1, y1, x2, y2. Rows of class scores are padded with zeros to a multiple of LANES. The
  * caller owns all memory, and computes all exponentials and logarithms, because different

@@ -1,4 +1,4 @@
-/* Pairs tracks with detections, and finds which start tracks; the reference is _matching.py. */
+/* Pairs tracks with detections, and finds which start tracks; the reference is tracks/matching.py. */
 #include "pairing.h"
 
 #include <string.h>
