@@ -176,7 +176,7 @@ def test_symbolic_link_that_leaves_the_bundle(bundle: Bundle, link: str) -> None
 
 def test_model_that_no_checksum_covers(bundle: Bundle) -> None:
     edit(bundle, lambda content: content.update(model="other.onnx"))
-    with pytest.raises(BundleError, match=r"lists no file 'other\.onnx'"):
+    with pytest.raises(BundleError, match=r"names the model 'other\.onnx', but does not list"):
         load_bundle(bundle.path)
 
 
@@ -253,7 +253,7 @@ def test_manifest_of_another_kind(bundle: Bundle, text: str) -> None:
 
 def test_saving_replaces_only_by_force(bundle: Bundle, tmp_path: Path) -> None:
     files = {"model.onnx": tmp_path / "notice"}
-    with pytest.raises(OutputError, match="already there") as caught:
+    with pytest.raises(OutputError, match="already exists") as caught:
         save_bundle(bundle.path, manifest(), files)
     assert "force=True" in caught.value.hint
     assert load_bundle(bundle.path) == bundle

@@ -160,7 +160,11 @@ def load_bundle(path: Path) -> Bundle:
         ) from error
     manifest = _manifest(path, text, hint)
     if manifest.model not in {entry.path for entry in manifest.files}:
-        raise BundleError(f"{path}: the manifest lists no file {manifest.model!r}.", hint=hint)
+        raise BundleError(
+            f"{path}: the manifest names the model {manifest.model!r}, but does not list "
+            "that file.",
+            hint=hint,
+        )
     content = b""
     for entry in manifest.files:
         file = _located(path, entry, hint)

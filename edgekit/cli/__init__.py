@@ -129,7 +129,10 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
             # current folder; as a value, it would look like a missing option.
             place = words.index("")
             before = f", after {words[place - 1]}," if place else ""
-            raise click.UsageError(f"Word {place + 1} of the command line{before} is empty.")
+            raise click.UsageError(
+                f"Argument {place + 1} of the command line{before} is empty. Remove it, or set the "
+                "variable that it came from."
+            )
         status = cli.main(words, prog_name="edgekit", standalone_mode=False, obj=outcome)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is None and words[0] in COMMANDS:

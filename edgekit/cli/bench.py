@@ -202,9 +202,10 @@ def _judge(report: Report, options: BenchOptions, *, as_json: bool) -> None:
     slower = [report.rows[change.row].label for change in report.changes if change.regression]
     if slower and options.fail_over is not None:
         raise BoundError(
-            f"Slower than in {options.compare} by more than {100 * options.fail_over:g}%: "
+            f"This run is more than {100 * options.fail_over:g}% slower than {options.compare}: "
             f"{'; '.join(slower)}.",
-            hint="The table says which stage it is in. If it is meant so, keep the new report.",
+            hint="The table shows which stage became slower. If you accept the new speed, compare "
+            "with the new report from now on.",
         )
     if as_json or options.fail_over is not None:
         for note in report.notes:

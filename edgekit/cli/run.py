@@ -165,7 +165,7 @@ def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) 
     specs = specs_of(click.get_current_context())
     if as_json and values["events"] == "-":
         raise UsageError(
-            "--json and --events - both want standard output.",
+            "--json and '--events -' both write to standard output.",
             hint="Write the events to a file: --events FILE",
         )
     options = _options_of(specs, session, values)
@@ -294,4 +294,7 @@ def _read_again(context: click.Context, runs: SourceRuns) -> None:
         return
     if found is not None:
         runs.show_from(**found)
-        _LOG.warning("Tubes count from score %(score)g and %(min_hits)d detections on.", found)
+        _LOG.warning(
+            "A tube counts if its score is at least %(score)g and it has %(min_hits)d detections.",
+            found,
+        )

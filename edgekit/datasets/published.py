@@ -161,10 +161,10 @@ class _Room:
         count = value.size // 4 if isinstance(value, np.ndarray) else len(value)
         self._boxes -= count
         if self._boxes < 0:
-            raise ValueError("more boxes than the bytes of the file can hold")
+            raise ValueError("the file claims more boxes than its size allows")
         if not isinstance(value, np.ndarray):
             if not all(len(row) == 4 for row in value):
-                raise ValueError("a box that has not four numbers")
+                raise ValueError("a box does not have four numbers")
             value = [[float(side) for side in row] for row in value]
         # The stored bytes or 16-bit numbers would overflow in sums.
         return np.array(value, np.float64).reshape(-1, 4)
@@ -176,11 +176,13 @@ def _tube(item: Mapping[str, Any], frames: int, classes: int, room: _Room) -> Tr
     if not 0 <= label < classes:
         raise ValueError(f"label {label}, expected 0 to {classes - 1}")
     if not 0 <= start < stop <= frames:
-        raise ValueError(f"from {start} to {stop} in {frames} frames")
+        raise ValueError(
+            f"a tube runs from frame {start} to frame {stop}, but the video has {frames} frames"
+        )
     if len(boxes) != stop - start:
         raise ValueError(f"{len(boxes)} boxes for {stop - start} frames")
     if not np.isfinite(boxes).all():
-        raise ValueError("a box that is not finite")
+        raise ValueError("a box has an infinite or NaN coordinate")
     boxes[:, :2] -= 1.0
     boxes[:, 2:] += boxes[:, :2]
     return TruthTube(label, start, boxes)

@@ -65,7 +65,7 @@ def detect_videos(
     videos = []
     for video, detections in zip(truth.videos, found, strict=True):
         videos.append(SavedVideo(video, detections))
-        _LOG.info("Detected in %s: %d frames", video.name, len(detections))
+        _LOG.info("Ran the detector on %s: %d frames", video.name, len(detections))
         on_video()
     return SavedDetections(list(classes), videos)
 
@@ -100,8 +100,8 @@ def _detect_video(
 ) -> list[Detections]:
     if video.path is None:
         raise MediaError(
-            f"Video '{video.name}' is annotated, and where it lies is not known.",
-            hint="Put it beside its annotations.",
+            f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
+            hint="Put the video into the folder of its annotations.",
         )
     with (
         Detector(bundle, options=options, top_k=top_k) as detector,

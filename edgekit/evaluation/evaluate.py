@@ -72,13 +72,14 @@ class EvaluateOptions:
         if self.detections is None:
             if self.root is None:
                 raise UsageError(
-                    f"There is nothing to judge by: neither {parameter('root')} nor "
-                    f"{parameter('detections')} was given.",
+                    "An evaluation needs annotated videos or saved detections: neither "
+                    f"{parameter('root')} nor {parameter('detections')} was given.",
                     hint="For example: edgekit eval --dataset json --root clips",
                 )
         elif self.bundle or self.dataset or self.root or self.save_detections:
             raise UsageError(
-                f"{parameter('detections')} stands for a bundle and a dataset; both were given.",
+                f"{parameter('detections')} replaces a bundle and a dataset; they cannot be used "
+                "together.",
                 hint=f"Leave out BUNDLE, {parameter('dataset')}, {parameter('root')} and "
                 f"{parameter('save_detections')}.",
             )

@@ -78,7 +78,7 @@ def refuse_unwritable_folder(path: Path) -> None:
         OutputError: ``path`` is no folder, or may not be created or written.
     """
     if path.exists() and not path.is_dir():
-        raise output_error(NotADirectoryError(errno.ENOTDIR, "it is no folder"), path)
+        raise output_error(NotADirectoryError(errno.ENOTDIR, "it is not a folder"), path)
     _refuse_below(path, path if path.exists() else None)
 
 
@@ -91,7 +91,7 @@ def require_parent(path: Path) -> None:
     with writing(path):
         refuse_long_name(path)
         if not stat.S_ISDIR(path.parent.stat().st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is no folder")
+            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is not a folder")
 
 
 def refuse_special_file(path: Path) -> None:
@@ -103,8 +103,8 @@ def refuse_special_file(path: Path) -> None:
     with contextlib.suppress(OSError):
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             raise OutputError(
-                f"{path} is a device, a named pipe or a socket, which a new file would replace.",
-                hint="Name a file.",
+                f"EdgeKit does not replace {path}: it is a device, a named pipe or a socket.",
+                hint="Choose the path of a regular file.",
             )
 
 
@@ -125,24 +125,24 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
     if os.path.lexists(path):
         if not path.is_dir():
             raise OutputError(
-                f"{path} is there and no folder, and a folder is to be written.",
-                hint="Name another place.",
+                f"Expected {path} to be a folder, or not to exist; found a file.",
+                hint="Choose another path.",
             )
         if os.path.ismount(path):
             raise OutputError(
-                f"{path} is where a disk is mounted, which cannot be replaced as a whole.",
+                f"EdgeKit cannot replace {path}: a disk is mounted there.",
                 hint=f"Name a folder in it, for example {path / 'new'}",
             )
         if not force:
             raise OutputError(
-                f"{path} is already there.",
-                hint=f"Add {parameter('force', True)} to replace it, or name another place.",
+                f"{path} already exists.",
+                hint=f"Add {parameter('force', True)} to replace it, or choose another path.",
             )
         if mark is not None and not (path / mark).exists() and any(path.iterdir()):
             raise OutputError(
-                f"{path} has no {mark}: it holds something else, and {parameter('force', True)} "
-                "would delete it.",
-                hint="Name another place.",
+                f"{path} has no {mark}, so EdgeKit did not write it. "
+                f"{parameter('force', True)} does not replace a folder with other content.",
+                hint="Choose another path.",
             )
     _refuse_below(path)
 
@@ -161,9 +161,11 @@ def _refuse_below(path: Path, present: Path | None = None) -> None:
     while not folder.exists() and folder != folder.parent:  # missing folders would be created
         folder = folder.parent
     if not folder.is_dir():
-        raise output_error(NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder"), path)
+        raise output_error(NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder"), path)
     if not os.access(present or folder, os.W_OK):
-        raise output_error(PermissionError(errno.EACCES, "it may not be written"), path)
+        raise output_error(
+            PermissionError(errno.EACCES, "you have no permission to write it"), path
+        )
 
 
 def longest_name(folder: Path) -> int:

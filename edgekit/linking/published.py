@@ -132,9 +132,7 @@ class TubeLinker:
                 )
         if max_misses < 1:
             raise UsageError(
-                f"{parameter('max_misses')} is {max_misses}, and a path ends after at least one "
-                "miss.",
-                hint="Give a number from 1 up.",
+                f"Expected {parameter('max_misses')} to be at least 1; found {max_misses}."
             )
         self.link = link
         self._classes = classes

@@ -80,9 +80,7 @@ class OnlineLinker:
     ) -> None:
         if not max_misses >= 1:
             raise UsageError(
-                f"{parameter('max_misses')} is {max_misses}, and a tube ends after at least one "
-                "miss.",
-                hint="Give a number from 1 up.",
+                f"Expected {parameter('max_misses')} to be at least 1; found {max_misses}."
             )
         if not 0 <= delay < np.inf:
             raise UsageError(

@@ -58,9 +58,9 @@ class SavedVideo:
         found, expected = len(self.detections), self.truth.frames
         if found != expected:
             raise AnnotationError(
-                f"Video '{self.truth.name}' has detections for {found} frames, and its "
-                f"annotation says {expected}.",
-                hint="Annotate the same cut of the video that is evaluated.",
+                f"Video '{self.truth.name}' has detections for {found} frames, but its "
+                f"annotation has {expected}.",
+                hint="Run the detector on the video file that was annotated.",
             )
 
 
@@ -171,13 +171,17 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
     if not 0 <= tube.label < classes:
         raise ValueError(f"{where}: label {tube.label}, expected 0 to {classes - 1}")
     if not 0 <= tube.start < tube.end <= frames:
-        raise ValueError(f"{where}: from {tube.start} to {tube.end} in {frames} frames")
+        raise ValueError(
+            f"{where}: the tube runs from frame {tube.start} to frame {tube.end}, but the "
+            "video has "
+            f"{frames} frames"
+        )
     if len(tube.boxes_xywh_1based) != tube.end - tube.start:
         found, expected = len(tube.boxes_xywh_1based), tube.end - tube.start
         raise ValueError(f"{where}: {found} boxes for {expected} frames")
     boxes = np.array(tube.boxes_xywh_1based, np.float64)
     if not np.isfinite(boxes).all() or boxes[:, 2:].min() <= 0:
-        raise ValueError(f"{where}: a box [x, y, w, h] that is empty or not finite")
+        raise ValueError(f"{where}: a box [x, y, w, h] is empty or not finite")
     boxes[:, :2] -= 1.0
     boxes[:, 2:] += boxes[:, :2]
     return TruthTube(tube.label, tube.start, boxes)
@@ -185,10 +189,10 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
 
 def _detections(frame: _Frame, where: str, classes: int) -> Detections:
     if len(frame.scores) != len(frame.boxes):
-        raise ValueError(f"{where}: {len(frame.boxes)} boxes and {len(frame.scores)} scores")
+        raise ValueError(f"{where}: {len(frame.boxes)} boxes, but {len(frame.scores)} scores")
     boxes = np.array(frame.boxes, np.float64).reshape(-1, 4)
     if not np.isfinite(boxes).all():
-        raise ValueError(f"{where}: a box that is not finite")
+        raise ValueError(f"{where}: a box has an infinite or NaN coordinate")
     return Detections(boxes, _dense(frame.scores, where, classes))
 
 

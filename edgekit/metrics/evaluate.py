@@ -205,9 +205,9 @@ def _rules(protocol: str) -> Protocol:
 def _check_annotated(saved: SavedDetections) -> None:
     if not any(video.truth.tubes for video in saved.videos):
         raise AnnotationError(
-            "There is no annotated tube in any of the videos, so nothing to judge by.",
-            hint="Detections saved by 'edgekit run' have no truth; use edgekit eval BUNDLE with "
-            "--dataset and --root.",
+            "None of the videos has an annotated tube, so there is nothing to compare with.",
+            hint="Detections that 'edgekit run' saved contain no annotations; use "
+            "edgekit eval BUNDLE with --dataset and --root.",
         )
 
 

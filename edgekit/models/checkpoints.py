@@ -127,9 +127,10 @@ def _state(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """Returns the state dict of the network; warns about other networks and tensors in the file."""
     if content.keys() >= _OWN_STATE:
         raise CheckpointError(
-            f"{path} is the state of an edgekit train that goes on with --resume; the weights are "
-            "in a file of their own.",
-            hint=f"Give {path.with_name('weights.safetensors')}",
+            f"{path} is the saved state of a training run, which only {parameter('resume')} "
+            "reads. It "
+            "is not a checkpoint.",
+            hint=f"Use the weights of that run: {path.with_name('weights.safetensors')}",
         )
     try:
         found = find_weights(content)

@@ -114,7 +114,7 @@ def architecture(arch: str) -> Architecture:
     """
     if arch not in ARCHITECTURES:
         raise UsageError(
-            f"Expected an architecture out of {', '.join(ARCHITECTURES)}; found {arch!r}."
+            f"Expected the architecture to be one of {', '.join(ARCHITECTURES)}; found {arch!r}."
         )
     return ARCHITECTURES[arch]
 

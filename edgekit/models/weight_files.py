@@ -148,10 +148,11 @@ def _load_torch(path: Path) -> object:
         foreign = foreign_objects(path)
         found = f"that are no weights ({foreign})" if foreign else "of another kind, or is damaged"
         raise CheckpointError(
-            f"Expected weights alone; {path} holds Python objects {found}. "
-            "Nothing in it was executed.",
-            hint="If you trust it, load it where it was trained and save only "
-            'torch.save({"state_dict": model.state_dict()}, path).',
+            f"Expected only weights; {path} holds Python objects {found}. "
+            "EdgeKit executed nothing in it.",
+            hint="If you trust the file, load it in the environment that trained it, and "
+            "save only the "
+            'weights: torch.save({"state_dict": model.state_dict()}, path).',
         ) from error
     except Exception as error:  # a damaged pickle can fail in any way
         reason = str(error).split("\n")[0][:120] or type(error).__name__

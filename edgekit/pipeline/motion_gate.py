@@ -176,7 +176,8 @@ class MotionGate:
         if learnt is None:
             if not self._refused:
                 _LOG.warning(
-                    "Too much moves in %s to learn what noise is. The network does not rest.",
+                    "There is too much motion in %s to measure its noise. The network does "
+                    "not pause.",
                     self._name,
                 )
             self._refused = True
@@ -185,7 +186,7 @@ class MotionGate:
             learnt = np.minimum(learnt, self._limits)
         self._limits, self.threshold = learnt, float(np.median(learnt))
         _LOG.info(
-            "The network rests while no part of %s changes by more than about %.1f of 255 levels.",
+            "The network pauses while no part of %s changes by more than about %.1f of 255 levels.",
             self._name,
             self.threshold,
         )

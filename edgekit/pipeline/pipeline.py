@@ -104,10 +104,11 @@ class Pipeline:
     ) -> None:
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
-                f"{parameter('drop_policy', 'latest')} drops what is too old, and nothing of a "
-                "file ever is.",
+                f"{parameter('drop_policy', 'latest')} drops frames that are too old, but "
+                "EdgeKit reads "
+                "a file at its own pace.",
                 hint=f"Add {parameter('realtime', True)} to play the file at its own speed, or "
-                "leave the policy out.",
+                f"leave out {parameter('drop_policy')}.",
             )
         self._source = source
         self._detector = detector

@@ -131,9 +131,9 @@ def _check_interval(detector: Detector, frames: FrameOptions, *, live: bool) -> 
         sampled = parameter("fps")
     if sampled:
         raise UsageError(
-            f"{sampled} needs a bundle that says how much time lies between the two pictures "
-            f"that its network compares, and {detector.bundle.path} does not.",
-            hint=f"Export the model again with this EdgeKit, or leave {sampled} out.",
+            f"{sampled} needs the time between the two pictures that the network compares, and the "
+            f"bundle {detector.bundle.path} does not contain it.",
+            hint=f"Export the model again with this version of EdgeKit, or leave out {sampled}.",
         )
     if live:
         _LOG.warning(

@@ -49,7 +49,9 @@ class _SourceRun:
         summary = self.tally.summary
         if self.failure or summary is None or summary.away is None:
             return self.failure
-        return MediaError(f"{self.source.name} was away when the run ended. {summary.away}")
+        return MediaError(
+            f"{self.source.name} was not reachable when the run ended. {summary.away}"
+        )
 
 
 class SourceRuns:

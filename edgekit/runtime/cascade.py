@@ -54,12 +54,14 @@ class Cascade:
         first_frame: str = "zero",
     ) -> None:
         if kind not in KINDS:
-            raise UsageError(f"The cascade is one of {', '.join(KINDS)}, not {kind!r}.")
+            raise UsageError(
+                f"Expected the cascade to be one of {', '.join(KINDS)}; found {kind!r}."
+            )
         if first_frame not in FIRST_FRAME_RULES:
             rules = ", ".join(FIRST_FRAME_RULES)
-            raise UsageError(f"The rule of the first frame is one of {rules}, not {first_frame!r}.")
+            raise UsageError(f"Expected first_frame to be one of {rules}; found {first_frame!r}.")
         if frame_gap < 1:
-            raise UsageError(f"The frame gap is at least 1, not {frame_gap}.")
+            raise UsageError(f"Expected the frame gap to be at least 1; found {frame_gap}.")
         self.size = size
         self.kind = kind
         self.channels = 3 if kind == "rgb" else 6

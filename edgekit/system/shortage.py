@@ -24,14 +24,15 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
         if number in (errno.EMFILE, errno.ENFILE):
             return ResourceError(
                 "This process may not open any more files.",
-                hint="Let it open more (ulimit -n 4096, in a unit LimitNOFILE=4096), or write to "
-                "fewer places.",
+                hint="Raise the limit (ulimit -n 4096; in a systemd unit LimitNOFILE=4096), or use "
+                "fewer sources and outputs.",
             )
         if (number == errno.EAGAIN and "thread" in text) or _NO_THREAD in text:
             return ResourceError(
                 "This process may not start any more threads.",
-                hint="Let it start more (ulimit -u, in a unit TasksMax=), give it more memory, or "
-                f"use fewer: {parameter('threads', 1)}",
+                hint="Raise the limit (ulimit -u; in a systemd unit TasksMax=), give the "
+                "process more "
+                f"memory, or use fewer threads: {parameter('threads', 1)}",
             )
         lower = text.lower()
         if (

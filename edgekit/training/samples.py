@@ -97,7 +97,10 @@ def load_clip(
         MediaError: The video cannot be read, or has fewer frames than its annotation says.
     """
     if video.path is None:
-        raise MediaError(f"Where the annotated video '{video.name}' lies is not known.")
+        raise MediaError(
+            f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
+            hint="Put the video into the folder of its annotations.",
+        )
     with open_source(video.path) as source:
         frames = [frame.image for frame in source]
         sample_aspect = source.sample_aspect

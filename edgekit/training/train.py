@@ -54,7 +54,9 @@ class TrainOptions:
     def __post_init__(self) -> None:
         check_types(self)
         if not self.root:
-            raise UsageError(f"Expected {parameter('root')} to be a folder; found none.")
+            raise UsageError(
+                f"Expected {parameter('root')} to name at least one folder of clips; found none."
+            )
         check_choice("dataset", self.dataset, DATASETS)
         check_choice("cascade", self.cascade, KINDS)
         check_range("split", self.split, 1, 3)
@@ -72,7 +74,9 @@ class TrainOptions:
             )
         if self.resume and self.force:
             raise UsageError(
-                f"{parameter('resume')} goes on with a run, and {parameter('force')} replaces it.",
+                f"{parameter('resume')} continues a run, and {parameter('force')} replaces "
+                "it; they "
+                "cannot be used together.",
                 hint="Leave one of them out.",
             )
 

@@ -174,8 +174,8 @@ class Trainer:
             ) from error
         if settings != repr(self._settings):
             raise CheckpointError(
-                f"{path} is of a run with other settings:\n  there {settings}\n"
-                f"  here  {self._settings!r}",
+                f"{path} belongs to a training run with other settings:\n  that run {settings}\n"
+                f"  this run {self._settings!r}",
                 hint="Use the settings that it began with. To replace the run, use "
                 f"{parameter('force', True)} instead of {parameter('resume')}.",
             )
@@ -192,7 +192,7 @@ class Trainer:
         losses = centernet_loss(self._network(batch.input), batch)
         if not torch.isfinite(losses["total"]):
             raise BadInputError(
-                f"The loss became {losses['total'].item()} in pass {self._epoch + 1}.",
+                f"The loss became {losses['total'].item()} in epoch {self._epoch + 1}.",
                 hint=f"Lower {parameter('rate')}, or look for broken boxes in the annotations.",
             )
         self._optimizer.zero_grad(set_to_none=True)

@@ -156,10 +156,10 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
     [
         (["expor"], "Did you mean 'export'?"),
         (["quantise", "--calib"], "Did you mean 'quantize'?"),
-        (["run", ""], "Word 2 of the command line, after run, is empty."),
-        (["quantize", "--calib", ""], "Word 3 of the command line, after --calib, is empty."),
+        (["run", ""], "Argument 2 of the command line, after run, is empty."),
+        (["quantize", "--calib", ""], "Argument 3 of the command line, after --calib, is empty."),
         (["export", "--name", ""], "after --name, is empty"),
-        ([""], "Word 1 of the command line"),
+        ([""], "Argument 1 of the command line"),
         (["cache", "info", "--cache", "nothere"], "does not exist"),
     ],
 )

@@ -73,9 +73,9 @@ def test_a_pickle_that_would_run_code_is_refused(
         ({}, "'Biking/v_1': it is in the list"),
         ({"Biking/v_1": {"numf": 3, "label": 0}}, "no 'annotations'"),
         ({"Biking/v_1": entry(label=24)}, "tube 0: label 24"),
-        ({"Biking/v_1": entry(ef=7)}, "from 3 to 7 in 6 frames"),
+        ({"Biking/v_1": entry(ef=7)}, "from frame 3 to frame 7, but the video has 6 frames"),
         ({"Biking/v_1": entry(sf=2)}, "2 boxes for 3 frames"),
-        ({"Biking/v_1": entry(boxes=np.full((2, 4), np.nan))}, "not finite"),
+        ({"Biking/v_1": entry(boxes=np.full((2, 4), np.nan))}, "infinite or NaN"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, content: Any, message: str) -> None:
@@ -127,13 +127,13 @@ TUBE = entry()["annotations"][0]
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({**entry(), "annotations": [TUBE] * 1000}, "more boxes than the bytes of the file"),
+        ({**entry(), "annotations": [TUBE] * 1000}, "more boxes than its size allows"),
         ({**entry(), "numf": float("inf")}, "infinity"),
         ({**entry(), "numf": 10**12}, "1000000000000 frames, expected 1 to 10000000"),
         ({**entry(), "numf": "9" * 5000}, "limit"),
-        (entry(boxes=[[1, 2, 3, 4], [1, 2, 3]]), "a box that has not four numbers"),
+        (entry(boxes=[[1, 2, 3, 4], [1, 2, 3]]), "a box does not have four numbers"),
         (entry(boxes=[[[1], 2, 3, 4]] * 2), "float"),
-        (entry(boxes="boxes"), "a box that has not four numbers"),
+        (entry(boxes="boxes"), "a box does not have four numbers"),
     ],
 )
 def test_what_claims_too_much_is_refused(tmp_path: Path, content: Any, message: str) -> None:

@@ -69,7 +69,7 @@ def test_a_folder_that_nobody_asked_for_is_not_made(tmp_path):
     with pytest.raises(OutputError, match="there is no folder"), atomic_file(path):
         pytest.fail("the work was done")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file is no folder"):
+    with pytest.raises(OutputError, match="file is not a folder"):
         require_parent(tmp_path / "file" / "a")
     assert names(tmp_path) == ["file"]
 
@@ -112,7 +112,7 @@ def test_a_folder_is_replaced_only_by_force(tmp_path):
     for force, content in ((False, "1"), (True, "2")):
         with atomic_folder(path, force=force) as temporary:
             (temporary / "f").write_text(content)
-    with pytest.raises(OutputError, match="already there"), atomic_folder(path):
+    with pytest.raises(OutputError, match="already exists"), atomic_folder(path):
         pass
     assert (path / "f").read_text() == "2"
     assert names(tmp_path) == ["folder"]
@@ -121,9 +121,9 @@ def test_a_folder_is_replaced_only_by_force(tmp_path):
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     path = tmp_path / "folder"
     (path / "sub").mkdir(parents=True)
-    with pytest.raises(OutputError, match="it holds something else") as caught:
+    with pytest.raises(OutputError, match="so EdgeKit did not write it") as caught:
         refuse_existing(path, force=True, mark="m.json")
-    assert caught.value.hint == "Name another place."
+    assert caught.value.hint == "Choose another path."
     (path / "sub").rmdir()
     refuse_existing(path, force=True, mark="m.json")
     (path / "m.json").touch()
@@ -134,9 +134,9 @@ def test_a_place_where_no_folder_can_be_is_told_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     for place, said in (
-        (tmp_path / "file", "no folder"),
-        (tmp_path / "link", "no folder"),
-        (tmp_path / "file" / "below", "no folder"),
+        (tmp_path / "file", "found a file"),
+        (tmp_path / "link", "found a file"),
+        (tmp_path / "file" / "below", "not a folder"),
         (Path("/proc"), "a disk is mounted"),
     ):
         with pytest.raises(OutputError, match=said) as caught:

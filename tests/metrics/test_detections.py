@@ -110,7 +110,7 @@ def truth(content: dict[str, Any]) -> dict[str, Any]:
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no scores": (lambda c: first_frame(c).pop("scores"), "missing required field `scores`"),
-    "too few scores": (lambda c: first_frame(c).update(scores=[]), "1 boxes and 0 scores"),
+    "too few scores": (lambda c: first_frame(c).update(scores=[]), "1 boxes, but 0 scores"),
     "unknown class": (lambda c: first_frame(c).update(scores=[{"3": 0.1}]), "class '3'"),
     "class by name": (lambda c: first_frame(c).update(scores=[{"run": 0.1}]), "class 'run'"),
     "negative class": (lambda c: first_frame(c).update(scores=[{"-1": 0.1}]), "class '-1'"),
@@ -119,7 +119,10 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "huge box": (lambda c: first_frame(c).update(boxes=[[0, 0, 1, float("inf")]]), "malformed"),
     "three corners": (lambda c: first_frame(c).update(boxes=[[0, 0, 1]]), "length 4"),
     "missing frame": (lambda c: c["videos"]["a"].update(frames=3), "for 2 of 3 frames"),
-    "truth too long": (lambda c: truth(c).update(end=3), "from 1 to 3 in 2 frames"),
+    "truth too long": (
+        lambda c: truth(c).update(end=3),
+        "from frame 1 to frame 3, but the video has 2 frames",
+    ),
     "truth boxes": (lambda c: truth(c).update(start=0), "1 boxes for 2 frames"),
     "truth class": (lambda c: truth(c).update(label=9), "label 9"),
     "truth empty": (lambda c: truth(c).update(boxes_xywh_1based=[[1, 1, 0, 5]]), "empty"),

@@ -157,7 +157,7 @@ def test_impossible_options_are_usage_errors(options: dict[str, Any]) -> None:
 def test_detections_without_truth_cannot_be_judged() -> None:
     bare = VideoTruth("a", 1, 320, 240)
     saved = SavedDetections(CLASSES, [SavedVideo(bare, [Detections.empty(3)])])
-    with pytest.raises(AnnotationError, match="nothing to judge by"):
+    with pytest.raises(AnnotationError, match="nothing to compare with"):
         evaluate(saved)
 
 

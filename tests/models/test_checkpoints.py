@@ -156,7 +156,7 @@ def test_malicious_pickles_execute_nothing(tmp_path: Path) -> None:
     torch.save(Evil(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil()))
     for name in ("new", "old", "raw"):
-        with pytest.raises(CheckpointError, match="Nothing in it was executed") as caught:
+        with pytest.raises(CheckpointError, match="EdgeKit executed nothing in it") as caught:
             load_checkpoint(tmp_path / f"{name}.pth")
         assert "state_dict" in caught.value.hint
     assert not marker.exists()

@@ -32,7 +32,7 @@ def test_a_dataset_reads_back_as_it_was_rendered(tmp_path):
 
 def test_a_folder_that_is_there_is_kept(tmp_path):
     (tmp_path / "mine").write_text("x")
-    with pytest.raises(OutputError, match="already there"):
+    with pytest.raises(OutputError, match="already exists"):
         write_dataset(tmp_path, [1])
     assert (tmp_path / "mine").read_text() == "x"
 

@@ -189,7 +189,7 @@ def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
     files = {entry.path: bundle.path / entry.path for entry in bundle.manifest.files}
     with pytest.raises(BundleError, match="of fp16"):
         run(save_bundle(tmp_path / "half", half, files))
-    with pytest.raises(OutputError, match="already there"):
+    with pytest.raises(OutputError, match="already exists"):
         quantize_bundle(bundle, *samples, done.bundle.path, store=store, max_drop=0.2)
     with pytest.raises(UsageError, match="can be quantized"):
         quantizer("abacus")

@@ -144,7 +144,7 @@ def test_over_the_tolerance_the_old_bundle_stays(
     with pytest.raises(BoundError):
         export_bundle(tiny, out=tmp_path / "b", force=True, settings=settings)
     assert load_bundle(tmp_path / "b").sha256 == bundle.sha256
-    with pytest.raises(OutputError, match="already there"):
+    with pytest.raises(OutputError, match="already exists"):
         export_bundle(tiny, out=tmp_path / "b")
 
 

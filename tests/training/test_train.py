@@ -71,7 +71,7 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"root": ()}, "Expected root to be a folder; found none."),
+        ({"root": ()}, "Expected root to name at least one folder of clips; found none."),
         ({"root": None}, "Expected root to be a path; found None"),
         ({"root": [3]}, "Expected root to be a path; found 3"),
         ({"dataset": "csv"}, "Expected dataset to be one of json, ucf24, jhmdb21; found 'csv'."),
@@ -80,7 +80,10 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
         ({"rate": 0}, "Expected rate to be more than 0; found 0."),
         ({"hold_out": 1}, "Expected hold_out to be at least 0 and at most 0.9; found 1."),
         ({"input_size": 100}, "Expected input_size in multiples of 32, at least 64; found 100x100"),
-        ({"resume": True, "force": True}, "resume goes on with a run, and force replaces it."),
+        (
+            {"resume": True, "force": True},
+            "resume continues a run, and force replaces it; they cannot be used together.",
+        ),
         ({"arch": "res18", "origin": "imagenet"}, "ImageNet weights for lite0, not for res18"),
     ],
 )

@@ -94,7 +94,7 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
             raise _unknown(place, key, options)
         assert option.name is not None
         if option.name in found:
-            raise UsageError(f"{place}: {key} is there twice.", hint="Leave one of them out.")
+            raise UsageError(f"{place}: {key} is set twice.", hint="Remove one of the lines.")
         found[option.name] = _checked(place, key, value, option, context)
     return found
 
@@ -105,9 +105,9 @@ def _refuse_long_keys(path: Path, text: str) -> None:
         key = line if line.lstrip().startswith("[") else line.partition("=")[0]
         if key.count(".") > _MOST_PARTS:
             raise UsageError(
-                f"{path}, line {number}: a key of {key.count('.') + 1} parts; at most "
-                f"{_MOST_PARTS} are read.",
-                hint="A key is the long name of an option.",
+                f"{path}, line {number}: the key has {key.count('.') + 1} parts separated by dots; "
+                f"at most {_MOST_PARTS} are allowed.",
+                hint='Use the long name of an option as the key, for example source = "clip.mp4"',
             )
 
 

@@ -176,7 +176,7 @@ def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bo
         assert parameter.name is not None
         if _LEVEL in context.meta:
             raise UsageError(
-                "--verbose asks for more words, and --quiet for fewer.",
+                "--verbose and --quiet cannot be used together.",
                 hint="Leave one of them out.",
             )
         context.meta[_LEVEL] = _LEVELS[parameter.name]

@@ -179,7 +179,7 @@ def _camera(text: str) -> int | str:
         return text
     raise UsageError(
         f"--camera is '{text}'; a number or a device like /dev/video0 was expected.",
-        hint="Leave it out for the first camera, or name a file: --source FILE",
+        hint="To use the first camera, leave out --camera. To read a file: --source FILE",
     )
 
 

@@ -116,9 +116,11 @@ def _system_error(error: OSError) -> EdgeKitError:
     # Everything else that EdgeKit writes has a name.
     place = str(error.filename or "standard output")
     if error.errno == errno.ENAMETOOLONG:
-        return BadInputError(f"There is no file {place}: no name is that long.")
+        return BadInputError(
+            f"There is no file {place}: the name is longer than the system allows."
+        )
     if error.filename is None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
         return output_error(error, Path(place))
     return BadInputError(
-        f"Cannot use {place}: {error.strerror}.", hint="Check the path, and who may use it."
+        f"Cannot use {place}: {error.strerror}.", hint="Check the path and its permissions."
     )

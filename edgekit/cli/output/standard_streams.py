@@ -36,8 +36,8 @@ def output_is_there() -> None:
     """
     if sys.stdout is None:
         raise OutputError(
-            "Standard output is closed, and results are printed on it.",
-            hint="Leave it open: without >&-, or with > FILE or > /dev/null",
+            "EdgeKit prints its results on standard output, but standard output is closed.",
+            hint="Remove >&- from the command, or redirect the output: > FILE, or > /dev/null",
         )
 
 

@@ -119,13 +119,13 @@ class LinesFile(Closing):
     def _follow(self, file: WholeFile) -> None:
         """Starts again if another program has moved, removed or truncated the file."""
         if file.is_gone():
-            _LOG.warning("%s was moved or removed, and is begun anew.", self._path)
+            _LOG.warning("%s was moved or removed. EdgeKit starts a new file there.", self._path)
             self.close()
             self._file = None
             self._file = WholeFile(self._path, keep=True, append=True)
             self._repair()
         elif file.was_cut():
-            _LOG.warning("%s was emptied, and is begun anew.", self._path)
+            _LOG.warning("%s was emptied. EdgeKit continues at its beginning.", self._path)
         else:
             return
         self._part += 1

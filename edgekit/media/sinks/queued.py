@@ -181,8 +181,8 @@ class QueuedSink(Sink):
                 if not (self._slow or self._over or self._error):
                     self._slow = True
                     _LOG.warning(
-                        "%s is slower than the source: frames for which it has no room are lost, "
-                        "and counted.",
+                        "%s is slower than the source. EdgeKit drops the frames that do not fit "
+                        "into its queue, and counts them.",
                         self._name,
                     )
             else:

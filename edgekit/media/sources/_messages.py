@@ -33,9 +33,9 @@ def no_picture(name: str, reason: str, *, hint: str = "") -> MediaError:
 def no_key_frame(name: str, seconds: float) -> MediaError:
     """Returns the error for a stream whose video has no key frame."""
     return MediaError(
-        f"Video comes from {name}, but no key frame came within {seconds:g} seconds, and it can "
-        "be shown only from such a frame on.",
-        hint="Let the camera send key frames more often (its interval of I frames, or GOP), or "
+        f"EdgeKit receives video from {name}, but no key frame arrived within {seconds:g} "
+        "seconds. Decoding can start only at a key frame.",
+        hint="Set a shorter key frame interval (GOP) in the camera, or "
         f"wait longer: {parameter('patience', f'{2 * seconds:g}')}",
     )
 
@@ -45,7 +45,10 @@ def say_ended(source: Source) -> None:
     # Some containers only estimate their length, so one missing frame proves nothing.
     if source.frames is not None and source.position < source.frames - 1:
         _LOG.warning(
-            "%s broke off: %d of its %d frames came.", source.name, source.position, source.frames
+            "%s ended early: EdgeKit read %d of its %d frames.",
+            source.name,
+            source.position,
+            source.frames,
         )
     else:
         _LOG.info("%s ended after %d frames.", source.name, source.position)

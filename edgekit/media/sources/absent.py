@@ -46,9 +46,9 @@ class AbsentSource(Source):
         if not source.reopens:
             source.close()
             raise UsageError(
-                f"{self.name} was expected to be a live stream when it was not there, and is a "
-                "recording.",
-                hint="Run EdgeKit again, now that it is there.",
+                f"{self.name} could not be reached at the start, so EdgeKit treated it as a live "
+                "stream. It is a recording.",
+                hint="Run EdgeKit again, now that the recording can be reached.",
             )
         return source
 

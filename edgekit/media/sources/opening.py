@@ -195,5 +195,6 @@ def _refuse_name(path: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise MediaError(
-                f"There is no file {path}: no name is that long.", hint="Check the path."
+                f"There is no file {path}: the name is longer than the system allows.",
+                hint="Check the path.",
             ) from error

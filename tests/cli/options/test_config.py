@@ -121,7 +121,7 @@ def test_a_check_finds_a_place_that_cannot_be_written(spot_bundle, spot_video, t
     video = spot_video(3)
     words = ["run", "--source", str(video), "--bundle", str(spot_bundle), "--check"]
     assert main([*words, "--events", str(video / "events.jsonl")]) == 3
-    assert "no folder" in capsys.readouterr().err
+    assert "not a folder" in capsys.readouterr().err
     assert main([*words, "--events", str(tmp_path)]) == 3
     assert main([*words[:2], "/nowhere.mp4", "--check"]) == 3
 

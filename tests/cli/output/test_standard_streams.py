@@ -145,7 +145,7 @@ def test_a_hangup_with_the_terminal_there_reads_the_thresholds_again(
     run.read_until(10)
     run.process.send_signal(signal.SIGHUP)
     said = run.read_until(60)
-    assert b"Tubes count from score 0.3" in said
+    assert b"A tube counts if its score is at least 0.3" in said
     os.close(run.end)
     assert run.status() == 130
 

@@ -18,7 +18,7 @@ TOLD = {
         "^lost, source lost",
         "source_up 0",
         "is lost and will be opened again",
-        "was away when the run ended. It gave no picture in the last",
+        "was not reachable when the run ended. It gave no picture in the last",
     ),
     "the events file cannot be written": (
         "^degraded.*events: [1-9][0-9]* lost, events: error",

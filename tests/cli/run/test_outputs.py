@@ -45,7 +45,7 @@ def test_a_run_that_may_open_no_more_files_says_so(spot_bundle, spot_video, tmp_
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
-    assert "open more files" in done.stderr or "Let it open more" in done.stderr
+    assert "open more files" in done.stderr or "Raise the limit" in done.stderr
     assert not (tmp_path / "v.mp4").exists()
 
 

@@ -143,7 +143,7 @@ def test_one_that_never_comes_is_told_at_the_end(run, mjpeg_servers, tmp_path):
     assert "It gave no picture in the last" in second["error"]
     status, stdout, _ = run(here.url, dead.url, more=more)
     assert status == 3
-    assert f"{dead.url} was away when the run ended." in stdout
+    assert f"{dead.url} was not reachable when the run ended." in stdout
     assert [line["type"] for line in lines_of(tmp_path / "e-1.jsonl")[-2:]] == ["start", "end"]
     assert not [*tmp_path.glob("v-1*")]
 
@@ -158,7 +158,7 @@ def test_one_source_that_is_away_at_the_end_is_no_success(run, mjpeg_server):
     mjpeg_server.frozen.clear()
     status, stdout, _ = run(mjpeg_server.url, more=more)
     assert status == 3
-    assert "was away when the run ended" in stdout
+    assert "was not reachable when the run ended" in stdout
 
 
 def test_a_run_that_was_interrupted_tells_it_too(begin, mjpeg_servers, tmp_path):
@@ -170,7 +170,7 @@ def test_a_run_that_was_interrupted_tells_it_too(begin, mjpeg_servers, tmp_path)
     process.send_signal(signal.SIGTERM)
     stdout, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
-    assert f"{dead.url} was away when the run ended" in stdout
+    assert f"{dead.url} was not reachable when the run ended" in stdout
 
 
 def test_all_that_are_dead_are_named(run, mjpeg_servers, tmp_path):

@@ -54,12 +54,12 @@ class Broker:
         except ValueError:
             raise UsageError(f"The host or port of {name} cannot be read.", hint=hint) from None
         if parts.scheme not in _PORTS or not host:
-            raise UsageError(f"{name} is no address of an MQTT broker.", hint=hint)
+            raise UsageError(f"{name} is not the address of an MQTT broker.", hint=hint)
         prefix = unquote(parts.path).strip("/") or "edgekit"
         if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+"):
             raise UsageError(
-                f"{name} has a #, or a + or ? in its prefix.",
-                hint="In a password write # as %23 and ? as %3F.",
+                f"{name} contains a #, or its topic prefix a + or a ?; both are not allowed.",
+                hint="Remove them from the prefix. In a password, write # as %23 and ? as %3F.",
             )
         if printable(prefix) != prefix:
             raise UsageError(
@@ -68,7 +68,9 @@ class Broker:
         tls = parts.scheme == "mqtts"
         if ca is not None and not tls:
             raise UsageError(
-                f"{parameter('mqtt_ca')} is for TLS.", hint="Write mqtts:// instead of mqtt://"
+                f"{parameter('mqtt_ca')} works only with TLS, and the broker's address begins with "
+                "mqtt://.",
+                hint=f"Write mqtts:// instead of mqtt://, or leave out {parameter('mqtt_ca')}.",
             )
         if ca is not None and not ca.is_file():
             raise UsageError(

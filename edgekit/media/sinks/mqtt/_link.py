@@ -194,7 +194,7 @@ class BrokerLink:
         self._publish(client, self._topic, self._status(), retain=True)
         if self._lost:
             self._lost = False
-            _LOG.info("The MQTT broker %s is back.", self._broker.place)
+            _LOG.info("The MQTT broker %s is connected again.", self._broker.place)
         with self._changed:
             self._connected = self._tried = True
             self._unconnected = None

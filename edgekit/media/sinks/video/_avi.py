@@ -98,8 +98,8 @@ class AviFile:
         if self._off > 1 / self._fps:
             self._spread()
             _LOG.warning(
-                "%s shows its frames at one rate, as AVI has no other, and not at the times of its "
-                "source. Name it %s to keep them.", name, other,
+                "%s does not keep the times of its frames, because AVI has a fixed frame rate. To "
+                "keep them, name it %s.", name, other,
             )  # fmt: skip
         if not self._square:
             _LOG.warning(

@@ -38,7 +38,7 @@ def unusable(device: int | str, reason: str) -> MediaError:
     return MediaError(
         f"Camera {device} cannot be used: {reason}.",
         hint="Use a file, folder or URL instead: edgekit run --source S\n"
-        "Or see it work without any: edgekit demo",
+        "To try EdgeKit without a camera: edgekit demo",
     )
 
 

@@ -34,7 +34,7 @@ def check_file(path: Path) -> None:
         )
     if path.exists() and not path.is_file():
         raise MediaError(
-            f"{path} is no regular file but a socket or a device; a video was expected.",
+            f"{path} is a socket or a device; a video was expected.",
             hint=_other_source(),
         )
     if not path.is_file():
@@ -66,7 +66,9 @@ def check_alone(path: Path) -> None:
 
 def unreadable(name: str, reason: str) -> MediaError:
     """Returns the error for a file whose reading failed in the middle."""
-    return MediaError(f"{name} cannot be read on: {reason}.", hint="Check the disk that it is on.")
+    return MediaError(
+        f"{name} cannot be read any further: {reason}.", hint="Check the disk that holds it."
+    )
 
 
 def unplayable(path: Path, kind: str = "") -> MediaError:

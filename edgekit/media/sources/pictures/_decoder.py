@@ -166,8 +166,8 @@ class PictureDecoder:
         before, self._largest = self._largest, (1 << bits) - 1
         if bits < 16:
             _LOG.warning(
-                "%s: of the 16 bits of its pictures %d are used (the largest value found is %d), "
-                "and they are read by these, not as almost black.",
+                "%s: its 16-bit pictures use only %d bits (the largest value found is %d). EdgeKit "
+                "scales them by that range; otherwise they would be almost black.",
                 self._name,
                 bits,
                 found,

@@ -152,8 +152,10 @@ class FramesSource(Source):
         if self._told_of_pages or (count := pages_of(content)) == 1:
             return
         self._told_of_pages = True
-        others = "" if self._alone else " Of other such files in this folder too."
-        _LOG.warning("Of the %d pictures in %s the first is read.%s", count, name_of(file), others)
+        others = "" if self._alone else " The same holds for other such files in this folder."
+        _LOG.warning(
+            "EdgeKit reads only the first of the %d pictures in %s.%s", count, name_of(file), others
+        )
 
 
 def _some(files: list[Path]) -> Iterator[bytes]:

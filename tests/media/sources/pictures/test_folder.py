@@ -207,8 +207,8 @@ def test_in_a_folder_the_first_of_several_pictures_is_read_and_a_line_says_so(tm
     frames = frames_of(tmp_path)
     assert [int(frame.image[15, 30, 1]) for frame in frames] == [40, 40, 200]
     assert [record.message for record in caplog.records] == [
-        f"Of the 5 pictures in {tmp_path / '0.tif'} the first is read. "
-        "Of other such files in this folder too."
+        f"EdgeKit reads only the first of the 5 pictures in {tmp_path / '0.tif'}. "
+        "The same holds for other such files in this folder."
     ]
 
 
@@ -231,7 +231,7 @@ def test_of_several_photos_in_a_jpeg_the_first_is_read_and_a_line_says_so(tmp_pa
     expected = cv2.imdecode(np.frombuffer(JPEGS["baseline"], np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(only(picture(tmp_path, "a.jpg", content)), expected)
     assert [record.message for record in caplog.records] == [
-        f"Of the 2 pictures in {tmp_path / 'a.jpg'} the first is read."
+        f"EdgeKit reads only the first of the 2 pictures in {tmp_path / 'a.jpg'}."
     ]
 
 
@@ -310,7 +310,7 @@ def test_sixteen_bits_are_read_by_those_that_are_used_and_a_line_says_so(
     assert found.dtype == np.uint8
     assert np.abs(found[..., 1] - 255 * RAMP).max() <= 1.01
     said = [record.message for record in caplog.records]
-    assert [f"16 bits of its pictures {bits} are used" in text for text in said] == (
+    assert [f"its 16-bit pictures use only {bits} bits" in text for text in said] == (
         [True] if bits < 16 else []
     )
 
@@ -403,7 +403,7 @@ def test_the_source_of_frames_takes_one_picture_of_a_file(tmp_path, caplog):
     path = picture(tmp_path, "a.tif", cv2.imencodemulti(".tif", FILM)[1].tobytes())
     with FramesSource(path) as source, caplog.at_level(logging.WARNING):
         assert len(list(source)) == 1
-    assert "Of the 5 pictures" in caplog.text
+    assert "only the first of the 5 pictures" in caplog.text
 
 
 def test_pages_of_more_pixels_than_opencv_takes(tmp_path):
