@@ -35,6 +35,7 @@ __all__ = ["bench", "run_bench"]
 _LOG = logging.getLogger(__name__)
 
 
+# Long: it documents the arguments, and only passes them on.
 def bench(
     bundles: Bundle | str | os.PathLike[str] | Sequence[Bundle | str | os.PathLike[str]] = (),
     *,

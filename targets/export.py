@@ -48,6 +48,7 @@ class ExportOptions(ExportSettings):
         check_range("tolerance", self.tolerance, 0, above=True)
 
 
+# Long: it documents the arguments, and only passes them on.
 def export(
     checkpoint: str | os.PathLike[str] | None = None,
     *,

@@ -50,17 +50,7 @@ def serialized_engine(
         KeyboardInterrupt: Ctrl-C was pressed; it is raised once the builder has stopped.
     """
     builder = created(log, trt.Builder, log)
-    # Since TensorRT 11 all networks are strongly typed, and the flag has no effect.
-    typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = created(log, builder.create_network, typed)
-    parser = created(log, trt.OnnxParser, network, log)
-    if not parser.parse(bundle.read_model()):
-        reasons = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
-        raise BundleError(
-            f"TensorRT {trt.__version__} does not take {bundle.model_path}:\n"
-            f"{chr(10).join(reasons) or said(log)}",
-            hint="See what edgekit inspect says of the bundle, and export it again.",
-        )
+    network, _parser = _parsed(trt, log, builder, bundle)
     config = created(log, builder.create_builder_config)
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     # TF32 has 11 bits of precision: sums in the cascade that must be exact would be rounded.
@@ -85,6 +75,22 @@ def serialized_engine(
         )
     _keep(config, timings)
     return bytes(made)
+
+
+def _parsed(trt: Any, log: Any, builder: Any, bundle: Bundle) -> tuple[Any, Any]:
+    """Returns TensorRT's network of a bundle, and the parser, which owns the weights."""
+    # Since TensorRT 11 all networks are strongly typed, and the flag has no effect.
+    typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = created(log, builder.create_network, typed)
+    parser = created(log, trt.OnnxParser, network, log)
+    if not parser.parse(bundle.read_model()):
+        reasons = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
+        raise BundleError(
+            f"TensorRT {trt.__version__} does not take {bundle.model_path}:\n"
+            f"{chr(10).join(reasons) or said(log)}",
+            hint="See what edgekit inspect says of the bundle, and export it again.",
+        )
+    return network, parser
 
 
 def _told(error: Any) -> str:
