@@ -97,7 +97,9 @@ def size(name: str, value: object) -> tuple[int, int]:
     if isinstance(value, (tuple, list)) and len(value) == 2:
         width, height = (whole(name, side, least=1) for side in value)
         return width, height
-    raise UsageError(f"Expected {name} as a width and a height; found {described(value)}.")
+    raise UsageError(
+        f"Expected {name} to be a pair (width, height) in pixels; found {described(value)}."
+    )
 
 
 def picture(name: str, value: object) -> npt.NDArray[np.uint8]:
@@ -125,7 +127,9 @@ def path(name: str, value: object) -> Path:
         text = os.fspath(value)
         if isinstance(text, str) and text and "\0" not in text:
             return Path(text)
-    raise UsageError(f"Expected {name} as a path or as text; found {described(value)}.")
+    raise UsageError(
+        f"Expected {name} to be a path, as a string or a path object; found {described(value)}."
+    )
 
 
 def instance(name: str, value: object, kind: type[T], words: str = "") -> T:

@@ -118,7 +118,7 @@ def run_demo(
         AnnotationError: The bundle does not know a class of the clip.
     """
     _check_place(folder, force)
-    _LOG.info("Rendering the clip of seed %d, %d frames.", seed, _FRAMES)
+    _LOG.info("Rendering a clip of %d frames with the seed %d.", _FRAMES, seed)
     clip = render_clip(seed, frames=_FRAMES)
     with _place(folder, force) as place, Detector(bundle) as detector, PuppetSource(clip) as source:
         classes = detector.classes
@@ -155,8 +155,9 @@ def _check_place(folder: Path, force: bool) -> None:
     others = sorted({path.name for path in folder.iterdir()} - set(FILES.values()))
     if others:
         raise OutputError(
-            f"{folder} holds something else than a demonstration: {others[0]}.",
-            hint="Name another folder: edgekit demo -o FOLDER",
+            f"EdgeKit does not replace {folder}: it holds a file that is not of a demonstration, "
+            f"{others[0]}.",
+            hint="Choose another folder: edgekit demo -o FOLDER",
         )
 
 

@@ -92,7 +92,9 @@ class Detector(Closing):
         self.session: Session = open_session(self.bundle, options)
         if _LOG.isEnabledFor(logging.INFO):
             told = ", ".join(f"{name} {value}" for name, value in self.session.describe().items())
-            _LOG.info("Running %s: %s, cascade by %s.", self.bundle.path, told, setting().kernel)
+            _LOG.info(
+                "Running %s: %s, cascade kernel %s.", self.bundle.path, told, setting().kernel
+            )
         self._owns_session = True
         self._one_picture = threading.Lock()
         self._lanes = threading.BoundedSemaphore(self.session.lanes)
@@ -207,5 +209,5 @@ def _check_pictures(image: object, sample_aspect: object, earlier: object) -> No
         raise UsageError(f"Expected sample_aspect above 0; found {sample_aspect}.")
     if earlier is not None and picture("earlier", earlier).shape != now.shape:
         raise UsageError(
-            f"Expected earlier with the shape of image, {now.shape}; found {described(earlier)}."
+            f"Expected earlier to have the shape of image, {now.shape}; found {described(earlier)}."
         )

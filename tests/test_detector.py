@@ -73,13 +73,15 @@ def test_a_buffer_that_the_caller_fills_again_changes_nothing(detector):
 def test_wrong_pictures_are_refused(detector, arguments, words):
     with pytest.raises(UsageError, match=words):
         detector.detect(*arguments)
-    with pytest.raises(UsageError, match="earlier with the shape of image"):
+    with pytest.raises(UsageError, match="earlier to have the shape of image"):
         detector.prepare(pictures(0)[0], 1.0, pictures(0)[0][:-1])
 
 
 def test_wrong_settings_are_refused():
     for bundle in (None, 3, "", b"bundle"):
-        with pytest.raises(UsageError, match="bundle as a path or as text; found"):
+        with pytest.raises(
+            UsageError, match="bundle to be a path, as a string or a path object; found"
+        ):
             Detector(bundle)
     with pytest.raises(BundleError):
         Detector("nowhere")

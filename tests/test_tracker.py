@@ -123,7 +123,7 @@ def test_threads_are_served_one_after_the_other():
         ({"delay": 1.5}, "delay as"),
         ({"delay_seconds": "1"}, "delay_seconds as"),
         ({"history": 0}, "history as"),
-        ({"frame_size": 320}, "frame_size as a width and a height; found 320"),
+        ({"frame_size": 320}, "frame_size to be a pair .width, height. in pixels; found 320"),
         ({"frame_size": (320, 0)}, "frame_size as a whole number from 1 up; found 0"),
         ({"cost": "speed", "link": "road"}, "speed"),
     ],

@@ -22,8 +22,8 @@ def default_weights() -> Path:
     path = _HERE / "weights" / f"{DEFAULT_MODEL}.safetensors"
     if not path.is_file():
         raise CheckpointError(
-            f"This installation lacks its own weights, {path}.",
-            hint="Install EdgeKit again, or name a checkpoint.",
+            f"EdgeKit's built-in weights are missing from this installation: there is no {path}.",
+            hint="Reinstall EdgeKit, or give the path of a checkpoint of your own.",
         )
     return path
 
@@ -45,7 +45,8 @@ def default_bundle(target: str = "onnx", precision: str = "int8") -> Path:
     path = _HERE / "bundles" / f"{DEFAULT_MODEL}-{target}-{precision}"
     if not path.is_dir():
         raise BundleError(
-            f"This installation ships no {precision} bundle for {target}.",
-            hint=f"Make one: edgekit export --target {target}",
+            f"EdgeKit ships no {precision} bundle for the target {target}.",
+            hint=f"Export one: edgekit export --target {target}\nFor INT8, quantize it then: "
+            "edgekit quantize --calib PATH",
         )
     return path

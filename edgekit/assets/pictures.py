@@ -40,7 +40,8 @@ def _clip(path: Path, move: tuple[float, float, float], length: int) -> list[npt
     picture = cv2.imread(str(path))
     if picture is None:
         raise MediaError(
-            f"This installation lacks its own picture {path}.", hint="Install EdgeKit again."
+            f"EdgeKit's built-in picture {path} is missing from this installation.",
+            hint="Reinstall EdgeKit.",
         )
     right, down, zoom = move
     height, width = picture.shape[0] - 40, picture.shape[1] - 40

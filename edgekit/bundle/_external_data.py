@@ -69,9 +69,9 @@ def _fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, in
             length, first = _varint(content, place)
             last = place = first + length
         elif wire not in (_GROUP, _END_GROUP):
-            raise ValueError(f"wire type {wire}")
+            raise ValueError(f"wire type {wire} is unknown")
         if place > end:
-            raise ValueError("a field that leaves its message")
+            raise ValueError("a field extends past the end of its message")
         yield number, wire, first, last
 
 
@@ -83,4 +83,4 @@ def _varint(content: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    raise ValueError("a number that does not end")
+    raise ValueError("a varint is longer than the format allows")

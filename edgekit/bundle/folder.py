@@ -73,11 +73,15 @@ class Bundle:
         try:
             content = read_regular(path, entry.size)
         except OSError as error:
-            raise BundleError(f"Cannot read {path}: {error.strerror}.", hint=_EXPORT_AGAIN) from (
-                error
-            )
+            raise BundleError(
+                f"Cannot read {path}: {error.strerror}.",
+                hint=f"Check the file and its permissions.\n{_EXPORT_AGAIN}",
+            ) from error
         if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise BundleError(f"{path} was changed since it was checked.", hint=_EXPORT_AGAIN)
+            raise BundleError(
+                f"{path} has changed since EdgeKit verified its checksum.",
+                hint=f"Do not change a bundle while it is in use.\n{_EXPORT_AGAIN}",
+            )
         return content
 
     @property
@@ -103,8 +107,9 @@ def date_of_today() -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(int(epoch) if epoch else None))
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            f"Expected SOURCE_DATE_EPOCH to be seconds since 1970; found {epoch!r}.",
-            hint="Run: unset SOURCE_DATE_EPOCH",
+            "Expected the environment variable SOURCE_DATE_EPOCH to be a whole number of seconds "
+            f"since 1970; found {epoch!r}.",
+            hint="Correct the variable, or remove it: unset SOURCE_DATE_EPOCH",
         ) from error
 
 
@@ -161,8 +166,8 @@ def load_bundle(path: Path) -> Bundle:
     manifest = _manifest(path, text, hint)
     if manifest.model not in {entry.path for entry in manifest.files}:
         raise BundleError(
-            f"{path}: the manifest names the model {manifest.model!r}, but does not list "
-            "that file.",
+            f"{path}: the manifest names the model {manifest.model!r}, but does not list it among "
+            "the files of the bundle.",
             hint=hint,
         )
     content = b""
@@ -174,7 +179,11 @@ def load_bundle(path: Path) -> Bundle:
         else:
             checksum = sha256_of(file)
         if checksum != entry.sha256:
-            raise BundleError(f"{path}: {entry.path} was changed since it was written.", hint=hint)
+            raise BundleError(
+                f"{path}: {entry.path} has changed since the bundle was written: its checksum does "
+                "not match.",
+                hint=hint,
+            )
     bundle = Bundle(path, manifest, hashlib.sha256(text).hexdigest())
     _check_weights(bundle, content, hint)
     return bundle
@@ -186,12 +195,13 @@ def _check_weights(bundle: Bundle, content: bytes, hint: str) -> None:
     listed = {entry.path for entry in bundle.manifest.files}
     if beside not in listed and (bundle.path / beside).exists():
         raise BundleError(
-            f"{bundle.path}: the manifest does not list {beside}, from which weights are read.",
+            f"{bundle.path}: the model would read weights from {beside}, but the manifest does not "
+            "list that file.",
             hint=hint,
         )
     if names_other_files(content):
         raise BundleError(
-            f"{bundle.model_path} keeps weights in other files, which no checksum covers.",
+            f"{bundle.model_path} keeps weights in other files. EdgeKit cannot verify those files.",
             hint=hint,
         )
 
@@ -226,7 +236,8 @@ def _located(path: Path, entry: FileEntry, hint: str) -> Path:
         raise BundleError(f"{path}: {entry.path} is missing.", hint=hint)
     if file.stat().st_size != entry.size:
         raise BundleError(
-            f"{path}: {entry.path} has {file.stat().st_size} bytes, and {entry.size} were written.",
+            f"{path}: {entry.path} has {file.stat().st_size} bytes; the manifest says "
+            f"{entry.size}.",
             hint=hint,
         )
     return file

@@ -233,12 +233,12 @@ def check_choices(
     for side in (size.height, size.width):
         if side % 32 or not 32 <= side <= _LARGEST_SIDE:
             raise ValueError(
-                f"input {size.height}x{size.width} is no multiple of 32, or over {_LARGEST_SIDE}"
+                f"input {size.height}x{size.width}: expected multiples of 32 up to {_LARGEST_SIDE}"
             )
     if not all(_SMALLEST_STD <= value <= _LARGEST_NORM for value in size.std):
         raise ValueError(f"std {size.std} is not from {_SMALLEST_STD} to {_LARGEST_NORM}")
     if not all(abs(value) <= _LARGEST_NORM for value in size.mean):
-        raise ValueError(f"mean {size.mean} is no number, or over {_LARGEST_NORM}")
+        raise ValueError(f"mean {size.mean} is not from {-_LARGEST_NORM} to {_LARGEST_NORM}")
     if not (0 < cascade.k1 < 1 and 0 < cascade.k2 < 1):
         raise ValueError(f"k1 {cascade.k1} or k2 {cascade.k2} is not between 0 and 1")
     if not 1 <= cascade.frame_gap <= _LARGEST_GAP:
@@ -248,8 +248,10 @@ def check_choices(
             f"interval {cascade.interval} is not from {_SHORTEST_INTERVAL} to {_LONGEST_INTERVAL} s"
         )
     most = size.height * size.width * len(classes)
-    if not 1 <= decode.top_k <= most or not 1 <= decode.stride <= 32:
-        raise ValueError(f"top_k {decode.top_k} or stride {decode.stride} is out of range")
+    if not 1 <= decode.top_k <= most:
+        raise ValueError(f"top_k {decode.top_k} is not from 1 to {most}")
+    if not 1 <= decode.stride <= 32:
+        raise ValueError(f"stride {decode.stride} is not from 1 to 32")
 
 
 def _check_outputs(manifest: Manifest) -> None:
@@ -258,6 +260,6 @@ def _check_outputs(manifest: Manifest) -> None:
     expected = heads if manifest.decode.place == "host" else {"detections": 6}
     if channels != expected:
         raise ValueError(
-            f"outputs {channels} are not those of {len(manifest.classes)} classes with the "
-            f"decoding on the {manifest.decode.place}: {expected}"
+            f"the model has the outputs {channels}; with {len(manifest.classes)} classes and "
+            f"decoding on the {manifest.decode.place}, {expected} were expected"
         )

@@ -65,7 +65,7 @@ def detect_videos(
     videos = []
     for video, detections in zip(truth.videos, found, strict=True):
         videos.append(SavedVideo(video, detections))
-        _LOG.info("Ran the detector on %s: %d frames", video.name, len(detections))
+        _LOG.info("The detector has processed %s: %d frames.", video.name, len(detections))
         on_video()
     return SavedDetections(list(classes), videos)
 

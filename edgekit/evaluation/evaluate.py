@@ -72,14 +72,14 @@ class EvaluateOptions:
         if self.detections is None:
             if self.root is None:
                 raise UsageError(
-                    "An evaluation needs annotated videos or saved detections: neither "
+                    "An evaluation needs annotated videos or saved detections; neither "
                     f"{parameter('root')} nor {parameter('detections')} was given.",
-                    hint="For example: edgekit eval --dataset json --root clips",
+                    hint=f"For example: {parameter('dataset', 'json')} and "
+                    f"{parameter('root', 'clips')}",
                 )
         elif self.bundle or self.dataset or self.root or self.save_detections:
             raise UsageError(
-                f"{parameter('detections')} replaces a bundle and a dataset; they cannot be used "
-                "together.",
+                f"{parameter('detections')} cannot be used together with a bundle or a dataset.",
                 hint=f"Leave out BUNDLE, {parameter('dataset')}, {parameter('root')} and "
                 f"{parameter('save_detections')}.",
             )

@@ -98,7 +98,7 @@ def _digests(folder: Path) -> dict[str, str]:
         if path.is_dir() and not path.is_symlink():
             continue
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise OSError(f"{path} is no file")
+            raise OSError(f"{path} is not a file")
         if path != folder / ENDING:
             found[path.relative_to(folder).as_posix()] = sha256_of(path)
     return found

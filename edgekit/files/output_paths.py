@@ -46,7 +46,7 @@ def output_error(error: OSError, path: Path) -> OutputError:
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "Make the folder writable, or name another place."
     else:
-        hint = "Name another place."
+        hint = "Choose another path."
     return OutputError(f"Cannot write {path}: {reason}.", hint=hint)
 
 
@@ -125,13 +125,13 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
     if os.path.lexists(path):
         if not path.is_dir():
             raise OutputError(
-                f"Expected {path} to be a folder, or not to exist; found a file.",
+                f"Expected {path} to be a folder, or not to exist; found a file or a broken link.",
                 hint="Choose another path.",
             )
         if os.path.ismount(path):
             raise OutputError(
-                f"EdgeKit cannot replace {path}: a disk is mounted there.",
-                hint=f"Name a folder in it, for example {path / 'new'}",
+                f"EdgeKit cannot replace {path}: it is a mount point.",
+                hint=f"Choose a folder in it, for example {path / 'new'}",
             )
         if not force:
             raise OutputError(
@@ -140,8 +140,7 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
             )
         if mark is not None and not (path / mark).exists() and any(path.iterdir()):
             raise OutputError(
-                f"{path} has no {mark}, so EdgeKit did not write it. "
-                f"{parameter('force', True)} does not replace a folder with other content.",
+                f"EdgeKit does not replace {path}: it holds other files, and no {mark}.",
                 hint="Choose another path.",
             )
     _refuse_below(path)

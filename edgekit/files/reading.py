@@ -37,7 +37,7 @@ def read_regular(path: Path, most: int) -> bytes:
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         # A read allocates the requested size, so request the file's size and not the limit.
         content = b"" if status.st_size > most else file.read(status.st_size + 1)
         if len(content) > status.st_size:  # the file is growing
@@ -95,7 +95,7 @@ def path_below(root: Path, name: str, *, inside: bool = False) -> Path:
     shown = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in re.split(r"[/\\]", name) or not pure.parts or "\0" in name:
-        raise ValueError(f"{shown} is no path below {root}")
+        raise ValueError(f"{shown} is not a path inside {root}")
     path = root / pure
     try:
         mode = path.stat().st_mode
@@ -103,10 +103,10 @@ def path_below(root: Path, name: str, *, inside: bool = False) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         return path
     except (OSError, RuntimeError, ValueError) as error:  # too long, circular, or no text
-        reason = getattr(error, "strerror", None) or "it is no name of a file"
-        raise ValueError(f"{shown} cannot be looked up below {root}: {reason}") from error
+        reason = getattr(error, "strerror", None) or "it is not the name of a file"
+        raise ValueError(f"{shown} cannot be resolved inside {root}: {reason}") from error
     if leads_out:
         raise ValueError(f"{shown} is a link that leads out of {root}")
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ValueError(f"{shown} in {root} is no regular file and no folder")
+        raise ValueError(f"{shown} in {root} is neither a regular file nor a folder")
     return path

@@ -27,7 +27,7 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
     """
     hint = f"Set {variable} to a folder."
     if option:
-        hint = f"Name another place: {option}; or set {variable} to a folder."
+        hint = f"Choose another folder: {option}; or set {variable} to a folder."
     base = os.environ.get(variable, "")
     if not Path(base).is_absolute():  # the specification says to ignore it
         base = str(_home(hint) / default)
@@ -38,7 +38,7 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
         folder.mkdir(parents=True, exist_ok=True)
         make_private(folder)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "it may not be written")
+            raise PermissionError(errno.EACCES, "you have no permission to write it")
     except OSError as error:
         raise OutputError(output_error(error, folder).message, hint=hint) from error
     return folder
@@ -55,7 +55,7 @@ def _home(hint: str) -> Path:
             home = ""
     if home and Path(home).is_dir():
         return Path(home)
-    found = f"the home folder is {home}, which is not there"
+    found = f"the home folder {home} does not exist"
     if not home:
         found = f"HOME is not set, and the user {os.getuid()} is not known here"
-    raise OutputError(f"There is no folder to keep files in: {found}.", hint=hint)
+    raise OutputError(f"EdgeKit found no folder to store its files in: {found}.", hint=hint)

@@ -152,7 +152,7 @@ def test_pipes_and_endless_files_are_refused(tmp_path: Path, file: str) -> None:
         read_truth("ucf24", tmp_path)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(AnnotationError, match="no regular file"):
+    with pytest.raises(AnnotationError, match="not a regular file"):
         read_truth("ucf24", tmp_path)
 
 

@@ -60,7 +60,10 @@ def test_two_processes_give_the_same(root: Path) -> None:
     ("values", "words"),
     [
         ({}, "neither root nor detections was given"),
-        ({"root": "clips", "detections": "d.json"}, "detections replaces a bundle and a dataset"),
+        (
+            {"root": "clips", "detections": "d.json"},
+            "detections cannot be used together with a bundle or a dataset",
+        ),
         ({"bundle": 3, "root": "clips"}, "Expected bundle to be a path; found 3, of type int."),
         ({"root": 3}, "Expected root to be a path; found 3"),
         ({"root": "clips", "dataset": "csv"}, "Expected dataset to be one of json"),

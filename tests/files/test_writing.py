@@ -121,7 +121,7 @@ def test_a_folder_is_replaced_only_by_force(tmp_path):
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     path = tmp_path / "folder"
     (path / "sub").mkdir(parents=True)
-    with pytest.raises(OutputError, match="so EdgeKit did not write it") as caught:
+    with pytest.raises(OutputError, match=r"it holds other files, and no m\.json") as caught:
         refuse_existing(path, force=True, mark="m.json")
     assert caught.value.hint == "Choose another path."
     (path / "sub").rmdir()
@@ -134,10 +134,10 @@ def test_a_place_where_no_folder_can_be_is_told_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     for place, said in (
-        (tmp_path / "file", "found a file"),
-        (tmp_path / "link", "found a file"),
-        (tmp_path / "file" / "below", "not a folder"),
-        (Path("/proc"), "a disk is mounted"),
+        (tmp_path / "file", "to be a folder"),
+        (tmp_path / "link", "to be a folder"),
+        (tmp_path / "file" / "below", "is not a folder"),
+        (Path("/proc"), "it is a mount point"),
     ):
         with pytest.raises(OutputError, match=said) as caught:
             refuse_existing(place, force=True)

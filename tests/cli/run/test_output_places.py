@@ -68,5 +68,5 @@ def test_a_named_pipe_is_not_replaced(option, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe.mp4")
     arguments = ["run", "--source", "nothere.mp4", option, str(tmp_path / "pipe.mp4")]
     assert run(arguments) == 3
-    assert "pipe.mp4 is a device, a named pipe or a socket" in capsys.readouterr().err
+    assert "pipe.mp4: it is a device, a named pipe or a socket" in capsys.readouterr().err
     assert (tmp_path / "pipe.mp4").is_fifo()

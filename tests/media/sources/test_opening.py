@@ -293,5 +293,5 @@ def test_pipes_and_devices_among_the_pictures_of_a_folder_are_skipped(tmp_path, 
     with (tmp_path / "4.png").open("wb") as file:
         file.truncate(1 << 40)
     assert [frame.index for frame in frames_of(tmp_path)] == [0]
-    assert caplog.text.count("it is no regular file") == 2
+    assert caplog.text.count("it is not a regular file") == 2
     assert "at most 268435456 are read" in caplog.text
