@@ -46,8 +46,10 @@ def test_a_python_program_reads_parameters():
     assert parameter("threads", 1) == "threads=1"
     assert parameter("realtime", True) == "realtime=True"
     error = refusal()
-    assert error.message == "delay_seconds=0.5 is for the linker 'edgekit', and link is 'road'."
-    assert error.hint == "Leave delay_seconds out, or use link=edgekit."
+    assert error.message == (
+        "delay_seconds=0.5 works only with the linker 'edgekit'; link is 'road'."
+    )
+    assert error.hint == "Leave out delay_seconds, or use link=edgekit."
 
 
 def test_a_user_of_the_command_line_reads_flags(flags):
@@ -56,8 +58,10 @@ def test_a_user_of_the_command_line_reads_flags(flags):
     assert parameter("realtime", True) == "--realtime"
     assert parameter("origin", "scratch") == "--from scratch"
     error = refusal()
-    assert error.message == "--delay-seconds 0.5 is for the linker 'edgekit', and --link is 'road'."
-    assert error.hint == "Leave --delay-seconds out, or use --link edgekit."
+    assert error.message == (
+        "--delay-seconds 0.5 works only with the linker 'edgekit'; --link is 'road'."
+    )
+    assert error.hint == "Leave out --delay-seconds, or use --link edgekit."
 
 
 def test_the_command_line_writes_flags_and_leaves_no_trace(capsys):

@@ -127,8 +127,9 @@ class TubeLinker:
         for name, value, choices in (("link", link, PUBLISHED), ("cost", cost, COSTS)):
             if value not in choices:
                 raise UsageError(
-                    f"{parameter(name)} is '{value}', expected one of {', '.join(choices)}.",
-                    hint=f"Choose one of them, for example {parameter(name, choices[0])}.",
+                    f"Expected {parameter(name)} to be one of {', '.join(choices)}; found "
+                    f"{value!r}.",
+                    hint=f"For example: {parameter(name, choices[0])}",
                 )
         if max_misses < 1:
             raise UsageError(

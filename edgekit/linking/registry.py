@@ -65,8 +65,8 @@ def make_linker(
     """
     if link not in LINKS:
         raise UsageError(
-            f"{parameter('link')} is '{link}', expected one of {', '.join(LINKS)}.",
-            hint=f"Choose one of them, for example {parameter('link', LINKS[0])}.",
+            f"Expected {parameter('link')} to be one of {', '.join(LINKS)}; found {link!r}.",
+            hint=f"For example: {parameter('link', LINKS[0])}",
         )
     linker: OnlineLinker | TubeLinker
     if link == "edgekit":
@@ -97,9 +97,9 @@ def _check_no_cost(cost: str) -> None:
     """Raises if a cost is given to EdgeKit's linker, which has none."""
     if cost != "score":
         raise UsageError(
-            f"{parameter('cost', cost)} is for the published linkers, and {parameter('link')} "
-            "is 'edgekit'.",
-            hint=f"Leave {parameter('cost')} out, or add {parameter('link', PUBLISHED[0])}.",
+            f"{parameter('cost', cost)} works only with the linkers {', '.join(PUBLISHED)}; "
+            f"{parameter('link')} is 'edgekit'.",
+            hint=f"Leave out {parameter('cost')}, or add {parameter('link', PUBLISHED[0])}.",
         )
 
 
@@ -108,9 +108,9 @@ def _check_published(link: str, **given: float | None) -> None:
     for name, value in given.items():
         if value is not None:
             raise UsageError(
-                f"{parameter(name, value)} is for the linker 'edgekit', and {parameter('link')} is "
-                f"'{link}'.",
-                hint=f"Leave {parameter(name)} out, or use {parameter('link', 'edgekit')}.",
+                f"{parameter(name, value)} works only with the linker 'edgekit'; "
+                f"{parameter('link')} is '{link}'.",
+                hint=f"Leave out {parameter(name)}, or use {parameter('link', 'edgekit')}.",
             )
 
 
@@ -122,13 +122,13 @@ def _in_frames(
         return frames
     if frames is not None:
         raise UsageError(
-            f"{parameter(name, frames)} and {parameter(other, seconds)} say the same in frames and "
-            "in seconds.",
-            hint=f"Leave {parameter(name)} or {parameter(other)} out.",
+            f"{parameter(name, frames)} and {parameter(other, seconds)} cannot be used together: "
+            "they set one limit, in frames and in seconds.",
+            hint=f"Leave out {parameter(name)} or {parameter(other)}.",
         )
     if not 0 <= seconds < math.inf:
         raise UsageError(
-            f"{parameter(other)} is {seconds}, expected a finite number of seconds.",
-            hint="Give 0 or more.",
+            f"Expected {parameter(other)} to be a finite number of seconds, 0 or more; found "
+            f"{seconds}."
         )
     return seconds * RATE

@@ -84,8 +84,7 @@ class OnlineLinker:
             )
         if not 0 <= delay < np.inf:
             raise UsageError(
-                f"{parameter('delay')} is {delay}, expected a number of frames.",
-                hint="Give 0 or more.",
+                f"Expected {parameter('delay')} to be a number of frames, 0 or more; found {delay}."
             )
         self._classes = classes
         self._max_misses = max_misses

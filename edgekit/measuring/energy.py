@@ -133,7 +133,7 @@ def find_meter(command: str | None, root: Path = Path("/sys")) -> tuple[Meter | 
 
 
 def _ask(command: str) -> tuple[float, str]:
-    hint = "It has to print joules or watts, for example '5021.5 J' or '12.5 W'."
+    hint = "The command must print joules or watts, for example '5021.5 J' or '12.5 W'."
     try:
         words = shlex.split(command)
         if not words:
@@ -154,7 +154,9 @@ def _ask(command: str) -> tuple[float, str]:
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([JW])\s*", done.stdout)
     if found is None:
         raise BadInputError(
-            f"The command of {parameter('energy')} printed {done.stdout[:80]!r}.", hint=hint
+            f"Expected the command of {parameter('energy')} to print a number and J or W; it "
+            f"printed {done.stdout[:80]!r}.",
+            hint=hint,
         )
     return float(found[1]), found[2]
 

@@ -76,10 +76,16 @@ def pinned(cores: int) -> Iterator[None]:
         UsageError: There are too few cores, or the system cannot restrict a process to cores.
     """
     if not hasattr(os, "sched_setaffinity"):
-        raise UsageError("This system does not let a process choose its cores; Linux does.")
+        raise UsageError(
+            "EdgeKit can choose the cores of a process on Linux only.",
+            hint="Leave out the number of cores, or measure on Linux.",
+        )
     before = os.sched_getaffinity(0)
     if len(before) < cores:
-        raise UsageError(f"Expected {cores} cores; this process may use {len(before)}.")
+        raise UsageError(
+            f"{cores} cores were requested, but this process may use only {len(before)}.",
+            hint=f"Request {len(before)} cores or fewer.",
+        )
     # Use the last cores: the first often serves the interrupts.
     os.sched_setaffinity(0, sorted(before)[-cores:])
     try:

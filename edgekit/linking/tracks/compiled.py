@@ -82,7 +82,10 @@ class NativeTracks:
         """Updates the tracks for the next processed frame; see ``PlainTracks.step``."""
         linking, found = self._linking, len(boxes)
         if scores.shape != (found, self._classes) or boxes.shape != (found, 4):
-            raise ValueError(f"{found} boxes with {self._classes} scores each, not {scores.shape}")
+            raise ValueError(
+                f"expected boxes of shape {(found, 4)} and scores of shape "
+                f"{(found, self._classes)}; found {boxes.shape} and {scores.shape}"
+            )
         tracks = int(linking.tracks)
         if found > linking.found_capacity or tracks + found > linking.row_capacity:
             self._grow(tracks + found, found)
@@ -95,7 +98,9 @@ class NativeTracks:
             self._keep_pace(look)
         found = self._look(self._at)
         if found < 0:
-            raise ValueError(f"no room for {len(boxes)} detections and {tracks} tracks")
+            raise ValueError(
+                f"the buffers are too small for {len(boxes)} detections and {tracks} tracks"
+            )
         _in_place(np.log, arrays["logs"][: 3 * found + tracks])
         _in_place(np.exp, arrays["exps"][: 2 * tracks])
         if self._history.reserve(tracks + found, arrays["id"][:tracks], look.frame):
@@ -104,7 +109,9 @@ class NativeTracks:
         linking.past_capacity = len(self._history.table.id)
         while pairs := self._do_step(self._at):
             if pairs < 0:
-                raise ValueError(f"no room for {found} detections and {tracks} tracks")
+                raise ValueError(
+                    f"the buffers are too small for {found} detections and {tracks} tracks"
+                )
             self._pairs(pairs)
         tracks = int(linking.tracks)
         np.exp(arrays["exps"][: 2 * tracks], out=arrays["size"].reshape(-1)[: 2 * tracks])

@@ -125,7 +125,7 @@ class LinesFile(Closing):
             self._file = WholeFile(self._path, keep=True, append=True)
             self._repair()
         elif file.was_cut():
-            _LOG.warning("%s was emptied. EdgeKit continues at its beginning.", self._path)
+            _LOG.warning("Another program shortened %s. EdgeKit continues at its end.", self._path)
         else:
             return
         self._part += 1

@@ -156,8 +156,9 @@ class Metrics:
             taken = error.errno == errno.EADDRINUSE
             reason = "another program has that port" if taken else error.strerror or str(error)
             raise OutputError(
-                f"Figures cannot be served at {host}:{port}: {reason}.",
-                hint=f"Choose another port: {parameter('metrics', f'{host}:{port % 65535 + 1}')}",
+                f"Metrics cannot be served at {host}:{port}: {reason}.",
+                hint="Check the address, or choose another port: "
+                f"{parameter('metrics', f'{host}:{port % 65535 + 1}')}",
             ) from error
 
 

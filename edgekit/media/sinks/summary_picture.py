@@ -72,7 +72,7 @@ class PictureSink(Sink):
         ending = self._path.suffix
         if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
             raise OutputError(
-                f"{name_of(self._path)} does not end in the name of a picture format.",
+                f"{name_of(self._path)} does not end in the extension of a picture format.",
                 hint="Choose a name that ends in .png.",
             )
         self._info: RunInfo | None = None
@@ -142,6 +142,9 @@ class PictureSink(Sink):
             image = np.concatenate([image, draw_stages(summary.stages, image.shape[1])])
         good, content = cv2.imencode(self._path.suffix, image)
         if not good:
-            raise OutputError(f"The picture {self._path} could not be encoded.")
+            raise OutputError(
+                f"OpenCV could not encode the picture {self._path}.",
+                hint="Choose another format, for example a name that ends in .png.",
+            )
         with atomic_file(self._path) as temporary:
             temporary.write_bytes(content.tobytes())

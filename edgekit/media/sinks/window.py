@@ -34,7 +34,7 @@ class WindowSink(Sink):
         if sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
             raise UsageError(
                 f"{parameter('show')} needs a display, and there is none here.",
-                hint=f"Leave {parameter('show')} out, or write a video instead: "
+                hint=f"Leave out {parameter('show')}, or write a video instead: "
                 f"{parameter('video', 'FILE')}",
             )
         self._on_quit = on_quit
@@ -48,9 +48,10 @@ class WindowSink(Sink):
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error as error:
             raise UsageError(
-                f"{parameter('show')} needs an OpenCV with windows, and this one has none.",
-                hint="Replace opencv-python-headless by opencv-python, or leave "
-                f"{parameter('show')} out.",
+                f"{parameter('show')} needs a build of OpenCV that can open windows; the installed "
+                "build cannot.",
+                hint="Replace opencv-python-headless with opencv-python, or leave out "
+                f"{parameter('show')}.",
             ) from error
         self._open = True
 

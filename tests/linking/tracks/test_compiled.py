@@ -136,7 +136,7 @@ def test_arrays_that_do_not_fit_never_reach_the_library(boxes, scores):
     # Detections refuse shapes that differ; C does not trust them to have done so.
     object.__setattr__(found, "boxes", np.ones(boxes))
     object.__setattr__(found, "scores", np.ones(scores))
-    with pytest.raises(ValueError, match="scores each"):
+    with pytest.raises(ValueError, match="expected boxes of shape"):
         linker.update(found)
 
 

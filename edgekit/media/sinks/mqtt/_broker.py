@@ -58,8 +58,9 @@ class Broker:
         prefix = unquote(parts.path).strip("/") or "edgekit"
         if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+"):
             raise UsageError(
-                f"{name} contains a #, or its topic prefix a + or a ?; both are not allowed.",
-                hint="Remove them from the prefix. In a password, write # as %23 and ? as %3F.",
+                f"The address of {name} contains # or ?, or + in its topic prefix.",
+                hint="Remove these characters from the prefix: topics cannot contain # and +. In a "
+                "user name or password, write # as %23 and ? as %3F.",
             )
         if printable(prefix) != prefix:
             raise UsageError(
@@ -75,7 +76,7 @@ class Broker:
         if ca is not None and not ca.is_file():
             raise UsageError(
                 f"{parameter('mqtt_ca')}: there is no file {ca}.",
-                hint="Name the PEM file of the CA.",
+                hint="Give the path of a PEM file with the certificate of the broker's CA.",
             )
         user, password = (
             None if text is None else unquote(text) for text in (parts.username, parts.password)

@@ -211,7 +211,10 @@ class BrokerLink:
 
     def _refuse(self, refusal: str) -> None:
         if self._refusal is None:
-            _LOG.warning("%s Such messages are lost. Let its user write there.", refusal)
+            _LOG.warning(
+                "%s Refused messages are lost. Let EdgeKit's MQTT user publish to this topic.",
+                refusal,
+            )
         self._refusal = refusal
 
     def _publish(self, client: Any, topic: str, payload: bytes, *, retain: bool = False) -> Any:

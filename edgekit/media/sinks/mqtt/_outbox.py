@@ -64,7 +64,8 @@ class Outbox(Closing):
         if len(os.fsencode(path.name)) > most_bytes:
             raise OutputError(
                 f"Cannot use the buffer {path}: its name has {len(os.fsencode(path.name))} bytes, "
-                f"and {most_bytes} is the most, because SQLite needs NAME{_LONGEST_ENDING} too.",
+                f"and at most {most_bytes} are allowed. SQLite adds {_LONGEST_ENDING} to the name "
+                "for another file.",
                 hint=f"Give it a shorter name: {parameter('mqtt_buffer', 'FILE')}",
             )
         with writing(path):

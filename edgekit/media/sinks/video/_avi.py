@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import output_error, writing
 from edgekit.media._opencv import cv2, file_backend
@@ -64,7 +65,7 @@ class AviFile:
             raise OutputError(
                 f"A video of {size[1]}x{size[0]} pixels cannot be written to {name_of(path)}. "
                 f"{codec.limits}",
-                hint="Leave the video out.",
+                hint=f"Leave out {parameter('video')}.",
             )
         _LOG.info("%s is written as %s.", name_of(path), codec.name)
 
@@ -91,8 +92,8 @@ class AviFile:
             if self._is_full():
                 raise self._disk_full()
             raise OutputError(
-                f"The video {self._path} could not be completed.",
-                hint=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
+                f"OpenCV could not complete the video {self._path}.",
+                hint=f"Write it as MP4 instead: {name_of(self._path.with_suffix('.mp4'))}",
             )
         name, other = name_of(self._path), name_of(self._path.with_suffix(".mp4"))
         if self._off > 1 / self._fps:
@@ -103,8 +104,8 @@ class AviFile:
             )  # fmt: skip
         if not self._square:
             _LOG.warning(
-                "%s is shown too narrow or too wide: AVI cannot say that pixels are not square. "
-                "Name it %s to keep their shape.", name, other,
+                "Players show %s too narrow or too wide, because AVI cannot store that its pixels "
+                "are not square. To keep their shape, name it %s.", name, other,
             )  # fmt: skip
         return True
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgekit._parameters import parameter
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media._opencv import cv2
 from edgekit.media.sinks.video.codecs import Codec, Encoder, Track
@@ -156,8 +157,9 @@ class TimedFrames:
         name = name_of(self._path)
         if min(self.size) < _LEAST:
             raise OutputError(
-                f"A video of {width}x{height} pixels cannot be written to {name}.",
-                hint=f"Leave the video out: its pictures would need {_LEAST} pixels a side.",
+                f"A video of {width}x{height} pixels cannot be written to {name}: each side needs "
+                f"at least {_LEAST} pixels.",
+                hint=f"Leave out {parameter('video')}.",
             )
         size = _even_size(self.size)
         hints: list[str] = []

@@ -199,8 +199,8 @@ class ClipsSink(Sink):
             if not self._warned:
                 self._warned = True
                 _LOG.warning(
-                    "%g seconds of this source before a tube take more than %d MiB of memory. "
-                    "Clips begin %.1f seconds before their tube.",
+                    "Frames of the %g seconds before a tube would take more than %d MiB of memory. "
+                    "The clips of this source begin %.1f seconds before their tube.",
                     self._before,
                     _MOST_WAITING >> 20,
                     result.frame.time - self._waiting[0][0].frame.time,

@@ -48,13 +48,14 @@ class VideoSink(Sink):
         if self._ending not in FORMATS:
             known = ", ".join(FORMATS)
             raise OutputError(
-                f"The name of a video ends in one of {known}; found {name_of(self._path)}.",
+                f"Expected the name of a video to end in one of {known}; found "
+                f"{name_of(self._path)}.",
                 hint=f"Name it {name_of(self._path.with_suffix('.mp4'))}",
             )
         if self._ending == ".avi" and not fits_opencv(self._path):
             raise OutputError(
                 f"The name of {name_of(self._path)} is not UTF-8, and OpenCV cannot write it.",
-                hint="Name another place.",
+                hint="Choose a path that is valid UTF-8.",
             )
         self._quiet = quiet
         self._files = contextlib.ExitStack()

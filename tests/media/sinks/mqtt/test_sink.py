@@ -457,7 +457,7 @@ def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
     assert re.search(r"refuses home/door/tube/(update|end): Not authorized", sink.trouble)
     sink.end(SUMMARY)
     assert sink.dropped == 6
-    assert caplog.text.count("Let its user write there") == 1
+    assert caplog.text.count("Refused messages are lost") == 1
 
 
 @pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x02\x00\x84", b""])
