@@ -22,7 +22,7 @@ from edgekit.quantization.base import Layer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss, Truth
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.search import SearchStep, search
-from edgekit.quantization.trials import Workbench, loss_alone
+from edgekit.quantization.trials import Workbench, judged_last, loss_alone
 from edgekit.quantization.tubes_loss import TubesLoss
 
 __all__ = ["Quantized", "check_float", "quantize_bundle", "recipe_of"]
@@ -163,7 +163,7 @@ def quantize_bundle(
     judge = HeadsLoss(bundle, judging, store, truth=truth, runtime=bench.runtime, progress=progress)
 
     def check(kept: frozenset[str]) -> RoundingCheck:
-        return bench.judged(replace(asked, keep_float=kept), judge, progress)
+        return bench.judged(replace(asked, keep_float=kept), judge, progress, place=judged)
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
         work = partial(
@@ -173,15 +173,20 @@ def quantize_bundle(
         counted = progress.count("measuring layers", results, len(wanted))
         return {layer.name: found for layer, found in zip(wanted, counted, strict=True)}
 
-    steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=asked.keep_float)
-    if sensitivity:
-        measured |= measure([layer for layer in layers if layer.name not in measured])
-    last = steps[-1]
-    if last.check.drop > max_drop:
-        raise BoundError(_missed(steps, max_drop))
-    progress.phase("writing")
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
-        made = bench.make(replace(asked, keep_float=last.kept), Path(temporary) / "made")
+    with writing(Path(tempfile.gettempdir())):
+        temporary = tempfile.TemporaryDirectory()
+    with temporary as folder:
+        judged = Path(folder) / "judged"
+        steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=asked.keep_float)
+        if sensitivity:
+            measured |= measure([layer for layer in layers if layer.name not in measured])
+        last = steps[-1]
+        if last.check.drop > max_drop:
+            raise BoundError(_missed(steps, max_drop))
+        progress.phase("writing")
+        made = judged_last(judged, last.kept) or bench.make(
+            replace(asked, keep_float=last.kept), Path(folder) / "made"
+        )
         lost = tubes.judge(made, progress) if tubes else None
         manifest = _completed(made.manifest, bundle, last.check, lost)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}

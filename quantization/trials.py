@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit._progress import SILENT, Progress
-from edgekit.bundle import Bundle, Quantization, RoundingCheck, save_bundle
+from edgekit.bundle import Bundle, Quantization, RoundingCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
 from edgekit.files.output_paths import writing
@@ -21,7 +22,7 @@ from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
 from edgekit.targets.registry import exporter
 
-__all__ = ["Workbench", "loss_alone"]
+__all__ = ["Workbench", "judged_last", "loss_alone"]
 
 _log = logging.getLogger(__name__)
 
@@ -91,9 +92,22 @@ class Workbench:
             return save_bundle(folder, manifest, files | self.bundle.notices)
 
     def judged(
-        self, recipe: Recipe, judge: HeadsLoss, progress: Progress = SILENT
+        self,
+        recipe: Recipe,
+        judge: HeadsLoss,
+        progress: Progress = SILENT,
+        *,
+        place: Path | None = None,
     ) -> RoundingCheck:
-        """Returns the loss of a recipe, from the store if it was measured before."""
+        """Returns the loss of a recipe, from the store if it was measured before.
+
+        Args:
+            recipe: Recipe to try.
+            judge: Measure of the loss.
+            progress: Progress display.
+            place: Folder for the quantized bundle, which replaces the one there and stays; nothing
+                is written if the loss was measured before. By default no bundle stays.
+        """
         made = self.bundle.manifest
         tool = _quantizer(self.bundle)
         key = key_of(
@@ -108,9 +122,12 @@ class Workbench:
 
         def measure(folder: Path) -> None:
             with tempfile.TemporaryDirectory() as temporary:
-                check = judge.judge(self.make(recipe, Path(temporary) / "bundle"), progress)
+                made = self.make(recipe, place or Path(temporary) / "bundle")
+                check = judge.judge(made, progress)
             (folder / "check.json").write_bytes(msgspec.json.encode(check))
 
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
         _log.info("Judging %s with %d layers in float", made.name, len(recipe.keep_float))
         place = Store(self.store).folder("check", key, measure)
         content = (place / "check.json").read_bytes()
@@ -124,6 +141,16 @@ def loss_alone(
     judge = HeadsLoss(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
     others = frozenset(other.name for other in layers) - {layer.name}
     return bench.judged(Recipe(method=method, keep_float=others), judge)
+
+
+def judged_last(place: Path, kept: frozenset[str]) -> Bundle | None:
+    """Returns the bundle that ``judged`` left at a place, if these are its layers in float."""
+    if not place.is_dir():
+        return None
+    bundle = load_bundle(place)
+    assert bundle.manifest.quantization is not None
+    same = bundle.manifest.quantization.kept_float == tuple(sorted(kept))
+    return bundle if same else None
 
 
 def _quantizer(bundle: Bundle) -> Quantizer:

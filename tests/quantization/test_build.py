@@ -25,6 +25,7 @@ from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import gather
 from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
+from edgekit.quantization.trials import judged_last
 from edgekit.quantization.tubes_loss import TubesLoss
 from edgekit.targets.jetson.checker import check
 from edgekit.targets.registry import TARGETS
@@ -99,6 +100,14 @@ def test_no_two_neighbouring_weights_overflow(done):
             flat = order.reshape(len(weights), -1)
             assert (flat[:, :-1] + flat[:, 1:]).max() <= 128
     assert rounded == len(done.layers)
+
+
+def test_the_bundle_that_was_judged_last_is_written_only_if_it_is_the_chosen_one(done, tmp_path):
+    bundle = done.bundle
+    chosen = frozenset(bundle.manifest.quantization.kept_float)
+    assert judged_last(bundle.path, chosen).sha256 == bundle.sha256
+    assert judged_last(bundle.path, chosen | {"another"}) is None
+    assert judged_last(tmp_path / "none", chosen) is None
 
 
 def test_layers_that_are_named_stay_float(bundle, samples, done, store, tmp_path):
