@@ -198,7 +198,7 @@ class Tracker:
     def _check_running(self) -> None:
         if self._finished:
             raise UsageError(
-                "This tracker has finished, and accepts no more frames.",
+                "This tracker has finished and accepts no more frames.",
                 hint="Use a new tracker for another source.",
             )
 

@@ -83,7 +83,7 @@ def test_frames_out_of_order_are_refused():
         lambda: tracker.hold(1),
         lambda: tracker.resize((1, 1)),
     ):
-        with pytest.raises(UsageError, match="has finished, and accepts no more frames"):
+        with pytest.raises(UsageError, match="has finished and accepts no more frames"):
             call()
 
 

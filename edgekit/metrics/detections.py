@@ -126,7 +126,7 @@ def read_detections(path: Path) -> SavedDetections:
             hint="Write them with: edgekit run --source VIDEO --save-detections FILE",
         ) from error
     if not file.classes or len(set(file.classes)) != len(file.classes):
-        raise _wrong(path, "", "'classes' has to name each class once, and one at least")
+        raise _wrong(path, "", "'classes' must name at least one class, and each class once")
     videos = []
     # Scores are stored for every class, even if the file contains only a few.
     room = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
@@ -138,8 +138,8 @@ def read_detections(path: Path) -> SavedDetections:
             )
             if room < 0:
                 raise ValueError(
-                    f"more boxes with {len(file.classes)} classes each than {len(content)} bytes "
-                    "may hold"
+                    f"the file claims more boxes, with {len(file.classes)} classes each, than its "
+                    f"{len(content)} bytes can hold"
                 )
             videos.append(_video(file, name, video))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -152,7 +152,7 @@ def _video(file: _DetectionsFile, name: str, video: _SavedVideo) -> SavedVideo:
         raise ValueError(f"detections for {len(video.detections)} of {video.frames} frames")
     width, height = video.width or file.width, video.height or file.height
     if min(width, height) < 1:
-        raise ValueError(f"a picture of {width}x{height} pixels")
+        raise ValueError(f"picture size {width}x{height}, expected at least 1x1 pixels")
     classes = len(file.classes)
     tubes = [
         _truth_tube(tube, f"gt {number}", video.frames, classes)
@@ -173,8 +173,7 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
     if not 0 <= tube.start < tube.end <= frames:
         raise ValueError(
             f"{where}: the tube runs from frame {tube.start} to frame {tube.end}, but the "
-            "video has "
-            f"{frames} frames"
+            f"video has {frames} frames"
         )
     if len(tube.boxes_xywh_1based) != tube.end - tube.start:
         found, expected = len(tube.boxes_xywh_1based), tube.end - tube.start
@@ -214,7 +213,7 @@ def _dense(rows: list[dict[str, float]], where: str, classes: int) -> Array:
 def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
-        f"Wrong detections in {place}: {what}.",
+        f"The detections in {place} are wrong: {what}.",
         hint="Write them again with: edgekit run --save-detections, or edgekit eval "
         "--save-detections.",
     )

@@ -196,8 +196,8 @@ def _result(
 def _rules(protocol: str) -> Protocol:
     if protocol not in PROTOCOLS:
         raise UsageError(
-            f"{parameter('protocol')} is '{protocol}', expected one of {', '.join(PROTOCOLS)}.",
-            hint="Choose one of them.",
+            f"Expected {parameter('protocol')} to be one of {', '.join(PROTOCOLS)}; found "
+            f"{protocol!r}."
         )
     return PROTOCOLS[protocol]
 
@@ -206,8 +206,9 @@ def _check_annotated(saved: SavedDetections) -> None:
     if not any(video.truth.tubes for video in saved.videos):
         raise AnnotationError(
             "None of the videos has an annotated tube, so there is nothing to compare with.",
-            hint="Detections that 'edgekit run' saved contain no annotations; use "
-            "edgekit eval BUNDLE with --dataset and --root.",
+            hint="Detections that 'edgekit run' saved contain no annotations. Evaluate a "
+            f"bundle instead: edgekit eval BUNDLE with {parameter('dataset')} and "
+            f"{parameter('root')}.",
         )
 
 

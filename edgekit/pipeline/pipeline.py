@@ -105,8 +105,7 @@ class Pipeline:
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
                 f"{parameter('drop_policy', 'latest')} drops frames that are too old, but "
-                "EdgeKit reads "
-                "a file at its own pace.",
+                "EdgeKit reads a file at its own pace.",
                 hint=f"Add {parameter('realtime', True)} to play the file at its own speed, or "
                 f"leave out {parameter('drop_policy')}.",
             )

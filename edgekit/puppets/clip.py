@@ -241,8 +241,8 @@ def render_clip(
     """
     if seed < 0 or frames < 8 or min(size) < 64 or not 1 <= fps <= 240:
         raise UsageError(
-            "A clip needs a seed of 0 or more, 8 frames, 64x64 pixels and 1 to 240 frames a "
-            f"second; found seed {seed}, {frames} frames, {size[1]}x{size[0]} pixels, {fps:g} "
-            "frames a second."
+            "A clip needs a seed of 0 or more, at least 8 frames, at least 64x64 pixels and 1 to "
+            f"240 frames per second. Found: seed {seed}, {frames} frames, {size[1]}x{size[0]} "
+            f"pixels, {fps:g} frames per second."
         )
     return PuppetClip(seed, frames, size, fps)

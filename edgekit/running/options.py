@@ -247,7 +247,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         check_types(self)
         if not self.sources:
-            raise UsageError("Expected a source; found none.")
+            raise UsageError("No source was given.", hint=f"Name one: {parameter('source', 'S')}")
         self._check_places()
         if self.show and len(self.sources) > 1:
             raise UsageError(
@@ -281,9 +281,9 @@ class RunOptions:
                 path = written.resolve()
                 if path in taken:
                     raise UsageError(
-                        f"{parameter(name, files.named()[name])} is the source or another output "
-                        "already.",
-                        hint="Name another file.",
+                        f"{parameter(name, files.named()[name])} is already in use, as a source or "
+                        "as another output.",
+                        hint="Choose another file.",
                     )
                 taken.add(path)
 

@@ -131,14 +131,14 @@ def _check_interval(detector: Detector, frames: FrameOptions, *, live: bool) -> 
         sampled = parameter("fps")
     if sampled:
         raise UsageError(
-            f"{sampled} needs the time between the two pictures that the network compares, and the "
+            f"{sampled} needs the time between the two pictures that the network compares. The "
             f"bundle {detector.bundle.path} does not contain it.",
             hint=f"Export the model again with this version of EdgeKit, or leave out {sampled}.",
         )
     if live:
         _LOG.warning(
-            "The bundle %s does not say how much time lies between the two pictures that its "
-            "network compares. After each dropped frame it compares with none. A bundle that "
-            "this EdgeKit exports says it.",
+            "The bundle %s does not contain the time between the two pictures that its network "
+            "compares. After each dropped frame, the network gets no earlier picture. To avoid "
+            "this, export the model again with this version of EdgeKit.",
             detector.bundle.path,
         )

@@ -177,7 +177,7 @@ def _sender() -> Callable[[str, str], None] | None:
     except ImportError:
         missing = MissingDependencyError.for_extra("cysystemd", "systemd", "NOTIFY_SOCKET")
         _LOG.warning(
-            "%s A unit of Type=notify never gets ready without it. %s",
+            "%s Without it, a systemd unit with Type=notify never becomes ready. %s",
             missing.message,
             missing.hint,
         )

@@ -41,7 +41,7 @@ SMALLEST = 1e-12
 def check_size(size: tuple[int, int]) -> None:
     """Raises ``ValueError`` if pictures of ``size`` (height, width) are too small to compare."""
     if min(size) < WINDOW + 2:
-        raise ValueError(f"pictures of at least {WINDOW + 2} pixels a side, not {size}")
+        raise ValueError(f"expected pictures of at least {WINDOW + 2} pixels a side; found {size}")
 
 
 def scale(mean: Array, std: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -107,8 +107,8 @@ class Detections:
         boxes, scores = described(self.boxes), described(self.scores)
         names = f" and {len(self.classes)} class names" if self.classes else ""
         return UsageError(
-            "Expected boxes as a float array (n, 4), scores as a float array (n, C), and no or C "
-            f"class names; found boxes as {boxes} and scores as {scores}{names}."
+            "Expected boxes as a float array (n, 4), scores as a float array (n, C) and C class "
+            f"names, or none. Found boxes as {boxes} and scores as {scores}{names}."
         )
 
     def __len__(self) -> int:

@@ -99,7 +99,8 @@ class Registry(Mapping[str, T]):
         """Returns the reason why a plug-in cannot be used; None if it can."""
         if plugin.name in self.own:
             return PluginError(
-                f"{_described(plugin)} has the name of a part of EdgeKit, which is used.",
+                f"{_described(plugin)} has the same name as a part of EdgeKit. EdgeKit uses its "
+                "own part.",
                 hint=_instead(plugin),
             )
         try:

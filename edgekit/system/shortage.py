@@ -30,9 +30,8 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
         if (number == errno.EAGAIN and "thread" in text) or _NO_THREAD in text:
             return ResourceError(
                 "This process may not start any more threads.",
-                hint="Raise the limit (ulimit -u; in a systemd unit TasksMax=), give the "
-                "process more "
-                f"memory, or use fewer threads: {parameter('threads', 1)}",
+                hint="Raise the limit (ulimit -u; in a systemd unit TasksMax=), give the process "
+                f"more memory, or use fewer threads: {parameter('threads', 1)}",
             )
         lower = text.lower()
         if (
@@ -41,9 +40,9 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
             or any(words in lower for words in _NO_MEMORY)
         ):
             return ResourceError(
-                "This process gets no more memory.",
-                hint="Give it more (ulimit -v, in a unit MemoryMax=), or run fewer sources, or a "
-                "smaller model.",
+                "This process could not allocate more memory.",
+                hint="Raise the limit (ulimit -v; in a systemd unit MemoryMax=), use fewer "
+                "sources, or use a smaller model.",
             )
         error = error.__cause__ or error.__context__
     return None

@@ -118,7 +118,8 @@ class _Hiding(importlib.abc.MetaPathFinder):
 def _warn(module: str, advice: str) -> None:
     """Warns once that a module was imported before EdgeKit could keep it from reporting."""
     _log.warning(
-        "%s was imported before EdgeKit, and may report to its maker from this process. %s",
+        "%s was imported before EdgeKit, and may send telemetry to its vendor from this "
+        "process. %s",
         module,
         advice,
     )

@@ -139,7 +139,7 @@ def test_every_broken_part_is_named_and_none_breaks_doctor(use, capsys):
     parts = json.loads(capsys.readouterr().out)["plugins"]
     problems = {(part["name"], part["distribution"]): part["problem"] for part in parts}
     for (name, distribution), said in {
-        ("onnx", "edgekit-broken"): "has the name of a part of EdgeKit",
+        ("onnx", "edgekit-broken"): "has the same name as a part of EdgeKit",
         ("raising", "edgekit-broken"): "RuntimeError: no licence was found",
         ("missing", "edgekit-broken"): "ModuleNotFoundError",
         ("text", "edgekit-broken"): "to be a function that reads a dataset; found str",

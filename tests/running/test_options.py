@@ -94,10 +94,10 @@ def test_a_password_is_not_shown() -> None:
 def test_an_output_replaces_neither_a_source_nor_another_output(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.touch()
-    with pytest.raises(UsageError, match="is the source or another output already"):
+    with pytest.raises(UsageError, match="is already in use, as a source or as another"):
         RunOptions(sources=(str(clip),), files=FileOptions(video=clip))
     both = tmp_path / "x.mp4"
-    with pytest.raises(UsageError, match=f"picture={both} is the source or another output"):
+    with pytest.raises(UsageError, match=f"picture={both} is already in use"):
         RunOptions(files=FileOptions(video=both, picture=tmp_path / "." / "x.mp4"))
     RunOptions(sources=(str(clip), "-"), files=FileOptions(events="-", video=both))
 

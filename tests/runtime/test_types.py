@@ -153,7 +153,7 @@ BOXES, SCORES = np.zeros((2, 4)), np.zeros((2, 3))
     ],
 )
 def test_wrong_shapes_are_refused(arguments):
-    with pytest.raises(UsageError, match=r"Expected boxes as .* \(n, 4\).*; found boxes as"):
+    with pytest.raises(UsageError, match=r"Expected boxes as .* \(n, 4\).*\. Found boxes as"):
         Detections(*arguments)
 
 

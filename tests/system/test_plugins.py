@@ -92,7 +92,7 @@ def test_names_that_are_taken(registry, install):
     with pytest.raises(PluginError, match=r"taken twice, by left 1\.2 and right 1\.2"):
         registry["seven"]
     said = [registry.problem(plugin).message for plugin in registry.plugins()]
-    assert "late 1.2 has the name of a part of EdgeKit" in said[0]
+    assert "late 1.2 has the same name as a part of EdgeKit" in said[0]
     assert said[1] == said[2]
     assert list(registry) == ["one", "path", "seven"]
 

@@ -73,8 +73,8 @@ def say_damage(source: Source, *, cut: bool, broken: int) -> None:
         )
     if broken > cut:  # a missing end also breaks the last picture
         _LOG.warning(
-            "%s is damaged: %d of its pictures could not be decoded without errors; "
-            "%d%s frames came.",
+            "%s is damaged: %d of its pictures could not be decoded without errors. "
+            "EdgeKit read %d%s frames.",
             source.name,
             broken,
             source.position,

@@ -72,8 +72,8 @@ def check_address(address: str) -> None:
     if bool(rest.strip("/")) if scheme in SCHEMES else scheme in SOURCES:
         return
     raise UsageError(
-        f"{parameter('source', without_secrets(address))} is no address of a stream: one of "
-        f"{', '.join(SCHEMES)} and a host were expected.",
+        f"{parameter('source', without_secrets(address))} is not the address of a stream. "
+        f"Expected one of {', '.join(SCHEMES)}, followed by :// and a host.",
         hint="Write it like rtsp://user:password@192.168.0.64:554/stream1",
     )
 

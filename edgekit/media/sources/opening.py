@@ -195,6 +195,6 @@ def _refuse_name(path: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise MediaError(
-                f"There is no file {path}: the name is longer than the system allows.",
+                f"The path {path} is longer than the system allows.",
                 hint="Check the path.",
             ) from error

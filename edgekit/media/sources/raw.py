@@ -90,9 +90,8 @@ class RawSource(Source):
             form = _parsed(self._pipe.line(_LONGEST_LINE).decode("ascii", "replace"))
             if options.raw_size not in (None, form[:2]):
                 raise UsageError(
-                    f"{parameter('raw_size')} differs from the size of the y4m stream on "
-                    "standard input, "
-                    f"{form.width}x{form.height}.",
+                    f"{parameter('raw_size')} differs from the size of the y4m stream on standard "
+                    f"input, {form.width}x{form.height}.",
                     hint="Leave it out: a y4m stream contains its size.",
                 )
         elif options.raw_size is None and head:

@@ -38,9 +38,9 @@ class FrameRateCap:
     def __init__(self, fps: float) -> None:
         if not 0 < fps < math.inf:
             raise UsageError(
-                f"{parameter('fps')} is {fps:g}, expected a number of frames a second.",
-                hint=f"Give a number above 0, or leave {parameter('fps')} out to process "
-                "every frame.",
+                f"Expected {parameter('fps')} to be a number of frames per second above 0; found "
+                f"{fps:g}.",
+                hint=f"Leave out {parameter('fps')} to process every frame.",
             )
         self.period = 1 / fps
         self._clock = SourceClock()

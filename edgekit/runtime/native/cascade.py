@@ -89,10 +89,16 @@ class NativeCascade:
         pictures = []
         for picture in (previous, current):
             if picture.shape != self._pair or picture.dtype != np.uint8:
-                raise ValueError(f"{self._pair} of uint8, not {picture.shape} of {picture.dtype}")
+                raise ValueError(
+                    f"expected uint8 pictures of shape {self._pair}; found {picture.dtype} of "
+                    f"shape {picture.shape}"
+                )
             pictures.append(np.ascontiguousarray(picture))
         if out.shape != self._tensor or out.dtype != np.float32 or not out.flags.c_contiguous:
-            raise ValueError(f"{self._tensor} of float32, contiguous, not {out.shape}")
+            raise ValueError(
+                f"expected a contiguous float32 array of shape {self._tensor}; found {out.dtype} "
+                f"of shape {out.shape}"
+            )
         earlier, now = pictures
         chosen = self._stack(
             self._at,
@@ -106,5 +112,8 @@ class NativeCascade:
             self._scratch.size,
         )
         if chosen < 0:
-            raise ValueError(f"pictures of {self._pair} with {len(self.scores)} candidates")
+            raise ValueError(
+                f"the compiled kernel does not accept pictures of shape {self._pair} with "
+                f"{len(self.scores)} shifts"
+            )
         return int(chosen)

@@ -43,7 +43,10 @@ def peaks(
         np.ascontiguousarray(each, np.float32) for each in (logits, sizes, offsets)
     )
     if logits.ndim != 3 or top_k < 1:
-        raise ValueError(f"a heatmap of shape {logits.shape} and {top_k} peaks")
+        raise ValueError(
+            "expected a heatmap (classes, height, width) and at least one peak; found the shape "
+            f"{logits.shape} and {top_k} peaks"
+        )
     functions = _functions(library)
     most = min(top_k, logits.size)
     values, cells = np.empty(most, np.float32), np.empty(most, np.int64)
@@ -68,7 +71,10 @@ def peaks(
         rows.ctypes.data,
     )
     if placed != taken or taken < 0:
-        raise ValueError(f"maps of {logits.shape}, {sizes.shape} and {offsets.shape}")
+        raise ValueError(
+            "the shapes of heatmap, sizes and offsets do not match: "
+            f"{logits.shape}, {sizes.shape} and {offsets.shape}"
+        )
     return values[:taken], rows
 
 
@@ -85,7 +91,7 @@ def group(
     """
     found = np.ascontiguousarray(found, np.float32)
     if found.ndim != 2 or found.shape[1] != 6:
-        raise ValueError(f"rows of six numbers, not {found.shape}")
+        raise ValueError(f"expected rows of six numbers; found the shape {found.shape}")
     functions, count = _functions(library), len(found)
     boxes = np.empty((count, 4), np.float32)
     scores = np.empty((count, classes), np.float32)
@@ -108,7 +114,7 @@ def group(
         scratch.size,
     )
     if taken < -1:
-        raise ValueError(f"{count} rows of {classes} classes")
+        raise ValueError(f"expected at least one class; found {classes}, with {count} rows")
     return None if taken < 0 else Detections(boxes[:taken], scores[:taken])
 
 

@@ -61,8 +61,9 @@ def setting() -> Setting:
             f"{VARIABLE} asks for the kernel {wanted}: {problem}.", hint=rebuild()
         )
     raise UsageError(
-        f"{VARIABLE} is one of {', '.join(available)} on this machine, not {wanted!r}.",
-        hint=f"Run: unset {VARIABLE}",
+        f"Expected the environment variable {VARIABLE} to be one of {', '.join(available)} on this "
+        f"machine; found {wanted!r}.",
+        hint=f"Change the variable, or remove it: unset {VARIABLE}",
     )
 
 
@@ -74,7 +75,10 @@ def clock() -> float:
     """
     library, problem = load()
     if library is None:
-        raise MissingDependencyError(f"The clock is measured in C: {problem}.", hint=rebuild())
+        raise MissingDependencyError(
+            f"Measuring the processor's clock needs the compiled library: {problem}.",
+            hint=rebuild(),
+        )
     library.count.argtypes, library.count.restype = [ctypes.c_uint64], ctypes.c_uint64
     spent: list[float] = []
     for _ in range(9):

@@ -35,7 +35,10 @@ def picks(
         keep: Largest number of boxes to keep.
     """
     if scores.ndim != 2 or boxes.shape != (len(scores), 4):
-        raise ValueError(f"{len(scores)} boxes of four numbers, not {boxes.shape}")
+        raise ValueError(
+            f"expected boxes (n, 4) and scores (n, C); found the shapes {boxes.shape} and "
+            f"{scores.shape}"
+        )
     if scores.dtype.kind == "f":
         floor = float(scores.dtype.type(floor))
     count, classes = scores.shape
@@ -65,7 +68,10 @@ def picks(
         scratch.size,
     )
     if refused:
-        raise ValueError(f"boxes of {boxes.shape} and scores of {scores.shape}")
+        raise ValueError(
+            f"the compiled library does not accept boxes of shape {boxes.shape} with scores of "
+            f"shape {scores.shape}"
+        )
     return [row[:taken] for row, taken in zip(picked.tolist(), counts.tolist(), strict=True)]
 
 

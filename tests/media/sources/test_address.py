@@ -57,7 +57,7 @@ def test_what_is_an_address():
 
 @pytest.mark.parametrize("address", ["ftp://user:secret@cam/x", "rtsp://", "rtsp:user:secret@cam"])
 def test_no_address_of_a_stream_is_wrong_usage(address):
-    with pytest.raises(UsageError, match="no address of a stream") as caught:
+    with pytest.raises(UsageError, match="is not the address of a stream") as caught:
         open_source(address)
     assert "secret" not in str(caught.value)
 

@@ -153,7 +153,7 @@ def test_y4m_by_the_real_ffmpeg(make_video):
         (bytes(71), SMALL, MediaError, "before the first whole frame"),
         (bytes(72), SourceOptions(), UsageError, "--raw-size"),
         (bytes(72), SourceOptions(raw_size=(99999, 99999)), MediaError, "99999x99999"),
-        (y4m(1), SourceOptions(raw_size=(4, 6)), UsageError, "y4m says its size"),
+        (y4m(1), SourceOptions(raw_size=(4, 6)), UsageError, "a y4m stream contains its size"),
         (y4m(1, words="W6"), SourceOptions(), MediaError, "'W6' was found"),
         (y4m(1, words="W6 H4 C444"), SourceOptions(), MediaError, "C444"),
         (y4m(1, words="W6 H4 C420p10"), SourceOptions(), MediaError, "C420p10"),

@@ -62,5 +62,5 @@ def test_what_cannot_be_is_said_before_anything_is_opened(make_video):
     video = str(make_video())
     with pytest.raises(MediaError, match="there is no /dev/video63"):
         StagedOpening([video, 63])
-    with pytest.raises(UsageError, match="no address of a stream"):
+    with pytest.raises(UsageError, match="is not the address of a stream"):
         StagedOpening([video, "foo://x"])

@@ -126,10 +126,10 @@ class CameraPictures:
             mode = self._capture.set_mode(name, *asked.target)
             if asked.is_met_by(mode):
                 return mode
-        what = f"does not give {asked}" if str(asked) else "gives no format that EdgeKit reads"
+        what = f"does not offer {asked}" if str(asked) else "offers no format that EdgeKit reads"
         raise MediaError(
             f"The camera {camera.device} ({camera.name}) {what}.",
-            hint="\n".join(("It offers:", *offered(camera.formats))),
+            hint="\n".join(("Choose a format that the camera offers:", *offered(camera.formats))),
         )
 
     def _picture(self, filled: Filled) -> CameraPicture | None:

@@ -37,7 +37,7 @@ def check_camera(device: int | str, ioctl: Ioctl | None = None) -> Camera:
         raise unusable(device, reason_of(PermissionError(errno.EACCES, ""), path))
     camera = describe(path, ioctl)
     if camera is None:
-        raise unusable(device, f"{path} is no camera")
+        raise unusable(device, f"{path} is not a camera")
     return camera
 
 

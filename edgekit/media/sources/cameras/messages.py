@@ -37,7 +37,7 @@ def unusable(device: int | str, reason: str) -> MediaError:
     """Returns the error for a camera that cannot be used."""
     return MediaError(
         f"Camera {device} cannot be used: {reason}.",
-        hint="Use a file, folder or URL instead: edgekit run --source S\n"
+        hint=f"Use a file, folder or URL instead: {parameter('source', 'S')}\n"
         "To try EdgeKit without a camera: edgekit demo",
     )
 

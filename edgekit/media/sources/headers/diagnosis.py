@@ -43,7 +43,7 @@ def check_file(path: Path) -> None:
             hint=f"Name a video, a folder of pictures or a URL: {parameter('source', 'S')}",
         )
     if not os.access(path, os.R_OK):
-        raise MediaError(f"{path} may not be read.", hint=f"Run: chmod u+r {path}")
+        raise MediaError(f"You have no permission to read {path}.", hint=f"Run: chmod u+r {path}")
 
 
 def check_alone(path: Path) -> None:
@@ -88,7 +88,9 @@ def unplayable(path: Path, kind: str = "") -> MediaError:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found, hint = _judge(data, kind)
     except (OSError, ValueError) as error:
-        return MediaError(f"Cannot read {path}: {error}.", hint="Check the file and its rights.")
+        return MediaError(
+            f"Cannot read {path}: {error}.", hint="Check the file and its permissions."
+        )
     return MediaError(f"{path} {found}", hint=hint)
 
 

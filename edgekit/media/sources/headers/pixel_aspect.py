@@ -24,6 +24,8 @@ def believable_aspect(declared: SupportsFloat | None, name: str) -> float:
         return aspect
     if aspect and math.isfinite(aspect):
         _LOG.warning(
-            "%s declares pixels %g times as wide as high; they are taken for square.", name, aspect
+            "%s declares pixels %g times as wide as high. EdgeKit treats them as square.",
+            name,
+            aspect,
         )
     return 1.0

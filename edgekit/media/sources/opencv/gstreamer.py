@@ -59,9 +59,9 @@ class PipelineSource(CaptureSource):
             capture = self._first = None
         if self._first is None:
             raise MediaError(
-                f"No picture comes from the pipeline {self.name} within {patience:g} seconds.",
-                hint="See what is wrong with it: gst-launch-1.0 PIPELINE ! fakesink\n"
-                f"A CSI camera of a Jetson: {parameter('source', _QUOTED)}",
+                f"The pipeline {self.name} delivered no picture within {patience:g} seconds.",
+                hint="Test the pipeline: gst-launch-1.0 PIPELINE ! fakesink\n"
+                f"For a CSI camera of a Jetson: {parameter('source', _QUOTED)}",
             )
         super().__init__(capture)
         self.height, self.width = self._first.shape[:2]
@@ -98,11 +98,11 @@ def check_gstreamer() -> None:
     """
     if not has_gstreamer():
         raise MissingDependencyError(
-            f"A pipeline of GStreamer was given, and this OpenCV, {cv2.__version__}, has no "
-            "GStreamer: pip's has none, a system's has.",
-            hint="Use the system's (sudo apt install python3-opencv) in an environment without "
-            "pip's, as docs/live.md shows.\n"
-            f"A CSI camera of a Jetson: {parameter('source', _QUOTED)}",
+            f"The source is a GStreamer pipeline, but this build of OpenCV, {cv2.__version__}, "
+            "does not support GStreamer. Builds from pip do not; the system's package does.",
+            hint="Use the system's package (sudo apt install python3-opencv) in an environment "
+            "without OpenCV from pip; see docs/live.md.\n"
+            f"For a CSI camera of a Jetson: {parameter('source', _QUOTED)}",
         )
 
 

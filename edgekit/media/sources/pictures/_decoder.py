@@ -21,7 +21,7 @@ _DEPTHS = (10, 12, 14)
 """Bit depths of cameras whose values are often stored in 16 bits."""
 
 
-_FAULTS_MEND = "Copy it again, or save it anew as PNG or JPEG of 8 bits."
+_FAULTS_MEND = "Copy it again, or save it again as PNG or JPEG with 8 bits."
 _RANGE_MEND = (
     "Save it with whole numbers of 8 or 16 bits: floating-point and 32-bit numbers have no largest "
     "value that EdgeKit could know."
@@ -129,7 +129,7 @@ class PictureDecoder:
             if image is None:
                 image = _decode(content, cv2.IMREAD_COLOR)
         if image is None:
-            raise UnreadableError("it is truncated, damaged or no picture")
+            raise UnreadableError("it is truncated, damaged or not a picture")
         return image
 
     def page(self, content: bytes, page: Page) -> Any:
@@ -173,7 +173,11 @@ class PictureDecoder:
                 found,
             )
         elif before:
-            _LOG.warning("%s: from here on its pictures use all 16 bits.", self._name)
+            _LOG.warning(
+                "%s: from here on its pictures use all 16 bits. EdgeKit scales them by the "
+                "full range.",
+                self._name,
+            )
 
 
 def _largest_of(content: bytes) -> int:

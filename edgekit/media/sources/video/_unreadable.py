@@ -47,7 +47,7 @@ def reason_of(error: BaseException, errors: Any, patience: float) -> str:
         (errors.HTTPForbiddenError,): "the server does not allow it (403)",
         (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",
         (errors.ConnectionRefusedError,): "the connection was refused: nothing listens there",
-        (errors.InvalidDataError,): "what the server sends is no stream that FFmpeg knows",
+        (errors.InvalidDataError,): "the server does not send a stream that FFmpeg knows",
     }
     for kinds, reason in reasons.items():
         if isinstance(error, kinds):

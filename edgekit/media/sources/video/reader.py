@@ -213,8 +213,8 @@ class VideoSource(Source):
                 self._warned = True
                 _LOG.log(
                     level,
-                    "%s was %.1f seconds behind, so EdgeKit skipped %d pictures to catch up. It "
-                    "paused, or it sends more pictures than this machine can decode.",
+                    "%s was %.1f seconds behind, so EdgeKit skipped %d pictures to catch up. "
+                    "The source paused, or it sends more pictures than this machine can decode.",
                     self.name,
                     behind,
                     left_out,

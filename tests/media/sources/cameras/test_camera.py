@@ -364,7 +364,7 @@ def test_a_link_to_a_camera_that_is_gone(tmp_path):
 
 
 def test_what_is_no_camera_says_so():
-    with pytest.raises(MediaError, match="is no camera"):
+    with pytest.raises(MediaError, match="is not a camera"):
         CameraSource("/dev/null")
 
 
@@ -418,13 +418,13 @@ def test_the_mode_that_is_asked_for_is_taken(tmp_path, options, mode, fps):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"camera_size": (1000, 1000)}, "does not give 1000x1000."),
-        ({"camera_format": "NV12"}, "does not give NV12."),
-        ({"camera_format": "H264"}, "does not give H264."),
-        ({"camera_fps": 50}, "does not give 50 FPS."),
+        ({"camera_size": (1000, 1000)}, "does not offer 1000x1000."),
+        ({"camera_format": "NV12"}, "does not offer NV12."),
+        ({"camera_format": "H264"}, "does not offer H264."),
+        ({"camera_fps": 50}, "does not offer 50 FPS."),
         (
             {"camera_size": (1280, 720), "camera_format": "YUYV", "camera_fps": 30},
-            "does not give YUYV, 1280x720, 30 FPS.",
+            "does not offer YUYV, 1280x720, 30 FPS.",
         ),
     ],
 )
@@ -433,7 +433,7 @@ def test_what_a_camera_does_not_offer_is_answered_by_what_it_does(tmp_path, opti
     said = refusal(driver, SourceOptions(patience=0.2, **options))
     assert said.splitlines() == [
         f"The camera {driver.path} (HD Webcam) {words}",
-        "It offers:",
+        "Choose a format that the camera offers:",
         "YUYV: 1280x720 (10 FPS), 640x480 (30, 15 FPS)",
         "MJPG: 1280x720 (60, 30 FPS), 640x480 (60, 30 FPS), 320x240 (120 FPS)",
         "H264: 1920x1080 (30 FPS)",

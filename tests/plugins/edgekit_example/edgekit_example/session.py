@@ -7,7 +7,7 @@ from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import Session, Signature
 
-onnxruntime = import_onnxruntime()  # which would report to its maker otherwise
+onnxruntime = import_onnxruntime()  # which would send telemetry to its vendor otherwise
 TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
