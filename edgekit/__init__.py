@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edgekit.media.sinks.video.live import LiveVideoSink
     from edgekit.pipeline.pipeline import Pipeline
     from edgekit.pipeline.results import FrameResult
+    from edgekit.quantization.quantize import quantize
     from edgekit.runtime.types import Detection, Detections, Frame, Tube
     from edgekit.targets.base import SessionOptions
     from edgekit.targets.export import export
@@ -79,6 +80,7 @@ __all__ = [
     "load_bundle",
     "make_linker",
     "open_source",
+    "quantize",
     "train",
 ]
 
@@ -115,6 +117,7 @@ _HOMES = {
     "load_bundle": "edgekit.bundle",
     "make_linker": "edgekit.linking.registry",
     "open_source": "edgekit.media",
+    "quantize": "edgekit.quantization.quantize",
     "train": "edgekit.training.train",
 }
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from edgekit.quantization.rounding.ranges import Histogram
 
 __all__ = [
-    "DYNAMIC",
     "LAST",
-    "METHODS",
     "Inputs",
     "Layer",
     "Quantizer",
@@ -27,14 +25,6 @@ __all__ = [
     "Recipe",
     "Written",
 ]
-
-METHODS = ("minmax", "percentile", "entropy", "mse")
-"""Methods for choosing the range of an activation from its calibration values."""
-
-DYNAMIC = "dynamic"
-"""An additional method, without calibrated ranges.
-
-Activations stay float, and each layer rounds its input by the extremes of the current frame."""
 
 LAST = "it gives an output, and 8 bits for the whole range of a heatmap would flatten its peaks"
 """Reason why the last layer of a head stays float."""
@@ -116,7 +106,9 @@ class Quantizer(abc.ABC):
     """HOST. Quantizes the bundles of a target."""
 
     methods: tuple[str, ...] = ("minmax",)
-    """Names in ``METHODS``, and possibly ``DYNAMIC``, that it supports; the default comes first."""
+    """Names in ``edgekit.quantization.choices.METHODS`` that it supports; the default comes first.
+
+    ``DYNAMIC`` may be among them."""
 
     ios: tuple[str, ...] = ("float",)
     """Supported types of a model's inputs and outputs: ``float``, and possibly ``int8``."""

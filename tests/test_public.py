@@ -14,6 +14,7 @@ COMMANDS = {
     "bench": ([], "edgekit.benchmarks.options.BenchOptions", {}),
     "evaluate": ([], "edgekit.evaluation.evaluate.EvaluateOptions", {}),
     "export": ([], "edgekit.targets.export.ExportOptions", {"targets": "target"}),
+    "quantize": (["--calib", "clips"], "edgekit.quantization.options.QuantizeOptions", {}),
     "train": (["--root", "clips"], "edgekit.training.train.TrainOptions", {}),
 }
 """By function: words that its command needs, its options, and parameters of other names there."""

@@ -21,6 +21,7 @@ from edgekit.errors import (
 )
 from edgekit.files.output_paths import writing
 from edgekit.quantization import base
+from edgekit.quantization.choices import DYNAMIC
 from edgekit.quantization.rounding.integer_weights import Convolution, load_weights, save_weights
 from edgekit.quantization.rounding.ranges import (
     Histogram,
@@ -57,7 +58,7 @@ class TfliteQuantizer(base.Quantizer):
     product are quantized.
     """
 
-    methods = ("mse", "percentile", "minmax", "entropy", base.DYNAMIC)
+    methods = ("mse", "percentile", "minmax", "entropy", DYNAMIC)
     ios = ("float", "int8")
     extra = "tflite-host"
     packages = ("ai-edge-litert", "ai-edge-quantizer")
@@ -81,7 +82,7 @@ class TfliteQuantizer(base.Quantizer):
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
-        if method == base.DYNAMIC:
+        if method == DYNAMIC:
             return {}
         seen = load_histograms(statistics / _HISTOGRAMS)
         return {
@@ -121,7 +122,7 @@ class TfliteQuantizer(base.Quantizer):
         ranges = {
             name: choose_range(values, recipe.method)
             for name, values in seen.items()
-            if recipe.method != base.DYNAMIC
+            if recipe.method != DYNAMIC
         }
         weights = load_weights(statistics / _INTEGERS)
         model = TFLiteWeights(bundle.model_path).put(weights, recipe.keep_float)
@@ -191,7 +192,7 @@ def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
             f"A model of int8 in and out holds the network alone; {bundle.path} holds more.",
             hint="Export it again with: --cascade-in host --decode-in host",
         )
-    if recipe.method == base.DYNAMIC:
+    if recipe.method == DYNAMIC:
         raise UsageError(
             "With the method dynamic activations are float, and so is what goes in and comes out.",
             hint="Leave --io away, or take another --method.",
@@ -210,7 +211,7 @@ def _quantized(
     }
     try:
         with silence():
-            dynamic = recipe.method == base.DYNAMIC
+            dynamic = recipe.method == DYNAMIC
             ways = tools.recipe
             way = ways.dynamic_wi8_afp32() if dynamic else ways.static_wi8_ai8()
             tool = tools.quantizer.Quantizer(model, way)

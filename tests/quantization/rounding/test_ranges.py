@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper
 
 from edgekit.errors import CalibrationError
-from edgekit.quantization.base import METHODS
+from edgekit.quantization.choices import METHODS
 from edgekit.quantization.rounding.ranges import (
     Histogram,
     activations,

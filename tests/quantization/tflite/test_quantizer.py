@@ -24,7 +24,8 @@ from edgekit.errors import (
     OutputError,
     UsageError,
 )
-from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe
+from edgekit.quantization.base import LAST, Recipe
+from edgekit.quantization.choices import DYNAMIC, METHODS
 from edgekit.quantization.rounding.integer_weights import load_weights
 from edgekit.quantization.tflite.quantizer import TfliteQuantizer
 from edgekit.system.installation import install_line
@@ -309,7 +310,7 @@ def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from edgekit.bundle import load_bundle\n"
-        "from edgekit.quantization.base import DYNAMIC, LAST, METHODS, Recipe\n"
+        "from edgekit.quantization.base import Recipe\n"
         "from edgekit.quantization.tflite.quantizer import TfliteQuantizer\n"
         "bundle, statistics, out = map(Path, sys.argv[1:])\n"
         "TfliteQuantizer().quantize(load_bundle(bundle), statistics, Recipe(), out)\n"

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from edgekit import quantize
+from edgekit.bundle import load_bundle
+from edgekit.errors import UsageError
+
+
+def test_a_bundle_is_quantized_from_python(spotter, spots, tmp_path):
+    out = tmp_path / "int8"
+    made = quantize(
+        spotter, calib=spots, samples=6, max_drop=100, out=out, cache=tmp_path / "cache"
+    )
+    assert made.bundle.path == out
+    assert load_bundle(out).manifest.precision == "int8"
+    assert made.report.max_drop == 1.0
+    assert made.report.check == made.bundle.manifest.quantization.check
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"calib": 3}, "Expected calib to be a path; found 3, of type int."),
+        ({"samples": 1}, "Expected samples to be at least 2; found 1."),
+        ({"samples": 6.0}, "Expected samples to be int; found 6.0, of type float."),
+        ({"method": "magic"}, "entropy, mse, dynamic; found 'magic'."),
+        ({"io": "int16"}, "Expected io to be one of float, int8; found 'int16'."),
+        ({"max_drop": float("nan")}, "Expected max_drop to be at least 0; found nan."),
+        ({"keep_float": [1]}, "Expected keep_float to be Sequence[str]; found [1], of type list."),
+        ({"target": "toaster"}, "Expected target to be one of onnx, "),
+        ({"bundle": "x", "target": "onnx"}, "target chooses among bundles that are not named"),
+        ({"bundle": 3}, "Expected bundle to be a path; found 3, of type int."),
+        ({"cache": b"x"}, "Expected cache to be a path; found b'x', of type bytes."),
+    ],
+)
+def test_wrong_values_are_refused_before_the_work(wrong, words):
+    with pytest.raises(UsageError, match=re.escape(words)):
+        quantize(**{"calib": "clips", **wrong})
