@@ -63,7 +63,7 @@ def test_the_table(tmp_path, capsys):
         ({"detections": [{"boxes": [[1, 1, 5, 5]]}] * 20}, "scores"),
         ({"detections": []}, "frames"),
         ({"detections": [{"boxes": [[1, 1, 5, 5]], "scores": [{"7": 0.5}]}] * 20}, "7"),
-        ({"gt": []}, "no annotated tube"),
+        ({"gt": []}, "has an annotated tube"),
     ],
 )
 def test_bad_files(tmp_path, capsys, changes, words):

@@ -52,7 +52,7 @@ def test_more_and_fewer_words(name, words, tmp_path, capsys, caplog):
 
 def test_demo_and_build_say_more_too(tmp_path, capsys, caplog, spotter):
     assert main(["demo", "-o", str(tmp_path / "demo"), "-v"]) == 0
-    assert "Rendering the clip" in caplog.text
+    assert "Rendering a clip" in caplog.text
     assert "Running" in caplog.text
     caplog.clear()
     assert main(["build", str(spotter.path), "-v"]) == 2

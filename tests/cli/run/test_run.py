@@ -310,7 +310,7 @@ def test_a_cap_needs_a_bundle_that_says_its_interval(spot_bundle, spot_video, tm
     arguments = ["run", "--bundle", str(old.path), str(spot_video(9))]
     for option in (["--fps", "5"], ["--motion-gate"]):
         assert run([*arguments, *option]) == 2
-        assert f"{option[0]} needs a bundle" in capfd.readouterr().err
+        assert f"{option[0]} needs the time between" in capfd.readouterr().err
     assert run(arguments) == 0
 
 

@@ -48,7 +48,7 @@ def test_a_clip_replaces_what_a_file_of_options_names(run, spot_video, tmp_path)
         (["nothere.mp4"], 3, "nothere.mp4", ""),
         (["a.mp4"] * 17, 2, "takes 16 at most", ""),
         (["-", "--source", "-"], 2, "given twice", ""),
-        (["clip.mp4", "--events", "clip.mp4"], 2, "is the source", ""),
+        (["clip.mp4", "--events", "clip.mp4"], 2, "is already in use", ""),
     ],
 )
 def test_clips_that_cannot_be(run, spot_bundle, spot_video, tmp_path, monkeypatch, arguments,
