@@ -16,6 +16,7 @@ from edgekit.targets.registry import TARGETS, target_named
 __all__ = ["QuantizeOptions"]
 
 
+# Many attributes: one for each argument of ``quantize``, as users know them.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizeOptions:
     """Options of a quantization, checked; ``edgekit.quantize`` documents them.

@@ -48,6 +48,7 @@ class QuantizeResult:
     report: RoundingReport
 
 
+# Long: it documents the arguments, and only passes them on.
 def quantize(
     bundle: Bundle | str | os.PathLike[str] | None = None,
     *,
