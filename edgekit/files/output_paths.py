@@ -40,11 +40,11 @@ def output_error(error: OSError, path: Path) -> OutputError:
     elif error.errno == errno.ENAMETOOLONG:
         hint = "Give it a shorter name."
     elif error.errno == errno.ENOSPC:
-        hint = "Free some space there, or name another place."
+        hint = "Free some space there, or choose another path."
     elif error.errno in (errno.EMFILE, errno.ENFILE):
-        hint = "Let this process open more files: ulimit -n 4096, in a unit LimitNOFILE=4096"
+        hint = "Raise the limit of open files: ulimit -n 4096; in a systemd unit LimitNOFILE=4096"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "Make the folder writable, or name another place."
+        hint = "Make the folder writable, or choose another path."
     else:
         hint = "Choose another path."
     return OutputError(f"Cannot write {path}: {reason}.", hint=hint)
