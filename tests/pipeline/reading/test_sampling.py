@@ -89,7 +89,7 @@ def test_the_first_frame_after_a_break_is_taken(gap):
 
 @pytest.mark.parametrize("fps", [0, -1, -0.5, math.nan, math.inf])
 def test_a_rate_that_cannot_be_is_refused(fps):
-    with pytest.raises(UsageError, match="fps is"):
+    with pytest.raises(UsageError, match="Expected fps to be"):
         FrameRateCap(fps)
 
 
