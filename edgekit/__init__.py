@@ -42,6 +42,15 @@ if TYPE_CHECKING:
     from edgekit.pipeline.pipeline import Pipeline
     from edgekit.pipeline.results import FrameResult
     from edgekit.quantization.quantize import quantize
+    from edgekit.running.options import (
+        ClipOptions,
+        FileOptions,
+        FrameOptions,
+        NetworkOptions,
+        RunOptions,
+        TubeOptions,
+    )
+    from edgekit.running.run import run
     from edgekit.runtime.types import Detection, Detections, Frame, Tube
     from edgekit.targets.base import SessionOptions
     from edgekit.targets.export import export
@@ -51,26 +60,32 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotator",
     "Bundle",
+    "ClipOptions",
     "ClipsSink",
     "Detection",
     "Detections",
     "Detector",
     "EdgeKitError",
     "EventsSink",
+    "FileOptions",
     "Frame",
+    "FrameOptions",
     "FrameResult",
     "LiveTube",
     "LiveVideoSink",
     "Metrics",
     "MqttSink",
+    "NetworkOptions",
     "PictureSink",
     "Pipeline",
+    "RunOptions",
     "SessionOptions",
     "Sink",
     "Source",
     "SourceOptions",
     "Tracker",
     "Tube",
+    "TubeOptions",
     "Tubes",
     "VideoSink",
     "__version__",
@@ -81,6 +96,7 @@ __all__ = [
     "make_linker",
     "open_source",
     "quantize",
+    "run",
     "train",
 ]
 
@@ -89,26 +105,32 @@ __version__ = "0.1.0"
 _HOMES = {
     "Annotator": "edgekit.media.drawing.annotator",
     "Bundle": "edgekit.bundle",
+    "ClipOptions": "edgekit.running.options",
     "ClipsSink": "edgekit.media.sinks.video.clips",
     "Detection": "edgekit.runtime.types",
     "Detections": "edgekit.runtime.types",
     "Detector": "edgekit.detector",
     "EdgeKitError": "edgekit.errors",
     "EventsSink": "edgekit.media.sinks.events",
+    "FileOptions": "edgekit.running.options",
     "Frame": "edgekit.runtime.types",
+    "FrameOptions": "edgekit.running.options",
     "FrameResult": "edgekit.pipeline.results",
     "LiveTube": "edgekit.linking.published",
     "LiveVideoSink": "edgekit.media.sinks.video.live",
     "Metrics": "edgekit.media.sinks.prometheus",
     "MqttSink": "edgekit.media.sinks.mqtt.sink",
+    "NetworkOptions": "edgekit.running.options",
     "PictureSink": "edgekit.media.sinks.summary_picture",
     "Pipeline": "edgekit.pipeline.pipeline",
+    "RunOptions": "edgekit.running.options",
     "SessionOptions": "edgekit.targets.base",
     "Sink": "edgekit.media.sinks.sink",
     "Source": "edgekit.media",
     "SourceOptions": "edgekit.media",
     "Tracker": "edgekit.tracker",
     "Tube": "edgekit.runtime.types",
+    "TubeOptions": "edgekit.running.options",
     "Tubes": "edgekit.linking.tubes",
     "VideoSink": "edgekit.media.sinks.video.file",
     "bench": "edgekit.benchmarks.bench",
@@ -118,6 +140,7 @@ _HOMES = {
     "make_linker": "edgekit.linking.registry",
     "open_source": "edgekit.media",
     "quantize": "edgekit.quantization.quantize",
+    "run": "edgekit.running.run",
     "train": "edgekit.training.train",
 }
 

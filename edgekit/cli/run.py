@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edgekit._printable import printable
 from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.config import config_option, read_again
 from edgekit.cli.options.linking import delay_options, misses_options
@@ -32,7 +31,6 @@ from edgekit.pipeline.choices import DROP_POLICIES
 
 if TYPE_CHECKING:
     from edgekit.cli.running.interrupt import Stopper
-    from edgekit.media import Source
     from edgekit.running.options import RunOptions
     from edgekit.running.report import RunReport
     from edgekit.running.source_runs import SourceRuns
@@ -169,12 +167,13 @@ def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) 
             hint="Write the events to a file: --events FILE",
         )
     options = _options_of(specs, session, values)
+    from edgekit.cli.running.check import print_check
     from edgekit.cli.running.interrupt import Stopper
 
     stopper = Stopper()
     with stopper.listening():
         if check:
-            _check(options, as_json)
+            print_check(options, as_json)
             return 0
         report = _run(options, stopper)
     _show(report, as_json, to_stderr=values["events"] == "-")
@@ -233,7 +232,8 @@ def _run(options: RunOptions, stopper: Stopper) -> RunReport:
     def on_start(runs: SourceRuns) -> None:
         stopper.stop_with(runs.stop, partial(_read_again, context, runs))
 
-    return run(options, sinks=lambda: [line.sink()], on_start=on_start)
+    say = partial(click.echo, err=True)
+    return run(options, sinks=lambda: [line.sink()], on_start=on_start, say=say)
 
 
 def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
@@ -247,41 +247,6 @@ def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
         print_reports(shown, to_stderr=to_stderr)
     else:
         print_report(shown, to_stderr=to_stderr)
-
-
-def _check(options: RunOptions, as_json: bool) -> None:
-    """Opens all that a run needs, and prints what it found."""
-    from edgekit.media.sources.absent import AbsentSource
-    from edgekit.running.run import check, facts
-
-    sources, bundle = check(options)
-    if as_json:
-        found = [_source_json(source, bundle) for source in sources]
-        emit_json(found[0] if len(found) == 1 else {"sources": found})
-        return
-    for source in sources:
-        if isinstance(source, AbsentSource):
-            words = (
-                f"Not there: {source.name}. {source.error.message} A run would try it again while "
-                "the other sources run."
-            )
-        else:
-            words = f"Sound: {facts(source)}, with {bundle}. Nothing was written."
-        click.echo(printable(words, lines=True))
-
-
-def _source_json(source: Source, bundle: str) -> dict[str, object]:
-    from edgekit.media.sources.absent import AbsentSource
-
-    return {
-        "source": source.name,
-        "width": source.width,
-        "height": source.height,
-        "fps": round(source.fps, 3),
-        "live": source.live,
-        "bundle": bundle,
-        **({"error": source.error.message} if isinstance(source, AbsentSource) else {}),
-    }
 
 
 def _read_again(context: click.Context, runs: SourceRuns) -> None:

@@ -107,7 +107,7 @@ class ClipOptions:
         most_seconds: Largest age of a clip in seconds; older ones are removed.
     """
 
-    folder: Path | None = None
+    folder: str | Path | None = None
     before: float = 2.0
     after: float = 2.0
     most_bytes: int | None = None
@@ -134,11 +134,11 @@ class FileOptions:
     """
 
     events: str | Path | None = None
-    video: Path | None = None
+    video: str | Path | None = None
     rotate: int | None = None
     rotate_keep: int = 5
-    picture: Path | None = None
-    save_detections: Path | None = None
+    picture: str | Path | None = None
+    save_detections: str | Path | None = None
     clips: ClipOptions = ClipOptions()
 
     def __post_init__(self) -> None:
@@ -168,7 +168,9 @@ class FileOptions:
         """
         own = {name: marked(path, f"-{number}") for name, path in self.paths().items()}
         folder = self.clips.folder
-        clips = self.clips if folder is None else replace(self.clips, folder=folder / str(number))
+        clips = (
+            self.clips if folder is None else replace(self.clips, folder=Path(folder, str(number)))
+        )
         return replace(
             self,
             events=own.get("events", self.events),
@@ -194,8 +196,8 @@ class NetworkOptions:
     """
 
     mqtt: str | None = field(default=None, repr=False)
-    mqtt_ca: Path | None = None
-    mqtt_buffer: Path | None = None
+    mqtt_ca: str | Path | None = None
+    mqtt_buffer: str | Path | None = None
     metrics: str | None = None
     serve: str | None = None
     token: str | None = field(default=None, repr=False)
@@ -208,7 +210,7 @@ class NetworkOptions:
         """Returns these services for one of several sources, with a buffer of its own."""
         if self.mqtt_buffer is None:
             return self
-        return replace(self, mqtt_buffer=marked(self.mqtt_buffer, f"-{number}"))
+        return replace(self, mqtt_buffer=marked(Path(self.mqtt_buffer), f"-{number}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +221,7 @@ class RunOptions:
         sources: Sources, each in a form that ``edgekit.open_source`` accepts.
         reading: Options for opening the sources. ``catches_up`` follows from ``frames``.
         all_or_none: Whether the run ends if any source cannot be opened at the start.
-        bundle: Folder of the bundle; ``SHIPPED`` for the shipped one; None for the newest in
+        bundle: Folder of the bundle; ``shipped`` for the shipped one; None for the newest in
             ``artifacts/`` that runs on this machine, else the shipped one.
         session: Options of inference.
         frames: Frames to process.
@@ -236,7 +238,7 @@ class RunOptions:
     sources: tuple[int | str, ...] = (0,)
     reading: SourceOptions = field(default_factory=SourceOptions)
     all_or_none: bool = False
-    bundle: Named = None
+    bundle: Named | str = None
     session: SessionOptions = field(default_factory=SessionOptions)
     frames: FrameOptions = FrameOptions()
     tubes: TubeOptions = TubeOptions()

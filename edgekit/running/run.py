@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
+from edgekit._arguments import instance
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
@@ -21,7 +23,7 @@ from edgekit.running.report import RunReport
 from edgekit.running.sink_factory import SinkFactory
 from edgekit.running.source_runs import SourceRuns
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.bundle_choice import runnable, take
+from edgekit.targets.bundle_choice import SHIPPED, Named, runnable, take
 from edgekit.targets.profile import tuned_options
 
 __all__ = ["check", "facts", "run"]
@@ -34,6 +36,7 @@ def run(
     *,
     sinks: Callable[[], list[Sink]] = list,
     on_start: Callable[[SourceRuns], None] = lambda runs: None,
+    say: Callable[[str], None] | None = None,
 ) -> RunReport:
     """Finds action tubes in all sources until they end, reach a limit or are stopped.
 
@@ -42,12 +45,15 @@ def run(
         sinks: Function that makes additional sinks for a source.
         on_start: Function that gets the run before its first frame; ``stop`` ends the run from any
             thread.
+        say: Function that gets the link of the live page, with its token, as a line of text. By
+            default the link is logged at level INFO.
 
     Raises:
         EdgeKitError: The run could not begin, or failed. With several sources, an error of one does
             not end the others, and is in the report.
     """
-    with _prepared(options, sinks) as runs:
+    instance("options", options, RunOptions, "edgekit.RunOptions")
+    with _prepared(options, sinks, say) as runs:
         on_start(runs)
         for number in range(len(options.sources)):
             for name, path in options.of_source(number).files.paths().items():
@@ -82,7 +88,11 @@ def facts(source: Source) -> str:
 
 
 @contextlib.contextmanager
-def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[SourceRuns]:
+def _prepared(
+    options: RunOptions,
+    sinks: Callable[[], list[Sink]],
+    say: Callable[[str], None] | None = None,
+) -> Iterator[SourceRuns]:
     """Opens all that a run needs, and closes it after the block."""
     made: list[SourceRuns] = []
 
@@ -91,11 +101,11 @@ def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[
             runs.stop()
 
     tuned = cache(partial(tuned_options, options=options.session))
-    factory = SinkFactory(options, sinks, stop)
+    factory = SinkFactory(options, sinks, stop, say)
     reading = replace(options.reading, catches_up=options.frames.drop_policy != "none")
     with StagedOpening(options.sources, reading, all_or_none=options.all_or_none) as opening:
         bundle = take(
-            options.bundle,
+            _named(options.bundle),
             what="bundle in artifacts/ that runs on this machine",
             another=f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', 'shipped')}",
             fits=runnable(tuned),
@@ -109,6 +119,13 @@ def _prepared(options: RunOptions, sinks: Callable[[], list[Sink]]) -> Iterator[
             _check_interval(detector, options.frames, live=any(each.live for each in sources))
             made.append(SourceRuns(sources, detector, factory, options))
             yield made[0]
+
+
+def _named(bundle: Named | str) -> Named:
+    """Returns the bundle that text names, as on the command line."""
+    if not isinstance(bundle, str):
+        return bundle
+    return SHIPPED if bundle == repr(SHIPPED) else Path(bundle)
 
 
 def _session_options(session: SessionOptions, options: RunOptions, *, live: bool) -> SessionOptions:

@@ -32,6 +32,7 @@ class SinkFactory:
         options: Options of the run.
         more: Function that makes additional sinks for a source.
         stop: Function that stops the run.
+        say: Function that gets the link of the live page; None for a logger.
 
     Attributes:
         service: Connection to the service manager.
@@ -42,7 +43,11 @@ class SinkFactory:
     """
 
     def __init__(
-        self, options: RunOptions, more: Callable[[], list[Sink]], stop: Callable[[], None]
+        self,
+        options: RunOptions,
+        more: Callable[[], list[Sink]],
+        stop: Callable[[], None],
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._more = more
         self._stop = stop
@@ -55,7 +60,12 @@ class SinkFactory:
         if network.serve:
             from edgekit.media.page import LivePage
 
-            self._page = LivePage(network.serve, network.token, origins=network.public_origin)
+            self._page = LivePage(
+                network.serve,
+                network.token,
+                origins=network.public_origin,
+                **({} if say is None else {"say": say}),
+            )
         if network.metrics:
             from edgekit.media.sinks.prometheus import Metrics
 
@@ -121,7 +131,7 @@ class SinkFactory:
 
             yield "video", VideoSink(files.video)
         if files.clips.folder:
-            yield "clips", _clips_sink(files.clips, files.clips.folder)
+            yield "clips", _clips_sink(files.clips, Path(files.clips.folder))
         if files.picture:
             from edgekit.media.sinks.summary_picture import PictureSink
 
@@ -129,14 +139,14 @@ class SinkFactory:
         if files.save_detections:
             from edgekit.running.sinks import DetectionsSink
 
-            yield "save_detections", DetectionsSink(files.save_detections)
+            yield "save_detections", DetectionsSink(Path(files.save_detections))
 
     def _mqtt_sinks(self, network: NetworkOptions, number: int) -> Iterator[_NamedSink]:
         if not network.mqtt:
             return
         from edgekit.media.sinks.mqtt.sink import Broker, MqttSink
 
-        broker = Broker.parse(network.mqtt, network.mqtt_ca)
+        broker = Broker.parse(network.mqtt, Path(ca) if (ca := network.mqtt_ca) else None)
         if self._several:
             # Each source needs its own status, last will and message order.
             broker = replace(broker, prefix=f"{broker.prefix}/{number}")

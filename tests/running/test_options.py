@@ -68,7 +68,7 @@ def test_options_are_small_and_stay_as_they_were_made(part: type) -> None:
         (lambda: TubeOptions(link="sort"), "Expected link to be one of edgekit, road"),
         (lambda: TubeOptions(delay=-1), "delay"),
         (lambda: ClipOptions(before=31), "before"),
-        (lambda: FileOptions(video="clip.mp4"), "video"),
+        (lambda: FileOptions(video=3), "video"),
         (lambda: RunOptions(sources=()), "source"),
         (lambda: RunOptions(sources="clip.mp4"), "sources"),
         (lambda: RunOptions(sources=(1.5,)), "sources"),

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+import edgekit
 from edgekit.bundle import Bundle
 from edgekit.cli import main
 from edgekit.errors import UsageError
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult
-from edgekit.running.options import FileOptions, FrameOptions, RunOptions, TubeOptions
+from edgekit.running.options import (
+    FileOptions,
+    FrameOptions,
+    NetworkOptions,
+    RunOptions,
+    TubeOptions,
+)
 from edgekit.running.run import check, run
 from edgekit.running.source_runs import SourceRuns
 
@@ -96,3 +103,46 @@ def test_a_contradiction_names_parameters(clip: Path, spotter: Bundle) -> None:
         run(options)
     assert "drop_policy=latest" in caught.value.message
     assert "realtime=True" in caught.value.hint
+
+
+def test_paths_and_the_bundle_may_be_text(clip: Path, tmp_path: Path) -> None:
+    report = edgekit.run(
+        edgekit.RunOptions(
+            sources=(str(clip),),
+            bundle="shipped",
+            frames=edgekit.FrameOptions(max_frames=3),
+            files=edgekit.FileOptions(
+                events=str(tmp_path / "events.jsonl"),
+                picture=str(tmp_path / "tubes.png"),
+                save_detections=str(tmp_path / "detections.json"),
+            ),
+        )
+    )
+    assert report.sources[0].summary.frames == 3
+    assert {*report.sources[0].files} == {"events", "picture", "save_detections"}
+    assert all(Path(path).exists() for path in report.sources[0].files.values())
+
+
+def test_options_of_another_type_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"options as edgekit\.RunOptions; found 'clip\.mp4'"):
+        edgekit.run("clip.mp4")
+
+
+def test_the_link_of_the_page_is_not_printed(
+    clip: Path, spotter: Bundle, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("aiohttp")
+    told: list[str] = []
+    options = RunOptions(
+        sources=(str(clip),),
+        bundle=spotter.path,
+        network=NetworkOptions(serve="127.0.0.1:0"),
+    )
+    with caplog.at_level("INFO", "edgekit"):
+        run(options)
+    assert "Live page: http://127.0.0.1:" in caplog.text
+    caplog.clear()
+    run(options, say=told.append)
+    assert "Live page: http://127.0.0.1:" in told[0]
+    assert "Live page" not in caplog.text
+    assert capfd.readouterr() == ("", "")

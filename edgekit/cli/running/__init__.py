@@ -1,1 +1,1 @@
-"""Ends a run at a signal, and prints its report."""
+"""Ends a run at a signal, and prints its report or what ``--check`` found."""

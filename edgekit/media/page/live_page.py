@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import socket
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["LivePage"]
 
+_LOG = logging.getLogger(__name__)
+
 
 class LivePage:
     """Serves a page on which runs can be watched while they last.
 
     A token is optional on the loopback interface. For any other address and behind a proxy, one is
-    generated if none is given. The link is printed once, when the first run starts.
+    generated if none is given. The link, with its token, is told once, when the first run starts.
 
     Args:
         address: ``HOST:PORT``, or a port alone for loopback.
         token: Token that viewers need; None to decide by the address.
         origins: Public origins behind a proxy, such as ``https://cam.example.com``.
-        say: Function that prints a line for the user; the default prints to standard error.
+        say: Function that gets each link as a line of text; the default logs it at level INFO.
 
     Raises:
         UsageError: The address, the token or an origin is invalid.
@@ -46,7 +48,7 @@ class LivePage:
         token: str | None = None,
         *,
         origins: Sequence[str] = (),
-        say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+        say: Callable[[str], None] = _LOG.info,
     ) -> None:
         self._address = parse_address(address)
         self._token = None if token is None else check_token(token)

@@ -64,13 +64,13 @@ class MqttSink(Sink):
         self,
         broker: Broker,
         *,
-        buffer: Path | None = None,
+        buffer: str | Path | None = None,
         most: int = MOST_BYTES,
         every: float = 1.0,
     ) -> None:
         import_client()
         self._broker = broker
-        self._buffer = buffer or default_buffer(broker)
+        self._buffer = Path(buffer) if buffer else default_buffer(broker)
         self._most = most
         self._every = every
         self._run = uuid.uuid4().hex[:12]
