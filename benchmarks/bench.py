@@ -184,21 +184,22 @@ def _refuse_contradictions(options: BenchOptions, sweep: Sweep) -> None:
     for setting in ("runtime", "threads", "arithmetic"):
         if getattr(sweep, setting) and getattr(options, setting):
             raise UsageError(
-                f"Both {parameter(setting)} and {parameter('sweep')} {setting}= say what to try.",
+                f"{parameter(setting)} and a sweep over {setting} cannot be used together.",
                 hint="Leave one of them out.",
             )
     if not sweep.exports:
         if options.checkpoint is not None:
             raise UsageError(
-                f"{parameter('checkpoint')} is exported for a sweep over bundles, and there is "
-                "none.",
-                hint=f"Add one: {parameter('sweep', 'size=192,256')}; or name a bundle instead.",
+                f"{parameter('checkpoint')} works only with a sweep that exports bundles, and none "
+                "was given.",
+                hint=f"Add a sweep, for example {parameter('sweep', 'size=192,256')}, or name a "
+                "bundle instead of the checkpoint.",
             )
     elif options.bundles or options.tune:
         raise UsageError(
-            "A sweep over target, precision, size or cascade exports its own bundles, which are "
-            "neither named nor tuned.",
-            hint=f"Leave BUNDLE and {parameter('tune')} out, and name what to export: "
+            "A sweep over target, precision, size or cascade exports its own bundles. Other "
+            f"bundles and {parameter('tune')} cannot be used with it.",
+            hint=f"Leave out the bundles and {parameter('tune')}, and name what to export: "
             f"{parameter('checkpoint', 'FILE')}",
         )
 

@@ -67,11 +67,13 @@ def check_footage(source: str, name: str) -> FootageInfo:
     hint = "Name a video or a folder of pictures: edgekit bench --source FILE"
     if source == "-" or is_address(source):
         shown = without_secrets(source) if is_address(source) else "Standard input"
-        raise UsageError(f"{shown} is no file, and every round has to see the same.", hint=hint)
+        raise UsageError(
+            f"{shown} is not a file. Every round has to measure the same frames.", hint=hint
+        )
     with open_source(source) as opened:
         if opened.live:
             raise UsageError(
-                f"{opened.name} is live, and every round has to see the same frames.", hint=hint
+                f"{opened.name} is live. Every round has to measure the same frames.", hint=hint
             )
         if opened.frames is not None and opened.frames < pass_length(LEAST):
             raise too_short(source, opened.frames)

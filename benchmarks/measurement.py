@@ -135,8 +135,10 @@ def _refuse_no_profile(bundle: Path) -> None:
     """Raises if the fastest setting could not be written beside the bundle."""
     if not os.access(bundle, os.W_OK):
         raise OutputError(
-            f"{parameter('tune')} writes {PROFILE} into {bundle}, which may not be written.",
-            hint="Copy that folder to a place of your own, and name it: edgekit bench COPY --tune",
+            f"{parameter('tune')} writes {PROFILE} into {bundle}, but you have no permission to "
+            "write there.",
+            hint="Copy that folder to a place where you may write, and measure the copy: edgekit "
+            "bench COPY --tune",
         )
 
 
@@ -144,6 +146,6 @@ def _check_rounds(old: Report, path: Path) -> None:
     rounds = min((len(row.result.rounds) for row in old.rows if row.result), default=0)
     if rounds < LEAST_ROUNDS:
         raise BadInputError(
-            f"{path} has {rounds} rounds of each row; a verdict needs {LEAST_ROUNDS}.",
+            f"{path} has {rounds} rounds of each row; a comparison needs at least {LEAST_ROUNDS}.",
             hint=f"Measure it again with {parameter('rounds', LEAST_ROUNDS)} or more.",
         )

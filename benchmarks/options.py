@@ -73,15 +73,14 @@ class BenchOptions:
         """Refuses too few rounds for the verdict that is asked for."""
         if self.fail_over is not None and self.compare is None:
             raise UsageError(
-                f"{parameter('fail_over')} says how much slower than before is too slow, and no "
-                "earlier report was named.",
+                f"{parameter('fail_over')} needs an earlier report to compare with, and none was "
+                "named.",
                 hint=f"Name one: {parameter('compare', 'FILE.json')}",
             )
-        purposes = {"fail_over": "needs a verdict", "tune": "has to tell settings apart"}
-        for name, purpose in purposes.items():
+        for name in ("fail_over", "tune"):
             if getattr(self, name) not in (None, False) and self.rounds < LEAST_ROUNDS:
                 raise UsageError(
-                    f"{parameter(name)} {purpose}, and that takes {LEAST_ROUNDS} rounds; "
+                    f"{parameter(name)} needs at least {LEAST_ROUNDS} rounds; "
                     f"{parameter('rounds')} is {self.rounds}.",
                     hint=f"Use {parameter('rounds', LEAST_ROUNDS)} or more.",
                 )
@@ -93,7 +92,7 @@ class BenchOptions:
         for name, path in self.outputs.items():
             if path.resolve() in taken:
                 raise UsageError(
-                    f"{parameter(name, path)} is read or written by another option already.",
+                    f"{parameter(name, path)} is already the file of another option.",
                     hint="Name another file.",
                 )
             taken.add(path.resolve())

@@ -50,8 +50,8 @@ def pass_length(counted: int) -> int:
 def too_short(source: str, frames: int) -> MediaError:
     """Returns the error for footage in which too few frames would count."""
     return MediaError(
-        f"{source} has {frames} frames; {pass_length(LEAST)} are the least to measure on, of which "
-        f"{pass_length(0)} warm up and wind down.",
+        f"{source} has {frames} frames; a measurement needs at least {pass_length(LEAST)}, because "
+        f"it does not count the first {SETTLE} and the last.",
         hint="Name longer footage: edgekit bench --source FILE",
     )
 

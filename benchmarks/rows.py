@@ -73,13 +73,13 @@ def plan_rows(
     if not plans:
         raise UsageError(
             f"None of the bundles runs on {', '.join(runtimes)}.",
-            hint=f"Leave {parameter('runtime')} away, or name a bundle for it.",
+            hint=f"Leave out {parameter('runtime')}, or name a bundle for it.",
         )
     if arithmetic and not any(plan.row.arithmetic for plan in plans):
         raise UsageError(
-            f"{parameter('arithmetic')} is {', '.join(arithmetic)}; no runtime of these bundles "
-            "has a choice.",
-            hint=f"Leave {parameter('arithmetic')} away, or name an OpenVINO bundle.",
+            f"{parameter('arithmetic')} is {', '.join(arithmetic)}, but no runtime of these "
+            "bundles supports this setting.",
+            hint=f"Leave out {parameter('arithmetic')}, or name an OpenVINO bundle.",
         )
     return plans
 

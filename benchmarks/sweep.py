@@ -105,7 +105,7 @@ def read_sweep(texts: Sequence[str]) -> Sweep:
         name, equals, values = text.partition("=")
         if name not in _KINDS or not equals:
             raise UsageError(
-                f"{parameter('sweep')} takes SETTING=VALUE,VALUE with a setting out of "
+                f"Expected {parameter('sweep')} as SETTING=VALUE,VALUE, where SETTING is one of "
                 f"{', '.join(_KINDS)}; found {text!r}.",
                 hint=_example(),
             )

@@ -146,7 +146,7 @@ def _alone(folder: Path) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputError(
-                    f"Another edgekit works with {folder}. Nothing was removed.",
+                    f"Another edgekit process is using {folder}. Nothing was removed.",
                     hint="Wait until it has ended.",
                 ) from error
         yield

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import msgspec
 
+from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.frame_pairs import frame_pairs, samples_key
@@ -47,9 +48,9 @@ def choose_frames(
         wanted = _calibrating(bundle, found, samples, seed), _judging(found, judged)
         if not any(wanted[0]) or (judged and not any(wanted[1])):
             raise CalibrationError(
-                f"Expected frames to calibrate with and others to judge by; found "
+                "Quantization needs some frames for calibration and others for evaluation; found "
                 f"{sum(seen.count for seen in found)} in all.",
-                hint="Name more footage; 32 frames and more are advised.",
+                hint="Name more footage; 32 frames or more are recommended.",
             )
         (folder / "choice.json").write_bytes(msgspec.json.encode(wanted))
 
@@ -69,17 +70,18 @@ def _look(bundle: Bundle, sequence: FrameSequence, samples: int, progress: Progr
 
 
 def _check(bundle: Bundle, found: Sequence[Candidates]) -> None:
-    hint = "Calibrate with footage of what the detector is to see."
+    hint = "Use calibration footage that resembles what the detector will see."
     kind = bundle.manifest.cascade.kind
     if kind != "rgb" and not any(seen.moves for seen in found):
         raise CalibrationError(
-            f"The cascade {kind} compares consecutive frames, and no two in the calibration data "
-            "differ: its map would be constant.",
-            hint=f"{hint} Single pictures suit a network that was exported with --cascade rgb.",
+            f"The cascade {kind} compares consecutive frames, but no two consecutive frames of the "
+            "calibration data differ.",
+            hint=f"{hint} Single pictures suit a network that was exported with "
+            f"{parameter('cascade', 'rgb')}.",
         )
     if max(seen.contrast for seen in found) < _LEAST_CONTRAST:
         raise CalibrationError(
-            "Expected pictures; every frame of the calibration data is of one colour.", hint=hint
+            "Every frame of the calibration data has a single colour.", hint=hint
         )
 
 

@@ -195,9 +195,9 @@ def _extract(
                 break
         if missing:
             raise CalibrationError(
-                f"{sequence.path} has no frame {min(missing)}: it was changed while it was read, "
-                "or it holds fewer frames than its annotation says.",
-                hint="Leave it alone meanwhile, or correct the annotation.",
+                f"{sequence.path} has no frame {min(missing)}. It changed while it was read, "
+                "or it has fewer frames than its annotation says.",
+                hint="Do not change the file during the calibration, or correct its annotation.",
             )
     pairs.flush()
     (folder / _PLACES).write_bytes(msgspec.json.encode(places))

@@ -41,7 +41,8 @@ _MOST_BYTES = 1 << 24
 _LISTS = frozenset((".list", ".lst", ".txt"))
 _COMMENT = re.compile(r"^\s*#.*|\s#\s.*")
 """Comment in a list file; a ``#`` inside a file name does not start one."""
-_MEND = "Name a video, a folder of videos or of pictures, or a .txt with one of them a line."
+_HINT = "Name a video, a folder of videos or pictures, or a .txt file with one path on each line."
+_NONE = "No videos or pictures were found in {}."
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class FrameSequence:
                 yield from progress.count(f"reading {self.path.name}", source, source.frames)
         except MediaError as error:
             if not again:
-                _log.warning("Left off in %s: %s", self.path, error.message)
+                _log.warning("EdgeKit stopped reading %s: %s", self.path, error.message)
         finally:
             media.setLevel(level)
 
@@ -93,7 +94,7 @@ def find_sequences(path: Path) -> list[FrameSequence]:
         CalibrationError: There is no sequence, or a line of a list leads out of its folder.
     """
     if not path.exists():
-        raise CalibrationError(f"Expected calibration data at {path}; there is none.", hint=_MEND)
+        raise CalibrationError(f"Expected calibration data at {path}; there is none.", hint=_HINT)
     found = []
     skipped = 0
     for place in _places(path):
@@ -106,8 +107,8 @@ def find_sequences(path: Path) -> list[FrameSequence]:
     if skipped:
         _log.warning("%d of %d videos or folders were skipped.", skipped, skipped + len(found))
     if not found:
-        what = "none of the videos and pictures in it can be read" if skipped else "it holds none"
-        raise CalibrationError(f"There is nothing to calibrate with in {path}: {what}.", hint=_MEND)
+        what = "None of the videos and pictures in {} can be read." if skipped else _NONE
+        raise CalibrationError(what.format(path), hint=_HINT)
     return found
 
 
@@ -140,14 +141,15 @@ def _listed(path: Path) -> list[Path]:
     try:
         lines = read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path} is no list of paths: {error}.", hint=_MEND) from error
+        raise CalibrationError(f"{path} is not a list of paths: {error}.", hint=_HINT) from error
     named = [_COMMENT.sub("", line).strip() for line in lines]
     try:
         return [path_below(path.parent, name) for name in named if name]
     except ValueError as error:
         raise CalibrationError(
-            f"{path} names what it may not: {error}.",
-            hint="Put the list above the videos, or link their folder beside it: ln -s FOLDER .",
+            f"The list {path} contains a path that is not allowed: {error}.",
+            hint="Put the list into a folder that contains the videos, or link their folder next "
+            "to the list: ln -s FOLDER .",
         ) from error
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
+from edgekit._parameters import parameter
 from edgekit.files.checksums import is_proven, prove_folder
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_folder
@@ -67,16 +68,19 @@ def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.m
     return array
 
 
-def default_store(option: str = "--cache DIR", *, make: bool = True) -> Path:
+def default_store(option: str | None = None, *, make: bool = True) -> Path:
     """Returns the default folder for finished work: EdgeKit's cache folder of the user.
 
     Args:
-        option: Option that names another place, for errors; empty if there is none.
+        option: Parameter that names another place, for errors; by default ``cache``, and empty if
+            there is none.
         make: Whether to create a missing folder and check that it can be written.
 
     Raises:
         OutputError: The user has no cache folder, or it cannot be written.
     """
+    if option is None:
+        option = parameter("cache", "DIR")
     return user_folder("XDG_CACHE_HOME", ".cache", option, make=make)
 
 

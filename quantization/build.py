@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Manifest, RoundingCheck, TubeCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
@@ -65,9 +66,9 @@ def check_float(bundle: Bundle) -> None:
     """
     manifest = bundle.manifest
     if manifest.precision != "fp32":
-        found = "INT8 already" if manifest.quantization else f"of {manifest.precision}"
+        found = "INT8 already" if manifest.quantization else manifest.precision
         raise BundleError(
-            f"Expected a bundle of fp32; {bundle.path} is {found}.",
+            f"Expected an fp32 bundle; {bundle.path} is {found}.",
             hint=f"Export the checkpoint again: edgekit export CHECKPOINT --target "
             f"{manifest.target}",
         )
@@ -96,14 +97,15 @@ def recipe_of(
     method = method or tool.methods[0]
     if method not in tool.methods:
         raise UsageError(
-            f"The quantizer for {target} has the methods {', '.join(tool.methods)}, not "
-            f"{method!r}.",
-            hint=f"Leave --method away for {tool.methods[0]}.",
+            f"Expected {parameter('method')} to be one of {', '.join(tool.methods)} for the target "
+            f"{target}; found {method!r}.",
+            hint=f"Leave out {parameter('method')} to use {tool.methods[0]}.",
         )
     if io not in tool.ios:
         raise UsageError(
-            f"Models for {target} take and give {', '.join(tool.ios)}, not {io}.",
-            hint="Leave --io away; tflite has int8.",
+            f"Expected {parameter('io')}, the type of inputs and outputs, to be one of "
+            f"{', '.join(tool.ios)} for the target {target}; found {io!r}.",
+            hint=f"Leave out {parameter('io')}, or quantize a bundle for the target tflite.",
         )
     # Reading the layers of a model takes long, so it is skipped if no layer is named.
     kept = _named(keep_float, tool.layers(bundle)) if keep_float else frozenset()
@@ -182,7 +184,8 @@ def quantize_bundle(
             measured |= measure([layer for layer in layers if layer.name not in measured])
         last = steps[-1]
         if last.check.drop > max_drop:
-            raise BoundError(_missed(steps, max_drop))
+            hint = f"Raise {parameter('max_drop')}, or use more footage."
+            raise BoundError(_missed(steps, max_drop), hint=hint)
         progress.phase("writing")
         made = judged_last(judged, last.kept) or bench.make(
             replace(asked, keep_float=last.kept), Path(folder) / "made"
@@ -212,8 +215,9 @@ def _named(names: Sequence[str], layers: Sequence[Layer]) -> frozenset[str]:
             shown = [layer.shown for layer in layers]
             near = difflib.get_close_matches(name, shown, 3, 0.3) or shown[:3]
             raise UsageError(
-                f"The model has no layer {name!r} to keep float.",
-                hint=f"Did you mean {' or '.join(near)}? --sensitivity lists all.",
+                f"The model has no layer {name!r} to keep in float.",
+                hint=f"Did you mean {' or '.join(near)}? {parameter('sensitivity', True)} "
+                "lists all layers.",
             )
     return frozenset(known[name] for name in names)
 
@@ -241,6 +245,6 @@ def _missed(steps: Sequence[SearchStep], max_drop: float) -> str:
         for step in steps
     )
     return (
-        f"INT8 loses more frame-mAP than the {max_drop:g} that --max-drop {100 * max_drop:g} "
-        f"allows, whatever stays float. Nothing was written.\n{table}"
+        f"INT8 loses more frame-mAP than the {max_drop:g} that {parameter('max_drop')} allows, "
+        f"whichever layers stay in float. Nothing was written.\n{table}"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_bundle, default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
@@ -125,7 +126,7 @@ def gather(
         annotations = annotations or rendered
     if (calib / MANIFEST).is_file():
         raise UsageError(
-            f"{calib} is a bundle, and --calib takes footage.",
+            f"Expected {parameter('calib')} to name videos or pictures; {calib} is a bundle.",
             hint=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",
         )
     sequences = find_sequences(calib)
@@ -170,7 +171,7 @@ def _annotated(
 def _sequence(video: VideoTruth) -> FrameSequence:
     if video.path is None or not video.path.exists():
         raise AnnotationError(
-            f"Video '{video.name}' is annotated, and is not at {video.path}.",
-            hint="Put it beside its annotations.",
+            f"The annotations name the video '{video.name}', but there is no file {video.path}.",
+            hint="Put the video into the folder of its annotations.",
         )
     return find_sequences(video.path)[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, RoundingCheck
 from edgekit.calibration.samples import Samples
@@ -181,15 +182,16 @@ class HeadsLoss:
 def _nothing_to_judge_by(frames: int, *, annotated: bool) -> CalibrationError:
     if annotated:
         return CalibrationError(
-            f"Expected annotated actions to judge the quantized model by; in the {frames} frames "
-            "that are left beside those to calibrate with there is none.",
-            hint="Annotate more, take fewer --samples, or leave --annotations out: then what the "
-            "float model finds is the truth.",
+            f"None of the {frames} frames left for the evaluation of the quantized model shows an "
+            "annotated action.",
+            hint=f"Annotate more frames, use fewer {parameter('samples')}, or leave out "
+            f"{parameter('annotations')}: EdgeKit then compares with the detections of the float "
+            "model.",
         )
     return CalibrationError(
-        f"The float model finds nothing with a score over {SCORE} in the {frames} frames that are "
-        "to judge the quantized one.",
-        hint="Calibrate with footage of what the model was trained for.",
+        f"The float model detects nothing with a score above {SCORE} in the {frames} frames used "
+        "to evaluate the quantized model.",
+        hint="Use calibration footage that shows the actions that the model was trained on.",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
 from edgekit.quantization import base
@@ -44,8 +45,8 @@ class JetsonQuantizer(OnnxQuantizer):
         if findings:
             shown = "\n".join(f"  {finding}" for finding in findings[:_SHOWN])
             raise ConversionError(
-                f"TensorRT does not take the quantized model:\n{shown}",
-                hint="Leave the layers float that are named: --keep-float NODE",
+                f"TensorRT does not support the quantized model:\n{shown}",
+                hint=f"Keep the layers named above in float: {parameter('keep_float', 'NODE')}",
             )
         return written
 

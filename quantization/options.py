@@ -55,7 +55,6 @@ class QuantizeOptions:
         check_range("workers", self.workers, 1)
         if isinstance(self.bundle, Path) and self.target is not None:
             raise UsageError(
-                f"{parameter('target')} chooses among bundles that are not named, and a BUNDLE was "
-                "named as well.",
+                f"A named bundle and {parameter('target')} cannot be used together.",
                 hint="Leave one of them out.",
             )

@@ -224,7 +224,9 @@ def _footage(
         )
     if len(footage.samples) < _FEW:
         _LOG.warning(
-            "Only %d frames to calibrate with; %d or more are advised.", len(footage.samples), _FEW
+            "There are only %d frames for calibration; %d or more are recommended.",
+            len(footage.samples),
+            _FEW,
         )
     return footage
 

@@ -26,6 +26,6 @@ def quantizer(target: str) -> Quantizer:
     if value is None:
         names = [name for name, one in TARGETS.usable() if one.quantizer is not None]
         raise UsageError(
-            f"Bundles for {', '.join(names)} can be quantized, not those for {target!r}."
+            f"EdgeKit can quantize bundles for {', '.join(names)}; found a bundle for {target!r}."
         )
     return cast("type[Quantizer]", TARGETS.import_class(target, value, base.Quantizer))()

@@ -128,7 +128,7 @@ class Workbench:
 
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
-        _log.info("Judging %s with %d layers in float", made.name, len(recipe.keep_float))
+        _log.info("Evaluating %s with %d layers in float", made.name, len(recipe.keep_float))
         place = Store(self.store).folder("check", key, measure)
         content = (place / "check.json").read_bytes()
         return msgspec.json.decode(content, type=RoundingCheck)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from edgekit._closing import Closing
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.runtime.types import Array
@@ -174,14 +175,15 @@ class Session(Closing):
         threads, most = self.options.threads, most_threads()
         if not 0 <= threads <= most:
             raise UsageError(
-                f"Expected a number of threads from 0 to {most}; found {threads}.",
-                hint="Leave --threads away for as many as there are cores.",
+                f"Expected {parameter('threads')} to be from 0 to {most}; found {threads}.",
+                hint=f"Leave out {parameter('threads')} to use as many threads as there are cores.",
             )
         for name in ("device", "arithmetic", "cache"):
             if name not in self.takes and getattr(self.options, name) is not None:
                 raise UsageError(
-                    f"{self.runtime} has no choice of {name}; found {getattr(self.options, name)}.",
-                    hint=f"Leave --{name} away.",
+                    f"The runtime {self.runtime} does not support {parameter(name)}; found "
+                    f"{getattr(self.options, name)}.",
+                    hint=f"Leave out {parameter(name)}.",
                 )
 
     def _check_manifest(self) -> None:
@@ -216,7 +218,7 @@ class Session(Closing):
 
     def _not_as_said(self, what: str) -> BundleError:
         return BundleError(
-            f"{self.bundle.path}: the model is not what the manifest says: it has {what}.",
+            f"{self.bundle.path}: the model does not match the manifest: it has {what}.",
             hint=f"Export it again: edgekit export CHECKPOINT --target "
             f"{self.bundle.manifest.target}",
         )
@@ -230,7 +232,7 @@ def reason_of(error: Exception) -> str:
 def not_readable(model: Path, format: str, error: Exception) -> BundleError:
     """Returns the error for a model file that the reader of its format refuses."""
     return BundleError(
-        f"{model} is no {format} model: {reason_of(error)}.",
+        f"{model} is not a valid {format} model: {reason_of(error)}.",
         hint="Export it again: edgekit export CHECKPOINT --target TARGET",
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
+from edgekit._parameters import parameter
 from edgekit.bundle import (
     ARTIFACTS,
     MANIFEST,
@@ -103,7 +104,7 @@ def export_bundle(
         (work / "model").mkdir()
         half = settings.precision == "fp16" and not writer.own_half
         deployed, example = _deployed(loaded.network, chosen, half)
-        _log.info("Writing %s as %s, %s", checkpoint, target, settings.precision)
+        _log.info("Exporting %s for %s at %s", checkpoint, target, settings.precision)
         with TARGETS.attributed(target):
             made = writer.export(deployed, example, work / "model", settings.precision)
         manifest = _manifest(checkpoint, loaded, chosen, target, settings.precision, made)
@@ -118,11 +119,13 @@ def export_bundle(
 def _check_settings(settings: ExportSettings, target: str, writer: Exporter) -> None:
     if settings.precision not in writer.precisions:
         raise UsageError(
-            f"The target {target} writes {', '.join(writer.precisions)}, not "
-            f"{settings.precision!r}."
+            f"Expected {parameter('precision')} to be one of {', '.join(writer.precisions)} for "
+            f"the target {target}; found {settings.precision!r}."
         )
     if settings.tolerance is not None and not settings.tolerance > 0:
-        raise UsageError(f"Expected a positive tolerance; found {settings.tolerance}.")
+        raise UsageError(
+            f"Expected {parameter('tolerance')} to be more than 0; found {settings.tolerance}."
+        )
 
 
 def _manifest(

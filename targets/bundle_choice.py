@@ -144,7 +144,7 @@ def _tell(skipped: list[str]) -> None:
     for line in skipped[:_MOST_TOLD]:
         _LOG.warning("Skipped %s", line)
     if len(skipped) > _MOST_TOLD:
-        _LOG.warning("Skipped %d more.", len(skipped) - _MOST_TOLD)
+        _LOG.warning("Skipped %d more bundles.", len(skipped) - _MOST_TOLD)
 
 
 def _folders() -> list[Path]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from edgekit._parameters import parameter
 from edgekit.errors import BundleError, UsageError
 from edgekit.system.installation import install_line
 from edgekit.system.plugins import Registry
@@ -167,8 +168,9 @@ def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
     runtime = runtime or allowed[0]
     if runtime not in allowed:
         raise UsageError(
-            f"Bundles for {target} run on {', '.join(allowed)}, not on {runtime!r}.",
-            hint=f"Use --runtime {allowed[0]}, or leave it away.",
+            f"Expected {parameter('runtime')} to be one of {', '.join(allowed)} for the target "
+            f"{target}; found {runtime!r}.",
+            hint=f"Leave out {parameter('runtime')} to use {allowed[0]}.",
         )
     return session_class(target, runtime)
 
@@ -183,7 +185,7 @@ def runtimes_of(bundle: Bundle) -> tuple[str, ...]:
     target = bundle.manifest.target
     if target not in TARGETS:
         raise BundleError(
-            f"{bundle.path} is for {target!r}; this EdgeKit knows {', '.join(TARGETS)}.",
+            f"{bundle.path} is for {target!r}; this version of EdgeKit knows {', '.join(TARGETS)}.",
             hint="Install the package that adds this target, export the checkpoint again, or "
             f"upgrade EdgeKit: {install_line(upgrade=True)}",
         )
@@ -218,7 +220,7 @@ def exporter(target: str) -> Exporter:
     if target not in TARGETS:
         near = target_named(target)
         raise UsageError(
-            f"The target is one of {', '.join(TARGETS)}, not {target!r}.",
+            f"Expected {parameter('target')} to be one of {', '.join(TARGETS)}; found {target!r}.",
             hint=f"Did you mean {near}?" if near else "",
         )
     found = TARGETS.import_class(target, TARGETS[target].exporter, base.Exporter)

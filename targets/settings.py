@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from edgekit._parameters import parameter
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
 from edgekit.classes import default_classes
 from edgekit.errors import CheckpointError, UsageError
@@ -110,17 +111,17 @@ def resolve(
     said = _Metadata(checkpoint.metadata, path)
     kind = _kind(settings.cascade, said, checkpoint.spec.channels, path)
     rule = _first(settings.first_frame, said.get("first_frame", str), "zero")
-    _one_of("first frame", rule, FIRST_FRAME_RULES)
-    _one_of("place of the cascade", settings.cascade_in, _PLACES)
-    _one_of("place of the decoding", settings.decode_in, _PLACES)
+    _one_of("first_frame", rule, FIRST_FRAME_RULES)
+    _one_of("cascade_in", settings.cascade_in, _PLACES)
+    _one_of("decode_in", settings.decode_in, _PLACES)
     height, width = _size(
         _first(settings.input_size, said.get("input_size", tuple[int, int]), (256, 256))
     )
     frame_gap = _first(settings.frame_gap, said.get("frame_gap", int), 1)
     if frame_gap < 1 or settings.top_k < 1:
         raise UsageError(
-            f"Expected a frame gap and a top-k of at least 1; found {frame_gap} and "
-            f"{settings.top_k}."
+            f"Expected {parameter('frame_gap')} and {parameter('top_k')} to be at least 1; found "
+            f"{frame_gap} and {settings.top_k}."
         )
     interval = _first(settings.interval, said.get("interval", float), frame_gap / _RATE)
     mean, std = _normalization(settings, said)
@@ -144,7 +145,7 @@ def resolve(
     try:
         check_choices(resolved.input, resolved.cascade, resolved.decode, resolved.classes)
     except ValueError as error:
-        raise UsageError(f"No bundle can be made so: {error}.") from error
+        raise UsageError(f"EdgeKit cannot make a bundle with these settings: {error}.") from error
     return resolved
 
 
@@ -152,18 +153,19 @@ def _kind(chosen: str | None, said: _Metadata, channels: int, path: Path) -> str
     """Returns the kind of the cascade, which has to make the network's input channels."""
     if channels not in (3, 6):
         raise CheckpointError(
-            f"Expected a network of 3 or 6 input channels; {path} has {channels}.",
-            hint="A picture has 3, a picture with its SSIM map 6.",
+            f"Expected a network with 3 or 6 input channels; {path} has {channels}.",
+            hint="Use a network that takes a picture (3 channels), or a picture and three "
+            "channels of motion (6 channels).",
         )
     kind: str = _first(chosen, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
     needed = 3 if kind == "rgb" else 6
     _one_of("cascade", kind, KINDS)
     if needed != channels:
-        fitting = ", ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
+        fitting = " or ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
         raise UsageError(
-            f"The cascade {kind} makes {needed} input channels; the network of {path} takes "
+            f"The cascade {kind} gives {needed} input channels; the network of {path} expects "
             f"{channels}.",
-            hint=f"Use --cascade {fitting}." if channels == 3 else f"Use one of: {fitting}.",
+            hint=f"Use {parameter('cascade', fitting)}.",
         )
     return kind
 
@@ -173,7 +175,10 @@ def _normalization(settings: ExportSettings, said: _Metadata) -> tuple[_Triple, 
     mean = _first(settings.mean, said.get("mean", _Triple), MEAN)
     std = _first(settings.std, said.get("std", _Triple), STD)
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
-        raise UsageError(f"Expected finite numbers, std above 0; found {mean} and {std}.")
+        raise UsageError(
+            f"Expected {parameter('mean')} and {parameter('std')} to be finite numbers, and "
+            f"{parameter('std')} to be above 0; found {mean} and {std}."
+        )
     return mean, std
 
 
@@ -186,7 +191,8 @@ def _classes(
     if classes is not None and len(classes) != channels:
         raise CheckpointError(
             f"Expected {len(classes)} classes; the heatmap of {path} has {channels}.",
-            hint="Name the classes that it was trained on: --classes ucf24|jhmdb21|coco|FILE",
+            hint="Name the classes that the checkpoint was trained on: "
+            f"{parameter('classes', 'ucf24|jhmdb21|coco|FILE')}",
         )
     return classes or default_classes(channels)
 
@@ -200,8 +206,9 @@ def _lowering(chosen: str, writer: Exporter) -> str:
         return writer.lowerings[0]
     if chosen not in writer.lowerings:
         raise UsageError(
-            f"This target cannot take deformable convolutions as {chosen}.",
-            hint=f"Use --dcn {' or '.join(writer.lowerings)}.",
+            f"Expected {parameter('dcn')} to be one of {', '.join(writer.lowerings)} for this "
+            f"target; found {chosen!r}.",
+            hint=f"Leave out {parameter('dcn')} to use {writer.lowerings[0]}.",
         )
     return chosen
 
@@ -223,7 +230,7 @@ class _Metadata:
             if kind is str:  # a bare word is as clear as a quoted one
                 return text  # type: ignore[return-value]
             raise CheckpointError(
-                f"Expected {key!r} in the metadata of {self._path} to be JSON of its kind; "
+                f"Expected {key!r} in the metadata of {self._path} to be JSON of the right type; "
                 f"found {text[:80]!r}.",
                 hint="Save the checkpoint again with edgekit train.",
             ) from error
@@ -233,16 +240,19 @@ def _first(*choices: Any) -> Any:
     return next(choice for choice in choices if choice is not None)
 
 
-def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise UsageError(f"The {what} is one of {', '.join(choices)}, not {value!r}.")
+        raise UsageError(
+            f"Expected {parameter(name)} to be one of {', '.join(choices)}; found {value!r}."
+        )
 
 
 def _size(size: tuple[int, int]) -> tuple[int, int]:
     if any(side < 64 or side % 32 for side in size):
         raise UsageError(
-            f"Expected an input size of multiples of 32, at least 64; found {size[0]}x{size[1]}.",
-            hint="For example --input-size 256, or 256x320 (height x width).",
+            f"Expected height and width of {parameter('input_size')} to be multiples of 32, and "
+            f"at least 64; found {size[0]}x{size[1]}.",
+            hint=f"Use for example {parameter('input_size', 256)}.",
         )
     return size
 
@@ -252,6 +262,6 @@ def _name(name: str, given: bool) -> str:
     if given and clean != name:
         raise UsageError(
             f"Expected a name of letters, digits, '.', '_' and '-'; found {name!r}.",
-            hint=f"For example --name {clean}",
+            hint=f"Use for example {parameter('name', clean)}.",
         )
     return clean

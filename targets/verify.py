@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._parameters import parameter
 from edgekit.bundle import HeadCheck, Manifest, Verification
 from edgekit.errors import BoundError, MediaError, UsageError
 from edgekit.runtime.cascade import Cascade
@@ -96,11 +97,12 @@ def check_bounds(manifest: Manifest, verification: Verification) -> None:
         bound = verification.tolerance * check.largest
         if not check.max_difference <= bound:
             raise BoundError(
-                f"The {manifest.target} model at {manifest.precision} differs from PyTorch in "
-                f"{name}: by {check.max_difference:.3g}, where {bound:.3g} is allowed "
-                f"({verification.tolerance:g} of the largest value, {check.largest:.3g}). "
+                f"The {manifest.target} model at {manifest.precision} differs from PyTorch in the "
+                f"output {name} by {check.max_difference:.3g}. At most {bound:.3g} is allowed: "
+                f"{verification.tolerance:g} of the largest value, {check.largest:.3g}. "
                 "Nothing was written.",
-                hint="Choose another --precision or --dcn, or allow more with --tolerance.",
+                hint=f"Choose another {parameter('precision')} or {parameter('dcn')}, or raise "
+                f"{parameter('tolerance')}.",
             )
 
 

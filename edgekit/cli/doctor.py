@@ -35,7 +35,12 @@ def command(as_json: bool) -> None:
     _LOG.info("Python is %s.", sys.executable)
     found = examine()
     for part in found["packages"]:
-        _LOG.info("%s %s. To install it: %s", part["name"], part["version"], part["install"])
+        _LOG.info(
+            "%s %s. The command that installs it: %s",
+            part["name"],
+            part["version"],
+            part["install"],
+        )
     if as_json:
         emit_json(found)
         return

@@ -183,7 +183,8 @@ def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **valu
     if values["out"] is not None and len(targets) > 1:
         raise UsageError(
             f"Expected one target with --out; found {len(targets)}.",
-            hint="Leave --out away: each bundle gets a folder of its own under artifacts/.",
+            hint="Leave out --out. EdgeKit then writes each bundle to its own folder in "
+            "artifacts/.",
         )
     MissingDependencyError.unless("torch", "host", "edgekit export")
     from edgekit.classes import class_names

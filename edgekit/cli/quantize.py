@@ -144,9 +144,9 @@ def command(calib: str | None, as_json: bool, **values: Any) -> None:
     """
     if calib is None:
         raise UsageError(
-            "There is nothing to calibrate with.",
-            hint="Name footage like what the detector is to see: --calib PATH; or take rendered "
-            "clips: --calib",
+            "No calibration footage was given.",
+            hint="Name footage that resembles what the detector will see: --calib PATH. To use "
+            "rendered clips instead, give --calib without a path.",
         )
     from edgekit.quantization.options import QuantizeOptions
     from edgekit.quantization.quantize import run_quantization

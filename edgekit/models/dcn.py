@@ -81,7 +81,7 @@ def set_lowering(network: nn.Module, name: str) -> int:
     """
     if name not in LOWERINGS:
         raise UsageError(
-            f"Expected one of the DCN lowerings {', '.join(LOWERINGS)}; found {name!r}."
+            f"Expected the DCN lowering to be one of {', '.join(LOWERINGS)}; found {name!r}."
         )
     layers = [layer for layer in network.modules() if isinstance(layer, DeformConv2d)]
     for layer in layers:

@@ -120,8 +120,8 @@ def _parts(place: Place, entries: Mapping[Any, Any]) -> dict[Place, Any]:
             continue
         if parts in found:
             raise CheckpointError(
-                f"Expected each weight once; found {'.'.join((*place, *parts))} twice, with and "
-                f"without what a wrapper puts before it: {key}.",
+                f"The weight {'.'.join((*place, *parts))} occurs twice in the checkpoint, once "
+                f"with a wrapper's prefix and once without: {key}.",
                 hint="Save the checkpoint again from the network that was trained.",
             )
         found[parts] = value
@@ -176,6 +176,7 @@ def _no_tensors(found: Iterable[str]) -> CheckpointError:
     found = list(found)
     rest = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     return CheckpointError(
-        f"Expected tensors by name; found {', '.join(found[:_LISTED]) + rest or 'none'}.",
+        "Expected a checkpoint with named tensors; found "
+        f"{', '.join(found[:_LISTED]) + rest or 'none'}.",
         hint="Give the checkpoint of a CenterNet or KORSAL detector.",
     )

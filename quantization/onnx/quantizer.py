@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import edgekit
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
 from edgekit.files.output_paths import writing
@@ -126,7 +127,7 @@ class OnnxQuantizer(base.Quantizer):
         except Exception as error:  # the tool does not wrap its errors
             raise ConversionError(
                 f"ONNX Runtime's tool could not quantize {bundle.model_path}: {reason_of(error)}",
-                hint="Leave the layer float that it names: --keep-float NODE",
+                hint=f"Keep the layer that it names in float: {parameter('keep_float', 'NODE')}",
             ) from error
         _clean(made)
         with writing(folder / _MODEL):

@@ -178,7 +178,8 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
     except Exception as error:  # its exceptions have no common base class
         raise ConversionError(
             f"NNCF {version('nncf')} could not quantize the network: {openvino_reason(error)}",
-            hint=f"Install what this was tested with: {install_line('openvino-host')}",
+            hint="Install the versions that EdgeKit is tested with: "
+            f"{install_line('openvino-host')}",
         ) from error
     finally:
         logging.setLoggerClass(loggers)  # importing NNCF replaces the default logger class

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._parameters import parameter
 from edgekit.quantization.report.charts import histograms, ranges, sensitivity
 from edgekit.quantization.report.report import ActivationRow, LayerRow, RoundingReport
 from edgekit.quantization.report.tables import by_damage, left_float, steps, summary
@@ -53,7 +54,8 @@ def _sensitivity(found: RoundingReport) -> list[str]:
     if not measured:
         return [
             title,
-            "<p>Not measured, as no layer had to go back: --sensitivity measures it.</p>",
+            "<p>Not measured, as no layer had to go back: "
+            f"{parameter('sensitivity', True)} measures it.</p>",
         ]
     heads = measured[0][1].sqnr
     key = "".join(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, RoundingCheck, TubeCheck
 from edgekit.detector import Detector
 from edgekit.errors import MissingDependencyError
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 _BINS = 64
-_NAMED = "named by --keep-float"
 _GIVEN_BACK = "given back by the search, for what it alone loses"
 
 
@@ -200,7 +200,7 @@ def report(
     tool = quantizer(manifest.target)
     readings = tool.readings(float_bundle, made.statistics, method)
     given_back = {
-        layer.shown: _NAMED if layer.name in named else _GIVEN_BACK
+        layer.shown: f"named by {parameter('keep_float')}" if layer.name in named else _GIVEN_BACK
         for layer in made.layers
         if layer.name in kept
     }
@@ -279,5 +279,5 @@ def _lost_tubes(made: Quantized) -> list[str]:
         return []
     return [
         f"Video-mAP@0.5 is {made.tubes.drop:.4f} lower than that of the float model, on "
-        f"{made.tubes.tubes} tubes. --max-drop bounds the loss of frame-mAP alone."
+        f"{made.tubes.tubes} tubes. {parameter('max_drop')} bounds the loss of frame-mAP alone."
     ]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     ConversionError,
@@ -45,6 +46,10 @@ _HISTOGRAMS = "activations.npz"
 _INTEGERS = "weights.npz"
 _OFFSETS = ".conv_offset_mask"
 """Suffix of the layer that computes the offsets of a deformable convolution."""
+_NETWORK_ALONE = (
+    "Export the network alone: edgekit export CHECKPOINT --target tflite --cascade-in host "
+    "--decode-in host"
+)
 
 
 class TfliteQuantizer(base.Quantizer):
@@ -116,7 +121,7 @@ class TfliteQuantizer(base.Quantizer):
         layers = {operator.name for operator in graph.layers}
         unknown = sorted(recipe.keep_float - layers)
         if unknown:
-            raise UsageError(f"The model has no layers {', '.join(unknown)} to keep float.")
+            raise UsageError(f"The model has no layers {', '.join(unknown)} to keep in float.")
         _check_io(bundle, recipe)
         seen = load_histograms(statistics / _HISTOGRAMS)
         ranges = {
@@ -177,8 +182,9 @@ def _check_parts(bundle: Bundle, graph: TFLiteGraph) -> None:
     for place, mark in ((manifest.cascade.place, CASCADE), (manifest.decode.place, DECODE)):
         if place == "graph" and not any(mark in operator.name for operator in graph.operators):
             raise UsageError(
-                f"{bundle.path}: what runs beside the network in the model cannot be told from it.",
-                hint="Export it again without: --cascade-in host --decode-in host",
+                f"EdgeKit cannot tell the network in {bundle.path} from the cascade and the "
+                "decoding in the same model.",
+                hint=_NETWORK_ALONE,
             )
 
 
@@ -189,13 +195,15 @@ def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
     manifest = bundle.manifest
     if "graph" in (manifest.cascade.place, manifest.decode.place):
         raise UsageError(
-            f"A model of int8 in and out holds the network alone; {bundle.path} holds more.",
-            hint="Export it again with: --cascade-in host --decode-in host",
+            "A model with int8 inputs and outputs can contain the network only; "
+            f"{bundle.path} also contains the cascade or the decoding.",
+            hint=_NETWORK_ALONE,
         )
     if recipe.method == DYNAMIC:
         raise UsageError(
-            "With the method dynamic activations are float, and so is what goes in and comes out.",
-            hint="Leave --io away, or take another --method.",
+            "The method dynamic keeps activations in float, so the inputs and outputs are float "
+            "as well.",
+            hint=f"Leave out {parameter('io')}, or choose another {parameter('method')}.",
         )
 
 
@@ -225,7 +233,7 @@ def _quantized(
         raise ConversionError(
             f"ai-edge-quantizer {version('ai-edge-quantizer')} could not quantize the network: "
             f"{reason_of(error)}",
-            hint=f"Install what this was tested with: {install_line('tflite-host')}",
+            hint=f"Install the versions that EdgeKit is tested with: {install_line('tflite-host')}",
         ) from error
     return bytes(made.quantized_model)
 
@@ -236,7 +244,7 @@ def _check_layers(graph: TFLiteGraph, wanted: set[str]) -> None:
     if found != wanted:
         names = ", ".join(sorted(found ^ wanted)[:5])
         raise ConversionError(
-            f"ai-edge-quantizer {version('ai-edge-quantizer')} did not do as it was told with "
-            f"{names}.",
-            hint="Try with other layers kept float.",
+            f"ai-edge-quantizer {version('ai-edge-quantizer')} did not quantize {names} as "
+            "requested.",
+            hint=f"Keep other layers in float: {parameter('keep_float', 'LAYER')}",
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgeKitError
 from edgekit.files.checksums import keep_file, proven_file
@@ -70,8 +71,8 @@ def serialized_engine(
         raise EdgeKitError(
             f"TensorRT could not build {bundle.model_path} with a workspace of "
             f"{workspace // _MIB} MiB{words}:\n{said(log)}",
-            hint="If memory ran out, close other programs and use a smaller --workspace; if it "
-            "found no implementation, a larger one.",
+            hint="If memory ran out, close other programs and use a smaller "
+            f"{parameter('workspace')}. If TensorRT found no implementation, use a larger one.",
         )
     _keep(config, timings)
     return bytes(made)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.errors import EdgeKitError, MissingDependencyError
 from edgekit.runtime.types import Array
 
@@ -58,7 +59,7 @@ class Cuda:
         if error != runtime.cudaError_t.cudaSuccess:
             code = runtime.cudaGetErrorName(error)[1].decode()
             words = runtime.cudaGetErrorString(error)[1].decode()
-            raise EdgeKitError(f"cuda{name} failed: {words} ({code}).", hint=_MENDS.get(code, ""))
+            raise EdgeKitError(f"cuda{name} failed: {words} ({code}).", hint=_hints().get(code, ""))
         return found if len(found) > 1 else found[0] if found else None
 
     def gpu(self) -> Gpu:
@@ -151,10 +152,14 @@ class Buffer:
         self._cuda.call("FreeHost", self._pinned)
 
 
-_MENDS = {
-    "cudaErrorMemoryAllocation": "Free some memory: close other programs, or restart the device.",
-    "cudaErrorNoDevice": "Use a machine with an NVIDIA GPU, or --runtime onnxruntime.",
-    "cudaErrorInsufficientDriver": "Is there an NVIDIA driver? If so, install the cuda-bindings of "
-    "its CUDA version (JetPack 6: pip install 'cuda-bindings==12.6.*'). Or use --runtime "
-    "onnxruntime.",
-}
+def _hints() -> dict[str, str]:
+    """Returns what helps against each of CUDA's errors, by the name of the error."""
+    other = parameter("runtime", "onnxruntime")
+    return {
+        "cudaErrorMemoryAllocation": "Free some memory: close other programs, or restart the "
+        "device.",
+        "cudaErrorNoDevice": f"Use a machine with an NVIDIA GPU, or {other}.",
+        "cudaErrorInsufficientDriver": "Check that an NVIDIA driver is installed, and install the "
+        "cuda-bindings of its CUDA version (JetPack 6: pip install 'cuda-bindings==12.6.*'). Or "
+        f"use {other}.",
+    }

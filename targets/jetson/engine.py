@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgeKitError, OutputError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
@@ -79,7 +80,8 @@ def build_engine(
         raise UsageError(
             f"Expected a bundle for the target jetson; {bundle.path} is for "
             f"{bundle.manifest.target}.",
-            hint="Only TensorRT builds engines: edgekit run takes this bundle as it is.",
+            hint="This bundle needs no engine. Run it as it is: edgekit run --bundle "
+            f"{bundle.path}",
         )
     trt, cuda = tensorrt(), Cuda()
     gpu = cuda.gpu()
@@ -88,7 +90,7 @@ def build_engine(
     if not force and proven_file(path, key) is not None:
         return Engine(path, key, 0.0, built=False)
     _log.warning(
-        "Building the TensorRT engine of %s for %s: once, and for some minutes.",
+        "Building the TensorRT engine of %s for %s. This happens once and takes some minutes.",
         bundle.manifest.name,
         gpu.name,
     )
@@ -109,7 +111,8 @@ def build_engine(
             keep_file(path, content, key)
     except OutputError as error:
         raise OutputError(
-            error.message, hint="Name a folder for engines that can be written: --cache DIR"
+            error.message,
+            hint=f"Name a folder where engines can be written: {parameter('cache', 'DIR')}",
         ) from error
     return Engine(path, key, time.monotonic() - started, built=True)
 
@@ -134,7 +137,7 @@ def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
         engine = runtime.deserialize_cuda_engine(content) if content is not None else None
         if engine is not None or found.built:
             break
-        _log.warning("TensorRT refuses %s.", found.path)
+        _log.warning("TensorRT does not load the engine %s. EdgeKit builds it again.", found.path)
     if engine is None:
         raise EdgeKitError(
             f"TensorRT cannot load the engine that it built, {found.path}:\n{said(log)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
@@ -83,7 +84,11 @@ def _adapt(path: Path) -> None:
 def _refused(findings: list[Finding]) -> ConversionError:
     shown = "\n".join(f"  {finding}" for finding in findings[:_SHOWN])
     rest = f"\n  and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
-    hint = "Leave that part out of the graph: --cascade-in host, --decode-in host; or choose --dcn."
+    decode_in = parameter("decode_in", "host")
+    hint = (
+        f"Leave that part out of the graph with {parameter('cascade_in', 'host')} or {decode_in}, "
+        f"or choose another {parameter('dcn')}."
+    )
     if all(finding.operator == "TopK" for finding in findings):
-        hint = f"Use --top-k {MOST_TOP_K} or less, or --decode-in host."
-    return ConversionError(f"TensorRT does not take the model:\n{shown}{rest}", hint=hint)
+        hint = f"Use {parameter('top_k', MOST_TOP_K)} or less, or {decode_in}."
+    return ConversionError(f"TensorRT does not support the model:\n{shown}{rest}", hint=hint)

@@ -11,6 +11,8 @@ from edgekit.runtime.types import Array
 
 __all__ = ["FlatGraph"]
 
+_AGAIN = "Export it again: edgekit export CHECKPOINT --target jetson"
+
 _WORDS = {
     "FLOAT": "FP32",
     "FLOAT16": "FP16",
@@ -48,9 +50,9 @@ class FlatGraph:
             model = onnx.shape_inference.infer_shapes(model, data_prop=True)
         except Exception as error:  # protobuf and onnx exceptions have no common base class
             reason = " ".join(str(error).split())[:300]
-            raise BundleError(f"{path} is not an ONNX model: {reason}") from error
+            raise BundleError(f"{path} is not an ONNX model: {reason}", hint=_AGAIN) from error
         if not model.graph.node:
-            raise BundleError(f"{path} is not an ONNX model: it has no nodes.")
+            raise BundleError(f"{path} is not an ONNX model: it has no nodes.", hint=_AGAIN)
         self.opset = next((s.version for s in model.opset_import if not s.domain), 0)
         self.nodes: list[Any] = []
         self._types: dict[str, int] = {}

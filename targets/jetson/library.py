@@ -6,12 +6,19 @@ import importlib
 import logging
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import EdgeKitError, MissingDependencyError
 from edgekit.system.installation import install_line
 
-__all__ = ["created", "make_log", "said", "tensorrt"]
+__all__ = ["GPU_HINT", "created", "make_log", "said", "tensorrt"]
 
 _log = logging.getLogger(__name__)
+
+GPU_HINT = (
+    "Check that the GPU works (nvidia-smi, or jtop on a Jetson) and has free memory. Then try "
+    "again."
+)
+"""Hint for an error that TensorRT reports without its cause."""
 
 _OLDEST = (10, 3)
 _KEPT = 20
@@ -28,9 +35,11 @@ def tensorrt() -> Any:
         module = importlib.import_module("tensorrt")
     except (ImportError, OSError) as error:  # OSError: its libraries are missing
         raise MissingDependencyError(
-            f"Running on TensorRT needs 'tensorrt', which is not installed ({error}).",
-            hint="Without TensorRT, --runtime onnxruntime runs the same model on the CPU. On a "
-            "Jetson, run, in a virtual environment made with --system-site-packages: "
+            "Running on TensorRT needs the package 'tensorrt', which cannot be imported "
+            f"({error}).",
+            hint=f"Use {parameter('runtime', 'onnxruntime')} to run the same model on the CPU. On "
+            "a Jetson, make a virtual environment that has the system's packages (python3 -m venv "
+            "--system-site-packages FOLDER), and run in it: "
             f"sudo apt install python3-libnvinfer && {install_line('jetson')}",
         ) from error
     version = tuple(int(part) for part in module.__version__.split(".")[:2])
@@ -38,7 +47,7 @@ def tensorrt() -> Any:
         raise EdgeKitError(
             f"Expected TensorRT {'.'.join(map(str, _OLDEST))} or later; found "
             f"{module.__version__}.",
-            hint="Upgrade to JetPack 6.1 or later, or use --runtime onnxruntime.",
+            hint=f"Upgrade to JetPack 6.1 or later, or use {parameter('runtime', 'onnxruntime')}.",
         )
     return module
 
@@ -78,10 +87,11 @@ def created(log: Any, kind: Any, *arguments: Any) -> Any:
     except (TypeError, RuntimeError, MemoryError) as error:  # errors that its constructors raise
         raise EdgeKitError(
             f"TensorRT cannot start ({error}):\n{said(log)}",
-            hint="See that the GPU works (nvidia-smi, or jtop on a Jetson) and has memory free.",
+            hint=GPU_HINT,
         ) from error
     if found is None:
         raise EdgeKitError(
-            f"TensorRT gave nothing:\n{said(log)}", hint="Free some memory and try again."
+            f"TensorRT could not create {getattr(kind, '__name__', kind)}:\n{said(log)}",
+            hint="Free some memory and try again.",
         )
     return found

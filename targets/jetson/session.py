@@ -11,7 +11,7 @@ from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.jetson.cuda import Buffer, Cuda
 from edgekit.targets.jetson.engine import load_engine
-from edgekit.targets.jetson.library import created, make_log, said, tensorrt
+from edgekit.targets.jetson.library import GPU_HINT, created, make_log, said, tensorrt
 
 __all__ = ["TensorRtSession"]
 
@@ -93,7 +93,9 @@ class TensorRtSession(base.Session):
         else:
             self._place(inputs["previous"], inputs["frame"])
         if not self._context.execute_async_v3(self._stream):
-            raise EdgeKitError(f"TensorRT could not run {self.bundle.path}:\n{said(self._log)}")
+            raise EdgeKitError(
+                f"TensorRT could not run {self.bundle.path}:\n{said(self._log)}", hint=GPU_HINT
+            )
         for buffer in self._results.values():
             self._cuda.download(buffer, self._stream)
         self._cuda.call("StreamSynchronize", self._stream)
@@ -124,7 +126,10 @@ class TensorRtSession(base.Session):
 
     def _bind(self, name: str, buffer: Buffer) -> None:
         if not self._context.set_tensor_address(name, buffer.device):
-            raise EdgeKitError(f"TensorRT does not take an address for {name}:\n{said(self._log)}")
+            raise EdgeKitError(
+                f"TensorRT rejects the memory of the tensor {name}:\n{said(self._log)}",
+                hint=GPU_HINT,
+            )
 
     def _release(self) -> None:
         self._stack.close()

@@ -81,7 +81,10 @@ class OnnxSession(base.Session):
             target = self.bundle.manifest.target
             again = f"Export it again (edgekit export CHECKPOINT --target {target})"
             if "DeformConv" in reason:
-                again = "Export it in operators that every version has (--dcn grid_sample)"
+                again = (
+                    "Export it with operators that every version has: edgekit export CHECKPOINT "
+                    f"--target {target} --dcn grid_sample"
+                )
             raise BundleError(
                 f"ONNX Runtime {onnxruntime.__version__} refuses {self.bundle.model_path}: "
                 f"{reason}",

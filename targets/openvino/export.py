@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.errors import BundleError, ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
@@ -103,14 +104,15 @@ def _converted(openvino: Any, path: Path) -> Any:
         if failed:
             names = re.sub(r"-\d+\b", "", ", ".join(failed))
             raise ConversionError(
-                f"OpenVINO {version('openvino')} cannot take the operator {names}.",
-                hint="Choose others that compute the same: --dcn grid_sample, --cascade-in host, "
-                "--decode-in host.",
+                f"OpenVINO {version('openvino')} does not support the operator {names}.",
+                hint="Choose operators that compute the same with "
+                f"{parameter('dcn', 'grid_sample')}, {parameter('cascade_in', 'host')} or "
+                f"{parameter('decode_in', 'host')}.",
             ) from error
         raise ConversionError(
             f"OpenVINO {version('openvino')} failed to convert the network: "
             f"{openvino_reason(error)}",
-            hint="Write another target, for example --target onnx.",
+            hint=f"Export for another target, for example {parameter('target', 'onnx')}.",
         ) from error
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import BundleError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
@@ -140,13 +141,16 @@ class OpenVinoSession(base.Session):
             except RuntimeError as error:  # written on a machine that differs in some other way
                 _log.info("OpenVINO refuses %s: %s", place, openvino_reason(error))
         elif place.exists():
-            _log.warning("%s is damaged and is made anew.", place)
+            _log.warning("The compiled model %s is damaged. EdgeKit compiles it again.", place)
         model = self._core.compile_model(self._read(), device, config)
         try:
             keep_file(place, model.export_model().getvalue(), identity)
         except (OSError, RuntimeError) as error:
             # RuntimeError: the device cannot store compiled models.
-            _log.warning("What OpenVINO compiled is not kept: %s", base.reason_of(error))
+            _log.warning(
+                "EdgeKit cannot store the compiled model, and compiles it at every start: %s",
+                base.reason_of(error),
+            )
         return model
 
     def _read(self) -> Any:
@@ -183,7 +187,8 @@ class OpenVinoSession(base.Session):
             if name not in there and f"{name}.0" not in there:
                 raise UsageError(
                     f"OpenVINO finds no device {name!r} here; it finds {', '.join(there)}.",
-                    hint="Use one of them, AUTO, or leave --device away for the CPU.",
+                    hint="Use one of them or AUTO, or leave out "
+                    f"{parameter('device')} to use the CPU.",
                 )
         return device
 
@@ -207,8 +212,9 @@ class OpenVinoSession(base.Session):
                 config[name] = choice
             elif getattr(options, option):
                 raise UsageError(
-                    f"{device} has no choice of {option} on OpenVINO; found {choice}.",
-                    hint=f"Leave --{option} away, or use --device CPU.",
+                    f"OpenVINO does not support {parameter(option)} on the device {device}; found "
+                    f"{choice}.",
+                    hint=f"Leave out {parameter(option)}, or use {parameter('device', 'CPU')}.",
                 )
         return config
 

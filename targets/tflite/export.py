@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit._parameters import parameter
 from edgekit.errors import ConversionError, MissingDependencyError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
@@ -123,20 +124,22 @@ class TfliteExporter(Exporter):
                 )
             except subprocess.TimeoutExpired as error:
                 raise ConversionError(
-                    f"litert-torch was ended after {self.limit:g} s.{_last_words(journal)}",
-                    hint="Try again when the machine is less busy, or with a smaller --input-size.",
+                    "EdgeKit stopped litert-torch, because it did not finish within "
+                    f"{self.limit:g} seconds.{_last_words(journal)}",
+                    hint="Try again when the machine is less busy, or use a smaller "
+                    f"{parameter('input_size')}.",
                 ) from error
         _log.debug("litert-torch: %s", journal.read_text(errors="replace"))
         if done.returncode < 0:
             raise ConversionError(
-                f"litert-torch was ended by {signal.Signals(-done.returncode).name}, as happens "
-                f"where memory runs out.{_last_words(journal)}",
-                hint="Free some memory, or use a smaller --input-size.",
+                f"litert-torch was ended by {signal.Signals(-done.returncode).name}, probably "
+                f"because memory ran out.{_last_words(journal)}",
+                hint=f"Free some memory, or use a smaller {parameter('input_size')}.",
             )
         if done.returncode:
             raise ConversionError(
                 f"litert-torch could not convert the network.{_last_words(journal)}",
-                hint=f"Install what this was tested with: {install_line(_EXTRA)}",
+                hint=f"Install the versions that EdgeKit is tested with: {install_line(_EXTRA)}",
             )
 
 
@@ -147,7 +150,7 @@ def _missing(module: str) -> MissingDependencyError:
 def _last_words(journal: Path) -> str:
     lines = [line for line in journal.read_text(errors="replace").splitlines() if line.strip()]
     words = [line.strip()[:300] for line in lines[-_LAST_LINES:]]
-    return "\n".join([" Its last words:", *words]) if words else ""
+    return "\n".join([" Its last output:", *words]) if words else ""
 
 
 def _check_operators(counts: dict[str, int]) -> None:
@@ -156,7 +159,8 @@ def _check_operators(counts: dict[str, int]) -> None:
         raise ConversionError(
             "Expected operators that every TFLite runtime has; litert-torch wrote "
             f"{', '.join(foreign)}.",
-            hint="Leave what needs it outside the model: --decode-in host --cascade-in host",
+            hint="Keep the decoding and the cascade outside the model: "
+            f"{parameter('decode_in', 'host')} and {parameter('cascade_in', 'host')}",
         )
 
 

@@ -46,7 +46,7 @@ def check_structure(model: Path) -> None:
     """
     content = model.read_bytes()
     if content[4:8] != b"TFL3":
-        raise ValueError("it does not begin as a TFLite model")
+        raise ValueError("it does not begin like a TFLite model")
     _Walk(content).table(0, _MODEL)
 
 

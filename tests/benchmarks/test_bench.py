@@ -29,9 +29,9 @@ def test_a_report_and_its_files(tmp_path: Path) -> None:
         ({"frames": "10"}, "Expected frames to be int; found '10'"),
         ({"threads": -1}, "Expected threads to be at least 0; found -1."),
         ({"arithmetic": "int8"}, "Expected arithmetic to be one of f32, f16, bf16; found 'int8'."),
-        ({"fail_over": 0.1}, "fail_over says how much slower"),
-        ({"sweep": "threads=1", "threads": 2}, "Both threads and sweep threads= say"),
-        ({"csv": "a", "html": "a"}, "html=a is read or written by another option already."),
+        ({"fail_over": 0.1}, "fail_over needs an earlier report"),
+        ({"sweep": "threads=1", "threads": 2}, "threads and a sweep over threads cannot be used"),
+        ({"csv": "a", "html": "a"}, "html=a is already the file of another option."),
     ],
 )
 def test_wrong_values_are_named(values: dict[str, Any], words: str) -> None:

@@ -68,8 +68,8 @@ def test_a_bundle_is_exported_once_for_each_combination(tiny, tmp_path):
     [
         (["BUNDLE", "--sweep", "size=64"], "exports its own bundles"),
         (["--tune", "--sweep", "size=64"], "exports its own bundles"),
-        (["--threads", "1", "--sweep", "threads=2"], "Both --threads and --sweep threads="),
-        (["--checkpoint", "w.pth", "--sweep", "threads=2"], "there is none"),
+        (["--threads", "1", "--sweep", "threads=2"], "--threads and a sweep over threads cannot"),
+        (["--checkpoint", "w.pth", "--sweep", "threads=2"], "none was given"),
         (["--sweep", "size"], "SETTING=VALUE"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_cache_in_use_is_left_whole(cache, run):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
         error = run("clear", status=3)["error"]
-        assert "Another edgekit works with" in error["message"]
+        assert "Another edgekit process is using" in error["message"]
         assert run("info")["bytes"] == ALL
         other.stdin.close()
     assert run("clear")["freed_bytes"] == ALL

@@ -105,7 +105,7 @@ def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["--cascade", "ssim"], 2, "makes 6 input channels"),
+        (["--cascade", "ssim"], 2, "gives 6 input channels"),
         (["--input-size", "100"], 2, "multiples of 32"),
         (["--target", "abacus"], 2, "abacus"),
         (["--precision", "int4"], 2, "int4"),
@@ -114,11 +114,15 @@ def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any
         (["--frame-gap", "1001"], 2, "frame_gap 1001"),
         (["--mean", "1e9", "0", "0"], 2, "mean"),
         (["--classes", "nothing"], 2, "nothing cannot be read"),
-        (["--std", "1", "1", "0"], 2, "std above 0"),
+        (["--std", "1", "1", "0"], 2, "--std to be above 0"),
         (["--classes", "ucf24"], 3, "Expected 24 classes"),
         (["--arch", "res18"], 3, "--arch tiny"),
         (["--frames", "nothing.mp4"], 3, "nothing.mp4"),
-        (["--tolerance", "1e-12", "--input-size", "64"], 5, "differs from PyTorch in hm"),
+        (
+            ["--tolerance", "1e-12", "--input-size", "64"],
+            5,
+            "differs from PyTorch in the output hm",
+        ),
     ],
 )
 def test_failures(

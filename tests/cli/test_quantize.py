@@ -54,7 +54,7 @@ def test_a_bundle_of_integers_and_its_report(footage, cache, tmp_path, capsys, c
     assert json.loads((out / "manifest.json").read_text())["quantization"]["tubes"] == tubes
     assert sheet.stat().st_size > 10_000
     assert "Float against INT8: korsal-lite0-ucf24" in page.read_text()
-    assert "Only 6 frames to calibrate with" in caplog.text
+    assert "only 6 frames for calibration" in caplog.text
     assert main(["inspect", str(out)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "int8, mse on 6 samples" in shown
@@ -74,7 +74,7 @@ def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ((), 2, "nothing to calibrate with"),
+        ((), 2, "No calibration footage was given"),
         (("--calib", "nowhere"), 3, "there is none"),
         (("nowhere", "--calib"), 3, "is not a bundle"),
         (("--calib", "--annotations", "nowhere"), 3, "Cannot read the annotations"),
@@ -122,10 +122,10 @@ def test_footage_that_is_of_no_use(refused, spotter, tmp_path):
     assert "it holds none" in refused(calib=tmp_path / "empty")
     for name, images in (("one", [noise]), ("black", [np.zeros_like(noise)] * 9)):
         said = refused(calib=pictures(tmp_path / name, images))
-        assert "its map would be constant" in said
+        assert "no two consecutive frames" in said
         assert "--cascade rgb" in said
     fades = [np.full_like(noise, 9 * level) for level in range(9)]
-    assert "of one colour" in refused(calib=pictures(tmp_path / "fades", fades))
+    assert "has a single colour" in refused(calib=pictures(tmp_path / "fades", fades))
     few = pictures(tmp_path / "few", [noise, noise[::-1], noise])
     assert "found 3 in all. Name more footage" in refused(calib=few)
     assert "INT8 already" in refused(bundle=_int8(spotter, tmp_path / "int8").path)
@@ -153,7 +153,7 @@ def test_footage_of_another_size_and_in_part_unreadable(spotter, cache, tmp_path
     assert "1 of 20 pictures were skipped" in caplog.text
     assert "clip.mp4" in caplog.text
     assert "1 of 2 videos or folders were skipped" in caplog.text
-    assert "32 or more are advised" in caplog.text
+    assert "32 or more are recommended" in caplog.text
 
 
 def test_a_layer_that_overflows_is_named(refused, spotter, tmp_path):
@@ -171,7 +171,7 @@ def test_annotations_to_judge_by_that_say_nothing(refused, spots, tmp_path):
     bare = {name: {**video, "tubes": []} for name, video in whole["videos"].items()}
     for name, changes, words in (
         ("other", {"classes": ["goat", "cow"]}, "does not know: goat. It knows: spot, nothing."),
-        ("bare", {"videos": bare}, "there is none. Annotate more"),
+        ("bare", {"videos": bare}, "shows an annotated action. Annotate more"),
         ("none", {"videos": {}}, "in the 0 frames that are left"),
     ):
         shutil.copytree(spots, tmp_path / name)

@@ -273,7 +273,7 @@ def test_other_number_of_classes(state: State, tmp_path: Path) -> None:
         ("bn1.bias", [1.0] * 64, "'bn1.bias' is a list"),
         ("bn1.bias", None, "'bn1.bias' is a NoneType"),
         (3, torch.ones(1), "unexpected: 3"),
-        ("module.bn1.bias", torch.ones(64), "bn1.bias twice, with and without"),
+        ("module.bn1.bias", torch.ones(64), "bn1.bias occurs twice"),
         ("hm.weight", torch.ones(0, 256, 1, 1), "(0, 256, 1, 1)"),
         ("hm.weight", torch.ones(2), "(2,)"),
         ("conv1.weight", torch.ones(64, 0, 7, 7), "(64, 0, 7, 7)"),

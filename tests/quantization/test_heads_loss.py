@@ -44,8 +44,8 @@ def test_annotations_of_other_places_are_found_nowhere(spotter, samples, store):
 def test_a_judge_without_anything_to_judge_by_says_what_is_missing(spotter, samples, store):
     with pytest.raises(CalibrationError, match=r"Expected annotated actions .* in the 5") as error:
         HeadsLoss(spotter, samples, store, truth=[[] for _ in samples])
-    assert "leave --annotations out" in error.value.hint
+    assert "leave out annotations" in error.value.hint
     dark = np.zeros_like(samples.pairs)
     samples.pairs = dark
-    with pytest.raises(CalibrationError, match=r"finds nothing with a score over 0\.3"):
+    with pytest.raises(CalibrationError, match=r"detects nothing with a score above 0\.3"):
         HeadsLoss(spotter, samples, Store(store.path / "other"))

@@ -31,7 +31,7 @@ def test_a_bundle_is_quantized_from_python(spotter, spots, tmp_path):
         ({"max_drop": float("nan")}, "Expected max_drop to be at least 0; found nan."),
         ({"keep_float": [1]}, "Expected keep_float to be Sequence[str]; found [1], of type list."),
         ({"target": "toaster"}, "Expected target to be one of onnx, "),
-        ({"bundle": "x", "target": "onnx"}, "target chooses among bundles that are not named"),
+        ({"bundle": "x", "target": "onnx"}, "named bundle and target cannot be used together"),
         ({"bundle": 3}, "Expected bundle to be a path; found 3, of type int."),
         ({"cache": b"x"}, "Expected cache to be a path; found b'x', of type bytes."),
     ],

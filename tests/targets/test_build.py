@@ -131,7 +131,9 @@ def test_every_lowering(
 
 
 def test_over_the_tolerance_nothing_is_written(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(BoundError, match=r"differs from PyTorch in hm: by .*1e-12 of the largest"):
+    with pytest.raises(
+        BoundError, match=r"differs from PyTorch in the output hm by .*1e-12 of the largest"
+    ):
         export_bundle(tiny, out=tmp_path / "b", settings=ExportSettings(tolerance=1e-12))
     assert list(tmp_path.iterdir()) == []
 
@@ -187,21 +189,21 @@ def test_clip_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ExportSettings(cascade="rgb"), "makes 3 input channels; the network .* takes 6"),
-        (ExportSettings(cascade="flow"), "cascade is one of"),
-        (ExportSettings(first_frame="last"), "first frame is one of"),
+        (ExportSettings(cascade="rgb"), "gives 3 input channels; the network .* expects 6"),
+        (ExportSettings(cascade="flow"), "Expected cascade to be one of"),
+        (ExportSettings(first_frame="last"), "Expected first_frame to be one of"),
         (ExportSettings(input_size=(64, 100)), "multiples of 32"),
         (ExportSettings(input_size=(32, 64)), "at least 64"),
         (ExportSettings(frame_gap=0), "at least 1"),
         (ExportSettings(top_k=0), "at least 1"),
-        (ExportSettings(std=(1, 0, 1)), "std above 0"),
+        (ExportSettings(std=(1, 0, 1)), "std to be above 0"),
         (ExportSettings(mean=(1, float("nan"), 1)), "finite"),
         (ExportSettings(name="../x"), "Expected a name"),
-        (ExportSettings(cascade_in="here"), "place of the cascade"),
-        (ExportSettings(precision="int4"), "writes fp32, fp16, not 'int4'"),
-        (ExportSettings(dcn="im2col"), "deformable convolutions as im2col"),
-        (ExportSettings(tolerance=0.0), "positive tolerance"),
-        (ExportSettings(arch="vgg"), "architecture"),
+        (ExportSettings(cascade_in="here"), "Expected cascade_in to be one of"),
+        (ExportSettings(precision="int4"), r"precision to be one of fp32, fp16 .*'int4'"),
+        (ExportSettings(dcn="im2col"), r"Expected dcn to be one of .*'im2col'"),
+        (ExportSettings(tolerance=0.0), "tolerance to be more than 0"),
+        (ExportSettings(arch="vgg"), "Expected arch to be one of"),
     ],
 )
 def test_choices_that_cannot_be(
@@ -213,7 +215,7 @@ def test_choices_that_cannot_be(
 
 
 def test_unknown_target(checkpoint: Path) -> None:
-    with pytest.raises(UsageError, match="target is one of onnx"):
+    with pytest.raises(UsageError, match="Expected target to be one of onnx"):
         export_bundle(checkpoint, "abacus")
 
 

@@ -56,7 +56,7 @@ def test_every_target_has_an_exporter_and_every_runtime_a_session_of_its_own():
 
 
 def test_the_error_points_to_the_name():
-    with pytest.raises(UsageError, match="not 'tensorrt'") as caught:
+    with pytest.raises(UsageError, match="found 'tensorrt'") as caught:
         exporter("tensorrt")
     assert caught.value.hint == "Did you mean jetson?"
 

@@ -97,5 +97,5 @@ def test_manifest_of_another_input(made: Bundle, tmp_path: Path) -> None:
     size = msgspec.structs.replace(made.manifest.input, height=128)
     manifest = msgspec.structs.replace(made.manifest, input=size)
     files = {path.name: path for path in made.path.glob("model.*")}
-    with pytest.raises(BundleError, match="not what the manifest says: it has inputs"):
+    with pytest.raises(BundleError, match="does not match the manifest: it has inputs"):
         open_session(save_bundle(tmp_path / "changed", manifest, files))

@@ -162,7 +162,7 @@ def test_sum_of_float_layers_is_float(
 def test_layer_that_is_not_there(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
-    with pytest.raises(UsageError, match="no layers stem to keep float"):
+    with pytest.raises(UsageError, match="no layers stem to keep in float"):
         make(written, statistics, tmp_path, Recipe(keep_float=frozenset({"stem"})))
 
 

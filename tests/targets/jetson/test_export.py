@@ -113,14 +113,14 @@ def test_more_boxes_than_tensorrt_can_sort(tmp_path: Path) -> None:
         JetsonExporter().export(
             network, (np.zeros((1, 6, 256, 256), np.float32),), tmp_path, "fp32"
         )
-    assert "--top-k 3840" in caught.value.hint
+    assert "top_k=3840" in caught.value.hint
 
 
 def test_refusal_names_ten_nodes_and_what_to_do() -> None:
     error = _refused([Finding(f"n{index}", "Odd", "no") for index in range(12)])
     assert "  n9 (Odd): no\n  and 2 more" in error.message
     assert "n10" not in error.message
-    assert "--decode-in host" in error.hint
+    assert "decode_in=host" in error.hint
 
 
 def test_inspect(exported: Bundle, jetson: Any, tmp_path: Path, capsys: Any) -> None:

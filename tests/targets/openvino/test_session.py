@@ -77,9 +77,9 @@ def test_device_that_cannot_be_told_how(
     monkeypatch.setattr(openvino, "Core", OtherDevice)
     with OpenVinoSession(written) as session:
         assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
-    with pytest.raises(UsageError, match="CPU has no choice of threads on OpenVINO; found 1"):
+    with pytest.raises(UsageError, match="not support threads on the device CPU; found 1"):
         OpenVinoSession(written, SessionOptions(threads=1))
-    with pytest.raises(UsageError, match="no choice of arithmetic"):
+    with pytest.raises(UsageError, match="OpenVINO does not support arithmetic"):
         OpenVinoSession(written, SessionOptions(arithmetic="f16"))
 
 
@@ -202,7 +202,7 @@ def test_a_cache_on_a_full_disk_is_done_without(
         np.testing.assert_array_equal(session.infer({"input": tensor})["hm"], expected)
     words = [sys.executable, "-c", _ON_A_FULL_DISK, str(written.path), str(small_disk / "cache")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert "is not kept" in done.stderr
+    assert "compiles it at every start" in done.stderr
     assert list((small_disk / "cache").iterdir()) == []
 
 

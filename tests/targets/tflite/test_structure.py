@@ -20,7 +20,7 @@ def test_models_pass(lite: Bundle, inside: Bundle) -> None:
 def test_part_of_a_model(lite: Bundle, tmp_path: Path, share: float) -> None:
     content = lite.model_path.read_bytes()
     (tmp_path / "m").write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"begin as a TFLite model|outside"):
+    with pytest.raises(ValueError, match=r"begin like a TFLite model|outside"):
         check_structure(tmp_path / "m")
 
 
