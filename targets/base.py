@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from edgekit._checks import check_types
 from edgekit._closing import Closing
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, Manifest
@@ -51,6 +52,9 @@ class SessionOptions:
     hint: Hint | None = None
     arithmetic: Arithmetic | None = None
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 class Session(Closing):

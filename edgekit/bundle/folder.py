@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from edgekit._checks import as_path
 from edgekit.bundle._external_data import names_other_files
 from edgekit.bundle.manifest import MANIFEST, SCHEMA, FileEntry, Manifest, check_values
 from edgekit.errors import BundleError, UsageError
@@ -141,17 +142,18 @@ def save_bundle(
     return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path | str) -> Bundle:
     """Reads a bundle, and checks its schema and the place, size and checksum of every file.
 
     Args:
         path: Folder of the bundle.
 
     Raises:
+        UsageError: ``path`` is no path.
         BundleError: The folder is not a bundle, has a newer schema, or a file is missing, edited,
             truncated or outside the folder.
     """
-    path = Path(path)
+    path = as_path("path", path)
     hint = _EXPORT_AGAIN
     try:
         text = read_regular(path / MANIFEST, _MOST_BYTES)

@@ -63,7 +63,7 @@ _PLACE = click.Choice(PLACES)
     type=click.Choice(KINDS),
     help="Map of motion in the input: similarity to the earlier picture, the best of nine "
     "shifts by at most one pixel (ssim, KORSAL's) or of the eight without the unshifted "
-    "one (ssim-shifted); dissimilarity, the best of nine (dssim); or no map (rgb). It "
+    "one (ssim-shifted); the dissimilarity at the best of nine (dssim); or no map (rgb). It "
     "must be the one that the network was trained with. [default: the checkpoint's own; "
     "ssim for 6 channels, rgb for 3]",
 )

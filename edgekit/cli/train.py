@@ -101,7 +101,7 @@ __all__ = ["command"]
     show_default=True,
     help="Map of motion in the input: similarity to the earlier picture, the best of nine "
     "shifts by at most one pixel (ssim, KORSAL's) or of the eight without the unshifted "
-    "one (ssim-shifted); dissimilarity, the best of nine (dssim); or no map (rgb).",
+    "one (ssim-shifted); the dissimilarity at the best of nine (dssim); or no map (rgb).",
 )
 @click.option(
     "--frame-gap",
@@ -135,7 +135,9 @@ __all__ = ["command"]
 @click.option("--name", help="Name of the model. [default: ARCH-DATASET]")
 @click.option("-o", "--out", type=OUT, help="Folder to write the run to. [default: runs/NAME]")
 @click.option(
-    "--resume", is_flag=True, help="Continue the run in the output folder, with the same options."
+    "--resume",
+    is_flag=True,
+    help="Continue the run in the output folder. Give the same options again.",
 )
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options

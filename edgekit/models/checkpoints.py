@@ -128,8 +128,7 @@ def _state(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
     if content.keys() >= _OWN_STATE:
         raise CheckpointError(
             f"{path} is the saved state of a training run, which only {parameter('resume')} "
-            "reads. It "
-            "is not a checkpoint.",
+            "reads. It is not a checkpoint.",
             hint=f"Use the weights of that run: {path.with_name('weights.safetensors')}",
         )
     try:

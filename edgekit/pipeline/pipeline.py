@@ -19,7 +19,13 @@ from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.choices import DropPolicy
 from edgekit.pipeline.motion_gate import MotionGate
 from edgekit.pipeline.options import PipelineOptions
-from edgekit.pipeline.protocols import FrameDetector, FrameLinker, FrameSink, FrameSource
+from edgekit.pipeline.protocols import (
+    FrameDetector,
+    FrameLinker,
+    FrameSink,
+    FrameSource,
+    check_parts,
+)
 from edgekit.pipeline.reading.frame_reader import FrameReader
 from edgekit.pipeline.reading.live_reader import PATIENCE, open_reader
 from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
@@ -102,6 +108,7 @@ class Pipeline:
         lanes: int = 1,
         turn: contextlib.AbstractContextManager[object] = NO_TURN,
     ) -> None:
+        check_parts(source, detector, linker)
         if drop_policy == "latest" and not (source.live or realtime):
             raise UsageError(
                 f"{parameter('drop_policy', 'latest')} drops frames that are too old, but "

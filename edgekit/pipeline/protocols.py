@@ -8,12 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._arguments import described
+from edgekit.errors import UsageError
 from edgekit.linking.published import LinkUpdate
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
-__all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource"]
+__all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource", "check_parts"]
 
 
 class FrameSource(Protocol):
@@ -124,3 +126,21 @@ class FrameSink(Protocol):
 
     def close(self) -> None:
         """Releases the sink's resources."""
+
+
+def check_parts(source: object, detector: object, linker: object) -> None:
+    """Checks that the parts of a pipeline have the methods that it calls in every frame.
+
+    Raises:
+        UsageError: A part lacks one.
+    """
+    for name, part, methods in (
+        ("source", source, ("read", "close")),
+        ("detector", detector, ("prepare", "infer", "decode")),
+        ("linker", linker, ("update", "finish")),
+    ):
+        if not all(callable(getattr(part, method, None)) for method in methods):
+            raise UsageError(
+                f"Expected {name} to have the methods {', '.join(methods)}; found "
+                f"{described(part)}."
+            )

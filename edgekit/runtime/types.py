@@ -98,14 +98,19 @@ class Detections:
         try:
             count, width = boxes.shape
             rows, classes = scores.shape
-        except (AttributeError, ValueError):
+            named = len(self.classes)
+        except (AttributeError, TypeError, ValueError):
             raise self._misshapen() from None
-        if width != 4 or rows != count or (self.classes and len(self.classes) != classes):
+        if width != 4 or rows != count or (named and named != classes):
             raise self._misshapen()
 
     def _misshapen(self) -> UsageError:
         boxes, scores = described(self.boxes), described(self.scores)
-        names = f" and {len(self.classes)} class names" if self.classes else ""
+        names = (
+            f" and {len(self.classes)} class names"
+            if isinstance(self.classes, (tuple, list)) and self.classes
+            else ""
+        )
         return UsageError(
             "Expected boxes as a float array (n, 4), scores as a float array (n, C) and C class "
             f"names, or none. Found boxes as {boxes} and scores as {scores}{names}."

@@ -74,10 +74,9 @@ class TrainOptions:
             )
         if self.resume and self.force:
             raise UsageError(
-                f"{parameter('resume')} continues a run, and {parameter('force')} replaces "
-                "it; they "
-                "cannot be used together.",
-                hint="Leave one of them out.",
+                f"{parameter('resume')} and {parameter('force')} cannot be used together: "
+                "the first continues a run, and the second replaces it.",
+                hint="Leave out one of them.",
             )
 
 

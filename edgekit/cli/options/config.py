@@ -41,7 +41,9 @@ def config_option(command: Any) -> Any:
         is_eager=True,
         expose_value=False,
         callback=_take,
-        help="TOML file to read options from. Each key is the long name of an option.",
+        help="TOML file to read options from. Each key is the long name of an option without its "
+        'dashes: fps = 10, motion-gate = true, source = ["a.mp4", "b.mp4"]. Options on the command '
+        "line replace those of the file.",
     )(command)
 
 

@@ -75,8 +75,8 @@ _FILES = (
     click.option(
         "--save-detections",
         type=OUT_FILE,
-        help="File to write all detections to, in the layout of eval --save-detections but without"
-        " annotations. Compressed if its name ends in .gz.",
+        help="File to write all detections to, before linking. edgekit eval --detections scores it "
+        "once you have added annotations to it, under gt. Compressed if its name ends in .gz.",
     ),
     click.option(
         "--show",

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
 
+from edgekit._arguments import instance
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
@@ -48,11 +49,13 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         MediaError: The source is missing or cannot be read; the message says what to do.
         UsageError: The text names nothing that can be opened.
     """
+    if options is not None:
+        instance("options", options, SourceOptions, "edgekit.SourceOptions")
     if isinstance(spec, int):
         return open_camera(spec, options)
     if isinstance(spec, Path):
         return _open_path(spec, options)
-    text = spec
+    text = instance("source", spec, str, "a camera number, text or a path")
     if text == "-":
         return RawSource(options=options)
     if not text:

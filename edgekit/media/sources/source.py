@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit._checks import check_types
 from edgekit._closing import Closing
 from edgekit.runtime.types import Frame
 
@@ -45,6 +46,9 @@ class SourceOptions:
     raw_size: tuple[int, int] | None = None
     raw_fps: float = DEFAULT_FPS
     raw_format: str = "bgr24"
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 def name_of(path: Path) -> str:

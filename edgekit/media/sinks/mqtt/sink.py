@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from edgekit._arguments import instance
+from edgekit._checks import as_path
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
@@ -48,7 +50,7 @@ class MqttSink(Sink):
     duplicates.
 
     Args:
-        broker: Address and credentials of the broker.
+        broker: Broker: ``mqtt://user:password@host:port/prefix``, or ``mqtts://`` for TLS.
         buffer: File for waiting messages; the default is ``default_buffer(broker)``.
         most: Largest size of the buffer in bytes of messages. Above it the oldest updates are
             dropped, then the oldest messages of any kind. The status counts them.
@@ -62,15 +64,17 @@ class MqttSink(Sink):
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Broker | str,
         *,
         buffer: str | Path | None = None,
         most: int = MOST_BYTES,
         every: float = 1.0,
     ) -> None:
         import_client()
-        self._broker = broker
-        self._buffer = Path(buffer) if buffer else default_buffer(broker)
+        if isinstance(broker, str):
+            broker = Broker.parse(broker)
+        self._broker = instance("broker", broker, Broker, "a URL mqtt://HOST or a Broker")
+        self._buffer = as_path("buffer", buffer) or default_buffer(broker)
         self._most = most
         self._every = every
         self._run = uuid.uuid4().hex[:12]

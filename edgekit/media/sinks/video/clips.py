@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._checks import as_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
@@ -62,14 +63,16 @@ class ClipsSink(Sink):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | str,
         *,
         before: float = 2.0,
         after: float = 2.0,
         most_bytes: int | None = None,
         most_seconds: float | None = None,
     ) -> None:
-        self._folder = ClipFolder(folder, most_bytes=most_bytes, most_seconds=most_seconds)
+        self._folder = ClipFolder(
+            as_path("folder", folder), most_bytes=most_bytes, most_seconds=most_seconds
+        )
         self._before, self._after = before, after
         self._info: RunInfo | None = None
         self._waiting: deque[tuple[FrameResult, npt.NDArray[np.uint8]]] = deque()
