@@ -134,7 +134,8 @@ class OpenVinoQuantizer(base.Quantizer):
         model = _read(openvino, statistics / MODEL)
         unknown = recipe.keep_float - {layer.get_friendly_name() for layer in weighted(model)}
         if unknown:
-            raise UsageError(f"The model has no layers {', '.join(sorted(unknown))} to keep float.")
+            names = ", ".join(sorted(unknown))
+            raise UsageError(f"The model has no layers {names} to keep in float.")
         release(model, recipe.keep_float)
         put(model, load_weights(statistics / _INTEGERS), recipe.keep_float)
         _set_ranges(model, statistics, recipe.method)

@@ -24,7 +24,7 @@ def test_settings_are_put_together_and_named_once():
     ("text", "words"),
     [
         ("threads", "SETTING=VALUE"),
-        ("speed=1", "a setting out of runtime, threads"),
+        ("speed=1", "SETTING is one of runtime, threads"),
         ("threads=-1", "found '-1'"),
         ("threads=1,,2", "found ''"),
         ("arithmetic=int8", "one of f32, f16, bf16"),

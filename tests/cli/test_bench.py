@@ -137,7 +137,7 @@ def test_a_setting_that_no_runtime_has_is_wrong_usage(bench, spot_bundle):
 def test_what_cannot_be_played_again_is_wrong_usage(spot_bundle, capsys, source):
     assert main(["bench", str(spot_bundle), "--source", source]) == 2
     err = capsys.readouterr().err
-    assert "every round" in err
+    assert "Every round" in err
     assert "secret" not in err
 
 

@@ -172,7 +172,7 @@ def test_annotations_to_judge_by_that_say_nothing(refused, spots, tmp_path):
     for name, changes, words in (
         ("other", {"classes": ["goat", "cow"]}, "does not know: goat. It knows: spot, nothing."),
         ("bare", {"videos": bare}, "shows an annotated action. Annotate more"),
-        ("none", {"videos": {}}, "in the 0 frames that are left"),
+        ("none", {"videos": {}}, "None of the 0 frames left"),
     ):
         shutil.copytree(spots, tmp_path / name)
         (tmp_path / name / "annotations.json").write_text(json.dumps({**whole, **changes}))

@@ -42,7 +42,9 @@ def test_annotations_of_other_places_are_found_nowhere(spotter, samples, store):
 
 
 def test_a_judge_without_anything_to_judge_by_says_what_is_missing(spotter, samples, store):
-    with pytest.raises(CalibrationError, match=r"Expected annotated actions .* in the 5") as error:
+    with pytest.raises(
+        CalibrationError, match=r"None of the 5 frames .* annotated action"
+    ) as error:
         HeadsLoss(spotter, samples, store, truth=[[] for _ in samples])
     assert "leave out annotations" in error.value.hint
     dark = np.zeros_like(samples.pairs)

@@ -182,7 +182,7 @@ def test_integers_in_and_out(
 def test_integers_in_and_out_of_a_network_alone(
     lite_inside: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
-    with pytest.raises(UsageError, match="holds the network alone") as caught:
+    with pytest.raises(UsageError, match="can contain the network only") as caught:
         make(lite_inside, statistics, tmp_path, Recipe(io="int8"))
     assert "--decode-in host" in caught.value.hint
 
