@@ -122,10 +122,10 @@ def test_a_cache_in_use_is_left_whole(cache, run):
 
 def test_quantize_works_in_a_cache_that_it_holds(spotter, spots, tmp_path, monkeypatch, capsys):
     """``cache clear`` of another process, in the middle of the work, removes nothing."""
-    from edgekit.quantization import frames
+    from edgekit.quantization import quantize
 
     said = []
-    whole = frames.gather
+    whole = quantize.gather
 
     def interrupted(*arguments, **options):
         found = whole(*arguments, **options)
@@ -133,7 +133,7 @@ def test_quantize_works_in_a_cache_that_it_holds(spotter, spots, tmp_path, monke
         said.append(subprocess.run(clear, capture_output=True, text=True))
         return found
 
-    monkeypatch.setattr(frames, "gather", interrupted)
+    monkeypatch.setattr(quantize, "gather", interrupted)
     place = tmp_path / "store"
     words = [str(spotter.path), "--calib", str(spots), "--samples", "6", "--cache", str(place)]
     assert main(["quantize", *words, "-o", str(tmp_path / "out"), "--max-drop", "100"]) == 0

@@ -302,6 +302,8 @@ def test_quantizer_that_fails(
 def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path, calibrate: Any) -> None:
     script = (
         "import sys, numpy as np; from pathlib import Path\n"
+        "from edgekit.system.own_process import claim_process\n"
+        "claim_process()\n"  # as the command line does
         "from edgekit.bundle import load_bundle\n"
         "from edgekit.quantization.openvino.quantizer import OpenVinoQuantizer\n"
         "given = [{'input': np.ones((1, 6, 64, 96), np.float32)}]\n"
