@@ -15,6 +15,7 @@ from edgekit import cli, errors
 from edgekit.cli.options import shared
 from edgekit.models.registry import ARCHITECTURES
 
+NETWORKS = set(ARCHITECTURES.own)  # other tests add some of their own
 HELP = [[], *([name] for name in cli.COMMANDS), ["cache", "info"], ["cache", "clear"]]
 
 
@@ -35,7 +36,7 @@ def test_the_short_help_is_the_commands_own(name):
 def test_the_help_of_arch_names_every_network(name):
     options = {option.name: option for option in cli.cli.get_command(None, name).params}
     named = set(re.findall(r"\w+", options["arch"].help))
-    assert set(ARCHITECTURES.own) <= named
+    assert named >= NETWORKS
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

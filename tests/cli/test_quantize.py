@@ -119,7 +119,7 @@ def pictures(folder, images):
 def test_footage_that_is_of_no_use(refused, spotter, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     (tmp_path / "empty").mkdir()
-    assert "it holds none" in refused(calib=tmp_path / "empty")
+    assert "No videos or pictures were found in" in refused(calib=tmp_path / "empty")
     for name, images in (("one", [noise]), ("black", [np.zeros_like(noise)] * 9)):
         said = refused(calib=pictures(tmp_path / name, images))
         assert "no two consecutive frames" in said

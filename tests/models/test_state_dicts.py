@@ -102,7 +102,7 @@ def test_tensors_beside_the_network_are_named() -> None:
 
 
 def test_the_same_weight_twice() -> None:
-    with pytest.raises(CheckpointError, match=r"hm\.0\.bias twice.*module\.hm\.0\.bias"):
+    with pytest.raises(CheckpointError, match=r"hm\.0\.bias occurs twice.*module\.hm\.0\.bias"):
         find_weights(STATE | {"module.hm.0.bias": torch.ones(1)})
 
 
@@ -178,6 +178,6 @@ def test_the_state_of_a_training_points_to_the_weights(tmp_path: Path) -> None:
         "schedule": {"last_epoch": 3},
     }
     torch.save(content, tmp_path / "state.pt")
-    with pytest.raises(CheckpointError, match="--resume") as caught:
+    with pytest.raises(CheckpointError, match="which only resume reads") as caught:
         load_checkpoint(tmp_path / "state.pt")
-    assert caught.value.hint == f"Give {tmp_path / 'weights.safetensors'}"
+    assert caught.value.hint == f"Use the weights of that run: {tmp_path / 'weights.safetensors'}"

@@ -89,7 +89,7 @@ def test_latency_is_of_both_on_every_runtime_there_is(found):
 
 
 def test_what_stayed_float_is_named_with_the_reason(found):
-    assert found.left_float == {"body/Conv": "named by --keep-float"}
+    assert found.left_float == {"body/Conv": "named by keep_float"}
     names = ["stem/Conv", "body/Conv", *HEADS]
     assert [layer.name for layer in found.layers] == names
     assert [layer.float for layer in found.layers] == [name == "body/Conv" for name in names]
@@ -204,5 +204,5 @@ def test_without_heads_the_lost_detections_are_drawn_alone(found, sheet):
 def test_what_was_not_measured_is_said(found, sheet):
     bare = [msgspec.structs.replace(layer, alone=None, reads=None) for layer in found.layers]
     text = to_html(msgspec.structs.replace(found, layers=tuple(bare)), sheet)
-    assert "--sensitivity measures it" in text
+    assert "sensitivity=True measures it" in text
     assert not plots(text)
