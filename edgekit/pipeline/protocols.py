@@ -135,7 +135,7 @@ def check_parts(source: object, detector: object, linker: object) -> None:
         UsageError: A part lacks one.
     """
     for name, part, methods in (
-        ("source", source, ("read", "close")),
+        ("source", source, ("read",)),
         ("detector", detector, ("prepare", "infer", "decode")),
         ("linker", linker, ("update", "finish")),
     ):

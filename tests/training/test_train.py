@@ -82,7 +82,7 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
         ({"input_size": 100}, "Expected input_size in multiples of 32, at least 64; found 100x100"),
         (
             {"resume": True, "force": True},
-            "resume continues a run, and force replaces it; they cannot be used together.",
+            "resume and force cannot be used together: the first continues a run, and",
         ),
         ({"arch": "res18", "origin": "imagenet"}, "ImageNet weights for lite0, not for res18"),
     ],
