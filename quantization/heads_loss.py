@@ -23,7 +23,7 @@ from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import open_session
 from edgekit.targets.verify import agreement
 
-__all__ = ["HEADS", "SCORE", "HeadsLoss", "Truth", "truth_of"]
+__all__ = ["HEADS", "SCORE", "HeadsLoss", "Truth", "rows_of", "truth_of"]
 
 SCORE = 0.3
 """Smallest score of the float model's detections that count; it is that of ``edgekit run``."""
@@ -34,6 +34,23 @@ _MOST_DECIBELS = 99.0
 
 Truth = Sequence[Sequence[tuple[int, Array]]]
 """Class and box (4,), in source pixels, of every action in each sample."""
+
+
+def rows_of(bundle: Bundle, outputs: Mapping[str, Array]) -> Array:
+    """Returns the detections in a model's outputs, in input pixels, the best first.
+
+    Args:
+        bundle: Bundle of the model.
+        outputs: Outputs of one inference, by name.
+
+    Returns:
+        (k, 6): x1, y1, x2, y2, score, class.
+    """
+    if "detections" in outputs:
+        found: Array = np.asarray(outputs["detections"]).reshape(-1, 6)
+        return found[found[:, 4] > 0]
+    decode = bundle.manifest.decode
+    return peaks(outputs, decode.top_k, decode.stride)
 
 
 def truth_of(samples: Samples, tubes: Sequence[Sequence[TruthTube]]) -> Truth:
@@ -85,7 +102,7 @@ class HeadsLoss:
         answers = key_of(bundle.sha256, samples.key, runtime)
         folder = store.folder("answers", answers, partial(self._answer, progress))
         self._expected = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
-        rows = [self._rows(self._of(index)) for index in range(len(samples))]
+        rows = [rows_of(self._bundle, self._of(index)) for index in range(len(samples))]
         self._certain = [found[found[:, 4] > SCORE] for found in rows]
         if truth is None:
             truth = [self._found(index) for index in range(len(samples))]
@@ -119,7 +136,7 @@ class HeadsLoss:
                     signal[head] += float(np.square(expected[head], dtype=np.float64).sum())
                     error = np.subtract(expected[head], found[head], dtype=np.float64)
                     noise[head] += float(np.square(error).sum())
-                rows.append(self._rows(found))
+                rows.append(rows_of(self._bundle, found))
                 wanted = self._certain[index]
                 certain += len(wanted)
                 agreeing += agreement(wanted, rows[-1], same=_SAME_BOX) * len(wanted)
@@ -147,14 +164,6 @@ class HeadsLoss:
 
     def _of(self, index: int) -> dict[str, Array]:
         return {name: values[index] for name, values in self._expected.items()}
-
-    def _rows(self, outputs: Mapping[str, Array]) -> Array:
-        """Returns (k, 6): x1, y1, x2, y2 in input pixels, score, class; best first."""
-        if "detections" in outputs:
-            found: Array = np.asarray(outputs["detections"]).reshape(-1, 6)
-            return found[found[:, 4] > 0]
-        decode = self._bundle.manifest.decode
-        return peaks(outputs, decode.top_k, decode.stride)
 
     def _found(self, index: int) -> list[tuple[int, Array]]:
         boxes, labels, _ = self._detections(index, self._certain[index]).flat()

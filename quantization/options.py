@@ -11,7 +11,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.quantization.choices import DYNAMIC, IOS, METHODS
 from edgekit.targets.bundle_choice import Named
-from edgekit.targets.registry import TARGETS, target_named
+from edgekit.targets.registry import TARGETS
 
 __all__ = ["QuantizeOptions"]
 
@@ -45,8 +45,7 @@ class QuantizeOptions:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.target is not None and target_named(self.target) != self.target:
-            check_choice("target", self.target, TARGETS)  # packages add targets to EdgeKit's own
+        check_choice("target", self.target, TARGETS)
         check_range("samples", self.samples, 2)
         check_choice("method", self.method, (*METHODS, DYNAMIC))
         check_choice("io", self.io, IOS)

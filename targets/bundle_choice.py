@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.targets.base import SessionOptions
 
-__all__ = ["SHIPPED", "Named", "all_here", "newest", "runnable", "shipped_bundle", "take"]
+__all__ = [
+    "SHIPPED",
+    "Named",
+    "all_here",
+    "bundle_named",
+    "newest",
+    "runnable",
+    "shipped_bundle",
+    "take",
+]
 
 _LOG = logging.getLogger(__name__)
 _MOST_TOLD = 10
@@ -33,6 +42,13 @@ SHIPPED: Final = Shipped()
 
 Named: TypeAlias = Path | Shipped | None
 """Bundle that the user named; None if there is none."""
+
+
+def bundle_named(bundle: Named | str) -> Named:
+    """Returns the bundle that text names: ``shipped``, or the path of a folder."""
+    if not isinstance(bundle, str):
+        return bundle
+    return SHIPPED if bundle == repr(SHIPPED) else Path(bundle)
 
 
 def take(

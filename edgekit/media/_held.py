@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from edgekit.media._leaving import Connection, Ending, inside
+from edgekit.media._leaving import Ending, LibraryConnection, inside
 
 __all__ = ["Held", "within"]
 
@@ -74,7 +74,7 @@ def within(
     seconds: float,
     make: Callable[[], T],
     discard: Callable[[T], object],
-    connection: Connection | None = None,
+    connection: LibraryConnection | None = None,
 ) -> T:
     """Returns the result of a function, unless it takes too long.
 

@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 
 from edgekit.system.own_process import is_own_process
 
-__all__ = ["Connection", "Ending", "connection_to", "inside"]
+__all__ = ["Ending", "LibraryConnection", "connection_to", "inside"]
 
 _LONGEST = 2.0
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
 
 
-class Connection(NamedTuple):
+class LibraryConnection(NamedTuple):
     """A network connection that a C library opens by itself.
 
     Attributes:
@@ -41,7 +41,7 @@ class Connection(NamedTuple):
     port: int | None
 
 
-_inside: dict[int, Connection | None] = {}
+_inside: dict[int, LibraryConnection | None] = {}
 _changed = threading.Condition()
 _ending = False
 
@@ -51,7 +51,7 @@ class Ending(Exception):
 
 
 @contextlib.contextmanager
-def inside(connection: Connection | None = None) -> Iterator[None]:
+def inside(connection: LibraryConnection | None = None) -> Iterator[None]:
     """Marks this thread as being inside a C library while the block runs.
 
     Blocks may be nested. Threads that are not daemons need no mark: Python waits for them.
@@ -84,7 +84,7 @@ def inside(connection: Connection | None = None) -> Iterator[None]:
                 _changed.notify_all()
 
 
-def connection_to(address: str) -> Connection:
+def connection_to(address: str) -> LibraryConnection:
     """Returns the connection that a C library will open to an address.
 
     FFmpeg does not tell which sockets it opens. They are those that do not exist yet, and use the
@@ -95,7 +95,7 @@ def connection_to(address: str) -> Connection:
         port = parts.port or _PORTS.get(parts.scheme.lower())
     except ValueError:
         port = None
-    return Connection(frozenset(_descriptors()), port)
+    return LibraryConnection(frozenset(_descriptors()), port)
 
 
 def _descriptors() -> dict[str, int]:
@@ -123,7 +123,7 @@ def _leave() -> None:
             _changed.wait(0.1)
 
 
-def _break(connection: Connection) -> None:
+def _break(connection: LibraryConnection) -> None:
     """Shuts down the library's sockets of a connection, and never a socket of Python."""
     sockets = _descriptors()
     found = {sockets[name] for name in sockets.keys() - connection.before}

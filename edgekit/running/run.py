@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 from edgekit._arguments import instance
 from edgekit._parameters import parameter
@@ -23,7 +22,7 @@ from edgekit.running.report import RunReport
 from edgekit.running.sink_factory import SinkFactory
 from edgekit.running.source_runs import SourceRuns
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.bundle_choice import SHIPPED, Named, runnable, take
+from edgekit.targets.bundle_choice import bundle_named, runnable, take
 from edgekit.targets.profile import tuned_options
 
 __all__ = ["check", "facts", "run"]
@@ -105,7 +104,7 @@ def _prepared(
     reading = replace(options.reading, catches_up=options.frames.drop_policy != "none")
     with StagedOpening(options.sources, reading, all_or_none=options.all_or_none) as opening:
         bundle = take(
-            _named(options.bundle),
+            bundle_named(options.bundle),
             what="bundle in artifacts/ that runs on this machine",
             another=f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', 'shipped')}",
             fits=runnable(tuned),
@@ -119,13 +118,6 @@ def _prepared(
             _check_interval(detector, options.frames, live=any(each.live for each in sources))
             made.append(SourceRuns(sources, detector, factory, options))
             yield made[0]
-
-
-def _named(bundle: Named | str) -> Named:
-    """Returns the bundle that text names, as on the command line."""
-    if not isinstance(bundle, str):
-        return bundle
-    return SHIPPED if bundle == repr(SHIPPED) else Path(bundle)
 
 
 def _session_options(session: SessionOptions, options: RunOptions, *, live: bool) -> SessionOptions:

@@ -64,7 +64,7 @@ class SinkFactory:
                 network.serve,
                 network.token,
                 origins=network.public_origin,
-                **({} if say is None else {"say": say}),
+                say=say,
             )
         if network.metrics:
             from edgekit.media.sinks.prometheus import Metrics

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from edgekit.bundle import Bundle
 from edgekit.calibration.samples import Samples
-from edgekit.quantization.heads_loss import SCORE
-from edgekit.runtime.decode import peaks
+from edgekit.quantization.heads_loss import SCORE, rows_of
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import open_session
@@ -31,14 +28,9 @@ def shown(bundle: Bundle, samples: Samples, options: SessionOptions) -> Iterator
     Yields:
         (k, 6): x1, y1, x2, y2 in input pixels, score above 0.3, class.
     """
-    decode = bundle.manifest.decode
     with open_session(bundle, options) as session:
         for given in samples:
-            outputs = session.infer(given)
-            if "detections" in outputs:
-                rows = np.asarray(outputs["detections"]).reshape(-1, 6)
-            else:
-                rows = peaks(outputs, decode.top_k, decode.stride)
+            rows = rows_of(bundle, session.infer(given))
             yield rows[rows[:, 4] > SCORE]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgekit.targets.bundle_choice import SHIPPED
+from edgekit.targets.bundle_choice import SHIPPED, bundle_named
 
 __all__ = ["BUNDLE"]
 
@@ -20,7 +20,7 @@ class _BundleType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Converts a word to the path of a folder, or to ``SHIPPED``."""
-        if value is SHIPPED or value == repr(SHIPPED):
+        if bundle_named(value) is SHIPPED:
             return SHIPPED
         return super().convert(value, param, ctx)
 

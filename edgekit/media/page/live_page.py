@@ -48,12 +48,12 @@ class LivePage:
         token: str | None = None,
         *,
         origins: Sequence[str] = (),
-        say: Callable[[str], None] = _LOG.info,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._address = parse_address(address)
         self._token = None if token is None else check_token(token)
         self._origins = [parse_origin(origin) for origin in origins]
-        self._say = say
+        self._say = say or _LOG.info
         self._lock = threading.Lock()
         self._sinks: list[_PageSink] = []
         self._closed = 0
