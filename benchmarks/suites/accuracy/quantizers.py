@@ -97,7 +97,7 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
     used = {clip.sha256 for clip in clips}
     others = [clip for clip in find_sequences(place) if clip.sha256 not in used]
     if not others:
-        raise CalibrationError(f"All of {place} is calibrated with: nothing is left to judge by.")
+        raise CalibrationError(f"All clips in {place} were used for calibration. None is left.")
     lengths = [sum(1 for _ in clip.frames()) for clip in others]
     judging = extract(bundle, others, spread(lengths, judged), store)
     if root is None:
@@ -188,16 +188,27 @@ def _latency(bundles: dict[str, Bundle], given: Mapping[str, Array]) -> dict[str
 
 def main() -> None:
     """Prints a table for each target."""
-    parser = argparse.ArgumentParser(description="INT8 by EdgeKit and by its peers' defaults.")
-    parser.add_argument("--calib", type=Path, required=True, help="footage to calibrate with")
-    parser.add_argument("--judge", type=Path, help="footage to judge by [default: ROOT's other]")
-    parser.add_argument("--annotations", type=Path, metavar="ROOT", help="has annotations.json")
-    parser.add_argument("--target", action="append", choices=PEERS, help="repeatable [all]")
-    parser.add_argument("--bundle", action="append", type=Path, help="float, not the shipped one")
-    parser.add_argument("--samples", type=int, default=128, help="frames to calibrate with")
-    parser.add_argument("--judged", type=int, default=256, help="frames to judge by")
+    parser = argparse.ArgumentParser(
+        description="Compares INT8 models by EdgeKit and by each runtime's quantizer."
+    )
+    parser.add_argument("--calib", type=Path, required=True, help="calibration footage")
     parser.add_argument(
-        "--max-drop", type=float, default=1.0, help="points of 0.01 that EdgeKit may lose"
+        "--judge", type=Path, help="evaluation footage [default: other clips in ROOT]"
+    )
+    parser.add_argument(
+        "--annotations", type=Path, metavar="ROOT", help="folder with annotations.json"
+    )
+    parser.add_argument("--target", action="append", choices=PEERS, help="repeatable [all]")
+    parser.add_argument(
+        "--bundle", action="append", type=Path, help="float bundle [default: the shipped model]"
+    )
+    parser.add_argument("--samples", type=int, default=128, help="number of calibration frames")
+    parser.add_argument("--judged", type=int, default=256, help="number of evaluation frames")
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        default=1.0,
+        help="largest loss of frame-mAP for EdgeKit, in points of 0.01",
     )
     arguments = parser.parse_args()
     print(f"{machine()}; one thread, fp32 computed in f32", end="")
@@ -224,9 +235,9 @@ def _print(target: str, bundle: Bundle | None, arguments: argparse.Namespace) ->
         except MissingDependencyError as error:
             rows, told = [QuantizerRow("all", note=str(error).replace("\n", " "))], ""
         else:
-            truth = "annotated" if frames.truth else "the float model's detections"
-            told = f", {len(frames.samples)} frames to calibrate with and {len(frames.judging)}"
-            told += f" to judge by, truth: {truth}"
+            truth = "annotations" if frames.truth else "the float model's detections"
+            told = f", {len(frames.samples)} calibration frames, {len(frames.judging)} evaluation"
+            told += f" frames, truth: {truth}"
     print(f"\n{target}{told}\n\n{_HEAD}", *rows, sep="\n", flush=True)
 
 

@@ -98,16 +98,16 @@ def _nearest(layer: Convolution, scale: Array) -> Array:
 
 
 _PARTS: dict[str, Peer] = {
-    "EdgeKit, ranges of all values": partial(_without, method="minmax"),
-    "EdgeKit, weights to the nearest, biases corrected": partial(_without, part="_compensated"),
-    "EdgeKit, weights to the nearest alone": partial(_without, part="look"),
+    "EdgeKit, min-max ranges": partial(_without, method="minmax"),
+    "EdgeKit, nearest rounding with bias correction": partial(_without, part="_compensated"),
+    "EdgeKit, nearest rounding": partial(_without, part="look"),
 }
 
 PEERS: dict[str, dict[str, Peer]] = {
     "onnx": {
         **_PARTS,
         "`quantize_static`, defaults": _static,
-        "`quantize_static`, as advised without VNNI": partial(_static, advised=True),
+        "`quantize_static`, settings for no VNNI": partial(_static, advised=True),
     },
     "openvino": {**_PARTS, "`nncf.quantize`, defaults": _nncf},
     "tflite": {**_PARTS, "ai-edge-quantizer, `static_wi8_ai8`": _litert},
