@@ -76,6 +76,7 @@ def test_running_a_clip_loads_no_host_library(tmp_path):
     assert "onnxruntime" in loaded
     assert not loaded & HOST_ONLY
     assert not loaded & {"aiohttp", "asyncio", "email", "http", "multiprocessing", "paho", "ssl"}
+    assert "edgekit.media.sources.cameras.camera" not in loaded
 
 
 def test_the_demonstration_loads_no_host_library(tmp_path):

@@ -10,7 +10,6 @@ from edgekit._closing import Closing
 from edgekit.errors import MediaError
 from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.address import check_address, is_address, path_of, scheme_of
-from edgekit.media.sources.cameras.camera import check_camera
 from edgekit.media.sources.cameras.messages import is_camera
 from edgekit.media.sources.opencv.gstreamer import check_gstreamer, is_pipeline
 from edgekit.media.sources.opening import may_come, open_sources
@@ -114,6 +113,8 @@ def _check(spec: int | str) -> None:
     device = spec if isinstance(spec, int) else str(path_of(spec))
     if isinstance(device, int) or is_camera(device):
         if sys.platform.startswith("linux"):
+            from edgekit.media.sources.cameras.camera import check_camera
+
             check_camera(device)
     elif is_address(str(spec)):
         check_address(str(spec))

@@ -6,6 +6,7 @@ import pytest
 
 from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources import staged_opening
+from edgekit.media.sources.cameras import camera
 from edgekit.media.sources.staged_opening import StagedOpening
 
 
@@ -29,7 +30,7 @@ def log(monkeypatch):
         return [Fake(spec, log) for spec in specs]
 
     monkeypatch.setattr(staged_opening, "open_sources", open_sources)
-    monkeypatch.setattr(staged_opening, "check_camera", lambda spec: log.append(("check", spec)))
+    monkeypatch.setattr(camera, "check_camera", lambda spec: log.append(("check", spec)))
     return log
 
 
