@@ -42,14 +42,8 @@ if TYPE_CHECKING:
     from edgekit.pipeline.pipeline import Pipeline
     from edgekit.pipeline.results import FrameResult
     from edgekit.quantization.quantize import quantize
-    from edgekit.running.options import (
-        ClipOptions,
-        FileOptions,
-        FrameOptions,
-        NetworkOptions,
-        RunOptions,
-        TubeOptions,
-    )
+    from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
+    from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
     from edgekit.running.run import run
     from edgekit.runtime.types import Detection, Detections, Frame, Tube
     from edgekit.targets.base import SessionOptions
@@ -105,14 +99,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Annotator": "edgekit.media.drawing.annotator",
     "Bundle": "edgekit.bundle",
-    "ClipOptions": "edgekit.running.options",
+    "ClipOptions": "edgekit.running.output_options",
     "ClipsSink": "edgekit.media.sinks.video.clips",
     "Detection": "edgekit.runtime.types",
     "Detections": "edgekit.runtime.types",
     "Detector": "edgekit.detector",
     "EdgeKitError": "edgekit.errors",
     "EventsSink": "edgekit.media.sinks.events",
-    "FileOptions": "edgekit.running.options",
+    "FileOptions": "edgekit.running.output_options",
     "Frame": "edgekit.runtime.types",
     "FrameOptions": "edgekit.running.options",
     "FrameResult": "edgekit.pipeline.results",
@@ -120,7 +114,7 @@ _HOMES = {
     "LiveVideoSink": "edgekit.media.sinks.video.live",
     "Metrics": "edgekit.media.sinks.prometheus",
     "MqttSink": "edgekit.media.sinks.mqtt.sink",
-    "NetworkOptions": "edgekit.running.options",
+    "NetworkOptions": "edgekit.running.output_options",
     "PictureSink": "edgekit.media.sinks.summary_picture",
     "Pipeline": "edgekit.pipeline.pipeline",
     "RunOptions": "edgekit.running.options",

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -484,3 +485,26 @@ def read_page() -> Callable[[str], _Page]:
         return page
 
     return read
+
+
+@pytest.fixture
+def add_package(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Path]]:
+    """Puts a distribution with entry points and one module on the import path; gives its folder."""
+    modules: list[str] = []
+
+    def add(distribution: str, group: str, entries: str, module: str = "") -> Path:
+        folder = tmp_path_factory.mktemp(distribution)
+        info = folder / f"{distribution}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {distribution}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{entries}\n")
+        (folder / f"{distribution}_parts.py").write_text(module)
+        monkeypatch.syspath_prepend(folder)
+        modules.append(f"{distribution}_parts")
+        return folder
+
+    yield add
+    for name in modules:
+        sys.modules.pop(name, None)

@@ -186,14 +186,8 @@ def _options_of(
 ) -> RunOptions:
     """Returns the checked options of a run, from click's values by name."""
     from edgekit.media.sources.source import SourceOptions
-    from edgekit.running.options import (
-        ClipOptions,
-        FileOptions,
-        FrameOptions,
-        NetworkOptions,
-        RunOptions,
-        TubeOptions,
-    )
+    from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
+    from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 
     clips = ClipOptions(
         folder=values["clips"],
@@ -211,6 +205,7 @@ def _options_of(
         tubes=_part(TubeOptions, values),
         files=_part(FileOptions, {**values, "clips": clips}),
         network=_part(NetworkOptions, values),
+        sinks=values["sinks"],
         show=values["show"],
     )
 

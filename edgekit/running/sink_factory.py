@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgekit.media.sinks.queued import QueuedSink
-from edgekit.running.options import ClipOptions, FileOptions, NetworkOptions, RunOptions
+from edgekit.running.options import RunOptions
+from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 from edgekit.running.service_manager import ServiceManager
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class SinkFactory:
         service: Connection to the service manager.
 
     Raises:
-        UsageError: An option has an invalid value.
+        UsageError: An option has an invalid value, or names an unknown sink.
+        PluginError: A package with a requested sink cannot be used.
         MissingDependencyError: An extra is not installed.
     """
 
@@ -57,6 +60,11 @@ class SinkFactory:
         self._page: LivePage | None = None
         self._metrics: Metrics | None = None
         network = options.network
+        if options.sinks:
+            from edgekit.media.sinks.registry import find_sink
+
+            for text in options.sinks:
+                find_sink(text)  # before any source is opened
         if network.serve:
             from edgekit.media.page import LivePage
 
@@ -90,6 +98,7 @@ class SinkFactory:
             for name, sink in (
                 *self._file_sinks(options.files, number, live),
                 *self._mqtt_sinks(options.network, number),
+                *self._plugin_sinks(options.sinks, number),
             )
         ]
         sinks: list[Sink] = [*self._more(), *queued]
@@ -151,6 +160,18 @@ class SinkFactory:
             # Each source needs its own status, last will and message order.
             broker = replace(broker, prefix=f"{broker.prefix}/{number}")
         yield "mqtt", MqttSink(broker, buffer=network.mqtt_buffer)
+
+    def _plugin_sinks(self, texts: Sequence[str], number: int) -> Iterator[_NamedSink]:
+        if not texts:
+            return
+        from edgekit.media.sinks.registry import make_sink, sink_name
+
+        made: Counter[str] = Counter()
+        for text in texts:
+            name = f"sink {sink_name(text)}"
+            made[name] += 1
+            sink = make_sink(text, number if self._several else None)
+            yield name if made[name] == 1 else f"{name} {made[name]}", sink
 
 
 def _clips_sink(clips: ClipOptions, folder: Path) -> Sink:

@@ -123,7 +123,8 @@ class Registry(Mapping[str, T]):
             yield
         except EdgeKitError:
             raise
-        except Exception as error:
+        # A part that calls sys.exit must not end the command.
+        except (Exception, SystemExit) as error:
             if name in self.own:
                 raise
             plugin = next(plugin for plugin in self.plugins() if plugin.name == name)

@@ -14,13 +14,8 @@ from edgekit.cli import main
 from edgekit.errors import UsageError
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult
-from edgekit.running.options import (
-    FileOptions,
-    FrameOptions,
-    NetworkOptions,
-    RunOptions,
-    TubeOptions,
-)
+from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
+from edgekit.running.output_options import FileOptions, NetworkOptions
 from edgekit.running.run import check, run
 from edgekit.running.source_runs import SourceRuns
 

@@ -24,21 +24,13 @@ def registry() -> Registry[int]:
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
+def install(add_package):
     """Puts a distribution with these entry points on the import path."""
 
-    def make(distribution: str, entries: str, module: str = MODULE) -> None:
-        folder = tmp_path / distribution
-        info = folder / f"{distribution}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Name: {distribution}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[edgekit.numbers]\n{entries}\n")
-        (folder / f"{distribution}_parts.py").write_text(module)
-        monkeypatch.syspath_prepend(folder)
+    def make(distribution: str, entries: str, module: str = MODULE) -> Path:
+        return add_package(distribution, "edgekit.numbers", entries, module)
 
-    yield make
-    for name in [name for name in sys.modules if name.endswith("_parts")]:
-        del sys.modules[name]
+    return make
 
 
 def test_own_parts_are_objects_or_imported_by_their_names(registry):
@@ -107,11 +99,11 @@ def test_of_two_copies_of_a_package_the_first_counts(registry, install, tmp_path
     assert [plugin.version for plugin in registry.plugins()] == ["1.2"]
 
 
-def test_unreadable_entry_points_are_named_and_skipped(registry, install, caplog, tmp_path):
+def test_unreadable_entry_points_are_named_and_skipped(registry, install, caplog):
     install("seven", "seven = seven_parts:PART")
     install("torn", "no equals sign")
-    install("binary", "seven = binary_parts:PART")
-    (tmp_path / "binary" / "binary-1.2.dist-info" / "entry_points.txt").write_bytes(b"\xff\xfe")
+    folder = install("binary", "seven = binary_parts:PART")
+    (folder / "binary-1.2.dist-info" / "entry_points.txt").write_bytes(b"\xff\xfe")
     with caplog.at_level(logging.WARNING):
         assert registry["seven"] == 7
     assert "torn" in caplog.text

@@ -79,6 +79,15 @@ _FILES = (
         "once you have added annotations to it, under gt. Compressed if its name ends in .gz.",
     ),
     click.option(
+        "--sink",
+        "sinks",
+        multiple=True,
+        metavar="NAME[:VALUE]",
+        help="Sink of an installed package, and a value for it, such as a file or an address. "
+        "edgekit doctor lists the sinks of packages; EdgeKit's own outputs have options of their "
+        "own. Repeat the option for several sinks.",
+    ),
+    click.option(
         "--show",
         is_flag=True,
         help="Show the annotated frames in a window. Press Q to end the run.",

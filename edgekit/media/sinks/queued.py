@@ -106,13 +106,13 @@ class QueuedSink(Sink):
 
     def health(self) -> SinkHealth:
         """Returns the state of the sink; safe to call from any thread."""
-        # Ask before taking the lock: the sink may be slow, and the run must not wait for it.
-        dropped, trouble = self._sink.dropped, self._sink.trouble
+        # Ask without the lock, as the sink may be slow; trouble last, as others may cause it.
+        dropped, codec, trouble = self._sink.dropped, self._sink.codec, self._sink.trouble
         with self._changed:
             written, lost = max(0, self._written - dropped), self._lost + dropped
             error = self._error or trouble
             last = error or self._last_error
-            return SinkHealth(self._name, written, lost, error, self._sink.codec, last)
+            return SinkHealth(self._name, written, lost, error, codec, last)
 
     def check(self) -> None:
         """Calls the sink's ``check`` in the calling thread."""
