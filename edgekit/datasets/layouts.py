@@ -35,6 +35,7 @@ DATASETS: Registry[DatasetReader] = Registry(
         "json": "edgekit.datasets.annotations:read_folder",
         "ucf24": "edgekit.datasets.published:read_ucf24",
         "jhmdb21": "edgekit.datasets.published:read_jhmdb21",
+        "jhmdb21-mat": "edgekit.datasets.published:read_jhmdb21_mat",
     },
     callable,
     "a function that reads a dataset",

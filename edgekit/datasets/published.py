@@ -1,60 +1,77 @@
-"""Reads the published layouts of UCF101-24 and J-HMDB-21.
+"""Reads UCF101-24 and J-HMDB-21 as they were published with ROAD (Singh et al., ICCV 2017)::
 
-Both layouts are those of the corrected annotations that came with ROAD (Singh et al., ICCV 2017)::
-
-    ROOT/splitfiles/pyannot.pkl        UCF101-24; hmdb_annots.pkl for J-HMDB-21
-        ROOT/splitfiles/testlist01.txt     one video per line, as Class/video; also trainlist01.txt
-    ROOT/rgb-images/Class/video/00001.jpg
+    ROOT/splitfiles/pyannot.pkl        UCF101-24, or finalAnnots.mat with the same tubes
+    ROOT/splitfiles/hmdb_annots.pkl    J-HMDB-21; finalAnnots.ma.mat has boxes of its own
+    ROOT/splitfiles/testlist01.txt     one video per line, as Class/video; also trainlist01.txt
+    ROOT/rgb-images/Class/video/00001.jpg, ROOT/videos/Class/video.avi or ROOT/Class/video.avi
 
 The pickle is a dictionary of videos: ``{"annotations": [{"label", "sf", "ef", "boxes"}], "numf",
 "label"}``. Boxes are 1-based ``[x, y, w, h]`` in 320x240 pixels, ``sf`` counts from 0, and ``ef``
-is the frame after the last. Reading runs nothing that the pickle names: it may hold only plain
-containers, numbers and arrays of numbers.
+is the frame after the last. The ``.mat`` has the same, with ``sf`` and classes counted from 1.
+Reading runs nothing that the pickle names.
+
+The two files of J-HMDB-21 differ: the pickle's x, y and w are smaller by 1 in every box. The
+evaluation of the paper reads the ``.mat``, which is the dataset ``jhmdb21-mat`` here.
+
+Without a list of the train part, that part has every annotated video that is not in the test list,
+as ROAD defines it. A list of all 101 classes of UCF101 is read too: videos of classes without
+annotations are left out.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit._parameters import parameter
 from edgekit.classes import CLASS_LISTS
-from edgekit.datasets._plain_pickle import UnreadablePickle, loads_plain
+from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._road_entries import (
+    Room,
+    boxes_at_most,
+    load_entries,
+    tube_of,
+    wrong_entry,
+)
 from edgekit.datasets.annotations import (
     MOST_FRAMES,
     Truth,
-    TruthTube,
     VideoTruth,
 )
 from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.files.reading import path_below, read_regular
-from edgekit.runtime.types import Array
+from edgekit.files.reading import read_regular
 
-__all__ = ["read_jhmdb21", "read_truth", "read_ucf24"]
+__all__ = ["read_jhmdb21", "read_jhmdb21_mat", "read_truth", "read_ucf24"]
 
+_LOG = logging.getLogger(__name__)
 _WIDTH, _HEIGHT = 320, 240
-_MOST_PICKLE = 1 << 25
+_MOST_ANNOTATIONS = 1 << 25
 _MOST_LIST = 1 << 20
-"""Largest sizes of a pickle and of a split list, in bytes."""
+"""Largest sizes of an annotation file and of a split list, in bytes."""
 
-_LEAST_BYTES = 4
-"""Smallest size of a box in bytes: one byte for each number."""
+
+_OF_UCF101 = re.compile(r"(\w+)/v_\1_g\d\d_c\d\d", re.IGNORECASE)
+"""Name of a video of UCF101: its class, its recording and its clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
+    """Class names, and the annotation files in order of preference."""
+
     classes: tuple[str, ...]
-    pickle: str
+    files: tuple[str, ...]
 
 
 _LAYOUTS = {
-    "ucf24": _Layout(CLASS_LISTS["ucf24"], "pyannot.pkl"),
-    "jhmdb21": _Layout(CLASS_LISTS["jhmdb21"], "hmdb_annots.pkl"),
+    "ucf24": _Layout(CLASS_LISTS["ucf24"], ("pyannot.pkl", "finalAnnots.mat")),
+    "jhmdb21": _Layout(CLASS_LISTS["jhmdb21"], ("hmdb_annots.pkl",)),
+    "jhmdb21-mat": _Layout(CLASS_LISTS["jhmdb21"], ("finalAnnots.ma.mat", "finalAnnots.mat")),
 }
 
 
@@ -91,25 +108,37 @@ def read_ucf24(root: Path, *, split: int = 1, part: str = "test") -> Truth:
 
 
 def read_jhmdb21(root: Path, *, split: int = 1, part: str = "test") -> Truth:
-    """Returns the ground truth of J-HMDB-21; see ``DatasetReader``."""
+    """Returns the ground truth of J-HMDB-21 in the pickle; see ``DatasetReader``."""
     return _read_layout(_LAYOUTS["jhmdb21"], root, split, part)
 
 
+def read_jhmdb21_mat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth of J-HMDB-21 in the ``.mat``; see ``DatasetReader``."""
+    return _read_layout(_LAYOUTS["jhmdb21-mat"], root, split, part)
+
+
 def _read_layout(layout: _Layout, root: Path, split: int, part: str) -> Truth:
-    names = _video_list(root / "splitfiles" / f"{part}list{split:02d}.txt")
-    path = root / "splitfiles" / layout.pickle
-    content = _read(path, _MOST_PICKLE)
-    annotated = _load_plain(path, content)
-    if not isinstance(annotated, dict):
-        raise _wrong(path, "", f"a {type(annotated).__name__} instead of a dictionary of videos")
-    videos = []
-    room = _Room(len(content) // _LEAST_BYTES)
+    lists = root / "splitfiles"
+    own = lists / f"{part}list{split:02d}.txt"
+    is_rest = part == "train" and not own.exists()
+    listed = _video_list(lists / f"testlist{split:02d}.txt" if is_rest else own)
+    found = [name for name in layout.files if (lists / name).exists()]
+    path = lists / (found or layout.files)[0]
+    content = _read(path, _MOST_ANNOTATIONS)
+    annotated = load_entries(path, content)
+    if is_rest:
+        names = sorted(annotated.keys() - set(listed))
+    else:
+        names = _annotated_names(listed, annotated, layout.classes)
+    videos, finder = [], VideoFinder(root)
+    room = Room(boxes_at_most(path, content, annotated))
     for name in names:
-        if name not in annotated:
-            raise _wrong(
-                path, f"video '{name}'", "it is in the list of the split and not annotated"
-            )
-        videos.append(_video(path, name, annotated[name], root, len(layout.classes), room))
+        with leaving_out_faults():
+            if name not in annotated:
+                raise wrong_entry(
+                    path, f"video '{name}'", "it is in the list of the split and not annotated"
+                )
+            videos.append(_video(path, name, annotated[name], finder, len(layout.classes), room))
     return Truth(list(layout.classes), videos)
 
 
@@ -118,81 +147,44 @@ def _video_list(path: Path) -> list[str]:
     # Some copies list the video's file name and its label: Class/video.avi 1.
     names = [line.split()[0].removesuffix(".avi") for line in lines if line.strip()]
     if not names:
-        raise _wrong(path, "", "no video in the list")
+        raise wrong_entry(path, "", "no video in the list")
     return names
 
 
-def _video(path: Path, name: str, entry: Any, root: Path, classes: int, room: _Room) -> VideoTruth:
+def _annotated_names(
+    names: list[str], annotated: Mapping[str, Any], classes: tuple[str, ...]
+) -> list[str]:
+    """Returns the names of a list; of one with all 101 classes, those that are annotated."""
+    others = [name for name in names if name not in annotated and _OF_UCF101.fullmatch(name)]
+    if all(name.partition("/")[0] in classes for name in others):
+        return names
+    known = sum(name.partition("/")[0] in classes for name in others)
+    _LOG.info(
+        "The list has other classes too: %d of its %d videos are not annotated and are left out, "
+        "among them %d of annotated classes.", len(others), len(names), known,
+    )  # fmt: skip
+    left_out = set(others)
+    return [name for name in names if name not in left_out]
+
+
+def _video(
+    path: Path, name: str, entry: Any, finder: VideoFinder, classes: int, room: Room
+) -> VideoTruth:
     where = f"video '{name}'"
     tubes = []
     try:
         frames, label = int(entry["numf"]), int(entry["label"])
         for number, item in enumerate(entry["annotations"]):
             where = f"video '{name}', tube {number}"
-            tubes.append(_tube(item, frames, classes, room))
+            tubes.append(tube_of(item, frames, classes, room))
+        where = f"video '{name}'"
         if not 1 <= frames <= MOST_FRAMES:
             raise ValueError(f"{frames} frames, expected 1 to {MOST_FRAMES}")
+        place = finder.path_of(name)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise _wrong(path, where, what) from error
-    try:
-        folder = path_below(root / "rgb-images", name)
-    except ValueError as error:
-        raise _wrong(path, f"video '{name}'", str(error)) from error
-    return VideoTruth(name, frames, _WIDTH, _HEIGHT, tubes, label, folder)
-
-
-class _Room:
-    """Limits the boxes read from a pickle, because it can name the same boxes many times.
-
-    Args:
-        boxes: Largest number of boxes that the bytes of the pickle could hold.
-    """
-
-    def __init__(self, boxes: int) -> None:
-        self._boxes = boxes
-
-    def take(self, value: Any) -> Array:
-        """Returns the boxes of a tube, (n, 4) float64.
-
-        Raises:
-            ValueError: The value holds no boxes, or more than the pickle can hold.
-        """
-        count = value.size // 4 if isinstance(value, np.ndarray) else len(value)
-        self._boxes -= count
-        if self._boxes < 0:
-            raise ValueError("the file claims more boxes than its size allows")
-        if not isinstance(value, np.ndarray):
-            if not all(len(row) == 4 for row in value):
-                raise ValueError("a box does not have four numbers")
-            value = [[float(side) for side in row] for row in value]
-        # The stored bytes or 16-bit numbers would overflow in sums.
-        return np.array(value, np.float64).reshape(-1, 4)
-
-
-def _tube(item: Mapping[str, Any], frames: int, classes: int, room: _Room) -> TruthTube:
-    label, start, stop = int(item["label"]), int(item["sf"]), int(item["ef"])
-    boxes = room.take(item["boxes"])
-    if not 0 <= label < classes:
-        raise ValueError(f"label {label}, expected 0 to {classes - 1}")
-    if not 0 <= start < stop <= frames:
-        raise ValueError(
-            f"a tube runs from frame {start} to frame {stop}, but the video has {frames} frames"
-        )
-    if len(boxes) != stop - start:
-        raise ValueError(f"{len(boxes)} boxes for {stop - start} frames")
-    if not np.isfinite(boxes).all():
-        raise ValueError("a box has an infinite or NaN coordinate")
-    boxes[:, :2] -= 1.0
-    boxes[:, 2:] += boxes[:, :2]
-    return TruthTube(label, start, boxes)
-
-
-def _load_plain(path: Path, content: bytes) -> Any:
-    try:
-        return loads_plain(content)
-    except UnreadablePickle as error:
-        raise _wrong(path, "", f"not a readable pickle of annotations ({error})") from error
+        raise wrong_entry(path, where, what) from error
+    return VideoTruth(name, frames, _WIDTH, _HEIGHT, tubes, label, place)
 
 
 def _read(path: Path, most: int) -> bytes:
@@ -204,11 +196,3 @@ def _read(path: Path, most: int) -> bytes:
             hint=f"Name the dataset's folder with {parameter('root')}: it holds splitfiles/ and "
             "rgb-images/.",
         ) from error
-
-
-def _wrong(path: Path, where: str, what: str) -> AnnotationError:
-    place = f"{path}, {where}" if where else str(path)
-    return AnnotationError(
-        f"Wrong annotation in {place}: {what}.",
-        hint="Take the corrected annotations that belong to this dataset.",
-    )

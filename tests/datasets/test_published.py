@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.io
 
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._plain_pickle import loads_plain
@@ -29,6 +31,77 @@ def entry(**changes: Any) -> dict[str, Any]:
     boxes = np.array([[200, 100, 100, 80], [201, 100, 119, 80]], np.uint8)
     tube = {"label": 2, "sf": np.int64(3), "ef": 5, "boxes": boxes, **changes}
     return {"annotations": [tube], "numf": 6, "label": 2}
+
+
+def as_mat(content: dict[str, Any]) -> bytes:
+    """The same content as a MATLAB file, in which frames and classes count from 1."""
+    videos = np.zeros((1, len(content)), [("num_imgs", "O"), ("name", "O"), ("tubes", "O")])
+    for place, (name, video) in enumerate(content.items()):
+        fields = [(field, "O") for field in ("ef", "sf", "class", "boxes")]
+        tubes = np.zeros((1, len(video["annotations"])), fields)
+        for number, tube in enumerate(video["annotations"]):
+            tubes[0, number] = (tube["ef"], tube["sf"] + 1, tube["label"] + 1, tube["boxes"])
+        videos[0, place] = (video["numf"], name, tubes)
+    written = io.BytesIO()
+    scipy.io.savemat(written, {"annot": videos}, do_compression=True)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file"), [("ucf24", "finalAnnots.mat"), ("jhmdb21-mat", "finalAnnots.ma.mat")]
+)
+def test_the_mat_is_read_as_the_pickle(tmp_path: Path, dataset: str, file: str) -> None:
+    folder = published(tmp_path, {}) / "splitfiles"
+    (folder / "pyannot.pkl").unlink()
+    (folder / file).write_bytes(as_mat({"Biking/v_1": entry()}))
+    (video,) = read_truth(dataset, tmp_path).videos
+    (tube,) = video.tubes
+    assert (video.frames, tube.label, tube.start, tube.end) == (6, 2, 3, 4)
+    assert tube.boxes.tolist() == [[199, 99, 299, 179], [200, 99, 319, 179]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x89HDF\r\n\x1a\n", "version 7.3 (HDF5), and version 5 was expected"),
+        (as_mat({})[:-9], "not a readable .mat"),
+        (b"text" * 99, "no MATLAB 5 file"),
+    ],
+)
+def test_another_mat_is_a_sentence(tmp_path: Path, content: bytes, message: str) -> None:
+    folder = published(tmp_path, {}) / "splitfiles"
+    (folder / "finalAnnots.ma.mat").write_bytes(content)
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("jhmdb21-mat", tmp_path)
+    assert message in caught.value.message
+
+
+def test_without_a_train_list_all_that_is_not_tested_trains(tmp_path: Path) -> None:
+    content = {f"Biking/v_{number}": entry() for number in (1, 2, 3)}
+    (published(tmp_path, content) / "splitfiles/trainlist01.txt").unlink()
+    names = [video.name for video in read_truth("ucf24", tmp_path, part="train").videos]
+    assert names == ["Biking/v_2", "Biking/v_3"]
+
+
+def test_of_a_list_of_101_classes_the_annotated_are_read(tmp_path: Path) -> None:
+    names = [f"{name}/v_{name}_g01_c01" for name in ("Archery", "Biking", "Fencing")]
+    lines = "".join(f"{name}.avi 1\n" for name in names)
+    published(tmp_path, {names[1]: entry()}, lines)
+    assert [video.name for video in read_truth("ucf24", tmp_path).videos] == [names[1]]
+    published(tmp_path, {names[1]: entry()}, lines + "Bikng/v_Biking_g01_c02\n")
+    with pytest.raises(AnnotationError, match="Bikng"):
+        read_truth("ucf24", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "place", ["rgb-images/Biking/v_1", "videos/Biking/v_1.avi", "Biking/v_1.mp4"]
+)
+def test_videos_are_found_where_people_have_them(tmp_path: Path, place: str) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.touch() if path.suffix else path.mkdir()
+    (video,) = read_truth("ucf24", published(tmp_path, {"Biking/v_1": entry()})).videos
+    assert video.path == path
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])

@@ -1,0 +1,55 @@
+"""Finds the videos of a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from edgekit.files.reading import path_below
+
+__all__ = ["VIDEO_ENDINGS", "VideoFinder"]
+
+VIDEO_ENDINGS = (".avi", ".mp4", ".mkv", ".mov", ".webm")
+"""Endings of video files that are tried for a name without one."""
+
+_FOLDERS = ("rgb-images", "videos", "", "Frames", "UCF-101", "ReCompress_Videos", "trainval")
+"""Folders of a dataset that may hold its videos or folders of pictures; "" is the dataset's own."""
+
+
+class VideoFinder:
+    """Finds videos, or their folders of pictures, by their names in the annotations.
+
+    A name such as ``Class/video`` stands for the folder ``rgb-images/Class/video``, for
+    ``videos/Class/video.avi``, for ``Class/video.avi``, or for the like in another usual folder.
+
+    Args:
+        root: Folder of the dataset.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._listed: dict[tuple[str, str], set[str]] = {}
+
+    def path_of(self, name: str) -> Path:
+        """Returns the first path that exists; ``root/rgb-images/name`` if none does.
+
+        Raises:
+            ValueError: The name leads out of the folder, or to a device or a pipe.
+        """
+        first = path_below(self._root / _FOLDERS[0], name)
+        pure = PurePosixPath(name)
+        for folder in _FOLDERS:
+            found = self._names(folder, str(pure.parent))
+            for ending in ("", *VIDEO_ENDINGS):
+                if f"{pure.name}{ending}" in found:
+                    return path_below(self._root / folder, f"{name}{ending}")
+        return first
+
+    def _names(self, folder: str, parent: str) -> set[str]:
+        """Returns the names in a folder, which is listed once however many videos it has."""
+        key = (folder, parent)
+        if key not in self._listed:
+            try:
+                self._listed[key] = {path.name for path in (self._root / folder / parent).iterdir()}
+            except OSError:
+                self._listed[key] = set()
+        return self._listed[key]
