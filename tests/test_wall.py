@@ -16,6 +16,7 @@ DEVICE_SIDE = [
     "edgekit.bundle",
     "edgekit.demo",
     "edgekit.detector",
+    "edgekit.doctor.examination",
     "edgekit.media",
     "edgekit.media.sources.opening",
     "edgekit.puppets",

@@ -5,14 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["command"]
 
@@ -27,106 +23,22 @@ def command(as_json: bool) -> None:
     Example: edgekit doctor
     """
     import edgekit
-    from edgekit.cli._system_report import examine
+    from edgekit.cli._system_report import print_system_report
+    from edgekit.doctor.examination import examine_system
     from edgekit.system.installation import origin
 
     place = origin().place or "an index"
     _LOG.info("EdgeKit is %s, installed from %s.", Path(edgekit.__file__).parent, place)
     _LOG.info("Python is %s.", sys.executable)
-    found = examine()
-    for part in found["packages"]:
+    found = examine_system()
+    for part in found.packages:
         _LOG.info(
             "%s %s. The command that installs it: %s",
-            part["name"],
-            part["version"],
-            part["install"],
+            part.name,
+            part.version,
+            part.install,
         )
     if as_json:
         emit_json(found)
         return
-    console = stdout_console(as_json)
-    _print_machine(console, found)
-    _print_tables(console, found)
-    _print_missing(console, found)
-
-
-def _print_machine(console: Console, found: dict[str, Any]) -> None:
-    """Prints what this machine is and has, a line for each."""
-    from edgekit.cli.cache import in_bytes
-
-    system, cpu = found["system"], found["cpu"]
-    line = f"EdgeKit {found['edgekit']}, Python {system['python']} on {system['platform']}"
-    console.print(line, soft_wrap=True)
-    features = ", ".join(cpu["features"]) or "no features that are known here"
-    console.print(f"CPU      {cpu['model']}, {cpu['cores']} cores ({features})", soft_wrap=True)
-    console.print(f"Memory   {system['memory_gib'] or 'unknown'} GiB")
-    console.print(f"GPU      {', '.join(found['gpus']) or 'none found'}", soft_wrap=True)
-    cameras = "\n         ".join(line for each in found["cameras"] for line in _camera(each))
-    console.print(f"Cameras  {cameras or 'none found'}", soft_wrap=True, markup=False)
-    console.print(f"Runtime  onnx on {', '.join(found['providers']) or 'nothing'}", soft_wrap=True)
-    if found["opencv"]:
-        backends = ", ".join(found["opencv"]["backends"])
-        console.print(f"OpenCV   {found['opencv']['version']} ({backends})", soft_wrap=True)
-    if found["kernel"]:
-        kernel = found["kernel"]
-        note = kernel["problem"] or f"here: {', '.join(kernel['available'])}"
-        console.print(f"Cascade  {kernel['kernel']} ({note})", soft_wrap=True, markup=False)
-    console.print(f"Bundle   {found['bundle'] or 'none'}", soft_wrap=True, markup=False)
-    if found["cache"]:
-        size = f"{found['cache']['folder']}, {in_bytes(found['cache']['bytes'])}"
-        hint = " (to empty it: edgekit cache clear)" if found["cache"]["bytes"] else ""
-        console.print(f"Cache    {size}{hint}", soft_wrap=True, markup=False)
-
-
-def _print_tables(console: Console, found: dict[str, Any]) -> None:
-    """Prints the targets, the packages and the plug-ins."""
-    from edgekit.cli.output.tables import print_table
-
-    states = []
-    for target in found["targets"]:
-        answers = ("yes" if target[what] else "no" for what in ("runs", "exports"))
-        states.append((target["name"], *answers, "\n".join(target["missing"])))
-    print_table(console, ("target", "runs here", "exports here", "missing"), states, words=4)
-    packages = [
-        (part["name"], part["version"] or "-", part["purpose"]) for part in found["packages"]
-    ]
-    print_table(console, ("package", "version", "for"), packages, words=3, wrapped=(2,))
-    plugins = [
-        (part["name"], part["group"], f"{part['distribution']} {part['version']}")
-        for part in found["plugins"]
-        if not part["problem"]
-    ]
-    if plugins:
-        print_table(console, ("plug-in", "group", "from"), plugins, words=3)
-
-
-def _print_missing(console: Console, found: dict[str, Any]) -> None:
-    """Prints how to get what is missing, and what is wrong."""
-    missing: dict[str, list[str]] = {}
-    for part in found["packages"]:
-        if not part["version"]:
-            missing.setdefault(part["install"], []).append(part["name"])
-    for line, names in missing.items():
-        console.print(f"To get {', '.join(names)}, run: {line}", soft_wrap=True, markup=False)
-    for part in found["plugins"]:
-        if part["problem"]:
-            console.print(f"! {part['problem']}", soft_wrap=True, markup=False)
-    for line in found["problems"]:
-        console.print(f"! {line}", soft_wrap=True, markup=False)
-    if not found["problems"]:
-        console.print("Everything that edgekit run needs is here.")
-
-
-def _camera(camera: dict[str, Any]) -> list[str]:
-    """Describes a camera and its formats in lines of 71 characters, or how to get access to it."""
-    from edgekit.media.sources.cameras.messages import GROUP_LINE
-    from edgekit.media.sources.cameras.modes import offered
-    from edgekit.media.sources.cameras.v4l2 import NOT_PERMITTED, Format
-
-    title = f"{camera['device']} ({camera['name']})"
-    if camera["problem"] == NOT_PERMITTED:
-        return [f"{title} {NOT_PERMITTED}", f"  Run: {GROUP_LINE}", "  Then log in again."]
-    if camera["problem"]:
-        return [f"{title} {camera['problem']}"]
-    formats = [Format(**form) for form in camera["formats"]]
-    return [title, *(offered(formats, width=71, indent="  ") or ["  It tells no formats."])]
+    print_system_report(stdout_console(as_json), found)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +13,9 @@ from edgekit.targets.bundle_choice import Named, take
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization
+    from edgekit.targets.inspection import BundleReport
 
 __all__ = ["command"]
-
-_LOG = logging.getLogger(__name__)
 
 
 @click.command(name="inspect")
@@ -31,7 +29,7 @@ def command(bundle: Named, as_json: bool) -> None:
 
     Example: edgekit inspect artifacts/korsal-lite0-ucf24-onnx-fp32
     """
-    from edgekit.errors import EdgeKitError
+    from edgekit.targets.inspection import inspect_bundle
 
     loaded = take(
         bundle,
@@ -39,59 +37,14 @@ def command(bundle: Named, as_json: bool) -> None:
         another="edgekit inspect BUNDLE or edgekit inspect shipped",
         fits=lambda _: True,
     )
-    note = ""
-    operators: dict[str, int] | None
-    try:
-        _LOG.info("Counting the operators of %s", loaded.model_path)
-        operators = _operators(loaded)
-    except EdgeKitError as error:
-        operators, note = None, f"{error.message} {error.hint}".strip()
-    tensorrt = _tensorrt(loaded) if loaded.manifest.target == "jetson" else {}
+    report = inspect_bundle(loaded)
     if as_json:
-        emit_json(
-            {
-                "path": str(loaded.path),
-                "sha256": loaded.sha256,
-                "size": loaded.size,
-                "operators": operators,
-                "manifest": loaded.manifest,
-                **({"tensorrt": tensorrt} if tensorrt else {}),
-            }
-        )
+        emit_json(report.to_json())
         return
-    _show(loaded, operators, note, tensorrt)
+    _show(loaded, report)
 
 
-def _operators(bundle: Bundle) -> dict[str, int]:
-    from edgekit.targets.registry import exporter
-
-    return exporter(bundle.manifest.target).operators(bundle.model_path)
-
-
-def _tensorrt(bundle: Bundle) -> dict[str, Any]:
-    """Returns TensorRT's verdict on a bundle, and NVIDIA's command that builds its engine."""
-    from edgekit.errors import EdgeKitError
-    from edgekit.targets.jetson.checker import check
-    from edgekit.targets.jetson.engine import trtexec_command
-
-    refused: list[str] | None = None
-    try:
-        refused = [str(finding) for finding in check(bundle.model_path)]
-        verdict = "accepted, by the tables of its ONNX parser"
-        if refused:
-            nodes = "node is" if len(refused) == 1 else "nodes are"
-            verdict = f"{len(refused)} {nodes} not accepted: {'; '.join(refused)}"
-    except EdgeKitError as error:
-        verdict = f"not checked: {error.hint or error.message}"
-    return {"verdict": verdict, "refused": refused, "trtexec": trtexec_command(bundle)}
-
-
-def _show(
-    bundle: Bundle,
-    operators: dict[str, int] | None,
-    note: str,
-    tensorrt: dict[str, Any],
-) -> None:
+def _show(bundle: Bundle, report: BundleReport) -> None:
     from edgekit.cli.export import print_verification
     from edgekit.cli.output.tables import KEPT, print_facts
 
@@ -107,14 +60,16 @@ def _show(
     if quantization is not None:
         quantized = f", {quantization.method} on {quantization.samples} samples"
         loss = _loss(quantization)
-    if operators is None:
-        counted = f"not counted: {note}"
+    if report.operators is None:
+        counted = f"not counted: {report.not_counted}"
     else:
-        names = {printable(name): count for name, count in operators.items()}
+        names = {printable(name): count for name, count in report.operators.items()}
         counted = ", ".join(f"{count} {name}" for name, count in names.items()) or "unknown"
-    facts = []
+    tensorrt = {}
+    if report.tensorrt is not None:
+        tensorrt = {"TensorRT": report.tensorrt.verdict, "trtexec": report.tensorrt.trtexec}
     opset = f", opset {manifest.opset}" if manifest.opset is not None else ""
-    for name, value in {
+    facts = {
         "name": f"{manifest.name} ({manifest.arch})",
         "target": f"{manifest.target}{opset}",
         "precision": f"{manifest.precision}{quantized}",
@@ -128,21 +83,16 @@ def _show(
         "classes": f"{len(manifest.classes)}: "
         + ", ".join(name.replace(" ", KEPT) for name in manifest.classes),
         "operators": counted,
-        **{
-            name: tensorrt[key]
-            for name, key in (("TensorRT", "verdict"), ("trtexec", "trtexec"))
-            if tensorrt
-        },
+        **tensorrt,
         "made with": ", ".join(f"{k} {v}" for k, v in manifest.converter.items()),
         "from": f"{origin.checkpoint}, SHA-256 {origin.checkpoint_sha256}, by EdgeKit "
         f"{origin.edgekit} on {origin.date}",
         "SHA-256": bundle.sha256,
         "size": f"{bundle.size / 1e6:.2f} MB",
         **{f"  {entry.path}": f"{entry.size} bytes, {entry.sha256}" for entry in manifest.files},
-    }.items():
-        facts.append((name, value))
+    }
     console = stdout_console(False)
-    print_facts(console, facts)
+    print_facts(console, list(facts.items()))
     if quantization is None:
         print_verification(console, [bundle])
 

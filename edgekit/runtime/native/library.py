@@ -8,8 +8,8 @@ import hashlib
 import logging
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.native import structures
@@ -28,7 +28,8 @@ _NAMES = ("avx512", "avx2", "sse2", "neon")
 _LIBRARY = Path(__file__).with_name("_kernels.so")
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Setting:
     """The kernel in use.
 
     Attributes:

@@ -7,6 +7,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ _SYSTEM = Path("/sys/class/video4linux")
 Ioctl = Callable[[int, int, bytearray], int]
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Format:
     """A pixel format of a camera.
 
     Attributes:

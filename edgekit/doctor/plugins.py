@@ -1,16 +1,16 @@
-"""Collects what ``edgekit doctor`` reports about packages that extend EdgeKit."""
+"""Describes the packages that extend EdgeKit, and the targets that they add."""
 
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
 
+from edgekit.doctor.report import PluginReport, TargetReport
 from edgekit.errors import EdgeKitError
 from edgekit.system.entry_points import Plugin, installed_plugins
 from edgekit.system.plugins import Registry, import_object
 from edgekit.targets.registry import TARGETS, session_class
 
-__all__ = ["plugin_report", "plugin_targets"]
+__all__ = ["plugin_reports", "plugin_targets"]
 
 _REGISTRIES = {
     "edgekit.targets": "edgekit.targets.registry:TARGETS",
@@ -22,9 +22,9 @@ _REGISTRIES = {
 """Registries by the group of their entry points; imported only if a package adds to one."""
 
 
-def plugin_report() -> list[dict[str, str | None]]:
+def plugin_reports() -> tuple[PluginReport, ...]:
     """Describes each part that a package adds, and its problem if it cannot be used."""
-    return [{**one._asdict(), "problem": _problem(one)} for one in installed_plugins()]
+    return tuple(PluginReport(*one, problem=_problem(one)) for one in installed_plugins())
 
 
 def _problem(plugin: Plugin) -> str | None:
@@ -42,19 +42,17 @@ def _problem(plugin: Plugin) -> str | None:
     return None if problem is None else f"{problem.message} {problem.hint}".strip()
 
 
-def plugin_targets() -> list[dict[str, Any]]:
+def plugin_targets() -> tuple[TargetReport, ...]:
     """Describes whether bundles for the targets of packages can be run and exported here."""
-    return [
-        {
-            "name": name,
-            "runs": any(_runs(name, runtime) for runtime in target.runtimes),
-            "exports": _exists("torch") and _exists(target.exporter.partition(":")[0]),
-            "missing": [],
-            "install": [],
-        }
+    return tuple(
+        TargetReport(
+            name,
+            runs=any(_runs(name, runtime) for runtime in target.runtimes),
+            exports=_exists("torch") and _exists(target.exporter.partition(":")[0]),
+        )
         for name, target in TARGETS.usable()
         if name not in TARGETS.own
-    ]
+    )
 
 
 def _runs(target: str, runtime: str) -> bool:

@@ -1,0 +1,1 @@
+"""Finds out which packages and devices of this machine EdgeKit can use."""
