@@ -26,7 +26,6 @@ MOST_MODULES = 15
 
 OPEN = {
     "command",  # of edgekit/cli/quantize.py
-    "build_engine",
     "measure",
     "quantize_bundle",
 }

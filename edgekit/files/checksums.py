@@ -3,6 +3,9 @@
 A power cut, a full disk or a failing disk can leave a cached file with other content than was
 written. Reading through this module returns what was written, or nothing. The proof also names what
 the content was made from, so that one entry is never mistaken for another.
+
+A file in a folder that others may have filled is signed with a secret key (BLAKE2b). Reading it
+then returns only what a holder of the key has written.
 """
 
 from __future__ import annotations
@@ -32,36 +35,36 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def keep_file(path: Path, content: bytes, identity: str) -> None:
+def keep_file(path: Path, content: bytes, identity: str, secret: bytes = b"") -> None:
     """Writes a cached file, then its proof; only their owner can read them.
 
     Args:
         path: Path of the file, in an existing folder.
         content: Content that ``proven_file`` will return.
         identity: Text that identifies what the content was made from.
+        secret: Key that signs the file; empty for a checksum without a key.
 
     Raises:
         OSError: The file cannot be written. An earlier file is then either intact or unproven.
     """
-    digest = hashlib.sha256(content).hexdigest()
     _write(path, content)
-    _write(path.with_name(path.name + ENDING), _proof(identity, {"": digest}))
+    _write(path.with_name(path.name + ENDING), _file_proof(content, identity, secret))
 
 
-def proven_file(path: Path, identity: str) -> bytes | None:
+def proven_file(path: Path, identity: str, secret: bytes = b"") -> bytes | None:
     """Returns the content of a cached file exactly as written; None if the proof does not fit.
 
     Args:
         path: Path of the file.
         identity: Text that identifies what the content was made from.
+        secret: Key that the file was signed with; empty for a checksum without a key.
     """
     try:
         proof = read_regular(path.with_name(path.name + ENDING), _MOST_PROOF)
         content = read_regular(path, _MOST_CONTENT)
     except OSError:
         return None
-    digest = hashlib.sha256(content).hexdigest()
-    return content if proof == _proof(identity, {"": digest}) else None
+    return content if proof == _file_proof(content, identity, secret) else None
 
 
 def prove_folder(folder: Path, identity: str) -> None:
@@ -86,6 +89,13 @@ def is_proven(folder: Path, identity: str) -> bool:
         return read_regular(folder / ENDING, _MOST_PROOF) == _proof(identity, _digests(folder))
     except OSError:
         return False
+
+
+def _file_proof(content: bytes, identity: str, secret: bytes) -> bytes:
+    proof = _proof(identity, {"": hashlib.sha256(content).hexdigest()})
+    if not secret:
+        return proof
+    return proof + hashlib.blake2b(proof, key=secret).hexdigest().encode() + b"\n"
 
 
 def _proof(identity: str, digests: dict[str, str]) -> bytes:

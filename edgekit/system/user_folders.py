@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
 
 from edgekit.errors import OutputError
-from edgekit.files.output_paths import output_error
+from edgekit.files.output_paths import output_error, writing
 from edgekit.files.permissions import make_private
+from edgekit.files.reading import read_regular
+from edgekit.files.writing import temporary_file
 
-__all__ = ["user_folder"]
+__all__ = ["user_folder", "user_secret"]
+
+_STATE = ("XDG_STATE_HOME", ".local/state")
+_SECRET_BYTES = 32
 
 
 def user_folder(variable: str, default: str, option: str, *, make: bool = True) -> Path:
@@ -42,6 +48,29 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
     except OSError as error:
         raise OutputError(output_error(error, folder).message, hint=hint) from error
     return folder
+
+
+def user_secret(option: str) -> bytes:
+    """Returns 32 random bytes that only this user can read; the first call stores them.
+
+    A file that is signed with them was written by this user.
+
+    Args:
+        option: Option that makes the secret unnecessary, for errors.
+
+    Raises:
+        OutputError: There is no secret yet, and it cannot be stored.
+    """
+    path = user_folder(*_STATE, option, make=False) / "secret"
+    with contextlib.suppress(OSError):
+        content = read_regular(path, _SECRET_BYTES)
+        if len(content) == _SECRET_BYTES:
+            return content
+    content = os.urandom(_SECRET_BYTES)
+    with writing(path), temporary_file(user_folder(*_STATE, option), "") as temporary:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    return content
 
 
 def _home(hint: str) -> Path:

@@ -32,6 +32,7 @@ def serialized_engine(
     *,
     workspace: int,
     timings: Path,
+    secret: bytes,
     report: Report | None = None,
 ) -> bytes:
     """Returns the bytes of an engine that is built for this machine.
@@ -42,6 +43,7 @@ def serialized_engine(
         bundle: Bundle whose ONNX model has fixed shapes and explicit types.
         workspace: Largest amount of GPU memory that a layer may use as workspace, in bytes.
         timings: File that keeps the builder's measurements for the next build.
+        secret: Key that signs ``timings``, as in ``edgekit.files.checksums``.
         report: Function that is called with the progress.
 
     Raises:
@@ -56,7 +58,7 @@ def serialized_engine(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     # TF32 has 11 bits of precision: sums in the cascade that must be exact would be rounded.
     config.clear_flag(trt.BuilderFlag.TF32)
-    _use(config, timings)
+    _use(config, timings, secret)
     monitor = _monitor(trt, report)
     config.progress_monitor = monitor
     words = ""
@@ -74,7 +76,7 @@ def serialized_engine(
             hint="If memory ran out, close other programs and use a smaller "
             f"{parameter('workspace')}. If TensorRT found no implementation, use a larger one.",
         )
-    _keep(config, timings)
+    _keep(config, timings, secret)
     return bytes(made)
 
 
@@ -99,19 +101,19 @@ def _told(error: Any) -> str:
     return f"  {where}{' '.join(error.desc().split())}"
 
 
-def _use(config: Any, path: Path) -> None:
+def _use(config: Any, path: Path, secret: bytes) -> None:
     """Loads earlier measurements into the builder; if they do not fit, it starts without them."""
-    for stored in (proven_file(path, path.name) or b"", b""):
+    for stored in (proven_file(path, path.name, secret) or b"", b""):
         timings = config.create_timing_cache(stored)
         if timings is not None and config.set_timing_cache(timings, False):
             return
 
 
-def _keep(config: Any, path: Path) -> None:
+def _keep(config: Any, path: Path, secret: bytes) -> None:
     timings = config.get_timing_cache()
     if timings is not None:
         with writing(path):
-            keep_file(path, bytes(timings.serialize()), path.name)
+            keep_file(path, bytes(timings.serialize()), path.name, secret)
 
 
 def _monitor(trt: Any, report: Report | None) -> Any:

@@ -3,23 +3,31 @@
 An engine belongs to one model, one TensorRT version and one kind of GPU. A key of all of them is
 its file name, and its checksum is stored beside it. An engine with a wrong checksum is built again
 and never loaded.
+
+An engine is code for the GPU. A bundle from somebody else may bring one with a checksum that fits.
+In a bundle, EdgeKit therefore loads only engines that this user built: their checksums are signed
+with a key that only this user has.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
 import shlex
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
-from edgekit.errors import EdgeKitError, OutputError, UsageError
+from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import refuse_unwritable, writing
+from edgekit.system.user_folders import user_secret
 from edgekit.targets.jetson.builder import Report, serialized_engine
 from edgekit.targets.jetson.cuda import Cuda, Gpu
 from edgekit.targets.jetson.library import created, make_log, said, tensorrt
@@ -72,22 +80,18 @@ def build_engine(
     Raises:
         UsageError: The bundle is for another target.
         MissingDependencyError: TensorRT or cuda-bindings is not installed.
-        BundleError: TensorRT refuses the model.
-        OutputError: The folder cannot be written.
+        BundleError: TensorRT refuses the model, or ``engines`` is a link that leads out of the
+            bundle.
+        OutputError: The folder, or the user's key, cannot be written.
         EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
     """
-    if bundle.manifest.target != "jetson":
-        raise UsageError(
-            f"Expected a bundle for the target jetson; {bundle.path} is for "
-            f"{bundle.manifest.target}.",
-            hint="This bundle needs no engine. Run it as it is: edgekit run --bundle "
-            f"{bundle.path}",
-        )
+    _refuse_other_targets(bundle)
     trt, cuda = tensorrt(), Cuda()
     gpu = cuda.gpu()
     key = _key(bundle, trt.__version__, gpu)
-    path = (cache or bundle.path / "engines") / f"{key}.engine"
-    if not force and proven_file(path, key) is not None:
+    folder, secret = _place(bundle, cache)
+    path = folder / f"{key}.engine"
+    if not force and _is_built(path, key, secret):
         return Engine(path, key, 0.0, built=False)
     _log.warning(
         "Building the TensorRT engine of %s for %s. This happens once and takes some minutes.",
@@ -99,21 +103,17 @@ def build_engine(
     log = make_log(trt) if log is None else log
     trt.init_libnvinfer_plugins(log, "")
     timings = path.with_name(f"{'-'.join(gpu.name.split())}-{trt.__version__}.timings")
-    try:
-        with writing(path.parent):
-            path.parent.mkdir(0o700, exist_ok=True)
-        # An unwritable folder is reported before a build of several minutes.
-        refuse_unwritable(path)
+    with _storing(path):
         content = serialized_engine(
-            trt, log, bundle, workspace=limit, timings=timings, report=report
+            trt,
+            log,
+            bundle,
+            workspace=limit,
+            timings=timings,
+            secret=secret,
+            report=report,
         )
-        with writing(path):
-            keep_file(path, content, key)
-    except OutputError as error:
-        raise OutputError(
-            error.message,
-            hint=f"Name a folder where engines can be written: {parameter('cache', 'DIR')}",
-        ) from error
+        keep_file(path, content, key, secret)
     return Engine(path, key, time.monotonic() - started, built=True)
 
 
@@ -131,9 +131,10 @@ def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
     trt = tensorrt()
     trt.init_libnvinfer_plugins(log, "")
     runtime = created(log, trt.Runtime, log)
+    _, secret = _place(bundle, cache)
     for force in (False, True):
         found = build_engine(bundle, cache=cache, force=force, log=log)
-        content = proven_file(found.path, found.key)
+        content = proven_file(found.path, found.key, secret)
         engine = runtime.deserialize_cuda_engine(content) if content is not None else None
         if engine is not None or found.built:
             break
@@ -150,6 +151,62 @@ def trtexec_command(bundle: Bundle) -> str:
     """Returns NVIDIA's command for the same build; EdgeKit does not load its engine."""
     model = shlex.quote(str(bundle.model_path))
     return f"trtexec --onnx={model} --saveEngine=model.engine --stronglyTyped --noTF32"
+
+
+def _refuse_other_targets(bundle: Bundle) -> None:
+    if bundle.manifest.target != "jetson":
+        raise UsageError(
+            f"Expected a bundle for the target jetson; {bundle.path} is for "
+            f"{bundle.manifest.target}.",
+            hint="This bundle needs no engine. Run it as it is: edgekit run --bundle "
+            f"{bundle.path}",
+        )
+
+
+def _place(bundle: Bundle, cache: Path | None) -> tuple[Path, bytes]:
+    """Returns the folder of a bundle's engines, and the key that signs them.
+
+    Whoever made the bundle may have filled any folder in it. The user chose any other folder, where
+    a checksum without a key is enough.
+    """
+    folder = cache or bundle.path / "engines"
+    real = Path(os.path.realpath(folder))  # resolve() raises RuntimeError for a circular link
+    if real.is_relative_to(os.path.realpath(bundle.path)):
+        return folder, user_secret(parameter("cache", "DIR"))
+    if cache is None:
+        raise BundleError(
+            f"{folder} is a link that leads out of the bundle.",
+            hint=f"Remove it, or name the folder for engines: {parameter('cache', real)}",
+        )
+    return folder, b""
+
+
+def _is_built(path: Path, key: str, secret: bytes) -> bool:
+    if proven_file(path, key, secret) is not None:
+        return True
+    if path.exists():
+        _log.warning(
+            "EdgeKit does not use the engine %s: it is damaged, or this user did not build it on "
+            "this machine.",
+            path,
+        )
+    return False
+
+
+@contextlib.contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    """Makes the folder of an engine, and reports one that cannot be written before the build."""
+    try:
+        with writing(path.parent):
+            path.parent.mkdir(0o700, exist_ok=True)
+        refuse_unwritable(path)
+        with writing(path):
+            yield
+    except OutputError as error:
+        raise OutputError(
+            error.message,
+            hint=f"Name a folder where engines can be written: {parameter('cache', 'DIR')}",
+        ) from error
 
 
 def _key(bundle: Bundle, version: str, gpu: Gpu) -> str:

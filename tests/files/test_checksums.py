@@ -37,12 +37,24 @@ def test_what_was_kept_is_found_under_its_identity_alone(place, content, identit
     assert {path.name for path in place.iterdir()} == {"a", "a" + ENDING}
 
 
-@given(bit=st.integers(0, 10**6), where=st.sampled_from(["", ENDING]))
-def test_no_flipped_bit_is_believed(place, bit, where):
-    keep_file(place / "a", b"what was compiled" * 9, "k")
+@given(content=st.binary(), keys=st.lists(st.binary(max_size=64), min_size=2, unique=True))
+def test_what_was_signed_is_found_with_its_key_alone(place, content, keys):
+    keep_file(place / "a", content, "k", keys[0])
+    assert [proven_file(place / "a", "k", key) == content for key in keys] == [
+        key == keys[0] for key in keys
+    ]
+
+
+@given(
+    bit=st.integers(0, 10**6),
+    where=st.sampled_from(["", ENDING]),
+    key=st.sampled_from([b"", b"secret"]),
+)
+def test_no_flipped_bit_is_believed(place, bit, where, key):
+    keep_file(place / "a", b"what was compiled" * 9, "k", key)
     damaged = place / f"a{where}"
     damaged.write_bytes(flipped(damaged.read_bytes(), bit))
-    assert proven_file(place / "a", "k") is None
+    assert proven_file(place / "a", "k", key) is None
 
 
 @given(part=st.floats(0, 0.99), where=st.sampled_from(["", ENDING]), zeros=st.booleans())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import OutputError
-from edgekit.system.user_folders import user_folder
+from edgekit.system.user_folders import user_folder, user_secret
 
 ASKED = ("XDG_CACHE_HOME", ".cache", "--cache DIR")
 
@@ -80,3 +81,27 @@ def test_an_unset_home_is_that_of_the_system(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "")
     assert user_folder(*ASKED) == tmp_path / ".cache" / "edgekit"
+
+
+def test_a_secret_is_made_once_for_each_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a"))
+    first = user_secret("--cache DIR")
+    assert (len(first), user_secret("--cache DIR")) == (32, first)
+    place = tmp_path / "a" / "edgekit"
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (place, place / "secret")]
+    assert modes == [0o700, 0o600]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "b"))
+    assert user_secret("--cache DIR") != first
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"x" * 33])
+def test_a_damaged_secret_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    user_secret("")
+    (tmp_path / "edgekit" / "secret").write_bytes(damage)
+    made = user_secret("")
+    assert (len(made), user_secret("")) == (32, made)

@@ -28,8 +28,11 @@ def stand_in() -> Any:
 
 
 @pytest.fixture
-def machine(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A Jetson with TensorRT and cuda-bindings, as far as EdgeKit can tell."""
+def machine(
+    stand_in: Any, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """A Jetson with TensorRT and cuda-bindings, as far as EdgeKit can tell, and a user's home."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     found = stand_in.Machine()
     start(stand_in, found, monkeypatch)
     return found

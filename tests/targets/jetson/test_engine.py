@@ -14,6 +14,7 @@ from edgekit.bundle import Bundle, load_bundle
 from edgekit.cli import main as run
 from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
 from edgekit.files.checksums import ENDING, keep_file
+from edgekit.system.user_folders import user_secret
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.jetson.engine import build_engine, trtexec_command
 from edgekit.targets.jetson.session import TensorRtSession
@@ -99,13 +100,83 @@ def test_damaged_engine_is_built_again(machine: Any, jetson: Any, damage: str) -
     elif damage == "no proof":
         proof.unlink()
     elif damage == "another's proof":
-        keep_file(engine, engine.read_bytes(), "another key")
+        keep_file(engine, engine.read_bytes(), "another key", user_secret(""))
     else:
         proof.write_bytes(proof.read_bytes()[:-3])
     with TensorRtSession(bundle) as session:
         frame = np.zeros((1, 64, 96, 3), np.uint8)
         assert session.infer({"previous": frame, "frame": frame})["detections"].shape == (50, 6)
     assert len(machine.builds) == 2
+
+
+def other_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other user"))
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_engine_and_timings_that_came_with_the_bundle_are_not_used(
+    machine: Any,
+    jetson: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    signed: bool,
+) -> None:
+    bundle = jetson()
+    theirs = build_engine(bundle)
+    if not signed:
+        keep_file(theirs.path, b"code for the GPU", theirs.key)
+        keep_file(theirs.path.with_name("Orin-10.3.0.timings"), b"theirs", "Orin-10.3.0.timings")
+    other_user(monkeypatch, tmp_path)
+    ours = build_engine(bundle)
+    assert (ours.built, ours.path) == (True, theirs.path)
+    assert "this user did not build it" in caplog.text
+    assert machine.timings == [b"", b""]
+    assert not build_engine(bundle).built
+
+
+def test_engine_that_came_with_the_bundle_is_not_used_through_the_option_either(
+    machine: Any, jetson: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = jetson()
+    (tmp_path / "link").symlink_to(bundle.path)
+    keep_file(Path(build_engine(bundle).path), b"code", build_key(bundle))
+    assert build_engine(bundle, cache=tmp_path / "link" / "engines").built
+
+
+def test_engine_in_a_folder_that_the_user_named_needs_no_key(
+    machine: Any, jetson: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = jetson()
+    assert build_engine(bundle, cache=tmp_path / "cache").built
+    other_user(monkeypatch, tmp_path)
+    assert not build_engine(bundle, cache=tmp_path / "cache").built
+    assert not (tmp_path / "other user").exists()
+
+
+def test_engines_that_lead_out_of_the_bundle(machine: Any, jetson: Any, tmp_path: Path) -> None:
+    bundle = jetson()
+    (tmp_path / "elsewhere").mkdir()
+    (bundle.path / "engines").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="leads out of the bundle") as caught:
+        build_engine(bundle)
+    assert f"cache={tmp_path / 'elsewhere'}" in caught.value.hint
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (bundle.path / "engines").unlink()
+    (bundle.path / "engines").symlink_to("engines")
+    with pytest.raises(OutputError, match="engines"):
+        build_engine(bundle)
+
+
+def test_user_without_a_home_is_told_before_the_build(
+    machine: Any, jetson: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    with pytest.raises(OutputError, match="gone does not exist") as caught:
+        build_engine(jetson())
+    assert "cache=DIR" in caught.value.hint
+    assert machine.builds == []
 
 
 def test_engine_that_tensorrt_refuses_is_built_again(
@@ -132,7 +203,7 @@ def test_timings_are_used_again_unless_they_are_of_no_use(machine: Any, jetson: 
     build_engine(bundle, force=True)
     assert timings.read_bytes() == b"tt"
     for useless in (b"broken", b"foreign"):
-        keep_file(timings, useless, timings.name)
+        keep_file(timings, useless, timings.name, user_secret(""))
         build_engine(bundle, force=True)
         assert timings.read_bytes() == b"t"
     timings.write_bytes(b"unproven")
