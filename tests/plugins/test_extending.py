@@ -22,6 +22,7 @@ from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.errors import PluginError, UsageError
 from edgekit.media import open_source
+from edgekit.media.sinks.registry import make_sink
 from edgekit.models.registry import build
 from edgekit.targets.registry import (
     check_runtime,
@@ -105,12 +106,27 @@ def test_the_lines_of_the_page_work(example, place, capsys):
         if words[1] == "inspect":
             assert re.search(r"target\W+zipped", said)
     assert "pebble-csv-zipped-fp32" in said
+    assert json.loads((place / "tubes.json").read_text()).keys() <= {"spot"}
 
     bundle = load_bundle(place / "artifacts" / "pebble-csv-zipped-fp32")
     assert (bundle.manifest.target, bundle.manifest.arch) == ("zipped", "pebble")
     with Detector(bundle) as detector, open_source("noise://3") as source:
         assert detector.session.describe()["runtime"] == "zipped"
         assert len([detector.detect(frame.image) for frame in source]) == 3
+
+
+def test_the_sink_of_the_page_has_a_file_for_each_source(example, place, capsys):
+    assert main(["run", "noise://3", "--sink", "tally"]) == 2
+    assert "--sink tally:FILE" in capsys.readouterr().err
+    (place / "out").mkdir()
+    assert main(["run", "noise://3", "noise://4", "--sink", "tally:out/tubes.json"]) == 0
+    assert sorted(path.name for path in (place / "out").iterdir()) == [
+        "tubes-0.json",
+        "tubes-1.json",
+    ]
+    assert main(["run", "noise://3", "--sink", "tally:nowhere/tubes.json"]) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert "in edgekit.sinks of edgekit-example 1.0 failed: FileNotFoundError" in said
 
 
 def test_names_are_known_only_while_the_package_is_there(use, place):
@@ -160,6 +176,7 @@ def test_every_broken_part_is_named_and_none_breaks_doctor(use, capsys):
         (lambda: exporter("hollow"), "expected edgekit_broken.parts:Wrong to be a subclass"),
         (lambda: open_source("missing://1"), "ModuleNotFoundError"),
         (lambda: open_source("failing://1"), "failed: ZeroDivisionError: no signal"),
+        (lambda: make_sink("wrong:x"), "expected a Sink; found Wrong"),
         (lambda: read_truth("text", Path()), "found str"),
         (lambda: build("leaving", classes=1), "SystemExit: 3"),
     ],

@@ -17,15 +17,15 @@ __all__ = ["SINKS", "SinkBuilder", "find_sink", "make_sink", "sink_name"]
 class SinkBuilder(Protocol):
     """Class of a sink, or function that makes one."""
 
-    def __call__(self, argument: str, source_index: int | None, /) -> Sink:
+    def __call__(self, value: str, source_index: int | None, /) -> Sink:
         """Returns a sink that has not touched a file yet.
 
         Args:
-            argument: Text after the colon in ``NAME:VALUE``; empty if there is none.
+            value: Text after the colon in ``NAME:VALUE``; empty if there is none.
             source_index: Index of the source whose results it gets; None if the run has only one.
 
         Raises:
-            UsageError: The argument is missing or invalid.
+            UsageError: The value is missing or invalid.
         """
 
 
@@ -71,9 +71,9 @@ def make_sink(text: str, source_index: int | None = None) -> Sink:
     from edgekit.media.sinks.sink import Sink
 
     builder = find_sink(text)
-    name, _, argument = text.partition(":")
+    name, _, value = text.partition(":")
     with failures_named(name):
-        sink = builder(argument, source_index)
+        sink = builder(value, source_index)
     with SINKS.attributed(name):
         if not isinstance(sink, Sink):
             raise TypeError(f"expected a Sink; found {type(sink).__name__}")

@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from edgekit import Frame, Source, SourceOptions
 from edgekit.errors import UsageError
-from edgekit.media.sources.source import Source, SourceOptions
-from edgekit.runtime.types import Frame
 
 
 class NoiseSource(Source):
