@@ -18,9 +18,9 @@ from edgekit.linking.registry import make_linker
 
 ROOT = Path(edgekit.__file__).parent
 ROOMS = (
-    *("benchmarks", "bundle", "calibration", "datasets", "files", "linking", "measuring"),
-    *("media", "metrics", "models"),
-    *("pipeline", "quantization", "runtime", "system", "targets", "training"),
+    *("benchmarks", "bundle", "calibration", "datasets", "evaluation", "files", "linking"),
+    *("measuring", "media", "metrics", "models"),
+    *("pipeline", "quantization", "running", "runtime", "system", "targets", "training"),
 )
 """Rooms of the library, in which no message names a flag."""
 
