@@ -149,7 +149,7 @@ FAULTS: dict[str, Callable[[ObservedRun], None]] = {
 
 
 def play(fault: str, folder: Path, images: Sequence[Any], *options: str) -> Said:
-    """Causes a fault in a run, and returns what each place says.
+    """Causes a fault in a run, and returns what each place reports.
 
     Args:
         fault: One of ``FAULTS``.
@@ -187,7 +187,7 @@ def _source(fault: str, images: Sequence[Any], flows: threading.Event) -> Iterat
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="What each place says of a fault.")
+    parser = argparse.ArgumentParser(description="Prints where each fault of a live run is reported.")
     parser.add_argument("--only", choices=list(FAULTS), help="this row alone")
     arguments = parser.parse_args()
     images = list(render_clip(_SEED))
