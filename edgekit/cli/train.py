@@ -56,8 +56,14 @@ __all__ = ["command"]
     "--from",
     "origin",
     help="Weights to start from: imagenet (lite0 only, and its default; installed with the "
-    "extra host), scratch for random weights (the default for other networks), or a "
-    "checkpoint.",
+    "extra host), scratch for random weights (the default for other networks), shipped for the "
+    "shipped model, or a checkpoint. Classes are matched by name; layers that do not fit are "
+    "named and start with random weights.",
+)
+@click.option(
+    "--allow-partial",
+    is_flag=True,
+    help="Accept a checkpoint of which less than half fits the network.",
 )
 @click.option(
     "--epochs",
@@ -162,6 +168,7 @@ def command(as_json: bool, **values: Any) -> None:
                 "epochs": options.epochs,
                 "losses": losses,
                 "held_out_frame_map": result.held_out,
+                "fresh_layers": result.fresh_layers,
             }
         )
         return

