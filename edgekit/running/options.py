@@ -146,6 +146,13 @@ class RunOptions:
                 "served.",
                 hint=f"Serve it: {parameter('serve', 8080)}",
             )
+        if self.network.trusted_proxy and not self.network.public_origin:
+            raise UsageError(
+                f"{parameter('trusted_proxy')} names a proxy, but not the address of the page "
+                "behind it.",
+                hint="Name what browsers show: "
+                f"{parameter('public_origin', 'https://cam.example.com')}",
+            )
 
     def of_source(self, number: int) -> RunOptions:
         """Returns the options of one source; files of several sources bear its number.

@@ -109,6 +109,7 @@ class NetworkOptions:
         serve: Address to serve a live page on; None for no page.
         token: Token that viewers of the page must show; None for a new one.
         public_origin: Addresses of the page behind a proxy.
+        trusted_proxy: IP addresses and networks of proxies that are believed about their clients.
     """
 
     mqtt: str | None = field(default=None, repr=False)
@@ -118,6 +119,7 @@ class NetworkOptions:
     serve: str | None = None
     token: str | None = field(default=None, repr=False)
     public_origin: tuple[str, ...] = ()
+    trusted_proxy: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_types(self)

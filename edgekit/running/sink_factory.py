@@ -72,6 +72,7 @@ class SinkFactory:
                 network.serve,
                 network.token,
                 origins=network.public_origin,
+                proxies=network.trusted_proxy,
                 say=say,
             )
         if network.metrics:

@@ -70,6 +70,10 @@ def test_options_are_small_and_stay_as_they_were_made(part: type) -> None:
             lambda: RunOptions(network=NetworkOptions(public_origin=("https://x.example",))),
             "public_origin says where browsers find the page, and none is served.",
         ),
+        (
+            lambda: RunOptions(network=NetworkOptions(serve="0", trusted_proxy=("127.0.0.1",))),
+            "trusted_proxy names a proxy, but not the address of the page behind it.",
+        ),
         (lambda: RunOptions(sources=(0, 1), show=True), "show has one window"),
         (lambda: RunOptions(sinks="tally"), "Expected sinks to be tuple[str, ...]"),
         (lambda: RunOptions(sinks=("a:x", "b", "a:x")), "sink names the same sink with the same"),

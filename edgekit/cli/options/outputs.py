@@ -140,6 +140,14 @@ _SERVICES = (
         " as https://cam.example.com. The page then always needs a token. Repeat the option "
         "for several addresses.",
     ),
+    click.option(
+        "--trusted-proxy",
+        multiple=True,
+        metavar="ADDRESS",
+        help="IP address or network of a proxy whose X-Forwarded-For header tells the addresses of "
+        "its viewers, such as 127.0.0.1 or 10.0.0.0/24. EdgeKit believes no other address. "
+        "Repeat the option for several proxies.",
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from edgekit.media.page.channel import Channel
 from edgekit.media.serving.access import Door, check_token, new_token
 from edgekit.media.serving.address import Address, is_loopback, listen, parse_address
 from edgekit.media.serving.origin import parse_origin
+from edgekit.media.serving.trusted_proxies import TrustedProxies
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import RunInfo
 
@@ -35,10 +36,11 @@ class LivePage:
         address: ``HOST:PORT``, or a port alone for loopback.
         token: Token that viewers need; None to decide by the address.
         origins: Public origins behind a proxy, such as ``https://cam.example.com``.
+        proxies: IP addresses and networks of proxies whose ``X-Forwarded-For`` header is believed.
         say: Function that gets each link as a line of text; the default logs it at level INFO.
 
     Raises:
-        UsageError: The address, the token or an origin is invalid.
+        UsageError: The address, the token, an origin or a proxy is invalid.
         MissingDependencyError: The extra ``serve`` is not installed.
     """
 
@@ -48,15 +50,16 @@ class LivePage:
         token: str | None = None,
         *,
         origins: Sequence[str] = (),
+        proxies: Sequence[str] = (),
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._address = parse_address(address)
         self._token = None if token is None else check_token(token)
         self._origins = [parse_origin(origin) for origin in origins]
+        self._proxies = TrustedProxies(proxies)
         self._say = say or _LOG.info
         self._lock = threading.Lock()
         self._sinks: list[_PageSink] = []
-        self._closed = 0
         self._listener: tuple[socket.socket, Address] | None = None
         self._make_server = _server_class()
         self.server: PageServer | None = None
@@ -91,8 +94,7 @@ class LivePage:
     def leave(self) -> None:
         """Registers the end of a source; the last one stops the server."""
         with self._lock:
-            self._closed += 1
-            if self._closed < len(self._sinks):
+            if not all(sink.has_left for sink in self._sinks):
                 return
             if self.server is not None:
                 self.server.stop()
@@ -104,7 +106,8 @@ class LivePage:
         made = ""
         if self._token is None and (self._origins or not is_loopback(_bound(listener))):
             made = self._token = new_token()
-        server = self._make_server(listener, Door(self._token or "", address.host, self._origins))
+        door = Door(self._token or "", address.host, self._origins, self._proxies)
+        server = self._make_server(listener, door)
         for sink in self._sinks:
             server.add(sink)
         server.start()
@@ -118,7 +121,7 @@ class _PageSink(Channel):
     def __init__(self, page: LivePage, sinks: Callable[[], Sequence[SinkHealth]]) -> None:
         super().__init__(sinks)
         self._page = page
-        self._left = False
+        self.has_left = False
 
     def check(self) -> None:
         self._page.check()
@@ -129,8 +132,8 @@ class _PageSink(Channel):
 
     def close(self) -> None:
         super().close()
-        if not self._left:
-            self._left = True
+        if not self.has_left:
+            self.has_left = True
             self._page.leave()
 
 

@@ -17,6 +17,7 @@ from edgekit.media.page.site import LOG, Site
 from edgekit.media.serving.access import Door, network_of
 from edgekit.media.serving.address import is_loopback
 from edgekit.media.serving.headers import HEADERS
+from edgekit.media.serving.trusted_proxies import TrustedProxies
 
 __all__ = ["PageServer"]
 
@@ -59,13 +60,15 @@ class _PageHandler(web.RequestHandler):
 class _Connections(web.Server):
     """Limits connections in total and per peer, and closes silent ones.
 
-    A proxy on this machine has no limit per peer, because its connections belong to its clients.
+    A trusted proxy has no limit per peer, because its connections belong to its clients.
     """
 
-    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, *, proxied: bool) -> None:
+    def __init__(
+        self, site: Site, loop: asyncio.AbstractEventLoop, proxies: TrustedProxies
+    ) -> None:
         super().__init__(self._answer, loop=loop)
         self._site = site
-        self._proxied = proxied
+        self._proxies = proxies
         self._peers: dict[Any, str] = {}
         self._silent: dict[Any, asyncio.TimerHandle] = {}
 
@@ -81,7 +84,7 @@ class _Connections(web.Server):
         here = is_loopback(remote)
         most = _MOST_CONNECTIONS - (0 if here else _FOR_THIS_MACHINE)
         of_peer = sum(other == peer for other in self._peers.values())
-        crowd = of_peer > _MOST_OF_PEER and not (here and self._proxied)
+        crowd = of_peer > _MOST_OF_PEER and remote not in self._proxies
         place = transport.get_extra_info("socket").fileno()
         if len(self.connections) > most or crowd or place >= _most_descriptors():
             transport.abort()
@@ -177,7 +180,7 @@ class PageServer:
         self._loop.set_exception_handler(lambda loop, context: LOG.debug("%s", context))
         port = self._listener.getsockname()[1]
         site = Site(self._door, port, lambda: self._channels)
-        connections = _Connections(site, self._loop, proxied=self._door.is_proxied)
+        connections = _Connections(site, self._loop, self._door.proxies)
         runner = web.ServerRunner(connections, shutdown_timeout=0.1)
         await runner.setup()
         await web.SockSite(runner, self._listener).start()

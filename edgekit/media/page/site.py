@@ -110,7 +110,7 @@ class Site:
 
     def _peer(self, request: web.BaseRequest) -> str:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        return self._door.peer_of(request.remote or "", forwarded)
+        return self._door.proxies.client_of(request.remote or "", forwarded)
 
     def _health(self) -> web.Response:
         sources = [channel.health() for channel in self._channels()]

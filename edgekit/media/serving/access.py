@@ -19,6 +19,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.media.serving.address import is_loopback
 from edgekit.media.serving.origin import WebOrigin
+from edgekit.media.serving.trusted_proxies import TrustedProxies
 
 __all__ = ["Door", "FailureLimit", "Verdict", "check_token", "network_of", "new_token"]
 
@@ -99,16 +100,22 @@ class Door:
     Without a token, a request is refused if its ``Host`` header has an unknown name. A foreign page
     whose name was made to resolve to this machine (DNS rebinding) would send such a name.
 
-    Behind a proxy, the public origin counts as known too. A proxy on this machine is trusted about
-    the address of its client.
+    Behind a proxy, the public origin counts as known too.
 
     Args:
         token: Required token; empty if none is required.
         host: Host at which the page is served, as the user gave it.
         origins: Public origins of the page behind a proxy.
+        proxies: Proxies that are believed about the addresses of their clients.
     """
 
-    def __init__(self, token: str, host: str, origins: Sequence[WebOrigin] = ()) -> None:
+    def __init__(
+        self,
+        token: str,
+        host: str,
+        origins: Sequence[WebOrigin] = (),
+        proxies: TrustedProxies | None = None,
+    ) -> None:
         self._origins = frozenset(map(str, origins))
         self._public = {origin.authority: origin for origin in origins}
         self._token = token.encode()
@@ -121,11 +128,7 @@ class Door:
         digest = hmac.new(self._token, b"edgekit live page", hashlib.sha256)
         self.cookie = digest.hexdigest()
         """Cookie value that represents the token in the browser without revealing it."""
-
-    @property
-    def is_proxied(self) -> bool:
-        """Whether the page is behind a proxy."""
-        return bool(self._origins)
+        self.proxies = proxies or TrustedProxies()
 
     def is_from_the_page(self, origin: str | None, host: str) -> bool:
         """Returns whether a WebSocket was opened by the page itself or by a program without a page.
@@ -140,16 +143,6 @@ class Door:
         """Returns whether a ``Host`` header belongs to a request that reached the proxy by TLS."""
         origin = self._public.get(host.lower())
         return origin is not None and origin.scheme == "https"
-
-    def peer_of(self, remote: str, forwarded: str | None) -> str:
-        """Returns the IP address of the client that sent a request.
-
-        Args:
-            remote: IP address of the connection.
-            forwarded: ``X-Forwarded-For`` header, whose last entry the proxy adds.
-        """
-        last = (forwarded or "").rpartition(",")[2].strip()
-        return last if self._origins and is_loopback(remote) and _is_address(last) else remote
 
     def judge(self, *, peer: str, host: str, shown: str | None, cookie: str | None) -> Verdict:
         """Decides about a request.

@@ -38,6 +38,7 @@ class Page:
 
     def __init__(self, stack: contextlib.ExitStack, words: list[Any], origin: str) -> None:
         words = [*words, "--realtime", "--serve", "0", "--public-origin", origin]
+        words += ["--trusted-proxy", "127.0.0.1"]
         command = [sys.executable, "-m", "edgekit", "run", *map(str, words)]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
         run: Any = stack.enter_context(subprocess.Popen(command, **quiet))  # type: ignore[call-overload]
@@ -243,6 +244,14 @@ def test_what_is_no_origin_is_refused(origin: str, capsys: Any) -> None:
     assert f"--public-origin is '{origin}'" in capsys.readouterr().err
     assert main(["run", "--source", "x.mp4", "--public-origin", "https://cam.example.com"]) == 2
     assert "--serve 8080" in capsys.readouterr().err
+
+
+def test_what_is_no_proxy_is_refused(capsys: Any) -> None:
+    words = ["run", "--source", "x.mp4", "--serve", "0", "--trusted-proxy"]
+    assert main([*words, "127.0.0.1"]) == 2
+    assert "--public-origin https://cam.example.com" in capsys.readouterr().err
+    assert main([*words, "nginx", "--public-origin", "https://cam.example.com"]) == 2
+    assert "--trusted-proxy is 'nginx'" in capsys.readouterr().err
 
 
 def test_a_browser_shows_the_page_behind_nginx(

@@ -89,20 +89,51 @@ def test_who_asks_for_nothing_is_cut(make_page, monkeypatch):
             assert is_cut(client)
 
 
-def test_a_proxy_on_this_machine_may_have_all_connections(make_page, monkeypatch):
+@pytest.mark.parametrize("trusted", ["127.0.0.2", None])
+def test_a_trusted_proxy_may_have_all_connections(make_page, monkeypatch, trusted):
     from edgekit.media.page import server
 
     monkeypatch.setattr(server, "_MOST_OF_PEER", 3)
-    port = make_page(origins=["https://cam.example.com"])
+    port = make_page(origins=["https://cam.example.com"], proxies=[trusted] if trusted else [])
     with contextlib.ExitStack() as stack:
-        for _ in range(8):
-            stack.enter_context(connected(port))
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as proxy:
-            proxy.request("GET", "/health", headers={"X-Forwarded-For": "127.0.0.1"})
-            assert proxy.getresponse().status == 401, "who it asks for may be anywhere"
-            proxy.close()
-            proxy.request("GET", "/health")
-            assert proxy.getresponse().status == 503, "no frame has come yet"
+        clients = [stack.enter_context(connected(port)) for _ in range(8)]
+        if trusted is None:
+            assert all(map(is_cut, clients[3:]))
+        else:
+            clients[-1].sendall(b"lth HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert clients[-1].recv(12) == b"HTTP/1.1 503"
+
+
+def test_a_request_that_was_passed_on_needs_the_token_for_health(make_page):
+    port = make_page(origins=["https://cam.example.com"], proxies=["127.0.0.1"])
+    with contextlib.ExitStack() as stack:
+        proxy = http.client.HTTPConnection("127.0.0.1", port)
+        stack.enter_context(contextlib.closing(proxy))
+        proxy.request("GET", "/health", headers={"X-Forwarded-For": "127.0.0.1"})
+        assert proxy.getresponse().status == 401, "who it asks for may be anywhere"
+        proxy.close()
+        proxy.request("GET", "/health")
+        assert proxy.getresponse().status == 503, "no frame has come yet"
+
+
+FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+
+
+@pytest.mark.parametrize("header", FORWARDING)
+@pytest.mark.parametrize("proxies", [(), ("192.0.2.1", "10.0.0.0/8")])
+@pytest.mark.parametrize("origins", [(), ("https://cam.example.com",)])
+def test_who_is_no_trusted_proxy_is_not_believed(make_page, header, proxies, origins):
+    port = make_page(token="a-long-token", origins=origins, proxies=proxies)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as peer:
+        answers = []
+        for number in range(11):
+            made_up = f"192.0.2.{number}"
+            headers = {header: f"for={made_up}" if header == "Forwarded" else made_up}
+            peer.request("GET", f"/?token=wrong-{number}", headers=headers)
+            answer = peer.getresponse()
+            answer.read()
+            answers.append(answer.status)
+        assert answers == [403] * 10 + [429]
 
 
 @pytest.mark.parametrize("spare", [16, 1 << 40])
