@@ -27,8 +27,8 @@ class TrustedProxies:
     def __contains__(self, peer: str) -> bool:
         """Returns whether an IP address belongs to a trusted proxy; other text never does."""
         address = _address(peer)
-        address = getattr(address, "ipv4_mapped", None) or address
-        return address is not None and any(address in network for network in self._networks)
+        forms = {address, getattr(address, "ipv4_mapped", None)} - {None}
+        return any(form in network for form in forms for network in self._networks)
 
     def client_of(self, remote: str, forwarded: str) -> str:
         """Returns the IP address of the client that sent a request.
