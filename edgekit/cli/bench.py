@@ -143,8 +143,9 @@ class _Percent(click.ParamType[float]):
 @click.option(
     "--tune",
     is_flag=True,
-    help="Save the fastest setting of each bundle beside it; edgekit run uses it on this "
-    "machine. Tries several numbers of threads unless --threads is given.",
+    help="Find the fastest settings of each bundle on this machine, and save them as "
+    "profile.json in the bundle's folder, where edgekit run finds them. Tries several numbers of "
+    "threads unless --threads is given.",
 )
 @click.option(
     "--csv",

@@ -57,7 +57,7 @@ __all__ = ["command"]
     "--link",
     type=LINK,
     help="Linker that joins detections into tubes. edgekit follows actors; the others, from "
-    "KORSAL's code, follow each class for itself, and differ in a frame without a "
+    "KORSAL's code, link each class separately, and differ in a frame without a "
     "detection: the tube has no box (road), its last box (korsal-hold), or its last box "
     "moved on (korsal-motion). [default: edgekit; road with --protocol published]",
 )
@@ -74,16 +74,16 @@ __all__ = ["command"]
 @click.option(
     "--min-hits",
     type=click.IntRange(1),
-    help="Smallest number of detections of a tube that counts. Replaces --min-length: "
-    "--min-hits 6 is the same as --min-length 5.",
+    help="Smallest number of detections of a tube that counts. It is --min-length plus one, and "
+    "replaces it: --min-hits 6 means the same as --min-length 5. [default: 6]",
 )
 @click.option(
     "--min-length",
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Largest number of frames of a tube that is dropped as too short; with 5, tubes of 6 "
-    "frames count.",
+    help="Largest number of frames of a tube that is dropped as too short, as in KORSAL's code. "
+    "Not used with --min-hits, which is the same limit plus one.",
 )
 @delay_options
 @click.option(

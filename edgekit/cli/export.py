@@ -61,11 +61,12 @@ _PLACE = click.Choice(PLACES)
 @click.option(
     "--cascade",
     type=click.Choice(KINDS),
-    help="Map of motion in the input: similarity to the earlier picture, the best of nine "
-    "shifts by at most one pixel (ssim, KORSAL's) or of the eight without the unshifted "
-    "one (ssim-shifted); the dissimilarity at the best of nine (dssim); or no map (rgb). It "
-    "must be the one that the network was trained with. [default: the checkpoint's own; "
-    "ssim for 6 channels, rgb for 3]",
+    help="Motion channels of the network's input. They must be those that the checkpoint was "
+    "trained with: ssim for KORSAL's published checkpoints (6 input channels), rgb for a plain "
+    "CenterNet (3 channels, no motion), ssim-shifted or dssim for KORSAL's variants. ssim is the "
+    "similarity to the earlier picture, at the best of nine shifts by at most one pixel; "
+    "ssim-shifted omits the zero shift; dssim is the dissimilarity. [default: the checkpoint's "
+    "own; ssim for 6 channels, rgb for 3]",
 )
 @click.option(
     "--frame-gap",

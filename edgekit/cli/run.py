@@ -110,7 +110,7 @@ _T = TypeVar("_T")
         default="edgekit",
         show_default=True,
         help="Linker that joins detections into tubes. edgekit follows actors; the others, from "
-        "KORSAL's code, follow each class for itself, and differ in a frame without a "
+        "KORSAL's code, link each class separately, and differ in a frame without a "
         "detection: the tube has no box (road), its last box (korsal-hold), or its last box "
         "moved on (korsal-motion).",
     ),
@@ -123,7 +123,8 @@ _T = TypeVar("_T")
         type=click.IntRange(1),
         default=3,
         show_default=True,
-        help="Number of detections that a tube needs to be reported and drawn.",
+        help="Number of detections from which a tube is reported and drawn. Tubes that end with "
+        "fewer are never reported.",
     ),
 )
 @delay_options

@@ -105,17 +105,19 @@ __all__ = ["command"]
     type=click.Choice(KINDS),
     default="ssim",
     show_default=True,
-    help="Map of motion in the input: similarity to the earlier picture, the best of nine "
-    "shifts by at most one pixel (ssim, KORSAL's) or of the eight without the unshifted "
-    "one (ssim-shifted); the dissimilarity at the best of nine (dssim); or no map (rgb).",
+    help="Motion channels of the network's input. Keep ssim, unless you start from a checkpoint "
+    "that was trained with another kind, or motion does not matter (rgb, no motion channels). "
+    "ssim is the similarity to the earlier picture, at the best of nine shifts by at most one "
+    "pixel; ssim-shifted omits the zero shift; dssim is the dissimilarity.",
 )
 @click.option(
     "--frame-gap",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Number of frames between the two pictures that the cascade compares. Each sample "
-    "draws its own number, from half to twice as many, but at least 1.",
+    help="Number of frames between the two pictures that the cascade compares, at the frame rate "
+    "of the training videos. Unless that rate is 25 per second, also give edgekit export "
+    "--interval. Each sample draws its own number, from half to twice as many, but at least 1.",
 )
 @click.option(
     "--seed",

@@ -42,7 +42,8 @@ _FILES = (
         "--clips",
         type=OUT_FOLDER,
         metavar="DIR",
-        help="Folder to write a short video of each tube to, with a JSON file about it.",
+        help="Folder to write a short video of each tube to, with all boxes and labels drawn in, "
+        "and a JSON file that describes the tube.",
     ),
     click.option(
         "--clip-before",
