@@ -17,7 +17,7 @@ from edgekit.datasets.published import read_truth
 from edgekit.errors import UsageError
 from edgekit.evaluation.detection import detect_videos
 from edgekit.linking.choices import COSTS, LINKS
-from edgekit.metrics.detections import SavedDetections, read_detections
+from edgekit.metrics.detections import SavedDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
@@ -179,7 +179,7 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
     """Evaluates as checked options describe it; ``evaluate`` documents result and errors."""
     with process_pool(options.workers) as executor:
         if options.detections is not None:
-            saved = read_detections(options.detections)
+            saved = open_detections(options.detections)
         else:
             saved = _detect(options, executor, progress)
         if options.save_detections is not None:

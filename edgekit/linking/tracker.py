@@ -106,13 +106,17 @@ class OnlineLinker:
             detections: Detections: boxes (n, 4) and scores (n, C), scores not below 0.
             time: Time of the frame in its source, in seconds; None assumes 25 frames per second.
         """
+        closed = self.advance(detections, time)
+        return LinkUpdate(self._live_tubes(), closed)
+
+    def advance(self, detections: Detections, time: float | None = None) -> list[Tube]:
+        """Processes the next frame, as ``update`` does; returns only the tubes that end with it."""
         boxes = np.asarray(detections.boxes).reshape(-1, 4)
         look = self._look_at(time)
         closed: list[Tube] = []
         if look.elapsed > _LONGEST_PAUSE:
             closed, look = self.finish(), look._replace(passed=1, elapsed=1.0)
-        closed += self._step(boxes, np.asarray(detections.scores), look)
-        return LinkUpdate(self._live_tubes(), closed)
+        return closed + self._step(boxes, np.asarray(detections.scores), look)
 
     def skip(self, frames: int) -> list[Tube]:
         """Skips ``frames`` unprocessed frames, which do not count as misses.

@@ -22,16 +22,24 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
-import numpy as np
 
-from edgekit.datasets.annotations import TruthTube, VideoTruth
+from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import AnnotationError
 from edgekit.files.reading import read_gzip, read_regular
-from edgekit.runtime.types import Array, Detections
+from edgekit.metrics._decoding import decode_video, has_tubes, too_many
+from edgekit.runtime.types import Detections
 
-__all__ = ["SavedDetections", "SavedVideo", "read_detections"]
+__all__ = [
+    "SavedDetections",
+    "SavedVideo",
+    "StoredDetections",
+    "StoredVideo",
+    "open_detections",
+    "read_detections",
+]
 
 _MOST_BYTES = 1 << 28
 _LEAST_SCORES = 1 << 24
@@ -63,6 +71,15 @@ class SavedVideo:
                 hint="Run the detector on the video file that was annotated.",
             )
 
+    @property
+    def annotated(self) -> bool:
+        """Whether the video has an annotated tube."""
+        return bool(self.truth.tubes)
+
+    def load(self) -> SavedVideo:
+        """Returns this video, as ``StoredVideo.load`` does."""
+        return self
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedDetections:
@@ -72,24 +89,31 @@ class SavedDetections:
     videos: list[SavedVideo]
 
 
-class _Frame(msgspec.Struct):
-    boxes: list[tuple[float, float, float, float]]
-    scores: list[dict[str, float]]
+class StoredVideo(Protocol):
+    """The detections of one video, in memory or in a file."""
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the video has an annotated tube."""
+
+    def load(self) -> SavedVideo:
+        """Returns the detections and the ground truth.
+
+        Raises:
+            AnnotationError: The file cannot be read, or its content is wrong.
+        """
 
 
-class _SavedTube(msgspec.Struct):
-    label: int
-    start: int
-    end: int
-    boxes_xywh_1based: list[tuple[float, float, float, float]]
+class StoredDetections(Protocol):
+    """The detections of a dataset, of which no more than a video at a time need be in memory."""
 
+    @property
+    def classes(self) -> list[str]:
+        """Class names, by class index."""
 
-class _SavedVideo(msgspec.Struct):
-    frames: int
-    detections: list[_Frame | None]
-    gt: list[_SavedTube] = []
-    width: int | None = None
-    height: int | None = None
+    @property
+    def videos(self) -> Sequence[StoredVideo]:
+        """Videos in the order in which they are evaluated."""
 
 
 class _DetectionsFile(msgspec.Struct):
@@ -99,13 +123,68 @@ class _DetectionsFile(msgspec.Struct):
     height: int = 240
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _EncodedVideo:
+    """A video of a file of saved detections, as it is in the file."""
+
+    path: Path
+    name: str
+    content: bytes
+    size: tuple[int, int]
+    classes: int
+    most_scores: int
+
+    @property
+    def annotated(self) -> bool:
+        try:
+            return has_tubes(self.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return True  # ``load`` tells what is wrong
+
+    def load(self) -> SavedVideo:
+        try:
+            truth, found = decode_video(
+                self.content, self.name, self.size, self.classes, self.most_scores
+            )
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise _wrong(self.path, f"video '{self.name}'", str(error)) from error
+        return SavedVideo(truth, found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _EncodedDetections:
+    classes: list[str]
+    videos: list[_EncodedVideo]
+
+
 def read_detections(path: Path) -> SavedDetections:
     """Reads saved detections and checks them.
 
     Raises:
         AnnotationError: The file is missing or has another layout; the message names the video.
     """
-    path = Path(path)
+    stored = _open(Path(path))
+    videos = []
+    scores = 0
+    for encoded in stored.videos:
+        video = encoded.load()
+        scores += sum(found.scores.size for found in video.detections if found is not None)
+        if scores > encoded.most_scores:
+            raise _wrong(path, f"video '{encoded.name}'", too_many(encoded.classes))
+        videos.append(video)
+    return SavedDetections(stored.classes, videos)
+
+
+def open_detections(path: Path) -> StoredDetections:
+    """Opens saved detections; each video is decoded and checked when it is loaded.
+
+    Raises:
+        AnnotationError: The file is missing or has another layout.
+    """
+    return _open(Path(path))
+
+
+def _open(path: Path) -> _EncodedDetections:
     try:
         read = read_gzip if path.suffix == ".gz" else read_regular
         content = read(path, _MOST_BYTES)
@@ -127,87 +206,16 @@ def read_detections(path: Path) -> SavedDetections:
         ) from error
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' must name at least one class, and each class once")
-    videos = []
     # Scores are stored for every class, even if the file contains only a few.
-    room = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
-    for name, raw in file.videos.items():
-        try:
-            video = msgspec.json.decode(raw, type=_SavedVideo)
-            room -= len(file.classes) * sum(
-                len(frame.boxes) for frame in video.detections if frame is not None
-            )
-            if room < 0:
-                raise ValueError(
-                    f"the file claims more boxes, with {len(file.classes)} classes each, than its "
-                    f"{len(content)} bytes can hold"
-                )
-            videos.append(_video(file, name, video))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise _wrong(path, f"video '{name}'", str(error)) from error
-    return SavedDetections(file.classes, videos)
-
-
-def _video(file: _DetectionsFile, name: str, video: _SavedVideo) -> SavedVideo:
-    if len(video.detections) != video.frames:
-        raise ValueError(f"detections for {len(video.detections)} of {video.frames} frames")
-    width, height = video.width or file.width, video.height or file.height
-    if min(width, height) < 1:
-        raise ValueError(f"picture size {width}x{height}, expected at least 1x1 pixels")
-    classes = len(file.classes)
-    tubes = [
-        _truth_tube(tube, f"gt {number}", video.frames, classes)
-        for number, tube in enumerate(video.gt)
-    ]
-    label = tubes[0].label if tubes else None
-    truth = VideoTruth(name, video.frames, width, height, tubes, label)
-    detections = [
-        None if frame is None else _detections(frame, f"frame {number}", classes)
-        for number, frame in enumerate(video.detections)
-    ]
-    return SavedVideo(truth, detections)
-
-
-def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> TruthTube:
-    if not 0 <= tube.label < classes:
-        raise ValueError(f"{where}: label {tube.label}, expected 0 to {classes - 1}")
-    if not 0 <= tube.start < tube.end <= frames:
-        raise ValueError(
-            f"{where}: the tube runs from frame {tube.start} to frame {tube.end}, but the "
-            f"video has {frames} frames"
-        )
-    if len(tube.boxes_xywh_1based) != tube.end - tube.start:
-        found, expected = len(tube.boxes_xywh_1based), tube.end - tube.start
-        raise ValueError(f"{where}: {found} boxes for {expected} frames")
-    boxes = np.array(tube.boxes_xywh_1based, np.float64)
-    if not np.isfinite(boxes).all() or boxes[:, 2:].min() <= 0:
-        raise ValueError(f"{where}: a box [x, y, w, h] is empty or not finite")
-    boxes[:, :2] -= 1.0
-    boxes[:, 2:] += boxes[:, :2]
-    return TruthTube(tube.label, tube.start, boxes)
-
-
-def _detections(frame: _Frame, where: str, classes: int) -> Detections:
-    if len(frame.scores) != len(frame.boxes):
-        raise ValueError(f"{where}: {len(frame.boxes)} boxes, but {len(frame.scores)} scores")
-    boxes = np.array(frame.boxes, np.float64).reshape(-1, 4)
-    if not np.isfinite(boxes).all():
-        raise ValueError(f"{where}: a box has an infinite or NaN coordinate")
-    return Detections(boxes, _dense(frame.scores, where, classes))
-
-
-def _dense(rows: list[dict[str, float]], where: str, classes: int) -> Array:
-    scores = np.zeros((len(rows), classes))
-    for row, sparse in zip(scores, rows, strict=True):
-        for key, score in sparse.items():
-            label = int(key) if key.isascii() and key.isdigit() else -1
-            if not 0 <= label < classes:
-                raise ValueError(
-                    f"{where}: class '{key}' among the scores, expected 0 to {classes - 1}"
-                )
-            if not 0 <= score <= 1:
-                raise ValueError(f"{where}: score {score} of class {key}, expected 0 to 1")
-            row[label] = score
-    return scores
+    most = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
+    size = (file.width, file.height)
+    return _EncodedDetections(
+        file.classes,
+        [
+            _EncodedVideo(path, name, bytes(raw), size, len(file.classes), most)
+            for name, raw in file.videos.items()
+        ],
+    )
 
 
 def _wrong(path: Path, where: str, what: str) -> AnnotationError:

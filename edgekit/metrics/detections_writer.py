@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.datasets.annotations import TruthTube
 from edgekit.files.writing import atomic_file
-from edgekit.metrics.detections import SavedDetections
+from edgekit.metrics.detections import StoredDetections
 from edgekit.runtime.types import Detections
 
 __all__ = ["DetectionsWriter", "detections_writer", "write_detections"]
@@ -123,14 +123,15 @@ def detections_writer(path: Path, classes: Sequence[str]) -> Iterator[Detections
         writer.close()
 
 
-def write_detections(path: Path, saved: SavedDetections) -> None:
-    """Writes detections that are already in memory.
+def write_detections(path: Path, saved: StoredDetections) -> None:
+    """Writes the detections of a dataset, video by video.
 
     Raises:
         OutputError: The file cannot be written, or the disk is full.
     """
     with detections_writer(path, saved.classes) as writer:
-        for video in saved.videos:
+        for stored in saved.videos:
+            video = stored.load()
             truth = video.truth
             with writer.video(truth.name, (truth.width, truth.height), truth.tubes) as frames:
                 _add_all(frames, video.detections)

@@ -32,7 +32,8 @@ from edgekit.linking.published import TubeLinker
 from edgekit.linking.registry import make_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.linking.trimming import trim
-from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.detections import StoredDetections, StoredVideo
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
 from edgekit.metrics.protocols import PROTOCOLS, Protocol
 from edgekit.metrics.video_map import (
@@ -112,7 +113,7 @@ class EvalResult:
 
 
 def evaluate(
-    saved: SavedDetections,
+    saved: StoredDetections,
     *,
     link: str | None = None,
     cost: str = "score",
@@ -163,30 +164,28 @@ def evaluate(
     begin = time.perf_counter()
     work = partial(_judge, classes=classes, rules=rules, new_linker=new_linker)
     judged = list((executor.map if executor else map)(work, saved.videos))
-    result = _result(saved, judged, rules, link=link or rules.link, protocol=protocol)
+    result = _result(saved.classes, judged, rules, link=link or rules.link, protocol=protocol)
     return replace(result, seconds=time.perf_counter() - begin)
 
 
 def _result(
-    saved: SavedDetections, judged: Sequence[_Judged], rules: Protocol, *, link: str, protocol: str
+    classes: list[str], judged: Sequence[_Judged], rules: Protocol, *, link: str, protocol: str
 ) -> EvalResult:
     """Averages over all videos."""
-    classes = len(saved.classes)
-    frame_ap = frame_average_precision([video.frames for video in judged], classes)
+    count = len(classes)
+    frame_ap = frame_average_precision([video.frames for video in judged], count)
     matches = [video.tubes for video in judged]
-    video_ap = video_average_precision(matches, classes)
+    video_ap = video_average_precision(matches, count)
     if rules.all_classes:
         frame_ap, video_ap = np.nan_to_num(frame_ap), np.nan_to_num(video_ap)
     return EvalResult(
-        classes=saved.classes,
+        classes=classes,
         frame_ap=frame_ap,
         video_ap=video_ap,
-        mean_overlap=mean_overlap(matches, classes),
+        mean_overlap=mean_overlap(matches, count),
         video_accuracy=video_accuracy(matches),
-        tubes={
-            video.truth.name: found.final for video, found in zip(saved.videos, judged, strict=True)
-        },
-        frames=sum(video.truth.frames for video in saved.videos),
+        tubes={video.name: video.final for video in judged},
+        frames=sum(video.length for video in judged),
         link=link,
         protocol=protocol,
         seconds=0.0,
@@ -202,8 +201,10 @@ def _rules(protocol: str) -> Protocol:
     return PROTOCOLS[protocol]
 
 
-def _check_annotated(saved: SavedDetections) -> None:
-    if not any(video.truth.tubes for video in saved.videos):
+def _check_annotated(saved: StoredDetections) -> None:
+    if not any(video.annotated for video in saved.videos):
+        for video in saved.videos:
+            video.load()  # a file that is wrong is the better reason
         raise AnnotationError(
             "None of the videos has an annotated tube, so there is nothing to compare with.",
             hint="Detections that 'edgekit run' saved contain no annotations. Evaluate a "
@@ -214,48 +215,51 @@ def _check_annotated(saved: SavedDetections) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Judged:
+    name: str
+    length: int
     frames: FrameMatches
     tubes: TubeMatches
     final: list[Tube]
 
 
 def _judge(
-    video: SavedVideo, *, classes: int, rules: Protocol, new_linker: Callable[..., ConfirmedLinker]
+    stored: StoredVideo,
+    *,
+    classes: int,
+    rules: Protocol,
+    new_linker: Callable[..., ConfirmedLinker],
 ) -> _Judged:
     """Scores one video: links its detections and matches them with the ground truth."""
+    video = stored.load()
     own = (video.truth.width, video.truth.height)
     size = rules.frame_size or own
     scale = np.array([*size, *size]) / np.array([*own, *own])
     limit = (size[0] - rules.pixel, size[1] - rules.pixel)
-    frames = [
-        None if found is None else _prepare(found, scale, limit) for found in video.detections
-    ]
+    frames = _prepare(FrameDetections.of(video.detections, classes), scale, limit)
     truth = _truth(video.truth, scale)
     tubes = _tubes(frames, classes, new_linker(frame_size=size).linker)
     return _Judged(
+        video.truth.name,
+        video.truth.frames,
         match_frames(frames, truth, classes, any_class=rules.any_class, growth=rules.pixel),
         match_tubes(tubes, truth, classes, growth=rules.pixel),
         [replace(tube, boxes=(tube.boxes - _OFFSET) / scale) for tube in tubes],
     )
 
 
-def _prepare(found: Detections, scale: Array, limit: tuple[float, float]) -> Detections:
+def _prepare(found: FrameDetections, scale: Array, limit: tuple[float, float]) -> FrameDetections:
     boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, limit, offset=_OFFSET)
-    return Detections(boxes, np.asarray(found.scores, np.float64))
+    return FrameDetections(boxes, np.asarray(found.scores, np.float64), found.counts)
 
 
 def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
     return [replace(tube, boxes=tube.boxes * scale + _OFFSET) for tube in truth.tubes]
 
 
-def _tubes(
-    frames: Sequence[Detections | None], classes: int, linker: OnlineLinker | TubeLinker
-) -> list[Tube]:
+def _tubes(frames: FrameDetections, classes: int, linker: OnlineLinker | TubeLinker) -> list[Tube]:
     """Returns the final tubes of a video; a published linker's are in class and published order."""
     if isinstance(linker, OnlineLinker):
-        closed = [
-            linker.skip(1) if found is None else linker.update(found).closed for found in frames
-        ]
+        closed = [linker.skip(1) if found is None else linker.advance(found) for found in frames]
         return [tube for tubes in closed for tube in tubes] + linker.finish()
     # The published linkers have no notion of an unprocessed frame.
     seen = (Detections.empty(classes) if found is None else found for found in frames)

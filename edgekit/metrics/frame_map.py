@@ -9,9 +9,11 @@ import numpy as np
 
 from edgekit.datasets.annotations import TruthTube
 from edgekit.metrics.average_precision import average_precision
+from edgekit.metrics.frame_detections import FrameDetections
+from edgekit.metrics.frame_selection import Selected, select_frames
 from edgekit.metrics.geometry import to_xywh
 from edgekit.runtime.iou import xywh_iou
-from edgekit.runtime.selection import FRAME_AP, select
+from edgekit.runtime.selection import FRAME_AP
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["FrameMatches", "frame_average_precision", "match_frames"]
@@ -58,24 +60,15 @@ def match_frames(
             box of its class: an oversight of the published code.
         growth: Number added to width and height of the found boxes; 1 in the published code.
     """
+    found = FrameDetections.of(frames, classes)
     total = np.zeros(classes, np.intp)
     for tube in truth:
-        missing = sum(found is None for found in frames[tube.start : tube.end + 1])
+        missing = int((found.counts[tube.start : tube.end + 1] < 0).sum())
         total[tube.label] += len(tube.boxes) - missing
-    rows: list[tuple[int, float, bool]] = []
-    for number, found in enumerate(frames):
-        if found is None:
-            continue
-        present = [tube for tube in truth if tube.start <= number <= tube.end]
-        picks = select(found, FRAME_AP)
-        hits = _hits(found, picks, number, present, any_class, growth)
-        for label, picked in enumerate(picks):
-            for box in picked:
-                rows.append((label, float(found.scores[box, label]), (label, box) in hits))
-    labels, scores, right = zip(*rows, strict=True) if rows else ((), (), ())
-    return FrameMatches(
-        np.array(labels, np.intp), np.array(scores, np.float64), np.array(right, np.bool_), total
-    )
+    selected = select_frames(found, FRAME_AP)
+    hits = _hits(found, selected, truth, any_class, growth)
+    scores = found.scores[selected.box, selected.label].astype(np.float64)
+    return FrameMatches(selected.label, scores, hits, total)
 
 
 def frame_average_precision(matches: Sequence[FrameMatches], classes: int) -> Array:
@@ -95,28 +88,43 @@ def frame_average_precision(matches: Sequence[FrameMatches], classes: int) -> Ar
 
 
 def _hits(
-    found: Detections,
-    picks: Sequence[Sequence[int]],
-    frame: int,
-    present: Sequence[TruthTube],
+    frames: FrameDetections,
+    selected: Selected,
+    truth: Sequence[TruthTube],
     any_class: bool,
     growth: float,
-) -> set[tuple[int, int]]:
-    """Returns the pairs of class and box that are correct."""
-    if not present or not len(found):
-        return set()
-    boxes = to_xywh(found.boxes)
-    boxes[:, 2:] += growth
-    annotated = to_xywh(np.array([tube.boxes[frame - tube.start] for tube in present]))
-    iou = xywh_iou(boxes[:, None], annotated[None])
-    labels = [tube.label for tube in present]
-    free = set(range(len(present)))
-    hits = set()
-    for label in sorted(set(labels)):
-        for box in picks[label]:
-            open_to = [i for i in sorted(free) if any_class or labels[i] == label]
-            best = max(open_to, key=lambda i: iou[box, i], default=None)
-            if best is not None and iou[box, best] >= FRAME_IOU:
-                free.discard(best)
-                hits.add((label, box))
+) -> Array:
+    """Returns which of the selected boxes are correct, (m,) bool."""
+    overlaps = _overlaps(frames, selected, truth, growth)
+    labels = np.array([tube.label for tube in truth], np.intp)
+    starts, ends = (np.array([getattr(t, name) for t in truth]) for name in ("start", "end"))
+    present = (starts[:, None] <= selected.frame) & (selected.frame <= ends[:, None])
+    own = labels[:, None] == selected.label
+    # A class that is not annotated in a frame has no hit there.
+    able = present & (own | any_class) & (present & own).any(axis=0) & (overlaps >= FRAME_IOU)
+    hits = np.zeros(len(selected.box), np.bool_)
+    taken: set[tuple[int, int]] = set()
+    for entry in np.flatnonzero(able.any(axis=0)).tolist():
+        frame = int(selected.frame[entry])
+        # Of equal overlaps the first counts. An overlap below the threshold never wins.
+        ranked = sorted(np.flatnonzero(able[:, entry]).tolist(), key=lambda i: -overlaps[i, entry])
+        best = next((tube for tube in ranked if (frame, tube) not in taken), None)
+        if best is not None:
+            taken.add((frame, best))
+            hits[entry] = True
     return hits
+
+
+def _overlaps(
+    frames: FrameDetections, selected: Selected, truth: Sequence[TruthTube], growth: float
+) -> Array:
+    """Returns the IoU of each tube's box with the selected boxes of its frames, (T, m); else 0."""
+    boxes = to_xywh(frames.boxes)
+    boxes[:, 2:] += growth
+    overlaps = np.zeros((len(truth), len(selected.box)))
+    for row, tube in zip(overlaps, truth, strict=True):
+        first, last = np.searchsorted(selected.frame, (tube.start, tube.end + 1))
+        span = slice(int(first), int(last))
+        annotated = to_xywh(tube.boxes)[selected.frame[span] - tube.start]
+        row[span] = xywh_iou(boxes[selected.box[span]], annotated)
+    return overlaps

@@ -12,7 +12,12 @@ import pytest
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, OutputError
-from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
+from edgekit.metrics.detections import (
+    SavedDetections,
+    SavedVideo,
+    open_detections,
+    read_detections,
+)
 from edgekit.metrics.detections_writer import detections_writer, write_detections
 from edgekit.runtime.types import Detections
 
@@ -174,3 +179,38 @@ def test_a_frame_that_nobody_looked_at_is_null_and_stays_so(tmp_path: Path) -> N
     write_detections(tmp_path / "again.json", saved)
     again = json.loads((tmp_path / "again.json").read_text())
     assert again["videos"]["a"]["detections"] == [None, {"boxes": [], "scores": []}]
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_an_opened_file_tells_what_is_wrong_when_its_videos_are_loaded(
+    tmp_path: Path, case: str
+) -> None:
+    spoil, message = WRONG[case]
+    content = copy.deepcopy(GOOD)
+    spoil(content)
+    path = write(tmp_path / "d.json", content)
+    with pytest.raises(AnnotationError) as error:
+        [video.load() for video in open_detections(path).videos]
+    assert str(path) in error.value.message
+    assert message in error.value.message
+
+
+def test_an_opened_file_gives_what_a_read_one_holds(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.json", GOOD)
+    opened, saved = open_detections(path), read_detections(path)
+    assert opened.classes == saved.classes
+    assert [video.annotated for video in opened.videos] == [True, False]
+    for stored, known in zip(opened.videos, saved.videos, strict=True):
+        assert stored.load().truth.name == known.truth.name
+        for one, other in zip(stored.load().detections, known.detections, strict=True):
+            assert one is not None
+            assert other is not None
+            assert one.scores.tolist() == other.scores.tolist()
+
+
+def test_a_class_may_be_written_with_a_zero_in_front(tmp_path: Path) -> None:
+    content = copy.deepcopy(GOOD)
+    first_frame(content)["scores"] = [{"00": 0.5, "2": 0.25}]
+    (found, _) = read_detections(write(tmp_path / "d.json", content)).videos[0].detections
+    assert found is not None
+    assert found.scores.tolist() == [[0.5, 0, 0.25]]

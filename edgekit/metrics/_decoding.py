@@ -1,0 +1,151 @@
+"""Decodes and checks one video of a file of saved detections, as ``detections`` describes it."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import msgspec
+import numpy as np
+
+from edgekit.datasets.annotations import TruthTube, VideoTruth
+from edgekit.metrics.frame_detections import FrameDetections
+from edgekit.runtime.types import Array, Detections
+
+__all__ = ["decode_video", "has_tubes", "too_many"]
+
+
+class _Frame(msgspec.Struct, gc=False):
+    boxes: list[tuple[float, float, float, float]]
+    scores: list[dict[str, float]]
+
+
+class _SavedTube(msgspec.Struct):
+    label: int
+    start: int
+    end: int
+    boxes_xywh_1based: list[tuple[float, float, float, float]]
+
+
+class _SavedVideo(msgspec.Struct):
+    frames: int
+    detections: list[_Frame | None]
+    gt: list[_SavedTube] = []
+    width: int | None = None
+    height: int | None = None
+
+
+class _Truth(msgspec.Struct):
+    gt: list[msgspec.Raw] = []
+
+
+def too_many(classes: int) -> str:
+    """Returns what is wrong with a file whose boxes need too much memory."""
+    return f"the file claims more boxes, with {classes} classes each, than its bytes can hold"
+
+
+def has_tubes(content: bytes) -> bool:
+    """Returns whether a video has an annotated tube; its boxes are not read."""
+    return bool(msgspec.json.decode(content, type=_Truth).gt)
+
+
+def decode_video(
+    content: bytes, name: str, size: tuple[int, int], classes: int, most_scores: int
+) -> tuple[VideoTruth, FrameDetections]:
+    """Returns the ground truth and the detections of a video.
+
+    Args:
+        content: JSON of the video.
+        name: Name of the video.
+        size: Width and height in pixels, if the video does not have its own.
+        classes: Number of classes.
+        most_scores: Largest number of scores to make room for.
+
+    Raises:
+        ValueError: A value is wrong.
+        msgspec.MsgspecError: The content has another layout.
+    """
+    video = msgspec.json.decode(content, type=_SavedVideo)
+    boxes = sum(len(frame.boxes) for frame in video.detections if frame is not None)
+    if boxes * classes > most_scores:
+        raise ValueError(too_many(classes))
+    if len(video.detections) != video.frames:
+        raise ValueError(f"detections for {len(video.detections)} of {video.frames} frames")
+    width, height = video.width or size[0], video.height or size[1]
+    if min(width, height) < 1:
+        raise ValueError(f"picture size {width}x{height}, expected at least 1x1 pixels")
+    tubes = [
+        _truth_tube(tube, f"gt {number}", video.frames, classes)
+        for number, tube in enumerate(video.gt)
+    ]
+    label = tubes[0].label if tubes else None
+    truth = VideoTruth(name, video.frames, width, height, tubes, label)
+    return truth, _all_detections(video.detections, classes)
+
+
+def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> TruthTube:
+    if not 0 <= tube.label < classes:
+        raise ValueError(f"{where}: label {tube.label}, expected 0 to {classes - 1}")
+    if not 0 <= tube.start < tube.end <= frames:
+        raise ValueError(
+            f"{where}: the tube runs from frame {tube.start} to frame {tube.end}, but the "
+            f"video has {frames} frames"
+        )
+    if len(tube.boxes_xywh_1based) != tube.end - tube.start:
+        found, expected = len(tube.boxes_xywh_1based), tube.end - tube.start
+        raise ValueError(f"{where}: {found} boxes for {expected} frames")
+    boxes = np.array(tube.boxes_xywh_1based, np.float64)
+    if not np.isfinite(boxes).all() or boxes[:, 2:].min() <= 0:
+        raise ValueError(f"{where}: a box [x, y, w, h] is empty or not finite")
+    boxes[:, :2] -= 1.0
+    boxes[:, 2:] += boxes[:, :2]
+    return TruthTube(tube.label, tube.start, boxes)
+
+
+def _all_detections(frames: list[_Frame | None], classes: int) -> FrameDetections:
+    """Returns the detections of all frames, from checks of all their numbers together."""
+    some = [frame for frame in frames if frame is not None]
+    boxes = np.array(list(chain.from_iterable(f.boxes for f in some)), np.float64).reshape(-1, 4)
+    sparse = list(chain.from_iterable(frame.scores for frame in some))
+    names = {str(label): label for label in range(classes)}
+    labels = [names.get(key, -1) for row in sparse for key in row]
+    values = np.array([score for row in sparse for score in row.values()], np.float64)
+    if (
+        any(len(frame.boxes) != len(frame.scores) for frame in some)
+        or not np.isfinite(boxes).all()
+        or -1 in labels
+        or not ((values >= 0) & (values <= 1)).all()
+    ):
+        # Finds what is wrong, if anything: a class may also be written "07".
+        found = [
+            None if frame is None else _detections(frame, f"frame {number}", classes)
+            for number, frame in enumerate(frames)
+        ]
+        return FrameDetections.of(found, classes)
+    scores = np.zeros((len(boxes), classes))
+    scores[np.repeat(np.arange(len(sparse)), [len(row) for row in sparse]), labels] = values
+    counts = np.array([-1 if frame is None else len(frame.boxes) for frame in frames], np.intp)
+    return FrameDetections(boxes, scores, counts)
+
+
+def _detections(frame: _Frame, where: str, classes: int) -> Detections:
+    if len(frame.scores) != len(frame.boxes):
+        raise ValueError(f"{where}: {len(frame.boxes)} boxes, but {len(frame.scores)} scores")
+    boxes = np.array(frame.boxes, np.float64).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        raise ValueError(f"{where}: a box has an infinite or NaN coordinate")
+    return Detections(boxes, _dense(frame.scores, where, classes))
+
+
+def _dense(rows: list[dict[str, float]], where: str, classes: int) -> Array:
+    scores = np.zeros((len(rows), classes))
+    for row, sparse in zip(scores, rows, strict=True):
+        for key, score in sparse.items():
+            label = int(key) if key.isascii() and key.isdigit() else -1
+            if not 0 <= label < classes:
+                raise ValueError(
+                    f"{where}: class '{key}' among the scores, expected 0 to {classes - 1}"
+                )
+            if not 0 <= score <= 1:
+                raise ValueError(f"{where}: score {score} of class {key}, expected 0 to 1")
+            row[label] = score
+    return scores
