@@ -1,1 +1,1 @@
-"""The code behind ``edgekit bench``, and comparisons with other tools (``suites``)."""
+"""Runs ``edgekit bench``; ``suites`` has comparisons with other tools."""

@@ -1,4 +1,4 @@
-"""``edgekit.bench`` and ``edgekit bench``: checks options, calls ``measurement``, writes files."""
+"""Runs ``edgekit bench``: checks options, calls ``measurement``, writes files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HOST. Chooses the frames that a model is calibrated with, and preprocesses them."""
+"""HOST. Chooses calibration frames, and preprocesses them as the runtime does."""

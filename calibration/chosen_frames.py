@@ -1,4 +1,4 @@
-"""Chooses, in one pass over footage, frames to calibrate with, and others to evaluate on."""
+"""Chooses calibration frames and evaluation frames, in one pass over the footage."""
 
 from __future__ import annotations
 

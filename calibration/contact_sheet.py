@@ -1,4 +1,4 @@
-"""Draws a picture of the frames that a model was calibrated with."""
+"""Draws a contact sheet: one picture of all calibration frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache folder of finished work, each piece under a key of everything that it was made from.
+"""Caches finished work in a folder, under a key of everything that it depends on.
 
 Keys never depend on paths: equal content is found again wherever it is stored, and other content
 never is. A piece is complete or absent, so interrupted work continues where it ended. A piece with

@@ -1,4 +1,4 @@
-"""Base class of everything that holds a resource."""
+"""Base class of objects that hold a resource: context managers that release it once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes foreign text safe to show: it cannot move the cursor, change colours or hide.
+"""Escapes untrusted text for display, so that it cannot move the cursor, change colours or hide.
 
 Names of files, classes and operators come from whoever made a file. Before they are printed, logged
 or sent as a label, control characters are replaced by escapes: ESC by ``\\x1b``.

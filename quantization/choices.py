@@ -1,4 +1,4 @@
-"""Names that a quantization may choose from, without imports, so that help can list them."""
+"""Lists the choices of quantization options; imports nothing, so that help loads fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HOST. The whole of ``edgekit quantize``: options to an INT8 bundle and the report on it."""
+"""HOST. Runs ``edgekit quantize``: from its options to an INT8 bundle and its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that exports and sessions may choose from, without imports, so that help can list them."""
+"""Lists the choices of export and runtime options; imports nothing, so that help loads fast."""
 
 from __future__ import annotations
 

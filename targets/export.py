@@ -1,4 +1,4 @@
-"""HOST. ``edgekit.export`` and ``edgekit export``: checks the options, then calls ``build``."""
+"""HOST. Runs ``edgekit export``: checks its options, and has ``build`` make the bundle."""
 
 from __future__ import annotations
 

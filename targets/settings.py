@@ -1,4 +1,4 @@
-"""HOST. Completes a user's export settings with what the checkpoint says about itself."""
+"""HOST. Completes the user's export settings with the metadata of the checkpoint."""
 
 from __future__ import annotations
 

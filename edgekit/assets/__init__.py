@@ -1,4 +1,4 @@
-"""What ships inside the package: the default model and its bundles."""
+"""Finds the files that ship inside the package: the default model and its bundles."""
 
 from __future__ import annotations
 

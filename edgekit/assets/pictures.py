@@ -1,4 +1,4 @@
-"""Real pictures that every installation has, to verify an export with."""
+"""Reads the shipped photographs, and moves them like video frames, to verify an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest of a bundle, and the values that it may have."""
+"""Defines the manifest of a bundle, and the allowed values of its fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Permissions of the files that EdgeKit writes."""
+"""Reads the umask without changing it, and makes files private to their owner."""
 
 from __future__ import annotations
 

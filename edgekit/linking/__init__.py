@@ -1,6 +1,8 @@
-"""DEVICE. Links detections to tubes: EdgeKit's own tracker and the three of KORSAL's code.
+"""DEVICE. Links the detections of single frames into tubes.
 
-EdgeKit's tracker (``tracker``, ``tracks``) follows actors: a track is one actor, and is cut into
-tubes, one for each action. The published linkers, those of KORSAL's code (``published``,
-``paths``), follow each class for itself: a path is one action of one class, and becomes a tube.
+A *tube* is one action of one actor: a box in every frame from its first to its last. EdgeKit's own
+linker (``tracker``, ``tracks``) follows each actor as a *track*, and cuts a finished track into
+tubes, one for each action. The published linkers from KORSAL's code (``published``, ``paths``) link
+each class separately. They make *paths*: tubes that may include frames before and after the action.
+``trimming`` cuts paths into the tubes that the published evaluation counts.
 """

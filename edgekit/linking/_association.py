@@ -1,4 +1,4 @@
-"""Matches live tubes and detections for the published linkers, class by class.
+"""Matches live paths and detections for the published linkers, class by class.
 
 Paths and detections are both ordered by class. Within a class, the best detections come first, and
 paths are in the order in which they choose.

@@ -1,4 +1,4 @@
-"""Stores the live tubes of a published linker in one structured array, and updates its rows."""
+"""Stores the live paths of a published linker in one structured array, and updates its rows."""
 
 from __future__ import annotations
 

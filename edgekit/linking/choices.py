@@ -1,4 +1,4 @@
-"""Names that linking may choose from, without imports, so that help can list them."""
+"""Lists the names of the linkers and their costs; imports nothing, so that help loads fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of a tube of a published linker; it becomes a path when the tube ends."""
+"""Paths of the published linkers: tubes that are not yet trimmed to the time of their action."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""Links detections online into tubes: the three published linkers as one state machine.
+"""Links detections frame by frame into paths: the three published linkers in one class.
 
-All three are from KORSAL's ``online-tubes``. ``road`` is KORSAL's edit of the linker of ROAD (Singh
-et al., ICCV 2017, section 3.3), and not ROAD's own code. If a path missed frames, ROAD's own code
-fills the gap with the later box and ends a path after 3 misses. This one fills it with the earlier
-box and ends a path after 5. ``korsal-hold`` and ``korsal-motion`` are KORSAL's own. The three
-differ in the effect of a missed frame on a path: none, its last box is repeated, or the box moves
-by its last motion. The linker works in the coordinates of the given boxes. Like the published code
-it includes a box's last pixel (width = x2 - x1 + 1) when it compares boxes of two frames.
+A path is a tube before it is trimmed. All three linkers are from KORSAL's ``online-tubes``.
+``road`` is KORSAL's edit of the linker of ROAD (Singh et al., ICCV 2017, section 3.3), and not
+ROAD's own code. If a path missed frames, ROAD's own code fills the gap with the later box and ends
+a path after 3 misses. This one fills it with the earlier box and ends a path after 5.
+``korsal-hold`` and ``korsal-motion`` are KORSAL's own. The three differ in the effect of a missed
+frame on a path: none, its last box is repeated, or the box moves by its last motion. The linker
+works in the coordinates of the given boxes. Like the published code it includes a box's last pixel
+(width = x2 - x1 + 1) when it compares boxes of two frames.
 
 All paths of all classes are in one structured array, ordered by class and then by rank. A frame
 therefore costs a fixed number of numpy calls for any number of classes.

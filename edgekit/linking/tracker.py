@@ -1,10 +1,10 @@
-"""EdgeKit's own linker: works online, with one track per actor for all classes.
+"""EdgeKit's own linker: links frame by frame, with one track per actor for all classes.
 
-Each actor is a track with one Kalman filter; its class follows from the sum of its scores. In every
-frame tracks and detections are matched twice. The first match uses overlap and similar scores; the
-second uses distance and class for those left over. A track that is not found continues for
-``max_misses`` frames. When it ends, the stretches in which it acts become tubes, one list for each
-of its likely classes. docs/linking.md explains the source of each constant.
+Each actor is a track with one Kalman filter. Its class follows from the sum of its scores. In every
+frame tracks and detections are matched twice: first by overlap and similar scores, then the rest by
+distance and class. A track without a detection continues for ``max_misses`` frames. When it ends,
+the parts of it in which the actor acts become tubes, for each of its likely classes.
+docs/linking.md gives the reason for each constant.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finds when the action of a path happens: the published two-step temporal labelling.
+"""Trims paths to the frames of their action, by the published two-step temporal labelling.
 
 Every frame of a path gets one of all class labels, by the Viterbi algorithm with a constant cost
 for a change of label. The method is that of Saha et al., "Deep Learning for Detecting Multiple

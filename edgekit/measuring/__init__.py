@@ -1,1 +1,1 @@
-"""Measures time and energy, and what the machine does meanwhile."""
+"""Measures time, energy, and the load of the machine during a measurement."""

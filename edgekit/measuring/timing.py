@@ -1,4 +1,4 @@
-"""Times several ways in turn, so that changes of the machine affect all of them."""
+"""Times several functions in turn, so that changes of the machine affect all of them equally."""
 
 from __future__ import annotations
 

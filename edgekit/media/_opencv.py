@@ -1,4 +1,4 @@
-"""Imports OpenCV, and knows what its readers accept.
+"""Imports OpenCV, and chooses the backend and the paths that its readers accept.
 
 OpenCV's own messages are left as they are: the environment and the log level belong to the program
 that uses EdgeKit. The command line turns them off for its own process, because EdgeKit reports each

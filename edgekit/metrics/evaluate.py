@@ -1,4 +1,4 @@
-"""Scores detections that exist already: selects, links, trims, matches and averages them.
+"""Scores saved detections: selects boxes, links and trims tubes, and averages precision.
 
 Two protocols share all algorithms and thresholds:
 

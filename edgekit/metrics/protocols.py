@@ -1,4 +1,4 @@
-"""The protocols of evaluation, without numpy, so that help can list them."""
+"""Lists the evaluation protocols; does not import numpy, so that help loads fast."""
 
 from __future__ import annotations
 

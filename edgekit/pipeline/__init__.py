@@ -1,1 +1,1 @@
-"""DEVICE. Takes frames in order from their source through detector and linker into the sinks."""
+"""DEVICE. Runs detector and linker on the frames of a source, and passes results to sinks."""

@@ -1,4 +1,4 @@
-"""Names that a pipeline may choose from, without imports, so that help can list them."""
+"""Lists the choices of pipeline options; imports nothing, so that help loads fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a pipeline's run."""
+"""Defines the options of a pipeline that stay fixed during a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PipelineOptions"]
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """Options of a run that do not change, named as the arguments of ``Pipeline``.
+    """Fixed options of a run, named like the arguments of ``Pipeline``.
 
     Attributes:
         latest: Whether only the newest frame is kept.

@@ -1,4 +1,4 @@
-"""Takes frames from a source through detector and linker into the sinks.
+"""Runs detector and linker on the frames of a source, in order, and passes results to sinks.
 
 Only ``Pipeline`` knows the order of the stages, the stage clocks and the threads. It uses its
 neighbours only through the few methods that it calls.

@@ -1,4 +1,4 @@
-"""Defines what the pipeline gives to its sinks, and at the end to its caller."""
+"""Defines the results of a pipeline: for its sinks in every frame, for its caller at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m edgekit.puppets``: renders clips to train or evaluate on."""
+"""Renders clips to train or evaluate on: ``python -m edgekit.puppets``."""
 
 from __future__ import annotations
 

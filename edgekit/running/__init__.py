@@ -1,1 +1,1 @@
-"""DEVICE. ``edgekit run``: makes sources, sinks and pipelines from its options, and runs them."""
+"""DEVICE. Runs ``edgekit run``: makes its sources, sinks and pipelines, and runs them."""

@@ -1,4 +1,4 @@
-"""Reports how a run went: for each source, and in all."""
+"""Builds the report of a run, for each source and in all."""
 
 from __future__ import annotations
 

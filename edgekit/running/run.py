@@ -1,4 +1,4 @@
-"""``edgekit run`` from start to end: opens sources and bundle, runs them, returns the report."""
+"""Runs ``edgekit run`` from start to end: opens sources and bundle, runs, returns the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sinks of a run: a file of its detections, and the tally for its report."""
+"""Two sinks of ``edgekit run``: its file of detections, and the counts for its report."""
 
 from __future__ import annotations
 

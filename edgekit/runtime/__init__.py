@@ -1,1 +1,1 @@
-"""DEVICE. What is done to one frame: cascade, decoding and selection, on numpy arrays."""
+"""DEVICE. Processes one frame as numpy arrays: letterbox, cascade, decoding and selection."""

@@ -1,4 +1,4 @@
-"""The network's input: each picture with its SSIM map against an earlier one, as in KORSAL."""
+"""Makes the network's input: a picture and its SSIM map against an earlier one, as in KORSAL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the kinds of cascade, without numpy, so that ``--help`` can list them."""
+"""Lists the kinds of cascade; does not import numpy, so that help loads fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures how much each cell of a picture changed; decides nothing.
+"""Measures how much each cell of a picture changed.
 
 ``edgekit.pipeline.motion_gate`` decides by these changes whether the network may pause.
 

@@ -1,1 +1,1 @@
-"""What EdgeKit asks of the machine and of its own installation."""
+"""Gets information about the machine, the user's folders and EdgeKit's own installation."""

@@ -1,4 +1,4 @@
-"""Waiting times between failing attempts."""
+"""Computes growing waiting times between failing attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the CPU quota of this process's container, which reports state beside the speed."""
+"""Reads the CPU quota of this process's container, for reports of speed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TensorRT, on a Jetson."""
+"""The target ``jetson``: bundles for TensorRT on NVIDIA Jetson boards."""

@@ -1,4 +1,4 @@
-"""DEVICE. Calls TensorRT's builder: the ONNX model of a bundle to the bytes of an engine."""
+"""DEVICE. Builds a TensorRT engine from the ONNX model of a bundle."""
 
 from __future__ import annotations
 

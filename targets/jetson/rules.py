@@ -1,4 +1,4 @@
-"""HOST. What TensorRT's ONNX parser requires of each operator's inputs and attributes.
+"""HOST. Checks what TensorRT's ONNX parser requires of each operator's inputs and attributes.
 
 The source is the column "Restrictions" of the tables that ``operators`` names. Where it says
 nothing, the source is the parser's own checks.

@@ -1,1 +1,1 @@
-"""ONNX Runtime."""
+"""The target ``onnx``: bundles for ONNX Runtime on any CPU."""

@@ -1,1 +1,1 @@
-"""OpenVINO, for Intel's CPUs, GPUs and NPUs."""
+"""The target ``openvino``: bundles for OpenVINO on Intel's CPUs, GPUs and NPUs."""

@@ -1,1 +1,1 @@
-"""TFLite, now called LiteRT."""
+"""The target ``tflite``: bundles for TFLite (now LiteRT) on phones and small boards."""

@@ -1,1 +1,1 @@
-"""How accurate EdgeKit is, under load, at other rates, quantized and exported."""
+"""Measures EdgeKit's accuracy: under load, at other rates, quantized and exported."""

@@ -1,4 +1,4 @@
-"""Compares INT8 by EdgeKit with each peer's defaults: loss, latency, size and duration.
+"""Compares EdgeKit's INT8 models with those of each runtime's own quantizer.
 
 Run it as ``python -m edgekit.benchmarks.suites.accuracy.quantizers --calib FOOTAGE --judge
 FOOTAGE``. All start from the same float model and calibrate with the same frames. EdgeKit chooses

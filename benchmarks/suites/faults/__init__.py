@@ -1,1 +1,1 @@
-"""How EdgeKit behaves when sources, outputs and the machine fail."""
+"""Observes what EdgeKit does when sources, outputs or the machine fail."""

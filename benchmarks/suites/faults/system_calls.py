@@ -1,4 +1,4 @@
-"""Shows what every command says to others and leaves on disk, by its system calls.
+"""Shows the connections, name lookups and files of every command, by its system calls.
 
 Run it as ``python -m edgekit.benchmarks.suites.faults.system_calls``. Each command runs under
 strace, in a network namespace with only loopback, with an empty home folder and an empty folder for

@@ -1,1 +1,1 @@
-"""How fast and how large EdgeKit is, against named peers."""
+"""Measures EdgeKit's speed and size, and compares them with those of other tools."""

@@ -1,1 +1,1 @@
-"""What several suites share: peers, servers, browsers and footage."""
+"""Code that several suites use: other tools, servers, browsers and footage."""

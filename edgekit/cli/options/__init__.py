@@ -1,1 +1,1 @@
-"""Options that commands share, and what they are turned into."""
+"""Defines options that several commands share, and converts their values."""

@@ -1,4 +1,4 @@
-"""Defines what all commands share: ``--json``, ``-v``, ``-q``, and where output goes."""
+"""Defines the options of all commands, ``--json``, ``-v`` and ``-q``, and where output goes."""
 
 from __future__ import annotations
 

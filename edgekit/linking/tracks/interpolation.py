@@ -1,4 +1,4 @@
-"""Fills a finished tube's frames that were not processed, if the actor was there, with boxes."""
+"""Interpolates boxes of finished tubes for frames that were not processed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries tracks from frame to frame, also while the actor is hidden: the numpy implementation.
+"""Updates the tracks of EdgeKit's linker in numpy, also while an actor is hidden.
 
 ``edgekit/linking/tracks/compiled.py`` does this in C. Both give equal results to the last bit, so
 the C code must follow the operations and their order here.

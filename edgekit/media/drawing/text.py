@@ -1,4 +1,4 @@
-"""Colours and text that are readable on any picture."""
+"""Draws text, and chooses colours that are readable on any picture."""
 
 from __future__ import annotations
 

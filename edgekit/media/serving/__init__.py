@@ -1,1 +1,1 @@
-"""What the servers of the live page and of the metrics share: addresses, access and headers."""
+"""Code for the servers of the live page and of the metrics: addresses, access and headers."""

@@ -1,1 +1,1 @@
-"""DEVICE. Reads a source for the pipeline: a recording frame by frame, a live source at its end."""
+"""DEVICE. Reads every frame of a recording, or the newest frame of a live source."""

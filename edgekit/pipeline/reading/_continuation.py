@@ -1,4 +1,4 @@
-"""Numbers the frames of a source's connections as those of one stream."""
+"""Numbers the frames of a source on across reconnects, as one stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selects the frames of a source to process, if not all of them are wanted."""
+"""Selects the frames of a source that are processed, for ``--fps`` and the motion gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled cascade: computes ``ssim.py`` in C, for the instructions of this processor."""
+"""Computes the SSIM cascade in C, with the results of ``edgekit.runtime.ssim``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled decoding: does ``peaks`` and ``group`` of ``edgekit.runtime.decode`` in C."""
+"""Decodes heatmaps in C, with the results of ``peaks`` and ``group`` of ``runtime.decode``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled selection: does ``select`` of ``edgekit.runtime.selection`` in C."""
+"""Selects boxes in C, with the results of ``select`` of ``edgekit.runtime.selection``."""
 
 from __future__ import annotations
 
