@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.pipeline.motion_detector import MotionDetector
 from edgekit.pipeline.results import GateSummary
-from edgekit.runtime.motion import NEAR, ChangeMap, lasting, limits, shrunk
+from edgekit.runtime.motion import limits, shrunk
 from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
 
@@ -40,22 +41,43 @@ _BESIDE = 0.5
 _LONG = 60.0
 """Seconds of pause after which lower limits are accepted."""
 
-_LINGERING = 1.5
-"""Seconds after which a change counts as motion even if the picture no longer changes."""
-
 _Map = npt.NDArray[np.float32]
 
 
-# Many attributes: what it learns, from when to when, and what it shows of that.
+_Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class _NoiseSample:
+    """Changes while nothing acts, from which limits are learnt.
+
+    Attributes:
+        began: Seconds of the source at the first picture.
+        largest: Largest change of each cell so far.
+        free: Cells that were free of actions in all pictures.
+        pictures: Number of pictures.
+    """
+
+    began: float
+    largest: _Map
+    free: _Mask
+    pictures: int = 0
+
+    def add(self, found: _Map, free: _Mask) -> None:
+        """Takes the changes in the next picture."""
+        np.maximum(self.largest, found, out=self.largest)
+        self.free = free
+        self.pictures += 1
+
+
 class MotionGate:
     """Decides for each picture of a source whether anything moves in it.
 
     The gate learns the changes by noise, rain, flicker, camera shake and compression. It learns in
     the first seconds in which the network detects no action. Until then, or if the changes cannot
     be told from motion, everything counts as moving. If something acts from the beginning,
-    correctly or not, the limits are finally learnt outside its box. Motion is detected in its
-    second picture. If the limits are exceeded for long without an action, for example by rain, they
-    are learnt again.
+    correctly or not, the limits are finally learnt outside its box. If the limits are exceeded for
+    long without an action, for example by rain, they are learnt again.
 
     Args:
         name: Name of the source, for the log.
@@ -64,85 +86,59 @@ class MotionGate:
         acting: Box ``[x1, y1, x2, y2]`` of each live tube, in pixels; the linking code updates it.
         now: Seconds of the source so far.
         wakes: Number of times that motion ended a pause.
-        threshold: Median of the limits, in levels of 0 to 255; None until limits are learnt.
     """
 
     def __init__(self, name: str = "") -> None:
         self.acting: Sequence[Sequence[float]] = ()
         self.now = 0.0
         self.wakes = 0
-        self.threshold: float | None = None
         self._name = name
         self._clock = SourceClock()
-        self._limits: _Map | None = None
-        self._cells: _Map | None = None
-        self._change: _Map | None = None
-        self._largest: _Map | None = None
-        self._free: npt.NDArray[np.bool_] | None = None
-        self._over: float | None = None
+        self._motion = MotionDetector(self.now)
+        self._sample: _NoiseSample | None = None
         self._resting = False
+        self._since = self.now
         self._refused = False
-        self._restart()
+
+    @property
+    def threshold(self) -> float | None:
+        """Median of the limits, in levels of 0 to 255; None until limits are learnt."""
+        found = self._motion.limits
+        return None if found is None else float(np.median(found))
 
     def is_still(self, frame: Frame) -> bool:
         """Returns whether nothing moves in the next frame, and nothing has for a while."""
         self.now += (step := self._clock.step(frame.time))
         cells = shrunk(frame.image)
-        if self._cells is not None and cells.shape != self._cells.shape:
-            self._limits = self.threshold = None
-            self._restart()
+        if not self._motion.fits(cells):
+            self._restart(None)
         elif frame.gap not in ("", "dropped"):
-            self._restart()
-        change = self._map.add(cells, step)
-        found = lasting(change, change if self._change is None else self._change)
-        if self._moves(found, cells):
-            self._moved = self.now
-        self._cells, self._change = cells, change
+            self._restart(self._motion.limits)
+        found = self._motion.add(cells, step, self.now)
         self._learn(found, self._free_cells(found.shape, frame.image.shape))
-        resting = self._limits is not None and self.now - self._moved >= _CALM
+        resting = self._motion.limits is not None and self.now - self._motion.moved >= _CALM
         if resting != self._resting:
             self.wakes += self._resting
             self._resting, self._since = resting, self.now
-            self._forget()
+            self._sample = None
         return resting
 
     def summary(self) -> GateSummary:
         """Returns what was learnt so far, and how often motion ended a pause."""
         return GateSummary(self.threshold, self.wakes)
 
-    def _restart(self) -> None:
-        """Restarts with the pictures, and keeps the limits."""
-        self._map = ChangeMap()
-        self._cells = self._change = None
-        self._began = self._since = self._moved = self.now
-        self._over = None
-        self._forget()
+    def _restart(self, found: _Map | None) -> None:
+        """Restarts with the pictures, and keeps these limits."""
+        self._motion = MotionDetector(self.now, found)
+        self._sample = None
+        self._since = self.now
 
-    def _forget(self) -> None:
-        self._largest = self._free = None
-        self._count = 0
-
-    def _moves(self, found: _Map, cells: _Map) -> bool:
-        if self._limits is None or self._cells is None:
-            return False
-        over = found > self._limits
-        if not over.any():
-            self._over = None
-            return False
-        if self._over is None:
-            self._over = self.now
-        # A picture that changed once, as by a key frame or a lamp, has not moved.
-        again = cv2.dilate(self._map.between(self._cells, cells), NEAR) > self._limits / 2
-        return bool((over & again).any()) or self.now - self._over >= _LINGERING
-
-    def _free_cells(
-        self, shape: tuple[int, ...], picture: tuple[int, ...]
-    ) -> npt.NDArray[np.bool_] | None:
+    def _free_cells(self, shape: tuple[int, ...], picture: tuple[int, ...]) -> _Mask | None:
         """Returns the cells from which limits may be learnt now; None if learning must wait."""
         free = np.ones(shape, bool)
         if not self.acting:
             return free
-        if self._limits is not None or self.now - self._began < _UNUSUAL:
+        if self._motion.limits is not None or self.now - self._motion.began < _UNUSUAL:
             return None
         scale = np.tile([shape[1] / picture[1], shape[0] / picture[0]], 2)
         for box in np.asarray(self.acting) * scale:
@@ -151,28 +147,30 @@ class MotionGate:
             free[y1 : y2 + 1, x1 : x2 + 1] = False
         return free
 
-    def _learn(self, found: _Map, free: npt.NDArray[np.bool_] | None) -> None:
-        wanted = _LONG if self._resting else _LEARNING
-        awake = self._limits is not None and not self._resting
-        if self._free is not None and free is not None:
-            free = self._free & free
+    def _learn(self, found: _Map, free: _Mask | None) -> None:
+        """Adds a picture to the sample of noise, and learns limits once there are enough."""
+        motion, sample = self._motion, self._sample
+        awake = motion.limits is not None and not self._resting
+        if sample is not None and free is not None:
+            free = sample.free & free
         if (
             free is None
             or free.mean() < _BESIDE
-            or self.now - self._began < _SETTLING
+            or self.now - motion.began < _SETTLING
             or (awake and self.now - self._since < _RESTLESS)
         ):
-            self._forget()
+            self._sample = None
             return
-        self._free = free
-        if self._largest is None:
-            self._largest, self._from = found.copy(), self.now
-        np.maximum(self._largest, found, out=self._largest)
-        self._count += 1
-        if self._count < _LEAST or self.now - self._from < wanted:
-            return
-        learnt = limits(self._largest, free)
-        self._forget()
+        if sample is None:
+            sample = self._sample = _NoiseSample(self.now, found.copy(), free)
+        sample.add(found, free)
+        wanted = _LONG if self._resting else _LEARNING
+        if sample.pictures >= _LEAST and self.now - sample.began >= wanted:
+            self._sample = None
+            self._accept(limits(sample.largest, free))
+
+    def _accept(self, learnt: _Map | None) -> None:
+        """Uses limits from now on; None says that noise cannot be told from motion."""
         if learnt is None:
             if not self._refused:
                 _LOG.warning(
@@ -182,9 +180,9 @@ class MotionGate:
                 )
             self._refused = True
             return
-        if self._resting and self._limits is not None:
-            learnt = np.minimum(learnt, self._limits)
-        self._limits, self.threshold = learnt, float(np.median(learnt))
+        if self._resting and self._motion.limits is not None:
+            learnt = np.minimum(learnt, self._motion.limits)
+        self._motion.limits = learnt
         _LOG.info(
             "The network pauses while no part of %s changes by more than about %.1f of 255 levels.",
             self._name,
