@@ -12,8 +12,8 @@ from edgekit.demo import DEMO_SEED
 from edgekit.errors import MediaError, OutputError, UsageError
 from edgekit.media import open_source
 from edgekit.media.sources.address import is_address, without_secrets
-from edgekit.puppets import render_clip, write_dataset
-from edgekit.puppets.dataset import FPS
+from edgekit.synthetic import render_clip, write_dataset
+from edgekit.synthetic.dataset import FPS
 
 __all__ = ["DEMO_NAME", "check_footage", "write_demo_clip", "write_judged_clips"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgekit._progress import SILENT, Progress
 from edgekit.calibration.store import Store, key_of
-from edgekit.puppets.dataset import write_dataset
+from edgekit.synthetic.dataset import write_dataset
 
 __all__ = ["rendered_clips"]
 

@@ -23,9 +23,9 @@ from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import EvalResult, evaluate
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import RunSummary
-from edgekit.puppets import CLASSES, PuppetClip, render_clip
-from edgekit.puppets.dataset import FPS
 from edgekit.runtime.types import Frame
+from edgekit.synthetic import CLASSES, PuppetClip, render_clip
+from edgekit.synthetic.dataset import FPS
 
 __all__ = ["DEMO_SEED", "FILES", "DemoResult", "PuppetSource", "run_demo", "truth_of"]
 

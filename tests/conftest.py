@@ -416,7 +416,7 @@ def _write_spots(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def footage(once: Callable[..., Path]) -> Path:
     """A folder with an annotated clip of 40 frames in which puppets act."""
-    from edgekit.puppets.dataset import write_dataset
+    from edgekit.synthetic.dataset import write_dataset
 
     place = once("footage", lambda folder: write_dataset(folder / "clips", [161], frames=40))
     return place / "clips"

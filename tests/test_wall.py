@@ -19,7 +19,7 @@ DEVICE_SIDE = [
     "edgekit.doctor.examination",
     "edgekit.media",
     "edgekit.media.sources.opening",
-    "edgekit.puppets",
+    "edgekit.synthetic",
     "edgekit.runtime.cascade",
     "edgekit.runtime.decode",
     "edgekit.pipeline.pipeline",

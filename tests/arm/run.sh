@@ -60,7 +60,7 @@ chroot "$root" sh -c 'python3 -m venv /edgekit/venv && /edgekit/venv/bin/pip ins
     --find-links /edgekit/wheels numpy opencv-python-headless onnxruntime ai-edge-litert msgspec click rich &&
     /edgekit/venv/bin/pip install -q --no-index --no-deps /edgekit/wheels/edgekit_vision-*.whl'
 
-"$python" -m edgekit.puppets "$root/edgekit/clip" --clips 1 --seed 161 --frames "$frames"
+"$python" -m edgekit.synthetic "$root/edgekit/clip" --clips 1 --seed 161 --frames "$frames"
 for target in onnx tflite; do
     bundle=/edgekit/$target
     "$repo/.venv/bin/edgekit" export --target "$target" -o "$root$bundle" >/dev/null

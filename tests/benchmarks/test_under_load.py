@@ -13,7 +13,7 @@ from edgekit.detector import Detector
 from edgekit.errors import MediaError
 from edgekit.evaluation.detection import in_classes_of
 from edgekit.media import open_source
-from edgekit.puppets import write_dataset
+from edgekit.synthetic import write_dataset
 
 FRAMES = 20
 

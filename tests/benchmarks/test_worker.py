@@ -23,7 +23,7 @@ from edgekit.benchmarks.protocol import (
 )
 from edgekit.benchmarks.report.report import RowFailure
 from edgekit.errors import AnnotationError, MediaError
-from edgekit.puppets import write_dataset
+from edgekit.synthetic import write_dataset
 
 
 class Script:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgekit.puppets.clip import render_clip
-from edgekit.puppets.dataset import write_video
+from edgekit.synthetic.clip import render_clip
+from edgekit.synthetic.dataset import write_video
 
 
 @pytest.fixture(scope="session")

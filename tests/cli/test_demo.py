@@ -11,8 +11,8 @@ import pytest
 from edgekit import demo
 from edgekit.cli import main
 from edgekit.errors import OutputError
-from edgekit.puppets import CLASSES, render_clip
 from edgekit.runtime.types import Detections
+from edgekit.synthetic import CLASSES, render_clip
 
 
 class Oracle:

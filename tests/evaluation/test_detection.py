@@ -14,7 +14,7 @@ from edgekit.errors import AnnotationError, MediaError
 from edgekit.evaluation.detection import detect_videos, in_classes_of
 from edgekit.metrics.detections import read_detections
 from edgekit.metrics.evaluate import evaluate
-from edgekit.puppets.clip import render_clip
+from edgekit.synthetic.clip import render_clip
 from edgekit.targets.base import SessionOptions
 
 BOXES = np.tile([5.0, 5, 50, 60], (3, 1))

@@ -11,7 +11,7 @@ import edgekit
 from edgekit._progress import Progress
 from edgekit.assets import default_bundle
 from edgekit.errors import AnnotationError, BundleError, UsageError
-from edgekit.puppets.dataset import write_dataset
+from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.base import SessionOptions
 
 ONE = SessionOptions(threads=1)

@@ -19,7 +19,6 @@ from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.errors import BoundError, BundleError, OutputError, UsageError
-from edgekit.puppets.dataset import write_dataset
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import gather
@@ -27,6 +26,7 @@ from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.trials import judged_last
 from edgekit.quantization.tubes_loss import TubesLoss
+from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.jetson.checker import check
 from edgekit.targets.registry import TARGETS
 

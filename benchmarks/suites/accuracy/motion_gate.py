@@ -29,9 +29,9 @@ from edgekit.media import Source, open_source
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, RunSummary
-from edgekit.puppets import render_clip
 from edgekit.runtime.iou import pairwise_iou
 from edgekit.runtime.types import Frame, Tube
+from edgekit.synthetic import render_clip
 from edgekit.targets.base import SessionOptions
 
 __all__ = ["compare_tubes", "main", "story"]

@@ -25,9 +25,9 @@ from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sources.source import Source
 from edgekit.pipeline.pipeline import Pipeline
-from edgekit.puppets import write_dataset
-from edgekit.puppets.dataset import FPS
 from edgekit.runtime.types import Detections, Frame
+from edgekit.synthetic import write_dataset
+from edgekit.synthetic.dataset import FPS
 from edgekit.targets.base import SessionOptions
 
 __all__ = ["frame_map_at_rate", "frame_map_with_repeats"]

@@ -18,8 +18,8 @@ from edgekit.benchmarks.under_load import accuracy_under_load
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.files.writing import atomic_file
-from edgekit.puppets import write_dataset
-from edgekit.puppets.dataset import FPS
+from edgekit.synthetic import write_dataset
+from edgekit.synthetic.dataset import FPS
 from edgekit.targets.base import SessionOptions
 
 __all__ = ["cost_table"]

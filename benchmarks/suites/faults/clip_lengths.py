@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from edgekit.benchmarks.suites.faults.power_cut import camera_on_loopback
 from edgekit.measuring.timing import machine
-from edgekit.puppets.clip import render_clip
+from edgekit.synthetic.clip import render_clip
 
 __all__ = ["TROUBLES", "ComparedClip", "main", "play"]
 

@@ -25,7 +25,7 @@ from edgekit.benchmarks.suites.faults._observed_run import ObservedRun
 from edgekit.benchmarks.suites.faults.power_cut import camera_on_loopback
 from edgekit.benchmarks.suites.support.broker import Mosquitto
 from edgekit.benchmarks.suites.support.streams import RtspServer, free_ports
-from edgekit.puppets.clip import render_clip
+from edgekit.synthetic.clip import render_clip
 
 __all__ = ["FAULTS", "Said", "main", "play"]
 

@@ -27,7 +27,7 @@ from edgekit.benchmarks.suites.faults.stream_faults import problems_of, size_of
 from edgekit.benchmarks.suites.support.streams import free_ports
 from edgekit.measuring.timing import machine
 from edgekit.media._opencv import cv2
-from edgekit.puppets.clip import render_clip
+from edgekit.synthetic.clip import render_clip
 
 __all__ = ["KINDS", "Kind", "main", "rate_of"]
 

@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    from edgekit.puppets import render_clip
+    from edgekit.synthetic import render_clip
 
     images = list(render_clip(1, frames=75))
     print(machine())

@@ -90,7 +90,7 @@ def watch(commands: str = "") -> Iterator[Watched]:
             "ORT_DISABLE_TELEMETRY": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        puppets = ["edgekit.puppets", "clips", "--clips", "2", "--seed", "5", "--frames", "16"]
+        puppets = ["edgekit.synthetic", "clips", "--clips", "2", "--seed", "5", "--frames", "16"]
         subprocess.run([sys.executable, "-m", *puppets], cwd=work, check=True)
         port = stack.enter_context(_serving(work))
         wanted = every_command(port)

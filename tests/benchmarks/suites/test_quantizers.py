@@ -10,7 +10,7 @@ import pytest
 from edgekit.benchmarks.suites.accuracy.quantizers import main
 from edgekit.benchmarks.suites.support.peers import PEERS
 from edgekit.errors import MissingDependencyError
-from edgekit.puppets.dataset import write_dataset
+from edgekit.synthetic.dataset import write_dataset
 from edgekit.system.installation import install_line
 
 

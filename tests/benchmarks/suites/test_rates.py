@@ -7,7 +7,7 @@ from edgekit.benchmarks.suites.accuracy.rates import frame_map_at_rate, frame_ma
 from edgekit.datasets.published import read_truth
 from edgekit.detector import Detector
 from edgekit.evaluation.detection import in_classes_of
-from edgekit.puppets import write_dataset
+from edgekit.synthetic import write_dataset
 
 
 def test_repeats_cost_what_a_longer_interval_does(tmp_path):

@@ -17,12 +17,12 @@ from edgekit.bundle import load_bundle
 from edgekit.calibration.samples import extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
-from edgekit.puppets.clip import render_clip
-from edgekit.puppets.dataset import write_video
 from edgekit.quantization.base import LAST, Recipe
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
+from edgekit.synthetic.clip import render_clip
+from edgekit.synthetic.dataset import write_video
 
 
 @pytest.fixture(scope="module")

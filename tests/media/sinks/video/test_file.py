@@ -307,7 +307,7 @@ def test_a_disk_that_is_full_at_the_end_fails_too(small_disk):
 
 
 def test_pictures_are_no_worse_than_those_of_mpeg4_at_about_its_size(tmp_path):
-    from edgekit.puppets import render_clip
+    from edgekit.synthetic import render_clip
 
     images = list(render_clip(3, frames=60))
     old = cv2.VideoWriter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from edgekit.puppets.shapes import Colour, Part, Point, along, capsule, disc
+from edgekit.synthetic.shapes import Colour, Part, Point, along, capsule, disc
 
 __all__ = ["Looks", "Pose", "Puppet", "build"]
 

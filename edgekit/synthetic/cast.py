@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.puppets.actions import ACTIONS, Action
-from edgekit.puppets.body import Looks
-from edgekit.puppets.shapes import Colour, Part, extent
+from edgekit.synthetic.actions import ACTIONS, Action
+from edgekit.synthetic.body import Looks
+from edgekit.synthetic.shapes import Colour, Part, extent
 
 __all__ = ["Figure", "cast"]
 

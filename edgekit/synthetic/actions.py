@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgekit.puppets.body import Looks, Pose, Puppet, build
-from edgekit.puppets.props import bounce, dog, horse, leash, rope
-from edgekit.puppets.shapes import Part, Point, disc, sine
+from edgekit.synthetic.body import Looks, Pose, Puppet, build
+from edgekit.synthetic.props import bounce, dog, horse, leash, rope
+from edgekit.synthetic.shapes import Part, Point, disc, sine
 
 __all__ = ["ACTIONS", "Action"]
 

@@ -11,7 +11,7 @@ import msgspec
 
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_folder
-from edgekit.puppets.clip import CLASSES, FPS, PuppetClip, render_clip
+from edgekit.synthetic.clip import CLASSES, FPS, PuppetClip, render_clip
 
 __all__ = ["FPS", "write_dataset", "write_video"]
 

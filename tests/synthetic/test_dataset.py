@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from edgekit.datasets.annotations import read_annotations
 from edgekit.errors import OutputError
 from edgekit.media import open_source
-from edgekit.puppets import render_clip, write_dataset, write_video
-from edgekit.puppets.__main__ import command
+from edgekit.synthetic import render_clip, write_dataset, write_video
+from edgekit.synthetic.__main__ import command
 
 
 def test_a_dataset_reads_back_as_it_was_rendered(tmp_path):

@@ -11,10 +11,10 @@ import numpy as np
 
 from edgekit.classes import CLASS_LISTS
 from edgekit.errors import UsageError
-from edgekit.puppets.cast import Figure, cast
-from edgekit.puppets.scenery import backdrop, camera_path, grain, light_table, panel
-from edgekit.puppets.shapes import Part, extent, paint, sine
 from edgekit.runtime.types import Array
+from edgekit.synthetic.cast import Figure, cast
+from edgekit.synthetic.scenery import backdrop, camera_path, grain, light_table, panel
+from edgekit.synthetic.shapes import Part, extent, paint, sine
 
 __all__ = ["CLASSES", "FPS", "PuppetClip", "PuppetTube", "render_clip"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.puppets.shapes import Colour, Part, Point, along, capsule, disc, sine
+from edgekit.synthetic.shapes import Colour, Part, Point, along, capsule, disc, sine
 
 __all__ = ["bounce", "dog", "horse", "leash", "rope"]
 

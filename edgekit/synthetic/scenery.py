@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.puppets.shapes import Part, paint
 from edgekit.runtime.types import Array
+from edgekit.synthetic.shapes import Part, paint
 
 __all__ = ["backdrop", "camera_path", "grain", "light_table", "panel"]
 

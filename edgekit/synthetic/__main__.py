@@ -1,4 +1,4 @@
-"""Renders clips to train or evaluate on: ``python -m edgekit.puppets``."""
+"""Renders clips to train or evaluate on: ``python -m edgekit.synthetic``."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ import click
 
 from edgekit._parameters import write_flags
 from edgekit.errors import EdgeKitError
-from edgekit.puppets.dataset import write_dataset
+from edgekit.synthetic.dataset import write_dataset
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--clips", type=click.IntRange(1), default=60, show_default=True, help="How many.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=1000, show_default=True, help="Of the first."
+    "--clips", type=click.IntRange(1), default=60, show_default=True, help="Number of clips."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Seed of the first clip.",
 )
 @click.option(
     "--frames",
     type=click.IntRange(8),
     default=80,
     show_default=True,
-    help="Length of each clip, in frames of 25 a second.",
+    help="Length of each clip, in frames at 25 per second.",
 )
 @click.option(
     "--fps",
     type=click.FloatRange(1, 240),
     default=25.0,
     show_default=True,
-    help="Frames a second. Another rate shows the same scenes at other moments.",
+    help="Frames per second. Another rate shows the same scenes at other moments.",
 )
 @click.option("--force", is_flag=True, help="Replace a folder that is already there.")
 def command(out: Path, clips: int, seed: int, frames: int, fps: float, force: bool) -> None:
-    """Render clips of puppets into the folder OUT, with annotations.json beside them.
+    """Render clips of puppets (drawn figures) into the folder OUT, with their annotations.json.
 
-    Clip number i is made from the seed SEED + i alone.
+    Clip number i depends only on the seed SEED + i.
 
-    Example: python -m edgekit.puppets puppets --clips 60 --seed 1000
+    Example: python -m edgekit.synthetic puppets --clips 60 --seed 1000
     """
     before = write_flags(True)
     try:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.puppets import CLASSES, render_clip
-from edgekit.puppets.actions import ACTIONS
-from edgekit.puppets.body import Looks
-from edgekit.puppets.shapes import extent, paint
+from edgekit.synthetic import CLASSES, render_clip
+from edgekit.synthetic.actions import ACTIONS
+from edgekit.synthetic.body import Looks
+from edgekit.synthetic.shapes import extent, paint
 
 SEEDS = range(12)
 """Of clips that are looked at closely."""
