@@ -7,23 +7,23 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from edgekit._parameters import parameter
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media.sinks.mqtt._broker import Broker
+from edgekit.media.sinks.mqtt._delivery import WINDOW, Delivery
 from edgekit.media.sinks.mqtt._outbox import Outbox
 from edgekit.system.backoff import Backoff
 
-__all__ = ["BrokerLink", "import_client"]
+__all__ = ["BrokerLink", "StatusTopic", "import_client"]
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 15
-_WINDOW = 20
-"""Largest number of unacknowledged messages; more would wait in the client's own queue."""
-
 _TICK = 0.05
+_NOT_YET = "There is no connection yet."
 _DENIED = frozenset(("Bad user name or password", "Not authorized"))
 
 
@@ -40,77 +40,102 @@ def import_client() -> Any:
     return client
 
 
-# Many attributes: a connection is one state machine of two threads, under one lock.
+@dataclass(frozen=True, slots=True)
+class StatusTopic:
+    """Retained messages that tell whether a run is connected.
+
+    Attributes:
+        topic: Topic of the messages.
+        current: Function that returns the message to publish at the start of a connection.
+        will: Message that the broker publishes when the connection is lost.
+    """
+
+    topic: str
+    current: Callable[[], bytes]
+    will: bytes
+
+
+class _EndRequest:
+    """Request from another thread to end the link.
+
+    Attributes:
+        last_words: Status to publish at the end; None for none.
+    """
+
+    def __init__(self) -> None:
+        self.last_words: bytes | None = None
+        self._deadline = float("inf")
+        self._made = threading.Event()
+
+    def make(self, last_words: bytes | None, seconds: float) -> None:
+        """Asks to send waiting messages and the last words within this number of seconds."""
+        self.last_words = last_words
+        self._deadline = time.monotonic() + seconds
+        self._made.set()
+
+    @property
+    def made(self) -> bool:
+        """Whether the link was asked to end."""
+        return self._made.is_set()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the time for ending is over."""
+        return self.made and time.monotonic() > self._deadline
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for a request, and returns whether there is one."""
+        return self._made.wait(seconds)
+
+
 class BrokerLink:
     """Sends the messages of an outbox in order, and removes those that the broker acknowledged.
 
-    Each connection begins with the status as a retained message. If the connection is lost, the
-    broker publishes ``will`` instead. The link uses MQTT 5 if the broker supports it, because an
-    MQTT 5 broker reports whether it accepted each message. A broker with MQTT 3.1.1 may silently
-    drop messages that its rules forbid. Messages that the broker refuses are not sent again.
+    Each connection begins with the status as a retained message. The link uses MQTT 5 if the
+    broker supports it, because an MQTT 5 broker reports whether it accepted each message. A broker
+    with MQTT 3.1.1 may silently drop messages that its rules forbid. Messages that the broker
+    refuses are not sent again.
 
     Args:
         broker: Address and credentials of the broker.
         outbox: Messages to send; the link does not close it.
-        topic: Topic of the status.
-        status: Function that returns the current status.
-        will: Status that the broker publishes when the connection is lost.
+        status: Messages that tell whether the link is connected.
 
     Attributes:
         denied: Whether the broker refused the user name or password at the last connection.
-        refused: Number of messages from the outbox that the broker has refused.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        outbox: Outbox,
-        topic: str,
-        status: Callable[[], bytes],
-        will: bytes,
-    ) -> None:
-        self._mqtt = import_client()
+    def __init__(self, broker: Broker, outbox: Outbox, status: StatusTopic) -> None:
+        mqtt = import_client()
         self._broker = broker
-        self._outbox = outbox
-        self._topic = topic
         self._status = status
-        self._will = will
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._last_words: bytes | None = None
-        self._deadline = float("inf")
-        self._tried = False
-        self._lost = False
+        self._delivery = Delivery(outbox, broker.place)
+        self._versions = [mqtt.MQTTv5, mqtt.MQTTv311]
+        self._ending = _EndRequest()
+        self._tried = threading.Event()
         self._connected = False
+        self._unconnected: str | None = _NOT_YET
         self.denied = False
-        self._unconnected: str | None = "There is no connection yet."
-        self.refused = 0
-        self._refusal: str | None = None
-        self._versions = [self._mqtt.MQTTv5, self._mqtt.MQTTv311]
-        self._waiting: dict[int, int] = {}
-        self._topics: dict[int, str] = {}
-        self._arrived: list[int] = []
-        self._sent = 0
         self._thread = threading.Thread(target=self._run, name="edgekit-mqtt", daemon=True)
         self._thread.start()
 
     @property
     def trouble(self) -> str | None:
         """Reason for a missing connection or a refused message; None if all is well."""
-        return self._unconnected or self._refusal
+        return self._unconnected or self._delivery.refusal
+
+    @property
+    def refused(self) -> int:
+        """Number of messages from the outbox that the broker has refused."""
+        return self._delivery.refused
 
     def wait_for_first_try(self, seconds: float) -> None:
         """Waits until the first connection attempt succeeds or fails, at most ``seconds``."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._tried, seconds)
+        self._tried.wait(seconds)
 
     def stop(self, last_words: bytes | None, seconds: float) -> None:
         """Sends waiting messages within ``seconds``, then the last status, and ends the thread."""
-        with self._changed:
-            self._last_words = last_words
-            self._deadline = time.monotonic() + seconds
-            self._stopping = True
-            self._changed.notify_all()
+        self._ending.make(last_words, seconds)
         # A connection attempt may hang for longer, and has nothing to send.
         self._thread.join(2 * _TICK + (seconds if self._connected else 0.0))
 
@@ -125,7 +150,8 @@ class BrokerLink:
                 self._note(str(getattr(error, "strerror", None) or error))
             except OutputError as error:
                 self._note(error.message)
-            if self._versions[0] != version and version == self._mqtt.MQTTv5 and not self._stopping:
+            has_changed = self._versions[0] != version
+            if has_changed and version == import_client().MQTTv5 and not self._ending.made:
                 continue
             if self._unconnected is not None:
                 # Warn only when the delay has grown, so that a long outage does not fill the log.
@@ -133,28 +159,26 @@ class BrokerLink:
                 warned = backoff.seconds
                 again = f"It is tried again in about {backoff.seconds:g} seconds."
                 _LOG.log(level, "%s %s", self._unconnected, again)
-            with self._changed:
-                self._tried = True
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._stopping, backoff.scattered())
-                # When stopping without a connection, another attempt would only delay the end.
-                if self._stopping:
-                    return
+            self._tried.set()
+            # At the end and without a connection, another attempt would only delay the end.
+            if self._ending.wait(backoff.scattered()):
+                return
             backoff.grow()
 
     def _converse(self) -> bool:
         """Runs one connection until it ends, and returns whether it was established."""
         client = self._make_client()
+        success = import_client().MQTT_ERR_SUCCESS
         begin = time.monotonic()
         met = False
         try:
             client.connect(self._broker.host, self._broker.port, _KEEPALIVE_SECONDS)
             met = True
-            while client.loop(_TICK) == self._mqtt.MQTT_ERR_SUCCESS:
+            while client.loop(_TICK) == success:
                 if self._connected:
                     if not self._pass_on(client):
                         return True
-                elif self.denied or self._is_over():
+                elif self.denied or self._ending.overdue:
                     return False
                 elif time.monotonic() - begin > _CONNECT_SECONDS:
                     self._note("It does not answer.")
@@ -170,98 +194,57 @@ class BrokerLink:
             self._hang_up(client)
 
     def _make_client(self) -> Any:
-        mqtt, broker = self._mqtt, self._broker
+        mqtt, broker = import_client(), self._broker
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=self._versions[0])
         client.connect_timeout = _CONNECT_SECONDS
-        client.max_inflight_messages_set(_WINDOW)
+        client.max_inflight_messages_set(WINDOW)
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
             client.tls_set(ca_certs=None if broker.ca is None else str(broker.ca))
-        client.will_set(self._topic, self._will, qos=1, retain=True)
+        client.will_set(self._status.topic, self._status.will, qos=1, retain=True)
         client.on_connect = self._on_connect
-        client.on_publish = self._on_publish
-        self._waiting, self._topics, self._arrived = {}, {}, []
-        self._sent = 0
+        self._delivery.begin(client)
         return client
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
-        del data, flags, properties
+        del client, data, flags, properties
         self.denied = str(code) in _DENIED
         if code.is_failure:
             self._note(f"It refuses: {code}.")
             return
-        self._publish(client, self._topic, self._status(), retain=True)
-        if self._lost:
-            self._lost = False
+        self._delivery.publish(self._status.topic, self._status.current(), retain=True)
+        if self._unconnected not in (None, _NOT_YET):
             _LOG.info("The MQTT broker %s is connected again.", self._broker.place)
-        with self._changed:
-            self._connected = self._tried = True
-            self._unconnected = None
-            self._changed.notify_all()
-
-    def _on_publish(self, client: Any, data: Any, mid: int, code: Any, properties: Any) -> None:
-        del client, data, properties
-        topic, number = self._topics.pop(mid, ""), self._waiting.pop(mid, None)
-        if number is not None:
-            self._arrived.append(number)
-        if code.is_failure:
-            self.refused += number is not None
-            self._refuse(f"The MQTT broker {self._broker.place} refuses {topic}: {code}.")
-
-    def _refuse(self, refusal: str) -> None:
-        if self._refusal is None:
-            _LOG.warning(
-                "%s Refused messages are lost. Let EdgeKit's MQTT user publish to this topic.",
-                refusal,
-            )
-        self._refusal = refusal
-
-    def _publish(self, client: Any, topic: str, payload: bytes, *, retain: bool = False) -> Any:
-        info = client.publish(topic, payload, qos=1, retain=retain)
-        self._topics[info.mid] = topic
-        return info
+        self._connected, self._unconnected = True, None
+        self._tried.set()
 
     def _pass_on(self, client: Any) -> bool:
         """Sends as many messages as fit; returns False when stopping and nothing is left to do."""
-        if self._arrived:
-            self._outbox.remove(self._arrived)
-            self._arrived = []
-        room = _WINDOW - len(self._waiting)
-        more = self._outbox.after(self._sent, room) if room > 0 else []
-        for number, topic, payload in more:
-            info = self._publish(client, topic, payload)
-            self._waiting[info.mid] = number
-            self._sent = number
-        if not self._stopping:
-            return True
-        if (more or self._waiting) and not self._is_over():
+        unacknowledged = self._delivery.send_more()
+        if not self._ending.made or (unacknowledged and not self._ending.overdue):
             return True
         self._say_goodbye(client)
         return False
 
     def _say_goodbye(self, client: Any) -> None:
-        if self._last_words is None:
+        last_words = self._ending.last_words
+        if last_words is None:
             return
-        info = self._publish(client, self._topic, self._last_words, retain=True)
-        while not (info.is_published() or self._is_over()):
-            if client.loop(_TICK) != self._mqtt.MQTT_ERR_SUCCESS:
+        info = self._delivery.publish(self._status.topic, last_words, retain=True)
+        while not (info.is_published() or self._ending.overdue):
+            if client.loop(_TICK) != import_client().MQTT_ERR_SUCCESS:
                 return
 
     def _hang_up(self, client: Any) -> None:
-        if self._stopping:
+        if self._ending.made:
             client.disconnect()
             client.loop(_TICK)
         elif (sock := client.socket()) is not None:
             # Close without DISCONNECT, so that the broker publishes the will.
             sock.close()
 
-    def _is_over(self) -> bool:
-        return self._stopping and time.monotonic() > self._deadline
-
     def _note(self, reason: str) -> None:
-        with self._changed:
-            self._lost = True
-            self._unconnected = (
-                f"No connection to the MQTT broker {self._broker.place}: {reason.rstrip(chr(46))}."
-            )
+        self._unconnected = (
+            f"No connection to the MQTT broker {self._broker.place}: {reason.rstrip('.')}."
+        )

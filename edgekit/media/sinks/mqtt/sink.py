@@ -21,7 +21,7 @@ from edgekit.files.output_paths import refuse_unwritable
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks._whole_file import check_room
 from edgekit.media.sinks.mqtt._broker import Broker
-from edgekit.media.sinks.mqtt._link import BrokerLink, import_client
+from edgekit.media.sinks.mqtt._link import BrokerLink, StatusTopic, import_client
 from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
@@ -119,10 +119,12 @@ class MqttSink(Sink):
         self._outbox = Outbox(self._buffer, self._most)
         if waiting := len(self._outbox):
             _LOG.info("%d messages of earlier runs are sent first.", waiting)
-        topic = f"{self._broker.prefix}/status"
-        will = self._status("offline", reason="lost")
-        status = partial(self._status, "online")
-        self._link = BrokerLink(self._broker, self._outbox, topic, status, will)
+        status = StatusTopic(
+            f"{self._broker.prefix}/status",
+            current=partial(self._status, "online"),
+            will=self._status("offline", reason="lost"),
+        )
+        self._link = BrokerLink(self._broker, self._outbox, status)
         self._link.wait_for_first_try(_FIRST_TRY_SECONDS)
         if self._link.denied:
             raise OutputError(

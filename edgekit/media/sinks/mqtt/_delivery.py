@@ -1,0 +1,87 @@
+"""Sends the messages of an outbox to an MQTT broker, over one connection after the other."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from edgekit.media.sinks.mqtt._outbox import Outbox
+
+__all__ = ["WINDOW", "Delivery"]
+
+WINDOW = 20
+"""Largest number of unacknowledged messages; more would wait in the client's own queue."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Sends messages in order, and removes those that the broker acknowledged.
+
+    All calls come from the thread that runs the client's loop.
+
+    Args:
+        outbox: Messages to send; they are sent again over a new connection until acknowledged.
+        place: Host and port of the broker, for messages to the user.
+
+    Attributes:
+        refused: Number of messages from the outbox that the broker has refused.
+        refusal: Latest refusal, as a sentence; None without one.
+    """
+
+    def __init__(self, outbox: Outbox, place: str) -> None:
+        self.refused = 0
+        self.refusal: str | None = None
+        self._outbox = outbox
+        self._place = place
+        self._client: Any = None
+        self._waiting: dict[int, int] = {}
+        self._topics: dict[int, str] = {}
+        self._acknowledged: list[int] = []
+        self._sent = 0
+
+    def begin(self, client: Any) -> None:
+        """Continues over a new connection, from the oldest message in the outbox.
+
+        Args:
+            client: Client of ``paho.mqtt`` that is not connected yet.
+        """
+        client.on_publish = self._on_publish
+        self._client = client
+        self._waiting, self._topics, self._acknowledged = {}, {}, []
+        self._sent = 0
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> Any:
+        """Sends a message, and returns the client's ``MQTTMessageInfo``."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        self._topics[info.mid] = topic
+        return info
+
+    def send_more(self) -> bool:
+        """Sends as many messages as fit; returns whether any is still unacknowledged."""
+        if self._acknowledged:
+            self._outbox.remove(self._acknowledged)
+            self._acknowledged = []
+        room = WINDOW - len(self._waiting)
+        for number, topic, payload in self._outbox.after(self._sent, room) if room > 0 else ():
+            info = self.publish(topic, payload)
+            self._waiting[info.mid] = number
+            self._sent = number
+        return bool(self._waiting)
+
+    def _on_publish(self, client: Any, data: Any, mid: int, code: Any, properties: Any) -> None:
+        del client, data, properties
+        topic, number = self._topics.pop(mid, ""), self._waiting.pop(mid, None)
+        if number is not None:
+            self._acknowledged.append(number)
+        if code.is_failure:
+            self.refused += number is not None
+            self._refuse(f"The MQTT broker {self._place} refuses {topic}: {code}.")
+
+    def _refuse(self, refusal: str) -> None:
+        if self.refusal is None:
+            _LOG.warning(
+                "%s Refused messages are lost. Let EdgeKit's MQTT user publish to this topic.",
+                refusal,
+            )
+        self.refusal = refusal
