@@ -20,6 +20,9 @@ __all__ = ["MOST_OPERATIONS", "UnreadablePickle", "loads_plain"]
 MOST_OPERATIONS = 800_000
 """Largest number of operations; the annotations of UCF101-24 need 300,000."""
 
+_LARGEST_KEY = 1 << 16
+"""Bound of whole numbers as keys: so few cannot collide often enough to take long."""
+
 _NAMES = {
     "numpy ndarray": "ndarray",
     "numpy dtype": "dtype",
@@ -78,18 +81,22 @@ class _PickleName:
         self.kind = _NAMES[text]
 
 
-def loads_plain(content: bytes) -> Any:
+def loads_plain(content: bytes, most: int = MOST_OPERATIONS) -> Any:
     """Returns the content of a pickle of plain data.
 
-    Plain data are dicts with text keys, lists, tuples, text, bytes, numbers and arrays. Text of
-    Python 2 is read as Latin-1. Arrays are read-only.
+    Plain data are dicts, lists, tuples, text, bytes, numbers and arrays. Keys are text or whole
+    numbers below 65,536. Text of Python 2 is read as Latin-1. Arrays are read-only.
+
+    Args:
+        content: Content of the file.
+        most: Largest number of operations.
 
     Raises:
         UnreadablePickle: The pickle is damaged, names anything else, or claims more than it has.
     """
     machine = _Machine(len(content))
     try:
-        for operation, argument, _ in islice(pickletools.genops(content), MOST_OPERATIONS):
+        for operation, argument, _ in islice(pickletools.genops(content), most):
             if operation.name == "STOP":
                 (result,) = machine.stack
                 return result
@@ -99,7 +106,7 @@ def loads_plain(content: bytes) -> Any:
     except Exception as error:  # damaged pickles fail in many ways
         reason = str(error) or type(error).__name__
         raise UnreadablePickle(f"it is damaged ({reason:.200})") from error
-    raise UnreadablePickle(f"it has more than {MOST_OPERATIONS} operations")
+    raise UnreadablePickle(f"it has more than {most} operations")
 
 
 class _Machine:
@@ -205,8 +212,10 @@ class _Machine:
         if type(target) is not dict:
             raise UnreadablePickle(f"it sets items of a {type(target).__name__}")
         # Hashing nested tuples, or many numbers with chosen hash collisions, could take forever.
-        if not all(type(key) is str for key in items[::2]):
-            raise UnreadablePickle("it has keys that are no text")
+        if not all(
+            type(key) is str or (type(key) is int and 0 <= key < _LARGEST_KEY) for key in items[::2]
+        ):
+            raise UnreadablePickle("it has keys that are neither text nor small numbers")
         target.update(zip(items[::2], items[1::2], strict=True))
 
     def _build(self, state: Any) -> None:

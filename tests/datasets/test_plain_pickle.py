@@ -110,7 +110,7 @@ REFUSED = {
     "extension": (b"\x80\x02\x82\x01.", "operation EXT1"),
     "persistent": (b"Pname\n.", "operation PERSID"),
     "set": (pickle.dumps({1, 2}, 4), "operation EMPTY_SET"),
-    "key": (b"}" + pickle.dumps(bomb(60), 2)[2:-1] + b"K\x01s.", "keys that are no text"),
+    "key": (b"}" + pickle.dumps(bomb(60), 2)[2:-1] + b"K\x01s.", "keys that are neither text"),
     "called dict": (b"ccollections\nOrderedDict\n(]tR.", "a dict of 1 values"),
     "state": (b"ccollections\nOrderedDict\n)R}b.", "a state to a dict"),
     "operations": (b"]0" * MOST_OPERATIONS + b".", f"more than {MOST_OPERATIONS}"),

@@ -12,6 +12,7 @@ import contextlib
 import copy
 import gzip
 import json
+import pickle
 import socket
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import atheris
+import cv2
+import numpy as np
 
 with atheris.instrument_imports(include=["edgekit", "tomllib"]):
     import click
@@ -30,9 +33,13 @@ with atheris.instrument_imports(include=["edgekit", "tomllib"]):
     from edgekit.cli.options import config
     from edgekit.cli.run import command as run
     from edgekit.datasets.annotations import read_annotations
+    from edgekit.datasets.layouts import DATASETS
     from edgekit.datasets.published import read_truth
     from edgekit.errors import EdgeKitError
     from edgekit.metrics.detections import read_detections
+
+    for layout in DATASETS:
+        DATASETS[layout]  # Imports its reader.
 
 LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=512", "-timeout=5", "-verbosity=0"]
 
@@ -87,6 +94,26 @@ def pickled(folder: Path) -> Callable[[bytes], object]:
         return read_truth("ucf24", folder)
 
     return read
+
+
+def dataset(name: str, file: str) -> Callable[[Path], Any]:
+    """Returns a reader of a dataset's layout, whose videos are one picture."""
+
+    def prepared(folder: Path) -> Callable[[bytes], object]:
+        path = folder / file
+        path.parent.mkdir(exist_ok=True)
+        (folder / "splitfiles").mkdir(exist_ok=True)
+        (folder / "splitfiles/testlist01.txt").write_text("Basketball/v\n")
+        (folder / "rgb-images/v").mkdir(parents=True)
+        cv2.imwrite(str(folder / "rgb-images/v/1.png"), np.zeros((8, 8, 3), np.uint8))
+
+        def read_it(data: bytes) -> object:
+            path.write_bytes(data)
+            return read_truth(name, folder)
+
+        return read_it
+
+    return prepared
 
 
 def edited(seed: Any, name: str, read: Callable[[Path], object]) -> Callable[[Path], Any]:
@@ -184,6 +211,36 @@ def page(folder: Path) -> Callable[[bytes], object]:
     return talk
 
 
+_MAT = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + bytes([14, 0, 0, 0, 8, 0, 0, 0]) + bytes(8)
+_TUBES = {
+    "labels": ["walk"], "train_videos": [[]], "test_videos": [["v"]], "nframes": {"v": 2},
+    "resolution": {"v": (8, 8)}, "gttubes": {"v": {0: [np.ones((1, 5))]}},
+}  # fmt: skip
+_CVAT = (
+    b"<annotations><meta><task><size>9</size><labels><label><name>walk</name></label></labels>"
+    b"<original_size><width>8</width><height>8</height></original_size></task></meta>"
+    b'<track label="walk"><box frame="0" xtl="1" ytl="1" xbr="4" ybr="4" rotation="9"/>'
+    b'<box frame="4" outside="1"/></track></annotations>'
+)
+_COCO = {
+    "videos": [{"id": 1, "width": 8, "height": 8}], "categories": [{"id": 1, "name": "walk"}],
+    "images": [{"id": 1, "video_id": 1, "frame_index": 0, "file_name": "v/1.png"}],
+    "annotations": [{"image_id": 1, "category_id": 1, "track_id": 1, "bbox": [1, 1, 4, 4]}],
+}  # fmt: skip
+_KEY = {"frame": 1, "x": 1, "y": 1, "width": 9, "height": 9, "enabled": False}
+_REGION = {"type": "videorectangle", "value": {"sequence": [_KEY], "labels": ["walk"]}}
+_TASKS = [{"data": {"video": "v"}, "annotations": [{"result": [_REGION]}]}]
+_ITEMS = {
+    "categories": {"label": {"labels": [{"name": "walk"}]}},
+    "items": [
+        {
+            "id": "frame_1", "attr": {"frame": 0}, "image": {"size": [8, 8]},
+            "annotations": [
+                {"type": "bbox", "label_id": 0, "bbox": [1, 1, 4, 4], "attributes": {"track_id": 1}}
+            ],
+        }
+    ],
+}  # fmt: skip
 _HEADER = b'{"a.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 _MANIFEST = (default_bundle() / MANIFEST).read_bytes()
 
@@ -210,6 +267,13 @@ TARGETS: dict[str, Target] = {
     ),
     "detection-values": (edited(_DETECTIONS, "found.json", read_detections), [bytes(64)]),
     "pickle": (pickled, [b"\x80\x04}\x94."]),
+    "mat": (dataset("jhmdb21-mat", "splitfiles/finalAnnots.ma.mat"), [_MAT]),
+    "moc": (dataset("moc", "a-GT.pkl"), [pickle.dumps(_TUBES, 2)]),
+    "ava": (dataset("ava", "a.csv"), [b"v,0000,0.1,0.1,0.9,0.9,1,2\nv,0001,0.1,0.1,0.9,0.9,1,2\n"]),
+    "cvat": (dataset("cvat", "v.xml"), [_CVAT]),
+    "coco-video": (dataset("coco-video", "a.json"), [json.dumps(_COCO).encode()]),
+    "label-studio": (dataset("label-studio", "a.json"), [json.dumps(_TASKS).encode()]),
+    "datumaro": (dataset("datumaro", "annotations/v.json"), [json.dumps(_ITEMS).encode()]),
     "report": (reader("report.json", read_report), [b'{"schema": 1}']),
     "options": (reader("run.toml", options), [b'camera = [0]\nscore = 0.3\nevents = "e.jsonl"\n']),
     "weights": (

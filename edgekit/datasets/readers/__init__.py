@@ -1,0 +1,1 @@
+"""Readers of the layouts of annotation tools and of other published datasets."""

@@ -1,0 +1,135 @@
+"""Names a file of annotations in errors, and checks what is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekit._parameters import parameter
+from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
+from edgekit.datasets.video_facts import facts_of
+from edgekit.errors import AnnotationError, MediaError
+from edgekit.files.reading import read_regular
+
+__all__ = ["LONGEST_SIDE", "Origin", "only_file"]
+
+LONGEST_SIDE = 1 << 16
+"""Largest width or height of a video, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """File of annotations.
+
+    Attributes:
+        path: Path of the file.
+        layout: Name of its layout, for people.
+    """
+
+    path: Path
+    layout: str
+
+    def wrong(self, what: str, where: str = "", *, hint: str = "") -> AnnotationError:
+        """Returns the error for a fault.
+
+        Args:
+            what: Fault, with what was found and expected.
+            where: Video, track or line of the fault; "" for the file as a whole.
+            hint: Advice; by default to correct the file.
+        """
+        place = f"{self.path}, {where}" if where else str(self.path)
+        return AnnotationError(
+            f"Wrong annotation in {place}: {what}.",
+            hint=hint or f"Correct the file. Its layout is {self.layout}; see docs/datasets.md.",
+        )
+
+    def read(self, most: int) -> bytes:
+        """Returns the content of the file, of at most ``most`` bytes.
+
+        Raises:
+            AnnotationError: The file cannot be read, is not regular, or is too large.
+        """
+        try:
+            return read_regular(self.path, most)
+        except OSError as error:
+            raise AnnotationError(
+                f"Cannot read the annotations {self.path}: {error.strerror}.",
+                hint=f"Name the dataset's folder with {parameter('root')}.",
+            ) from error
+
+    def video(
+        self,
+        name: str,
+        frames: int,
+        size: tuple[int, int],
+        tubes: list[TruthTube],
+        path_of: Callable[[str], Path],
+        *,
+        label: int | None = None,
+    ) -> VideoTruth:
+        """Returns a video after checks of its sizes, spans and boxes.
+
+        Args:
+            name: Name of the video.
+            frames: Number of frames; 0 to ask the video.
+            size: Width and height in pixels; zeros to ask the video.
+            tubes: Actions, whose labels the reader has checked.
+            path_of: Function that returns the path of a video by its name.
+            label: Class of the whole video; None if it has none.
+
+        Raises:
+            AnnotationError: Something is out of range; the message names video and tube.
+        """
+        where = f"video '{name}'"
+        try:
+            path = path_of(name)
+        except ValueError as error:
+            raise self.wrong(str(error), where) from error
+        if (frames == 0 or size == (0, 0)) and path.exists():
+            try:
+                facts = facts_of(path)
+            except MediaError as error:
+                raise AnnotationError(error.message, hint=error.hint) from error
+            frames, size = frames or facts.frames or 0, (facts.width, facts.height)
+        if not (1 <= frames <= MOST_FRAMES and min(size) >= 1 and max(size) <= LONGEST_SIDE):
+            raise self.wrong(
+                f"{frames} frames of {size[0]}x{size[1]}; expected 1 to {MOST_FRAMES} frames of "
+                f"1x1 to {LONGEST_SIDE}x{LONGEST_SIDE} pixels",
+                where,
+            )
+        for number, tube in enumerate(tubes):
+            which = f"{where}, tube {number}"
+            if not 0 <= tube.start <= tube.end < frames:
+                raise self.wrong(
+                    f"it runs from frame {tube.start} to frame {tube.end}, and the video has "
+                    f"{frames} frames, from 0",
+                    which,
+                )
+            if not np.isfinite(tube.boxes).all():
+                raise self.wrong("a box has an infinite or NaN coordinate", which)
+        return VideoTruth(name, frames, *size, tubes, label, path)
+
+
+def only_file(root: Path, patterns: Sequence[str], layout: str) -> Origin:
+    """Returns the one file of a folder that matches a pattern; earlier patterns come first.
+
+    Raises:
+        AnnotationError: There is none, or there are several.
+    """
+    for pattern in patterns:
+        found = sorted(root.glob(pattern))
+        if len(found) == 1:
+            return Origin(found[0], layout)
+        if found:
+            names = ", ".join(str(path.relative_to(root)) for path in found[:5])
+            raise AnnotationError(
+                f"Expected one file {pattern} in {root}; found {len(found)}: {names}.",
+                hint="Put each dataset into a folder of its own.",
+            )
+    raise AnnotationError(
+        f"Found no annotations with the layout {layout} in {root}: no {' or '.join(patterns)}.",
+        hint=f"Run: edgekit dataset inspect {root}",
+    )

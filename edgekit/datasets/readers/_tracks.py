@@ -1,0 +1,128 @@
+"""Makes tubes from the boxes of tracks: keyframes, hidden spans, and frames without tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from edgekit.datasets.annotations import MOST_FRAMES, TruthTube
+from edgekit.runtime.types import Array
+
+__all__ = ["LongTrackError", "TrackFiller", "linked_tubes"]
+
+_LEAST_ROOM = 10_000_000
+"""Number of boxes that keyframes of a small file may be filled to: 320 MB."""
+
+
+class LongTrackError(ValueError):
+    """Keyframes claim more frames than are filled; the message says how many."""
+
+
+class TrackFiller:
+    """Makes tubes from keyframes; all tubes of a file share one bound on their boxes.
+
+    Args:
+        size: Size of the file in bytes, each of which allows for one more box.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._room = self._most = _LEAST_ROOM + size
+
+    def tubes(
+        self,
+        label: int,
+        keys: Iterable[tuple[int, Sequence[float] | None]],
+        until: int | None = None,
+    ) -> list[TruthTube]:
+        """Returns the tubes of one track, with a box in every frame between its keyframes.
+
+        Args:
+            label: Class index.
+            keys: Frame, and its box (x1, y1, x2, y2) or None from where on nothing is seen.
+                Between two boxes, all four sides are interpolated linearly.
+            until: Frame at which the last box ends, not included; None for its own frame only.
+
+        Returns:
+            One tube for each span in which the track is seen.
+
+        Raises:
+            LongTrackError: A frame is out of range, or the file claims too many boxes.
+        """
+        spans: list[list[tuple[int, Sequence[float]]]] = [[]]
+        for frame, box in sorted(dict(keys).items()):
+            if not 0 <= frame < MOST_FRAMES:
+                raise LongTrackError(f"frame {frame}, expected 0 to {MOST_FRAMES - 1}")
+            if box is not None:
+                spans[-1].append((frame, box))
+            elif spans[-1]:
+                # What is hidden here was seen, at its last box, in the frame before.
+                if frame - 1 > spans[-1][-1][0]:
+                    spans[-1].append((frame - 1, spans[-1][-1][1]))
+                spans.append([])
+        if until is not None and spans[-1] and until - 1 > spans[-1][-1][0]:
+            spans[-1].append((until - 1, spans[-1][-1][1]))
+        return [self._filled(label, span) for span in spans if span]
+
+    def _filled(self, label: int, span: Sequence[tuple[int, Sequence[float]]]) -> TruthTube:
+        keys = np.array([frame for frame, _ in span])
+        boxes = np.array([box for _, box in span], np.float64).reshape(-1, 4)
+        frames = np.arange(keys[0], keys[-1] + 1)
+        self._room -= len(frames)
+        if self._room < 0:
+            raise LongTrackError(f"its keyframes claim more than {self._most} boxes")
+        sides = [np.interp(frames, keys, boxes[:, side]) for side in range(4)]
+        return TruthTube(label, int(keys[0]), np.stack(sides, 1))
+
+
+def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) -> list[TruthTube]:
+    """Returns tubes from boxes that belong to no track.
+
+    A box continues the tube of its class in the frame before that it overlaps most; a box without
+    one begins a tube. Each tube continues once.
+
+    Args:
+        frames: Label and box (x1, y1, x2, y2) of each actor, by frame.
+    """
+    done: list[TruthTube] = []
+    live: list[tuple[int, int, list[Sequence[float]]]] = []
+    last = -1
+    for frame, found in sorted(frames.items()):
+        if frame != last + 1:
+            done += [_tube(*tube) for tube in live]
+            live = []
+        pairs = sorted(
+            ((_overlap(boxes[-1], box), old, new)
+             for old, (label, _, boxes) in enumerate(live)
+             for new, (own, box) in enumerate(found) if label == own),
+            reverse=True,
+        )  # fmt: skip
+        following: dict[int, int] = {}
+        for overlap, old, new in pairs:
+            if overlap > 0 and old not in following and new not in following.values():
+                following[old] = new
+        for old, new in following.items():
+            live[old][2].append(found[new][1])
+        done += [_tube(*tube) for old, tube in enumerate(live) if old not in following]
+        live = [tube for old, tube in enumerate(live) if old in following]
+        taken = set(following.values())
+        live += [(own, frame, [box]) for new, (own, box) in enumerate(found) if new not in taken]
+        last = frame
+    return sorted(done + [_tube(*tube) for tube in live], key=lambda tube: (tube.start, tube.label))
+
+
+def _tube(label: int, start: int, boxes: Sequence[Sequence[float]]) -> TruthTube:
+    return TruthTube(label, start, np.array(boxes, np.float64).reshape(-1, 4))
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = _area(one) + _area(other) - width * height
+    return width * height / both if both > 0 else 0.0
+
+
+def _area(box: Sequence[float] | Array) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))

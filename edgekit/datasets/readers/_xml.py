@@ -1,0 +1,70 @@
+"""Reads XML of others: no entities, no document types, limited nesting and size."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from xml.parsers import expat
+
+__all__ = ["UnreadableXml", "parse"]
+
+_DEEPEST = 32
+_MOST_ELEMENTS = 5_000_000
+
+
+class UnreadableXml(ValueError):
+    """The text is no XML, or more than plain elements; the message says what."""
+
+
+def parse(
+    content: bytes,
+    started: Callable[[tuple[str, ...], Mapping[str, str]], None],
+    ended: Callable[[tuple[str, ...], str], None],
+) -> None:
+    """Calls two functions for each element of a text, in its order.
+
+    Args:
+        content: XML in UTF-8 or in the encoding that it declares.
+        started: Function that gets the names of an element and of those around it, outermost
+            first, and the attributes of the element.
+        ended: Function that gets the names at the end of an element, and the text in it.
+
+    Raises:
+        UnreadableXml: The text is damaged, declares a document type, or nests too deep.
+    """
+    path: list[str] = []
+    texts: list[list[str]] = []
+    count = 0
+
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal count
+        count += 1
+        path.append(name)
+        texts.append([])
+        if len(path) > _DEEPEST or count > _MOST_ELEMENTS:
+            raise UnreadableXml(
+                f"it nests more than {_DEEPEST} deep, or has more than {_MOST_ELEMENTS} elements"
+            )
+        started(tuple(path), attributes)
+
+    def end(name: str) -> None:
+        ended(tuple(path), "".join(texts.pop()).strip())
+        path.pop()
+
+    def text(data: str) -> None:
+        texts[-1].append(data)
+
+    def refuse(*_: object) -> None:
+        raise UnreadableXml("it declares a document type or an entity, which is not allowed here")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    with contextlib.suppress(AttributeError):  # of expat before 2.4
+        parser.SetReparseDeferralEnabled(False)
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise UnreadableXml(f"it is no XML ({error})") from error

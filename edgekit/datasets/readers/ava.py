@@ -1,0 +1,151 @@
+"""Reads lists of keyframes in the layout of AVA.
+
+    ROOT/ava_train_v2.2.csv, ROOT/ava_val_v2.2.csv   or in ROOT/annotations
+    ROOT/ava_action_list_v2.2.pbtxt                  names of the actions; optional
+    ROOT/videos/video_id.mp4                         or a folder of pictures, at 30 per second
+
+A line is ``video_id, second, x1, y1, x2, y2, action, person``, with sides from 0 to 1. A person's
+action in two keyframes at most one second apart is one tube, with interpolated boxes. Seconds count
+from the beginning of the video or, where they are past its end, from 900 as in AVA's cut videos.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.readers._origin import Origin, only_file
+from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
+from edgekit.datasets.video_facts import facts_of
+from edgekit.errors import AnnotationError, MediaError
+
+__all__ = ["read_ava"]
+
+_MOST_BYTES, _MOST_NAMES = 1 << 28, 1 << 20
+_LARGEST_ACTION = 10_000
+_GAP = 1.001
+"""Longest time between two keyframes of one tube, in seconds."""
+
+_START, _PICTURES_FPS = 900.0, 30.0
+"""Second at which AVA's cut videos begin, and the rate of its pictures."""
+
+_ITEM = re.compile(r"\bname:\s*[\"']([^\"']+)[\"'][^{}]*?\b(?:label_)?id:\s*(\d+)")
+
+_Key = tuple[float, list[float]]
+
+
+def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth in the layout of AVA; see ``DatasetReader``."""
+    del split
+    words = ("train",) if part == "train" else ("test", "val")
+    patterns = [f"{place}*{word}*.csv" for word in words for place in ("", "annotations/")]
+    origin = only_file(root, [*patterns, "*.csv"], "ava")
+    videos: dict[str, dict[tuple[str, int], list[_Key]]] = {}
+    text = origin.read(_MOST_BYTES).decode("utf-8", "replace")
+    filler = TrackFiller(len(text))
+    try:
+        for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
+            with leaving_out_faults():
+                _add(videos, origin, number, row)
+    except csv.Error as error:
+        raise origin.wrong(f"it is no list of values between commas ({error})") from error
+    names = _action_names(root)
+    actions = sorted(names.keys() | {action for found in videos.values() for _, action in found})
+    classes = [names.get(action, f"action{action}") for action in actions]
+    finder, truths = VideoFinder(root), []
+    index = {action: place for place, action in enumerate(actions)}
+    for name, tracks in videos.items():
+        with leaving_out_faults():
+            truths.append(_video(origin, name, tracks, index, finder, filler))
+    return Truth(classes, truths)
+
+
+def _add(
+    videos: dict[str, dict[tuple[str, int], list[_Key]]],
+    origin: Origin,
+    number: int,
+    row: list[str],
+) -> None:
+    """Adds a line to the keyframes of its video."""
+    if not row or (number == 1 and row[0] == "video_id"):
+        return
+    tracks = videos.setdefault(row[0], defaultdict(list))
+    if len(row) == 2 or not any(row[2:]):  # a keyframe without actors
+        return
+    try:
+        second, *box = (float(value) for value in row[1:6])
+        action = int(row[6])
+        inside = all(-0.01 <= side <= 1.01 for side in box)
+        if not (0 <= second < 1e6 and inside and 0 <= action <= _LARGEST_ACTION):
+            raise ValueError(row)
+        # Without a person, an action can be followed by its class only.
+        tracks[row[7] if len(row) > 7 else "", action].append((second, box))
+    except (ValueError, IndexError) as error:
+        raise origin.wrong(
+            "expected video_id, second, four sides from 0 to 1, action and person; found "
+            f"{','.join(row)!r:.120}",
+            f"line {number}",
+        ) from error
+
+
+def _action_names(root: Path) -> dict[int, str]:
+    """Returns the names of the actions by their numbers; none without a list."""
+    for pattern in ("*action_list*.pbtxt", "annotations/*action_list*.pbtxt"):
+        for path in sorted(root.glob(pattern)):
+            text = Origin(path, "ava").read(_MOST_NAMES).decode("utf-8", "replace")
+            return {int(number): name for name, number in _ITEM.findall(text)}
+    return {}
+
+
+def _video(
+    origin: Origin,
+    name: str,
+    tracks: dict[tuple[str, int], list[_Key]],
+    index: dict[int, int],
+    finder: VideoFinder,
+    filler: TrackFiller,
+) -> VideoTruth:
+    where = f"video '{name}'"
+    try:
+        path = finder.path_of(name)
+        facts = facts_of(path)
+    except ValueError as error:
+        raise origin.wrong(str(error), where) from error
+    except MediaError as error:
+        raise AnnotationError(
+            f"The layout ava needs the video '{name}', for its size and rate. {error.message}",
+            hint=error.hint,
+        ) from error
+    fps = _PICTURES_FPS if path.is_dir() else facts.fps
+    last = max((second for keys in tracks.values() for second, _ in keys), default=0.0)
+    if facts.frames is None:
+        raise origin.wrong("the video does not tell its number of frames", where)
+    start = 0.0 if last * fps <= facts.frames else _START
+    width, height = facts.width, facts.height
+    tubes: list[TruthTube] = []
+    for (_, action), keys in sorted(tracks.items()):
+        spans: list[list[_Key]] = []
+        for second, box in sorted(keys):
+            if not spans or second - spans[-1][-1][0] > _GAP:
+                spans.append([])
+            spans[-1].append((second, box))
+        for span in spans:
+            frames = [
+                (min(round((second - start) * fps), facts.frames - 1), _pixels(box, width, height))
+                for second, box in span
+            ]
+            try:
+                tubes += filler.tubes(index[action], frames)
+            except LongTrackError as error:
+                raise origin.wrong(f"{error}; the seconds do not fit the video", where) from error
+    return origin.video(name, facts.frames, (width, height), tubes, lambda _: path)
+
+
+def _pixels(box: list[float], width: int, height: int) -> list[float]:
+    return [side * (height if place % 2 else width) for place, side in enumerate(box)]

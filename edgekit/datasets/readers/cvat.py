@@ -1,0 +1,142 @@
+"""Reads "CVAT for video 1.1", the export of CVAT for tasks on videos.
+
+    ROOT/annotations.xml, or one .xml or folder with annotations.xml for each video
+    ROOT/clip.mp4        the video that the file names, beside it, in ROOT or in ROOT/videos
+
+A track has one label and boxes by frame, from 0. ``outside`` ends it until its next box; between
+two boxes, missing ones are interpolated. A turned box becomes the upright box around it. The
+classes of all files are joined by name, in the order in which they come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.readers._origin import Origin
+from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
+from edgekit.datasets.readers._xml import UnreadableXml, parse
+from edgekit.errors import AnnotationError
+
+__all__ = ["read_cvat"]
+
+_MOST_BYTES = 1 << 28
+_LAYOUT = "CVAT for video 1.1"
+
+
+@dataclass(slots=True)
+class _Track:
+    label: str
+    boxes: list[tuple[int, list[float] | None]] = field(default_factory=list)
+
+
+class _File:
+    """What an XML file says: facts of the task, class names and tracks."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, str] = {}
+        self.labels: list[str] = []
+        self.tracks: list[_Track] = []
+        self.pictures = 0
+
+    def started(self, path: tuple[str, ...], values: Mapping[str, str]) -> None:
+        """Takes the beginning of an element."""
+        if path == ("annotations", "track"):
+            self.tracks.append(_Track(values["label"]))
+        elif path == ("annotations", "track", "box"):
+            box = None if values.get("outside", "0") in ("1", "true") else _box(values)
+            self.tracks[-1].boxes.append((int(values["frame"]), box))
+        elif path == ("annotations", "image"):
+            self.pictures += 1
+
+    def ended(self, path: tuple[str, ...], text: str) -> None:
+        """Takes the text of an element, as its end is read."""
+        if path[:2] != ("annotations", "meta"):
+            return
+        if path[-3:] == ("labels", "label", "name"):
+            self.labels.append(text)
+        elif len(path) <= 5 and path[-1] in (
+            "size",
+            "mode",
+            "source",
+            "stop_frame",
+            "width",
+            "height",
+        ):
+            self.facts.setdefault(path[-1], text)
+        elif path[-1] == "tasks":
+            self.facts["tasks"] = text
+
+
+def read_cvat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth of all exports of CVAT in a folder; see ``DatasetReader``."""
+    del split, part
+    paths = sorted({*root.glob("*.xml"), *root.glob("*/annotations.xml")})
+    if not paths:
+        raise AnnotationError(
+            f"Found no annotations with the layout {_LAYOUT} in {root}: no .xml.",
+            hint="In CVAT, export the task as 'CVAT for video 1.1' and unpack it there.",
+        )
+    classes: dict[str, int] = {}
+    finder, videos, names = VideoFinder(root), [], set[str]()
+    for path in paths:
+        with leaving_out_faults():
+            video = _video(Origin(path, _LAYOUT), classes, finder, root)
+            if video.name in names:
+                raise Origin(path, _LAYOUT).wrong(f"another file has the video '{video.name}' too")
+            names.add(video.name)
+            videos.append(video)
+    return Truth(list(classes), videos)
+
+
+def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: Path) -> VideoTruth:
+    file, content = _File(), origin.read(_MOST_BYTES)
+    try:
+        parse(content, file.started, file.ended)
+        frames = max(int(file.facts.get("size", 0)), int(file.facts.get("stop_frame", -1)) + 1)
+        size = int(file.facts.get("width", 0)), int(file.facts.get("height", 0))
+    except UnreadableXml as error:
+        raise origin.wrong(str(error)) from error
+    except KeyError as error:
+        raise origin.wrong(f"an element has no {error}") from error
+    except ValueError as error:
+        raise origin.wrong(f"a number is expected ({error})") from error
+    if file.pictures or file.facts.get("mode") == "annotation":
+        raise origin.wrong(
+            f"it has {file.pictures} pictures, and tracks of a video were expected",
+            hint="In CVAT, export the task as 'CVAT for video 1.1', not 'CVAT for images 1.1'.",
+        )
+    if "tasks" in file.facts:
+        raise origin.wrong("it is the export of a project", hint="In CVAT, export each task.")
+    for name in file.labels:
+        classes.setdefault(name, len(classes))
+    filler = TrackFiller(len(content))
+    tubes: list[TruthTube] = []
+    for number, track in enumerate(file.tracks):
+        if track.label not in classes:
+            raise origin.wrong(f"its label '{track.label}' is not in the list", f"track {number}")
+        try:
+            tubes += filler.tubes(classes[track.label], track.boxes)
+        except LongTrackError as error:
+            raise origin.wrong(str(error), f"track {number}") from error
+    named = PurePosixPath(file.facts.get("source") or origin.path.stem).name
+    home = origin.path.parent
+    name = str((home / named).relative_to(root)) if (home / named).exists() else named
+    return origin.video(name, frames, size, tubes, finder.path_of)
+
+
+def _box(values: Mapping[str, str]) -> list[float]:
+    x1, y1, x2, y2 = (float(values[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
+    turn = math.radians(float(values.get("rotation", 0)))
+    if turn:
+        wide, high = abs(math.cos(turn)), abs(math.sin(turn))
+        width, height = x2 - x1, y2 - y1
+        half = (width * wide + height * high) / 2, (width * high + height * wide) / 2
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        return [x - half[0], y - half[1], x + half[0], y + half[1]]
+    return [x1, y1, x2, y2]

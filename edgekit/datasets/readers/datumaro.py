@@ -1,0 +1,153 @@
+"""Reads Datumaro's own JSON: one item for each picture of a video.
+
+    ROOT/annotations/NAME.json               one subset each
+    ROOT/images/NAME/folder/frame_000000.jpg, or a video NAME.mp4 in ROOT or ROOT/videos
+
+Items whose names have the same folder are one video; without a folder, the file is one. ``frame``
+among an item's attributes is its index, and else its place in the order of names. A box's
+``track_id`` joins it to its tube, ``outside`` hides it, and boxes that are missing between two of a
+track are interpolated. Boxes without tracks are joined where they overlap most.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.readers._origin import Origin
+from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes
+from edgekit.errors import AnnotationError
+from edgekit.files.reading import path_below
+
+__all__ = ["read_datumaro"]
+
+_MOST_BYTES = 1 << 28
+_Attribute = str | int | float | bool | None | list[object] | dict[str, object]
+
+
+class _Box(msgspec.Struct):
+    type: str
+    label_id: int | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    attributes: dict[str, _Attribute] = {}
+
+
+class _Picture(msgspec.Struct):
+    path: str = ""
+    size: tuple[int, int] | None = None
+
+
+class _Item(msgspec.Struct):
+    id: str
+    annotations: list[_Box] = []
+    attr: dict[str, _Attribute] = {}
+    image: _Picture | None = None
+    media: _Picture | None = None
+
+
+class _Label(msgspec.Struct):
+    name: str
+
+
+class _Labels(msgspec.Struct):
+    labels: list[_Label]
+
+
+class _Categories(msgspec.Struct):
+    label: _Labels
+
+
+class _File(msgspec.Struct):
+    categories: _Categories
+    items: list[_Item]
+
+
+def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth in Datumaro's own layout; see ``DatasetReader``."""
+    del split
+    paths = sorted(root.glob("annotations/*.json")) or sorted(root.glob("*.json"))
+    named = [path for path in paths if path.stem == part]
+    if not paths:
+        raise AnnotationError(
+            f"Found no annotations with the layout datumaro in {root}: no annotations/*.json.",
+            hint="Export the dataset with Datumaro as 'datumaro'.",
+        )
+    classes: list[str] = []
+    videos: list[VideoTruth] = []
+    for path in named or paths:
+        origin = Origin(path, "datumaro")
+        content = origin.read(_MOST_BYTES)
+        filler = TrackFiller(len(content))
+        try:
+            file = msgspec.json.decode(content, type=_File)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise origin.wrong(f"expected categories and items ({error})") from error
+        names = [label.name for label in file.categories.label.labels]
+        if classes and names != classes:
+            raise origin.wrong("its labels are not those of the other files")
+        classes = names
+        groups: dict[str, list[_Item]] = defaultdict(list)
+        for item in file.items:
+            groups[str(PurePosixPath(item.id).parent)].append(item)
+        for folder, items in groups.items():
+            with leaving_out_faults():
+                videos.append(_video(origin, root, folder, items, len(classes), filler))
+    return Truth(classes, videos)
+
+
+def _video(
+    origin: Origin, root: Path, folder: str, items: list[_Item], classes: int, filler: TrackFiller
+) -> VideoTruth:
+    from edgekit.media.sources.pictures.folder import natural_key
+
+    name = origin.path.stem if folder == "." else folder
+    where = f"video '{name}'"
+    items.sort(key=lambda item: natural_key(item.id))
+    tracks: dict[tuple[str, int], dict[int, Sequence[float] | None]] = defaultdict(dict)
+    loose: dict[int, list[tuple[int, Sequence[float]]]] = defaultdict(list)
+    size, last = (0, 0), 0
+    for place, item in enumerate(items):
+        frame = item.attr.get("frame", place)
+        if not isinstance(frame, int) or frame < 0:
+            raise origin.wrong(f"frame {frame!r:.40} of item '{item.id}'", where)
+        last = max(last, frame)
+        picture = item.media or item.image
+        if picture is not None and picture.size is not None:
+            size = picture.size[1], picture.size[0]
+        for one in item.annotations:
+            if one.type != "bbox" or one.bbox is None:
+                continue
+            if one.label_id is None or not 0 <= one.label_id < classes:
+                raise origin.wrong(f"label {one.label_id}, expected 0 to {classes - 1}", where)
+            x, y, width, height = one.bbox
+            box = [x, y, x + width, y + height]
+            track = one.attributes.get("track_id")
+            if track is None:
+                loose[frame].append((one.label_id, box))
+            else:
+                hidden = one.attributes.get("outside") is True
+                tracks[str(track), one.label_id][frame] = None if hidden else box
+    tubes: list[TruthTube] = linked_tubes(loose)
+    try:
+        for (_, label), keys in tracks.items():
+            tubes += filler.tubes(label, keys.items())
+        path = _path_of(root, origin.path.stem, "" if folder == "." else folder)
+    except ValueError as error:
+        raise origin.wrong(str(error), where) from error
+    return origin.video(name, last + 1, size, tubes, lambda _: path)
+
+
+def _path_of(root: Path, subset: str, folder: str) -> Path:
+    """Returns the folder of a video's pictures, or its file; the usual folder if none exists."""
+    from edgekit.datasets._locations import VIDEO_ENDINGS
+
+    own = folder or subset
+    tried = [("images", f"{subset}/{folder}".rstrip("/")), ("images", own)]
+    tried += [(place, own + ending) for place in ("", "videos") for ending in VIDEO_ENDINGS]
+    paths = [path_below(root / place if place else root, name) for place, name in tried]
+    return next((path for path in paths if path.exists()), paths[0])

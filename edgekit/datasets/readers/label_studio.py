@@ -1,0 +1,148 @@
+"""Reads Label Studio's JSON export of tasks with tracked boxes (``VideoRectangle``).
+
+    ROOT/project-1.json or another .json     a list of tasks
+    ROOT/clip.mp4                            the video of a task, in ROOT or in ROOT/videos
+
+A region has labels, sides in percent of the picture, and keyframes that count frames from 1.
+An enabled keyframe lasts until the next one, with boxes interpolated, or to the end of the video.
+One that is not enabled is the last frame of its span. Of a task with several annotations, the last
+that was not cancelled counts. Label Studio does not tell the size of a video, so EdgeKit needs the
+video itself.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.readers._origin import Origin, only_file
+from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
+from edgekit.datasets.video_facts import facts_of
+from edgekit.errors import AnnotationError, MediaError
+
+__all__ = ["read_label_studio"]
+
+_MOST_BYTES = 1 << 28
+_UPLOADED = re.compile(r"[0-9a-f]{8}-")
+
+
+class _Key(msgspec.Struct):
+    frame: int
+    x: float
+    y: float
+    width: float
+    height: float
+    enabled: bool = True
+
+
+class _Value(msgspec.Struct):
+    sequence: list[_Key] = []
+    labels: list[str] = []
+    framesCount: float | None = None  # as in the file
+
+
+class _Region(msgspec.Struct):
+    type: str = ""
+    value: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Annotation(msgspec.Struct):
+    result: list[_Region] = []
+    was_cancelled: bool = False
+
+
+class _Task(msgspec.Struct):
+    data: dict[str, Any]
+    annotations: list[_Annotation] = []
+    id: int = 0
+
+
+def read_label_studio(root: Path, *, split: int = 1, part: str = "test") -> Truth:
+    """Returns the ground truth in an export of Label Studio; see ``DatasetReader``."""
+    del split, part
+    origin = only_file(root, ["*.json"], "label-studio")
+    content = origin.read(_MOST_BYTES)
+    try:
+        tasks = msgspec.json.decode(content, type=list[_Task])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise origin.wrong(f"expected a list of tasks ({error})") from error
+    classes: dict[str, int] = {}
+    finder, filler, videos = VideoFinder(root), TrackFiller(len(content)), []
+    for task in tasks:
+        with leaving_out_faults():
+            videos.append(_video(origin, task, classes, finder, filler))
+    return Truth(list(classes), videos)
+
+
+def _video(
+    origin: Origin, task: _Task, classes: dict[str, int], finder: VideoFinder, filler: TrackFiller
+) -> VideoTruth:
+    where = f"task {task.id}"
+    address = next((one for one in task.data.values() if isinstance(one, str)), "")
+    address = next(
+        (task.data[key] for key in ("video", "video_url") if isinstance(task.data.get(key), str)),
+        address,
+    )
+    name = _name_of(address, finder)
+    kept = [one for one in task.annotations if not one.was_cancelled][-1:]
+    try:
+        regions = [
+            msgspec.json.decode(region.value, type=_Value)
+            for annotation in kept
+            for region in annotation.result
+            if region.type == "videorectangle"
+        ]
+        path = finder.path_of(name)
+        facts = facts_of(path)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise origin.wrong(str(error), where) from error
+    except MediaError as error:
+        raise AnnotationError(
+            f"The layout label-studio needs the video '{name}', for its size. {error.message}",
+            hint=error.hint,
+        ) from error
+    told = max((int(one.framesCount or 0) for one in regions), default=0)
+    frames = facts.frames or told
+    tubes: list[TruthTube] = []
+    for number, region in enumerate(regions):
+        if not region.labels:
+            raise origin.wrong("it has no label", f"{where}, region {number}")
+        keys = _keys(region.sequence, facts.width / 100, facts.height / 100)
+        try:
+            for label in region.labels:
+                tubes += filler.tubes(classes.setdefault(label, len(classes)), keys, frames)
+        except LongTrackError as error:
+            raise origin.wrong(str(error), f"{where}, region {number}") from error
+    return origin.video(name, frames, (facts.width, facts.height), tubes, lambda _: path)
+
+
+def _keys(sequence: list[_Key], across: float, down: float) -> list[tuple[int, list[float] | None]]:
+    """Returns keyframes in pixels, counted from 0, with None where a span has ended."""
+    keys: dict[int, list[float] | None] = {}
+    for key in sequence:
+        if not key.enabled:
+            keys.setdefault(key.frame, None)  # the frame after, as its own number counts from 1
+    for key in sequence:
+        right, bottom = key.x + key.width, key.y + key.height
+        keys[key.frame - 1] = [key.x * across, key.y * down, right * across, bottom * down]
+    return list(keys.items())
+
+
+def _name_of(address: str, finder: VideoFinder) -> str:
+    """Returns the name of the video that an address of Label Studio stands for."""
+    parts = urlsplit(address)
+    query = parse_qs(parts.query).get("d", [""])[0]  # of local storage: ?d=folder/clip.mp4
+    name = unquote(query or parts.path).rpartition("/")[2] or "video"
+    # An uploaded file has eight digits in front of its own name.
+    plain = _UPLOADED.sub("", name, count=1)
+    try:
+        return plain if finder.path_of(plain).exists() else name
+    except ValueError:
+        return name

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgekit.datasets.published import read_truth
+from edgekit.errors import AnnotationError
+
+# The columns of ava_val_v2.2.csv: the movie, the second, the box, the action and the person.
+LINES = """\
+1j20qq1JyX4,0000,0.000,0.250,0.500,1.000,12,1
+1j20qq1JyX4,0001,0.500,0.250,1.000,1.000,12,1
+1j20qq1JyX4,0001,0.500,0.250,1.000,1.000,80,1
+"""
+NAMES = """\
+item {
+  name: "stand"
+  id: 12
+}
+item {
+  name: "watch (a person)"
+  id: 80
+}
+"""
+
+
+def dataset(root: Path, lines: str = LINES) -> Path:
+    (root / "ava_val_v2.2.csv").write_text(lines)
+    (root / "ava_action_list_v2.2_for_activitynet_2019.pbtxt").write_text(NAMES)
+    return root
+
+
+def test_keyframes_become_tubes(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    path = clip(dataset(tmp_path) / "videos/1j20qq1JyX4.mp4")
+    truth = read_truth("ava", tmp_path)
+    (video,) = truth.videos
+    assert truth.classes == ["stand", "watch (a person)"]
+    assert (video.frames, video.width, video.height, video.path) == (30, 64, 48, path)
+    stand, watch = video.tubes
+    assert (stand.label, stand.start, stand.end) == (0, 0, 25)
+    assert stand.boxes[0].tolist() == [0, 12, 32, 48]
+    assert stand.boxes[25].tolist() == [32, 12, 64, 48]
+    assert stand.boxes[10, 0] == pytest.approx(32 * 10 / 25)
+    assert (watch.label, watch.start, watch.end) == (1, 25, 25)
+
+
+def test_cut_videos_begin_at_second_900(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    lines = LINES.replace(",0000,", ",0900,").replace(",0001,", ",0901,")
+    clip(dataset(tmp_path, lines) / "videos/1j20qq1JyX4.mp4")
+    (video,) = read_truth("ava", tmp_path).videos
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 25), (25, 25)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a,0,0.1,0.1,0.2,0.2,x,1\n", "line 1: expected video_id"),
+        ("a,0,10,10,20,20,1,1\n", "sides from 0 to 1"),
+        ("a,0,0.1,0.1\n", "line 1"),
+        ("1j20qq1JyX4,500,0,0,1,1,12,1\n", "the seconds do not fit the video"),
+        ("gone,0,0,0,1,1,12,1\n", "needs the video 'gone'"),
+        ("../a,0,0,0,1,1,12,1\n", "not a path inside"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    tmp_path: Path, clip: Callable[..., Path], lines: str, message: str
+) -> None:
+    clip(dataset(tmp_path, lines) / "videos/1j20qq1JyX4.mp4")
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("ava", tmp_path)
+    assert message in caught.value.message

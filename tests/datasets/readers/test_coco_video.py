@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.datasets.published import read_truth
+from edgekit.errors import AnnotationError
+
+CATEGORIES = [{"id": 805, "name": "person", "synset": "person.n.01"}, {"id": 9, "name": "dog"}]
+
+
+def tao(frames: tuple[int, ...] = (1, 3, 5), **changes: Any) -> dict[str, Any]:
+    """The layout of TAO: a few annotated pictures of each folder."""
+    images = [
+        {
+            "id": 10 + n, "video_id": 4, "frame_index": n - 1, "width": 64, "height": 48,
+            "file_name": f"train/LaSOT/kite/{n:05d}.jpg",
+        }
+        for n in frames
+    ]  # fmt: skip
+    box = {"category_id": 805, "track_id": 2, "area": 100, "iscrowd": 0, "segmentation": [[0, 0]]}
+    return {
+        "info": {}, "licenses": [], "tracks": [{"id": 2, "category_id": 805, "video_id": 4}],
+        "videos": [{"id": 4, "name": "train/LaSOT/kite", "width": 64, "height": 48}],
+        "images": images,
+        "annotations": [
+            {**box, "id": 1, "image_id": 11, "video_id": 4, "bbox": [0, 0, 10, 20]},
+            {**box, "id": 2, "image_id": 13, "video_id": 4, "bbox": [4, 0, 10, 20]},
+        ],
+        "categories": CATEGORIES, **changes,
+    }  # fmt: skip
+
+
+def youtube_vis(**changes: Any) -> dict[str, Any]:
+    names = [f"003234408d/{5 * n:05d}.jpg" for n in range(3)]
+    return {
+        "videos": [{"id": 1, "width": 64, "height": 48, "length": 3, "file_names": names}],
+        "categories": CATEGORIES,
+        "annotations": [
+            {
+                "id": 1, "video_id": 1, "category_id": 9, "iscrowd": 0,
+                "bboxes": [[1, 2, 3, 4], None, [5, 6, 3, 4]], **changes,
+            }
+        ],
+    }  # fmt: skip
+
+
+def write(root: Path, content: Any) -> Path:
+    (root / "annotations").mkdir()
+    (root / "annotations/train.json").write_text(json.dumps(content))
+    return root
+
+
+def test_boxes_between_annotated_pictures_are_interpolated(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    path = clip(write(tmp_path, tao()) / "frames/train/LaSOT/kite", 6)
+    truth = read_truth("coco-video", tmp_path, part="train")
+    (video,) = truth.videos
+    assert truth.classes == ["dog", "person"]
+    assert (video.frames, video.width, video.height, video.path) == (6, 64, 48, path)
+    (tube,) = video.tubes
+    assert (tube.label, tube.start, tube.end) == (1, 0, 2)  # not seen in the third
+    assert tube.boxes.tolist() == [[0, 0, 10, 20], [2, 0, 12, 20], [4, 0, 14, 20]]
+
+
+def test_the_pictures_need_not_be_there(tmp_path: Path) -> None:
+    (video,) = read_truth("coco-video", write(tmp_path, tao()), part="train").videos
+    assert (video.name, video.frames) == ("train/LaSOT/kite", 5)
+    assert (video.tubes[0].start, video.tubes[0].end) == (0, 2)
+
+
+def test_tracks_with_a_list_of_boxes_are_read(tmp_path: Path) -> None:
+    (video,) = read_truth("coco-video", write(tmp_path, youtube_vis()), part="train").videos
+    assert (video.name, video.frames) == ("003234408d", 3)
+    first, second = video.tubes
+    assert (first.label, first.start, first.boxes.tolist()) == (0, 0, [[1, 2, 4, 6]])
+    assert (second.start, second.boxes.tolist()) == (2, [[5, 6, 8, 10]])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"images": [], "annotations": [], "categories": []}, "missing required field `videos`"),
+        (tao(categories=[]), "category 805 is not among the categories"),
+        (youtube_vis(bboxes=[None]), "1 boxes of a track for 3 pictures"),
+        (tao(videos=[{"id": 4, "name": "a"}], images=[]), "1 frames of 0x0"),
+        (
+            {**youtube_vis(), "videos": [{"id": 1, "name": "../a", "length": 3}]},
+            "not a path inside",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("coco-video", write(tmp_path, content), part="train")
+    assert message in caught.value.message

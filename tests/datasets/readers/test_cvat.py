@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgekit.datasets.published import read_truth
+from edgekit.errors import AnnotationError
+
+META = """<meta><task><id>12</id><name>gym</name><size>30</size><mode>interpolation</mode>
+<overlap>5</overlap><created>2026-11-03 09:12:55+00:00</created><start_frame>0</start_frame>
+<stop_frame>29</stop_frame><frame_filter></frame_filter>
+<labels><label><name>walk</name><color>#fa3253</color><type>any</type><attributes><attribute>
+<name>pace</name><mutable>True</mutable></attribute></attributes></label><label><name>jump</name>
+<color>#3d3df5</color><attributes/></label></labels>
+<segments><segment><id>3</id><start>0</start><stop>29</stop></segment></segments>
+<original_size><width>64</width><height>48</height></original_size><source>gym.mp4</source>
+</task><dumped>2026-11-03 10:00:00+00:00</dumped></meta>"""
+
+TRACKS = """<track id="0" label="jump" source="manual">
+<box frame="4" keyframe="1" outside="0" occluded="0" xtl="10.00" ytl="8.50" xbr="20.00" ybr="40.00"
+ z_order="0"><attribute name="pace">fast</attribute></box>
+<box frame="8" keyframe="1" outside="0" occluded="1" xtl="14.00" ytl="8.50"
+ xbr="24.00" ybr="40.00"/>
+<box frame="10" keyframe="1" outside="1" occluded="0" xtl="14.00" ytl="8.50" xbr="24.00" ybr="40"/>
+</track>"""
+
+
+def export(tracks: str = TRACKS, meta: str = META) -> str:
+    """An export as CVAT writes it."""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
+        f"{meta}\n{tracks}\n</annotations>\n"
+    )
+
+
+def test_tracks_are_read_with_their_hidden_spans(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    path = clip(tmp_path / "gym.mp4")
+    (tmp_path / "annotations.xml").write_text(export())
+    truth = read_truth("cvat", tmp_path)
+    (video,) = truth.videos
+    assert truth.classes == ["walk", "jump"]
+    assert (video.name, video.frames, video.width, video.height) == ("gym.mp4", 30, 64, 48)
+    assert video.path == path
+    (tube,) = video.tubes
+    assert (tube.label, tube.start, tube.end) == (1, 4, 9)
+    assert tube.boxes.tolist()[:2] == [[10, 8.5, 20, 40], [11, 8.5, 21, 40]]
+    assert tube.boxes.tolist()[-1] == [14, 8.5, 24, 40]
+
+
+def test_each_video_has_a_folder_or_a_file(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    for name in ("one", "two"):
+        clip(tmp_path / name / "gym.mp4")
+        (tmp_path / name / "annotations.xml").write_text(export())
+    (tmp_path / "three.xml").write_text(
+        export(
+            TRACKS.replace("jump", "wave"), META.replace("jump", "wave").replace("gym.mp4", "c.mp4")
+        )
+    )
+    truth = read_truth("cvat", tmp_path)
+    assert [video.name for video in truth.videos] == ["one/gym.mp4", "c.mp4", "two/gym.mp4"]
+    assert truth.classes == ["walk", "jump", "wave"]
+    assert truth.videos[1].tubes[0].label == 2
+
+
+def test_a_turned_box_becomes_the_box_around_it(tmp_path: Path) -> None:
+    box = '<box frame="0" outside="0" xtl="20" ytl="10" xbr="40" ybr="30" rotation="45.00"/>'
+    (tmp_path / "a.xml").write_text(export(f'<track id="0" label="walk">{box}</track>'))
+    (tube,) = read_truth("cvat", tmp_path).videos[0].tubes
+    assert tube.boxes[0] == pytest.approx(
+        [30 - 200**0.5, 20 - 200**0.5, 30 + 200**0.5, 20 + 200**0.5]
+    )
+
+
+def track(box: str, label: str = "walk") -> str:
+    return export(f'<track id="0" label="{label}"><box {box}/></track>')
+
+
+SIDES = 'xtl="1" ytl="1" xbr="9" ybr="9"'
+BOMB = '<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><annotations>&b;</annotations>'
+IMAGES = export(
+    '<image id="0" name="frame_0.png" width="64" height="48"><box label="walk" xtl="1"/></image>',
+    META.replace("interpolation", "annotation"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no XML"),
+        ("<annotations>", "no XML"),
+        (BOMB, "document type or an entity"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "document type or an entity"),
+        ("<a>" * 50 + "</a>" * 50, "nests more than 32 deep"),
+        (IMAGES, "1 pictures, and tracks of a video were expected"),
+        (
+            export("", "<meta><project><tasks><task/></tasks></project></meta>"),
+            "export of a project",
+        ),
+        (export("", ""), "0 frames of 0x0"),
+        (track(f'frame="3" {SIDES}', "wave"), "track 0: its label 'wave' is not in the list"),
+        (track(f'frame="x" {SIDES}'), "a number is expected"),
+        (track('frame="3" xtl="1"'), "an element has no 'ytl'"),
+        (track(f'frame="30" {SIDES}'), "the video has 30 frames"),
+        (track('frame="3" xtl="nan" ytl="1" xbr="9" ybr="9"'), "infinite or NaN"),
+        (track(f'frame="{10**20}" {SIDES}'), "frame 100000000000000000000"),
+        (export(meta=META.replace("gym.mp4", "..")), "not a path inside"),
+        (export(meta=META.replace(">30<", ">20000000<")), "20000000 frames"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "annotations.xml").write_text(text)
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("cvat", tmp_path)
+    assert message in caught.value.message
+    assert "annotations.xml" in caught.value.message
+
+
+def test_pictures_are_told_what_to_export(tmp_path: Path) -> None:
+    (tmp_path / "annotations.xml").write_text(IMAGES)
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("cvat", tmp_path)
+    assert "CVAT for video 1.1" in caught.value.hint
+
+
+def test_many_keyframes_cannot_claim_all_memory(tmp_path: Path) -> None:
+    boxes = f'<box frame="0" {SIDES}/><box frame="9999999" {SIDES}/>'
+    tracks = f'<track id="0" label="walk">{boxes}</track>' * 2
+    (tmp_path / "a.xml").write_text(export(tracks, META.replace(">30<", ">10000000<")))
+    with pytest.raises(AnnotationError, match="claim more than 1000"):
+        read_truth("cvat", tmp_path)
+
+
+def test_a_folder_without_exports_is_told(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="Found no annotations"):
+        read_truth("cvat", tmp_path)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.datasets.published import read_truth
+from edgekit.errors import AnnotationError
+
+
+def key(frame: int, x: float = 25.0, enabled: bool = True) -> dict[str, Any]:
+    return {
+        "frame": frame, "enabled": enabled, "rotation": 0, "x": x, "y": 50, "width": 25,
+        "height": 50, "time": frame / 25,
+    }  # fmt: skip
+
+
+def region(*keys: dict[str, Any], labels: tuple[str, ...] = ("walk",)) -> dict[str, Any]:
+    value = {"framesCount": 30, "duration": 1.2, "sequence": list(keys), "labels": list(labels)}
+    return {
+        "value": value, "id": "c-1", "from_name": "box", "to_name": "video",
+        "type": "videorectangle", "origin": "manual",
+    }  # fmt: skip
+
+
+def task(
+    *regions: dict[str, Any], video: str = "/data/upload/2/0f3c9a1b-gym.mp4"
+) -> dict[str, Any]:
+    """A task as Label Studio exports it."""
+    annotation = {"id": 7, "was_cancelled": False, "result": list(regions), "lead_time": 41.3}
+    return {"id": 5, "annotations": [annotation], "predictions": [], "data": {"video": video}}
+
+
+def write(root: Path, *tasks: Any) -> Path:
+    (root / "project-2-at-2026-11-03.json").write_text(json.dumps(tasks))
+    return root
+
+
+@pytest.mark.parametrize(
+    "video",
+    ["/data/upload/2/0f3c9a1b-gym.mp4", "/data/local-files/?d=clips/gym.mp4", "gym.mp4"],
+)
+def test_regions_become_tubes(tmp_path: Path, clip: Callable[..., Path], video: str) -> None:
+    path = clip(tmp_path / "videos/gym.mp4")
+    regions = region(key(5), key(9, 50, enabled=False), key(21)), region(key(1), labels=("jump",))
+    choice = {"type": "choices", "value": {"choices": ["good"]}}
+    truth = read_truth("label-studio", write(tmp_path, task(*regions, choice, video=video)))
+    (found,) = truth.videos
+    assert truth.classes == ["walk", "jump"]
+    assert (found.name, found.frames, found.width, found.height) == ("gym.mp4", 30, 64, 48)
+    assert found.path == path
+    first, second, jump = found.tubes
+    assert (first.label, first.start, first.end) == (0, 4, 8)
+    assert first.boxes.tolist()[:2] == [[16, 24, 32, 48], [20, 24, 36, 48]]
+    assert (second.start, second.end) == (20, 29)  # to the end of the video
+    assert (jump.label, jump.start, jump.end) == (1, 0, 29)
+
+
+def test_a_cancelled_annotation_does_not_count(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(tmp_path / "gym.mp4")
+    found = task(region(key(1)))
+    found["annotations"].append({"was_cancelled": True, "result": []})
+    assert read_truth("label-studio", write(tmp_path, found)).videos[0].tubes
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (3, "expected a list of tasks"),
+        (task(region(key(1)), video="gone.mp4"), "needs the video 'gone.mp4'"),
+        (task(region(key(1), labels=())), "task 5, region 0: it has no label"),
+        (task({"type": "videorectangle", "value": {"sequence": 3}}), "task 5: Expected `array`"),
+        (task(region(key(0))), "frame -1, expected"),
+        (task(region(key(31))), "the video has 30 frames"),
+        (task(region(key(1)), video="/data/.."), "not a path inside"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    tmp_path: Path, clip: Callable[..., Path], found: Any, message: str
+) -> None:
+    clip(tmp_path / "gym.mp4")
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("label-studio", write(tmp_path, found))
+    assert message in caught.value.message

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgekit.datasets.published import read_truth
+from edgekit.errors import AnnotationError
+
+NAME = "Biking/v_Biking_g08_c01"
+
+
+def dataset(root: Path, labels: dict[int, str], lines: str = f"labels/{NAME}/00002.txt\n") -> Path:
+    folder = root / "labels" / NAME
+    folder.mkdir(parents=True)
+    for frame, text in labels.items():
+        (folder / f"{frame:05d}.txt").write_text(text)
+    (root / "testlist.txt").write_text(lines)
+    return root
+
+
+def test_boxes_of_frames_become_tubes(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    labels = {2: "3 10 20 30 40\n", 3: "3 11 20 31 40\n3 40 20 50 40\n", 4: "3 12 20 32 40"}
+    path = clip(dataset(tmp_path, labels) / "rgb-images" / NAME, 6)
+    truth = read_truth("yowo", tmp_path)
+    (video,) = truth.videos
+    assert len(truth.classes) == 24
+    assert (video.name, video.frames, video.width, video.height) == (NAME, 6, 64, 48)
+    assert video.path == path
+    long, short = video.tubes
+    assert (long.label, long.start, long.end) == (2, 1, 3)
+    assert long.boxes.tolist()[2] == [12, 20, 32, 40]
+    assert (short.start, short.end) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("testlist.txt", f"labels/{NAME}/00002.txt"),
+        ("testlist_video.txt", NAME),
+        ("testlist01.txt", f"{NAME}.avi 3"),
+    ],
+)
+def test_lists_of_frames_and_of_videos_are_read(tmp_path: Path, file: str, line: str) -> None:
+    dataset(tmp_path, {1: "3 1 2 3 4"}, line)
+    (tmp_path / "testlist.txt").rename(tmp_path / file)
+    (video,) = read_truth("yowo", tmp_path).videos
+    assert (video.name, video.frames, video.width) == (NAME, 1, 320)  # without its pictures
+
+
+def test_own_classes_are_the_folders(tmp_path: Path) -> None:
+    for name in ("wave", "jump"):
+        (tmp_path / "labels" / name / "a").mkdir(parents=True)
+    (tmp_path / "labels/wave/a/00001.txt").write_text("2 1 2 3 4")
+    (tmp_path / "testlist.txt").write_text("labels/wave/a/00001.txt\n")
+    truth = read_truth("yowo", tmp_path)
+    assert truth.classes == ["jump", "wave"]
+    assert truth.videos[0].tubes[0].label == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "lines", "message"),
+    [
+        ({}, "\n", "no video in the list"),
+        ({1: ""}, "a/b/c/d\n", "line 1: expected labels/Class/video/00001.txt"),
+        ({1: "25 1 2 3 4"}, NAME, "a class from 1 to 24, and x1 y1 x2 y2; found '25 1 2 3 4'"),
+        ({1: "3 1 2 3"}, NAME, "found '3 1 2 3'"),
+        ({1: "3 1 2 3 nan"}, NAME, "infinite or NaN"),
+        ({0: "3 1 2 3 4"}, NAME, "from 00001.txt"),
+        ({1: ""}, "Biking/v_gone", "its labels cannot be read"),
+        ({1: ""}, "labels/../00001.txt", "its labels cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    tmp_path: Path, labels: dict[int, str], lines: str, message: str
+) -> None:
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("yowo", dataset(tmp_path, labels, lines))
+    assert message in caught.value.message
