@@ -92,8 +92,8 @@ def bench(
         fail_over: Share, such as 0.1, by which a row may be slower than in ``compare``. A row that
             is significantly slower has ``regression`` set in the report's ``changes``.
         force: Whether to compare even if machine, footage or schema of the report differ.
-        tune: Whether to save the fastest setting of each bundle beside it, where ``edgekit run``
-            finds it.
+        tune: Whether to save the fastest settings of each bundle as ``profile.json`` in its folder,
+            where ``edgekit run`` finds them.
         csv: CSV file to write, with one line per row and one column per figure.
         markdown: Markdown file to write with the tables.
         html: HTML page to write with tables and plots.

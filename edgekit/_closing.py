@@ -13,7 +13,7 @@ __all__ = ["Closing"]
 
 
 class Closing(abc.ABC):
-    """A context manager that closes at the end of its block, whatever happens."""
+    """A context manager that closes at the end of its block, also after an error."""
 
     @abc.abstractmethod
     def close(self) -> None:

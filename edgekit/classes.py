@@ -39,7 +39,7 @@ CLASS_LISTS: dict[str, tuple[str, ...]] = {
 
 
 def class_names(choice: str) -> tuple[str, ...]:
-    """Returns the class names that a word or a file stands for.
+    """Returns the class names of a named list or of a file.
 
     Args:
         choice: Key of ``CLASS_LISTS``, or path of a text file with one name per line.

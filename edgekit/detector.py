@@ -111,7 +111,7 @@ class Detector(Closing):
 
     @property
     def remembers(self) -> bool:
-        """Whether the cascade compares with the previous picture, whatever its time.
+        """Whether the cascade always compares with the previous picture, without regard to time.
 
         This is so for a bundle of EdgeKit 0.1.0, which does not state the interval of a pair.
         """
@@ -136,7 +136,7 @@ class Detector(Closing):
         self._cascade.reset()
 
     def recent_frames(self) -> RecentFrames | None:
-        """Returns what pairs the frames of one source, as in ``recent_frames_of``."""
+        """Returns the object that pairs the frames of one source, as ``recent_frames_of`` does."""
         return recent_frames_of(self.bundle)
 
     def prepare(
@@ -168,7 +168,7 @@ class Detector(Closing):
         return self.session.infer(inputs)
 
     def release(self, inputs: dict[str, Array]) -> None:
-        """Takes back inputs from ``prepare``, which nobody uses any more, to fill them again."""
+        """Takes back inputs from ``prepare`` that are no longer used, to reuse their memory."""
         if "input" in inputs:
             self._cascade.release(inputs["input"])
 

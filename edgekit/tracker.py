@@ -30,8 +30,8 @@ class Tracker:
             ...  # tubes: those in this frame; tubes.closed: those that ended
         tubes = tracker.finish()  # those that were alive at the end
 
-    It gives the tubes of ``edgekit run`` with the same values. Several threads may call it; it
-    processes their frames one after the other.
+    It gives the same tubes as ``edgekit run`` with the same options. Several threads may call it;
+    it processes their frames one after the other.
 
     Args:
         link: Name of the linker: ``edgekit``, ``road``, ``korsal-hold`` or ``korsal-motion``.
@@ -110,7 +110,7 @@ class Tracker:
             detections: Detections in the frame, from ``Detector.detect`` or another detector.
             time: Time of the frame in its source, in seconds; None assumes 25 frames per second.
             index: Index of the frame in its source, from 0. If it is above the next index, the
-                frames between count as not looked at. None is the next index.
+                frames in between count as not processed. None is the next index.
 
         Returns:
             The tubes that count and are alive in this frame; ``closed`` has those that ended.
@@ -136,7 +136,7 @@ class Tracker:
         return Tubes(update.live, self.classes, self._named([*closed, *update.closed]))
 
     def skip(self, frames: int) -> list[Tube]:
-        """Passes over frames that nobody looked at, which do not count as misses.
+        """Counts frames that were not processed; they are not misses.
 
         Args:
             frames: Number of these frames.
@@ -150,7 +150,7 @@ class Tracker:
         return self._pass(frames, self.linker.skip)
 
     def hold(self, frames: int) -> list[Tube]:
-        """Passes over frames that nobody looked at because nothing moved in them.
+        """Counts frames that were not processed because nothing moved in them.
 
         No time passes for the tubes of ``edgekit``. The other linkers count misses.
 

@@ -78,8 +78,8 @@ def quantize(
         bundle: Float bundle, or its folder. By default the newest in ``artifacts/``, or the shipped
             model.
         calib: Calibration footage: a video, a folder of videos or pictures, or a .txt file with one
-            of them per line. None stands for rendered clips; footage like what the detector is to
-            see gives better ranges.
+            of them per line. None uses rendered clips. Footage of what the detector will see gives
+            better ranges.
         target: Name in ``edgekit.targets.registry.TARGETS`` of the float bundle to choose, if
             ``bundle`` is not given. By default that of the newest bundle in ``artifacts/``, or
             ``onnx`` for the shipped model.

@@ -37,7 +37,7 @@ def under_load_file() -> Path:
 
 
 def default_bundle(target: str = "onnx", precision: str = "int8") -> Path:
-    """The folder of a shipped bundle: by default of that which runs where none is named.
+    """Returns the folder of a shipped bundle, by default the one that runs if none is named.
 
     Raises:
         BundleError: There is none for this target and precision.

@@ -22,7 +22,7 @@ _PIECE = 1 << 20
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Returns the content of a regular file; a file that is too large is not read at all.
+    """Returns the content of a regular file; a file that is too large is not read.
 
     Args:
         path: Path of the file. A pipe or a device is refused without waiting for it.
@@ -76,7 +76,7 @@ def read_gzip(path: Path, most: int) -> bytes:
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:
-    """Returns the path below a folder that a name inside a file stands for.
+    """Returns the path, below a folder, of a name inside a file.
 
     The text of the name has to lead downwards. Symbolic links on the way are followed by default:
     the owner of the folder made them, and data sets are often folders of links.

@@ -32,7 +32,7 @@ class ConfirmedLinker:
     reaches the threshold. It has that score from then on.
 
     Args:
-        linker: New linker, which nobody else calls.
+        linker: New linker, which no other code calls.
         score: Smallest score of tubes that count.
         min_hits: Smallest number of detections of tubes that count.
         min_length: Number of entries that a tube must exceed to count; None is ``min_hits`` - 1.

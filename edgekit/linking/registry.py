@@ -32,9 +32,9 @@ def make_linker(
     frame_size: tuple[int, int] = (320, 240),
     history: int | None = None,
 ) -> ConfirmedLinker:
-    """Returns a linker that gives the tubes of ``edgekit run``, which are those that count.
+    """Returns a linker that gives the same tubes as ``edgekit run``.
 
-    Its attribute ``linker`` gives all tubes, noise included, as ``edgekit eval`` judges them.
+    Its attribute ``linker`` gives all tubes, including noise, as ``edgekit eval`` scores them.
 
         linker = make_linker("edgekit", len(detector.classes))
         for frame in source:

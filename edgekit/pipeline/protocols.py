@@ -78,7 +78,7 @@ class FrameDetector(Protocol):
         """Returns the model's outputs."""
 
     def release(self, inputs: Any) -> None:
-        """Takes back the inputs of a finished inference, which nobody uses any more."""
+        """Takes back the inputs of a finished inference, which are no longer used."""
 
     def decode(self, outputs: Any, letterbox: Any) -> Detections:
         """Returns the detections in the outputs."""

@@ -109,7 +109,7 @@ class NetworkOptions:
         serve: Address to serve a live page on; None for no page.
         token: Token that viewers of the page must show; None for a new one.
         public_origin: Addresses of the page behind a proxy.
-        trusted_proxy: IP addresses and networks of proxies that are believed about their clients.
+        trusted_proxy: IP addresses and networks of proxies whose X-Forwarded-For is trusted.
     """
 
     mqtt: str | None = field(default=None, repr=False)

@@ -43,7 +43,7 @@ class Frame:
             one: ``dropped``, ``reconnect``, ``resize`` or ``seek``; otherwise empty.
         sample_aspect: Width of a pixel over its height.
         earlier: Picture of the same shape that the cascade compares ``image`` with. None for a
-            first frame; if nobody chose one, the cascade uses the previous picture.
+            first frame. If it is not set, the cascade uses the previous picture.
         taken: Time of capture, in seconds of ``time.monotonic``; None if the source does not know
             it, as for a file.
     """
@@ -64,7 +64,7 @@ class Detection(NamedTuple):
         box: Box ``[x1, y1, x2, y2]`` in source pixels.
         label: Index of the class with the highest score.
         score: Score of that class, in [0, 1].
-        name: Name of that class; empty if the detections do not know their class names.
+        name: Name of that class; empty if the detections have no class names.
     """
 
     box: list[float]
@@ -143,7 +143,7 @@ class Detections:
         return cls(np.zeros((0, 4), np.float32), np.zeros((0, classes), np.float32))
 
     def named(self, classes: Sequence[str]) -> Detections:
-        """Returns the same detections, which know these class names.
+        """Returns the same detections with class names.
 
         Raises:
             UsageError: The number of names is not the number of classes.

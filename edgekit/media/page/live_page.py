@@ -30,7 +30,7 @@ class LivePage:
     """Serves a page on which runs can be watched while they last.
 
     A token is optional on the loopback interface. For any other address and behind a proxy, one is
-    generated if none is given. The link, with its token, is told once, when the first run starts.
+    generated if none is given. The link with its token is reported once, when the first run starts.
 
     Args:
         address: ``HOST:PORT``, or a port alone for loopback.

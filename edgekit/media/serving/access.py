@@ -106,7 +106,7 @@ class Door:
         token: Required token; empty if none is required.
         host: Host at which the page is served, as the user gave it.
         origins: Public origins of the page behind a proxy.
-        proxies: Proxies that are believed about the addresses of their clients.
+        proxies: Proxies whose X-Forwarded-For header is trusted.
     """
 
     def __init__(
