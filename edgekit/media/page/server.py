@@ -7,6 +7,7 @@ import contextlib
 import socket
 import sys
 import threading
+from collections import Counter
 from typing import Any
 
 from aiohttp import web
@@ -15,7 +16,7 @@ from edgekit.media.page.broadcast import Broadcast
 from edgekit.media.page.channel import Channel
 from edgekit.media.page.site import LOG, Site
 from edgekit.media.serving.access import Door, network_of
-from edgekit.media.serving.address import is_loopback
+from edgekit.media.serving.address import BACKLOG, is_loopback
 from edgekit.media.serving.headers import HEADERS
 from edgekit.media.serving.trusted_proxies import TrustedProxies
 
@@ -57,6 +58,22 @@ class _PageHandler(web.RequestHandler):
         return answer
 
 
+class _Newcomer(asyncio.Protocol):
+    """A new connection: a handler, which costs far more, is only created if there is room."""
+
+    def __init__(self, connections: _Connections) -> None:
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if not self._connections.has_room(transport):
+            transport.abort()
+            return
+        handler = self._connections.new_handler()
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+
+
 class _Connections(web.Server):
     """Limits connections in total and per peer, and closes silent ones.
 
@@ -70,31 +87,40 @@ class _Connections(web.Server):
         self._site = site
         self._proxies = proxies
         self._peers: dict[Any, str] = {}
+        self._count: Counter[str] = Counter()
         self._silent: dict[Any, asyncio.TimerHandle] = {}
 
-    def __call__(self) -> web.RequestHandler:
-        """Returns a handler for the next connection."""
+    def __call__(self) -> Any:
+        """Returns the protocol of the next connection."""
+        return _Newcomer(self)
+
+    def new_handler(self) -> web.RequestHandler:
+        """Returns a handler for an accepted connection."""
         return _PageHandler(self, loop=self._loop, **_HANDLING)
 
-    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
-        """Aborts the connection if there are too many."""
-        super().connection_made(handler, transport)
-        remote = str(transport.get_extra_info("peername", ("",))[0])
-        peer = self._peers[handler] = network_of(remote)
+    def has_room(self, transport: asyncio.Transport) -> bool:
+        """Returns whether a new connection may stay."""
+        remote = _remote(transport)
         here = is_loopback(remote)
         most = _MOST_CONNECTIONS - (0 if here else _FOR_THIS_MACHINE)
-        of_peer = sum(other == peer for other in self._peers.values())
-        crowd = of_peer > _MOST_OF_PEER and remote not in self._proxies
+        crowd = self._count[network_of(remote)] >= _MOST_OF_PEER and remote not in self._proxies
         place = transport.get_extra_info("socket").fileno()
-        if len(self.connections) > most or crowd or place >= _most_descriptors():
-            transport.abort()
-        else:
-            self._silent[handler] = self._loop.call_later(_FIRST_REQUEST_SECONDS, transport.abort)
+        return len(self.connections) < most and not crowd and place < _most_descriptors()
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        """Counts the connection, and closes it if no request comes."""
+        super().connection_made(handler, transport)
+        peer = self._peers[handler] = network_of(_remote(transport))
+        self._count[peer] += 1
+        self._silent[handler] = self._loop.call_later(_FIRST_REQUEST_SECONDS, transport.abort)
 
     def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
         """Forgets the connection."""
         super().connection_lost(handler, exc)
-        self._peers.pop(handler, None)
+        peer = self._peers.pop(handler)
+        self._count[peer] -= 1
+        if not self._count[peer]:
+            del self._count[peer]
         self._has_spoken(handler)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -104,6 +130,10 @@ class _Connections(web.Server):
     def _has_spoken(self, handler: Any) -> None:
         if timer := self._silent.pop(handler, None):
             timer.cancel()
+
+
+def _remote(transport: asyncio.Transport) -> str:
+    return str(transport.get_extra_info("peername", ("",))[0])
 
 
 def _most_descriptors() -> int:
@@ -183,7 +213,7 @@ class PageServer:
         connections = _Connections(site, self._loop, self._door.proxies)
         runner = web.ServerRunner(connections, shutdown_timeout=0.1)
         await runner.setup()
-        await web.SockSite(runner, self._listener).start()
+        await web.SockSite(runner, self._listener, backlog=BACKLOG).start()
         self._ready.set()
         while not self._stopping.is_set():
             for broadcast in self._channels.values():

@@ -15,7 +15,14 @@ from edgekit._arguments import instance
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError, UsageError
 
-__all__ = ["Address", "is_loopback", "listen", "parse_address"]
+__all__ = ["BACKLOG", "Address", "is_loopback", "listen", "parse_address"]
+
+BACKLOG = 1024
+"""Number of connections that may wait to be accepted.
+
+If a burst of one peer fills the queue, the system drops the first packet of all others, who send it
+again after a second.
+"""
 
 _LOOPBACK = "127.0.0.1"
 _ROUTES = Path("/proc/net/route")
@@ -92,7 +99,7 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(place)
-        server.listen(128)
+        server.listen(BACKLOG)
         server.setblocking(False)
     except OSError as error:
         server.close()
