@@ -1,4 +1,4 @@
-# `make test` and `make demo` do all their own set-up on a fresh machine with Python 3.10 or newer.
+# `make test` and `make demo` set up everything they need on a fresh machine with Python 3.10 or newer.
 PYTHON ?= python3
 VENV := .venv
 DEVICE_VENV := .venv-device
@@ -8,16 +8,15 @@ PIP_FLAGS := --disable-pip-version-check -q
 
 .PHONY: test coverage demo lint audit smoke docs arm sanitize install clean packages
 
-# One thread each: test processes that all take all cores wait for each other. One more of them than
-# most test machines have cores, as some tests wait for a stream or for what another process makes.
-# Each begins with a third of the tests as they stand in the files, so that what a module shares is
-# mostly made once.
+# One thread per test process, because processes that all use all cores slow each other down. There is
+# one process more than most test machines have cores, because some tests wait for streams or other
+# processes. Each process begins with a third of the tests in file order, so that the fixtures of a
+# module are mostly made only once.
 test coverage: PACKAGES := test
 test coverage: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 3 --dist worksteal $(COVERAGE)
 
-# The same tests, and how much of the code they run: following each line takes more than half as
-# long again.
+# All tests with a measurement of their coverage, which takes 1.5 times as long.
 coverage: COVERAGE := --cov --cov-report=term --cov-report=xml
 
 lint: $(VENV)/.installed
@@ -26,42 +25,42 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# Secrets that were committed, and packages with known faults. Names and passwords in addresses are
-# examples in texts and tests. A fault of a package that is published today is told, and fails no
-# change that did not bring it.
+# Looks for committed secrets and for packages with known vulnerabilities. Names and passwords in
+# addresses are examples in texts and tests. Vulnerable packages are reported but do not fail the
+# target, because most changes do not cause them.
 audit: $(VENV)/.installed
 	git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --disable-plugin BasicAuthDetector \
 		--disable-plugin KeywordDetector --disable-plugin HexHighEntropyString \
 		--disable-plugin Base64HighEntropyString
 	-$(VENV)/bin/pip-audit --skip-editable --progress-spinner off
 
-# What a device gets: the wheel and its runtime dependencies, without torch.
+# Tests what is installed on a device: the wheel and its runtime dependencies, without torch.
 smoke: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/python tests/smoke.py
 
-# The site of docs/ in build/site; warnings are errors. It fetches nothing.
+# Builds the site of docs/ in build/site, without network. Warnings are errors.
 docs: $(DOCS_VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict
 
 demo: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/edgekit demo --force
 
-# The device side on emulated arm64; as root, minutes, with a network.
+# Tests the device side on emulated arm64. This needs root, a network and some minutes.
 arm: $(VENV)/.installed
 	tests/arm/run.sh
 
-# The compiled kernels under the sanitizers of the C compiler; needs no Python.
+# Tests the compiled kernels under the sanitizers of the C compiler, without Python.
 sanitize:
 	tests/native/sanitize.sh
 
 install: $(VENV)/.installed
 
-# What Debian has and this machine lacks: to make an environment, and for "make test" all that tests start.
+# Installs missing Debian packages: those for an environment, and for "make test" also those that tests start.
 PACKAGES := build
 packages:
 	@PYTHON=$(PYTHON) tests/packages.sh $(PACKAGES)
 
-# torch comes first and pinned: anything that pulls it in by itself takes gigabytes of CUDA.
+# torch is installed first, in the pinned version, because as a dependency it installs gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) | packages
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip uninstall $(PIP_FLAGS) -y edgekit 2>/dev/null  # its earlier name
@@ -75,8 +74,8 @@ $(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
 	touch $@
 
-# Only the tools of the extra "docs", a third of what it has with the device side: the pages are made
-# from the checkout's own sources, which Python finds in the current folder.
+# Installs only the tools of the extra "docs", without EdgeKit itself: the pages are made from the
+# sources in the checkout, which Python finds in the current folder.
 DOCS_TOOLS := $(shell sed -n 's/^docs = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
 $(DOCS_VENV)/.installed: pyproject.toml constraints.txt | packages
 	$(PYTHON) -m venv $(DOCS_VENV)

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages that are missing here: `packages.sh build` or `packages.sh test`.
+# Installs missing Debian packages: `packages.sh build` or `packages.sh test`.
 #
-# "build" is what a Python environment and the compiled kernels need; "test" is that and what the tests
-# start: a browser, servers, a second OpenCV. It never asks and starts no service. What it cannot install
-# is said in one line and is no error, because the tests that need it are skipped, and `.ci/run` counts.
+# "build" has the packages for a Python environment and the compiled kernels. "test" adds the programs that
+# tests start: a browser, servers, a second OpenCV. The script never asks and starts no service. If it cannot
+# install a package, it prints one line and does not fail: tests without their package are skipped, and
+# `.ci/run` fails on skips that are not listed.
 set -u
 
 build="gcc libc6-dev libgl1"
@@ -13,7 +14,7 @@ test="
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi python3-opencv
 "
 
-# As root: installs the packages, and prints the reason where apt cannot.
+# Installs the packages as root, and prints the reason if apt fails.
 install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
@@ -27,7 +28,7 @@ install_packages() {
     apt="apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=2 -o Acquire::http::Timeout=60"
     $apt update >"$log" 2>&1
     if ! $apt install --no-install-recommends "$@" >>"$log" 2>&1; then
-        # One that this system does not know must not keep back the others.
+        # An unknown package must not stop the installation of the others.
         for each in "$@"; do
             $apt install --no-install-recommends "$each" >>"$log" 2>&1
         done

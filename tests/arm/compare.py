@@ -1,6 +1,6 @@
-"""Whether two runs of one clip, on two machines, found the same: their events, compared.
+"""Compares the events of two runs of one clip on two machines.
 
-Run it as ``python compare.py HERE.jsonl THERE.jsonl``; exits with 1 where they differ.
+Run it as ``python compare.py HERE.jsonl THERE.jsonl``; exits with 1 if they differ.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The device side on emulated arm64: `make arm`, as root, on Debian with a network. Not part of `make test`.
+# Tests the device side on emulated arm64: `make arm`, as root, on Debian with a network. Not part of `make test`.
 #
-# Makes a Debian root for arm64 under WORK (six minutes the first time), installs EdgeKit's wheel into it from
-# aarch64 wheels, runs one rendered clip through each bundle there and here, and compares the events.
+# Creates a Debian root for arm64 under WORK (six minutes the first time), installs EdgeKit's wheel and its
+# aarch64 dependencies there, runs a rendered clip through each bundle on arm64 and on this machine, and
+# compares the events.
 # Times under emulation mean nothing.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)

@@ -91,7 +91,7 @@ def _inputs(detector: Detector, video: VideoTruth) -> Iterator[tuple[Array, Lett
 
 def main() -> None:
     """Prints a line for each row."""
-    parser = argparse.ArgumentParser(description="What a model makes of its SSIM map.")
+    parser = argparse.ArgumentParser(description="Measures what a model gains from its SSIM map.")
     parser.add_argument("root", type=Path, help="folder with annotations.json")
     parser.add_argument("--bundle", type=Path, default=default_bundle(precision="fp32"))
     arguments = parser.parse_args()

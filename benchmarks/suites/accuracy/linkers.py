@@ -80,10 +80,12 @@ def _tables(
 
 def main() -> None:
     """Prints the table, a row for each preset, and the means."""
-    parser = argparse.ArgumentParser(description="All linkers on saved detections.")
+    parser = argparse.ArgumentParser(description="Scores all linkers on saved detections.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--threshold", default="0.5", choices=["0.2", "0.5", "0.75", "0.5:0.95"])
-    parser.add_argument("--every", type=int, nargs="+", metavar="N", help="look at each Nth frame")
+    parser.add_argument(
+        "--every", type=int, nargs="+", metavar="N", help="process only every Nth frame"
+    )
     arguments = parser.parse_args()
     threshold, every = arguments.threshold, arguments.every
     if every:

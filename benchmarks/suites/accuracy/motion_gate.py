@@ -208,11 +208,13 @@ def _spread(values: Sequence[int]) -> str:
 
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(description="Cost and loss of a motion gate.")
+    parser = argparse.ArgumentParser(description="Measures what the motion gate saves and loses.")
     parser.add_argument("--bundle", type=Path, default=default_bundle())
-    parser.add_argument("--minutes", type=int, default=5, help="of quiet footage, of each kind")
-    parser.add_argument("--clips", type=int, default=4, help="of puppets, in each kind")
-    parser.add_argument("--seed", type=int, default=7000, help="of the first scene and clip")
+    parser.add_argument(
+        "--minutes", type=int, default=5, help="minutes of still footage of each kind"
+    )
+    parser.add_argument("--clips", type=int, default=4, help="number of puppet clips of each kind")
+    parser.add_argument("--seed", type=int, default=7000, help="seed of the first scene and clip")
     arguments = parser.parse_args()
     print(f"{machine()}\n\n{arguments.bundle.name}, 1 thread\n")
     options = SessionOptions(threads=1)

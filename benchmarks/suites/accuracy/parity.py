@@ -39,10 +39,10 @@ def _row(checkpoint: Path, target: str, settings: ExportSettings, clips: Sequenc
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="Written models against PyTorch.")
+    parser = argparse.ArgumentParser(description="Compares exported models with PyTorch.")
     parser.add_argument("checkpoints", nargs="+", type=Path)
-    parser.add_argument("--clips", type=Path, required=True, help="a folder of videos")
-    parser.add_argument("--frames", type=int, default=12, help="of each clip")
+    parser.add_argument("--clips", type=Path, required=True, help="folder of videos")
+    parser.add_argument("--frames", type=int, default=12, help="number of frames of each clip")
     parser.add_argument("--target", action="append", choices=list(TARGETS))
     parser.add_argument("--size", type=int, default=256)
     arguments = parser.parse_args()

@@ -198,7 +198,9 @@ def main() -> None:
     parser.add_argument(
         "--annotations", type=Path, metavar="ROOT", help="folder with annotations.json"
     )
-    parser.add_argument("--target", action="append", choices=PEERS, help="repeatable [all]")
+    parser.add_argument(
+        "--target", action="append", choices=PEERS, help="target; repeatable [default: all]"
+    )
     parser.add_argument(
         "--bundle", action="append", type=Path, help="float bundle [default: the shipped model]"
     )

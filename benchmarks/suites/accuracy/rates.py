@@ -116,11 +116,13 @@ def _found(detector: Detector, video: VideoTruth, every: int) -> list[Detections
 
 def main() -> None:
     """Prints a line for each rate, and for each share of repeated pictures."""
-    parser = argparse.ArgumentParser(description="What other cameras cost a model.")
+    parser = argparse.ArgumentParser(description="Measures accuracy at other camera rates.")
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--seed", type=int, default=700)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bundle", type=Path, nargs="+", help="by default the two shipped ones")
+    parser.add_argument(
+        "--bundle", type=Path, nargs="+", help="bundles to score [default: both shipped ones]"
+    )
     arguments = parser.parse_args()
     bundles = arguments.bundle or [default_bundle(precision=name) for name in ("int8", "fp32")]
     seeds = range(arguments.seed, arguments.seed + arguments.clips)

@@ -40,12 +40,12 @@ def cost_table(points: list[LoadAccuracy]) -> list[dict[str, float]]:
 
 def main() -> None:
     """Prints a line for each share."""
-    parser = argparse.ArgumentParser(description="What drops cost the shipped model.")
+    parser = argparse.ArgumentParser(description="Measures what dropped frames cost.")
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--seed", type=int, default=700)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", nargs="+", default=["int8", "fp32"])
-    parser.add_argument("--write", action="store_true", help="write the figures of the first one")
+    parser.add_argument("--write", action="store_true", help="save the first bundle's figures")
     arguments = parser.parse_args()
     print("| model | takes | frames | frame-mAP@0.5 | of full | video-mAP@0.5 | of full |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

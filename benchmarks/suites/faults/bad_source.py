@@ -81,7 +81,9 @@ def judge(sources: list[str], bad: str, options: list[str]) -> str:
 def main() -> int:
     """Opens two sources repeatedly and prints a table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--openings", type=int, default=1000, help="how often to open two sources")
+    parser.add_argument(
+        "--openings", type=int, default=1000, help="number of runs with two sources"
+    )
     openings = parser.parse_args().openings
     tried: Counter[str] = Counter()
     wrong: list[str] = []

@@ -159,8 +159,8 @@ def _compared(events: Path, heard: Sequence[tuple[str, dict[str, Any]]], waited:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="An MQTT broker that is killed for a minute.")
-    parser.add_argument("--away", type=float, default=60.0, help="seconds")
+    parser = argparse.ArgumentParser(description="Stops and restarts an MQTT broker during a run.")
+    parser.add_argument("--away", type=float, default=60.0, help="seconds without the broker")
     parser.add_argument("--times", type=int, default=3)
     arguments = parser.parse_args()
     print(machine())

@@ -163,9 +163,11 @@ def _shown(video: Path) -> tuple[list[float], float]:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="Lengths of the clips of edgekit run.")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each row")
-    parser.add_argument("--bundle", default="shipped", help="to run; by default the shipped one")
+    parser = argparse.ArgumentParser(
+        description="Compares clips of edgekit run with their frame times."
+    )
+    parser.add_argument("--seconds", type=float, default=15.0, help="seconds to run in each row")
+    parser.add_argument("--bundle", default="shipped", help="bundle to run [default: shipped]")
     arguments = parser.parse_args()
     print(machine())
     print(

@@ -188,7 +188,7 @@ def _source(fault: str, images: Sequence[Any], flows: threading.Event) -> Iterat
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description="Prints where faults of a run are reported.")
-    parser.add_argument("--only", choices=list(FAULTS), help="this row alone")
+    parser.add_argument("--only", choices=list(FAULTS), help="measure only this row")
     arguments = parser.parse_args()
     images = list(render_clip(_SEED))
     print("| fault | /health | /metrics | log | report | status |\n|---|---|---|---|---|---|")

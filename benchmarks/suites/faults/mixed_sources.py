@@ -150,9 +150,9 @@ def _coming_and_going(cameras: list[_DroppingCamera], seconds: float) -> Iterato
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description="Eight mixed sources under edgekit run.")
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long")
-    parser.add_argument("--bundle", default="shipped", help="to run; by default the shipped one")
+    parser = argparse.ArgumentParser(description="Runs edgekit run on eight different sources.")
+    parser.add_argument("--minutes", type=float, default=60.0, help="minutes to run")
+    parser.add_argument("--bundle", default="shipped", help="bundle to run [default: shipped]")
     arguments = parser.parse_args()
     seconds = 60 * arguments.minutes
     frames = list(render_clip(_SEED, frames=20))

@@ -227,7 +227,7 @@ def _cuts(images: Sequence[Any], count: int, seed: int) -> None:
 
 def main() -> None:
     """Prints a table of the kills and one of the truncated files."""
-    parser = argparse.ArgumentParser(description="Kills and cuts.")
+    parser = argparse.ArgumentParser(description="Kills runs, and runs on truncated files.")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--cuts", type=int, default=200)

@@ -134,10 +134,12 @@ def _report(events: list[dict[str, Any]], sizes: list[tuple[float, float]], row:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="Age and memory of a long live run.")
+    parser = argparse.ArgumentParser(
+        description="Measures frame age and memory in a long live run."
+    )
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--bundle", type=Path, default=default_bundle(precision="fp32"))
-    parser.add_argument("options", nargs="*", help="more for edgekit run, after --")
+    parser.add_argument("options", nargs="*", help="options for edgekit run, after --")
     arguments = parser.parse_args()
     print(f"{machine()}; {arguments.bundle.name}", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -185,11 +185,16 @@ def size_of(process: int) -> tuple[float, int, int]:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="RTSP faults under edgekit run.")
+    parser = argparse.ArgumentParser(description="Disturbs the RTSP server of an edgekit run.")
     parser.add_argument(
-        "--times", type=int, default=20, help="of killing; the slow faults a quarter as often"
+        "--times",
+        type=int,
+        default=20,
+        help="number of kills; slow faults occur a quarter as often",
     )
-    parser.add_argument("--only", choices=list(FAULTS), help="this row alone, of each reader")
+    parser.add_argument(
+        "--only", choices=list(FAULTS), help="measure only this row, with each reader"
+    )
     arguments = parser.parse_args()
     print(
         "| reader | the server is | times | reconnects | longest without a frame, s | frames "

@@ -91,7 +91,7 @@ def _line(row: _KernelRow) -> str:
 
 def main() -> None:
     """Prints a row for each network and kernel."""
-    parser = argparse.ArgumentParser(description="What all but the network takes.")
+    parser = argparse.ArgumentParser(description="Measures all stages except the network.")
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="folder for networks")
     parser.add_argument("--rounds", type=int, default=7)

@@ -85,7 +85,7 @@ def _limit(side: int, kernels: tuple[str, ...]) -> float | None:
 
 def main() -> None:
     """Prints median milliseconds per frame, and the ratios to scikit-image and the limit."""
-    parser = argparse.ArgumentParser(description="The cascade against scikit-image.")
+    parser = argparse.ArgumentParser(description="Compares the cascade with scikit-image.")
     parser.add_argument("video", nargs="?")
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()

@@ -52,7 +52,7 @@ def _sorting_peaks(outputs: dict[str, Array]) -> Array:
 
 def main() -> None:
     """Prints the median milliseconds per frame, and the ratios to the peers."""
-    parser = argparse.ArgumentParser(description="Decoding against PyTorch and a plain sort.")
+    parser = argparse.ArgumentParser(description="Compares decoding with PyTorch and a sort.")
     parser.add_argument("--repeats", type=int, default=50)
     arguments = parser.parse_args()
     import torch

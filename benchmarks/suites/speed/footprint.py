@@ -137,7 +137,7 @@ def _row(cells: Sequence[str]) -> None:
 
 def main() -> None:
     """Prints two tables: bytes by package, and the measurements beside their bounds."""
-    parser = argparse.ArgumentParser(description="Size, memory and start of the device side.")
+    parser = argparse.ArgumentParser(description="Measures the device side: size, memory, start.")
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()

@@ -199,7 +199,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def main() -> None:
     """Prints a table for each kind of growth."""
-    parser = argparse.ArgumentParser(description="How the time of each stage grows.")
+    parser = argparse.ArgumentParser(description="Measures how the time of each stage grows.")
     parser.add_argument("--cache", type=Path, required=True, help="folder for networks")
     parser.add_argument(
         "--by", action="append", choices=("size", "classes", "detections"), help="repeatable"

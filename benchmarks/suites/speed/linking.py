@@ -179,7 +179,7 @@ def _time_ours(kernel: str, frames: Sequence[Detections]) -> list[float]:
 
 def main() -> None:
     """Prints median and mean microseconds per frame, and the ratio to the plain port."""
-    parser = argparse.ArgumentParser(description="Selection and linking of one frame.")
+    parser = argparse.ArgumentParser(description="Times selection and linking of one frame.")
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

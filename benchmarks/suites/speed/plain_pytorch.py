@@ -196,10 +196,10 @@ def _floors(checkpoint: Path, rate: float) -> str:
 
 def main() -> None:
     """Prints a table for each number of cores."""
-    parser = argparse.ArgumentParser(description="The whole pipeline against plain PyTorch.")
+    parser = argparse.ArgumentParser(description="Compares the pipeline with plain PyTorch.")
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="folder for networks")
-    parser.add_argument("--checkpoint", type=Path, help="of 24 classes; by default random DLA-34")
+    parser.add_argument("--checkpoint", type=Path, help="24 classes [default: random DLA-34]")
     parser.add_argument("--cores", type=int, action="append", choices=(1, 2), help="repeatable")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--frames", type=int, default=40)

@@ -31,7 +31,7 @@ def _run(video: str, *options: str) -> dict[str, Any]:
 
 def main() -> None:
     """Prints frames per second with and without outputs, and the median of each stage."""
-    parser = argparse.ArgumentParser(description="edgekit run with events and video on.")
+    parser = argparse.ArgumentParser(description="Measures edgekit run with events and video.")
     parser.add_argument("video")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()

@@ -83,7 +83,7 @@ async def _photograph(url: str, folder: Path) -> None:
 
 def main() -> None:
     """Prints the rates with and without a viewer, or takes the pictures."""
-    parser = argparse.ArgumentParser(description="What the live page costs a run.")
+    parser = argparse.ArgumentParser(description="Measures what the live page costs a run.")
     parser.add_argument("video")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--pictures", type=Path)

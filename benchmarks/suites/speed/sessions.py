@@ -152,11 +152,13 @@ def _measure(path: Path, arguments: Any) -> None:
 
 def main() -> None:
     """Prints the median milliseconds per call, and the ratio of EdgeKit's to each."""
-    parser = argparse.ArgumentParser(description="Sessions against their runtimes' bare loops.")
+    parser = argparse.ArgumentParser(description="Compares sessions with bare runtimes.")
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=50, help="calls in a block")
-    parser.add_argument("--rounds", type=int, default=7, help="blocks of each way, in turn")
+    parser.add_argument("--repeats", type=int, default=50, help="number of calls per block")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="number of blocks per method, in turn"
+    )
     arguments = parser.parse_args()
     print(f"{machine()}, {arguments.threads} threads; last column: edgekit/this")
     for path in arguments.bundles or [default_bundle(precision="fp32")]:

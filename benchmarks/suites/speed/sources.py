@@ -158,12 +158,12 @@ def _measure(path: Path, video: str, most: int, repeats: int, seconds: float) ->
 
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(description="Several sources on one model against one.")
+    parser = argparse.ArgumentParser(description="Compares several sources with one source.")
     parser.add_argument("video", nargs="?")
     parser.add_argument("--bundle", type=Path, default=default_bundle())
-    parser.add_argument("--most", type=int, default=8, help="sources")
+    parser.add_argument("--most", type=int, default=8, help="largest number of sources")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0, help="that cameras are watched")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds to watch the cameras")
     arguments = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as name:

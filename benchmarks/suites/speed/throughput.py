@@ -142,7 +142,7 @@ def _report(detector: Detector, frames: int, rounds: list[dict[str, _Pass]]) -> 
 
 def main() -> None:
     """Prints the rates and their ratios as a table for each bundle."""
-    parser = argparse.ArgumentParser(description="The rate of run against the network's own.")
+    parser = argparse.ArgumentParser(description="Compares the rate of a run and its network.")
     parser.add_argument("video", nargs="?")
     parser.add_argument("--bundle", type=Path, action="append", help="repeatable")
     parser.add_argument("--repeats", type=int, default=7)
