@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from edgekit.errors import EdgeKitError, OutputError
 from edgekit.media.sinks.events import age_json, skipped_json, stages_json
-from edgekit.media.sinks.queued import SinkHealth
+from edgekit.media.sinks.health import SinkHealth
 from edgekit.pipeline.results import GateSummary, RunSummary
 from edgekit.running.load_cost import load_cost_json
 from edgekit.running.sinks import TubeTally

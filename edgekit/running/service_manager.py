@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media.sinks.queued import SinkHealth
+from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 

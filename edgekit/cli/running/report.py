@@ -8,7 +8,7 @@ from rich.console import Console
 
 from edgekit.cli.options.shared import stdout_console
 from edgekit.cli.output.tables import print_table
-from edgekit.media.sinks.queued import SinkHealth
+from edgekit.media.sinks.health import SinkHealth
 from edgekit.running.report import loss_of
 
 __all__ = ["load_cost_line", "print_report", "print_reports"]

@@ -18,7 +18,7 @@ from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
 
 if TYPE_CHECKING:
-    from edgekit.media.sinks.queued import SinkHealth
+    from edgekit.media.sinks.health import SinkHealth
 
 __all__ = ["Channel", "Snapshot"]
 

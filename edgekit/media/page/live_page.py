@@ -19,7 +19,7 @@ from edgekit.pipeline.results import RunInfo
 
 if TYPE_CHECKING:
     from edgekit.media.page.server import PageServer
-    from edgekit.media.sinks.queued import SinkHealth
+    from edgekit.media.sinks.health import SinkHealth
 
 __all__ = ["LivePage"]
 

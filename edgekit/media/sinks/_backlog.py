@@ -1,13 +1,14 @@
-"""A queue of calls that wait for a sink."""
+"""Queues of calls that wait for a sink."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Any, NamedTuple
 
 from edgekit.pipeline.results import FrameResult
 
-__all__ = ["COUNTED", "Backlog", "SinkCall"]
+__all__ = ["COUNTED", "Backlog", "CallQueue", "SinkCall"]
 
 COUNTED = ("gap", "frame", "tube")
 """Kinds of calls that count as lost when they are dropped."""
@@ -77,3 +78,65 @@ class Backlog:
         if isinstance(value, FrameResult):
             self._frames += by
             self._pixels += by * value.frame.image.nbytes
+
+
+class CallQueue:
+    """Passes calls from the thread of a run to the thread of a sink.
+
+    ``take`` locks by itself; the caller of everything else holds the lock of ``changed``.
+
+    Args:
+        backlog: Empty backlog, which holds the waiting calls.
+
+    Attributes:
+        changed: Lock of both threads, notified after each change.
+        backlog: Waiting calls.
+        present: Kind of the call that the sink is handling; empty if there is none.
+        closing: Whether the call ``close`` is among the waiting ones, or was the last.
+        over: Whether the sink gets no further call.
+        failure: Error of the sink that the run has yet to raise.
+    """
+
+    def __init__(self, backlog: Backlog) -> None:
+        self.changed = threading.Condition()
+        self.backlog = backlog
+        self.present = ""
+        self.closing = False
+        self.over = False
+        self.failure: Exception | None = None
+        self._dropped = 0
+
+    def put(self, kind: str, value: Any) -> None:
+        """Appends a call, whether there is room or not; does nothing if the queue is over."""
+        if not self.over:
+            self.backlog.put(SinkCall(kind, value, self._dropped))
+            self._dropped = 0
+            self.changed.notify_all()
+
+    def drop(self) -> None:
+        """Counts a call that is not put; the next one carries the number."""
+        self._dropped += 1
+
+    def take(self) -> SinkCall | None:
+        """Waits for the next call and removes it; returns None if the queue is over."""
+        with self.changed:
+            self.present = ""
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: self.backlog or self.over)
+            if self.over:
+                return None
+            call = self.backlog.take()
+            self.present = call.kind
+            return call
+
+    def raise_failure(self) -> None:
+        """Raises the sink's error, once."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+
+    def finish(self) -> int:
+        """Ends the queue, and returns how many of the waiting calls are lost."""
+        self.over = True
+        self.changed.notify_all()
+        return self.backlog.clear()

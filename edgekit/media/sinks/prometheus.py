@@ -13,7 +13,7 @@ from edgekit._printable import printable
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media.serving.address import parse_address
 from edgekit.media.serving.wsgi import serve
-from edgekit.media.sinks.queued import SinkHealth
+from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube

@@ -11,8 +11,8 @@ import pytest
 
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube
+from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.prometheus import Metrics
-from edgekit.media.sinks.queued import SinkHealth
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame, Tube
 from edgekit.system.installation import install_line

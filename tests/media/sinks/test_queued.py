@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
 from edgekit.media.sinks import queued
-from edgekit.media.sinks.queued import QueuedSink, SinkHealth
+from edgekit.media.sinks.health import SinkHealth
+from edgekit.media.sinks.queued import QueuedSink
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections, Frame

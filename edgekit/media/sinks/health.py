@@ -1,0 +1,99 @@
+"""State of a sink, as the report, the metrics and the live page show it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from edgekit.errors import EdgeKitError
+from edgekit.system.shortage import shortage_of
+
+__all__ = ["HealthRecord", "SinkHealth"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkHealth:
+    """State of a sink.
+
+    Attributes:
+        name: Name given to ``QueuedSink``.
+        written: Number of frames, gaps and tubes that the sink wrote.
+        lost: Number of frames, gaps and tubes that the sink did not write.
+        error: Present problem, as a sentence; None if there is none. It stays until something has
+            been written again.
+        last_error: Latest problem, even if the sink has recovered since.
+        codec: Name of the video codec; None if the sink writes no video.
+    """
+
+    name: str
+    written: int
+    lost: int
+    error: str | None = None
+    codec: str | None = None
+    last_error: str | None = None
+
+
+class HealthRecord:
+    """Counts what a sink writes and loses, and logs its problems; the caller holds a lock.
+
+    Args:
+        name: Name of the sink, for messages.
+
+    Attributes:
+        written: Number of frames, gaps and tubes given to the sink without an error.
+        lost: Number of frames, gaps and tubes that did not reach the sink, or failed there.
+        error: Present problem, as a sentence; None if there is none.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.written = 0
+        self.lost = 0
+        self.error: str | None = None
+        self._name = name
+        self._last_error: str | None = None
+        self._stored: int | None = None
+        self._has_warned = False
+        self._has_warned_of_slowness = False
+
+    def log(self, error: Exception) -> None:
+        """Logs a problem; needs no lock, as a log may block."""
+        level = logging.INFO if self._has_warned else logging.WARNING
+        self._has_warned = True
+        _LOG.log(level, "%s: %s The run goes on without it.", self._name, _sentence(error))
+
+    def failed(self, error: Exception, stored: int | None) -> None:
+        """Records a problem; ``stored`` is the sink's number of completed writes."""
+        self.error = self._last_error = _sentence(error)
+        self._stored = stored
+
+    def recovered(self, stored: int | None) -> bool:
+        """Ends the problem and returns True if something was written since it occurred."""
+        if stored is not None and self._stored is not None and stored <= self._stored:
+            return False
+        self.error = None
+        return True
+
+    def dropped(self) -> None:
+        """Counts a call that did not fit into the queue."""
+        self.lost += 1
+        if not (self._has_warned_of_slowness or self.error):
+            self._has_warned_of_slowness = True
+            _LOG.warning(
+                "%s is slower than the source. EdgeKit drops the frames that do not fit "
+                "into its queue, and counts them.",
+                self._name,
+            )
+
+    def health(self, dropped: int, trouble: str | None, codec: str | None) -> SinkHealth:
+        """Returns the state, with what the sink itself reports."""
+        written, lost = max(0, self.written - dropped), self.lost + dropped
+        error = self.error or trouble
+        return SinkHealth(self._name, written, lost, error, codec, error or self._last_error)
+
+
+def _sentence(error: Exception) -> str:
+    known = error if isinstance(error, EdgeKitError) else shortage_of(error)
+    text = known.message if known else str(error) or repr(error)
+    return text if text.endswith(".") else f"{text}."
