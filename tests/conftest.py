@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import gc
 import hashlib
 import importlib.util
@@ -57,6 +58,9 @@ settings.register_profile("edgekit", deadline=None, suppress_health_check=[Healt
 settings.load_profile("edgekit")
 
 
+_translations_are_kept = False
+
+
 class Golden(NamedTuple):
     """A published network, and what it returns for one input.
 
@@ -90,6 +94,18 @@ def own_log_level() -> None:
     """
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("edgekit").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def one_reading_of_translations() -> None:
+    """Has torch read its translations to ONNX once in a process, and not 0.7 s for each export."""
+    global _translations_are_kept
+    if _translations_are_kept or "onnxscript" not in sys.modules:
+        return
+    for name, module in list(sys.modules.items()):
+        if name.startswith("onnxscript._framework_apis.torch_"):
+            module.get_torchlib_ops = functools.cache(module.get_torchlib_ops)
+            _translations_are_kept = True
 
 
 @pytest.fixture(scope="session")
@@ -203,8 +219,8 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(once: Callable[..., Path]) -> Path:
-    """A lite0 of three classes that says of itself what edgekit train writes."""
+def checkpoint(own_networks: None, once: Callable[..., Path]) -> Path:
+    """A small-lite of three classes that says of itself what edgekit train writes."""
 
     def make(folder: Path) -> None:
         from edgekit.models.checkpoints import save_checkpoint
@@ -219,7 +235,7 @@ def checkpoint(once: Callable[..., Path]) -> Path:
             "name": "Small one",
         }
         strings = {key: json.dumps(value) for key, value in metadata.items()}
-        network = settled("lite0", classes=3, channels=6)
+        network = settled("small-lite", classes=3, channels=6)
         save_checkpoint(folder / "small.safetensors", network, strings)
 
     return once("checkpoint", make) / "small.safetensors"
@@ -236,19 +252,51 @@ def _small_deformable(classes: int, channels: int, head_conv: int) -> Any:
         def __init__(self) -> None:
             super().__init__(32, classes, head_conv)
             self.stem = nn.Conv2d(channels, 64, 7, 4, 3, bias=False)
-            shortcut = nn.Sequential(nn.Conv2d(64, 128, 1, 4, bias=False), nn.BatchNorm2d(128))
-            self.block = BasicBlock(64, 128, 4, shortcut)
-            way_up: list[nn.Module] = []
-            for inputs, width in ((128, 64), (64, 32)):
-                way_up += [DeformConv2d(inputs, width), nn.BatchNorm2d(width), nn.ReLU()]
-                way_up += [nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False)]
-                way_up += [nn.BatchNorm2d(width), nn.ReLU()]
-            self.way_up = nn.Sequential(*way_up)
+            shortcut = nn.Sequential(nn.Conv2d(64, 128, 1, 2, bias=False), nn.BatchNorm2d(128))
+            self.block = BasicBlock(64, 128, 2, shortcut)
+            self.way_up = nn.Sequential(
+                *(DeformConv2d(128, 32), nn.BatchNorm2d(32), nn.ReLU()),
+                *(nn.ConvTranspose2d(32, 32, 4, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
+            )
 
         def features(self, x: Any) -> Any:
             return self.way_up(self.block(self.stem(x).relu()))
 
     return SmallDeformable()
+
+
+def _small_lite(classes: int, channels: int, head_conv: int) -> Any:
+    from torch import nn
+    from torch.nn import functional
+
+    from edgekit.models import lite0
+    from edgekit.models.centernet import CenterNet
+
+    class SmallLite(CenterNet):
+        def __init__(self) -> None:
+            super().__init__(64, classes, head_conv)
+            self.stem = lite0._normed(channels, 32, 3, 2)
+            blocks = ((32, 16, 1, 3, 1), (16, 24, 6, 3, 2), (24, 40, 6, 5, 2), (40, 40, 6, 5, 1))
+            blocks += ((40, 112, 6, 3, 2),)
+            self.blocks = nn.Sequential(*(lite0._Block(*each) for each in blocks))
+            self.laterals = nn.ModuleList(lite0._normed(width, 64, 1) for width in (24, 40, 112))
+            self.smooth = lite0._normed(64, 64, 3)
+            for name, outputs in (("hm", classes), ("wh", 2), ("reg", 2)):
+                setattr(self, name, lite0._head(head_conv, outputs))
+
+        def features(self, x: Any) -> Any:
+            x = functional.relu6(self.stem(x))
+            taps = []
+            for part in (self.blocks[:2], self.blocks[2:4], self.blocks[4:]):
+                x = part(x)
+                taps.append(x)
+            merged = self.laterals[2](taps[2])
+            for index in (1, 0):
+                larger = functional.interpolate(merged, scale_factor=2.0)
+                merged = larger + self.laterals[index](taps[index])
+            return functional.relu6(self.smooth(merged))
+
+    return SmallLite()
 
 
 def _tiny(classes: int, channels: int, head_conv: int) -> Any:
@@ -272,14 +320,17 @@ def _tiny(classes: int, channels: int, head_conv: int) -> Any:
 def own_networks() -> Iterator[None]:
     """Networks that are known as a user's own would be, by a line each in the registry.
 
-    ``small-deformable`` has each kind of layer of a resdcn18, ``tiny`` has one beside its heads:
-    tests of something else than the published networks export them in a fraction of the time.
+    ``small-deformable`` has each kind of layer of a resdcn18 and ``small-lite`` of a lite0,
+    ``tiny`` has one beside its heads: tests of something else than the published networks export
+    them in a fraction of the time.
     """
     from edgekit.models.registry import ARCHITECTURES, Architecture
 
     with pytest.MonkeyPatch.context() as patch:
         deformable = Architecture(_small_deformable, 8, "stem.weight", has=("block.conv1.weight",))
         patch.setitem(ARCHITECTURES.own, "small-deformable", deformable)
+        lite = Architecture(_small_lite, 8, "stem.0.weight", has=("blocks.3.project.0.weight",))
+        patch.setitem(ARCHITECTURES.own, "small-lite", lite)
         patch.setitem(ARCHITECTURES.own, "tiny", Architecture(_tiny, 8, "tiny.weight", has=()))
         yield
 

@@ -46,7 +46,7 @@ def changed(bundle: Bundle, tmp_path: Path, **changes: Any) -> Bundle:
 def test_a_new_target_is_verified_as_any_other(made: Bundle) -> None:
     assert made.manifest.target == "fake"
     assert made.manifest.verification is not None
-    assert made.manifest.verification.top_detections_agreeing == 1
+    assert made.manifest.verification.top_detections_agreeing > 0.99
 
 
 def test_a_lowering_that_the_target_cannot_take(deformable: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def operators(path: Path) -> set[str]:
 def test_bundle_says_what_the_checkpoint_says(bundle: Bundle, checkpoint: Path) -> None:
     manifest = bundle.manifest
     assert bundle == load_bundle(bundle.path)
-    assert (manifest.name, manifest.arch, manifest.precision) == ("Small-one", "lite0", "fp32")
+    assert (manifest.name, manifest.arch, manifest.precision) == ("Small-one", "small-lite", "fp32")
     assert manifest.classes == ("walk", "run", "jump")
     assert (manifest.input.height, manifest.input.width) == (64, 96)
     assert manifest.input.mean == (0.1, 0.2, 0.3)

@@ -75,13 +75,13 @@ def is_integer(layer: Any) -> bool:
 
 def test_layers(written: Bundle) -> None:
     found = OpenVinoQuantizer().layers(written)
-    assert len(found) == 59
+    assert len(found) == 25
     first, last = found[0], {layer.name: layer for layer in found}["wh.2/Conv/WithoutBiases"]
     assert (first.name, first.kind) == ("stem.0/Conv/WithoutBiases", "Convolution")
     assert first.macs == 32 * 48 * 32 * 6 * 9
     assert last.macs == 16 * 24 * 2 * 8
     depthwise = [layer for layer in found if layer.kind == "GroupConvolution"]
-    assert len(depthwise) == 16
+    assert len(depthwise) == 5
     assert depthwise[0].macs == 32 * 48 * 32 * 9
 
 
@@ -92,7 +92,8 @@ def test_every_layer_is_of_integers(
     bundle = make(written, statistics, tmp_path, Recipe(method=method))
     operators = read(bundle)
     assert all(is_integer(operators[layer.name]) for layer in OpenVinoQuantizer().layers(written))
-    assert bundle.size < 0.35 * written.size  # a head of eight channels is mostly its description
+    sizes = [(made.path / "model.bin").stat().st_size for made in (bundle, written)]
+    assert sizes[0] < 0.3 * sizes[1]
     given = inputs_of(written)[4]
     with OpenVinoSession(written) as one, OpenVinoSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
@@ -149,12 +150,12 @@ def test_all_kept_float_is_the_float_network(
 def test_sum_of_float_layers_is_float(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
-    kept = frozenset(f"{name}.0/Conv/WithoutBiases" for name in ("laterals.3", "laterals.2"))
+    kept = frozenset(f"{name}.0/Conv/WithoutBiases" for name in ("laterals.2", "laterals.1"))
     operators = read(make(written, statistics, tmp_path, Recipe(keep_float=kept)))
     kinds = [value.get_node().get_type_name() for value in operators["Add"].input_values()]
     assert "FakeQuantize" not in kinds
     # And what goes from there into a layer of integers is rounded.
-    kinds = [value.get_node().get_type_name() for value in operators["Add_3"].input_values()]
+    kinds = [value.get_node().get_type_name() for value in operators["Add_2"].input_values()]
     assert "FakeQuantize" in kinds
     assert is_integer(operators["smooth.0/Conv/WithoutBiases"])
 
@@ -171,7 +172,7 @@ def test_zero_is_a_step_of_every_range(
 ) -> None:
     operators = read(make(written, statistics, tmp_path))
     roundings = [o for o in operators.values() if o.get_type_name() == "FakeQuantize"]
-    assert len(roundings) > 50
+    assert len(roundings) > 20
     for rounding in roundings:
         low, high = (rounding.input_value(place).get_node().data for place in (1, 2))
         assert (low <= 0).all()
@@ -199,7 +200,7 @@ def test_everything_in_the_graph_stays_float(
     checkpoint: Path, export: Any, tmp_path: Path, make: Any, calibrate: Any, inputs_of: Any
 ) -> None:
     inside = export(checkpoint, "openvino", cascade_in="graph", decode_in="graph")
-    assert len(OpenVinoQuantizer().layers(inside)) == 59
+    assert len(OpenVinoQuantizer().layers(inside)) == 25
     statistics = calibrate(inside, tmp_path / "s")
     bundle = make(inside, statistics, tmp_path / "q")
     operators = read(bundle)
@@ -237,7 +238,7 @@ def test_places_in_the_picture_stay_float(
     operators = read(bundle)
     layers = OpenVinoQuantizer().layers(float_one)
     assert all(is_integer(operators[layer.name]) for layer in layers)
-    assert sum("conv_offset_mask" in layer.name for layer in layers) == 2
+    assert sum("conv_offset_mask" in layer.name for layer in layers) == 1
     rounded = {
         operator.get_friendly_name(): operator.input_value(0).get_node().get_type_name()
         for operator in operators.values()

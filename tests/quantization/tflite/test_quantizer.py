@@ -80,10 +80,10 @@ def integers(bundle: Bundle) -> set[str]:
 
 def test_layers(written: Bundle) -> None:
     found = TfliteQuantizer().layers(written)
-    assert len(found) == 56
+    assert len(found) == 22
     assert (found[0].kind, found[0].macs) == ("CONV_2D", 32 * 48 * 32 * 6 * 9)
     depthwise = [layer for layer in found if layer.kind == "DEPTHWISE_CONV_2D"]
-    assert len(depthwise) == 16
+    assert len(depthwise) == 5
     assert depthwise[0].macs == 32 * 48 * 32 * 9
     assert not any("Conv2d_2;" in layer.name for layer in found)  # the last of the heads
 
@@ -100,7 +100,7 @@ def test_all_but_the_last_layers_are_of_integers(
     layers = {layer.name for layer in TfliteQuantizer().layers(written)}
     assert layers <= integers(bundle)
     assert {layer.name for layer in TfliteQuantizer().layers(bundle)} == layers
-    assert bundle.size < 0.35 * written.size  # of a model so small much is names
+    assert bundle.size < 0.4 * written.size  # of a model so small much is names
     given = inputs_of(written)[4]
     with TfliteSession(written) as one, TfliteSession(bundle) as other:
         expected, found = one.infer(given), other.infer(given)
@@ -113,7 +113,7 @@ def test_layers_that_stay_float(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
     layers = TfliteQuantizer().layers(written)
-    kept = frozenset({layers[0].name, layers[9].name, layers[40].name})
+    kept = frozenset({layers[0].name, layers[9].name, layers[20].name})
     recipe = Recipe(method="minmax", keep_float=kept)
     bundle = make(written, statistics, tmp_path, recipe)
     found = integers(bundle)
@@ -258,6 +258,7 @@ def test_model_that_is_none(written: Bundle, tmp_path: Path, content: bytes | No
 
 
 def test_full_disk(written: Bundle, statistics: Path, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(240 << 10))
     with pytest.raises(OutputError, match="Cannot write"):
         TfliteQuantizer().quantize(written, statistics, Recipe(), small_disk)
 

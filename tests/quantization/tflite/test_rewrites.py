@@ -116,4 +116,4 @@ def test_network_keeps_its_values_and_structure(lite: Bundle, tmp_path: Any) -> 
     expected, _ = run(lite.model_path.read_bytes(), values)
     found, kinds = run(content, values)
     np.testing.assert_array_equal(found, expected)
-    assert kinds.count("CONCATENATION") == 6
+    assert kinds.count("CONCATENATION") == 4
