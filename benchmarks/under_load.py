@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,8 @@ from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.source import Source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.metrics.evaluate import EvalResult, evaluate
+from edgekit.metrics.eval_result import EvalResult
+from edgekit.metrics.evaluate import evaluate
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult, Gap
 from edgekit.runtime.types import Array, Detections, Frame
@@ -161,7 +162,7 @@ class _BusyDetector:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._detector, name)
 
-    def infer(self, inputs: dict[str, Array]) -> Mapping[str, Array]:
+    def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         with self._clock.busy(self._intervals):
             return self._detector.infer(inputs)
 

@@ -14,7 +14,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -52,7 +51,9 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+def array_file(
+    path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> np.memmap[tuple[int, ...], np.dtype[np.generic]]:
     """Creates a .npy file and returns it as an array, with its disk space reserved.
 
     Without the reservation, a full disk would end the process by a signal (SIGBUS) in the middle of

@@ -20,7 +20,8 @@ from edgekit.media.sinks.summary_picture import PictureSink
 from edgekit.media.sinks.video.file import VideoSink
 from edgekit.media.sources.source import Source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.metrics.evaluate import EvalResult, evaluate
+from edgekit.metrics.eval_result import EvalResult
+from edgekit.metrics.evaluate import evaluate
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import RunSummary
 from edgekit.runtime.types import Frame

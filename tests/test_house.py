@@ -33,6 +33,13 @@ OPEN = {
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
+OF_ANY_TYPE = {
+    "edgekit/cli/output/console.py print": "it overrides rich's method and has its parameters",
+    "quantization/onnx/weights.py attributes": "ONNX gives an attribute any of nine types",
+    "targets/jetson/cuda.py call": "each function of CUDA returns its own types",
+}
+"""Public functions with ``Any`` in their signature, and why."""
+
 
 @cache
 def modules() -> dict[Path, list[str]]:
@@ -86,6 +93,40 @@ def attributes(node: ast.ClassDef) -> set[str]:
                 and item.value.id == "self"
             }
     return names
+
+
+def is_public(name: str) -> bool:
+    return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
+
+
+def public_annotations(body: list[ast.stmt]) -> Iterator[tuple[str, int, ast.expr]]:
+    """Yields name, line and annotation of each part of the public functions, methods and fields."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and is_public(node.name):
+            yield from public_annotations(node.body)
+            for item in node.body:
+                if isinstance(item, ast.AnnAssign) and is_public(ast.unparse(item.target)):
+                    yield ast.unparse(item.target), item.lineno, item.annotation
+        elif isinstance(node, Function) and is_public(node.name):
+            given = node.args
+            several = [given.vararg, given.kwarg]
+            for part in (*given.posonlyargs, *given.args, *given.kwonlyargs, *several):
+                if part is not None and part.annotation is not None:
+                    yield node.name, node.lineno, part.annotation
+            if node.returns is not None:
+                yield node.name, node.lineno, node.returns
+
+
+def test_no_public_signature_has_any():
+    found = {}
+    for path, lines in modules().items():
+        if "suites" in path.parts or not all(map(is_public, path.with_suffix("").parts)):
+            continue
+        for name, line, annotation in public_annotations(ast.parse("\n".join(lines)).body):
+            parts = [part for part in ast.walk(annotation) if isinstance(part, ast.Name)]
+            if any(part.id == "Any" for part in parts):
+                found[f"{path} {name}"] = line
+    assert found.keys() == OF_ANY_TYPE.keys()
 
 
 def test_half_of_the_modules_are_short():

@@ -7,12 +7,12 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options.bundles import BUNDLE
-from edgekit.cli.options.shared import common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT_FILE, OUT_FOLDER, RUNTIME
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.errors import BoundError
@@ -162,7 +162,7 @@ class _Percent(click.ParamType[float]):
     "changed over time.",
 )
 @common_options
-def command(as_json: bool, **values: Any) -> int:
+def command(as_json: bool, **values: object) -> int:
     """Measure how long each stage of a frame takes, for every bundle and runtime.
 
     The stages are capture, cascade, network, decode, link and emit; docs/bench.md explains each
@@ -175,7 +175,7 @@ def command(as_json: bool, **values: Any) -> int:
     from edgekit.benchmarks.options import BenchOptions
     from edgekit.cli.running.interrupt import Stopper
 
-    options = BenchOptions(**values)
+    options = build(BenchOptions, values)
     stopper = Stopper()
 
     @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -99,7 +99,7 @@ def _folder(named: Path | None) -> Path:
     return named or default_store(make=False)
 
 
-def _content(found: Contents) -> dict[str, Any]:
+def _content(found: Contents) -> dict[str, object]:
     kinds = {
         kind: {"pieces": count, "bytes": found.sizes[kind]}
         for kind, count in sorted(found.pieces.items())

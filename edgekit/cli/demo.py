@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgekit.demo import DemoResult
     from edgekit.pipeline.pipeline import Pipeline
+    from edgekit.running.report import SourceReport
 
 __all__ = ["command"]
 
@@ -55,6 +56,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
     from edgekit.cli.output.status_line import StatusLine
     from edgekit.cli.running.interrupt import Stopper
     from edgekit.demo import DEMO_SEED, FILES, run_demo
+    from edgekit.running.report import SourceReport
     from edgekit.running.sinks import TubeTally
 
     tally = TubeTally()
@@ -75,40 +77,49 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
         sinks=lambda: [StatusLine(shown=not is_quiet()).sink(), tally],
         on_start=listening,
     )
-    report = _report(result, seed, tally.tubes, tally.best(result.classes))
-    report["files"] = {kind: str(out / name) for kind, name in FILES.items()}
+    report = SourceReport(
+        source=f"puppets, seed {seed}",
+        bundle=result.bundle,
+        classes=result.classes,
+        error=None,
+        summary=result.summary,
+        tally=tally,
+        declared_fps=None,
+        sinks=(),
+        files={kind: str(out / name) for kind, name in FILES.items()},
+    )
     if as_json:
-        emit_json(report)
+        emit_json(_json_of(report, result))
     else:
-        _print(report)
+        _print(report, result)
     return 130 if stopper.interrupted else 0
 
 
-def _report(
-    result: DemoResult, seed: int, count: int, tubes: list[dict[str, object]]
-) -> dict[str, Any]:
+def _json_of(report: SourceReport, result: DemoResult) -> dict[str, object]:
     from edgekit.running.report import summary_json
 
-    judged = result.accuracy.to_dict() if result.accuracy else {}
+    accuracy = result.accuracy
+    judged = accuracy.to_dict() if accuracy else {}
     truth = [
         {"class": tube.label, "name": result.classes[tube.label], "start": tube.start,
          "end": tube.end}
         for tube in result.truth.tubes
     ]  # fmt: skip
     return {
-        "source": f"puppets, seed {seed}",
-        "bundle": {"name": result.bundle[0], "sha256": result.bundle[1]},
-        **summary_json(result.summary),
-        "link": result.accuracy.link if result.accuracy else None,
+        "source": report.source,
+        "bundle": {"name": report.bundle[0], "sha256": report.bundle[1]},
+        **summary_json(report.summary),
+        "link": accuracy.link if accuracy else None,
         "frame_map": judged.get("frame_map"),
         "video_map": judged.get("video_map"),
         "truth": truth,
-        "tubes_found": count,
-        "tubes": tubes,
+        "tubes_found": report.tally.tubes,
+        "tubes": report.tally.best(report.classes),
+        "files": report.files,
     }
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: SourceReport, result: DemoResult) -> None:
     from edgekit.cli.options.shared import stdout_console
     from edgekit.cli.output.tables import print_table
     from edgekit.cli.running.report import print_report
@@ -118,13 +129,15 @@ def _print(report: dict[str, Any]) -> None:
     print_table(
         console,
         ("truth", "first frame", "last frame"),
-        [(tube["name"], str(tube["start"]), str(tube["end"])) for tube in report["truth"]],
+        [
+            (result.classes[tube.label], str(tube.start), str(tube.end))
+            for tube in result.truth.tubes
+        ],
         title="what the clip holds",
     )
-    if report["frame_map"] is None:
+    if (accuracy := result.accuracy) is None:
         console.print("Interrupted: without the whole clip there is no accuracy.")
         return
-    frame, video = report["frame_map"]["0.5"], report["video_map"]
-    console.print(f"frame-mAP@0.5 {frame:.3f}", soft_wrap=True)
-    at = ", ".join(f"@{threshold} {value:.3f}" for threshold, value in video.items())
-    console.print(f"video-mAP {at} (linker {report['link']})", soft_wrap=True)
+    console.print(f"frame-mAP@0.5 {accuracy.frame_map:.3f}", soft_wrap=True)
+    at = ", ".join(f"@{threshold} {value:.3f}" for threshold, value in accuracy.video_map.items())
+    console.print(f"video-mAP {at} (linker {accuracy.link})", soft_wrap=True)

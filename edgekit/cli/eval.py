@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.linking import delay_options, misses_options
 from edgekit.cli.options.shared import (
+    build,
     common_options,
     emit_json,
     session_options,
@@ -22,7 +23,7 @@ from edgekit.linking.choices import COSTS
 from edgekit.metrics.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
-    from edgekit.metrics.evaluate import EvalResult
+    from edgekit.metrics.eval_result import EvalResult
 
 __all__ = ["command"]
 
@@ -115,7 +116,7 @@ __all__ = ["command"]
     help="File to write the detections to. Compressed if its name ends in .gz.",
 )
 @common_options
-def command(as_json: bool, **values: Any) -> None:
+def command(as_json: bool, **values: object) -> None:
     """Score a bundle, or saved detections, against annotations.
 
     Without BUNDLE, it takes the bundle that edgekit run would take: the newest in artifacts/ that
@@ -125,7 +126,7 @@ def command(as_json: bool, **values: Any) -> None:
     """
     from edgekit.evaluation.evaluate import EvaluateOptions, run_evaluation
 
-    options = EvaluateOptions(**values)
+    options = build(EvaluateOptions, values)
     with PhaseBars() as progress:
         result = run_evaluation(options, progress)
     if as_json:
@@ -137,18 +138,18 @@ def command(as_json: bool, **values: Any) -> None:
 def _show(result: EvalResult) -> None:
     from edgekit.cli.output.tables import print_table
 
-    data = result.to_dict()
-    thresholds = list(data["video_map"])
+    thresholds = list(result.video_map)
     rows: list[Sequence[str] | None] = []
-    for name, row in data["per_class"].items():
-        if row["frame_ap"] is None:
+    for name, found in result.per_class.items():
+        if found.frame_ap is None:
             continue
-        values = [row["frame_ap"], *(row["video_ap"][t] for t in thresholds)]
+        values = [found.frame_ap, *found.video_ap.values()]
         rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
-    means = [data["frame_map"]["0.5"], *data["video_map"].values()]
+    means = [result.frame_map, *result.video_map.values()]
     rows += [None, ["mean", *(f"{value:.3f}" for value in means)]]
     console = stdout_console(as_json=False)
     headings = ("class", "frame-AP @0.5", *(f"video-AP @{t}" for t in thresholds))
     print_table(console, headings, rows)
-    videos = f"{data['videos']} video{'s' if data['videos'] != 1 else ''}"
-    console.print(f"{videos}, {data['frames']} frames, linked by {data['link']}.")
+    count = len(result.tubes)
+    videos = f"{count} video{'s' if count != 1 else ''}"
+    console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")

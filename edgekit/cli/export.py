@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options.shared import FiniteRange, common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT, SIZE, TARGET
 from edgekit.cli.output.progress_bars import progress_bar
 from edgekit.models.lowerings import LOWERINGS
@@ -168,7 +168,7 @@ _PLACE = click.Choice(PLACES)
     help="Video whose frames verify the export. [default: pictures that EdgeKit ships]",
 )
 @common_options
-def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **values: Any) -> None:
+def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **values: object) -> None:
     """Turn a checkpoint into a verified bundle for a target, on the host.
 
     CHECKPOINT is a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors; by
@@ -191,7 +191,7 @@ def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **valu
     from edgekit.classes import class_names
     from edgekit.targets.export import ExportOptions, run_export
 
-    options = ExportOptions(classes=class_names(classes) if classes else None, **values)
+    options = build(ExportOptions, {**values, "classes": class_names(classes) if classes else None})
     bundles: list[Bundle] = []
     try:
         with progress_bar() as bar:
@@ -245,7 +245,7 @@ def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
     )
 
 
-def _summary(bundle: Bundle) -> dict[str, Any]:
+def _summary(bundle: Bundle) -> dict[str, object]:
     manifest = bundle.manifest
     return {
         "path": str(bundle.path),

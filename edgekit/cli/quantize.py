@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options.bundles import BUNDLE
-from edgekit.cli.options.shared import FiniteRange, common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT, OUT_FILE, OUT_FOLDER, TARGET
 from edgekit.cli.output.progress_bars import BarProgress, progress_bar
 from edgekit.errors import UsageError
@@ -133,7 +133,7 @@ _PATH = click.Path(path_type=Path)
     "runs; `edgekit cache` shows and empties it. [default: ~/.cache/edgekit]",
 )
 @common_options
-def command(calib: str | None, as_json: bool, **values: Any) -> None:
+def command(calib: str | None, as_json: bool, **values: object) -> None:
     """Quantize a float bundle to INT8, and measure and limit the loss of accuracy.
 
     Without BUNDLE, it takes what edgekit export wrote last into artifacts/, or the shipped model if
@@ -152,7 +152,7 @@ def command(calib: str | None, as_json: bool, **values: Any) -> None:
     from edgekit.quantization.quantize import run_quantization
 
     # --calib without PATH is empty text, and stands for rendered clips.
-    options = QuantizeOptions(calib=Path(calib) if calib else None, **values)
+    options = build(QuantizeOptions, {**values, "calib": Path(calib) if calib else None})
     with progress_bar() as bar:
         result = run_quantization(options, BarProgress(bar, "Quantizing"))
     if as_json:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +17,7 @@ from edgekit.cli.options.outputs import output_options
 from edgekit.cli.options.shared import (
     FiniteRange,
     HeadedCommand,
+    build,
     common_options,
     emit_json,
     headed,
@@ -34,12 +35,10 @@ if TYPE_CHECKING:
     from edgekit.running.options import RunOptions
     from edgekit.running.report import RunReport
     from edgekit.running.source_runs import SourceRuns
-    from edgekit.targets.base import SessionOptions
 
 __all__ = ["command"]
 
 _LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @click.command(name="run", cls=HeadedCommand)
@@ -150,7 +149,15 @@ _T = TypeVar("_T")
     help="Open the sources, the bundle and the outputs, report any error, and stop.",
 )
 @common_options
-def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) -> int:
+def command(
+    as_json: bool,
+    check: bool,
+    clips: Path | None,
+    clip_before: float,
+    clip_after: float,
+    clips_keep: tuple[tuple[str, float], ...],
+    **values: object,
+) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     CLIP is a video, picture, folder, URL or GStreamer pipeline; it is short for --source CLIP. All
@@ -167,7 +174,8 @@ def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) 
             "--json and '--events -' both write to standard output.",
             hint="Write the events to a file: --events FILE",
         )
-    options = _options_of(specs, session, values)
+    kept = {"folder": clips, "before": clip_before, "after": clip_after, **dict(clips_keep)}
+    options = _options_of(specs, kept, values)
     from edgekit.cli.running.check import print_check
     from edgekit.cli.running.interrupt import Stopper
 
@@ -183,38 +191,22 @@ def command(session: SessionOptions, as_json: bool, check: bool, **values: Any) 
 
 
 def _options_of(
-    specs: Sequence[int | str], session: SessionOptions, values: dict[str, Any]
+    specs: Sequence[int | str], clips: Mapping[str, object], values: Mapping[str, object]
 ) -> RunOptions:
     """Returns the checked options of a run, from click's values by name."""
     from edgekit.media.sources.source import SourceOptions
     from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
     from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 
-    clips = ClipOptions(
-        folder=values["clips"],
-        before=values["clip_before"],
-        after=values["clip_after"],
-        **dict(values["clips_keep"]),
-    )
-    return RunOptions(
-        sources=tuple(specs),
-        reading=_part(SourceOptions, values),
-        all_or_none=values["all_or_none"],
-        bundle=values["bundle"],
-        session=session,
-        frames=_part(FrameOptions, values),
-        tubes=_part(TubeOptions, values),
-        files=_part(FileOptions, {**values, "clips": clips}),
-        network=_part(NetworkOptions, values),
-        sinks=values["sinks"],
-        show=values["show"],
-    )
-
-
-def _part(kind: type[_T], values: dict[str, Any]) -> _T:
-    """Returns a dataclass with those of the values that are named like its fields."""
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass, as said
-    return kind(**{name: value for name, value in values.items() if name in names})
+    groups = {
+        "sources": tuple(specs),
+        "reading": build(SourceOptions, values),
+        "frames": build(FrameOptions, values),
+        "tubes": build(TubeOptions, values),
+        "files": build(FileOptions, {**values, "clips": build(ClipOptions, clips)}),
+        "network": build(NetworkOptions, values),
+    }
+    return build(RunOptions, {**values, **groups})
 
 
 def _run(options: RunOptions, stopper: Stopper) -> RunReport:
@@ -236,17 +228,19 @@ def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
     """Prints the result of a run."""
     from edgekit.cli.running.report import print_report, print_reports
 
-    shown, error = report.to_json(), report.error
     if as_json:
+        shown, error = report.to_json(), report.error
         emit_json({**shown, "error": failure_of(error)._asdict()} if error else shown)
-    elif "sources" in shown:
-        print_reports(shown, to_stderr=to_stderr)
+    elif len(report.sources) > 1:
+        print_reports(report, to_stderr=to_stderr)
     else:
-        print_report(shown, to_stderr=to_stderr)
+        print_report(report.sources[0], report.cpu_quota, to_stderr=to_stderr)
 
 
 def _read_again(context: click.Context, runs: SourceRuns) -> None:
     """Reads the thresholds from the options file again; a faulty file changes nothing."""
+    from edgekit.running.options import TubeOptions
+
     runs.announce_reload()
     try:
         found = read_again(context, "score", "min_hits")
@@ -254,7 +248,8 @@ def _read_again(context: click.Context, runs: SourceRuns) -> None:
         _LOG.warning("Nothing was changed. %s", error.message)
         return
     if found is not None:
-        runs.show_from(**found)
+        tubes = build(TubeOptions, found)
+        runs.show_from(score=tubes.score, min_hits=tubes.min_hits)
         _LOG.warning(
             "A tube counts if its score is at least %(score)g and it has %(min_hits)d detections.",
             found,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edgekit.cli.options.shared import (
     FiniteRange,
+    build,
     common_options,
     emit_json,
     stdout_console,
@@ -149,7 +149,7 @@ __all__ = ["command"]
 )
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @common_options
-def command(as_json: bool, **values: Any) -> None:
+def command(as_json: bool, **values: object) -> None:
     """Train or fine-tune a network on annotated clips.
 
     The run is seeded, saved after every epoch, and writes weights.safetensors, which
@@ -159,7 +159,7 @@ def command(as_json: bool, **values: Any) -> None:
     """
     from edgekit.training.train import TrainOptions, run_train
 
-    options = TrainOptions(**values)
+    options = build(TrainOptions, values)
     with PhaseBars() as progress:
         result = run_train(options, progress)
     if as_json:

@@ -19,7 +19,7 @@ from edgekit.evaluation.detection import detect_videos
 from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.detections import SavedDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
-from edgekit.metrics.evaluate import EvalResult
+from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
 from edgekit.metrics.protocols import PROTOCOLS
 from edgekit.targets.base import SessionOptions

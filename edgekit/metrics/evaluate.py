@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -33,11 +32,11 @@ from edgekit.linking.registry import make_linker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.linking.trimming import trim
 from edgekit.metrics.detections import StoredDetections, StoredVideo
+from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
 from edgekit.metrics.protocols import PROTOCOLS, Protocol
 from edgekit.metrics.video_map import (
-    THRESHOLDS,
     TubeMatches,
     match_tubes,
     mean_overlap,
@@ -47,69 +46,9 @@ from edgekit.metrics.video_map import (
 from edgekit.runtime.selection import clamp_boxes
 from edgekit.runtime.types import Array, Detections, Tube
 
-__all__ = ["EvalResult", "evaluate"]
+__all__ = ["evaluate"]
 
 _OFFSET = 1.0  # All published arithmetic uses 1-based pixels.
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EvalResult:
-    """Result of an evaluation; scores are from 0 to 1.
-
-    Attributes:
-        classes: Class names, by class index.
-        frame_ap: AP of single boxes at IoU 0.5, (C,). NaN without ground truth, but 0 under the
-            published protocol.
-        video_ap: AP of tubes, (len(THRESHOLDS), C). NaN without ground truth, but 0 under the
-            published protocol.
-        mean_overlap: Mean overlap of the correct tubes, (len(THRESHOLDS), C).
-        video_accuracy: Share of videos whose best tube has the right class.
-        tubes: Final tubes of each video by name, ordered by class and then by rank of their path;
-            in 0-based pixels of the video.
-        frames: Number of frames.
-        link: Name of the linker.
-        protocol: Name of the protocol.
-        seconds: Duration of the evaluation, in seconds.
-    """
-
-    classes: list[str]
-    frame_ap: Array
-    video_ap: Array
-    mean_overlap: Array
-    video_accuracy: float
-    tubes: dict[str, list[Tube]]
-    frames: int
-    link: str
-    protocol: str
-    seconds: float
-
-    @property
-    def frame_map(self) -> float:
-        """Mean of ``frame_ap`` over all classes that are not NaN."""
-        return float(np.nanmean(self.frame_ap))
-
-    @property
-    def video_map(self) -> dict[str, float]:
-        """Mean AP of tubes at "0.2", "0.5", "0.75", and averaged over "0.5:0.95"."""
-        return _at_thresholds(np.nanmean(self.video_ap, axis=1))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns what ``edgekit eval --json`` prints; null stands for no ground truth."""
-        per_class = {
-            name: {"frame_ap": _or_none(frame), "video_ap": _each_or_none(_at_thresholds(video))}
-            for name, frame, video in zip(
-                self.classes, self.frame_ap.tolist(), self.video_ap.T, strict=True
-            )
-        }
-        return {
-            "frame_map": {"0.5": self.frame_map},
-            "video_map": self.video_map,
-            "per_class": per_class,
-            "videos": len(self.tubes),
-            "frames": self.frames,
-            "link": self.link,
-            "seconds": self.seconds,
-        }
 
 
 def evaluate(
@@ -274,17 +213,3 @@ def _tubes(frames: FrameDetections, classes: int, linker: OnlineLinker | TubeLin
         )
     ]
     return trim(paths)
-
-
-def _at_thresholds(values: Array) -> dict[str, float]:
-    """Returns the named values out of (len(THRESHOLDS),), and the mean from 0.5 upwards."""
-    named = {str(t): float(values[THRESHOLDS.index(t)]) for t in (0.2, 0.5, 0.75)}
-    return {**named, "0.5:0.95": float(values[1:].mean())}
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
-def _each_or_none(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _or_none(value) for name, value in values.items()}

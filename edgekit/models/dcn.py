@@ -89,7 +89,7 @@ def set_lowering(network: nn.Module, name: str) -> int:
     return len(layers)
 
 
-def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
+def onnx_translations() -> dict[Callable[..., object], Callable[..., object]]:
     """Returns the ``custom_translation_table`` for ``torch.onnx.export(..., dynamo=True)``.
 
     It exports the lowering ``deform_conv`` as the ONNX operator DeformConv of opset 19 and later.

@@ -48,7 +48,7 @@ class Weights:
     left_out: tuple[str, ...] = ()
 
 
-def find_weights(content: Mapping[Any, Any]) -> Weights:
+def find_weights(content: Mapping[object, object]) -> Weights:
     """Returns the weights found in the content of a file.
 
     Averaged weights (a place named ``ema``, ``ema_state_dict``, ``averaged``, ...) come first, as
@@ -97,7 +97,9 @@ class _Node:
         return dict(self.entries)
 
 
-def _dicts(content: object, place: Place, seen: set[int]) -> Iterator[tuple[Place, dict[Any, Any]]]:
+def _dicts(
+    content: object, place: Place, seen: set[int]
+) -> Iterator[tuple[Place, dict[object, object]]]:
     """Yields every dict that contains tensors, at any depth."""
     if not isinstance(content, Mapping) or id(content) in seen or len(place) > _DEEPEST:
         return
@@ -109,7 +111,7 @@ def _dicts(content: object, place: Place, seen: set[int]) -> Iterator[tuple[Plac
         yield from _dicts(value, (*place, str(key)), seen)
 
 
-def _parts(place: Place, entries: Mapping[Any, Any]) -> dict[Place, Any]:
+def _parts(place: Place, entries: Mapping[object, object]) -> dict[Place, Any]:
     """Returns the entries by the parts of their keys, without the parts that wrappers added."""
     found: dict[Place, Any] = {}
     for key, value in entries.items():

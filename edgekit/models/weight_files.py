@@ -45,7 +45,7 @@ class WeightFile:
         metadata: Strings of a safetensors header; empty for other formats.
     """
 
-    entries: Mapping[Any, Any]
+    entries: Mapping[object, object]
     epoch: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 

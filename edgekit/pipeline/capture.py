@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.protocols import FrameDetector
 from edgekit.pipeline.reading.frame_reader import FrameReader, PairedFrame
 from edgekit.pipeline.results import Gap
 from edgekit.pipeline.stage_timer import measure
+from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["Capture", "Work"]
@@ -30,7 +30,7 @@ class Work:
         size: Width and height, if they differ from those of the previous frame.
         ms: Milliseconds of each stage so far.
         inputs: Inputs of the network.
-        letterbox: Letterbox that maps the inputs to the picture.
+        letterbox: Letterbox that maps the inputs to the picture; set once there are inputs.
         outputs: Outputs of the network.
         age: Milliseconds from ``read`` to the start of the inference.
         error: Error that stopped the frame's processing.
@@ -41,9 +41,9 @@ class Work:
     read: float = 0.0
     size: tuple[int, int] | None = None
     ms: dict[str, float] = field(default_factory=dict)
-    inputs: Any = None
-    letterbox: Any = None
-    outputs: Mapping[str, Array] | None = None
+    inputs: dict[str, Array] = field(default_factory=dict)
+    letterbox: Letterbox = field(init=False, repr=False)
+    outputs: dict[str, Array] = field(default_factory=dict)
     age: float | None = None
     error: BaseException | None = None
 
@@ -58,7 +58,7 @@ class Work:
             detector.release(self.inputs)
         except BaseException as error:
             self.error = error
-        self.inputs = None
+        self.inputs = {}  # lets go of the pictures
 
 
 class Capture:

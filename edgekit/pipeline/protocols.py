@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from edgekit._arguments import described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LinkUpdate
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
@@ -71,16 +72,16 @@ class FrameDetector(Protocol):
         image: npt.NDArray[np.uint8],
         sample_aspect: float,
         earlier: npt.NDArray[np.uint8] | None,
-    ) -> tuple[Mapping[str, Array], Any]:
+    ) -> tuple[dict[str, Array], Letterbox]:
         """Returns the model's inputs, and the letterbox that maps them to the picture."""
 
-    def infer(self, inputs: Any) -> Mapping[str, Array]:
+    def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Returns the model's outputs."""
 
-    def release(self, inputs: Any) -> None:
+    def release(self, inputs: dict[str, Array]) -> None:
         """Takes back the inputs of a finished inference, which are no longer used."""
 
-    def decode(self, outputs: Any, letterbox: Any) -> Detections:
+    def decode(self, outputs: dict[str, Array], letterbox: Letterbox) -> Detections:
         """Returns the detections in the outputs."""
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from edgekit.assets import under_load_file
 
-__all__ = ["LoadCost", "cost_of", "load_cost_json", "read_costs"]
+__all__ = ["LoadCost", "ProcessedShare", "cost_of", "processed_share", "read_costs"]
 
 _FASTEST = 240.0
 
@@ -49,28 +50,44 @@ def cost_of(fps: float, table: Sequence[LoadCost]) -> LoadCost:
     return table[0]
 
 
-def load_cost_json(frames: int, dropped: int, declared: float, fps: float) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class ProcessedShare:
+    """Share of a source's frames that a run processed.
+
+    Attributes:
+        taken: The share, from 0 to 1.
+        expected: Accuracy to expect of it; None if no frame was dropped, or it is unknown.
+    """
+
+    taken: float
+    expected: LoadCost | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the share as ``edgekit run --json`` prints it."""
+        expected = {} if self.expected is None else {"expected": msgspec.to_builtins(self.expected)}
+        return {"taken": self.taken, **expected}
+
+
+def processed_share(
+    frames: int, dropped: int, declared: float, fps: float
+) -> ProcessedShare | None:
     """Returns the share of processed frames and, if some were dropped, the expected accuracy.
 
     Args:
-        frames: Number of frames that the detector processed.
+        frames: Number of frames that the detector processed; if 0, the result is None.
         dropped: Number of frames for which the board was too slow.
         declared: Frames per second that the source declares.
         fps: Frames per second that the detector processed.
     """
     if not frames:
-        return {}
+        return None
     taken = round(frames / (frames + dropped), 4)
-    found: dict[str, object] = {"taken": taken}
     path = under_load_file()
     if declared <= _FASTEST:  # above it, the declared rate is a time unit
         fps = declared * taken
     # Without the table, the report only lacks the expected accuracy.
-    if dropped and fps > 0 and path.is_file():
-        left = cost_of(fps, read_costs(path))
-        found["expected"] = {
-            "fps": round(fps, 2),
-            "frame_map": round(left.frame_map, 3),
-            "video_map": round(left.video_map, 3),
-        }
-    return found
+    if not (dropped and fps > 0 and path.is_file()):
+        return ProcessedShare(taken)
+    left = cost_of(fps, read_costs(path))
+    rounded = LoadCost(round(fps, 2), round(left.frame_map, 3), round(left.video_map, 3))
+    return ProcessedShare(taken, rounded)

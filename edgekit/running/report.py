@@ -9,7 +9,7 @@ from edgekit.errors import EdgeKitError, OutputError
 from edgekit.media.sinks.events import age_json, skipped_json, stages_json
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.pipeline.results import GateSummary, RunSummary
-from edgekit.running.load_cost import load_cost_json
+from edgekit.running.load_cost import ProcessedShare, processed_share
 from edgekit.running.sinks import TubeTally
 
 __all__ = ["RunReport", "SourceReport", "loss_of", "summary_json"]
@@ -44,27 +44,34 @@ class SourceReport:
 
     def to_json(self) -> dict[str, object]:
         """Returns the report as ``edgekit run --json`` prints it."""
-        tally = self.tally
+        tally, share = self.tally, self.share
         return {
             "source": self.source,
             "bundle": dict(zip(("name", "sha256"), self.bundle, strict=True)),
             **({"error": self.error.message} if self.error else {}),
             **summary_json(self.summary),
-            **self._load_cost(),
+            **({} if share is None else share.to_json()),
             "gaps": tally.gaps,
             "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,
             "tubes": tally.best(self.classes),
             "sinks": [_sink_json(sink) for sink in self.sinks],
-            "codecs": {sink.name: sink.codec for sink in self.sinks if sink.codec},
+            "codecs": self.codecs,
             "files": dict(self.files),
         }
 
-    def _load_cost(self) -> dict[str, object]:
+    @property
+    def codecs(self) -> dict[str, str]:
+        """Names of the video codecs, by the name of their output."""
+        return {sink.name: sink.codec for sink in self.sinks if sink.codec}
+
+    @property
+    def share(self) -> ProcessedShare | None:
+        """Share of the frames that were processed; None for a source that waits for the network."""
         if self.declared_fps is None:
-            return {}
+            return None
         summary = self.summary
-        return load_cost_json(summary.frames, self.tally.missed, self.declared_fps, summary.fps)
+        return processed_share(summary.frames, self.tally.missed, self.declared_fps, summary.fps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +89,26 @@ class RunReport:
     cpu_quota: float | None
 
     @property
+    def frames(self) -> int:
+        """Number of frames of all sources that went through the detector."""
+        return sum(report.summary.frames for report in self.sources)
+
+    @property
+    def dropped(self) -> int:
+        """Number of frames of all sources that were lost, or came too fast."""
+        return sum(report.summary.dropped for report in self.sources)
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of all sources together."""
+        return self.frames / self.seconds
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a source was stopped before its end."""
+        return any(report.summary.interrupted for report in self.sources)
+
+    @property
     def error(self) -> EdgeKitError | None:
         """Worst error of a source or output while the others continued; None without errors."""
         errors = [report.error for report in self.sources if report.error]
@@ -94,16 +121,14 @@ class RunReport:
         limits = {} if self.cpu_quota is None else {"cpu_quota": round(self.cpu_quota, 3)}
         if len(self.sources) == 1:
             return {**self.sources[0].to_json(), **limits}
-        summaries = [report.summary for report in self.sources]
-        frames = sum(summary.frames for summary in summaries)
         sources = [report.to_json() for report in self.sources]
         return {
             "bundle": sources[0]["bundle"],
-            "frames": frames,
-            "dropped": sum(summary.dropped for summary in summaries),
+            "frames": self.frames,
+            "dropped": self.dropped,
             "seconds": round(self.seconds, 3),
-            "fps": round(frames / self.seconds, 2),
-            "interrupted": any(summary.interrupted for summary in summaries),
+            "fps": round(self.fps, 2),
+            "interrupted": self.interrupted,
             **limits,
             "sources": sources,
         }

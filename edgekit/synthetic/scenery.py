@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from edgekit.runtime.types import Array
@@ -85,7 +83,7 @@ def camera_path(rng: np.random.Generator, frames: int) -> list[tuple[int, int]]:
     return path
 
 
-def light_table(gain: int, offset: int) -> Any:
+def light_table(gain: int, offset: int) -> Array:
     """Returns a brightness change as a table of 256 levels; ``gain`` is in 256ths."""
     levels = np.arange(256) * gain // 256 + offset
     return levels.clip(0, 255).astype(np.uint8)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from edgekit.runtime.types import Array
 
 __all__ = ["Colour", "Part", "Point", "along", "capsule", "disc", "extent", "paint", "sine"]
 
@@ -78,7 +80,7 @@ def extent(parts: Iterable[Part]) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def paint(image: Any, parts: Iterable[Part], origin: tuple[int, int] = (0, 0)) -> None:
+def paint(image: Array, parts: Iterable[Part], origin: tuple[int, int] = (0, 0)) -> None:
     """Paints parts onto a picture (H, W, 3) in place; later parts cover earlier ones.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, MissingDependencyError
@@ -16,6 +16,9 @@ from edgekit.quantization.onnx.weights import convolution, is_pointwise
 from edgekit.quantization.rounding.integer_weights import Convolution
 from edgekit.runtime.types import Array
 from edgekit.targets.base import reason_of
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 __all__ = [
     "ACTIVATIONS",
@@ -47,7 +50,7 @@ _MOVED = ("DeformConv", "GridSample", "Gather", "GatherElements", "MatMul")
 """Operators that mark a layer whose values are positions in the picture."""
 
 
-def load(bundle: Bundle) -> Any:
+def load(bundle: Bundle) -> ModelProto:
     """Returns the model of a bundle, an ``onnx.ModelProto`` with all shapes.
 
     Raises:
@@ -67,12 +70,14 @@ def load(bundle: Bundle) -> Any:
         ) from error
 
 
-def convolutions(model: Any, nodes: Iterable[Any]) -> dict[str, Convolution]:
+def convolutions(model: ModelProto, nodes: Iterable[NodeProto]) -> dict[str, Convolution]:
     """Returns those nodes that are convolutions with unshared weights, by name."""
     return {node.name: convolution(node, weights) for node, weights in _own_weights(model, nodes)}
 
 
-def _own_weights(model: Any, nodes: Iterable[Any]) -> Iterator[tuple[Any, Array]]:
+def _own_weights(
+    model: ModelProto, nodes: Iterable[NodeProto]
+) -> Iterator[tuple[NodeProto, Array]]:
     from onnx import numpy_helper
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -82,26 +87,26 @@ def _own_weights(model: Any, nodes: Iterable[Any]) -> Iterator[tuple[Any, Array]
             yield node, numpy_helper.to_array(stored[node.input[1]])
 
 
-def scope(node: Any) -> str:
+def scope(node: NodeProto) -> str:
     """Returns the layer that a node was made from: its name up to the operator."""
     return str(node.name).rpartition("/")[0]
 
 
-def network(model: Any) -> list[Any]:
+def network(model: ModelProto) -> list[NodeProto]:
     """Returns the nodes, without those of the cascade and the decoding."""
     return [
         n for n in model.graph.node if n.name.partition(".")[0].partition("/")[0] not in _OUTSIDE
     ]
 
 
-def inside(model: Any) -> list[Any]:
+def inside(model: ModelProto) -> list[NodeProto]:
     """Returns the network's nodes, without those that compute positions in the picture."""
     nodes = network(model)
     moved = {scope(node) for node in nodes if node.op_type in _MOVED and scope(node)}
     return [node for node in nodes if scope(node) not in moved]
 
 
-def weighted(model: Any) -> list[Any]:
+def weighted(model: ModelProto) -> list[NodeProto]:
     """Returns the network's nodes with weights, without those that produce its outputs."""
     names = {node.name for node in network(model)}
     outputs = {value.name for value in model.graph.output}
@@ -110,14 +115,14 @@ def weighted(model: Any) -> list[Any]:
     return [n for n in inside(model) if n.op_type in WEIGHTED and n.output[0] not in outputs]
 
 
-def pointwise_ends(model: Any) -> list[Any]:
+def pointwise_ends(model: ModelProto) -> list[NodeProto]:
     """Returns the pointwise convolutions that produce the network's outputs."""
     others = {node.name for node in weighted(model)}
     ends = [node for node in inside(model) if node.name not in others]
     return [node for node, weights in _own_weights(model, ends) if is_pointwise(node, weights)]
 
 
-def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:
+def to_round(model: ModelProto, keep_float: frozenset[str]) -> list[str]:
     """Returns names of the nodes to quantize: layers not kept float, and what follows them."""
     layers = {node.name for node in weighted(model)} - keep_float
     rounded: set[str] = set()
@@ -135,7 +140,7 @@ def to_round(model: Any, keep_float: frozenset[str]) -> list[str]:
     return chosen
 
 
-def shapes(model: Any) -> dict[str, tuple[int, ...]]:
+def shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """Returns the known tensor shapes of a model, by name."""
     found = {
         value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
@@ -144,7 +149,7 @@ def shapes(model: Any) -> dict[str, tuple[int, ...]]:
     return found | {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
 
 
-def macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
+def macs(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
     """Returns the number of multiply-accumulate operations of a node with weights."""
     weight = shapes.get(node.input[1], ())
     if node.op_type == "ConvTranspose":  # each input value meets all weights of its channel

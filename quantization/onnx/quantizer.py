@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,6 +46,10 @@ from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import reason_of
 from edgekit.targets.muted_output import silence
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+    from onnxruntime.quantization import QuantType
 
 __all__ = ["OnnxQuantizer", "place"]
 
@@ -134,17 +138,17 @@ class OnnxQuantizer(base.Quantizer):
             (folder / _MODEL).write_bytes(made.SerializeToString(deterministic=True))
         return base.Written(_MODEL, (_MODEL,))
 
-    def _layers(self, model: Any) -> list[Any]:
+    def _layers(self, model: ModelProto) -> list[NodeProto]:
         """Returns the nodes whose weights are rounded; a subclass may return others."""
         return [*weighted(model), *pointwise_ends(model)]
 
     def _placed(
         self,
-        model: Any,
+        model: ModelProto,
         ranges: dict[str, tuple[float, float]],
         weights: dict[str, IntegerWeights],
         keep_float: frozenset[str],
-    ) -> Any:
+    ) -> ModelProto:
         """Returns the model with QuantizeLinear/DequantizeLinear pairs; subclasses may differ."""
         import_onnxruntime()
         from onnxruntime.quantization import QuantType
@@ -165,15 +169,15 @@ class OnnxQuantizer(base.Quantizer):
 
 
 def place(
-    model: Any,
+    model: ModelProto,
     ranges: dict[str, tuple[float, float]],
     weights: dict[str, IntegerWeights],
     nodes: list[str],
     *,
     kinds: tuple[str, ...],
-    activation: Any,
-    options: dict[str, Any],
-) -> Any:
+    activation: QuantType,
+    options: dict[str, object],
+) -> ModelProto:
     """Returns a model with QuantizeLinear and DequantizeLinear around given nodes.
 
     Args:
@@ -207,10 +211,11 @@ def place(
         extra_options={**options, "TensorQuantOverrides": overrides},
     )
     tool.quantize_model()
-    return tool.model.model
+    placed: ModelProto = tool.model.model
+    return placed
 
 
-def _clean(model: Any) -> None:
+def _clean(model: ModelProto) -> None:
     """Removes from the file all that is not read or depends on machine, date or run."""
     read = {name for node in model.graph.node for name in node.input}
     stored = [tensor for tensor in model.graph.initializer if tensor.name in read]

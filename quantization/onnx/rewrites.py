@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from edgekit.quantization.onnx.graph import shapes
 from edgekit.quantization.onnx.weights import attributes
 from edgekit.quantization.rounding.integer_weights import IntegerWeights
 from edgekit.runtime.types import Array
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 __all__ = ["as_products", "upsample_by_rows"]
 
@@ -20,7 +23,7 @@ _TO_LAST = [0, 2, 3, 1]
 _TO_FIRST = [0, 3, 1, 2]
 
 
-def upsample_by_rows(model: Any, names: Collection[str]) -> None:
+def upsample_by_rows(model: ModelProto, names: Collection[str]) -> None:
     """Replaces nearest-neighbour upsampling by copies of columns, then of rows.
 
     Args:
@@ -49,8 +52,8 @@ def upsample_by_rows(model: Any, names: Collection[str]) -> None:
 
 
 def as_products(
-    model: Any,
-    nodes: Sequence[Any],
+    model: ModelProto,
+    nodes: Sequence[NodeProto],
     weights: Mapping[str, IntegerWeights],
     ranges: Mapping[str, tuple[float, float]],
 ) -> None:
@@ -99,9 +102,9 @@ class _Replacement:
         node: Node of the model that is replaced.
     """
 
-    def __init__(self, model: Any, node: Any) -> None:
+    def __init__(self, model: ModelProto, node: NodeProto) -> None:
         self._graph, self._node = model.graph, node
-        self._made: list[Any] = []
+        self._made: list[NodeProto] = []
 
     def store(self, name: str, values: Array) -> str:
         """Adds an initializer; returns its full name."""
@@ -142,7 +145,7 @@ class _Replacement:
             self._graph.node.insert(place, made)
 
 
-def _repeats(node: Any) -> bool:
+def _repeats(node: NodeProto) -> bool:
     """Returns whether a Resize repeats each value a whole number of times."""
     given = attributes(node)
     modes = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,17 +12,20 @@ from edgekit.quantization.rounding.integer_weights import Convolution, IntegerWe
 from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
 __all__ = ["attributes", "convolution", "is_pointwise", "put"]
 
 
-def attributes(node: Any) -> dict[str, Any]:
+def attributes(node: NodeProto) -> dict[str, Any]:
     """Returns the attributes of a node, an ``onnx.NodeProto``, by name."""
     import onnx
 
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
-def convolution(node: Any, weights: Array) -> Convolution:
+def convolution(node: NodeProto, weights: Array) -> Convolution:
     """Returns the convolution that a Conv node computes.
 
     Args:
@@ -40,7 +43,7 @@ def convolution(node: Any, weights: Array) -> Convolution:
     )
 
 
-def is_pointwise(node: Any, weights: Array) -> bool:
+def is_pointwise(node: NodeProto, weights: Array) -> bool:
     """Returns whether a Conv multiplies the channels at each position by one matrix.
 
     Args:
@@ -53,7 +56,9 @@ def is_pointwise(node: Any, weights: Array) -> bool:
     return plain and weights.shape[2:] == (1, 1)
 
 
-def put(model: Any, nodes: Sequence[Any], found: Mapping[str, IntegerWeights]) -> dict[str, Any]:
+def put(
+    model: ModelProto, nodes: Sequence[NodeProto], found: Mapping[str, IntegerWeights]
+) -> dict[str, list[dict[str, object]]]:
     """Replaces weights by the values of their integers, and corrects the biases.
 
     Args:
@@ -71,7 +76,7 @@ def put(model: Any, nodes: Sequence[Any], found: Mapping[str, IntegerWeights]) -
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     uses = Counter(name for node in model.graph.node for name in node.input)
-    overrides = {}
+    overrides: dict[str, list[dict[str, object]]] = {}
     for node in nodes:
         made = found[node.name]
         name = node.input[1]

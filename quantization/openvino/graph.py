@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from openvino import Model, Node, Output
 
 __all__ = [
     "is_whole",
@@ -32,7 +35,7 @@ _WEIGHTED = (
 _RESHAPING = ("Convert", "Reshape", "Transpose", "Unsqueeze")
 
 
-def outside(model: Any) -> set[str]:
+def outside(model: Model) -> set[str]:
     """Returns the names of the operators that must stay float."""
     operators = {operator.get_friendly_name(): operator for operator in model.get_ordered_ops()}
     deformable = {
@@ -48,7 +51,7 @@ def outside(model: Any) -> set[str]:
     }
 
 
-def weighted(model: Any) -> list[Any]:
+def weighted(model: Model) -> list[Node]:
     """Returns the layers that can be quantized, which are those with weights."""
     excluded = outside(model)
     return [
@@ -60,7 +63,7 @@ def weighted(model: Any) -> list[Any]:
     ]
 
 
-def root(value: Any) -> Any:
+def root(value: Output) -> Node:
     """Returns the operator that a value comes from, looking through reshaping and rounding."""
     node = value.get_node()
     while node.get_type_name() in (*_RESHAPING, "FakeQuantize"):
@@ -68,7 +71,7 @@ def root(value: Any) -> Any:
     return node
 
 
-def macs(operator: Any) -> int:
+def macs(operator: Node) -> int:
     """Returns the number of multiply-accumulate operations of a layer with weights."""
     kind = operator.get_type_name()
     values, weights, result = (
@@ -86,7 +89,7 @@ def macs(operator: Any) -> int:
     return int(math.prod(weights) * math.prod(places))
 
 
-def roundings(model: Any) -> Iterator[Any]:
+def roundings(model: Model) -> Iterator[Node]:
     """Yields the FakeQuantize operators of activations."""
     for operator in model.get_ordered_ops():
         if (
@@ -96,17 +99,17 @@ def roundings(model: Any) -> Iterator[Any]:
             yield operator
 
 
-def is_whole(rounding: Any) -> bool:
+def is_whole(rounding: Node) -> bool:
     """Returns whether a FakeQuantize has one range for all channels."""
     return bool(math.prod(rounding.input(1).get_shape()) == 1)
 
 
-def source(rounding: Any) -> str:
+def source(rounding: Node) -> str:
     """Returns the name of the operator whose result is rounded."""
     return str(root(rounding.input_value(0)).get_friendly_name())
 
 
-def rounding_before(layer: Any) -> Any:
+def rounding_before(layer: Node) -> Node:
     """Returns the FakeQuantize on a layer's input; None if there is none."""
     node = layer.input_value(0).get_node()
     while node.get_type_name() in (*_RESHAPING, "MaxPool"):
@@ -114,7 +117,7 @@ def rounding_before(layer: Any) -> Any:
     return node if node.get_type_name() == "FakeQuantize" else None
 
 
-def release(model: Any, layers: Collection[str]) -> None:
+def release(model: Model, layers: Collection[str]) -> None:
     """Removes rounding from the inputs of layers, and from tensors that only they produce.
 
     Those tensors are still rounded where they enter a layer that is not released.
@@ -136,7 +139,7 @@ def release(model: Any, layers: Collection[str]) -> None:
                     target.replace_source_output(rounding.input_value(0))
 
 
-def _release(place: Any) -> None:
+def _release(place: Node) -> None:
     while place.get_source_output().get_node().get_type_name() in _RESHAPING:
         place = place.get_source_output().get_node().input(0)
     rounding = place.get_source_output().get_node()
@@ -144,7 +147,7 @@ def _release(place: Any) -> None:
         place.replace_source_output(rounding.input_value(0))
 
 
-def _feeding(operator: Any, layers: set[str]) -> set[str]:
+def _feeding(operator: Node, layers: set[str]) -> set[str]:
     """Returns names of the nearest layers and model inputs before an operator."""
     found: set[str] = set()
     ways, seen = [operator], {operator.get_friendly_name()}
@@ -160,7 +163,7 @@ def _feeding(operator: Any, layers: set[str]) -> set[str]:
     return found
 
 
-def _enters(operator: Any, layers: set[str]) -> bool:
+def _enters(operator: Node, layers: set[str]) -> bool:
     """Returns whether an operator is a layer, or leads to one without rounding in between."""
     if operator.get_friendly_name() in layers:
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from edgekit.quantization.openvino.graph import root, weighted
 from edgekit.quantization.rounding.compensation import LARGEST
 from edgekit.quantization.rounding.integer_weights import Convolution, IntegerWeights
 
+if TYPE_CHECKING:
+    from openvino import Model, Node
+
 __all__ = ["convolutions", "put"]
 
 _KINDS = ("Convolution", "GroupConvolution")
 
 
-def convolutions(model: Any) -> dict[str, Convolution]:
+def convolutions(model: Model) -> dict[str, Convolution]:
     """Returns the convolutions of a float model that can be quantized, by name."""
     found = {}
     for layer in weighted(model):
@@ -36,7 +39,7 @@ def convolutions(model: Any) -> dict[str, Convolution]:
     return found
 
 
-def put(model: Any, found: Mapping[str, IntegerWeights], keep_float: Collection[str]) -> None:
+def put(model: Model, found: Mapping[str, IntegerWeights], keep_float: Collection[str]) -> None:
     """Puts integer weights into convolutions, and corrects the biases.
 
     Args:
@@ -66,7 +69,7 @@ def put(model: Any, found: Mapping[str, IntegerWeights], keep_float: Collection[
                 )
 
 
-def _bias(node: Any) -> Any:
+def _bias(node: Node) -> Node:
     """Returns the place where a bias enters an addition; None if there is none."""
     if (
         node.get_type_name() == "Add"
@@ -76,7 +79,7 @@ def _bias(node: Any) -> Any:
     return None
 
 
-def _replace(place: Any, values: Any) -> None:
+def _replace(place: Node, values: Any) -> None:
     from openvino import opset8
 
     constant = opset8.constant(np.ascontiguousarray(values, np.float32))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from edgekit.errors import CalibrationError
 from edgekit.quantization.base import Inputs
 from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = [
     "Histogram",
@@ -84,7 +87,7 @@ class Histogram:
 
 
 def activations(
-    model: Any,
+    model: ModelProto,
     names: Collection[str],
     inputs: Inputs,
     look: Callable[[int, Mapping[str, Array]], None] = lambda sample, seen: None,

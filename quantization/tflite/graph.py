@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgekit.errors import BundleError, MissingDependencyError
@@ -173,7 +174,7 @@ class TFLiteGraph:
         return weights * math.prod(self._shapes[place][1:3])
 
 
-def package(module: str) -> Any:
+def package(module: str) -> ModuleType:
     """Imports and returns a module of ai-edge-litert or ai-edge-quantizer.
 
     Raises:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgekit._parameters import parameter
@@ -15,7 +16,7 @@ from edgekit.errors import BundleError, EdgeKitError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
 from edgekit.system.own_process import is_own_process
-from edgekit.targets.jetson.library import created, said
+from edgekit.targets.jetson.library import TensorRtLog, created, said
 
 __all__ = ["Report", "serialized_engine"]
 
@@ -26,8 +27,8 @@ _MIB = 1 << 20
 
 
 def serialized_engine(
-    trt: Any,
-    log: Any,
+    trt: ModuleType,
+    log: TensorRtLog,
     bundle: Bundle,
     *,
     workspace: int,
@@ -80,7 +81,7 @@ def serialized_engine(
     return bytes(made)
 
 
-def _parsed(trt: Any, log: Any, builder: Any, bundle: Bundle) -> tuple[Any, Any]:
+def _parsed(trt: ModuleType, log: TensorRtLog, builder: Any, bundle: Bundle) -> tuple[Any, Any]:
     """Returns TensorRT's network of a bundle, and the parser, which owns the weights."""
     # Since TensorRT 11 all networks are strongly typed, and the flag has no effect.
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -116,8 +117,8 @@ def _keep(config: Any, path: Path, secret: bytes) -> None:
             keep_file(path, bytes(timings.serialize()), path.name, secret)
 
 
-def _monitor(trt: Any, report: Report | None) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base is known at run time
+def _monitor(trt: ModuleType, report: Report | None) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]  # known at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.cancelled = False

@@ -12,12 +12,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgekit.errors import EdgeKitError
 from edgekit.targets.jetson.graph import FlatGraph
 from edgekit.targets.jetson.operators import OPERATORS, OPSETS, TENSORS
 from edgekit.targets.jetson.rules import RULES
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 __all__ = ["Finding", "check"]
 
@@ -80,7 +83,7 @@ def _check_model(graph: FlatGraph) -> Iterator[Finding]:
             yield Finding(name, "", f"{graph.type(name)} is not a type of an input")
 
 
-def _check_node(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _check_node(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     if node.domain not in ("", "ai.onnx"):
         yield f"the operator is of {node.domain}, not of ONNX"
         return
@@ -95,7 +98,7 @@ def _check_node(graph: FlatGraph, node: Any) -> Iterator[str]:
             yield "an input is missing"
 
 
-def _check_types(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _check_types(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     allowed = OPERATORS[node.op_type]
     index = _DATA.get(node.op_type, 0)
     # The tensor whose type counts; operators without such an input have only an output.

@@ -48,7 +48,7 @@ class Cuda:
                 "cuda.bindings", "jetson", "Running on TensorRT"
             ) from error
 
-    def call(self, name: str, *arguments: Any) -> Any:
+    def call(self, name: str, *arguments: object) -> Any:
         """Calls ``cuda<name>``; returns its result, if any.
 
         Raises:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
@@ -30,7 +30,10 @@ from edgekit.files.output_paths import refuse_unwritable, writing
 from edgekit.system.user_folders import user_secret
 from edgekit.targets.jetson.builder import Report, serialized_engine
 from edgekit.targets.jetson.cuda import Cuda, Gpu
-from edgekit.targets.jetson.library import created, make_log, said, tensorrt
+from edgekit.targets.jetson.library import TensorRtLog, created, make_log, said, tensorrt
+
+if TYPE_CHECKING:
+    from tensorrt import ICudaEngine
 
 __all__ = ["Engine", "build_engine", "load_engine", "trtexec_command"]
 
@@ -64,7 +67,7 @@ def build_engine(
     force: bool = False,
     cache: Path | None = None,
     report: Report | None = None,
-    log: Any = None,
+    log: TensorRtLog | None = None,
 ) -> Engine:
     """Builds the engine of a bundle for this machine, unless it exists.
 
@@ -117,7 +120,7 @@ def build_engine(
     return Engine(path, key, time.monotonic() - started, built=True)
 
 
-def load_engine(bundle: Bundle, log: Any, cache: Path | None = None) -> Any:
+def load_engine(bundle: Bundle, log: TensorRtLog, cache: Path | None = None) -> ICudaEngine:
     """Returns a bundle's TensorRT engine; builds it if it is missing or TensorRT refuses it.
 
     Args:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto, TensorProto
+
 __all__ = ["FlatGraph"]
+
+T = TypeVar("T")
 
 _AGAIN = "Export it again: edgekit export CHECKPOINT --target jetson"
 
@@ -54,10 +59,10 @@ class FlatGraph:
         if not model.graph.node:
             raise BundleError(f"{path} is not an ONNX model: it has no nodes.", hint=_AGAIN)
         self.opset = next((s.version for s in model.opset_import if not s.domain), 0)
-        self.nodes: list[Any] = []
+        self.nodes: list[NodeProto] = []
         self._types: dict[str, int] = {}
         self._shapes: dict[str, tuple[int | None, ...]] = {}
-        self._constants: dict[str, Any] = {}
+        self._constants: dict[str, TensorProto] = {}
         for graph in _graphs(model.graph):
             self._read(graph)
         stored = {tensor.name for tensor in model.graph.initializer}
@@ -69,7 +74,7 @@ class FlatGraph:
         self.outputs = {value.name for value in model.graph.output}
         self._producers = {name: node for node in self.nodes for name in node.output}
 
-    def _read(self, graph: Any) -> None:
+    def _read(self, graph: GraphProto) -> None:
         self.nodes += graph.node
         for value in (*graph.input, *graph.output, *graph.value_info):
             tensor = value.type.tensor_type
@@ -106,24 +111,24 @@ class FlatGraph:
         values: Array = self._onnx.numpy_helper.to_array(self._constants[name])
         return values
 
-    def producer(self, name: str) -> Any | None:
+    def producer(self, name: str) -> NodeProto | None:
         """Returns the node that produces a tensor."""
         return self._producers.get(name)
 
-    def consumers(self, name: str) -> list[Any]:
+    def consumers(self, name: str) -> list[NodeProto]:
         """Returns the nodes that read a tensor."""
         return [node for node in self.nodes if name in node.input]
 
-    def attribute(self, node: Any, name: str, default: Any) -> Any:
+    def attribute(self, node: NodeProto, name: str, default: T) -> T:
         """Returns an attribute of a node, or ``default``."""
         for attribute in node.attribute:
             if attribute.name == name:
                 found = self._onnx.helper.get_attribute_value(attribute)
-                return found.decode() if isinstance(found, bytes) else found
+                return cast("T", found.decode() if isinstance(found, bytes) else found)
         return default
 
 
-def _graphs(graph: Any) -> Iterator[Any]:
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any
+from collections.abc import Callable
+from types import ModuleType
+from typing import Protocol, TypeVar
 
 from edgekit._parameters import parameter
 from edgekit.errors import EdgeKitError, MissingDependencyError
 from edgekit.system.installation import install_line
 
-__all__ = ["GPU_HINT", "created", "make_log", "said", "tensorrt"]
+__all__ = ["GPU_HINT", "TensorRtLog", "created", "make_log", "said", "tensorrt"]
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GPU_HINT = (
     "Check that the GPU works (nvidia-smi, or jtop on a Jetson) and has free memory. Then try "
@@ -24,7 +28,17 @@ _OLDEST = (10, 3)
 _KEPT = 20
 
 
-def tensorrt() -> Any:
+class TensorRtLog(Protocol):
+    """An ``ILogger`` of TensorRT that keeps the last errors.
+
+    Attributes:
+        lines: The last errors, oldest first.
+    """
+
+    lines: list[str]
+
+
+def tensorrt() -> ModuleType:
     """Imports and returns the module ``tensorrt``.
 
     Raises:
@@ -52,31 +66,32 @@ def tensorrt() -> Any:
     return module
 
 
-def make_log(trt: Any) -> Any:
+def make_log(trt: ModuleType) -> TensorRtLog:
     """Returns an ``ILogger`` that keeps the last errors in ``lines`` and logs everything."""
     severity = trt.ILogger.Severity
     errors = (severity.INTERNAL_ERROR, severity.ERROR)
 
-    class Log(trt.ILogger):  # type: ignore[misc]  # the base class is known only at run time
+    class Log(trt.ILogger):  # type: ignore[misc, name-defined]  # known at run time
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.lines: list[str] = []
 
-        def log(self, severity: Any, msg: str) -> None:
+        def log(self, severity: object, msg: str) -> None:
             if severity in errors:
                 self.lines = [*self.lines, msg][-_KEPT:]
             _log.debug("TensorRT: %s", msg)
 
-    return Log()
+    log: TensorRtLog = Log()
+    return log
 
 
-def said(log: Any) -> str:
+def said(log: TensorRtLog) -> str:
     """Returns the logged errors, one per line, or a sentence that there are none."""
     lines = [f"  {' '.join(line.split())}" for line in log.lines]
     return "\n".join(lines) or "  (it gave no reason)"
 
 
-def created(log: Any, kind: Any, *arguments: Any) -> Any:
+def created(log: TensorRtLog, kind: Callable[..., T | None], *arguments: object) -> T:
     """Creates a TensorRT object.
 
     Raises:

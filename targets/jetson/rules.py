@@ -7,12 +7,15 @@ nothing, the source is the parser's own checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.runtime.types import Array
 from edgekit.targets.jetson.graph import FlatGraph
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 __all__ = ["MOST_TOP_K", "RULES"]
 
@@ -32,10 +35,10 @@ _RESIZE = {
 }
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
 _CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1}
-_RULE = Callable[[FlatGraph, Any], Iterator[str]]
+_RULE = Callable[[FlatGraph, "NodeProto"], Iterator[str]]
 
 
-def _convolution(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _convolution(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     weight = node.input[1]
     while (maker := graph.producer(weight)) and maker.op_type in _QUANTIZING:
         weight = maker.input[0]
@@ -43,7 +46,7 @@ def _convolution(graph: FlatGraph, node: Any) -> Iterator[str]:
         yield "the weights have to be stored, not computed"
 
 
-def _pool(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _pool(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     if graph.rank(node.input[0]) not in (None, 4, 5):
         yield "pooling is over two or three dimensions"
     if set(graph.attribute(node, "dilations", ())) - {1}:
@@ -51,7 +54,7 @@ def _pool(graph: FlatGraph, node: Any) -> Iterator[str]:
     yield from _one_output(graph, node)
 
 
-def _one_output(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _one_output(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     del graph
     if any(node.output[1:]):
         yield "only its first output is supported"
@@ -60,7 +63,7 @@ def _one_output(graph: FlatGraph, node: Any) -> Iterator[str]:
 def _stored(index: int, what: str) -> _RULE:
     """Returns the rule that input ``index``, if present, must be a constant."""
 
-    def rule(graph: FlatGraph, node: Any) -> Iterator[str]:
+    def rule(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
         given = len(node.input) > index and node.input[index]
         if given and graph.constant(node.input[index]) is None:
             yield f"{what} has to be stored, not computed"
@@ -68,7 +71,7 @@ def _stored(index: int, what: str) -> _RULE:
     return rule
 
 
-def _top_k(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _top_k(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     if not graph.attribute(node, "sorted", 1):
         yield "the results have to be sorted"
     k = graph.constant(node.input[1]) if len(node.input) > 1 else graph.attribute(node, "k", 1)
@@ -78,7 +81,7 @@ def _top_k(graph: FlatGraph, node: Any) -> Iterator[str]:
         yield f"K is {int(np.asarray(k).item())}; at most {MOST_TOP_K} is supported"
 
 
-def _grid_sample(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _grid_sample(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     if graph.rank(node.input[0]) not in (None, 4):
         yield "its input has to have four dimensions"
     mode = graph.attribute(node, "mode", "linear" if graph.opset >= 20 else "bilinear")
@@ -90,41 +93,41 @@ def _grid_sample(graph: FlatGraph, node: Any) -> Iterator[str]:
         )
 
 
-def _deform_conv(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _deform_conv(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     if graph.rank(node.input[0]) not in (None, 3, 4):
         yield "its input has to have one or two spatial dimensions"
-    pads = list(graph.attribute(node, "pads", ()))
+    pads: list[int] = list(graph.attribute(node, "pads", ()))
     if pads[: len(pads) // 2] != pads[len(pads) // 2 :]:
         yield "its padding has to be the same on both sides"
 
 
-def _resize(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _resize(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     for name, allowed in _RESIZE.items():
         found = graph.attribute(node, name, allowed[0])
         if found not in allowed:
             yield f"{name} {found!r} is not supported"
 
 
-def _scatter_nd(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _scatter_nd(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     reduction = graph.attribute(node, "reduction", "none")
     if reduction != "none":
         yield f"reduction {reduction!r} is not supported"
 
 
-def _normalization(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _normalization(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     if graph.attribute(node, "training_mode", 0):
         yield "it is in training mode"
     yield from _one_output(graph, node)
 
 
-def _constant(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _constant(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     del graph
     for attribute in node.attribute:
         if attribute.name in ("sparse_value", "value_string", "value_strings"):
             yield f"{attribute.name} is not supported"
 
 
-def _quantization(graph: FlatGraph, node: Any) -> Iterator[str]:
+def _quantization(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
     quantizes = node.op_type == "QuantizeLinear"
     scale = graph.constant(node.input[1])
     if scale is None:
@@ -144,8 +147,8 @@ def _quantization(graph: FlatGraph, node: Any) -> Iterator[str]:
         yield from _per_channel(graph, node, scale)
 
 
-def _per_channel(graph: FlatGraph, node: Any, scale: Array) -> Iterator[str]:
-    source = node
+def _per_channel(graph: FlatGraph, node: NodeProto, scale: Array) -> Iterator[str]:
+    source: NodeProto | None = node
     while source is not None and graph.constant(source.input[0]) is None:
         maker = graph.producer(source.input[0])
         source = maker if maker is not None and maker.op_type == "QuantizeLinear" else None

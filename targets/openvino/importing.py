@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from types import ModuleType
 
 from edgekit.errors import MissingDependencyError
 from edgekit.system.telemetry import import_silently
@@ -14,7 +14,7 @@ __all__ = ["import_openvino", "import_quietly", "openvino_reason"]
 _PLACES = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:")
 
 
-def import_openvino(purpose: str) -> Any:
+def import_openvino(purpose: str) -> ModuleType:
     """Imports and returns the package ``openvino``.
 
     Args:
@@ -26,7 +26,7 @@ def import_openvino(purpose: str) -> Any:
     return import_quietly("openvino", "openvino", purpose)
 
 
-def import_quietly(module: str, extra: str, purpose: str) -> Any:
+def import_quietly(module: str, extra: str, purpose: str) -> ModuleType:
     """Imports and returns a package that would otherwise report its import to a web service.
 
     Args:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgekit.targets.openvino.importing import openvino_reason
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from openvino import Model, Node
 
 __all__ = ["MODEL", "WEIGHTS", "clean", "save"]
 
@@ -13,7 +18,7 @@ MODEL = "model.xml"
 WEIGHTS = "model.bin"
 
 
-def clean(model: Any) -> None:
+def clean(model: Model) -> None:
     """Removes from an ``openvino.Model`` all that depends on the machine, the date or the run."""
     model.set_friendly_name("edgekit")
     information = model.get_rt_info()
@@ -39,12 +44,12 @@ def clean(model: Any) -> None:
         operator.set_friendly_name(found)
 
 
-def _is_numbered(operator: Any, name: str) -> bool:
+def _is_numbered(operator: Node, name: str) -> bool:
     """Returns whether the converter made up a name: no tensor of the file had it."""
     return not any(output.names for output in operator.outputs()) and "/" not in name
 
 
-def save(openvino: Any, model: Any, folder: Path) -> None:
+def save(openvino: ModuleType, model: Model, folder: Path) -> None:
     """Writes ``MODEL`` and ``WEIGHTS`` into a folder; every number keeps its type.
 
     Raises:

@@ -4,7 +4,7 @@ import pytest
 
 from edgekit.assets import under_load_file
 from edgekit.cli.running.report import load_cost_line
-from edgekit.running.load_cost import LoadCost, cost_of, load_cost_json, read_costs
+from edgekit.running.load_cost import LoadCost, ProcessedShare, cost_of, processed_share, read_costs
 
 TABLE = [LoadCost(25, 1.0, 1.0), LoadCost(12.5, 0.9, 0.8), LoadCost(5, 0.8, 0.4)]
 
@@ -35,18 +35,21 @@ def test_the_table_that_ships_is_one_of_a_model_that_loses_by_drops():
 
 
 def test_nothing_is_expected_where_nothing_was_dropped():
-    assert load_cost_json(100, 0, 25, 24.9) == {"taken": 1.0}
-    assert load_cost_json(0, 0, 25, 0.0) == {}
-    assert load_cost_line({"taken": 1.0}) == ""
+    assert processed_share(100, 0, 25, 24.9) == ProcessedShare(1.0)
+    assert ProcessedShare(1.0).to_json() == {"taken": 1.0}
+    assert processed_share(0, 0, 25, 0.0) is None
+    assert load_cost_line(ProcessedShare(1.0)) == ""
+    assert load_cost_line(None) == ""
 
 
 @pytest.mark.parametrize(
     ("declared", "fps", "rate"), [(25, 3.0, 12.5), (10, 3.0, 5.0), (1000, 12.0, 12.0)]
 )
 def test_drops_are_said_with_what_they_cost(declared, fps, rate):
-    found = load_cost_json(50, 50, declared, fps)
-    assert found["taken"] == 0.5
-    assert found["expected"]["fps"] == rate
-    assert 0 < found["expected"]["video_map"] < 1
+    found = processed_share(50, 50, declared, fps)
+    assert found.taken == 0.5
+    assert found.expected.fps == rate
+    assert 0 < found.expected.video_map < 1
+    assert list(found.to_json()["expected"]) == ["fps", "frame_map", "video_map"]
     line = load_cost_line(found)
     assert line.startswith(f"50% of the frames were taken, {rate:.1f} a second.")

@@ -21,7 +21,8 @@ from edgekit.errors import UsageError
 from edgekit.evaluation.detection import in_classes_of
 from edgekit.media import open_source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
-from edgekit.metrics.evaluate import EvalResult, evaluate
+from edgekit.metrics.eval_result import EvalResult
+from edgekit.metrics.evaluate import evaluate
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array
 

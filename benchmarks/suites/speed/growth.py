@@ -74,20 +74,20 @@ class DriftingPeaks:
 
     def prepare(
         self, image: Array, sample_aspect: float = 1.0, earlier: Array | None = None
-    ) -> tuple[Mapping[str, Array], Letterbox]:
+    ) -> tuple[dict[str, Array], Letterbox]:
         """Returns no inputs."""
         del image, sample_aspect, earlier
         return {}, self._letterbox
 
-    def infer(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Returns the next heads."""
         del inputs
         return next(self._heads)
 
-    def release(self, inputs: Mapping[str, Array]) -> None:
+    def release(self, inputs: dict[str, Array]) -> None:
         """Does nothing: there are no inputs."""
 
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox) -> Detections:
+    def decode(self, outputs: dict[str, Array], letterbox: Letterbox) -> Detections:
         """Returns the detections by EdgeKit's own decoding."""
         return decode(outputs, _LABELS, letterbox, top_k=self.count, stride=_STRIDE)
 

@@ -11,10 +11,10 @@ import difflib
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from edgekit.cli.options.shared import F
 from edgekit.errors import OutputError, UsageError
 from edgekit.files.reading import read_regular
 
@@ -33,7 +33,7 @@ _LEFT_OUT = frozenset((_PARAMETER, "help", "check", "as_json", "verbose", "quiet
 """Parameters that concern a single call rather than the run, so a file cannot set them."""
 
 
-def config_option(command: Any) -> Any:
+def config_option(command: F) -> F:
     """Adds ``--config FILE`` to a command; the file may set the command's other options."""
     return click.option(
         "--config",
@@ -54,7 +54,7 @@ def _take(context: click.Context, parameter: click.Parameter, path: Path | None)
         context.default_map = {**(context.default_map or {}), **read(path, context)}
 
 
-def read(path: Path, context: click.Context) -> dict[str, Any]:
+def read(path: Path, context: click.Context) -> dict[str, object]:
     """Reads the options in a file, by parameter name.
 
     Args:
@@ -88,7 +88,7 @@ def read(path: Path, context: click.Context) -> dict[str, Any]:
         for name in option.opts
         if name.startswith("--")
     }
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in content.items():
         place = f"{path}, line {_line(text, key)}"
         option = options.get(key.replace("_", "-"))
@@ -113,7 +113,7 @@ def _refuse_long_keys(path: Path, text: str) -> None:
             )
 
 
-def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:
+def read_again(context: click.Context, *names: str) -> dict[str, object] | None:
     """Reads the file again and returns the values of some parameters; None without a file.
 
     Values given on the command line or in the environment stay unchanged.
@@ -128,7 +128,7 @@ def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:
     if _PARAMETER not in context.meta:
         return None
     content = read(context.meta[_PARAMETER], context)
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for option in context.command.params:
         if option.name not in names:
             continue
@@ -141,7 +141,7 @@ def read_again(context: click.Context, *names: str) -> dict[str, Any] | None:
 
 
 def _checked(
-    place: str, key: str, value: Any, option: click.Option, context: click.Context
+    place: str, key: str, value: object, option: click.Option, context: click.Context
 ) -> str | bool | list[str]:
     """Checks a value, and returns it in the form that the command line would give."""
     if option.is_flag:

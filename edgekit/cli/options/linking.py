@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 
-from edgekit.cli.options.shared import FiniteRange, headed
+from edgekit.cli.options.shared import F, FiniteRange, headed
 
 __all__ = ["delay_options", "misses_options"]
 
@@ -48,11 +45,11 @@ _DELAY = (
 )
 
 
-def misses_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def misses_options(command: F) -> F:
     """Adds ``--max-misses`` and ``--max-gap``, which decide when a tube ends."""
     return headed("Tubes", *_MISSES)(command)
 
 
-def delay_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def delay_options(command: F) -> F:
     """Adds ``--delay`` and ``--delay-seconds``, which refine the boxes of finished tubes."""
     return headed("Tubes", *_DELAY)(command)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from edgekit.cli.options.shared import FiniteRange, headed
+from edgekit.cli.options.shared import F, FiniteRange, headed
 from edgekit.cli.options.types import BYTES, KEEP, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
 
 __all__ = ["output_options"]
@@ -152,7 +150,7 @@ _SERVICES = (
 )
 
 
-def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def output_options(command: F) -> F:
     """Adds the options that say where results go."""
     add_files, add_services = headed("Outputs", *_FILES), headed("Network outputs", *_SERVICES)
     return add_files(add_services(command))

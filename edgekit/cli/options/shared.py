@@ -6,8 +6,9 @@ import functools
 import logging
 import math
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import click
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "Decorator",
+    "F",
     "FiniteRange",
     "HeadedCommand",
+    "build",
     "common_options",
     "emit_json",
     "headed",
@@ -38,7 +42,7 @@ class FiniteRange(click.FloatRange):
     """A range of numbers that excludes "nan" and "inf"."""
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Converts a word to a finite number."""
         found = float(super().convert(value, param, ctx))
@@ -47,7 +51,29 @@ class FiniteRange(click.FloatRange):
         return found
 
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+
+
+class Decorator(Protocol):
+    """What ``click.option`` returns: it adds an option to a command's function."""
+
+    def __call__(self, function: F, /) -> F:
+        """Returns the function with the option."""
+
+
+def build(kind: type[T], values: Mapping[str, object]) -> T:
+    """Returns a dataclass of options, made of the values that are named like its fields.
+
+    Args:
+        kind: The dataclass; it checks types and ranges itself.
+        values: Values of the command's parameters, by name.
+
+    Raises:
+        UsageError: A value has the wrong type or is out of range.
+    """
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass, as said
+    return kind(**{name: value for name, value in values.items() if name in names})
 
 
 class HeadedCommand(click.Command):
@@ -65,7 +91,7 @@ class HeadedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-def headed(heading: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
+def headed(heading: str, *options: Decorator) -> Callable[[F], F]:
     """Adds options to a command, under a heading in the help of a ``HeadedCommand``.
 
     Args:
@@ -112,11 +138,11 @@ def session_options(function: F) -> F:
     """Adds the options of inference; the command gets one ``SessionOptions``, as ``session``."""
 
     @functools.wraps(function)
-    def command(*args: Any, **given: Any) -> Any:
+    def command(*args: object, **given: object) -> object:
         from edgekit.targets.base import SessionOptions
 
         names = ("runtime", "threads", "device", "hint", "arithmetic", "cache")
-        session = SessionOptions(**{name: given.pop(name) for name in names})
+        session = build(SessionOptions, {name: given.pop(name) for name in names})
         return function(*args, session=session, **given)
 
     return cast(F, headed("Model", *_SESSION)(command))

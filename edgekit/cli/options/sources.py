@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from edgekit.cli.options.shared import FiniteRange, headed
+from edgekit.cli.options.shared import F, FiniteRange, headed
 from edgekit.errors import UsageError
 from edgekit.media.choices import RAW_FORMATS, RTSP_TRANSPORTS
 
@@ -121,7 +119,7 @@ _OPTIONS = (
 )
 
 
-def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def input_options(command: F) -> F:
     """Adds the argument and options that name the sources."""
     command = click.argument("named", nargs=-1, metavar="[CLIP]...")(command)
     return headed("Source", *_OPTIONS)(command)

@@ -6,7 +6,7 @@ import errno
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -43,7 +43,7 @@ class Outcome:
         result: Object that the command gave to ``emit_json``; None before that.
     """
 
-    def __init__(self, result: Any = None) -> None:
+    def __init__(self, result: object = None) -> None:
         self.result = result
 
     def print(self, failure: Failure | None) -> None:
@@ -59,7 +59,7 @@ class Outcome:
         click.echo(printable_json(msgspec.json.format(text, indent=2).decode()))
 
 
-def _as_unicode(value: Any) -> Any:
+def _as_unicode(value: object) -> object:
     """Replaces bytes of file names that are not UTF-8 in all texts of a JSON value."""
     if isinstance(value, str):
         return value.encode(errors="surrogateescape").decode(errors="replace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from edgekit.media._opencv import cv2
 from edgekit.media.drawing.text import Colour, colour_of, contrast, put_text, text_size
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.rows import checked_names
-from edgekit.runtime.types import Detections, Frame
+from edgekit.runtime.types import Array, Detections, Frame
 
 __all__ = ["Annotator"]
 
@@ -68,7 +68,9 @@ class Annotator:
                 raise UsageError(f"Expected a box of four finite numbers; found {tube.box}.")
         return self.draw_result(FrameResult(frame, Detections.empty(0), shown))
 
-    def draw_result(self, result: FrameResult, canvas: Any = None) -> npt.NDArray[np.uint8]:
+    def draw_result(
+        self, result: FrameResult, canvas: Array | None = None
+    ) -> npt.NDArray[np.uint8]:
         """Returns the frame's picture with its tubes drawn on it, for a sink.
 
         Args:
@@ -78,7 +80,7 @@ class Annotator:
         """
         self.follow(result)
         height, width = result.frame.image.shape[:2]
-        image: Any = np.array(result.frame.image, order="C") if canvas is None else canvas
+        image: Array = np.array(result.frame.image, order="C") if canvas is None else canvas
         self._scale = (image.shape[1] / width, image.shape[0] / height)
         line = max(2, round(min(image.shape[:2]) / 200))
         # The best tube is drawn last, so that it lies on top.
@@ -112,7 +114,7 @@ class Annotator:
     def _scaled(self, values: Sequence[float]) -> list[float]:
         return [value * self._scale[place % 2] for place, value in enumerate(values)]
 
-    def _draw_trail(self, image: Any, tube: LiveTube, line: int) -> None:
+    def _draw_trail(self, image: Array, tube: LiveTube, line: int) -> None:
         points = [_pixel(self._scaled(point)) for point in self._trails[tube.id]]
         colour = np.array(colour_of(tube.label), np.float64)
         for place in range(1, len(points)):
@@ -127,7 +129,7 @@ class Annotator:
             )
 
     def _draw_label(
-        self, image: Any, tube: LiveTube, taken: list[tuple[int, int, int, int]]
+        self, image: Array, tube: LiveTube, taken: list[tuple[int, int, int, int]]
     ) -> None:
         known = tube.label < len(self._classes)
         name = self._classes[tube.label] if known else f"class {tube.label}"
@@ -171,7 +173,7 @@ def _pixel(point: Sequence[float]) -> tuple[int, int]:
     return round(point[0]), round(point[1])
 
 
-def _draw_box(image: Any, tube: LiveTube, line: int) -> None:
+def _draw_box(image: Array, tube: LiveTube, line: int) -> None:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (round(value) for value in tube.box)
     x1, x2 = (min(max(x, 0), width - 1) for x in (x1, x2))
@@ -188,7 +190,7 @@ def _draw_box(image: Any, tube: LiveTube, line: int) -> None:
 
 
 def _dashed(
-    image: Any, begin: tuple[int, int], end: tuple[int, int], colour: Colour, line: int
+    image: Array, begin: tuple[int, int], end: tuple[int, int], colour: Colour, line: int
 ) -> None:
     dash = _DASH * line
     length = max(abs(end[0] - begin[0]), abs(end[1] - begin[1]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.drawn_boxes import DrawnRun
 from edgekit.media.drawing.text import Colour, lighter, put_text, text_size
+from edgekit.runtime.types import Array
 
 __all__ = ["Bar", "draw_bar", "draw_legend"]
 
@@ -25,7 +26,7 @@ class Bar(NamedTuple):
 
 
 def draw_bar(
-    image: Any, bar: Bar, start: int, end: int, drawn: Sequence[DrawnRun], colour: Colour
+    image: Array, bar: Bar, start: int, end: int, drawn: Sequence[DrawnRun], colour: Colour
 ) -> None:
     """Draws a tube's bar on a picture, in place.
 
@@ -47,7 +48,7 @@ def draw_bar(
 
 
 def draw_legend(
-    image: Any, corner: tuple[int, int], colour: Colour, ink: Colour, more: Sequence[str]
+    image: Array, corner: tuple[int, int], colour: Colour, ink: Colour, more: Sequence[str]
 ) -> None:
     """Draws an example of each part of a bar, with its explanation.
 
@@ -87,7 +88,7 @@ def _strip(bar: Bar) -> tuple[int, int]:
 
 
 def _fill(
-    image: Any, rows: tuple[int, int], columns: tuple[int, int], colour: Colour, *, solid: bool
+    image: Array, rows: tuple[int, int], columns: tuple[int, int], colour: Colour, *, solid: bool
 ) -> None:
     if solid:
         _paint(image, rows, columns, colour)
@@ -99,10 +100,10 @@ def _fill(
     part[(x + y) % 8 < 3] = lighter(colour, 0.2)
 
 
-def _paint(image: Any, rows: tuple[int, int], columns: tuple[int, int], colour: Colour) -> None:
+def _paint(image: Array, rows: tuple[int, int], columns: tuple[int, int], colour: Colour) -> None:
     image[slice(*rows), slice(*columns)] = colour
 
 
-def _outline(image: Any, rows: tuple[int, int], columns: tuple[int, int], colour: Colour) -> None:
+def _outline(image: Array, rows: tuple[int, int], columns: tuple[int, int], colour: Colour) -> None:
     dark = tuple(round(value * 0.6) for value in colour)
     cv2.rectangle(image, (columns[0], rows[0]), (columns[1] - 1, rows[1] - 1), dark, 1)

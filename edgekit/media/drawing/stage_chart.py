@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from edgekit.media.drawing.text import Colour, colour_of, lighter, put_text
 from edgekit.pipeline.stage_timer import StageTimes
+from edgekit.runtime.types import Array
 
 __all__ = ["draw_stages"]
 
@@ -19,7 +19,7 @@ _NUMBERS = 420
 _INK: Colour = (45, 40, 35)
 
 
-def draw_stages(stages: Mapping[str, StageTimes], width: int) -> Any:
+def draw_stages(stages: Mapping[str, StageTimes], width: int) -> Array:
     """Draws one bar per stage, (H, width, 3) uint8: solid to the median, pale to 90th percentile.
 
     Args:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from edgekit.media._opencv import cv2
+from edgekit.runtime.types import Array
 
 __all__ = ["Colour", "colour_of", "contrast", "lighter", "put_text", "text_size"]
 
@@ -63,7 +62,9 @@ def text_size(text: str, height: float) -> tuple[int, int]:
     return int(width), int(depth)
 
 
-def put_text(image: Any, text: str, corner: tuple[int, int], height: float, colour: Colour) -> None:
+def put_text(
+    image: Array, text: str, corner: tuple[int, int], height: float, colour: Colour
+) -> None:
     """Writes text on a picture (H, W, 3), in place.
 
     Args:

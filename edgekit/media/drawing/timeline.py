@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edgekit.media.drawing.bars import Bar, draw_bar, draw_legend
 from edgekit.media.drawing.drawn_boxes import DrawnRun
 from edgekit.media.drawing.text import Colour, colour_of, put_text, text_size
 from edgekit.pipeline.results import RunInfo, RunSummary
+from edgekit.runtime.types import Array
 
 __all__ = ["THUMBNAIL_HEIGHT", "Thumbnail", "TimelineRow", "draw_timeline"]
 
@@ -54,7 +55,7 @@ class Thumbnail(NamedTuple):
     """A small annotated frame."""
 
     frame: int
-    image: Any
+    image: Array
 
 
 class _Scale(NamedTuple):
@@ -76,7 +77,7 @@ def draw_timeline(
     thumbnails: Sequence[Thumbnail],
     *,
     frames: int,
-) -> Any:
+) -> Array:
     """Draws the summary as a picture, (H, 1600, 3) uint8.
 
     Args:
@@ -140,7 +141,7 @@ def _fitting(thumbnails: Sequence[Thumbnail], scale: _Scale) -> list[Thumbnail]:
     return [thumbnails[place] for place in places.tolist()]
 
 
-def _draw_title(image: Any, info: RunInfo, summary: RunSummary) -> None:
+def _draw_title(image: Array, info: RunInfo, summary: RunSummary) -> None:
     put_text(image, _ascii(info.source, 90), (_MARGIN, 38), 17, _INK)
     facts = [info.bundle] if info.bundle else []
     facts.append(f"{summary.frames} frame{'s' if summary.frames != 1 else ''}")
@@ -153,7 +154,7 @@ def _draw_title(image: Any, info: RunInfo, summary: RunSummary) -> None:
 
 
 def _draw_thumbnails(
-    image: Any, shown: Sequence[Thumbnail], scale: _Scale, top: int, axis: int
+    image: Array, shown: Sequence[Thumbnail], scale: _Scale, top: int, axis: int
 ) -> None:
     total = sum(thumbnail.image.shape[1] for thumbnail in shown)
     room = _WIDTH - 2 * _MARGIN - total
@@ -172,7 +173,7 @@ def _draw_thumbnails(
         x += width + space
 
 
-def _draw_axis(image: Any, scale: _Scale, top: int, body: int, fps: float) -> None:
+def _draw_axis(image: Array, scale: _Scale, top: int, body: int, fps: float) -> None:
     bottom = top + body
     image[top:bottom, scale.left : scale.right] = _BAND
     for frame in _ticks(scale):
@@ -207,7 +208,7 @@ def _clock(seconds: float) -> str:
 
 
 def _draw_row(
-    image: Any, row: TimelineRow, name: str, scale: _Scale, top: int, pitch: int, letters: float
+    image: Array, row: TimelineRow, name: str, scale: _Scale, top: int, pitch: int, letters: float
 ) -> None:
     base = top + round((pitch + letters) / 2)
     put_text(image, name, (_MARGIN, base), letters, _INK)
@@ -226,7 +227,7 @@ def _extent(scale: _Scale, first: int, last: int) -> tuple[int, int]:
     return (left, right) if right - left >= 3 else (min(left, scale.right - 3), left + 3)
 
 
-def _draw_note(image: Any, rows: Sequence[TimelineRow], total: int) -> None:
+def _draw_note(image: Array, rows: Sequence[TimelineRow], total: int) -> None:
     shown = sum(not row.truth for row in rows)
     more = ["grey: the truth"] if shown < len(rows) else []
     if shown < total:

@@ -121,7 +121,7 @@ class Broadcast:
         self,
         channel: Channel,
         loop: asyncio.AbstractEventLoop,
-        sources: Callable[[], list[dict[str, Any]]],
+        sources: Callable[[], list[dict[str, object]]],
     ) -> None:
         self._channel = channel
         self._loop = loop
@@ -247,6 +247,6 @@ def _jpeg(image: Any) -> bytes:
     return encoded.tobytes() if good else b""
 
 
-def _packed(header: dict[str, Any], picture: bytes = b"") -> bytes:
+def _packed(header: dict[str, object], picture: bytes = b"") -> bytes:
     text = msgspec.json.encode(header)
     return struct.pack("<I", len(text)) + text + picture

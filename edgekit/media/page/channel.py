@@ -6,27 +6,58 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from edgekit.media.drawing.text import colour_of
 from edgekit.media.page.timeline import Timeline
 from edgekit.media.sinks.sink import Sink
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
 
 if TYPE_CHECKING:
     from edgekit.media.sinks.health import SinkHealth
 
-__all__ = ["Channel", "Snapshot"]
+__all__ = ["Channel", "ChannelHealth", "Snapshot"]
 
 _RECENT = 150
 _RATE_SECONDS = 5.0
 _PATIENCE = 5.0
 _UNKNOWN = RunInfo("", 0, 0, 1.0, None, ())
 """Stands for a run that has not begun."""
+
+
+# Many attributes: one for each key of the JSON that the page reads.
+class ChannelHealth(TypedDict):
+    """Health of a source, in JSON form.
+
+    Attributes:
+        source: Name of the source.
+        status: ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
+        seconds_since_frame: Seconds since the newest frame.
+        frames: Number of frames so far.
+        dropped: Number of frames that were lost, or came too fast.
+        rate: Frames per second of the last seconds.
+        gaps: Number of breaks in the stream, by their reason.
+        connected: Whether the source gives frames.
+        reconnects: Number of times that the source was lost and came back.
+        error: Reason why the source is not connected.
+        sinks: Name, counts and errors of each sink.
+    """
+
+    source: str
+    status: str
+    seconds_since_frame: float
+    frames: int
+    dropped: int
+    rate: float
+    gaps: dict[str, int]
+    connected: bool
+    reconnects: int
+    error: str | None
+    sinks: list[dict[str, object]]
 
 
 class Snapshot:
@@ -133,12 +164,10 @@ class Channel(Sink):
         with self._lock:
             self._ended = self._ended or how
 
-    def health(self) -> dict[str, Any]:
-        """Returns the health of the source, in JSON form.
-
-        ``status`` is ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
-        """
+    def health(self) -> ChannelHealth:
+        """Returns the health of the source."""
         with self._lock:
+            source = self._source_health()
             return {
                 "source": self._info.source if self._info else "",
                 "status": self._status(),
@@ -147,7 +176,9 @@ class Channel(Sink):
                 "dropped": self._dropped,
                 "rate": round(self._rate(), 2),
                 "gaps": dict(self._broken),
-                **self._connection(),
+                "connected": source.connected,
+                "reconnects": source.reconnects,
+                "error": source.error,
                 "sinks": [
                     {
                         "name": s.name,
@@ -160,7 +191,7 @@ class Channel(Sink):
                 ],
             }
 
-    def brief(self) -> dict[str, Any]:
+    def brief(self) -> dict[str, object]:
         """Returns what viewers of other sources see of this source."""
         with self._lock:
             return {
@@ -169,7 +200,7 @@ class Channel(Sink):
                 "tubes": 0 if self._ended else self._timeline.alive,
             }
 
-    def hello(self) -> dict[str, Any]:
+    def hello(self) -> dict[str, object]:
         """Returns what stays constant during a run."""
         with self._lock:
             info = self._info or _UNKNOWN
@@ -184,7 +215,7 @@ class Channel(Sink):
             "colours": [_css(label) for label in range(len(info.classes))],
         }
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Returns what changes slowly enough to be sent a few times per second."""
         health = self.health()
         with self._lock:
@@ -204,22 +235,15 @@ class Channel(Sink):
     def _status(self) -> str:
         if self._ended:
             return "ended"
-        if not self._connection()["connected"]:
+        if not self._source_health().connected:
             return "lost"
         info = self._info or _UNKNOWN
         if self._clock() - self._last > info.patience(_PATIENCE):
             return "stalled"
         return "ok" if self._newest else "starting"
 
-    def _connection(self) -> dict[str, Any]:
-        if self._info is None:
-            return {"connected": True, "reconnects": 0, "error": None}
-        source = self._info.health()
-        return {
-            "connected": source.connected,
-            "reconnects": source.reconnects,
-            "error": source.error,
-        }
+    def _source_health(self) -> SourceHealth:
+        return SourceHealth() if self._info is None else self._info.health()
 
     def _rate(self) -> float:
         now = self._clock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from edgekit.linking.published import LiveTube
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes, DrawnRun
@@ -37,7 +36,7 @@ class _TubeRow:
         """Last frame that the row shows."""
         return max([self.end, *(run.last for run in self.drawn[-1:])])
 
-    def to_json(self, begin: int) -> dict[str, Any]:
+    def to_json(self, begin: int) -> dict[str, object]:
         return {
             "id": self.id,
             "label": self.label,
@@ -101,7 +100,7 @@ class Timeline:
         self._drawn.end(tube.id)
         row.label, row.score, row.start, row.end = tube.label, tube.score, tube.start, tube.end
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Returns the last minute in JSON form: live tubes, then ended tubes, newest first."""
         begin = self._now - max(1, round(SECONDS * self.fps))
         alive = sorted(self._alive.values(), key=lambda row: -row.id)

@@ -169,18 +169,18 @@ class EventsSink(Sink):
     def _start_line(self, part: int) -> bytes:
         return self._line({**self._started, "part": part} if part else self._started)
 
-    def _write(self, event: dict[str, Any]) -> None:
+    def _write(self, event: dict[str, object]) -> None:
         if self._file is not None:
             self._file.add(self._line(event))
         else:
             self._stream.write(self._line(event))
             self._stream.flush()
 
-    def _line(self, event: dict[str, Any]) -> bytes:
+    def _line(self, event: dict[str, object]) -> bytes:
         return self._encoder.encode({"type": event["type"], **self._marks, **event}) + b"\n"
 
 
-def tube_json(tube: Tube) -> dict[str, Any]:
+def tube_json(tube: Tube) -> dict[str, object]:
     """Returns the JSON form of a tube that has ended."""
     return {
         "id": tube.id,

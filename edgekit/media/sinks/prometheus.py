@@ -6,7 +6,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit._parameters import parameter
 from edgekit._printable import printable
@@ -17,6 +17,9 @@ from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 __all__ = ["Metrics", "MetricsSink"]
 
@@ -119,7 +122,7 @@ class Metrics:
             server.shutdown()
             server.server_close()
 
-    def collect(self) -> Iterator[Any]:
+    def collect(self) -> Iterator[Metric]:
         """Yields the metrics of the other outputs and of the sources, when Prometheus asks."""
         core, labels = self._core, self._labels("output")
         written = core.CounterMetricFamily(

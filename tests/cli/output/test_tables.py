@@ -12,7 +12,12 @@ from rich.console import Console
 from edgekit.cli.eval import _show
 from edgekit.cli.output.tables import KEPT, print_facts, print_table
 from edgekit.cli.running.report import print_report
-from edgekit.metrics.evaluate import EvalResult
+from edgekit.metrics.eval_result import EvalResult
+from edgekit.pipeline.results import RunSummary
+from edgekit.pipeline.stage_timer import StageTimes
+from edgekit.running.report import SourceReport
+from edgekit.running.sinks import TubeTally
+from edgekit.runtime.types import Tube
 
 name = st.text("abcXYZ-_/.", min_size=1, max_size=30)
 names = st.lists(name, min_size=1, max_size=3).map(" ".join)
@@ -109,14 +114,15 @@ def test_reports_fit_with_the_longest_class_names(width, monkeypatch, capsys):
     classes = [f"VolleyballSpiking{n:02d}" for n in range(23)] + ["an action with a very long name"]
     ap = np.full((10, 24), 0.5)
     _show(EvalResult(classes, ap[0], ap, ap, 1.0, {}, 9, "edgekit", "edgekit", 0.1))
-    tubes = [
-        {"id": n, "class": n, "name": label, "score": 0.5, "start": 0, "end": 12345678}
-        for n, label in enumerate(classes[4:])
-    ]
-    times = dict.fromkeys(("p50", "p90", "p99", "mean"), 12345.678)
+    tally = TubeTally(keep=20)
+    for label in (*range(4, 24), *[0] * 10):
+        score = 0.5 if label else 0.1
+        empty = np.empty(0)
+        tally.tube(Tube(label, label, score, 0, 12345678, empty, empty, empty))
+    times = StageTimes(*[12345.678] * 5)
     stages = dict.fromkeys(("capture", "cascade", "network", "decode", "link", "emit"), times)
-    told = {"frames": 1, "dropped": 0, "seconds": 1.0, "fps": 1.0, "interrupted": False}
-    report = {**told, "stages": stages, "tubes": tubes, "tubes_found": 30, "files": {}}
+    summary = RunSummary(1, 0, 1.0, stages)
+    report = SourceReport("clip", ("b", ""), tuple(classes), None, summary, tally, None, (), {})
     print_report(report, to_stderr=False)
     shown = capsys.readouterr().out
     assert all(shown.count(label) == 1 + (label in classes[4:]) for label in classes[2:])

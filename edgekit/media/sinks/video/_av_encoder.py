@@ -8,6 +8,7 @@ from typing import Any
 
 from edgekit.media._opencv import cv2
 from edgekit.media.sinks.video.codecs import Codec
+from edgekit.runtime.types import Array
 
 __all__ = ["AvEncoder"]
 
@@ -83,7 +84,7 @@ class AvEncoder:
         self._begins = True
         self.private = b"" if context.extradata is None else bytes(context.extradata)
 
-    def write(self, image: Any) -> None:
+    def write(self, image: Array) -> None:
         """Encodes a frame."""
         frame = self._av.VideoFrame.from_ndarray(_planes(image), format="yuv420p")
         frame.pts = self._count
@@ -104,7 +105,7 @@ class AvEncoder:
         """Does nothing: the encoder holds nothing that garbage collection would not free."""
 
 
-def _planes(image: Any) -> Any:
+def _planes(image: Array) -> Any:
     """Converts BGR to stacked Y, U and V planes (BT.601), faster than FFmpeg does."""
     height, width = image.shape[:2]
     planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)

@@ -18,6 +18,7 @@ from edgekit.media.sinks.video.codecs import MJPEG, MPEG4
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.types import Array
 
 __all__ = ["AviFile"]
 
@@ -69,7 +70,7 @@ class AviFile:
             )
         _LOG.info("%s is written as %s.", name_of(path), codec.name)
 
-    def frame(self, image: Any, seconds: float) -> None:
+    def frame(self, image: Array, seconds: float) -> None:
         """Writes a frame."""
         if image.shape[:2] != self._size:
             image = Letterbox.fit((image.shape[0], image.shape[1]), self._size).apply(image)

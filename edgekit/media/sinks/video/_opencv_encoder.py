@@ -10,6 +10,7 @@ from typing import Any
 from edgekit.files.writing import temporary_file
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sinks.video.codecs import Codec
+from edgekit.runtime.types import Array
 
 __all__ = ["OpenCvEncoder", "decoder_header", "packets_of_avi"]
 
@@ -43,7 +44,7 @@ class OpenCvEncoder:
             self.close()
             raise ValueError(f"This OpenCV cannot encode {codec.name} of {size}.")
 
-    def write(self, image: Any) -> None:
+    def write(self, image: Array) -> None:
         """Encodes a frame."""
         if self._writer is None:
             self._open()

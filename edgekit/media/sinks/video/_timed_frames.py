@@ -16,6 +16,7 @@ from edgekit.media.sinks.video.codecs import Codec, Encoder, Track
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.types import Array
 
 __all__ = ["HIGHEST_FPS", "FrameGroup", "TimedFrames", "even", "ratio_of"]
 
@@ -102,7 +103,7 @@ class TimedFrames:
         length = 1e3 * seconds + self._shift - self._times[0]
         return length >= self._longest or len(self._times) >= _MOST_FRAMES
 
-    def add(self, image: Any, seconds: float) -> None:
+    def add(self, image: Array, seconds: float) -> None:
         """Encodes a frame.
 
         Args:
@@ -191,7 +192,7 @@ def ratio_of(sample_aspect: float) -> Fraction:
     return Fraction(sample_aspect).limit_denominator(255)
 
 
-def even(image: Any) -> Any:
+def even(image: Array) -> Any:
     """Makes both sides even by repeating the last row or column."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+from edgekit.runtime.types import Array
 
 __all__ = ["FORMATS", "H264", "MJPEG", "MPEG4", "VP8", "VP9", "Codec", "Encoder", "Track"]
 
@@ -70,7 +72,7 @@ class Encoder(Protocol):
     codec: Codec
     private: bytes
 
-    def write(self, image: Any) -> None:
+    def write(self, image: Array) -> None:
         """Encodes a frame."""
 
     def take(self) -> list[bytes]:

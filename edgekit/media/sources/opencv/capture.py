@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from edgekit.media._held import Held
 from edgekit.media._opencv import cv2
 from edgekit.media.sources.source import DEFAULT_FPS, Source
-from edgekit.runtime.types import Frame
+from edgekit.runtime.types import Array, Frame
 
 __all__ = ["CaptureSource", "believable_fps", "whole"]
 
@@ -22,7 +21,7 @@ class CaptureSource(Source):
         capture: Open ``cv2.VideoCapture``; the source owns it and releases it.
     """
 
-    def __init__(self, capture: Any) -> None:
+    def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
         self._held = Held(capture.release)
         self.width = whole(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
@@ -33,16 +32,16 @@ class CaptureSource(Source):
         """Releases the device, file or connection."""
         self._held.close()
 
-    def _grab(self) -> Any:
+    def _grab(self) -> Array | None:
         return self._held.call(self._read_capture)
 
-    def _read_capture(self) -> Any:
+    def _read_capture(self) -> Array | None:
         if not self._capture.isOpened():
             return None
         good, image = self._capture.read()
         return image if good and image is not None and image.size else None
 
-    def _next(self, image: Any, seconds: float) -> Frame:
+    def _next(self, image: Array, seconds: float) -> Frame:
         self.position += 1
         return Frame(self.position - 1, seconds, image)
 

@@ -15,7 +15,7 @@ from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unp
 from edgekit.media.sources.opencv._limits import aspect_of, check_readable, check_stream
 from edgekit.media.sources.opencv.capture import CaptureSource, whole
 from edgekit.media.sources.source import name_of
-from edgekit.runtime.types import Frame
+from edgekit.runtime.types import Array, Frame
 
 __all__ = ["FileSource"]
 
@@ -67,7 +67,7 @@ class FileSource(CaptureSource):
         self.frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
         self.height, self.width = first.shape[:2]
         self.sample_aspect = aspect_of(capture, self.name)
-        self._first = first
+        self._first: Array | None = first
         self._clock = FrameClock(self.fps)
 
     def read(self) -> Frame | None:

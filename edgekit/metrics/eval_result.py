@@ -1,0 +1,101 @@
+"""Holds the scores of an evaluation, of each class and as means."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from edgekit.metrics.video_map import THRESHOLDS
+from edgekit.runtime.types import Array, Tube
+
+__all__ = ["ClassAccuracy", "EvalResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassAccuracy:
+    """Accuracy of one class, from 0 to 1; None without ground truth.
+
+    Attributes:
+        frame_ap: AP of single boxes at IoU 0.5.
+        video_ap: AP of tubes at "0.2", "0.5", "0.75", and averaged over "0.5:0.95".
+    """
+
+    frame_ap: float | None
+    video_ap: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvalResult:
+    """Result of an evaluation; scores are from 0 to 1.
+
+    Attributes:
+        classes: Class names, by class index.
+        frame_ap: AP of single boxes at IoU 0.5, (C,). NaN without ground truth, but 0 under the
+            published protocol.
+        video_ap: AP of tubes, (len(THRESHOLDS), C). NaN without ground truth, but 0 under the
+            published protocol.
+        mean_overlap: Mean overlap of the correct tubes, (len(THRESHOLDS), C).
+        video_accuracy: Share of videos whose best tube has the right class.
+        tubes: Final tubes of each video by name, ordered by class and then by rank of their path;
+            in 0-based pixels of the video.
+        frames: Number of frames.
+        link: Name of the linker.
+        protocol: Name of the protocol.
+        seconds: Duration of the evaluation, in seconds.
+    """
+
+    classes: list[str]
+    frame_ap: Array
+    video_ap: Array
+    mean_overlap: Array
+    video_accuracy: float
+    tubes: dict[str, list[Tube]]
+    frames: int
+    link: str
+    protocol: str
+    seconds: float
+
+    @property
+    def frame_map(self) -> float:
+        """Mean of ``frame_ap`` over all classes that are not NaN."""
+        return float(np.nanmean(self.frame_ap))
+
+    @property
+    def video_map(self) -> dict[str, float]:
+        """Mean AP of tubes at "0.2", "0.5", "0.75", and averaged over "0.5:0.95"."""
+        return _at_thresholds(np.nanmean(self.video_ap, axis=1))
+
+    @property
+    def per_class(self) -> dict[str, ClassAccuracy]:
+        """Accuracy of each class, by its name."""
+        return {
+            name: ClassAccuracy(
+                _or_none(frame), {at: _or_none(ap) for at, ap in _at_thresholds(video).items()}
+            )
+            for name, frame, video in zip(
+                self.classes, self.frame_ap.tolist(), self.video_ap.T, strict=True
+            )
+        }
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns what ``edgekit eval --json`` prints; null stands for no ground truth."""
+        return {
+            "frame_map": {"0.5": self.frame_map},
+            "video_map": self.video_map,
+            "per_class": {name: asdict(found) for name, found in self.per_class.items()},
+            "videos": len(self.tubes),
+            "frames": self.frames,
+            "link": self.link,
+            "seconds": self.seconds,
+        }
+
+
+def _at_thresholds(values: Array) -> dict[str, float]:
+    """Returns the named values out of (len(THRESHOLDS),), and the mean from 0.5 upwards."""
+    named = {str(t): float(values[THRESHOLDS.index(t)]) for t in (0.2, 0.5, 0.75)}
+    return {**named, "0.5:0.95": float(values[1:].mean())}
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
