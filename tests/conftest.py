@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests may use."""
+"""Fixtures for the tests of all folders."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A program with threads, sockets, handlers and a umask of its own, which uses EdgeKit.
+"""A program with its own threads, sockets, handlers and umask that uses EdgeKit.
 
-``python tests/host_program.py CLIPS FOLDER`` checks that no call of EdgeKit changes what belongs to
-the whole process, and that threads get what one thread gets alone. It prints ``unchanged``, and at
-its very end ``connected``. ``tests/test_embedding.py`` runs it.
+``python tests/host_program.py CLIPS FOLDER`` checks that no call of EdgeKit changes the state of
+the process, and that several threads get the same results as one. It prints ``unchanged``, and at
+the very end ``connected``. ``tests/test_embedding.py`` runs it.
 """
 
 from __future__ import annotations

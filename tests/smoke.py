@@ -1,6 +1,6 @@
-"""Runs the device side where nothing but its own dependencies is installed.
+"""Runs the device side with only its own dependencies installed.
 
-Not collected by pytest: ``make smoke`` calls it in an environment of its own.
+pytest does not collect it: ``make smoke`` runs it in a separate environment.
 """
 
 from __future__ import annotations

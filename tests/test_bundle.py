@@ -1,4 +1,4 @@
-"""Bundles: what is written is read again, and whatever else is refused with a reason."""
+"""Tests that written bundles can be read, and others are refused with a reason."""
 
 from __future__ import annotations
 

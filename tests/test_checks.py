@@ -1,4 +1,4 @@
-"""Values that callers give: what fits, and what the error says."""
+"""Tests the checks of arguments, and their errors."""
 
 from __future__ import annotations
 

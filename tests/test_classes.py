@@ -1,4 +1,4 @@
-"""Class lists: the published ones and a user's own."""
+"""Tests class lists: the published ones and a user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands in the documentation are what the command line takes, and links lead somewhere."""
+"""Tests that commands in the documentation are valid, and that links have targets."""
 
 from __future__ import annotations
 

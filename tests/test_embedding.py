@@ -1,4 +1,4 @@
-"""EdgeKit inside another program, which has threads, sockets, handlers and a umask of its own."""
+"""Tests EdgeKit inside a program with its own threads, sockets, handlers and umask."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The sizes of the house: what a reader has to hold in mind at one time stays small.
+"""Tests the sizes of modules, functions, classes and folders.
 
-A function or a class over its bound gives the reason in a comment directly above it (above its
-decorators, where it has some), which begins with the bound's own words::
+A function or class over a limit has the reason in a comment directly above it, or above its
+decorators. The comment begins with the words of the limit::
 
     # Long: the four steps share eleven local arrays, and ...
     # Many attributes: one for each column of the file, ...

@@ -1,6 +1,6 @@
-"""A live run that loses no frame says what a run on the file says.
+"""Tests that a live run without drops reports the same as a run on the file.
 
-So it is where the file repeats no picture that was encoded again: only live sources know those.
+This holds if the file repeats no re-encoded picture, because only live sources recognize those.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ``make test`` says of Debian packages that it cannot install."""
+"""Tests the messages of ``make test`` about Debian packages that it cannot install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of the library name parameters; the command line shows them as flags."""
+"""Tests that messages of the library name parameters, and commands show flags."""
 
 from __future__ import annotations
 

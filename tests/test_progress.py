@@ -1,4 +1,4 @@
-"""Long work tells its phases, their totals and every step."""
+"""Tests that long work reports its phases, their totals and every step."""
 
 from __future__ import annotations
 

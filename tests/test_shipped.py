@@ -1,4 +1,4 @@
-"""What ships in the package: the model, its bundle, and what export makes of it."""
+"""Tests what ships in the package: the model, its bundle, and their export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A skip that is not listed fails, in the way that ``.ci/run`` asks for it."""
+"""Tests that a skip that is not listed fails, as ``.ci/run`` requires."""
 
 from __future__ import annotations
 

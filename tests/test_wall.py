@@ -1,4 +1,4 @@
-"""The device side never loads a host library, and ``--help`` loads next to nothing."""
+"""Tests that the device side loads no host library, and ``--help`` loads little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong types and shapes to every public function: an error that says expected and found."""
+"""Tests that public functions refuse wrong types and shapes: expected and found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures that an export is verified with."""
+"""Tests the pictures that verify an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports as ``edgekit bench`` makes them, with times of one's choice."""
+"""Makes reports of ``edgekit bench`` with given times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit.bench``: the command's work, called from Python."""
+"""Tests ``edgekit.bench``, called from Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit bench --sweep``: what it says, and the bundles that it takes."""
+"""Tests ``edgekit bench --sweep``: its messages and the bundles that it accepts."""
 
 from __future__ import annotations
 

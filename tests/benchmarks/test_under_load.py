@@ -1,4 +1,4 @@
-"""Under load: one of so many frames is taken, and is what it is in a run that loses none."""
+"""Tests that frames processed under load have the same results as in a full run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short rendered clips."""
+"""Renders short clips."""
 
 from __future__ import annotations
 

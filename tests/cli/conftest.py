@@ -1,4 +1,4 @@
-"""A real bundle that finds one bright spot, and videos of one."""
+"""Makes a real bundle that detects a bright spot, and videos of one."""
 
 from __future__ import annotations
 

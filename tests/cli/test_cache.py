@@ -1,4 +1,4 @@
-"""``edgekit cache``: what it tells, what it frees, and what it leaves alone."""
+"""Tests ``edgekit cache``: what it prints, deletes and keeps."""
 
 from __future__ import annotations
 

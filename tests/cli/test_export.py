@@ -1,4 +1,4 @@
-"""``edgekit export`` and ``edgekit inspect``: words, exit statuses, and what they print."""
+"""Tests ``edgekit export`` and ``edgekit inspect``: output and exit statuses."""
 
 from __future__ import annotations
 

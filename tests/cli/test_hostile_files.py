@@ -1,4 +1,4 @@
-"""Every reader takes regular files alone, up to a size, and says which limit was passed."""
+"""Tests that readers accept only regular files up to a size limit that they name."""
 
 from __future__ import annotations
 

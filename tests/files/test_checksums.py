@@ -1,4 +1,4 @@
-"""What is cached is read as it was written, or not at all."""
+"""Tests that cached files are read as they were written, or not at all."""
 
 from __future__ import annotations
 

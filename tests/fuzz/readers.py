@@ -1,4 +1,4 @@
-"""Fuzzes the readers of foreign data with atheris (libFuzzer), guided by coverage.
+"""Fuzzes the readers of untrusted data with atheris (libFuzzer), guided by coverage.
 
     .venv/bin/python tests/fuzz/readers.py TARGET -max_total_time=60 [CORPUS]
 

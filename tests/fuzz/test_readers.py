@@ -1,4 +1,4 @@
-"""Each reader for a short while; CONTRIBUTING.md has the command for hours of it."""
+"""Fuzzes each reader for a short time; CONTRIBUTING.md has the command for hours."""
 
 from __future__ import annotations
 

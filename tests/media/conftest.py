@@ -1,4 +1,4 @@
-"""Small real media, made on the fly."""
+"""Makes small real media files."""
 
 from __future__ import annotations
 

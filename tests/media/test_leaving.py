@@ -1,4 +1,4 @@
-"""A program that ends while a thread of it waits inside FFmpeg."""
+"""Tests a program that ends while one of its threads waits inside FFmpeg."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole videos are scored at once; the frames, one by one, give the same."""
+"""Tests that scoring whole videos equals scoring frame by frame."""
 
 from __future__ import annotations
 

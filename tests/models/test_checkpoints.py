@@ -1,4 +1,4 @@
-"""Checkpoints: the published ones load, and whatever else is refused with a reason."""
+"""Tests that published checkpoints load, and others are refused with a reason."""
 
 from __future__ import annotations
 

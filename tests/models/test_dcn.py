@@ -1,4 +1,4 @@
-"""Deformable convolution: three lowerings, one function."""
+"""Tests that three lowerings of deformable convolution compute the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cascade and the decoding as torch modules: what the runtime computes, in other operators."""
+"""Tests that cascade and decoding as torch modules equal those of the runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry: what can be built, and how it behaves."""
+"""Tests the registry: which networks it builds, and their outputs."""
 
 from __future__ import annotations
 

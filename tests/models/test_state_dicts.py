@@ -1,4 +1,4 @@
-"""Weights are found in whatever a framework saved around them."""
+"""Tests that weights are found inside the files of any framework."""
 
 from __future__ import annotations
 

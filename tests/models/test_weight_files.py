@@ -1,4 +1,4 @@
-"""Files of weights under damage: a reason or the tensors, never anything else."""
+"""Tests that damaged weight files give a reason or the tensors, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Motion is told from a change that happened once, and only where limits are known."""
+"""Tests that motion differs from a single change, and needs known limits."""
 
 from __future__ import annotations
 

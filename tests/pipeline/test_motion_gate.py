@@ -1,4 +1,4 @@
-"""When the network may rest: noise of every kind is slept through, and motion is not."""
+"""Tests that the gate rests during noise of every kind, and not during motion."""
 
 from __future__ import annotations
 

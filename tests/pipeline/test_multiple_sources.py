@@ -1,4 +1,4 @@
-"""Several pipelines side by side, on one detector."""
+"""Tests several pipelines at once on one detector."""
 
 from __future__ import annotations
 

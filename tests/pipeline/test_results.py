@@ -1,4 +1,4 @@
-"""What is told of a frame."""
+"""Tests the results of a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package adds parts to EdgeKit, which the command line and Python use as EdgeKit's own."""
+"""Tests that parts of a package work like EdgeKit's own, in commands and in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of all quantizers give to a model, and do with what they get."""
+"""Inputs and checks that the tests of all quantizers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped model on a few rendered frames, from one end to the other."""
+"""Tests the quantization of the shipped model on a few rendered frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says about frames for which the board was too slow."""
+"""Tests what a run reports about dropped frames."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The options of a run are checked when they are made, and reach the run from the command line."""
+"""Tests that options of a run are checked when made, and come from the command line."""
 
 from __future__ import annotations
 

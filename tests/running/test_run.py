@@ -1,4 +1,4 @@
-"""A run from Python finds and writes what ``edgekit run`` finds and writes."""
+"""Tests that a run from Python finds and writes what ``edgekit run`` does."""
 
 from __future__ import annotations
 

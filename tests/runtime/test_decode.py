@@ -1,4 +1,4 @@
-"""Decoding against the published decode, and against its definition."""
+"""Tests decoding against the published code, and against its definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as a change between pictures, and what is taken out of it."""
+"""Tests what counts as a change between pictures, and what is removed from it."""
 
 from __future__ import annotations
 

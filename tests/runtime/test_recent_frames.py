@@ -1,4 +1,4 @@
-"""Which picture a frame is compared with: by time, whatever the rate, and whatever was dropped."""
+"""Tests which picture a frame is compared with, at any rate and with drops."""
 
 import numpy as np
 import pytest

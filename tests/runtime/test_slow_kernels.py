@@ -1,4 +1,4 @@
-"""Where the compiled kernels are not built, or are of older sources, EdgeKit says so once."""
+"""Tests the message about compiled kernels that are missing or outdated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines that install EdgeKit are made from the metadata of what is installed."""
+"""Tests the install commands, which are made from the installed metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of packages: found by their entry points, and refused where they are broken."""
+"""Tests that parts of packages are found by entry points, and broken ones refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the system gives no more, a sentence says so."""
+"""Tests the message when the system grants no more resources."""
 
 from __future__ import annotations
 

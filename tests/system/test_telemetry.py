@@ -1,4 +1,4 @@
-"""The libraries that EdgeKit loads are told to report nothing, before they are imported."""
+"""Tests that libraries are stopped from sending usage data before their import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a user's own files are kept, also for a user who has nothing."""
+"""Tests the folders of a user's files, also for a user without a home folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published networks, and the small one as it is exported by default."""
+"""Published networks, and the small network as exported by default."""
 
 from __future__ import annotations
 

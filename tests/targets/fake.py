@@ -1,4 +1,4 @@
-"""A target that needs nothing but torch: what a target has to be, at its smallest."""
+"""A minimal target that needs only torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all targets have in common, on one that needs nothing but torch."""
+"""Tests what all targets have in common, with a minimal target."""
 
 from __future__ import annotations
 

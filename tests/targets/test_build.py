@@ -1,4 +1,4 @@
-"""From a checkpoint to a verified bundle, or to an error and nothing on disk."""
+"""Tests that a checkpoint becomes a verified bundle, or an error and no files."""
 
 from __future__ import annotations
 

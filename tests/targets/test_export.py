@@ -1,4 +1,4 @@
-"""``edgekit.export``: the command's work, called from Python."""
+"""Tests ``edgekit.export``, called from Python."""
 
 from __future__ import annotations
 

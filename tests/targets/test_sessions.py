@@ -1,4 +1,4 @@
-"""What every runtime's session does alike, on the small network."""
+"""Tests the common behaviour of the sessions of all runtimes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same report as tables, CSV, Markdown and HTML."""
+"""Tests a report as tables, CSV, Markdown and HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One source that cannot be opened beside one that can."""
+"""Tests a run in which one of two sources cannot be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that takes several frames at once gives for each of them what it gives for one."""
+"""Tests that a batch gives the same results as single frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short form of the flood: a few connections, and a viewer who is answered."""
+"""Tests the suite ``connection_flood`` with a few connections and a viewer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detections that a quantized model gains, loses or moves."""
+"""Tests the count of detections that a quantized model gains, loses or moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite of what the device side takes, on the Python that the tests run in."""
+"""Tests the suite that measures the device side, in the Python of the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the suites of growth and of everything but the network reckon with."""
+"""Tests the calculations of the suites ``growth`` and ``beside_network``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of the motion gate: what counts as a lost tube and as a late one."""
+"""Tests how the suite ``motion_gate`` counts lost and late tubes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain PyTorch pipeline finds what EdgeKit finds, on a network that the suites make."""
+"""Tests that the plain PyTorch pipeline and EdgeKit find the same."""
 
 from __future__ import annotations
 

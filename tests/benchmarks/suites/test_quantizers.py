@@ -1,4 +1,4 @@
-"""The suite that compares quantizers: its rows are there, and their figures are numbers."""
+"""Tests that the suite ``quantizers`` prints all rows, with numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A camera that repeats pictures is judged by what it shows, and by what is there by then."""
+"""Tests the two scores for a camera that repeats pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short form of the campaign: one death of the server, and what the judge of events sees."""
+"""Tests the suite ``stream_faults`` with one kill, and its check of events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No command says anything to anybody, nor leaves a file that it does not name."""
+"""Tests that no command connects to others or leaves unnamed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four lines chain: which bundle a command takes where none is named, and what it says."""
+"""Tests which bundle a command takes if none is named, and what it prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options from a file."""
+"""Tests options from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What --json prints is JSON, whatever bytes the names of files are made of."""
+"""Tests that ``--json`` prints JSON even if file names contain any bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full, and a terminal that is closed while a run lasts."""
+"""Tests closed and full standard streams, and a terminal closed during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that somebody else has named reaches the terminal as a control character."""
+"""Tests that control characters in names never reach the terminal."""
 
 from __future__ import annotations
 

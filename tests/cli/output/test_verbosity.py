@@ -1,4 +1,4 @@
-"""``-v`` says more in each command, ``-q`` prints only errors and the result."""
+"""Tests ``-v``, which prints more, and ``-q``, which prints only errors and the result."""
 
 from __future__ import annotations
 

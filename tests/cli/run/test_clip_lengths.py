@@ -1,4 +1,4 @@
-"""Clips of a real run last as long as what they cover, whatever happens to the rate."""
+"""Tests that clips of a run last as long as the time that they cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No place says that all is well while something is lost."""
+"""Tests that health, metrics, log and report agree about every loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No command makes a folder that nobody asked for, and each says so before its work."""
+"""Tests that commands check output places first, and create no unasked folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short form of ``python -m edgekit.benchmarks.suites.faults.power_cut``."""
+"""Tests the suite ``power_cut`` with few kills."""
 
 from __future__ import annotations
 

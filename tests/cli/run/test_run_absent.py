@@ -1,4 +1,4 @@
-"""``edgekit run`` on live sources that are not there at the start, or at the end."""
+"""Tests ``edgekit run`` on live sources that are missing at the start or at the end."""
 
 from __future__ import annotations
 

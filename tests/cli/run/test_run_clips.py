@@ -1,4 +1,4 @@
-"""``edgekit run CLIP``, the same as ``edgekit run --source CLIP``."""
+"""Tests ``edgekit run CLIP``, which equals ``edgekit run --source CLIP``."""
 
 from __future__ import annotations
 

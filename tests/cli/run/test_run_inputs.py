@@ -1,4 +1,4 @@
-"""``edgekit run`` on frames from a pipe, as a process of its own."""
+"""Tests ``edgekit run`` on frames from a pipe, in another process."""
 
 from __future__ import annotations
 

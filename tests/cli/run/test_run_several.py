@@ -1,4 +1,4 @@
-"""``edgekit run`` on several sources at once."""
+"""Tests ``edgekit run`` on several sources at once."""
 
 from __future__ import annotations
 

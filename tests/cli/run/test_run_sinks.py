@@ -1,4 +1,4 @@
-"""Sinks of packages in a run: used, checked, and named where they fail."""
+"""Tests sinks of packages in a run, and errors that name their package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit run --video`` and ``--clips``, whose frames have the times of their source."""
+"""Tests that frames of ``--video`` and ``--clips`` have the times of their source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals end a command, whatever the main thread is doing."""
+"""Tests that signals end a command, whatever the main thread does."""
 
 from __future__ import annotations
 

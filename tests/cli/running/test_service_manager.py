@@ -1,4 +1,4 @@
-"""What ``edgekit run`` tells a service manager, at a real socket in a process of its own."""
+"""Tests the messages of ``edgekit run`` to a service manager, at a real socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live page with the real server, a real run and real clients on loopback."""
+"""Tests the live page with a real server, a real run and real clients on loopback."""
 
 from __future__ import annotations
 

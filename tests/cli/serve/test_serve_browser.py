@@ -1,4 +1,4 @@
-"""The live page in a real browser."""
+"""Tests the live page in a real browser."""
 
 from __future__ import annotations
 

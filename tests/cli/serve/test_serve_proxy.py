@@ -1,4 +1,4 @@
-"""The live page behind a real nginx or Caddy with TLS, configured as docs/live-page.md says."""
+"""Tests the live page behind nginx and Caddy, configured as in docs/live-page.md."""
 
 from __future__ import annotations
 

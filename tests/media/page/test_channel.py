@@ -1,4 +1,4 @@
-"""What a page and its probes are told of a run."""
+"""Tests what the live page and health checks report of a run."""
 
 from __future__ import annotations
 

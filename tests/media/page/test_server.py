@@ -1,4 +1,4 @@
-"""What the server of the page does about connections."""
+"""Tests how the server of the live page handles connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only proxies that were named are believed about who asked."""
+"""Tests that EdgeKit trusts the client addresses of named proxies only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small HTTP server: bounded connections, silent about itself."""
+"""Tests the small HTTP server: limits of connections, and no output."""
 
 from __future__ import annotations
 

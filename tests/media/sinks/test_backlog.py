@@ -1,4 +1,4 @@
-"""What waits for a sink, against a plain list."""
+"""Tests the queue of a sink against a plain list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the events where files grow, disks fill and runs are killed."""
+"""Tests events when files grow, disks fill and runs are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos of every kind, written by the real ffmpeg."""
+"""Makes videos of every kind with the real ffmpeg."""
 
 from __future__ import annotations
 

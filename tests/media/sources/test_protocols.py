@@ -1,4 +1,4 @@
-"""What a file or a server gives makes FFmpeg open nothing else, through both readers."""
+"""Tests that FFmpeg opens nothing that a file or server names, with both readers."""
 
 from __future__ import annotations
 

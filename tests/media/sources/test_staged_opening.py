@@ -1,4 +1,4 @@
-"""In which order the sources of a run are opened."""
+"""Tests the order in which the sources of a run are opened."""
 
 from __future__ import annotations
 

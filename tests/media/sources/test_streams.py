@@ -1,4 +1,4 @@
-"""Streams from a real RTSP server and from HTTP servers, all on loopback, through both readers."""
+"""Tests streams of real RTSP and HTTP servers on loopback, with both readers."""
 
 from __future__ import annotations
 

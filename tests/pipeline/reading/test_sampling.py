@@ -1,4 +1,4 @@
-"""Which frames a cap takes: evenly in time, whatever the times of the source."""
+"""Tests that ``--fps`` takes frames evenly in time."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What of an ONNX model is rounded to integers, and what stays float."""
+"""Tests which parts of an ONNX model are quantized, and which stay float."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights of convolutions as integers."""
+"""Tests the integer weights of convolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of integers for OpenVINO: what is rounded, what stays float, the same bytes."""
+"""Tests OpenVINO models: quantized parts, float parts, equal bytes."""
 
 from __future__ import annotations
 

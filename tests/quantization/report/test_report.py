@@ -1,4 +1,4 @@
-"""The report of a quantized bundle: in a terminal, and as a page."""
+"""Tests the report of a quantized bundle, in a terminal and as a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights whose rounding errors cancel."""
+"""Tests that rounded weights compensate each other's errors."""
 
 from __future__ import annotations
 

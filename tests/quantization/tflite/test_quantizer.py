@@ -1,4 +1,4 @@
-"""Networks of integers for TFLite: what is rounded, what stays float, the same bytes."""
+"""Tests TFLite models: quantized parts, float parts, equal bytes."""
 
 from __future__ import annotations
 

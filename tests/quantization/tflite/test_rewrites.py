@@ -1,4 +1,4 @@
-"""Rewritten TFLite files give the same values."""
+"""Tests that rewritten TFLite files give the same values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device that computes with ONNX Runtime, and a bundle for it."""
+"""A fake device that computes with ONNX Runtime, and a bundle for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A device that is none: TensorRT and CUDA with the names and signatures of the real ones.
+"""Fakes of TensorRT and CUDA with the real names and signatures.
 
-Engines compute with ONNX Runtime, on memory of the host that only a copy in the order of a stream
-may touch. Nothing is here that the real packages lack: ``test_real_packages`` compares them.
+Engines compute with ONNX Runtime in host memory, which only copies in stream order may access. The
+fakes have no name that the real packages lack: ``test_real_packages`` compares them.
 """
 
 from __future__ import annotations

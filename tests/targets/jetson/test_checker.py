@@ -1,4 +1,4 @@
-"""Each rule of the checker, on the smallest model that breaks it and one that does not."""
+"""Tests each rule of the checker, on minimal models that break and that keep it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines over a stand-in for TensorRT: built once, kept, rebuilt when stale, or a clear error."""
+"""Tests engines with a fake TensorRT: building, reuse, rebuilding and errors."""
 
 from __future__ import annotations
 

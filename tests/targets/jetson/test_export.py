@@ -1,4 +1,4 @@
-"""Bundles that TensorRT's parser would take, whatever is in the graph."""
+"""Tests that TensorRT's parser would accept exported models."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What EdgeKit calls is there in NVIDIA's own packages, as far as they load without a GPU.
+"""Tests that NVIDIA's own packages have the names that EdgeKit calls.
 
-The bindings of TensorRT are imported over libraries that hold nothing; so names, enumerations and
-signatures are real, and nothing can be computed. ``EDGEKIT_TENSORRT_BINDINGS`` names a folder with
+The bindings of TensorRT are imported with empty libraries. Names, enumerations and signatures are
+therefore real, but nothing can be computed. ``EDGEKIT_TENSORRT_BINDINGS`` names a folder with
 other bindings to compare with, for example those of TensorRT 10.3, which JetPack 6.1 has:
 
     pip install --no-deps --target DIR tensorrt-cu12-bindings==10.3.0

@@ -1,4 +1,4 @@
-"""Bundles on TensorRT, over a stand-in for it: what is computed, copied, kept and freed."""
+"""Tests sessions with a fake TensorRT: results, copies, kept and freed memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published networks, exported, return what they are known to return."""
+"""Tests that exported published networks give their known outputs."""
 
 from __future__ import annotations
 

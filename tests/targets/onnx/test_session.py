@@ -1,4 +1,4 @@
-"""Bundles on ONNX Runtime, and how it is told that something is wrong."""
+"""Tests bundles on ONNX Runtime, and their errors."""
 
 from __future__ import annotations
 

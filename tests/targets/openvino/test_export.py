@@ -1,4 +1,4 @@
-"""Bundles for OpenVINO: the same network, the same bytes, or an error and nothing on disk."""
+"""Tests exports for OpenVINO: equal outputs, equal bytes, or an error and no files."""
 
 from __future__ import annotations
 

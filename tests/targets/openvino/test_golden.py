@@ -1,4 +1,4 @@
-"""The published networks, as OpenVINO's IR, return what they are known to return."""
+"""Tests that published networks as OpenVINO IR give their known outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is OpenVINO's own in its sessions: devices, arithmetic, cache, and models that are none."""
+"""Tests OpenVINO sessions: devices, arithmetic, cache, invalid models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles for TFLite. A conversion takes many seconds: tests share them."""
+"""Bundles for TFLite, shared by tests because a conversion takes many seconds."""
 
 from __future__ import annotations
 

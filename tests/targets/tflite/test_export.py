@@ -1,4 +1,4 @@
-"""Networks as TFLite files, and how it is told that the converter failed."""
+"""Tests exports to TFLite files, and the error of a failed converter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published networks, on TFLite, return what they are known to return."""
+"""Tests that published networks on TFLite give their known outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upsampling layers, written anew for litert-torch."""
+"""Tests the upsampling layers that are rewritten for litert-torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles on a TFLite interpreter, and how it is told that something is wrong."""
+"""Tests bundles on a TFLite interpreter, and their errors."""
 
 from __future__ import annotations
 

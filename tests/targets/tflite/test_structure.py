@@ -1,4 +1,4 @@
-"""A file is a TFLite model, or an error, and never the end of the process."""
+"""Tests that a damaged file gives an error and never crashes the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Written videos in a real browser."""
+"""Tests that a real browser plays written videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old clips go, and nothing else does."""
+"""Tests that old clips are removed, and nothing else."""
 
 from __future__ import annotations
 

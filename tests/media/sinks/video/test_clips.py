@@ -1,4 +1,4 @@
-"""Short videos of tubes."""
+"""Tests the short videos of tubes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The annotated video of a run that ends."""
+"""Tests the annotated video of a run that ends."""
 
 from __future__ import annotations
 

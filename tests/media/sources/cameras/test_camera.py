@@ -1,4 +1,4 @@
-"""Cameras. A driver stands in for the kernel's; its buffers are truly mapped and polled."""
+"""Tests cameras with a fake driver whose buffers are really mapped and polled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cameras by the kernel's own words. No machine of ours has one: ``ioctl`` is stood in for."""
+"""Tests the listing of cameras with a fake ``ioctl``."""
 
 from __future__ import annotations
 

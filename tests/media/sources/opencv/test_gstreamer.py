@@ -1,4 +1,4 @@
-"""Pipelines: what they are called here, and played for real where a system's OpenCV is."""
+"""Tests pipelines: their recognition, and real ones if a system's OpenCV exists."""
 
 from __future__ import annotations
 

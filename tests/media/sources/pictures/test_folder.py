@@ -1,4 +1,4 @@
-"""Pictures: whole or not, several in one file, and more than 8 bits."""
+"""Tests pictures: incomplete ones, several in a file, more than 8 bits."""
 
 from __future__ import annotations
 

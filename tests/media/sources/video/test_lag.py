@@ -1,4 +1,4 @@
-"""Lag is what a stream's own times say, whatever its clock does."""
+"""Tests that lag follows from the times in a stream, whatever its clock does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of every kind, through the reader that has PyAV and the one that has not."""
+"""Tests files of every kind, with PyAV's reader and with OpenCV's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams whose times wrap, jump, stand still or run back: MPEG-TS over HTTP, without a length."""
+"""Tests streams whose times wrap, jump, stand still or run backwards."""
 
 from __future__ import annotations
 

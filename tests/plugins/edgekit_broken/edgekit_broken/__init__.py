@@ -1,1 +1,1 @@
-"""Parts that cannot be used."""
+"""Parts that cannot be used, to test the errors about them."""
