@@ -11,6 +11,7 @@
     │   ├── CalibrationError            calibration data
     │   ├── OutputError                 a place to write to: unwritable, full, already there
     │   └── ResourceError               resources of this process: memory, threads, files
+    │       └── LostWorkerError             a worker process that dies on an item of work
     ├── ConversionError             1   a converter failed, or cannot write the requested form
     ├── PluginError                 1   a package that extends EdgeKit is broken, or clashes
     ├── MissingDependencyError      4   a runtime or an extra is not installed
@@ -36,6 +37,7 @@ __all__ = [
     "CheckpointError",
     "ConversionError",
     "EdgeKitError",
+    "LostWorkerError",
     "MediaError",
     "MissingDependencyError",
     "OutOfRangeError",
@@ -128,6 +130,10 @@ class ResourceError(BadInputError):
     """The system gives this process no more memory, threads or open files."""
 
     code = "resource"
+
+
+class LostWorkerError(ResourceError):
+    """Worker processes died on one item of work, each time that it was tried."""
 
 
 class ConversionError(EdgeKitError):

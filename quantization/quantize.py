@@ -10,12 +10,12 @@ from pathlib import Path
 
 from edgekit._checks import as_bundle, as_path, as_sequence
 from edgekit._parameters import parameter
-from edgekit._processes import process_pool
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import MANIFEST, Bundle
 from edgekit.calibration.contact_sheet import contact_sheet, write_sheet
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, default_store
+from edgekit.executors.opening import open_executor
 from edgekit.files.output_paths import refuse_existing, refuse_unwritable
 from edgekit.files.writing import atomic_file
 from edgekit.quantization.build import check_float, quantize_bundle, recipe_of
@@ -144,7 +144,7 @@ def quantize(
 def run_quantization(options: QuantizeOptions, progress: Progress = SILENT) -> QuantizeResult:
     """Quantizes as checked options describe it; ``quantize`` documents result and errors."""
     store = Store(options.cache or default_store())
-    with store.in_use(), process_pool(options.workers) as executor:
+    with store.in_use(), open_executor(options.workers) as executor:
         progress.phase("loading the float model")
         source = _float_bundle(options, store)
         place = _place(options, source)

@@ -11,14 +11,15 @@ import pytest
 
 import edgekit
 from edgekit._parameters import parameter, write_flags, writes_flags
-from edgekit._processes import process_pool
 from edgekit.cli import main
 from edgekit.errors import UsageError
+from edgekit.executors.opening import open_executor
 from edgekit.linking.registry import make_linker
 
 ROOT = Path(edgekit.__file__).parent
 ROOMS = (
-    *("benchmarks", "bundle", "calibration", "datasets", "evaluation", "files", "linking"),
+    *("benchmarks", "bundle", "calibration", "datasets", "evaluation", "executors", "files"),
+    "linking",
     *("measuring", "media", "metrics", "models"),
     *("pipeline", "quantization", "running", "runtime", "system", "targets", "training"),
 )
@@ -78,7 +79,7 @@ def test_the_command_line_writes_flags_and_leaves_no_trace(capsys):
 
 
 def test_processes_of_the_command_line_write_flags_too(flags):
-    with process_pool(2) as pool:
+    with open_executor(2) as pool:
         assert pool is not None
         assert pool.submit(parameter, "max_misses").result() == "--max-misses"
         assert pool.submit(os.getpid).result() != os.getpid()

@@ -17,8 +17,9 @@ from edgekit.cli.options.shared import (
     session_options,
     stdout_console,
 )
-from edgekit.cli.options.types import DATASET, LINK, OUT_FILE
+from edgekit.cli.options.types import DATASET, LINK, OUT_FILE, OUT_FOLDER
 from edgekit.cli.output.progress_bars import PhaseBars
+from edgekit.errors import MediaError
 from edgekit.linking.choices import COSTS
 from edgekit.metrics.protocols import PROTOCOLS
 
@@ -111,6 +112,19 @@ __all__ = ["command"]
     help="Number of processes to evaluate with.",
 )
 @click.option(
+    "--results",
+    type=OUT_FOLDER,
+    help="Folder for the detections of each video, as soon as it is finished. The same command "
+    "continues from there after an interruption. [default: in the cache of edgekit, which "
+    "`edgekit cache` shows]",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Stop at the first video that fails. By default it is named, the figures are those of the "
+    "other videos, and the exit status is 3.",
+)
+@click.option(
     "--save-detections",
     type=OUT_FILE,
     help="File to write the detections to. Compressed if its name ends in .gz.",
@@ -133,6 +147,12 @@ def command(as_json: bool, **values: object) -> None:
         emit_json(result.to_dict())
     else:
         _show(result)
+    if result.failures:
+        count, every = len(result.failures), len(result.failures) + len(result.tubes)
+        raise MediaError(
+            f"{count} of {every} videos failed; the figures are those of the others.",
+            hint="The same command tries them again, and takes the others from its results.",
+        )
 
 
 def _show(result: EvalResult) -> None:
@@ -153,3 +173,5 @@ def _show(result: EvalResult) -> None:
     count = len(result.tubes)
     videos = f"{count} video{'s' if count != 1 else ''}"
     console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")
+    for name, reason in result.failures.items():
+        console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections
@@ -24,7 +25,7 @@ from edgekit.targets.base import SessionOptions
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["DetectionsCollector", "detect_videos", "in_classes_of"]
+__all__ = ["DetectionsCollector", "detect_videos", "in_classes_of", "video_detector"]
 
 
 def detect_videos(
@@ -56,18 +57,33 @@ def detect_videos(
     """
     classes = load_bundle(bundle).manifest.classes
     truth = in_classes_of(classes, truth)
-    options = options or SessionOptions()
-    if options.hint is None and executor is None:
-        options = replace(options, hint="throughput")
-    work = partial(_detect_video, bundle, options, top_k)
-    found: Iterable[list[Detections]]
+    work = video_detector(bundle, options, top_k, alone=executor is None)
+    found: Iterable[FrameDetections]
     found = executor.map(work, truth.videos) if executor else map(work, truth.videos)
     videos = []
     for video, detections in zip(truth.videos, found, strict=True):
-        videos.append(SavedVideo(video, detections))
+        videos.append(SavedVideo(video, list(detections)))
         _LOG.info("The detector has processed %s: %d frames.", video.name, len(detections))
         on_video()
     return SavedDetections(list(classes), videos)
+
+
+def video_detector(
+    bundle: Path, options: SessionOptions | None, top_k: int | None, *, alone: bool
+) -> Callable[[VideoTruth], FrameDetections]:
+    """Returns the function that runs a bundle on a video; other processes may call it.
+
+    Args:
+        bundle: Folder of the bundle.
+        options: Options for the runtime session.
+        top_k: Largest number of peaks per frame; by default the bundle's own value.
+        alone: Whether one video at a time is processed. Several of its frames are then in the
+            network at once, unless the options say otherwise.
+    """
+    options = options or SessionOptions()
+    if options.hint is None and alone:
+        options = replace(options, hint="throughput")
+    return partial(_detect_video, bundle, options, top_k)
 
 
 def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
@@ -96,8 +112,8 @@ def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
 
 
 def _detect_video(
-    bundle: Path, options: SessionOptions | None, top_k: int | None, video: VideoTruth
-) -> list[Detections]:
+    bundle: Path, options: SessionOptions, top_k: int | None, video: VideoTruth
+) -> FrameDetections:
     if video.path is None:
         raise MediaError(
             f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
@@ -110,7 +126,7 @@ def _detect_video(
         classes, collector = len(detector.classes), DetectionsCollector(len(detector.classes))
         linker = make_linker("edgekit", classes)
         Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
-    return collector.found
+    return FrameDetections.of(collector.found, classes)
 
 
 class DetectionsCollector(Sink):

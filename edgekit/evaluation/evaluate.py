@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit._checks import as_bundle, as_path, check_choice, check_range, check_types
 from edgekit._parameters import parameter
-from edgekit._processes import process_pool
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
+from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.layouts import DATASETS
 from edgekit.datasets.published import read_truth
-from edgekit.errors import UsageError
-from edgekit.evaluation.detection import detect_videos
+from edgekit.errors import OutputError, UsageError
+from edgekit.evaluation.detection import in_classes_of, video_detector
+from edgekit.evaluation.results import ResultsFolder, results_key
+from edgekit.evaluation.survey import Survey, survey
+from edgekit.executors.opening import open_executor
 from edgekit.linking.choices import COSTS, LINKS
-from edgekit.metrics.detections import SavedDetections, open_detections
+from edgekit.metrics.detections import StoredDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
@@ -26,6 +33,8 @@ from edgekit.targets.base import SessionOptions
 from edgekit.targets.bundle_choice import Named, runnable, take
 
 __all__ = ["EvaluateOptions", "evaluate", "run_evaluation"]
+
+_LOG = logging.getLogger(__name__)
 
 _SESSION = SessionOptions()
 
@@ -56,6 +65,8 @@ class EvaluateOptions:
     top_k: int | None = None
     session: SessionOptions = _SESSION
     workers: int = 1
+    results: Path | None = None
+    strict: bool = False
     save_detections: Path | None = None
 
     def __post_init__(self) -> None:
@@ -77,11 +88,11 @@ class EvaluateOptions:
                     hint=f"For example: {parameter('dataset', 'json')} and "
                     f"{parameter('root', 'clips')}",
                 )
-        elif self.bundle or self.dataset or self.root or self.save_detections:
+        elif self.bundle or self.dataset or self.root or self.save_detections or self.results:
             raise UsageError(
                 f"{parameter('detections')} cannot be used together with a bundle or a dataset.",
-                hint=f"Leave out BUNDLE, {parameter('dataset')}, {parameter('root')} and "
-                f"{parameter('save_detections')}.",
+                hint=f"Leave out BUNDLE, {parameter('dataset')}, {parameter('root')}, "
+                f"{parameter('results')} and {parameter('save_detections')}.",
             )
 
 
@@ -105,6 +116,8 @@ def evaluate(
     top_k: int | None = None,
     session: SessionOptions = _SESSION,
     workers: int = 1,
+    results: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     save_detections: str | os.PathLike[str] | None = None,
     progress: Progress = SILENT,
 ) -> EvalResult:
@@ -137,6 +150,11 @@ def evaluate(
         session: Options for the runtime. They have no effect on saved detections.
         workers: Number of processes to evaluate with. With more than one, a script needs
             ``if __name__ == "__main__":`` around its work.
+        results: Folder for the detections of each video, as soon as it is finished. A later call
+            with the same bundle and options takes them from there. By default it is in EdgeKit's
+            cache, where an interrupted evaluation continues too.
+        strict: Whether the first video that fails ends the evaluation. By default it is named in
+            ``failures`` of the result, and the figures are those of the other videos.
         save_detections: File to write the detections to; compressed if its name ends in ``.gz``.
         progress: Display of the progress: a phase of one step per video that the bundle runs on.
 
@@ -147,10 +165,12 @@ def evaluate(
         UsageError: A value has the wrong type or is out of range, or two of them contradict.
         BundleError: The bundle is invalid.
         AnnotationError: The annotations or saved detections are missing or invalid, or have classes
-            that the bundle does not know.
-        MediaError: A video cannot be read.
+            that the bundle does not know; with ``strict``, a video has another number of frames.
+        MediaError: No video can be read; with ``strict``, a video cannot be read.
+        LostWorkerError: With ``strict``, the processes die that work on a video.
+        ResourceError: The processes cannot be started.
         MissingDependencyError: The runtime is not installed.
-        OutputError: ``save_detections`` cannot be written.
+        OutputError: ``save_detections`` or a result cannot be written.
     """
     options = EvaluateOptions(
         bundle=as_bundle("bundle", bundle),
@@ -170,6 +190,8 @@ def evaluate(
         top_k=top_k,
         session=session,
         workers=workers,
+        results=as_path("results", results),
+        strict=strict,
         save_detections=as_path("save_detections", save_detections),
     )
     return run_evaluation(options, progress)
@@ -177,14 +199,18 @@ def evaluate(
 
 def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> EvalResult:
     """Evaluates as checked options describe it; ``evaluate`` documents result and errors."""
-    with process_pool(options.workers) as executor:
+    with contextlib.ExitStack() as stack:
+        executor = stack.enter_context(open_executor(options.workers))
+        saved: StoredDetections
+        failures: dict[str, str] = {}
         if options.detections is not None:
             saved = open_detections(options.detections)
         else:
-            saved = _detect(options, executor, progress)
+            saved = _detect(options, stack, executor, progress)
+            failures = saved.failures
         if options.save_detections is not None:
             write_detections(options.save_detections, saved)
-        return score_detections(
+        result = score_detections(
             saved,
             link=options.link,
             cost=options.cost,
@@ -196,11 +222,15 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
             protocol=options.protocol,
             executor=executor,
         )
+        return replace(result, failures=failures)
 
 
 def _detect(
-    options: EvaluateOptions, executor: Executor | None, progress: Progress
-) -> SavedDetections:
+    options: EvaluateOptions,
+    stack: contextlib.ExitStack,
+    executor: Executor | None,
+    progress: Progress,
+) -> Survey:
     assert options.root is not None  # checked by the options
     truth = read_truth(options.dataset or "json", options.root, split=options.split)
     bundle = take(
@@ -209,12 +239,30 @@ def _detect(
         another="edgekit eval BUNDLE or edgekit eval shipped",
         fits=runnable(lambda _: options.session),
     )
-    progress.phase("Detecting", len(truth.videos))
-    return detect_videos(
-        bundle.path,
-        truth,
-        options=options.session,
-        top_k=options.top_k,
+    return survey(
+        in_classes_of(bundle.manifest.classes, truth),
+        video_detector(bundle.path, options.session, options.top_k, alone=executor is None),
+        stack.enter_context(_results(options, bundle)),
         executor=executor,
-        on_video=progress.advance,
+        strict=options.strict,
+        progress=progress,
     )
+
+
+@contextlib.contextmanager
+def _results(options: EvaluateOptions, bundle: Bundle) -> Iterator[ResultsFolder]:
+    """Yields the folder of the results, which nobody empties until the block ends."""
+    key = results_key(bundle, options.session, options.top_k)
+    if options.results is not None:
+        yield ResultsFolder(options.results, key)
+        return
+    try:
+        store = Store(default_store(parameter("results", "DIR")))
+    except OutputError as error:
+        # An evaluation needs no place to write to, only to continue after an interruption.
+        _LOG.warning("The results of this evaluation will not be kept. %s", error.message)
+        with tempfile.TemporaryDirectory() as folder:
+            yield ResultsFolder(Path(folder), key)
+        return
+    with store.in_use():
+        yield ResultsFolder(store.path / f"videos-{key}", key)

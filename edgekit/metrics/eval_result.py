@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class ClassAccuracy:
     video_ap: dict[str, float | None]
 
 
+# Many attributes: a record of one evaluation, whose fields are public API.
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalResult:
     """Result of an evaluation; scores are from 0 to 1.
@@ -43,6 +44,8 @@ class EvalResult:
         link: Name of the linker.
         protocol: Name of the protocol.
         seconds: Duration of the evaluation, in seconds.
+        failures: Reason of each video that has no detections because it failed, by its name; the
+            scores are those of the other videos.
     """
 
     classes: list[str]
@@ -55,6 +58,7 @@ class EvalResult:
     link: str
     protocol: str
     seconds: float
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def frame_map(self) -> float:
@@ -79,7 +83,11 @@ class EvalResult:
         }
 
     def to_dict(self) -> dict[str, object]:
-        """Returns what ``edgekit eval --json`` prints; null stands for no ground truth."""
+        """Returns what ``edgekit eval --json`` prints; null stands for no ground truth.
+
+        ``failures`` is among it only if a video failed.
+        """
+        failures = {"failures": self.failures} if self.failures else {}
         return {
             "frame_map": {"0.5": self.frame_map},
             "video_map": self.video_map,
@@ -88,6 +96,7 @@ class EvalResult:
             "frames": self.frames,
             "link": self.link,
             "seconds": self.seconds,
+            **failures,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import edgekit
 from edgekit._progress import Progress
 from edgekit.assets import default_bundle
-from edgekit.errors import AnnotationError, BundleError, UsageError
+from edgekit.calibration.cache import contents_of
+from edgekit.errors import AnnotationError, BundleError, MediaError, UsageError
 from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.base import SessionOptions
 
@@ -22,6 +24,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset") / "clips"
     write_dataset(folder, (1, 2), frames=12)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of each test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 class _Phases(Progress):
@@ -51,9 +60,47 @@ def test_a_bundle_and_what_it_detected(root: Path, tmp_path: Path) -> None:
     assert (published.link, published.protocol) == ("road", "published")
 
 
-def test_two_processes_give_the_same(root: Path) -> None:
-    found = [edgekit.evaluate(default_bundle(), root=root, session=ONE, workers=n) for n in (1, 2)]
+def test_two_processes_give_the_same(root: Path, tmp_path: Path) -> None:
+    bundle, files = default_bundle(), []
+    found = []
+    for workers in (1, 2):
+        results = tmp_path / str(workers)
+        found.append(
+            edgekit.evaluate(bundle, root=root, session=ONE, workers=workers, results=results)
+        )
+        files.append({path.name: path.read_bytes() for path in results.iterdir()})
     assert found[0].frame_map == found[1].frame_map
+    assert files[0] == files[1]
+    assert len(files[0]) == 2
+
+
+def test_a_video_that_fails_is_named_and_the_others_are_scored(root: Path, tmp_path: Path) -> None:
+    clips = shutil.copytree(root, tmp_path / "clips")
+    whole = edgekit.evaluate(default_bundle(), root=clips, session=ONE)
+    assert whole.failures == {}
+    broken = sorted(path for path in clips.iterdir() if path.suffix != ".json")[0]
+    shutil.rmtree(broken) if broken.is_dir() else broken.write_bytes(b"no video")
+    result = edgekit.evaluate(default_bundle(), root=clips, session=ONE)
+    assert list(result.failures) == [broken.name]
+    assert set(whole.tubes) - set(result.tubes) == {broken.name}
+    assert result.to_dict()["failures"] == result.failures
+    with pytest.raises(MediaError):
+        edgekit.evaluate(default_bundle(), root=clips, session=ONE, strict=True)
+
+
+def test_results_are_kept_in_the_cache_and_need_none(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = edgekit.evaluate(default_bundle(), root=root, session=ONE)
+    assert contents_of(cache / "edgekit").pieces == {"videos": 1}
+    assert "processed before" not in caplog.text
+    again = edgekit.evaluate(default_bundle(), root=root, session=ONE)
+    assert "2 of 2 videos were processed before" in caplog.text
+    assert again.frame_map == first.frame_map
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    third = edgekit.evaluate(default_bundle(), root=root, session=ONE)
+    assert third.frame_map == first.frame_map
+    assert "will not be kept" in caplog.text
 
 
 @pytest.mark.parametrize(

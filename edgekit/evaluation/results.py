@@ -1,0 +1,138 @@
+"""A folder with the detections of each finished video, from which an evaluation continues.
+
+Each video has a file of its own, named by the video and by a key of everything that its detections
+depend on. A file is complete or absent, so any process may be killed at any time, and evaluations
+with other bundles or options may share the folder.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle
+from edgekit.calibration.store import key_of
+from edgekit.datasets.annotations import VideoTruth
+from edgekit.errors import AnnotationError
+from edgekit.files.output_paths import writing
+from edgekit.files.writing import atomic_file
+from edgekit.metrics.detections import SavedVideo
+from edgekit.metrics.frame_detections import FrameDetections
+from edgekit.targets.base import SessionOptions
+
+__all__ = ["ResultsFolder", "StoredResult", "results_key"]
+
+_LONGEST_NAME = 80
+_ODD = re.compile(r"[^\w.-]+")
+
+
+def results_key(bundle: Bundle, session: SessionOptions, top_k: int | None) -> str:
+    """Returns a key for the detections of a bundle, in 32 hexadecimal digits.
+
+    Threads, hint and cache change how fast a frame is computed, and are no part of the key.
+    """
+    return key_of(bundle.sha256, session.runtime, session.device, session.arithmetic, top_k)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """The detections of a video in a file, as a ``StoredVideo``.
+
+    Attributes:
+        truth: Ground truth of the video.
+        path: File of the detections.
+    """
+
+    truth: VideoTruth
+    path: Path
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the video has an annotated tube."""
+        return bool(self.truth.tubes)
+
+    def load(self) -> SavedVideo:
+        """Returns the detections and the ground truth.
+
+        Raises:
+            AnnotationError: The file is gone or damaged, or the video has another number of frames.
+        """
+        found = _read(self.path)
+        if found is None:
+            raise AnnotationError(
+                f"The detections of '{self.truth.name}' in {self.path} are gone or damaged.",
+                hint="The same command finds them again.",
+            )
+        return SavedVideo(self.truth, found)
+
+
+class ResultsFolder:
+    """Finished videos of evaluations.
+
+    Args:
+        path: Path of the folder; ``keep`` creates it.
+        key: Key of what the detections depend on besides the video, from ``results_key``.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        self._key = key
+
+    def find(self, video: VideoTruth) -> StoredResult | None:
+        """Returns the stored detections of a video; None if there are none.
+
+        Raises:
+            OSError: The video is missing or cannot be read.
+        """
+        stored = StoredResult(video, self._place(video))
+        return None if _read(stored.path) is None else stored
+
+    def keep(self, video: VideoTruth, found: FrameDetections) -> StoredResult:
+        """Stores the detections of a video.
+
+        Raises:
+            AnnotationError: The video has another number of frames than its annotation.
+            OutputError: The file cannot be written, or the disk is full.
+        """
+        SavedVideo(video, found)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        place = self._place(video)
+        with atomic_file(place) as temporary, temporary.open("wb") as file:
+            # Equal arrays give equal bytes: numpy writes no time and no name into the file.
+            np.savez_compressed(file, counts=found.counts, boxes=found.boxes, scores=found.scores)
+        return StoredResult(video, place)
+
+    def _place(self, video: VideoTruth) -> Path:
+        assert video.path is not None
+        key = key_of(self._key, video.name, _identity(video.path))
+        name = _ODD.sub("_", video.name)[-_LONGEST_NAME:]
+        return self.path / f"{name}-{key}.npz"
+
+
+def _identity(path: Path) -> list[tuple[str, int, int]]:
+    """Returns names, sizes and times of a video's file or of all files in its folder.
+
+    Raises:
+        OSError: The file or folder is missing or cannot be read.
+    """
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat()) for file in files]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+def _read(path: Path) -> FrameDetections | None:
+    """Returns the detections in a file; None if it is missing or was not written completely."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            boxes, scores, counts = (arrays[name] for name in ("boxes", "scores", "counts"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    if len(boxes) != len(scores) or np.maximum(counts, 0).sum() != len(boxes):
+        return None
+    return FrameDetections(boxes, scores, counts)

@@ -1,0 +1,151 @@
+"""Runs a bundle on the videos of a dataset, keeping what is finished and counting what fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+from functools import partial
+
+from edgekit._progress import SILENT, Progress
+from edgekit.datasets.annotations import Truth, VideoTruth
+from edgekit.errors import AnnotationError, EdgeKitError, LostWorkerError, MediaError
+from edgekit.evaluation.results import ResultsFolder, StoredResult
+from edgekit.metrics.frame_detections import FrameDetections
+
+__all__ = ["Survey", "survey"]
+
+_LOG = logging.getLogger(__name__)
+
+_OF_ONE_VIDEO = (MediaError, AnnotationError, LostWorkerError)
+"""Errors that other videos need not have."""
+
+Detect = Callable[[VideoTruth], FrameDetections]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The detections of a bundle on a dataset, as ``StoredDetections``.
+
+    Attributes:
+        classes: Class names, by class index.
+        videos: Videos with detections, in the order of the dataset.
+        failures: Reason of each video without detections, by its name, in the same order.
+    """
+
+    classes: list[str]
+    videos: Sequence[StoredResult]
+    failures: dict[str, str]
+
+
+def survey(
+    truth: Truth,
+    detect: Detect,
+    results: ResultsFolder,
+    *,
+    executor: Executor | None = None,
+    strict: bool = False,
+    progress: Progress = SILENT,
+) -> Survey:
+    """Detects in every video that has no stored result; a video that fails is left out.
+
+    Args:
+        truth: Ground truth in the bundle's classes.
+        detect: Function that returns the detections of a video.
+        results: Folder of the results, which are stored as they arrive.
+        executor: Executor of ``detect``; by default the videos are processed here.
+        strict: Whether the first video that fails ends the survey.
+        progress: Display of the progress: a phase of one step per video without a result.
+
+    Raises:
+        MediaError: A video failed, if ``strict``; or all did.
+        AnnotationError: A video has another number of frames than its annotation, if ``strict``.
+        LostWorkerError: Worker processes died on a video, if ``strict``.
+        OutputError: A result cannot be stored.
+        EdgeKitError: No video can be processed: the bundle, the runtime or the executor fails.
+    """
+    stored: dict[str, StoredResult] = {}
+    failed: dict[str, EdgeKitError] = {}
+    missing = []
+    for video in truth.videos:
+        try:
+            found = _find(results, video)
+        except MediaError as error:
+            _fail(video, error, failed, strict=strict)
+        else:
+            if found is None:
+                missing.append(video)
+            else:
+                stored[video.name] = found
+    if stored:
+        _LOG.warning(
+            "%d of %d videos were processed before; their detections are in %s.",
+            len(stored),
+            len(truth.videos),
+            results.path,
+        )
+    progress.phase("Detecting", len(missing))
+    try:
+        for video, result in _outcomes(detect, missing, executor):
+            try:
+                detections = result()
+                stored[video.name] = results.keep(video, detections)
+                _LOG.info("The detector has processed %s: %d frames.", video.name, len(detections))
+            except _OF_ONE_VIDEO as error:
+                _fail(video, error, failed, strict=strict)
+            progress.advance()
+    except KeyboardInterrupt:
+        _LOG.warning(
+            "%d of %d videos are finished. The same command continues with the others.",
+            len(stored),
+            len(truth.videos),
+        )
+        raise
+    if failed and not stored:
+        first = next(iter(failed.values()))
+        count = f"All {len(failed)} videos" if len(failed) > 1 else "The only video"
+        raise MediaError(f"{count} failed. {first.message}", hint=first.hint)
+    videos = [stored[video.name] for video in truth.videos if video.name in stored]
+    failures = {v.name: failed[v.name].message for v in truth.videos if v.name in failed}
+    return Survey(truth.classes, videos, failures)
+
+
+def _outcomes(
+    detect: Detect, videos: Sequence[VideoTruth], executor: Executor | None
+) -> Iterator[tuple[VideoTruth, Callable[[], FrameDetections]]]:
+    """Yields each video as it is finished, with a function that returns or raises its outcome."""
+    if executor is None:
+        for video in videos:
+            yield video, partial(detect, video)
+        return
+    waiting: dict[Future[FrameDetections], VideoTruth] = {
+        executor.submit(detect, video): video for video in videos
+    }
+    for future in as_completed(list(waiting)):
+        # The future holds the detections; it must not outlive its turn.
+        yield waiting.pop(future), future.result
+
+
+def _find(results: ResultsFolder, video: VideoTruth) -> StoredResult | None:
+    if video.path is None:
+        raise MediaError(
+            f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
+            hint="Put the video into the folder of its annotations.",
+        )
+    try:
+        return results.find(video)
+    except OSError as error:
+        raise MediaError(
+            f"Cannot read the video {video.path}: {error.strerror}.",
+            hint="Put the video into the folder of its annotations.",
+        ) from error
+
+
+def _fail(
+    video: VideoTruth, error: EdgeKitError, failed: dict[str, EdgeKitError], *, strict: bool
+) -> None:
+    if strict:
+        raise error
+    failed[video.name] = error
+    _LOG.warning("%s failed and is left out: %s", video.name, error.message)

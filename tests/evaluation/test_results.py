@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.assets import default_bundle
+from edgekit.bundle import load_bundle
+from edgekit.datasets.annotations import TruthTube, VideoTruth
+from edgekit.errors import AnnotationError
+from edgekit.evaluation.results import ResultsFolder, results_key
+from edgekit.metrics.frame_detections import FrameDetections
+from edgekit.targets.base import SessionOptions
+
+FOUND = FrameDetections(
+    np.arange(12, dtype=np.float32).reshape(3, 4),
+    np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2),
+    np.array([2, -1, 0, 1]),
+)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> VideoTruth:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"a video")
+    return VideoTruth("Biking/clip one.mp4", 4, 32, 32, [TruthTube(0, 0, np.eye(4))], 0, path)
+
+
+def test_what_is_kept_is_found(tmp_path: Path, video: VideoTruth) -> None:
+    results = ResultsFolder(tmp_path / "made" / "results", "key")
+    assert results.find(video) is None
+    kept = results.keep(video, FOUND)
+    found = ResultsFolder(results.path, "key").find(video)
+    assert found == kept
+    assert found.path.name.startswith("Biking_clip_one.mp4-")
+    assert found.annotated
+    loaded = found.load()
+    assert loaded.truth is video
+    for one, other in zip(loaded.detections, FOUND, strict=True):
+        if one is None or other is None:
+            assert one is other
+        else:
+            assert one.boxes.tobytes() == other.boxes.tobytes()
+            assert one.scores.tobytes() == other.scores.tobytes()
+
+
+def test_equal_detections_are_equal_bytes(tmp_path: Path, video: VideoTruth) -> None:
+    written = [ResultsFolder(tmp_path / name, "key").keep(video, FOUND).path for name in "ab"]
+    assert written[0].name == written[1].name
+    assert written[0].read_bytes() == written[1].read_bytes()
+
+
+def test_another_key_or_another_video_has_no_result(tmp_path: Path, video: VideoTruth) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    results.keep(video, FOUND)
+    assert ResultsFolder(results.path, "other").find(video) is None
+    assert video.path is not None
+    status = video.path.stat()
+    os.utime(video.path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert results.find(video) is None
+
+
+def test_the_pictures_of_a_folder_are_its_identity(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(b"one")
+    video = VideoTruth("v", 4, 32, 32, [], None, folder)
+    results = ResultsFolder(tmp_path / "results", "key")
+    results.keep(video, FOUND)
+    assert results.find(video) is not None
+    (folder / "2.jpg").write_bytes(b"two")
+    assert results.find(video) is None
+
+
+def test_a_video_of_another_length_is_not_kept(tmp_path: Path, video: VideoTruth) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    short = FrameDetections(FOUND.boxes, FOUND.scores, FOUND.counts[:3])
+    with pytest.raises(AnnotationError, match="detections for 3 frames"):
+        results.keep(video, short)
+    assert not results.path.exists()
+
+
+@pytest.mark.parametrize("spoil", [b"", b"half", "cut", "zeros"])
+def test_a_file_that_was_not_written_completely_is_no_result(
+    tmp_path: Path, video: VideoTruth, spoil: bytes | str
+) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    stored = results.keep(video, FOUND)
+    whole = stored.path.read_bytes()
+    damaged = {"cut": whole[:-100], "zeros": whole[:60] + bytes(40) + whole[100:]}
+    stored.path.write_bytes(spoil if isinstance(spoil, bytes) else damaged[spoil])
+    assert results.find(video) is None
+    with pytest.raises(AnnotationError, match="gone or damaged"):
+        stored.load()
+
+
+def test_only_what_changes_detections_changes_their_key() -> None:
+    bundle = load_bundle(default_bundle())
+    usual = results_key(bundle, SessionOptions(), None)
+    assert results_key(bundle, SessionOptions(threads=1, hint="latency"), None) == usual
+    others = {
+        results_key(bundle, SessionOptions(), 10),
+        results_key(bundle, SessionOptions(device="CPU"), None),
+        results_key(bundle, SessionOptions(arithmetic="f32"), None),
+        results_key(bundle, SessionOptions(runtime="onnxruntime"), None),
+    }
+    assert len(others | {usual}) == 5
