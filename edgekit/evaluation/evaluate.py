@@ -19,9 +19,9 @@ from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.layouts import DATASETS
 from edgekit.datasets.published import read_truth
 from edgekit.errors import OutputError, UsageError
+from edgekit.evaluation.dataset_detections import DatasetDetections, detect_dataset
 from edgekit.evaluation.detection import in_classes_of, video_detector
 from edgekit.evaluation.results import ResultsFolder, results_key
-from edgekit.evaluation.survey import Survey, survey
 from edgekit.executors.opening import open_executor
 from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.detections import StoredDetections, open_detections
@@ -230,7 +230,7 @@ def _detect(
     stack: contextlib.ExitStack,
     executor: Executor | None,
     progress: Progress,
-) -> Survey:
+) -> DatasetDetections:
     assert options.root is not None  # checked by the options
     truth = read_truth(options.dataset or "json", options.root, split=options.split)
     bundle = take(
@@ -239,7 +239,7 @@ def _detect(
         another="edgekit eval BUNDLE or edgekit eval shipped",
         fits=runnable(lambda _: options.session),
     )
-    return survey(
+    return detect_dataset(
         in_classes_of(bundle.manifest.classes, truth),
         video_detector(bundle.path, options.session, options.top_k, alone=executor is None),
         stack.enter_context(_results(options, bundle)),

@@ -12,8 +12,8 @@ import pytest
 from edgekit._progress import Progress
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.errors import BundleError, LostWorkerError, MediaError
+from edgekit.evaluation.dataset_detections import DatasetDetections, detect_dataset
 from edgekit.evaluation.results import ResultsFolder
-from edgekit.evaluation.survey import Survey, survey
 from edgekit.metrics.frame_detections import FrameDetections
 
 NAMES = ("a", "b", "c", "d")
@@ -52,7 +52,7 @@ class _Detector:
         return _found(3)
 
 
-def _names(found: Survey) -> list[str]:
+def _names(found: DatasetDetections) -> list[str]:
     return [stored.truth.name for stored in found.videos]
 
 
@@ -60,14 +60,14 @@ def test_videos_that_fail_are_named_and_the_others_go_on(
     truth: Truth, results: ResultsFolder
 ) -> None:
     detector = _Detector(a=MediaError("No picture."), c=LostWorkerError("It died."))
-    found = survey(truth, detector, results)
+    found = detect_dataset(truth, detector, results)
     assert detector.seen == list(NAMES)
     assert _names(found) == ["b", "d"]
     assert found.failures == {"a": "No picture.", "c": "It died."}
 
 
 def test_a_video_of_another_length_fails(truth: Truth, results: ResultsFolder) -> None:
-    found = survey(truth, lambda video: _found(3 + (video.name == "b")), results)
+    found = detect_dataset(truth, lambda video: _found(3 + (video.name == "b")), results)
     assert list(found.failures) == ["b"]
     assert "detections for 4 frames, but its annotation has 3" in found.failures["b"]
 
@@ -79,7 +79,7 @@ def test_a_video_that_is_missing_fails_without_being_tried(
     assert path is not None
     path.unlink()
     detector = _Detector()
-    found = survey(truth, detector, results)
+    found = detect_dataset(truth, detector, results)
     assert detector.seen == ["a", "c", "d"]
     assert list(found.failures) == ["b"]
 
@@ -87,45 +87,45 @@ def test_a_video_that_is_missing_fails_without_being_tried(
 def test_strictness_ends_at_the_first_failure(truth: Truth, results: ResultsFolder) -> None:
     detector = _Detector(b=MediaError("No picture."))
     with pytest.raises(MediaError, match=r"No picture\."):
-        survey(truth, detector, results, strict=True)
+        detect_dataset(truth, detector, results, strict=True)
     assert detector.seen == ["a", "b"]
 
 
 def test_a_failure_of_all_videos_has_no_figures(truth: Truth, results: ResultsFolder) -> None:
     detector = _Detector(**{name: MediaError("No picture.") for name in NAMES})
     with pytest.raises(MediaError, match=r"All 4 videos failed\. No picture\."):
-        survey(truth, detector, results)
+        detect_dataset(truth, detector, results)
 
 
 def test_what_fails_for_every_video_ends_at_once(truth: Truth, results: ResultsFolder) -> None:
     detector = _Detector(a=BundleError("No model."))
     with pytest.raises(BundleError):
-        survey(truth, detector, results)
+        detect_dataset(truth, detector, results)
     assert detector.seen == ["a"]
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt(), BundleError("No model.")])
-def test_a_survey_that_was_ended_goes_on_where_it_was(
+def test_an_evaluation_that_was_ended_goes_on_where_it_was(
     truth: Truth, results: ResultsFolder, ends: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(type(ends)):
-        survey(truth, _Detector(c=ends), results)
+        detect_dataset(truth, _Detector(c=ends), results)
     again, progress = _Detector(), _Phases()
     with caplog.at_level(logging.WARNING):
-        found = survey(truth, again, results, progress=progress)
+        found = detect_dataset(truth, again, results, progress=progress)
     assert again.seen == ["c", "d"]
     assert progress.seen == [("Detecting", 2), "step", "step"]
     assert _names(found) == list(NAMES)
     assert "2 of 4 videos were processed before" in caplog.text
     third = _Detector()
-    survey(truth, third, results)
+    detect_dataset(truth, third, results)
     assert third.seen == []
 
 
 def test_a_failed_video_is_tried_again(truth: Truth, results: ResultsFolder) -> None:
-    survey(truth, _Detector(b=MediaError("No picture.")), results)
+    detect_dataset(truth, _Detector(b=MediaError("No picture.")), results)
     again = _Detector()
-    assert survey(truth, again, results).failures == {}
+    assert detect_dataset(truth, again, results).failures == {}
     assert again.seen == ["b"]
 
 
@@ -134,7 +134,9 @@ def test_the_order_in_which_videos_end_is_no_matter(truth: Truth, tmp_path: Path
     for name, workers in (("one", 1), ("four", 4)):
         folder = tmp_path / name
         with ThreadPoolExecutor(workers) as executor:
-            found = survey(truth, _Detector(), ResultsFolder(folder, "key"), executor=executor)
+            found = detect_dataset(
+                truth, _Detector(), ResultsFolder(folder, "key"), executor=executor
+            )
         assert _names(found) == list(NAMES)
         whole.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert whole[0] == whole[1]

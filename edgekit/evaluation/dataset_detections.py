@@ -14,7 +14,7 @@ from edgekit.errors import AnnotationError, EdgeKitError, LostWorkerError, Media
 from edgekit.evaluation.results import ResultsFolder, StoredResult
 from edgekit.metrics.frame_detections import FrameDetections
 
-__all__ = ["Survey", "survey"]
+__all__ = ["DatasetDetections", "detect_dataset"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ Detect = Callable[[VideoTruth], FrameDetections]
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DatasetDetections:
     """The detections of a bundle on a dataset, as ``StoredDetections``.
 
     Attributes:
@@ -39,7 +39,7 @@ class Survey:
     failures: dict[str, str]
 
 
-def survey(
+def detect_dataset(
     truth: Truth,
     detect: Detect,
     results: ResultsFolder,
@@ -47,7 +47,7 @@ def survey(
     executor: Executor | None = None,
     strict: bool = False,
     progress: Progress = SILENT,
-) -> Survey:
+) -> DatasetDetections:
     """Detects in every video that has no stored result; a video that fails is left out.
 
     Args:
@@ -55,7 +55,7 @@ def survey(
         detect: Function that returns the detections of a video.
         results: Folder of the results, which are stored as they arrive.
         executor: Executor of ``detect``; by default the videos are processed here.
-        strict: Whether the first video that fails ends the survey.
+        strict: Whether the first video that fails ends the work.
         progress: Display of the progress: a phase of one step per video without a result.
 
     Raises:
@@ -67,24 +67,7 @@ def survey(
     """
     stored: dict[str, StoredResult] = {}
     failed: dict[str, EdgeKitError] = {}
-    missing = []
-    for video in truth.videos:
-        try:
-            found = _find(results, video)
-        except MediaError as error:
-            _fail(video, error, failed, strict=strict)
-        else:
-            if found is None:
-                missing.append(video)
-            else:
-                stored[video.name] = found
-    if stored:
-        _LOG.warning(
-            "%d of %d videos were processed before; their detections are in %s.",
-            len(stored),
-            len(truth.videos),
-            results.path,
-        )
+    missing = _missing(truth, results, stored, failed, strict=strict)
     progress.phase("Detecting", len(missing))
     try:
         for video, result in _outcomes(detect, missing, executor):
@@ -104,11 +87,42 @@ def survey(
         raise
     if failed and not stored:
         first = next(iter(failed.values()))
-        count = f"All {len(failed)} videos" if len(failed) > 1 else "The only video"
-        raise MediaError(f"{count} failed. {first.message}", hint=first.hint)
+        if len(failed) == 1:
+            raise first
+        raise MediaError(f"All {len(failed)} videos failed. {first.message}", hint=first.hint)
     videos = [stored[video.name] for video in truth.videos if video.name in stored]
     failures = {v.name: failed[v.name].message for v in truth.videos if v.name in failed}
-    return Survey(truth.classes, videos, failures)
+    return DatasetDetections(truth.classes, videos, failures)
+
+
+def _missing(
+    truth: Truth,
+    results: ResultsFolder,
+    stored: dict[str, StoredResult],
+    failed: dict[str, EdgeKitError],
+    *,
+    strict: bool,
+) -> list[VideoTruth]:
+    """Returns the videos without a result, and sorts the others into ``stored`` and ``failed``."""
+    missing = []
+    for video in truth.videos:
+        try:
+            found = _find(results, video)
+        except MediaError as error:
+            _fail(video, error, failed, strict=strict)
+        else:
+            if found is None:
+                missing.append(video)
+            else:
+                stored[video.name] = found
+    if stored:
+        _LOG.warning(
+            "%d of %d videos were processed before; their detections are in %s.",
+            len(stored),
+            len(truth.videos),
+            results.path,
+        )
+    return missing
 
 
 def _outcomes(
