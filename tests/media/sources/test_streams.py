@@ -259,7 +259,7 @@ def jpeg_part(level):
 def test_what_is_old_when_a_stream_is_open_is_left_out(monkeypatch):
     pytest.importorskip("av")
     # A starved machine waits for milliseconds for what is there already.
-    monkeypatch.setattr("edgekit.media.sources.video.reader._PRESENT", 0.5)
+    monkeypatch.setattr("edgekit.media.sources.video._shown_pictures._PRESENT", 0.5)
 
     def answer(connection, done):
         connection.recv(4096)

@@ -21,7 +21,7 @@ from edgekit.errors import MediaError, MissingDependencyError, UsageError
 from edgekit.media import open_source
 from edgekit.media.sources import opening
 from edgekit.media.sources.source import SourceOptions
-from edgekit.media.sources.video import reader as pyav_reader
+from edgekit.media.sources.video import _live_timing, _shown_pictures
 from edgekit.system.installation import install_line
 
 LIMIT = 120
@@ -408,7 +408,8 @@ def test_a_stream_without_a_key_frame_is_called_that(ffmpeg, pyav, monkeypatch, 
 
     # Each look at the clock of the opening finds it so many seconds later.
     clock = itertools.count(step=seconds)
-    monkeypatch.setattr(pyav_reader, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    later = types.SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr(_shown_pictures, "time", later)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
@@ -442,8 +443,9 @@ def test_a_stream_that_is_behind_goes_on_at_its_newest_key_frame(
             over.wait(LIMIT)
 
     clock = types.SimpleNamespace(now=0.0)
-    monkeypatch.setattr(pyav_reader, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(pyav_reader, "_BACKLOG", 0.0)
+    for module in (_live_timing, _shown_pictures):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(_shown_pictures, "_BACKLOG", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
