@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from edgekit._printable import printable
 from edgekit.cli.options.shared import (
     FiniteRange,
     build,
     common_options,
     emit_json,
+    is_quiet,
     stdout_console,
 )
-from edgekit.cli.options.types import DATASET, OUT, SIZE
+from edgekit.cli.options.types import BYTES, DATASET, OUT, SIZE
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.runtime.kinds import KINDS
+from edgekit.training.settings import MOST_STORED, PRECISIONS
 
 __all__ = ["command"]
 
@@ -134,11 +138,39 @@ __all__ = ["command"]
     help="Share at the end of each video that is not trained on. The result is evaluated on it.",
 )
 @click.option(
-    "--workers",
+    "--accumulate",
     type=click.IntRange(1),
-    default=2,
+    default=1,
     show_default=True,
-    help="Number of threads that prepare samples.",
+    help="Number of batches whose gradients are summed for one step of the optimizer. A large "
+    "number in place of a large batch needs less memory.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the network. bf16 and fp16 save time and memory on GPUs that have them; "
+    "losses and weights stay fp32.",
+)
+@click.option(
+    "--frame-store",
+    type=OUT,
+    help="Folder for the frames of videos, which are stored once as pictures and reused by later "
+    "runs. Folders of pictures are read where they are. [default: ~/.cache/edgekit]",
+)
+@click.option(
+    "--frame-store-size",
+    type=BYTES,
+    default=MOST_STORED,
+    show_default="50GB",
+    help="Largest size of the frame store. A run that needs more stops before it begins.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Number of processes that prepare samples. 0 prepares them in the process that trains. "
+    "[default: 2]",
 )
 @click.option("--name", help="Name of the model. [default: ARCH-DATASET]")
 @click.option("-o", "--out", type=OUT, help="Folder to write the run to. [default: runs/NAME]")
@@ -160,8 +192,15 @@ def command(as_json: bool, **values: object) -> None:
     from edgekit.training.train import TrainOptions, run_train
 
     options = build(TrainOptions, values)
+
+    def say(text: str) -> None:
+        if not is_quiet():
+            click.echo(printable(text), err=True)
+
     with PhaseBars() as progress:
-        result = run_train(options, progress)
+        result = run_train(options, progress, say)
+    if result.process > 0:  # torchrun started several processes, and the first one prints
+        return
     if as_json:
         losses = result.history[-1].losses if result.history else {}
         emit_json(
@@ -171,6 +210,7 @@ def command(as_json: bool, **values: object) -> None:
                 "losses": losses,
                 "held_out_frame_map": result.held_out,
                 "fresh_layers": result.fresh_layers,
+                "estimate": asdict(result.estimate) if result.estimate else None,
             }
         )
         return

@@ -1,148 +1,246 @@
-"""Trains on annotations that are read already: decodes clips, runs epochs, writes the run."""
+"""Trains on annotations that are read already: prepares clips, runs epochs, writes the run."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
-from edgekit.errors import AnnotationError, BadInputError, OutputError
+from edgekit.errors import AnnotationError
 from edgekit.files.output_paths import writing
-from edgekit.files.writing import atomic_file
 from edgekit.models.checkpoints import save_checkpoint
+from edgekit.training.data.loading import Samples
+from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
+from edgekit.training.estimate import estimate, seconds_left
 from edgekit.training.held_out import held_out_frame_map
+from edgekit.training.optimization.process_group import ProcessGroup, process_group
+from edgekit.training.optimization.trainer import Trainer
 from edgekit.training.result import Epoch, TrainingResult
-from edgekit.training.samples import TrainingClip, load_clip
+from edgekit.training.run_folder import HISTORY, STATE, WEIGHTS, may_resume, write_history
+from edgekit.training.settings import MOST_STORED, Settings
 from edgekit.training.start import starting_network
-from edgekit.training.trainer import Settings, Trainer
 
-__all__ = ["STATE", "WEIGHTS", "fit"]
+__all__ = ["FitOptions", "fit"]
 
 _LOG = logging.getLogger(__name__)
 
-STATE = "state.pt"
-WEIGHTS = "weights.safetensors"
-_HISTORY = "history.json"
+_SAVE_EVERY = 600.0
+"""Seconds after which the state is saved within an epoch."""
+
+_MEASURED_STEPS = 5
+"""Steps after which the rest of the run is estimated; the first one is not measured."""
 
 
-# Long: it documents the arguments of a run.
+# Many attributes: one for each choice of a user.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """Choices for a run that do not change its samples.
+
+    Attributes:
+        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
+        origin: Source of the initial weights; see ``starting_network``.
+        allow_partial: Whether less than half of a checkpoint's parameters may be used.
+        name: Name of the model, stored in its checkpoint.
+        hold_out: Share of each video, in [0, 1), at its end, that is used for scoring and not for
+            training.
+        workers: Number of processes that prepare samples; 0 prepares them in this process.
+        frame_store: Folder for the frames of videos; None for the user's cache folder.
+        most_stored: Largest size of that folder, in bytes.
+        resume: Whether to continue from the state in the output folder.
+        force: Whether to replace the files in the output folder.
+    """
+
+    arch: str = "lite0"
+    origin: str = "imagenet"
+    allow_partial: bool = False
+    name: str = "model"
+    hold_out: float = 0.0
+    workers: int = 0
+    frame_store: Path | None = None
+    most_stored: int = MOST_STORED
+    resume: bool = False
+    force: bool = False
+
+
 def fit(
     datasets: Sequence[Truth],
     out: Path,
     settings: Settings,
-    *,
-    arch: str = "lite0",
-    origin: str = "imagenet",
-    name: str = "model",
-    hold_out: float = 0.0,
-    workers: int = 2,
-    allow_partial: bool = False,
-    resume: bool = False,
-    force: bool = False,
+    options: FitOptions,
     progress: Progress = SILENT,
+    say: Callable[[str], None] = _LOG.info,
 ) -> TrainingResult:
-    """Trains a network on annotated clips.
+    """Trains a network on annotated clips, together with the other processes of ``torchrun``.
 
     Args:
         datasets: Annotated clips, each with its path. All datasets must have the same classes, and
             each contributes the same number of samples.
         out: Folder for the results and for the state to resume from, which is saved after every
-            epoch.
+            epoch and every ten minutes.
         settings: Settings of the training run.
-        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
-        origin: Source of the initial weights; see ``starting_network``.
-        name: Name of the model, stored in its checkpoint.
-        hold_out: Share of each video, in [0, 1), at its end, that is used for scoring and not for
-            training.
-        workers: Number of threads that prepare samples.
-        allow_partial: Whether less than half of a checkpoint's parameters may be used.
-        resume: Whether to continue from the state in ``out``.
-        force: Whether to replace the files in ``out``.
-        progress: Display of the progress: a phase of one step per clip, then one of all batches,
-            with a note after each epoch.
+        options: Further choices.
+        progress: Display of the progress: a phase of one step per clip, one of the clips to store
+            if there are any, then one of all batches, with a note after each epoch.
+        say: Function that tells the user what the run will need.
 
     Raises:
         AnnotationError: There is nothing to learn from, or the datasets differ in their classes.
         MediaError: A video cannot be read.
         BadInputError: ``out`` has no state to resume from.
-        OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set.
+        OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or there is
+            no space for the frames.
     """
     classes = _classes(datasets)
-    _check_folder(out, resume=resume, force=force)
-    clips = _clips(datasets, hold_out, progress)
-    start = starting_network(
-        arch,
-        origin,
-        classes=classes,
-        channels=3 if settings.kind == "rgb" else 6,
-        mean=settings.mean,
-        std=settings.std,
-        seed=settings.seed,
-        allow_partial=allow_partial,
-    )
-    trainer = Trainer(start.network, start.trained, clips, len(classes), settings, workers=workers)
-    with writing(out):  # reports an unwritable folder before the first epoch, not after it
-        out.mkdir(parents=True, exist_ok=True)
-    history = _run_epochs(trainer, settings, out / STATE, progress, resume=resume)
-    average = trainer.average.cpu()
-    save_checkpoint(out / WEIGHTS, average, _metadata(name, arch, classes, settings))
-    scores = tuple(
-        held_out_frame_map(average, truth, settings, hold_out)
-        for truth in (datasets if hold_out else ())
-    )
-    _write_history(out / _HISTORY, settings, history, scores)
-    return TrainingResult(out / WEIGHTS, history, scores, start.fresh)
-
-
-def _check_folder(out: Path, *, resume: bool, force: bool) -> None:
-    """Raises unless a run may be written to ``out``, or the run in it can be resumed."""
-    if out.exists() and any(out.iterdir()) and not (resume or force):
-        raise OutputError(
-            f"{out} holds an earlier run.",
-            hint=f"Add {parameter('resume', True)} to go on with it, {parameter('force', True)} to "
-            "replace it, or name another place.",
-        )
-    if resume:
-        _refuse_no_state(out / STATE)
-
-
-def _clips(datasets: Sequence[Truth], hold_out: float, progress: Progress) -> list[TrainingClip]:
-    """Reads the part of every clip that is trained on."""
     videos = [(number, video) for number, truth in enumerate(datasets) for video in truth.videos]
-    return [
-        load_clip(video, (0.0, 1.0 - hold_out), dataset=number)
-        for number, video in progress.count("Reading clips", videos, len(videos))
-    ]
+    source = ClipSource(
+        videos,
+        1.0 - options.hold_out,
+        settings.size,
+        options.frame_store,
+        options.most_stored,
+        options.workers,
+    )
+    with process_group(settings.batch) as group:
+        if not group.first:
+            progress, say = SILENT, _LOG.debug
+        resume = group.first and may_resume(out, resume=options.resume, force=options.force)
+        resume = group.from_first(resume)
+        with prepared_clips(source, group, progress, say) as clips:
+            run = _Run(out, settings, options, group, progress, say)
+            return run.train(datasets, classes, clips, resume=resume)
 
 
-def _run_epochs(
-    trainer: Trainer, settings: Settings, state: Path, progress: Progress, *, resume: bool
-) -> list[Epoch]:
-    """Trains the epochs that are left, and saves the state after each of them."""
-    finished = trainer.resume(state) if resume else 0
-    history = []
-    steps = math.ceil(settings.images / settings.batch)
-    progress.phase("Training", settings.epochs * steps)
-    for _ in range(finished * steps):
-        progress.advance()
-    for epoch in trainer.run(progress.advance):
-        trainer.save(state)
-        history.append(epoch)
-        progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
-        _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
-    return history
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run: where it writes, what was chosen, and whom it tells."""
+
+    out: Path
+    settings: Settings
+    options: FitOptions
+    group: ProcessGroup
+    progress: Progress
+    say: Callable[[str], None]
+
+    def train(
+        self,
+        datasets: Sequence[Truth],
+        classes: Sequence[str],
+        clips: PreparedClips,
+        *,
+        resume: bool,
+    ) -> TrainingResult:
+        """Trains, and writes the results if this process is the first."""
+        settings, options = self.settings, self.options
+        start = starting_network(
+            options.arch,
+            options.origin,
+            classes=classes,
+            channels=3 if settings.kind == "rgb" else 6,
+            mean=settings.mean,
+            std=settings.std,
+            seed=settings.seed,
+            allow_partial=options.allow_partial,
+        )
+        plan = estimate(
+            clips.index,
+            start.network,
+            settings,
+            workers=options.workers,
+            processes=self.group.count,
+        )
+        self.say(str(plan))
+        trainer = Trainer(
+            start.network,
+            start.trained,
+            Samples(clips.index, clips.places, len(classes), settings),
+            workers=options.workers,
+            group=self.group,
+        )
+        if self.group.first:
+            with writing(self.out):  # an unwritable folder is reported before the first epoch
+                self.out.mkdir(parents=True, exist_ok=True)
+        history = self._run_epochs(trainer, resume=resume)
+        weights = self.out / WEIGHTS
+        scores: tuple[float, ...] = ()
+        if self.group.first:
+            average = trainer.average.cpu()
+            save_checkpoint(weights, average, _metadata(options, classes, settings))
+            scores = tuple(
+                held_out_frame_map(average, truth, settings, options.hold_out)
+                for truth in (datasets if options.hold_out else ())
+            )
+            write_history(self.out / HISTORY, settings, history, scores)
+        return TrainingResult(weights, history, scores, start.fresh, plan, self.group.number)
+
+    def _run_epochs(self, trainer: Trainer, *, resume: bool) -> list[Epoch]:
+        """Trains the epochs that are left, and saves the state after each of them."""
+        settings, progress, state = self.settings, self.progress, self.out / STATE
+        finished = trainer.resume(state) if resume else 0
+        history = []
+        progress.phase("Training", settings.epochs * settings.steps)
+        for _ in range(finished):
+            progress.advance()
+        steps = _Steps(self, trainer, finished)
+        for epoch in trainer.run(steps.advance):
+            trainer.save(state)
+            steps.saved()
+            history.append(epoch)
+            progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
+            _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
+        return history
 
 
-def _metadata(name: str, arch: str, classes: Sequence[str], settings: Settings) -> dict[str, str]:
+class _Steps:
+    """Counts steps: shows them, estimates the rest of the run, and saves it now and then."""
+
+    def __init__(self, run: _Run, trainer: Trainer, finished: int) -> None:
+        self._run = run
+        self._trainer = trainer
+        self._finished = finished
+        self._taken = 0
+        self._began = self._saved = time.monotonic()
+
+    def advance(self) -> None:
+        """Completes a step."""
+        self._taken += 1
+        self._run.progress.advance()
+        now = time.monotonic()
+        if self._taken == 1:
+            self._began = now
+        if self._taken == 1 + _MEASURED_STEPS:
+            epoch, step = divmod(self._finished + self._taken, self._run.settings.steps)
+            if epoch < self._run.settings.epochs:
+                each = (now - self._began) / _MEASURED_STEPS
+                left = seconds_left(self._run.settings, epoch, step, each)
+                self._run.say(f"About {_in_words(left)} for the rest of the run.")
+        if now - self._saved > _SAVE_EVERY:
+            self._trainer.save(self._run.out / STATE)
+            self.saved()
+
+    def saved(self) -> None:
+        """Notes that the state was saved."""
+        self._saved = time.monotonic()
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(1, round(seconds))} seconds"
+    if seconds < 7200:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _metadata(options: FitOptions, classes: Sequence[str], settings: Settings) -> dict[str, str]:
     """Returns what an export needs to know of the model, as JSON strings."""
     values = {
-        "name": name,
-        "arch": arch,
+        "name": options.name,
+        "arch": options.arch,
         "classes": classes,
         "input_size": list(settings.size),
         "mean": list(settings.mean),
@@ -152,30 +250,6 @@ def _metadata(name: str, arch: str, classes: Sequence[str], settings: Settings) 
         "first_frame": "zero",
     }
     return {key: json.dumps(value) for key, value in values.items()}
-
-
-def _write_history(
-    path: Path, settings: Settings, history: Sequence[Epoch], scores: Sequence[float]
-) -> None:
-    record = {
-        "settings": repr(settings),
-        "epochs": [{"epoch": e.number, **e.losses} for e in history],
-        "held_out_frame_map": scores,
-    }
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-
-
-def _refuse_no_state(state: Path) -> None:
-    """Raises unless the state of a run is there; the error names the runs beside it."""
-    if state.is_file():
-        return
-    others = sorted(path.parent for path in state.parent.parent.glob(f"*/{STATE}"))
-    hint = f"To begin a run, leave {parameter('resume')} away."
-    if others:
-        folders = parameter("out", " or ".join(map(str, others[:3])))
-        hint += f" To resume another one, name its folder: {folders}"
-    raise BadInputError(f"There is nothing to resume: no {state} was found.", hint=hint)
 
 
 def _classes(datasets: Sequence[Truth]) -> list[str]:

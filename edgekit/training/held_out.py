@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import torch
 from torch import nn
 
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.media import open_source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import evaluate
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
-from edgekit.training.samples import STRIDE, load_clip
-from edgekit.training.trainer import Settings
+from edgekit.training.data.targets import STRIDE
+from edgekit.training.settings import Settings
 
 __all__ = ["held_out_frame_map"]
 
@@ -42,13 +45,14 @@ def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, sha
             frame_gap=settings.frame_gap,
         )
         found = []
-        clip = load_clip(video, (1.0 - share, 1.0))
-        for image in clip.frames:
-            tensor, letterbox = cascade(image, clip.sample_aspect)
-            with torch.inference_mode():
-                outputs = network(torch.from_numpy(tensor))
-            arrays = {name: value.numpy() for name, value in outputs.items()}
-            found.append(decode(arrays, len(classes), letterbox, top_k=_TOP_K, stride=STRIDE))
+        assert video.path is not None
+        with open_source(video.path) as source:
+            for frame in islice(source, video.frames - rest.frames, video.frames):
+                tensor, letterbox = cascade(frame.image, source.sample_aspect)
+                with torch.inference_mode():
+                    outputs = network(torch.from_numpy(tensor))
+                arrays = {name: value.numpy() for name, value in outputs.items()}
+                found.append(decode(arrays, len(classes), letterbox, top_k=_TOP_K, stride=STRIDE))
         saved.append(SavedVideo(rest, found))
     return evaluate(SavedDetections(classes, saved)).frame_map
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from edgekit.datasets.layouts import DATASETS
 from edgekit.datasets.published import read_truth
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.kinds import KINDS
+from edgekit.system.own_process import is_own_process
 from edgekit.training.result import TrainingResult
+from edgekit.training.settings import MOST_STORED, PRECISIONS, Settings
 
 __all__ = ["TrainOptions", "run_train", "train"]
 
 _LOG = logging.getLogger(__name__)
+_WORKERS = 2
 
 
 # Many attributes: one for each argument of ``train``, as users know them.
@@ -45,7 +48,11 @@ class TrainOptions:
     frame_gap: int = 1
     seed: int = 1
     hold_out: float = 0.0
-    workers: int = 2
+    accumulate: int = 1
+    precision: str = "fp32"
+    frame_store: Path | None = None
+    frame_store_size: int = MOST_STORED
+    workers: int | None = None
     allow_partial: bool = False
     name: str | None = None
     out: Path | None = None
@@ -61,8 +68,10 @@ class TrainOptions:
         check_choice("dataset", self.dataset, DATASETS)
         check_choice("cascade", self.cascade, KINDS)
         check_range("split", self.split, 1, 3)
-        for name in ("epochs", "images", "frame_gap", "workers"):
+        check_choice("precision", self.precision, PRECISIONS)
+        for name in ("epochs", "images", "frame_gap", "accumulate", "frame_store_size"):
             check_range(name, getattr(self, name), 1)
+        check_range("workers", self.workers, 0)
         check_range("batch", self.batch, 2)
         check_range("rate", self.rate, 0, above=True)
         check_range("seed", self.seed, 0)
@@ -79,6 +88,13 @@ class TrainOptions:
                 "the first continues a run, and the second replaces it.",
                 hint="Leave out one of them.",
             )
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that prepare samples."""
+        if self.workers is None:
+            return _WORKERS if is_own_process() else 0
+        return self.workers
 
 
 # Long: it documents the arguments, and only passes them on.
@@ -98,7 +114,11 @@ def train(
     frame_gap: int = 1,
     seed: int = 1,
     hold_out: float = 0.0,
-    workers: int = 2,
+    accumulate: int = 1,
+    precision: str = "fp32",
+    frame_store: str | os.PathLike[str] | None = None,
+    frame_store_size: int = MOST_STORED,
+    workers: int | None = None,
     allow_partial: bool = False,
     name: str | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -133,7 +153,14 @@ def train(
             it from half to twice as many.
         seed: Seed for everything random, at least 0.
         hold_out: Share at the end of each video, 0 to 0.9, that is evaluated and not trained on.
-        workers: Number of threads that prepare samples, at least 1.
+        accumulate: Number of batches whose gradients are summed for one step of the optimizer.
+        precision: Arithmetic of the network: ``fp32``, ``bf16`` or ``fp16``.
+        frame_store: Folder for the frames of videos, which are stored once as pictures. By default
+            the user's cache folder. Folders of pictures are read where they are.
+        frame_store_size: Largest size of that folder in bytes.
+        workers: Number of processes that prepare samples; 0 prepares them in this process. By
+            default 2 for the command, and 0 from Python: a program that starts processes has to
+            begin with ``if __name__ == "__main__":``.
         allow_partial: Whether a checkpoint may be used of which less than half fits the network.
         name: Name of the model. By default ``ARCH-DATASET``.
         out: Folder to write the run to. By default ``runs/NAME``.
@@ -172,6 +199,10 @@ def train(
         frame_gap=frame_gap,
         seed=seed,
         hold_out=hold_out,
+        accumulate=accumulate,
+        precision=precision,
+        frame_store=as_path("frame_store", frame_store),
+        frame_store_size=frame_store_size,
         workers=workers,
         allow_partial=allow_partial,
         name=name,
@@ -182,8 +213,18 @@ def train(
     return run_train(options, progress)
 
 
-def run_train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
-    """Trains as checked options describe it; ``train`` documents result and errors."""
+def run_train(
+    options: TrainOptions,
+    progress: Progress = SILENT,
+    say: Callable[[str], None] = _LOG.info,
+) -> TrainingResult:
+    """Trains as checked options describe it; ``train`` documents result and errors.
+
+    Args:
+        options: Options of the run.
+        progress: Display of the progress.
+        say: Function that tells the user what the run will need.
+    """
     datasets = [
         read_truth(options.dataset, root, split=options.split, part="train")
         for root in options.root
@@ -193,8 +234,7 @@ def run_train(options: TrainOptions, progress: Progress = SILENT) -> TrainingRes
         _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
     MissingDependencyError.unless("torch", "host", "Training")
     from edgekit.targets.settings import MEAN, STD
-    from edgekit.training.fit import fit
-    from edgekit.training.trainer import Settings
+    from edgekit.training.fit import FitOptions, fit
 
     name = options.name or f"{options.arch}-{options.dataset}"
     settings = Settings(
@@ -209,18 +249,25 @@ def run_train(options: TrainOptions, progress: Progress = SILENT) -> TrainingRes
         frame_gap=options.frame_gap,
         mean=MEAN,
         std=STD,
+        accumulate=options.accumulate,
+        precision=options.precision,
     )
     return fit(
         datasets,
         options.out or Path("runs") / name,
         settings,
-        arch=options.arch,
-        origin=str(options.origin or ("imagenet" if options.arch == "lite0" else "scratch")),
-        name=name,
-        hold_out=options.hold_out,
-        workers=options.workers,
-        allow_partial=options.allow_partial,
-        resume=options.resume,
-        force=options.force,
-        progress=progress,
+        FitOptions(
+            arch=options.arch,
+            origin=str(options.origin or ("imagenet" if options.arch == "lite0" else "scratch")),
+            allow_partial=options.allow_partial,
+            name=name,
+            hold_out=options.hold_out,
+            workers=options.processes,
+            frame_store=options.frame_store,
+            most_stored=options.frame_store_size,
+            resume=options.resume,
+            force=options.force,
+        ),
+        progress,
+        say,
     )

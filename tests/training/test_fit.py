@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit._progress import Progress
+from edgekit._progress import SILENT, Progress
 from edgekit.cli import main as run
 from edgekit.datasets.annotations import Truth, read_annotations
 from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError
 from edgekit.models.checkpoints import load_checkpoint
-from edgekit.training.fit import STATE, WEIGHTS, fit
-from edgekit.training.trainer import Settings
+from edgekit.training.fit import FitOptions, fit
+from edgekit.training.run_folder import STATE, WEIGHTS
+from edgekit.training.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,23 @@ def truth(root):
     return read_annotations(root / "annotations.json")
 
 
+@pytest.fixture(autouse=True)
+def _no_cache_of_the_user(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def train(datasets, out, values=None, progress=SILENT, **choices):
+    options = FitOptions(**{"origin": "scratch", **choices})
+    return fit(datasets, out, values or settings(), options, progress)
+
+
 def weights(path):
     return load_checkpoint(path).network.state_dict()
 
 
 def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
-    whole = fit([truth], tmp_path / "whole", settings(), origin="scratch")
-    again = fit([truth], tmp_path / "again", settings(), origin="scratch")
+    whole = train([truth], tmp_path / "whole", settings())
+    again = train([truth], tmp_path / "again", settings())
     assert whole.weights.read_bytes() == again.weights.read_bytes()
 
     class Stop(Exception):
@@ -70,9 +81,9 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
             raise Stop
 
     with pytest.raises(Stop):
-        fit([truth], tmp_path / "parts", settings(), origin="scratch", progress=StopAtNote())
+        train([truth], tmp_path / "parts", settings(), progress=StopAtNote())
     assert not (tmp_path / "parts" / WEIGHTS).exists()
-    parts = fit([truth], tmp_path / "parts", settings(), origin="scratch", resume=True)
+    parts = train([truth], tmp_path / "parts", settings(), resume=True)
     assert [epoch.number for epoch in parts.history] == [2]
     expected, found = weights(whole.weights), weights(parts.weights)
     for name, value in expected.items():
@@ -81,7 +92,7 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
 
 def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
     both = [truth, truth]
-    result = fit(both, tmp_path / "r", settings(epochs=1), origin="scratch", hold_out=0.5)
+    result = train(both, tmp_path / "r", settings(epochs=1), hold_out=0.5)
     checkpoint = load_checkpoint(result.weights)
     assert checkpoint.spec.arch == "lite0"
     assert json.loads(checkpoint.metadata["classes"]) == ["left", "right"]
@@ -92,40 +103,40 @@ def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
 
 
 def test_a_run_in_the_way_is_kept(truth, tmp_path):
-    fit([truth], tmp_path, settings(epochs=1), origin="scratch")
+    train([truth], tmp_path, settings(epochs=1))
     before = (tmp_path / WEIGHTS).read_bytes()
     with pytest.raises(OutputError, match="earlier run"):
-        fit([truth], tmp_path, settings(epochs=1), origin="scratch")
+        train([truth], tmp_path, settings(epochs=1))
     with pytest.raises(CheckpointError, match="other settings"):
-        fit([truth], tmp_path, settings(epochs=2), origin="scratch", resume=True)
+        train([truth], tmp_path, settings(epochs=2), resume=True)
     (tmp_path / STATE).write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match="not the state"):
-        fit([truth], tmp_path, settings(epochs=1), origin="scratch", resume=True)
+        train([truth], tmp_path, settings(epochs=1), resume=True)
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
 def test_there_is_nothing_to_resume(truth, tmp_path):
     with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
-        fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
+        train([truth], tmp_path / "other", settings(), resume=True)
     assert caught.value.hint == "To begin a run, leave resume away."
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / STATE).touch()
     with pytest.raises(BadInputError) as caught:
-        fit([truth], tmp_path / "other", settings(), origin="scratch", resume=True)
+        train([truth], tmp_path / "other", settings(), resume=True)
     assert f"out={tmp_path / 'mine'}" in caught.value.hint
     assert not (tmp_path / "other").exists()
 
 
 def test_nothing_to_learn_from(tmp_path):
     with pytest.raises(AnnotationError):
-        fit([Truth(["a"], [])], tmp_path, settings())
+        train([Truth(["a"], [])], tmp_path, settings())
 
 
 def test_datasets_are_drawn_from_alike(truth, tmp_path):
     few = Truth(truth.classes, truth.videos[:1])
-    fit([few, truth], tmp_path / "both", settings(epochs=1), origin="scratch")
+    train([few, truth], tmp_path / "both", settings(epochs=1))
     with pytest.raises(AnnotationError, match="same classes"):
-        fit([truth, Truth(["other"], truth.videos)], tmp_path / "mixed", settings())
+        train([truth, Truth(["other"], truth.videos)], tmp_path / "mixed", settings())
     assert not (tmp_path / "mixed").exists()
 
 

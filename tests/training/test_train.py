@@ -35,6 +35,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _no_cache_of_the_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 class _Phases(Progress):
     def __init__(self) -> None:
         self.seen: list[object] = []
@@ -56,16 +63,17 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
     assert result.weights.parent == tmp_path / "run"
     assert [epoch.number for epoch in result.history] == [1]
     assert result.held_out == ()
-    phases = [("Reading clips", 1), "step", ("Training", 2), "step", "step", "epoch 1"]
-    assert progress.seen == phases
+    reading, storing = [("Reading clips", 1), "step"], [("Storing frames", 1), "step"]
+    training = [("Training", 2), "step", "step"]
+    assert progress.seen == [*reading, *storing, *training, "epoch 1"]
     with pytest.raises(OutputError, match="Add resume=True to go on with it, force=True to"):
         edgekit.train([root], out=tmp_path / "run", **small)
     longer = edgekit.train(
         [str(root)], epochs=1, out=tmp_path / "run", resume=True, progress=progress, **small
     )
     assert longer.history == []
-    # The finished batches of a resumed run count as done.
-    assert progress.seen[len(phases) :] == phases[:-1]
+    # The frames are stored already, and the finished batches of a resumed run count as done.
+    assert progress.seen[8:] == [*reading, *training]
 
 
 @pytest.mark.parametrize(

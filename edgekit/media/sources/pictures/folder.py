@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.files.reading import read_regular
@@ -17,7 +20,15 @@ from edgekit.media.sources.pictures.pages import PagesSource
 from edgekit.media.sources.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
 
-__all__ = ["PICTURES", "FramesSource", "is_picture", "natural_key", "open_picture"]
+__all__ = [
+    "PICTURES",
+    "FramesSource",
+    "is_picture",
+    "natural_key",
+    "open_picture",
+    "pictures_of",
+    "read_picture",
+]
 
 PICTURES = frozenset(
     (".bmp", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp", ".jp2")
@@ -96,7 +107,7 @@ class FramesSource(Source):
         self.name = name_of(path)
         self.fps = fps
         self._alone = path.is_file()
-        self._files = _pictures_of(path)
+        self._files = pictures_of(path)
         self.frames = len(self._files)
         self._broken = 0
         self._told_of_pages = False
@@ -167,7 +178,36 @@ def _some(files: list[Path]) -> Iterator[bytes]:
             yield b""
 
 
-def _pictures_of(path: Path) -> list[Path]:
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """Returns the picture in a file, (H, W, 3) uint8, BGR; of several pictures, the first.
+
+    16-bit samples are scaled by what this picture uses; ``FramesSource`` scales all alike.
+
+    Raises:
+        MediaError: The file cannot be read as a picture.
+    """
+    try:
+        image: npt.NDArray[np.uint8] = PictureDecoder(name_of(path)).decode(
+            read_regular(path, _MOST_BYTES)
+        )
+    except OSError as error:
+        reason, hint = error.strerror or "it cannot be read", "Check that it exists and its rights."
+        raise MediaError(
+            f"Cannot read the picture {name_of(path)}: {reason}.", hint=hint
+        ) from error
+    except UnreadableError as error:
+        raise MediaError(
+            f"Cannot read the picture {name_of(path)}: {error}.", hint=error.hint
+        ) from error
+    return image
+
+
+def pictures_of(path: Path) -> list[Path]:
+    """Returns the pictures of a folder in natural order; a file alone is returned as it is.
+
+    Raises:
+        MediaError: The folder cannot be read, or holds no picture.
+    """
     if path.is_file():
         return [path]
     try:

@@ -33,17 +33,21 @@ class Batch:
         )
 
 
-def centernet_loss(outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+def centernet_loss(
+    outputs: dict[str, Tensor], batch: Batch, actors: Tensor | None = None
+) -> dict[str, Tensor]:
     """Computes the losses: focal for the heatmap, L1 for sizes (weight 0.1) and offsets, their sum.
 
     Args:
         outputs: ``hm`` logits (N, C, h, w), ``wh`` and ``reg`` (N, 2, h, w).
         batch: Inputs and targets, as stacked samples.
+        actors: Number of actors to divide by, if the batch is a part of a larger one; None for its
+            own actors.
 
     Returns:
-        ``total``, ``hm``, ``wh`` and ``reg``: scalars, averaged over the actors of the batch.
+        ``total``, ``hm``, ``wh`` and ``reg``: scalars, averaged over the actors.
     """
-    actors = batch.mask.sum().clamp(min=1)
+    actors = (batch.mask.sum() if actors is None else actors).clamp(min=1)
     # float32 whatever the network ran in: the logarithms of small scores need its precision.
     focal = _focal(outputs["hm"].float(), batch.heatmap) / actors
     sizes = _l1(outputs["wh"].float(), batch.sizes, batch) / actors

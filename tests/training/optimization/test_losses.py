@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from edgekit.training.losses import Batch, centernet_loss
+from edgekit.training.optimization.losses import Batch, centernet_loss
 
 
 def a_batch():
@@ -61,3 +61,21 @@ def test_a_batch_without_actors_has_a_loss():
     losses = centernet_loss(outputs(3), batch)
     assert losses["wh"] == 0
     assert losses["hm"] > 0
+
+
+def test_parts_of_a_batch_add_up():
+    """The loss of a batch is the sum over its parts, each divided by the actors of all."""
+    batch, found = a_batch(), outputs(4)
+    whole = centernet_loss(found, batch)
+    fields = ("input", "heatmap", "cells", "sizes", "offsets", "mask")
+    total = batch.mask.sum()
+    parts = [
+        centernet_loss(
+            {name: value[n : n + 1] for name, value in found.items()},
+            Batch(*(getattr(batch, field)[n : n + 1] for field in fields)),
+            total,
+        )
+        for n in range(2)
+    ]
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[0][name] + parts[1][name], value)

@@ -1,0 +1,113 @@
+"""Prepares the clips of a run: their index, and their frames where any can be read at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._parameters import parameter
+from edgekit._progress import Progress
+from edgekit.calibration.store import Store, default_store
+from edgekit.datasets.annotations import VideoTruth
+from edgekit.training.data.clip_index import ClipIndex, index_clips
+from edgekit.training.data.frame_reader import FramePlaces
+from edgekit.training.data.frame_store import FrameStore, Need
+from edgekit.training.data.locating import locate_frames, picture_names
+from edgekit.training.optimization.process_group import ProcessGroup
+
+__all__ = ["ClipSource", "PreparedClips", "prepared_clips"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """Where clips come from.
+
+    Attributes:
+        videos: Videos, each with the index of its dataset.
+        share: Share of each video to learn from, in (0, 1].
+        size: (height, width) of the network's input.
+        frame_store: Folder for the frames of videos; None for the user's cache folder.
+        most_stored: Largest size of that folder, in bytes.
+        workers: Number of videos that are stored at the same time.
+    """
+
+    videos: Sequence[tuple[int, VideoTruth]]
+    share: float
+    size: tuple[int, int]
+    frame_store: Path | None
+    most_stored: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedClips:
+    """Clips of which any frame can be read at once.
+
+    Attributes:
+        index: Annotations of the clips.
+        places: Where their frames are.
+    """
+
+    index: ClipIndex
+    places: FramePlaces
+
+
+@contextlib.contextmanager
+def prepared_clips(
+    source: ClipSource,
+    group: ProcessGroup,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> Iterator[PreparedClips]:
+    """Yields the clips of a run; meanwhile, nobody can clear the frame store.
+
+    Videos that are not in the frame store are stored first. Of several processes on a machine, one
+    does so for all.
+
+    Args:
+        source: Where the clips come from.
+        group: Processes that train together.
+        progress: Display of the progress.
+        say: Function that tells the user what will be stored.
+
+    Raises:
+        MediaError: A video or picture is missing or cannot be read, or is shorter than annotated.
+        OutputError: The frames need more space than there is, or than the store may take.
+    """
+    videos = [video for _, video in source.videos]
+    index = index_clips(source.videos, source.share)
+    names = {n: found for n, video in enumerate(videos) if (found := picture_names(video))}
+    others = [number for number in range(len(videos)) if number not in names]
+    with contextlib.ExitStack() as stack:
+        stored = {}
+        if others:
+            folder = source.frame_store or default_store(parameter("frame_store", "FOLDER"))
+            store = FrameStore(folder, source.most_stored)
+            stack.enter_context(Store(folder).in_use())
+            need = None
+            if group.local == 0:
+                need = _fill(store, [videos[n] for n in others], source, progress, say)
+            group.wait()
+            keys = group.from_first(need.keys if need else ())
+            stored = {n: store.stored(key) for n, key in zip(others, keys, strict=True)}
+        yield PreparedClips(index, locate_frames(videos, index.start, names, stored))
+
+
+def _fill(
+    store: FrameStore,
+    videos: Sequence[VideoTruth],
+    source: ClipSource,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> Need:
+    need = store.need(videos, source.size, source.workers, progress)
+    store.check(need)
+    if need.missing:
+        say(
+            f"Storing the frames of {len(need.missing)} videos in {store.folder}: about "
+            f"{need.missing_bytes / 1e9:.2f} GB, once."
+        )
+    store.make(videos, need, source.workers, progress)
+    return need

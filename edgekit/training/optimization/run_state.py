@@ -1,0 +1,52 @@
+"""Saves and loads the state of a training run, from which it continues exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgekit._parameters import parameter
+from edgekit.errors import CheckpointError
+from edgekit.files.writing import atomic_file
+
+__all__ = ["load_state", "save_state"]
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes a state; a reader sees the earlier one or this one.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path, settings: str, device: torch.device) -> dict[str, Any]:
+    """Returns the state of a run.
+
+    Args:
+        path: File that ``save_state`` wrote.
+        settings: Settings that the run must have, as text.
+        device: Device for the tensors.
+
+    Raises:
+        CheckpointError: The file is no such state, or the run had other settings.
+    """
+    hint = f"To replace the run, use {parameter('force', True)} instead of {parameter('resume')}."
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        found, _ = state["settings"], state["step"]
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is not the state of a training run: {error}.", hint=hint
+        ) from error
+    if found != settings:
+        raise CheckpointError(
+            f"{path} belongs to a training run with other settings:\n  that run {found}\n"
+            f"  this run {settings}",
+            hint=f"Use the settings that it began with. {hint}",
+        )
+    return state
