@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, TypedDict, cast
 
 import torch
 
@@ -11,10 +11,38 @@ from edgekit._parameters import parameter
 from edgekit.errors import CheckpointError
 from edgekit.files.writing import atomic_file
 
-__all__ = ["load_state", "save_state"]
+__all__ = ["RunState", "load_state", "save_state"]
+
+Tensors: TypeAlias = dict[str, "torch.Tensor"]
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+class RunState(TypedDict):
+    """State of a run.
+
+    Attributes:
+        epoch: Number of finished epochs.
+        step: Number of finished steps in the current epoch.
+        sums: Sum of each part of the loss over those steps.
+        settings: Settings of the run, as text.
+        network: Weights of the network.
+        average: Weights of its moving average.
+        optimizer: State of the optimizer.
+        schedule: Number of steps that the learning rates depend on.
+        scaler: Scale of the gradients in fp16.
+    """
+
+    epoch: int
+    step: int
+    sums: dict[str, float]
+    settings: str
+    network: Tensors
+    average: Tensors
+    optimizer: dict[str, object]
+    schedule: int
+    scaler: dict[str, object]
+
+
+def save_state(path: Path, state: RunState) -> None:
     """Writes a state; a reader sees the earlier one or this one.
 
     Raises:
@@ -24,7 +52,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, temporary)
 
 
-def load_state(path: Path, settings: str, device: torch.device) -> dict[str, Any]:
+def load_state(path: Path, settings: str, device: torch.device) -> RunState:
     """Returns the state of a run.
 
     Args:
@@ -37,7 +65,7 @@ def load_state(path: Path, settings: str, device: torch.device) -> dict[str, Any
     """
     hint = f"To replace the run, use {parameter('force', True)} instead of {parameter('resume')}."
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
         found, _ = state["settings"], state["step"]
     except Exception as error:
         raise CheckpointError(
@@ -49,4 +77,4 @@ def load_state(path: Path, settings: str, device: torch.device) -> dict[str, Any
             f"  this run {settings}",
             hint=f"Use the settings that it began with. {hint}",
         )
-    return state
+    return cast("RunState", state)

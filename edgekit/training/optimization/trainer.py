@@ -19,7 +19,7 @@ from edgekit.training.data.loading import Samples, batches
 from edgekit.training.optimization.losses import Batch, centernet_loss
 from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
 from edgekit.training.optimization.process_group import ALONE, ProcessGroup
-from edgekit.training.optimization.run_state import load_state, save_state
+from edgekit.training.optimization.run_state import RunState, load_state, save_state
 from edgekit.training.result import Epoch
 from edgekit.training.settings import Settings
 
@@ -117,7 +117,7 @@ class Trainer:
         """
         if not self._group.first:
             return
-        state = {
+        state: RunState = {
             "epoch": self._epoch,
             "step": self._step,
             "sums": self._sums,
@@ -125,7 +125,7 @@ class Trainer:
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "schedule": {"last_epoch": self._schedule.last_epoch},
+            "schedule": self._schedule.last_epoch,
             "scaler": self._scaler.state_dict(),
         }
         save_state(path, state)
@@ -139,12 +139,13 @@ class Trainer:
             CheckpointError: The file was not written by ``save``, or the run had other settings.
         """
         cpu = torch.device("cpu")
-        read = load_state(path, repr(self._settings), cpu) if self._group.first else {}
+        read = load_state(path, repr(self._settings), cpu) if self._group.first else None
         state = self._group.from_first(read)
+        assert state is not None
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.last_epoch = state["schedule"]["last_epoch"]
+        self._schedule.last_epoch = state["schedule"]
         self._scaler.load_state_dict(state["scaler"])
         self._epoch, self._step, self._sums = state["epoch"], state["step"], state["sums"]
         return self._epoch * self._settings.steps + self._step
