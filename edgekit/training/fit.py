@@ -20,11 +20,11 @@ from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_
 from edgekit.training.estimate import estimate, seconds_left
 from edgekit.training.held_out import held_out_frame_map
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
-from edgekit.training.optimization.trainer import Trainer
 from edgekit.training.result import Epoch, TrainingResult
 from edgekit.training.run_folder import HISTORY, STATE, WEIGHTS, may_resume, write_history
 from edgekit.training.settings import MOST_STORED, Settings
 from edgekit.training.start import starting_network
+from edgekit.training.trainer import Trainer
 
 __all__ = ["FitOptions", "fit"]
 

@@ -23,7 +23,6 @@ from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_folder
 from edgekit.media import open_source
 from edgekit.runtime.letterbox import Letterbox
-from edgekit.training.data.samples import LARGEST_SCALE
 from edgekit.training.data.stored_video import (
     QUALITY,
     StoredVideo,
@@ -31,6 +30,7 @@ from edgekit.training.data.stored_video import (
     store_video,
     stored_video,
 )
+from edgekit.training.samples import LARGEST_SCALE
 
 __all__ = ["FrameStore", "Need"]
 

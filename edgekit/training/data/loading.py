@@ -20,9 +20,9 @@ from edgekit.system.own_process import claim_process
 from edgekit.training.data.clip_index import ClipIndex
 from edgekit.training.data.drawing import BatchKey
 from edgekit.training.data.frame_reader import FramePlaces, FrameReader, Picture
-from edgekit.training.data.samples import augmented_sample
 from edgekit.training.data.targets import Sample
 from edgekit.training.optimization.losses import Batch
+from edgekit.training.samples import augmented_sample
 from edgekit.training.settings import Settings
 
 T = TypeVar("T")

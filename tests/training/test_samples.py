@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.runtime.cascade import Cascade
-from edgekit.training.data import samples
+from edgekit.training import samples
 from edgekit.training.data.frame_reader import Picture
-from edgekit.training.data.samples import augmented_sample
 from edgekit.training.data.targets import STRIDE, Sample
+from edgekit.training.samples import augmented_sample
 
 MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
 
