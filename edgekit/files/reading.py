@@ -7,13 +7,16 @@ GStreamer pipeline or standard input.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import io
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 __all__ = ["path_below", "read_gzip", "read_regular"]
 
@@ -31,22 +34,13 @@ def read_regular(path: Path, most: int) -> bytes:
     Raises:
         OSError: The file cannot be read, is not regular, or is too large; ``strerror`` says which.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(handle, "rb") as file:  # noqa: PTH123
-        status = os.fstat(handle)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with _regular(path, most) as (file, expected):
         # A read allocates the requested size, so request the file's size and not the limit.
-        content = b"" if status.st_size > most else file.read(status.st_size + 1)
-        if len(content) > status.st_size:  # the file is growing
+        content = file.read(expected + 1)
+        if len(content) > expected:  # the file is growing
             content += file.read(most + 1 - len(content))
-        size = max(status.st_size, len(content))
-        if size > most:
-            raise OSError(
-                errno.EFBIG, f"it has {size} bytes, and at most {most} are read", str(path)
-            )
+        if len(content) > most:
+            raise _too_large(len(content), most, path)
         return content
 
 
@@ -63,7 +57,7 @@ def read_gzip(path: Path, most: int) -> bytes:
         zlib.error: The file is damaged.
     """
     content = io.BytesIO()
-    with gzip.GzipFile(fileobj=io.BytesIO(read_regular(path, most))) as file:
+    with _regular(path, most) as (packed, _), gzip.GzipFile(fileobj=packed) as file:
         while piece := file.read(_PIECE):
             content.write(piece)
             if content.tell() > most:
@@ -73,6 +67,25 @@ def read_gzip(path: Path, most: int) -> bytes:
                     str(path),
                 )
     return content.getvalue()
+
+
+@contextlib.contextmanager
+def _regular(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
+    """Opens a regular file of limited size; yields it with its size."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, "rb") as file:  # noqa: PTH123
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if status.st_size > most:
+            raise _too_large(status.st_size, most, path)
+        yield file, status.st_size
+
+
+def _too_large(size: int, most: int, path: Path) -> OSError:
+    return OSError(errno.EFBIG, f"it has {size} bytes, and at most {most} are read", str(path))
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:

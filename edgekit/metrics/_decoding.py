@@ -43,13 +43,13 @@ def too_many(classes: int) -> str:
     return f"the file claims more boxes, with {classes} classes each, than its bytes can hold"
 
 
-def has_tubes(content: bytes) -> bool:
+def has_tubes(content: msgspec.Raw) -> bool:
     """Returns whether a video has an annotated tube; its boxes are not read."""
     return bool(msgspec.json.decode(content, type=_Truth).gt)
 
 
 def decode_video(
-    content: bytes, name: str, size: tuple[int, int], classes: int, most_scores: int
+    content: msgspec.Raw, name: str, size: tuple[int, int], classes: int, most_scores: int
 ) -> tuple[VideoTruth, FrameDetections]:
     """Returns the ground truth and the detections of a video.
 

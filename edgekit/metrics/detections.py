@@ -125,11 +125,11 @@ class _DetectionsFile(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _EncodedVideo:
-    """A video of a file of saved detections, as it is in the file."""
+    """A video of a file of saved detections, as it is in the file, whose content it shares."""
 
     path: Path
     name: str
-    content: bytes
+    content: msgspec.Raw
     size: tuple[int, int]
     classes: int
     most_scores: int
@@ -212,7 +212,7 @@ def _open(path: Path) -> _EncodedDetections:
     return _EncodedDetections(
         file.classes,
         [
-            _EncodedVideo(path, name, bytes(raw), size, len(file.classes), most)
+            _EncodedVideo(path, name, raw, size, len(file.classes), most)
             for name, raw in file.videos.items()
         ],
     )

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import gzip
 import os
+import tracemalloc
 from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.files.reading import path_below, read_regular
+from edgekit.files.reading import path_below, read_gzip, read_regular
 
 
 @pytest.fixture
@@ -123,3 +125,15 @@ def test_nothing_is_waited_for(root: Path) -> None:
             read_regular(path, 1000)
     with pytest.raises(IsADirectoryError):
         read_regular(root, 1000)
+
+
+def test_a_packed_file_is_not_in_memory_beside_its_content(tmp_path: Path) -> None:
+    content = os.urandom(1 << 23)  # it cannot be packed
+    path = tmp_path / "packed.gz"
+    path.write_bytes(gzip.compress(content))
+    tracemalloc.start()
+    try:
+        assert read_gzip(path, 1 << 24) == content
+        assert tracemalloc.get_traced_memory()[1] < 1.7 * len(content)
+    finally:
+        tracemalloc.stop()

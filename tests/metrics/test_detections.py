@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,15 @@ def test_a_class_may_be_written_with_a_zero_in_front(tmp_path: Path) -> None:
     (found, _) = read_detections(write(tmp_path / "d.json", content)).videos[0].detections
     assert found is not None
     assert found.scores.tolist() == [[0.5, 0, 0.25]]
+
+
+def test_an_opened_file_is_in_memory_once(tmp_path: Path) -> None:
+    frame = GOOD["videos"]["a"]["detections"][0]
+    video = {"frames": 20000, "detections": [frame] * 20000}
+    path = write(tmp_path / "d.json", {**GOOD, "videos": {"a": video, "b": video}})
+    tracemalloc.start()
+    try:
+        assert len(open_detections(path).videos) == 2
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * path.stat().st_size
+    finally:
+        tracemalloc.stop()
