@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edgekit.calibration.samples import Samples
-from edgekit.errors import OutputError
-from edgekit.files.writing import atomic_file
 
-__all__ = ["contact_sheet", "write_sheet"]
+__all__ = ["contact_sheet"]
 
 _SIDE = 112
 _COLUMNS = 8
@@ -33,21 +29,6 @@ def contact_sheet(samples: Samples) -> npt.NDArray[np.uint8]:
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)
     rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
     return np.vstack(rows)
-
-
-def write_sheet(sheet: npt.NDArray[np.uint8], path: Path) -> None:
-    """Writes a contact sheet as PNG or JPEG, by the ending of ``path``.
-
-    Raises:
-        OutputError: OpenCV does not support the format, or the file cannot be written.
-    """
-    with atomic_file(path) as temporary:
-        try:
-            written = cv2.imwrite(str(temporary), sheet)
-        except cv2.error:
-            written = False
-        if not written:
-            raise OutputError(f"Cannot write a picture to {path}.", hint="End its name in .png.")
 
 
 def _tile(samples: Samples, index: int) -> npt.NDArray[np.uint8]:

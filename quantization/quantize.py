@@ -12,12 +12,13 @@ from edgekit._checks import as_bundle, as_path, as_sequence
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import MANIFEST, Bundle
-from edgekit.calibration.contact_sheet import contact_sheet, write_sheet
+from edgekit.calibration.contact_sheet import contact_sheet
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, default_store
 from edgekit.executors.opening import open_executor
 from edgekit.files.output_paths import refuse_existing, refuse_unwritable
 from edgekit.files.writing import atomic_file
+from edgekit.media.drawing.picture_file import write_picture
 from edgekit.quantization.build import check_float, quantize_bundle, recipe_of
 from edgekit.quantization.frames import CalibrationFrames, gather, shipped_float
 from edgekit.quantization.options import QuantizeOptions
@@ -235,7 +236,7 @@ def _draw(found: RoundingReport, samples: Samples, options: QuantizeOptions) -> 
     """Writes the calibration frames as a picture, and the report as a page."""
     drawn = contact_sheet(samples)
     if options.sheet is not None:
-        write_sheet(drawn, options.sheet)
+        write_picture(drawn, options.sheet)
     if options.html is not None:
         with atomic_file(options.html) as temporary:
             temporary.write_text(to_html(found, drawn), encoding="utf-8")

@@ -38,6 +38,7 @@ COMMANDS = {
     "demo": "Run a bundle on a rendered clip, and score it against the clip's known tubes.",
     "build": "Build the TensorRT engine of a jetson bundle, on the Jetson that runs it.",
     "inspect": "Show the model, inputs, classes and files of a bundle.",
+    "dataset": "Inspect, check, convert or split annotated videos.",
     "cache": "Show or empty the cache of edgekit quantize, eval and bench --sweep.",
     "doctor": "Show which Python packages and devices EdgeKit finds, and how to install others.",
 }

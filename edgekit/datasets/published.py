@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from edgekit.datasets.annotations import (
     VideoTruth,
 )
 from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.recognition import layouts_in
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.files.reading import read_regular
 
@@ -95,10 +97,20 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
             f"{parameter('dataset')} is '{dataset}', expected one of {', '.join(DATASETS)}.",
             hint=f"For annotations of your own, use {parameter('dataset', 'json')}.",
         )
-    with DATASETS.attributed(dataset):
-        truth = DATASETS[dataset](Path(root), split=split, part=part)
-        if not isinstance(truth, Truth):
-            raise TypeError(f"expected a Truth; found {type(truth).__name__}")
+    try:
+        with DATASETS.attributed(dataset):
+            truth = DATASETS[dataset](Path(root), split=split, part=part)
+            if not isinstance(truth, Truth):
+                raise TypeError(f"expected a Truth; found {type(truth).__name__}")
+    except AnnotationError as error:
+        found = layouts_in(Path(root))
+        if not found or dataset in found:
+            raise
+        raise AnnotationError(
+            f"{error.message} The layout {dataset} was expected; {root} has the layout {found[0]}.",
+            hint=f"Use {parameter('dataset', found[0])}, or convert it: edgekit dataset convert "
+            f"{shlex.quote(str(root))} --from {found[0]} -o FOLDER",
+        ) from error
     return truth
 
 

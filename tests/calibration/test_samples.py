@@ -11,12 +11,13 @@ import pytest
 from edgekit.assets import default_bundle
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.calibration.chosen_frames import choose_frames
-from edgekit.calibration.contact_sheet import contact_sheet, write_sheet
+from edgekit.calibration.contact_sheet import contact_sheet
 from edgekit.calibration.samples import collect, extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.detector import cascade_of
 from edgekit.errors import CalibrationError, OutputError
+from edgekit.media.drawing.picture_file import write_picture
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +170,8 @@ def test_the_sheet_shows_frames_over_their_maps(bundle, clips, tmp_path):
     assert sheet.shape == (230, 8 * 118, 3)
     assert (sheet[:, 3 * 118 :] == 255).all()
     assert sheet[:112, :112].std() > 10
-    write_sheet(sheet, tmp_path / "sheet.png")
+    write_picture(sheet, tmp_path / "sheet.png")
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "sheet.png")), sheet)
     with pytest.raises(OutputError, match="Cannot write a picture"):
-        write_sheet(sheet, tmp_path / "sheet.nonsense")
+        write_picture(sheet, tmp_path / "sheet.nonsense")
     assert not (tmp_path / "sheet.nonsense").exists()

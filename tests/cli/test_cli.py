@@ -16,7 +16,9 @@ from edgekit.cli.options import shared
 from edgekit.models.registry import ARCHITECTURES
 
 NETWORKS = set(ARCHITECTURES.own)  # other tests add some of their own
-HELP = [[], *([name] for name in cli.COMMANDS), ["cache", "info"], ["cache", "clear"]]
+DATASET = [["dataset", name] for name in ("inspect", "check", "convert", "split")]
+GROUPS = ("cache", "dataset")
+HELP = [[], *([name] for name in cli.COMMANDS), ["cache", "info"], ["cache", "clear"], *DATASET]
 
 
 @pytest.mark.parametrize("command", HELP)
@@ -125,7 +127,7 @@ def test_an_error_after_the_result_is_beside_it(capsys, monkeypatch):
     assert found["error"]["code"] == "bound"
 
 
-@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "cache"])
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name not in GROUPS])
 @pytest.mark.parametrize("wrong", [["--fly"], ["--json=1"], ["--threads"]])
 def test_wrong_usage_of_every_command_as_json(name, wrong, capsys):
     assert cli.main([name, "--json", *wrong]) == 2
@@ -186,7 +188,7 @@ def test_the_options_of_run_stand_under_headings(capsys):
     assert words.index("--camera") < words.index("Model:") < words.index("--bundle")
 
 
-@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "cache"])
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name not in GROUPS])
 def test_every_option_says_what_it_is(name):
     command = importlib.import_module(f"edgekit.cli.{name}").command
     for option in command.params:

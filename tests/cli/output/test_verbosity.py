@@ -28,6 +28,7 @@ def words(spotter, spots, tiny, tmp_path):
             "eval": (spotter.path, "--root", spots),
             "train": ("--root", spots, *small, "-o", place),
             "inspect": (),
+            "dataset": ("inspect", spots),
             "cache": ("info", "--cache", spots),
             "doctor": (),
         }[name]

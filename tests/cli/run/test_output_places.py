@@ -32,6 +32,9 @@ OUTPUTS = [
     ["quantize", "--calib", "--out"],
     ["export", "--out"],
     ["train", "--root", ".", "--out"],
+    ["dataset", "inspect", ".", "--sheet"],
+    ["dataset", "convert", ".", "--out"],
+    ["dataset", "split", ".", "--out"],
     ["demo", "--out"],
     ["build", "bundle", "--cache"],
 ]
@@ -57,7 +60,8 @@ def test_every_option_that_writes_is_among_them() -> None:
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
-        for option in command.params:
+        inner = command.commands.values() if isinstance(command, click.Group) else (command,)
+        for option in (option for one in inner for option in one.params):
             if "OutputPath" in type(option.type).__name__:
                 found.add((name, max(option.opts, key=len)))
     assert found == {(words[0], words[-1]) for words in OUTPUTS}

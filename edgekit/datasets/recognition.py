@@ -1,0 +1,105 @@
+"""Tells the layouts of a dataset's folder by its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from edgekit.files.reading import read_regular
+
+__all__ = ["layouts_in"]
+
+_MOST_BYTES = 1 << 28
+_HEAD = 1 << 16
+_AVA_COLUMNS = 7
+_ROAD = {
+    "pyannot.pkl": ("ucf24",),
+    "finalAnnots.mat": ("ucf24",),
+    "hmdb_annots.pkl": ("jhmdb21",),
+    "finalAnnots.ma.mat": ("jhmdb21-mat",),
+}
+_GLOBS = {
+    "moc": ("*-GT.pkl", "*_GT.pkl", "annotations/*-GT.pkl", "annotations/*_GT.pkl"),
+    "cvat": ("*.xml", "*/annotations.xml"),
+    "ava": ("*.csv", "annotations/*.csv"),
+}
+
+
+class _Keys(msgspec.Struct):
+    """The keys by which the layouts in JSON differ; values are skipped."""
+
+    classes: msgspec.Raw = msgspec.Raw()
+    videos: msgspec.Raw = msgspec.Raw()
+    images: msgspec.Raw = msgspec.Raw()
+    annotations: msgspec.Raw = msgspec.Raw()
+    categories: msgspec.Raw = msgspec.Raw()
+    items: msgspec.Raw = msgspec.Raw()
+
+
+def layouts_in(root: Path) -> list[str]:
+    """Returns the names of the layouts that a folder seems to have, the surest first.
+
+    It looks at names and at the beginnings of files, and never raises.
+    """
+    try:
+        return list(dict.fromkeys(_found(root)))
+    except OSError:
+        return []
+
+
+def _found(root: Path) -> Iterator[str]:
+    for file, names in _ROAD.items():
+        if (root / "splitfiles" / file).exists():
+            yield from names
+    if any(root.glob(_GLOBS["moc"][0])) or any(any(root.glob(one)) for one in _GLOBS["moc"]):
+        yield "moc"
+    if (root / "labels").is_dir() and any(root.glob("*list*.txt")):
+        yield "yowo"
+    for pattern in ("*.json", "annotations/*.json"):
+        for path in sorted(root.glob(pattern))[:20]:
+            if name := _json_layout(path):
+                yield name
+    if any(
+        b"<annotations" in _head(path)
+        for one in _GLOBS["cvat"]
+        for path in sorted(root.glob(one))[:20]
+    ):
+        yield "cvat"
+    if any(_is_ava(_head(path)) for one in _GLOBS["ava"] for path in sorted(root.glob(one))[:20]):
+        yield "ava"
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
+
+
+def _is_ava(head: bytes) -> bool:
+    first, _, rest = head.decode("utf-8", "replace").partition("\n")
+    words = (rest.partition("\n")[0] if first.startswith("video_id") else first).split(",")
+    try:
+        return len(words) >= _AVA_COLUMNS and all(0 <= float(word) <= 1 for word in words[2:6])
+    except ValueError:
+        return False
+
+
+def _json_layout(path: Path) -> str | None:
+    try:
+        content = read_regular(path, _MOST_BYTES)
+        if content.lstrip()[:1] == b"[":
+            return "label-studio" if b"videorectangle" in content.lower() else None
+        keys = msgspec.json.decode(content, type=_Keys)
+    except (OSError, ValueError, RecursionError):
+        return None
+    if keys.classes and keys.videos:
+        return "json"
+    if keys.videos and keys.annotations and keys.categories:
+        return "coco-video"
+    return "datumaro" if keys.items and keys.categories else None

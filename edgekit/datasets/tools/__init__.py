@@ -1,0 +1,1 @@
+"""Inspects, checks, converts and splits datasets."""

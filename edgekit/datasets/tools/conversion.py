@@ -1,0 +1,171 @@
+"""Writes annotations in EdgeKit's own layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgekit._parameters import parameter
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.errors import AnnotationError, OutputError
+from edgekit.files.output_paths import output_error, refuse_unwritable_folder, writing
+from edgekit.files.writing import atomic_file
+
+__all__ = ["Written", "clipped", "write_datasets"]
+
+_DIGITS = 3
+"""Digits behind the point of a written coordinate: a thousandth of a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        files: Annotation files, by the name of the part.
+        videos: Number of videos in each.
+        missing: Number of videos whose files are not there.
+        cut: Number of boxes that were cut at the edge of their picture.
+        left_out: Number of boxes that were left out, as none of their area is in the picture.
+    """
+
+    files: dict[str, Path]
+    videos: dict[str, int]
+    missing: int
+    cut: int
+    left_out: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns all values for JSON."""
+        files = {name: str(path) for name, path in self.files.items()}
+        return {
+            "files": files, "videos": self.videos, "missing": self.missing, "cut": self.cut,
+            "left_out": self.left_out,
+        }  # fmt: skip
+
+
+def write_datasets(folder: Path, truths: dict[str, Truth], *, force: bool = False) -> Written:
+    """Writes annotations of some videos as files of EdgeKit's own layout.
+
+    A video below the folder is named by its path. Another one is linked from there by its name,
+    so nothing is copied.
+
+    Args:
+        folder: Folder to write to; it may exist.
+        truths: Annotations by the name of their file.
+        force: Whether files of these names are replaced.
+
+    Raises:
+        AnnotationError: Two videos would have the same name.
+        OutputError: The folder cannot be written, or has such a file, or another file in the place
+            of a link.
+    """
+    refuse_unwritable_folder(folder)
+    for part in truths:
+        if (folder / part).exists() and not force:
+            raise OutputError(
+                f"{folder / part} already exists.",
+                hint=f"Add {parameter('force', True)} to replace it, or choose another folder.",
+            )
+    videos = {video.name: video for truth in truths.values() for video in truth.videos}
+    names = {name: _name_in(folder, video) for name, video in videos.items()}
+    kept: set[str] = set()
+    for name in names.values():
+        if name in kept:
+            raise AnnotationError(f"Several videos would have the name '{name}' in {folder}.")
+        kept.add(name)
+    plain = {name: clipped(video) for name, video in videos.items()}
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, video in videos.items():
+        if video.path is not None and video.path.exists():
+            _link(folder / names[name], video.path)
+    files = {}
+    for part, truth in truths.items():
+        content = _content(truth, names, {name: video for name, (video, _, _) in plain.items()})
+        files[part] = folder / part
+        with atomic_file(files[part]) as temporary:
+            temporary.write_bytes(msgspec.json.encode(content))
+    missing = sum(video.path is None or not video.path.exists() for video in videos.values())
+    cut = sum(cut for _, cut, _ in plain.values())
+    left_out = sum(left_out for _, _, left_out in plain.values())
+    counts = {part: len(truth.videos) for part, truth in truths.items()}
+    return Written(files, counts, missing, cut, left_out)
+
+
+def _name_in(folder: Path, video: VideoTruth) -> str:
+    """Returns the name of a video in annotations in ``folder``."""
+    if video.path is None:
+        return video.name
+    place, home = (Path(os.path.abspath(path)) for path in (video.path, folder))  # noqa: PTH100
+    if place.is_relative_to(home):
+        return place.relative_to(home).as_posix()
+    ending = video.path.suffix if video.path.is_file() else ""
+    return video.name if video.name.endswith(ending) else f"{video.name}{ending}"
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.exists() and link.samefile(target):
+        return
+    try:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target.resolve())
+    except OSError as error:
+        raise output_error(error, link) from error
+
+
+def clipped(video: VideoTruth) -> tuple[VideoTruth, int, int]:
+    """Returns a video whose boxes are inside its picture and have an area.
+
+    Returns:
+        The video; the number of boxes that were cut; and of those left out. A tube in which boxes
+        are left out becomes several.
+    """
+    cut = left_out = 0
+    tubes: list[TruthTube] = []
+    for tube in video.tubes:
+        boxes = tube.boxes.round(_DIGITS)
+        inside = np.clip(boxes, 0, [video.width, video.height] * 2)
+        good = np.asarray((inside[:, 2:] > inside[:, :2]).all(1))
+        cut += int(((np.abs(inside - boxes) > 1).any(1) & good).sum())
+        left_out += int((~good).sum())
+        tubes += _spans(replace(tube, boxes=inside), good)
+    return replace(video, tubes=tubes), cut, left_out
+
+
+def _spans(tube: TruthTube, good: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterator[TruthTube]:
+    """Yields the parts of a tube in which all boxes are good."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2):
+        yield replace(tube, start=tube.start + int(start), boxes=tube.boxes[start:stop])
+
+
+def _content(
+    truth: Truth, names: dict[str, str], videos: dict[str, VideoTruth]
+) -> dict[str, object]:
+    """Returns the content of a file of annotations."""
+    described: dict[str, object] = {}
+    for given in truth.videos:
+        video = videos[given.name]
+        tubes = [
+            {
+                "label": tube.label,
+                "start": tube.start,
+                "end": tube.end + 1,
+                "boxes": tube.boxes.tolist(),
+            }
+            for tube in video.tubes
+        ]
+        entry: dict[str, object] = {
+            "width": video.width, "height": video.height, "frames": video.frames, "tubes": tubes,
+        }  # fmt: skip
+        if video.label is not None:
+            entry["label"] = video.label
+        described[names[given.name]] = entry
+    return {"classes": truth.classes, "videos": described}

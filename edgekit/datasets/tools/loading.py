@@ -1,0 +1,102 @@
+"""Reads a dataset for the tools: one part of it or all, and of a layout that it may recognise."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._checks import check_choice, check_range, check_types
+from edgekit._parameters import parameter
+from edgekit.datasets.annotations import Truth
+from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.published import read_truth
+from edgekit.datasets.recognition import layouts_in
+from edgekit.errors import AnnotationError
+
+__all__ = ["PARTS", "DatasetChoice", "joined", "layout_of", "part_names", "read_parts", "whole"]
+
+_LOG = logging.getLogger(__name__)
+PARTS = ("all", "test", "train")
+"""Parts of a dataset that a tool takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetChoice:
+    """Dataset for a tool.
+
+    Attributes:
+        root: Folder of the dataset.
+        dataset: Name in ``edgekit.datasets.layouts.DATASETS``; None to recognise it.
+        split: Number of the dataset's split, 1 to 3.
+        part: One of ``PARTS``.
+    """
+
+    root: Path
+    dataset: str | None = None
+    split: int = 1
+    part: str = "all"
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice("dataset", self.dataset, DATASETS)
+        check_choice("part", self.part, PARTS)
+        check_range("split", self.split, 1, 3)
+
+
+def layout_of(choice: DatasetChoice) -> str:
+    """Returns the name of the layout, recognised by the files of the folder if none is chosen.
+
+    Raises:
+        AnnotationError: The folder is missing, or its layout is not recognised.
+    """
+    if choice.dataset is not None:
+        return choice.dataset
+    found = layouts_in(choice.root)
+    if not found:
+        what = "has no annotations that EdgeKit knows" if choice.root.is_dir() else "is no folder"
+        raise AnnotationError(
+            f"{choice.root} {what}. Expected one of the layouts {', '.join(DATASETS)}.",
+            hint=f"Name it with {parameter('dataset')}; docs/datasets.md has the files of each.",
+        )
+    _LOG.info("%s has the layout %s.", choice.root, found[0])
+    return found[0]
+
+
+def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
+    """Returns the ground truth of each part; one part, ``all``, if the layout has no parts.
+
+    Raises:
+        AnnotationError: A file is missing or does not have the layout.
+    """
+    layout = layout_of(choice)
+    return joined(
+        {
+            name: read_truth(layout, choice.root, split=choice.split, part=name)
+            for name in part_names(choice)
+        }
+    )
+
+
+def part_names(choice: DatasetChoice) -> tuple[str, ...]:
+    """Returns the names of the parts that are to be read."""
+    return ("train", "test") if choice.part == "all" else (choice.part,)
+
+
+def joined(parts: dict[str, Truth]) -> dict[str, Truth]:
+    """Returns parts as they are, or as one part, ``all``, if they have the same videos."""
+    names = [[video.name for video in truth.videos] for truth in parts.values()]
+    return {"all": parts["train"]} if len(names) == 2 and names[0] == names[1] else parts
+
+
+def whole(parts: dict[str, Truth]) -> Truth:
+    """Returns all videos of some parts as one dataset, each once.
+
+    Raises:
+        AnnotationError: The parts have different classes.
+    """
+    truths = list(parts.values())
+    if any(truth.classes != truths[0].classes for truth in truths):
+        raise AnnotationError("The parts of the dataset have different classes.")
+    videos = {video.name: video for truth in truths for video in truth.videos}
+    return Truth(truths[0].classes, list(videos.values()))

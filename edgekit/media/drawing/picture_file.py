@@ -1,0 +1,33 @@
+"""Writes pictures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.errors import OutputError
+from edgekit.files.writing import atomic_file
+from edgekit.media._opencv import cv2
+
+__all__ = ["write_picture"]
+
+
+def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:
+    """Writes a picture as PNG, JPEG or another format, by the ending of ``path``.
+
+    Args:
+        picture: (H, W, 3) uint8, BGR.
+        path: File to write.
+
+    Raises:
+        OutputError: OpenCV does not support the format, or the file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        try:
+            written = cv2.imwrite(str(temporary), picture)
+        except cv2.error:
+            written = False
+        if not written:
+            raise OutputError(f"Cannot write a picture to {path}.", hint="End its name in .png.")

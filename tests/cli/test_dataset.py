@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from edgekit.cli import main
+
+
+@pytest.fixture
+def clips(footage: Path, tmp_path: Path) -> Path:
+    """A dataset of one's own."""
+    shutil.copytree(footage, tmp_path / "clips")
+    return tmp_path / "clips"
+
+
+def said(capsys: Any, *words: object) -> dict[str, Any]:
+    """What a command that succeeds prints as JSON."""
+    assert main([*map(str, words), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_dataset_is_inspected(clips: Path, tmp_path: Path, capsys: Any) -> None:
+    found = said(capsys, "dataset", "inspect", clips, "--sheet", tmp_path / "sheet.png")
+    assert (found["layout"], found["parts"]["all"]["videos"]) == ("json", 1)
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+    assert main(["dataset", "inspect", str(clips)]) == 0
+    shown = capsys.readouterr().out
+    assert "1 videos (1 found)" in shown
+    assert "box height" in shown
+
+
+def test_a_good_dataset_passes_the_check(clips: Path, capsys: Any) -> None:
+    assert main(["dataset", "check", str(clips), "--decode"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_listed_with_status_3(clips: Path, capsys: Any) -> None:
+    (video,) = (path for path in clips.iterdir() if path.suffix != ".json")
+    video.unlink()
+    assert main(["dataset", "check", str(clips)]) == 3
+    shown = capsys.readouterr()
+    assert f"{video.name}: The video is missing" in shown.out
+    assert "Error: 1 fault in" in shown.err
+    assert main(["dataset", "check", str(clips), "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert [fault["video"] for fault in found["faults"]] == [video.name]
+    assert found["error"]["status"] == 3
+
+
+def test_a_dataset_is_converted_and_divided(clips: Path, tmp_path: Path, capsys: Any) -> None:
+    (video,) = (path for path in clips.iterdir() if path.suffix != ".json")
+    content = json.loads((clips / "annotations.json").read_text())
+    for number in range(1, 5):
+        shutil.copy(video, clips / f"{number}{video.name}")
+        content["videos"][f"{number}{video.name}"] = content["videos"][video.name]
+    (clips / "annotations.json").write_text(json.dumps(content))
+    new = tmp_path / "new"
+    found = said(capsys, "dataset", "convert", clips, "--from", "json", "--to", "json", "-o", new)
+    assert found["videos"] == {"annotations.json": 5}
+    found = said(capsys, "dataset", "split", new, "--train", 0.6, "--seed", 3)
+    assert found["videos"] == {"annotations-train.json": 3, "annotations-test.json": 2}
+    parts = said(capsys, "dataset", "inspect", new)["parts"]
+    assert [(name, part["videos"], part["found"]) for name, part in parts.items()] == [
+        ("train", 3, 3), ("test", 2, 2),
+    ]  # fmt: skip
+    assert main(["dataset", "check", str(new)]) == 0
+    assert main(["dataset", "split", str(new)]) == 3
+    assert "Add --force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["inspect", "nothere"], 3, "nothere is no folder. Expected one of the layouts json"),
+        (["inspect", "nothere", "--dataset", "cvta"], 2, "Did you mean cvat?"),
+        (["split", "nothere", "--train", "1"], 2, "--train"),
+        (["split", "nothere", "--group", "("], 3, "nothere is no folder"),
+        (["convert", "nothere"], 2, "--out"),
+    ],
+)
+def test_what_is_wrong_is_said(words: list[str], status: int, message: str, capsys: Any) -> None:
+    assert main(["dataset", *words]) == status
+    assert message in " ".join(capsys.readouterr().err.split())

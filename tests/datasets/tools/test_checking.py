@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.datasets.tools.checking import check_dataset
+from edgekit.datasets.tools.loading import DatasetChoice
+from edgekit.errors import AnnotationError
+
+
+def tube(label: int = 0, start: int = 0, end: int = 4, x: float = 1) -> dict[str, Any]:
+    return {
+        "label": label,
+        "start": start,
+        "end": end,
+        "boxes": [[x, 1, x + 20, 30]] * (end - start),
+    }
+
+
+def video(*tubes: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"width": 64, "height": 48, "frames": 30, "tubes": list(tubes), **changes}
+
+
+def dataset(
+    root: Path, videos: dict[str, Any], classes: tuple[str, ...] = ("walk", "jump")
+) -> DatasetChoice:
+    (root / "annotations.json").write_text(json.dumps({"classes": classes, "videos": videos}))
+    return DatasetChoice(root)
+
+
+def faults(choice: DatasetChoice, **options: Any) -> list[str]:
+    found = check_dataset(choice, **options).faults
+    return [f"{fault.video}: {fault.what}" if fault.video else fault.what for fault in found]
+
+
+def test_a_good_dataset_has_no_fault(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(tmp_path / "a.mp4")
+    clip(tmp_path / "b")
+    choice = dataset(tmp_path, {"a.mp4": video(tube()), "b": video(tube(), tube(1))})
+    assert faults(choice) == []
+    assert faults(choice, decode=True) == []
+
+
+def test_everything_is_in_one_list(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    for name in ("good", "long", "gap"):
+        clip(tmp_path / name)
+    (tmp_path / "gap/00007.jpg").unlink()
+    clip(tmp_path / "small.mp4", 30, (32, 48))
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    content = {
+        "good": video(tube(), tube(x=30)),
+        "long": video(tube(), frames=31),
+        "gap": video(tube()),
+        "small.mp4": video(tube()),
+        "broken.mp4": video(tube()),
+        "gone.mp4": video(tube()),
+        "twice": video(tube(), tube(start=1, x=2)),
+        "outside": video(tube(x=60)),
+        "unknown": video(tube(2)),
+        "again": video({**tube(), "end": 5}),
+    }
+    for name in ("twice", "outside", "unknown", "again"):
+        clip(tmp_path / name)
+    found = faults(dataset(tmp_path, content, ("walk", "Walk")))
+    path = tmp_path / "annotations.json"
+    expected = [
+        f"{path}, video 'outside', tube 0, frame 0: the box [60.0, 1.0, 80.0, 30.0] leaves its",
+        f"{path}, video 'unknown', tube 0: label 2, expected 0 to 1",
+        f"{path}, video 'again', tube 0: 4 boxes for 5 frames",
+        "The classes 'walk' and 'Walk' differ in case or spaces only.",
+        f"long: {tmp_path / 'long'} has 30 frames, and its annotation says 31.",
+        f"gap: {tmp_path / 'gap'} has 29 frames, and its annotation says 30.",
+        f"gap: 1 pictures are missing in {tmp_path / 'gap'}: 7.",
+        f"small.mp4: {tmp_path / 'small.mp4'} has 32x48 pixels, and its annotation says 64x48.",
+        "broken.mp4: ",
+        f"gone.mp4: The video is missing: {tmp_path / 'gone.mp4'}.",
+        "twice: Tubes 0 and 1 have one class and one place (mean overlap 0.90): an action is",
+    ]
+    assert len(found) == len(expected)
+    for words, fault in zip(expected, found, strict=True):
+        assert words in fault
+
+
+def test_three_of_many_videos_are_found(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(tmp_path / "one", 2)
+    names = [f"v{number:05d}" for number in range(1000)]
+    for name in names:
+        (tmp_path / name).symlink_to(tmp_path / "one")
+    for name in names[1::400]:
+        (tmp_path / name).unlink()
+    choice = dataset(tmp_path, {name: video(tube(end=2), frames=2) for name in names})
+    found = check_dataset(choice)
+    assert [fault.video for fault in found.faults] == ["v00001", "v00401", "v00801"]
+    assert found.videos == 1000
+
+
+def test_a_frame_that_is_broken_is_found_by_decoding(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    clip(tmp_path / "a")
+    (tmp_path / "a/00020.jpg").write_bytes(b"no picture")
+    choice = dataset(tmp_path, {"a": video(tube())})
+    assert faults(choice) == []
+    assert faults(choice, decode=True) == [
+        f"a: {tmp_path / 'a'} has 29 frames, and its annotation says 30."
+    ]
+
+
+def test_pictures_that_are_not_there_at_all_are_one_fault(tmp_path: Path) -> None:
+    found = faults(dataset(tmp_path, {name: video(tube()) for name in "abc"}))
+    assert found == [f"None of the 3 videos is there; expected {tmp_path / 'a'}."]
+
+
+def test_a_video_in_both_parts_is_found(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    for name in "abc":
+        clip(tmp_path / name)
+    for part, names in (("train", "ab"), ("test", "bc")):
+        dataset(tmp_path, {name: video(tube()) for name in names})
+        shutil.move(tmp_path / "annotations.json", tmp_path / f"annotations-{part}.json")
+    found = faults(DatasetChoice(tmp_path))
+    assert found == ["b: The video is in the training part and in the test part."]
+
+
+def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "annotations.json").write_text("{")
+    (fault,) = faults(DatasetChoice(tmp_path, "json"))
+    assert "Wrong annotation in" in fault
+    with pytest.raises(AnnotationError, match="no annotations that EdgeKit knows"):
+        check_dataset(DatasetChoice(tmp_path))
