@@ -7,6 +7,7 @@ files that the pages name.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import pytest
@@ -111,6 +112,32 @@ def test_a_block_that_is_neither_is_told(text, fault):
     assert any(fault in found for found in faults_of(text))
 
 
+def write_exports(folder: Path, video: Path, truth: dict[str, Any]) -> None:
+    """Writes four videos, each with an export of CVAT for it."""
+    folder.mkdir()
+    (entry,) = truth["videos"].values()
+    labels = "".join(f"<label><name>{name}</name></label>" for name in truth["classes"])
+    for number in range(1, 5):
+        name = f"squat-{number}{video.suffix}"
+        (folder / name).symlink_to(video)
+        tracks = ""
+        for tube in entry["tubes"]:
+            boxes = "".join(
+                f'<box frame="{frame}" outside="0" occluded="0" keyframe="1" '
+                f'xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>'
+                for frame, (x1, y1, x2, y2) in enumerate(tube["boxes"], tube["start"])
+            )
+            tracks += f'<track id="0" label="{truth["classes"][tube["label"]]}">{boxes}</track>'
+        meta = (
+            f"<task><size>{entry['frames']}</size><mode>interpolation</mode><labels>{labels}</labels>"
+            f"<original_size><width>{entry['width']}</width><height>{entry['height']}</height>"
+            f"</original_size><source>{name}</source></task>"
+        )
+        (folder / f"squat-{number}.xml").write_text(
+            f"<annotations><version>1.1</version><meta>{meta}</meta>{tracks}</annotations>"
+        )
+
+
 @pytest.fixture(scope="session")
 def material(once: Callable[..., Path], footage: Path, published: Callable[[Path], None]) -> Path:
     """The files that the pages speak of, by their names there."""
@@ -129,6 +156,7 @@ def material(once: Callable[..., Path], footage: Path, published: Callable[[Path
             (folder / name).symlink_to(footage)
         published(folder / "model_last.pth")
         (folder / "edgekit").symlink_to(ROOT / "edgekit")  # as in a checkout
+        write_exports(folder / "gym", video, json.loads((footage / "annotations.json").read_text()))
 
     return once("material", make)
 

@@ -85,6 +85,7 @@ def every_command(port: int) -> list[Command]:
         _edgekit("build", f"build {jetson}", expected=4),
         _edgekit("demo", "demo -o shown", "shown"),
         _edgekit("inspect", f"inspect {onnx}"),
+        _edgekit("dataset", "dataset inspect clips"),
         _edgekit("cache", "cache info"),
         Command("Detector, from Python", (sys.executable, "-c", _PYTHON)),
     ]
