@@ -299,23 +299,6 @@ def _small_lite(classes: int, channels: int, head_conv: int) -> Any:
     return SmallLite()
 
 
-def _tiny(classes: int, channels: int, head_conv: int) -> Any:
-    from torch import nn
-
-    from edgekit.models.centernet import CenterNet
-
-    class Tiny(CenterNet):
-        def __init__(self) -> None:
-            super().__init__(16, classes, head_conv)
-            self.tiny = nn.Conv2d(channels, 16, 7, 4, 3, bias=False)
-            self.norm = nn.BatchNorm2d(16)
-
-        def features(self, x: Any) -> Any:
-            return self.norm(self.tiny(x)).relu()
-
-    return Tiny()
-
-
 @pytest.fixture(scope="session")
 def own_networks() -> Iterator[None]:
     """Networks that are known as a user's own would be, by a line each in the registry.
@@ -324,6 +307,7 @@ def own_networks() -> Iterator[None]:
     ``tiny`` has one beside its heads: tests of something else than the published networks export
     them in a fraction of the time.
     """
+    from edgekit.benchmarks.suites.support.every_command import ARCHITECTURE as TINY
     from edgekit.models.registry import ARCHITECTURES, Architecture
 
     with pytest.MonkeyPatch.context() as patch:
@@ -331,7 +315,7 @@ def own_networks() -> Iterator[None]:
         patch.setitem(ARCHITECTURES.own, "small-deformable", deformable)
         lite = Architecture(_small_lite, 8, "stem.0.weight", has=("blocks.3.project.0.weight",))
         patch.setitem(ARCHITECTURES.own, "small-lite", lite)
-        patch.setitem(ARCHITECTURES.own, "tiny", Architecture(_tiny, 8, "tiny.weight", has=()))
+        patch.setitem(ARCHITECTURES.own, "tiny", TINY)
         yield
 
 

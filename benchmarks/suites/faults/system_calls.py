@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekit.benchmarks.suites.support.every_command import every_command
+from edgekit.benchmarks.suites.support.every_command import NETWORK, every_command
 from edgekit.benchmarks.suites.support.strace import Trace, traced
 from edgekit.errors import EdgeKitError, MissingDependencyError
 
@@ -81,6 +81,7 @@ def watch(commands: str = "") -> Iterator[Watched]:
         place = Path(folder).resolve()
         work, home, temporary = place / "work", place / "home", place / "tmp"
         work.mkdir()
+        _add_network(place / "packages")
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -89,6 +90,7 @@ def watch(commands: str = "") -> Iterator[Watched]:
             "OMP_NUM_THREADS": "1",
             "ORT_DISABLE_TELEMETRY": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(place / "packages"),
         }
         puppets = ["edgekit.synthetic", "clips", "--clips", "2", "--seed", "5", "--frames", "16"]
         subprocess.run([sys.executable, "-m", *puppets], cwd=work, check=True)
@@ -111,6 +113,16 @@ def watch(commands: str = "") -> Iterator[Watched]:
                 and path != Path(os.devnull)
             ]
             yield Watched(command.name, trace, tuple(sorted(map(str, strays))), command.expected)
+
+
+def _add_network(packages: Path) -> None:
+    """Makes the tiny network known, as an installed package does."""
+    metadata = packages / "tiny_network-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-network\nVersion: 1\n")
+    place = f"{every_command.__module__}:ARCHITECTURE"
+    entry = f"[edgekit.networks]\n{NETWORK} = {place}\n"
+    (metadata / "entry_points.txt").write_text(entry)
 
 
 def _raise_loopback() -> None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-__all__ = ["Command", "every_command"]
+from edgekit.models.registry import Architecture
+
+__all__ = ["ARCHITECTURE", "NETWORK", "Command", "every_command"]
+
+NETWORK = "tiny"
+"""Name of the network in the commands. A tiny one says to others what a large one says."""
+
+ARCHITECTURE = Architecture(
+    "edgekit.benchmarks.suites.support.tiny_network:TinyNetwork",
+    head_conv=8,
+    stem="tiny.weight",
+    has=(),
+)
+"""The network of that name, for the entry point of a package."""
 
 _TARGETS = ("onnx", "openvino", "tflite", "jetson")
 _PYTHON = """
@@ -35,7 +48,8 @@ def every_command(port: int) -> list[Command]:
     """Returns the commands, in an order in which each finds what it needs.
 
     Args:
-        port: Port on loopback of a server for the working folder, which holds ``clips``.
+        port: Port on loopback of a server for the working folder, which holds ``clips``. The
+            commands must find the network ``NETWORK``.
     """
     clip = "clips/puppets-5.avi"
     bundles = {target: f"artifacts/made-{target}-fp32" for target in _TARGETS}
@@ -44,13 +58,14 @@ def every_command(port: int) -> list[Command]:
         _edgekit("doctor", "doctor"),
         _edgekit(
             "train",
-            "train --root clips --epochs 1 --images 2 --batch 2 --input-size 64 --workers 1 "
-            "--from scratch -o trained",
+            f"train --root clips --arch {NETWORK} --epochs 1 --images 2 --batch 2 --input-size 64 "
+            "--workers 1 --from scratch -o trained",
             "trained",
         ),
-        # A small input size is enough: it does not change what a command says to others.
         _edgekit(
-            "export, all targets", f"export {targets} --input-size 128 --name made", "artifacts"
+            "export, all targets",
+            f"export trained/weights.safetensors {targets} --name made",
+            "artifacts",
         ),
     ]
     found += _quantizations(bundles)
@@ -74,7 +89,7 @@ def every_command(port: int) -> list[Command]:
         ),
         _edgekit(
             "run, a stream over HTTP, all outputs",
-            f"run --bundle {onnx} --source http://127.0.0.1:{port}/{clip} --video seen.mp4 "
+            f"run --bundle shipped --source http://127.0.0.1:{port}/{clip} --video seen.mp4 "
             "--picture seen.png --clips seen --serve 0 --metrics 0 --mqtt mqtt://127.0.0.1:1/home",
             *("seen.mp4", "seen.png", "seen", "~/.local/state/edgekit"),
             expected=3,  # there is no broker
