@@ -66,7 +66,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
     help="Picture to write, with frames of every class and their boxes (.png or .jpg).",
 )
 @common_options
-def inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
+def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
     """Show the layout, counts, classes and boxes of a dataset.
 
     Heights and areas are shares of the picture. Motion is the way of a box's centre from one frame
@@ -99,7 +99,7 @@ def inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
     "number of frames is taken.",
 )
 @common_options
-def check(decode: bool, as_json: bool, **values: Any) -> None:
+def _check(decode: bool, as_json: bool, **values: Any) -> None:
     """List everything that is wrong with a dataset.
 
     It finds missing videos and frames, other sizes and numbers of frames than annotated, boxes
@@ -148,7 +148,7 @@ _FORCE = click.option(
 @click.option("-o", "--out", type=OUT_FOLDER, required=True, help="Folder to write to.")
 @_FORCE
 @common_options
-def convert(to: str, out: Path, force: bool, as_json: bool, **values: Any) -> None:
+def _convert(to: str, out: Path, force: bool, as_json: bool, **values: Any) -> None:
     """Write a dataset in EdgeKit's own layout.
 
     Videos are not copied: those below the folder are named by their path, and others are linked
@@ -190,7 +190,7 @@ def convert(to: str, out: Path, force: bool, as_json: bool, **values: Any) -> No
 )
 @_FORCE
 @common_options
-def split(
+def _split(
     share: float, seed: int, group: str | None, out: Path | None, force: bool, as_json: bool,
     **values: Any,
 ) -> None:  # fmt: skip
