@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgekit._checks import as_bundles, as_path, as_sequence
+from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_weights
@@ -27,7 +27,7 @@ from edgekit.errors import UsageError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.files.writing import atomic_file
 from edgekit.runtime.native.library import compiled
-from edgekit.targets.bundle_choice import Named, all_here
+from edgekit.targets.bundle_choice import Named, all_here, as_bundles
 from edgekit.targets.registry import runtimes_of
 
 __all__ = ["bench", "run_bench"]

@@ -1,4 +1,4 @@
-"""Checks options objects, field by field, against their annotations, ranges and choices."""
+"""Checks options and the values that callers give, and words what was expected and found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import types
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import (
-    TYPE_CHECKING,
     Any,
     Literal,
     TypeVar,
@@ -18,27 +17,27 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
-    overload,
 )
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 
-if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
-
 __all__ = [
-    "as_bundle",
-    "as_bundles",
     "as_path",
     "as_paths",
     "as_sequence",
     "check_choice",
     "check_range",
     "check_types",
+    "described",
+    "required_path",
+    "unexpected",
 ]
 
 T = TypeVar("T")
+
+_LONGEST = 80
+"""Characters of a value that a message shows."""
 
 
 def check_types(options: object) -> None:
@@ -53,15 +52,11 @@ def check_types(options: object) -> None:
     for field in dataclasses.fields(options):  # type: ignore[arg-type]  # a dataclass, as said
         value, hint = getattr(options, field.name), hints[field.name]
         if not _fits(value, hint):
-            raise _unexpected(field.name, _named(hint), value)
+            raise unexpected(field.name, _named(hint), value)
 
 
-@overload
-def as_path(name: str, value: str | os.PathLike[str]) -> Path: ...
-@overload
-def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None: ...
-def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
-    """Returns a value as a path; None stays None.
+def required_path(name: str, value: object) -> Path:
+    """Returns a value as a path.
 
     Args:
         name: Name of the parameter, for the error.
@@ -70,41 +65,16 @@ def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     Raises:
         UsageError: The value is no path, or is empty text.
     """
-    return None if value is None else _path(name, value)
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            return Path(text)
+    raise unexpected(name, "a path, as a string or a path object", value)
 
 
-def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Path | None:
-    """Returns the folder of a bundle that is given as such or as its folder; None stays None.
-
-    Args:
-        name: Name of the parameter, for the error.
-        value: Value that the caller gave.
-
-    Raises:
-        UsageError: The value is neither a bundle nor a path.
-    """
-    from edgekit.bundle import Bundle
-
-    return value.path if isinstance(value, Bundle) else as_path(name, value)
-
-
-def as_bundles(
-    name: str,
-    value: Bundle | str | os.PathLike[str] | Sequence[Bundle | str | os.PathLike[str]],
-) -> tuple[Path, ...]:
-    """Returns the folders of one bundle or of a sequence of bundles.
-
-    Args:
-        name: Name of the parameter, for the error.
-        value: Value that the caller gave.
-
-    Raises:
-        UsageError: A bundle is neither a bundle nor a path.
-    """
-    from edgekit.bundle import Bundle
-
-    many = value if isinstance(value, list | tuple) else (value,)
-    return tuple(each.path if isinstance(each, Bundle) else _path(name, each) for each in many)
+def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
+    """Returns a value as a path, as ``required_path`` does; None stays None."""
+    return None if value is None else required_path(name, value)
 
 
 def as_paths(
@@ -120,7 +90,7 @@ def as_paths(
         UsageError: It is neither, or a path is empty text.
     """
     many = value if isinstance(value, list | tuple) else (value,)
-    return tuple(_path(name, each) for each in many)
+    return tuple(required_path(name, each) for each in many)
 
 
 def as_sequence(value: T | Sequence[T]) -> Sequence[T]:
@@ -146,7 +116,7 @@ def check_range(
     if value is None:
         return
     if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
-        limits = f"{'more than' if above else 'at least'} {low:g}"
+        limits = f"{'more than' if above else 'at least'} {low:g}" if low > -math.inf else "finite"
         limits += f" and at most {high:g}" if high < math.inf else ""
         raise UsageError(f"Expected {parameter(name)} to be {limits}; found {value}.")
 
@@ -168,19 +138,32 @@ def check_choice(name: str, value: str | None, choices: Collection[str]) -> None
         )
 
 
-def _path(name: str, value: object) -> Path:
-    if not isinstance(value, str | os.PathLike) or value == "":
-        raise _unexpected(name, "a path", value)
-    return Path(value)
+def unexpected(name: str, expected: str, value: object) -> UsageError:
+    """Returns the error for a value that is not what was expected.
+
+    Args:
+        name: Name of the parameter.
+        expected: Description of what it should be.
+        value: Value that the caller gave.
+    """
+    return UsageError(f"Expected {parameter(name)} to be {expected}; found {described(value)}.")
 
 
-def _unexpected(name: str, expected: str, value: object) -> UsageError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    return UsageError(
-        f"Expected {parameter(name)} to be {expected}; found {shown}, of type "
-        f"{type(value).__name__}."
-    )
+def described(value: object) -> str:
+    """Returns what a value is, for a message: type and shape of an array, else value and type."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"an array of {dtype} {shape}"
+    if value is None:
+        return "None"
+    try:
+        text = repr(value)
+    except Exception:  # a message must not fail
+        text = ""
+    if not text.isprintable() or not text:
+        return f"a value of type {type(value).__name__}"
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return f"{shown}, of type {type(value).__name__}"
 
 
 def _fits(value: object, hint: Any) -> bool:

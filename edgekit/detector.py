@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import described, instance, number, path, picture, whole
+from edgekit._arguments import instance, number, picture, whole
+from edgekit._checks import described, required_path
 from edgekit._closing import Closing
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.errors import UsageError
@@ -86,7 +87,9 @@ class Detector(Closing):
         if options is not None:
             instance("options", options, SessionOptions, "edgekit.SessionOptions")
         most = None if top_k is None else whole("top_k", top_k, least=1)
-        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(path("bundle", bundle))
+        self.bundle = (
+            bundle if isinstance(bundle, Bundle) else load_bundle(required_path("bundle", bundle))
+        )
         self._cascade = cascade_of(self.bundle)
         self._top_k = most or self.bundle.manifest.decode.top_k
         self.session: Session = open_session(self.bundle, options)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekit._arguments import described, is_whole, number, size, whole
+from edgekit._arguments import instance, is_whole, number, size, whole
+from edgekit._checks import check_choice, described
 from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS
 from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
@@ -77,10 +78,7 @@ class Tracker:
         frame_size: tuple[int, int] = (320, 240),
         history: int | None = None,
     ) -> None:
-        if link not in LINKS:
-            raise UsageError(
-                f"Expected link as one of {', '.join(LINKS)}; found {described(link)}."
-            )
+        check_choice("link", instance("link", link, str, "the name of a linker"), LINKS)
         self.classes, self._count = _classes(classes)
         self.linker: ConfirmedLinker = make_linker(
             link,

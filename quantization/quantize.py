@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._checks import as_bundle, as_path, as_sequence
+from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import MANIFEST, Bundle
@@ -27,7 +27,7 @@ from edgekit.quantization.report.page import to_html
 from edgekit.quantization.report.report import RoundingReport, compare_latency, report
 from edgekit.quantization.tubes_loss import TubesLoss
 from edgekit.targets.build import bundle_path
-from edgekit.targets.bundle_choice import take
+from edgekit.targets.bundle_choice import as_bundle, take
 
 __all__ = ["QuantizeResult", "quantize", "run_quantization"]
 

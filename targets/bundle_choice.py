@@ -7,9 +7,12 @@ default. A command without a bundle searches there, and takes a shipped bundle i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from edgekit._checks import as_path, required_path
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -19,6 +22,8 @@ __all__ = [
     "SHIPPED",
     "Named",
     "all_here",
+    "as_bundle",
+    "as_bundles",
     "bundle_named",
     "newest",
     "runnable",
@@ -49,6 +54,42 @@ def bundle_named(bundle: Named | str) -> Named:
     if not isinstance(bundle, str):
         return bundle
     return SHIPPED if bundle == repr(SHIPPED) else Path(bundle)
+
+
+def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Path | None:
+    """Returns the folder of a bundle that is given as such or as its folder; None stays None.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Value that the caller gave.
+
+    Raises:
+        UsageError: The value is neither a bundle nor a path.
+    """
+    from edgekit.bundle import Bundle
+
+    return value.path if isinstance(value, Bundle) else as_path(name, value)
+
+
+def as_bundles(
+    name: str,
+    value: Bundle | str | os.PathLike[str] | Sequence[Bundle | str | os.PathLike[str]],
+) -> tuple[Path, ...]:
+    """Returns the folders of one bundle or of a sequence of bundles.
+
+    Args:
+        name: Name of the parameter, for the error.
+        value: Value that the caller gave.
+
+    Raises:
+        UsageError: A bundle is neither a bundle nor a path.
+    """
+    from edgekit.bundle import Bundle
+
+    many = value if isinstance(value, list | tuple) else (value,)
+    return tuple(
+        each.path if isinstance(each, Bundle) else required_path(name, each) for each in many
+    )
 
 
 def take(

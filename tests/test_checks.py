@@ -7,10 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
-from edgekit._checks import as_path, check_choice, check_range, check_types
+from edgekit._checks import (
+    as_path,
+    check_choice,
+    check_range,
+    check_types,
+    described,
+    required_path,
+)
 from edgekit.errors import UsageError
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("no words")
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ def test_values_that_fit(values: dict[str, Any]) -> None:
     [
         ({"count": 1.5}, "Expected count to be int; found 1.5, of type float."),
         ({"count": True}, "Expected count to be int; found True, of type bool."),
-        ({"count": None}, "Expected count to be int; found None, of type NoneType."),
+        ({"count": None}, "Expected count to be int; found None."),
         ({"rate": "1"}, "Expected rate to be float; found '1', of type str."),
         ({"sure": 1}, "Expected sure to be bool; found 1, of type int."),
         ({"size": (1, 2, 3)}, "Expected size to be tuple[int, int] or None; found (1, 2, 3)"),
@@ -65,9 +78,20 @@ def test_values_of_another_type(values: dict[str, Any], words: str) -> None:
 def test_paths() -> None:
     assert as_path("out", None) is None
     assert as_path("out", "a/b") == as_path("out", Path("a/b")) == Path("a/b")
-    for wrong in ("", 5, b"a"):
-        with pytest.raises(UsageError, match=r"^Expected out to be a path; found "):
-            as_path("out", wrong)  # type: ignore[call-overload]
+    for wrong in ("", 5, b"a", "a\0b"):
+        with pytest.raises(
+            UsageError, match=r"^Expected out to be a path, as a string or a path object; found "
+        ):
+            as_path("out", wrong)  # type: ignore[arg-type]
+    assert required_path("out", "a") == Path("a")
+    with pytest.raises(UsageError, match=r"to be a path, .*; found None\.$"):
+        required_path("out", None)
+
+
+def test_values_that_fit_no_line() -> None:
+    assert described(np.zeros((2, 3))) == "an array of float64 (2, 3)"
+    assert described("\x1b") == "'\\x1b', of type str"
+    assert described(Unprintable()) == "a value of type Unprintable"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 11, 0])

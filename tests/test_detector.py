@@ -61,13 +61,13 @@ def test_a_buffer_that_the_caller_fills_again_changes_nothing(detector):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((None,), "image as a BGR picture, an array of uint8 .H, W, 3.; found None"),
-        (("a.jpg",), "found 'a.jpg' of type str"),
+        ((None,), "image to be a BGR picture, an array of uint8 .H, W, 3.; found None"),
+        (("a.jpg",), "found 'a.jpg', of type str"),
         ((np.zeros((9, 9, 3)),), "found an array of float64"),
         ((np.zeros((9, 9), np.uint8),), "found an array of uint8"),
         ((np.zeros((0, 9, 3), np.uint8),), "found an array of uint8"),
         ((np.zeros((9, 9, 3), np.uint8), 0), "sample_aspect above 0; found 0"),
-        ((np.zeros((9, 9, 3), np.uint8), "1"), "sample_aspect as a finite number; found '1'"),
+        ((np.zeros((9, 9, 3), np.uint8), "1"), "sample_aspect to be a number; found '1'"),
     ],
 )
 def test_wrong_pictures_are_refused(detector, arguments, words):
@@ -85,9 +85,9 @@ def test_wrong_settings_are_refused():
             Detector(bundle)
     with pytest.raises(BundleError):
         Detector("nowhere")
-    with pytest.raises(UsageError, match=r"options as edgekit\.SessionOptions; found 1"):
+    with pytest.raises(UsageError, match=r"options to be edgekit\.SessionOptions; found 1"):
         Detector(default_bundle(), options=1)
-    with pytest.raises(UsageError, match="top_k as a whole number from 1 up; found 0"):
+    with pytest.raises(UsageError, match="top_k to be at least 1; found 0"):
         Detector(default_bundle(), top_k=0)
 
 

@@ -107,24 +107,24 @@ def test_threads_are_served_one_after_the_other():
     [
         (
             {"link": "best"},
-            "link as one of edgekit, road, korsal-hold, korsal-motion; found 'best'",
+            "link to be one of edgekit, road, korsal-hold, korsal-motion; found 'best'",
         ),
         ({"link": None}, "found None"),
-        ({"classes": 0}, "classes as a whole number from 1 up; found 0"),
+        ({"classes": 0}, "classes to be at least 1; found 0"),
         ({"classes": "walk"}, "a sequence of class names; found 'walk'"),
         ({"classes": [1, 2]}, "a sequence of class names"),
         ({"classes": ()}, "at least one class"),
-        ({"score": "0.5"}, "score as a finite number from 0 up; found '0.5' of type str"),
-        ({"min_hits": 0}, "min_hits as a whole number from 1 up; found 0"),
-        ({"min_hits": 2.0}, "min_hits as a whole number from 1 up; found 2.0 of type float"),
-        ({"max_misses": True}, "max_misses as a whole number"),
-        ({"max_gap": float("nan")}, "max_gap as a finite number from 0 up; found nan"),
+        ({"score": "0.5"}, "score to be a number; found '0.5', of type str"),
+        ({"min_hits": 0}, "min_hits to be at least 1; found 0"),
+        ({"min_hits": 2.0}, "min_hits to be a whole number; found 2.0, of type float"),
+        ({"max_misses": True}, "max_misses to be a whole number"),
+        ({"max_gap": float("nan")}, "max_gap to be at least 0; found nan"),
         ({"min_length": -1}, "min_length"),
-        ({"delay": 1.5}, "delay as"),
-        ({"delay_seconds": "1"}, "delay_seconds as"),
-        ({"history": 0}, "history as"),
+        ({"delay": 1.5}, "delay to be"),
+        ({"delay_seconds": "1"}, "delay_seconds to be"),
+        ({"history": 0}, "history to be"),
         ({"frame_size": 320}, "frame_size to be a pair .width, height. in pixels; found 320"),
-        ({"frame_size": (320, 0)}, "frame_size as a whole number from 1 up; found 0"),
+        ({"frame_size": (320, 0)}, "frame_size to be at least 1; found 0"),
         ({"cost": "speed", "link": "road"}, "speed"),
     ],
 )
@@ -145,18 +145,18 @@ BOXES, SCORES = np.zeros((1, 4)), np.ones((1, 2))
         ((Detections(BOXES + np.nan, SCORES),), "infinite or NaN"),
         ((Detections(BOXES, -SCORES),), "scores from 0 to 1; found -1"),
         ((Detections(BOXES, SCORES * np.nan),), "scores from 0 to 1; found nan"),
-        ((Detections(BOXES, SCORES), "0.1"), "time as a finite number; found '0.1'"),
-        ((Detections(BOXES, SCORES), np.inf), "time as a finite number; found inf"),
+        ((Detections(BOXES, SCORES), "0.1"), "time to be a number; found '0.1'"),
+        ((Detections(BOXES, SCORES), np.inf), "time to be finite; found inf"),
     ],
 )
 def test_wrong_frames_are_refused(arguments, words):
     tracker = Tracker("edgekit", NAMES)
     with pytest.raises(UsageError, match=words):
         tracker.update(*arguments)
-    with pytest.raises(UsageError, match=r"index as a whole number from 0 up; found 1\.5"):
+    with pytest.raises(UsageError, match=r"index to be a whole number; found 1\.5"):
         tracker.update(Detections.empty(2), index=1.5)
     for call in (tracker.skip, tracker.hold):
-        with pytest.raises(UsageError, match="frames as a whole number from 0 up; found -1"):
+        with pytest.raises(UsageError, match="frames to be at least 0; found -1"):
             call(-1)
     with pytest.raises(UsageError, match="frame_size"):
         tracker.resize(None)

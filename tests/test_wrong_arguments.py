@@ -56,11 +56,11 @@ WRONG: dict[str, list[Callable[[], object]]] = {
     "EventsSink": [lambda: edgekit.EventsSink(3), lambda: edgekit.EventsSink("")],
     "FileOptions": [lambda: edgekit.FileOptions(events=3)],
     "FrameOptions": [lambda: edgekit.FrameOptions(drop_policy="oldest")],
-    "LiveVideoSink": [lambda: edgekit.LiveVideoSink(3)],
+    "LiveVideoSink": [lambda: edgekit.LiveVideoSink(3), lambda: edgekit.LiveVideoSink(None)],
     "Metrics": [lambda: edgekit.Metrics(8080)],
     "MqttSink": [lambda: edgekit.MqttSink(3)],
     "NetworkOptions": [lambda: edgekit.NetworkOptions(serve=8080)],
-    "PictureSink": [lambda: edgekit.PictureSink(3)],
+    "PictureSink": [lambda: edgekit.PictureSink(3), lambda: edgekit.PictureSink(None)],
     "Pipeline": [
         lambda: edgekit.Pipeline("clip.mp4", None, None),
         lambda: edgekit.Pipeline(None, edgekit.Detector(default_bundle()), tracker()),
@@ -79,7 +79,7 @@ WRONG: dict[str, list[Callable[[], object]]] = {
     ],
     "TubeOptions": [lambda: edgekit.TubeOptions(score="high")],
     "Tubes": [lambda: edgekit.Tubes(3)],
-    "VideoSink": [lambda: edgekit.VideoSink(3), lambda: edgekit.VideoSink("out.xyz")],
+    "VideoSink": [lambda: edgekit.VideoSink(None), lambda: edgekit.VideoSink("out.xyz")],
     "bench": [lambda: edgekit.bench(3), lambda: edgekit.bench(frames="many")],
     "evaluate": [
         lambda: edgekit.evaluate(3),
@@ -91,7 +91,7 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.export(target="magic"),
         lambda: edgekit.export(precision=16),
     ],
-    "load_bundle": [lambda: edgekit.load_bundle(3), lambda: edgekit.load_bundle("missing")],
+    "load_bundle": [lambda: edgekit.load_bundle(None), lambda: edgekit.load_bundle("missing")],
     "make_linker": [lambda: edgekit.make_linker("magic", ("a",))],
     "open_source": [
         lambda: edgekit.open_source(3.5),

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from edgekit._checks import as_path
+from edgekit._checks import required_path
 from edgekit.bundle._external_data import names_other_files
 from edgekit.bundle.manifest import MANIFEST, SCHEMA, FileEntry, Manifest, check_values
 from edgekit.errors import BundleError, UsageError
@@ -153,7 +153,7 @@ def load_bundle(path: Path | str) -> Bundle:
         BundleError: The folder is not a bundle, has a newer schema, or a file is missing, edited,
             truncated or outside the folder.
     """
-    path = as_path("path", path)
+    path = required_path("path", path)
     hint = _EXPORT_AGAIN
     try:
         text = read_regular(path / MANIFEST, _MOST_BYTES)

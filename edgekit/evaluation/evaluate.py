@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit._checks import as_bundle, as_path, check_choice, check_range, check_types
+from edgekit._checks import as_path, check_choice, check_range, check_types
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
@@ -30,7 +30,7 @@ from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
 from edgekit.metrics.protocols import PROTOCOLS
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.bundle_choice import Named, runnable, take
+from edgekit.targets.bundle_choice import Named, as_bundle, runnable, take
 
 __all__ = ["EvaluateOptions", "evaluate", "run_evaluation"]
 

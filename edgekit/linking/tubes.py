@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
-from edgekit._arguments import described, number
+from edgekit._arguments import number
+from edgekit._checks import described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.runtime.rows import (
@@ -194,5 +195,5 @@ def _counts(data: object, name: str, usual: int, count: int) -> list[int]:
         return [usual] * count
     numbers = np.asarray(values)
     if numbers.shape != (count,) or numbers.dtype.kind not in "iu":
-        raise UsageError(f"Expected {name} as {count} whole numbers; found {described(values)}.")
+        raise UsageError(f"Expected {name} to be {count} whole numbers; found {described(values)}.")
     return [int(number) for number in numbers]

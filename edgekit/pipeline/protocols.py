@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import described
+from edgekit._checks import described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LinkUpdate
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from edgekit._arguments import described
+from edgekit._checks import described
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.rows import Array
 
@@ -86,11 +86,11 @@ def columns(found: SupervisionDetections, classes: int) -> tuple[Array, Array, A
     """
     boxes = getattr(found, "xyxy", None)
     if not isinstance(boxes, np.ndarray) or boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise UsageError(f"Expected xyxy as an array (n, 4); found {described(boxes)}.")
+        raise UsageError(f"Expected xyxy to be an array (n, 4); found {described(boxes)}.")
     scores, labels = (column(found, name, len(boxes)) for name in ("confidence", "class_id"))
     if labels.dtype.kind not in "iu" or ((labels < 0) | (labels >= classes)).any():
         raise UsageError(
-            f"Expected class_id as whole numbers from 0 to {classes - 1}; found "
+            f"Expected class_id to be whole numbers from 0 to {classes - 1}; found "
             f"{np.unique(labels).tolist()}."
         )
     return boxes.astype(np.float32), scores.astype(np.float32), labels
@@ -105,4 +105,6 @@ def column(found: SupervisionDetections, name: str, count: int) -> Array:
     values = getattr(found, name, None)
     if isinstance(values, np.ndarray) and values.shape == (count,) and values.dtype.kind in "iuf":
         return values
-    raise UsageError(f"Expected {name} as an array of {count} numbers; found {described(values)}.")
+    raise UsageError(
+        f"Expected {name} to be an array of {count} numbers; found {described(values)}."
+    )

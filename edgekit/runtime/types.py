@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import described, number
+from edgekit._arguments import number
+from edgekit._checks import described
 from edgekit.errors import UsageError
 from edgekit.runtime.rows import (
     Array,

@@ -24,7 +24,7 @@ def test_a_report_and_its_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"bundles": 3}, "Expected bundles to be a path; found 3"),
+        ({"bundles": 3}, "bundles to be a path, as a string or a path object; found 3"),
         ({"rounds": 0}, "Expected rounds to be at least 1; found 0."),
         ({"frames": "10"}, "Expected frames to be int; found '10'"),
         ({"threads": -1}, "Expected threads to be at least 0; found -1."),

@@ -111,8 +111,11 @@ def test_results_are_kept_in_the_cache_and_need_none(
             {"root": "clips", "detections": "d.json"},
             "detections cannot be used together with a bundle or a dataset",
         ),
-        ({"bundle": 3, "root": "clips"}, "Expected bundle to be a path; found 3, of type int."),
-        ({"root": 3}, "Expected root to be a path; found 3"),
+        (
+            {"bundle": 3, "root": "clips"},
+            "bundle to be a path, as a string or a path object; found 3",
+        ),
+        ({"root": 3}, "Expected root to be a path, as a string or a path object; found 3"),
         ({"root": "clips", "dataset": "csv"}, "Expected dataset to be one of json"),
         ({"root": "clips", "link": "mine"}, "Expected link to be one of edgekit, road"),
         ({"root": "clips", "cost": "low"}, "Expected cost to be one of score"),

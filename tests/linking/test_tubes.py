@@ -92,7 +92,7 @@ def test_tubes_of_another_tracker():
     (tube,) = Tubes.from_supervision(Foreign(data={"hits": [4]}), NAMES)
     assert tube.hits == 4
     for wrong in ({"tracker_id": None}, {"data": {"age": [1, 2]}}, {"data": {"hits": ["a"]}}):
-        with pytest.raises(UsageError, match=r"Expected (tracker_id|age|hits) as "):
+        with pytest.raises(UsageError, match=r"Expected (tracker_id|age|hits) to be "):
             Tubes.from_supervision(Foreign(**wrong), NAMES)
 
 
@@ -100,11 +100,11 @@ LIVE = LiveTube(0, 1, 0.5, [0.0, 0.0, 1.0, 1.0], 0, 0, 3)
 
 
 def test_wrong_types_are_refused():
-    with pytest.raises(UsageError, match="Expected LiveTube objects; found 5 of type int"):
+    with pytest.raises(UsageError, match="Expected LiveTube objects; found 5, of type int"):
         Tubes(5)
     with pytest.raises(UsageError, match="Expected LiveTube objects; found"):
         Tubes([(0, 1)])
-    with pytest.raises(UsageError, match="Expected Tube objects; found a value of type LiveTube"):
+    with pytest.raises(UsageError, match="Expected Tube objects; found LiveTube"):
         Tubes([LIVE], NAMES, [LIVE])
     with pytest.raises(UsageError, match="class indices from 0 to 0; found 1"):
         Tubes([LIVE], ["walk"])

@@ -23,7 +23,10 @@ def test_a_bundle_is_quantized_from_python(spotter, spots, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"calib": 3}, "Expected calib to be a path; found 3, of type int."),
+        (
+            {"calib": 3},
+            "calib to be a path, as a string or a path object; found 3",
+        ),
         ({"samples": 1}, "Expected samples to be at least 2; found 1."),
         ({"samples": 6.0}, "Expected samples to be int; found 6.0, of type float."),
         ({"method": "magic"}, "entropy, mse, dynamic; found 'magic'."),
@@ -32,8 +35,14 @@ def test_a_bundle_is_quantized_from_python(spotter, spots, tmp_path):
         ({"keep_float": [1]}, "Expected keep_float to be Sequence[str]; found [1], of type list."),
         ({"target": "toaster"}, "Expected target to be one of onnx, "),
         ({"bundle": "x", "target": "onnx"}, "named bundle and target cannot be used together"),
-        ({"bundle": 3}, "Expected bundle to be a path; found 3, of type int."),
-        ({"cache": b"x"}, "Expected cache to be a path; found b'x', of type bytes."),
+        (
+            {"bundle": 3},
+            "bundle to be a path, as a string or a path object; found 3",
+        ),
+        (
+            {"cache": b"x"},
+            "cache to be a path, as a string or a path object; found b'x'",
+        ),
     ],
 )
 def test_wrong_values_are_refused_before_the_work(wrong, words):

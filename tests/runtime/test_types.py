@@ -123,12 +123,15 @@ def test_rows_with_one_box_become_one():
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"xyxy": None}, "Expected xyxy as an array .n, 4.; found None"),
+        ({"xyxy": None}, "Expected xyxy to be an array .n, 4.; found None"),
         ({"xyxy": np.zeros((2, 5))}, r"found an array of float64 \(2, 5\)"),
-        ({"confidence": None}, "Expected confidence as an array of 2 numbers; found None"),
-        ({"confidence": np.zeros(3)}, "Expected confidence as an array of 2 numbers"),
-        ({"class_id": np.array([0, 3])}, r"class_id as whole numbers from 0 to 2; found \[0, 3\]"),
-        ({"class_id": np.array([0.0, 1.0])}, "Expected class_id as whole numbers"),
+        ({"confidence": None}, "Expected confidence to be an array of 2 numbers; found None"),
+        ({"confidence": np.zeros(3)}, "Expected confidence to be an array of 2 numbers"),
+        (
+            {"class_id": np.array([0, 3])},
+            r"to be whole numbers from 0 to 2; found \[0, 3\]",
+        ),
+        ({"class_id": np.array([0.0, 1.0])}, "Expected class_id to be whole numbers"),
     ],
 )
 def test_wrong_foreign_detections_are_refused(columns, words):
@@ -179,10 +182,10 @@ def test_a_row_that_is_not_there_is_an_index_error_too(key):
         (("fly",), "one of the classes .walk, run, jump.; found 'fly'"),
         ((3,), "class index from 0 to 2; found 3"),
         (([None],), "class name or a class index; found None"),
-        ((1.5,), "class name or a class index; found 1.5 of type float"),
-        ((True,), "found True of type bool"),
-        ((None, "high"), "score as a finite number; found 'high'"),
-        ((None, np.nan), "score as a finite number; found nan"),
+        ((1.5,), "class name or a class index; found 1.5, of type float"),
+        ((True,), "found True, of type bool"),
+        ((None, "high"), "score to be a number; found 'high'"),
+        ((None, np.nan), "score to be finite; found nan"),
     ],
 )
 def test_wrong_filters_are_refused(arguments, words):

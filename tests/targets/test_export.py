@@ -41,7 +41,10 @@ def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"checkpoint": 5}, "Expected checkpoint to be a path; found 5, of type int."),
+        (
+            {"checkpoint": 5},
+            "checkpoint to be a path, as a string or a path object; found 5",
+        ),
         ({"target": "abacus"}, "abacus"),
         ({"target": None}, "Expected target to be str; found None"),
         ({"input_size": "256"}, "Expected input_size to be tuple[int, int] or None; found '256'"),

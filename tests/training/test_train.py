@@ -80,8 +80,8 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
     ("values", "words"),
     [
         ({"root": ()}, "Expected root to name at least one folder of clips; found none."),
-        ({"root": None}, "Expected root to be a path; found None"),
-        ({"root": [3]}, "Expected root to be a path; found 3"),
+        ({"root": None}, "root to be a path, as a string or a path object; found None"),
+        ({"root": [3]}, "root to be a path, as a string or a path object; found 3"),
         ({"dataset": "csv"}, "Expected dataset to be one of json, "),
         ({"batch": 1}, "Expected batch to be at least 2; found 1."),
         ({"epochs": 2.5}, "Expected epochs to be int; found 2.5"),

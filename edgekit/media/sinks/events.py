@@ -33,7 +33,7 @@ from typing import IO, Any
 
 import msgspec
 
-from edgekit._checks import as_path
+from edgekit._checks import required_path
 from edgekit.media.sinks._lines_file import LinesFile
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -72,7 +72,7 @@ class EventsSink(Sink):
         keep: int = 5,
         source_index: int | None = None,
     ) -> None:
-        self._path = None if hasattr(target, "write") else as_path("target", target)
+        self._path = None if hasattr(target, "write") else required_path("target", target)
         self._stream: Any = target if self._path is None else None
         self._make = partial(LinesFile, self._start_line, live=live, rotate=rotate, keep=keep)
         self._file: LinesFile | None = None

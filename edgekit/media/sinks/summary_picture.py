@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekit._checks import as_path
+from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import cv2
@@ -65,7 +65,7 @@ class PictureSink(Sink):
         truth: Sequence[tuple[int, int, int]] = (),
         stages: bool = False,
     ) -> None:
-        self._path = as_path("path", path)
+        self._path = required_path("path", path)
         self._truth = [
             TimelineRow(-1, label, 0.0, start, end, [], truth=True) for label, start, end in truth
         ]

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import as_path
+from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
@@ -71,7 +71,7 @@ class ClipsSink(Sink):
         most_seconds: float | None = None,
     ) -> None:
         self._folder = ClipFolder(
-            as_path("folder", folder), most_bytes=most_bytes, most_seconds=most_seconds
+            required_path("folder", folder), most_bytes=most_bytes, most_seconds=most_seconds
         )
         self._before, self._after = before, after
         self._info: RunInfo | None = None

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from edgekit._checks import as_path
+from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import fits_opencv
@@ -44,7 +44,7 @@ class VideoSink(Sink):
     """
 
     def __init__(self, path: Path | str, *, quiet: bool = False) -> None:
-        self._path = as_path("path", path)
+        self._path = required_path("path", path)
         self._ending = self._path.suffix.lower()
         if self._ending not in FORMATS:
             known = ", ".join(FORMATS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from edgekit._checks import as_path
+from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.media.drawing.annotator import Annotator
@@ -46,7 +46,7 @@ class LiveVideoSink(Sink):
     def __init__(
         self, path: Path | str, *, rotate: int | None = None, keep: int = 5, seconds: float = 1.0
     ) -> None:
-        self._path = as_path("path", path)
+        self._path = required_path("path", path)
         if self._path.suffix.lower() != ".mkv":
             raise OutputError(
                 f"The video {name_of(self._path)} of a live source does not end in .mkv: "
