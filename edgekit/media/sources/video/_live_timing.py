@@ -37,13 +37,18 @@ class LiveTiming:
     def times(self, shown: float | None) -> tuple[float, float | None]:
         """Returns the seconds since the start, and the monotonic time when a picture was taken.
 
+        Both are of the moment when the picture was taken, not of its arrival. Buffered pictures
+        therefore keep their distance in time. Both always increase.
+
         Args:
-            shown: Time of the picture in the stream, in seconds; None if unknown. Without a time
-                from the source, the second result is None.
+            shown: Time of the picture in the stream, in seconds; None if unknown. If the source
+                gives no times, the first result is that of the arrival, and the second is None.
         """
         now = time.monotonic()
-        taken = now - self._lag.of(shown, now) if self._connection.timed else None
-        return now - self._began, taken
+        if not self._connection.timed:
+            return now - self._began, None
+        taken = now - self._lag.of(shown, now)
+        return taken - self._began, taken
 
     def catch_up(self) -> int:
         """Skips pictures if reading lags too far behind; returns their number.

@@ -19,6 +19,22 @@ def test_jitter_is_a_lag_of_its_size_and_no_more(delays, begin, start):
         assert -1e-6 <= found <= delay - min(delays[: index + 1]) + 1e-6
 
 
+SECONDS = st.none() | st.floats(-1e5, 1e5) | st.integers(0, 9)
+STEPS = st.lists(st.tuples(SECONDS, st.floats(1e-3, 5), st.booleans()), max_size=40)
+
+
+@given(steps=STEPS)
+def test_pictures_are_taken_one_after_the_other_whatever_the_times_of_the_stream(steps):
+    lag, now, last = Lag(), 0.0, -1.0
+    for seconds, pause, clears in steps:
+        now += pause
+        if clears:
+            lag.clear()
+        taken = now - lag.of(seconds, now)
+        assert last < taken <= now
+        last = taken
+
+
 @given(delays=JITTER, pace=st.floats(1.1, 4))
 def test_a_stream_that_is_read_too_slowly_falls_behind(delays, pace):
     lag = Lag()

@@ -457,6 +457,7 @@ def test_a_stream_that_is_behind_goes_on_at_its_newest_key_frame(
                 frames.append(source.read())
         over.set()
     ages = [clock.now - 0.5 * (READS - 1 - n) - frame.taken for n, frame in enumerate(frames)]
+    assert [frame.time for frame in frames] == pytest.approx([frame.taken for frame in frames])
     jumps = [n for n, frame in enumerate(frames) if frame.gap == "seek"]
     if not catches_up:
         assert jumps == []
