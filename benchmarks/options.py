@@ -12,7 +12,7 @@ from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named
 from edgekit.targets.choices import ARITHMETICS
-from edgekit.targets.registry import RUNTIMES, runtime_named
+from edgekit.targets.registry import runtime_names
 
 __all__ = ["BenchOptions"]
 
@@ -60,8 +60,7 @@ class BenchOptions:
         check_range("rounds", self.rounds, 1)
         check_range("fail_over", self.fail_over, 0)
         for runtime in self.runtime:
-            if runtime_named(runtime) != runtime:  # packages add runtimes to EdgeKit's own
-                check_choice("runtime", runtime, RUNTIMES)
+            check_choice("runtime", runtime, runtime_names())
         for count in self.threads:
             check_range("threads", count, 0)
         for kind in self.arithmetic:

@@ -30,6 +30,7 @@ __all__ = [
     "check_range",
     "check_types",
     "described",
+    "keep_paths",
     "required_path",
     "unexpected",
 ]
@@ -77,6 +78,16 @@ def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     return None if value is None else required_path(name, value)
 
 
+def keep_paths(options: object, *names: str) -> None:
+    """Turns text in fields of a frozen dataclass into paths, while it is being made.
+
+    Raises:
+        UsageError: A field holds neither a path nor None, or empty text.
+    """
+    for name in names:
+        object.__setattr__(options, name, as_path(name, getattr(options, name)))
+
+
 def as_paths(
     name: str, value: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 ) -> tuple[Path, ...]:
@@ -121,20 +132,22 @@ def check_range(
         raise UsageError(f"Expected {parameter(name)} to be {limits}; found {value}.")
 
 
-def check_choice(name: str, value: str | None, choices: Collection[str]) -> None:
+def check_choice(name: str, value: str | None, choices: Collection[str], *, hint: str = "") -> None:
     """Checks that a name is one of the possible ones; None passes.
 
     Args:
         name: Name of the parameter, for the error.
         value: Name to check.
         choices: Names that are possible.
+        hint: Sentence that helps whoever gave another name.
 
     Raises:
         UsageError: The name is not among them.
     """
     if value is not None and value not in choices:
         raise UsageError(
-            f"Expected {parameter(name)} to be one of {', '.join(choices)}; found {value!r}."
+            f"Expected {parameter(name)} to be one of {', '.join(choices)}; found {value!r}.",
+            hint=hint,
         )
 
 

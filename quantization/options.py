@@ -11,7 +11,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.quantization.choices import DYNAMIC, IOS, METHODS
 from edgekit.targets.bundle_choice import Named
-from edgekit.targets.registry import TARGETS
+from edgekit.targets.registry import check_target
 
 __all__ = ["QuantizeOptions"]
 
@@ -45,7 +45,7 @@ class QuantizeOptions:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choice("target", self.target, TARGETS)
+        check_target(self.target)
         check_range("samples", self.samples, 2)
         check_choice("method", self.method, (*METHODS, DYNAMIC))
         check_choice("io", self.io, IOS)

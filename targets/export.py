@@ -15,6 +15,7 @@ from edgekit.classes import class_names
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.build import export_bundle
 from edgekit.targets.choices import PLACES, PRECISIONS
+from edgekit.targets.registry import check_target
 from edgekit.targets.settings import ExportSettings
 from edgekit.targets.verify import read_clip
 
@@ -37,6 +38,7 @@ class ExportOptions(ExportSettings):
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_target(self.target)
         check_choice("cascade", self.cascade, KINDS)
         check_choice("first_frame", self.first_frame, FIRST_FRAME_RULES)
         check_choice("precision", self.precision, PRECISIONS)

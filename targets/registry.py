@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from edgekit._checks import check_choice
 from edgekit._parameters import parameter
 from edgekit.errors import BundleError, UsageError
 from edgekit.system.installation import install_line
@@ -25,9 +26,11 @@ __all__ = [
     "TARGETS",
     "Target",
     "check_runtime",
+    "check_target",
     "exporter",
     "open_session",
     "runtime_named",
+    "runtime_names",
     "runtimes_of",
     "session_class",
     "target_named",
@@ -114,15 +117,28 @@ def target_named(word: str) -> str | None:
 
 def runtime_named(word: str) -> str | None:
     """Returns the name of a runtime for a word, such as ``tflite`` for ``LiteRT``."""
-    found = _named(word, _RUNTIME_NAMES)
-    if found is None and any(word in target.sessions for _, target in TARGETS.usable()):
-        return word
-    return found
+    return _named(word, _RUNTIME_NAMES) or (word if word in runtime_names() else None)
 
 
 def _named(word: str, others: dict[str, tuple[str, ...]]) -> str | None:
     plain = word.strip().lower().replace("_", "-").replace(" ", "-")
     return next((name for name, more in others.items() if plain in (name, *more)), None)
+
+
+def check_target(target: str | None) -> None:
+    """Checks that a target is a name in ``TARGETS``; None passes.
+
+    Raises:
+        UsageError: It is not; the hint suggests the target that goes by that name.
+    """
+    near = None if target is None or target in TARGETS else target_named(target)
+    check_choice("target", target, TARGETS, hint=f"Did you mean {near}?" if near else "")
+
+
+def runtime_names() -> tuple[str, ...]:
+    """Returns the names of all runtimes: EdgeKit's own, and those that packages add."""
+    added = (name for _, target in TARGETS.usable() for name in target.runtimes)
+    return tuple(dict.fromkeys((*RUNTIMES, *added)))
 
 
 def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Session:
@@ -217,11 +233,6 @@ def exporter(target: str) -> Exporter:
     """
     from edgekit.targets import exporter as base
 
-    if target not in TARGETS:
-        near = target_named(target)
-        raise UsageError(
-            f"Expected {parameter('target')} to be one of {', '.join(TARGETS)}; found {target!r}.",
-            hint=f"Did you mean {near}?" if near else "",
-        )
+    check_target(target)
     found = TARGETS.import_class(target, TARGETS[target].exporter, base.Exporter)
     return cast("type[Exporter]", found)()

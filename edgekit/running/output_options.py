@@ -1,11 +1,15 @@
-"""Defines the options of a run's outputs, checked when they are made."""
+"""Defines the options of a run's outputs, checked when they are made.
+
+Text that names a file or folder becomes a path then. ``events`` stays as it was given, because
+``-`` is no path.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit._checks import check_range, check_types
+from edgekit._checks import check_range, check_types, keep_paths
 from edgekit.files.output_paths import marked
 
 __all__ = ["ClipOptions", "FileOptions", "NetworkOptions"]
@@ -30,6 +34,7 @@ class ClipOptions:
     most_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        keep_paths(self, "folder")
         check_types(self)
         check_range("before", self.before, 0, 30)
         check_range("after", self.after, 0)
@@ -58,6 +63,7 @@ class FileOptions:
     clips: ClipOptions = ClipOptions()
 
     def __post_init__(self) -> None:
+        keep_paths(self, "video", "picture", "save_detections")
         check_types(self)
         check_range("rotate", self.rotate, 1)
         check_range("rotate_keep", self.rotate_keep, 0)
@@ -84,16 +90,15 @@ class FileOptions:
         """
         own = {name: marked(path, f"-{number}") for name, path in self.paths().items()}
         folder = self.clips.folder
-        clips = (
-            self.clips if folder is None else replace(self.clips, folder=Path(folder, str(number)))
-        )
+        if isinstance(folder, Path):
+            folder = folder / str(number)
         return replace(
             self,
             events=own.get("events", self.events),
             video=own.get("video"),
             picture=own.get("picture"),
             save_detections=own.get("save_detections"),
-            clips=clips,
+            clips=replace(self.clips, folder=folder),
         )
 
 
@@ -122,10 +127,11 @@ class NetworkOptions:
     trusted_proxy: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        keep_paths(self, "mqtt_ca", "mqtt_buffer")
         check_types(self)
 
     def of_source(self, number: int) -> NetworkOptions:
         """Returns these services for one of several sources, with a buffer of its own."""
-        if self.mqtt_buffer is None:
+        if not isinstance(self.mqtt_buffer, Path):
             return self
-        return replace(self, mqtt_buffer=marked(Path(self.mqtt_buffer), f"-{number}"))
+        return replace(self, mqtt_buffer=marked(self.mqtt_buffer, f"-{number}"))

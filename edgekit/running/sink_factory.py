@@ -140,23 +140,23 @@ class SinkFactory:
             from edgekit.media.sinks.video.file import VideoSink
 
             yield "video", VideoSink(files.video)
-        if files.clips.folder:
-            yield "clips", _clips_sink(files.clips, Path(files.clips.folder))
+        if isinstance(files.clips.folder, Path):
+            yield "clips", _clips_sink(files.clips, files.clips.folder)
         if files.picture:
             from edgekit.media.sinks.summary_picture import PictureSink
 
             yield "picture", PictureSink(files.picture)
-        if files.save_detections:
+        if isinstance(files.save_detections, Path):
             from edgekit.running.sinks import DetectionsSink
 
-            yield "save_detections", DetectionsSink(Path(files.save_detections))
+            yield "save_detections", DetectionsSink(files.save_detections)
 
     def _mqtt_sinks(self, network: NetworkOptions, number: int) -> Iterator[_NamedSink]:
         if not network.mqtt:
             return
         from edgekit.media.sinks.mqtt.sink import Broker, MqttSink
 
-        broker = Broker.parse(network.mqtt, Path(ca) if (ca := network.mqtt_ca) else None)
+        broker = Broker.parse(network.mqtt, ca if isinstance(ca := network.mqtt_ca, Path) else None)
         if self._several:
             # Each source needs its own status, last will and message order.
             broker = replace(broker, prefix=f"{broker.prefix}/{number}")

@@ -63,6 +63,8 @@ def test_options_are_small_and_stay_as_they_were_made(part: type) -> None:
         (lambda: TubeOptions(delay=-1), "delay"),
         (lambda: ClipOptions(before=31), "before"),
         (lambda: FileOptions(video=3), "video"),
+        (lambda: FileOptions(picture=""), "Expected picture to be a path"),
+        (lambda: NetworkOptions(mqtt_ca=b"x"), "Expected mqtt_ca to be a path"),
         (lambda: RunOptions(sources=()), "source"),
         (lambda: RunOptions(sources="clip.mp4"), "sources"),
         (lambda: RunOptions(sources=(1.5,)), "sources"),
@@ -84,6 +86,13 @@ def test_a_wrong_value_is_named_by_its_parameter(make, words: str) -> None:
         make()
     assert words in caught.value.message
     assert "--" not in str(caught.value)
+
+
+def test_text_becomes_a_path_when_options_are_made() -> None:
+    assert FileOptions(video="a.mp4") == FileOptions(video=Path("a.mp4"))
+    assert ClipOptions(folder="a/./b").folder == Path("a/b")
+    assert NetworkOptions(mqtt_ca="ca.pem", mqtt_buffer="b.db").mqtt_buffer == Path("b.db")
+    assert FileOptions(events="-").events == "-"
 
 
 def test_a_password_is_not_shown() -> None:

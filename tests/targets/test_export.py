@@ -10,6 +10,7 @@ import pytest
 import edgekit
 from edgekit._progress import Progress
 from edgekit.errors import EdgeKitError, OutputError, UsageError
+from edgekit.targets.export import ExportOptions
 
 
 class _Phases(Progress):
@@ -45,7 +46,7 @@ def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
             {"checkpoint": 5},
             "checkpoint to be a path, as a string or a path object; found 5",
         ),
-        ({"target": "abacus"}, "abacus"),
+        ({"target": "abacus"}, "Expected target to be one of onnx, openvino, tflite, jetson"),
         ({"target": None}, "Expected target to be str; found None"),
         ({"input_size": "256"}, "Expected input_size to be tuple[int, int] or None; found '256'"),
         ({"input_size": 100}, "multiples of 32"),
@@ -69,3 +70,9 @@ def test_wrong_values(checkpoint: Path, tmp_path: Path, values: dict[str, Any], 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EdgeKitError, match=r"nothing\.pth"):
         edgekit.export(tmp_path / "nothing.pth")
+
+
+def test_the_target_that_goes_by_another_name_is_suggested() -> None:
+    with pytest.raises(UsageError) as caught:
+        ExportOptions(target="tensorrt")
+    assert caught.value.hint == "Did you mean jetson?"
