@@ -74,6 +74,15 @@ def test_a_dataset_is_converted_and_divided(clips: Path, tmp_path: Path, capsys:
     assert "Add --force" in capsys.readouterr().err
 
 
+def test_a_part_without_its_list_names_the_other(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "labels/wave/a").mkdir(parents=True)
+    (tmp_path / "labels/wave/a/00001.txt").write_text("1 1 2 3 4")
+    (tmp_path / "testlist.txt").write_text("labels/wave/a/00001.txt")
+    assert main(["dataset", "inspect", str(tmp_path)]) == 3
+    assert "For the other part: --part test" in capsys.readouterr().err
+    assert said(capsys, "dataset", "inspect", tmp_path, "--part", "test")["layout"] == "yowo"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [

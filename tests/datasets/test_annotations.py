@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.datasets.annotations import read_annotations
+from edgekit.datasets.annotations import read_annotations, read_folder
 from edgekit.errors import AnnotationError
 
 GOOD: dict[str, Any] = {
@@ -47,6 +47,22 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     (tube,) = first.tubes
     assert (tube.label, tube.start, tube.end) == (1, 2, 3)
     assert tube.boxes.tolist() == [[0, 0, 9, 9], [-0.9, 1, 64.9, 48]]
+
+
+def test_parts_have_files_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for part, name in (("train", "a.mp4"), ("test", "b.mp4")):
+        content = {**GOOD, "videos": {name: GOOD["videos"]["b.mp4"]}}
+        write(tmp_path, content).rename(tmp_path / f"annotations-{part}.json")
+    write(tmp_path, GOOD)
+    os.utime(tmp_path / "annotations.json", (0, 0))
+    for part, name in (("train", "a.mp4"), ("test", "b.mp4")):
+        assert [video.name for video in read_folder(tmp_path, part=part).videos] == [name]
+    assert not caplog.text
+    os.utime(tmp_path / "annotations-test.json", (-9, -9))
+    read_folder(tmp_path)
+    assert "Run edgekit dataset split again." in caplog.text
+    (tmp_path / "annotations-test.json").unlink()
+    assert len(read_folder(tmp_path).videos) == 2
 
 
 @pytest.mark.shared

@@ -12,6 +12,7 @@ import pytest
 import scipy.io
 
 from edgekit.classes import CLASS_LISTS
+from edgekit.datasets._faults import collected_faults
 from edgekit.datasets._plain_pickle import loads_plain
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
@@ -157,6 +158,16 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: Any, message: str) -> N
     assert message in error.value.message
 
 
+def test_faults_can_be_collected(tmp_path: Path) -> None:
+    content = {"Biking/v_1": entry(label=24), "Biking/v_2": entry()}
+    published(tmp_path, content, "Biking/v_1\nBiking/v_2\nBiking/v_3\n")
+    with collected_faults() as faults:
+        truth = read_truth("ucf24", tmp_path)
+    assert [video.name for video in truth.videos] == ["Biking/v_2"]
+    assert ["v_1" in fault.message for fault in faults] == [True, False]
+    assert "'Biking/v_3': it is in the list" in faults[1].message
+
+
 def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"testlist01\.txt"):
         read_truth("ucf24", tmp_path)
@@ -177,7 +188,7 @@ def test_own_annotations_come_under_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     assert read_truth("json", tmp_path).classes == ["run"]
     with pytest.raises(UsageError):
-        read_truth("ava", tmp_path)
+        read_truth("nothing", tmp_path)
 
 
 @pytest.mark.shared

@@ -70,12 +70,18 @@ def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
         AnnotationError: A file is missing or does not have the layout.
     """
     layout = layout_of(choice)
-    return joined(
-        {
-            name: read_truth(layout, choice.root, split=choice.split, part=name)
-            for name in part_names(choice)
-        }
-    )
+    parts: dict[str, Truth] = {}
+    for name in part_names(choice):
+        try:
+            parts[name] = read_truth(layout, choice.root, split=choice.split, part=name)
+        except AnnotationError as error:
+            if choice.part != "all":
+                raise
+            other = "test" if name == "train" else "train"
+            raise AnnotationError(
+                error.message, hint=f"{error.hint} For the other part: {parameter('part', other)}"
+            ) from error
+    return joined(parts)
 
 
 def part_names(choice: DatasetChoice) -> tuple[str, ...]:
