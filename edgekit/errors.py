@@ -13,6 +13,7 @@
     │   └── ResourceError               resources of this process: memory, threads, files
     │       └── LostWorkerError             a worker process that dies on an item of work
     ├── ConversionError             1   a converter failed, or cannot write the requested form
+    ├── ClusterError                1   a cluster cannot be reached, is gone, or does not fit
     ├── PluginError                 1   a package that extends EdgeKit is broken, or clashes
     ├── MissingDependencyError      4   a runtime or an extra is not installed
     └── BoundError                  5   the result missed a stated bound
@@ -35,6 +36,7 @@ __all__ = [
     "BundleError",
     "CalibrationError",
     "CheckpointError",
+    "ClusterError",
     "ConversionError",
     "EdgeKitError",
     "LostWorkerError",
@@ -140,6 +142,12 @@ class ConversionError(EdgeKitError):
     """A converter failed, or cannot write the requested form; nothing was written."""
 
     code = "conversion"
+
+
+class ClusterError(EdgeKitError):
+    """A cluster cannot be reached, was lost, or has other versions or files than this machine."""
+
+    code = "cluster"
 
 
 class PluginError(EdgeKitError):

@@ -112,6 +112,12 @@ __all__ = ["command"]
     help="Number of processes to evaluate with.",
 )
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Address of the scheduler of a Dask cluster whose workers process the videos, such as "
+    "tcp://10.0.0.5:8786. They read the bundle and the videos by the paths of this machine.",
+)
+@click.option(
     "--results",
     type=OUT_FOLDER,
     help="Folder for the detections of each video, as soon as it is finished. The same command "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edgekit._progress import SILENT, Progress
@@ -14,7 +14,7 @@ from edgekit.errors import AnnotationError, EdgeKitError, LostWorkerError, Media
 from edgekit.evaluation.results import ResultsFolder, StoredResult
 from edgekit.metrics.frame_detections import FrameDetections
 
-__all__ = ["DatasetDetections", "detect_dataset"]
+__all__ = ["DatasetDetections", "detect_dataset", "with_absolute_paths"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,6 +93,14 @@ def detect_dataset(
     videos = [stored[video.name] for video in truth.videos if video.name in stored]
     failures = {v.name: failed[v.name].message for v in truth.videos if v.name in failed}
     return DatasetDetections(truth.classes, videos, failures)
+
+
+def with_absolute_paths(truth: Truth) -> Truth:
+    """Returns the ground truth with paths that do not depend on the working folder."""
+    return Truth(
+        truth.classes,
+        [replace(v, path=None if v.path is None else v.path.absolute()) for v in truth.videos],
+    )
 
 
 def _missing(

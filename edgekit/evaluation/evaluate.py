@@ -19,9 +19,14 @@ from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.layouts import DATASETS
 from edgekit.datasets.published import read_truth
 from edgekit.errors import OutputError, UsageError
-from edgekit.evaluation.dataset_detections import DatasetDetections, detect_dataset
+from edgekit.evaluation.dataset_detections import (
+    DatasetDetections,
+    detect_dataset,
+    with_absolute_paths,
+)
 from edgekit.evaluation.detection import in_classes_of, video_detector
 from edgekit.evaluation.results import ResultsFolder, results_key
+from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
 from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.detections import StoredDetections, open_detections
@@ -65,6 +70,7 @@ class EvaluateOptions:
     top_k: int | None = None
     session: SessionOptions = _SESSION
     workers: int = 1
+    cluster: str | None = None
     results: Path | None = None
     strict: bool = False
     save_detections: Path | None = None
@@ -80,6 +86,11 @@ class EvaluateOptions:
             check_range(name, getattr(self, name), 1)
         for name in ("max_gap", "min_length", "delay", "delay_seconds"):
             check_range(name, getattr(self, name), 0)
+        if self.cluster is not None and self.workers > 1:
+            raise UsageError(
+                f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
+                hint=f"Leave out {parameter('workers')}: the cluster has its own.",
+            )
         if self.detections is None:
             if self.root is None:
                 raise UsageError(
@@ -116,6 +127,7 @@ def evaluate(
     top_k: int | None = None,
     session: SessionOptions = _SESSION,
     workers: int = 1,
+    cluster: str | None = None,
     results: str | os.PathLike[str] | None = None,
     strict: bool = False,
     save_detections: str | os.PathLike[str] | None = None,
@@ -150,6 +162,8 @@ def evaluate(
         session: Options for the runtime. They have no effect on saved detections.
         workers: Number of processes to evaluate with. With more than one, a script needs
             ``if __name__ == "__main__":`` around its work.
+        cluster: Address of the scheduler of a Dask cluster, such as ``tcp://10.0.0.5:8786``, whose
+            workers process the videos. They read bundle and videos by the paths of this machine.
         results: Folder for the detections of each video, as soon as it is finished. A later call
             with the same bundle and options takes them from there. By default it is in EdgeKit's
             cache, where an interrupted evaluation continues too.
@@ -169,7 +183,8 @@ def evaluate(
         MediaError: No video can be read; with ``strict``, a video cannot be read.
         LostWorkerError: With ``strict``, the processes die that work on a video.
         ResourceError: The processes cannot be started.
-        MissingDependencyError: The runtime is not installed.
+        MissingDependencyError: The runtime, or the package for ``cluster``, is not installed.
+        ClusterError: The cluster cannot be reached, was lost, or does not fit this machine.
         OutputError: ``save_detections`` or a result cannot be written.
     """
     options = EvaluateOptions(
@@ -190,6 +205,7 @@ def evaluate(
         top_k=top_k,
         session=session,
         workers=workers,
+        cluster=cluster,
         results=as_path("results", results),
         strict=strict,
         save_detections=as_path("save_detections", save_detections),
@@ -200,7 +216,7 @@ def evaluate(
 def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> EvalResult:
     """Evaluates as checked options describe it; ``evaluate`` documents result and errors."""
     with contextlib.ExitStack() as stack:
-        executor = stack.enter_context(open_executor(options.workers))
+        executor = stack.enter_context(open_executor(options.workers, options.cluster))
         saved: StoredDetections
         failures: dict[str, str] = {}
         if options.detections is not None:
@@ -220,7 +236,8 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
             delay=options.delay,
             delay_seconds=options.delay_seconds,
             protocol=options.protocol,
-            executor=executor,
+            # A cluster would have to be sent what lies here, and scoring takes little time.
+            executor=None if options.cluster else executor,
         )
         return replace(result, failures=failures)
 
@@ -239,9 +256,14 @@ def _detect(
         another="edgekit eval BUNDLE or edgekit eval shipped",
         fits=runnable(lambda _: options.session),
     )
+    truth = in_classes_of(bundle.manifest.classes, truth)
+    place = bundle.path
+    if isinstance(executor, ClusterExecutor):
+        executor.require((place, options.root))
+        place, truth = place.absolute(), with_absolute_paths(truth)
     return detect_dataset(
-        in_classes_of(bundle.manifest.classes, truth),
-        video_detector(bundle.path, options.session, options.top_k, alone=executor is None),
+        truth,
+        video_detector(place, options.session, options.top_k, alone=executor is None),
         stack.enter_context(_results(options, bundle)),
         executor=executor,
         strict=options.strict,

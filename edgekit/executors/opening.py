@@ -10,16 +10,25 @@ __all__ = ["open_executor"]
 
 
 @contextlib.contextmanager
-def open_executor(workers: int) -> Iterator[Executor | None]:
+def open_executor(workers: int = 1, cluster: str | None = None) -> Iterator[Executor | None]:
     """Yields an executor; its work stops when the block ends by an exception.
 
     Args:
         workers: Number of processes of this machine; with 1 there is no executor, and the caller
             does the work itself.
+        cluster: Address of the scheduler of a Dask cluster, whose workers are used instead.
 
     Raises:
-        ResourceError: The processes end before they begin their work.
+        UsageError: The address has another form.
+        MissingDependencyError: The package distributed is not installed.
+        ClusterError: There is no such cluster, its versions differ, or it has no workers.
     """
+    if cluster is not None:
+        from edgekit.executors.cluster import open_cluster
+
+        with open_cluster(cluster) as there:
+            yield there
+        return
     if workers == 1:
         yield None
         return
