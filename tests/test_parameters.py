@@ -26,7 +26,7 @@ ROOMS = (
 """Rooms of the library, in which no message names a flag."""
 
 COMMAND = re.compile(
-    r"(?:edgekit [a-z]+|pip install|ffmpeg|trtexec|-m venv).*|--(?:find-links|force-reinstall).*"
+    r"(?:edgekit [a-z]+|dask worker|pip install|ffmpeg|trtexec|-m venv).*|--(?:find-links|force-reinstall).*"
 )
 """Whole command lines, which a Python user runs as well, and options of pip."""
 
