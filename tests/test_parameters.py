@@ -26,7 +26,8 @@ ROOMS = (
 """Rooms of the library, in which no message names a flag."""
 
 COMMAND = re.compile(
-    r"(?:edgekit [a-z]+|dask worker|pip install|ffmpeg|trtexec|-m venv).*|--(?:find-links|force-reinstall).*"
+    r"(?:edgekit [a-z]+|dask worker|pip install|ffmpeg|trtexec|-m venv).*"
+    r"|--(?:find-links|force-reinstall).*"
 )
 """Whole command lines, which a Python user runs as well, and options of pip."""
 
