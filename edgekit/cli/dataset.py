@@ -95,8 +95,8 @@ def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
 @click.option(
     "--decode",
     is_flag=True,
-    help="Decode every frame. Otherwise, the pictures of a folder are counted, and a video's own "
-    "number of frames is taken.",
+    help="Decode every frame. Otherwise, the pictures of a folder are counted, and a video is "
+    "decoded only if it declares another number of frames than its annotation.",
 )
 @common_options
 def _check(decode: bool, as_json: bool, **values: Any) -> None:

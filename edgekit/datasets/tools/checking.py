@@ -69,7 +69,8 @@ def check_dataset(
     Args:
         choice: Dataset to check.
         decode: Whether to decode every frame. Otherwise, the check counts the pictures of a folder
-            and decodes one, and takes the number of frames that a video declares.
+            and decodes one, and decodes a video only if it declares another number of frames than
+            its annotation.
         progress: Where the progress is shown.
 
     Raises:
@@ -132,6 +133,9 @@ def _of_file(video: VideoTruth, *, decode: bool) -> Iterator[str]:
         return
     try:
         frames, size = _decoded(video.path) if decode else _declared(video.path)
+        if frames != video.frames and not decode and video.path.is_file():
+            # Some containers declare another number than they hold.
+            frames, size = _decoded(video.path)
     except MediaError as error:
         yield error.message
         return

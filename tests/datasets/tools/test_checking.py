@@ -132,3 +132,10 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     assert "Wrong annotation in" in fault
     with pytest.raises(AnnotationError, match="no annotations that EdgeKit knows"):
         check_dataset(DatasetChoice(tmp_path))
+
+
+def test_a_video_counts_by_what_can_be_decoded(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(tmp_path / "a.mp4", 20)
+    found = faults(dataset(tmp_path, {"a.mp4": video(tube())}))
+    assert found == [f"a.mp4: {tmp_path / 'a.mp4'} has 20 frames, and its annotation says 30."]
+    assert faults(dataset(tmp_path, {"a.mp4": video(tube(), frames=20)})) == []
