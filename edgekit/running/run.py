@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from edgekit._arguments import instance
+from edgekit._arguments import described, instance
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
@@ -41,7 +41,8 @@ def run(
 
     Args:
         options: Options of the run.
-        sinks: Function that makes additional sinks for a source.
+        sinks: Function that makes additional sinks for a source. They are called in the thread of
+            the run, and an error of one ends it. Sinks of packages are in the options.
         on_start: Function that gets the run before its first frame; ``stop`` ends the run from any
             thread.
         say: Function that gets the link of the live page, with its token, as a line of text. By
@@ -52,6 +53,11 @@ def run(
             not end the others, and is in the report.
     """
     instance("options", options, RunOptions, "edgekit.RunOptions")
+    if not callable(sinks):
+        raise UsageError(
+            f"Expected sinks as a function that returns sinks; found {described(sinks)}.",
+            hint="Name the sinks of packages in the options: RunOptions(sinks=...)",
+        )
     with _prepared(options, sinks, say) as runs:
         on_start(runs)
         for number in range(len(options.sources)):
