@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from edgekit._arguments import described, instance
+from edgekit._arguments import instance
+from edgekit._checks import described
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
@@ -55,7 +56,7 @@ def run(
     instance("options", options, RunOptions, "edgekit.RunOptions")
     if not callable(sinks):
         raise UsageError(
-            f"Expected sinks as a function that returns sinks; found {described(sinks)}.",
+            f"Expected sinks to be a function that returns sinks; found {described(sinks)}.",
             hint="Name the sinks of packages in the options: RunOptions(sinks=...)",
         )
     with _prepared(options, sinks, say) as runs:

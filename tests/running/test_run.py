@@ -121,7 +121,9 @@ def test_paths_and_the_bundle_may_be_text(clip: Path, tmp_path: Path) -> None:
 def test_options_of_another_type_are_refused() -> None:
     with pytest.raises(UsageError, match=r"options to be edgekit\.RunOptions; found 'clip\.mp4'"):
         edgekit.run("clip.mp4")
-    with pytest.raises(UsageError, match="sinks as a function that returns sinks; found") as caught:
+    with pytest.raises(
+        UsageError, match="sinks to be a function that returns sinks; found"
+    ) as caught:
         edgekit.run(edgekit.RunOptions(), sinks=["tally:tubes.json"])
     assert "RunOptions(sinks=...)" in caught.value.hint
 
