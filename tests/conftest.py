@@ -313,7 +313,12 @@ def own_networks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         deformable = Architecture(_small_deformable, 8, "stem.weight", has=("block.conv1.weight",))
         patch.setitem(ARCHITECTURES.own, "small-deformable", deformable)
-        lite = Architecture(_small_lite, 8, "stem.0.weight", has=("blocks.3.project.0.weight",))
+        lite = Architecture(
+            *(_small_lite, 8, "stem.0.weight"),
+            has=("blocks.4.project.0.weight", "laterals.2.0.weight"),
+            lacks=("laterals.3.0.weight",),
+            narrowest=1,
+        )
         patch.setitem(ARCHITECTURES.own, "small-lite", lite)
         patch.setitem(ARCHITECTURES.own, "tiny", TINY)
         yield
