@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,7 +81,8 @@ def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
     from edgekit.media.drawing.picture_file import write_picture
 
     choice = DatasetChoice(**values)
-    layout, parts = layout_of(choice), read_parts(choice)
+    layout = layout_of(choice)
+    parts = read_parts(replace(choice, dataset=layout))
     found = statistics_of(parts)
     if sheet is not None:
         write_picture(contact_sheet(whole(parts)), sheet)

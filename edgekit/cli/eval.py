@@ -34,8 +34,8 @@ __all__ = ["command"]
 @click.option(
     "--dataset",
     type=DATASET,
-    help="Layout of the annotated videos. json means ROOT/annotations.json, described in "
-    "docs/evaluation.md, with the videos beside it. [default: json]",
+    help="Layout of the annotated videos; docs/datasets.md describes each. json means "
+    "ROOT/annotations.json, with the videos beside it. [default: json]",
 )
 @click.option(
     "--root",

@@ -30,8 +30,8 @@ __all__ = ["command"]
     type=DATASET,
     default="json",
     show_default=True,
-    help="Layout of the annotated clips. json means ROOT/annotations.json, described in "
-    "docs/evaluation.md, with the videos beside it.",
+    help="Layout of the annotated clips; docs/datasets.md describes each. json means "
+    "ROOT/annotations.json, with the videos beside it.",
 )
 @click.option(
     "--root",

@@ -96,3 +96,12 @@ def test_a_part_without_its_list_names_the_other(tmp_path: Path, capsys: Any) ->
 def test_what_is_wrong_is_said(words: list[str], status: int, message: str, capsys: Any) -> None:
     assert main(["dataset", *words]) == status
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_other_layouts_of_a_folder_are_named(clips: Path, capsys: Any, caplog: Any) -> None:
+    (clips / "splitfiles").mkdir()
+    (clips / "splitfiles/pyannot.pkl").touch()
+    assert main(["dataset", "inspect", str(clips), "--dataset", "json"]) == 0
+    assert not caplog.text
+    assert main(["dataset", "inspect", str(clips)]) == 3
+    assert caplog.text.count("To choose json, use --dataset.") == 1

@@ -60,6 +60,11 @@ def layout_of(choice: DatasetChoice) -> str:
             hint=f"Name it with {parameter('dataset')}; docs/datasets.md has the files of each.",
         )
     _LOG.info("%s has the layout %s.", choice.root, found[0])
+    if found[1:]:
+        _LOG.warning(
+            "EdgeKit reads the layout %s of %s. To choose %s, use %s.",
+            found[0], choice.root, " or ".join(found[1:]), parameter("dataset"),
+        )  # fmt: skip
     return found[0]
 
 
@@ -75,7 +80,7 @@ def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
         try:
             parts[name] = read_truth(layout, choice.root, split=choice.split, part=name)
         except AnnotationError as error:
-            if choice.part != "all":
+            if choice.part != "all" or not isinstance(error.__cause__, FileNotFoundError):
                 raise
             other = "test" if name == "train" else "train"
             raise AnnotationError(
