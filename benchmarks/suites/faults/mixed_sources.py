@@ -1,18 +1,20 @@
 """Measures whether one run serves eight different sources for an hour, and how it grows.
 
-Run it as ``python -m edgekit.benchmarks.suites.faults.mixed_sources [--minutes 60]``. The sources
-are Motion JPEG cameras on loopback. Two are absent for the first tenth of the time, one has 2
-frames per second, and one has 4K pictures. One disconnects for some seconds each minute, and three
-work normally. It prints a Markdown table of the sources, and one of the run's size over time.
+Run it as ``python -m edgekit.benchmarks.suites.faults.mixed_sources [--minutes 60]``. Seven sources
+are RTSP cameras of 320x240 pixels, each with a GStreamer server of its own. Two of them are absent
+for the first tenth of the time, one has 2 frames per second, one disappears for some seconds each
+minute, and three work normally. The eighth sends 25 pictures of 3840x2160 pixels per second, which
+FFmpeg takes from a clip. The run takes 6 frames per second of each source (``--fps``).
+
+It prints a Markdown table of the sources, and one of the run's size over time with its trend.
+The first fifth of the time does not count for the trend.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,35 +24,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekit.benchmarks.suites.faults.power_cut import camera_on_loopback
-from edgekit.benchmarks.suites.faults.stream_faults import problems_of, size_of
-from edgekit.benchmarks.suites.support.streams import free_ports
+from edgekit._closing import Closing
+from edgekit.benchmarks.suites.faults._run_size import observed, print_sizes
+from edgekit.benchmarks.suites.faults.stream_faults import problems_of
+from edgekit.benchmarks.suites.support.streams import ClipServer, RtspServer, free_ports
 from edgekit.measuring.timing import machine
-from edgekit.media._opencv import cv2
-from edgekit.synthetic.clip import render_clip
 
 __all__ = ["KINDS", "Kind", "main", "rate_of"]
 
-_SEED = 161
-_ROWS = 6
+_WARM_UP = 0.2
+_LATE = 0.1
 _DROPS_OUT, _AWAY = 60.0, 5.0
-_LONGEST = 60.0
 
 
 class Kind(NamedTuple):
-    """A kind of camera.
+    """A kind of source.
 
     Attributes:
         name: Name in the table.
         fps: Frames per second.
-        scale: Factor on the width and height of its pictures, over 320x240.
+        large: Whether its pictures are large.
         late: Whether it is absent at first.
-        drops_out: Whether it disconnects each minute.
+        drops_out: Whether it disappears each minute.
     """
 
     name: str
-    fps: float = 5.0
-    scale: int = 1
+    fps: int = 5
+    large: bool = False
     late: bool = False
     drops_out: bool = False
 
@@ -61,41 +61,44 @@ KINDS = (
     Kind("good"),
     Kind("late", late=True),
     Kind("late", late=True),
-    Kind("slow", fps=2.0),
-    Kind("4K", scale=12),
+    Kind("slow", fps=2),
+    Kind("4K", fps=25, large=True),
     Kind("drops out each minute", drops_out=True),
 )
 
 
-class _DroppingCamera:
-    """One of the cameras, which connects and disconnects."""
+class _StreamedCamera:
+    """One of the sources, which appears and disappears."""
 
-    def __init__(self, kind: Kind, frames: list[Any]) -> None:
-        self.kind = kind
-        images = [_enlarged(image, kind.scale) for image in frames]
-        self._images, self.port = images, free_ports(1)
-        self._here: contextlib.ExitStack | None = None
+    def __init__(self, kind: Kind, port: int, clip: Path) -> None:
+        self.kind, self._port, self._clip = kind, port, clip
+        self._server: Closing | None = None
 
     @property
     def url(self) -> str:
-        """Address of the camera."""
-        return f"http://127.0.0.1:{self.port}/"
+        """Address of the source."""
+        place = f"127.0.0.1:{self._port}"
+        return f"tcp://{place}" if self.kind.large else f"rtsp://{place}/video"
 
     def come(self) -> None:
-        """Starts the camera, until ``leave`` is called."""
-        self._here = contextlib.ExitStack()
-        self._here.enter_context(camera_on_loopback(self._images, self.kind.fps, port=self.port))
+        """Starts the server, until ``leave`` is called."""
+        if self.kind.large:
+            self._server = ClipServer(self._clip, self._port)
+        else:
+            self._server = RtspServer(self._port, rate=self.kind.fps)
 
     def leave(self) -> None:
-        """Closes its port and all connections."""
-        if self._here is not None:
-            self._here.close()
-            self._here = None
+        """Kills the server."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
 
-def _enlarged(image: Any, scale: int) -> Any:
-    height, width = image.shape[:2]
-    return cv2.resize(image, (width * scale, height * scale)) if scale > 1 else image
+def _write_large_clip(path: Path) -> None:
+    picture = "testsrc=s=1280x720:r=25:d=8,scale=3840:2160:flags=neighbor"
+    words = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture, "-c:v", "libx264"]
+    words += ["-preset", "ultrafast", "-tune", "zerolatency", "-g", "50", "-b:v", "10M"]
+    subprocess.run([*words, "-pix_fmt", "yuv420p", str(path)], check=True)
 
 
 def rate_of(lines: list[dict[str, Any]]) -> tuple[float, int, int]:
@@ -104,17 +107,20 @@ def rate_of(lines: list[dict[str, Any]]) -> tuple[float, int, int]:
     Args:
         lines: Events of one source.
     """
-    times = [line["time"] for line in lines if line["type"] == "frame"]
-    outages = [line for line in lines if line["type"] == "gap" and line["reason"] == "reconnect"]
-    lost = sum(line["frames"] for line in outages)
-    steps = [later - sooner for sooner, later in itertools.pairwise(times)]
-    # The step over an outage is not part of the connected time.
-    going = sum(step for step in steps if step < 1.5)
-    return sum(step < 1.5 for step in steps) / going if going else 0.0, len(outages), lost
+    steps = frames = outages = lost = 0
+    going, last, is_over_outage = 0.0, None, False
+    for line in lines:
+        if line["type"] == "gap" and line["reason"] == "reconnect":
+            outages, lost, is_over_outage = outages + 1, lost + line["frames"], True
+        elif line["type"] == "frame":
+            if last is not None and not is_over_outage:
+                going, steps = going + line["time"] - last, steps + 1
+            last, is_over_outage, frames = line["time"], False, frames + 1
+    return steps / going if going else 0.0, outages, lost
 
 
 @contextlib.contextmanager
-def _coming_and_going(cameras: list[_DroppingCamera], seconds: float) -> Iterator[None]:
+def _coming_and_going(cameras: list[_StreamedCamera], seconds: float) -> Iterator[None]:
     over = threading.Event()
     late = [camera for camera in cameras if camera.kind.late]
     moody = [camera for camera in cameras if camera.kind.drops_out]
@@ -124,7 +130,7 @@ def _coming_and_going(cameras: list[_DroppingCamera], seconds: float) -> Iterato
         next_fault = begin + _DROPS_OUT / 2
         while not over.wait(0.2):
             now = time.monotonic()
-            if late and now - begin > seconds / 10:
+            if late and now - begin > seconds * _LATE:
                 late.pop().come()
             if now > next_fault:
                 next_fault = now + _DROPS_OUT
@@ -148,55 +154,45 @@ def _coming_and_going(cameras: list[_DroppingCamera], seconds: float) -> Iterato
             camera.leave()
 
 
+def _print_sources(folder: Path, report: dict[str, Any]) -> None:
+    print(
+        "\n| source | FPS of the source | FPS taken | share | frames | outages | lost in outages "
+        "| skipped forward | events |\n|---|---|---|---|---|---|---|---|---|"
+    )
+    for number, (kind, told) in enumerate(zip(KINDS, report["sources"], strict=True)):
+        text = (folder / f"e-{number}.jsonl").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        rate, outages, lost = rate_of(lines)
+        seeks = sum(line["type"] == "gap" and line["reason"] == "seek" for line in lines)
+        problems = "; ".join(problems_of(lines)[:2]) or "valid"
+        cells = [kind.name, kind.fps, f"{rate:.2f}", f"{rate / kind.fps:.3f}", told["frames"]]
+        print(f"| {' | '.join(map(str, [*cells, outages, lost, seeks, problems]))} |")
+
+
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description="Runs edgekit run on eight different sources.")
-    parser.add_argument("--minutes", type=float, default=60.0, help="minutes to run")
-    parser.add_argument("--bundle", default="shipped", help="bundle to run [default: shipped]")
+    parser = argparse.ArgumentParser(description="Eight mixed sources under edgekit run.")
+    parser.add_argument("--minutes", type=float, default=60.0, help="duration, at least 1")
+    parser.add_argument("--bundle", default="shipped")
+    parser.add_argument("--samples", type=Path, help="CSV file for a line every 10 seconds")
+    parser.add_argument("options", nargs="*", help="more for edgekit run, after --")
     arguments = parser.parse_args()
     seconds = 60 * arguments.minutes
-    frames = list(render_clip(_SEED, frames=20))
-    cameras = [_DroppingCamera(kind, frames) for kind in KINDS]
-    print(machine())
-    with tempfile.TemporaryDirectory() as folder, _coming_and_going(cameras, seconds):
+    ports = free_ports(2 * len(KINDS))
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = folder / "large.mp4"
+        _write_large_clip(clip)
+        cameras = [_StreamedCamera(kind, ports + 2 * n, clip) for n, kind in enumerate(KINDS)]
         command = [sys.executable, "-m", "edgekit", "run", "--threads", "1", "--json"]
         command += [word for camera in cameras for word in ("--source", camera.url)]
-        command += ["--events", f"{folder}/e.jsonl", "--bundle", arguments.bundle]
-        command += ["--drop-policy", "latest"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
-            reading = threading.Thread(target=_drained, args=(run.stderr,), daemon=True)
-            reading.start()
-            sizes = [(0.0, size_of(run.pid))]
-            begin = time.monotonic()
-            for row in range(_ROWS + 1):
-                # The first fifth of the time is for the start and for the late cameras.
-                due = begin + seconds * (0.2 + 0.8 * row / _ROWS)
-                time.sleep(max(0.0, due - time.monotonic()))
-                if run.poll() is not None:
-                    raise SystemExit(f"The run ended with status {run.returncode}.")
-                sizes.append(((time.monotonic() - begin) / 60, size_of(run.pid)))
-            run.send_signal(signal.SIGTERM)
-            stdout, _ = run.communicate(timeout=_LONGEST)
-        report = json.loads(stdout)
-        print(
-            "\n| source | frames a second, asked | given | frames | lost | outages | events |\n"
-            "|---|---|---|---|---|---|---|"
-        )
-        for number, (camera, told) in enumerate(zip(cameras, report["sources"], strict=True)):
-            text = Path(folder, f"e-{number}.jsonl").read_text()
-            lines = [json.loads(line) for line in text.splitlines()]
-            rate, outages, lost = rate_of(lines)
-            problems = "; ".join(problems_of(lines)[:2]) or "valid"
-            cells = (camera.kind.name, camera.kind.fps, f"{rate:.2f}", told["frames"], lost)
-            print(f"| {' | '.join(map(str, (*cells, outages, problems)))} |")
-    print("\n| minute | MiB | threads | descriptors |\n|---|---|---|---|")
-    for minute, (memory, threads, descriptors) in sizes[1:]:
-        print(f"| {minute:.1f} | {memory:.1f} | {threads} | {descriptors} |")
-
-
-def _drained(stream: Any) -> None:
-    for _ in stream:
-        pass
+        command += ["--events", str(folder / "e.jsonl"), "--bundle", arguments.bundle]
+        command += ["--fps", "6", *arguments.options]
+        with _coming_and_going(cameras, seconds):
+            samples, report = observed(command, seconds, arguments.samples)
+        _print_sources(folder, report)
+    print_sizes([sample for sample in samples if 60 * sample.minute >= _WARM_UP * seconds])
 
 
 if __name__ == "__main__":

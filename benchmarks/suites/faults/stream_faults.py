@@ -144,13 +144,16 @@ def problems_of(lines: list[dict[str, Any]]) -> list[str]:
     found = []
     if kinds[0] != "start" or kinds[-1] != "end" or kinds.count("end") != 1:
         found.append("there is not one start at the beginning and one end at the end")
-    expected, last = 0, -1.0
+    expected, last, gaps = 0, -1.0, []
     for line in lines:
         if line["type"] == "gap":
-            if line["index"] - expected != line["frames"]:
-                found.append(f"the gap before {line['index']} counts {line['frames']} frames")
-            expected = line["index"]
-        elif line["type"] == "frame":
+            gaps.append(line)
+        elif gaps and line["type"] in ("frame", "end"):
+            index, counted = gaps[-1]["index"], sum(gap["frames"] for gap in gaps)
+            if index - expected != counted:
+                found.append(f"the gap before {index} counts {counted} frames")
+            expected, gaps = index, []
+        if line["type"] == "frame":
             if line["index"] != expected:
                 found.append(f"frame {line['index']} stands where {expected} was expected")
             if line["time"] <= last:

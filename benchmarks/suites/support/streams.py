@@ -15,10 +15,11 @@ from pathlib import Path
 from edgekit._closing import Closing
 from edgekit.errors import MissingDependencyError
 
-__all__ = ["Relay", "RtspServer", "free_ports"]
+__all__ = ["ClipServer", "Relay", "RtspServer", "free_ports"]
 
 _PYTHON = "/usr/bin/python3"
 _SCRIPT = Path(__file__).with_name("rtsp_server.py")
+_PAUSE = 0.5
 _NEEDS = (
     "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base "
     "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
@@ -89,6 +90,38 @@ class RtspServer(Closing):
         return MissingDependencyError(
             "GStreamer's RTSP server cannot be started.", hint=f"Run: sudo apt install {_NEEDS}"
         )
+
+
+class ClipServer(Closing):
+    """FFmpeg, which sends a clip at its own rate, again and again, to one client after the other.
+
+    Nothing is encoded, so that a large picture costs this machine little more than its decoding.
+
+    Args:
+        path: H.264 clip.
+        port: Port on 127.0.0.1; the address is ``tcp://127.0.0.1:PORT``.
+    """
+
+    def __init__(self, path: Path, port: int) -> None:
+        self._over = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        words = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(path)]
+        words += ["-c", "copy", "-f", "mpegts", f"tcp://127.0.0.1:{port}?listen=1"]
+        self._thread = threading.Thread(target=self._serve, args=(words,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops the server."""
+        self._over.set()
+        if self._process is not None:
+            self._process.kill()
+        self._thread.join()
+
+    def _serve(self, words: list[str]) -> None:
+        while not self._over.is_set():
+            with subprocess.Popen(words, stderr=subprocess.DEVNULL) as self._process:
+                self._process.wait()
+            self._over.wait(_PAUSE)
 
 
 class Relay(Closing):

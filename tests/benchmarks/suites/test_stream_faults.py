@@ -30,6 +30,8 @@ def test_a_run_outlives_its_server():
 
 def test_events_that_keep_their_promise():
     assert problems_of([START, frame(0), gap(5, 4), frame(5), frame(6), END]) == []
+    both = [START, frame(0), gap(5, 3), gap(5, 1), frame(5), gap(8, 2), END]
+    assert problems_of(both) == []
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,8 @@ def test_events_that_keep_their_promise():
         ([START, frame(0)], "one end"),
         ([START, frame(0), frame(2), END], "where 1 was expected"),
         ([START, frame(0), gap(5, 3), frame(5), END], "counts 3"),
+        ([START, frame(0), gap(5, 3), gap(5, 2), frame(5), END], "counts 5"),
+        ([START, frame(0), gap(5, 3), END], "counts 3"),
         ([START, frame(0), frame(0), END], "runs back"),
     ],
 )
