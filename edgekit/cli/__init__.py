@@ -73,12 +73,15 @@ def cli() -> None:
 
     The detector finds action tubes: a tube is one action of one actor, with a class and a box in
     each frame. It is a CenterNet, a network that finds objects by their centres. As in KORSAL, the
-    published detector of actions (arXiv 2111.03319), its input joins each frame with a map of
-    motion, the cascade, that compares the frame with an earlier one.
+    published detector of actions (arXiv 2111.03319), its input has the cascade: extra channels with
+    a map of the structural similarity (SSIM) of the frame to an earlier one, which shows motion.
 
     A bundle is a folder with a model for one target (a kind of device and its inference runtime),
     its settings and checksums. The host, a PC with PyTorch, trains, exports and quantizes. The
     device runs bundles: copy the folder there. Both may be one machine.
+
+    Exit statuses: 0 done, 1 other failure, 2 wrong usage, 3 bad input, 4 missing package, 5
+    exceeded bound, 130 interrupted. docs/errors.md explains them.
 
     Example: edgekit run --source clip.mp4 --video out.mp4
     """

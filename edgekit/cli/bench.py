@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.options.bundles import BUNDLE
-from edgekit.cli.options.shared import build, common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import (
+    HeadedCommand,
+    build,
+    common_options,
+    emit_json,
+    headed,
+    stdout_console,
+)
 from edgekit.cli.options.types import OUT_FILE, OUT_FOLDER, RUNTIME
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.errors import BoundError
@@ -41,133 +48,155 @@ class _Percent(click.ParamType[float]):
         return float(match[1]) / 100
 
 
-@click.command(name="bench")
+@click.command(name="bench", cls=HeadedCommand)
 @click.argument("bundles", nargs=-1, type=BUNDLE, metavar="[BUNDLE]...")
-@click.option(
-    "--source",
-    metavar="S",
-    help="Video or folder of pictures to measure on. [default: a demo clip]",
+@headed(
+    "Measurement",
+    click.option(
+        "--source",
+        metavar="CLIP",
+        help="Video or folder of pictures to measure on. [default: a demo clip]",
+    ),
+    click.option(
+        "--frames",
+        type=click.IntRange(10),
+        default=100,
+        show_default=True,
+        help="Number of frames to measure in each round, after the warm-up.",
+    ),
+    click.option(
+        "--rounds",
+        type=click.IntRange(1),
+        default=5,
+        show_default=True,
+        help="Number of rounds. In each round every row is measured once, in changing order.",
+    ),
+    click.option(
+        "--energy",
+        metavar="COMMAND",
+        help="Command that prints the energy used so far in joules, such as '5021.5 J', or the "
+        "power in watts. [default: the machine's own sensors]",
+    ),
 )
-@click.option(
-    "--frames",
-    type=click.IntRange(10),
-    default=100,
-    show_default=True,
-    help="Number of frames to measure in each round, after the warm-up.",
+@headed(
+    "Rows",
+    click.option(
+        "--runtime",
+        multiple=True,
+        type=RUNTIME,
+        help="Runtime to measure. Repeat the option for several. [default: all that run the "
+        "bundle: for jetson tensorrt and onnxruntime, for other targets one]",
+    ),
+    click.option(
+        "--threads",
+        multiple=True,
+        type=click.IntRange(0),
+        help="Number of threads for inference to measure with; one row for each. Repeat the "
+        "option for several. 0 lets the runtime choose. [default: 0; several numbers with "
+        "--tune]",
+    ),
+    click.option(
+        "--arithmetic",
+        multiple=True,
+        type=click.Choice(ARITHMETICS),
+        help="Type that the runtime computes in (openvino only); one row for each. Repeat the "
+        "option for several. [default: the bundle's own]",
+    ),
+    click.option(
+        "--sweep",
+        multiple=True,
+        metavar="SETTING=V,V",
+        help="Setting and its values, such as threads=1,2: one row for each combination. Settings "
+        "are runtime, threads and arithmetic; without BUNDLE also target, precision, size "
+        "(such as 256) and cascade (host or graph), for which EdgeKit exports bundles. "
+        "Repeat the option for several.",
+    ),
+    click.option(
+        "--checkpoint",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Checkpoint that --sweep exports. [default: the shipped weights]",
+    ),
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Number of rounds. In each round every row is measured once, in changing order.",
+@headed(
+    "Accuracy",
+    click.option(
+        "--accuracy", is_flag=True, help="Measure frame-mAP and video-mAP too, on rendered clips."
+    ),
+    click.option(
+        "--under-load",
+        is_flag=True,
+        help="Simulate boards that process every frame, or only every 2nd, 3rd, 5th or 8th, and "
+        "measure accuracy and how old a frame is when its inference starts.",
+    ),
+    click.option(
+        "--annotations",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Dataset for the accuracy instead of rendered clips, in the layout json only: "
+        "annotations.json in FOLDER, described in docs/evaluation.md, and the videos beside "
+        "it.",
+    ),
 )
-@click.option(
-    "--runtime",
-    multiple=True,
-    type=RUNTIME,
-    help="Runtime to measure. Repeat the option for several. [default: all that run the "
-    "bundle: for jetson tensorrt and onnxruntime, for other targets one]",
+@headed(
+    "Tuning",
+    click.option(
+        "--tune",
+        is_flag=True,
+        help="Find the fastest row of each bundle on this machine, and save its runtime, threads "
+        "and arithmetic as profile.json in the bundle's folder, where edgekit run finds "
+        "them. Without --threads, EdgeKit tries 0, the powers of two, and the number of "
+        "cores. It tries several types of --arithmetic only if you name them.",
+    ),
 )
-@click.option(
-    "--threads",
-    multiple=True,
-    type=click.IntRange(0),
-    help="Number of threads to measure with; one row for each. Repeat the option for "
-    "several. 0, the default, lets the runtime choose.",
+@headed(
+    "Comparison",
+    click.option(
+        "--compare",
+        type=_FILE,
+        metavar="FILE",
+        help="Earlier report to compare with: standard output of an earlier edgekit bench --json. "
+        "EdgeKit says which rows became slower or faster.",
+    ),
+    click.option(
+        "--fail-over",
+        type=_Percent(),
+        metavar="PERCENT",
+        help="Largest accepted slowdown against the report of --compare. If a row is slower by "
+        "more, and by more than the noise of the measurement, the command ends with status "
+        "5; if the machine is too noisy to tell, EdgeKit says so and ends with status 0.",
+    ),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Compare even if the machine, the footage or the schema of the report differs.",
+    ),
 )
-@click.option(
-    "--arithmetic",
-    multiple=True,
-    type=click.Choice(ARITHMETICS),
-    help="Type that the runtime computes in (openvino only); one row for each. Repeat the "
-    "option for several. [default: the bundle's own]",
-)
-@click.option(
-    "--sweep",
-    multiple=True,
-    metavar="SETTING=V,V",
-    help="Setting and its values, such as threads=1,2: one row of the report for each "
-    "combination. Settings are runtime, threads and arithmetic; without BUNDLE also "
-    "target, precision, size (such as 256) and cascade (host or graph), for which EdgeKit"
-    " exports bundles. Repeat the option for several.",
-)
-@click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
-    help="Checkpoint that --sweep exports. [default: the shipped weights]",
-)
-@click.option(
-    "--accuracy", is_flag=True, help="Measure frame-mAP and video-mAP too, on rendered clips."
-)
-@click.option(
-    "--under-load",
-    is_flag=True,
-    help="Measure accuracy too, and the age of frames when their inference starts, on a "
-    "simulated board that is too slow for its camera: it processes only every 2nd, 3rd, "
-    "5th or 8th frame.",
-)
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    metavar="ROOT",
-    help="Dataset for the accuracy instead of rendered clips: ROOT/annotations.json, described"
-    " in docs/evaluation.md, and the videos beside it.",
-)
-@click.option(
-    "--energy",
-    metavar="COMMAND",
-    help="Command that prints the energy used so far in joules, such as '5021.5 J', or the "
-    "power in watts. [default: the machine's own sensors]",
-)
-@click.option(
-    "--compare",
-    type=_FILE,
-    metavar="FILE.json",
-    help="Earlier report to compare with: standard output of an earlier edgekit bench --json. "
-    "EdgeKit says which rows became slower or faster.",
-)
-@click.option(
-    "--fail-over",
-    type=_Percent(),
-    metavar="PERCENT",
-    help="Largest accepted slowdown against the report of --compare. If a row is slower by "
-    "more, and by more than the noise of the measurement, the command ends with status 5;"
-    " if the machine is too noisy to tell, EdgeKit says so and ends with status 0.",
-)
-@click.option(
-    "--force",
-    is_flag=True,
-    help="Compare even if the machine, the footage or the schema of the report differs.",
-)
-@click.option(
-    "--tune",
-    is_flag=True,
-    help="Find the fastest settings of each bundle on this machine, and save them as "
-    "profile.json in the bundle's folder, where edgekit run finds them. Tries several numbers of "
-    "threads unless --threads is given.",
-)
-@click.option(
-    "--csv",
-    type=OUT_FILE,
-    help="CSV file to write, with one line per row and one column per figure.",
-)
-@click.option("--markdown", type=OUT_FILE, help="Markdown file to write with the tables.")
-@click.option("--html", type=OUT_FILE, help="HTML page to write with tables and plots.")
-@click.option(
-    "--history",
-    type=OUT_FOLDER,
-    metavar="DIR",
-    help="Folder to add this report to. The page from --html then shows how each row "
-    "changed over time.",
+@headed(
+    "Outputs",
+    click.option(
+        "--csv",
+        type=OUT_FILE,
+        help="CSV file to write, with one line per row and one column per figure.",
+    ),
+    click.option("--markdown", type=OUT_FILE, help="Markdown file to write with the tables."),
+    click.option("--html", type=OUT_FILE, help="HTML page to write with tables and plots."),
+    click.option(
+        "--history",
+        type=OUT_FOLDER,
+        metavar="FOLDER",
+        help="Folder to add this report to. The page from --html then shows how each row changed "
+        "over time.",
+    ),
 )
 @common_options
 def command(as_json: bool, **values: object) -> int:
     """Measure how long each stage of a frame takes, for every bundle and runtime.
 
-    The stages are capture, cascade, network, decode, link and emit; docs/bench.md explains each
-    column. Without BUNDLE, EdgeKit measures the shipped bundles and all in artifacts/. The word
-    'shipped' names the shipped ones.
+    Each row of the report is one bundle on one runtime with one setting, such as a number of
+    threads. The stages are capture, cascade, network, decode, link and emit; docs/bench.md explains
+    each column. BUNDLE is a folder, or 'shipped' for all shipped bundles. By default EdgeKit
+    measures the shipped bundles and all bundles in artifacts/.
 
     Example: edgekit bench --threads 1 --html bench.html
     """

@@ -35,7 +35,8 @@ _LOG = logging.getLogger(__name__)
 @click.option(
     "--cache",
     type=OUT_FOLDER,
-    help="Folder to keep the engine in. [default: engines/ in the bundle]",
+    help="Folder to keep the engine in; the same as --cache of edgekit run, not the work cache. "
+    "[default: engines/ in the bundle]",
 )
 @click.option("--force", is_flag=True, help="Build the engine even if it is already there.")
 @common_options
@@ -44,9 +45,9 @@ def command(
 ) -> None:
     """Build the TensorRT engine of a jetson bundle, on the Jetson that runs it.
 
-    Without BUNDLE, it takes the newest bundle for the target jetson in artifacts/. An engine fits
-    one model, one version of TensorRT and one kind of GPU, and takes minutes to build. The command
-    is optional: edgekit run builds a missing engine as well.
+    BUNDLE is a folder. By default it is the newest jetson bundle in artifacts/; none is shipped. An
+    engine fits one model, one version of TensorRT and one kind of GPU, and takes minutes to build.
+    The command is optional: edgekit run builds a missing engine as well.
 
     Example: edgekit build artifacts/korsal-lite0-ucf24-jetson-fp16 --workspace 512
     """

@@ -18,13 +18,15 @@ _FOLDER = click.option(
     "--cache",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that edgekit quantize --cache named. [default: ~/.cache/edgekit]",
+    metavar="FOLDER",
+    help="Folder of the work cache, as edgekit quantize --cache named it. "
+    "[default: ~/.cache/edgekit]",
 )
 
 
 @click.group(name="cache")
 def command() -> None:
-    """Show or empty the cache of edgekit quantize, edgekit eval and edgekit bench --sweep.
+    """Show or empty the cache of edgekit quantize, eval and bench --sweep.
 
     These commands store work that takes long: exported models, rendered clips, measured layers,
     detections in annotated videos. A repeated command reuses it. Compiled models, which edgekit run

@@ -36,7 +36,8 @@ __all__ = ["command"]
     "--bundle",
     type=BUNDLE,
     metavar="FOLDER",
-    help="Bundle to run. [default: the shipped one, which knows the actions of the clip]",
+    help="Folder of the bundle to run, or 'shipped' for the shipped bundle. [default: the shipped "
+    "one, which knows the actions of the clip]",
 )
 @click.option(
     "--seed",

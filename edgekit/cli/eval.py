@@ -35,12 +35,13 @@ __all__ = ["command"]
     "--dataset",
     type=DATASET,
     help="Layout of the annotated videos; docs/datasets.md describes each. json means "
-    "ROOT/annotations.json, with the videos beside it. [default: json]",
+    "annotations.json in the folder of --root, with the videos beside it. [default: json]",
 )
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="Folder of the dataset. Required unless --detections is given.",
+    metavar="FOLDER",
+    help="Folder of the dataset. [required unless --detections is given]",
 )
 @click.option(
     "--split",
@@ -52,8 +53,10 @@ __all__ = ["command"]
 @click.option(
     "--detections",
     type=click.Path(path_type=Path),
-    help="File from eval --save-detections to score again, instead of running a bundle. It "
-    "contains the annotations; --dataset and --root are not needed.",
+    metavar="FILE",
+    help="File to score instead of running a bundle: from eval --save-detections, or from run "
+    "--save-detections with annotations added. --dataset and --root are not needed, because "
+    "the annotations are in the file.",
 )
 @click.option(
     "--link",
@@ -84,8 +87,8 @@ __all__ = ["command"]
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Largest number of frames of a tube that is dropped as too short, as in KORSAL's code. "
-    "Not used with --min-hits, which is the same limit plus one.",
+    help="Tubes of at most this many frames are dropped as too short, as in KORSAL's code. Not "
+    "used with --min-hits, which is the same limit plus one.",
 )
 @delay_options
 @click.option(
@@ -93,17 +96,22 @@ __all__ = ["command"]
     type=click.Choice(list(PROTOCOLS)),
     default="edgekit",
     show_default=True,
-    help="Rules of the evaluation. published repeats KORSAL's own evaluation to the last "
-    "digit, and needs no other option. edgekit differs: videos keep their size, classes "
-    "that do not occur do not count, and a box must have the class of the box that it "
-    "matches.",
+    help="Rules of the evaluation. published repeats KORSAL's own evaluation to the last digit, "
+    "if the linking options keep their defaults. Size of the videos: edgekit keeps it, "
+    "published scales to 320x240. Classes without annotations: edgekit leaves them out, "
+    "published counts them as 0. Class of a detection: edgekit requires that of the box that "
+    "it matches, published also accepts any other class that is annotated in the frame.",
 )
 @click.option(
     "--top-k",
     type=click.IntRange(1),
-    help="Largest number of detections per frame. [default: the bundle's own]",
+    help="Largest number of detections per frame. [default: the bundle's own: 50, unless edgekit "
+    "export --top-k gave another]",
 )
-@session_options
+@session_options(
+    zero_threads="0 lets the runtime choose.",
+    no_hint="latency",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1),
@@ -121,8 +129,8 @@ __all__ = ["command"]
     "--results",
     type=OUT_FOLDER,
     help="Folder for the detections of each video, as soon as it is finished. The same command "
-    "continues from there after an interruption. [default: in the cache of edgekit, which "
-    "`edgekit cache` shows]",
+    "continues from there after an interruption. [default: in the work cache, which `edgekit "
+    "cache` shows]",
 )
 @click.option(
     "--strict",
@@ -133,14 +141,15 @@ __all__ = ["command"]
 @click.option(
     "--save-detections",
     type=OUT_FILE,
-    help="File to write the detections to. Compressed if its name ends in .gz.",
+    help="JSON file to write the detections and annotations to, for --detections. Compressed if "
+    "its name ends in .gz.",
 )
 @common_options
 def command(as_json: bool, **values: object) -> None:
     """Score a bundle, or saved detections, against annotations.
 
-    Without BUNDLE, it takes the bundle that edgekit run would take: the newest in artifacts/ that
-    runs on this machine, or the shipped one. The word 'shipped' names the shipped one.
+    BUNDLE is a folder, or 'shipped' for the shipped bundle. By default it is the newest bundle in
+    artifacts/ that runs on this machine, or the shipped one if there is none.
 
     Example: edgekit eval --dataset json --root clips --link road
     """

@@ -61,27 +61,31 @@ _PLACE = click.Choice(PLACES)
 @click.option(
     "--cascade",
     type=click.Choice(KINDS),
-    help="Motion channels of the network's input. They must be those that the checkpoint was "
-    "trained with: ssim for KORSAL's published checkpoints (6 input channels), rgb for a plain "
-    "CenterNet (3 channels, no motion), ssim-shifted or dssim for KORSAL's variants. ssim is the "
-    "similarity to the earlier picture, at the best of nine shifts by at most one pixel; "
-    "ssim-shifted omits the zero shift; dssim is the dissimilarity. [default: the checkpoint's "
-    "own; ssim for 6 channels, rgb for 3]",
+    help="Kind of the cascade: extra input channels with a map of the structural similarity "
+    "(SSIM) of the frame to an earlier one. It must be the kind that the checkpoint was "
+    "trained with: ssim for KORSAL's published checkpoints (6 input channels), ssim-shifted "
+    "or dssim for KORSAL's variants, or rgb, which is no cascade, for a plain CenterNet (3 "
+    "channels). ssim takes the similarity at the best of nine shifts by at most one pixel; "
+    "ssim-shifted omits the zero shift; dssim takes the dissimilarity, (1 - similarity) / 2, "
+    "at the best of all nine. [default: the checkpoint's own; ssim for 6 channels, rgb for "
+    "3]",
 )
 @click.option(
     "--frame-gap",
     type=click.IntRange(1),
-    help="Number of frames between the two pictures that the cascade compares, in training "
-    "videos of 25 frames per second. For other rates give --interval. [default: the "
-    "checkpoint's own, or 1]",
+    metavar="N",
+    help="Number of frames from the earlier picture of the cascade to the current one. They are "
+    "counted at 25 frames per second, whatever the rate of a source: 1 is 40 ms. For "
+    "checkpoints of other training rates give --interval. [default: the checkpoint's own, or "
+    "1]",
 )
 @click.option(
     "--interval",
     type=FiniteRange(0.001, 10),
     metavar="SECONDS",
-    help="Seconds between the two pictures that the cascade compares; replaces --frame-gap. A "
-    "run keeps to it at any frame rate. [default: the checkpoint's own, or --frame-gap "
-    "frames at 25 per second]",
+    help="Seconds from the earlier picture of the cascade to the current one, by the time stamps "
+    "of the source; replaces --frame-gap. A run keeps to it at any frame rate. [default: the "
+    "checkpoint's own, or --frame-gap divided by 25]",
 )
 @click.option(
     "--first-frame",
@@ -94,15 +98,19 @@ _PLACE = click.Choice(PLACES)
     "--mean",
     type=float,
     nargs=3,
-    help="Mean of the B, G and R channels of the training pictures, each in [0, 1]. [default: "
-    "the checkpoint's own, or CenterNet's, 0.408 0.447 0.470]",
+    metavar="B G R",
+    help="Mean of the B, G and R channels of the training pictures: three numbers from 0 to 1, "
+    "separated by spaces, as in --mean 0.408 0.447 0.470. [default: the checkpoint's own, or "
+    "CenterNet's, which are those of the example]",
 )
 @click.option(
     "--std",
     type=float,
     nargs=3,
-    help="Standard deviation of the B, G and R channels of the training pictures, each in [0, "
-    "1]. [default: the checkpoint's own, or CenterNet's, 0.289 0.274 0.278]",
+    metavar="B G R",
+    help="Standard deviation of the B, G and R channels of the training pictures: three numbers "
+    "from 0 to 1, separated by spaces, as in --std 0.289 0.274 0.278. [default: the "
+    "checkpoint's own, or CenterNet's, which are those of the example]",
 )
 @click.option(
     "--precision",
@@ -134,17 +142,16 @@ _PLACE = click.Choice(PLACES)
     type=click.Choice([*LOWERINGS, "auto"]),
     default="auto",
     show_default=True,
-    help="Operators that a deformable convolution becomes, if the network has any: one "
-    "operator of that kind (deform_conv), GridSample and a convolution (grid_sample), or "
-    "row lookups and a matrix product (gather). auto is the fastest form that the target "
-    "supports.",
+    help="Operators that replace each deformable convolution, if the network has any: one "
+    "DeformConv (deform_conv), GridSample and a convolution (grid_sample), or Gather and "
+    "MatMul (gather). auto is the fastest form that the target supports.",
 )
 @click.option(
     "--top-k",
     type=click.IntRange(1),
     default=50,
     show_default=True,
-    help="Largest number of detections per frame.",
+    help="Largest number of detections per frame, unless --top-k of run or eval gives another.",
 )
 @click.option("--name", help="Name of the model. [default: the checkpoint's own, or its file name]")
 @click.option(
@@ -165,16 +172,17 @@ _PLACE = click.Choice(PLACES)
 @click.option(
     "--frames",
     type=click.Path(path_type=Path),
-    help="Video whose frames verify the export. [default: pictures that EdgeKit ships]",
+    metavar="FILE",
+    help="Video whose first frames verify the export. [default: pictures that EdgeKit ships]",
 )
 @common_options
 def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **values: object) -> None:
     """Turn a checkpoint into a verified bundle for a target, on the host.
 
     CHECKPOINT is a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors; by
-    default the weights that EdgeKit ships. Nothing is written unless the same frames give the
-    same outputs in PyTorch and in the written file. To run the bundle on another machine, copy its
-    folder there.
+    default the weights that EdgeKit ships. EdgeKit keeps a bundle only if, on the same frames, the
+    outputs of its model differ from PyTorch's by at most --tolerance. To run the bundle on another
+    machine, copy its folder there.
 
     Example: edgekit export model_last.pth --classes ucf24 --target onnx
     """

@@ -24,8 +24,8 @@ __all__ = ["command"]
 def command(bundle: Named, as_json: bool) -> None:
     """Show the model, inputs, classes and files of a bundle.
 
-    Its checksums are verified on the way. Without BUNDLE, the newest bundle in artifacts/ is shown,
-    or the shipped one if there is none. The word 'shipped' names the shipped one.
+    BUNDLE is a folder, or 'shipped' for the shipped bundle. By default it is the newest bundle in
+    artifacts/, or the shipped one if there is none. EdgeKit verifies the checksum of every file.
 
     Example: edgekit inspect artifacts/korsal-lite0-ucf24-onnx-fp32
     """

@@ -30,23 +30,25 @@ _PATH = click.Path(path_type=Path)
     is_flag=False,
     flag_value="",
     metavar="[PATH]",
-    help="Footage that EdgeKit measures the ranges of values on: a video, a folder of videos "
-    "or pictures, or a .txt file with one of them per line. The option is required; "
-    "without PATH, EdgeKit renders synthetic clips.",
+    help="Footage that EdgeKit measures the ranges of values on: a video, a folder of videos or "
+    "pictures, or a .txt file with one of them per line. Without PATH, EdgeKit renders "
+    "synthetic clips; then put BUNDLE first, as in edgekit quantize BUNDLE --calib. "
+    "[required]",
 )
 @click.option(
     "--target",
     type=TARGET,
-    help="Target of the float bundle to quantize, if no BUNDLE is named. [default: the "
-    "target of the newest bundle in artifacts/, or onnx for the shipped model]",
+    help="Target of the float bundle to quantize, if no BUNDLE is named. [default: the target of "
+    "the newest float bundle in artifacts/, or onnx for the shipped model]",
 )
 @click.option(
     "--annotations",
     type=_PATH,
-    metavar="ROOT",
-    help="Dataset that the loss of frame-mAP is measured on: ROOT/annotations.json, described "
-    "in docs/evaluation.md, and the videos beside it. Without it, the detections of the "
-    "float model in other frames of the calibration footage are the truth.",
+    metavar="FOLDER",
+    help="Dataset that the loss of frame-mAP is measured on, in the layout json only: "
+    "annotations.json in FOLDER, described in docs/evaluation.md, and the videos beside it. "
+    "Without it, the detections of the float model in other frames of the calibration "
+    "footage are the truth.",
 )
 @click.option(
     "--samples",
@@ -59,8 +61,9 @@ _PATH = click.Path(path_type=Path)
     "--method",
     type=click.Choice((*METHODS, DYNAMIC)),
     help="Method that chooses the range of values that each activation's 8 bits cover: all values "
-    "(minmax), all but the outermost 0.01% (percentile), the closest distribution (entropy) or the "
-    "smallest squared error (mse). dynamic (tflite only) chooses it in each frame and stores "
+    "(minmax), all but the outermost 0.01% (percentile), the range whose 8-bit values are "
+    "distributed most like the float values (entropy), or the range with the smallest "
+    "expected squared error (mse). dynamic (tflite only) chooses it in each frame and stores "
     "only weights as integers. [default: mse]",
 )
 @click.option(
@@ -77,8 +80,9 @@ _PATH = click.Path(path_type=Path)
     default=1.0,
     show_default=True,
     metavar="POINTS",
-    help="Largest accepted loss of frame-mAP, in points: 1 point is 0.01. Layers return to float "
-    "until the loss is below it.",
+    help="Largest accepted loss of frame-mAP, in points: 1 point is 0.01. If INT8 loses more, "
+    "layers return to float until the loss is at most this. If no choice of layers reaches "
+    "it, EdgeKit writes no bundle and ends with status 5.",
 )
 @click.option(
     "--keep-float",
@@ -105,7 +109,8 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Number of processes that measure layers.",
+    help="Number of processes that measure layers one by one: with --sensitivity, or if the loss "
+    "exceeds --max-drop. Otherwise it has no effect.",
 )
 @click.option(
     "-o",
@@ -129,16 +134,18 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--cache",
     type=OUT_FOLDER,
-    help="Folder that keeps rendered clips, calibration frames and measured layers for later "
-    "runs; `edgekit cache` shows and empties it. [default: ~/.cache/edgekit]",
+    help="Folder of the work cache: it keeps rendered clips, calibration frames and measured "
+    "layers for later runs, and `edgekit cache` shows and empties it. It is not the --cache "
+    "of edgekit run, which keeps compiled models. [default: ~/.cache/edgekit]",
 )
 @common_options
 def command(calib: str | None, as_json: bool, **values: object) -> None:
     """Quantize a float bundle to INT8, and measure and limit the loss of accuracy.
 
-    Without BUNDLE, it takes what edgekit export wrote last into artifacts/, or the shipped model if
-    there is nothing. The word 'shipped' names the shipped model. Frames go through the same
-    resizing and cascade as when the bundle runs. Run the same command again to continue.
+    BUNDLE is a folder, or 'shipped' for the shipped model. By default it is the newest fp32 bundle
+    in artifacts/, or the shipped model if there is none. Frames go through the same resizing and
+    cascade as when the bundle runs. After an interruption, run the same command again; it continues
+    from the work cache.
 
     Example: edgekit quantize --calib clips --max-drop 0.5
     """

@@ -49,11 +49,17 @@ _LOG = logging.getLogger(__name__)
         "--bundle",
         type=BUNDLE,
         metavar="FOLDER",
-        help="Bundle to run, or 'shipped' for the shipped one. [default: the newest in "
-        "artifacts/ that runs on this machine, else the shipped one]",
+        help="Folder of the bundle to run, or 'shipped' for the shipped bundle. [default: the "
+        "newest bundle in artifacts/ that runs on this machine, or the shipped one if there "
+        "is none]",
     ),
 )
-@session_options
+@session_options(
+    zero_threads="0 takes the number that edgekit bench --tune saved for the bundle, if a source "
+    "is live or --realtime is given, and no other option of inference is. Otherwise 0 lets the "
+    "runtime choose.",
+    no_hint="throughput if no source is live and --realtime is not given, else latency",
+)
 @headed(
     "Frames",
     click.option(
@@ -69,23 +75,25 @@ _LOG = logging.getLogger(__name__)
         type=FiniteRange(0, min_open=True),
         metavar="N",
         help="Largest number of frames per second to process of each source, taken at even "
-        "intervals. The cascade still compares each with the picture that lies the bundle's "
-        "interval (edgekit export --interval) before it. [default: no limit]",
+        "intervals. The cascade still compares each processed frame with the frame that came "
+        "the bundle's interval earlier (edgekit export --interval), even if that one was not "
+        "processed. [default: no limit]",
     ),
     click.option(
         "--motion-gate",
         is_flag=True,
         help="Skip inference while nothing moves in a source, except for one frame every three "
-        "seconds. It saves about 90% of the CPU time in a still scene, but can miss an action"
-        " that changes the picture little. The linker edgekit keeps its tubes meanwhile; "
-        "other linkers count misses.",
+        "seconds. It saves about 90% of the CPU time in a still scene, but can miss an "
+        "action that changes the picture little. With --link edgekit, tubes go on during a "
+        "pause; with another linker, each skipped frame counts as a frame without a "
+        "detection.",
     ),
     click.option(
         "--realtime",
         is_flag=True,
-        help="Play files at their own frame rate, as a camera would. Without it, EdgeKit processes"
-        " files as fast as it can. No frame is dropped either way, unless --drop-policy "
-        "latest is given.",
+        help="Play files no faster than their own frame rate. If the network is slower, the run "
+        "takes longer than the file; to drop frames as with a camera, add --drop-policy "
+        "latest. Without --realtime, EdgeKit processes files as fast as it can.",
     ),
 )
 @headed(
@@ -95,13 +103,14 @@ _LOG = logging.getLogger(__name__)
         type=FiniteRange(0, 1),
         default=0.3,
         show_default=True,
-        help="Smallest score of the detections and tubes to report and draw. Linking uses "
-        "lower detections too.",
+        help="Smallest score of the detections and tubes to report and draw. Linking also uses "
+        "detections with lower scores.",
     ),
     click.option(
         "--top-k",
         type=click.IntRange(1),
-        help="Largest number of detections per frame. [default: the bundle's own, usually 50]",
+        help="Largest number of detections per frame. [default: the bundle's own: 50, unless "
+        "edgekit export --top-k gave another]",
     ),
     click.option(
         "--link",
@@ -160,11 +169,11 @@ def command(
 ) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
-    CLIP is a video, picture, folder, URL or GStreamer pipeline; it is short for --source CLIP. All
-    clips, sources and cameras run at the same time on one model. They are numbered from 0: first
-    CLIPs, then --source, then --camera, each in the order given. Without any, camera 0 runs.
-    Sources on the command line replace those in a --config file. Ctrl-C ends the run, and EdgeKit
-    writes the results found so far.
+    CLIP is a video, picture, folder of pictures, URL or GStreamer pipeline; it is short for
+    --source CLIP. All clips, sources and cameras run at the same time on one model. They are
+    numbered from 0: first CLIPs, then --source, then --camera, each in the order given. Without
+    any, camera 0 runs. Sources on the command line replace those in a --config file. Ctrl-C ends
+    the run, and EdgeKit writes the results found so far.
 
     Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """

@@ -31,7 +31,7 @@ __all__ = ["command"]
     default="json",
     show_default=True,
     help="Layout of the annotated clips; docs/datasets.md describes each. json means "
-    "ROOT/annotations.json, with the videos beside it.",
+    "annotations.json in the folder of --root, with the videos beside it.",
 )
 @click.option(
     "--root",
@@ -39,8 +39,9 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
-    help="Folder of the clips. Repeat the option for several; each contributes the same "
-    "number of samples.",
+    metavar="FOLDER",
+    help="Folder of the clips. Repeat the option for several; each contributes the same number of "
+    "samples.",
 )
 @click.option(
     "--split",
@@ -109,19 +110,23 @@ __all__ = ["command"]
     type=click.Choice(KINDS),
     default="ssim",
     show_default=True,
-    help="Motion channels of the network's input. Keep ssim, unless you start from a checkpoint "
-    "that was trained with another kind, or motion does not matter (rgb, no motion channels). "
-    "ssim is the similarity to the earlier picture, at the best of nine shifts by at most one "
-    "pixel; ssim-shifted omits the zero shift; dssim is the dissimilarity.",
+    help="Kind of the cascade: extra input channels with a map of the structural similarity "
+    "(SSIM) of the frame to an earlier one. Keep ssim, unless you start from a checkpoint "
+    "that was trained with another kind, or motion does not matter (rgb, which is no "
+    "cascade). ssim takes the similarity at the best of nine shifts by at most one pixel; "
+    "ssim-shifted omits the zero shift; dssim takes the dissimilarity, (1 - similarity) / 2, "
+    "at the best of all nine.",
 )
 @click.option(
     "--frame-gap",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Number of frames between the two pictures that the cascade compares, at the frame rate "
-    "of the training videos. Unless that rate is 25 per second, also give edgekit export "
-    "--interval. Each sample draws its own number, from half to twice as many, but at least 1.",
+    metavar="N",
+    help="Number of frames from the earlier picture of the cascade to the current one, counted at "
+    "the training videos' own frame rate. edgekit export takes them as frames of 25 per "
+    "second: for another rate, give it --interval. Each sample draws its own number, from "
+    "half to twice as many, but at least 1.",
 )
 @click.option(
     "--seed",

@@ -279,7 +279,7 @@ def _results(options: EvaluateOptions, bundle: Bundle) -> Iterator[ResultsFolder
         yield ResultsFolder(options.results, key)
         return
     try:
-        store = Store(default_store(parameter("results", "DIR")))
+        store = Store(default_store(parameter("results", "FOLDER")))
     except OutputError as error:
         # An evaluation needs no place to write to, only to continue after an interruption.
         _LOG.warning("The results of this evaluation will not be kept. %s", error.message)

@@ -164,6 +164,7 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
         (["export", "--name", ""], "after --name, is empty"),
         ([""], "Argument 1 of the command line"),
         (["cache", "info", "--cache", "nothere"], "does not exist"),
+        (["run", "--events", "-"], "--json and '--events -' both write to standard output."),
     ],
 )
 def test_slips(words, said, capsys):
@@ -171,21 +172,40 @@ def test_slips(words, said, capsys):
     assert said in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
-def test_the_options_of_run_stand_under_headings(capsys):
-    assert cli.main(["run", "--help"]) == 0
+@pytest.mark.parametrize(
+    ("name", "headings", "around"),
+    [
+        (
+            "run",
+            "Source, Model, Frames, Tubes, Outputs, Network outputs, Limits, General",
+            ("--camera", "Model:", "--bundle"),
+        ),
+        (
+            "bench",
+            "Measurement, Rows, Accuracy, Tuning, Comparison, Outputs, General",
+            ("--energy", "Rows:", "--runtime"),
+        ),
+    ],
+)
+def test_many_options_stand_under_headings(name, headings, around, capsys):
+    assert cli.main([name, "--help"]) == 0
     words = capsys.readouterr().out
-    headings = [line[:-1] for line in words.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
-    assert headings == [
-        "Source",
-        "Model",
-        "Frames",
-        "Tubes",
-        "Outputs",
-        "Network outputs",
-        "Limits",
-        "General",
-    ]
-    assert words.index("--camera") < words.index("Model:") < words.index("--bundle")
+    found = [line[:-1] for line in words.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert found == headings.split(", ")
+    before, heading, after = map(words.index, around)
+    assert before < heading < after
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "cache"])
+def test_paths_are_called_file_or_folder(name):
+    command = cli.cli.get_command(None, name)
+    context = click.Context(command)
+    shown = {
+        option.opts[0]: option.make_metavar(context)
+        for option in command.params
+        if isinstance(option, click.Option) and isinstance(option.type, click.Path)
+    }
+    assert set(shown.values()) <= {"FILE", "FOLDER", "[PATH]", "FILE|-"}, shown
 
 
 @pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name not in GROUPS])

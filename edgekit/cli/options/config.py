@@ -41,9 +41,10 @@ def config_option(command: F) -> F:
         is_eager=True,
         expose_value=False,
         callback=_take,
-        help="TOML file to read options from. Each key is the long name of an option without its "
-        'dashes: fps = 10, motion-gate = true, source = ["a.mp4", "b.mp4"]. Options on the command '
-        "line replace those of the file.",
+        metavar="FILE",
+        help="TOML file to read options from. Each key is the long name of an option without the "
+        "leading --: fps = 10, motion-gate = true. CLIPs stand under source: source = "
+        '["a.mp4", "b.mp4"]. Options on the command line replace those of the file.',
     )(command)
 
 

@@ -15,14 +15,15 @@ _MISSES = (
         type=click.IntRange(1),
         help="Number of frames in a row without a detection after which a tube ends. The linker "
         "edgekit counts in frames of 25 per second (30 are 1.2 seconds) at any frame rate. "
-        "[default: 30 with edgekit, 5 with other linkers]",
+        "Not together with --max-gap. [default: 30 with edgekit, 5 with other linkers]",
     ),
     click.option(
         "--max-gap",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds without a detection after which a tube ends: --max-misses in seconds, and in"
-        " its place. Only with --link edgekit.",
+        help="Seconds without a detection after which a tube ends: the limit of --max-misses in "
+        "seconds. Only with --link edgekit, and not together with --max-misses. [default: "
+        "1.2, by --max-misses]",
     ),
 )
 _DELAY = (
@@ -31,16 +32,19 @@ _DELAY = (
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Number of later frames, of 25 per second, that correct each box of a finished tube. "
-        "Live tubes are not corrected, and finished tubes arrive no later; the cost is a "
-        "little memory and time for each tube. Only with --link edgekit.",
+        help="Smooth the boxes of finished tubes: each box is corrected by this many later "
+        "frames, of 25 per second. 0 is off, and 15 is a good value for scenes in which "
+        "actors are often hidden; docs/linking.md has figures. Live tubes are not corrected, "
+        "and finished tubes arrive no later; the cost is a little memory and time for each "
+        "tube. Only with --link edgekit, and not together with --delay-seconds.",
     ),
     click.option(
         "--delay-seconds",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds of later frames that correct each box of a finished tube: --delay in "
-        "seconds, and in its place. Only with --link edgekit.",
+        help="Seconds of later frames that correct each box of a finished tube: the limit of "
+        "--delay in seconds. Only with --link edgekit, and not together with --delay. "
+        "[default: 0, by --delay]",
     ),
 )
 

@@ -18,7 +18,8 @@ _FILES = (
         type=OUT_OR_STDOUT,
         metavar="FILE|-",
         help="File to write results to, as JSON Lines: one line for each frame with its "
-        "detections and tubes, and one for each finished tube. Use - for standard output.",
+        "detections and tubes, and one for each finished tube. Use - for standard output, "
+        "but not together with --json.",
     ),
     click.option(
         "--video", type=OUT_FILE, help="Video file to write, with boxes and labels drawn in."
@@ -39,7 +40,7 @@ _FILES = (
     click.option(
         "--clips",
         type=OUT_FOLDER,
-        metavar="DIR",
+        metavar="FOLDER",
         help="Folder to write a short video of each tube to, with all boxes and labels drawn in, "
         "and a JSON file that describes the tube.",
     ),
@@ -74,8 +75,9 @@ _FILES = (
     click.option(
         "--save-detections",
         type=OUT_FILE,
-        help="File to write all detections to, before linking. edgekit eval --detections scores it "
-        "once you have added annotations to it, under gt. Compressed if its name ends in .gz.",
+        help="JSON file to write all detections to, before linking. To score it with edgekit eval "
+        "--detections, add the annotations of each video under its key gt, in the layout "
+        "that docs/events.md shows. Compressed if its name ends in .gz.",
     ),
     click.option(
         "--sink",

@@ -134,63 +134,71 @@ def common_options(function: F) -> F:
     )(function)
 
 
-def session_options(function: F) -> F:
-    """Adds the options of inference; the command gets one ``SessionOptions``, as ``session``."""
+def session_options(*, zero_threads: str, no_hint: str) -> Callable[[F], F]:
+    """Adds the options of inference; the command gets one ``SessionOptions``, as ``session``.
 
-    @functools.wraps(function)
-    def command(*args: object, **given: object) -> object:
-        from edgekit.targets.base import SessionOptions
+    Args:
+        zero_threads: Sentence of the help that says what 0 threads mean to the command.
+        no_hint: Hint of the command if none is given, for the help.
+    """
 
-        names = ("runtime", "threads", "device", "hint", "arithmetic", "cache")
-        session = build(SessionOptions, {name: given.pop(name) for name in names})
-        return function(*args, session=session, **given)
+    def add(function: F) -> F:
+        @functools.wraps(function)
+        def command(*args: object, **given: object) -> object:
+            from edgekit.targets.base import SessionOptions
 
-    return cast(F, headed("Model", *_SESSION)(command))
+            names = ("runtime", "threads", "device", "hint", "arithmetic", "cache")
+            session = build(SessionOptions, {name: given.pop(name) for name in names})
+            return function(*args, session=session, **given)
+
+        return cast(F, headed("Model", *_session(zero_threads, no_hint))(command))
+
+    return add
 
 
-_SESSION = (
-    click.option(
-        "--runtime",
-        type=RUNTIME,
-        help="Inference runtime for the bundle. Each target has one; a jetson bundle also runs on "
-        "onnxruntime. [default: onnxruntime for onnx, openvino for openvino, tflite for "
-        "tflite, and tensorrt for jetson]",
-    ),
-    click.option(
-        "--threads",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help="Number of threads for inference. 0 lets the runtime choose, or takes what edgekit "
-        "bench --tune saved for the bundle.",
-    ),
-    click.option(
-        "--device",
-        metavar="NAME",
-        help="Device of OpenVINO to run on: CPU, GPU, NPU, AUTO, or one of several, such as GPU.1 "
-        "(openvino only). [default: CPU]",
-    ),
-    click.option(
-        "--hint",
-        type=click.Choice(HINTS),
-        help="Optimize for latency (all threads work on one frame) or for throughput (several "
-        "frames are in the network at once: more per second, but each waits longer). "
-        "[default: throughput in edgekit run if no source is live, else latency]",
-    ),
-    click.option(
-        "--arithmetic",
-        type=click.Choice(ARITHMETICS),
-        help="Type that the runtime computes in (openvino only). [default: f32 for fp32 and int8 "
-        "bundles; OpenVINO's choice for fp16]",
-    ),
-    click.option(
-        "--cache",
-        type=OUT_FOLDER,
-        help="Folder to keep compiled models in, so that the next start is faster (openvino and "
-        "tensorrt only; not what `edgekit cache` empties). [default: engines/ in the bundle "
-        "for tensorrt; openvino keeps none]",
-    ),
-)
+def _session(zero_threads: str, no_hint: str) -> tuple[Decorator, ...]:
+    return (
+        click.option(
+            "--runtime",
+            type=RUNTIME,
+            help="Inference runtime for the bundle. The bundle's target fixes it, except that a "
+            "jetson bundle runs on tensorrt or onnxruntime. [default: onnxruntime for onnx, "
+            "openvino for openvino, tflite for tflite, and tensorrt for jetson]",
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help=f"Number of threads for inference. {zero_threads}",
+        ),
+        click.option(
+            "--device",
+            metavar="NAME",
+            help="Device of OpenVINO to run on: CPU, GPU, NPU, AUTO, or one of several, such as "
+            "GPU.1 (openvino only). [default: CPU]",
+        ),
+        click.option(
+            "--hint",
+            type=click.Choice(HINTS),
+            help="Optimize for latency (all threads work on one frame) or for throughput (several "
+            "frames are in the network at once: more per second, but each waits longer). "
+            f"[default: {no_hint}]",
+        ),
+        click.option(
+            "--arithmetic",
+            type=click.Choice(ARITHMETICS),
+            help="Type that the runtime computes in (openvino only). [default: f32 for fp32 and "
+            "int8 bundles; OpenVINO's choice for fp16]",
+        ),
+        click.option(
+            "--cache",
+            type=OUT_FOLDER,
+            help="Folder to keep compiled models in, so that the next start is faster (openvino "
+            "and tensorrt only). It is not the work cache that `edgekit cache` empties. [default: "
+            "engines/ in the bundle for tensorrt; openvino keeps none]",
+        ),
+    )
 
 
 _LEVEL = "edgekit.level"

@@ -56,8 +56,8 @@ _OPTIONS = (
         "sources",
         multiple=True,
         metavar="S",
-        help="Video, picture, folder, URL or GStreamer pipeline, like CLIP. Use - for standard "
-        "input. Repeat the option for several sources.",
+        help="Video, picture, folder of pictures, URL or GStreamer pipeline, like CLIP. Use - for "
+        "standard input. Repeat the option for several sources.",
     ),
     click.option(
         "--rtsp-transport",

@@ -48,10 +48,14 @@ class _OutputPath(click.Path):
                 refuse_special_file(Path(os.fsdecode(path)))
         return path
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Returns FILE or FOLDER, as the help calls them."""
+        return "FOLDER" if self.dir_okay else "FILE"
+
 
 OUT = _OutputPath(path_type=Path)
-"""Path to write to, in an existing folder. A missing folder is an ``OutputError``: it is usually a
-typing error, and creating it would hide that."""
+"""Path of a folder to write, in an existing folder. If that is missing, it is an ``OutputError``:
+it is usually a typing error, and creating it would hide that."""
 
 OUT_FILE = _OutputPath(dir_okay=False, path_type=Path)
 """Path of a file to write, in an existing folder."""
