@@ -70,8 +70,8 @@ def _chosen(*names: str) -> Callable[[F], F]:
 def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
     """Show the layout, counts, classes and boxes of a dataset.
 
-    Heights and areas are shares of the picture. Motion is the way of a box's centre from one frame
-    to the next, as a share of the side of a square of the box's area.
+    Heights and areas are shares of the picture. Motion is the distance that the centre of a box
+    moves from one frame to the next, divided by the square root of the area of the box.
 
     Example: edgekit dataset inspect clips --sheet sheet.png
     """
@@ -242,7 +242,8 @@ def _show(root: Path, layout: str, found: Statistics) -> None:
         facts.append(
             (
                 "videos" if name == "all" else f"{name} part",
-                f"{part.videos} videos ({part.found} found), {part.frames} frames "
+                f"{part.videos} video{'s' if part.videos != 1 else ''} ({part.found} found), "
+                f"{part.frames} frames "
                 f"({part.annotated_frames} annotated), {part.tubes} tubes",
             )
         )
@@ -257,7 +258,7 @@ def _show(root: Path, layout: str, found: Statistics) -> None:
     print_facts(console, facts)
     rows = [[one.name, str(one.videos), str(one.tubes), str(one.boxes)] for one in found.classes]
     print_table(console, ("class", "videos", "tubes", "boxes"), rows)
-    console.print("Three values are those that 5, 50 and 95% of all do not exceed.")
+    console.print("Three values are the 5th, 50th and 95th percentiles.")
 
 
 def _spread(spread: Spread) -> str:

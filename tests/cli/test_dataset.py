@@ -31,7 +31,7 @@ def test_a_dataset_is_inspected(clips: Path, tmp_path: Path, capsys: Any) -> Non
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
     assert main(["dataset", "inspect", str(clips)]) == 0
     shown = capsys.readouterr().out
-    assert "1 videos (1 found)" in shown
+    assert "1 video (1 found)" in shown
     assert "box height" in shown
 
 

@@ -1,4 +1,4 @@
-"""Reads COCO's layout for videos, as TAO, BDD100K and YouTube-VIS have it.
+"""Reads COCO's layout for videos, as TAO, YouTube-VIS and CocoVID have it.
 
     ROOT/annotations.json or another .json with videos, annotations and categories
     ROOT/Class/video/0001.jpg, or in ROOT/images, ROOT/frames, ROOT/JPEGImages

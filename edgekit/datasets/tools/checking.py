@@ -149,7 +149,8 @@ def _of_file(video: VideoTruth, *, decode: bool) -> Iterator[str]:
     if missing := _missing_pictures(video.path):
         shown = ", ".join(str(number) for number in missing[:_SHOWN])
         more = ", ..." if len(missing) > _SHOWN else ""
-        yield f"{len(missing)} pictures are missing in {video.path}: {shown}{more}."
+        verb = "picture is" if len(missing) == 1 else "pictures are"
+        yield f"{len(missing)} {verb} missing in {video.path}: {shown}{more}."
 
 
 def _declared(path: Path) -> tuple[int | None, tuple[int, int]]:

@@ -36,7 +36,7 @@ class ClassCounts:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The values that 5, 50 and 95 percent of all do not exceed; None without values."""
+    """The 5th, 50th and 95th percentiles of some values; None without values."""
 
     low: float | None
     median: float | None
@@ -53,7 +53,8 @@ class Statistics:
         height: Height of a box over the height of its picture.
         area: Area of a box over the area of its picture.
         aspect: Width of a box over its height.
-        motion: Way of a box's centre from frame to frame, over the side of a square of its area.
+        motion: Distance that the centre of a box moves from one frame to the next, divided by the
+            square root of the area of the box.
         tube_frames: Frames of a tube.
         most_actors: Largest number of boxes in a frame.
     """

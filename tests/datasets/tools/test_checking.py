@@ -75,7 +75,7 @@ def test_everything_is_in_one_list(tmp_path: Path, clip: Callable[..., Path]) ->
         "The classes 'walk' and 'Walk' differ in case or spaces only.",
         f"long: {tmp_path / 'long'} has 30 frames, and its annotation says 31.",
         f"gap: {tmp_path / 'gap'} has 29 frames, and its annotation says 30.",
-        f"gap: 1 pictures are missing in {tmp_path / 'gap'}: 7.",
+        f"gap: 1 picture is missing in {tmp_path / 'gap'}: 7.",
         f"small.mp4: {tmp_path / 'small.mp4'} has 32x48 pixels, and its annotation says 64x48.",
         "broken.mp4: ",
         f"gone.mp4: The video is missing: {tmp_path / 'gone.mp4'}.",
