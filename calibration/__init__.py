@@ -1,1 +1,1 @@
-"""HOST. Chooses calibration frames, and preprocesses them as the runtime does."""
+"""HOST. Chooses calibration frames, and preprocesses them as ``edgekit.runtime`` does."""

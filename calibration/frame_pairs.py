@@ -1,4 +1,4 @@
-"""Pairs the frames of calibration footage as the runtime does."""
+"""Pairs the frames of calibration footage as ``edgekit.runtime`` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preprocesses chosen frames as the runtime does, and keeps them on disk by their content."""
+"""Preprocesses chosen frames as ``edgekit.runtime`` does, and keeps them on disk by content."""
 
 from __future__ import annotations
 

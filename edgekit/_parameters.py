@@ -1,4 +1,4 @@
-"""Names parameters in messages in the form in which their reader writes them.
+"""Names a parameter in a message: as ``--option`` on the command line, as ``keyword`` in Python.
 
 A message of the library names a parameter by ``parameter("threads", 1)``. A Python program reads
 ``threads=1``. The command line calls ``write_flags``, so its user reads ``--threads 1``.

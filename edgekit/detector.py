@@ -1,4 +1,4 @@
-"""Opens a bundle, and turns a picture into detections in three steps."""
+"""Opens a bundle, and turns a picture into detections: prepares the input, infers, and decodes."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Written:
 
 
 class Quantizer(abc.ABC):
-    """HOST. Quantizes the bundles of a target."""
+    """Quantizes the bundles of a target."""
 
     methods: tuple[str, ...] = ("minmax",)
     """Names in ``edgekit.quantization.choices.METHODS`` that it supports; the default comes first.

@@ -1,4 +1,8 @@
-"""Measures the loss from quantization: compares a quantized model with the float model."""
+"""Measures the loss in single frames, in a quantized model's raw outputs (heads) and detections.
+
+They are compared with those of the float model, or detections with annotations. ``tubes_loss``
+measures the loss in tubes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HOST. Writes ONNX models with the Q/DQ pairs that TensorRT reads: symmetric, signed."""
+"""Writes ONNX models with the Q/DQ pairs that TensorRT reads: symmetric, signed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HOST. Runs ``edgekit quantize``: from its options to an INT8 bundle and its report."""
+"""Runs ``edgekit quantize``: from its options to an INT8 bundle and its report."""
 
 from __future__ import annotations
 
@@ -94,11 +94,13 @@ def quantize(
         io: Type of the model's inputs and outputs: ``float``, or ``int8`` for integer-only
             accelerators (TFLite only).
         max_drop: Largest accepted loss of frame-mAP in points, at least 0; 1 point is 0.01. Layers
-            return to float until the loss is below it.
+            return to float until the loss is at most this. If none of the attempts reaches it, no
+            bundle is written.
         keep_float: Names or labels of layers that stay float.
         sensitivity: Whether to measure the loss that each layer causes when it alone is quantized.
         seed: Seed for choosing the calibration frames, at least 0.
-        workers: Number of processes that measure layers. With more than one, a script needs
+        workers: Number of processes that measure layers one by one, with ``sensitivity`` or if the
+            loss exceeds ``max_drop``. With more than one, a script needs
             ``if __name__ == "__main__":`` around its work.
         out: Folder to write. By default ``artifacts/NAME-TARGET-int8``.
         force: Whether to replace an existing bundle.

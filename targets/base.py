@@ -1,4 +1,4 @@
-"""Base class of the sessions of all targets: a session runs a bundle's model on one runtime."""
+"""Base class of the sessions of all targets: each runs a bundle's model on an inference runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suppresses what converters and runtimes print, in a process that is EdgeKit's own.
+"""Suppresses what converters and inference runtimes print, in a process that is EdgeKit's own.
 
 Warnings, log records and standard streams belong to all threads of a process. In a program that
 uses EdgeKit, a tool's messages therefore go where that program sends them.

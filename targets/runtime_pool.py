@@ -1,4 +1,4 @@
-"""DEVICE. Pool of runtime objects; each thread borrows one at a time."""
+"""DEVICE. Pool of an inference runtime's objects; each thread borrows one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes and reads the folder of a bundle, and checks every file of it."""
+"""Writes and reads the folder of a bundle, and verifies the checksum of every file."""
 
 from __future__ import annotations
 

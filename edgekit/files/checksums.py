@@ -1,4 +1,4 @@
-"""Caches whose files are used only if a checksum, written and synced last, proves their content.
+"""Writes and reads cached files, which count only if a checksum that is written last proves them.
 
 A power cut, a full disk or a failing disk can leave a cached file with other content than was
 written. Reading through this module returns what was written, or nothing. The proof also names what

@@ -1,4 +1,4 @@
-"""Times the capture from a live source, so that a frame is ready when the network is."""
+"""Schedules the capture from a live source, so that a frame is ready when the network is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detects motion in the cells of successive pictures, given the size of changes by noise."""
+"""Tells whether changes that ``edgekit.runtime.motion`` measures exceed given limits of noise."""
 
 from __future__ import annotations
 

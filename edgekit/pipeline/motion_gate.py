@@ -1,4 +1,7 @@
-"""Decides whether the network may pause, by the changes that ``runtime.motion`` measures."""
+"""Decides whether the network may pause, and learns from which size a change is motion.
+
+``edgekit.runtime.motion`` measures the changes, ``edgekit.pipeline.motion_detector`` compares them
+with the learnt limits, and this module decides from both."""
 
 from __future__ import annotations
 

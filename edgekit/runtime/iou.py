@@ -1,4 +1,4 @@
-"""IoU of boxes under each rule that the published codes and the runtimes use.
+"""IoU of boxes under each rule that the published codes and the inference runtimes use.
 
 The rules differ in what a box covers, and in how a union of nothing is treated. Results must equal
 those of the published code to the last bit, so each rule is a function of its own:

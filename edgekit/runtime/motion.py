@@ -1,6 +1,6 @@
-"""Measures how much each cell of a picture changed.
+"""Measures how much each cell of a picture changed, and computes limits of noise from changes.
 
-``edgekit.pipeline.motion_gate`` decides by these changes whether the network may pause.
+It decides nothing: ``edgekit.pipeline.motion_detector`` and ``motion_gate`` tell motion from noise.
 
 Every picture is reduced to cells and compared with a running mean of earlier ones. Changes of the
 whole picture are removed by least squares: changes of light and flicker (gain and offset), and

@@ -1,1 +1,1 @@
-"""HOST. Quantizes ONNX models for ONNX Runtime."""
+"""Quantizes ONNX models for ONNX Runtime."""

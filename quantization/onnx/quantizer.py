@@ -1,4 +1,4 @@
-"""HOST. Writes ONNX models with QuantizeLinear and DequantizeLinear, for ONNX Runtime.
+"""Writes ONNX models with QuantizeLinear and DequantizeLinear, for ONNX Runtime.
 
 ONNX Runtime's own tool places the pairs; the ranges come from
 ``edgekit.quantization.rounding.ranges``.

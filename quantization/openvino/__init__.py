@@ -1,1 +1,1 @@
-"""HOST. Quantizes OpenVINO models."""
+"""Quantizes OpenVINO models."""

@@ -1,4 +1,4 @@
-"""HOST. Writes OpenVINO IR with 8-bit weights and activations.
+"""Writes OpenVINO IR with 8-bit weights and activations.
 
 NNCF decides where a network is rounded, and rounds the weights. The ranges of the activations come
 from ``edgekit.quantization.rounding.ranges``.

@@ -1,1 +1,1 @@
-"""HOST. The report of ``edgekit quantize``: float and INT8 bundle side by side."""
+"""The report of ``edgekit quantize``: float and INT8 bundle side by side."""

@@ -1,1 +1,1 @@
-"""HOST. Rounds weights and activations to 8-bit integers."""
+"""Rounds weights and activations to 8-bit integers."""

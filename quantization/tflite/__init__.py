@@ -1,1 +1,1 @@
-"""HOST. Quantizes TFLite models."""
+"""Quantizes TFLite models."""

@@ -1,4 +1,4 @@
-"""HOST. Writes TFLite files with 8-bit weights and activations, by ai-edge-quantizer.
+"""Writes TFLite files with 8-bit weights and activations, by ai-edge-quantizer.
 
 The ranges of the activations come from ``edgekit.quantization.rounding.ranges``: the tool's own
 calibration keeps all samples in memory, and averages their extremes.

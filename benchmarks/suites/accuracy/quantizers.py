@@ -1,4 +1,4 @@
-"""Compares EdgeKit's INT8 models with those of each runtime's own quantizer.
+"""Compares EdgeKit's INT8 models with those of each inference runtime's own quantizer.
 
 Run it as ``python -m edgekit.benchmarks.suites.accuracy.quantizers --calib FOOTAGE --judge
 FOOTAGE``. All start from the same float model and calibrate with the same frames. EdgeKit chooses

@@ -1,4 +1,4 @@
-"""The plain PyTorch pipeline, as the paper describes it and its published code is written.
+"""The plain PyTorch pipeline of the KORSAL paper (arXiv 2111.03319), written as its published code.
 
 Each picture is letterboxed by ``cv2.warpAffine``. scikit-image scores nine shifts and computes the
 map. The network runs eagerly, without folded batch norms. Peaks of the heatmap are found by max

@@ -1,4 +1,4 @@
-"""Measures what a session adds to its runtime: EdgeKit's ``infer`` against a bare loop.
+"""Measures what a session adds to its inference runtime: EdgeKit's ``infer`` against a bare loop.
 
 Run it as ``python -m edgekit.benchmarks.suites.speed.sessions [BUNDLE...]``. The bare loop is the
 same model with the same options on the runtime's own API. For OpenVINO its ``benchmark_app`` is

@@ -1,4 +1,7 @@
-"""Quantizes a float model by each runtime's own quantizer, and by EdgeKit's without one part."""
+"""Quantizes a float model by each inference runtime's own quantizer, and by variants of EdgeKit's.
+
+A variant takes min-max ranges, or rounds weights to the nearest integer, with or without a
+correction of the biases."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""DEVICE. The tracks of EdgeKit's own linker: their motion, matching, history and segments."""
+"""The tracks of EdgeKit's own linker: their motion, matching, history and segments."""

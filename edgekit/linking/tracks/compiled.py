@@ -1,4 +1,4 @@
-"""Updates the tracks of EdgeKit's linker in C, with the results of ``tracks/plain.py``.
+"""Updates the tracks of EdgeKit's linker in C; gives exactly the results of ``tracks/plain.py``.
 
 All memory belongs to numpy. Logarithms and exponentials are also numpy's, so that both
 implementations agree to the last bit. A frame therefore takes three calls of the library.

@@ -1,1 +1,1 @@
-"""DEVICE. Reads every frame of a recording, or the newest frame of a live source."""
+"""Reads every frame of a recording, or the newest frame of a live source."""

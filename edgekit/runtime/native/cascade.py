@@ -1,4 +1,4 @@
-"""Computes the SSIM cascade in C, with the results of ``edgekit.runtime.ssim``."""
+"""Computes the SSIM cascade in C; gives exactly the results of ``edgekit.runtime.ssim``."""
 
 from __future__ import annotations
 

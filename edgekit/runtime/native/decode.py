@@ -1,4 +1,4 @@
-"""Decodes heatmaps in C, with the results of ``peaks`` and ``group`` of ``runtime.decode``."""
+"""Decodes heatmaps in C; gives exactly what ``peaks`` and ``group`` of ``runtime.decode`` give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selects boxes in C, with the results of ``select`` of ``edgekit.runtime.selection``."""
+"""Selects boxes in C; gives exactly the results of ``select`` of ``edgekit.runtime.selection``."""
 
 from __future__ import annotations
 
