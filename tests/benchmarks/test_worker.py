@@ -40,10 +40,16 @@ class Script:
         self.replies.append(reply)
 
 
+@pytest.fixture(scope="session")
+def demo_clip(once):
+    (path,) = once("demo-clip", write_demo_clip).iterdir()
+    return path
+
+
 @pytest.fixture
-def job(tmp_path):
+def job(demo_clip):
     def make(**more) -> Job:
-        said = {"source": str(write_demo_clip(tmp_path)), "frames": 12, "runtime": "onnxruntime"}
+        said = {"source": str(demo_clip), "frames": 12, "runtime": "onnxruntime"}
         said |= {"threads": 1, "arithmetic": None, "bundle": str(default_bundle())}
         return Job(**{**said, **more})
 

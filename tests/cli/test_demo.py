@@ -114,7 +114,8 @@ def test_who_finds_everything_gets_full_marks(tmp_path, monkeypatch):
     assert result.accuracy.video_map["0.5"] == pytest.approx(1)
 
 
-def test_a_folder_that_exists_needs_force_and_people_get_tables(made, capsys):
+def test_a_folder_that_exists_needs_force_and_people_get_tables(made, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "_FRAMES", 60)
     _, folder = made
     assert main(["demo", "-o", str(folder)]) == 3
     assert "--force" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def bundle():
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("footage") / "clips"
-    write_dataset(folder, (161, 162), frames=40)
+    write_dataset(folder, (161, 162), frames=24)
     return folder
 
 
@@ -214,7 +214,7 @@ def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store
     assert len(found.samples) == 6
     used = {(place.sequence, place.frame) for place in found.samples.places}
     assert not used & {(place.sequence, place.frame) for place in found.judging.places}
-    assert len(found.judging) == 80 - 6
+    assert len(found.judging) == 48 - 6
     annotation = json.loads((footage / "annotations.json").read_text())
     total = sum(len(t["boxes"]) for v in annotation["videos"].values() for t in v["tubes"])
     boxes = sum(map(len, found.truth))

@@ -43,6 +43,7 @@ __all__ = ["Frames", "QuantizerRow", "compare", "frames_of", "main"]
 
 _PACKAGES = "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer"
 _ONE_THREAD = SessionOptions(threads=1)
+_ROUNDS, _REPEATS = 9, 15
 _HEAD = (
     "| quantizer | frame-mAP, float | INT8 | loss | agreement | flicker "
     "| SQNR of hm / wh / reg, dB | size | latency | seconds |\n"
@@ -180,8 +181,8 @@ def _latency(bundles: dict[str, Bundle], given: Mapping[str, Array]) -> dict[str
             name: partial(stack.enter_context(open_session(bundle, _ONE_THREAD)).infer, given)
             for name, bundle in bundles.items()
         }
-        for _ in range(9):
-            found = {n: interleaved({n: way}, repeats=15)[n] for n, way in ways.items()}
+        for _ in range(_ROUNDS):
+            found = {n: interleaved({n: way}, repeats=_REPEATS)[n] for n, way in ways.items()}
             rounds.append({name: seconds / found["float"] for name, seconds in found.items()})
     return {name: statistics.median(one[name] for one in rounds) for name in bundles}
 

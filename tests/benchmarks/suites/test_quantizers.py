@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edgekit.benchmarks.suites.accuracy.quantizers import main
+from edgekit.benchmarks.suites.accuracy import quantizers
 from edgekit.benchmarks.suites.support.peers import PEERS
 from edgekit.errors import MissingDependencyError
 from edgekit.synthetic.dataset import write_dataset
@@ -27,8 +27,10 @@ def run(monkeypatch, capsys, puppets):
     def call(*options: str) -> list[list[str]]:
         small = ("--target", "onnx", "--samples", "6", "--judged", "6", "--max-drop", "100")
         calib = ("--calib", str(puppets / "calib"))
+        monkeypatch.setattr(quantizers, "_ROUNDS", 2)
+        monkeypatch.setattr(quantizers, "_REPEATS", 2)
         monkeypatch.setattr(sys, "argv", ["quantizers", *calib, *small, *options])
-        main()
+        quantizers.main()
         lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
         return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
 

@@ -51,7 +51,8 @@ def test_more_and_fewer_words(name, words, tmp_path, capsys, caplog):
     assert len(said["-v"]) > len(said[None])
 
 
-def test_demo_and_build_say_more_too(tmp_path, capsys, caplog, spotter):
+def test_demo_and_build_say_more_too(tmp_path, capsys, caplog, spotter, monkeypatch):
+    monkeypatch.setattr("edgekit.demo._FRAMES", 40)
     assert main(["demo", "-o", str(tmp_path / "demo"), "-v"]) == 0
     assert "Rendering a clip" in caplog.text
     assert "Running" in caplog.text
