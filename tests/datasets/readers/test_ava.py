@@ -26,6 +26,20 @@ item {
 """
 
 
+OFFICIAL = """\
+label {
+  name: "stand"
+  label_id: 12
+  label_type: PERSON_MOVEMENT
+}
+label {
+  name: "watch (a person)"
+  label_id: 80
+  label_type: PERSON_INTERACTION
+}
+"""
+
+
 def dataset(root: Path, lines: str = LINES) -> Path:
     (root / "ava_val_v2.2.csv").write_text(lines)
     (root / "ava_action_list_v2.2_for_activitynet_2019.pbtxt").write_text(NAMES)
@@ -44,6 +58,14 @@ def test_keyframes_become_tubes(tmp_path: Path, clip: Callable[..., Path]) -> No
     assert stand.boxes[25].tolist() == [32, 12, 64, 48]
     assert stand.boxes[10, 0] == pytest.approx(32 * 10 / 25)
     assert (watch.label, watch.start, watch.end) == (1, 25, 25)
+
+
+def test_the_official_list_of_names_is_read(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(dataset(tmp_path) / "videos/1j20qq1JyX4.mp4")
+    (tmp_path / "ava_action_list_v2.2_for_activitynet_2019.pbtxt").unlink()
+    assert read_truth("ava", tmp_path).classes == ["action12", "action80"]
+    (tmp_path / "ava_action_list_v2.2.pbtxt").write_text(OFFICIAL)
+    assert read_truth("ava", tmp_path).classes == ["stand", "watch (a person)"]
 
 
 def test_cut_videos_begin_at_second_900(tmp_path: Path, clip: Callable[..., Path]) -> None:

@@ -135,3 +135,20 @@ def test_many_keyframes_cannot_claim_all_memory(tmp_path: Path) -> None:
 def test_a_folder_without_exports_is_told(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="Found no annotations"):
         read_truth("cvat", tmp_path)
+
+
+def test_a_part_of_a_video_keeps_its_own_frame_numbers(tmp_path: Path) -> None:
+    """Older exports have ``source`` beside the task; every second frame from the tenth is in it."""
+    meta = (
+        META.replace("<size>30<", "<size>10<")
+        .replace("<start_frame>0<", "<start_frame>10<")
+        .replace("<frame_filter></frame_filter>", "<frame_filter>step=2</frame_filter>")
+        .replace("<source>gym.mp4</source>\n</task>", "</task><source>gym.mp4</source>")
+    )
+    boxes = (
+        f'<box frame="10" {SIDES}/><box frame="12" {SIDES}/><box frame="14" outside="1" {SIDES}/>'
+    )
+    (tmp_path / "a.xml").write_text(export(f'<track id="0" label="walk">{boxes}</track>', meta))
+    (video,) = read_truth("cvat", tmp_path).videos
+    assert (video.name, video.frames) == ("gym.mp4", 30)
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(10, 13)]
