@@ -28,7 +28,15 @@ from edgekit.errors import AnnotationError
 from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
-__all__ = ["MOST_FRAMES", "Truth", "TruthTube", "VideoTruth", "read_annotations", "read_folder"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_FRAMES",
+    "Truth",
+    "TruthTube",
+    "VideoTruth",
+    "read_annotations",
+    "read_folder",
+]
 
 MOST_FRAMES = 10_000_000
 """Largest number of frames in a video: over four days at 25 per second."""
@@ -36,7 +44,8 @@ MOST_FRAMES = 10_000_000
 _LOG = logging.getLogger(__name__)
 _TOLERANCE = 1.0
 _LONGEST_SIDE = 1 << 16
-_MOST_BYTES = 1 << 26
+MOST_BYTES = 1 << 26
+"""Largest size of a file of annotations that is read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +153,7 @@ def read_annotations(path: Path) -> Truth:
     """
     path = Path(path)
     try:
-        file = msgspec.json.decode(read_regular(path, _MOST_BYTES), type=_AnnotationFile)
+        file = msgspec.json.decode(read_regular(path, MOST_BYTES), type=_AnnotationFile)
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the annotations {path}: {error.strerror}.",

@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
-from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.annotations import MOST_BYTES, Truth, TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, OutputError
 from edgekit.files.output_paths import output_error, refuse_unwritable_folder, writing
+from edgekit.files.reading import path_below
 from edgekit.files.writing import atomic_file
 
 __all__ = ["Written", "clipped", "write_datasets"]
@@ -75,23 +76,27 @@ def write_datasets(folder: Path, truths: dict[str, Truth], *, force: bool = Fals
             )
     videos = {video.name: video for truth in truths.values() for video in truth.videos}
     names = {name: _name_in(folder, video) for name, video in videos.items()}
-    kept: set[str] = set()
-    for name in names.values():
-        if name in kept:
-            raise AnnotationError(f"Several videos would have the name '{name}' in {folder}.")
-        kept.add(name)
+    _check_names(folder, list(names.values()))
     plain = {name: clipped(video) for name, video in videos.items()}
+    contents = {}
+    for part, truth in truths.items():
+        described = {name: video for name, (video, _, _) in plain.items()}
+        contents[part] = msgspec.json.encode(_content(truth, names, described))
+        if len(contents[part]) > MOST_BYTES:
+            raise AnnotationError(
+                f"{folder / part} would have {len(contents[part])} bytes, and EdgeKit reads at "
+                f"most {MOST_BYTES}.",
+                hint="Train and evaluate with the layout that the dataset has.",
+            )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for name, video in videos.items():
         if video.path is not None and video.path.exists():
-            _link(folder / names[name], video.path)
-    files = {}
-    for part, truth in truths.items():
-        content = _content(truth, names, {name: video for name, (video, _, _) in plain.items()})
-        files[part] = folder / part
+            _link(folder, names[name], video.path)
+    files = {part: folder / part for part in truths}
+    for part, content in contents.items():
         with atomic_file(files[part]) as temporary:
-            temporary.write_bytes(msgspec.json.encode(content))
+            temporary.write_bytes(content)
     missing = sum(video.path is None or not video.path.exists() for video in videos.values())
     cut = sum(cut for _, cut, _ in plain.values())
     left_out = sum(left_out for _, _, left_out in plain.values())
@@ -110,7 +115,24 @@ def _name_in(folder: Path, video: VideoTruth) -> str:
     return video.name if video.name.endswith(ending) else f"{video.name}{ending}"
 
 
-def _link(link: Path, target: Path) -> None:
+def _check_names(folder: Path, names: list[str]) -> None:
+    """Raises if two videos would have one name, or one would be outside the folder."""
+    kept: set[str] = set()
+    for name in names:
+        if name in kept:
+            raise AnnotationError(f"Several videos would have the name '{name}' in {folder}.")
+        kept.add(name)
+        try:
+            path_below(folder, name)
+        except ValueError as error:
+            raise AnnotationError(f"EdgeKit cannot write the video {error}.") from error
+
+
+def _link(folder: Path, name: str, target: Path) -> None:
+    link = folder / name
+    if any((folder / parent).is_symlink() for parent in Path(name).parents[:-1]):
+        # A link in there would be written into the dataset.
+        raise AnnotationError(f"The video '{name}' would be in the folder of another video.")
     if link.exists() and link.samefile(target):
         return
     try:

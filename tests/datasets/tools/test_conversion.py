@@ -75,6 +75,26 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path, clip: Callable[..., 
         write_datasets(tmp_path / "new", {"one": one, "other": other})
 
 
+def test_nothing_is_written_outside(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    given_path = clip(tmp_path / "given/a")
+    with pytest.raises(AnnotationError, match="not a path inside"):
+        write_datasets(tmp_path / "new", {"one": truth(given_path, name="../{}")})
+    inner = truth(given_path, name="a"), truth(given_path, name="a/b")
+    with pytest.raises(AnnotationError, match="in the folder of another video"):
+        write_datasets(tmp_path / "new", dict(zip(("one", "other"), inner, strict=True)))
+    assert not (given_path / "b").is_symlink()
+    assert not list((tmp_path / "new").glob("o*"))
+
+
+def test_what_could_not_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.datasets.tools.conversion.MOST_BYTES", 100)
+    with pytest.raises(AnnotationError, match="and EdgeKit reads at most 100"):
+        write_datasets(tmp_path / "new", {"one": truth(tmp_path / "a")})
+    assert not (tmp_path / "new").exists()
+
+
 @given(arrays.arrays(np.float64, (6, 4), elements=st.floats(-20, 90)))
 def test_boxes_are_inside_and_have_an_area(
     boxes: np.ndarray[tuple[int, int], np.dtype[np.float64]],
