@@ -123,7 +123,8 @@ def resolve(
             f"Expected {parameter('frame_gap')} and {parameter('top_k')} to be at least 1; found "
             f"{frame_gap} and {settings.top_k}."
         )
-    interval = _first(settings.interval, said.get("interval", float), frame_gap / _RATE)
+    chosen = None if settings.frame_gap is None else frame_gap / _RATE
+    interval = _first(settings.interval, chosen, said.get("interval", float), frame_gap / _RATE)
     mean, std = _normalization(settings, said)
     resolved = Resolved(
         name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),

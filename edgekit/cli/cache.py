@@ -28,9 +28,10 @@ _FOLDER = click.option(
 def command() -> None:
     """Show or empty the cache of edgekit quantize, eval and bench --sweep.
 
-    These commands store work that takes long: exported models, rendered clips, measured layers,
-    detections in annotated videos. A repeated command reuses it. Compiled models, which edgekit run
-    --cache keeps, and TensorRT engines are not in this cache; to remove them, delete their folder.
+    These commands store work that takes long in the work cache: exported models, rendered clips,
+    measured layers, detections in annotated videos. A repeated command reuses it. Compiled models,
+    which edgekit run --cache keeps, and TensorRT engines are not in this cache; to remove them,
+    delete their folder.
 
     Example: edgekit cache clear
     """

@@ -76,6 +76,7 @@ def test_the_report_for_people(spotter, spots, cache, tmp_path, capsys):
     [
         ((), 2, "No calibration footage was given"),
         (("--calib", "nowhere"), 3, "there is none"),
+        (("--calib", default_bundle()), 2, "Name the bundle first: edgekit quantize "),
         (("nowhere", "--calib"), 3, "is not a bundle"),
         (("--calib", "--annotations", "nowhere"), 3, "Cannot read the annotations"),
         (("x", "--calib", "--target", "tflite"), 2, "Leave one of them out"),

@@ -269,6 +269,17 @@ def test_choices_come_before_what_the_checkpoint_says(checkpoint: Path) -> None:
     assert (found.name, found.decode.top_k) == ("other", 5)
 
 
+def test_a_chosen_frame_gap_replaces_the_interval_of_the_checkpoint(checkpoint: Path) -> None:
+    given = said(load_checkpoint(checkpoint), interval="0.5")
+
+    def interval(settings: ExportSettings) -> float | None:
+        return resolve(settings, given, checkpoint, OnnxExporter()).cascade.interval
+
+    assert interval(ExportSettings()) == 0.5
+    assert interval(ExportSettings(frame_gap=3)) == 0.12
+    assert interval(ExportSettings(frame_gap=3, interval=0.2)) == 0.2
+
+
 @pytest.mark.parametrize(
     "strings",
     [
