@@ -1,4 +1,6 @@
-"""Reads UCF101-24 and J-HMDB-21 as they were published with ROAD (Singh et al., ICCV 2017)::
+"""Reads UCF101-24 and J-HMDB-21 as they were published with ROAD (Singh et al., ICCV 2017).
+
+A folder has these files::
 
     ROOT/splitfiles/pyannot.pkl        UCF101-24, or finalAnnots.mat with the same tubes
     ROOT/splitfiles/hmdb_annots.pkl    J-HMDB-21; finalAnnots.ma.mat has boxes of its own

@@ -1,1 +1,1 @@
-"""Runs a bundle on annotated videos, and has ``edgekit.metrics`` score its detections."""
+"""Measures the accuracy of a bundle on annotated videos, for ``edgekit eval``."""

@@ -1,4 +1,4 @@
-"""Runs a bundle on the videos of a dataset, keeping what is finished and counting what fails."""
+"""Runs a bundle on a whole dataset: keeps what is finished, and goes on past videos that fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a bundle on annotated videos and collects its detections; ``metrics`` scores them."""
+"""Collects the detections of a bundle in one annotated video, or in several that must not fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes over the weights of a checkpoint, with other input channels and other classes than its own.
+"""Copies a checkpoint's weights into a network whose input channels and classes may differ.
 
 Weights are matched by name and shape. The first convolution and the last one of the heatmap are
 converted, so that neither colour kernels nor known classes are lost.

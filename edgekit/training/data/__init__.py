@@ -1,1 +1,1 @@
-"""HOST. Makes training samples from clips on disk, in worker processes."""
+"""Makes training samples from clips on disk, in worker processes."""

@@ -1,1 +1,1 @@
-"""HOST. Optimizes a network: losses, steps, several processes, and the state of a run."""
+"""Optimizes a network: losses, steps, several processes, and the state of a run."""
