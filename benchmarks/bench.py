@@ -66,8 +66,8 @@ def bench(
     Every row is measured in a process of its own.
 
     Args:
-        bundles: Bundles to measure, or their folders. By default the shipped ones and all in
-            ``artifacts/``.
+        bundles: Bundles to measure, or their folders; ``shipped`` stands for the shipped ones. By
+            default the shipped ones and all in ``artifacts/``.
         source: Video or folder of pictures to measure on. By default a rendered clip.
         frames: Number of frames to measure in each round, at least 10, after the warm-up.
         rounds: Number of rounds, at least 1. In each round every row is measured once, in changing

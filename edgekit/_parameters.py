@@ -6,7 +6,7 @@ A message of the library names a parameter by ``parameter("threads", 1)``. A Pyt
 
 from __future__ import annotations
 
-__all__ = ["parameter", "write_flags", "writes_flags"]
+__all__ = ["argument", "parameter", "write_flags", "writes_flags"]
 
 _flags = False
 
@@ -14,18 +14,45 @@ _FLAGS = {"origin": "from"}
 """Flags that are called otherwise than their parameter, because Python reserves the word."""
 
 
+_PLACEHOLDERS = frozenset(
+    [
+        "CHECKPOINT",
+        "COMMAND",
+        "DIR",
+        "FILE",
+        "FOLDER",
+        "LAYER",
+        "NODE",
+        "PATH",
+        "REGEX",
+        "S",
+        "VIDEO",
+        "WxH",
+    ]
+)
+"""Values that stand for one of the reader's own; Python shows other text in quotes."""
+
+
 def parameter(name: str, value: object = None) -> str:
     """Returns a parameter's name for a message, with a value if one is given.
 
     Args:
         name: Name of the parameter in Python. The command line's flag is the same name with dashes.
-        value: Value to show beside the name: ``threads=1`` or ``--threads 1``. True shows a switch:
+        value: Value to show beside the name: ``threads=1`` or ``--threads 1``; ``link='road'`` or
+            ``--link road``. True shows a switch:
             ``realtime=True`` or ``--realtime``.
     """
     if not _flags:
+        if isinstance(value, str) and value not in _PLACEHOLDERS:
+            value = repr(value)
         return name if value is None else f"{name}={value}"
     flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
     return flag if value is None or value is True else f"{flag} {value}"
+
+
+def argument(name: str) -> str:
+    """Returns the name of a parameter that has no flag: ``bundle``, or ``BUNDLE`` in a command."""
+    return name.upper() if _flags else name
 
 
 def write_flags(on: bool) -> bool:

@@ -27,7 +27,7 @@ from edgekit.quantization.report.page import to_html
 from edgekit.quantization.report.report import RoundingReport, compare_latency, report
 from edgekit.quantization.tubes_loss import TubesLoss
 from edgekit.targets.build import bundle_path
-from edgekit.targets.bundle_choice import as_bundle, take
+from edgekit.targets.bundle_choice import another_bundle, as_bundle, take
 
 __all__ = ["QuantizeResult", "quantize", "run_quantization"]
 
@@ -76,8 +76,8 @@ def quantize(
     Finished work is kept: the same call after an interruption continues where it ended.
 
     Args:
-        bundle: Float bundle, or its folder. By default the newest in ``artifacts/``, or the shipped
-            model.
+        bundle: Float bundle, its folder, or ``shipped`` for the shipped model. By default the
+            newest in ``artifacts/``, or the shipped model.
         calib: Calibration footage: a video, a folder of videos or pictures, or a .txt file with one
             of them per line. None uses rendered clips. Footage of what the detector will see gives
             better ranges.
@@ -190,7 +190,7 @@ def _float_bundle(options: QuantizeOptions, store: Store) -> Bundle:
     return take(
         options.bundle,
         what=f"float bundle for {target} in artifacts/" if target else "float bundle in artifacts/",
-        another="edgekit quantize BUNDLE or edgekit quantize shipped",
+        another=another_bundle("quantize"),
         fits=fits,
         shipped=lambda: shipped_float(target or "onnx", store),
     )

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from edgekit._checks import as_path, required_path
+from edgekit._checks import required_path
+from edgekit._parameters import parameter, writes_flags
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -22,6 +23,7 @@ __all__ = [
     "SHIPPED",
     "Named",
     "all_here",
+    "another_bundle",
     "as_bundle",
     "as_bundles",
     "bundle_named",
@@ -56,8 +58,15 @@ def bundle_named(bundle: Named | str) -> Named:
     return SHIPPED if bundle == repr(SHIPPED) else Path(bundle)
 
 
-def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Path | None:
-    """Returns the folder of a bundle that is given as such or as its folder; None stays None.
+def another_bundle(command: str) -> str:
+    """Returns how to name another bundle to a command, or to the function that works like it."""
+    if writes_flags():
+        return f"edgekit {command} BUNDLE or edgekit {command} {SHIPPED}"
+    return f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', repr(SHIPPED))}"
+
+
+def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Named:
+    """Returns a bundle that is given as such, as its folder, or as text for ``bundle_named``.
 
     Args:
         name: Name of the parameter, for the error.
@@ -66,16 +75,14 @@ def as_bundle(name: str, value: Bundle | str | os.PathLike[str] | None) -> Path 
     Raises:
         UsageError: The value is neither a bundle nor a path.
     """
-    from edgekit.bundle import Bundle
-
-    return value.path if isinstance(value, Bundle) else as_path(name, value)
+    return None if value is None else _named(name, value)
 
 
 def as_bundles(
     name: str,
     value: Bundle | str | os.PathLike[str] | Sequence[Bundle | str | os.PathLike[str]],
-) -> tuple[Path, ...]:
-    """Returns the folders of one bundle or of a sequence of bundles.
+) -> tuple[Named, ...]:
+    """Returns one bundle or a sequence of bundles as a tuple, each as ``as_bundle`` does.
 
     Args:
         name: Name of the parameter, for the error.
@@ -84,12 +91,16 @@ def as_bundles(
     Raises:
         UsageError: A bundle is neither a bundle nor a path.
     """
+    many = value if isinstance(value, list | tuple) else (value,)
+    return tuple(_named(name, each) for each in many)
+
+
+def _named(name: str, value: object) -> Path | Shipped:
     from edgekit.bundle import Bundle
 
-    many = value if isinstance(value, list | tuple) else (value,)
-    return tuple(
-        each.path if isinstance(each, Bundle) else required_path(name, each) for each in many
-    )
+    if isinstance(value, Bundle):
+        return value.path
+    return SHIPPED if value == repr(SHIPPED) else required_path(name, value)
 
 
 def take(

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-__all__ = ["Idle"]
+__all__ = ["RuntimePool"]
 
 T = TypeVar("T")
 
 
-class Idle(Generic[T]):
+class RuntimePool(Generic[T]):
     """Lends each of ``things`` to one thread at a time; a thread waits if none is free."""
 
     def __init__(self, things: Iterable[T]) -> None:

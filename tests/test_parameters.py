@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit._parameters import parameter, write_flags, writes_flags
+from edgekit._parameters import argument, parameter, write_flags, writes_flags
 from edgekit.cli import main
 from edgekit.errors import UsageError
 from edgekit.executors.opening import open_executor
 from edgekit.linking.registry import make_linker
+from edgekit.targets.bundle_choice import another_bundle
 
 ROOT = Path(edgekit.__file__).parent
 ROOMS = (
@@ -52,17 +53,24 @@ def test_a_python_program_reads_parameters():
     assert not writes_flags()
     assert parameter("max_misses") == "max_misses"
     assert parameter("threads", 1) == "threads=1"
+    assert parameter("bundle", "shipped") == "bundle='shipped'"
+    assert parameter("bundle", "FOLDER") == "bundle=FOLDER"
+    assert argument("bundle") == "bundle"
+    assert another_bundle("eval") == "bundle=FOLDER or bundle='shipped'"
     assert parameter("realtime", True) == "realtime=True"
     error = refusal()
     assert error.message == (
         "delay_seconds=0.5 works only with the linker 'edgekit'; link is 'road'."
     )
-    assert error.hint == "Leave out delay_seconds, or use link=edgekit."
+    assert error.hint == "Leave out delay_seconds, or use link='edgekit'."
 
 
 def test_a_user_of_the_command_line_reads_flags(flags):
     assert parameter("max_misses") == "--max-misses"
     assert parameter("threads", 1) == "--threads 1"
+    assert parameter("bundle", "shipped") == "--bundle shipped"
+    assert argument("bundle") == "BUNDLE"
+    assert another_bundle("eval") == "edgekit eval BUNDLE or edgekit eval shipped"
     assert parameter("realtime", True) == "--realtime"
     assert parameter("origin", "scratch") == "--from scratch"
     error = refusal()
@@ -76,7 +84,7 @@ def test_the_command_line_writes_flags_and_leaves_no_trace(capsys):
     assert main(["run", "file://elsewhere/clip.mp4"]) == 2
     assert "Error: --source file://elsewhere/clip.mp4 names a file" in capsys.readouterr().err
     assert not writes_flags()
-    assert "source=file://elsewhere" in _opening("file://elsewhere/clip.mp4").message
+    assert "source='file://elsewhere" in _opening("file://elsewhere/clip.mp4").message
 
 
 def test_processes_of_the_command_line_write_flags_too(flags):

@@ -9,7 +9,7 @@ import click
 from edgekit._printable import printable, printable_struct
 from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
-from edgekit.targets.bundle_choice import Named, take
+from edgekit.targets.bundle_choice import Named, another_bundle, take
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization
@@ -34,7 +34,7 @@ def command(bundle: Named, as_json: bool) -> None:
     loaded = take(
         bundle,
         what="bundle in artifacts/",
-        another="edgekit inspect BUNDLE or edgekit inspect shipped",
+        another=another_bundle("inspect"),
         fits=lambda _: True,
     )
     report = inspect_bundle(loaded)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit._checks import as_path, check_choice, check_range, check_types
-from edgekit._parameters import parameter
+from edgekit._parameters import argument, parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
@@ -35,7 +35,7 @@ from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
 from edgekit.metrics.protocols import PROTOCOLS
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.bundle_choice import Named, as_bundle, runnable, take
+from edgekit.targets.bundle_choice import Named, another_bundle, as_bundle, runnable, take
 
 __all__ = ["EvaluateOptions", "evaluate", "run_evaluation"]
 
@@ -102,8 +102,8 @@ class EvaluateOptions:
         elif self.bundle or self.dataset or self.root or self.save_detections or self.results:
             raise UsageError(
                 f"{parameter('detections')} cannot be used together with a bundle or a dataset.",
-                hint=f"Leave out BUNDLE, {parameter('dataset')}, {parameter('root')}, "
-                f"{parameter('results')} and {parameter('save_detections')}.",
+                hint=f"Leave out {argument('bundle')}, {parameter('dataset')}, "
+                f"{parameter('root')}, {parameter('results')} and {parameter('save_detections')}.",
             )
 
 
@@ -136,8 +136,8 @@ def evaluate(
     """Scores a bundle on annotated videos, or saved detections against their own ground truth.
 
     Args:
-        bundle: Bundle to run, or its folder. By default the newest in ``artifacts/`` that runs on
-            this machine, or the shipped one.
+        bundle: Bundle to run, its folder, or ``shipped`` for the shipped one. By default the newest
+            in ``artifacts/`` that runs on this machine, or the shipped one.
         root: Folder of the dataset; needed unless ``detections`` is given.
         dataset: Layout of the dataset, one of ``edgekit.datasets.layouts.DATASETS``. By default
             ``json``, which reads ``annotations.json`` and the videos beside it.
@@ -253,7 +253,7 @@ def _detect(
     bundle = take(
         options.bundle,
         what="bundle in artifacts/ that runs on this machine",
-        another="edgekit eval BUNDLE or edgekit eval shipped",
+        another=another_bundle("eval"),
         fits=runnable(lambda _: options.session),
     )
     truth = in_classes_of(bundle.manifest.classes, truth)

@@ -138,13 +138,13 @@ class RunOptions:
         if self.show and len(self.sources) > 1:
             raise UsageError(
                 f"{parameter('show')} has one window, and there are {len(self.sources)} sources.",
-                hint=f"Leave it out, and see them all in a browser: {parameter('serve', 8080)}",
+                hint=f"Leave it out, and see them all in a browser: {parameter('serve', '8080')}",
             )
         if self.network.public_origin and not self.network.serve:
             raise UsageError(
                 f"{parameter('public_origin')} says where browsers find the page, and none is "
                 "served.",
-                hint=f"Serve it: {parameter('serve', 8080)}",
+                hint=f"Serve it: {parameter('serve', '8080')}",
             )
         if self.network.trusted_proxy and not self.network.public_origin:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Reads the CPU quota of this process's container, for reports of speed."""
+"""Reads how much processor time the system allows this process, as a number of cores."""
 
 from __future__ import annotations
 

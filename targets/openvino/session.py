@@ -20,7 +20,7 @@ from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.openvino.importing import import_openvino, openvino_reason
-from edgekit.targets.runtime_pool import Idle
+from edgekit.targets.runtime_pool import RuntimePool
 
 __all__ = ["OpenVinoSession"]
 
@@ -116,7 +116,7 @@ class OpenVinoSession(base.Session):
                 hint="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
                 "pip install -U openvino",
             ) from error
-        self._idle: Idle[Any] | None = Idle(requests)
+        self._idle: RuntimePool[Any] | None = RuntimePool(requests)
         inputs = {self._name(port): (_shape(port), _type(port)) for port in self._model.inputs}
         return inputs, tuple(self._name(port) for port in self._model.outputs)
 

@@ -13,7 +13,7 @@ from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.system.cores import physical_cores
 from edgekit.targets import base
-from edgekit.targets.runtime_pool import Idle
+from edgekit.targets.runtime_pool import RuntimePool
 from edgekit.targets.tflite.structure import check_structure
 
 __all__ = ["TfliteSession"]
@@ -84,7 +84,7 @@ class TfliteSession(base.Session):
                 f"{self.bundle.manifest.target}), or upgrade: pip install -U ai-edge-litert",
             ) from error
         self._device = _device(interpreter)
-        self._idle: Idle[Any] | None = Idle(made)
+        self._idle: RuntimePool[Any] | None = RuntimePool(made)
         self._places = {name: tensor["index"] for name, tensor in inputs.items()}
         self._results = {name: tensor["index"] for name, tensor in outputs.items()}
         self._steps = {

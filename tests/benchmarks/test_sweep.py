@@ -37,7 +37,7 @@ def test_what_cannot_be_swept_is_named(text, words):
     with pytest.raises(UsageError) as caught:
         read_sweep([text])
     assert words in caught.value.message
-    assert "sweep=threads=1,2" in caught.value.hint
+    assert "sweep='threads=1,2'" in caught.value.hint
 
 
 def test_int8_is_made_elsewhere():

@@ -249,7 +249,7 @@ def test_keys_of_the_signature_that_miss_are_listed(tmp_path: Path) -> None:
 
 
 def test_arch_of_another_network(state: State, tmp_path: Path) -> None:
-    assert "arch=tiny" in refused(tmp_path, state, arch="dla34").hint
+    assert "arch='tiny'" in refused(tmp_path, state, arch="dla34").hint
     with pytest.raises(UsageError, match="'dla35'"):
         load_checkpoint(tmp_path / "bad.pth", arch="dla35")
 

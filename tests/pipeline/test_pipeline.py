@@ -303,7 +303,7 @@ def test_no_drop_policy_loses_nothing_of_a_live_source():
 
 
 def test_a_file_has_no_newest_frame():
-    with pytest.raises(UsageError, match="drop_policy=latest"):
+    with pytest.raises(UsageError, match="drop_policy='latest'"):
         run(frames(range(3)), drop_policy="latest")
 
 

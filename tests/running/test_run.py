@@ -96,7 +96,7 @@ def test_a_contradiction_names_parameters(clip: Path, spotter: Bundle) -> None:
     )
     with pytest.raises(UsageError) as caught:
         run(options)
-    assert "drop_policy=latest" in caught.value.message
+    assert "drop_policy='latest'" in caught.value.message
     assert "realtime=True" in caught.value.hint
 
 

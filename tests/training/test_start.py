@@ -132,7 +132,7 @@ def test_less_than_half_stops_the_run(tmp_path: Path) -> None:
     saved(path, "dlav0_34", TWO, 6)
     with pytest.raises(CheckpointError, match="at least half of its parameters with res18") as e:
         begin("res18", str(path), TWO)
-    assert "arch=dlav0_34" in e.value.hint
+    assert "arch='dlav0_34'" in e.value.hint
     assert begin("res18", str(path), TWO, allow_partial=True).fresh
 
 

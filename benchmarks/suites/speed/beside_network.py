@@ -22,11 +22,12 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.protocol import Job, Lap
 from edgekit.benchmarks.suites.support.networks import exported, random_weights
+from edgekit.benchmarks.suites.support.pinning import environment, pinned
 from edgekit.benchmarks.workers import Worker
 from edgekit.bundle import load_bundle
 from edgekit.calibration.store import Store
 from edgekit.errors import EdgeKitError
-from edgekit.measuring.timing import environment, machine, pinned
+from edgekit.measuring.timing import machine
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime import native
 from edgekit.targets.registry import TARGETS

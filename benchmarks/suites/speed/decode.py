@@ -11,7 +11,8 @@ import argparse
 
 import numpy as np
 
-from edgekit.measuring.timing import environment, interleaved, machine
+from edgekit.benchmarks.suites.support.pinning import environment
+from edgekit.measuring.timing import interleaved, machine
 from edgekit.runtime import native
 from edgekit.runtime.decode import decode, peaks
 from edgekit.runtime.letterbox import Letterbox

@@ -27,10 +27,11 @@ from edgekit.assets import default_weights
 from edgekit.benchmarks.bench import bench
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.suites.support.networks import exported, random_weights
+from edgekit.benchmarks.suites.support.pinning import pinned
 from edgekit.calibration.store import Store
 from edgekit.errors import EdgeKitError
 from edgekit.linking.registry import make_linker
-from edgekit.measuring.timing import machine, pinned
+from edgekit.measuring.timing import machine
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sources.source import Source
 from edgekit.pipeline.pipeline import Pipeline

@@ -29,12 +29,13 @@ from edgekit.assets import default_bundle, default_weights
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.protocol import Job, Lap
 from edgekit.benchmarks.suites.support.networks import exported, quantized, random_weights
+from edgekit.benchmarks.suites.support.pinning import pinned
 from edgekit.benchmarks.workers import Worker
 from edgekit.bundle import load_bundle
 from edgekit.calibration.store import Store
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError
-from edgekit.measuring.timing import machine, pinned
+from edgekit.measuring.timing import machine
 from edgekit.media import open_source
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Detections

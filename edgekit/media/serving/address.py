@@ -118,7 +118,7 @@ def _refusal(address: Address, error: OSError) -> OutputError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return OutputError(
             f"The page cannot be served at {host}:{port}: the system keeps that port for root.",
-            hint=f"Choose a port from 1024 up: {parameter('serve', 8080)}",
+            hint=f"Choose a port from 1024 up: {parameter('serve', '8080')}",
         )
     reason = error.strerror or str(error)
     return OutputError(

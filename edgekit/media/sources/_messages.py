@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
@@ -36,7 +37,7 @@ def no_key_frame(name: str, seconds: float) -> MediaError:
         f"EdgeKit receives video from {name}, but no key frame arrived within {seconds:g} "
         "seconds. Decoding can start only at a key frame.",
         hint="Set a shorter key frame interval (GOP) in the camera, or "
-        f"wait longer: {parameter('patience', f'{2 * seconds:g}')}",
+        f"wait longer: {parameter('patience', math.ceil(2 * seconds))}",
     )
 
 

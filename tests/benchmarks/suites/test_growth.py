@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from edgekit.benchmarks.suites.speed.beside_network import beside
 from edgekit.benchmarks.suites.speed.growth import DriftingPeaks, exponent, stages_of
+from edgekit.benchmarks.suites.support.pinning import pinned
 from edgekit.errors import UsageError
-from edgekit.measuring.timing import pinned
 
 ASK = "import os; print(len(os.sched_getaffinity(0)), os.environ['OMP_NUM_THREADS'])"
 

@@ -200,4 +200,4 @@ def test_cuda_without_a_gpu_says_so() -> None:
         assert Cuda().gpu().name
     except EdgeKitError as error:
         assert re.match(r"cudaGetDevice failed: .+ \(cudaError\w+\)\.", error.message)  # noqa: PT017
-        assert "runtime=onnxruntime" in error.hint  # noqa: PT017
+        assert "runtime='onnxruntime'" in error.hint  # noqa: PT017

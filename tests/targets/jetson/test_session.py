@@ -163,7 +163,7 @@ def test_without_tensorrt(jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(MissingDependencyError, match="needs the package 'tensorrt'") as caught:
         TensorRtSession(jetson())
-    for words in ("sudo apt install python3-libnvinfer", "runtime=onnxruntime"):
+    for words in ("sudo apt install python3-libnvinfer", "runtime='onnxruntime'"):
         assert words in caught.value.hint
 
 
