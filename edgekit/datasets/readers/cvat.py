@@ -118,12 +118,14 @@ def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: P
     filler = TrackFiller(len(content))
     tubes: list[TruthTube] = []
     for number, track in enumerate(file.tracks):
-        if track.label not in classes:
-            raise origin.wrong(f"its label '{track.label}' is not in the list", f"track {number}")
-        try:
-            tubes += filler.tubes(classes[track.label], track.boxes)
-        except LongTrackError as error:
-            raise origin.wrong(str(error), f"track {number}") from error
+        which = f"track {number}"
+        with leaving_out_faults():
+            if track.label not in classes:
+                raise origin.wrong(f"its label '{track.label}' is not in the list", which)
+            try:
+                tubes += filler.tubes(classes[track.label], track.boxes)
+            except LongTrackError as error:
+                raise origin.wrong(str(error), which) from error
     named = PurePosixPath(file.facts.get("source") or origin.path.stem).name
     home = origin.path.parent
     name = str((home / named).relative_to(root)) if (home / named).exists() else named

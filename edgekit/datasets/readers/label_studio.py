@@ -112,14 +112,16 @@ def _video(
     frames = facts.frames or told
     tubes: list[TruthTube] = []
     for number, region in enumerate(regions):
-        if not region.labels:
-            raise origin.wrong("it has no label", f"{where}, region {number}")
+        which = f"{where}, region {number}"
         keys = _keys(region.sequence, facts.width / 100, facts.height / 100)
-        try:
-            for label in region.labels:
-                tubes += filler.tubes(classes.setdefault(label, len(classes)), keys, frames)
-        except LongTrackError as error:
-            raise origin.wrong(str(error), f"{where}, region {number}") from error
+        with leaving_out_faults():
+            if not region.labels:
+                raise origin.wrong("it has no label", which)
+            try:
+                for label in region.labels:
+                    tubes += filler.tubes(classes.setdefault(label, len(classes)), keys, frames)
+            except LongTrackError as error:
+                raise origin.wrong(str(error), which) from error
     return origin.video(name, frames, (facts.width, facts.height), tubes, lambda _: path)
 
 

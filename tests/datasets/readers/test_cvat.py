@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.datasets._faults import collected_faults
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError
 
@@ -122,6 +123,15 @@ def test_pictures_are_told_what_to_export(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as caught:
         read_truth("cvat", tmp_path)
     assert "CVAT for video 1.1" in caught.value.hint
+
+
+def test_all_faults_of_a_file_can_be_collected(tmp_path: Path) -> None:
+    tracks = "".join(f'<track id="0" label="{name}"/>' for name in ("wave", "walk", "Jump"))
+    (tmp_path / "a.xml").write_text(export(tracks + TRACKS))
+    with collected_faults() as faults:
+        (video,) = read_truth("cvat", tmp_path).videos
+    assert len(video.tubes) == 1
+    assert [fault.message.rpartition("track ")[2][:1] for fault in faults] == ["0", "2"]
 
 
 def test_many_keyframes_cannot_claim_all_memory(tmp_path: Path) -> None:
