@@ -66,7 +66,7 @@ def parse_address(text: str, option: str = "serve") -> Address:
         raise UsageError(
             f"{parameter(option)} is '{text}'; HOST:PORT was expected, or a port from 0 to 65535 "
             "alone.",
-            hint=f"For this machine only: {parameter(option, 8080)}. For others too: "
+            hint=f"For this machine only: {parameter(option, '8080')}. For others too: "
             f"{parameter(option, '0.0.0.0:8080')}",
         )
     return Address((match[1] or "").strip("[]") or _LOOPBACK, int(match[2]))

@@ -28,7 +28,7 @@ def test_addresses_that_can_be(text, host, port):
     ["", "x", "65536", "-1", "::1:80", "http://x:80", "a:b", "a:80/", "a b:80", "1:2:3", "８０"],
 )
 def test_addresses_that_cannot_be(text):
-    with pytest.raises(UsageError, match=r"HOST:PORT was expected(.|\n)*serve=8080"):
+    with pytest.raises(UsageError, match=r"HOST:PORT was expected(.|\n)*serve='8080'"):
         parse_address(text)
 
 

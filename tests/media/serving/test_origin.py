@@ -67,7 +67,7 @@ def test_an_origin_is_what_browsers_say(text: str, origin: str, host: str) -> No
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="public_origin is") as caught:
         parse_origin(text)
-    assert "public_origin=https://cam.example.com" in caught.value.hint
+    assert "public_origin='https://cam.example.com'" in caught.value.hint
 
 
 @given(st.text(max_size=40))

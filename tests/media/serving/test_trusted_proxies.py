@@ -61,4 +61,4 @@ def test_no_text_but_an_address_or_a_network_is_taken(network, text):
 def test_a_wrong_name_says_what_is_right(name):
     with pytest.raises(UsageError, match="an IP address or a network was expected") as caught:
         TrustedProxies([name])
-    assert "trusted_proxy=127.0.0.1" in caught.value.hint
+    assert "trusted_proxy='127.0.0.1'" in caught.value.hint

@@ -120,7 +120,7 @@ def test_refusal_names_ten_nodes_and_what_to_do() -> None:
     error = _refused([Finding(f"n{index}", "Odd", "no") for index in range(12)])
     assert "  n9 (Odd): no\n  and 2 more" in error.message
     assert "n10" not in error.message
-    assert "decode_in=host" in error.hint
+    assert "decode_in='host'" in error.hint
 
 
 def test_inspect(exported: Bundle, jetson: Any, tmp_path: Path, capsys: Any) -> None:

@@ -121,7 +121,7 @@ def test_a_store_that_would_be_too_large_is_refused(tmp_path: Path) -> None:
     videos = [truth(video(tmp_path / "a.mp4", 30), 30)]
     with pytest.raises(OutputError, match="1 videos have to be stored as pictures, about") as e:
         prepared(videos, tmp_path / "store", most=1000)
-    assert "frame_store_size=1GB" in e.value.hint
+    assert "frame_store_size='1GB'" in e.value.hint
     assert not list((tmp_path / "store").glob("frames-*"))
     store = FrameStore(tmp_path / "store", 2000)  # the estimate may be too low
     need = store.need(videos, (64, 96), 1, SILENT)
