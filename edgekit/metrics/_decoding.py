@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from itertools import chain
 
 import msgspec
@@ -12,6 +14,13 @@ from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["decode_video", "has_tubes", "too_many"]
+
+_BLOCK = 1 << 20
+_MOST_FRAME = 1 << 24
+"""Bytes after which a block of frames ends, and the largest size of a block with its last frame."""
+
+_BETWEEN_FRAMES = re.compile(rb"(?:\]\s*\}|null)\s*,(?=\s*(?:\{\s*\"|null))")
+"""Comma after a frame, which ends with its boxes or scores, or is null."""
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -28,7 +37,7 @@ class _SavedTube(msgspec.Struct):
 
 class _SavedVideo(msgspec.Struct):
     frames: int
-    detections: list[_Frame | None]
+    detections: msgspec.Raw
     gt: list[_SavedTube] = []
     width: int | None = None
     height: int | None = None
@@ -65,11 +74,9 @@ def decode_video(
         msgspec.MsgspecError: The content has another layout.
     """
     video = msgspec.json.decode(content, type=_SavedVideo)
-    boxes = sum(len(frame.boxes) for frame in video.detections if frame is not None)
-    if boxes * classes > most_scores:
-        raise ValueError(too_many(classes))
-    if len(video.detections) != video.frames:
-        raise ValueError(f"detections for {len(video.detections)} of {video.frames} frames")
+    detections = _decode_detections(video.detections, classes, most_scores)
+    if len(detections) != video.frames:
+        raise ValueError(f"detections for {len(detections)} of {video.frames} frames")
     width, height = video.width or size[0], video.height or size[1]
     if min(width, height) < 1:
         raise ValueError(f"picture size {width}x{height}, expected at least 1x1 pixels")
@@ -79,7 +86,7 @@ def decode_video(
     ]
     label = tubes[0].label if tubes else None
     truth = VideoTruth(name, video.frames, width, height, tubes, label)
-    return truth, _all_detections(video.detections, classes)
+    return truth, detections
 
 
 def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> TruthTube:
@@ -101,8 +108,72 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
     return TruthTube(tube.label, tube.start, boxes)
 
 
-def _all_detections(frames: list[_Frame | None], classes: int) -> FrameDetections:
-    """Returns the detections of all frames, from checks of all their numbers together."""
+def _decode_detections(content: msgspec.Raw, classes: int, most_scores: int) -> FrameDetections:
+    """Returns the detections of all frames.
+
+    The frames are decoded in blocks, because Python's objects of a frame take up to 24 times the
+    memory of its text.
+    """
+    blocks: list[FrameDetections] = []
+    first = boxes = 0
+    for text in _blocks(memoryview(content)):
+        try:
+            frames = msgspec.json.decode(text, type=list[_Frame | None])
+        except msgspec.ValidationError as error:
+            raise ValueError(_named_from(str(error), first)) from error
+        boxes += sum(len(frame.boxes) for frame in frames if frame is not None)
+        if boxes * classes > most_scores:
+            raise ValueError(too_many(classes))
+        blocks.append(_all_detections(frames, classes, first))
+        first += len(frames)
+    return blocks[0] if len(blocks) == 1 else _joined(blocks, first, boxes, classes)
+
+
+def _joined(
+    blocks: list[FrameDetections], frames: int, boxes: int, classes: int
+) -> FrameDetections:
+    """Returns the detections of all blocks. Empties the list, so that each is in memory once."""
+    blocks.reverse()
+    found = FrameDetections(
+        np.empty((boxes, 4)), np.empty((boxes, classes)), np.empty(frames, np.intp)
+    )
+    frame = box = 0
+    while blocks:
+        block = blocks.pop()
+        found.counts[frame : (frame := frame + len(block))] = block.counts
+        rows = slice(box, box := box + len(block.boxes))
+        found.boxes[rows], found.scores[rows] = block.boxes, block.scores
+    return found
+
+
+def _blocks(content: memoryview) -> Iterator[bytes]:
+    """Yields the array of a video's frames in pieces, each a JSON array of whole frames."""
+    if bytes(content[:1]) != b"[":
+        yield bytes(content)
+        return
+    begin = 1
+    for match in _BETWEEN_FRAMES.finditer(content):
+        if match.end() - begin >= _BLOCK:
+            yield _as_array(content[begin : match.end() - 1])
+            begin = match.end()
+    yield _as_array(content[begin:-1])
+
+
+def _as_array(frames: memoryview) -> bytes:
+    if len(frames) > _MOST_FRAME:
+        raise ValueError(f"a frame has over {_MOST_FRAME - _BLOCK} bytes, the most that are read")
+    return b"".join((b"[", frames, b"]"))
+
+
+def _named_from(text: str, first: int) -> str:
+    """Returns an error of a block with the place of the value in the video."""
+    if "$[" not in text:
+        return f"{text} - at `$.detections`"
+    return re.sub(r"\$\[(\d+)\]", lambda found: f"$.detections[{first + int(found[1])}]", text)
+
+
+def _all_detections(frames: list[_Frame | None], classes: int, first: int) -> FrameDetections:
+    """Returns the detections of a block of frames, from checks of all their numbers together."""
     some = [frame for frame in frames if frame is not None]
     boxes = np.array(list(chain.from_iterable(f.boxes for f in some)), np.float64).reshape(-1, 4)
     sparse = list(chain.from_iterable(frame.scores for frame in some))
@@ -118,7 +189,7 @@ def _all_detections(frames: list[_Frame | None], classes: int) -> FrameDetection
         # Finds what is wrong, if anything: a class may also be written "07".
         found = [
             None if frame is None else _detections(frame, f"frame {number}", classes)
-            for number, frame in enumerate(frames)
+            for number, frame in enumerate(frames, first)
         ]
         return FrameDetections.of(found, classes)
     scores = np.zeros((len(boxes), classes))

@@ -7,12 +7,16 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, OutputError
+from edgekit.metrics import _decoding
 from edgekit.metrics.detections import (
     SavedDetections,
     SavedVideo,
@@ -225,5 +229,69 @@ def test_an_opened_file_is_in_memory_once(tmp_path: Path) -> None:
     try:
         assert len(open_detections(path).videos) == 2
         assert tracemalloc.get_traced_memory()[1] < 1.5 * path.stat().st_size
+    finally:
+        tracemalloc.stop()
+
+
+FRAMES: list[Any] = [
+    None,
+    {"boxes": [], "scores": []},
+    {"boxes": [[0, 1, 30.5, 41]], "scores": [{"0": 0.5, "2": 0.25}]},
+    {"scores": [{}, {"1": 1}], "boxes": [[0, 0, 1, 1], [5, 5, 9, 9]]},
+]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@given(frames=st.lists(st.sampled_from(FRAMES), max_size=9), block=st.integers(1, 120))
+def test_frames_that_are_read_in_blocks_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory, indent: int | None, frames: list[Any], block: int
+) -> None:
+    path = tmp_path_factory.mktemp("blocks") / "d.json"
+    video = {"frames": len(frames), "detections": frames}
+    path.write_text(json.dumps({**GOOD, "videos": {"a": video}}, indent=indent))
+    (whole,) = read_detections(path).videos
+    with mock.patch.object(_decoding, "_BLOCK", block):
+        (parts,) = read_detections(path).videos
+    for one, other in zip(whole.detections, parts.detections, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            np.testing.assert_array_equal(one.boxes, other.boxes)
+            np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"boxes": [["x", 1, 2, 3]], "scores": [{}]}, r"\$\.detections\[4\]\.boxes"),
+        ({"boxes": [[0, 1, 2, 3]], "scores": [{"7": 1}]}, "frame 4: class '7'"),
+        ({"boxes": [[0, 1, 2, 3]], "scores": []}, "frame 4: 1 boxes, but 0 scores"),
+    ],
+)
+def test_a_wrong_frame_is_named_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, frame: Any, words: str
+) -> None:
+    monkeypatch.setattr(_decoding, "_BLOCK", block)
+    video = {"frames": 5, "detections": [*FRAMES, frame]}
+    with pytest.raises(AnnotationError, match=words):
+        read_detections(write(tmp_path / "d.json", {**GOOD, "videos": {"a": video}}))
+
+
+def test_a_frame_that_would_take_too_much_memory_is_refused(tmp_path: Path) -> None:
+    frame = {"boxes": [], "scores": [{}] * (5 << 20)}
+    video = {"frames": 1, "detections": [frame]}
+    path = write(tmp_path / "d.json", {**GOOD, "videos": {"a": video}})
+    with pytest.raises(AnnotationError, match="a frame has over 15728640 bytes"):
+        read_detections(path)
+
+
+def test_a_long_video_takes_memory_for_its_arrays_and_not_for_its_objects(tmp_path: Path) -> None:
+    video = {"frames": 100_000, "detections": [FRAMES[2]] * 100_000}
+    path = write(tmp_path / "d.json", {**GOOD, "videos": {"a": video}})
+    (stored,) = open_detections(path).videos
+    tracemalloc.start()
+    try:
+        stored.load()
+        assert tracemalloc.get_traced_memory()[1] < 5 * path.stat().st_size
     finally:
         tracemalloc.stop()
