@@ -33,7 +33,7 @@ from edgekit.metrics.detections import StoredDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
-from edgekit.metrics.protocols import PROTOCOLS
+from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.bundle_choice import Named, another_bundle, as_bundle, runnable, take
 
@@ -67,6 +67,7 @@ class EvaluateOptions:
     delay: int = 0
     delay_seconds: float | None = None
     protocol: str = "edgekit"
+    frames: str = "all"
     top_k: int | None = None
     session: SessionOptions = _SESSION
     workers: int = 1
@@ -81,6 +82,7 @@ class EvaluateOptions:
         check_choice("link", self.link, LINKS)
         check_choice("cost", self.cost, COSTS)
         check_choice("protocol", self.protocol, PROTOCOLS)
+        check_choice("frames", self.frames, FRAMES)
         check_range("split", self.split, 1, 3)
         for name in ("max_misses", "min_hits", "top_k", "workers"):
             check_range(name, getattr(self, name), 1)
@@ -124,6 +126,7 @@ def evaluate(
     delay: int = 0,
     delay_seconds: float | None = None,
     protocol: str = "edgekit",
+    frames: str = "all",
     top_k: int | None = None,
     session: SessionOptions = _SESSION,
     workers: int = 1,
@@ -158,6 +161,8 @@ def evaluate(
         delay_seconds: Seconds of later frames that correct each box; replaces ``delay``.
         protocol: Name in ``edgekit.metrics.protocols.PROTOCOLS``. ``published`` repeats KORSAL's
             own evaluation.
+        frames: Frames whose boxes count for frame-AP, one of ``edgekit.metrics.protocols.FRAMES``:
+            ``all``, or ``annotated`` for those with an annotated box.
         top_k: Largest number of detections per frame, at least 1. By default the bundle's own.
         session: Options for the runtime. They have no effect on saved detections.
         workers: Number of processes to evaluate with. With more than one, a script needs
@@ -202,6 +207,7 @@ def evaluate(
         delay=delay,
         delay_seconds=delay_seconds,
         protocol=protocol,
+        frames=frames,
         top_k=top_k,
         session=session,
         workers=workers,
@@ -236,6 +242,7 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
             delay=options.delay,
             delay_seconds=options.delay_seconds,
             protocol=options.protocol,
+            frames=options.frames,
             # A cluster would have to be sent what lies here, and scoring takes little time.
             executor=None if options.cluster else executor,
         )

@@ -51,6 +51,7 @@ __all__ = ["evaluate"]
 _OFFSET = 1.0  # All published arithmetic uses 1-based pixels.
 
 
+# Long: most of it documents the arguments.
 def evaluate(
     saved: StoredDetections,
     *,
@@ -62,6 +63,7 @@ def evaluate(
     delay: int = 0,
     delay_seconds: float | None = None,
     protocol: str = "edgekit",
+    frames: str = "all",
     executor: Executor | None = None,
 ) -> EvalResult:
     """Links and trims the detections of a dataset, and scores them.
@@ -79,6 +81,7 @@ def evaluate(
         delay: Number of frames after which ``edgekit`` no longer refines a box.
         delay_seconds: Seconds after which ``edgekit`` no longer refines a box; replaces ``delay``.
         protocol: Name of the protocol, one of ``PROTOCOLS``.
+        frames: Frames whose boxes count for frame-AP, one of ``FRAMES``.
         executor: Executor that processes the videos; by default they run one after the other here.
             The result does not depend on it.
 
@@ -101,7 +104,13 @@ def evaluate(
     )
     new_linker()  # reports invalid options early
     begin = time.perf_counter()
-    work = partial(_judge, classes=classes, rules=rules, new_linker=new_linker)
+    work = partial(
+        _judge,
+        classes=classes,
+        rules=rules,
+        annotated_only=frames == "annotated",
+        new_linker=new_linker,
+    )
     judged = list((executor.map if executor else map)(work, saved.videos))
     result = _result(saved.classes, judged, rules, link=link or rules.link, protocol=protocol)
     return replace(result, seconds=time.perf_counter() - begin)
@@ -166,6 +175,7 @@ def _judge(
     *,
     classes: int,
     rules: Protocol,
+    annotated_only: bool,
     new_linker: Callable[..., ConfirmedLinker],
 ) -> _Judged:
     """Scores one video: links its detections and matches them with the ground truth."""
@@ -180,7 +190,14 @@ def _judge(
     return _Judged(
         video.truth.name,
         video.truth.frames,
-        match_frames(frames, truth, classes, any_class=rules.any_class, growth=rules.pixel),
+        match_frames(
+            frames,
+            truth,
+            classes,
+            any_class=rules.any_class,
+            growth=rules.pixel,
+            annotated_only=annotated_only,
+        ),
         match_tubes(tubes, truth, classes, growth=rules.pixel),
         [replace(tube, boxes=(tube.boxes - _OFFSET) / scale) for tube in tubes],
     )

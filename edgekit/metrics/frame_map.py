@@ -45,6 +45,7 @@ def match_frames(
     *,
     any_class: bool,
     growth: float = 1.0,
+    annotated_only: bool = False,
 ) -> FrameMatches:
     """Matches the boxes of a video to the annotated ones, at an IoU of at least 0.5.
 
@@ -59,6 +60,7 @@ def match_frames(
         any_class: Whether a detection may take a box of another class if the frame has an annotated
             box of its class: an oversight of the published code.
         growth: Number added to width and height of the found boxes; 1 in the published code.
+        annotated_only: Whether boxes in frames without an annotated box are ignored.
     """
     found = FrameDetections.of(frames, classes)
     total = np.zeros(classes, np.intp)
@@ -66,6 +68,11 @@ def match_frames(
         missing = int((found.counts[tube.start : tube.end + 1] < 0).sum())
         total[tube.label] += len(tube.boxes) - missing
     selected = select_frames(found, FRAME_AP)
+    if annotated_only:
+        annotated = np.zeros(len(found), np.bool_)
+        for tube in truth:
+            annotated[tube.start : tube.end + 1] = True
+        selected = Selected(*(column[annotated[selected.frame]] for column in selected))
     hits = _hits(found, selected, truth, any_class, growth)
     scores = found.scores[selected.box, selected.label].astype(np.float64)
     return FrameMatches(selected.label, scores, hits, total)

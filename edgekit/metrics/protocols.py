@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PROTOCOLS", "Protocol"]
+__all__ = ["FRAMES", "PROTOCOLS", "Protocol"]
+
+FRAMES = ("all", "annotated")
+"""Frames whose boxes count for frame-AP: all, or only those with an annotated box."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ def test_results_are_kept_in_the_cache_and_need_none(
         ({"root": "clips", "link": "mine"}, "Expected link to be one of edgekit, road"),
         ({"root": "clips", "cost": "low"}, "Expected cost to be one of score"),
         ({"root": "clips", "protocol": "x"}, "Expected protocol to be one of edgekit, published"),
+        ({"root": "clips", "frames": "x"}, "Expected frames to be one of all, annotated"),
         ({"root": "clips", "split": 4}, "Expected split to be at least 1 and at most 3; found 4."),
         ({"root": "clips", "top_k": 1.5}, "Expected top_k to be int or None; found 1.5"),
         ({"root": "clips", "workers": 0}, "Expected workers to be at least 1; found 0."),

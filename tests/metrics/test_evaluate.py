@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,13 @@ def test_frames_that_nobody_looked_at_neither_count_nor_are_misses() -> None:
     empty = [found or Detections.empty(2) for found in looked]
     misses = evaluate(SavedDetections(["walk", "run"], [SavedVideo(truth, empty)]))
     assert misses.frame_map < 0.5
+
+
+def test_a_box_outside_the_action_is_an_error_only_if_all_frames_count() -> None:
+    whole = video("a", 0, 0)
+    tube = TruthTube(0, 5, whole.truth.tubes[0].boxes[:10])
+    sure = Detections(whole.detections[0].boxes, np.array([[0.99, 0, 0]]))
+    found = [sure] * 5 + list(whole.detections[5:15]) + [sure] * 5
+    saved = SavedDetections(CLASSES, [SavedVideo(replace(whole.truth, tubes=[tube]), found)])
+    assert evaluate(saved, frames="annotated").frame_map == 1
+    assert evaluate(saved).frame_map < 0.6

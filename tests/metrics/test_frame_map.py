@@ -135,3 +135,17 @@ def test_frames_in_joint_arrays_are_the_frames(frames: Frames) -> None:
     assert joint.frame.tolist() == [n for n, f in enumerate(frames) if f for _ in range(len(f))]
     with pytest.raises(IndexError):
         joint[len(frames)]
+
+
+@given(videos, st.integers(0, 10**6))
+def test_frames_without_an_annotated_box_may_be_ignored(frames: Frames, seed: int) -> None:
+    truth = _tubes(seed, len(frames))
+    within = {n for tube in truth for n in range(tube.start, tube.end + 1)}
+    emptied = [
+        found if n in within or found is None else Detections.empty(CLASSES)
+        for n, found in enumerate(frames)
+    ]
+    one = match_frames(frames, truth, CLASSES, any_class=False, annotated_only=True)
+    other = match_frames(emptied, truth, CLASSES, any_class=False)
+    for name in ("labels", "scores", "hits", "total"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
