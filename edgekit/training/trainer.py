@@ -76,7 +76,8 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(
             [g for g in groups if g["params"]], weight_decay=_WEIGHT_DECAY
         )
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, _Warming(settings))
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self._taken = 0
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=settings.precision == "fp16")
 
     def run(self, on_step: Callable[[], None] = lambda: None) -> Iterator[Epoch]:
@@ -125,7 +126,7 @@ class Trainer:
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.last_epoch,
+            "schedule": self._taken,
             "scaler": self._scaler.state_dict(),
         }
         save_state(path, state)
@@ -145,13 +146,14 @@ class Trainer:
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.last_epoch = state["schedule"]
+        self._taken = state["schedule"]
         self._scaler.load_state_dict(state["scaler"])
         self._epoch, self._step, self._sums = state["epoch"], state["step"], state["sums"]
         return self._epoch * self._settings.steps + self._step
 
     def _train(self, step: list[Batch]) -> dict[str, float]:
         """Takes one step of the optimizer; returns the losses of all its samples."""
+        settings = self._settings
         self._network.train()
         self._optimizer.zero_grad(set_to_none=True)
         actors = torch.stack([batch.mask.sum() for batch in step]).sum().to(self._device)
@@ -170,9 +172,11 @@ class Trainer:
             )
         self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_NORM)
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * _factor(self._taken, settings.steps * settings.epochs)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        self._schedule.step()
+        self._taken += 1
         self._update_average()
         return losses
 
@@ -197,8 +201,7 @@ class Trainer:
     def _update_average(self) -> None:
         # A plain mean over the first steps: a decay of 0.998 would keep too much of the initial
         # weights.
-        step = self._schedule.last_epoch
-        decay = min(_EMA_DECAY, step / (step + 10))
+        decay = min(_EMA_DECAY, self._taken / (self._taken + 10))
         now = self._network.state_dict()
         for name, value in self.average.state_dict().items():
             if value.is_floating_point():
@@ -207,13 +210,7 @@ class Trainer:
                 value.copy_(now[name])
 
 
-class _Warming:
-    """Factor on the learning rates: a short rise, then half a cosine."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._total = settings.steps * settings.epochs
-        self._warm = max(1, round(self._total * _WARM_UP))
-
-    def __call__(self, step: int) -> float:
-        rise = min(1.0, (step + 1) / self._warm)
-        return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, step / self._total))) / 2)
+def _factor(step: int, total: int) -> float:
+    """Returns the factor on the learning rates of a step: a short rise, then half a cosine."""
+    rise = min(1.0, (step + 1) / max(1, round(total * _WARM_UP)))
+    return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, step / total))) / 2)

@@ -78,7 +78,7 @@ class _Normalize(torch.autograd.Function):
         x, weight, mean, variance = ctx.saved_tensors
         # With constant statistics, as in evaluation: the part of the statistics is added below.
         of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradients[0].contiguous(memory_format=torch.preserve_format),
+            gradients[0],
             x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True],
         )  # fmt: skip
         sums = torch.stack([of_bias, of_weight])
