@@ -21,7 +21,6 @@ from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
 from edgekit.training.optimization.process_group import ALONE, ProcessGroup
 from edgekit.training.optimization.run_state import RunState, load_state, save_state
 from edgekit.training.result import Epoch
-from edgekit.training.settings import Settings
 
 __all__ = ["Trainer"]
 
@@ -29,6 +28,11 @@ _EMA_DECAY = 0.998
 _WEIGHT_DECAY = 1e-4
 _WARM_UP = 0.05
 _GRADIENT_NORM = 10.0
+
+_FIRST_SCALE = 256.0
+"""Scale of the gradients in fp16 to begin with. The first losses are large: torch's 65,536 overflows
+for several steps, which are lost."""
+
 _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -78,7 +82,9 @@ class Trainer:
         )
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._taken = 0
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=settings.precision == "fp16")
+        self._scaler = torch.amp.GradScaler(
+            self._device.type, _FIRST_SCALE, enabled=settings.precision == "fp16"
+        )
 
     def run(self, on_step: Callable[[], None] = lambda: None) -> Iterator[Epoch]:
         """Runs the remaining epochs; yields each one when it is finished.

@@ -1,8 +1,8 @@
 """Measures the training loop on a dataset of the size of UCF101-24, which is made on the fly.
 
-Run it on an idle machine as ``python -m edgekit.benchmarks.suites.speed.training``. The dataset has
-3,194 clips with 395,868 frames of 320x240; each frame is decoded from a JPEG, as from a frame
-store, and nothing is written. It prints one JSON object:
+Run it on an idle machine as ``python -m edgekit.benchmarks.suites.training.training_loop``. The
+dataset has 3,194 clips with 395,868 frames of 320x240; each frame is decoded from a JPEG, as from a
+frame store, and nothing is written. It prints one JSON object:
 
 - ``network``: samples a second of the network alone, with one batch over and over;
 - ``loaded``: samples a second with batches from worker processes, and its ``share`` of ``network``;
