@@ -30,8 +30,8 @@ _WARM_UP = 0.05
 _GRADIENT_NORM = 10.0
 
 _FIRST_SCALE = 256.0
-"""Scale of the gradients in fp16 to begin with. The first losses are large: torch's 65,536 overflows
-for several steps, which are lost."""
+"""Scale of the gradients in fp16 to begin with. The first losses are large: torch's 65,536 would
+overflow for several steps, which would be lost."""
 
 _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator
@@ -105,13 +106,8 @@ def process_group(batch: int) -> Iterator[ProcessGroup]:
             hint=f"Use {parameter('batch', more)}.",
         )
     group = ProcessGroup(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
-    given = distributed.is_initialized()
     try:
-        if not given:
-            if torch.cuda.is_available():
-                torch.cuda.set_device(group.local)
-            backend = "nccl" if torch.cuda.is_available() else "gloo"
-            distributed.init_process_group(backend, timeout=_LONGEST_WAIT)
+        _join(group)
         yield group
         group.wait()
     except RuntimeError as error:
@@ -122,7 +118,22 @@ def process_group(batch: int) -> Iterator[ProcessGroup]:
             hint="The message of the process that ended first says why. To go on, add "
             f"{parameter('resume', True)}.",
         ) from error
-    finally:
-        if not given and distributed.is_initialized():
-            with contextlib.suppress(RuntimeError):
-                distributed.destroy_process_group()
+
+
+def _join(group: ProcessGroup) -> None:
+    """Connects this process with the others, unless it was before.
+
+    It stays connected until it exits: another connection would find the addresses of the first one.
+    """
+    if distributed.is_initialized():
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(group.local)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=_LONGEST_WAIT)
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    with contextlib.suppress(RuntimeError):
+        distributed.destroy_process_group()
