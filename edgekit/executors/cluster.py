@@ -87,7 +87,7 @@ class ClusterExecutor(Executor):
         Raises:
             ClusterError: There is no worker, or one has another EdgeKit or none.
         """
-        if not self._client.scheduler_info()["workers"]:
+        if not self._client.nthreads():
             with contextlib.suppress(TimeoutError):
                 self._client.wait_for_workers(1, timeout=_TIMEOUT)
         found = self._on_workers(_code)
@@ -159,11 +159,10 @@ def open_cluster(address: str) -> Iterator[ClusterExecutor]:
         try:
             executor = ClusterExecutor(client, address)
             executor.check_workers()
-            workers = client.scheduler_info()["workers"].values()
             _LOG.warning(
                 "Threads on the workers of %s: %s. Its dashboard: %s",
                 address,
-                " + ".join(str(worker["nthreads"]) for worker in workers),
+                " + ".join(str(threads) for threads in client.nthreads().values()),
                 client.dashboard_link or "none",
             )
             yield executor
