@@ -17,7 +17,7 @@ from edgekit.benchmarks.protocol import pass_length
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
 from edgekit.benchmarks.report.figures import is_noisy
 from edgekit.benchmarks.report.report import FootageInfo, Report, read_report
-from edgekit.benchmarks.rows import plan_rows
+from edgekit.benchmarks.rows import RowPlan, plan_rows
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.datasets.published import read_truth
 from edgekit.errors import BadInputError, OutputError
@@ -56,19 +56,10 @@ def measure(
             invalid.
         EdgeKitError: No row could be run.
     """
-    earlier, tune = options.compare, options.tune
+    earlier = options.compare
     old = read_report(earlier, any_schema=options.force) if earlier else None
-    plans = plan_rows(
-        bundles,
-        runtimes=options.runtime,
-        threads=options.threads or (threads_to_try() if tune else ()),
-        arithmetic=options.arithmetic,
-    )
-    settings = {(plan.row.runtime, plan.row.arithmetic) for plan in plans}
-    wanted = options.annotations is not None and not options.under_load
-    accuracy = options.accuracy or wanted or (tune and len(settings) > 1)
-    for bundle in sorted({plan.bundle for plan in plans}) if tune else ():
-        _refuse_no_profile(bundle)
+    plans = _planned(options, bundles)
+    accuracy = _wants_accuracy(options, plans)
     meter, energy = find_meter(options.energy)
     truth = options.annotations
     if truth is not None:
@@ -76,9 +67,7 @@ def measure(
     with tempfile.TemporaryDirectory() as place:
         clip = options.source or str(write_demo_clip(Path(place)))
         footage = check_footage(clip, options.source or DEMO_NAME)
-        frames = options.frames
-        if footage.frames is not None:
-            frames = min(frames, footage.frames - pass_length(0))
+        frames = _frames_of_a_round(options, footage)
         if old is not None and earlier is not None:
             _check_earlier(old, earlier, options, footage, frames)
         if truth is None and (accuracy or options.under_load):
@@ -100,9 +89,35 @@ def measure(
             report = harness.run()
     if old is not None and earlier is not None and not report.interrupted:
         _add_changes(report, old, earlier, options.fail_over)
-    if tune and not report.interrupted:
+    if options.tune and not report.interrupted:
         report.tuned = write_profiles(report, plans)
     return report
+
+
+def _planned(options: BenchOptions, bundles: Sequence[Path]) -> list[RowPlan]:
+    """Returns the rows to measure, after making sure that what is tuned can be saved."""
+    plans = plan_rows(
+        bundles,
+        runtimes=options.runtime,
+        threads=options.threads or (threads_to_try() if options.tune else ()),
+        arithmetic=options.arithmetic,
+    )
+    for bundle in sorted({plan.bundle for plan in plans}) if options.tune else ():
+        _refuse_no_profile(bundle)
+    return plans
+
+
+def _wants_accuracy(options: BenchOptions, plans: Sequence[RowPlan]) -> bool:
+    """Returns whether to measure the accuracy; tuning needs it to choose among settings."""
+    settings = {(plan.row.runtime, plan.row.arithmetic) for plan in plans}
+    wanted = options.annotations is not None and not options.under_load
+    return options.accuracy or wanted or (options.tune and len(settings) > 1)
+
+
+def _frames_of_a_round(options: BenchOptions, footage: FootageInfo) -> int:
+    if footage.frames is None:
+        return options.frames
+    return min(options.frames, footage.frames - pass_length(0))
 
 
 def _check_earlier(

@@ -112,6 +112,7 @@ def recipe_of(
     return Recipe(method=method, keep_float=kept, io=io)
 
 
+# Long: most of it documents the arguments and the errors.
 def quantize_bundle(
     bundle: Bundle,
     samples: Samples,
