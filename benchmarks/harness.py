@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from edgekit.errors import EdgeKitError
 from edgekit.measuring.energy import Meter
 from edgekit.measuring.machine import Watch, describe_machine
 
-__all__ = ["Harness"]
+__all__ = ["Harness", "HarnessSettings"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,12 +42,11 @@ class _MeasuredRow:
             row.result = make_result(ready, self.measured, self.accuracy, self.under_load)
 
 
-# Many attributes: its arguments, and the state of one measurement.
-class Harness:
-    """Measures rows, each in its own process. A harness is used for one run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarnessSettings:
+    """What a harness plays and measures.
 
-    Args:
-        plans: Rows to measure.
+    Attributes:
         source: File or folder that is played.
         footage: Size and length of the source.
         frames: Number of frames measured in each round.
@@ -55,37 +55,37 @@ class Harness:
         energy: Description of the meter, or the reason why there is none.
         truth: Folder of annotated videos, if accuracy is requested.
         loaded: Folder of annotated videos, if accuracy under load is requested.
+    """
+
+    source: str
+    footage: FootageInfo
+    frames: int
+    rounds: int
+    meter: Meter | None = None
+    energy: str = "not measured"
+    truth: Path | None = None
+    loaded: Path | None = None
+
+
+class Harness:
+    """Measures rows, each in its own process. A harness is used for one run.
+
+    Args:
+        plans: Rows to measure.
+        settings: What is played and measured.
 
     Attributes:
         steps: Number of times that ``on_step`` will be called.
         on_step: Function called after each step.
     """
 
-    def __init__(
-        self,
-        plans: Sequence[RowPlan],
-        source: str,
-        footage: FootageInfo,
-        *,
-        frames: int,
-        rounds: int,
-        meter: Meter | None = None,
-        energy: str = "not measured",
-        truth: Path | None = None,
-        loaded: Path | None = None,
-    ) -> None:
+    def __init__(self, plans: Sequence[RowPlan], settings: HarnessSettings) -> None:
         self._lanes = [_MeasuredRow(plan) for plan in plans]
-        self._source = source
-        self._footage = footage
-        self._frames = frames
-        self._rounds = rounds
-        self._meter = meter
-        self._energy = energy
-        self._truth = truth
-        self._loaded = loaded
+        self._settings = settings
         self._stop = threading.Event()
         self._unjudged: list[str] = []
-        self.steps = len(plans) * (1 + rounds + (truth is not None) + (loaded is not None))
+        more = (settings.truth is not None) + (settings.loaded is not None)
+        self.steps = len(plans) * (1 + settings.rounds + more)
         self.on_step: Callable[[], object] = lambda: None
 
     def stop(self) -> None:
@@ -106,13 +106,13 @@ class Harness:
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with contextlib.ExitStack() as stack:
             self._each(self._lanes, lambda lane: self._start(lane, stack))
-            for turn in range(self._rounds):
+            for turn in range(self._settings.rounds):
                 # Each round begins with another row, so that no row is always first.
                 first = turn % len(self._lanes)
                 self._each([*self._lanes[first:], *self._lanes[:first]], self._play)
-            if self._truth is not None:
+            if self._settings.truth is not None:
                 self._each(self._lanes, self._judge)
-            if self._loaded is not None:
+            if self._settings.loaded is not None:
                 self._each(self._lanes, self._load)
             for lane in self._lanes:
                 lane.finish()
@@ -125,15 +125,16 @@ class Harness:
         report = Report(
             created=created,
             machine=describe_machine(),
-            footage=self._footage,
-            frames=self._frames,
-            energy=self._energy,
+            footage=self._settings.footage,
+            frames=self._settings.frames,
+            energy=self._settings.energy,
             rows=rows,
             interrupted=self._stop.is_set(),
         )
         report.notes = noise_of(report) + self._unjudged
-        if self._meter is not None and self._meter.trouble:
-            report.notes.append(f"Energy is missing in part: {self._meter.trouble}")
+        meter = self._settings.meter
+        if meter is not None and meter.trouble:
+            report.notes.append(f"Energy is missing in part: {meter.trouble}")
         return report
 
     def _each(self, lanes: Sequence[_MeasuredRow], work: Callable[[_MeasuredRow], None]) -> None:
@@ -153,8 +154,8 @@ class Harness:
         row = lane.plan.row
         job = Job(
             bundle=str(lane.plan.bundle),
-            source=self._source,
-            frames=self._frames,
+            source=self._settings.source,
+            frames=self._settings.frames,
             runtime=row.runtime,
             threads=row.threads,
             arithmetic=row.arithmetic,
@@ -164,28 +165,31 @@ class Harness:
 
     def _play(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
-        watch = Watch()
-        if self._meter is not None:
-            self._meter.start()
+        watch, meter = Watch(), self._settings.meter
+        if meter is not None:
+            meter.start()
         try:
             lap = lane.worker.play()
         finally:
-            joules = self._meter.stop() if self._meter is not None else None
+            joules = meter.stop() if meter is not None else None
         _LOG.info(
-            "Measured %s: %.2f s for %d frames", lane.plan.row.label, lap.seconds, self._frames
+            "Measured %s: %.2f s for %d frames",
+            lane.plan.row.label,
+            lap.seconds,
+            self._settings.frames,
         )
         lane.measured.append((lap, watch.conditions(lap.whole_cpu_seconds), joules))
 
     def _judge(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         try:
-            lane.accuracy = lane.worker.judge(str(self._truth)).accuracy
+            lane.accuracy = lane.worker.judge(str(self._settings.truth)).accuracy
         except EdgeKitError as error:  # the times are still valid
             self._unjudged.append(f"{lane.plan.row.label}: no accuracy. {error.message}")
 
     def _load(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         try:
-            lane.under_load = lane.worker.load(str(self._loaded)).points
+            lane.under_load = lane.worker.load(str(self._settings.loaded)).points
         except EdgeKitError as error:
             self._unjudged.append(f"{lane.plan.row.label}: nothing under load. {error.message}")

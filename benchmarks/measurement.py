@@ -11,7 +11,7 @@ from pathlib import Path
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
-from edgekit.benchmarks.harness import Harness
+from edgekit.benchmarks.harness import Harness, HarnessSettings
 from edgekit.benchmarks.options import BenchOptions
 from edgekit.benchmarks.protocol import pass_length
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
@@ -72,10 +72,9 @@ def measure(
             _check_earlier(old, earlier, options, footage, frames)
         if truth is None and (accuracy or options.under_load):
             truth = write_judged_clips(Path(place))
-        harness = Harness(
-            plans,
-            clip,
-            footage,
+        settings = HarnessSettings(
+            source=clip,
+            footage=footage,
             frames=frames,
             rounds=options.rounds,
             meter=meter,
@@ -83,6 +82,7 @@ def measure(
             truth=truth if accuracy else None,
             loaded=truth if options.under_load else None,
         )
+        harness = Harness(plans, settings)
         harness.on_step = progress.advance
         with measuring(harness.stop):
             progress.phase("Measuring", harness.steps)
