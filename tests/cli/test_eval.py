@@ -7,7 +7,8 @@ import pytest
 
 from edgekit.cli import main as run
 
-VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
+# The figures and every tube of the other ways to link are tested in metrics/test_evaluate.py.
+VARIANTS = {"korsal-motion": "extrapolate"}
 
 
 @pytest.mark.shared

@@ -236,11 +236,12 @@ def test_quantize_takes_the_shipped_model(quantize, write):
     assert "Using" not in said
 
 
-def test_bench_measures_all_that_are_here_beside_the_shipped(run, write):
+def test_bench_measures_all_that_are_here_beside_the_shipped(run, write, spots):
     write("one")
     (Path("artifacts") / "notes").mkdir()
     write("future", target="onnx-9000")
-    command = ("bench", "--frames", 10, "--rounds", 1, "--threads", 1, "--json")
+    command = ("bench", "--source", spots / "spot0.avi", "--frames", 10, "--rounds", 1)
+    command += ("--threads", 1, "--json")
     found, said = run(*command)
     names = [row["bundle"] for row in found["rows"]]
     assert names == [
