@@ -6,6 +6,14 @@ import json
 import pytest
 
 from edgekit.cli import main as run
+from edgekit.synthetic.dataset import write_dataset
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of each test's own: results of earlier runs would be taken from the user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
 
 # The figures and every tube of the other ways to link are tested in metrics/test_evaluate.py.
 VARIANTS = {"korsal-motion": "extrapolate"}
@@ -112,3 +120,22 @@ def test_a_video_of_the_annotations_is_no_source_of_another_kind(
     assert name.split(" ")[0] in shown
     assert "Traceback" not in shown
     assert not (tmp_path / "made").exists()
+
+
+def test_a_broken_video_is_named_beside_the_figures_of_the_others(tmp_path, capsys, caplog):
+    root = tmp_path / "clips"
+    write_dataset(root, (1, 2), frames=8)
+    (root / "puppets-2.avi").write_bytes(b"no video")
+    arguments = ["eval", "shipped", "--root", str(root), "--threads", "1"]
+    assert run(arguments) == 3
+    shown = capsys.readouterr()
+    assert "1 video, 8 frames" in shown.out
+    assert "puppets-2.avi failed: " in shown.out
+    assert "Error: 1 of 2 videos failed; the figures are those of the others." in shown.err
+    assert run([*arguments, "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["failures"]) == ["puppets-2.avi"]
+    assert (found["error"]["code"], found["videos"]) == ("media", 1)
+    assert "1 of 2 videos were processed before" in caplog.text
+    assert run([*arguments, "--strict"]) == 3
+    assert "frame-AP" not in capsys.readouterr().out
