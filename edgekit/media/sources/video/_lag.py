@@ -22,6 +22,7 @@ class Lag:
         self._least: float | None = None
         self.seconds = 0.0
         self._shown = self._now = 0.0
+        self._taken = float("-inf")
 
     def of(self, seconds: float | None, now: float) -> float:
         """Returns the lag of the next picture, in seconds, 0 or more.
@@ -31,15 +32,9 @@ class Lag:
                 the previous picture.
             now: Time of arrival in seconds, on the monotonic clock.
         """
-        if seconds is None:
-            return self.seconds
-        offset = now - seconds
-        if self._least is None or seconds <= self._shown:
-            # The stream's clock has restarted: the lag from before still holds.
-            self._least = offset - self.seconds
-        self._least = min(offset, self._least + _DRIFT * (now - self._now))
-        self._shown, self._now = seconds, now
-        self.seconds = offset - self._least
+        if seconds is not None:
+            self._measure(seconds, now)
+        self._taken = now - self.seconds
         return self.seconds
 
     def behind(self, seconds: float, now: float) -> float:
@@ -49,3 +44,14 @@ class Lag:
     def clear(self) -> None:
         """Resets the lag to 0, because the next picture has just arrived."""
         self._least, self.seconds = None, 0.0
+
+    def _measure(self, seconds: float, now: float) -> None:
+        offset, least = now - seconds, self._least
+        if least is not None:
+            least = min(offset, least + _DRIFT * (now - self._now))
+        if least is None or seconds <= self._shown or now - (offset - least) <= self._taken:
+            # The stream's clock has restarted, or the time of the picture before was unknown: the
+            # lag from before still holds.
+            least = offset - self.seconds
+        self._least, self._shown, self._now = least, seconds, now
+        self.seconds = offset - least

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgekit.media.sources.video._lag import Lag
@@ -24,6 +24,7 @@ STEPS = st.lists(st.tuples(SECONDS, st.floats(1e-3, 5), st.booleans()), max_size
 
 
 @given(steps=STEPS)
+@example([(0.0, 1.0, False), (None, 2.0, False), (1.0, 1.0, False)])
 def test_pictures_are_taken_one_after_the_other_whatever_the_times_of_the_stream(steps):
     lag, now, last = Lag(), 0.0, -1.0
     for seconds, pause, clears in steps:

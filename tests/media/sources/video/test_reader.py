@@ -493,7 +493,7 @@ def test_decoded_pictures_do_not_wait_for_the_garbage_collector(ffmpeg, pyav, op
     try:
         with open_source(path) as source:
             frames = sum(1 for _ in source)
-            left = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+            left = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
     finally:
         gc.enable()
     assert frames > 10
