@@ -94,13 +94,12 @@ def _on_a_terminal(*words) -> str:
     return said.decode()
 
 
-def test_bars_have_totals_and_are_for_terminals_alone(spotter, spots):
-    words = ("eval", spotter.path, "--root", spots)
-    assert "2/2" in _on_a_terminal(*words)
-    assert _on_a_terminal(*words, "-q") == ""
-    done = subprocess.run(
-        [sys.executable, "-m", "edgekit", *map(str, words)], capture_output=True, check=True
-    )
+def test_bars_have_totals_and_are_for_terminals_alone(spotter, spots, tmp_path):
+    words = ("eval", spotter.path, "--root", spots, "--results")
+    assert "2/2" in _on_a_terminal(*words, tmp_path / "shown")
+    assert _on_a_terminal(*words, tmp_path / "quiet", "-q") == ""
+    command = [sys.executable, "-m", "edgekit", *map(str, words), str(tmp_path / "piped")]
+    done = subprocess.run(command, capture_output=True, check=True)
     assert done.stderr == b""
 
 
