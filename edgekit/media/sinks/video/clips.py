@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
-from edgekit.media._opencv import cv2
 from edgekit.media.sinks.events import tube_json
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._clip_folder import ClipFolder
+from edgekit.media.sinks.video._earlier_frames import EarlierFrames
 from edgekit.media.sinks.video.file import VideoSink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -34,14 +30,9 @@ _MOST = 8
 _LONGEST = 120.0
 """Longest clip in seconds; the rest of a longer tube is not recorded."""
 
-_MOST_WAITING = 1 << 28
-"""Largest size in bytes of the frames kept in memory: 30 seconds of most cameras."""
-
 _MOST_TIMES = 1000
-_QUALITY = 90
 
 
-# Many attributes: its arguments, and the state of one run.
 class ClipsSink(Sink):
     """Writes an annotated video for each shown tube, and a JSON file that describes the tube.
 
@@ -73,11 +64,9 @@ class ClipsSink(Sink):
         self._folder = ClipFolder(
             required_path("folder", folder), most_bytes=most_bytes, most_seconds=most_seconds
         )
-        self._before, self._after = before, after
+        self._after = after
         self._info: RunInfo | None = None
-        self._waiting: deque[tuple[FrameResult, npt.NDArray[np.uint8]]] = deque()
-        self._waiting_bytes = 0
-        self._warned = False
+        self._earlier = EarlierFrames(before)
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
         self._lost = 0
@@ -125,8 +114,7 @@ class ClipsSink(Sink):
             except OutputError as error:
                 failed = error
                 self._give_up(id, clip)
-        if self._before:
-            self._remember(result)
+        self._earlier.add(result)
         if failed is not None:
             raise failed
 
@@ -164,14 +152,12 @@ class ClipsSink(Sink):
             self._refused.add(id)
             self._lost += 1
             return
-        past = [(r, jpeg) for r, jpeg in self._waiting if r.frame.time >= now - self._before]
         self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._codec is not None)
         try:
             clip.start()
             self._codec = clip.codec or self._codec
-            for result, jpeg in past:
-                image: Any = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-                clip.add(replace(result, frame=replace(result.frame, image=image)))
+            for result in self._earlier.before(now):
+                clip.add(result)
         except OutputError:
             self._give_up(id, clip)
             raise
@@ -187,30 +173,6 @@ class ClipsSink(Sink):
         clip.close()
         self._refused.add(id)
         self._lost += 1
-
-    def _remember(self, result: FrameResult) -> None:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-        jpeg = cv2.imencode(".jpg", result.frame.image, quality)[1]
-        image = np.zeros((0, 0, 3), np.uint8)
-        self._waiting.append((replace(result, frame=replace(result.frame, image=image)), jpeg))
-        self._waiting_bytes += jpeg.nbytes
-        oldest = result.frame.time - self._before
-        while self._waiting[0][0].frame.time < oldest:
-            self._forget()
-        while self._waiting_bytes > _MOST_WAITING and len(self._waiting) > 1:
-            self._forget()
-            if not self._warned:
-                self._warned = True
-                _LOG.warning(
-                    "Frames of the %g seconds before a tube would take more than %d MiB of memory. "
-                    "The clips of this source begin %.1f seconds before their tube.",
-                    self._before,
-                    _MOST_WAITING >> 20,
-                    result.frame.time - self._waiting[0][0].frame.time,
-                )
-
-    def _forget(self) -> None:
-        self._waiting_bytes -= self._waiting.popleft()[1].nbytes
 
 
 # Many attributes: the file of one clip, and the times at which it begins and ends.

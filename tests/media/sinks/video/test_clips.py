@@ -15,7 +15,7 @@ import av
 
 from edgekit.errors import OutputError
 from edgekit.linking.published import LiveTube
-from edgekit.media.sinks.video import clips
+from edgekit.media.sinks.video import _earlier_frames, clips
 from edgekit.media.sinks.video.clips import ClipsSink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
@@ -157,14 +157,14 @@ def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(tmp_pat
 def test_what_waits_is_bounded_by_bytes_and_that_is_said(tmp_path, monkeypatch, caplog):
     sink = ClipsSink(tmp_path, before=3)
     play(sink, 50, [])
-    assert len(sink._waiting) in (30, 31)
+    assert len(sink._earlier._kept) in (30, 31)
     assert caplog.text == ""
-    size = max(jpeg.nbytes for _, jpeg in sink._waiting)
-    monkeypatch.setattr(clips, "_MOST_WAITING", 7 * size)
+    size = max(jpeg.nbytes for _, jpeg in sink._earlier._kept)
+    monkeypatch.setattr(_earlier_frames, "_MOST_BYTES", 7 * size)
     sink = ClipsSink(tmp_path, before=3)
     play(sink, 50, [])
-    assert 7 <= len(sink._waiting) < 12
-    assert sum(jpeg.nbytes for _, jpeg in sink._waiting) <= 7 * size
+    assert 7 <= len(sink._earlier._kept) < 12
+    assert sum(jpeg.nbytes for _, jpeg in sink._earlier._kept) <= 7 * size
     assert caplog.text.count("more than 0 MiB of memory") == 1
 
 
