@@ -97,10 +97,10 @@ __all__ = ["command"]
     default="edgekit",
     show_default=True,
     help="Rules of the evaluation. published repeats KORSAL's own evaluation to the last digit, "
-    "if the linking options keep their defaults. Size of the videos: edgekit keeps it, "
-    "published scales to 320x240. Classes without annotations: edgekit leaves them out, "
-    "published counts them as 0. Class of a detection: edgekit requires that of the box that "
-    "it matches, published also accepts any other class that is annotated in the frame.",
+    "if --frames and the linking options keep their defaults. Size of the videos: edgekit "
+    "keeps it, published scales to 320x240. Classes without annotations: edgekit leaves them "
+    "out, published counts them as 0. Class of a detection: edgekit requires that of the box "
+    "that it matches, published also accepts any other class that is annotated in the frame.",
 )
 @click.option(
     "--frames",
