@@ -88,6 +88,7 @@ def _options(command: click.Command) -> set[str]:
 
 _OF_OTHERS = {
     *("--no-deps", "--memPoolSize", "--opt_out", "--cpu"),  # pip, trtexec, OpenVINO, stress-ng
+    *("--max-restarts", "--nnodes", "--rdzv-endpoint"),  # torchrun
     # edgekit/benchmarks/suites
     *("--by", "--every", "--minutes", "--only", "--pictures", "--repeats", "--times", "--write"),
 }

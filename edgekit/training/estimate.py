@@ -36,6 +36,8 @@ class Estimate:
         steps: Number of steps of the optimizer.
         memory: Bytes of memory for the process, on the GPU if there is one; None if unknown.
         worker_memory: Bytes of memory for all worker processes and what they made ahead.
+        disk: Bytes of the frames that have to be stored first.
+        seconds: Seconds for the rest of the run after its first steps; None in a shorter run.
     """
 
     clips: int
@@ -45,6 +47,8 @@ class Estimate:
     steps: int
     memory: int | None
     worker_memory: int
+    disk: int = 0
+    seconds: float | None = None
 
     def __str__(self) -> str:
         memory = f", {self.memory / 1e9:.1f} GB of memory" if self.memory is not None else ""

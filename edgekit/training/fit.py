@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit._parameters import parameter
@@ -154,6 +154,7 @@ class _Run:
             workers=options.workers,
             processes=self.group.count,
         )
+        plan = replace(plan, disk=clips.disk)
         self.say(str(plan))
         trainer = Trainer(
             start.network,
@@ -165,7 +166,8 @@ class _Run:
         if self.group.first:
             with writing(self.out):  # an unwritable folder is reported before the first epoch
                 self.out.mkdir(parents=True, exist_ok=True)
-        history = self._run_epochs(trainer, resume=resume)
+        history, seconds = self._run_epochs(trainer, resume=resume)
+        plan = replace(plan, seconds=seconds)
         weights = self.out / WEIGHTS
         scores: tuple[float, ...] = ()
         if self.group.first:
@@ -178,8 +180,12 @@ class _Run:
             write_history(self.out / HISTORY, settings, history, scores)
         return TrainingResult(weights, history, scores, start.fresh, plan, self.group.number)
 
-    def _run_epochs(self, trainer: Trainer, *, resume: bool) -> list[Epoch]:
-        """Trains the epochs that are left, and saves the state after each of them."""
+    def _run_epochs(self, trainer: Trainer, *, resume: bool) -> tuple[list[Epoch], float | None]:
+        """Trains the epochs that are left, and saves the state after each of them.
+
+        Returns:
+            The epochs, and the seconds that they were estimated to take.
+        """
         settings, progress, state = self.settings, self.progress, self.out / STATE
         finished = trainer.resume(state) if resume else 0
         history = []
@@ -193,17 +199,22 @@ class _Run:
             history.append(epoch)
             progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
             _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
-        return history
+        return history, steps.seconds
 
 
 class _Steps:
-    """Counts steps: shows them, estimates the rest of the run, and saves it now and then."""
+    """Counts steps: shows them, estimates the rest of the run, and saves it now and then.
+
+    Attributes:
+        seconds: Estimated seconds of the rest of the run; None before there is an estimate.
+    """
 
     def __init__(self, run: _Run, trainer: Trainer, finished: int) -> None:
         self._run = run
         self._trainer = trainer
         self._finished = finished
         self._taken = 0
+        self.seconds: float | None = None
         self._began = self._saved = time.monotonic()
 
     def advance(self) -> None:
@@ -217,8 +228,8 @@ class _Steps:
             epoch, step = divmod(self._finished + self._taken, self._run.settings.steps)
             if epoch < self._run.settings.epochs:
                 each = (now - self._began) / _MEASURED_STEPS
-                left = seconds_left(self._run.settings, epoch, step, each)
-                self._run.say(f"About {_in_words(left)} for the rest of the run.")
+                self.seconds = seconds_left(self._run.settings, epoch, step, each)
+                self._run.say(f"About {_in_words(self.seconds)} for the rest of the run.")
         if now - self._saved > _SAVE_EVERY:
             self._trainer.save(self._run.out / STATE)
             self.saved()

@@ -123,7 +123,7 @@ def test_there_is_nothing_to_resume(truth, tmp_path):
     (tmp_path / "mine" / STATE).touch()
     with pytest.raises(BadInputError) as caught:
         train([truth], tmp_path / "other", settings(), resume=True)
-    assert f"out={tmp_path / 'mine'}" in caught.value.hint
+    assert f"out='{tmp_path / 'mine'}'" in caught.value.hint
     assert not (tmp_path / "other").exists()
 
 

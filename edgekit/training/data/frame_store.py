@@ -32,7 +32,7 @@ from edgekit.training.data.stored_video import (
 )
 from edgekit.training.samples import LARGEST_SCALE
 
-__all__ = ["FrameStore", "Need"]
+__all__ = ["FrameStore", "Need", "in_bytes"]
 
 _KIND = "frames"
 _VERSION = 1
@@ -114,12 +114,12 @@ class FrameStore:
             return
         what = (
             f"{len(need.missing)} videos have to be stored as pictures, about "
-            f"{_in_gigabytes(need.missing_bytes)}"
+            f"{in_bytes(need.missing_bytes)}"
         )
         if need.present_bytes + need.missing_bytes > self.most_bytes:
             raise OutputError(
-                f"{what}. The frame store {self.folder} holds {_in_gigabytes(need.present_bytes)} "
-                f"and may hold {_in_gigabytes(self.most_bytes)}.",
+                f"{what}. The frame store {self.folder} holds {in_bytes(need.present_bytes)} "
+                f"and may hold {in_bytes(self.most_bytes)}.",
                 hint=self._hint(need.present_bytes + need.missing_bytes),
             )
         place = self.folder
@@ -128,7 +128,7 @@ class FrameStore:
         free = shutil.disk_usage(place).free
         if need.missing_bytes > free:
             raise OutputError(
-                f"{what}. Only {_in_gigabytes(free)} are free in {self.folder}.",
+                f"{what}. Only {in_bytes(free)} are free in {self.folder}.",
                 hint="Free some space there, or choose a folder on another disk: "
                 f"{parameter('frame_store', 'FOLDER')}",
             )
@@ -169,7 +169,7 @@ class FrameStore:
         except _FullError as error:
             raise OutputError(
                 f"The frame store {self.folder} would grow over "
-                f"{_in_gigabytes(self.most_bytes)}. What is stored so far stays.",
+                f"{in_bytes(self.most_bytes)}. What is stored so far stays.",
                 hint=self._hint(2 * self.most_bytes),
             ) from error
         finally:
@@ -199,9 +199,9 @@ class FrameStore:
         return self.folder / f"{_KIND}-{key}"
 
     def _hint(self, size: int) -> str:
-        gigabytes = size // 10**9 + 1
+        most = (size // 10**9 + 1) * 10**9
         return (
-            f"Allow more: {parameter('frame_store_size', f'{gigabytes}GB')}; choose a folder on a "
+            f"Allow more: {parameter('frame_store_size', most)}; choose a folder on a "
             f"larger disk: {parameter('frame_store', 'FOLDER')}; or empty the store: edgekit cache "
             "clear"
         )
@@ -280,5 +280,6 @@ def _raise_all(failed: list[MediaError]) -> None:
     )
 
 
-def _in_gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"
+def in_bytes(size: int) -> str:
+    """Formats a size for people, in MB or GB."""
+    return f"{size / 1e9:.1f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"

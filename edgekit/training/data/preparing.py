@@ -13,7 +13,7 @@ from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.training.data.clip_index import ClipIndex, index_clips
 from edgekit.training.data.frame_reader import FramePlaces
-from edgekit.training.data.frame_store import FrameStore, Need
+from edgekit.training.data.frame_store import FrameStore, Need, in_bytes
 from edgekit.training.data.locating import locate_frames, picture_names
 from edgekit.training.optimization.process_group import ProcessGroup
 
@@ -48,10 +48,12 @@ class PreparedClips:
     Attributes:
         index: Annotations of the clips.
         places: Where their frames are.
+        disk: Estimated bytes of the frames that had to be stored.
     """
 
     index: ClipIndex
     places: FramePlaces
+    disk: int = 0
 
 
 @contextlib.contextmanager
@@ -82,17 +84,18 @@ def prepared_clips(
     others = [number for number in range(len(videos)) if number not in names]
     with contextlib.ExitStack() as stack:
         stored = {}
+        need = None
         if others:
             folder = source.frame_store or default_store(parameter("frame_store", "FOLDER"))
             store = FrameStore(folder, source.most_stored)
             stack.enter_context(Store(folder).in_use())
-            need = None
             if group.local == 0:
                 need = _fill(store, [videos[n] for n in others], source, progress, say)
             group.wait()
             keys = group.from_first(need.keys if need else ())
             stored = {n: store.stored(key) for n, key in zip(others, keys, strict=True)}
-        yield PreparedClips(index, locate_frames(videos, index.start, names, stored))
+        places = locate_frames(videos, index.start, names, stored)
+        yield PreparedClips(index, places, need.missing_bytes if need else 0)
 
 
 def _fill(
@@ -107,7 +110,7 @@ def _fill(
     if need.missing:
         say(
             f"Storing the frames of {len(need.missing)} videos in {store.folder}: about "
-            f"{need.missing_bytes / 1e9:.2f} GB, once."
+            f"{in_bytes(need.missing_bytes)}, once."
         )
     store.make(videos, need, source.workers, progress)
     return need
