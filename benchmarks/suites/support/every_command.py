@@ -60,7 +60,7 @@ def every_command(port: int) -> list[Command]:
             "train",
             f"train --root clips --arch {NETWORK} --epochs 1 --images 2 --batch 2 --input-size 64 "
             "--workers 1 --from scratch -o trained",
-            "trained",
+            *("trained", "~/.cache/edgekit"),
         ),
         _edgekit(
             "export, all targets",
@@ -96,7 +96,7 @@ def every_command(port: int) -> list[Command]:
         ),
         _edgekit("run, the shipped model", f"run --bundle shipped --source {clip} --max-frames 3"),
         _edgekit("bench", f"bench {measured} --frames 10 --rounds 1 --threads 1"),
-        _edgekit("eval", f"eval {onnx} --root clips"),
+        _edgekit("eval", f"eval {onnx} --root clips", "~/.cache/edgekit"),
         _edgekit("build", f"build {jetson}", expected=4),
         _edgekit("demo", "demo -o shown", "shown"),
         _edgekit("inspect", f"inspect {onnx}"),
