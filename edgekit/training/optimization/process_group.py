@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from edgekit._parameters import parameter
 from edgekit.errors import ResourceError, UsageError
@@ -76,7 +78,7 @@ class ProcessGroup:
         from edgekit.training.optimization.synced_batch_norm import synchronize
 
         synchronize(network)
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        return DistributedDataParallel(network)
 
 
 ALONE = ProcessGroup()
@@ -130,7 +132,12 @@ def _join(group: ProcessGroup) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(group.local)
     backend = "nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, timeout=_LONGEST_WAIT)
+    store, rank, count = next(iter(rendezvous("env://", timeout=_LONGEST_WAIT)))
+    # torchrun keeps its store when it starts the processes again, with the addresses of dead ones.
+    attempt = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    distributed.init_process_group(
+        backend, store=attempt, rank=rank, world_size=count, timeout=_LONGEST_WAIT
+    )
     atexit.register(_leave)
 
 
