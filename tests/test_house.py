@@ -152,3 +152,8 @@ def test_no_class_has_many_attributes_without_a_reason():
 def test_no_folder_has_many_modules():
     folders = Counter(str(path.parent) for path in modules())
     assert not {folder: count for folder, count in folders.items() if count > MOST_MODULES}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = Counter(node.name for _, _, node in definitions(ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edgekit.cli.options.shared import FiniteRange, common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import DATASET, OUT_FILE, OUT_FOLDER
 from edgekit.cli.output.progress_bars import PhaseBars
 
 if TYPE_CHECKING:
-    from edgekit.datasets.tools.conversion import Written
+    from edgekit.datasets.tools.conversion import WrittenDataset
     from edgekit.datasets.tools.statistics import Spread, Statistics
 
 __all__ = ["command"]
@@ -67,7 +67,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
     help="Picture to write, with frames of every class and their boxes (.png or .jpg).",
 )
 @common_options
-def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
+def _inspect(sheet: Path | None, as_json: bool, **values: object) -> None:
     """Show the layout, counts, classes and boxes of a dataset.
 
     Heights and areas are shares of the picture. Motion is the distance that the centre of a box
@@ -80,7 +80,7 @@ def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
     from edgekit.datasets.tools.statistics import statistics_of
     from edgekit.media.drawing.picture_file import write_picture
 
-    choice = DatasetChoice(**values)
+    choice = build(DatasetChoice, values)
     layout = layout_of(choice)
     parts = read_parts(replace(choice, dataset=layout))
     found = statistics_of(parts)
@@ -101,7 +101,7 @@ def _inspect(sheet: Path | None, as_json: bool, **values: Any) -> None:
     "decoded only if it declares another number of frames than its annotation.",
 )
 @common_options
-def _check(decode: bool, as_json: bool, **values: Any) -> None:
+def _check(decode: bool, as_json: bool, **values: object) -> None:
     """List everything that is wrong with a dataset.
 
     It finds missing videos and frames, other sizes and numbers of frames than annotated, boxes
@@ -115,7 +115,7 @@ def _check(decode: bool, as_json: bool, **values: Any) -> None:
     from edgekit.datasets.tools.loading import DatasetChoice
     from edgekit.errors import AnnotationError
 
-    choice = DatasetChoice(**values)
+    choice = build(DatasetChoice, values)
     with PhaseBars() as progress:
         found = check_dataset(choice, decode=decode, progress=progress)
     if as_json:
@@ -150,7 +150,7 @@ _FORCE = click.option(
 @click.option("-o", "--out", type=OUT_FOLDER, required=True, help="Folder to write to.")
 @_FORCE
 @common_options
-def _convert(to: str, out: Path, force: bool, as_json: bool, **values: Any) -> None:
+def _convert(to: str, out: Path, force: bool, as_json: bool, **values: object) -> None:
     """Write a dataset in EdgeKit's own layout.
 
     Videos are not copied: those below the folder are named by their path, and others are linked
@@ -163,7 +163,7 @@ def _convert(to: str, out: Path, force: bool, as_json: bool, **values: Any) -> N
     from edgekit.datasets.tools.loading import DatasetChoice, read_parts
 
     del to
-    parts = read_parts(DatasetChoice(**values))
+    parts = read_parts(build(DatasetChoice, values))
     named = len(parts) > 1
     files = {f"annotations-{name}.json" if named else "annotations.json": truth
              for name, truth in parts.items()}  # fmt: skip
@@ -194,7 +194,7 @@ def _convert(to: str, out: Path, force: bool, as_json: bool, **values: Any) -> N
 @common_options
 def _split(
     share: float, seed: int, group: str | None, out: Path | None, force: bool, as_json: bool,
-    **values: Any,
+    **values: object,
 ) -> None:  # fmt: skip
     """Divide a dataset into a part to train with and a part to test with.
 
@@ -207,14 +207,14 @@ def _split(
     from edgekit.datasets.tools.loading import DatasetChoice, read_parts, whole
     from edgekit.datasets.tools.splitting import group_pattern, split_truth
 
-    choice = DatasetChoice(**values)
+    choice = build(DatasetChoice, values)
     truth = whole(read_parts(choice))
     trained, tested = split_truth(truth, share, seed=seed, pattern=group_pattern(group))
     files = {"annotations-train.json": trained, "annotations-test.json": tested}
     _report(write_datasets(out or choice.root, files, force=force), as_json)
 
 
-def _report(written: Written, as_json: bool) -> None:
+def _report(written: WrittenDataset, as_json: bool) -> None:
     """Prints what was written."""
     if as_json:
         emit_json(written.to_dict())

@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.errors import AnnotationError
+from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
@@ -89,6 +89,19 @@ class VideoTruth:
     tubes: list[TruthTube] = field(default_factory=list)
     label: int | None = None
     path: Path | None = None
+
+    def require_path(self) -> Path:
+        """Returns the path of the video or of its folder of frames.
+
+        Raises:
+            MediaError: The path is unknown.
+        """
+        if self.path is None:
+            raise MediaError(
+                f"The annotations name the video '{self.name}', but EdgeKit did not find its file.",
+                hint="Put the video into the folder of its annotations.",
+            )
+        return self.path
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.datasets.readers.tube_pickles import TUBE_PICKLES
 from edgekit.files.reading import read_regular
 
 __all__ = ["layouts_in"]
@@ -21,7 +22,6 @@ _ROAD = {
     "finalAnnots.ma.mat": ("jhmdb21-mat",),
 }
 _GLOBS = {
-    "moc": ("*-GT.pkl", "*_GT.pkl", "annotations/*-GT.pkl", "annotations/*_GT.pkl"),
     "cvat": ("*.xml", "*/annotations.xml"),
     "ava": ("*.csv", "annotations/*.csv"),
 }
@@ -53,7 +53,7 @@ def _found(root: Path) -> Iterator[str]:
     for file, names in _ROAD.items():
         if (root / "splitfiles" / file).exists():
             yield from names
-    if any(root.glob(_GLOBS["moc"][0])) or any(any(root.glob(one)) for one in _GLOBS["moc"]):
+    if any(any(root.glob(one)) for one in TUBE_PICKLES):
         yield "moc"
     if (root / "labels").is_dir() and any(root.glob("*list*.txt")):
         yield "yowo"

@@ -21,6 +21,7 @@ from edgekit.doctor.report import (
     SystemReport,
 )
 from edgekit.system.installation import foreign, install_line, origin
+from edgekit.system.memory import memory_gib
 from edgekit.system.telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def examine_system() -> SystemReport:
             platform.python_version(),
             platform.platform(terse=True),
             platform.machine(),
-            _memory_gib(),
+            memory_gib(),
         ),
         cpu=CpuReport(_cpu_model(), _cores(), _cpu_features()),
         gpus=_gpus(),
@@ -144,13 +145,6 @@ def _cache() -> tuple[CacheReport | None, str]:
     except ImportError:
         return None, ""  # the missing package is reported elsewhere
     return CacheReport(str(found.folder), found.size), ""
-
-
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _gpus() -> tuple[str, ...]:

@@ -150,16 +150,12 @@ def _outcomes(
 
 
 def _find(results: ResultsFolder, video: VideoTruth) -> StoredResult | None:
-    if video.path is None:
-        raise MediaError(
-            f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
-            hint="Put the video into the folder of its annotations.",
-        )
+    path = video.require_path()
     try:
         return results.find(video)
     except OSError as error:
         raise MediaError(
-            f"Cannot read the video {video.path}: {error.strerror}.",
+            f"Cannot read the video {path}: {error.strerror}.",
             hint="Put the video into the folder of its annotations.",
         ) from error
 

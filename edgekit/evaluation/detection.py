@@ -12,7 +12,7 @@ from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.detector import Detector
-from edgekit.errors import AnnotationError, MediaError
+from edgekit.errors import AnnotationError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
@@ -114,14 +114,9 @@ def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
 def _detect_video(
     bundle: Path, options: SessionOptions, top_k: int | None, video: VideoTruth
 ) -> FrameDetections:
-    if video.path is None:
-        raise MediaError(
-            f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
-            hint="Put the video into the folder of its annotations.",
-        )
     with (
         Detector(bundle, options=options, top_k=top_k) as detector,
-        open_source(video.path) as source,
+        open_source(video.require_path()) as source,
     ):
         classes, collector = len(detector.classes), DetectionsCollector(len(detector.classes))
         linker = make_linker("edgekit", classes)

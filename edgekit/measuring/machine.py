@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.system.cpu_quota import cpu_quota
+from edgekit.system.memory import memory_gib
 
 __all__ = ["Conditions", "Machine", "Watch", "describe_machine", "processor"]
 
@@ -45,7 +46,7 @@ def describe_machine() -> Machine:
         processor=processor(),
         architecture=platform.machine(),
         cores=os.cpu_count() or 1,
-        memory_gib=_memory_gib(),
+        memory_gib=memory_gib(),
         system=platform.platform(terse=True),
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         python=platform.python_version(),
@@ -142,12 +143,6 @@ def _numbers(pattern: str) -> Iterator[float]:
     for path in Path("/sys/").glob(pattern):
         with contextlib.suppress(ValueError):
             yield float(_text(path))
-
-
-def _memory_gib() -> float | None:
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    return None
 
 
 def _ticks() -> list[float]:

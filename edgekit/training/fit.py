@@ -15,7 +15,7 @@ from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError
 from edgekit.files.output_paths import writing
 from edgekit.models.checkpoints import save_checkpoint
-from edgekit.training.data.loading import Samples
+from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
 from edgekit.training.estimate import estimate, seconds_left
 from edgekit.training.held_out import held_out_frame_map
@@ -159,7 +159,7 @@ class _Run:
         trainer = Trainer(
             start.network,
             start.trained,
-            Samples(clips.index, clips.places, len(classes), settings),
+            TrainingSamples(clips.index, clips.places, len(classes), settings),
             workers=options.workers,
             group=self.group,
         )

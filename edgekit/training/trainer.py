@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgekit._parameters import parameter
 from edgekit.errors import BadInputError
 from edgekit.training.data.drawing import Draws
-from edgekit.training.data.loading import Samples, batches
+from edgekit.training.data.loading import TrainingSamples, batches
 from edgekit.training.optimization.losses import Batch, centernet_loss
 from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
 from edgekit.training.optimization.process_group import ALONE, ProcessGroup
@@ -56,7 +56,7 @@ class Trainer:
         self,
         network: nn.Module,
         trained: frozenset[str],
-        samples: Samples,
+        samples: TrainingSamples,
         *,
         workers: int = 0,
         group: ProcessGroup = ALONE,

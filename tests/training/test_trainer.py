@@ -10,7 +10,7 @@ import torch
 
 from edgekit._progress import SILENT
 from edgekit.errors import BadInputError, ResourceError
-from edgekit.training.data.loading import Samples
+from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.estimate import activation_bytes, estimate, seconds_left
 from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
@@ -29,7 +29,7 @@ def trainer_of(folder: Path, **changes: object) -> Trainer:
     values = of(size=(64, 64), images=8, epochs=2, **changes)
     source = ClipSource([(0, truth(folder, 6))], 1.0, values.size, None, 1, 1)
     with prepared_clips(source, ALONE, SILENT, print) as clips:
-        samples = Samples(clips.index, clips.places, 2, values)
+        samples = TrainingSamples(clips.index, clips.places, 2, values)
     torch.manual_seed(0)
     return Trainer(Tiny(), frozenset(), samples, device="cpu")
 

@@ -35,7 +35,7 @@ from edgekit.measuring.timing import machine
 from edgekit.media._opencv import cv2
 from edgekit.synthetic.clip import render_clip
 
-__all__ = ["Outcome", "Visits", "main", "play", "write_clip"]
+__all__ = ["FloodOutcome", "Visits", "main", "play", "write_clip"]
 
 _ATTACKER, _VIEWER = "127.0.0.2", "127.0.0.3"
 _TOKEN = "a-token-for-this-benchmark"  # noqa: S105 - of a page that only this machine reaches
@@ -68,7 +68,7 @@ class Visits(NamedTuple):
     failed: list[str]
 
 
-class Outcome(NamedTuple):
+class FloodOutcome(NamedTuple):
     """Result of a run.
 
     Attributes:
@@ -156,7 +156,7 @@ def _visiting(port: int) -> Iterator[list[Visits]]:
 
 def play(
     video: str, seconds: float, half_open: int = 0, stalled: int = 0, *options: str
-) -> Outcome:
+) -> FloodOutcome:
     """Runs on a clip for a time, with or without a flood.
 
     Args:
@@ -187,7 +187,7 @@ def play(
     if run.returncode != 130:
         raise SystemExit(f"The run ended with status {run.returncode}: {errors}")
     report: dict[str, Any] = json.loads(output)
-    return Outcome(report["frames"] / report["seconds"], visits[0], counts)
+    return FloodOutcome(report["frames"] / report["seconds"], visits[0], counts)
 
 
 def _port(run: subprocess.Popen[str]) -> int:
@@ -210,7 +210,7 @@ def write_clip(folder: Path, frames: int) -> str:
     return str(path)
 
 
-def _row(name: str, outcomes: list[Outcome], share: float) -> str:
+def _row(name: str, outcomes: list[FloodOutcome], share: float) -> str:
     health = [1e3 * time for outcome in outcomes for time in outcome.visits.health]
     frame = [1e3 * time for outcome in outcomes for time in outcome.visits.frame]
     failed = sum(len(outcome.visits.failed) for outcome in outcomes)

@@ -33,7 +33,7 @@ from edgekit.targets.settings import MEAN, STD
 from edgekit.training.data.clip_index import index_clips
 from edgekit.training.data.drawing import BatchKey
 from edgekit.training.data.frame_reader import FramePlaces, Picture
-from edgekit.training.data.loading import Samples
+from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.stored_video import QUALITY
 from edgekit.training.estimate import activation_bytes
 from edgekit.training.optimization.losses import Batch
@@ -47,7 +47,7 @@ CLIPS, FRAMES, CLASSES = 3194, 395_868, 24
 _SIZE = (240, 320)
 
 
-class RenderedSamples(Samples):
+class RenderedSamples(TrainingSamples):
     """Samples whose pictures are decoded from one of a few JPEGs instead of a file."""
 
     def read(self, clip: int, frame: int) -> Picture:
@@ -87,7 +87,7 @@ def _scenes() -> list[bytes]:
     return _RENDERED
 
 
-def _samples(kind: type[Samples], settings: Settings) -> Samples:
+def _samples(kind: type[TrainingSamples], settings: Settings) -> TrainingSamples:
     """Returns the dataset, with annotations and places of the full size."""
     counts = np.full(CLIPS, FRAMES // CLIPS)
     counts[: FRAMES % CLIPS] += 1
@@ -142,7 +142,9 @@ def _resident() -> int:
     return total
 
 
-def _measure(arguments: argparse.Namespace, kind: type[Samples], workers: int) -> tuple[float, int]:
+def _measure(
+    arguments: argparse.Namespace, kind: type[TrainingSamples], workers: int
+) -> tuple[float, int]:
     """Returns samples a second after the first step, and the largest memory between steps."""
     settings = _settings(arguments.size, arguments.batch, arguments.steps)
     torch.manual_seed(0)

@@ -50,7 +50,7 @@ class _Image(msgspec.Struct):
     height: int = 0
 
 
-class _Annotation(msgspec.Struct):
+class _CocoAnnotation(msgspec.Struct):
     category_id: int
     image_id: int | None = None
     video_id: int | None = None
@@ -66,9 +66,9 @@ class _Category(msgspec.Struct):
     name: str
 
 
-class _File(msgspec.Struct):
+class _CocoFile(msgspec.Struct):
     videos: list[_Video]
-    annotations: list[_Annotation]
+    annotations: list[_CocoAnnotation]
     categories: list[_Category]
     images: list[_Image] = []
 
@@ -82,7 +82,7 @@ def read_coco_video(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     content = origin.read(_MOST_BYTES)
     filler = TrackFiller(len(content))
     try:
-        file = msgspec.json.decode(content, type=_File)
+        file = msgspec.json.decode(content, type=_CocoFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise origin.wrong(f"expected videos, annotations and categories ({error})") from error
     categories = sorted(file.categories, key=lambda category: category.id)
@@ -91,7 +91,7 @@ def read_coco_video(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     for image in file.images:
         images[image.video_id].append(image)
     home: dict[int | None, int | None] = {image.id: image.video_id for image in file.images}
-    found: dict[int | None, list[_Annotation]] = defaultdict(list)
+    found: dict[int | None, list[_CocoAnnotation]] = defaultdict(list)
     for annotation in file.annotations:
         own = annotation.video_id
         found[home.get(annotation.image_id) if own is None else own].append(annotation)
@@ -109,7 +109,7 @@ def _video(
     root: Path,
     video: _Video,
     images: list[_Image],
-    annotations: list[_Annotation],
+    annotations: list[_CocoAnnotation],
     index: dict[int, int],
     filler: TrackFiller,
 ) -> VideoTruth:
@@ -160,7 +160,7 @@ def _pictures(path: Path) -> dict[str, int]:
 
 
 def _tubes(
-    annotations: list[_Annotation],
+    annotations: list[_CocoAnnotation],
     places: Sequence[int],
     place_of: dict[int, int],
     index: dict[int, int],

@@ -35,7 +35,7 @@ class _Track:
     boxes: list[tuple[int, list[float] | None]] = field(default_factory=list)
 
 
-class _File:
+class _CvatFile:
     """What an XML file says: facts of the task, class names and tracks."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ def read_cvat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
 
 
 def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: Path) -> VideoTruth:
-    file, content = _File(), origin.read(_MOST_BYTES)
+    file, content = _CvatFile(), origin.read(_MOST_BYTES)
     try:
         parse(content, file.started, file.ended)
         frames = max(int(file.facts.get("size", 0)), int(file.facts.get("stop_frame", -1)) + 1)

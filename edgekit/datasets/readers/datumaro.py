@@ -62,7 +62,7 @@ class _Categories(msgspec.Struct):
     label: _Labels
 
 
-class _File(msgspec.Struct):
+class _DatumaroFile(msgspec.Struct):
     categories: _Categories
     items: list[_Item]
 
@@ -84,7 +84,7 @@ def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         content = origin.read(_MOST_BYTES)
         filler = TrackFiller(len(content))
         try:
-            file = msgspec.json.decode(content, type=_File)
+            file = msgspec.json.decode(content, type=_DatumaroFile)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise origin.wrong(f"expected categories and items ({error})") from error
         names = [label.name for label in file.categories.label.labels]

@@ -53,14 +53,14 @@ class _Region(msgspec.Struct):
     value: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Annotation(msgspec.Struct):
+class _LabelStudioAnnotation(msgspec.Struct):
     result: list[_Region] = []
     was_cancelled: bool = False
 
 
 class _Task(msgspec.Struct):
     data: dict[str, Any]
-    annotations: list[_Annotation] = []
+    annotations: list[_LabelStudioAnnotation] = []
     id: int = 0
 
 

@@ -24,9 +24,11 @@ from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.errors import AnnotationError
 
-__all__ = ["read_tube_pickle"]
+__all__ = ["TUBE_PICKLES", "read_tube_pickle"]
 
-_PATTERNS = ("*-GT.pkl", "*_GT.pkl", "annotations/*_GT.pkl", "annotations/*-GT.pkl")
+TUBE_PICKLES = ("*-GT.pkl", "*_GT.pkl", "annotations/*_GT.pkl", "annotations/*-GT.pkl")
+"""Patterns of the file below the folder of the dataset."""
+
 _MOST_BYTES = 1 << 27
 _MOST_OPERATIONS = 4_000_000
 """Largest number of operations; the 37,701 tubes of MultiSports need a million."""
@@ -37,7 +39,7 @@ _LEAST_BYTES = 5
 
 def read_tube_pickle(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth in a pickle of ACT, MOC or MultiSports; see ``DatasetReader``."""
-    origin = only_file(root, _PATTERNS, "moc")
+    origin = only_file(root, TUBE_PICKLES, "moc")
     content = origin.read(_MOST_BYTES)
     try:
         found = loads_plain(content, most=_MOST_OPERATIONS)

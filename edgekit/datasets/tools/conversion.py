@@ -18,14 +18,14 @@ from edgekit.files.output_paths import output_error, refuse_unwritable_folder, w
 from edgekit.files.reading import path_below
 from edgekit.files.writing import atomic_file
 
-__all__ = ["Written", "clipped", "write_datasets"]
+__all__ = ["WrittenDataset", "clipped", "write_datasets"]
 
 _DIGITS = 3
 """Digits behind the point of a written coordinate: a thousandth of a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenDataset:
     """What was written.
 
     Attributes:
@@ -51,7 +51,9 @@ class Written:
         }  # fmt: skip
 
 
-def write_datasets(folder: Path, truths: dict[str, Truth], *, force: bool = False) -> Written:
+def write_datasets(
+    folder: Path, truths: dict[str, Truth], *, force: bool = False
+) -> WrittenDataset:
     """Writes annotations of some videos as files of EdgeKit's own layout.
 
     A video below the folder is named by its path. Another one is linked from there by its name,
@@ -101,7 +103,7 @@ def write_datasets(folder: Path, truths: dict[str, Truth], *, force: bool = Fals
     cut = sum(cut for _, cut, _ in plain.values())
     left_out = sum(left_out for _, _, left_out in plain.values())
     counts = {part: len(truth.videos) for part, truth in truths.items()}
-    return Written(files, counts, missing, cut, left_out)
+    return WrittenDataset(files, counts, missing, cut, left_out)
 
 
 def _name_in(folder: Path, video: VideoTruth) -> str:

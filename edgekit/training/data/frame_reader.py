@@ -18,7 +18,7 @@ from edgekit.errors import MediaError
 from edgekit.media.sources.pictures.folder import read_picture
 from edgekit.runtime.types import Array
 
-__all__ = ["FramePlaces", "FrameReader", "Picture"]
+__all__ = ["ClipReader", "FramePlaces", "Picture"]
 
 _MOST_OPEN = 32
 _COLOUR = cv2.IMREAD_COLOR
@@ -70,7 +70,7 @@ class Picture:
     aspect: float = 1.0
 
 
-class FrameReader:
+class ClipReader:
     """Reads frames in any order, with a few files open; a process or thread needs its own.
 
     Args:

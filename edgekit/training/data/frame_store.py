@@ -25,7 +25,7 @@ from edgekit.media import open_source
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.training.data.stored_video import (
     QUALITY,
-    StoredVideo,
+    StoredFrames,
     encoded,
     store_video,
     stored_video,
@@ -177,7 +177,7 @@ class FrameStore:
             pool.shutdown(cancel_futures=True)
         _raise_all(failed)
 
-    def stored(self, key: str) -> StoredVideo:
+    def stored(self, key: str) -> StoredFrames:
         """Returns a stored video.
 
         Raises:

@@ -19,7 +19,7 @@ from edgekit.runtime.cascade import Cascade
 from edgekit.system.own_process import claim_process
 from edgekit.training.data.clip_index import ClipIndex
 from edgekit.training.data.drawing import BatchKey
-from edgekit.training.data.frame_reader import FramePlaces, FrameReader, Picture
+from edgekit.training.data.frame_reader import ClipReader, FramePlaces, Picture
 from edgekit.training.data.targets import Sample
 from edgekit.training.optimization.losses import Batch
 from edgekit.training.samples import augmented_sample
@@ -27,13 +27,13 @@ from edgekit.training.settings import Settings
 
 T = TypeVar("T")
 
-__all__ = ["Samples", "batches"]
+__all__ = ["TrainingSamples", "batches"]
 
 _FIELDS = ("input", "heatmap", "cells", "sizes", "offsets", "mask")
 
 
 @dataclass(eq=False)
-class Samples(Dataset[Batch | EdgeKitError]):
+class TrainingSamples(Dataset[Batch | EdgeKitError]):
     """Batches by their keys. The same key gives the same batch in every process.
 
     Attributes:
@@ -47,7 +47,7 @@ class Samples(Dataset[Batch | EdgeKitError]):
     places: FramePlaces
     classes: int
     settings: Settings
-    _reader: FrameReader | None = field(default=None, init=False, repr=False)
+    _reader: ClipReader | None = field(default=None, init=False, repr=False)
     _cascade: Cascade | None = field(default=None, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
@@ -57,7 +57,7 @@ class Samples(Dataset[Batch | EdgeKitError]):
     def read(self, clip: int, frame: int) -> Picture:
         """Returns a frame of a clip; a subclass may make it instead of reading it."""
         if self._reader is None:
-            self._reader = FrameReader(self.places)
+            self._reader = ClipReader(self.places)
         return self._reader.read(clip, frame)
 
     def __getitem__(self, key: BatchKey) -> Batch | EdgeKitError:

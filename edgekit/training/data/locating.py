@@ -14,7 +14,7 @@ from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import MediaError
 from edgekit.media.sources.pictures.folder import pictures_of
 from edgekit.training.data.frame_reader import FramePlaces
-from edgekit.training.data.stored_video import StoredVideo, refuse_short
+from edgekit.training.data.stored_video import StoredFrames, refuse_short
 
 __all__ = ["PictureNames", "locate_frames", "picture_names"]
 
@@ -42,23 +42,19 @@ def picture_names(video: VideoTruth) -> PictureNames | None:
         MediaError: The path is unknown or missing, or there are fewer pictures than annotated
             frames.
     """
-    if video.path is None:
+    path = video.require_path()
+    if not path.exists():
         raise MediaError(
-            f"The annotations name the video '{video.name}', but EdgeKit did not find its file.",
-            hint="Put the video into the folder of its annotations.",
-        )
-    if not video.path.exists():
-        raise MediaError(
-            f"There is no file or folder {video.path}.",
+            f"There is no file or folder {path}.",
             hint="Check the path, or put the video into the folder of its annotations.",
         )
-    if not video.path.is_dir():
+    if not path.is_dir():
         return None
-    files = pictures_of(video.path)
+    files = pictures_of(path)
     first = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED)
     if first is None or first.dtype != np.uint8:
         return None
-    refuse_short(video.path, len(files), video.frames)
+    refuse_short(path, len(files), video.frames)
     names = [os.fsencode(file.name) for file in files]
     return PictureNames(b"".join(names), np.array([len(name) for name in names], np.uint32))
 
@@ -67,7 +63,7 @@ def locate_frames(
     videos: Sequence[VideoTruth],
     start: npt.NDArray[np.int64],
     names: Mapping[int, PictureNames],
-    stored: Mapping[int, StoredVideo],
+    stored: Mapping[int, StoredFrames],
 ) -> FramePlaces:
     """Returns where the first frames of each video are.
 

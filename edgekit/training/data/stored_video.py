@@ -27,7 +27,7 @@ from edgekit.media import open_source
 __all__ = [
     "DATA",
     "QUALITY",
-    "StoredVideo",
+    "StoredFrames",
     "encoded",
     "refuse_short",
     "store_video",
@@ -57,7 +57,7 @@ class _Index(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredVideo:
+class StoredFrames:
     """A stored video of n frames.
 
     Attributes:
@@ -156,7 +156,7 @@ def refuse_short(path: Path, found: int, expected: int) -> None:
         )
 
 
-def stored_video(folder: Path, identity: str) -> StoredVideo | None:
+def stored_video(folder: Path, identity: str) -> StoredFrames | None:
     """Returns a stored video; None if the folder does not hold it whole.
 
     Args:
@@ -171,7 +171,7 @@ def stored_video(folder: Path, identity: str) -> StoredVideo | None:
     path = folder / DATA
     if not path.is_file() or path.stat().st_size != lengths.sum(dtype=np.int64):
         return None
-    return StoredVideo(
+    return StoredFrames(
         path,
         (index.height, index.width),
         index.scale,

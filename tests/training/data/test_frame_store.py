@@ -11,7 +11,7 @@ import pytest
 from edgekit._progress import SILENT
 from edgekit.calibration.cache import contents_of
 from edgekit.errors import MediaError, OutputError
-from edgekit.training.data.frame_reader import FrameReader
+from edgekit.training.data.frame_reader import ClipReader
 from edgekit.training.data.frame_store import FrameStore
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.data.stored_video import DATA
@@ -38,7 +38,7 @@ def test_frames_of_pictures_and_videos(tmp_path: Path) -> None:
     clips, said = prepared(videos, tmp_path / "store")
     assert len(said) == 1
     assert said[0].startswith("Storing the frames of 2 videos in ")
-    reader = FrameReader(clips.places)
+    reader = ClipReader(clips.places)
     for clip, index in [(0, 7), (1, 4), (2, 3), (0, 0), (1, 0), (2, 1)]:
         found = reader.read(clip, index)
         assert found.size == SIZE
@@ -55,7 +55,7 @@ def test_part_of_a_clip_is_read(tmp_path: Path) -> None:
     videos = [truth(pictures(tmp_path / "b", 8), 8), truth(video(tmp_path / "a.mp4", 8), 8)]
     clips, _ = prepared(videos, tmp_path / "store", share=0.5)
     assert clips.index.start.tolist() == [0, 4, 8]
-    reader = FrameReader(clips.places)
+    reader = ClipReader(clips.places)
     np.testing.assert_array_equal(reader.read(0, 3).image, frame(3))
     assert np.abs(reader.read(1, 3).image.astype(int) - frame(3)).mean() <= 4
 
@@ -63,7 +63,7 @@ def test_part_of_a_clip_is_read(tmp_path: Path) -> None:
 def test_large_videos_are_stored_smaller(tmp_path: Path) -> None:
     size = (480, 640)
     clips, _ = prepared([truth(video(tmp_path / "a.mp4", 3, size), 3, size)], tmp_path / "store")
-    found = FrameReader(clips.places).read(0, 2)
+    found = ClipReader(clips.places).read(0, 2)
     assert found.size == size
     # The largest sample shows the video at 1.375 times the scale at which it fits the input.
     np.testing.assert_allclose(found.scale, 1.375 * 64 / 480, rtol=0.01)
@@ -88,7 +88,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(content)
-    reader = FrameReader(clips.places)
+    reader = ClipReader(clips.places)
     with pytest.raises(MediaError, match="is damaged") as caught:
         [reader.read(0, index) for index in range(4)]
     assert str(data.parent) in caught.value.message
@@ -162,7 +162,7 @@ def test_missing_clips(tmp_path: Path) -> None:
 def test_a_picture_that_vanishes_or_breaks(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "b", 3)
     clips, _ = prepared([truth(folder, 3)], tmp_path / "store")
-    reader = FrameReader(clips.places)
+    reader = ClipReader(clips.places)
     (folder / "00002.png").write_bytes(b"rubbish")
     with pytest.raises(MediaError, match=r"Cannot read the picture .*00002\.png"):
         reader.read(0, 1)
@@ -180,5 +180,5 @@ def test_deep_pictures_are_scaled_together(tmp_path: Path) -> None:
         cv2.imwrite(str(folder / f"{number}.png"), image)
     clips, said = prepared([truth(folder, 3)], tmp_path / "store")
     assert len(said) == 1
-    levels = [FrameReader(clips.places).read(0, n).image.mean() for n in range(3)]
+    levels = [ClipReader(clips.places).read(0, n).image.mean() for n in range(3)]
     np.testing.assert_allclose(levels, [75, 150, 224], atol=2)  # of 10 bits

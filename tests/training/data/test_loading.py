@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from edgekit._progress import SILENT
 from edgekit.errors import MediaError, ResourceError
 from edgekit.training.data.drawing import Draws
-from edgekit.training.data.loading import Samples, batches
+from edgekit.training.data.loading import TrainingSamples, batches
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.optimization.losses import Batch
 from edgekit.training.optimization.process_group import ALONE
@@ -21,13 +21,13 @@ from tests.training.data.clips import of, pictures, truth
 FIELDS = ("input", "heatmap", "cells", "sizes", "offsets", "mask")
 
 
-def samples_of(folder: Path) -> Samples:
+def samples_of(folder: Path) -> TrainingSamples:
     source = ClipSource([(0, truth(folder, 6))], 1.0, (64, 64), None, 1, 1)
     with prepared_clips(source, ALONE, SILENT, print) as clips:
-        return Samples(clips.index, clips.places, 2, of(size=(64, 64), images=8, epochs=2))
+        return TrainingSamples(clips.index, clips.places, 2, of(size=(64, 64), images=8, epochs=2))
 
 
-def made(samples: Samples, workers: int) -> list[Batch]:
+def made(samples: TrainingSamples, workers: int) -> list[Batch]:
     with batches(samples, Draws(samples.clips, samples.settings), workers) as source:
         return list(source)
 

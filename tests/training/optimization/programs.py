@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import read_annotations
-from edgekit.training.data.loading import Samples
+from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.fit import FitOptions, fit
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
@@ -49,7 +49,7 @@ def trainer_of(folder: Path, group: ProcessGroup, values: Settings) -> Trainer:
     truth = read_annotations(folder / "annotations.json")
     source = ClipSource([(0, v) for v in truth.videos], 1.0, (64, 64), folder / "store", 10**9, 1)
     with prepared_clips(source, group, SILENT, lambda text: None) as clips:
-        samples = Samples(clips.index, clips.places, 2, values)
+        samples = TrainingSamples(clips.index, clips.places, 2, values)
     torch.manual_seed(0)
     return Trainer(Tiny(), frozenset(), samples, group=group, device="cpu")
 
