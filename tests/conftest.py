@@ -39,13 +39,6 @@ from edgekit.bundle import (
 from edgekit.system.own_process import claim_process
 from edgekit.system.telemetry import OWN_PROCESS
 
-# The first signal that Python handles resolves symbols of its library. Later, in a process that has
-# loaded OpenVINO, that needs more stack than signals are handled on there.
-_before = signal.signal(signal.SIGUSR1, lambda *_: None)
-signal.raise_signal(signal.SIGUSR1)
-signal.signal(signal.SIGUSR1, _before)
-
-
 # Tests import runtimes by themselves, and those would report.
 os.environ.update(OWN_PROCESS)
 # The messages of converters would be failures, as those of EdgeKit's own code are.

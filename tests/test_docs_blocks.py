@@ -195,16 +195,8 @@ def _lines_of(text: str) -> list[str]:
 
 
 def _run(line: str) -> int:
-    """Runs a line; edgekit alone in this process, which has loaded it, and all else in bash.
-
-    Training starts processes. In a process that has loaded OpenVINO, the signal of one that ends
-    was seen to overflow the stack on which signals are handled there.
-    """
+    """Runs a line; edgekit alone in this process, which has loaded it, and all else in bash."""
     words = shlex.split(line, comments=True)
-    if (
-        words[:1] == ["edgekit"]
-        and words[1] != "train"
-        and not set("|&;<>$`") & set(line.split(" #")[0])
-    ):
+    if words[0] == "edgekit" and not set("|&;<>$`") & set(line.split(" #")[0]):
         return main(words[1:])
     return subprocess.run(["bash", "-euo", "pipefail", "-c", line], check=False).returncode

@@ -45,7 +45,12 @@ from edgekit.quantization.rounding.ranges import (
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
 from edgekit.targets.muted_output import silence
-from edgekit.targets.openvino.importing import import_openvino, import_quietly, openvino_reason
+from edgekit.targets.openvino.importing import (
+    import_openvino,
+    import_quietly,
+    openvino_core,
+    openvino_reason,
+)
 from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 
 __all__ = ["OpenVinoQuantizer"]
@@ -75,7 +80,7 @@ class OpenVinoQuantizer(base.Quantizer):
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
-        model = _read(import_openvino(_PURPOSE), bundle.model_path)
+        model = _read(bundle.model_path)
         return tuple(
             base.Layer(operator.get_friendly_name(), operator.get_type_name(), macs(operator))
             for operator in weighted(model)
@@ -83,7 +88,7 @@ class OpenVinoQuantizer(base.Quantizer):
 
     def left_float(self, bundle: Bundle, io: str = "float") -> dict[str, str]:
         """Returns the float parts; see ``edgekit.quantization.base.Quantizer.left_float``."""
-        names = outside(_read(import_openvino(_PURPOSE), bundle.model_path))
+        names = outside(_read(bundle.model_path))
         moved = {name.partition("/")[0] for name in names} - {"cascade", "decode"}
         return super().left_float(bundle, io) | base.sampling(moved)
 
@@ -95,7 +100,7 @@ class OpenVinoQuantizer(base.Quantizer):
             extremes = {
                 name: (float(ends[0].min()), float(ends[1].max())) for name, ends in file.items()
             }
-        model = _read(import_openvino(_PURPOSE), statistics / MODEL)
+        model = _read(statistics / MODEL)
         found = {}
         for layer in weighted(model):
             rounding = rounding_before(layer)
@@ -108,10 +113,10 @@ class OpenVinoQuantizer(base.Quantizer):
     def calibrate(self, bundle: Bundle, inputs: base.Inputs, folder: Path) -> None:
         """Writes the network with rounding operators, and the histograms of rounded tensors."""
         openvino = import_openvino(_PURPOSE)
-        model = _read(openvino, bundle.model_path)
+        model = _read(bundle.model_path)
         rounded = _with_roundings(model, inputs)
         layers = convolutions(model)
-        found, extremes = _activations(openvino, model, rounded, inputs, layers)
+        found, extremes = _activations(model, rounded, inputs, layers)
         integers = {name: layer.integers() for name, layer in layers.items()}
         with writing(folder):
             save(openvino, rounded, folder)
@@ -131,7 +136,7 @@ class OpenVinoQuantizer(base.Quantizer):
         openvino = import_openvino(_PURPOSE)
         from openvino._offline_transformations import compress_quantize_weights_transformation
 
-        model = _read(openvino, statistics / MODEL)
+        model = _read(statistics / MODEL)
         unknown = recipe.keep_float - {layer.get_friendly_name() for layer in weighted(model)}
         if unknown:
             names = ", ".join(sorted(unknown))
@@ -146,9 +151,9 @@ class OpenVinoQuantizer(base.Quantizer):
         return base.Written(MODEL, (MODEL, WEIGHTS))
 
 
-def _read(openvino: Any, path: Path) -> Any:
+def _read(path: Path) -> Any:
     try:
-        return openvino.Core().read_model(path)
+        return openvino_core(_PURPOSE).read_model(path)
     except RuntimeError as error:
         raise BundleError(
             f"{path} is not a model in OpenVINO's IR: {openvino_reason(error)}",
@@ -187,7 +192,6 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
 
 
 def _activations(
-    openvino: Any,
     model: Any,
     rounded: Any,
     inputs: base.Inputs,
@@ -212,7 +216,7 @@ def _activations(
     first = len(model.outputs)
     model.add_outputs(shown)
     config = {"INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(model, "CPU", config).create_infer_request()
+    request = openvino_core(_PURPOSE).compile_model(model, "CPU", config).create_infer_request()
     names = [operator.get_friendly_name() for operator in (*layers, *watched)]
     found = {name: Histogram() for name in names[len(layers) :]}
     extremes: dict[str, Array] = {}

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import threading
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from edgekit.errors import MissingDependencyError
 from edgekit.system.telemetry import import_silently
 from edgekit.targets.base import reason_of
 
-__all__ = ["import_openvino", "import_quietly", "openvino_reason"]
+if TYPE_CHECKING:
+    from openvino import Core
+
+__all__ = ["import_openvino", "import_quietly", "openvino_core", "openvino_reason"]
 
 _PLACES = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:")
+_CORES: list[Core] = []
+_LOCK = threading.Lock()
 
 
 def import_openvino(purpose: str) -> ModuleType:
@@ -24,6 +31,26 @@ def import_openvino(purpose: str) -> ModuleType:
         MissingDependencyError: OpenVINO is not installed.
     """
     return import_quietly("openvino", "openvino", purpose)
+
+
+def openvino_core(purpose: str) -> Core:
+    """Returns the ``openvino.Core`` of this process.
+
+    It stays until the process ends. A core gives the thread that makes it a stack for signal
+    handlers, and frees that stack with itself: if another thread drops the core, as garbage
+    collection may, the next signal in the first one, such as Ctrl-C, ends the process.
+
+    Args:
+        purpose: Feature that needs it, as the beginning of a sentence.
+
+    Raises:
+        MissingDependencyError: OpenVINO is not installed.
+    """
+    openvino = import_openvino(purpose)
+    with _LOCK:
+        if not _CORES:
+            _CORES.append(openvino.Core())
+        return _CORES[0]
 
 
 def import_quietly(module: str, extra: str, purpose: str) -> ModuleType:

@@ -19,7 +19,7 @@ from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
-from edgekit.targets.openvino.importing import import_openvino, openvino_reason
+from edgekit.targets.openvino.importing import import_openvino, openvino_core, openvino_reason
 from edgekit.targets.runtime_pool import RuntimePool
 
 __all__ = ["OpenVinoSession"]
@@ -97,8 +97,7 @@ class OpenVinoSession(base.Session):
         }
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
-        openvino = import_openvino(_PURPOSE)
-        self._core: Any = openvino.Core()
+        self._core: Any = openvino_core(_PURPOSE)
         device = self._device()
         config = self._config(device)
         path = self.bundle.model_path

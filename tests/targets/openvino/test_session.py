@@ -19,6 +19,7 @@ from edgekit.bundle import Bundle, load_bundle, save_bundle
 from edgekit.errors import BundleError, MissingDependencyError, OutputError, UsageError
 from edgekit.files.checksums import ENDING, proven_file
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.openvino import importing
 from edgekit.targets.openvino.session import OpenVinoSession
 
 
@@ -74,13 +75,33 @@ def test_device_that_cannot_be_told_how(
                 return {"INFERENCE_PRECISION_HINT": "RO"}
             return super().get_property(device, name)
 
-    monkeypatch.setattr(openvino, "Core", OtherDevice)
+    monkeypatch.setattr(importing, "_CORES", [OtherDevice()])
     with OpenVinoSession(written) as session:
         assert session.infer({"input": tensor})["hm"].shape == (1, 3, 16, 24)
     with pytest.raises(UsageError, match="not support threads on the device CPU; found 1"):
         OpenVinoSession(written, SessionOptions(threads=1))
     with pytest.raises(UsageError, match="OpenVINO does not support arithmetic"):
         OpenVinoSession(written, SessionOptions(arithmetic="f16"))
+
+
+SIGNALLED = """
+import signal, sys, threading
+from edgekit.bundle import load_bundle
+from edgekit.targets.openvino.session import OpenVinoSession
+
+sessions = [OpenVinoSession(load_bundle(sys.argv[1]))]
+thread = threading.Thread(target=sessions.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_handled_after_another_thread_dropped_the_session(written: Bundle) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(written.path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.parametrize("arithmetic", ["f32", "f16", "bf16", None])
@@ -186,6 +207,7 @@ import sys
 from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.openvino import importing
 from edgekit.targets.openvino.session import OpenVinoSession
 with OpenVinoSession(load_bundle(Path(sys.argv[1])), SessionOptions(cache=Path(sys.argv[2]))):
     pass
@@ -338,6 +360,7 @@ from pathlib import Path
 import numpy as np
 from edgekit.bundle import load_bundle
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.openvino import importing
 from edgekit.targets.openvino.session import OpenVinoSession
 bundle, given = load_bundle(Path(sys.argv[1])), np.zeros((1, 6, 64, 96), np.float32)
 sessions = [OpenVinoSession(bundle, SessionOptions(threads=1)) for _ in range(4)]
