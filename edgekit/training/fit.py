@@ -6,14 +6,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError
-from edgekit.files.output_paths import writing
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
@@ -21,7 +20,7 @@ from edgekit.training.estimate import estimate, seconds_left
 from edgekit.training.held_out import held_out_frame_map
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
 from edgekit.training.result import Epoch, TrainingResult
-from edgekit.training.run_folder import HISTORY, STATE, WEIGHTS, may_resume, write_history
+from edgekit.training.run_folder import STATE, WEIGHTS, add_to_history, begin, may_resume
 from edgekit.training.settings import MOST_STORED, Settings
 from edgekit.training.start import starting_network
 from edgekit.training.trainer import Trainer
@@ -163,9 +162,6 @@ class _Run:
             workers=options.workers,
             group=self.group,
         )
-        if self.group.first:
-            with writing(self.out):  # an unwritable folder is reported before the first epoch
-                self.out.mkdir(parents=True, exist_ok=True)
         history, seconds = self._run_epochs(trainer, resume=resume)
         plan = replace(plan, seconds=seconds)
         weights = self.out / WEIGHTS
@@ -177,7 +173,6 @@ class _Run:
                 held_out_frame_map(average, truth, settings, options.hold_out)
                 for truth in (datasets if options.hold_out else ())
             )
-            write_history(self.out / HISTORY, settings, history, scores)
         return TrainingResult(weights, history, scores, start.fresh, plan, self.group.number)
 
     def _run_epochs(self, trainer: Trainer, *, resume: bool) -> tuple[list[Epoch], float | None]:
@@ -188,18 +183,32 @@ class _Run:
         """
         settings, progress, state = self.settings, self.progress, self.out / STATE
         finished = trainer.resume(state) if resume else 0
+        if self.group.first:  # an unwritable folder is reported before the first epoch
+            begin(self.out, self._record(), finished // settings.steps)
         history = []
         progress.phase("Training", settings.epochs * settings.steps)
         for _ in range(finished):
             progress.advance()
         steps = _Steps(self, trainer, finished)
         for epoch in trainer.run(steps.advance):
+            if self.group.first:
+                add_to_history(self.out, epoch)
             trainer.save(state)
             steps.saved()
             history.append(epoch)
             progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
             _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
         return history, steps.seconds
+
+    def _record(self) -> dict[str, object]:
+        """Returns what the run was told, for people and programs that read its folder."""
+        options = self.options
+        return {
+            "name": options.name,
+            "arch": options.arch,
+            "origin": options.origin,
+            **asdict(self.settings),
+        }
 
 
 class _Steps:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit.errors import BadInputError, OutputError
+from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
 from edgekit.training.result import Epoch
-from edgekit.training.settings import Settings
 
-__all__ = ["HISTORY", "STATE", "WEIGHTS", "may_resume", "write_history"]
+__all__ = ["HISTORY", "SETTINGS", "STATE", "WEIGHTS", "add_to_history", "begin", "may_resume"]
 
-HISTORY = "history.json"
+HISTORY = "history.jsonl"
+SETTINGS = "settings.json"
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 
@@ -41,17 +43,53 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
     return resume
 
 
-def write_history(
-    path: Path, settings: Settings, history: Sequence[Epoch], scores: Sequence[float]
-) -> None:
-    """Writes the settings, losses and scores of a run."""
-    record = {
-        "settings": repr(settings),
-        "epochs": [{"epoch": e.number, **e.losses} for e in history],
-        "held_out_frame_map": scores,
-    }
+def begin(out: Path, settings: Mapping[str, object], epochs: int) -> None:
+    """Writes the settings of a run, and keeps the history of its finished epochs.
+
+    A run that ended while it saved may have told of an epoch that its state does not have.
+
+    Args:
+        out: Folder of the run; it is created.
+        settings: Settings, which JSON can hold.
+        epochs: Number of finished epochs; 0 for a new run.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    kept = [line for line in _lines(out / HISTORY) if _epoch_of(line) <= epochs]
+    _write(out / SETTINGS, json.dumps(settings, indent=2) + "\n")
+    _write(out / HISTORY, "".join(f"{line}\n" for line in kept[:epochs]))
+
+
+def add_to_history(out: Path, epoch: Epoch) -> None:
+    """Adds the line of an epoch to the history of a run.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    line = json.dumps({"epoch": epoch.number, **epoch.losses})
+    with writing(out / HISTORY), (out / HISTORY).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def _lines(path: Path) -> list[str]:
+    with writing(path):
+        return path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+
+
+def _epoch_of(line: str) -> float:
+    """Returns the number of the epoch in a line of the history; infinity for a broken line."""
+    try:
+        return int(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _write(path: Path, text: str) -> None:
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
+        temporary.write_text(text)
 
 
 def _refuse_no_state(state: Path) -> None:

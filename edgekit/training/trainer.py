@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -128,7 +130,7 @@ class Trainer:
             "epoch": self._epoch,
             "step": self._step,
             "sums": self._sums,
-            "settings": repr(self._settings),
+            "settings": json.dumps(asdict(self._settings)),
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -146,7 +148,7 @@ class Trainer:
             CheckpointError: The file was not written by ``save``, or the run had other settings.
         """
         cpu = torch.device("cpu")
-        read = load_state(path, repr(self._settings), cpu) if self._group.first else None
+        read = load_state(path, asdict(self._settings), cpu) if self._group.first else None
         state = self._group.from_first(read)
         assert state is not None
         self._network.load_state_dict(state["network"])

@@ -13,7 +13,7 @@ from edgekit.datasets.annotations import Truth, read_annotations
 from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import FitOptions, fit
-from edgekit.training.run_folder import STATE, WEIGHTS
+from edgekit.training.run_folder import HISTORY, STATE, WEIGHTS
 from edgekit.training.settings import Settings
 
 
@@ -85,6 +85,9 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
     assert not (tmp_path / "parts" / WEIGHTS).exists()
     parts = train([truth], tmp_path / "parts", settings(), resume=True)
     assert [epoch.number for epoch in parts.history] == [2]
+    lines = [(tmp_path / name / HISTORY).read_text() for name in ("whole", "parts")]
+    assert lines[0] == lines[1]
+    assert [json.loads(line)["epoch"] for line in lines[0].splitlines()] == [1, 2]
     expected, found = weights(whole.weights), weights(parts.weights)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
@@ -107,7 +110,7 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
     before = (tmp_path / WEIGHTS).read_bytes()
     with pytest.raises(OutputError, match="earlier run"):
         train([truth], tmp_path, settings(epochs=1))
-    with pytest.raises(CheckpointError, match="other settings"):
+    with pytest.raises(CheckpointError, match="other settings: that run has epochs 1; this run"):
         train([truth], tmp_path, settings(epochs=2), resume=True)
     (tmp_path / STATE).write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match="not the state"):

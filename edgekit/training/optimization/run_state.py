@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias, TypedDict, cast
 
@@ -23,7 +25,7 @@ class RunState(TypedDict):
         epoch: Number of finished epochs.
         step: Number of finished steps in the current epoch.
         sums: Sum of each part of the loss over those steps.
-        settings: Settings of the run, as text.
+        settings: Settings of the run, as JSON.
         network: Weights of the network.
         average: Weights of its moving average.
         optimizer: State of the optimizer.
@@ -52,12 +54,12 @@ def save_state(path: Path, state: RunState) -> None:
         torch.save(state, temporary)
 
 
-def load_state(path: Path, settings: str, device: torch.device) -> RunState:
+def load_state(path: Path, settings: Mapping[str, object], device: torch.device) -> RunState:
     """Returns the state of a run.
 
     Args:
         path: File that ``save_state`` wrote.
-        settings: Settings that the run must have, as text.
+        settings: Settings that the run must have, which JSON can hold.
         device: Device for the tensors.
 
     Raises:
@@ -66,15 +68,19 @@ def load_state(path: Path, settings: str, device: torch.device) -> RunState:
     hint = f"To replace the run, use {parameter('force', True)} instead of {parameter('resume')}."
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        found, _ = state["settings"], state["step"]
+        found, _ = dict(json.loads(state["settings"])), state["step"]
     except Exception as error:
         raise CheckpointError(
             f"{path} is not the state of a training run: {error}.", hint=hint
         ) from error
-    if found != settings:
+    wanted = json.loads(json.dumps(settings))
+    differ = [name for name in wanted if found.get(name) != wanted[name]]
+    if differ:
+        there = ", ".join(f"{name} {json.dumps(found.get(name))}" for name in differ)
+        here = ", ".join(f"{name} {json.dumps(wanted[name])}" for name in differ)
         raise CheckpointError(
-            f"{path} belongs to a training run with other settings:\n  that run {found}\n"
-            f"  this run {settings}",
+            f"{path} belongs to a training run with other settings: that run has {there}; "
+            f"this run has {here}.",
             hint=f"Use the settings that it began with. {hint}",
         )
     return cast("RunState", state)

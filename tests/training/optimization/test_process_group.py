@@ -68,8 +68,8 @@ def test_a_killed_process_is_started_again_and_goes_on(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     done = torchrun(2, PROGRAMS, "dying", str(folder), restarts=1)
     assert done.returncode == 0, done.stderr
-    history = json.loads((folder / "dying" / "history.json").read_text())
-    assert [epoch["epoch"] for epoch in history["epochs"]] == [2]  # the first one was kept
+    lines = (folder / "dying" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     whole, died = (
         load_checkpoint(folder / name / "weights.safetensors").network.state_dict()
         for name in ("whole", "dying")

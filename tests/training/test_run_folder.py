@@ -1,0 +1,55 @@
+"""The files in the folder of a training run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.training.result import Epoch
+from edgekit.training.run_folder import HISTORY, SETTINGS, add_to_history, begin
+from tests.training.data.clips import of
+
+
+def numbers(out: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in (out / HISTORY).read_text().splitlines()]
+
+
+def test_the_history_grows_by_one_line_an_epoch(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    begin(out, {"seed": 1}, 0)
+    assert (out / HISTORY).read_text() == ""
+    add_to_history(out, Epoch(1, {"total": 2.5, "hm": 1.0}))
+    add_to_history(out, Epoch(2, {"total": 0.1 + 0.2, "hm": 0.0}))
+    first, second = (json.loads(line) for line in (out / HISTORY).read_text().splitlines())
+    assert first == {"epoch": 1, "total": 2.5, "hm": 1.0}
+    assert second["total"] == 0.1 + 0.2
+
+
+@given(told=st.integers(0, 5), finished=st.integers(0, 5), cut=st.booleans())
+def test_a_resumed_run_keeps_its_finished_epochs(
+    tmp_path_factory, told: int, finished: int, cut: bool
+) -> None:
+    """The state may be older than the history, and the last line may be cut off."""
+    out = tmp_path_factory.mktemp("run")
+    for number in range(1, told + 1):
+        add_to_history(out, Epoch(number, {"total": 1.0}))
+    if cut:
+        with (out / HISTORY).open("a") as file:
+            file.write('{"epoch": 6, "tot')
+    begin(out, {}, finished)
+    assert numbers(out) == [*range(1, min(told, finished) + 1)]
+    add_to_history(out, Epoch(finished + 1, {"total": 1.0}))
+    assert numbers(out)[-1] == finished + 1
+
+
+def test_the_settings_are_json(tmp_path: Path) -> None:
+    values = of()
+    begin(tmp_path, asdict(values), 0)
+    found = json.loads((tmp_path / SETTINGS).read_text())
+    assert found["size"] == [128, 128]
+    assert found["precision"] == "fp32"
+    assert found.keys() == asdict(values).keys()
