@@ -143,6 +143,29 @@ __all__ = ["command"]
     help="Share at the end of each video that is not trained on. The result is evaluated on it.",
 )
 @click.option(
+    "--validate",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FOLDER",
+    help="Folder of clips to evaluate the network on, in the layout of --dataset. A layout with "
+    "parts gives its test part, and json annotations-test.json if it is there. Repeat the option "
+    "for several.",
+)
+@click.option(
+    "--validate-every",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Evaluate the network after every N epochs, on what --hold-out or --validate chooses. "
+    "weights.safetensors is then the best network, and last.safetensors the last one. "
+    "[default: only after the last epoch]",
+)
+@click.option(
+    "--early-stop",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End the run when frame-mAP has not improved for N epochs. It needs --validate-every.",
+)
+@click.option(
     "--accumulate",
     type=click.IntRange(1),
     default=1,
@@ -220,7 +243,8 @@ def command(as_json: bool, **values: object) -> None:
         )
         return
     console = stdout_console(as_json)
-    for root, score in zip(options.root, result.held_out, strict=False):
-        console.print(f"frame-mAP@0.5 on what was held out of {root}: {score:.3f}", soft_wrap=True)
+    where = "" if options.validate else "what was held out of "
+    for root, score in zip(options.validate or options.root, result.held_out, strict=False):
+        console.print(f"frame-mAP@0.5 on {where}{root}: {score:.3f}", soft_wrap=True)
     console.print(f"Wrote {result.weights}", soft_wrap=True)
     console.print(f"Next: edgekit export {result.weights} --target onnx", soft_wrap=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,56 +16,28 @@ from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.data.loading import TrainingSamples
+from edgekit.training.data.locating import picture_names
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
-from edgekit.training.estimate import estimate, seconds_left
-from edgekit.training.held_out import held_out_frame_map
+from edgekit.training.estimate import estimate
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
-from edgekit.training.result import Epoch, TrainingResult
-from edgekit.training.run_folder import STATE, WEIGHTS, add_to_history, begin, may_resume
-from edgekit.training.settings import MOST_STORED, Settings
+from edgekit.training.result import Best, Epoch, TrainingResult
+from edgekit.training.run_folder import (
+    LAST,
+    STATE,
+    WEIGHTS,
+    add_to_history,
+    begin,
+    may_resume,
+)
+from edgekit.training.settings import FitOptions, Settings
 from edgekit.training.start import starting_network
+from edgekit.training.steps import Steps
 from edgekit.training.trainer import Trainer
+from edgekit.training.validation import Validation
 
 __all__ = ["FitOptions", "fit"]
 
 _LOG = logging.getLogger(__name__)
-
-_SAVE_EVERY = 600.0
-"""Seconds after which the state is saved within an epoch."""
-
-_MEASURED_STEPS = 5
-"""Steps after which the rest of the run is estimated; the first one is not measured."""
-
-
-# Many attributes: one for each choice of a user.
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitOptions:
-    """Choices for a run that do not change its samples.
-
-    Attributes:
-        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
-        origin: Source of the initial weights; see ``starting_network``.
-        allow_partial: Whether less than half of a checkpoint's parameters may be used.
-        name: Name of the model, stored in its checkpoint.
-        hold_out: Share of each video, in [0, 1), at its end, that is used for scoring and not for
-            training.
-        workers: Number of processes that prepare samples; 0 prepares them in this process.
-        frame_store: Folder for the frames of videos; None for the user's cache folder.
-        most_stored: Largest size of that folder, in bytes.
-        resume: Whether to continue from the state in the output folder.
-        force: Whether to replace the files in the output folder.
-    """
-
-    arch: str = "lite0"
-    origin: str = "imagenet"
-    allow_partial: bool = False
-    name: str = "model"
-    hold_out: float = 0.0
-    workers: int = 0
-    frame_store: Path | None = None
-    most_stored: int = MOST_STORED
-    resume: bool = False
-    force: bool = False
 
 
 def fit(
@@ -74,6 +47,7 @@ def fit(
     options: FitOptions,
     progress: Progress = SILENT,
     say: Callable[[str], None] = _LOG.info,
+    validation: Sequence[Truth] = (),
 ) -> TrainingResult:
     """Trains a network on annotated clips, together with the other processes of ``torchrun``.
 
@@ -87,6 +61,8 @@ def fit(
         progress: Display of the progress: a phase of one step per clip, one of the clips to store
             if there are any, then one of all batches, with a note after each epoch.
         say: Function that tells the user what the run will need.
+        validation: Annotated clips to score the network on; empty for what is held out of
+            ``datasets``, if anything is.
 
     Raises:
         AnnotationError: There is nothing to learn from, or the datasets differ in their classes.
@@ -95,11 +71,14 @@ def fit(
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or there is
             no space for the frames.
     """
-    classes = _classes(datasets)
+    classes = _classes([*datasets, *validation])
+    _check_videos(datasets, validation)
+    scored = validation or (datasets if settings.hold_out else ())
+    share = 1.0 if validation else settings.hold_out
     videos = [(number, video) for number, truth in enumerate(datasets) for video in truth.videos]
     source = ClipSource(
         videos,
-        1.0 - options.hold_out,
+        1.0 - settings.hold_out,
         settings.size,
         options.frame_store,
         options.most_stored,
@@ -111,8 +90,17 @@ def fit(
         resume = group.first and may_resume(out, resume=options.resume, force=options.force)
         resume = group.from_first(resume)
         with prepared_clips(source, group, progress, say) as clips:
-            run = _Run(out, settings, options, group, progress, say)
-            return run.train(datasets, classes, clips, resume=resume)
+            run = _Run(
+                out,
+                settings,
+                options,
+                classes,
+                Validation(scored, share, settings),
+                group,
+                progress,
+                say,
+            )
+            return run.train(clips, resume=resume)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +110,19 @@ class _Run:
     out: Path
     settings: Settings
     options: FitOptions
+    classes: Sequence[str]
+    validation: Validation
     group: ProcessGroup
     progress: Progress
     say: Callable[[str], None]
 
-    def train(
-        self,
-        datasets: Sequence[Truth],
-        classes: Sequence[str],
-        clips: PreparedClips,
-        *,
-        resume: bool,
-    ) -> TrainingResult:
+    def train(self, clips: PreparedClips, *, resume: bool) -> TrainingResult:
         """Trains, and writes the results if this process is the first."""
         settings, options = self.settings, self.options
         start = starting_network(
             options.arch,
             options.origin,
-            classes=classes,
+            classes=self.classes,
             channels=3 if settings.kind == "rgb" else 6,
             mean=settings.mean,
             std=settings.std,
@@ -158,22 +141,20 @@ class _Run:
         trainer = Trainer(
             start.network,
             start.trained,
-            TrainingSamples(clips.index, clips.places, len(classes), settings),
+            TrainingSamples(clips.index, clips.places, len(self.classes), settings),
             workers=options.workers,
             group=self.group,
         )
         history, seconds = self._run_epochs(trainer, resume=resume)
-        plan = replace(plan, seconds=seconds)
-        weights = self.out / WEIGHTS
-        scores: tuple[float, ...] = ()
-        if self.group.first:
-            average = trainer.average.cpu()
-            save_checkpoint(weights, average, _metadata(options, classes, settings))
-            scores = tuple(
-                held_out_frame_map(average, truth, settings, options.hold_out)
-                for truth in (datasets if options.hold_out else ())
-            )
-        return TrainingResult(weights, history, scores, start.fresh, plan, self.group.number)
+        self._save(LAST if trainer.best and settings.validate_every else WEIGHTS, trainer)
+        return TrainingResult(
+            self.out / WEIGHTS,
+            history,
+            trainer.best.held_out if trainer.best else (),
+            start.fresh,
+            replace(plan, seconds=seconds),
+            self.group.number,
+        )
 
     def _run_epochs(self, trainer: Trainer, *, resume: bool) -> tuple[list[Epoch], float | None]:
         """Trains the epochs that are left, and saves the state after each of them.
@@ -185,20 +166,55 @@ class _Run:
         finished = trainer.resume(state) if resume else 0
         if self.group.first:  # an unwritable folder is reported before the first epoch
             begin(self.out, self._record(), finished // settings.steps)
-        history = []
+        history: list[Epoch] = []
         progress.phase("Training", settings.epochs * settings.steps)
         for _ in range(finished):
             progress.advance()
-        steps = _Steps(self, trainer, finished)
-        for epoch in trainer.run(steps.advance):
-            if self.group.first:
-                add_to_history(self.out, epoch)
-            trainer.save(state)
-            steps.saved()
-            history.append(epoch)
-            progress.note(f"epoch {epoch.number}, loss {epoch.losses['total']:.3f}")
-            _LOG.info("%s", ", ".join(f"{part} {loss:.4f}" for part, loss in epoch.losses.items()))
+        steps = Steps(settings, finished, progress, self.say, lambda: trainer.save(state))
+        if finished % settings.steps == 0 and self._stops(finished // settings.steps, trainer):
+            return history, None
+        with contextlib.closing(trainer.run(steps.advance)) as epochs:
+            for trained in epochs:
+                epoch = self._validated(trained, trainer)
+                if self.group.first:
+                    add_to_history(self.out, epoch)
+                steps.save()
+                history.append(epoch)
+                progress.note(str(epoch))
+                _LOG.info("%s", ", ".join(f"{part} {v:.4f}" for part, v in epoch.losses.items()))
+                if self._stops(epoch.number, trainer):
+                    break
         return history, steps.seconds
+
+    def _validated(self, epoch: Epoch, trainer: Trainer) -> Epoch:
+        """Returns an epoch with its scores, if they are due; saves the best weights."""
+        if not self.validation.due(epoch.number):
+            return epoch
+        scores = self.validation.scores(trainer.average) if self.group.first else ()
+        scores = self.group.from_first(scores)
+        if trainer.best is None or sum(scores) > sum(trainer.best.held_out):
+            trainer.best = Best(epoch.number, scores)
+            if self.settings.validate_every:
+                self._save(WEIGHTS, trainer)
+        return replace(epoch, held_out=scores)
+
+    def _stops(self, epoch: int, trainer: Trainer) -> bool:
+        """Returns whether the run ends early after an epoch, and says so."""
+        best = trainer.best
+        if best is None or not self.validation.stops(epoch, best):
+            return False
+        if epoch < self.settings.epochs:
+            self.say(
+                f"Stopped after epoch {epoch}: frame-mAP has not improved since epoch {best.epoch}."
+            )
+        return True
+
+    def _save(self, name: str, trainer: Trainer) -> None:
+        """Writes the average of the network as a checkpoint; the first process does so for all."""
+        if self.group.first:
+            average = copy.deepcopy(trainer.average).cpu()
+            metadata = _metadata(self.options, self.classes, self.settings)
+            save_checkpoint(self.out / name, average, metadata)
 
     def _record(self) -> dict[str, object]:
         """Returns what the run was told, for people and programs that read its folder."""
@@ -209,51 +225,6 @@ class _Run:
             "origin": options.origin,
             **asdict(self.settings),
         }
-
-
-class _Steps:
-    """Counts steps: shows them, estimates the rest of the run, and saves it now and then.
-
-    Attributes:
-        seconds: Estimated seconds of the rest of the run; None before there is an estimate.
-    """
-
-    def __init__(self, run: _Run, trainer: Trainer, finished: int) -> None:
-        self._run = run
-        self._trainer = trainer
-        self._finished = finished
-        self._taken = 0
-        self.seconds: float | None = None
-        self._began = self._saved = time.monotonic()
-
-    def advance(self) -> None:
-        """Completes a step."""
-        self._taken += 1
-        self._run.progress.advance()
-        now = time.monotonic()
-        if self._taken == 1:
-            self._began = now
-        if self._taken == 1 + _MEASURED_STEPS:
-            epoch, step = divmod(self._finished + self._taken, self._run.settings.steps)
-            if epoch < self._run.settings.epochs:
-                each = (now - self._began) / _MEASURED_STEPS
-                self.seconds = seconds_left(self._run.settings, epoch, step, each)
-                self._run.say(f"About {_in_words(self.seconds)} for the rest of the run.")
-        if now - self._saved > _SAVE_EVERY:
-            self._trainer.save(self._run.out / STATE)
-            self.saved()
-
-    def saved(self) -> None:
-        """Notes that the state was saved."""
-        self._saved = time.monotonic()
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(1, round(seconds))} seconds"
-    if seconds < 7200:
-        return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:.1f} hours"
 
 
 def _metadata(options: FitOptions, classes: Sequence[str], settings: Settings) -> dict[str, str]:
@@ -287,3 +258,20 @@ def _classes(datasets: Sequence[Truth]) -> list[str]:
                 hint="Give all of them one list of classes; not every dataset has to use them all.",
             )
     return list(datasets[0].classes)
+
+
+def _check_videos(datasets: Sequence[Truth], validation: Sequence[Truth]) -> None:
+    """Raises if a video for validation is missing; warns of those that are trained on too."""
+    trained = {video.path for truth in datasets for video in truth.videos}
+    videos = [video for truth in validation for video in truth.videos]
+    for video in videos:
+        picture_names(video)
+    shared = [video.name for video in videos if video.path in trained]
+    if shared:
+        _LOG.warning(
+            "%d of the %d videos for validation are trained on too, such as %s: the scores will be "
+            "higher than on other videos.",
+            len(shared),
+            len(videos),
+            shared[0],
+        )

@@ -14,9 +14,19 @@ from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file
 from edgekit.training.result import Epoch
 
-__all__ = ["HISTORY", "SETTINGS", "STATE", "WEIGHTS", "add_to_history", "begin", "may_resume"]
+__all__ = [
+    "HISTORY",
+    "LAST",
+    "SETTINGS",
+    "STATE",
+    "WEIGHTS",
+    "add_to_history",
+    "begin",
+    "may_resume",
+]
 
 HISTORY = "history.jsonl"
+LAST = "last.safetensors"
 SETTINGS = "settings.json"
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
@@ -58,6 +68,8 @@ def begin(out: Path, settings: Mapping[str, object], epochs: int) -> None:
     """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
+        if not epochs:  # the run that is replaced may have had a validation
+            (out / LAST).unlink(missing_ok=True)
     kept = [line for line in _lines(out / HISTORY) if _epoch_of(line) <= epochs]
     _write(out / SETTINGS, json.dumps(settings, indent=2) + "\n")
     _write(out / HISTORY, "".join(f"{line}\n" for line in kept[:epochs]))
@@ -69,7 +81,10 @@ def add_to_history(out: Path, epoch: Epoch) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    line = json.dumps({"epoch": epoch.number, **epoch.losses})
+    record: dict[str, object] = {"epoch": epoch.number, **epoch.losses, "rate": epoch.rate}
+    if epoch.held_out:
+        record["held_out_frame_map"] = epoch.held_out
+    line = json.dumps(record)
     with writing(out / HISTORY), (out / HISTORY).open("a") as file:
         file.write(f"{line}\n")
 

@@ -1,11 +1,12 @@
-"""Settings of a training run."""
+"""Settings of a training run, and the other choices for it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["MOST_STORED", "PRECISIONS", "Settings"]
+__all__ = ["MOST_STORED", "PRECISIONS", "FitOptions", "Settings"]
 
 MOST_STORED = 50_000_000_000
 """Largest size of the frame store by default, in bytes."""
@@ -37,6 +38,9 @@ class Settings:
         std: Standard deviation of the B, G and R channels, each in [0, 1].
         accumulate: Number of batches whose gradients are summed for one step of the optimizer.
         precision: Arithmetic of the network, one of ``PRECISIONS``.
+        hold_out: Share of each video, in [0, 1), at its end, that is not trained on.
+        validate_every: Number of epochs between validations; 0 for one after the last epoch.
+        early_stop: Number of epochs without a better validation after which a run ends; 0 for none.
     """
 
     epochs: int
@@ -52,6 +56,9 @@ class Settings:
     std: tuple[float, float, float]
     accumulate: int = 1
     precision: str = "fp32"
+    hold_out: float = 0.0
+    validate_every: int = 0
+    early_stop: int = 0
 
     @property
     def steps(self) -> int:
@@ -64,3 +71,31 @@ class Settings:
             return self.size
         height, width = (max(64, round(s * _SMALL_SIZE / 32) * 32) for s in self.size)
         return height, width
+
+
+# Many attributes: one for each choice of a user.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """Choices for a run that do not change its samples.
+
+    Attributes:
+        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
+        origin: Source of the initial weights; see ``starting_network``.
+        allow_partial: Whether less than half of a checkpoint's parameters may be used.
+        name: Name of the model, stored in its checkpoint.
+        workers: Number of processes that prepare samples; 0 prepares them in this process.
+        frame_store: Folder for the frames of videos; None for the user's cache folder.
+        most_stored: Largest size of that folder, in bytes.
+        resume: Whether to continue from the state in the output folder.
+        force: Whether to replace the files in the output folder.
+    """
+
+    arch: str = "lite0"
+    origin: str = "imagenet"
+    allow_partial: bool = False
+    name: str = "model"
+    workers: int = 0
+    frame_store: Path | None = None
+    most_stored: int = MOST_STORED
+    resume: bool = False
+    force: bool = False

@@ -5,96 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._checks import as_path, as_paths, check_choice, check_range, check_types
-from edgekit._parameters import parameter
+from edgekit._checks import as_path, as_paths
 from edgekit._progress import SILENT, Progress
-from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.annotations import Truth
 from edgekit.datasets.published import read_truth
-from edgekit.errors import MissingDependencyError, UsageError
-from edgekit.runtime.kinds import KINDS
-from edgekit.system.own_process import is_own_process
+from edgekit.errors import MissingDependencyError
+from edgekit.training.options import TrainOptions
 from edgekit.training.result import TrainingResult
-from edgekit.training.settings import MOST_STORED, PRECISIONS, Settings
+from edgekit.training.settings import MOST_STORED, FitOptions, Settings
 
 __all__ = ["TrainOptions", "run_train", "train"]
 
 _LOG = logging.getLogger(__name__)
-_WORKERS = 2
-
-
-# Many attributes: one for each argument of ``train``, as users know them.
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainOptions:
-    """Options of a training run, checked; ``train`` documents them.
-
-    Raises:
-        UsageError: An option has a value of the wrong type, or out of range.
-    """
-
-    root: Sequence[Path]
-    dataset: str = "json"
-    split: int = 1
-    arch: str = "lite0"
-    origin: str | Path | None = None
-    epochs: int = 60
-    images: int = 288
-    batch: int = 16
-    rate: float = 1e-3
-    input_size: tuple[int, int] = (256, 256)
-    cascade: str = "ssim"
-    frame_gap: int = 1
-    seed: int = 1
-    hold_out: float = 0.0
-    accumulate: int = 1
-    precision: str = "fp32"
-    frame_store: Path | None = None
-    frame_store_size: int = MOST_STORED
-    workers: int | None = None
-    allow_partial: bool = False
-    name: str | None = None
-    out: Path | None = None
-    resume: bool = False
-    force: bool = False
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        if not self.root:
-            raise UsageError(
-                f"Expected {parameter('root')} to name at least one folder of clips; found none."
-            )
-        check_choice("dataset", self.dataset, DATASETS)
-        check_choice("cascade", self.cascade, KINDS)
-        check_range("split", self.split, 1, 3)
-        check_choice("precision", self.precision, PRECISIONS)
-        for name in ("epochs", "images", "frame_gap", "accumulate", "frame_store_size"):
-            check_range(name, getattr(self, name), 1)
-        check_range("workers", self.workers, 0)
-        check_range("batch", self.batch, 2)
-        check_range("rate", self.rate, 0, above=True)
-        check_range("seed", self.seed, 0)
-        check_range("hold_out", self.hold_out, 0, 0.9)
-        height, width = self.input_size
-        if min(height, width) < 64 or height % 32 or width % 32:
-            raise UsageError(
-                f"Expected {parameter('input_size')} in multiples of 32, at least 64; found "
-                f"{height}x{width}."
-            )
-        if self.resume and self.force:
-            raise UsageError(
-                f"{parameter('resume')} and {parameter('force')} cannot be used together: "
-                "the first continues a run, and the second replaces it.",
-                hint="Leave out one of them.",
-            )
-
-    @property
-    def processes(self) -> int:
-        """Number of processes that prepare samples."""
-        if self.workers is None:
-            return _WORKERS if is_own_process() else 0
-        return self.workers
 
 
 # Long: it documents the arguments, and only passes them on.
@@ -114,6 +38,9 @@ def train(
     frame_gap: int = 1,
     seed: int = 1,
     hold_out: float = 0.0,
+    validate: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    validate_every: int | None = None,
+    early_stop: int | None = None,
     accumulate: int = 1,
     precision: str = "fp32",
     frame_store: str | os.PathLike[str] | None = None,
@@ -153,6 +80,12 @@ def train(
             it from half to twice as many.
         seed: Seed for everything random, at least 0.
         hold_out: Share at the end of each video, 0 to 0.9, that is evaluated and not trained on.
+        validate: Folder of annotated clips, or several of them, to evaluate the network on, in the
+            layout ``dataset``. It reads the part ``test`` where the layout has parts.
+        validate_every: Number of epochs between evaluations; the best weights are kept. By default
+            only the last epoch is evaluated.
+        early_stop: Number of epochs without a better frame-mAP after which the run ends. By default
+            all epochs are trained.
         accumulate: Number of batches whose gradients are summed for one step of the optimizer.
         precision: Arithmetic of the network: ``fp32``, ``bf16`` or ``fp16``.
         frame_store: Folder for the frames of videos, which are stored once as pictures. By default
@@ -199,6 +132,9 @@ def train(
         frame_gap=frame_gap,
         seed=seed,
         hold_out=hold_out,
+        validate=as_paths("validate", validate),
+        validate_every=validate_every,
+        early_stop=early_stop,
         accumulate=accumulate,
         precision=precision,
         frame_store=as_path("frame_store", frame_store),
@@ -225,16 +161,11 @@ def run_train(
         progress: Display of the progress.
         say: Function that tells the user what the run will need.
     """
-    datasets = [
-        read_truth(options.dataset, root, split=options.split, part="train")
-        for root in options.root
-    ]
-    for root, truth in zip(options.root, datasets, strict=True):
-        count = sum(len(video.tubes) for video in truth.videos)
-        _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
+    datasets = [_read(options, root, "train") for root in options.root]
+    validation = [_read(options, root, "test") for root in options.validate]
     MissingDependencyError.unless("torch", "host", "Training")
     from edgekit.targets.settings import MEAN, STD
-    from edgekit.training.fit import FitOptions, fit
+    from edgekit.training.fit import fit
 
     name = options.name or f"{options.arch}-{options.dataset}"
     settings = Settings(
@@ -251,6 +182,9 @@ def run_train(
         std=STD,
         accumulate=options.accumulate,
         precision=options.precision,
+        hold_out=options.hold_out,
+        validate_every=options.validate_every or 0,
+        early_stop=options.early_stop or 0,
     )
     return fit(
         datasets,
@@ -261,7 +195,6 @@ def run_train(
             origin=str(options.origin or ("imagenet" if options.arch == "lite0" else "scratch")),
             allow_partial=options.allow_partial,
             name=name,
-            hold_out=options.hold_out,
             workers=options.processes,
             frame_store=options.frame_store,
             most_stored=options.frame_store_size,
@@ -270,4 +203,12 @@ def run_train(
         ),
         progress,
         say,
+        validation,
     )
+
+
+def _read(options: TrainOptions, root: Path, part: str) -> Truth:
+    truth = read_truth(options.dataset, root, split=options.split, part=part)
+    count = sum(len(video.tubes) for video in truth.videos)
+    _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
+    return truth

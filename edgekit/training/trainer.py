@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from edgekit.training.optimization.losses import Batch, centernet_loss
 from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
 from edgekit.training.optimization.process_group import ALONE, ProcessGroup
 from edgekit.training.optimization.run_state import RunState, load_state, save_state
-from edgekit.training.result import Epoch
+from edgekit.training.result import Best, Epoch
 
 __all__ = ["Trainer"]
 
@@ -52,6 +52,7 @@ class Trainer:
 
     Attributes:
         average: Exponential moving average of the network, which is the result of the training.
+        best: Best validation so far, which is saved with the state.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Trainer:
         self._settings = settings = samples.settings
         self._workers = workers
         self._group = group
+        self.best: Best | None = None
         self._epoch, self._step = 0, 0
         self._sums: dict[str, float] = {}
         slow = [p for n, p in network.named_parameters() if n in trained]
@@ -88,7 +90,7 @@ class Trainer:
             self._device.type, _FIRST_SCALE, enabled=settings.precision == "fp16"
         )
 
-    def run(self, on_step: Callable[[], None] = lambda: None) -> Iterator[Epoch]:
+    def run(self, on_step: Callable[[], None] = lambda: None) -> Generator[Epoch, None, None]:
         """Runs the remaining epochs; yields each one when it is finished.
 
         Args:
@@ -116,7 +118,7 @@ class Trainer:
                     on_step()
                 means = {name: value / settings.steps for name, value in self._sums.items()}
                 self._epoch, self._step, self._sums = self._epoch + 1, 0, {}
-                yield Epoch(self._epoch, means)
+                yield Epoch(self._epoch, means, self._optimizer.param_groups[0]["lr"])
 
     def save(self, path: Path) -> None:
         """Writes everything that ``resume`` needs; only the first of several processes does.
@@ -136,6 +138,7 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._taken,
             "scaler": self._scaler.state_dict(),
+            "best": self.best and (self.best.epoch, self.best.held_out),
         }
         save_state(path, state)
 
@@ -156,6 +159,7 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._taken = state["schedule"]
         self._scaler.load_state_dict(state["scaler"])
+        self.best = Best(*state["best"]) if state["best"] else None
         self._epoch, self._step, self._sums = state["epoch"], state["step"], state["sums"]
         return self._epoch * self._settings.steps + self._step
 

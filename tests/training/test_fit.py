@@ -95,7 +95,7 @@ def test_a_run_is_repeatable_and_resumable(truth, tmp_path):
 
 def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
     both = [truth, truth]
-    result = train(both, tmp_path / "r", settings(epochs=1), hold_out=0.5)
+    result = train(both, tmp_path / "r", settings(epochs=1, hold_out=0.5))
     checkpoint = load_checkpoint(result.weights)
     assert checkpoint.spec.arch == "lite0"
     assert json.loads(checkpoint.metadata["classes"]) == ["left", "right"]

@@ -23,10 +23,11 @@ def test_the_history_grows_by_one_line_an_epoch(tmp_path: Path) -> None:
     begin(out, {"seed": 1}, 0)
     assert (out / HISTORY).read_text() == ""
     add_to_history(out, Epoch(1, {"total": 2.5, "hm": 1.0}))
-    add_to_history(out, Epoch(2, {"total": 0.1 + 0.2, "hm": 0.0}))
+    add_to_history(out, Epoch(2, {"total": 0.1 + 0.2, "hm": 0.0}, 0.01, (0.5, 0.25)))
     first, second = (json.loads(line) for line in (out / HISTORY).read_text().splitlines())
-    assert first == {"epoch": 1, "total": 2.5, "hm": 1.0}
-    assert second["total"] == 0.1 + 0.2
+    assert first == {"epoch": 1, "total": 2.5, "hm": 1.0, "rate": 0.0}
+    assert (second["total"], second["rate"]) == (0.1 + 0.2, 0.01)
+    assert second["held_out_frame_map"] == [0.5, 0.25]
 
 
 @given(told=st.integers(0, 5), finished=st.integers(0, 5), cut=st.booleans())

@@ -76,6 +76,19 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
     assert progress.seen[8:] == [*reading, *training]
 
 
+def test_validation_on_other_clips(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small: dict[str, Any] = {"images": 4, "batch": 2, "input_size": 64, "origin": "scratch"}
+    result = edgekit.train(
+        root, validate=root, validate_every=1, epochs=2, out=tmp_path / "run", **small
+    )
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    scores = [json.loads(line)["held_out_frame_map"] for line in lines]
+    assert list(result.held_out) == max(scores)
+    assert "1 of the 1 videos for validation are trained on too, such as a.mp4" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -87,6 +100,17 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
         ({"epochs": 2.5}, "Expected epochs to be int; found 2.5"),
         ({"rate": 0}, "Expected rate to be more than 0; found 0."),
         ({"hold_out": 1}, "Expected hold_out to be at least 0 and at most 0.9; found 1."),
+        (
+            {"validate": "clips", "hold_out": 0.2},
+            "validate and hold_out cannot be used together: each chooses the frames that",
+        ),
+        ({"validate": 3}, "validate to be a path, as a string or a path object; found 3"),
+        ({"validate_every": 2}, "validate_every needs frames to evaluate the network on."),
+        ({"validate_every": 0}, "Expected validate_every to be at least 1; found 0."),
+        (
+            {"early_stop": 2, "hold_out": 0.2},
+            "early_stop needs evaluations during the run.",
+        ),
         ({"input_size": 100}, "Expected input_size in multiples of 32, at least 64; found 100x100"),
         (
             {"resume": True, "force": True},

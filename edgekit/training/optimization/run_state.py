@@ -31,6 +31,7 @@ class RunState(TypedDict):
         optimizer: State of the optimizer.
         schedule: Number of steps that the learning rates depend on.
         scaler: Scale of the gradients in fp16.
+        best: Epoch and scores of the best validation; None before the first one.
     """
 
     epoch: int
@@ -42,6 +43,7 @@ class RunState(TypedDict):
     optimizer: dict[str, object]
     schedule: int
     scaler: dict[str, object]
+    best: tuple[int, tuple[float, ...]] | None
 
 
 def save_state(path: Path, state: RunState) -> None:
@@ -68,7 +70,7 @@ def load_state(path: Path, settings: Mapping[str, object], device: torch.device)
     hint = f"To replace the run, use {parameter('force', True)} instead of {parameter('resume')}."
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        found, _ = dict(json.loads(state["settings"])), state["step"]
+        found, _ = dict(json.loads(state["settings"])), (state["step"], state["best"])
     except Exception as error:
         raise CheckpointError(
             f"{path} is not the state of a training run: {error}.", hint=hint

@@ -112,7 +112,8 @@ def lite(folder: Path, progress: Progress = SILENT) -> None:
     truth = read_annotations(folder / "annotations.json")
     options = FitOptions(origin="scratch", frame_store=folder / "store")
     out = folder / ("whole" if progress is SILENT else "dying")
-    fit([truth], out, settings(images=4, batch=2), options, progress)
+    values = settings(images=4, batch=2, hold_out=0.25, validate_every=1)
+    fit([truth], out, values, options, progress)
 
 
 def dying(folder: Path) -> None:

@@ -68,14 +68,18 @@ def test_a_killed_process_is_started_again_and_goes_on(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     done = torchrun(2, PROGRAMS, "dying", str(folder), restarts=1)
     assert done.returncode == 0, done.stderr
-    lines = (folder / "dying" / "history.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
-    whole, died = (
-        load_checkpoint(folder / name / "weights.safetensors").network.state_dict()
-        for name in ("whole", "dying")
-    )
-    for name, value in whole.items():
-        torch.testing.assert_close(died[name], value, rtol=1e-4, atol=1e-5)
+    for name in ("whole", "dying"):
+        lines = (folder / name / "history.jsonl").read_text().splitlines()
+        found = [json.loads(line) for line in lines]
+        assert [line["epoch"] for line in found] == [1, 2]
+        assert all(len(line["held_out_frame_map"]) == 1 for line in found)
+    for file in ("weights.safetensors", "last.safetensors"):
+        whole, died = (
+            load_checkpoint(folder / name / file).network.state_dict()
+            for name in ("whole", "dying")
+        )
+        for name, value in whole.items():
+            torch.testing.assert_close(died[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_the_command_prints_once(folder: Path) -> None:

@@ -1,7 +1,9 @@
-"""Scores a network on the part of each video that it was not trained on."""
+"""Scores a network on videos, or parts of them, that it was not trained on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -15,22 +17,67 @@ from edgekit.metrics.evaluate import evaluate
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.training.data.targets import STRIDE
+from edgekit.training.result import Best
 from edgekit.training.settings import Settings
 
-__all__ = ["held_out_frame_map"]
+__all__ = ["Validation", "held_out_frame_map"]
 
 _TOP_K = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Scores a network after some epochs of a run.
+
+    Attributes:
+        truths: Annotations of the datasets to score; empty for a run without validation.
+        share: Share of each video to score, in (0, 1], at its end.
+        settings: Settings of the run.
+    """
+
+    truths: Sequence[Truth]
+    share: float
+    settings: Settings
+
+    def due(self, epoch: int) -> bool:
+        """Returns whether the network is scored after an epoch, which is counted from 1."""
+        every = self.settings.validate_every
+        last = epoch == self.settings.epochs
+        return bool(self.truths) and (last or (every > 0 and epoch % every == 0))
+
+    def scores(self, network: nn.Module) -> tuple[float, ...]:
+        """Returns frame-mAP at IoU 0.5 on each dataset.
+
+        Raises:
+            MediaError: A video cannot be read.
+        """
+        return tuple(
+            held_out_frame_map(network, truth, self.settings, self.share) for truth in self.truths
+        )
+
+    def stops(self, epoch: int, best: Best | None) -> bool:
+        """Returns whether a run ends early after an epoch.
+
+        Args:
+            epoch: Number of finished epochs.
+            best: Best validation so far.
+        """
+        patience = self.settings.early_stop
+        if not patience or best is None or not self.due(epoch):
+            return False
+        return epoch - best.epoch >= patience
 
 
 def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, share: float) -> float:
     """Returns frame-mAP at IoU 0.5 on the last ``share`` of each video.
 
     Args:
-        network: Network in evaluation mode, on the CPU.
+        network: Network in evaluation mode.
         truth: Annotations of the whole videos.
         settings: Settings of the run, which give input size, cascade, mean and std.
-        share: Share of each video to score, in (0, 1).
+        share: Share of each video to score, in (0, 1].
     """
+    device = next(network.parameters()).device
     saved = []
     classes = list(truth.classes)
     for video in truth.videos:
@@ -50,11 +97,11 @@ def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, sha
             for frame in islice(source, video.frames - rest.frames, video.frames):
                 tensor, letterbox = cascade(frame.image, source.sample_aspect)
                 with torch.inference_mode():
-                    outputs = network(torch.from_numpy(tensor))
-                arrays = {name: value.numpy() for name, value in outputs.items()}
+                    outputs = network(torch.from_numpy(tensor).to(device))
+                arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
                 found.append(decode(arrays, len(classes), letterbox, top_k=_TOP_K, stride=STRIDE))
         saved.append(SavedVideo(rest, found))
-    return evaluate(SavedDetections(classes, saved)).frame_map
+    return float(evaluate(SavedDetections(classes, saved)).frame_map)
 
 
 def _rest(video: VideoTruth, start: float) -> VideoTruth:

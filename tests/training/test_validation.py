@@ -1,0 +1,127 @@
+"""Validation during a run: the best weights are kept, and a run without progress ends early."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit._progress import SILENT, Progress
+from edgekit.datasets.annotations import Truth
+from edgekit.errors import MediaError
+from edgekit.models.checkpoints import load_checkpoint
+from edgekit.training.fit import FitOptions, fit
+from edgekit.training.result import Best, TrainingResult
+from edgekit.training.run_folder import HISTORY, LAST, WEIGHTS
+from edgekit.training.settings import Settings
+from edgekit.training.validation import Validation, held_out_frame_map
+from tests.training.data.clips import of, pictures, truth
+
+SMALL = of(size=(64, 64), images=4, batch=2, epochs=6, hold_out=0.5, validate_every=1, early_stop=2)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    folder = pictures(tmp_path_factory.mktemp("clips") / "a", 8)
+    return Truth(["one", "two"], [truth(folder, 8)])
+
+
+def train(
+    clips: Truth,
+    out: Path,
+    settings: Settings = SMALL,
+    progress: Progress = SILENT,
+    *,
+    resume: bool = False,
+) -> TrainingResult:
+    return fit([clips], out, settings, FitOptions(origin="scratch", resume=resume), progress)
+
+
+def scores_in(out: Path) -> list[float]:
+    lines = [json.loads(line) for line in (out / HISTORY).read_text().splitlines()]
+    return [line["held_out_frame_map"][0] for line in lines]
+
+
+def test_the_best_weights_are_kept(clips: Truth, tmp_path: Path) -> None:
+    result = train(clips, tmp_path / "run")
+    scores = scores_in(tmp_path / "run")
+    best = int(np.argmax(scores))
+    assert len(scores) == min(SMALL.epochs, best + 1 + 2)
+    assert result.held_out == (scores[best],)
+    for name, expected in ((WEIGHTS, scores[best]), (LAST, scores[-1])):
+        network = load_checkpoint(tmp_path / "run" / name).network.eval()
+        assert held_out_frame_map(network, clips, SMALL, 0.5) == pytest.approx(expected)
+
+
+class _Stop(Exception):
+    pass
+
+
+class _StopAfter(Progress):
+    def __init__(self, epochs: int) -> None:
+        self._left = epochs
+
+    def note(self, text: str) -> None:
+        self._left -= 1
+        if not self._left:
+            raise _Stop
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_resumed_run_ends_as_one_that_went_through(
+    clips: Truth, tmp_path: Path, epochs: int
+) -> None:
+    """After three epochs, the run has just ended early, or goes on."""
+    whole = train(clips, tmp_path / "whole")
+    with pytest.raises(_Stop):
+        train(clips, tmp_path / "parts", progress=_StopAfter(epochs))
+    parts = train(clips, tmp_path / "parts", resume=True)
+    assert parts.held_out == whole.held_out
+    assert scores_in(tmp_path / "parts") == scores_in(tmp_path / "whole")
+    for name in (WEIGHTS, LAST):
+        expected, found = (
+            load_checkpoint(tmp_path / run / name).network.state_dict()
+            for run in ("whole", "parts")
+        )
+        for key, value in expected.items():
+            torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-6)
+
+
+def test_the_last_epoch_is_scored_without_being_asked(clips: Truth, tmp_path: Path) -> None:
+    values = replace(SMALL, epochs=2, validate_every=0, early_stop=0)
+    result = train(clips, tmp_path / "run", values)
+    first, second = (json.loads(x) for x in (tmp_path / "run" / HISTORY).read_text().splitlines())
+    assert "held_out_frame_map" not in first
+    assert second["held_out_frame_map"] == list(result.held_out)
+    assert not (tmp_path / "run" / LAST).exists()
+
+
+def test_a_missing_video_is_named_before_the_first_epoch(clips: Truth, tmp_path: Path) -> None:
+    other = Truth(clips.classes, [truth(tmp_path / "nowhere.mp4", 8)])
+    options = FitOptions(origin="scratch")
+    with pytest.raises(MediaError, match=r"no file or folder .*nowhere\.mp4"):
+        fit([clips], tmp_path / "run", SMALL, options, validation=[other])
+    assert not (tmp_path / "run").exists()
+
+
+@given(
+    epoch=st.integers(1, 30),
+    best=st.integers(1, 30),
+    every=st.integers(0, 7),
+    patience=st.integers(0, 9),
+)
+def test_when_it_is_scored_and_ends(epoch: int, best: int, every: int, patience: int) -> None:
+    values = of(epochs=20, validate_every=every, early_stop=patience)
+    validation = Validation([Truth(["a"], [])], 1.0, values)
+    due = epoch == 20 or (every > 0 and epoch % every == 0)
+    assert validation.due(epoch) == due
+    assert not Validation([], 1.0, values).due(epoch)
+    stops = validation.stops(epoch, Best(best, (0.5,)))
+    assert stops == (due and patience > 0 and epoch - best >= patience)
+    assert not validation.stops(epoch, None)
