@@ -19,9 +19,29 @@ from edgekit.cli.options.shared import (
 from edgekit.cli.options.types import BYTES, DATASET, OUT, SIZE
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.runtime.kinds import KINDS
-from edgekit.training.settings import MOST_STORED, PRECISIONS
+from edgekit.training.settings import (
+    AUGMENTATIONS,
+    MOST_STORED,
+    PRECISIONS,
+    RECIPES,
+    SCHEDULES,
+)
 
 __all__ = ["command"]
+
+
+def _default(name: str) -> str:
+    """Returns the end of an option's help: its default in each recipe."""
+    values = {recipe: getattr(values, name) for recipe, values in RECIPES.items()}
+    shown = {
+        recipe: "x".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+        for recipe, value in values.items()
+    }
+    first = shown["lite0"]
+    others = "".join(
+        f"; {value} with {recipe}" for recipe, value in shown.items() if value != first
+    )
+    return f"[default: {first}{others}]"
 
 
 @click.command(name="train")
@@ -51,11 +71,18 @@ __all__ = ["command"]
     help="Number of the dataset's split; json has only one.",
 )
 @click.option(
-    "--arch",
+    "--recipe",
+    type=click.Choice(tuple(RECIPES)),
     default="lite0",
     show_default=True,
+    help="Settings that belong together, which other options replace one by one: lite0 for a small "
+    "network on a few clips, or korsal for the training of the KORSAL paper, as far as its "
+    "published code says. docs/training.md lists them.",
+)
+@click.option(
+    "--arch",
     help="Network architecture to train: dla34, dlav0_34, res18, res50, res101, resdcn18, "
-    "resdcn50, resdcn101 or lite0.",
+    f"resdcn50, resdcn101 or lite0. {_default('arch')}",
 )
 @click.option(
     "--from",
@@ -73,37 +100,29 @@ __all__ = ["command"]
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    default=60,
-    show_default=True,
-    help="Number of epochs.",
+    help=f"Number of epochs. {_default('epochs')}",
 )
 @click.option(
     "--images",
     type=click.IntRange(1),
-    default=288,
-    show_default=True,
-    help="Number of samples per epoch, drawn evenly over the classes.",
+    help=f"Number of samples per epoch, drawn evenly over the classes. {_default('images')}",
 )
 @click.option(
     "--batch",
     type=click.IntRange(2),
-    default=16,
-    show_default=True,
-    help="Number of samples per batch.",
+    help=f"Number of samples per batch. {_default('batch')}",
 )
 @click.option(
     "--rate",
     type=FiniteRange(0, min_open=True),
-    default=1e-3,
-    show_default=True,
-    help="Learning rate. Layers that start with trained weights, except the first, use 0.3 of it.",
+    help="Learning rate. With the recipe lite0, layers that start with trained weights, except the "
+    f"first, use 0.3 of it. {_default('rate')}",
 )
 @click.option(
     "--input-size",
     type=SIZE,
-    default="256",
-    show_default=True,
-    help="Size of the network input in pixels: SIDE for a square, or HEIGHTxWIDTH.",
+    help="Size of the network input in pixels: SIDE for a square, or HEIGHTxWIDTH. "
+    f"{_default('input_size')}",
 )
 @click.option(
     "--cascade",
@@ -125,8 +144,8 @@ __all__ = ["command"]
     metavar="N",
     help="Number of frames from the earlier picture of the cascade to the current one, counted at "
     "the training videos' own frame rate. edgekit export takes them as frames of 25 per "
-    "second: for another rate, give it --interval. Each sample draws its own number, from "
-    "half to twice as many, but at least 1.",
+    "second: for another rate, give it --interval. With the augmentation wide, each sample draws "
+    "its own number, from half to twice as many, but at least 1.",
 )
 @click.option(
     "--seed",
@@ -182,6 +201,20 @@ __all__ = ["command"]
     "losses and weights stay fp32.",
 )
 @click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    help="Learning rate over the run. cosine rises briefly and then falls by half a cosine; steps "
+    "falls to a tenth after 25/60 of the run, and to a hundredth after 40/60. "
+    f"{_default('schedule')}",
+)
+@click.option(
+    "--augmentation",
+    type=click.Choice(AUGMENTATIONS),
+    help="Random changes of the samples. wide prepares for other distances, lighting and frame "
+    "rates than in the clips; centernet takes the crops and colours of CenterNet. "
+    f"{_default('augmentation')}",
+)
+@click.option(
     "--frame-store",
     type=OUT,
     help="Folder for the frames of videos, which are stored once as pictures and reused by later "
@@ -217,9 +250,10 @@ def command(as_json: bool, **values: object) -> None:
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """
-    from edgekit.training.train import TrainOptions, run_train
+    from edgekit.training.options import TrainOptions, with_recipe
+    from edgekit.training.train import run_train
 
-    options = build(TrainOptions, values)
+    options = build(TrainOptions, with_recipe(values))
 
     def say(text: str) -> None:
         if not is_quiet():

@@ -15,6 +15,7 @@ from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
+from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.locating import picture_names
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
@@ -83,6 +84,7 @@ def fit(
         options.frame_store,
         options.most_stored,
         options.workers,
+        LARGEST_SCALES[settings.augmentation],
     )
     with process_group(settings.batch) as group:
         if not group.first:
@@ -221,6 +223,7 @@ class _Run:
         options = self.options
         return {
             "name": options.name,
+            "recipe": options.recipe,
             "arch": options.arch,
             "origin": options.origin,
             **asdict(self.settings),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, check_types
+from edgekit._checks import check_choice, check_range, check_types, unexpected
 from edgekit._parameters import parameter
 from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import UsageError
 from edgekit.runtime.kinds import KINDS
 from edgekit.system.own_process import is_own_process
-from edgekit.training.settings import MOST_STORED, PRECISIONS
+from edgekit.training.settings import (
+    AUGMENTATIONS,
+    MOST_STORED,
+    PRECISIONS,
+    RECIPES,
+    SCHEDULES,
+    Recipe,
+)
 
-__all__ = ["TrainOptions"]
+__all__ = ["TrainOptions", "recipe_named", "with_recipe"]
 
 _WORKERS = 2
 _COUNTS = (
@@ -40,6 +47,7 @@ class TrainOptions:
     root: Sequence[Path]
     dataset: str = "json"
     split: int = 1
+    recipe: str = "lite0"
     arch: str = "lite0"
     origin: str | Path | None = None
     epochs: int = 60
@@ -56,6 +64,8 @@ class TrainOptions:
     early_stop: int | None = None
     accumulate: int = 1
     precision: str = "fp32"
+    schedule: str = "cosine"
+    augmentation: str = "wide"
     frame_store: Path | None = None
     frame_store_size: int = MOST_STORED
     workers: int | None = None
@@ -74,7 +84,10 @@ class TrainOptions:
         check_choice("dataset", self.dataset, DATASETS)
         check_choice("cascade", self.cascade, KINDS)
         check_range("split", self.split, 1, 3)
+        check_choice("recipe", self.recipe, RECIPES)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("augmentation", self.augmentation, AUGMENTATIONS)
         for name in _COUNTS:
             check_range(name, getattr(self, name), 1)
         check_range("workers", self.workers, 0)
@@ -120,3 +133,27 @@ class TrainOptions:
         if self.workers is None:
             return _WORKERS if is_own_process() else 0
         return self.workers
+
+
+def recipe_named(name: str) -> Recipe:
+    """Returns a recipe.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if not isinstance(name, str):
+        raise unexpected("recipe", "str", name)
+    check_choice("recipe", name, RECIPES)
+    return RECIPES[name]
+
+
+def with_recipe(values: Mapping[str, object]) -> dict[str, object]:
+    """Returns values of options, in which the recipe gives those that are None.
+
+    Args:
+        values: Values by the names of ``TrainOptions``; ``recipe`` is among them.
+    """
+    recipe = recipe_named(str(values["recipe"]))
+    given = {name: value for name, value in values.items() if value is not None}
+    chosen = {name: value for name, value in asdict(recipe).items() if name in values}
+    return {**values, **chosen, **given}

@@ -6,13 +6,28 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MOST_STORED", "PRECISIONS", "FitOptions", "Settings"]
+__all__ = [
+    "AUGMENTATIONS",
+    "MOST_STORED",
+    "PRECISIONS",
+    "RECIPES",
+    "SCHEDULES",
+    "FitOptions",
+    "Recipe",
+    "Settings",
+]
 
 MOST_STORED = 50_000_000_000
 """Largest size of the frame store by default, in bytes."""
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 """Arithmetic of a network in training."""
+
+SCHEDULES = ("cosine", "steps")
+"""Schedules of the learning rate; ``rate_factor`` has them."""
+
+AUGMENTATIONS = ("wide", "centernet")
+"""Random changes of samples; ``edgekit.training.data.augmentation`` has them."""
 
 _SMALL_SHARE = 0.5
 _SMALL_SIZE = 0.75
@@ -30,7 +45,7 @@ class Settings:
         batch: Number of samples that go through the network at once, over all processes.
         rate: Learning rate of fresh weights.
         slow_rate: Learning rate of pretrained weights.
-        size: (height, width) of the input; the first half of the epochs uses three quarters of it.
+        size: (height, width) of the input.
         seed: Seed for all random choices.
         kind: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         frame_gap: Number of frames between the two pictures that the cascade compares.
@@ -41,6 +56,10 @@ class Settings:
         hold_out: Share of each video, in [0, 1), at its end, that is not trained on.
         validate_every: Number of epochs between validations; 0 for one after the last epoch.
         early_stop: Number of epochs without a better validation after which a run ends; 0 for none.
+        schedule: Schedule of the learning rates, one of ``SCHEDULES``.
+        augmentation: Random changes of the samples, one of ``AUGMENTATIONS``.
+        weight_decay: Weight decay of the optimizer AdamW; it is Adam with 0.
+        small_first: Whether the first half of the epochs uses inputs of three quarters the size.
     """
 
     epochs: int
@@ -59,6 +78,10 @@ class Settings:
     hold_out: float = 0.0
     validate_every: int = 0
     early_stop: int = 0
+    schedule: str = "cosine"
+    augmentation: str = "wide"
+    weight_decay: float = 1e-4
+    small_first: bool = True
 
     @property
     def steps(self) -> int:
@@ -67,10 +90,74 @@ class Settings:
 
     def size_in(self, epoch: int) -> tuple[int, int]:
         """Returns (height, width) of the input in an epoch, which is counted from 0."""
-        if epoch >= _SMALL_SHARE * self.epochs:
+        if not self.small_first or epoch >= _SMALL_SHARE * self.epochs:
             return self.size
         height, width = (max(64, round(s * _SMALL_SIZE / 32) * 32) for s in self.size)
         return height, width
+
+
+# Many attributes: one for each setting that a recipe chooses.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Settings that belong together; a user may replace all but the last three.
+
+    Attributes:
+        arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
+        epochs: Number of epochs.
+        images: Number of samples per epoch.
+        batch: Number of samples per batch.
+        rate: Learning rate of fresh weights.
+        input_size: (height, width) of the input.
+        schedule: Schedule of the learning rates, one of ``SCHEDULES``.
+        augmentation: Random changes of the samples, one of ``AUGMENTATIONS``.
+        slow_share: Factor on the learning rate of pretrained weights.
+        weight_decay: Weight decay of the optimizer.
+        small_first: Whether the first half of the epochs uses smaller inputs.
+    """
+
+    arch: str
+    epochs: int
+    images: int
+    batch: int
+    rate: float
+    input_size: tuple[int, int]
+    schedule: str
+    augmentation: str
+    slow_share: float
+    weight_decay: float
+    small_first: bool
+
+
+RECIPES = {
+    "lite0": Recipe(
+        arch="lite0",
+        epochs=60,
+        images=288,
+        batch=16,
+        rate=1e-3,
+        input_size=(256, 256),
+        schedule="cosine",
+        augmentation="wide",
+        slow_share=0.3,
+        weight_decay=1e-4,
+        small_first=True,
+    ),
+    # docs/training.md names the source of each value.
+    "korsal": Recipe(
+        arch="dla34",
+        epochs=60,
+        images=120_000,
+        batch=16,
+        rate=1.25e-4,
+        input_size=(256, 256),
+        schedule="steps",
+        augmentation="centernet",
+        slow_share=1.0,
+        weight_decay=0.0,
+        small_first=False,
+    ),
+}
+"""Recipes by the name that ``--recipe`` takes."""
 
 
 # Many attributes: one for each choice of a user.
@@ -79,6 +166,7 @@ class FitOptions:
     """Choices for a run that do not change its samples.
 
     Attributes:
+        recipe: Name of the recipe that gave the settings, one of ``RECIPES``.
         arch: Name of the network in ``edgekit.models.registry.ARCHITECTURES``.
         origin: Source of the initial weights; see ``starting_network``.
         allow_partial: Whether less than half of a checkpoint's parameters may be used.
@@ -90,6 +178,7 @@ class FitOptions:
         force: Whether to replace the files in the output folder.
     """
 
+    recipe: str = "lite0"
     arch: str = "lite0"
     origin: str = "imagenet"
     allow_partial: bool = False

@@ -12,9 +12,9 @@ from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import MissingDependencyError
-from edgekit.training.options import TrainOptions
+from edgekit.training.options import TrainOptions, recipe_named
 from edgekit.training.result import TrainingResult
-from edgekit.training.settings import MOST_STORED, FitOptions, Settings
+from edgekit.training.settings import MOST_STORED, RECIPES, FitOptions, Settings
 
 __all__ = ["TrainOptions", "run_train", "train"]
 
@@ -27,13 +27,14 @@ def train(
     *,
     dataset: str = "json",
     split: int = 1,
-    arch: str = "lite0",
+    recipe: str = "lite0",
+    arch: str | None = None,
     origin: str | os.PathLike[str] | None = None,
-    epochs: int = 60,
-    images: int = 288,
-    batch: int = 16,
-    rate: float = 1e-3,
-    input_size: int | tuple[int, int] = (256, 256),
+    epochs: int | None = None,
+    images: int | None = None,
+    batch: int | None = None,
+    rate: float | None = None,
+    input_size: int | tuple[int, int] | None = None,
     cascade: str = "ssim",
     frame_gap: int = 1,
     seed: int = 1,
@@ -43,6 +44,8 @@ def train(
     early_stop: int | None = None,
     accumulate: int = 1,
     precision: str = "fp32",
+    schedule: str | None = None,
+    augmentation: str | None = None,
     frame_store: str | os.PathLike[str] | None = None,
     frame_store_size: int = MOST_STORED,
     workers: int | None = None,
@@ -64,20 +67,24 @@ def train(
         dataset: Layout of the clips, one of ``edgekit.datasets.layouts.DATASETS``. ``json`` reads
             ``annotations.json`` and the videos beside it.
         split: Number of the dataset's split, 1 to 3; ``json`` has only one.
-        arch: Name in ``edgekit.models.registry.ARCHITECTURES``.
+        recipe: Settings that belong together, one of ``edgekit.training.settings.RECIPES``: they
+            hold for each argument below that says so and is None.
+        arch: Name in ``edgekit.models.registry.ARCHITECTURES``. By default that of the recipe.
         origin: Weights to start from: ``imagenet`` (the default for ``lite0``), ``scratch`` (the
             default for other networks), ``shipped`` for the weights of the shipped model, or the
             path of a checkpoint. Heads are matched by class name; layers that do not fit are named
             in a warning and start with fresh weights.
-        epochs: Number of epochs, at least 1.
-        images: Number of samples per epoch, at least 1, drawn evenly over the classes.
-        batch: Number of samples per batch, at least 2.
-        rate: Learning rate of new weights, above 0. Weights from a checkpoint or ImageNet use 0.3
-            of it.
+        epochs: Number of epochs, at least 1. By default that of the recipe.
+        images: Number of samples per epoch, at least 1, drawn evenly over the classes. By default
+            that of the recipe.
+        batch: Number of samples per batch, at least 2. By default that of the recipe.
+        rate: Learning rate of new weights, above 0. By default that of the recipe. With ``lite0``,
+            weights from a checkpoint or ImageNet use 0.3 of it.
         input_size: Side, or height and width, of the input in pixels; multiples of 32, at least 64.
+            By default that of the recipe.
         cascade: Kind of motion channels, one of ``edgekit.runtime.kinds.KINDS``.
-        frame_gap: Number of frames, at least 1, between the two pictures of a pair. Training varies
-            it from half to twice as many.
+        frame_gap: Number of frames, at least 1, between the two pictures of a pair. The
+            augmentation ``wide`` varies it from half to twice as many.
         seed: Seed for everything random, at least 0.
         hold_out: Share at the end of each video, 0 to 0.9, that is evaluated and not trained on.
         validate: Folder of annotated clips, or several of them, to evaluate the network on, in the
@@ -88,6 +95,11 @@ def train(
             all epochs are trained.
         accumulate: Number of batches whose gradients are summed for one step of the optimizer.
         precision: Arithmetic of the network: ``fp32``, ``bf16`` or ``fp16``.
+        schedule: Learning rate over the run: ``cosine`` for a short rise and half a cosine down, or
+            ``steps`` for a tenth after 25/60 of it and a hundredth after 40/60. By default that of
+            the recipe.
+        augmentation: Random changes of the samples: ``wide`` for other distances and lighting, or
+            ``centernet`` for the crops and colours of CenterNet. By default that of the recipe.
         frame_store: Folder for the frames of videos, which are stored once as pictures. By default
             the user's cache folder. Folders of pictures are read where they are.
         frame_store_size: Largest size of that folder in bytes.
@@ -117,16 +129,20 @@ def train(
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or it cannot
             be written.
     """
+    chosen = recipe_named(recipe)
+    if input_size is None:
+        input_size = chosen.input_size
     options = TrainOptions(
         root=as_paths("root", root),
         dataset=dataset,
         split=split,
-        arch=arch,
+        recipe=recipe,
+        arch=chosen.arch if arch is None else arch,
         origin=as_path("origin", origin) if isinstance(origin, os.PathLike) else origin,
-        epochs=epochs,
-        images=images,
-        batch=batch,
-        rate=rate,
+        epochs=chosen.epochs if epochs is None else epochs,
+        images=chosen.images if images is None else images,
+        batch=chosen.batch if batch is None else batch,
+        rate=chosen.rate if rate is None else rate,
         input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
         cascade=cascade,
         frame_gap=frame_gap,
@@ -137,6 +153,8 @@ def train(
         early_stop=early_stop,
         accumulate=accumulate,
         precision=precision,
+        schedule=chosen.schedule if schedule is None else schedule,
+        augmentation=chosen.augmentation if augmentation is None else augmentation,
         frame_store=as_path("frame_store", frame_store),
         frame_store_size=frame_store_size,
         workers=workers,
@@ -167,13 +185,14 @@ def run_train(
     from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
 
+    recipe = RECIPES[options.recipe]
     name = options.name or f"{options.arch}-{options.dataset}"
     settings = Settings(
         epochs=options.epochs,
         images=options.images,
         batch=options.batch,
         rate=options.rate,
-        slow_rate=0.3 * options.rate,
+        slow_rate=recipe.slow_share * options.rate,
         size=(options.input_size[0], options.input_size[1]),
         seed=options.seed,
         kind=options.cascade,
@@ -185,12 +204,17 @@ def run_train(
         hold_out=options.hold_out,
         validate_every=options.validate_every or 0,
         early_stop=options.early_stop or 0,
+        schedule=options.schedule,
+        augmentation=options.augmentation,
+        weight_decay=recipe.weight_decay,
+        small_first=recipe.small_first,
     )
     return fit(
         datasets,
         options.out or Path("runs") / name,
         settings,
         FitOptions(
+            recipe=options.recipe,
             arch=options.arch,
             origin=str(options.origin or ("imagenet" if options.arch == "lite0" else "scratch")),
             allow_partial=options.allow_partial,

@@ -22,13 +22,12 @@ from edgekit.training.optimization.losses import Batch, centernet_loss
 from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
 from edgekit.training.optimization.process_group import ALONE, ProcessGroup
 from edgekit.training.optimization.run_state import RunState, load_state, save_state
+from edgekit.training.optimization.schedule import rate_factor
 from edgekit.training.result import Best, Epoch
 
 __all__ = ["Trainer"]
 
 _EMA_DECAY = 0.998
-_WEIGHT_DECAY = 1e-4
-_WARM_UP = 0.05
 _GRADIENT_NORM = 10.0
 
 _FIRST_SCALE = 256.0
@@ -82,7 +81,7 @@ class Trainer:
         fast = [p for n, p in network.named_parameters() if n not in trained]
         groups = [{"params": fast, "lr": settings.rate}, {"params": slow, "lr": settings.slow_rate}]
         self._optimizer = torch.optim.AdamW(
-            [g for g in groups if g["params"]], weight_decay=_WEIGHT_DECAY
+            [g for g in groups if g["params"]], weight_decay=settings.weight_decay
         )
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._taken = 0
@@ -185,7 +184,9 @@ class Trainer:
         self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_NORM)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * _factor(self._taken, settings.steps * settings.epochs)
+            group["lr"] = rate * rate_factor(
+                settings.schedule, self._taken, settings.steps * settings.epochs
+            )
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._taken += 1
@@ -220,9 +221,3 @@ class Trainer:
                 value.lerp_(now[name], 1 - decay)
             else:
                 value.copy_(now[name])
-
-
-def _factor(step: int, total: int) -> float:
-    """Returns the factor on the learning rates of a step: a short rise, then half a cosine."""
-    rise = min(1.0, (step + 1) / max(1, round(total * _WARM_UP)))
-    return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, step / total))) / 2)

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.runtime.cascade import Cascade
-from edgekit.training import samples
+from edgekit.training.data import augmentation
 from edgekit.training.data.frame_reader import Picture
 from edgekit.training.data.targets import STRIDE, Sample
 from edgekit.training.samples import augmented_sample
+from edgekit.training.settings import AUGMENTATIONS
 
 MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
 
@@ -21,6 +22,7 @@ def sample_of(
     seed: int,
     *,
     scale: tuple[float, float] = (1.0, 1.0),
+    kind: str = "wide",
 ) -> Sample:
     """Returns a sample of a still clip with a white box, stored at some scale."""
     image = np.full((96, 128, 3), 60, np.uint8)
@@ -33,13 +35,18 @@ def sample_of(
     picture = Picture(image, (96, 128), scale)
     boxes = np.array([box], float)
     rng = np.random.default_rng(seed)
-    return augmented_sample(lambda index: picture, 1, boxes, [1], cascade, 3, 1, rng)
+    return augmented_sample(lambda index: picture, 1, boxes, [1], cascade, 3, 1, rng, kind)
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), scale=st.sampled_from([(1.0, 1.0), (0.75, 0.5)]))
-def test_the_truth_follows_the_picture(seed, scale):
-    sample = sample_of((40, 24, 84, 72), Cascade((128, 128), MEAN, STD), seed, scale=scale)
+@given(
+    seed=st.integers(0, 10_000),
+    scale=st.sampled_from([(1.0, 1.0), (0.75, 0.5)]),
+    kind=st.sampled_from(AUGMENTATIONS),
+)
+def test_the_truth_follows_the_picture(seed, scale, kind):
+    cascade = Cascade((128, 128), MEAN, STD)
+    sample = sample_of((40, 24, 84, 72), cascade, seed, scale=scale, kind=kind)
     if not sample.mask[0]:
         return
     bright = sample.input[0] > sample.input[0].max() - 0.05
@@ -80,8 +87,10 @@ def test_the_earlier_picture_is_half_to_twice_as_far_back(gap, expected):
     nobody = np.zeros((0, 4)), []
     cascade = Recorded((32, 32), MEAN, STD)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "_colour_table", lambda rng: np.arange(256, dtype=np.uint8)[None])
-        patch.setattr(samples, "_FIRST_FRAME_SHARE", 0.0)
+        patch.setattr(
+            augmentation, "_colour_table", lambda rng: np.arange(256, dtype=np.uint8)[None]
+        )
+        patch.setattr(augmentation, "_FIRST_FRAME_SHARE", 0.0)
         for seed in range(60):
             augmented_sample(read, 8, *nobody, cascade, 1, gap, np.random.default_rng(seed))
     assert seen == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ import pytest
 import edgekit
 from edgekit._progress import Progress
 from edgekit.errors import AnnotationError, OutputError, UsageError
+from edgekit.models.registry import ARCHITECTURES
+from edgekit.training.options import TrainOptions, with_recipe
+from edgekit.training.settings import RECIPES
+
+FIELDS = {field.name for field in fields(TrainOptions)}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +82,40 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
     assert progress.seen[8:] == [*reading, *training]
 
 
+def test_options_replace_those_of_a_recipe(root: Path, tmp_path: Path) -> None:
+    edgekit.train(
+        root, recipe="korsal", arch="resdcn18", epochs=1, images=4, batch=2, input_size=64,
+        out=tmp_path / "run",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert (found["recipe"], found["arch"], found["origin"]) == ("korsal", "resdcn18", "scratch")
+    assert (found["images"], found["size"]) == (4, [64, 64])
+    assert (found["rate"], found["slow_rate"]) == (1.25e-4, 1.25e-4)
+    assert (found["schedule"], found["augmentation"]) == ("steps", "centernet")
+    assert (found["weight_decay"], found["small_first"]) == (0.0, False)
+
+
+def test_the_command_fills_in_the_recipe_as_the_function_does() -> None:
+    assert with_recipe({"recipe": "korsal", "epochs": None, "batch": 4, "name": None}) == {
+        "recipe": "korsal", "epochs": 60, "batch": 4, "name": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_valid(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe.arch in ARCHITECTURES
+    chosen = {key: value for key, value in asdict(recipe).items() if key in FIELDS}
+    TrainOptions(root=(Path("clips"),), recipe=name, **chosen)
+
+
+def test_the_default_recipe_is_that_of_the_options() -> None:
+    defaults = {f.name: f.default for f in fields(TrainOptions)}
+    chosen = {key: value for key, value in asdict(RECIPES["lite0"]).items() if key in FIELDS}
+    assert len(chosen) == 8
+    assert chosen.items() <= defaults.items()
+
+
 def test_validation_on_other_clips(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +144,10 @@ def test_validation_on_other_clips(
             {"validate": "clips", "hold_out": 0.2},
             "validate and hold_out cannot be used together: each chooses the frames that",
         ),
+        ({"recipe": "yolo"}, "Expected recipe to be one of lite0, korsal; found 'yolo'."),
+        ({"recipe": ["lite0"]}, "Expected recipe to be str; found ['lite0']"),
+        ({"schedule": "flat"}, "Expected schedule to be one of cosine, steps; found 'flat'."),
+        ({"augmentation": 1}, "Expected augmentation to be str; found 1"),
         ({"validate": 3}, "validate to be a path, as a string or a path object; found 3"),
         ({"validate_every": 2}, "validate_every needs frames to evaluate the network on."),
         ({"validate_every": 0}, "Expected validate_every to be at least 1; found 0."),

@@ -23,6 +23,7 @@ from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_folder
 from edgekit.media import open_source
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.stored_video import (
     QUALITY,
     StoredFrames,
@@ -30,7 +31,6 @@ from edgekit.training.data.stored_video import (
     store_video,
     stored_video,
 )
-from edgekit.training.samples import LARGEST_SCALE
 
 __all__ = ["FrameStore", "Need", "in_bytes"]
 
@@ -74,7 +74,12 @@ class FrameStore:
         self.most_bytes = most_bytes
 
     def need(
-        self, videos: Sequence[VideoTruth], size: tuple[int, int], workers: int, progress: Progress
+        self,
+        videos: Sequence[VideoTruth],
+        size: tuple[int, int],
+        workers: int,
+        progress: Progress,
+        scale: float = LARGEST_SCALES["wide"],
     ) -> Need:
         """Returns which videos have to be stored, and how large they will be.
 
@@ -83,11 +88,12 @@ class FrameStore:
             size: (height, width) of the network's input.
             workers: Number of threads that read the videos.
             progress: Display of the progress: a phase of one step per video.
+            scale: Largest scale of a sample, for a picture that fits the input at scale 1.
 
         Raises:
             MediaError: A video cannot be read.
         """
-        factors = tuple(_factor(video, size) for video in videos)
+        factors = tuple(_factor(video, size, scale) for video in videos)
         with ThreadPoolExecutor(max(1, workers)) as pool:
             found = pool.map(_key, videos, factors)
             keys = tuple(progress.count("Reading clips", found, len(videos)))
@@ -229,9 +235,9 @@ class _Room:
             self._left = -1
 
 
-def _factor(video: VideoTruth, size: tuple[int, int]) -> float:
+def _factor(video: VideoTruth, size: tuple[int, int], largest: float) -> float:
     """Returns the scale at which no sample enlarges stored pictures beyond those of the video."""
-    scale = Letterbox.fit((video.height, video.width), size).scale * LARGEST_SCALE
+    scale = Letterbox.fit((video.height, video.width), size).scale * largest
     return round(scale, 4) if scale < _WORTH_SCALING else 1.0
 
 

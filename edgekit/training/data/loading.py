@@ -92,6 +92,7 @@ class TrainingSamples(Dataset[Batch | EdgeKitError]):
             self.classes,
             settings.frame_gap,
             np.random.default_rng([settings.seed, epoch, number]),
+            settings.augmentation,
         )
 
 

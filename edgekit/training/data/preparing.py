@@ -11,6 +11,7 @@ from edgekit._parameters import parameter
 from edgekit._progress import Progress
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
+from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.clip_index import ClipIndex, index_clips
 from edgekit.training.data.frame_reader import FramePlaces
 from edgekit.training.data.frame_store import FrameStore, Need, in_bytes
@@ -31,6 +32,7 @@ class ClipSource:
         frame_store: Folder for the frames of videos; None for the user's cache folder.
         most_stored: Largest size of that folder, in bytes.
         workers: Number of videos that are stored at the same time.
+        scale: Largest scale of a sample, for a picture that fits the input at scale 1.
     """
 
     videos: Sequence[tuple[int, VideoTruth]]
@@ -39,6 +41,7 @@ class ClipSource:
     frame_store: Path | None
     most_stored: int
     workers: int
+    scale: float = LARGEST_SCALES["wide"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +108,7 @@ def _fill(
     progress: Progress,
     say: Callable[[str], None],
 ) -> Need:
-    need = store.need(videos, source.size, source.workers, progress)
+    need = store.need(videos, source.size, source.workers, progress, source.scale)
     store.check(need)
     if need.missing:
         say(
