@@ -16,7 +16,7 @@ from edgekit.cli.options.shared import (
     is_quiet,
     stdout_console,
 )
-from edgekit.cli.options.types import BYTES, DATASET, OUT, SIZE
+from edgekit.cli.options.types import BYTES, DATASET, OUT, OUT_FOLDER, SIZE
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.runtime.kinds import KINDS
 from edgekit.training.settings import (
@@ -235,6 +235,12 @@ def _default(name: str) -> str:
 )
 @click.option("--name", help="Name of the model. [default: ARCH-DATASET]")
 @click.option("-o", "--out", type=OUT, help="Folder to write the run to. [default: runs/NAME]")
+@click.option(
+    "--logdir",
+    type=OUT_FOLDER,
+    help="Folder for TensorBoard, in which the run gets a folder of its name with losses, learning "
+    "rate and frame-mAP of each epoch. It needs the extra tensorboard.",
+)
 @click.option(
     "--resume",
     is_flag=True,

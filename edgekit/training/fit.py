@@ -33,6 +33,7 @@ from edgekit.training.run_folder import (
 from edgekit.training.settings import FitOptions, Settings
 from edgekit.training.start import starting_network
 from edgekit.training.steps import Steps
+from edgekit.training.tensorboard import scalars
 from edgekit.training.trainer import Trainer
 from edgekit.training.validation import Validation
 
@@ -74,8 +75,12 @@ def fit(
     """
     classes = _classes([*datasets, *validation])
     _check_videos(datasets, validation)
-    scored = validation or (datasets if settings.hold_out else ())
-    share = 1.0 if validation else settings.hold_out
+    scored = Validation(
+        validation or (datasets if settings.hold_out else ()),
+        1.0 if validation else settings.hold_out,
+        settings,
+    )
+    scored.check()
     videos = [(number, video) for number, truth in enumerate(datasets) for video in truth.videos]
     source = ClipSource(
         videos,
@@ -92,16 +97,7 @@ def fit(
         resume = group.first and may_resume(out, resume=options.resume, force=options.force)
         resume = group.from_first(resume)
         with prepared_clips(source, group, progress, say) as clips:
-            run = _Run(
-                out,
-                settings,
-                options,
-                classes,
-                Validation(scored, share, settings),
-                group,
-                progress,
-                say,
-            )
+            run = _Run(out, settings, options, classes, scored, group, progress, say)
             return run.train(clips, resume=resume)
 
 
@@ -175,11 +171,16 @@ class _Run:
         steps = Steps(settings, finished, progress, self.say, lambda: trainer.save(state))
         if finished % settings.steps == 0 and self._stops(finished // settings.steps, trainer):
             return history, None
-        with contextlib.closing(trainer.run(steps.advance)) as epochs:
+        logdir = self.options.logdir if self.group.first else None
+        with (
+            scalars(logdir and logdir / self.options.name, finished // settings.steps) as write,
+            contextlib.closing(trainer.run(steps.advance)) as epochs,
+        ):
             for trained in epochs:
                 epoch = self._validated(trained, trainer)
                 if self.group.first:
                     add_to_history(self.out, epoch)
+                write(epoch)
                 steps.save()
                 history.append(epoch)
                 progress.note(str(epoch))

@@ -72,6 +72,7 @@ class TrainOptions:
     allow_partial: bool = False
     name: str | None = None
     out: Path | None = None
+    logdir: Path | None = None
     resume: bool = False
     force: bool = False
 

@@ -174,6 +174,7 @@ class FitOptions:
         workers: Number of processes that prepare samples; 0 prepares them in this process.
         frame_store: Folder for the frames of videos; None for the user's cache folder.
         most_stored: Largest size of that folder, in bytes.
+        logdir: Folder for TensorBoard, in which the run gets a folder of its name; None for none.
         resume: Whether to continue from the state in the output folder.
         force: Whether to replace the files in the output folder.
     """
@@ -186,5 +187,6 @@ class FitOptions:
     workers: int = 0
     frame_store: Path | None = None
     most_stored: int = MOST_STORED
+    logdir: Path | None = None
     resume: bool = False
     force: bool = False

@@ -15,6 +15,7 @@ from edgekit.errors import MissingDependencyError
 from edgekit.training.options import TrainOptions, recipe_named
 from edgekit.training.result import TrainingResult
 from edgekit.training.settings import MOST_STORED, RECIPES, FitOptions, Settings
+from edgekit.training.tensorboard import require_tensorboard
 
 __all__ = ["TrainOptions", "run_train", "train"]
 
@@ -52,6 +53,7 @@ def train(
     allow_partial: bool = False,
     name: str | None = None,
     out: str | os.PathLike[str] | None = None,
+    logdir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     force: bool = False,
     progress: Progress = SILENT,
@@ -109,6 +111,8 @@ def train(
         allow_partial: Whether a checkpoint may be used of which less than half fits the network.
         name: Name of the model. By default ``ARCH-DATASET``.
         out: Folder to write the run to. By default ``runs/NAME``.
+        logdir: Folder for TensorBoard, in which the run gets a folder of its name. It needs the
+            extra ``tensorboard``.
         resume: Whether to continue the run in ``out``.
         force: Whether to replace the run in ``out``.
         progress: Display of the progress: a phase of one step per clip, then one of all batches,
@@ -125,7 +129,8 @@ def train(
         CheckpointError: ``origin`` cannot be read or is of another network, or the run in ``out``
             has other settings.
         BadInputError: There is no run to resume, or the loss is no longer finite.
-        MissingDependencyError: torch, or the package of the ImageNet weights, is not installed.
+        MissingDependencyError: torch, the package of the ImageNet weights, or that of TensorBoard
+            is not installed.
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or it cannot
             be written.
     """
@@ -161,6 +166,7 @@ def train(
         allow_partial=allow_partial,
         name=name,
         out=as_path("out", out),
+        logdir=as_path("logdir", logdir),
         resume=resume,
         force=force,
     )
@@ -182,6 +188,8 @@ def run_train(
     datasets = [_read(options, root, "train") for root in options.root]
     validation = [_read(options, root, "test") for root in options.validate]
     MissingDependencyError.unless("torch", "host", "Training")
+    if options.logdir is not None:
+        require_tensorboard()
     from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
 
@@ -222,6 +230,7 @@ def run_train(
             workers=options.processes,
             frame_store=options.frame_store,
             most_stored=options.frame_store_size,
+            logdir=options.logdir,
             resume=options.resume,
             force=options.force,
         ),

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgekit._parameters import parameter
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.errors import AnnotationError
 from edgekit.media import open_source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import evaluate
@@ -38,6 +40,20 @@ class Validation:
     truths: Sequence[Truth]
     share: float
     settings: Settings
+
+    def check(self) -> None:
+        """Raises, before the first epoch, if there is nothing to score.
+
+        Raises:
+            AnnotationError: A dataset has no annotated box in the frames to score.
+        """
+        for truth in self.truths:
+            if not any(_rest(video, 1.0 - self.share).tubes for video in truth.videos):
+                raise AnnotationError(
+                    "Expected annotated tubes in the frames to evaluate the network on; found none "
+                    f"in the last {self.share:.0%} of each video.",
+                    hint=f"Hold out more, or name other clips: {parameter('validate', 'FOLDER')}",
+                )
 
     def due(self, epoch: int) -> bool:
         """Returns whether the network is scored after an epoch, which is counted from 1."""

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit._progress import SILENT, Progress
-from edgekit.datasets.annotations import Truth
-from edgekit.errors import MediaError
+from edgekit.datasets.annotations import Truth, TruthTube
+from edgekit.errors import AnnotationError, MediaError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import FitOptions, fit
 from edgekit.training.result import Best, TrainingResult
@@ -107,6 +107,15 @@ def test_a_missing_video_is_named_before_the_first_epoch(clips: Truth, tmp_path:
     options = FitOptions(origin="scratch")
     with pytest.raises(MediaError, match=r"no file or folder .*nowhere\.mp4"):
         fit([clips], tmp_path / "run", SMALL, options, validation=[other])
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_to_score_is_said_before_the_first_epoch(clips: Truth, tmp_path: Path) -> None:
+    (video,) = clips.videos
+    early = TruthTube(0, 0, np.asarray(video.tubes[0].boxes)[:2])
+    short = Truth(clips.classes, [replace(video, tubes=[early])])
+    with pytest.raises(AnnotationError, match="found none in the last 50% of each video"):
+        train(short, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -34,6 +34,7 @@ OUTPUTS = [
     ["export", "--out"],
     ["train", "--root", ".", "--out"],
     ["train", "--root", ".", "--frame-store"],
+    ["train", "--root", ".", "--logdir"],
     ["dataset", "inspect", ".", "--sheet"],
     ["dataset", "convert", ".", "--out"],
     ["dataset", "split", ".", "--out"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -47,3 +48,14 @@ def of(**changes: object) -> Settings:
         "seed": 3, "kind": "ssim", "frame_gap": 1, "mean": (0.4,) * 3, "std": (0.3,) * 3,
     }  # fmt: skip
     return Settings(**(values | changes))  # type: ignore[arg-type]
+
+
+def annotated(root: Path, frames: int = 6) -> Path:
+    """Writes a folder of one clip, as pictures, with its ``annotations.json``."""
+    pictures(root / "clip", frames)
+    boxes = [[10, 10, 40 + number, 50] for number in range(frames)]
+    tube = {"label": 0, "start": 0, "end": frames, "boxes": boxes}
+    video = {"width": SIZE[1], "height": SIZE[0], "frames": frames, "tubes": [tube]}
+    content = {"classes": ["one", "two"], "videos": {"clip": video}}
+    (root / "annotations.json").write_text(json.dumps(content))
+    return root
