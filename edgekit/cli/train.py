@@ -76,8 +76,8 @@ def _default(name: str) -> str:
     default="lite0",
     show_default=True,
     help="Settings that belong together, which other options replace one by one: lite0 for a small "
-    "network on a few clips, or korsal for the training of the KORSAL paper, as far as its "
-    "published code says. docs/training.md lists them.",
+    "network on a few clips, distill for lite0 with --teacher, or korsal for the training of the "
+    "KORSAL paper, as far as its published code says. docs/training.md lists them.",
 )
 @click.option(
     "--arch",
@@ -91,6 +91,13 @@ def _default(name: str) -> str:
     "extra host), scratch for random weights (the default for other networks), shipped for the "
     "shipped model, or a checkpoint. Classes are matched by name; layers that do not fit are "
     "named and start with random weights.",
+)
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT",
+    help="Checkpoint of a trained, usually larger network. Its heatmaps and boxes are targets "
+    "beside the annotations. The recipe distill needs it.",
 )
 @click.option(
     "--allow-partial",

@@ -21,6 +21,7 @@ from edgekit.training.data.locating import picture_names
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
 from edgekit.training.estimate import estimate
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
+from edgekit.training.optimization.teacher import load_teacher
 from edgekit.training.result import Best, Epoch, TrainingResult
 from edgekit.training.run_folder import (
     LAST,
@@ -127,6 +128,8 @@ class _Run:
             seed=settings.seed,
             allow_partial=options.allow_partial,
         )
+        given = settings.teacher
+        teacher = load_teacher(Path(given), self.classes, settings) if given else None
         plan = estimate(
             clips.index,
             start.network,
@@ -142,6 +145,7 @@ class _Run:
             TrainingSamples(clips.index, clips.places, len(self.classes), settings),
             workers=options.workers,
             group=self.group,
+            teacher=teacher,
         )
         history, seconds = self._run_epochs(trainer, resume=resume)
         self._save(LAST if trainer.best and settings.validate_every else WEIGHTS, trainer)

@@ -50,6 +50,7 @@ class TrainOptions:
     recipe: str = "lite0"
     arch: str = "lite0"
     origin: str | Path | None = None
+    teacher: Path | None = None
     epochs: int = 60
     images: int = 288
     batch: int = 16
@@ -103,6 +104,11 @@ class TrainOptions:
                 f"{height}x{width}."
             )
         self._check_validation()
+        if self.recipe == "distill" and self.teacher is None:
+            raise UsageError(
+                f"{parameter('recipe', 'distill')} needs a trained network to learn from.",
+                hint=f"Add {parameter('teacher', 'CHECKPOINT')}.",
+            )
         if self.resume and self.force:
             raise UsageError(
                 f"{parameter('resume')} and {parameter('force')} cannot be used together: "

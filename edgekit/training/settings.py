@@ -60,6 +60,7 @@ class Settings:
         augmentation: Random changes of the samples, one of ``AUGMENTATIONS``.
         weight_decay: Weight decay of the optimizer AdamW; it is Adam with 0.
         small_first: Whether the first half of the epochs uses inputs of three quarters the size.
+        teacher: Path of the checkpoint whose outputs are further targets; empty for none.
     """
 
     epochs: int
@@ -82,6 +83,7 @@ class Settings:
     augmentation: str = "wide"
     weight_decay: float = 1e-4
     small_first: bool = True
+    teacher: str = ""
 
     @property
     def steps(self) -> int:
@@ -128,20 +130,24 @@ class Recipe:
     small_first: bool
 
 
+_LITE0 = Recipe(
+    arch="lite0",
+    epochs=60,
+    images=288,
+    batch=16,
+    rate=1e-3,
+    input_size=(256, 256),
+    schedule="cosine",
+    augmentation="wide",
+    slow_share=0.3,
+    weight_decay=1e-4,
+    small_first=True,
+)
+
 RECIPES = {
-    "lite0": Recipe(
-        arch="lite0",
-        epochs=60,
-        images=288,
-        batch=16,
-        rate=1e-3,
-        input_size=(256, 256),
-        schedule="cosine",
-        augmentation="wide",
-        slow_share=0.3,
-        weight_decay=1e-4,
-        small_first=True,
-    ),
+    "lite0": _LITE0,
+    # It is used with a teacher.
+    "distill": _LITE0,
     # docs/training.md names the source of each value.
     "korsal": Recipe(
         arch="dla34",

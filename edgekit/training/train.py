@@ -31,6 +31,7 @@ def train(
     recipe: str = "lite0",
     arch: str | None = None,
     origin: str | os.PathLike[str] | None = None,
+    teacher: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     images: int | None = None,
     batch: int | None = None,
@@ -76,6 +77,8 @@ def train(
             default for other networks), ``shipped`` for the weights of the shipped model, or the
             path of a checkpoint. Heads are matched by class name; layers that do not fit are named
             in a warning and start with fresh weights.
+        teacher: Checkpoint of a trained network, usually a larger one. Its heatmaps and boxes are
+            targets of the training beside the annotations. The recipe ``distill`` needs one.
         epochs: Number of epochs, at least 1. By default that of the recipe.
         images: Number of samples per epoch, at least 1, drawn evenly over the classes. By default
             that of the recipe.
@@ -144,6 +147,7 @@ def train(
         recipe=recipe,
         arch=chosen.arch if arch is None else arch,
         origin=as_path("origin", origin) if isinstance(origin, os.PathLike) else origin,
+        teacher=as_path("teacher", teacher),
         epochs=chosen.epochs if epochs is None else epochs,
         images=chosen.images if images is None else images,
         batch=chosen.batch if batch is None else batch,
@@ -190,37 +194,13 @@ def run_train(
     MissingDependencyError.unless("torch", "host", "Training")
     if options.logdir is not None:
         require_tensorboard()
-    from edgekit.targets.settings import MEAN, STD
     from edgekit.training.fit import fit
 
-    recipe = RECIPES[options.recipe]
     name = options.name or f"{options.arch}-{options.dataset}"
-    settings = Settings(
-        epochs=options.epochs,
-        images=options.images,
-        batch=options.batch,
-        rate=options.rate,
-        slow_rate=recipe.slow_share * options.rate,
-        size=(options.input_size[0], options.input_size[1]),
-        seed=options.seed,
-        kind=options.cascade,
-        frame_gap=options.frame_gap,
-        mean=MEAN,
-        std=STD,
-        accumulate=options.accumulate,
-        precision=options.precision,
-        hold_out=options.hold_out,
-        validate_every=options.validate_every or 0,
-        early_stop=options.early_stop or 0,
-        schedule=options.schedule,
-        augmentation=options.augmentation,
-        weight_decay=recipe.weight_decay,
-        small_first=recipe.small_first,
-    )
     return fit(
         datasets,
         options.out or Path("runs") / name,
-        settings,
+        _settings(options),
         FitOptions(
             recipe=options.recipe,
             arch=options.arch,
@@ -245,3 +225,32 @@ def _read(options: TrainOptions, root: Path, part: str) -> Truth:
     count = sum(len(video.tubes) for video in truth.videos)
     _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
     return truth
+
+
+def _settings(options: TrainOptions) -> Settings:
+    from edgekit.targets.settings import MEAN, STD
+
+    recipe = RECIPES[options.recipe]
+    return Settings(
+        epochs=options.epochs,
+        images=options.images,
+        batch=options.batch,
+        rate=options.rate,
+        slow_rate=recipe.slow_share * options.rate,
+        size=(options.input_size[0], options.input_size[1]),
+        seed=options.seed,
+        kind=options.cascade,
+        frame_gap=options.frame_gap,
+        mean=MEAN,
+        std=STD,
+        accumulate=options.accumulate,
+        precision=options.precision,
+        hold_out=options.hold_out,
+        validate_every=options.validate_every or 0,
+        early_stop=options.early_stop or 0,
+        schedule=options.schedule,
+        augmentation=options.augmentation,
+        weight_decay=recipe.weight_decay,
+        small_first=recipe.small_first,
+        teacher=str(options.teacher or ""),
+    )

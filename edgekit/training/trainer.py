@@ -23,6 +23,7 @@ from edgekit.training.optimization.memory_shortage import naming_a_smaller_batch
 from edgekit.training.optimization.process_group import ALONE, ProcessGroup
 from edgekit.training.optimization.run_state import RunState, load_state, save_state
 from edgekit.training.optimization.schedule import rate_factor
+from edgekit.training.optimization.teacher import Teacher, distillation_loss
 from edgekit.training.result import Best, Epoch
 
 __all__ = ["Trainer"]
@@ -48,6 +49,7 @@ class Trainer:
         workers: Number of processes that prepare samples; 0 prepares them in this process.
         group: Processes that train together.
         device: ``cpu`` or ``cuda``. By default a GPU is used if one is available.
+        teacher: Network whose outputs are further targets; None for none.
 
     Attributes:
         average: Exponential moving average of the network, which is the result of the training.
@@ -63,6 +65,7 @@ class Trainer:
         workers: int = 0,
         group: ProcessGroup = ALONE,
         device: str | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         gpu = f"cuda:{group.local}"
         self._device = torch.device(device or (gpu if torch.cuda.is_available() else "cpu"))
@@ -70,6 +73,7 @@ class Trainer:
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
         self._wrapped = group.wrapped(self._network)
+        self._teacher = teacher and teacher.to(self._device)
         self._samples = samples
         self._settings = settings = samples.settings
         self._workers = workers
@@ -198,7 +202,11 @@ class Trainer:
         kind = _PRECISIONS.get(self._settings.precision)
         with torch.autocast(self._device.type, kind, enabled=kind is not None):
             outputs = self._wrapped(batch.input)
+            taught = self._teacher(batch.input) if self._teacher is not None else None
         losses = centernet_loss(outputs, batch, actors)
+        if taught is not None:
+            soft = distillation_loss(outputs, taught, batch, actors)
+            losses = {**losses, **soft, "total": losses["total"] + sum(soft.values())}
         # DistributedDataParallel averages gradients, and their sum is wanted.
         self._scaler.scale(losses["total"] * self._group.count).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() for name, value in losses.items()}

@@ -106,7 +106,7 @@ def test_every_recipe_is_valid(name: str) -> None:
     recipe = RECIPES[name]
     assert recipe.arch in ARCHITECTURES
     chosen = {key: value for key, value in asdict(recipe).items() if key in FIELDS}
-    TrainOptions(root=(Path("clips"),), recipe=name, **chosen)
+    TrainOptions(root=(Path("clips"),), recipe=name, teacher=Path("teacher"), **chosen)
 
 
 def test_the_default_recipe_is_that_of_the_options() -> None:
@@ -144,8 +144,9 @@ def test_validation_on_other_clips(
             {"validate": "clips", "hold_out": 0.2},
             "validate and hold_out cannot be used together: each chooses the frames that",
         ),
-        ({"recipe": "yolo"}, "Expected recipe to be one of lite0, korsal; found 'yolo'."),
+        ({"recipe": "yolo"}, "Expected recipe to be one of lite0, distill, korsal; found 'yolo'."),
         ({"recipe": ["lite0"]}, "Expected recipe to be str; found ['lite0']"),
+        ({"recipe": "distill"}, "recipe='distill' needs a trained network to learn from."),
         ({"schedule": "flat"}, "Expected schedule to be one of cosine, steps; found 'flat'."),
         ({"augmentation": 1}, "Expected augmentation to be str; found 1"),
         ({"validate": 3}, "validate to be a path, as a string or a path object; found 3"),

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Batch", "centernet_loss"]
+__all__ = ["SIZE_WEIGHT", "Batch", "at_actors", "centernet_loss"]
 
-_SIZE_WEIGHT = 0.1
+SIZE_WEIGHT = 0.1
+"""Weight of the sizes among the losses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ def centernet_loss(
     focal = _focal(outputs["hm"].float(), batch.heatmap) / actors
     sizes = _l1(outputs["wh"].float(), batch.sizes, batch) / actors
     offsets = _l1(outputs["reg"].float(), batch.offsets, batch) / actors
-    total = focal + _SIZE_WEIGHT * sizes + offsets
+    total = focal + SIZE_WEIGHT * sizes + offsets
     return {"total": total, "hm": focal, "wh": sizes, "reg": offsets}
 
 
@@ -64,7 +65,11 @@ def _focal(logits: Tensor, target: Tensor) -> Tensor:
     return -(hit + miss).sum()
 
 
+def at_actors(outputs: Tensor, batch: Batch) -> Tensor:
+    """Returns outputs (N, k, h, w) at the cells of a batch's actors, (N, actors, k)."""
+    flat = outputs.flatten(2).transpose(1, 2)
+    return flat.gather(1, batch.cells.unsqueeze(2).expand(-1, -1, flat.shape[2]))
+
+
 def _l1(predicted: Tensor, target: Tensor, batch: Batch) -> Tensor:
-    flat = predicted.flatten(2).transpose(1, 2)
-    at = flat.gather(1, batch.cells.unsqueeze(2).expand(-1, -1, flat.shape[2]))
-    return ((at - target).abs() * batch.mask.unsqueeze(2)).sum()
+    return ((at_actors(predicted, batch) - target).abs() * batch.mask.unsqueeze(2)).sum()
