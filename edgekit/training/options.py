@@ -18,7 +18,7 @@ from edgekit.training.settings import (
     PRECISIONS,
     RECIPES,
     SCHEDULES,
-    Recipe,
+    TrainingRecipe,
 )
 
 __all__ = ["TrainOptions", "recipe_named", "with_recipe"]
@@ -142,7 +142,7 @@ class TrainOptions:
         return self.workers
 
 
-def recipe_named(name: str) -> Recipe:
+def recipe_named(name: str) -> TrainingRecipe:
     """Returns a recipe.
 
     Raises:

@@ -13,8 +13,8 @@ __all__ = [
     "RECIPES",
     "SCHEDULES",
     "FitOptions",
-    "Recipe",
     "Settings",
+    "TrainingRecipe",
 ]
 
 MOST_STORED = 50_000_000_000
@@ -100,7 +100,7 @@ class Settings:
 
 # Many attributes: one for each setting that a recipe chooses.
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class TrainingRecipe:
     """Settings that belong together; a user may replace all but the last three.
 
     Attributes:
@@ -130,7 +130,7 @@ class Recipe:
     small_first: bool
 
 
-_LITE0 = Recipe(
+_LITE0 = TrainingRecipe(
     arch="lite0",
     epochs=60,
     images=288,
@@ -149,7 +149,7 @@ RECIPES = {
     # It is used with a teacher.
     "distill": _LITE0,
     # docs/training.md names the source of each value.
-    "korsal": Recipe(
+    "korsal": TrainingRecipe(
         arch="dla34",
         epochs=60,
         images=120_000,
