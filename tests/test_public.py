@@ -12,7 +12,7 @@ import edgekit
 
 COMMANDS = {
     "bench": ([], "edgekit.benchmarks.options.BenchOptions", {}),
-    "evaluate": ([], "edgekit.evaluation.evaluate.EvaluateOptions", {}),
+    "evaluate": ([], "edgekit.evaluation.options.EvaluateOptions", {}),
     "export": ([], "edgekit.targets.export.ExportOptions", {"targets": "target"}),
     "quantize": (["--calib", "clips"], "edgekit.quantization.options.QuantizeOptions", {}),
     "train": (["--root", "clips"], "edgekit.training.train.TrainOptions", {}),

@@ -88,3 +88,19 @@ def test_the_demonstration_loads_no_host_library(tmp_path):
     )
     assert "onnxruntime" in loaded
     assert not loaded & HOST_ONLY
+
+
+def test_scoring_loads_no_analysis_unless_asked(tmp_path):
+    path = tmp_path / "found.json"
+    frame = {"boxes": [[10, 10, 60, 90]], "scores": [{"0": 0.9}]}
+    gt = {"label": 0, "start": 0, "end": 9, "boxes_xywh_1based": [[11, 11, 50, 80]] * 9}
+    video = {"frames": 9, "gt": [gt], "detections": [frame] * 9}
+    path.write_text(json.dumps({"classes": ["a"], "videos": {"v": video}}))
+    code = (
+        "from edgekit.cli import main as run\n"
+        f"assert run(['eval', '--detections', {str(path)!r}, '--json']) == 0\n"
+        "import sys; print([name for name in sys.modules if 'analysis' in name or "
+        "name in ('edgekit.evaluation.report', 'edgekit.reporting', 'trackeval', 'scipy')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -24,6 +24,7 @@ from edgekit.linking.choices import COSTS
 from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 
 if TYPE_CHECKING:
+    from edgekit.evaluation.options import EvaluateOptions
     from edgekit.metrics.eval_result import EvalResult
 
 __all__ = ["command"]
@@ -147,6 +148,13 @@ __all__ = ["command"]
     "other videos, and the exit status is 3.",
 )
 @click.option(
+    "--report",
+    type=OUT_FILE,
+    help="File to write a report to: a page if its name ends in .html, JSON if it ends in .json. "
+    "It has the accuracy of classes, videos and groups of boxes, errors by kind, precision-recall "
+    "curves, a confusion matrix and early labels. Not with --protocol published.",
+)
+@click.option(
     "--save-detections",
     type=OUT_FILE,
     help="JSON file to write the detections and annotations to, for --detections. Compressed if "
@@ -161,7 +169,8 @@ def command(as_json: bool, **values: object) -> None:
 
     Example: edgekit eval --dataset json --root clips --link road
     """
-    from edgekit.evaluation.evaluate import EvaluateOptions, run_evaluation
+    from edgekit.evaluation.evaluate import run_evaluation
+    from edgekit.evaluation.options import EvaluateOptions
 
     options = build(EvaluateOptions, values)
     with PhaseBars() as progress:
@@ -170,6 +179,7 @@ def command(as_json: bool, **values: object) -> None:
         emit_json(result.to_dict())
     else:
         _show(result)
+        _show_insight(result, options)
     if result.failures:
         count, every = len(result.failures), len(result.failures) + len(result.tubes)
         raise MediaError(
@@ -198,3 +208,10 @@ def _show(result: EvalResult) -> None:
     console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")
     for name, reason in result.failures.items():
         console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
+
+
+def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
+    """Prints what ``--report`` adds."""
+    console = stdout_console(as_json=False)
+    if options.report is not None:
+        console.print(f"Report: {options.report}", markup=False, soft_wrap=True)

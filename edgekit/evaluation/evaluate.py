@@ -8,105 +8,39 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from edgekit._checks import as_path, check_choice, check_range, check_types
-from edgekit._parameters import argument, parameter
+from edgekit._checks import as_path
+from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
-from edgekit.datasets.layouts import DATASETS
 from edgekit.datasets.published import read_truth
-from edgekit.errors import OutputError, UsageError
+from edgekit.errors import OutputError
 from edgekit.evaluation.dataset_detections import (
     DatasetDetections,
     detect_dataset,
     with_absolute_paths,
 )
 from edgekit.evaluation.detection import in_classes_of, video_detector
+from edgekit.evaluation.options import EvaluateOptions
 from edgekit.evaluation.results import ResultsFolder, results_key
 from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
-from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.detections import StoredDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate as score_detections
-from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.bundle_choice import Named, another_bundle, as_bundle, runnable, take
+from edgekit.targets.bundle_choice import another_bundle, as_bundle, runnable, take
 
-__all__ = ["EvaluateOptions", "evaluate", "run_evaluation"]
+__all__ = ["evaluate", "run_evaluation"]
 
 _LOG = logging.getLogger(__name__)
 
 _SESSION = SessionOptions()
-
-
-# Many attributes: one for each argument of ``evaluate``, as users know them.
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateOptions:
-    """Options of an evaluation, checked; ``evaluate`` documents them.
-
-    Raises:
-        UsageError: An option has a value of the wrong type or out of range, or contradicts another.
-    """
-
-    bundle: Named = None
-    root: Path | None = None
-    dataset: str | None = None
-    split: int = 1
-    detections: Path | None = None
-    link: str | None = None
-    cost: str = "score"
-    max_misses: int | None = None
-    max_gap: float | None = None
-    min_hits: int | None = None
-    min_length: int = 5
-    delay: int = 0
-    delay_seconds: float | None = None
-    protocol: str = "edgekit"
-    frames: str = "all"
-    top_k: int | None = None
-    session: SessionOptions = _SESSION
-    workers: int = 1
-    cluster: str | None = None
-    results: Path | None = None
-    strict: bool = False
-    save_detections: Path | None = None
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        check_choice("dataset", self.dataset, DATASETS)
-        check_choice("link", self.link, LINKS)
-        check_choice("cost", self.cost, COSTS)
-        check_choice("protocol", self.protocol, PROTOCOLS)
-        check_choice("frames", self.frames, FRAMES)
-        check_range("split", self.split, 1, 3)
-        for name in ("max_misses", "min_hits", "top_k", "workers"):
-            check_range(name, getattr(self, name), 1)
-        for name in ("max_gap", "min_length", "delay", "delay_seconds"):
-            check_range(name, getattr(self, name), 0)
-        if self.cluster is not None and self.workers > 1:
-            raise UsageError(
-                f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
-                hint=f"Leave out {parameter('workers')}: the cluster has its own.",
-            )
-        if self.detections is None:
-            if self.root is None:
-                raise UsageError(
-                    "An evaluation needs annotated videos or saved detections; neither "
-                    f"{parameter('root')} nor {parameter('detections')} was given.",
-                    hint=f"For example: {parameter('dataset', 'json')} and "
-                    f"{parameter('root', 'clips')}",
-                )
-        elif self.bundle or self.dataset or self.root or self.save_detections or self.results:
-            raise UsageError(
-                f"{parameter('detections')} cannot be used together with a bundle or a dataset.",
-                hint=f"Leave out {argument('bundle')}, {parameter('dataset')}, "
-                f"{parameter('root')}, {parameter('results')} and {parameter('save_detections')}.",
-            )
 
 
 # Long: it documents the arguments, and only passes them on.
@@ -133,6 +67,7 @@ def evaluate(
     cluster: str | None = None,
     results: str | os.PathLike[str] | None = None,
     strict: bool = False,
+    report: str | os.PathLike[str] | None = None,
     save_detections: str | os.PathLike[str] | None = None,
     progress: Progress = SILENT,
 ) -> EvalResult:
@@ -174,6 +109,9 @@ def evaluate(
             cache, where an interrupted evaluation continues too.
         strict: Whether the first video that fails ends the evaluation. By default it is named in
             ``failures`` of the result, and the figures are those of the other videos.
+        report: File to write a report to: a page if its name ends in ``.html``, JSON if it ends in
+            ``.json``. It has accuracy by class, video, size and motion, errors by kind, curves, a
+            confusion matrix, and the accuracy of early labels. Not for the published protocol.
         save_detections: File to write the detections to; compressed if its name ends in ``.gz``.
         progress: Display of the progress: a phase of one step per video that the bundle runs on.
 
@@ -190,7 +128,7 @@ def evaluate(
         ResourceError: The processes cannot be started.
         MissingDependencyError: The runtime, or the package for ``cluster``, is not installed.
         ClusterError: The cluster cannot be reached, was lost, or does not fit this machine.
-        OutputError: ``save_detections`` or a result cannot be written.
+        OutputError: ``save_detections``, ``report`` or a result cannot be written.
     """
     options = EvaluateOptions(
         bundle=as_bundle("bundle", bundle),
@@ -214,6 +152,7 @@ def evaluate(
         cluster=cluster,
         results=as_path("results", results),
         strict=strict,
+        report=as_path("report", report),
         save_detections=as_path("save_detections", save_detections),
     )
     return run_evaluation(options, progress)
@@ -221,6 +160,18 @@ def evaluate(
 
 def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> EvalResult:
     """Evaluates as checked options describe it; ``evaluate`` documents result and errors."""
+    score = partial(
+        score_detections,
+        link=options.link,
+        cost=options.cost,
+        max_misses=options.max_misses,
+        max_gap=options.max_gap,
+        min_length=options.min_length if options.min_hits is None else options.min_hits - 1,
+        delay=options.delay,
+        delay_seconds=options.delay_seconds,
+        protocol=options.protocol,
+        frames=options.frames,
+    )
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(open_executor(options.workers, options.cluster))
         saved: StoredDetections
@@ -232,21 +183,19 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
             failures = saved.failures
         if options.save_detections is not None:
             write_detections(options.save_detections, saved)
-        result = score_detections(
-            saved,
-            link=options.link,
-            cost=options.cost,
-            max_misses=options.max_misses,
-            max_gap=options.max_gap,
-            min_length=options.min_length if options.min_hits is None else options.min_hits - 1,
-            delay=options.delay,
-            delay_seconds=options.delay_seconds,
-            protocol=options.protocol,
-            frames=options.frames,
-            # A cluster would have to be sent what lies here, and scoring takes little time.
-            executor=None if options.cluster else executor,
-        )
-        return replace(result, failures=failures)
+        # A cluster would have to be sent what lies here, and scoring takes little time.
+        here = None if options.cluster else executor
+        result = score(saved, analyse=options.report is not None, executor=here)
+    return _completed(options, replace(result, failures=failures))
+
+
+def _completed(options: EvaluateOptions, result: EvalResult) -> EvalResult:
+    """Returns the result with what was asked for besides, and writes the report."""
+    if options.report is not None:
+        from edgekit.evaluation.report.writing import write_report
+
+        write_report(options.report, result)
+    return result
 
 
 def _detect(

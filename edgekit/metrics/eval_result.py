@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.metrics.video_map import THRESHOLDS
+from edgekit.metrics.video_scores import VideoScores
 from edgekit.runtime.types import Array, Tube
+
+if TYPE_CHECKING:
+    from edgekit.metrics.analysis.records import Analysis
 
 __all__ = ["ClassAccuracy", "EvalResult"]
 
@@ -46,6 +52,8 @@ class EvalResult:
         seconds: Duration of the evaluation, in seconds.
         failures: Reason of each video that has no detections because it failed, by its name; the
             scores are those of the other videos.
+        videos: Scores of each video, in the order of evaluation.
+        analysis: What the figures are made of; None if that was not asked for.
     """
 
     classes: list[str]
@@ -59,6 +67,8 @@ class EvalResult:
     protocol: str
     seconds: float
     failures: dict[str, str] = field(default_factory=dict)
+    videos: Sequence[VideoScores] = ()
+    analysis: Analysis | None = None
 
     @property
     def frame_map(self) -> float:
@@ -87,7 +97,7 @@ class EvalResult:
 
         ``failures`` is among it only if a video failed.
         """
-        failures = {"failures": self.failures} if self.failures else {}
+        more: dict[str, object] = {"failures": self.failures} if self.failures else {}
         return {
             "frame_map": {"0.5": self.frame_map},
             "video_map": self.video_map,
@@ -96,7 +106,7 @@ class EvalResult:
             "frames": self.frames,
             "link": self.link,
             "seconds": self.seconds,
-            **failures,
+            **more,
         }
 
 

@@ -15,40 +15,24 @@ Two protocols share all algorithms and thresholds:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from edgekit._parameters import parameter
-from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.linking.confirmation import ConfirmedLinker
-from edgekit.linking.paths import rank_paths
-from edgekit.linking.published import TubeLinker
 from edgekit.linking.registry import make_linker
-from edgekit.linking.tracker import OnlineLinker
-from edgekit.linking.trimming import trim
-from edgekit.metrics.detections import StoredDetections, StoredVideo
+from edgekit.metrics.detections import StoredDetections
 from edgekit.metrics.eval_result import EvalResult
-from edgekit.metrics.frame_detections import FrameDetections
-from edgekit.metrics.frame_map import FrameMatches, frame_average_precision, match_frames
+from edgekit.metrics.frame_map import frame_average_precision
 from edgekit.metrics.protocols import PROTOCOLS, Protocol
-from edgekit.metrics.video_map import (
-    TubeMatches,
-    match_tubes,
-    mean_overlap,
-    video_accuracy,
-    video_average_precision,
-)
-from edgekit.runtime.selection import clamp_boxes
-from edgekit.runtime.types import Array, Detections, Tube
+from edgekit.metrics.video_map import mean_overlap, video_accuracy, video_average_precision
+from edgekit.metrics.video_scores import VideoScores, score_video
 
 __all__ = ["evaluate"]
-
-_OFFSET = 1.0  # All published arithmetic uses 1-based pixels.
 
 
 # Long: most of it documents the arguments.
@@ -64,6 +48,7 @@ def evaluate(
     delay_seconds: float | None = None,
     protocol: str = "edgekit",
     frames: str = "all",
+    analyse: bool = False,
     executor: Executor | None = None,
 ) -> EvalResult:
     """Links and trims the detections of a dataset, and scores them.
@@ -82,6 +67,8 @@ def evaluate(
         delay_seconds: Seconds after which ``edgekit`` no longer refines a box; replaces ``delay``.
         protocol: Name of the protocol, one of ``PROTOCOLS``.
         frames: Frames whose boxes count for frame-AP, one of ``FRAMES``.
+        analyse: Whether ``analysis`` of the result is set. In it a box may only match one of its
+            class, under every protocol.
         executor: Executor that processes the videos; by default they run one after the other here.
             The result does not depend on it.
 
@@ -105,24 +92,30 @@ def evaluate(
     new_linker()  # reports invalid options early
     begin = time.perf_counter()
     work = partial(
-        _judge,
+        score_video,
         classes=classes,
         rules=rules,
         annotated_only=frames == "annotated",
         new_linker=new_linker,
+        analyse=analyse,
     )
-    judged = list((executor.map if executor else map)(work, saved.videos))
-    result = _result(saved.classes, judged, rules, link=link or rules.link, protocol=protocol)
+    scores = list((executor.map if executor else map)(work, saved.videos))
+    result = _result(saved.classes, scores, rules, link=link or rules.link, protocol=protocol)
+    if analyse:
+        from edgekit.metrics.analysis.summary import summarise
+
+        videos = [video.analysis for video in scores if video.analysis is not None]
+        result = replace(result, analysis=summarise(saved.classes, videos))
     return replace(result, seconds=time.perf_counter() - begin)
 
 
 def _result(
-    classes: list[str], judged: Sequence[_Judged], rules: Protocol, *, link: str, protocol: str
+    classes: list[str], scores: Sequence[VideoScores], rules: Protocol, *, link: str, protocol: str
 ) -> EvalResult:
     """Averages over all videos."""
     count = len(classes)
-    frame_ap = frame_average_precision([video.frames for video in judged], count)
-    matches = [video.tubes for video in judged]
+    frame_ap = frame_average_precision([video.frames for video in scores], count)
+    matches = [video.tubes for video in scores]
     video_ap = video_average_precision(matches, count)
     if rules.all_classes:
         frame_ap, video_ap = np.nan_to_num(frame_ap), np.nan_to_num(video_ap)
@@ -132,11 +125,12 @@ def _result(
         video_ap=video_ap,
         mean_overlap=mean_overlap(matches, count),
         video_accuracy=video_accuracy(matches),
-        tubes={video.name: video.final for video in judged},
-        frames=sum(video.length for video in judged),
+        tubes={video.name: video.final for video in scores},
+        frames=sum(video.length for video in scores),
         link=link,
         protocol=protocol,
         seconds=0.0,
+        videos=scores,
     )
 
 
@@ -159,74 +153,3 @@ def _check_annotated(saved: StoredDetections) -> None:
             f"bundle instead: edgekit eval BUNDLE with {parameter('dataset')} and "
             f"{parameter('root')}.",
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
-    name: str
-    length: int
-    frames: FrameMatches
-    tubes: TubeMatches
-    final: list[Tube]
-
-
-def _judge(
-    stored: StoredVideo,
-    *,
-    classes: int,
-    rules: Protocol,
-    annotated_only: bool,
-    new_linker: Callable[..., ConfirmedLinker],
-) -> _Judged:
-    """Scores one video: links its detections and matches them with the ground truth."""
-    video = stored.load()
-    own = (video.truth.width, video.truth.height)
-    size = rules.frame_size or own
-    scale = np.array([*size, *size]) / np.array([*own, *own])
-    limit = (size[0] - rules.pixel, size[1] - rules.pixel)
-    frames = _prepare(FrameDetections.of(video.detections, classes), scale, limit)
-    truth = _truth(video.truth, scale)
-    tubes = _tubes(frames, classes, new_linker(frame_size=size).linker)
-    return _Judged(
-        video.truth.name,
-        video.truth.frames,
-        match_frames(
-            frames,
-            truth,
-            classes,
-            any_class=rules.any_class,
-            growth=rules.pixel,
-            annotated_only=annotated_only,
-        ),
-        match_tubes(tubes, truth, classes, growth=rules.pixel),
-        [replace(tube, boxes=(tube.boxes - _OFFSET) / scale) for tube in tubes],
-    )
-
-
-def _prepare(found: FrameDetections, scale: Array, limit: tuple[float, float]) -> FrameDetections:
-    boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, limit, offset=_OFFSET)
-    return FrameDetections(boxes, np.asarray(found.scores, np.float64), found.counts)
-
-
-def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
-    return [replace(tube, boxes=tube.boxes * scale + _OFFSET) for tube in truth.tubes]
-
-
-def _tubes(frames: FrameDetections, classes: int, linker: OnlineLinker | TubeLinker) -> list[Tube]:
-    """Returns the final tubes of a video; a published linker's are in class and published order."""
-    if isinstance(linker, OnlineLinker):
-        closed = [linker.skip(1) if found is None else linker.advance(found) for found in frames]
-        return [tube for tubes in closed for tube in tubes] + linker.finish()
-    # The published linkers have no notion of an unprocessed frame.
-    seen = (Detections.empty(classes) if found is None else found for found in frames)
-    dead = [path for found in seen for path in linker.advance(found)]
-    live = linker.finish()
-    paths = [
-        path
-        for label in range(classes)
-        for path in rank_paths(
-            [path for path in live if path.label == label],
-            [path for path in dead if path.label == label],
-        )
-    ]
-    return trim(paths)

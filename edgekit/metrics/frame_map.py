@@ -16,9 +16,17 @@ from edgekit.runtime.iou import xywh_iou
 from edgekit.runtime.selection import FRAME_AP
 from edgekit.runtime.types import Array, Detections
 
-__all__ = ["FrameMatches", "frame_average_precision", "match_frames"]
+__all__ = [
+    "FRAME_IOU",
+    "BoxMatches",
+    "FrameMatches",
+    "frame_average_precision",
+    "match_boxes",
+    "match_frames",
+]
 
 FRAME_IOU = 0.5
+"""Smallest IoU at which a box is correct."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +44,23 @@ class FrameMatches:
     scores: Array
     hits: Array
     total: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxMatches:
+    """The boxes of one video that count, and the annotated boxes that they take.
+
+    Attributes:
+        selected: Frame, class and row of each box, ordered by frame, class and rank, (n,) each.
+        scores: Class score of each box, (n,).
+        overlaps: IoU of each annotated tube's box with the boxes of its frames, (T, n); else 0.
+        taken: Annotated tube whose box each box takes, (n,) int; -1 if it takes none.
+    """
+
+    selected: Selected
+    scores: Array
+    overlaps: Array
+    taken: Array
 
 
 def match_frames(
@@ -63,19 +88,34 @@ def match_frames(
         annotated_only: Whether boxes in frames without an annotated box are ignored.
     """
     found = FrameDetections.of(frames, classes)
+    matches = match_boxes(
+        found, truth, any_class=any_class, growth=growth, annotated_only=annotated_only
+    )
     total = np.zeros(classes, np.intp)
     for tube in truth:
         missing = int((found.counts[tube.start : tube.end + 1] < 0).sum())
         total[tube.label] += len(tube.boxes) - missing
+    return FrameMatches(matches.selected.label, matches.scores, matches.taken >= 0, total)
+
+
+def match_boxes(
+    found: FrameDetections,
+    truth: Sequence[TruthTube],
+    *,
+    any_class: bool,
+    growth: float = 1.0,
+    annotated_only: bool = False,
+) -> BoxMatches:
+    """Returns which annotated box each box of a video takes; ``match_frames`` has the arguments."""
     selected = select_frames(found, FRAME_AP)
     if annotated_only:
         annotated = np.zeros(len(found), np.bool_)
         for tube in truth:
             annotated[tube.start : tube.end + 1] = True
         selected = Selected(*(column[annotated[selected.frame]] for column in selected))
-    hits = _hits(found, selected, truth, any_class, growth)
+    overlaps = _overlaps(found, selected, truth, growth)
     scores = found.scores[selected.box, selected.label].astype(np.float64)
-    return FrameMatches(selected.label, scores, hits, total)
+    return BoxMatches(selected, scores, overlaps, _taken(selected, truth, overlaps, any_class))
 
 
 def frame_average_precision(matches: Sequence[FrameMatches], classes: int) -> Array:
@@ -94,22 +134,17 @@ def frame_average_precision(matches: Sequence[FrameMatches], classes: int) -> Ar
     )
 
 
-def _hits(
-    frames: FrameDetections,
-    selected: Selected,
-    truth: Sequence[TruthTube],
-    any_class: bool,
-    growth: float,
+def _taken(
+    selected: Selected, truth: Sequence[TruthTube], overlaps: Array, any_class: bool
 ) -> Array:
-    """Returns which of the selected boxes are correct, (m,) bool."""
-    overlaps = _overlaps(frames, selected, truth, growth)
+    """Returns the annotated tube whose box each of the selected boxes takes, (m,); -1 for none."""
     labels = np.array([tube.label for tube in truth], np.intp)
     starts, ends = (np.array([getattr(t, name) for t in truth]) for name in ("start", "end"))
     present = (starts[:, None] <= selected.frame) & (selected.frame <= ends[:, None])
     own = labels[:, None] == selected.label
     # A class that is not annotated in a frame has no hit there.
     able = present & (own | any_class) & (present & own).any(axis=0) & (overlaps >= FRAME_IOU)
-    hits = np.zeros(len(selected.box), np.bool_)
+    chosen = np.full(len(selected.box), -1, np.intp)
     taken: set[tuple[int, int]] = set()
     for entry in np.flatnonzero(able.any(axis=0)).tolist():
         frame = int(selected.frame[entry])
@@ -118,8 +153,8 @@ def _hits(
         best = next((tube for tube in ranked if (frame, tube) not in taken), None)
         if best is not None:
             taken.add((frame, best))
-            hits[entry] = True
-    return hits
+            chosen[entry] = best
+    return chosen
 
 
 def _overlaps(

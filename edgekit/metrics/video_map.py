@@ -15,6 +15,7 @@ from edgekit.runtime.types import Array, Tube
 __all__ = [
     "THRESHOLDS",
     "TubeMatches",
+    "choose",
     "match_tubes",
     "mean_overlap",
     "video_accuracy",
@@ -73,7 +74,7 @@ def match_tubes(
                 row[column] = tube_iou(
                     annotated.start, boxes[column], tube.start, found, growth=growth
                 )
-    taken = np.array([_take(overlap, threshold) for threshold in THRESHOLDS])
+    taken = np.array([_taken(overlap, threshold) for threshold in THRESHOLDS])
     correct = None
     if truth:
         correct = bool(ranked) and ranked[0].label == truth[-1].label
@@ -123,17 +124,31 @@ def video_accuracy(matches: Sequence[TubeMatches]) -> float:
     return sum(judged) / len(judged) if judged else float("nan")
 
 
-def _take(overlap: Array, threshold: float) -> list[float]:
+def choose(overlap: Array, threshold: float) -> list[int]:
+    """Returns the annotated tube that each tube takes; -1 if it takes none.
+
+    Args:
+        overlap: Overlap of each tube with each annotated one, (n, T), the best tubes first; -inf
+            for a pair that must not match.
+        threshold: Overlap that a match must exceed.
+    """
     free = overlap.copy()
-    taken = []
+    chosen = []
     for row in range(len(free)):
         best = int(free[row].argmax()) if free.shape[1] else -1
         if best >= 0 and free[row, best] > threshold:
-            taken.append(float(free[row, best]))
             free[:, best] = -np.inf
+            chosen.append(best)
         else:
-            taken.append(0.0)
-    return taken
+            chosen.append(-1)
+    return chosen
+
+
+def _taken(overlap: Array, threshold: float) -> list[float]:
+    chosen = choose(overlap, threshold)
+    return [
+        float(row[best]) if best >= 0 else 0.0 for row, best in zip(overlap, chosen, strict=True)
+    ]
 
 
 def _joined(matches: Sequence[TubeMatches]) -> tuple[Array, Array, Array, Array]:

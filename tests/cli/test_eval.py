@@ -139,3 +139,35 @@ def test_a_broken_video_is_named_beside_the_figures_of_the_others(tmp_path, caps
     assert "1 of 2 videos were processed before" in caplog.text
     assert run([*arguments, "--strict"]) == 3
     assert "frame-AP" not in capsys.readouterr().out
+
+
+def write_saved(tmp_path, name, **options):
+    from edgekit.metrics.detections_writer import write_detections
+    from tests.metrics.analysis.made import saved
+
+    path = tmp_path / name
+    write_detections(path, saved(24, **options))
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", ["html", "json"])
+def test_a_report(tmp_path, capsys, ending):
+    path = write_saved(tmp_path, "found.json.gz")
+    report = tmp_path / f"report.{ending}"
+    assert run(["eval", "--detections", path, "--report", str(report)]) == 0
+    assert f"Report: {report}" in capsys.readouterr().out
+    assert "wrong class" in report.read_text()
+
+
+def test_what_a_report_cannot_be(tmp_path, capsys):
+    path = write_saved(tmp_path, "found.json.gz")
+    for words, message in (
+        (["--report", str(tmp_path / "report.pdf")], "Expected --report to end in .html or .json"),
+        (
+            ["--report", str(tmp_path / "r.html"), "--protocol", "published"],
+            "--report cannot be used together with --protocol published",
+        ),
+    ):
+        assert run(["eval", "--detections", path, *words]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert len(list(tmp_path.iterdir())) == 1

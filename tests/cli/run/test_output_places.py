@@ -22,6 +22,7 @@ OUTPUTS = [
     ["run", "--cache"],
     ["eval", "--save-detections"],
     ["eval", "--cache"],
+    ["eval", "--report"],
     ["eval", "--results"],
     ["bench", "--csv"],
     ["bench", "--markdown"],

@@ -1,0 +1,105 @@
+"""Checked options of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit._checks import check_choice, check_range, check_types
+from edgekit._parameters import argument, parameter
+from edgekit.datasets.layouts import DATASETS
+from edgekit.errors import UsageError
+from edgekit.linking.choices import COSTS, LINKS
+from edgekit.metrics.protocols import FRAMES, PROTOCOLS
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.bundle_choice import Named
+
+__all__ = ["REPORTS", "EvaluateOptions"]
+
+REPORTS = (".html", ".json")
+"""Endings of a report's name, which tell its format."""
+
+_SESSION = SessionOptions()
+
+
+# Many attributes: one for each argument of ``evaluate``, as users know them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """Options of an evaluation, checked; ``evaluate`` documents them.
+
+    Raises:
+        UsageError: An option has a value of the wrong type or out of range, or contradicts another.
+    """
+
+    bundle: Named = None
+    root: Path | None = None
+    dataset: str | None = None
+    split: int = 1
+    detections: Path | None = None
+    link: str | None = None
+    cost: str = "score"
+    max_misses: int | None = None
+    max_gap: float | None = None
+    min_hits: int | None = None
+    min_length: int = 5
+    delay: int = 0
+    delay_seconds: float | None = None
+    protocol: str = "edgekit"
+    frames: str = "all"
+    top_k: int | None = None
+    session: SessionOptions = _SESSION
+    workers: int = 1
+    cluster: str | None = None
+    results: Path | None = None
+    strict: bool = False
+    report: Path | None = None
+    save_detections: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice("dataset", self.dataset, DATASETS)
+        check_choice("link", self.link, LINKS)
+        check_choice("cost", self.cost, COSTS)
+        check_choice("protocol", self.protocol, PROTOCOLS)
+        check_choice("frames", self.frames, FRAMES)
+        check_range("split", self.split, 1, 3)
+        for name in ("max_misses", "min_hits", "top_k", "workers"):
+            check_range(name, getattr(self, name), 1)
+        for name in ("max_gap", "min_length", "delay", "delay_seconds"):
+            check_range(name, getattr(self, name), 0)
+        if self.report is not None:
+            self._check_report(self.report)
+        if self.cluster is not None and self.workers > 1:
+            raise UsageError(
+                f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
+                hint=f"Leave out {parameter('workers')}: the cluster has its own.",
+            )
+        if self.detections is None:
+            if self.root is None:
+                raise UsageError(
+                    "An evaluation needs annotated videos or saved detections; neither "
+                    f"{parameter('root')} nor {parameter('detections')} was given.",
+                    hint=f"For example: {parameter('dataset', 'json')} and "
+                    f"{parameter('root', 'clips')}",
+                )
+        elif self.bundle or self.dataset or self.root or self.save_detections or self.results:
+            raise UsageError(
+                f"{parameter('detections')} cannot be used together with a bundle or a dataset.",
+                hint=f"Leave out {argument('bundle')}, {parameter('dataset')}, "
+                f"{parameter('root')}, {parameter('results')} and {parameter('save_detections')}.",
+            )
+
+    def _check_report(self, path: Path) -> None:
+        if path.suffix.lower() not in REPORTS:
+            raise UsageError(
+                f"Expected {parameter('report')} to end in {' or '.join(REPORTS)}; found "
+                f"'{path.name}'.",
+                hint=f"For example: {parameter('report', 'report.html')}",
+            )
+        if self.protocol == "published":
+            raise UsageError(
+                f"{parameter('report')} cannot be used together with "
+                f"{parameter('protocol', 'published')}, which counts some boxes of a wrong class "
+                "as correct.",
+                hint=f"Leave out {parameter('protocol')} or {parameter('report')}.",
+            )

@@ -1,0 +1,1 @@
+"""The report of ``edgekit eval --report``, as JSON or as a page."""
