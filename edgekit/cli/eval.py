@@ -155,6 +155,11 @@ __all__ = ["command"]
     "curves, a confusion matrix and early labels. Not with --protocol published.",
 )
 @click.option(
+    "--tracking",
+    is_flag=True,
+    help="Compute tracking measures too: HOTA, IDF1 and MOTA, by the package trackeval.",
+)
+@click.option(
     "--save-detections",
     type=OUT_FILE,
     help="JSON file to write the detections and annotations to, for --detections. Compressed if "
@@ -211,7 +216,14 @@ def _show(result: EvalResult) -> None:
 
 
 def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
-    """Prints what ``--report`` adds."""
+    """Prints what ``--tracking`` and ``--report`` add."""
     console = stdout_console(as_json=False)
+    if result.tracking is not None:
+        of = result.tracking
+        console.print(
+            f"Tracking: HOTA {of.hota:.3f} (DetA {of.det_a:.3f}, AssA {of.ass_a:.3f}), IDF1 "
+            f"{of.idf1:.3f}, MOTA {of.mota:.3f}, {of.id_switches} identity switches.",
+            soft_wrap=True,
+        )
     if options.report is not None:
         console.print(f"Report: {options.report}", markup=False, soft_wrap=True)

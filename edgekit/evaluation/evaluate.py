@@ -68,6 +68,7 @@ def evaluate(
     results: str | os.PathLike[str] | None = None,
     strict: bool = False,
     report: str | os.PathLike[str] | None = None,
+    tracking: bool = False,
     save_detections: str | os.PathLike[str] | None = None,
     progress: Progress = SILENT,
 ) -> EvalResult:
@@ -112,6 +113,7 @@ def evaluate(
         report: File to write a report to: a page if its name ends in ``.html``, JSON if it ends in
             ``.json``. It has accuracy by class, video, size and motion, errors by kind, curves, a
             confusion matrix, and the accuracy of early labels. Not for the published protocol.
+        tracking: Whether to compute tracking measures too: HOTA, IDF1 and MOTA, by TrackEval.
         save_detections: File to write the detections to; compressed if its name ends in ``.gz``.
         progress: Display of the progress: a phase of one step per video that the bundle runs on.
 
@@ -126,7 +128,8 @@ def evaluate(
         MediaError: No video can be read; with ``strict``, a video cannot be read.
         LostWorkerError: With ``strict``, the processes die that work on a video.
         ResourceError: The processes cannot be started.
-        MissingDependencyError: The runtime, or the package for ``cluster``, is not installed.
+        MissingDependencyError: The runtime, or the package for ``cluster`` or ``tracking``, is not
+            installed.
         ClusterError: The cluster cannot be reached, was lost, or does not fit this machine.
         OutputError: ``save_detections``, ``report`` or a result cannot be written.
     """
@@ -153,6 +156,7 @@ def evaluate(
         results=as_path("results", results),
         strict=strict,
         report=as_path("report", report),
+        tracking=tracking,
         save_detections=as_path("save_detections", save_detections),
     )
     return run_evaluation(options, progress)
@@ -160,6 +164,10 @@ def evaluate(
 
 def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> EvalResult:
     """Evaluates as checked options describe it; ``evaluate`` documents result and errors."""
+    if options.tracking:
+        from edgekit.metrics.analysis.tracking import check_installed
+
+        check_installed()
     score = partial(
         score_detections,
         link=options.link,
@@ -191,6 +199,10 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
 
 def _completed(options: EvaluateOptions, result: EvalResult) -> EvalResult:
     """Returns the result with what was asked for besides, and writes the report."""
+    if options.tracking:
+        from edgekit.metrics.analysis.tracking import tracking_measures
+
+        result = replace(result, tracking=tracking_measures(result))
     if options.report is not None:
         from edgekit.evaluation.report.writing import write_report
 

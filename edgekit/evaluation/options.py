@@ -53,6 +53,7 @@ class EvaluateOptions:
     results: Path | None = None
     strict: bool = False
     report: Path | None = None
+    tracking: bool = False
     save_detections: Path | None = None
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from edgekit.runtime.types import Array, Tube
 
 if TYPE_CHECKING:
     from edgekit.metrics.analysis.records import Analysis
+    from edgekit.metrics.analysis.tracking import TrackingMeasures
 
 __all__ = ["ClassAccuracy", "EvalResult"]
 
@@ -54,6 +55,7 @@ class EvalResult:
             scores are those of the other videos.
         videos: Scores of each video, in the order of evaluation.
         analysis: What the figures are made of; None if that was not asked for.
+        tracking: Tracking measures of the tubes; None if they were not asked for.
     """
 
     classes: list[str]
@@ -69,6 +71,7 @@ class EvalResult:
     failures: dict[str, str] = field(default_factory=dict)
     videos: Sequence[VideoScores] = ()
     analysis: Analysis | None = None
+    tracking: TrackingMeasures | None = None
 
     @property
     def frame_map(self) -> float:
@@ -95,9 +98,12 @@ class EvalResult:
     def to_dict(self) -> dict[str, object]:
         """Returns what ``edgekit eval --json`` prints; null stands for no ground truth.
 
-        ``failures`` is among it only if a video failed.
+        ``failures`` is among it only if a video failed; ``tracking`` only if it was
+        asked for.
         """
         more: dict[str, object] = {"failures": self.failures} if self.failures else {}
+        if self.tracking is not None:
+            more["tracking"] = asdict(self.tracking)
         return {
             "frame_map": {"0.5": self.frame_map},
             "video_map": self.video_map,

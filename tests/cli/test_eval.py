@@ -171,3 +171,13 @@ def test_what_a_report_cannot_be(tmp_path, capsys):
         assert run(["eval", "--detections", path, *words]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_tracking_measures(tmp_path, capsys):
+    pytest.importorskip("trackeval", reason="the package trackeval is not installed")
+    path = write_saved(tmp_path, "found.json.gz")
+    assert run(["eval", "--detections", path, "--tracking"]) == 0
+    assert "Tracking: HOTA 0." in capsys.readouterr().out
+    assert run(["eval", "--detections", path, "--tracking", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["tracking"]
+    assert set(found) == {"hota", "det_a", "ass_a", "idf1", "mota", "id_switches"}

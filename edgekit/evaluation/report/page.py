@@ -14,6 +14,7 @@ from edgekit.evaluation.report.texts import (
     header_lines,
     note_lines,
     shift_lines,
+    tracking_grid,
     video_grid,
 )
 from edgekit.metrics.analysis.records import Analysis
@@ -29,11 +30,13 @@ def to_html(result: EvalResult) -> str:
     """Returns the page of an evaluation that was analysed, light or dark as the reader's system."""
     analysis = result.analysis
     assert analysis is not None  # the caller asked for it
+    tracking = [table(tracking_grid(result.tracking))] if result.tracking else []
     body = [
         "<h1>edgekit eval</h1>",
         *_paragraphs(header_lines(result)),
         notes(note_lines(result)),
         table(class_grid(analysis)),
+        *tracking,
         *_curves(analysis),
         *_errors(analysis),
         *_confusion(analysis),

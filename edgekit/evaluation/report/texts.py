@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.metrics.analysis.records import Analysis, ErrorFigures, VideoFigures
+from edgekit.metrics.analysis.tracking import TrackingMeasures
 from edgekit.metrics.eval_result import EvalResult
 from edgekit.reporting.grid import Grid
 
@@ -16,6 +17,7 @@ __all__ = [
     "header_lines",
     "note_lines",
     "shift_lines",
+    "tracking_grid",
     "video_grid",
 ]
 
@@ -63,6 +65,14 @@ def class_grid(analysis: Analysis) -> Grid:
         *("tubes", "video-AP", "at score"),
     )
     return Grid("accuracy of each class at an overlap of 0.5", headings, [*rows, ["mean", *means]])
+
+
+def tracking_grid(measures: TrackingMeasures) -> Grid:
+    """Returns the tracking measures."""
+    values = (measures.hota, measures.det_a, measures.ass_a, measures.idf1, measures.mota)
+    row = [*(f"{value:.3f}" for value in values), str(measures.id_switches)]
+    headings = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "identity switches")
+    return Grid("tracking, means over the classes", headings, [row], words=0)
 
 
 def error_grid(title: str, figure: str, errors: Sequence[ErrorFigures]) -> Grid:
