@@ -160,6 +160,14 @@ __all__ = ["command"]
     help="Compute tracking measures too: HOTA, IDF1 and MOTA, by the package trackeval.",
 )
 @click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Saved detections of the same videos to compare with. They are scored by the same "
+    "options; each difference is shown with its 95% interval, from a paired bootstrap over the "
+    "videos.",
+)
+@click.option(
     "--save-detections",
     type=OUT_FILE,
     help="JSON file to write the detections and annotations to, for --detections. Compressed if "
@@ -216,7 +224,7 @@ def _show(result: EvalResult) -> None:
 
 
 def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
-    """Prints what ``--tracking`` and ``--report`` add."""
+    """Prints what ``--tracking``, ``--compare`` and ``--report`` add."""
     console = stdout_console(as_json=False)
     if result.tracking is not None:
         of = result.tracking
@@ -225,5 +233,10 @@ def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
             f"{of.idf1:.3f}, MOTA {of.mota:.3f}, {of.id_switches} identity switches.",
             soft_wrap=True,
         )
+    if result.comparison is not None:
+        from edgekit.metrics.analysis.comparison import verdicts
+
+        for line in verdicts(result.comparison, str(options.compare)):
+            console.print(line, markup=False, soft_wrap=True)
     if options.report is not None:
         console.print(f"Report: {options.report}", markup=False, soft_wrap=True)

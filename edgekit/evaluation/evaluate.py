@@ -69,6 +69,7 @@ def evaluate(
     strict: bool = False,
     report: str | os.PathLike[str] | None = None,
     tracking: bool = False,
+    compare: str | os.PathLike[str] | None = None,
     save_detections: str | os.PathLike[str] | None = None,
     progress: Progress = SILENT,
 ) -> EvalResult:
@@ -114,6 +115,8 @@ def evaluate(
             ``.json``. It has accuracy by class, video, size and motion, errors by kind, curves, a
             confusion matrix, and the accuracy of early labels. Not for the published protocol.
         tracking: Whether to compute tracking measures too: HOTA, IDF1 and MOTA, by TrackEval.
+        compare: File of saved detections of the same videos. The result then has the differences to
+            them, by the same linker and protocol, with their 95% intervals.
         save_detections: File to write the detections to; compressed if its name ends in ``.gz``.
         progress: Display of the progress: a phase of one step per video that the bundle runs on.
 
@@ -157,6 +160,7 @@ def evaluate(
         strict=strict,
         report=as_path("report", report),
         tracking=tracking,
+        compare=as_path("compare", compare),
         save_detections=as_path("save_detections", save_detections),
     )
     return run_evaluation(options, progress)
@@ -168,6 +172,8 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         from edgekit.metrics.analysis.tracking import check_installed
 
         check_installed()
+    # What is wrong with it is told before hours of work.
+    other = None if options.compare is None else open_detections(options.compare)
     score = partial(
         score_detections,
         link=options.link,
@@ -194,11 +200,18 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         # A cluster would have to be sent what lies here, and scoring takes little time.
         here = None if options.cluster else executor
         result = score(saved, analyse=options.report is not None, executor=here)
-    return _completed(options, replace(result, failures=failures))
+        compared = None if other is None else score(other, executor=here)
+    return _completed(options, replace(result, failures=failures), compared)
 
 
-def _completed(options: EvaluateOptions, result: EvalResult) -> EvalResult:
+def _completed(
+    options: EvaluateOptions, result: EvalResult, compared: EvalResult | None
+) -> EvalResult:
     """Returns the result with what was asked for besides, and writes the report."""
+    if compared is not None:
+        from edgekit.metrics.analysis.comparison import compare
+
+        result = replace(result, comparison=compare(result, compared))
     if options.tracking:
         from edgekit.metrics.analysis.tracking import tracking_measures
 

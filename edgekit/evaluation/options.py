@@ -54,6 +54,7 @@ class EvaluateOptions:
     strict: bool = False
     report: Path | None = None
     tracking: bool = False
+    compare: Path | None = None
     save_detections: Path | None = None
 
     def __post_init__(self) -> None:

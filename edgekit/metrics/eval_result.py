@@ -13,6 +13,7 @@ from edgekit.metrics.video_scores import VideoScores
 from edgekit.runtime.types import Array, Tube
 
 if TYPE_CHECKING:
+    from edgekit.metrics.analysis.comparison import Comparison
     from edgekit.metrics.analysis.records import Analysis
     from edgekit.metrics.analysis.tracking import TrackingMeasures
 
@@ -56,6 +57,7 @@ class EvalResult:
         videos: Scores of each video, in the order of evaluation.
         analysis: What the figures are made of; None if that was not asked for.
         tracking: Tracking measures of the tubes; None if they were not asked for.
+        comparison: Differences to another evaluation; None if there is none.
     """
 
     classes: list[str]
@@ -72,6 +74,7 @@ class EvalResult:
     videos: Sequence[VideoScores] = ()
     analysis: Analysis | None = None
     tracking: TrackingMeasures | None = None
+    comparison: Comparison | None = None
 
     @property
     def frame_map(self) -> float:
@@ -98,12 +101,14 @@ class EvalResult:
     def to_dict(self) -> dict[str, object]:
         """Returns what ``edgekit eval --json`` prints; null stands for no ground truth.
 
-        ``failures`` is among it only if a video failed; ``tracking`` only if it was
-        asked for.
+        ``failures`` is among it only if a video failed; ``tracking`` and ``comparison`` only if
+        they were asked for.
         """
         more: dict[str, object] = {"failures": self.failures} if self.failures else {}
         if self.tracking is not None:
             more["tracking"] = asdict(self.tracking)
+        if self.comparison is not None:
+            more["comparison"] = asdict(self.comparison)
         return {
             "frame_map": {"0.5": self.frame_map},
             "video_map": self.video_map,

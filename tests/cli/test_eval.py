@@ -173,6 +173,21 @@ def test_what_a_report_cannot_be(tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_two_files_are_compared(tmp_path, capsys):
+    one = write_saved(tmp_path, "a.json.gz", right=0.9)
+    two = write_saved(tmp_path, "b.json.gz", right=0.2, seed=1)
+    assert run(["eval", "--detections", one, "--compare", two]) == 0
+    assert f"frame-mAP@0.5: higher than {two} by" in capsys.readouterr().out
+    assert run(["eval", "--detections", one, "--compare", one, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["comparison"]
+    assert found["videos"] == 24
+    assert found["frame_map"]["0.5"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    other = str(a_file(tmp_path))
+    assert run(["eval", "--detections", one, "--compare", other]) == 3
+    assert "their classes differ" in capsys.readouterr().err
+    assert run(["eval", "--detections", one, "--compare", str(tmp_path / "none.json")]) == 3
+
+
 def test_tracking_measures(tmp_path, capsys):
     pytest.importorskip("trackeval", reason="the package trackeval is not installed")
     path = write_saved(tmp_path, "found.json.gz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.metrics.analysis.comparison import verdicts
 from edgekit.metrics.analysis.records import Analysis, ErrorFigures, VideoFigures
 from edgekit.metrics.analysis.tracking import TrackingMeasures
 from edgekit.metrics.eval_result import EvalResult
@@ -26,12 +27,14 @@ def header_lines(result: EvalResult) -> list[str]:
     """Returns what was evaluated, and the main figures."""
     count = len(result.tubes)
     video = result.video_map
+    compared = [] if result.comparison is None else verdicts(result.comparison, "the other file")
     return [
         f"{count} video{'s' if count != 1 else ''}, {result.frames} frames, linked by "
         f"{result.link}, protocol {result.protocol}.",
         f"frame-mAP@0.5 {result.frame_map:.3f}; "
         + "; ".join(f"video-mAP@{at} {value:.3f}" for at, value in video.items())
         + ".",
+        *compared,
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.errors import OutputError
 from edgekit.evaluation.report.writing import write_report
+from edgekit.metrics.analysis.comparison import compare
 from edgekit.metrics.analysis.tracking import TrackingMeasures
 from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate
@@ -51,14 +52,17 @@ def test_the_page_stands_alone_and_is_well_formed(tmp_path: Path, result: EvalRe
 
 
 def test_the_page_names_what_else_was_asked_for(tmp_path: Path, result: EvalResult) -> None:
+    other = evaluate(saved(24, seed=3, right=0.2))
     whole = replace(
         result,
         tracking=TrackingMeasures(0.51, 0.62, 0.43, 0.74, -0.25, 7),
+        comparison=compare(result, other),
         failures={"broken.mp4": "it is <empty>"},
     )
     page = _page(tmp_path, whole)
     assert "0.510" in page
     assert "-0.250" in page
+    assert "higher than the other file" in page
     assert "broken.mp4 failed: it is &lt;empty&gt;" in page
 
 

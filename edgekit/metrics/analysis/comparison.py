@@ -1,0 +1,177 @@
+"""Compares two evaluations of the same videos, with paired bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics.analysis.bootstrap import frame_maps, video_maps
+from edgekit.metrics.eval_result import EvalResult
+from edgekit.metrics.video_map import THRESHOLDS
+from edgekit.metrics.video_scores import VideoScores
+from edgekit.runtime.types import Array
+
+__all__ = ["FEW_VIDEOS", "Comparison", "Difference", "compare", "verdicts"]
+
+FEW_VIDEOS = 20
+"""Number of videos below which the intervals are too narrow, and a reader should be told."""
+
+_ROUNDS = 1000
+_LEVEL = 0.95
+_LEAST_VIDEOS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Difference between two figures, and its 95% interval.
+
+    Attributes:
+        value: Figure of this evaluation minus that of the other one.
+        low: Lower limit of the interval.
+        high: Upper limit of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval does not contain 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Differences between two evaluations of the same videos.
+
+    Attributes:
+        videos: Number of videos.
+        frame_map: Difference of frame-mAP at "0.5".
+        video_map: Difference of video-mAP at "0.2", "0.5", "0.75" and "0.5:0.95".
+    """
+
+    videos: int
+    frame_map: dict[str, Difference]
+    video_map: dict[str, Difference]
+
+
+def compare(this: EvalResult, other: EvalResult, *, seed: int = 0) -> Comparison:
+    """Returns how far this evaluation is above another one, and how sure that is.
+
+    Videos are drawn at random, with replacement, 1,000 times; both evaluations are scored on the
+    same draw. The interval contains the middle 95% of the differences. In each draw the mean is
+    taken over the classes that are annotated in it.
+
+    Args:
+        this: Evaluation of at least two videos.
+        other: Evaluation of the same videos, by the same protocol.
+        seed: Seed for drawing videos; equal seeds give equal intervals.
+
+    Raises:
+        AnnotationError: The evaluations have other classes, videos or annotations.
+        UsageError: There is only one video.
+    """
+    other = _in_order(this, other)
+    count = len(this.videos)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _ROUNDS)
+    # The first row is the figures themselves.
+    weights = np.concatenate([np.ones((1, count), np.intp), draws])
+    every = this.protocol == "published"
+    frames, tubes = (
+        figures(this, weights, every) - figures(other, weights, every)
+        for figures in (frame_maps, video_maps)
+    )
+    video = {str(at): _difference(tubes[THRESHOLDS.index(at)]) for at in (0.2, 0.5, 0.75)}
+    video["0.5:0.95"] = _difference(tubes[1:].mean(axis=0))
+    return Comparison(count, {"0.5": _difference(frames)}, video)
+
+
+def _in_order(this: EvalResult, other: EvalResult) -> EvalResult:
+    """Returns the other evaluation with its videos in the order of this one, if both fit."""
+    if this.classes != other.classes:
+        raise _differ("classes", ", ".join(this.classes), ", ".join(other.classes))
+    ours, theirs = ({video.name: video for video in one.videos} for one in (this, other))
+    if ours.keys() != theirs.keys():
+        missing = min(ours.keys() ^ theirs.keys())
+        raise _differ(
+            "videos", f"{len(ours)} videos", f"{len(theirs)}; only one of them has '{missing}'"
+        )
+    for name, video in ours.items():
+        if not _same_truth(video, theirs[name]):
+            one, two = map(_described, (video, theirs[name]))
+            raise _differ(
+                f"annotations of '{name}'", one, two if one != two else "others of that number"
+            )
+    if len(ours) < _LEAST_VIDEOS:
+        raise UsageError(
+            "A comparison draws videos at random, and needs at least 2; found 1.",
+            hint="Save the detections of more videos.",
+        )
+    return replace(other, videos=[theirs[name] for name in ours])
+
+
+def _differ(what: str, ours: str, theirs: str) -> AnnotationError:
+    return AnnotationError(
+        f"Expected two evaluations of the same videos; their {what} differ: {ours}, and {theirs} "
+        "in the file to compare with.",
+        hint="Save both with edgekit eval --save-detections on the same dataset.",
+    )
+
+
+def _same_truth(one: VideoScores, other: VideoScores) -> bool:
+    return (
+        one.length == other.length
+        and len(one.truth) == len(other.truth)
+        and all(
+            (a.label, a.start, a.boxes.shape) == (b.label, b.start, b.boxes.shape)
+            # Saved boxes are rounded to four digits.
+            and np.allclose(a.boxes, b.boxes, rtol=0, atol=1e-3)
+            for a, b in zip(one.truth, other.truth, strict=True)
+        )
+    )
+
+
+def _described(video: VideoScores) -> str:
+    boxes = sum(len(tube.boxes) for tube in video.truth)
+    return f"{boxes} boxes in {video.length} frames"
+
+
+def _difference(values: Array) -> Difference:
+    """Returns the first value, and the interval of the others."""
+    drawn = values[1:]
+    tail = 50 * (1 - _LEVEL)
+    low, high = np.nanpercentile(drawn, (tail, 100 - tail)).tolist()
+    return Difference(float(values[0]), low, high)
+
+
+def verdicts(comparison: Comparison, name: str) -> Sequence[str]:
+    """Returns one sentence for each difference, and what limits them.
+
+    Args:
+        comparison: Comparison with another evaluation.
+        name: Name of the other evaluation.
+    """
+    named = [("frame-mAP", comparison.frame_map), ("video-mAP", comparison.video_map)]
+    lines = [
+        f"{figure}@{at}: {_sentence(one, name)}"
+        for figure, differences in named
+        for at, one in differences.items()
+    ]
+    if comparison.videos < FEW_VIDEOS:
+        lines.append(
+            f"With only {comparison.videos} videos the intervals are too narrow: "
+            "a result needs more videos."
+        )
+    return lines
+
+
+def _sentence(one: Difference, name: str) -> str:
+    interval = f"95% interval {one.low:+.3f} to {one.high:+.3f}"
+    if not one.sure:
+        return f"no clear difference from {name} ({one.value:+.3f}, {interval}, which contains 0)."
+    side = "higher" if one.value > 0 else "lower"
+    return f"{side} than {name} by {abs(one.value):.3f} ({interval})."
