@@ -29,13 +29,22 @@ chair, couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote
 cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear,
 hair drier, toothbrush
 """
+_VOC = """
+aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person
+pottedplant sheep sofa train tvmonitor
+"""
 
 CLASS_LISTS: dict[str, tuple[str, ...]] = {
     "ucf24": tuple(_UCF24.split()),
     "jhmdb21": tuple(_JHMDB21.split()),
     "coco": tuple(" ".join(_COCO.split()).split(", ")),
+    "voc": tuple(_VOC.split()),
 }
-"""Class names of UCF101-24 (in the alphabetical order of its annotations), J-HMDB-21 and COCO."""
+"""Class names of UCF101-24 (in the alphabetical order of its annotations), J-HMDB-21, COCO and
+Pascal VOC."""
+
+_OF_PICTURES = ("coco", "voc")
+"""Lists of datasets of single pictures, from which no network of pairs of pictures was trained."""
 
 
 def class_names(choice: str) -> tuple[str, ...]:
@@ -63,9 +72,15 @@ def class_names(choice: str) -> tuple[str, ...]:
     return names
 
 
-def default_classes(count: int) -> tuple[str, ...]:
-    """Returns the published list of that length, or else ``class0``, ``class1`` and so on."""
-    for names in CLASS_LISTS.values():
-        if len(names) == count:
+def default_classes(count: int, channels: int) -> tuple[str, ...]:
+    """Returns the published list that fits a network, or else ``class0``, ``class1`` and so on.
+
+    Args:
+        count: Number of classes of the network.
+        channels: Number of its input channels. With 6, it has seen pairs of pictures, so its
+            classes are neither COCO's nor VOC's.
+    """
+    for key, names in CLASS_LISTS.items():
+        if len(names) == count and (channels == 3 or key not in _OF_PICTURES):
             return names
     return tuple(f"class{index}" for index in range(count))

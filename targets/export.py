@@ -85,10 +85,11 @@ def export(
         arch: Name in ``edgekit.models.registry.ARCHITECTURES`` that the checkpoint must have, or
             ``auto`` for any known one.
         classes: Class names in the order of the heatmap's channels; or ``ucf24``, ``jhmdb21``,
-            ``coco``, or the path of a text file with one name per line. By default the
-            checkpoint's own.
+            ``coco``, ``voc``, or the path of a text file with one name per line. By default the
+            checkpoint's own, or the list that fits its number of classes.
         input_size: Side, or height and width, of the input in pixels; multiples of 32, at least 64.
-            By default the checkpoint's own, or 256.
+            By default the checkpoint's own; 512 for CenterNet's models of COCO, 384 for those of
+            VOC, and 256 for others.
         cascade: Kind of motion channels, one of ``edgekit.runtime.kinds.KINDS``. By default the
             checkpoint's own; ``ssim`` for 6 channels, ``rgb`` for 3.
         frame_gap: Number of frames, at least 1, between the two pictures of a pair. By default the
@@ -98,9 +99,10 @@ def export(
         first_frame: Rule for the first frame, one of ``edgekit.runtime.kinds.FIRST_FRAME_RULES``.
             By default the checkpoint's own, or ``zero``.
         mean: Mean of the B, G and R channels, each in [0, 1]. By default the checkpoint's own, or
-            CenterNet's.
+            that of CenterNet's models: (0.485, 0.456, 0.406) for VOC, and COCO's for others.
         std: Standard deviation of the B, G and R channels, each in [0, 1]. By default the
-            checkpoint's own, or CenterNet's.
+            checkpoint's own, or that of CenterNet's models: (0.229, 0.224, 0.225) for VOC, and
+            COCO's for others.
         precision: Type of weights and activations, ``fp32`` or ``fp16``.
         cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
         decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.

@@ -16,18 +16,15 @@ from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
 from edgekit.classes import default_classes
 from edgekit.errors import CheckpointError, UsageError
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
+from edgekit.targets.published import TrainedInput, trained_input, warn_of_assumed
 
 if TYPE_CHECKING:
     from edgekit.bundle import Place
     from edgekit.models.checkpoints import Checkpoint
+    from edgekit.models.registry import NetworkSpec
     from edgekit.targets.exporter import Exporter
 
-__all__ = ["MEAN", "STD", "ExportSettings", "Resolved", "resolve"]
-
-MEAN = (0.40789654, 0.44719302, 0.47026115)
-"""Mean of the B, G and R channels: the values of KORSAL and CenterNet."""
-
-STD = (0.28863828, 0.27408164, 0.27809835)
+__all__ = ["ExportSettings", "Resolved", "resolve"]
 
 _RATE = 25.0
 """Frames per second of UCF101-24 and of rendered clips."""
@@ -114,8 +111,10 @@ def resolve(
     _one_of("first_frame", rule, FIRST_FRAME_RULES)
     _one_of("cascade_in", settings.cascade_in, _PLACES)
     _one_of("decode_in", settings.decode_in, _PLACES)
+    classes = _classes(settings.classes, said, checkpoint.spec, path)
+    trained = trained_input(classes, checkpoint.spec.channels, path.stem)
     height, width = _size(
-        _first(settings.input_size, said.get("input_size", tuple[int, int]), (256, 256))
+        _first(settings.input_size, said.get("input_size", tuple[int, int]), trained.size)
     )
     frame_gap = _first(settings.frame_gap, said.get("frame_gap", int), 1)
     if frame_gap < 1 or settings.top_k < 1:
@@ -125,10 +124,10 @@ def resolve(
         )
     chosen = None if settings.frame_gap is None else frame_gap / _RATE
     interval = _first(settings.interval, chosen, said.get("interval", float), frame_gap / _RATE)
-    mean, std = _normalization(settings, said)
+    mean, std = _normalization(settings, said, trained)
     resolved = Resolved(
         name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),
-        classes=_classes(settings.classes, said, checkpoint.spec.classes, path),
+        classes=classes,
         input=InputSpec(height=height, width=width, mean=mean, std=std),
         cascade=msgspec.convert(
             {
@@ -147,7 +146,16 @@ def resolve(
         check_choices(resolved.input, resolved.cascade, resolved.decode, resolved.classes)
     except ValueError as error:
         raise UsageError(f"EdgeKit cannot make a bundle with these settings: {error}.") from error
+    _warn(settings, said, trained, path)
     return resolved
+
+
+def _warn(settings: ExportSettings, said: _Metadata, trained: TrainedInput, path: Path) -> None:
+    """Warns of the values that only the family of the network says."""
+    if trained.family:
+        names = ("classes", "input_size", "mean", "std")
+        unsaid = [n for n in names if getattr(settings, n) is None and not said.has(n)]
+        warn_of_assumed(path, trained, unsaid)
 
 
 def _kind(chosen: str | None, said: _Metadata, channels: int, path: Path) -> str:
@@ -171,10 +179,12 @@ def _kind(chosen: str | None, said: _Metadata, channels: int, path: Path) -> str
     return kind
 
 
-def _normalization(settings: ExportSettings, said: _Metadata) -> tuple[_Triple, _Triple]:
+def _normalization(
+    settings: ExportSettings, said: _Metadata, trained: TrainedInput
+) -> tuple[_Triple, _Triple]:
     """Returns mean and standard deviation of the B, G and R channels."""
-    mean = _first(settings.mean, said.get("mean", _Triple), MEAN)
-    std = _first(settings.std, said.get("std", _Triple), STD)
+    mean = _first(settings.mean, said.get("mean", _Triple), trained.mean)
+    std = _first(settings.std, said.get("std", _Triple), trained.std)
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise UsageError(
             f"Expected {parameter('mean')} and {parameter('std')} to be finite numbers, and "
@@ -184,18 +194,18 @@ def _normalization(settings: ExportSettings, said: _Metadata) -> tuple[_Triple, 
 
 
 def _classes(
-    chosen: Sequence[str] | None, said: _Metadata, channels: int, path: Path
+    chosen: Sequence[str] | None, said: _Metadata, spec: NetworkSpec, path: Path
 ) -> tuple[str, ...]:
-    """Returns the class names, one for each of the heatmap's ``channels``."""
+    """Returns the class names, one for each of the heatmap's channels."""
     given = None if chosen is None else tuple(chosen)
     classes = given or said.get("classes", tuple[str, ...])
-    if classes is not None and len(classes) != channels:
+    if classes is not None and len(classes) != spec.classes:
         raise CheckpointError(
-            f"Expected {len(classes)} classes; the heatmap of {path} has {channels}.",
+            f"Expected {len(classes)} classes; the heatmap of {path} has {spec.classes}.",
             hint="Name the classes that the checkpoint was trained on: "
-            f"{parameter('classes', 'ucf24|jhmdb21|coco|FILE')}",
+            f"{parameter('classes', 'ucf24|jhmdb21|coco|voc|FILE')}",
         )
-    return classes or default_classes(channels)
+    return classes or default_classes(spec.classes, spec.channels)
 
 
 def _place(chosen: str, usual: Place) -> Place:
@@ -220,6 +230,10 @@ class _Metadata:
     def __init__(self, strings: dict[str, str], path: Path) -> None:
         self._strings = strings
         self._path = path
+
+    def has(self, key: str) -> bool:
+        """Returns whether training stored that value."""
+        return key in self._strings
 
     def get(self, key: str, kind: type[_T] | Any) -> _T | None:
         if key not in self._strings:

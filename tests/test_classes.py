@@ -13,10 +13,10 @@ from edgekit.errors import UsageError
 
 def test_published_lists_have_their_lengths_and_no_name_twice() -> None:
     lengths = {name: len(names) for name, names in CLASS_LISTS.items()}
-    assert lengths == {"ucf24": 24, "jhmdb21": 21, "coco": 80}
+    assert lengths == {"ucf24": 24, "jhmdb21": 21, "coco": 80, "voc": 20}
     for names in CLASS_LISTS.values():
         assert len(set(names)) == len(names)
-    for name in ("ucf24", "jhmdb21"):
+    for name in ("ucf24", "jhmdb21", "voc"):
         assert list(CLASS_LISTS[name]) == sorted(CLASS_LISTS[name])
     assert CLASS_LISTS["coco"][0] == "person"
     assert CLASS_LISTS["coco"][79] == "toothbrush"
@@ -52,5 +52,11 @@ def test_wrong_file(tmp_path: Path, content: bytes | None, message: str) -> None
 
 
 def test_default_names() -> None:
-    assert default_classes(21) == CLASS_LISTS["jhmdb21"]
-    assert default_classes(2) == ("class0", "class1")
+    assert default_classes(21, 3) == default_classes(21, 6) == CLASS_LISTS["jhmdb21"]
+    assert default_classes(2, 3) == ("class0", "class1")
+
+
+@pytest.mark.parametrize(("name", "count"), [("coco", 80), ("voc", 20)])
+def test_a_network_of_pairs_of_pictures_has_no_classes_of_pictures(name: str, count: int) -> None:
+    assert default_classes(count, 3) == CLASS_LISTS[name]
+    assert default_classes(count, 6)[-1] == f"class{count - 1}"

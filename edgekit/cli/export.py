@@ -49,14 +49,15 @@ _PLACE = click.Choice(PLACES)
 @click.option(
     "--classes",
     metavar="LIST",
-    help="Class names: ucf24, jhmdb21, coco, or a text file with one name per line. "
-    "[default: the checkpoint's own]",
+    help="Class names: ucf24, jhmdb21, coco, voc, or a text file with one name per line. "
+    "[default: the checkpoint's own; else the list that fits its number of classes]",
 )
 @click.option(
     "--input-size",
     type=SIZE,
     help="Size of the network input in pixels: SIDE for a square, or HEIGHTxWIDTH. "
-    "[default: the checkpoint's own, or 256]",
+    "[default: the checkpoint's own; 512 for CenterNet's models of COCO, 384 for those of VOC; "
+    "else 256]",
 )
 @click.option(
     "--cascade",
@@ -100,8 +101,8 @@ _PLACE = click.Choice(PLACES)
     nargs=3,
     metavar="B G R",
     help="Mean of the B, G and R channels of the training pictures: three numbers from 0 to 1, "
-    "separated by spaces, as in --mean 0.408 0.447 0.470. [default: the checkpoint's own, or "
-    "CenterNet's, which are those of the example]",
+    "separated by spaces, as in --mean 0.408 0.447 0.470. [default: the checkpoint's own; "
+    "0.485 0.456 0.406 for CenterNet's models of VOC; else those of the example]",
 )
 @click.option(
     "--std",
@@ -110,7 +111,8 @@ _PLACE = click.Choice(PLACES)
     metavar="B G R",
     help="Standard deviation of the B, G and R channels of the training pictures: three numbers "
     "from 0 to 1, separated by spaces, as in --std 0.289 0.274 0.278. [default: the "
-    "checkpoint's own, or CenterNet's, which are those of the example]",
+    "checkpoint's own; 0.229 0.224 0.225 for CenterNet's models of VOC; else those of the "
+    "example]",
 )
 @click.option(
     "--precision",

@@ -228,7 +228,7 @@ def _read(options: TrainOptions, root: Path, part: str) -> Truth:
 
 
 def _settings(options: TrainOptions) -> Settings:
-    from edgekit.targets.settings import MEAN, STD
+    from edgekit.targets.published import MEAN, STD
 
     recipe = RECIPES[options.recipe]
     return Settings(

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from edgekit.bundle import load_bundle
+from edgekit.classes import CLASS_LISTS
 from edgekit.cli import main as run
+from edgekit.detector import Detector
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.registry import build
 from edgekit.system.installation import install_line
@@ -167,3 +170,21 @@ def test_a_wrapped_checkpoint_gives_the_same_model(
     assert run(["export", "little.ckpt", "--input-size", "64x96", "-o", "wrapped"]) == 0
     assert (here / "wrapped/model.onnx").read_bytes() == (exported / "model.onnx").read_bytes()
     assert "Taken: ema. Not taken: state_dict.model." in caplog.text
+
+
+def test_a_model_of_voc_runs_as_it_comes(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.manual_seed(0)
+    network = build("resdcn18", classes=20, channels=3)
+    name = "ctdet_pascal_resdcn18_384"
+    torch.save({"epoch": 70, "state_dict": network.state_dict()}, here / f"{name}.pth")
+    assert run(["export", f"{name}.pth"]) == 0
+    bundle = load_bundle(here / "artifacts" / f"{name}-onnx-fp32")
+    assert bundle.manifest.classes == CLASS_LISTS["voc"]
+    assert (bundle.manifest.input.height, bundle.manifest.input.width) == (384, 384)
+    assert bundle.manifest.cascade.kind == "rgb"
+    lines = [line for line in caplog.messages if "CenterNet model" in line]
+    assert len(lines) == 1
+    assert "--classes voc, --input-size 384, --mean 0.485 0.456 0.406, --std 0.229" in lines[0]
+    with Detector(bundle) as detector:
+        found = detector.detect(np.full((240, 320, 3), 90, np.uint8))
+    assert found.scores.shape[1] == 20

@@ -22,7 +22,8 @@ from edgekit.models.checkpoints import Checkpoint, load_checkpoint
 from edgekit.models.dcn import LOWERINGS
 from edgekit.targets.build import bundle_path, export_bundle
 from edgekit.targets.onnx.export import OnnxExporter
-from edgekit.targets.settings import MEAN, STD, ExportSettings, resolve
+from edgekit.targets.published import MEAN, STD
+from edgekit.targets.settings import ExportSettings, resolve
 from edgekit.targets.verify import agreement, read_clip
 
 

@@ -26,7 +26,8 @@ from edgekit.quantization.registry import quantizer
 from edgekit.quantization.trials import Workbench
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
-from edgekit.targets.settings import MEAN, STD, ExportSettings
+from edgekit.targets.published import MEAN, STD
+from edgekit.targets.settings import ExportSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

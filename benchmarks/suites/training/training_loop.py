@@ -29,7 +29,7 @@ import torch
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.models.registry import build
-from edgekit.targets.settings import MEAN, STD
+from edgekit.targets.published import MEAN, STD
 from edgekit.training.data.clip_index import index_clips
 from edgekit.training.data.drawing import BatchKey
 from edgekit.training.data.frame_reader import FramePlaces, Picture
