@@ -196,7 +196,7 @@ def _split(
     share: float, seed: int, group: str | None, out: Path | None, force: bool, as_json: bool,
     **values: object,
 ) -> None:  # fmt: skip
-    """Divide a dataset into a part to train with and a part to test with.
+    """Divide a dataset into a training and a test part.
 
     It writes annotations-train.json, which edgekit train reads, and annotations-test.json, which
     edgekit eval reads. Clips of one recording stay together, and each class is divided by itself.

@@ -21,7 +21,6 @@ from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.runtime.kinds import KINDS
 from edgekit.training.settings import (
     AUGMENTATIONS,
-    MOST_STORED,
     PRECISIONS,
     RECIPES,
     SCHEDULES,
@@ -230,8 +229,8 @@ def _default(name: str) -> str:
 @click.option(
     "--frame-store-size",
     type=BYTES,
-    default=MOST_STORED,
-    show_default="50GB",
+    default="50GB",
+    show_default=True,
     help="Largest size of the frame store. A run that needs more stops before it begins.",
 )
 @click.option(

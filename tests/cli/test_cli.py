@@ -14,6 +14,7 @@ import pytest
 from edgekit import cli, errors
 from edgekit.cli.options import shared
 from edgekit.models.registry import ARCHITECTURES
+from edgekit.training.settings import MOST_STORED
 
 NETWORKS = set(ARCHITECTURES.own)  # other tests add some of their own
 DATASET = [["dataset", name] for name in ("inspect", "check", "convert", "split")]
@@ -25,6 +26,14 @@ HELP = [[], *([name] for name in cli.COMMANDS), ["cache", "info"], ["cache", "cl
 def test_help_has_an_example(command, capsys):
     assert cli.main([*command, "--help"]) == 0
     assert "Example: edgekit" in re.sub(r"\s+", " ", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("group", [[], *([name] for name in GROUPS)])
+def test_the_list_of_commands_has_whole_sentences(group, capsys):
+    assert cli.main([*group, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -39,6 +48,14 @@ def test_the_help_of_arch_names_every_network(name):
     options = {option.name: option for option in cli.cli.get_command(None, name).params}
     named = set(re.findall(r"\w+", options["arch"].help))
     assert named >= NETWORKS
+
+
+def test_the_frame_store_is_as_large_as_from_python(capsys):
+    options = {option.name: option for option in cli.cli.get_command(None, "train").params}
+    store = options["frame_store_size"]
+    assert store.type.convert(store.default, None, None) == MOST_STORED
+    assert cli.main(["train", "--help"]) == 0
+    assert f"[default: {store.default}]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
