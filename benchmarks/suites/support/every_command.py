@@ -56,6 +56,7 @@ def every_command(port: int) -> list[Command]:
     targets = " ".join(f"--target {target}" for target in _TARGETS)
     found = [
         _edgekit("doctor", "doctor"),
+        *_of_dataset(),
         _edgekit(
             "train",
             f"train --root clips --arch {NETWORK} --epochs 1 --images 2 --batch 2 --input-size 64 "
@@ -100,9 +101,18 @@ def every_command(port: int) -> list[Command]:
         _edgekit("build", f"build {jetson}", expected=4),
         _edgekit("demo", "demo -o shown", "shown"),
         _edgekit("inspect", f"inspect {onnx}"),
-        _edgekit("dataset", "dataset inspect clips"),
-        _edgekit("cache", "cache info"),
+        *(_edgekit(f"cache, {word}", f"cache {word}") for word in ("info", "clear")),
         Command("Detector, from Python", (sys.executable, "-c", _PYTHON)),
+    ]
+
+
+def _of_dataset() -> list[Command]:
+    """Returns the commands of the group ``dataset``."""
+    return [
+        _edgekit("dataset, inspect", "dataset inspect clips --sheet sheet.png", "sheet.png"),
+        _edgekit("dataset, check", "dataset check clips --decode"),
+        _edgekit("dataset, convert", "dataset convert clips -o converted", "converted"),
+        _edgekit("dataset, split", "dataset split clips --train 0.5 -o divided", "divided"),
     ]
 
 

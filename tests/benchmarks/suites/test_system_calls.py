@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import pytest
 
 from edgekit.benchmarks.suites.faults.system_calls import isolation
 from edgekit.benchmarks.suites.support import strace
-from edgekit.cli import COMMANDS
+from edgekit.benchmarks.suites.support.every_command import every_command
+from edgekit.cli import COMMANDS, cli
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,26 @@ def test_every_command_keeps_to_itself(alone):
         assert one["strangers"] == one["families"] == one["strays"] == [], one
         assert one["status"] == one["expected"], one["said"]
     assert done.returncode == 0
-    assert {one["name"].partition(",")[0] for one in found} >= set(COMMANDS)
+    assert [one["name"] for one in found] == [command.name for command in every_command(1)]
+
+
+def test_every_command_and_every_part_of_a_group_is_listed():
+    listed = {command.words[3:5] for command in every_command(1) if command.words[1:2] == ("-m",)}
+    for name in COMMANDS:
+        command = cli.get_command(None, name)
+        if isinstance(command, click.Group):
+            assert {words for words in listed if words[0] == name} == {
+                (name, part) for part in command.commands
+            }
+    assert {words[0] for words in listed} == set(COMMANDS)
+
+
+def test_the_page_on_privacy_has_every_command():
+    page = Path(__file__).parents[3].joinpath("docs", "privacy.md").read_text()
+    _, count, table = re.split(r"printed this for all (\d+)\s+commands:", page)
+    names = re.findall(r"^\| (.+?) \| \d+ \| \d+ \| none \| none \|$", table, re.M)
+    assert names == [command.name for command in every_command(1)]
+    assert int(count) == len(names)
 
 
 def ran(tmp_path, code):
