@@ -89,7 +89,9 @@ def picture(name: str, value: object) -> npt.NDArray[np.uint8]:
     raise unexpected(name, "a BGR picture, an array of uint8 (H, W, 3)", value)
 
 
-def instance(name: str, value: object, kind: type[T], words: str = "") -> T:
+def instance(
+    name: str, value: object, kind: type[T], words: str = "", *, secret: bool = False
+) -> T:
     """Returns an argument that is an instance of a class.
 
     Args:
@@ -97,10 +99,11 @@ def instance(name: str, value: object, kind: type[T], words: str = "") -> T:
         value: Value of the argument.
         kind: Class that it must have.
         words: Description of what is expected; the default is the name of the class.
+        secret: Whether the value may contain a secret; the error then shows only its type.
 
     Raises:
         UsageError: It is not.
     """
     if isinstance(value, kind):
         return value
-    raise unexpected(name, words or kind.__name__, value)
+    raise unexpected(name, words or kind.__name__, value, secret=secret)

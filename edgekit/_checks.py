@@ -47,13 +47,16 @@ def check_types(options: object) -> None:
     An integer is a valid float, and True is no integer. A sequence is a list or tuple.
 
     Raises:
-        UsageError: A field holds something else. The message names field, value and type.
+        UsageError: A field holds something else. The message names field, value and type. The value
+            is not shown if it may contain a secret: of a field with ``repr=False``, or for other
+            options.
     """
     hints = get_type_hints(type(options))
     for field in dataclasses.fields(options):  # type: ignore[arg-type]  # a dataclass, as said
         value, hint = getattr(options, field.name), hints[field.name]
         if not _fits(value, hint):
-            raise unexpected(field.name, _named(hint), value)
+            secret = not field.repr or dataclasses.is_dataclass(hint)
+            raise unexpected(field.name, _named(hint), value, secret=secret)
 
 
 def required_path(name: str, value: object) -> Path:
@@ -151,26 +154,33 @@ def check_choice(name: str, value: str | None, choices: Collection[str], *, hint
         )
 
 
-def unexpected(name: str, expected: str, value: object) -> UsageError:
+def unexpected(name: str, expected: str, value: object, *, secret: bool = False) -> UsageError:
     """Returns the error for a value that is not what was expected.
 
     Args:
         name: Name of the parameter.
         expected: Description of what it should be.
         value: Value that the caller gave.
+        secret: Whether the value may contain a secret; only its type is then shown.
     """
-    return UsageError(f"Expected {parameter(name)} to be {expected}; found {described(value)}.")
+    found = described(value, secret=secret)
+    return UsageError(f"Expected {parameter(name)} to be {expected}; found {found}.")
 
 
-def described(value: object) -> str:
-    """Returns what a value is, for a message: type and shape of an array, else value and type."""
+def described(value: object, *, secret: bool = False) -> str:
+    """Returns what a value is, for a message: type and shape of an array, else value and type.
+
+    Args:
+        value: Value that the caller gave.
+        secret: Whether it may contain a secret; only its type is then shown.
+    """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and dtype is not None:
         return f"an array of {dtype} {shape}"
     if value is None:
         return "None"
     try:
-        text = repr(value)
+        text = "" if secret else repr(value)
     except Exception:  # a message must not fail
         text = ""
     if not text.isprintable() or not text:

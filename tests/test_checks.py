@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,23 @@ def test_values_of_another_type(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         Options(**values)
     assert words in caught.value.message
+
+
+@dataclass(frozen=True)
+class Secrets:
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(["hush"], "a value of type list"), (b"hush", "a value of type bytes")]
+)
+def test_a_secret_of_another_type_is_not_shown(value: Any, found: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Secrets(value)
+    assert caught.value.message == f"Expected token to be str or None; found {found}."
 
 
 def test_paths() -> None:

@@ -94,7 +94,8 @@ class RunOptions:
     """Options of a run, checked.
 
     Attributes:
-        sources: Sources, each in a form that ``edgekit.open_source`` accepts.
+        sources: Sources, each in a form that ``edgekit.open_source`` accepts. The address of a
+            stream may contain a password.
         reading: Options for opening the sources. ``catches_up`` follows from ``frames``.
         all_or_none: Whether the run ends if any source cannot be opened at the start.
         bundle: Folder of the bundle; ``shipped`` for the shipped one; None for the newest in
@@ -113,7 +114,7 @@ class RunOptions:
             other.
     """
 
-    sources: tuple[int | str, ...] = (0,)
+    sources: tuple[int | str, ...] = field(default=(0,), repr=False)
     reading: SourceOptions = field(default_factory=SourceOptions)
     all_or_none: bool = False
     bundle: Named | str = None

@@ -53,10 +53,11 @@ def run(
         EdgeKitError: The run could not begin, or failed. With several sources, an error of one does
             not end the others, and is in the report.
     """
-    instance("options", options, RunOptions, "edgekit.RunOptions")
+    instance("options", options, RunOptions, "edgekit.RunOptions", secret=True)
     if not callable(sinks):
         raise UsageError(
-            f"Expected sinks to be a function that returns sinks; found {described(sinks)}.",
+            f"Expected sinks to be a function that returns sinks; found "
+            f"{described(sinks, secret=True)}.",
             hint="Name the sinks of packages in the options: RunOptions(sinks=...)",
         )
     with _prepared(options, sinks, say) as runs:

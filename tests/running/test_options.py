@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import edgekit
 from edgekit.cli.run import command
 from edgekit.errors import UsageError
 from edgekit.media.sources.source import SourceOptions
@@ -98,6 +99,26 @@ def test_text_becomes_a_path_when_options_are_made() -> None:
 def test_a_password_is_not_shown() -> None:
     options = RunOptions(network=NetworkOptions(mqtt="mqtt://me:s3cret@host", token="s3cret" * 3))
     assert "s3cret" not in repr(options)
+    assert "s3cret" not in repr(RunOptions(sources=("rtsp://me:s3cret@camera/live",)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RunOptions(sinks="tally:s3cret"),
+        lambda: RunOptions(sources="rtsp://me:s3cret@camera/live"),
+        lambda: RunOptions(network={"mqtt": "mqtt://me:s3cret@host"}),
+        lambda: NetworkOptions(mqtt=("mqtt://me:s3cret@host",)),
+        lambda: NetworkOptions(token=b"s3cret"),
+        lambda: edgekit.run(RunOptions(), sinks="tally:s3cret"),
+        lambda: edgekit.run({"token": "s3cret"}),
+    ],
+)
+def test_an_error_shows_no_password(make) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert "found a value of type " in caught.value.message
+    assert "s3cret" not in str(caught.value)
 
 
 def test_an_output_replaces_neither_a_source_nor_another_output(tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ class MqttSink(Sink):
         import_client()
         if isinstance(broker, str):
             broker = Broker.parse(broker)
-        self._broker = instance("broker", broker, Broker, "a URL mqtt://HOST or a Broker")
+        self._broker = instance(
+            "broker", broker, Broker, "a URL mqtt://HOST or a Broker", secret=True
+        )
         self._buffer = as_path("buffer", buffer) or default_buffer(broker)
         self._most = most
         self._every = every
