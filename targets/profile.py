@@ -6,21 +6,29 @@ load the measuring code.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import msgspec
 
 from edgekit.bundle import Bundle
 from edgekit.files.checksums import proven_file
+from edgekit.system.cores import most_threads
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.choices import Arithmetic
+from edgekit.targets.registry import runtimes_of, session_class
 
 __all__ = ["PROFILE", "Profile", "tuned_options"]
+
+_LOG = logging.getLogger(__name__)
 
 PROFILE = "profile.json"
 """Name of the file beside the manifest; it belongs to the machine, not to the bundle."""
 
 _SCHEMA = 1
+
+_MOST_THREADS_PER_CORE = 4
+"""No tuning gains from more threads, and a bundle may come from somebody else."""
 
 
 class Profile(msgspec.Struct, kw_only=True):
@@ -45,7 +53,7 @@ def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
 
     Returns:
         ``options`` if they differ from the default, or if there is no profile of this bundle and
-        machine.
+        machine. A profile with values that are not possible is ignored with a warning.
     """
     if options != SessionOptions(cache=options.cache):
         return options
@@ -61,9 +69,34 @@ def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
     here = (bundle.sha256, machine.processor, machine.architecture, machine.cores)
     if profile.schema != _SCHEMA or made_for != here:
         return options
+    fault = _fault(profile, bundle)
+    if fault:
+        _LOG.warning(
+            "%s is ignored: %s. To measure again: edgekit bench %s --tune",
+            bundle.path / PROFILE,
+            fault,
+            bundle.path,
+        )
+        return options
     return replace(
         options,
         runtime=profile.runtime,
         threads=profile.threads,
         arithmetic=profile.arithmetic,
     )
+
+
+def _fault(profile: Profile, bundle: Bundle) -> str:
+    """Returns which value of a profile is not possible here; empty if all are."""
+    most = min(_MOST_THREADS_PER_CORE * profile.cores, most_threads())
+    if not 0 <= profile.threads <= most:
+        return f"expected threads from 0 to {most}; found {profile.threads}"
+    target, allowed = bundle.manifest.target, runtimes_of(bundle)
+    if profile.runtime not in allowed:
+        return (
+            f"expected the runtime of a bundle for {target} to be {' or '.join(allowed)}; found "
+            f"{profile.runtime[:80]!r}"
+        )
+    if profile.arithmetic and "arithmetic" not in session_class(target, profile.runtime).takes:
+        return f"{profile.runtime} has no choice of arithmetic; found {profile.arithmetic!r}"
+    return ""

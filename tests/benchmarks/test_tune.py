@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from edgekit.assets import default_bundle
@@ -12,8 +13,12 @@ from edgekit.benchmarks.rows import plan_rows
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.bundle import load_bundle
 from edgekit.files.checksums import keep_file
+from edgekit.measuring.machine import describe_machine
+from edgekit.running.options import FrameOptions, RunOptions
+from edgekit.running.run import run
+from edgekit.system.cores import most_threads
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.profile import PROFILE, tuned_options
+from edgekit.targets.profile import PROFILE, Profile, tuned_options
 
 SLOW, FAST, UNSURE = [10.0, 10.1, 10.2, 10.3], [5.0, 5.1, 5.2, 5.3], [5.0, 10.05, 10.15, 10.25]
 
@@ -61,11 +66,12 @@ def test_what_is_not_surely_faster_leaves_the_default(other, tune):
     assert tune({0: SLOW, 1: other}).threads == 0
 
 
-def test_another_runtime_is_taken_only_if_it_costs_no_accuracy(tune):
+def test_another_runtime_is_taken_only_if_it_costs_no_accuracy(tune, folder):
     times, other = {0: SLOW, 1: FAST}, {1: "openvino"}
     assert tune(times, {0: 0.8, 1: 0.79}, other).threads == 0
-    assert tune(times, {0: 0.8, 1: 0.798}, other).runtime == "openvino"
     assert tune(times, None, other).threads == 0
+    tune(times, {0: 0.8, 1: 0.798}, other)
+    assert json.loads((folder / PROFILE).read_text())["runtime"] == "openvino"
 
 
 def test_without_the_default_the_fastest_is_taken(tune):
@@ -96,6 +102,52 @@ def test_a_broken_profile_is_not_taken(folder):
     for text in (b"{", b"\xff", b"{}"):
         keep_file(folder / PROFILE, text, load_bundle(folder).sha256)
         assert tuned_options(load_bundle(folder), SessionOptions()) == SessionOptions()
+
+
+def forge(folder, **values):
+    """Writes a profile for this machine and bundle, with a checksum, as anybody can."""
+    machine, sha256 = describe_machine(), load_bundle(folder).sha256
+    usual = Profile(
+        bundle_sha256=sha256,
+        processor=machine.processor,
+        architecture=machine.architecture,
+        cores=machine.cores,
+        runtime="onnxruntime",
+        threads=1,
+        arithmetic=None,
+    )
+    content = msgspec.to_builtins(usual) | values
+    keep_file(folder / PROFILE, json.dumps(content).encode(), sha256)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"threads": -1}, "expected threads from 0 to "),
+        ({"threads": 10**9}, "found 1000000000"),
+        ({"threads": 4 * describe_machine().cores + 1}, "expected threads from 0 to "),
+        ({"runtime": "openvino"}, "a bundle for onnx to be onnxruntime; found 'openvino'"),
+        ({"runtime": "\x1b" * 1000}, "a bundle for onnx to be onnxruntime; found '\\x1b"),
+        ({"arithmetic": "bf16"}, "onnxruntime has no choice of arithmetic; found 'bf16'"),
+    ],
+)
+def test_an_impossible_profile_is_ignored_with_one_warning(values, words, spots, folder, caplog):
+    forge(folder, **values)
+    assert tuned_options(load_bundle(folder), SessionOptions()) == SessionOptions()
+    (line,) = caplog.messages
+    assert words in line
+    assert len(line) < 1000
+    caplog.clear()
+    clip = str(spots / "spot0.avi")
+    report = run(RunOptions(sources=(clip,), bundle=folder, frames=FrameOptions(max_frames=2)))
+    assert report.error is None
+    assert len([line for line in caplog.messages if "is ignored" in line]) == 1
+
+
+def test_as_many_threads_as_four_per_core_are_taken(folder):
+    most = min(4 * describe_machine().cores, most_threads())
+    forge(folder, threads=most)
+    assert tuned_options(load_bundle(folder), SessionOptions()).threads == most
 
 
 def test_a_damaged_profile_is_not_taken(tune, folder):
