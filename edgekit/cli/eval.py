@@ -203,6 +203,7 @@ def command(as_json: bool, **values: object) -> None:
 
 def _show(result: EvalResult) -> None:
     from edgekit.cli.output.tables import print_table
+    from edgekit.evaluation.dataset_detections import MOST_NAMED
 
     thresholds = list(result.video_map)
     rows: list[Sequence[str] | None] = []
@@ -219,8 +220,11 @@ def _show(result: EvalResult) -> None:
     count = len(result.tubes)
     videos = f"{count} video{'s' if count != 1 else ''}"
     console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")
-    for name, reason in result.failures.items():
+    for name, reason in list(result.failures.items())[:MOST_NAMED]:
         console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
+    if len(result.failures) > MOST_NAMED:
+        more = len(result.failures) - MOST_NAMED
+        console.print(f"Failed videos that are not named above: {more}. --json and -v name all.")
 
 
 def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:

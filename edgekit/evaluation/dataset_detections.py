@@ -8,15 +8,19 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 
+from edgekit._parameters import writes_flags
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.errors import AnnotationError, EdgeKitError, LostWorkerError, MediaError
 from edgekit.evaluation.results import ResultsFolder, StoredResult
 from edgekit.metrics.frame_detections import FrameDetections
 
-__all__ = ["DatasetDetections", "detect_dataset", "with_absolute_paths"]
+__all__ = ["MOST_NAMED", "DatasetDetections", "detect_dataset", "with_absolute_paths"]
 
 _LOG = logging.getLogger(__name__)
+
+MOST_NAMED = 5
+"""Number of failed videos that are named one by one; a dataset on a lost disk has thousands."""
 
 _OF_ONE_VIDEO = (MediaError, AnnotationError, LostWorkerError)
 """Errors that other videos need not have."""
@@ -85,6 +89,12 @@ def detect_dataset(
             len(truth.videos),
         )
         raise
+    if len(failed) > MOST_NAMED:
+        _LOG.warning(
+            "Failed videos that are not named above: %d. %s names all.",
+            len(failed) - MOST_NAMED,
+            "-v" if writes_flags() else "The log at level INFO",
+        )
     if failed and not stored:
         first = next(iter(failed.values()))
         if len(failed) == 1:
@@ -166,4 +176,5 @@ def _fail(
     if strict:
         raise error
     failed[video.name] = error
-    _LOG.warning("%s failed and is left out: %s", video.name, error.message)
+    level = logging.WARNING if len(failed) <= MOST_NAMED else logging.INFO
+    _LOG.log(level, "%s failed and is left out: %s", video.name, error.message)

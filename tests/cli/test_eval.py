@@ -196,3 +196,25 @@ def test_tracking_measures(tmp_path, capsys):
     assert run(["eval", "--detections", path, "--tracking", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["tracking"]
     assert set(found) == {"hota", "det_a", "ass_a", "idf1", "mota", "id_switches"}
+
+
+def test_of_many_broken_videos_five_are_named_and_the_others_counted(tmp_path, capsys, caplog):
+    root = tmp_path / "clips"
+    write_dataset(root, (1,), frames=8)
+    annotations = json.loads((root / "annotations.json").read_text())
+    (entry,) = annotations["videos"].values()
+    broken = [f"puppets-{number}.avi" for number in range(2, 10)]
+    for name in broken:
+        (root / name).write_bytes(b"no video")
+        annotations["videos"][name] = entry
+    (root / "annotations.json").write_text(json.dumps(annotations))
+    arguments = ["eval", "shipped", "--root", str(root), "--threads", "1"]
+    assert run(arguments) == 3
+    shown = capsys.readouterr()
+    assert shown.out.count(" failed: ") == 5
+    assert "Failed videos that are not named above: 3. --json and -v name all." in shown.out
+    assert "Error: 8 of 9 videos failed; the figures are those of the others." in shown.err
+    assert sum("failed and is left out" in line for line in caplog.messages) == 5
+    assert "Failed videos that are not named above: 3. -v names all." in caplog.messages
+    assert run([*arguments, "--json"]) == 3
+    assert list(json.loads(capsys.readouterr().out)["failures"]) == broken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from edgekit._progress import Progress
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.errors import BundleError, LostWorkerError, MediaError
-from edgekit.evaluation.dataset_detections import DatasetDetections, detect_dataset
+from edgekit.evaluation.dataset_detections import MOST_NAMED, DatasetDetections, detect_dataset
 from edgekit.evaluation.results import ResultsFolder
 from edgekit.metrics.frame_detections import FrameDetections
 
@@ -25,8 +26,12 @@ def _found(frames: int) -> FrameDetections:
 
 @pytest.fixture
 def truth(tmp_path: Path) -> Truth:
+    return _truth(tmp_path, NAMES)
+
+
+def _truth(tmp_path: Path, names: Sequence[str]) -> Truth:
     videos = []
-    for name in NAMES:
+    for name in names:
         path = tmp_path / f"{name}.mp4"
         path.write_text(name)
         videos.append(VideoTruth(name, 3, 32, 32, [TruthTube(0, 0, np.eye(4)[:3])], 0, path))
@@ -95,6 +100,34 @@ def test_a_failure_of_all_videos_has_no_figures(truth: Truth, results: ResultsFo
     detector = _Detector(**{name: MediaError("No picture.") for name in NAMES})
     with pytest.raises(MediaError, match=r"All 4 videos failed\. No picture\."):
         detect_dataset(truth, detector, results)
+
+
+@pytest.mark.parametrize("count", [MOST_NAMED, MOST_NAMED + 1, MOST_NAMED + 7])
+@pytest.mark.parametrize("every", [True, False])
+def test_only_the_first_failures_are_named_one_by_one(
+    tmp_path: Path,
+    results: ResultsFolder,
+    caplog: pytest.LogCaptureFixture,
+    count: int,
+    every: bool,
+) -> None:
+    names = [f"v{number:02}" for number in range(count + (not every))]
+    truth = _truth(tmp_path, names)
+    detector = _Detector(**{name: MediaError("No picture.") for name in names[:count]})
+    with caplog.at_level(logging.INFO):
+        if every:
+            with pytest.raises(MediaError, match=rf"All {count} videos failed\. No picture\."):
+                detect_dataset(truth, detector, results)
+        else:
+            found = detect_dataset(truth, detector, results)
+            assert list(found.failures) == names[:count]
+    shown = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    named = [f"{name} failed and is left out: No picture." for name in names[:MOST_NAMED]]
+    more = count - MOST_NAMED
+    rest = [f"Failed videos that are not named above: {more}. The log at level INFO names all."]
+    assert shown == named + rest * (more > 0)
+    told = [r.getMessage() for r in caplog.records if "is left out" in r.getMessage()]
+    assert [line.partition(" ")[0] for line in told] == names[:count]
 
 
 def test_what_fails_for_every_video_ends_at_once(truth: Truth, results: ResultsFolder) -> None:
