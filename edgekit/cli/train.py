@@ -94,7 +94,7 @@ def _default(name: str) -> str:
 @click.option(
     "--teacher",
     type=click.Path(path_type=Path),
-    metavar="CHECKPOINT",
+    metavar="FILE",
     help="Checkpoint of a trained, usually larger network. Its heatmaps and boxes are targets "
     "beside the annotations. The recipe distill needs it.",
 )

@@ -107,7 +107,7 @@ class TrainOptions:
         if self.recipe == "distill" and self.teacher is None:
             raise UsageError(
                 f"{parameter('recipe', 'distill')} needs a trained network to learn from.",
-                hint=f"Add {parameter('teacher', 'CHECKPOINT')}.",
+                hint=f"Add {parameter('teacher', 'FILE')}.",
             )
         if self.resume and self.force:
             raise UsageError(

@@ -26,7 +26,7 @@ from edgekit.measuring.timing import machine
 from edgekit.metrics.detections_writer import detections_writer
 from edgekit.runtime.types import Detections
 
-__all__ = ["main", "simulated"]
+__all__ = ["main", "simulated", "write_simulated"]
 
 _MISSED, _TWICE, _NOISE, _JITTER = 0.15, 0.25, 0.7, 4.0
 
@@ -57,8 +57,14 @@ def simulated(video: VideoTruth, classes: int, seed: int) -> list[Detections]:
     return found
 
 
-def _write(path: Path, root: Path, videos: int) -> int:
-    """Writes detections of this many videos; returns the number of frames."""
+def write_simulated(path: Path, root: Path, videos: int) -> int:
+    """Writes simulated detections of this many videos; returns the number of frames.
+
+    Args:
+        path: File to write, as ``eval --save-detections`` does.
+        root: Folder of UCF101-24 with its annotations; its test list is repeated if needed.
+        videos: Number of videos.
+    """
     truth, frames = read_truth("ucf24", root), 0
     with detections_writer(path, truth.classes) as writer:
         for number, video in enumerate(itertools.islice(itertools.cycle(truth.videos), videos)):
@@ -102,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for videos in options.videos:
             path = Path(folder) / "detections.json"
-            frames = _write(path, options.root, videos)
+            frames = write_simulated(path, options.root, videos)
             for workers in options.workers:
                 runs = [_evaluated(path, workers) for _ in range(options.rounds)]
                 seconds, used = min(runs)
