@@ -38,7 +38,7 @@ _MOC_SHORTEST = 15
 _MOC_OVERLAP = 0.3
 
 
-class _Box(NamedTuple):
+class _FoundBox(NamedTuple):
     frame: tuple[int, int]
     score: float
     corners: Array
@@ -87,7 +87,7 @@ FRAME_RULES = {
 
 def frame_map(saved: SavedDetections, rule: FrameRule) -> float:
     """Returns frame-mAP at an IoU of 0.5, over the annotated classes, by a program's rule."""
-    found: dict[int, list[_Box]] = defaultdict(list)
+    found: dict[int, list[_FoundBox]] = defaultdict(list)
     truth: dict[int, dict[tuple[int, int], Array]] = defaultdict(dict)
     for number, video in enumerate(saved.videos):
         for tube in video.truth.tubes:
@@ -103,19 +103,21 @@ def frame_map(saved: SavedDetections, rule: FrameRule) -> float:
     return float(np.mean([_frame_ap(found[label], boxes, rule) for label, boxes in truth.items()]))
 
 
-def _selected(video: SavedVideo, classes: int, number: int) -> list[tuple[int, _Box]]:
+def _selected(video: SavedVideo, classes: int, number: int) -> list[tuple[int, _FoundBox]]:
     frames = FrameDetections.of(video.detections, classes)
     limit = (float(video.truth.width), float(video.truth.height))
     frames.boxes = clamp_boxes(np.asarray(frames.boxes, np.float64), limit, offset=0.0)
     return [
-        (label, _Box((number, frame), float(frames.scores[row, label]), frames.boxes[row]))
+        (label, _FoundBox((number, frame), float(frames.scores[row, label]), frames.boxes[row]))
         for frame, label, row in zip(
             *map(np.ndarray.tolist, select_frames(frames, FRAME_AP)), strict=True
         )
     ]
 
 
-def _frame_ap(found: Sequence[_Box], truth: dict[tuple[int, int], Array], rule: FrameRule) -> float:
+def _frame_ap(
+    found: Sequence[_FoundBox], truth: dict[tuple[int, int], Array], rule: FrameRule
+) -> float:
     free = {frame: np.ones(len(boxes), np.bool_) for frame, boxes in truth.items()}
     hits = []
     ranked = sorted(found, key=lambda one: -one.score)

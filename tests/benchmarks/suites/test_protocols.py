@@ -71,13 +71,17 @@ def test_moc_leaves_out_short_tubes():
     assert moc_video_map(evaluate(short), 0.5) == 0
 
 
+def moved(right):
+    return np.array([right, 0, right, 0])
+
+
 def test_moc_leaves_out_tubes_that_overlap_a_better_one():
     result = evaluate(one_video([[50, 50, 100, 100]], [0.9], [[50, 50, 100, 100]]))
     (video,) = result.videos
     (tube,) = video.final
-    beside = replace(tube, score=tube.score + 0.1, boxes=[*tube.boxes, 40, 0, 40, 0])
-    apart = replace(tube, score=tube.score + 0.1, boxes=[*tube.boxes, 60, 0, 60, 0])
-    near = replace(tube, score=tube.score - 0.1, boxes=[*tube.boxes, 1, 0, 1, 0])
+    beside = replace(tube, score=tube.score + 0.1, boxes=tube.boxes + moved(40))
+    apart = replace(tube, score=tube.score + 0.1, boxes=tube.boxes + moved(60))
+    near = replace(tube, score=tube.score - 0.1, boxes=tube.boxes + moved(1))
     for others, expected in (([beside], 0.25), ([apart], 0.25), ([near], 1.0)):
         found = replace(result, videos=[replace(video, final=[tube, *others])])
         assert moc_video_map(found, 0.5) == pytest.approx(expected)
