@@ -6,6 +6,9 @@ DOCS_VENV := .venv-docs
 NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
+# Tests start hundreds of processes. Without stored bytecode each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test coverage demo lint audit smoke docs arm sanitize install clean packages
 
 # One thread per test process, because processes that all use all cores slow each other down. There is
