@@ -6,6 +6,7 @@
     ├── BadInputError               3   an invalid input
     │   ├── CheckpointError             a checkpoint
     │   ├── BundleError                 a bundle
+    │   │   └── SignatureError          a signature of a bundle
     │   ├── MediaError                  a camera, video, picture or stream
     │   ├── AnnotationError             annotations or saved detections
     │   ├── CalibrationError            calibration data
@@ -46,6 +47,7 @@ __all__ = [
     "OutputError",
     "PluginError",
     "ResourceError",
+    "SignatureError",
     "UsageError",
 ]
 
@@ -102,6 +104,12 @@ class BundleError(BadInputError):
     """A bundle is missing, incomplete, edited, or of an unknown schema."""
 
     code = "bundle"
+
+
+class SignatureError(BundleError):
+    """A bundle is not signed, or not by an allowed key, or its signature is wrong or expired."""
+
+    code = "signature"
 
 
 class MediaError(BadInputError):

@@ -27,7 +27,6 @@ __all__ = [
     "as_bundle",
     "as_bundles",
     "bundle_named",
-    "newest",
     "runnable",
     "shipped_bundle",
     "take",
@@ -110,6 +109,7 @@ def take(
     another: str,
     fits: Callable[[Bundle], bool],
     shipped: Callable[[], Bundle] | None = None,
+    require_signature: Path | None = None,
 ) -> Bundle:
     """Returns the bundle that a command works on; a log line names it unless the user did.
 
@@ -121,18 +121,26 @@ def take(
             silently; an ``EdgeKitError`` skips it and is logged as the reason.
         shipped: Function that loads the command's shipped bundle. The default loads the one of
             ``edgekit run``.
+        require_signature: File of public keys, one of which must have signed the bundle, the
+            shipped one too; None for no check.
 
     Raises:
         BundleError: The named folder is not a valid bundle.
+        SignatureError: The bundle is not signed by one of the keys.
     """
     from edgekit.bundle import load_bundle
 
+    def load_shipped() -> Bundle:
+        found = (shipped or shipped_bundle)()
+        if require_signature is None:
+            return found
+        return load_bundle(found.path, require_signature=require_signature)
+
     if isinstance(named, Path):
-        return _told(load_bundle(named))
-    load_shipped = shipped or shipped_bundle
+        return _told(load_bundle(named, require_signature=require_signature))
     if named is SHIPPED:
         return _told(load_shipped())
-    found = newest(fits)
+    found = next(_fitting(fits, require_signature), None)
     if found is not None:
         _LOG.warning("Using %s, the newest %s. To use another: %s.", found.path, what, another)
         return _told(found)
@@ -149,11 +157,6 @@ def _told(bundle: Bundle) -> Bundle:
     parts = (manifest.name, manifest.target, manifest.precision, size, bundle.sha256[:12])
     _LOG.info("It is %s for %s, %s, input %s, SHA-256 %s...", *parts)
     return bundle
-
-
-def newest(fits: Callable[[Bundle], bool]) -> Bundle | None:
-    """Returns the newest bundle in ``artifacts/`` that fits; None if there is none."""
-    return next(_fitting(fits), None)
 
 
 def all_here(fits: Callable[[Bundle], bool]) -> list[Bundle]:
@@ -185,7 +188,9 @@ def runnable(options: Callable[[Bundle], SessionOptions]) -> Callable[[Bundle], 
     return fits
 
 
-def _fitting(fits: Callable[[Bundle], bool]) -> Iterator[Bundle]:
+def _fitting(
+    fits: Callable[[Bundle], bool], require_signature: Path | None = None
+) -> Iterator[Bundle]:
     """Yields the fitting bundles, newest first, and logs which were skipped and why."""
     from edgekit.bundle import load_bundle
     from edgekit.errors import EdgeKitError
@@ -193,7 +198,7 @@ def _fitting(fits: Callable[[Bundle], bool]) -> Iterator[Bundle]:
     skipped: list[str] = []
     for folder in _folders():
         try:
-            bundle = load_bundle(folder)
+            bundle = load_bundle(folder, require_signature=require_signature)
             found = fits(bundle)
         except (EdgeKitError, OSError) as error:
             reason = str(getattr(error, "message", None) or error)

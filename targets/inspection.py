@@ -11,6 +11,7 @@ from edgekit.targets.registry import exporter
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, Manifest
+    from edgekit.bundle.signing.verification import SignatureReport
 
 __all__ = ["BundleReport", "TensorRtReport", "inspect_bundle"]
 
@@ -43,6 +44,7 @@ class BundleReport:
         operators: Number of nodes by the operator's name, most frequent first; None if the network
             cannot be read here.
         manifest: Its manifest.
+        signature: What its signature says; None if it is not signed.
         tensorrt: What TensorRT makes of it; None unless it is for ``jetson``.
         not_counted: Reason why ``operators`` is None; empty if it is not.
     """
@@ -52,6 +54,7 @@ class BundleReport:
     size: int
     operators: dict[str, int] | None
     manifest: Manifest
+    signature: SignatureReport | None
     tensorrt: TensorRtReport | None
     not_counted: str
 
@@ -64,6 +67,8 @@ class BundleReport:
 
 def inspect_bundle(bundle: Bundle) -> BundleReport:
     """Returns what there is to know about a bundle."""
+    from edgekit.bundle.signing.verification import signature_report
+
     operators, not_counted = None, ""
     try:
         _LOG.info("Counting the operators of %s", bundle.model_path)
@@ -76,6 +81,7 @@ def inspect_bundle(bundle: Bundle) -> BundleReport:
         size=bundle.size,
         operators=operators,
         manifest=bundle.manifest,
+        signature=signature_report(bundle),
         tensorrt=_tensorrt(bundle) if bundle.manifest.target == "jetson" else None,
         not_counted=not_counted,
     )

@@ -9,7 +9,7 @@ set -u
 
 build="gcc libc6-dev libgl1"
 test="
-    caddy chromium ffmpeg iproute2 mosquitto nginx openssl strace xvfb
+    caddy chromium ffmpeg iproute2 mosquitto nginx openssh-client openssl strace xvfb
     gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi python3-opencv
 "

@@ -14,6 +14,7 @@ from edgekit.system.installation import install_line
         (errors.OutOfRangeError, 2),
         (errors.CheckpointError, 3),
         (errors.BundleError, 3),
+        (errors.SignatureError, 3),
         (errors.MediaError, 3),
         (errors.AnnotationError, 3),
         (errors.CalibrationError, 3),

@@ -14,6 +14,8 @@ HOST_ONLY = {
 }
 DEVICE_SIDE = [
     "edgekit.bundle",
+    "edgekit.bundle.signing.signer",
+    "edgekit.bundle.signing.verification",
     "edgekit.demo",
     "edgekit.detector",
     "edgekit.doctor.examination",

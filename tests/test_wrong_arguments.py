@@ -65,7 +65,11 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.Pipeline("clip.mp4", None, None),
         lambda: edgekit.Pipeline(None, edgekit.Detector(default_bundle()), tracker()),
     ],
-    "RunOptions": [lambda: edgekit.RunOptions(sources=3), lambda: edgekit.RunOptions(bundle=3)],
+    "RunOptions": [
+        lambda: edgekit.RunOptions(sources=3),
+        lambda: edgekit.RunOptions(bundle=3),
+        lambda: edgekit.RunOptions(require_signature=3),
+    ],
     "SessionOptions": [
         lambda: edgekit.SessionOptions(threads="all"),
         lambda: edgekit.SessionOptions(hint="speed"),
@@ -91,7 +95,11 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.export(target="magic"),
         lambda: edgekit.export(precision=16),
     ],
-    "load_bundle": [lambda: edgekit.load_bundle(None), lambda: edgekit.load_bundle("missing")],
+    "load_bundle": [
+        lambda: edgekit.load_bundle(None),
+        lambda: edgekit.load_bundle("missing"),
+        lambda: edgekit.load_bundle("missing", require_signature=3),
+    ],
     "make_linker": [lambda: edgekit.make_linker("magic", ("a",))],
     "open_source": [
         lambda: edgekit.open_source(3.5),

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from edgekit._checks import required_path
+from edgekit._checks import as_path, required_path
 from edgekit.bundle._external_data import names_other_files
 from edgekit.bundle.manifest import MANIFEST, SCHEMA, FileEntry, Manifest, check_values
 from edgekit.errors import BundleError, UsageError
@@ -142,18 +142,25 @@ def save_bundle(
     return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
 
 
-def load_bundle(path: Path | str) -> Bundle:
+def load_bundle(
+    path: Path | str, *, require_signature: str | os.PathLike[str] | None = None
+) -> Bundle:
     """Reads a bundle, and checks its schema and the place, size and checksum of every file.
 
     Args:
         path: Folder of the bundle.
+        require_signature: File of public keys, one of which must have signed the bundle. The
+            signature is verified before anything of the bundle is parsed. None for no check.
 
     Raises:
-        UsageError: ``path`` is no path.
+        UsageError: ``path`` or ``require_signature`` is no path.
         BundleError: The folder is not a bundle, has a newer schema, or a file is missing, edited,
             truncated or outside the folder.
+        SignatureError: The bundle has no valid signature by one of the keys.
+        MissingDependencyError: The package that verifies signatures is not installed.
     """
     path = required_path("path", path)
+    keys = as_path("require_signature", require_signature)
     hint = _EXPORT_AGAIN
     try:
         text = read_regular(path / MANIFEST, _MOST_BYTES)
@@ -165,6 +172,11 @@ def load_bundle(path: Path | str) -> Bundle:
             f"{path} is not a bundle: a folder with {MANIFEST} was expected ({error.strerror}).",
             hint=hint,
         ) from error
+    sha256 = hashlib.sha256(text).hexdigest()
+    if keys is not None:
+        from edgekit.bundle.signing.verification import check_signature
+
+        check_signature(path, sha256, keys)
     manifest = _manifest(path, text, hint)
     if manifest.model not in {entry.path for entry in manifest.files}:
         raise BundleError(
@@ -186,7 +198,7 @@ def load_bundle(path: Path | str) -> Bundle:
                 "not match.",
                 hint=hint,
             )
-    bundle = Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+    bundle = Bundle(path, manifest, sha256)
     _check_weights(bundle, content, hint)
     return bundle
 

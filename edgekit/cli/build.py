@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE
+from edgekit.cli.options.bundles import BUNDLE, require_signature
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT_FOLDER
 from edgekit.cli.output.progress_bars import progress_bar
@@ -39,9 +39,15 @@ _LOG = logging.getLogger(__name__)
     "[default: engines/ in the bundle]",
 )
 @click.option("--force", is_flag=True, help="Build the engine even if it is already there.")
+@require_signature
 @common_options
 def command(
-    bundle: Named, workspace: int | None, cache: Path | None, force: bool, as_json: bool
+    bundle: Named,
+    workspace: int | None,
+    cache: Path | None,
+    force: bool,
+    require_signature: Path | None,
+    as_json: bool,
 ) -> None:
     """Build the TensorRT engine of a jetson bundle, on the Jetson that runs it.
 
@@ -61,6 +67,7 @@ def command(
         another="edgekit build BUNDLE",
         fits=lambda bundle: bundle.manifest.target == "jetson",
         shipped=_none,
+        require_signature=require_signature,
     )
     with progress_bar() as bar:
         tasks = {}

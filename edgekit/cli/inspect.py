@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgekit._printable import printable, printable_struct
-from edgekit.cli.options.bundles import BUNDLE
+from edgekit.cli.options.bundles import BUNDLE, require_signature
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 from edgekit.targets.bundle_choice import Named, another_bundle, take
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization
+    from edgekit.bundle.signing.verification import SignatureReport
     from edgekit.targets.inspection import BundleReport
 
 __all__ = ["command"]
@@ -20,9 +22,10 @@ __all__ = ["command"]
 
 @click.command(name="inspect")
 @click.argument("bundle", type=BUNDLE, required=False)
+@require_signature
 @common_options
-def command(bundle: Named, as_json: bool) -> None:
-    """Show the model, inputs, classes and files of a bundle.
+def command(bundle: Named, require_signature: Path | None, as_json: bool) -> None:
+    """Show the model, inputs, classes, files and signature of a bundle.
 
     BUNDLE is a folder, or 'shipped' for the shipped bundle. By default it is the newest bundle in
     artifacts/, or the shipped one if there is none. EdgeKit verifies the checksum of every file.
@@ -36,6 +39,7 @@ def command(bundle: Named, as_json: bool) -> None:
         what="bundle in artifacts/",
         another=another_bundle("inspect"),
         fits=lambda _: True,
+        require_signature=require_signature,
     )
     report = inspect_bundle(loaded)
     if as_json:
@@ -88,6 +92,7 @@ def _show(bundle: Bundle, report: BundleReport) -> None:
         "from": f"{origin.checkpoint}, SHA-256 {origin.checkpoint_sha256}, by EdgeKit "
         f"{origin.edgekit} on {origin.date}",
         "SHA-256": bundle.sha256,
+        "signature": _signature(report.signature),
         "size": f"{bundle.size / 1e6:.2f} MB",
         **{f"  {entry.path}": f"{entry.size} bytes, {entry.sha256}" for entry in manifest.files},
     }
@@ -95,6 +100,17 @@ def _show(bundle: Bundle, report: BundleReport) -> None:
     print_facts(console, list(facts.items()))
     if quantization is None:
         print_verification(console, [bundle])
+
+
+def _signature(found: SignatureReport | None) -> str:
+    if found is None:
+        return "none"
+    if found.fingerprint is None:
+        return f"not valid: {printable(found.reason)}"
+    state = {True: "valid", False: "not valid", None: "not verified"}[found.valid]
+    until = f"expires after {found.expires}" if found.expires else "does not expire"
+    reason = f": {printable(found.reason)}" if found.reason else ""
+    return f"{found.fingerprint}, of {found.signed}, {until}; {state}{reason}"
 
 
 def _loss(made: Quantization) -> dict[str, str]:

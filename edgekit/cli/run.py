@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options.bundles import BUNDLE
+from edgekit.cli.options.bundles import BUNDLE, require_signature
 from edgekit.cli.options.config import config_option, read_again
 from edgekit.cli.options.linking import delay_options, misses_options
 from edgekit.cli.options.outputs import output_options
@@ -53,6 +53,7 @@ _LOG = logging.getLogger(__name__)
         "newest bundle in artifacts/ that runs on this machine, or the shipped one if there "
         "is none]",
     ),
+    require_signature,
 )
 @session_options(
     zero_threads="0 takes the number that edgekit bench --tune saved for the bundle, if a source "

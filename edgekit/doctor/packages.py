@@ -29,6 +29,7 @@ _PURPOSES = {
     "paho-mqtt": "run --mqtt",
     "prometheus-client": "run --metrics",
     "cysystemd": "run as a service of systemd",
+    "cryptography": "sign, run --require-signature",
     "distributed": "eval --cluster",
     "tensorboard": "train --logdir",
     "trackeval": "eval --tracking",

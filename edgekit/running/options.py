@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, check_types
+from edgekit._checks import check_choice, check_range, check_types, keep_paths
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS
@@ -100,6 +100,8 @@ class RunOptions:
         all_or_none: Whether the run ends if any source cannot be opened at the start.
         bundle: Folder of the bundle; ``shipped`` for the shipped one; None for the newest in
             ``artifacts/`` that runs on this machine, else the shipped one.
+        require_signature: File of public keys, one of which must have signed the bundle; None for
+            no check.
         session: Options of inference.
         frames: Frames to process.
         tubes: Detections and tubes to report.
@@ -118,6 +120,7 @@ class RunOptions:
     reading: SourceOptions = field(default_factory=SourceOptions)
     all_or_none: bool = False
     bundle: Named | str = None
+    require_signature: str | Path | None = None
     session: SessionOptions = field(default_factory=SessionOptions)
     frames: FrameOptions = FrameOptions()
     tubes: TubeOptions = TubeOptions()
@@ -127,6 +130,7 @@ class RunOptions:
     show: bool = False
 
     def __post_init__(self) -> None:
+        keep_paths(self, "require_signature")
         check_types(self)
         if not self.sources:
             raise UsageError("No source was given.", hint=f"Name one: {parameter('source', 'S')}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from edgekit._arguments import instance
-from edgekit._checks import described
+from edgekit._checks import as_path, described
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
@@ -116,6 +116,7 @@ def _prepared(
             what="bundle in artifacts/ that runs on this machine",
             another=f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', 'shipped')}",
             fits=runnable(tuned),
+            require_signature=as_path("require_signature", options.require_signature),
         )
         session = _session_options(tuned(bundle), options, live=opening.live)
         with Detector(bundle, options=session, top_k=options.tubes.top_k) as detector:

@@ -24,6 +24,7 @@ READERS = {
     "detections": ("found.json", ["eval", "--detections", "found.json"]),
     "packed detections": ("found.json.gz", ["eval", "--detections", "found.json.gz"]),
     "manifest": ("bundle/manifest.json", ["inspect", "bundle"]),
+    "public keys": ("allowed", ["inspect", "BUNDLE", "--require-signature", "allowed"]),
     "options": ("run.toml", ["run", "clip.mp4", "--config", "run.toml"]),
     "report": ("old.json", ["bench", "--compare", "old.json", "BUNDLE"]),
     "calibration": ("calib.txt", ["quantize", "BUNDLE", "--calib", "calib.txt"]),

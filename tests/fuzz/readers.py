@@ -30,6 +30,9 @@ with atheris.instrument_imports(include=["edgekit", "tomllib"]):
     from edgekit.assets import default_bundle
     from edgekit.benchmarks.report.report import read_report
     from edgekit.bundle import MANIFEST, load_bundle
+    from edgekit.bundle.signing.public_keys import parse_public_keys
+    from edgekit.bundle.signing.signature import SIGNATURE
+    from edgekit.bundle.signing.verification import check_signature
     from edgekit.cli.options import config
     from edgekit.cli.run import command as run
     from edgekit.datasets.annotations import read_annotations
@@ -167,6 +170,17 @@ def _edit(root: Any, given: Any) -> None:
     inner[key] = values[given.ConsumeIntInRange(0, len(values) - 1)]
 
 
+def signed(folder: Path) -> Callable[[bytes], object]:
+    """Returns a reader of a signature; none is by the key that is allowed."""
+    (folder / "allowed").write_bytes(_PUBLIC_KEY)
+
+    def read(data: bytes) -> object:
+        (folder / SIGNATURE).write_bytes(data)
+        return check_signature(folder, _SIGNED["manifest_sha256"], folder / "allowed")
+
+    return read
+
+
 def options(path: Path) -> object:
     """Reads an options file for ``edgekit run``."""
     return config.read(path, click.Context(run))
@@ -244,8 +258,23 @@ _ITEMS = {
 _HEADER = b'{"a.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 _MANIFEST = (default_bundle() / MANIFEST).read_bytes()
 
+_PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+_PEM_KEY = (
+    b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+    b"-----END PUBLIC KEY-----\n"
+)
+_SIGNED: dict[str, Any] = {
+    "schema": 1, "manifest_sha256": "00" * 32, "signed": "2026-11-29", "expires": None,
+    "key": _PUBLIC_KEY.decode(), "signature": "A" * 85 + "Q==",
+}  # fmt: skip
+
 TARGETS: dict[str, Target] = {
     "manifest": (manifest, [_MANIFEST]),
+    "signature": (signed, [json.dumps(_SIGNED).encode()]),
+    "public-keys": (
+        lambda _: lambda data: parse_public_keys(data, "keys"),
+        [_PUBLIC_KEY + b" ann@desk\n", _PEM_KEY],
+    ),
     "annotations": (
         reader("annotations.json", read_annotations),
         [json.dumps({"classes": ["walk"], "videos": {"v": _VIDEO}}).encode()],

@@ -17,6 +17,8 @@ RUNS = 500
 TARGETS = (
     "manifest",
     "manifest-values",
+    "signature",
+    "public-keys",
     "annotations",
     "annotation-values",
     "detections",

@@ -94,6 +94,8 @@ def watch(commands: str = "") -> Iterator[Watched]:
         }
         puppets = ["edgekit.synthetic", "clips", "--clips", "2", "--seed", "5", "--frames", "16"]
         subprocess.run([sys.executable, "-m", *puppets], cwd=work, check=True)
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "signing_key"]
+        subprocess.run(key, cwd=work, check=True)
         port = stack.enter_context(_serving(work))
         wanted = every_command(port)
         last = max((i for i, each in enumerate(wanted) if commands in each.name), default=-1)

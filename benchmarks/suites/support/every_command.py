@@ -48,8 +48,8 @@ def every_command(port: int) -> list[Command]:
     """Returns the commands, in an order in which each finds what it needs.
 
     Args:
-        port: Port on loopback of a server for the working folder, which holds ``clips``. The
-            commands must find the network ``NETWORK``.
+        port: Port on loopback of a server for the working folder, which holds ``clips`` and the
+            private key ``signing_key``. The commands must find the network ``NETWORK``.
     """
     clip = "clips/puppets-5.avi"
     bundles = {target: f"artifacts/made-{target}-fp32" for target in _TARGETS}
@@ -100,9 +100,17 @@ def every_command(port: int) -> list[Command]:
         _edgekit("eval", f"eval {onnx} --root clips", "~/.cache/edgekit"),
         _edgekit("build", f"build {jetson}", expected=4),
         _edgekit("demo", "demo -o shown", "shown"),
-        _edgekit("inspect", f"inspect {onnx}"),
+        *_of_bundle(onnx),
         *(_edgekit(f"cache, {word}", f"cache {word}") for word in ("info", "clear")),
         Command("Detector, from Python", (sys.executable, "-c", _PYTHON)),
+    ]
+
+
+def _of_bundle(bundle: str) -> list[Command]:
+    """Returns the commands that show and sign a bundle."""
+    return [
+        _edgekit("inspect", f"inspect {bundle}"),
+        _edgekit("sign", f"sign {bundle} --key signing_key", bundle),
     ]
 
 

@@ -9,7 +9,7 @@ import click
 
 from edgekit.targets.bundle_choice import SHIPPED, bundle_named
 
-__all__ = ["BUNDLE"]
+__all__ = ["BUNDLE", "require_signature"]
 
 
 class _BundleType(click.Path):
@@ -28,3 +28,13 @@ class _BundleType(click.Path):
 BUNDLE = _BundleType()
 """Type of an option or argument that names a bundle: a folder, or the word ``shipped``, for which
 the value is ``SHIPPED``; ``./shipped`` names a folder."""
+
+require_signature = click.option(
+    "--require-signature",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File of public keys as OpenSSH writes them, one per line. EdgeKit refuses a bundle that "
+    "none of them signed (edgekit sign), that was changed since, or whose signature has expired. "
+    "[default: no signature is required]",
+)
+"""Option with the file of the keys that may have signed the bundle."""
