@@ -37,6 +37,7 @@ class QuantizeOptions:
     sensitivity: bool = False
     seed: int = 0
     workers: int = 1
+    cluster: str | None = None
     out: Path | None = None
     force: bool = False
     sheet: Path | None = None
@@ -52,6 +53,11 @@ class QuantizeOptions:
         check_range("max_drop", self.max_drop, 0)
         check_range("seed", self.seed, 0)
         check_range("workers", self.workers, 1)
+        if self.cluster is not None and self.workers > 1:
+            raise UsageError(
+                f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
+                hint=f"Leave out {parameter('workers')}: the cluster has its own.",
+            )
         if isinstance(self.bundle, Path) and self.target is not None:
             raise UsageError(
                 f"A named bundle and {parameter('target')} cannot be used together.",

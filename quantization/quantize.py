@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit._checks import as_path, as_sequence
@@ -15,6 +15,7 @@ from edgekit.bundle import MANIFEST, Bundle
 from edgekit.calibration.contact_sheet import contact_sheet
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, default_store
+from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
 from edgekit.files.output_paths import refuse_existing, refuse_unwritable
 from edgekit.files.writing import atomic_file
@@ -64,6 +65,7 @@ def quantize(
     sensitivity: bool = False,
     seed: int = 0,
     workers: int = 1,
+    cluster: str | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     sheet: str | os.PathLike[str] | None = None,
@@ -102,6 +104,9 @@ def quantize(
         workers: Number of processes that measure layers one by one, with ``sensitivity`` or if the
             loss exceeds ``max_drop``. With more than one, a script needs
             ``if __name__ == "__main__":`` around its work.
+        cluster: Address of the scheduler of a Dask cluster, such as ``tcp://10.0.0.5:8786``, whose
+            workers measure the layers instead. They read ``bundle`` and ``cache`` by the paths of
+            this machine, and write the losses into ``cache``.
         out: Folder to write. By default ``artifacts/NAME-TARGET-int8``.
         force: Whether to replace an existing bundle.
         sheet: Picture to write that shows all calibration frames.
@@ -135,6 +140,7 @@ def quantize(
         sensitivity=sensitivity,
         seed=seed,
         workers=workers,
+        cluster=cluster,
         out=as_path("out", out),
         force=force,
         sheet=as_path("sheet", sheet),
@@ -146,10 +152,14 @@ def quantize(
 
 def run_quantization(options: QuantizeOptions, progress: Progress = SILENT) -> QuantizeResult:
     """Quantizes as checked options describe it; ``quantize`` documents result and errors."""
-    store = Store(options.cache or default_store())
-    with store.in_use(), open_executor(options.workers) as executor:
+    cache = options.cache or default_store()
+    store = Store(cache.absolute() if options.cluster else cache)
+    with store.in_use(), open_executor(options.workers, options.cluster) as executor:
         progress.phase("loading the float model")
         source = _float_bundle(options, store)
+        if isinstance(executor, ClusterExecutor):
+            source = replace(source, path=source.path.absolute())
+            executor.require((source.path, store.path))
         place = _place(options, source)
         footage = _footage(options, source, store, progress)
         made = quantize_bundle(

@@ -113,6 +113,12 @@ _PATH = click.Path(path_type=Path)
     "exceeds --max-drop. Otherwise it has no effect.",
 )
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Address of the scheduler of a Dask cluster whose workers measure layers one by one, such "
+    "as tcp://10.0.0.5:8786. They read the bundle and --cache by the paths of this machine.",
+)
+@click.option(
     "-o",
     "--out",
     type=OUT,

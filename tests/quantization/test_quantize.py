@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+from functools import partial
 
 import pytest
 
 from edgekit import quantize
 from edgekit.bundle import load_bundle
 from edgekit.errors import UsageError
+from tests.executors.processes_of_cluster import Cluster
 
 
 def test_a_bundle_is_quantized_from_python(spotter, spots, tmp_path):
@@ -18,6 +21,28 @@ def test_a_bundle_is_quantized_from_python(spotter, spots, tmp_path):
     assert load_bundle(out).manifest.precision == "int8"
     assert made.report.max_drop == 1.0
     assert made.report.check == made.bundle.manifest.quantization.check
+
+
+def test_layers_are_measured_on_a_cluster(spotter, spots, tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="the package distributed is not installed")
+    monkeypatch.chdir(tmp_path)
+    # Workers take long to start on a machine with other work.
+    monkeypatch.setattr("edgekit.executors.cluster._TIMEOUT", 600)
+    shutil.copytree(spotter.path, "float")
+    here, there = (
+        partial(
+            quantize, "float", calib=spots, samples=6, max_drop=100, sensitivity=True, out=out,
+            cache=cache,
+        )
+        for out, cache in (("here", "one"), ("there", "two"))
+    )  # fmt: skip
+    with Cluster(tmp_path) as cluster:
+        cluster.add_worker()
+        made = there(cluster=cluster.address)
+    assert made.report.layers == here().report.layers
+    assert all(layer.alone is not None for layer in made.report.layers)
+    with pytest.raises(UsageError, match="cluster and workers cannot be used together"):
+        there(cluster=cluster.address, workers=2)
 
 
 @pytest.mark.parametrize(
