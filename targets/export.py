@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit._checks import as_path, check_choice, check_range, check_types
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_weights
-from edgekit.bundle import Bundle
+from edgekit.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from edgekit.classes import class_names
+from edgekit.files.output_paths import refuse_existing, writing
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
-from edgekit.targets.build import export_bundle
+from edgekit.targets.build import bundle_path, export_bundle
 from edgekit.targets.choices import PLACES, PRECISIONS
+from edgekit.targets.dcn_choice import fastest_form, forms_to_time
 from edgekit.targets.registry import check_target
 from edgekit.targets.settings import ExportSettings
 from edgekit.targets.verify import read_clip
@@ -106,7 +109,9 @@ def export(
         precision: Type of weights and activations, ``fp32`` or ``fp16``.
         cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
         decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.
-        dcn: Name in ``edgekit.models.lowerings.LOWERINGS``, or ``auto`` for the target's default.
+        dcn: Name in ``edgekit.models.lowerings.LOWERINGS``. ``auto`` exports the network once for
+            each name that the target takes, measures all of them if the target's runtime is here,
+            and keeps the fastest; the times are in the manifest.
         top_k: Largest number of detections per frame, at least 1.
         name: Name of the model. By default the checkpoint's own, or its file name.
         out: Folder to write. By default ``artifacts/NAME-TARGET-PRECISION``.
@@ -158,11 +163,26 @@ def export(
 
 def run_export(options: ExportOptions) -> Bundle:
     """Exports the bundle that checked options describe; ``export`` documents the errors."""
-    return export_bundle(
-        options.checkpoint or default_weights(),
-        options.target,
-        settings=options,
-        clips=None if options.frames is None else [read_clip(options.frames)],
-        out=options.out,
-        force=options.force,
-    )
+    checkpoint = options.checkpoint or default_weights()
+    clips = None if options.frames is None else [read_clip(options.frames)]
+
+    def written(settings: ExportSettings, out: Path | None, *, force: bool) -> Bundle:
+        return export_bundle(
+            checkpoint, options.target, settings=settings, clips=clips, out=out, force=force
+        )
+
+    forms = forms_to_time(checkpoint, options, options.target)
+    if not forms:
+        return written(options, options.out, force=options.force)
+    if options.out is not None:
+        refuse_existing(options.out, force=options.force, mark=MANIFEST)
+    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+        best = fastest_form(
+            forms,
+            lambda form: written(replace(options, dcn=form), Path(folder, form), force=False),
+        )
+        made = best.manifest
+        place = options.out or bundle_path(made.name, made.target, made.precision)
+        files = {entry.path: best.path / entry.path for entry in made.files}
+        save_bundle(place, made, files, force=options.force)
+    return load_bundle(place)

@@ -53,7 +53,8 @@ class ExportSettings:
         precision: Precision of the model, ``fp32`` or ``fp16``.
         cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
         decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.
-        dcn: Lowering of ``edgekit.models.lowerings.LOWERINGS``, or ``auto``.
+        dcn: Lowering of ``edgekit.models.lowerings.LOWERINGS``, or ``auto``: the target's default
+            here, and in ``edgekit.targets.export`` the fastest by measurement.
         top_k: Number of peaks that become boxes.
         name: Name of the model; by default the name in the checkpoint.
         tolerance: Largest accepted difference; ``edgekit.targets.verify.TOLERANCES`` has the

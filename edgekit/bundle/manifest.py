@@ -14,6 +14,7 @@ __all__ = [
     "FileEntry",
     "HeadCheck",
     "InputSpec",
+    "LoweringTimes",
     "Manifest",
     "OutputSpec",
     "Place",
@@ -176,13 +177,36 @@ class Verification(_Spec, frozen=True, kw_only=True):
     tolerance: float
 
 
+class LoweringTimes(_Spec, frozen=True, kw_only=True):
+    """Times of the forms of deformable convolutions that ``--dcn auto`` chose among.
+
+    Attributes:
+        chosen: Name in ``edgekit.models.lowerings.LOWERINGS`` of the form in the model.
+        ms: Median milliseconds of an inference with each form.
+        refused: Reason why a form could not be used, by its name.
+        runtime: Runtime that was measured, and its version.
+        device: Device that it ran on.
+    """
+
+    chosen: str
+    ms: dict[str, float]
+    refused: dict[str, str] = {}
+    runtime: str
+    device: str
+
+
 class Provenance(_Spec, frozen=True, kw_only=True):
-    """Origin of a bundle."""
+    """Origin of a bundle.
+
+    Attributes:
+        lowerings: Measured times of the forms of deformable convolutions, if there was a choice.
+    """
 
     checkpoint: str
     checkpoint_sha256: str
     edgekit: str
     date: str
+    lowerings: LoweringTimes | msgspec.UnsetType = msgspec.UNSET
 
 
 class FileEntry(_Spec, frozen=True, kw_only=True):

@@ -146,7 +146,9 @@ _PLACE = click.Choice(PLACES)
     show_default=True,
     help="Operators that replace each deformable convolution, if the network has any: one "
     "DeformConv (deform_conv), GridSample and a convolution (grid_sample), or Gather and "
-    "MatMul (gather). auto is the fastest form that the target supports.",
+    "MatMul (gather). auto measures each form that the target supports, keeps the fastest, and "
+    "records the times in the manifest. Without the target's runtime on this machine it takes the "
+    "target's default.",
 )
 @click.option(
     "--top-k",
@@ -220,9 +222,22 @@ def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
     console = stdout_console(as_json)
     print_verification(console, bundles)
     for bundle in bundles:
+        if lowering_line(bundle):
+            told = f"Deformable convolutions: {lowering_line(bundle)}."
+            console.print(told, soft_wrap=True, markup=False)
         console.print(str(bundle.path), soft_wrap=True, markup=False)
     if as_json:
         emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
+
+
+def lowering_line(bundle: Bundle) -> str:
+    """Returns a sentence on the measured forms of deformable convolutions; empty without any."""
+    times = bundle.manifest.provenance.lowerings
+    if not times:
+        return ""
+    measured = ", ".join(f"{form} {ms:.2f} ms" for form, ms in times.ms.items())
+    refused = "".join(f", {form} refused" for form in times.refused)
+    return f"{times.chosen}, of {measured}{refused} on {times.runtime}"
 
 
 def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
@@ -257,6 +272,7 @@ def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
 
 def _summary(bundle: Bundle) -> dict[str, object]:
     manifest = bundle.manifest
+    lowerings = manifest.provenance.lowerings
     return {
         "path": str(bundle.path),
         "name": manifest.name,
@@ -266,4 +282,5 @@ def _summary(bundle: Bundle) -> dict[str, object]:
         "sha256": bundle.sha256,
         "size": bundle.size,
         "verification": manifest.verification,
+        **({"lowerings": lowerings} if lowerings else {}),
     }

@@ -1,0 +1,149 @@
+"""HOST. Chooses the form of deformable convolutions by measuring each that a target takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgekit._parameters import parameter
+from edgekit.bundle import Bundle, LoweringTimes
+from edgekit.errors import BoundError, ConversionError, EdgeKitError
+from edgekit.measuring.timing import interleaved
+from edgekit.targets.base import Session
+from edgekit.targets.registry import TARGETS, exporter, open_session, session_class
+from edgekit.targets.settings import ExportSettings
+
+__all__ = ["fastest_form", "forms_to_time"]
+
+_LOG = logging.getLogger(__name__)
+
+_MARGIN = 0.05
+"""Least gain, as a share of the time, for which another form than the target's default is taken."""
+
+_REPEATS = 20
+
+
+def forms_to_time(checkpoint: Path, settings: ExportSettings, target: str) -> tuple[str, ...]:
+    """Returns the forms of deformable convolutions to measure, the target's default first.
+
+    Args:
+        checkpoint: Checkpoint to export.
+        settings: Settings of the export.
+        target: Name in ``edgekit.targets.registry.TARGETS``.
+
+    Returns:
+        An empty tuple if there is nothing to choose: one form is named, the target takes only one,
+        the network has no deformable convolutions, or the target's runtime is not on this machine.
+
+    Raises:
+        CheckpointError: The checkpoint does not belong to a known network.
+        MissingDependencyError: A package of the extra ``host`` is missing.
+    """
+    forms = exporter(target).lowerings
+    if settings.dcn != "auto" or len(forms) < 2 or not _has_deformable(checkpoint, settings):
+        return ()
+    runtime = TARGETS[target].runtimes[0]
+    try:
+        session_class(target, runtime).check_machine()
+    except EdgeKitError as error:
+        _LOG.warning(
+            "The forms of the deformable convolutions are not measured, because %s does not run "
+            "here: %s EdgeKit takes %s. To compare them on the device, export a bundle for each "
+            "form, for example with %s, and measure them: edgekit bench BUNDLE...",
+            runtime,
+            error.message,
+            forms[0],
+            parameter("dcn", forms[1]),
+        )
+        return ()
+    return forms
+
+
+def fastest_form(forms: Sequence[str], export: Callable[[str], Bundle]) -> Bundle:
+    """Exports each form, measures all of them in turn, and returns the bundle of the fastest.
+
+    The first form is the default: another one is taken only if it is clearly faster.
+
+    Args:
+        forms: Names of the forms, at least one.
+        export: Function that exports and verifies a form.
+
+    Returns:
+        The bundle, whose manifest has the measured times.
+
+    Raises:
+        EdgeKitError: No form can be used; this is the error of the first one.
+    """
+    bundles: dict[str, Bundle] = {}
+    refused: dict[str, EdgeKitError] = {}
+    for form in forms:
+        _LOG.info("Exporting the deformable convolutions as %s", form)
+        try:
+            bundles[form] = export(form)
+        except (BoundError, ConversionError) as error:
+            refused[form] = error
+    if not bundles:
+        raise refused[forms[0]]
+    with ExitStack() as stack:
+        sessions = {
+            form: stack.enter_context(open_session(bundle)) for form, bundle in bundles.items()
+        }
+        seconds = _medians(sessions)
+        described = next(iter(sessions.values())).describe()
+    chosen = chosen_form(seconds)
+    times = LoweringTimes(
+        chosen=chosen,
+        ms={form: round(1e3 * value, 2) for form, value in seconds.items()},
+        refused={form: error.message for form, error in refused.items()},
+        runtime=f"{described['runtime']} {described.get('version', '')}".strip(),
+        device=described["device"],
+    )
+    best = bundles[chosen]
+    provenance = msgspec.structs.replace(best.manifest.provenance, lowerings=times)
+    manifest = msgspec.structs.replace(best.manifest, provenance=provenance)
+    return Bundle(best.path, manifest, best.sha256)
+
+
+def chosen_form(seconds: Mapping[str, float]) -> str:
+    """Returns the fastest form; the first one unless another is clearly faster.
+
+    Args:
+        seconds: Seconds of each form, the default first.
+    """
+    usual = next(iter(seconds))
+    fastest = min(seconds, key=lambda form: seconds[form])
+    return fastest if seconds[fastest] < (1 - _MARGIN) * seconds[usual] else usual
+
+
+def _medians(sessions: Mapping[str, Session]) -> dict[str, float]:
+    manifest = next(iter(sessions.values())).bundle.manifest
+    size = (manifest.input.height, manifest.input.width)
+    random = np.random.default_rng(0)
+    if manifest.cascade.place == "graph":
+        frames = random.integers(0, 256, (2, 1, *size, 3), dtype=np.uint8)
+        inputs = {"previous": frames[0], "frame": frames[1]}
+    else:
+        channels = 3 if manifest.cascade.kind == "rgb" else 6
+        inputs = {"input": random.standard_normal((1, channels, *size)).astype(np.float32)}
+    ways: dict[str, Callable[[], object]] = {
+        form: lambda session=session: session.infer(inputs)  # type: ignore[misc]
+        for form, session in sessions.items()
+    }
+    return interleaved(ways, repeats=_REPEATS, warm_up=3)
+
+
+def _has_deformable(checkpoint: Path, settings: ExportSettings) -> bool:
+    from edgekit.errors import MissingDependencyError
+
+    MissingDependencyError.unless("torch", "host", "Exporting a checkpoint")
+    from edgekit.models.checkpoints import load_checkpoint
+    from edgekit.models.dcn import DeformConv2d
+
+    classes = None if settings.classes is None else len(settings.classes)
+    network = load_checkpoint(checkpoint, arch=settings.arch, classes=classes).network
+    return any(isinstance(layer, DeformConv2d) for layer in network.modules())
