@@ -49,6 +49,7 @@ def bench(
     checkpoint: str | os.PathLike[str] | None = None,
     accuracy: bool = False,
     under_load: bool = False,
+    operators: bool = False,
     annotations: str | os.PathLike[str] | None = None,
     energy: str | None = None,
     compare: str | os.PathLike[str] | None = None,
@@ -85,6 +86,8 @@ def bench(
         accuracy: Whether to measure frame-mAP and video-mAP too, on rendered clips.
         under_load: Whether to measure accuracy and frame age too, on simulated boards that are too
             slow for their camera.
+        operators: Whether to measure the time of each operator of the models too, with the
+            runtime's profiler, and the peak of this machine to compare it with.
         annotations: Folder of annotated videos for the accuracy, instead of rendered clips.
         energy: Command that prints the energy used so far in joules, such as ``5021.5 J``, or the
             power in watts. By default the machine's own sensors.
@@ -125,6 +128,7 @@ def bench(
         checkpoint=as_path("checkpoint", checkpoint),
         accuracy=accuracy,
         under_load=under_load,
+        operators=operators,
         annotations=as_path("annotations", annotations),
         energy=energy,
         compare=as_path("compare", compare),

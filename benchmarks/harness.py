@@ -18,6 +18,7 @@ from edgekit.benchmarks.workers import Worker, raise_failure
 from edgekit.errors import EdgeKitError
 from edgekit.measuring.energy import Meter
 from edgekit.measuring.machine import Watch, describe_machine
+from edgekit.measuring.operator_times import OperatorTimes
 
 __all__ = ["Harness", "HarnessSettings"]
 
@@ -33,13 +34,15 @@ class _MeasuredRow:
         self.measured: list[Measured] = []
         self.accuracy: Accuracy | None = None
         self.under_load: list[LoadPoint] = []
+        self.operators: OperatorTimes | None = None
 
     def finish(self) -> None:
         """Stores the results in the row."""
         if self.worker is not None and self.measured:
             row = self.plan.row
-            ready = self.worker.ready
-            row.result = make_result(ready, self.measured, self.accuracy, self.under_load)
+            row.result = make_result(
+                self.worker.ready, self.measured, self.accuracy, self.under_load, self.operators
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class HarnessSettings:
         energy: Description of the meter, or the reason why there is none.
         truth: Folder of annotated videos, if accuracy is requested.
         loaded: Folder of annotated videos, if accuracy under load is requested.
+        operators: Whether to measure the operators of each model.
     """
 
     source: str
@@ -65,6 +69,7 @@ class HarnessSettings:
     energy: str = "not measured"
     truth: Path | None = None
     loaded: Path | None = None
+    operators: bool = False
 
 
 class Harness:
@@ -84,7 +89,7 @@ class Harness:
         self._settings = settings
         self._stop = threading.Event()
         self._unjudged: list[str] = []
-        more = (settings.truth is not None) + (settings.loaded is not None)
+        more = (settings.truth is not None) + (settings.loaded is not None) + settings.operators
         self.steps = len(plans) * (1 + settings.rounds + more)
         self.on_step: Callable[[], object] = lambda: None
 
@@ -110,6 +115,8 @@ class Harness:
                 # Each round begins with another row, so that no row is always first.
                 first = turn % len(self._lanes)
                 self._each([*self._lanes[first:], *self._lanes[:first]], self._play)
+            if self._settings.operators:
+                self._each(self._lanes, self._profile)
             if self._settings.truth is not None:
                 self._each(self._lanes, self._judge)
             if self._settings.loaded is not None:
@@ -179,6 +186,13 @@ class Harness:
             self._settings.frames,
         )
         lane.measured.append((lap, watch.conditions(lap.whole_cpu_seconds), joules))
+
+    def _profile(self, lane: _MeasuredRow) -> None:
+        assert lane.worker is not None
+        found = lane.worker.profile()
+        lane.operators = found.operators
+        if found.operators is None:
+            self._unjudged.append(f"{lane.plan.row.label}: no operators. {found.reason}")
 
     def _judge(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None

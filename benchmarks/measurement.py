@@ -12,6 +12,7 @@ from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
 from edgekit.benchmarks.harness import Harness, HarnessSettings
+from edgekit.benchmarks.operators import measure_peaks
 from edgekit.benchmarks.options import BenchOptions
 from edgekit.benchmarks.protocol import pass_length
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
@@ -81,17 +82,34 @@ def measure(
             energy=energy,
             truth=truth if accuracy else None,
             loaded=truth if options.under_load else None,
+            operators=options.operators,
         )
         harness = Harness(plans, settings)
         harness.on_step = progress.advance
         with measuring(harness.stop):
             progress.phase("Measuring", harness.steps)
             report = harness.run()
-    if old is not None and earlier is not None and not report.interrupted:
-        _add_changes(report, old, earlier, options.fail_over)
-    if options.tune and not report.interrupted:
-        report.tuned = write_profiles(report, plans)
+    if not report.interrupted:
+        _complete(report, options, plans, old)
     return report
+
+
+def _threads_of(report: Report) -> set[int]:
+    """Returns the numbers of threads whose peak is needed: one, all cores, and those of rows."""
+    cores = report.machine.cores
+    return {1, cores, *(min(row.threads, cores) for row in report.rows if row.threads)}
+
+
+def _complete(
+    report: Report, options: BenchOptions, plans: Sequence[RowPlan], old: Report | None
+) -> None:
+    """Adds what can be said only once all rows are measured."""
+    if options.operators:
+        report.peaks = measure_peaks(_threads_of(report))
+    if old is not None and options.compare is not None:
+        _add_changes(report, old, options.compare, options.fail_over)
+    if options.tune:
+        report.tuned = write_profiles(report, plans)
 
 
 def _planned(options: BenchOptions, bundles: Sequence[Path]) -> list[RowPlan]:

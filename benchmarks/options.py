@@ -37,6 +37,7 @@ class BenchOptions:
     checkpoint: Path | None = None
     accuracy: bool = False
     under_load: bool = False
+    operators: bool = False
     annotations: Path | None = None
     energy: str | None = None
     compare: Path | None = None

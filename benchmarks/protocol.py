@@ -1,7 +1,8 @@
 """Defines the messages between ``edgekit bench`` and its workers, one JSON line each.
 
 A worker gets a ``Job`` and answers ``Ready``. Then it answers ``Lap`` to each ``Play``, ``Judged``
-to a ``AccuracyRequest`` and ``Loaded`` to a ``Load``. ``Failed`` may answer any request.
+to a ``AccuracyRequest``, ``Loaded`` to a ``Load`` and ``Profiled`` to a ``ProfileRequest``.
+``Failed`` may answer any request.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 
 from edgekit.benchmarks.report.report import Accuracy, LoadPoint, RowFailure
 from edgekit.errors import EdgeKitError, MediaError
+from edgekit.measuring.operator_times import OperatorTimes
 
 __all__ = [
     "LEAST",
@@ -24,6 +26,8 @@ __all__ = [
     "Load",
     "Loaded",
     "Play",
+    "ProfileRequest",
+    "Profiled",
     "Ready",
     "Reply",
     "Request",
@@ -101,6 +105,10 @@ class Load(_Message):
     root: str
 
 
+class ProfileRequest(_Message):
+    """Request to measure the operators of the model."""
+
+
 class Ready(_Message):
     """The first frame is finished and the times are steady, or will not become steady."""
 
@@ -144,11 +152,18 @@ class Loaded(_Message):
     points: list[LoadPoint]
 
 
+class Profiled(_Message):
+    """Result of a ``ProfileRequest``: times of the operators, or the reason why there are none."""
+
+    operators: OperatorTimes | None
+    reason: str = ""
+
+
 class Failed(_Message):
     """The worker failed and sends no more answers."""
 
     failure: RowFailure
 
 
-Request: TypeAlias = Job | Play | AccuracyRequest | Load
-Reply: TypeAlias = Ready | Lap | Judged | Loaded | Failed
+Request: TypeAlias = Job | Play | AccuracyRequest | Load | ProfileRequest
+Reply: TypeAlias = Ready | Lap | Judged | Loaded | Profiled | Failed

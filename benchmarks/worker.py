@@ -27,6 +27,8 @@ from edgekit.benchmarks.protocol import (
     Lap,
     Load,
     Loaded,
+    Profiled,
+    ProfileRequest,
     Ready,
     Reply,
     Request,
@@ -196,6 +198,15 @@ def _load(job: Job, detector: Detector, root: str) -> Loaded:
     return Loaded(points=measure_under_load(detector, _truth(root), job.source))
 
 
+def _profile(job: Job, detector: Detector) -> Profiled:
+    from edgekit.benchmarks.operators import profile_on
+
+    try:
+        return Profiled(operators=profile_on(detector, job.source))
+    except EdgeKitError as error:  # the row's other figures are still valid
+        return Profiled(operators=None, reason=f"{error.message} {error.hint}".strip())
+
+
 class _Channel:
     """Receives requests and sends replies; all other output goes to standard error."""
 
@@ -246,6 +257,8 @@ def _serve(channel: _Channel) -> None:
                 channel.send(_judge(job, options, request.root))
             elif isinstance(request, Load):
                 channel.send(_load(job, detector, request.root))
+            elif isinstance(request, ProfileRequest):
+                channel.send(_profile(job, detector))
             else:
                 channel.send(course.lap())
 

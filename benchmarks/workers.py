@@ -24,6 +24,8 @@ from edgekit.benchmarks.protocol import (
     Load,
     Loaded,
     Play,
+    Profiled,
+    ProfileRequest,
     Ready,
     Reply,
     Request,
@@ -90,6 +92,11 @@ class Worker(Closing):
         """Returns the cost of dropped frames on the annotated videos below ``root``."""
         loaded: Loaded = self._ask(Load(root=root))
         return loaded
+
+    def profile(self) -> Profiled:
+        """Returns the times of the model's operators, or the reason why there are none."""
+        profiled: Profiled = self._ask(ProfileRequest())
+        return profiled
 
     def _ask(self, request: Request) -> Any:
         assert self._process.stdin is not None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edgekit._checks import check_types
+from edgekit._checks import check_range, check_types
 from edgekit._closing import Closing
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, Manifest
@@ -18,6 +19,9 @@ from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.runtime.types import Array
 from edgekit.system.cores import most_threads
 from edgekit.targets.choices import Arithmetic, Hint
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler, OperatorTimes
 
 __all__ = [
     "Session",
@@ -168,6 +172,42 @@ class Session(Closing):
             ) from error
         self._check_shapes(outputs)
         return outputs
+
+    def profile(self, inputs: Mapping[str, Array], rounds: int = 30) -> OperatorTimes:
+        """Measures how long each operator of the model takes.
+
+        It opens the model a second time, with the runtime's profiler, and runs both in turn. A
+        session that is never asked for this does no work for it.
+
+        Args:
+            inputs: Inputs as ``infer`` takes them.
+            rounds: Number of measured inferences with the profiler, at least 1.
+
+        Raises:
+            UsageError: ``rounds`` or an input is not possible.
+            OutputError: The profile cannot be written to the folder for temporary files.
+            EdgeKitError: The runtime does not tell the times of its operators, or it failed.
+        """
+        from edgekit.measuring.operator_times import measure_operators
+
+        check_range("rounds", rounds, 1)
+        self.infer(inputs)
+        try:
+            with self._profiler() as profiler:
+                return measure_operators(lambda: self._run(inputs), profiler, inputs, rounds)
+        except EdgeKitError:
+            raise
+        except Exception as error:  # the runtimes' exceptions have no common base class
+            raise EdgeKitError(
+                f"{self.runtime} could not profile {self.bundle.path}: {reason_of(error)}"
+            ) from error
+
+    def _profiler(self) -> AbstractContextManager[OperatorProfiler]:
+        """Opens the model with the runtime's profiler; a runtime that has one overrides it."""
+        raise EdgeKitError(
+            f"{self.runtime} does not tell how long its operators take.",
+            hint="Measure the same checkpoint for another target, such as onnx or openvino.",
+        )
 
     def close(self) -> None:
         """Frees the model's memory and threads; a second call does nothing."""

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
@@ -121,8 +122,27 @@ def _change(
         ratio=round(ratio, 4),
         p=round(p, 4),
         stage=f"{stage} {moved[stage]:+.2f}" if stage else "",
+        operator=_operator_moved(old, new),
         regression=limit is not None and verdict == "slower" and ratio > 1 + limit,
     )
+
+
+def _operator_moved(old: RowResult, new: RowResult) -> str | msgspec.UnsetType:
+    """Returns the type of operators whose time moved most, and that layer of it; else unset."""
+    if not old.operators or not new.operators:
+        return msgspec.UNSET
+    types: dict[str, float] = {}
+    layers: dict[tuple[str, str], float] = {}
+    for sign, times in ((-1, old.operators), (1, new.operators)):
+        for operator in times.operators:
+            types[operator.type] = types.get(operator.type, 0.0) + sign * operator.ms
+            key = (operator.type, operator.name)
+            layers[key] = layers.get(key, 0.0) + sign * operator.ms
+    kind = max(types, key=lambda name: abs(types[name]), default="")
+    if not kind:
+        return msgspec.UNSET
+    _, layer = max((key for key in layers if key[0] == kind), key=lambda key: abs(layers[key]))
+    return f"{kind} {types[kind]:+.2f}, most in {layer} {layers[kind, layer]:+.2f}"
 
 
 def shift_p_value(before: Sequence[float], after: Sequence[float]) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from edgekit.benchmarks.protocol import Lap, Ready
 from edgekit.benchmarks.report.report import Accuracy, Figures, LoadPoint, Report, Round, RowResult
 from edgekit.measuring.machine import Conditions
+from edgekit.measuring.operator_times import OperatorTimes
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Array
 
@@ -24,6 +26,7 @@ _OTHERS = 0.10
 _STEAL = 0.02
 _FALLEN = 0.9
 _HOT = 85.0
+_DISTORTED = 0.05
 
 Measured = tuple[Lap, Conditions, "float | None"]
 """One pass, the machine's conditions during it, and its joules."""
@@ -34,6 +37,7 @@ def make_result(
     measured: Sequence[Measured],
     accuracy: Accuracy | None = None,
     under_load: Sequence[LoadPoint] = (),
+    operators: OperatorTimes | None = None,
 ) -> RowResult:
     """Returns the result of a row.
 
@@ -42,6 +46,7 @@ def make_result(
         measured: Measured rounds, at least one.
         accuracy: Accuracy, if it was requested.
         under_load: Accuracy and frame age under load, if they were requested.
+        operators: Times of the operators, if they were requested.
     """
     laps = [np.array(lap.stages) for lap, _, _ in measured]
     stages = {
@@ -71,6 +76,7 @@ def make_result(
         rounds=[_round(one, total) for one, total in zip(measured, sums, strict=True)],
         accuracy=accuracy,
         under_load=list(under_load),
+        operators=msgspec.UNSET if operators is None else operators,
     )
 
 
@@ -178,4 +184,16 @@ def _row_notes(results: Mapping[str, RowResult]) -> list[str]:
             notes.append(
                 f"{label}: {100 * result.outliers:.1f}% of the frames took over twice the median."
             )
+        if result.operators:
+            notes += _profile_notes(label, result.operators)
     return notes
+
+
+def _profile_notes(label: str, times: OperatorTimes) -> list[str]:
+    change = times.profiled_ms / times.session_ms - 1
+    if abs(change) <= _DISTORTED:
+        return []
+    return [
+        f"{label}: with the profiler an inference took {times.profiled_ms:.2f} ms instead of "
+        f"{times.session_ms:.2f}; read the operators' times as shares."
+    ]

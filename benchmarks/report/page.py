@@ -8,6 +8,7 @@ from html import escape
 from edgekit.benchmarks.report.charts import bars, scatter, stacked, strips, trend
 from edgekit.benchmarks.report.history import trends
 from edgekit.benchmarks.report.load_chart import load_chart
+from edgekit.benchmarks.report.operator_charts import operator_plots
 from edgekit.benchmarks.report.report import Report
 from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
 from edgekit.pipeline.stage_timer import STAGES
@@ -53,6 +54,11 @@ def _plots(report: Report, history: Sequence[Report]) -> list[str]:
             {name: result.overall.p50 for name, result in results.items()},
         ),
     ]
+    rows = {str(n): row for n, row in enumerate(report.rows, 1)}
+    parts += operator_plots(
+        {name: result.operators for name, result in results.items() if result.operators},
+        {name: report.peak_of(rows[name]) for name in results},
+    )
     judged = {
         name: (result.overall.p50, result.accuracy.frame_map)
         for name, result in results.items()

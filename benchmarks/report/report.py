@@ -14,6 +14,8 @@ import msgspec
 from edgekit.errors import BadInputError
 from edgekit.files.reading import read_regular
 from edgekit.measuring.machine import Machine
+from edgekit.measuring.operator_times import OperatorTimes
+from edgekit.measuring.peak import Peak
 
 __all__ = [
     "PAPER",
@@ -129,6 +131,7 @@ class RowResult(msgspec.Struct, frozen=True, kw_only=True):
     rounds: list[Round]
     accuracy: Accuracy | None = None
     under_load: list[LoadPoint] = []
+    operators: OperatorTimes | msgspec.UnsetType = msgspec.UNSET
 
 
 class RowFailure(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +178,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     ``p`` is the chance of rounds this far apart if nothing had changed. ``verdict`` is ``slower``,
     ``faster`` or ``same``. It is ``not judged`` if the machine was too noisy in one of the reports,
-    and ``new`` if the earlier report lacks the row.
+    and ``new`` if the earlier report lacks the row. ``operator`` names the type of operators whose
+    time moved most, and the layer, if both reports have operators.
     """
 
     row: int
@@ -185,6 +189,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     p: float | None = None
     stage: str | None = None
+    operator: str | msgspec.UnsetType = msgspec.UNSET
     regression: bool = False
 
 
@@ -212,6 +217,13 @@ class Report(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     tuned: list[TunedSetting] = []
     interrupted: bool = False
+    peaks: list[Peak] | msgspec.UnsetType = msgspec.UNSET
+
+    def peak_of(self, row: Row) -> Peak | None:
+        """Returns the peak with as many threads as a row has; None if it was not measured."""
+        peaks = sorted(self.peaks or (), key=lambda peak: peak.threads)
+        fitting = [peak for peak in peaks if peak.threads == row.threads]
+        return next(iter(fitting or peaks[-1:]), None)
 
 
 def read_report(path: Path, *, any_schema: bool = False) -> Report:

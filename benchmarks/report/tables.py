@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.benchmarks.report.operator_tables import operator_grids
 from edgekit.benchmarks.report.report import PAPER, Change, Report, Row, RowResult, TunedSetting
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.reporting.grid import Grid
@@ -82,6 +83,7 @@ def grids(report: Report) -> list[Grid]:
     loaded = [(number, result) for number, _, result in measured if result.under_load]
     if loaded:
         tables.append(_under_load(loaded))
+    tables += operator_grids(report)
     if report.changes:
         tables.append(_changes(report))
     if report.tuned:
@@ -90,12 +92,19 @@ def grids(report: Report) -> list[Grid]:
 
 
 def _changes(report: Report) -> Grid:
+    profiled = any(change.operator for change in report.changes)
     return Grid(
         f"overall p50 against {report.compared_with}",
-        ("", "verdict", "before ms", "now ms", "ratio", "p", "most in"),
-        [_change(change) for change in report.changes],
+        (
+            *("", "verdict", "before ms", "now ms", "ratio", "p", "most in"),
+            *(("operator that moved",) if profiled else ()),
+        ),
+        [
+            [*_change(change), *((change.operator or "",) if profiled else ())]
+            for change in report.changes
+        ],
         words=2,
-        wrapped=(1, 6),
+        wrapped=(1, 6, 7),
     )
 
 

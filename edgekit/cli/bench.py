@@ -79,6 +79,16 @@ class _Percent(click.ParamType[float]):
     ),
 )
 @headed(
+    "Operators",
+    click.option(
+        "--operators",
+        is_flag=True,
+        help="Measure the time of each operator and layer of the model too, with the runtime's "
+        "profiler, and compare it with the peak of this machine (a roofline). With --compare, "
+        "EdgeKit names the operator that moved.",
+    ),
+)
+@headed(
     "Rows",
     click.option(
         "--runtime",

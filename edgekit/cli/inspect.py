@@ -15,6 +15,8 @@ from edgekit.targets.bundle_choice import Named, another_bundle, take
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle, CascadeSpec, Quantization
     from edgekit.bundle.signing.verification import SignatureReport
+    from edgekit.measuring.operator_times import OperatorTimes
+    from edgekit.measuring.peak import Peak
     from edgekit.targets.inspection import BundleReport
 
 __all__ = ["command"]
@@ -22,9 +24,16 @@ __all__ = ["command"]
 
 @click.command(name="inspect")
 @click.argument("bundle", type=BUNDLE, required=False)
+@click.option(
+    "--operators",
+    is_flag=True,
+    help="Run the model too, and show the time of each operator and layer, with the runtime's "
+    "profiler, and the peak of this machine. edgekit bench --operators does so for several "
+    "bundles, runtimes and threads.",
+)
 @require_signature
 @common_options
-def command(bundle: Named, require_signature: Path | None, as_json: bool) -> None:
+def command(bundle: Named, operators: bool, require_signature: Path | None, as_json: bool) -> None:
     """Show the model, inputs, classes, files and signature of a bundle.
 
     BUNDLE is a folder, or 'shipped' for the shipped bundle. By default it is the newest bundle in
@@ -42,14 +51,22 @@ def command(bundle: Named, require_signature: Path | None, as_json: bool) -> Non
         require_signature=require_signature,
     )
     report = inspect_bundle(loaded)
+    profiled = None
+    if operators:
+        from edgekit.benchmarks.operators import profile_bundle
+
+        profiled = profile_bundle(loaded)
     if as_json:
-        emit_json(report.to_json())
+        more = {"profile": profiled[0], "peak": profiled[1]} if profiled else {}
+        emit_json(report.to_json() | more)
         return
     _show(loaded, report)
+    if profiled:
+        _show_profile(*profiled)
 
 
 def _show(bundle: Bundle, report: BundleReport) -> None:
-    from edgekit.cli.export import print_verification
+    from edgekit.cli.export import lowering_line, print_verification
     from edgekit.cli.output.tables import KEPT, print_facts
 
     manifest = printable_struct(bundle.manifest)
@@ -87,6 +104,7 @@ def _show(bundle: Bundle, report: BundleReport) -> None:
         "classes": f"{len(manifest.classes)}: "
         + ", ".join(name.replace(" ", KEPT) for name in manifest.classes),
         "operators": counted,
+        **({"deformable": lowering_line(bundle)} if lowering_line(bundle) else {}),
         **tensorrt,
         "made with": ", ".join(f"{k} {v}" for k, v in manifest.converter.items()),
         "from": f"{origin.checkpoint}, SHA-256 {origin.checkpoint_sha256}, by EdgeKit "
@@ -111,6 +129,14 @@ def _signature(found: SignatureReport | None) -> str:
     until = f"expires after {found.expires}" if found.expires else "does not expire"
     reason = f": {printable(found.reason)}" if found.reason else ""
     return f"{found.fingerprint}, of {found.signed}, {until}; {state}{reason}"
+
+
+def _show_profile(times: OperatorTimes, peak: Peak | None) -> None:
+    from edgekit.benchmarks.report.operator_tables import profile_grids
+    from edgekit.cli.output.tables import print_grid
+
+    for grid in profile_grids(times, peak, "this bundle"):
+        print_grid(stdout_console(False), grid)
 
 
 def _loss(made: Quantization) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import EdgeKitError
 from edgekit.runtime.types import Array
@@ -12,6 +12,9 @@ from edgekit.targets import base
 from edgekit.targets.jetson.cuda import Buffer, Cuda
 from edgekit.targets.jetson.engine import load_engine
 from edgekit.targets.jetson.library import GPU_HINT, created, make_log, said, tensorrt
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler
 
 __all__ = ["TensorRtSession"]
 
@@ -115,6 +118,25 @@ class TensorRtSession(base.Session):
         self._slots.append(current)
         self._bind("previous", earlier)
         self._bind("frame", current)
+
+    @contextmanager
+    def _profiler(self) -> Iterator[OperatorProfiler]:
+        """Runs on an execution context of its own, because a profiler makes one slower."""
+        from edgekit.targets.jetson.profiler import TensorRtProfiler
+
+        plain = self._context
+        context = created(self._log, plain.engine.create_execution_context)
+
+        def run(inputs: Mapping[str, Array]) -> None:
+            self._context = context
+            try:
+                for name, buffer in self._results.items():
+                    self._bind(name, buffer)
+                self._run(inputs)
+            finally:
+                self._context = plain
+
+        yield TensorRtProfiler(tensorrt(), context, run)
 
     def _slot_of(self, array: Array, taken: Buffer | None) -> Buffer:
         for slot in self._slots:

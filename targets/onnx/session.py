@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
@@ -11,6 +12,9 @@ from edgekit.system.cores import physical_cores
 from edgekit.system.installation import install_line
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets import base
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler
 
 __all__ = ["OnnxSession"]
 
@@ -60,21 +64,12 @@ class OnnxSession(base.Session):
         self.check_machine()
         onnxruntime = import_onnxruntime()
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1 if self.many else self.options.threads
         if self.many:
             self.lanes = self.options.threads or physical_cores()
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 4
-        # Threads that spin between frames take cores from decoding and from the sinks. On a busy
-        # machine, waiting halves the CPU time and makes the network faster as well.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         content = self.bundle.read_model()
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                content, options, providers=list(self.providers)
+                content, self._settings(), providers=list(self.providers)
             )
         except Exception as error:  # its exceptions have no common base class
             reason, upgrade = base.reason_of(error), "upgrade: pip install -U onnxruntime"
@@ -96,6 +91,27 @@ class OnnxSession(base.Session):
                 raise self._not_as_said(f"input {value.name!r} of type {value.type}")
             inputs[value.name] = (tuple(value.shape), _TYPES[value.type])
         return inputs, tuple(value.name for value in self._session.get_outputs())
+
+    def _settings(self) -> Any:
+        """Returns the ``onnxruntime.SessionOptions`` of this session."""
+        onnxruntime = import_onnxruntime()
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1 if self.many else self.options.threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 4
+        # Threads that spin between frames take cores from decoding and from the sinks. On a busy
+        # machine, waiting halves the CPU time and makes the network faster as well.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+    def _profiler(self) -> AbstractContextManager[OperatorProfiler]:
+        from edgekit.targets.onnx.profiler import onnx_profiler
+
+        content = self.bundle.read_model()
+        return onnx_profiler(self._settings(), content, self.providers, self._outputs)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         values = self._session.run(self._outputs, dict(inputs))

@@ -9,18 +9,22 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit._parameters import parameter
 from edgekit.errors import BundleError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
+from edgekit.system.runtime_pool import RuntimePool
 from edgekit.targets import base
 from edgekit.targets.openvino.importing import import_openvino, openvino_core, openvino_reason
-from edgekit.targets.runtime_pool import RuntimePool
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler
 
 __all__ = ["OpenVinoSession"]
 
@@ -166,6 +170,13 @@ class OpenVinoSession(base.Session):
             # them.
             values = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
             return dict(zip(self._outputs, values.values(), strict=True))
+
+    def _profiler(self) -> AbstractContextManager[OperatorProfiler]:
+        from edgekit.targets.openvino.profiler import openvino_profiler
+
+        device = self._device()
+        config = {**self._config(device), "PERF_COUNT": True}
+        return openvino_profiler(self._core.compile_model(self._read(), device, config))
 
     def _release(self) -> None:
         self._model = self._idle = self._core = None

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import BundleError, MissingDependencyError
+from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.system.cores import physical_cores
+from edgekit.system.runtime_pool import RuntimePool
 from edgekit.targets import base
-from edgekit.targets.runtime_pool import RuntimePool
 from edgekit.targets.tflite.structure import check_structure
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler
 
 __all__ = ["TfliteSession"]
 
@@ -124,6 +128,14 @@ class TfliteSession(base.Session):
         scale, zero = self._steps[place]
         found: Array = (values.astype(np.float32) - zero) * np.float32(scale)
         return found
+
+    def _profiler(self) -> AbstractContextManager[OperatorProfiler]:
+        raise EdgeKitError(
+            f"The interpreter of {self._package} has no profiler in Python, so TFLite does not "
+            "tell how long its operators take.",
+            hint="Google's program benchmark_model tells it, with its option enable_op_profiling. "
+            "Or measure the same checkpoint for onnx or openvino.",
+        )
 
     def _release(self) -> None:
         self._idle = None

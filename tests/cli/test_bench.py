@@ -382,3 +382,33 @@ def test_it_loads_no_host_library(spot_bundle, clip):
         "import sys; assert not {'torch', 'onnx', 'onnxscript', 'skimage'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_operators_are_measured_where_they_are_told(bench, spot_bundle, tmp_path, monkeypatch):
+    status, out, _ = bench(spot_bundle, "--operators", "--json", "--threads", 1)
+    assert status == 0
+    report = json.loads(out)
+    (row,) = report["rows"]
+    times = row["result"]["operators"]
+    assert times["operators"]
+    assert 0 < sum(operator["ms"] for operator in times["operators"]) < times["profiled_ms"]
+    assert {peak["threads"] for peak in report["peaks"]} >= {1}
+    (tmp_path / "base.json").write_text(out)
+    monkeypatch.setenv("COLUMNS", "80")
+    page = tmp_path / "b.html"
+    arguments = ("--operators", "--threads", 1, "--compare", tmp_path / "base.json", "--html", page)
+    status, out, _ = bench(spot_bundle, *arguments)
+    assert status == 0
+    assert "outside operators" in out
+    assert "moved" in out
+    tables = out[out.index("time by type") : out.index("\n! ")]
+    assert max(map(len, tables.splitlines())) <= 80
+    assert page.read_text().count("<svg") == 5  # with operators in it, but without accuracy
+
+
+def test_a_runtime_that_tells_no_operators_is_named(bench, lite):
+    status, out, _ = bench(lite.path, "--operators", "--threads", 1)
+    assert status == 0
+    assert "no operators. The interpreter of ai_edge_litert has no profiler" in out
+    assert "overall" in out
+    assert "outside operators" not in out

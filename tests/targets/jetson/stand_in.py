@@ -43,6 +43,9 @@ class Machine:
     during_build: Any = None
     """Called in the middle of a build."""
 
+    layers: dict[str, float] = field(default_factory=lambda: {"stem.0/Conv + stem/Clip": 0.01})
+    """Milliseconds that a profiler is told of each layer."""
+
     memory: dict[int, Any] = field(default_factory=dict)
     pinned: dict[int, Any] = field(default_factory=dict)
     streams: dict[int, list[Any]] = field(default_factory=dict)
@@ -172,6 +175,13 @@ def tensorrt_of(machine: Machine) -> Any:
         def phase_finish(self, phase_name: str) -> None:
             raise NotImplementedError
 
+    class IProfiler:
+        def __init__(self) -> None:
+            self._is_made = True
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            raise NotImplementedError
+
     class NetworkDefinitionCreationFlag(IntEnum):
         STRONGLY_TYPED = 1
 
@@ -296,6 +306,8 @@ def tensorrt_of(machine: Machine) -> Any:
             return json.dumps(head).encode() + b"\n" + network._model
 
     class IExecutionContext:
+        profiler: Any = None
+
         def __init__(self, engine: Any) -> None:
             self._engine = engine
             self._addresses: dict[str, int] = {}
@@ -304,7 +316,15 @@ def tensorrt_of(machine: Machine) -> Any:
             self._addresses[name] = memory
             return memory in machine.memory
 
+        @property
+        def engine(self) -> Any:
+            return self._engine
+
         def execute_async_v3(self, stream_handle: int) -> bool:
+            if self.profiler is not None:
+                assert self.profiler._is_made
+                for name, ms in machine.layers.items():
+                    self.profiler.report_layer_time(name, ms)
             addresses = dict(self._addresses)
             machine.streams[stream_handle].append(lambda: self._compute(addresses))
             return machine.runs

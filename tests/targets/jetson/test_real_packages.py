@@ -61,6 +61,7 @@ sys.modules["tensorrt"] = tensorrt_bindings
 from edgekit.errors import EdgeKitError
 from edgekit.targets.jetson.builder import _monitor
 from edgekit.targets.jetson.library import created, make_log, said, tensorrt
+from edgekit.targets.jetson.profiler import _reporting_to
 
 trt = tensorrt()
 log = make_log(trt)
@@ -73,6 +74,11 @@ assert isinstance(monitor, trt.IProgressMonitor)
 monitor.phase_start("a", None, 3)
 assert monitor.step_complete("a", 0)
 assert told == [("a", 0, 3), ("a", 1, 3)], told
+layers = []
+profiler = _reporting_to(trt, layers)
+assert isinstance(profiler, trt.IProfiler)
+profiler.report_layer_time("stem/Conv", 0.5)
+assert layers[0].ms == 0.5
 for kind in (trt.Builder, trt.Runtime):
     try:
         created(log, kind, log)

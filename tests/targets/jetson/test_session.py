@@ -14,6 +14,7 @@ from edgekit.detector import Detector
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError, UsageError
 from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.jetson.profiler import operator_type
 from edgekit.targets.jetson.session import TensorRtSession
 
 CPU = SessionOptions(runtime="onnxruntime", threads=1)
@@ -120,6 +121,47 @@ def test_no_memory_for_the_session(machine: Any, jetson: Any, call: str) -> None
     with pytest.raises(EdgeKitError, match=rf"{call} failed: words for 2 \(cudaErrorMem") as caught:
         TensorRtSession(jetson())
     assert "Free some memory" in caught.value.hint
+    assert machine.leftovers() == 0
+
+
+def test_the_layers_that_tensorrt_tells(machine: Any, jetson: Any) -> None:
+    frame = np.zeros((1, 64, 96, 3), np.uint8)
+    inputs = {"previous": frame, "frame": frame}
+    machine.layers = {"stem.0/Conv + stem/Clip": 0.01, "Reformatting CopyNode to hm/Conv": 0.002}
+    with TensorRtSession(jetson()) as session:
+        before = session.infer(inputs)["detections"]
+        times = session.profile(inputs, rounds=2)
+        np.testing.assert_array_equal(session.infer(inputs)["detections"], before)
+    assert [(o.name, o.type, o.ms, o.macs) for o in times.operators] == [
+        ("stem.0/Conv + stem/Clip", "Conv", 0.01, None),
+        ("Reformatting CopyNode to hm/Conv", "Reformatting", 0.002, None),
+    ]
+    assert machine.leftovers() == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        ("blocks.3.expand.0/Conv_2", "Conv"),
+        ("PWN(blocks.1/Clip)", "PWN"),
+        ("{ForeignNode[a/Gather...b/MatMul_3]}", "ForeignNode"),
+        ("(Unnamed Layer* 5) [Shuffle]", "Shuffle"),
+        ("", "unknown"),
+    ],
+)
+def test_the_type_of_a_layer_is_in_its_name(layer: str, kind: str) -> None:
+    assert operator_type(layer) == kind
+
+
+def test_a_profile_without_layers(machine: Any, jetson: Any) -> None:
+    frame = np.zeros((1, 64, 96, 3), np.uint8)
+    machine.layers = {}
+    with TensorRtSession(jetson()) as session:
+        with pytest.raises(EdgeKitError, match="found 0 with operators"):
+            session.profile({"previous": frame, "frame": frame}, rounds=1)
+        machine.contexts = False
+        with pytest.raises(EdgeKitError, match="TensorRT could not create"):
+            session.profile({"previous": frame, "frame": frame}, rounds=1)
     assert machine.leftovers() == 0
 
 

@@ -1,0 +1,1 @@
+"""Experiments on the operators that networks are made of."""
