@@ -69,11 +69,6 @@ class BuildLibrary(build_ext):
 class BuildWheel(bdist_wheel):
     """Tags the wheel by its machine alone, or by none where there is no library."""
 
-    def finalize_options(self):
-        """Files go where those of a machine go."""
-        super().finalize_options()
-        self.root_is_pure = False
-
     def get_tag(self):
         """Python, interface and machine."""
         built = list(Path(self.bdist_dir or ".").rglob("_kernels.so"))
