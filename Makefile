@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 DEVICE_VENV := .venv-device
 DOCS_VENV := .venv-docs
+RELEASE_VENV := .venv-release
 NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
 # Tests start hundreds of processes. Without stored bytecode each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test coverage demo lint audit smoke docs arm sanitize install clean packages
+.PHONY: test coverage demo lint audit smoke docs release wheel arm container sanitize install clean packages
 
 # One thread per test process, because processes that all use all cores slow each other down. There is
 # one process more than most test machines have cores, because some tests wait for streams or other
@@ -48,9 +49,28 @@ docs: $(DOCS_VENV)/.installed
 demo: $(DEVICE_VENV)/.installed
 	$(DEVICE_VENV)/bin/edgekit demo --force
 
+# Makes a release in dist/ and checks it: docs/releasing.md. KEY is the SSH key that signs it. REHEARSAL=1
+# accepts changes that are not released yet. FLAGS are further options of `python -m release`.
+release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release: PACKAGES := release
+release: $(RELEASE_VENV)/.installed docs
+	$(RELEASE_VENV)/bin/python -m release --docs build/site $(if $(KEY),--key $(KEY)) \
+		$(if $(REHEARSAL),--rehearsal) $(FLAGS)
+
+# Builds one wheel of the checkout as it is, in dist/. ARCH is x86_64, aarch64, or any for one without
+# compiled kernels.
+ARCH := any
+wheel: PACKAGES := release
+wheel: $(RELEASE_VENV)/.installed
+	$(RELEASE_VENV)/bin/python -m release.wheels $(ARCH) -o dist
+
 # Tests the device side on emulated arm64. This needs root, a network and some minutes.
 arm: $(VENV)/.installed
 	tests/arm/run.sh
+
+# Builds and runs the container image: docs/container.md. This needs root, a network and some minutes.
+container: $(VENV)/.installed
+	ARCH=$(if $(filter any,$(ARCH)),,$(ARCH)) tests/container/run.sh
 
 # Tests the compiled kernels under the sanitizers of the C compiler, without Python.
 sanitize:
@@ -85,5 +105,12 @@ $(DOCS_VENV)/.installed: pyproject.toml constraints.txt | packages
 	$(DOCS_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(DOCS_TOOLS)
 	touch $@
 
+# Installs only the tools of the extra "release"; what is released gets environments of its own.
+RELEASE_TOOLS := $(shell sed -n 's/^release = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
+$(RELEASE_VENV)/.installed: pyproject.toml constraints.txt | packages
+	$(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(RELEASE_TOOLS)
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) build *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so
+	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) $(RELEASE_VENV) build dist *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so

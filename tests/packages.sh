@@ -1,15 +1,16 @@
 #!/bin/sh
-# Installs missing Debian packages: `packages.sh build` or `packages.sh test`.
+# Installs missing Debian packages: `packages.sh build`, `packages.sh release` or `packages.sh test`.
 #
-# "build" has the packages for a Python environment and the compiled kernels. "test" adds the programs that
-# tests start: a browser, servers, a second OpenCV. The script never asks and starts no service. If it cannot
+# "build" has the packages for a Python environment and the compiled kernels. "release" adds the compiler for
+# 64-bit ARM. "test" also adds the programs that tests start: a browser, servers, a second OpenCV, an emulator. The script never asks and starts no service. If it cannot
 # install a package, it prints one line and does not fail: tests without their package are skipped, and
 # `.ci/run` fails on skips that are not listed.
 set -u
 
 build="gcc libc6-dev libgl1"
+release="gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 test="
-    caddy chromium ffmpeg iproute2 mosquitto nginx openssh-client openssl strace xvfb
+    caddy chromium ffmpeg iproute2 mosquitto nginx openssh-client openssl qemu-user-static strace xvfb
     gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi python3-opencv
 "
@@ -57,8 +58,9 @@ missing_packages() {
 case ${1:-} in
     install) shift && install_packages "$@" && exit ;;
     build) wanted=$build ;;
-    test) wanted="$build $test" ;;
-    *) echo "usage: $0 build|test" >&2 && exit 2 ;;
+    release) wanted="$build $release" ;;
+    test) wanted="$build $release $test" ;;
+    *) echo "usage: $0 build|release|test" >&2 && exit 2 ;;
 esac
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -88,6 +88,16 @@ def _options(command: click.Command) -> set[str]:
 
 _OF_OTHERS = {
     *("--no-deps", "--memPoolSize", "--opt_out", "--cpu"),  # pip, trtexec, OpenVINO, stress-ng
+    *(
+        "--device",
+        "--format",
+        "--group-add",
+        "--network",
+        "--no-healthcheck",
+        "--platform",
+        "--restart",
+    ),  # Docker
+    *("--image", "--strict"),  # release, twine
     *("--max-restarts", "--nnodes", "--rdzv-endpoint"),  # torchrun
     # edgekit/benchmarks/suites
     *("--by", "--every", "--minutes", "--only", "--pictures", "--repeats", "--times", "--write"),

@@ -52,7 +52,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     for source, name in PAGES_OF_ROOT.items():
         markdown = re.sub(rf"\]\((?:\.\./)?{source}", f"]({name}", markdown)
     # Other files of the checkout are no part of the site.
-    return re.sub(r"\[([^\]]*)\]\((?:\.\./)?(?:tests|edgekit|SECURITY)[^)]*\)", r"\1", markdown)
+    return re.sub(
+        r"\[([^\]]*)\]\((?:\.\./)?(?:tests|edgekit|SECURITY|Dockerfile)[^)]*\)", r"\1", markdown
+    )
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:

@@ -30,7 +30,7 @@ _UNPUBLISHED = "Private :: Do Not Upload"
 _TORCH = {"host", "tflite-host", "all"}
 """Extras that need torch; by default pip would install its CUDA build, which takes gigabytes."""
 
-_DEVELOPMENT = {"dev", "docs"}
+_DEVELOPMENT = {"dev", "docs", "release"}
 """Extras for the development of EdgeKit; no command uses them."""
 
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"

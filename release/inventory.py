@@ -1,0 +1,80 @@
+"""Lists what users get with EdgeKit, with licences: packages, weights and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import ConversionError
+from release.artifacts import tool
+
+__all__ = ["licences", "write_sbom"]
+
+
+def write_sbom(environment: Path, project: Path, out: Path, time: int) -> None:
+    """Writes the software bill of materials of an environment in the format CycloneDX (JSON).
+
+    Args:
+        environment: Folder of the environment.
+        project: EdgeKit's ``pyproject.toml``.
+        out: File to write.
+        time: Time in the document, in seconds since 1970.
+
+    Raises:
+        ConversionError: cyclonedx-py fails.
+    """
+    command = [tool("cyclonedx-py"), "environment", "--pyproject", str(project)]
+    command += ["--output-reproducible", "--of", "JSON", "-o", str(out), str(environment)]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"SOURCE_DATE_EPOCH": str(time)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConversionError(f"cyclonedx-py ended with {done.returncode}: {done.stderr[-1500:]}")
+
+
+def licences(sboms: Mapping[str, Path], checkout: Path) -> str:
+    """Returns the list of licences as a page in Markdown.
+
+    Args:
+        sboms: Bill of materials of each installation, by the name of the installation. A package is
+            listed with the first installation that has it.
+        checkout: Checkout with the notices of the weights and pictures.
+    """
+    lines = ["# Licences", "", "EdgeKit: Apache-2.0.", "", "## Packages", ""]
+    lines += ["| package | version | licence | installed with |", "| --- | --- | --- | --- |"]
+    listed = set()
+    for installation, path in sboms.items():
+        parts = json.loads(path.read_text()).get("components", [])
+        for part in sorted(parts, key=lambda part: part["name"].lower()):
+            if part["name"] not in listed and part["name"] != "edgekit-vision":
+                listed.add(part["name"])
+                row = (part["name"], part.get("version", ""), licence_of(part), installation)
+                lines.append(f"| {' | '.join(row)} |")
+    lines += ["", "## Weights and pictures", ""]
+    seen: dict[str, list[str]] = {}
+    for notice in sorted((checkout / "edgekit/assets").rglob("NOTICE")):
+        seen.setdefault(notice.read_text().strip(), []).append(
+            f"`{notice.parent.relative_to(checkout)}`"
+        )
+    for text, folders in seen.items():
+        lines += [f"{', '.join(folders)}:", "", "```text", text, "```", ""]
+    return "\n".join(lines)
+
+
+def licence_of(component: Mapping[str, Any]) -> str:
+    """Returns the licences of a component of a bill of materials; ``not stated`` if none is."""
+    names = []
+    for each in component.get("licenses", []):
+        licence = each.get("license", {})
+        # Some packages state their whole licence text as its name.
+        name = each.get("expression") or licence.get("id") or licence.get("name", "")
+        names.append(name.strip().partition("\n")[0].replace("|", "/")[:60])
+    return ", ".join(dict.fromkeys(filter(None, names))) or "not stated"

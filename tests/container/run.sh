@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Builds and runs the container image: `make container`, as root, on Debian with a network. Not part of `make test`.
+#
+# ARCH is x86_64 or aarch64; for the processor that is not this machine's, everything runs in an emulator.
+# It needs podman, runc and mmdebstrap, and for the other processor qemu-user-static. The base image is made
+# from Debian's packages, and the wheels are fetched here, so that no registry of images is needed.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+python=$repo/.venv/bin/python
+arch=${ARCH:-$(uname -m)}  # an empty ARCH is none
+work=${WORK:-/var/tmp/edgekit-container}/$arch
+release=bookworm
+declare -A debian=([x86_64]=amd64 [aarch64]=arm64)
+platform=linux/${debian[$arch]}
+image=localhost/edgekit:$arch base=localhost/debian:$release-$arch
+# Hosts that limit the number of open files let no container raise it.
+limits=(--ulimit "nofile=1024:1024" --ulimit "nproc=1024:1024")
+podman=(podman --runtime runc)
+
+for each in podman runc mmdebstrap; do
+    command -v "$each" >/dev/null && continue
+    echo "Expected the command $each; it is not installed. Run: apt-get install --no-install-recommends podman buildah runc mmdebstrap" >&2
+    exit 4
+done
+[ "$(id -u)" = 0 ] || { echo "podman needs root here. Run: sudo make container" >&2; exit 2; }
+[ "$arch" = "$(uname -m)" ] || "$repo/tests/arm/emulate.sh"
+rm -rf "$work" && mkdir -p "$work/context/dist" "$work/wheels" "$work/clip"
+trap '"${podman[@]}" rm -f -t 0 edgekit-test >/dev/null 2>&1 || true' EXIT
+
+echo "== Base image"
+"${podman[@]}" image exists "$base" || mmdebstrap -q --variant=minbase --arch="${debian[$arch]}" "$release" - |
+    "${podman[@]}" import -q --os linux --arch "${debian[$arch]}" - "$base" >/dev/null
+
+echo "== Image"
+cd "$repo"
+"$python" -m release.wheels "$arch" -o "$work/context/dist"
+cp Dockerfile .dockerignore constraints.txt "$work/context"
+tags=(--platform any)
+for glibc in 17 24 26 27 28 31 34 35 36; do tags+=(--platform "manylinux_2_${glibc}_$arch"); done
+"$python" -m pip download -q -d "$work/wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
+    --abi cp311 --abi abi3 --abi none "${tags[@]}" --platform "manylinux2014_$arch" -c constraints.txt \
+    --find-links "$work/context/dist" "edgekit-vision[video,mqtt,serve,metrics]" opencv-python-headless
+# The file of limits is for Docker's format, which alone has a health check.
+"${podman[@]}" build -q --format docker "${limits[@]}" --platform "$platform" --build-arg "BASE=$base" \
+    --build-arg PIP_FIND_LINKS=/offline --build-arg PIP_NO_INDEX=1 -v "$work/wheels:/offline:ro" \
+    -t "$image" "$work/context"
+
+echo "== Rights"
+run=("${podman[@]}" run "${limits[@]}" --platform "$platform" --read-only --cap-drop all
+    --security-opt no-new-privileges --network none)
+inside() { "${run[@]}" --rm --entrypoint "$1" "$image" "${@:2}"; }
+expect() { [ "$2" = "$3" ] || { echo "Expected $1 to be '$2'; found '$3'." >&2; exit 5; }; }
+expect "the user" "10001" "$(inside id -u)"
+expect "a file in /opt" "refused" "$(inside sh -c 'touch /opt/edgekit/x 2>/dev/null && echo written || echo refused')"
+expect "a file in the volume" "written" "$(inside sh -c 'touch x && echo written')"
+expect "the capabilities" "0000000000000000" "$(inside sh -c 'sed -n "s/^CapEff:\t//p" /proc/self/status')"
+expect "OpenCV" "headless" "$(inside python -c 'import importlib.metadata as m, cv2; m.version("opencv-python-headless"); print("headless")')"
+"${run[@]}" --rm "$image" doctor
+
+echo "== Run"
+"$python" -m edgekit.synthetic "$work/clip" --clips 1 --seed 161 --frames 100 >/dev/null
+cat >"$work/edgekit.toml" <<'TOML'
+source = "/clip/puppets-161.avi"
+loop = true
+realtime = true
+serve = "8080"
+events = "events.jsonl"
+TOML
+chmod -R a+rX "$work/clip" "$work/edgekit.toml"
+"${run[@]}" -d --name edgekit-test -v "$work/clip:/clip:ro" -v "$work/edgekit.toml:/etc/edgekit/edgekit.toml:ro" \
+    "$image" >/dev/null
+for _ in $(seq 120); do
+    "${podman[@]}" healthcheck run edgekit-test >/dev/null 2>&1 && break
+    sleep 1
+done
+"${podman[@]}" healthcheck run edgekit-test || { "${podman[@]}" logs edgekit-test >&2; exit 5; }
+"${podman[@]}" stop -t 60 edgekit-test >/dev/null
+expect "the status after SIGTERM" "130" "$("${podman[@]}" inspect -f '{{.State.ExitCode}}' edgekit-test)"
+volume=$("${podman[@]}" inspect -f '{{range .Mounts}}{{if eq .Type "volume"}}{{.Source}}{{end}}{{end}}' edgekit-test)
+expect "the last event" '"end"' "$(tail -n 1 "$volume/events.jsonl" | grep -o '"end"')"
+
+size=$("${podman[@]}" image inspect -f '{{.Size}}' "$image")
+echo "The image for $arch works. It takes $((size >> 20)) MiB."
