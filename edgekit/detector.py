@@ -124,7 +124,7 @@ class Detector(Closing):
         """Returns another detector on the same session, for the pictures of another source.
 
         It stores its own previous pictures, and closing it leaves the session open. A session
-        serves ``lanes`` calls at a time. ``detect`` waits for its turn; the siblings' pipelines
+        serves ``lanes`` calls at a time, and others wait. For a fair order, the siblings' pipelines
         need a common ``edgekit.pipeline.fair_semaphore.FairSemaphore`` with that many places as
         their ``turn``.
         """
@@ -168,7 +168,8 @@ class Detector(Closing):
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Runs the model on the inputs from ``prepare`` and returns its outputs."""
-        return self.session.infer(inputs)
+        with self._lanes:
+            return self.session.infer(inputs)
 
     def release(self, inputs: dict[str, Array]) -> None:
         """Takes back inputs from ``prepare`` that are no longer used, to reuse their memory."""
@@ -195,8 +196,7 @@ class Detector(Closing):
         """
         with self._one_picture:
             inputs, letterbox = self.prepare(image, sample_aspect)
-            with self._lanes:
-                outputs = self.infer(inputs)
+            outputs = self.infer(inputs)
             self.release(inputs)
             return self.decode(outputs, letterbox)
 

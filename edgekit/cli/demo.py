@@ -81,7 +81,6 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
     report = SourceReport(
         source=f"puppets, seed {seed}",
         bundle=result.bundle,
-        classes=result.classes,
         error=None,
         summary=result.summary,
         tally=tally,
@@ -115,7 +114,7 @@ def _json_of(report: SourceReport, result: DemoResult) -> dict[str, object]:
         "video_map": judged.get("video_map"),
         "truth": truth,
         "tubes_found": report.tally.tubes,
-        "tubes": report.tally.best(report.classes),
+        "tubes": report.tally.best(),
         "files": report.files,
     }
 

@@ -248,15 +248,17 @@ def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
 
 
 def _read_again(context: click.Context, runs: SourceRuns) -> None:
-    """Reads the thresholds from the options file again; a faulty file changes nothing."""
+    """Reads thresholds and bundle again; a faulty options file changes nothing."""
     from edgekit.running.options import TubeOptions
 
     runs.announce_reload()
     try:
-        found = read_again(context, "score", "min_hits")
+        found = read_again(context, "score", "min_hits", "bundle")
     except UsageError as error:
         _LOG.warning("Nothing was changed. %s", error.message)
         return
+    bundle = None if found is None else found.pop("bundle", None)
+    runs.change_bundle(bundle if isinstance(bundle, Path) else None)
     if found is not None:
         tubes = build(TubeOptions, found)
         runs.show_from(score=tubes.score, min_hits=tubes.min_hits)

@@ -7,7 +7,7 @@ detections and a score of at least the threshold. It stays confirmed until it en
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from edgekit.linking.published import LinkUpdate, LiveTube, TubeLinker
@@ -36,6 +36,8 @@ class ConfirmedLinker:
         score: Smallest score of tubes that count.
         min_hits: Smallest number of detections of tubes that count.
         min_length: Number of entries that a tube must exceed to count; None is ``min_hits`` - 1.
+        renew: Function that makes a linker like this one for a number of classes; only
+            ``change_classes`` needs it.
 
     Attributes:
         linker: Linker of all tubes, for a caller that wants them instead of the confirmed ones.
@@ -48,8 +50,10 @@ class ConfirmedLinker:
         score: float = SCORE,
         min_hits: int = MIN_HITS,
         min_length: int | None = None,
+        renew: Callable[[int], OnlineLinker | TubeLinker] | None = None,
     ) -> None:
         self.linker = linker
+        self._renew = renew
         self._min_length = min_length
         self._next = 0
         self._known: dict[int, _Confirmed] = {}
@@ -100,6 +104,24 @@ class ConfirmedLinker:
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
         """Ends all tubes, and continues in frames of another width and height."""
         return self._ended(self.linker.resize(frame_size))
+
+    def change_classes(self, classes: int, frame: int, frame_size: tuple[int, int]) -> list[Tube]:
+        """Ends all tubes, and continues with other classes; the numbers of tubes go on.
+
+        Args:
+            classes: Number of classes from now on.
+            frame: Index of the next frame.
+            frame_size: Width and height of the frames in pixels.
+        """
+        assert self._renew is not None, "make_linker gives it"
+        ended = self.finish()
+        self._known.clear()  # the new linker numbers its tubes from 0 again
+        linker = self._renew(classes)
+        linker.min_length = self.linker.min_length
+        linker.skip(frame)
+        linker.resize(frame_size)
+        self.linker = linker
+        return ended
 
     def finish(self) -> list[Tube]:
         """Ends all tubes; returns the confirmed ones."""

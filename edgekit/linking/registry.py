@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
@@ -68,29 +70,31 @@ def make_linker(
             f"Expected {parameter('link')} to be one of {', '.join(LINKS)}; found {link!r}.",
             hint=f"For example: {parameter('link', LINKS[0])}",
         )
-    linker: OnlineLinker | TubeLinker
+    renew: Callable[[int], OnlineLinker | TubeLinker]
     if link == "edgekit":
         _check_no_cost(cost)
         misses = _in_frames("max_misses", max_misses, "max_gap", max_gap)
         if max_gap is not None and misses is not None:
             misses = max(1.0, misses)  # a gap shorter than a frame ends at the first miss
-        linker = OnlineLinker(
-            classes,
+        renew = partial(
+            OnlineLinker,
             max_misses=MAX_MISSES if misses is None else misses,
             delay=_in_frames("delay", delay or None, "delay_seconds", delay_seconds) or 0,
             history=history,
         )
     else:
         _check_published(link, delay=delay or None, delay_seconds=delay_seconds, max_gap=max_gap)
-        linker = TubeLinker(
-            classes,
+        renew = partial(
+            TubeLinker,
             link=link,
             cost=cost,
             max_misses=_PUBLISHED_MISSES if max_misses is None else max_misses,
             frame_size=frame_size,
             history=history,
         )
-    return ConfirmedLinker(linker, score=score, min_hits=min_hits, min_length=min_length)
+    return ConfirmedLinker(
+        renew(classes), score=score, min_hits=min_hits, min_length=min_length, renew=renew
+    )
 
 
 def _check_no_cost(cost: str) -> None:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
-from edgekit.pipeline.protocols import FrameDetector
-from edgekit.pipeline.reading.frame_reader import FrameReader, PairedFrame
+from edgekit.pipeline.detector_slot import DetectorSlot, InstalledDetector
+from edgekit.pipeline.reading.frame_reader import FrameReader
 from edgekit.pipeline.results import Gap
 from edgekit.pipeline.stage_timer import measure
 from edgekit.runtime.letterbox import Letterbox
+from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["Capture", "Work"]
 
 
+# Many attributes: what each stage adds to a frame.
 @dataclass(slots=True, eq=False)
 class Work:
     """A frame on its way through the stages; or, at the end of a source, its missing frames.
@@ -25,6 +27,7 @@ class Work:
     Attributes:
         gaps: Missing frames before this one, and the break before it.
         frame: Frame from the source; None if there is only a gap.
+        installed: Detector of the frame; set if there is a frame.
         read: Time at which the frame was captured, or read if unknown, in seconds of
             ``time.monotonic``.
         size: Width and height, if they differ from those of the previous frame.
@@ -38,6 +41,7 @@ class Work:
 
     gaps: list[Gap] = field(default_factory=list)
     frame: Frame | None = None
+    installed: InstalledDetector = field(init=False, repr=False)
     read: float = 0.0
     size: tuple[int, int] | None = None
     ms: dict[str, float] = field(default_factory=dict)
@@ -47,10 +51,11 @@ class Work:
     age: float | None = None
     error: BaseException | None = None
 
-    def infer(self, detector: FrameDetector) -> None:
+    def infer(self) -> None:
         """Runs the network; an error is stored, because the gap before it is reported first."""
         if self.frame is None or self.error is not None:
             return
+        detector = self.installed.detector
         self.age = 1e3 * (time.monotonic() - self.read)
         try:
             with measure(self.ms, "network"):
@@ -66,7 +71,8 @@ class Capture:
 
     Args:
         reader: Reader that provides the frames.
-        detector: Detector, of which only ``prepare`` and ``reset`` are called.
+        slot: Detector of each frame, of which only ``prepare`` and ``reset`` are called.
+        installed: Detector for which the reader pairs the frames.
         stop: Event that is set when the run is to end.
         duration: Seconds of the source after which to end.
         max_frames: Number of frames after which to end.
@@ -76,7 +82,8 @@ class Capture:
     def __init__(
         self,
         reader: FrameReader,
-        detector: FrameDetector,
+        slot: DetectorSlot,
+        installed: InstalledDetector,
         stop: threading.Event,
         *,
         duration: float,
@@ -84,7 +91,8 @@ class Capture:
         scheduler: CaptureScheduler | None = None,
     ) -> None:
         self._reader = reader
-        self._detector = detector
+        self._slot = slot
+        self._installed = installed
         self._stop = stop
         self._duration = duration
         self._left = max_frames
@@ -110,11 +118,14 @@ class Capture:
         if frame.time >= self._duration:
             raise StopIteration
         self._left -= 1
-        self._check_continuity(paired, work)
+        installed = work.installed = self._slot.take(frame)
+        if installed is not self._installed:
+            frame = self._change_to(installed, frame)
+        self._check_continuity(frame, paired.skipped, work)
         work.frame = frame
         try:
             with measure(work.ms, "cascade"):
-                work.inputs, work.letterbox = self._detector.prepare(
+                work.inputs, work.letterbox = installed.detector.prepare(
                     frame.image, frame.sample_aspect, frame.earlier
                 )
         except BaseException as error:
@@ -123,9 +134,16 @@ class Capture:
             self._scheduler.prepared(work.ms.get("cascade", 0.0) / 1e3)
         return work
 
-    def _check_continuity(self, paired: PairedFrame, work: Work) -> None:
-        frame = paired.frame
-        lost, work.gaps = self._missing(frame.index, paired.skipped)
+    def _change_to(self, installed: InstalledDetector, frame: Frame) -> Frame:
+        """Begins with another detector; returns the frame, paired over the time that it needs."""
+        before, self._installed = self._installed, installed
+        if _interval(installed.recent) == _interval(before.recent):
+            installed.recent = before.recent
+            return frame
+        return self._reader.pair_by(installed.recent, frame)
+
+    def _check_continuity(self, frame: Frame, skipped: Mapping[str, int], work: Work) -> None:
+        lost, work.gaps = self._missing(frame.index, skipped)
         self._next = frame.index + 1
         size = (frame.image.shape[1], frame.image.shape[0])
         resized = self._size is not None and (size, frame.sample_aspect) != (
@@ -137,7 +155,7 @@ class Capture:
         if reason:
             work.gaps.append(Gap(frame.index, reason, lost))
         if work.gaps and frame.earlier is None:
-            self._detector.reset()
+            self._installed.detector.reset()
         if size != self._size:
             self._size = work.size = size
 
@@ -154,5 +172,9 @@ class Capture:
             gaps.append(Gap(position, "dropped", lost))
         if self._stop.is_set() or not gaps:
             raise StopIteration
-        self._detector.reset()
+        self._installed.detector.reset()
         return Work(gaps)
+
+
+def _interval(recent: RecentFrames | None) -> float | None:
+    return None if recent is None else recent.interval

@@ -11,14 +11,13 @@ import threading
 import time
 from collections.abc import Generator, Iterable
 
-from edgekit._parameters import parameter
-from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.capture import Capture, Work
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.choices import DropPolicy
-from edgekit.pipeline.motion_gate import MotionGate
-from edgekit.pipeline.options import PipelineOptions
+from edgekit.pipeline.detector_slot import DetectorSlot, InstalledDetector
+from edgekit.pipeline.options import PipelineOptions, keeps_newest
 from edgekit.pipeline.protocols import (
     FrameDetector,
     FrameLinker,
@@ -28,15 +27,9 @@ from edgekit.pipeline.protocols import (
 )
 from edgekit.pipeline.reading.frame_reader import FrameReader
 from edgekit.pipeline.reading.live_reader import PATIENCE, open_reader
+from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
-from edgekit.pipeline.results import (
-    FrameResult,
-    Gap,
-    RunCounts,
-    RunInfo,
-    RunSummary,
-    SourceHealth,
-)
+from edgekit.pipeline.results import FrameResult, Gap, RunCounts, RunInfo, RunSummary, SourceHealth
 from edgekit.pipeline.sink_group import SinkGroup
 from edgekit.pipeline.stage_executor import NO_TURN, overlapped
 from edgekit.pipeline.stage_timer import Clock, measure
@@ -47,6 +40,7 @@ __all__ = ["Pipeline"]
 _AHEAD = 2
 
 
+# Many attributes: the parts of the run, and its state.
 class Pipeline:
     """Runs a detector over a source. A pipeline is used for one run.
 
@@ -54,6 +48,9 @@ class Pipeline:
     not affect the next one, which is compared with the picture that precedes it by the right time.
     A real break (a reconnect, a seek, another size) resets the cascade. If the size of the picture
     changes, all tubes end.
+
+    ``slot.replace`` changes to another detector between two frames, from any thread. No frame is
+    lost. Tubes go on if the classes are the same, else they end.
 
     Args:
         source: Open source, which the pipeline does not close.
@@ -82,6 +79,9 @@ class Pipeline:
         turn: Context held during each inference, if several pipelines share a network: a
             ``FairSemaphore``.
 
+    Attributes:
+        slot: Detector of the next frame.
+
     Raises:
         UsageError: ``latest`` is given for a source that is neither live nor played in real time,
             or ``fps`` is not a number above 0.
@@ -109,15 +109,11 @@ class Pipeline:
         turn: contextlib.AbstractContextManager[object] = NO_TURN,
     ) -> None:
         check_parts(source, detector, linker)
-        if drop_policy == "latest" and not (source.live or realtime):
-            raise UsageError(
-                f"{parameter('drop_policy', 'latest')} drops frames that are too old, but "
-                "EdgeKit reads a file at its own pace.",
-                hint=f"Add {parameter('realtime', True)} to play the file at its own speed, or "
-                f"leave out {parameter('drop_policy')}.",
-            )
+        latest = keeps_newest(drop_policy, live=source.live, realtime=realtime)
         self._source = source
-        self._detector = detector
+        self.slot = DetectorSlot(detector, bundle, live=source.live)
+        self._shown = self.slot.current
+        self._size = (source.width, source.height)
         # Times of a live source may jump, which a tracker refuses in a program's own loop.
         self._linker = linker.linker if isinstance(linker, Tracker) else linker
         self._linker.count_from(score=score, min_hits=min_hits)
@@ -126,9 +122,7 @@ class Pipeline:
         until = float("inf") if duration is None else duration
         cap = None if fps is None else FrameRateCap(fps)
         self._gate = MotionGate(source.name) if motion_gate else None
-        latest = drop_policy == "latest" or (drop_policy is None and source.live)
         self._options = PipelineOptions(
-            bundle=bundle,
             latest=latest,
             realtime=realtime and not source.live,
             duration=until,
@@ -178,6 +172,7 @@ class Pipeline:
                 step()
             except BaseException as error:
                 failures.append(error)
+        self.slot.close()
         summary = self._counts.summary(
             time.perf_counter() - begin,
             gate=None if self._gate is None else self._gate.summary(),
@@ -200,17 +195,14 @@ class Pipeline:
             source.height,
             source.fps,
             source.frames,
-            self._detector.classes,
-            *options.bundle,
+            self._shown.detector.classes,
+            *self._shown.bundle,
             score=self._score,
             sample_aspect=source.sample_aspect,
             health=self.health,
             longest_step=0.0 if options.sampling is None else options.sampling.longest_step,
         )
         self._sinks.tell(lambda sink: sink.start(info))
-        recent = self._detector.recent_frames()
-        if recent is not None:
-            recent.reencoded = source.live
         reader = self._reader = open_reader(
             source,
             self._stop,
@@ -218,13 +210,14 @@ class Pipeline:
             realtime=options.realtime,
             patience=options.patience,
             duration=options.duration,
-            recent=recent,
+            recent=self._shown.recent,
             sampling=options.sampling,
         )
         scheduler = CaptureScheduler(self._stop) if options.latest and options.overlap else None
         capture = Capture(
             reader,
-            self._detector,
+            self.slot,
+            self._shown,
             self._stop,
             duration=options.duration,
             max_frames=options.max_frames,
@@ -247,7 +240,7 @@ class Pipeline:
     ) -> Generator[Work]:
         def infer(work: Work) -> None:
             with scheduler.inference() if scheduler is not None else contextlib.nullcontext():
-                work.infer(self._detector)
+                work.infer()
 
         options, turn = self._options, self._options.turn
         if options.overlap:
@@ -262,7 +255,10 @@ class Pipeline:
     def _complete(self, work: Work) -> None:
         for gap in work.gaps:
             self._gap(gap)
+        if work.frame is not None:
+            self._tell_bundles(work.installed, work.frame.index)
         if work.size is not None:
+            self._size = work.size
             self._sinks.tubes(self._linker.resize(work.size))
         if work.error is not None:
             raise work.error
@@ -270,7 +266,8 @@ class Pipeline:
             return
         ms = work.ms
         with measure(ms, "decode"):
-            detections = self._detector.decode(work.outputs, work.letterbox)
+            detections = work.installed.detector.decode(work.outputs, work.letterbox)
+        self.slot.leave(work.installed)
         with measure(ms, "link"):
             update = self._linker.update(detections, work.frame.time)
         if self._gate is not None:
@@ -282,6 +279,18 @@ class Pipeline:
             self._sinks.tell(lambda sink: sink.frame(result))
             self._sinks.tubes(update.closed)
         self._counts.times(ms, age)
+
+    def _tell_bundles(self, installed: InstalledDetector, index: int) -> None:
+        """Reports refused bundles, and another one that begins with this frame."""
+        before, classes = self._shown.detector.classes, installed.detector.classes
+        while self.slot.refused:
+            name, sha256, error = self.slot.refused.popleft()
+            self._sinks.bundle(BundleChange(name, sha256, index, before, error))
+        if installed is not self._shown:
+            self._shown = installed
+            if classes != before:
+                self._sinks.tubes(self._linker.change_classes(len(classes), index, self._size))
+            self._sinks.bundle(BundleChange(*installed.bundle, index, classes))
 
     def _gap(self, gap: Gap) -> None:
         self._counts.gap(gap)

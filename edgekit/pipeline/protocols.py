@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgekit._checks import described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LinkUpdate
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.recent_frames import RecentFrames
@@ -103,6 +104,11 @@ class FrameLinker(Protocol):
     def resize(self, frame_size: tuple[int, int]) -> Sequence[Tube]:
         """Ends all tubes, and continues in frames of another size."""
 
+    def change_classes(
+        self, classes: int, frame: int, frame_size: tuple[int, int]
+    ) -> Sequence[Tube]:
+        """Ends all tubes, and continues at a frame with another number of classes."""
+
     def finish(self) -> Sequence[Tube]:
         """Ends all tubes."""
 
@@ -121,6 +127,9 @@ class FrameSink(Protocol):
 
     def tube(self, tube: Tube) -> None:
         """Receives a shown tube that has ended."""
+
+    def bundle(self, change: BundleChange) -> None:
+        """Reports that another bundle runs from the next frame on, or that one was refused."""
 
     def end(self, summary: RunSummary) -> None:
         """Ends the run."""

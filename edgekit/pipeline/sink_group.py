@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.protocols import FrameSink
 from edgekit.runtime.types import Tube
 
@@ -44,6 +45,10 @@ class SinkGroup:
         """Gives the sinks tubes that have ended."""
         for tube in closed:
             self.tell(partial(_tell_tube, tube))
+
+    def bundle(self, change: BundleChange) -> None:
+        """Reports another bundle, or a refused one, to the sinks."""
+        self.tell(lambda sink: sink.bundle(change))
 
     def close(self) -> list[BaseException]:
         """Closes the remaining sinks, and returns their errors."""

@@ -21,8 +21,7 @@ class SourceReport:
 
     Attributes:
         source: Name of the source.
-        bundle: Name and SHA-256 of the bundle.
-        classes: Class names of the bundle.
+        bundle: Name and SHA-256 of the bundle; of the last one if the run changed it.
         error: Error that ended the source, or left it without frames at the end; None without one.
         summary: Summary of the run.
         tally: Numbers of tubes and gaps, and the best tubes.
@@ -34,7 +33,6 @@ class SourceReport:
 
     source: str
     bundle: tuple[str, str]
-    classes: tuple[str, ...]
     error: EdgeKitError | None
     summary: RunSummary
     tally: TubeTally
@@ -54,7 +52,7 @@ class SourceReport:
             "gaps": tally.gaps,
             "reconnects": tally.reconnects,
             "tubes_found": tally.tubes,
-            "tubes": tally.best(self.classes),
+            "tubes": tally.best(),
             "sinks": [_sink_json(sink) for sink in self.sinks],
             "codecs": self.codecs,
             "files": dict(self.files),

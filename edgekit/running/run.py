@@ -18,11 +18,11 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.source import Source
 from edgekit.media.sources.staged_opening import StagedOpening
-from edgekit.running.options import FrameOptions, RunOptions
+from edgekit.running.detectors import check_interval, session_options
+from edgekit.running.options import RunOptions
 from edgekit.running.report import RunReport
 from edgekit.running.sink_factory import SinkFactory
 from edgekit.running.source_runs import SourceRuns
-from edgekit.targets.base import SessionOptions
 from edgekit.targets.bundle_choice import bundle_named, runnable, take
 from edgekit.targets.profile import tuned_options
 
@@ -118,45 +118,13 @@ def _prepared(
             fits=runnable(tuned),
             require_signature=as_path("require_signature", options.require_signature),
         )
-        session = _session_options(tuned(bundle), options, live=opening.live)
+        session = session_options(tuned(bundle), options, live=opening.live)
         with Detector(bundle, options=session, top_k=options.tubes.top_k) as detector:
             sources = opening.complete()
             for source in sources:
                 if not isinstance(source, AbsentSource):
                     _LOG.info("Opened %s", facts(source))
-            _check_interval(detector, options.frames, live=any(each.live for each in sources))
-            made.append(SourceRuns(sources, detector, factory, options))
-            yield made[0]
-
-
-def _session_options(session: SessionOptions, options: RunOptions, *, live: bool) -> SessionOptions:
-    """Returns the options of inference, which depend on how fast frames come."""
-    if session.hint is None and not options.frames.realtime and not live:
-        # A profile's number of threads is tuned for single frames.
-        return replace(session, hint="throughput", threads=options.session.threads)
-    return session
-
-
-def _check_interval(detector: Detector, frames: FrameOptions, *, live: bool) -> None:
-    """Refuses to leave frames out for a bundle that compares with the previous picture.
-
-    Warns about a live source, which may drop frames.
-    """
-    if not detector.remembers:
-        return
-    sampled = parameter("motion_gate") if frames.motion_gate else ""
-    if frames.fps is not None:
-        sampled = parameter("fps")
-    if sampled:
-        raise UsageError(
-            f"{sampled} needs the time between the two pictures that the network compares. The "
-            f"bundle {detector.bundle.path} does not contain it.",
-            hint=f"Export the model again with this version of EdgeKit, or leave out {sampled}.",
-        )
-    if live:
-        _LOG.warning(
-            "The bundle %s does not contain the time between the two pictures that its network "
-            "compares. After each dropped frame, the network gets no earlier picture. To avoid "
-            "this, export the model again with this version of EdgeKit.",
-            detector.bundle.path,
-        )
+            check_interval(detector, options.frames, live=any(each.live for each in sources))
+            with SourceRuns(sources, detector, factory, options) as runs:
+                made.append(runs)
+                yield runs

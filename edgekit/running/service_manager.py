@@ -12,6 +12,7 @@ from typing import Any
 from edgekit.errors import MissingDependencyError
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["ServiceManager"]
@@ -106,6 +107,9 @@ class ServiceManager:
         words += [f"Lost: {part.name}." for part in lost]
         bad = (sink for part in parts for sink in part.outputs() if sink.error)
         words += [f"Output {sink.name}: {sink.error}" for sink in bad]
+        # Every source hears of the same bundles.
+        refused = dict.fromkeys(part.refused for part in parts if part.refused)
+        words += [f"A bundle was refused: {reason}" for reason in refused]
         # A line break would start another kind of message.
         return " ".join(" ".join(words).split())
 
@@ -125,6 +129,7 @@ class _WatchedSource(Sink):
         self._info: RunInfo | None = None
         self._last = 0.0
         self.frames = 0
+        self.refused: str | None = None
         self.ended = False
 
     @property
@@ -159,6 +164,10 @@ class _WatchedSource(Sink):
     def frame(self, result: FrameResult) -> None:
         """Records that a frame has arrived."""
         self.frames, self._last = self.frames + 1, time.monotonic()
+
+    def bundle(self, change: BundleChange) -> None:
+        """Stores the reason why the newest bundle was refused; None if it runs."""
+        self.refused = change.error
 
     def end(self, summary: RunSummary) -> None:
         """Registers the end of the source."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.running.options import RunOptions
 from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
@@ -80,7 +81,9 @@ class SinkFactory:
 
             self._metrics = Metrics(network.metrics, several=self._several)
 
-    def make(self, options: RunOptions, *, live: bool) -> list[Sink]:
+    def make(
+        self, options: RunOptions, *, live: bool, facts: Callable[[], Mapping[str, str]]
+    ) -> list[Sink]:
         """Creates the sinks of the next source; none has touched a file yet.
 
         Each works in its own thread, except the additional ones; the page, which has a thread
@@ -89,26 +92,31 @@ class SinkFactory:
         Args:
             options: Options of the source, from ``RunOptions.of_source``.
             live: Whether the source is live.
+            facts: Function that returns target and runtime of the bundle that runs, by name.
         """
         number = self._made
         self._made += 1
         # If the reader of a pipe has left, as `head` does, the run ends.
         fatal = (BrokenPipeError,)
+
+        def outputs() -> list[SinkHealth]:
+            return [sink.health() for sink in queued]
+
         queued = [
             QueuedSink(sink, name, live=live, fatal=fatal if name == "events" else ())
             for name, sink in (
                 *self._file_sinks(options.files, number, live),
-                *self._mqtt_sinks(options.network, number),
+                *self._mqtt_sinks(options.network, number, facts, outputs),
                 *self._plugin_sinks(options.sinks, number),
             )
         ]
         sinks: list[Sink] = [*self._more(), *queued]
-        if (told := self.service.sink(lambda: [sink.health() for sink in queued])) is not None:
+        if (told := self.service.sink(outputs)) is not None:
             sinks.append(told)
         if self._metrics is not None:
-            sinks.append(self._metrics.sink(lambda: [sink.health() for sink in queued]))
+            sinks.append(self._metrics.sink(outputs))
         if self._page is not None:
-            sinks.append(self._page.sink(lambda: [sink.health() for sink in queued]))
+            sinks.append(self._page.sink(outputs))
         if options.show:
             from edgekit.media.sinks.window import WindowSink
 
@@ -151,7 +159,13 @@ class SinkFactory:
 
             yield "save_detections", DetectionsSink(files.save_detections)
 
-    def _mqtt_sinks(self, network: NetworkOptions, number: int) -> Iterator[_NamedSink]:
+    def _mqtt_sinks(
+        self,
+        network: NetworkOptions,
+        number: int,
+        facts: Callable[[], Mapping[str, str]],
+        outputs: Callable[[], list[SinkHealth]],
+    ) -> Iterator[_NamedSink]:
         if not network.mqtt:
             return
         from edgekit.media.sinks.mqtt.sink import Broker, MqttSink
@@ -160,7 +174,8 @@ class SinkFactory:
         if self._several:
             # Each source needs its own status, last will and message order.
             broker = replace(broker, prefix=f"{broker.prefix}/{number}")
-        yield "mqtt", MqttSink(broker, buffer=network.mqtt_buffer)
+        sink = MqttSink(broker, buffer=network.mqtt_buffer, facts=facts, outputs=outputs)
+        yield "mqtt", sink
 
     def _plugin_sinks(self, texts: Sequence[str], number: int) -> Iterator[_NamedSink]:
         if not texts:

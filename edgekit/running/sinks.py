@@ -9,6 +9,7 @@ from pathlib import Path
 from edgekit.files.output_paths import writing
 from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.detections_writer import FrameWriter, detections_writer
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -28,6 +29,11 @@ class DetectionsSink(Sink):
         self._frames: FrameWriter | None = None
         self._info: RunInfo | None = None
         self._ended = False
+
+    @property
+    def needs_same_classes(self) -> bool:
+        """True, because the file has one list of classes."""
+        return True
 
     def start(self, info: RunInfo) -> None:
         """Opens the file."""
@@ -78,12 +84,21 @@ class TubeTally(Sink):
 
     def __init__(self, keep: int = 100) -> None:
         self._keep = keep
-        self._best: list[tuple[float, int, int, int, int]] = []
+        self._best: list[tuple[float, int, int, int, int, str]] = []
+        self._classes: tuple[str, ...] = ()
         self.tubes = 0
         self.gaps = 0
         self.reconnects = 0
         self.missed = 0
         self.summary: RunSummary | None = None
+
+    def start(self, info: RunInfo) -> None:
+        """Stores the names of the classes."""
+        self._classes = info.classes
+
+    def bundle(self, change: BundleChange) -> None:
+        """Stores the names of the bundle's classes."""
+        self._classes = change.classes
 
     def gap(self, gap: Gap) -> None:
         """Counts a gap."""
@@ -94,7 +109,8 @@ class TubeTally(Sink):
     def tube(self, tube: Tube) -> None:
         """Counts a tube."""
         self.tubes += 1
-        item = (tube.score, -tube.id, tube.label, tube.start, tube.end)
+        name = self._classes[tube.label]
+        item = (tube.score, -tube.id, tube.label, tube.start, tube.end, name)
         if len(self._best) < self._keep:
             heapq.heappush(self._best, item)
         else:
@@ -104,18 +120,18 @@ class TubeTally(Sink):
         """Stores the summary."""
         self.summary = summary
 
-    def best(self, classes: tuple[str, ...]) -> list[dict[str, object]]:
+    def best(self) -> list[dict[str, object]]:
         """Returns the best tubes, best first: id, class index and name, score, start and end."""
         return [
             {
                 "id": -born,
                 "class": label,
-                "name": classes[label],
+                "name": name,
                 "score": round(score, 5),
                 "start": start,
                 "end": end,
             }
-            for score, born, label, start, end in sorted(self._best, reverse=True)
+            for score, born, label, start, end, name in sorted(self._best, reverse=True)
         ]
 
 

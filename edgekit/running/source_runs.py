@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from edgekit._closing import Closing
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, MediaError
 from edgekit.linking.registry import make_linker
@@ -19,6 +21,7 @@ from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.stage_executor import NO_TURN
+from edgekit.running.bundle_swap import BundleSwap
 from edgekit.running.options import RunOptions
 from edgekit.running.report import RunReport, SourceReport
 from edgekit.running.sink_factory import SinkFactory
@@ -54,10 +57,11 @@ class _SourceRun:
         )
 
 
-class SourceRuns:
-    """One pipeline per source, each with its own cascade, linker and sinks.
+class SourceRuns(Closing):
+    """One pipeline per source, each with its own cascade, linker and sinks; a context manager.
 
     The pipelines take turns on the detector's session. A single source runs in the calling thread.
+    While they run, the bundle may be replaced, if the options name its folder.
 
     Args:
         sources: Open sources, which stay open.
@@ -70,7 +74,7 @@ class SourceRuns:
 
     Attributes:
         sources: Open sources of the run.
-        bundle: Name of the bundle.
+        bundle: Name of the first bundle.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class SourceRuns:
     ) -> None:
         self.sources = sources
         self.bundle = detector.bundle.manifest.name
-        self._detector = detector
+        self._swap = BundleSwap(detector, options, live=any(source.live for source in sources))
         self._factory = factory
         self._turn = FairSemaphore(detector.lanes) if len(sources) > 1 else NO_TURN
         self._seconds = 0.0
@@ -99,6 +103,7 @@ class SourceRuns:
                 not end the others and is not raised.
         """
         begin = time.perf_counter()
+        self._swap.start()
         pipelines = [run.pipeline for run in self._runs]
         if len(pipelines) == 1:
             pipelines[0].run()
@@ -121,9 +126,21 @@ class SourceRuns:
             # Close in another thread: the signal may have interrupted this one within the source.
             threading.Thread(target=run.source.close, daemon=True).start()
 
+    def close(self) -> None:
+        """Ends the watch on the bundle, and closes the session that runs."""
+        self._swap.close()
+
     def announce_reload(self) -> None:
         """Tells the service manager that the configuration is read again."""
         self._factory.service.reloaded()
+
+    def change_bundle(self, path: Path | None = None) -> None:
+        """Changes to the bundle that is now at its path, if it is another; in the background.
+
+        Args:
+            path: Another path for the bundle; None for the present one.
+        """
+        self._swap.ask(path)
 
     def show_from(self, *, score: float, min_hits: int) -> None:
         """Changes the thresholds of shown tubes, from the next frame of each source."""
@@ -148,7 +165,7 @@ class SourceRuns:
             history=_LIVE_HISTORY if source.live else None,
         )
         tally = TubeTally()
-        sinks = self._factory.make(options, live=source.live)
+        sinks = self._factory.make(options, live=source.live, facts=lambda: self._swap.facts)
         pipeline = Pipeline(
             source,
             detector,
@@ -168,6 +185,7 @@ class SourceRuns:
             lanes=detector.lanes,
             turn=self._turn,
         )
+        self._swap.add(pipeline, sinks)
         return _SourceRun(source, options, sinks, tally, pipeline)
 
     def _note(self, number: int, error: EdgeKitError) -> None:
@@ -176,15 +194,13 @@ class SourceRuns:
         _LOG.error("Source %d, %s, has ended. %s", number, run.source.name, error)
 
     def _report_of(self, run: _SourceRun) -> SourceReport:
-        bundle, files = self._detector.bundle, run.options.files
-        summary = run.tally.summary
+        files, summary = run.options.files, run.tally.summary
         assert summary is not None
         written = {**files.named(), "clips": files.clips.folder}
         waits = not (run.source.live or run.options.frames.realtime)
         return SourceReport(
             run.source.name,
-            (bundle.manifest.name, bundle.sha256),
-            self._detector.classes,
+            run.pipeline.slot.current.bundle,
             run.error,
             summary,
             run.tally,

@@ -1,6 +1,7 @@
 """Measures how much each cell of a picture changed, and computes limits of noise from changes.
 
-It decides nothing: ``edgekit.pipeline.motion_detector`` and ``motion_gate`` tell motion from noise.
+It decides nothing: ``motion_detector`` and ``motion_gate`` of ``edgekit.pipeline.reading`` tell
+motion from noise.
 
 Every picture is reduced to cells and compared with a running mean of earlier ones. Changes of the
 whole picture are removed by least squares: changes of light and flicker (gain and offset), and

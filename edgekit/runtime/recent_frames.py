@@ -65,13 +65,14 @@ class RecentFrames:
         interval: Seconds between the two pictures in the model's training; above 0.
 
     Attributes:
+        interval: Seconds between the two pictures in the model's training.
         reencoded: Whether a picture that was encoded again, and so differs slightly, counts as
             repeated. This is for cameras and streams: files are paired as in the training.
     """
 
     def __init__(self, interval: float) -> None:
         self.reencoded = False
-        self._interval = interval
+        self.interval = interval
         self._kept: deque[_KeptFrame] = deque(maxlen=_MOST_KEPT)
         self._clock = self._begin = 0.0
         self._last_time = 0.0
@@ -102,7 +103,7 @@ class RecentFrames:
             # Nothing precedes the very first picture, so its repeats are compared with itself.
             shown = newest.image if newest.earlier is None else newest.earlier
             return replace(frame, earlier=shown)
-        earlier = self._nearest(self._clock - self._interval)
+        earlier = self._nearest(self._clock - self.interval)
         kept.append(_KeptFrame(self._clock, frame.image, earlier))
         return replace(frame, earlier=earlier)
 
@@ -117,7 +118,7 @@ class RecentFrames:
         """Advances by the frame's time if it is plausible, otherwise by the usual step."""
         step = frame.time - self._last_time
         if not _SHORTEST_STEP <= step <= _LONGEST_STEP:
-            step = self._interval
+            step = self.interval
         self._clock += step
         self._last_time = frame.time
 
@@ -126,7 +127,7 @@ class RecentFrames:
         kept = self._kept
         while len(kept) > 1 and abs(kept[1].time - time) <= abs(kept[0].time - time):
             kept.popleft()
-        enough = self._clock - self._begin >= _ENOUGH * self._interval
+        enough = self._clock - self._begin >= _ENOUGH * self.interval
         return kept[0].image if kept and enough else None
 
     def _is_repeated(self, image: npt.NDArray[np.uint8]) -> bool:

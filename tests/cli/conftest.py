@@ -36,15 +36,20 @@ def no_bundles_here(tmp_path_factory, monkeypatch):
 SIDE, CLASSES = 64, ("spot", "nothing")
 
 
-def _spot_finder() -> bytes:
-    """Brightness of blue as the logits of class 0; boxes of 4 by 4 cells."""
+def _spot_finder(side: int = SIDE, level: float = -3) -> bytes:
+    """Brightness of blue as the logits of class 0; boxes of 4 by 4 cells.
+
+    Args:
+        side: Width and height of the input.
+        level: Logit of black pixels.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    cells = SIDE // 4
+    cells = side // 4
     weights = {
         "w_hm": np.zeros((2, 6, 4, 4), np.float32),
-        "b_hm": np.array([-3, -30], np.float32),
+        "b_hm": np.array([level, -30], np.float32),
         "w_wh": np.zeros((2, 6, 4, 4), np.float32),
         "b_wh": np.full(2, 4, np.float32),
         "b_reg": np.full(2, 0.5, np.float32),
@@ -62,7 +67,7 @@ def _spot_finder() -> bytes:
     graph = helper.make_graph(
         nodes,
         "spot",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 6, SIDE, SIDE])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 6, side, side])],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("hm", "wh", "reg")],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
@@ -72,30 +77,49 @@ def _spot_finder() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def spot_bundle(tmp_path_factory) -> Path:
-    """Detects the brightest spot of a dark picture as class 0."""
+def make_spot_bundle(tmp_path_factory):
+    """Makes bundles that detect the brightest spot of a dark picture as class 0."""
     pytest.importorskip("onnx")
-    folder = tmp_path_factory.mktemp("bundle")
-    file = folder / "made.onnx"
-    file.write_bytes(_spot_finder())
     meanings = {"hm": "logits", "wh": "size", "reg": "offset"}
-    manifest = Manifest(
-        name="spot",
-        arch="lite0",
-        classes=CLASSES,
-        target="onnx",
-        precision="fp32",
-        model="model.onnx",
-        input=InputSpec(height=SIDE, width=SIDE, mean=(0, 0, 0), std=(1, 1, 1)),
-        cascade=CascadeSpec(kind="ssim", interval=0.04),
-        outputs=tuple(
-            OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
-            for name, meaning in meanings.items()
-        ),
-        decode=DecodeSpec(top_k=5),
-        provenance=Provenance(checkpoint="", checkpoint_sha256="", edgekit="0", date="2026-01-01"),
-    )
-    return save_bundle(folder / "spot", manifest, {"model.onnx": file}).path
+
+    def make(
+        name: str = "spot",
+        *,
+        side: int = SIDE,
+        level: float = -3,
+        classes: tuple[str, str] = CLASSES,
+        interval: float = 0.04,
+    ) -> Path:
+        folder = tmp_path_factory.mktemp("bundle")
+        file = folder / "made.onnx"
+        file.write_bytes(_spot_finder(side, level))
+        manifest = Manifest(
+            name=name,
+            arch="lite0",
+            classes=classes,
+            target="onnx",
+            precision="fp32",
+            model="model.onnx",
+            input=InputSpec(height=side, width=side, mean=(0, 0, 0), std=(1, 1, 1)),
+            cascade=CascadeSpec(kind="ssim", interval=interval),
+            outputs=tuple(
+                OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
+                for name, meaning in meanings.items()
+            ),
+            decode=DecodeSpec(top_k=5),
+            provenance=Provenance(
+                checkpoint="", checkpoint_sha256="", edgekit="0", date="2026-01-01"
+            ),
+        )
+        return save_bundle(folder / name, manifest, {"model.onnx": file}).path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def spot_bundle(make_spot_bundle) -> Path:
+    """Detects the brightest spot of a dark picture as class 0."""
+    return make_spot_bundle()
 
 
 @functools.cache
@@ -230,7 +254,8 @@ def start_run(spot_bundle):
     processes = []
 
     def start(*words, env=None) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "edgekit", "run", "--bundle", spot_bundle, *words]
+        named = () if {"--bundle", "--config"} & set(words) else ("--bundle", spot_bundle)
+        command = [sys.executable, "-m", "edgekit", "run", *named, *words]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [*map(str, command)], stdout=pipe, stderr=pipe, text=True, env=env

@@ -98,6 +98,9 @@ class Recorder:
         self.tubes.append(tube)
         self._note("tube", tube.id)
 
+    def bundle(self, change):
+        self._note("bundle", (change.index, change.name, change.outcome, change.classes))
+
     def end(self, summary):
         self._note("end", summary.frames)
 
@@ -487,3 +490,109 @@ def test_only_a_real_break_resets_the_cascade():
     run(Source(numbered([0, 1, 4, 5, 6, 7], at4="dropped", at6="reconnect")), detector)
     assert detector.pairs == [(None, 1), (1, 2), (2, 5), (5, 6), (None, 7), (7, 8)]
     assert detector.resets == [4]
+
+
+class Replacing(Source):
+    """Replaces the detector of a pipeline before it gives a frame."""
+
+    def __init__(self, frames, index, replace):
+        super().__init__(frames)
+        self._index, self._replace = index, replace
+
+    def read(self):
+        if self.position == self._index:
+            self._replace()
+        return super().read()
+
+
+class Renamed(Detector):
+    classes = ("jump",)
+
+    def decode(self, outputs, letterbox):
+        return Detections(np.array([[10.0, 10, 30, 40]]), np.array([[0.8]]))
+
+
+class Paired(Detector):
+    def __init__(self, interval):
+        super().__init__()
+        self.pairs = []
+        self._interval = interval
+
+    def recent_frames(self):
+        return RecentFrames(self._interval)
+
+    def prepare(self, image, sample_aspect=1.0, earlier=None):
+        self.pairs.append((int(image[0, 0, 0]), None if earlier is None else int(earlier[0, 0, 0])))
+        return super().prepare(image, sample_aspect, earlier)
+
+
+def replaced(first, second, *, count=12, index=6, bundle=("new", "0"), **options):
+    """Runs frames, of which those from ``index`` on go through the second detector."""
+    sink = Recorder()
+    given = [Frame(n, n / 25, picture(level=n + 1)) for n in range(count)]
+    source = Replacing(given, index, lambda: pipeline.slot.replace(second, bundle))
+    linker = make_linker("edgekit", 2, min_hits=2)
+    pipeline = Pipeline(source, first, linker, [sink], bundle=("old", "1"), **options)
+    summary = pipeline.run()
+    assert (summary.frames, summary.dropped) == (count, 0)
+    return sink
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_another_detector_takes_over_between_two_frames_and_tubes_go_on(overlap):
+    first, second = Detector(), Detector()
+    sink = replaced(first, second, overlap=overlap)
+    (at,) = [value for name, value in sink.calls if name == "bundle"]
+    place = at[0]
+    assert at[1:] == ("new", "running", ("walk", "run"))
+    # What works ahead may have read frames before: none is processed twice or by neither.
+    assert len(first.seen) == place
+    assert len(second.seen) == 12 - place
+    assert sink.calls.index(("bundle", at)) + 1 == sink.calls.index(("frame", place))
+    assert [(tube.start, tube.end) for tube in sink.tubes] == [(0, 11)]
+
+
+@pytest.mark.parametrize("link", ["edgekit", "road", "korsal-hold", "korsal-motion"])
+def test_with_other_classes_tubes_end_and_frames_and_numbers_are_counted_on(link):
+    sink = Recorder()
+    given = frames(range(12))
+    source = Replacing(given, 6, lambda: pipeline.slot.replace(Renamed(), ("new", "0")))
+    pipeline = Pipeline(source, Detector(), make_linker(link, 2), [sink])
+    pipeline.run()
+    place = sink.calls.index(("bundle", (6, "new", "running", ("jump",))))
+    assert sink.calls[place - 1] == ("tube", 0)
+    found = [(tube.id, tube.label, tube.start, tube.end) for tube in sink.tubes]
+    assert found == [(0, 1, 0, 5), (1, 0, 6, 11)]
+
+
+def test_a_refused_bundle_is_reported_once_before_the_next_frame():
+    sink = Recorder()
+    refused = ("bad", "", "It is broken.")
+    source = Replacing(frames(range(4)), 2, lambda: pipeline.slot.refused.append(refused))
+    pipeline = Pipeline(source, Detector(), make_linker("edgekit", 2), [sink])
+    pipeline.run()
+    assert [call for call in sink.calls if call[0] == "bundle"] == [
+        ("bundle", (2, "bad", "refused", ("walk", "run")))
+    ]
+    assert sink.calls.index(("frame", 1)) + 1 == sink.calls.index(
+        ("bundle", (2, "bad", "refused", ("walk", "run")))
+    )
+
+
+def test_the_same_interval_keeps_the_pairs():
+    first, second = Paired(0.04), Paired(0.04)
+    replaced(first, second)
+    assert first.pairs + second.pairs == [(1, None), *[(n, n - 1) for n in range(2, 13)]]
+
+
+def test_another_interval_begins_with_first_frames_and_then_has_its_own_pairs():
+    first, second = Paired(0.04), Paired(0.12)
+    replaced(first, second)
+    assert second.pairs[:3] == [(7, None), (8, None), (9, None)]
+    assert second.pairs[3:] == [(10, 7), (11, 8), (12, 9)]
+
+
+def test_a_detector_that_pairs_by_itself_gets_no_earlier_picture():
+    first, second = Paired(0.04), Detector()
+    replaced(first, second)
+    assert len(second.seen) == 6

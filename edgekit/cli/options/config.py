@@ -117,7 +117,8 @@ def _refuse_long_keys(path: Path, text: str) -> None:
 def read_again(context: click.Context, *names: str) -> dict[str, object] | None:
     """Reads the file again and returns the values of some parameters; None without a file.
 
-    Values given on the command line or in the environment stay unchanged.
+    Values given on the command line or in the environment stay unchanged. A parameter without a
+    default is left out if the file does not set it.
 
     Args:
         context: Context of the running command.
@@ -135,7 +136,8 @@ def read_again(context: click.Context, *names: str) -> dict[str, object] | None:
             continue
         if context.get_parameter_source(option.name) in (_DEFAULT, _FILE):
             value = content.get(option.name, option.default)
-            found[option.name] = option.type.convert(value, option, context)
+            if option.name in content or isinstance(value, (int, float)):
+                found[option.name] = option.type.convert(value, option, context)
         else:
             found[option.name] = context.params[option.name]
     return found

@@ -38,7 +38,7 @@ def print_report(report: SourceReport, cpu_quota: float | None = None, *, to_std
     if (age := summary.age) is not None:
         console.print(f"Frames were {age.p50:.1f} ms old at inference (p99 {age.p99:.1f} ms).")
     if count:
-        shown = report.tally.best(report.classes)[:_TUBES_SHOWN]
+        shown = report.tally.best()[:_TUBES_SHOWN]
         print_table(
             console,
             ("tube", "class", "score", "first frame", "last frame"),

@@ -47,6 +47,17 @@ class Annotator:
         self._followed = -1
         self._scale = (1.0, 1.0)
 
+    def name_classes(self, classes: Sequence[str]) -> None:
+        """Uses other class names from the next frame on; trails stay.
+
+        Args:
+            classes: Class names, by class index.
+
+        Raises:
+            UsageError: ``classes`` is not a sequence of text.
+        """
+        self._classes = checked_names(classes)
+
     def draw(
         self, frame: Frame | npt.NDArray[np.uint8], tubes: Iterable[LiveTube]
     ) -> npt.NDArray[np.uint8]:

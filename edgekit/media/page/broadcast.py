@@ -56,11 +56,14 @@ class Viewer:
         self._unanswered = 0
         self._heard = asyncio.get_running_loop().time()
         self._seen = (0, 0)
+        self._hellos = 0
 
     async def run(self) -> None:
         """Sends messages until it is cancelled, or until the end of the run has been sent."""
-        await self._link.send_bytes(self._broadcast.hello())
         while True:
+            if self._hellos != self._broadcast.hellos:
+                self._hellos = self._broadcast.hellos
+                await self._link.send_bytes(self._broadcast.hello())
             message = self._next()
             if message is None:
                 if self._broadcast.is_over and self._unanswered < _UNANSWERED:
@@ -147,6 +150,11 @@ class Broadcast:
     def has_begun(self) -> bool:
         """Whether the channel's run has begun."""
         return self._channel.has_begun
+
+    @property
+    def hellos(self) -> int:
+        """Number of different first messages so far; the newest is sent again after a change."""
+        return self._channel.hellos
 
     def hello(self) -> bytes:
         """Returns the first message to a viewer."""

@@ -6,14 +6,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from edgekit.media.activity import SourceActivity
 from edgekit.media.drawing.text import colour_of
 from edgekit.media.page.timeline import Timeline
 from edgekit.media.sinks.sink import Sink
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
+from edgekit.pipeline.bundle_change import BundleChange
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.runtime.types import Tube
 
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "ChannelHealth", "Snapshot"]
 
 _RECENT = 150
-_RATE_SECONDS = 5.0
-_PATIENCE = 5.0
 _UNKNOWN = RunInfo("", 0, 0, 1.0, None, ())
 """Stands for a run that has not begun."""
 
@@ -36,6 +37,7 @@ class ChannelHealth(TypedDict):
     Attributes:
         source: Name of the source.
         status: ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
+        bundle: Name and SHA-256 of the bundle, and why the newest other bundle was refused.
         seconds_since_frame: Seconds since the newest frame.
         frames: Number of frames so far.
         dropped: Number of frames that were lost, or came too fast.
@@ -49,6 +51,7 @@ class ChannelHealth(TypedDict):
 
     source: str
     status: str
+    bundle: dict[str, str | None]
     seconds_since_frame: float
     frames: int
     dropped: int
@@ -100,17 +103,23 @@ class Channel(Sink):
         self._timeline = Timeline(1.0)
         self._newest: Snapshot | None = None
         self._began = clock()
-        self._last = self._began
+        self._activity = SourceActivity(clock)
         self._ended = ""
+        self._refused: str | None = None
+        self._hellos = 1
         self._dropped = 0
         self._broken: dict[str, int] = {}
-        self._moments: deque[float] = deque(maxlen=_RECENT)
         self._stages: dict[str, deque[float]] = {}
 
     @property
     def newest(self) -> Snapshot | None:
         """Newest frame; None before the first."""
         return self._newest
+
+    @property
+    def hellos(self) -> int:
+        """Number of different results of ``hello`` so far."""
+        return self._hellos
 
     @property
     def has_begun(self) -> bool:
@@ -122,7 +131,8 @@ class Channel(Sink):
         with self._lock:
             self._info = info
             self._timeline = Timeline(info.fps)
-            self._began = self._last = self._clock()
+            self._began = self._clock()
+            self._activity.start(info)
 
     def gap(self, gap: Gap) -> None:
         """Counts missing frames."""
@@ -136,16 +146,30 @@ class Channel(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Replaces the newest frame."""
-        now = self._clock()
         with self._lock:
             number = self._newest.number + 1 if self._newest else 1
             self._newest = Snapshot(number, result)
-            self._last = now
-            self._moments.append(now)
+            self._activity.frame(result)
             for stage, milliseconds in result.ms.items():
                 self._stages.setdefault(stage, deque(maxlen=_RECENT)).append(milliseconds)
             self._timeline.frame(result)
         self.on_frame()
+
+    def bundle(self, change: BundleChange) -> None:
+        """Stores the bundle that runs from now on, or the reason why another one was refused."""
+        with self._lock:
+            self._refused = change.error
+            if self._info is None or change.error is not None:
+                return
+            if change.classes != self._info.classes:
+                self._timeline = Timeline(self._timeline.fps)
+            self._info = replace(
+                self._info,
+                bundle=change.name,
+                bundle_sha256=change.sha256,
+                classes=change.classes,
+            )
+            self._hellos += 1
 
     def tube(self, tube: Tube) -> None:
         """Completes a tube of the timeline."""
@@ -163,18 +187,20 @@ class Channel(Sink):
     def _finish(self, how: str) -> None:
         with self._lock:
             self._ended = self._ended or how
+            self._activity.end()
 
     def health(self) -> ChannelHealth:
         """Returns the health of the source."""
         with self._lock:
-            source = self._source_health()
+            source = self._activity.health
             return {
                 "source": self._info.source if self._info else "",
-                "status": self._status(),
-                "seconds_since_frame": round(self._clock() - self._last, 1),
+                "status": self._activity.status,
+                "bundle": self._bundle_json(),
+                "seconds_since_frame": round(self._activity.silence, 1),
                 "frames": self._newest.number if self._newest else 0,
                 "dropped": self._dropped,
-                "rate": round(self._rate(), 2),
+                "rate": round(self._activity.rate, 2),
                 "gaps": dict(self._broken),
                 "connected": source.connected,
                 "reconnects": source.reconnects,
@@ -196,12 +222,12 @@ class Channel(Sink):
         with self._lock:
             return {
                 "source": self._info.source if self._info else "",
-                "status": self._status(),
+                "status": self._activity.status,
                 "tubes": 0 if self._ended else self._timeline.alive,
             }
 
     def hello(self) -> dict[str, object]:
-        """Returns what stays constant during a run."""
+        """Returns what stays constant during a run, unless it changes to another bundle."""
         with self._lock:
             info = self._info or _UNKNOWN
         return {
@@ -232,25 +258,9 @@ class Channel(Sink):
                 **self._timeline.to_json(),
             }
 
-    def _status(self) -> str:
-        if self._ended:
-            return "ended"
-        if not self._source_health().connected:
-            return "lost"
+    def _bundle_json(self) -> dict[str, str | None]:
         info = self._info or _UNKNOWN
-        if self._clock() - self._last > info.patience(_PATIENCE):
-            return "stalled"
-        return "ok" if self._newest else "starting"
-
-    def _source_health(self) -> SourceHealth:
-        return SourceHealth() if self._info is None else self._info.health()
-
-    def _rate(self) -> float:
-        now = self._clock()
-        recent = [moment for moment in self._moments if moment > now - _RATE_SECONDS]
-        if len(recent) < 2:
-            return 0.0
-        return (len(recent) - 1) / max(recent[-1] - recent[0], now - recent[-1], 1e-6)
+        return {"name": info.bundle, "sha256": info.bundle_sha256, "refused": self._refused}
 
 
 def _css(label: int) -> str:

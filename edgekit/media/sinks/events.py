@@ -7,6 +7,8 @@
      "ms":{stage:…}, "age":…}
     {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek|fps|still", "frames":m}
     {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
+    {"type":"bundle", "index":n, "outcome":"running|refused", "bundle":{"name":…,"sha256":…},
+     "classes":[…], "error":…, "time":…}
     {"type":"lost", "events":n}
     {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},
      "age":{…}}
@@ -21,6 +23,9 @@ the milliseconds from the reading of the frame to the start of its inference. In
 has percentiles and the mean of these. ``lost``, on live sources only, is the number of events
 missing before the next one. If a run has several sources, each event has ``source_index``, from 0,
 after its ``type``. After rotation, a new file repeats the start event with ``part``, from 1.
+``bundle`` says that the run changed to another bundle, whose first frame is ``index``; or that it
+refused that bundle, with the reason in ``error``. ``classes`` are those of the bundle that
+processes the frame ``index``, in both cases. A later start event has the bundle of that time.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ import msgspec
 from edgekit._checks import required_path
 from edgekit.media.sinks._lines_file import LinesFile
 from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import StageTimes
 from edgekit.runtime.types import Tube
@@ -88,7 +94,7 @@ class EventsSink(Sink):
             "source": info.source,
             "bundle": {"name": info.bundle, "sha256": info.bundle_sha256},
             "classes": info.classes,
-            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "time": _now(),
         }
         if self._path is None:
             self._write(self._started)
@@ -132,6 +138,23 @@ class EventsSink(Sink):
     def tube(self, tube: Tube) -> None:
         """Writes a ``tube`` event."""
         self._write({"type": "tube", **tube_json(tube)})
+
+    def bundle(self, change: BundleChange) -> None:
+        """Writes a ``bundle`` event; later ``start`` events name the bundle that runs."""
+        told = {"name": change.name, "sha256": change.sha256}
+        if change.error is None:
+            self._started = {**self._started, "bundle": told, "classes": change.classes}
+        self._write(
+            {
+                "type": "bundle",
+                "index": change.index,
+                "outcome": change.outcome,
+                "bundle": told,
+                "classes": change.classes,
+                **({} if change.error is None else {"error": change.error}),
+                "time": _now(),
+            }
+        )
 
     def lost(self, count: int) -> None:
         """Writes a ``lost`` event."""
@@ -212,6 +235,10 @@ def age_json(age: StageTimes | None) -> dict[str, dict[str, float]]:
 def skipped_json(skipped: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """Returns ``{"skipped": …}`` if frames were left out on purpose, else an empty dictionary."""
     return {"skipped": dict(skipped)} if skipped else {}
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _box(box: list[float]) -> list[float]:

@@ -10,6 +10,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import EdgeKitError, OutputError, PluginError
 from edgekit.media.sinks.registry import SINKS
 from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -73,6 +74,13 @@ class PluginSink(Sink):
         """Codec that the sink reports, or None."""
         return self._property("codec", str)
 
+    @property
+    def needs_same_classes(self) -> bool:
+        """Whether the sink says so, or has no method ``bundle`` of its own."""
+        return type(self._sink).bundle is Sink.bundle or bool(
+            self._property("needs_same_classes", bool)
+        )
+
     def check(self) -> None:
         """Calls the sink's ``check``."""
         self._call("check")
@@ -92,6 +100,10 @@ class PluginSink(Sink):
     def tube(self, tube: Tube) -> None:
         """Calls the sink's ``tube``."""
         self._call("tube", tube)
+
+    def bundle(self, change: BundleChange) -> None:
+        """Calls the sink's ``bundle``."""
+        self._call("bundle", change)
 
     def lost(self, count: int) -> None:
         """Calls the sink's ``lost``."""

@@ -15,6 +15,7 @@ from edgekit.media.serving.address import parse_address
 from edgekit.media.serving.wsgi import serve
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube
 
@@ -81,6 +82,9 @@ class Metrics:
         spread = {"buckets": _SECONDS}
         self.stages = make(histogram, "stage_seconds", "Time a frame.", "stage", **spread)
         self.age = make(histogram, "frame_age_seconds", "Age at inference.", **spread)
+        self.bundles = make(
+            counter, "bundle_changes", "Bundles offered to the run after its start.", "outcome"
+        )
         self._registry.register(self)
 
     @property
@@ -143,10 +147,12 @@ class Metrics:
         source = core.GaugeMetricFamily(
             "edgekit_source_up", "1 while the source gives frames.", labels=self._labels()
         )
+        bundle = core.InfoMetricFamily("edgekit_bundle", "Bundle that runs.", labels=self._labels())
         for sink in self._sinks:
             if (up := sink.source_up) is not None:
                 source.add_metric(sink.labels, up)
-        yield from (written, lost, good, source)
+                bundle.add_metric(sink.labels, sink.bundle_labels)
+        yield from (written, lost, good, source, bundle)
 
     def _labels(self, *names: str) -> tuple[str, ...]:
         return ("source", *names) if self._several else names
@@ -177,6 +183,7 @@ class MetricsSink(Sink):
         self._metrics = metrics
         self._source = () if source is None else (source,)
         self._classes: tuple[str, ...] = ()
+        self._bundle: dict[str, str] = {}
         self._info: RunInfo | None = None
 
     @property
@@ -185,17 +192,22 @@ class MetricsSink(Sink):
         return self._source
 
     @property
+    def bundle_labels(self) -> dict[str, str]:
+        """Name and SHA-256 of the bundle that runs."""
+        return self._bundle
+
+    @property
     def source_up(self) -> bool | None:
         """Whether the source gives frames; None before it starts."""
         return None if self._info is None else self._info.health().connected
 
     def start(self, info: RunInfo) -> None:
         """Sets every metric to 0, and starts to listen."""
-        self._info, self._classes = info, tuple(map(printable, info.classes))
+        self._info = info
         metrics = self._metrics
-        for name in self._classes:
-            self._of(metrics.live, name)
-            self._of(metrics.closed, name)
+        self._show(info.bundle, info.bundle_sha256, info.classes)
+        for outcome in ("running", "refused"):
+            self._of(metrics.bundles, outcome)
         for reason in ("dropped", "reconnect", "resize", "seek"):
             self._of(metrics.gaps, reason)
         for reason in INTENDED:
@@ -229,6 +241,14 @@ class MetricsSink(Sink):
         """Counts a tube that has ended."""
         self._of(self._metrics.closed, self._classes[tube.label]).inc()
 
+    def bundle(self, change: BundleChange) -> None:
+        """Counts the outcome; the tubes of classes that the new bundle lacks are set to 0."""
+        self._of(self._metrics.bundles, change.outcome).inc()
+        if change.error is None:
+            for name in self._classes:
+                self._of(self._metrics.live, name).set(0)
+            self._show(change.name, change.sha256, change.classes)
+
     def check(self) -> None:
         """Checks the port by starting to listen."""
         self._metrics.enter()
@@ -236,6 +256,13 @@ class MetricsSink(Sink):
     def close(self) -> None:
         """Stops listening if this was the last sink."""
         self._metrics.leave(self)
+
+    def _show(self, name: str, sha256: str, classes: Sequence[str]) -> None:
+        self._bundle = {"name": printable(name), "sha256": sha256}
+        self._classes = tuple(map(printable, classes))
+        for label in self._classes:
+            self._of(self._metrics.live, label)
+            self._of(self._metrics.closed, label)
 
     def _of(self, figure: Any, *labels: str) -> Any:
         values = (*self._source, *labels)

@@ -9,6 +9,7 @@ from edgekit.media.sinks._backlog import Backlog, CallQueue
 from edgekit.media.sinks._sink_thread import SinkThread
 from edgekit.media.sinks.health import HealthRecord, SinkHealth
 from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -68,6 +69,11 @@ class QueuedSink(Sink):
         with self._queue.changed:
             return self._record.health(dropped, trouble, codec)
 
+    @property
+    def needs_same_classes(self) -> bool:
+        """Whether the sink needs the same classes."""
+        return self._sink.needs_same_classes
+
     def check(self) -> None:
         """Calls the sink's ``check`` in the calling thread."""
         self._sink.check()
@@ -92,6 +98,12 @@ class QueuedSink(Sink):
     def tube(self, tube: Tube) -> None:
         """Queues the tube."""
         self._give("tube", tube)
+
+    def bundle(self, change: BundleChange) -> None:
+        """Queues the change of bundles, whether there is room or not."""
+        with self._queue.changed:
+            self._queue.raise_failure()
+            self._queue.put("bundle", change)
 
     def end(self, summary: RunSummary) -> None:
         """Asks the sink to end after the queued calls; ``close`` waits for that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -16,6 +17,9 @@ class Sink:
     tube, ``end`` and ``close``. If a run is only checked, the calls are ``check`` and ``close``.
     After a sink has raised, it gets only ``close``; without ``end`` before it, ``close`` leaves no
     partial file. On a live source, a ``QueuedSink`` asks it to ``reopen`` first.
+
+    A run may change to another bundle between two frames, and calls ``bundle`` then. If the classes
+    differ, all tubes have ended before.
     """
 
     @property
@@ -41,6 +45,11 @@ class Sink:
         """Name of the video codec, for messages; None if the sink writes no video."""
         return None
 
+    @property
+    def needs_same_classes(self) -> bool:
+        """Whether a run must not change to a bundle with other classes, because of this sink."""
+        return False
+
     def check(self) -> None:
         """Raises what ``start`` would raise, and writes nothing.
 
@@ -58,6 +67,13 @@ class Sink:
 
     def tube(self, tube: Tube) -> None:
         """Takes a shown tube that has ended."""
+
+    def bundle(self, change: BundleChange) -> None:
+        """Reports that another bundle runs from the next frame on, or that one was refused.
+
+        A sink that stores class names takes those of the change, unless it
+        ``needs_same_classes``.
+        """
 
     def lost(self, count: int) -> None:
         """Reports how many frames, gaps and tubes before the next call did not reach the sink."""

@@ -85,6 +85,11 @@ class PictureSink(Sink):
         self._distance = 1
         self._last = -1
 
+    @property
+    def needs_same_classes(self) -> bool:
+        """True, because the picture has one list of classes."""
+        return True
+
     def start(self, info: RunInfo) -> None:
         """Stores the run's names and classes."""
         self._info = info

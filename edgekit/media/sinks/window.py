@@ -11,6 +11,7 @@ from edgekit.errors import UsageError
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks.sink import Sink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo
 
 __all__ = ["WindowSink"]
@@ -54,6 +55,10 @@ class WindowSink(Sink):
                 f"{parameter('show')}.",
             ) from error
         self._open = True
+
+    def bundle(self, change: BundleChange) -> None:
+        """Draws the classes of the bundle from now on."""
+        self._annotator.name_classes(change.classes)
 
     def frame(self, result: FrameResult) -> None:
         """Shows a frame."""

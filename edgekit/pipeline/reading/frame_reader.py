@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from edgekit.pipeline.protocols import FrameSource
@@ -14,7 +15,7 @@ from edgekit.pipeline.results import SourceHealth
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
 
-__all__ = ["DirectReader", "FrameReader", "Pace", "PairedFrame"]
+__all__ = ["DirectReader", "FrameReader", "Pace", "PairedFrame", "paired_again"]
 
 
 class PairedFrame(NamedTuple):
@@ -29,6 +30,12 @@ class PairedFrame(NamedTuple):
     frame: Frame
     read: float
     skipped: Mapping[str, int] = {}
+
+
+def paired_again(frame: Frame, recent: RecentFrames | None) -> Frame:
+    """Returns a frame with the earlier picture that ``recent`` has for it; None for no picture."""
+    frame = replace(frame, earlier=None)
+    return frame if recent is None else recent.add(frame)
 
 
 class FrameReader(Protocol):
@@ -48,6 +55,17 @@ class FrameReader(Protocol):
 
     def next(self) -> PairedFrame | None:
         """Returns the next frame; None at the end, or once the run is to stop."""
+
+    def pair_by(self, recent: RecentFrames | None, newest: Frame) -> Frame:
+        """Pairs frames by another object from the newest one on, for another detector.
+
+        Args:
+            recent: New object that pairs each frame with an earlier one; None for no pairs.
+            newest: Newest frame that ``next`` has returned.
+
+        Returns:
+            The newest frame, paired by that object.
+        """
 
     def health(self) -> SourceHealth:
         """Returns the state of the source; may be called from any thread."""
@@ -125,6 +143,11 @@ class DirectReader:
             skipped, self.skipped = self.skipped, Counter()
             return PairedFrame(frame, read, skipped)
         return None
+
+    def pair_by(self, recent: RecentFrames | None, newest: Frame) -> Frame:
+        """Pairs frames by another object from the newest one on."""
+        self._recent = recent
+        return paired_again(newest, recent)
 
     def health(self) -> SourceHealth:
         """Returns that the source is connected, as long as there is no error."""

@@ -11,7 +11,13 @@ from dataclasses import replace
 from edgekit.pipeline.protocols import FrameSource
 from edgekit.pipeline.reading._continuation import Continuation
 from edgekit.pipeline.reading._reader_thread import ReaderThread
-from edgekit.pipeline.reading.frame_reader import DirectReader, FrameReader, Pace, PairedFrame
+from edgekit.pipeline.reading.frame_reader import (
+    DirectReader,
+    FrameReader,
+    Pace,
+    PairedFrame,
+    paired_again,
+)
 from edgekit.pipeline.reading.sampling import Sampling
 from edgekit.pipeline.results import SourceHealth
 from edgekit.runtime.recent_frames import RecentFrames
@@ -116,6 +122,16 @@ class LiveReader:
             self._note_absence()
             return None
 
+    def pair_by(self, recent: RecentFrames | None, newest: Frame) -> Frame:
+        """Pairs frames by another object from the newest one on."""
+        with self._changed:
+            self._recent = recent
+            newest = paired_again(newest, recent)
+            if self._ready is not None:
+                frame = paired_again(self._ready.frame, recent)
+                self._ready = self._ready._replace(frame=frame)
+            return newest
+
     def close(self) -> None:
         """Ends the thread, or abandons it if it is stuck."""
         self._stop.set()
@@ -132,13 +148,15 @@ class LiveReader:
             if reader.left:
                 return
             frame = self._counted_on(source, frame, read)
-            if self._recent is not None:
-                frame = self._recent.add(frame)
+            if (recent := self._recent) is not None:
+                frame = recent.add(frame)
             if self._sampling is not None and (reason := self._sampling.skips(frame)):
                 self.skipped[reason] += 1
                 return
             if not self._has_room(reader):
                 return
+            if self._recent is not recent:  # replaced while there was no room
+                frame = paired_again(frame, self._recent)
             skipped, self.skipped = self.skipped, Counter()
             if self._ready is not None:
                 skipped += Counter(self._ready.skipped)

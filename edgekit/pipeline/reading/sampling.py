@@ -6,7 +6,7 @@ import math
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
-from edgekit.pipeline.motion_gate import MotionGate
+from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
 

@@ -13,7 +13,7 @@ from edgekit.cli.eval import _show
 from edgekit.cli.output.tables import KEPT, print_facts, print_table
 from edgekit.cli.running.report import print_report
 from edgekit.metrics.eval_result import EvalResult
-from edgekit.pipeline.results import RunSummary
+from edgekit.pipeline.results import RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import StageTimes
 from edgekit.running.report import SourceReport
 from edgekit.running.sinks import TubeTally
@@ -115,6 +115,7 @@ def test_reports_fit_with_the_longest_class_names(width, monkeypatch, capsys):
     ap = np.full((10, 24), 0.5)
     _show(EvalResult(classes, ap[0], ap, ap, 1.0, {}, 9, "edgekit", "edgekit", 0.1))
     tally = TubeTally(keep=20)
+    tally.start(RunInfo("clip", 0, 0, 25.0, None, tuple(classes)))
     for label in (*range(4, 24), *[0] * 10):
         score = 0.5 if label else 0.1
         empty = np.empty(0)
@@ -122,7 +123,7 @@ def test_reports_fit_with_the_longest_class_names(width, monkeypatch, capsys):
     times = StageTimes(*[12345.678] * 5)
     stages = dict.fromkeys(("capture", "cascade", "network", "decode", "link", "emit"), times)
     summary = RunSummary(1, 0, 1.0, stages)
-    report = SourceReport("clip", ("b", ""), tuple(classes), None, summary, tally, None, (), {})
+    report = SourceReport("clip", ("b", ""), None, summary, tally, None, (), {})
     print_report(report, to_stderr=False)
     shown = capsys.readouterr().out
     assert all(shown.count(label) == 1 + (label in classes[4:]) for label in classes[2:])

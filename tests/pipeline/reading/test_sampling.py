@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.motion_gate import MotionGate
+from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.pipeline.reading.sampling import HEARTBEAT, FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 

@@ -70,6 +70,7 @@ export class Figures {
       ["Frames", count(state.frames) + (hello.frames ? ` of ${count(hello.frames)}` : "")],
       ["Gaps", gaps.join(", ") || "none"],
       ["Reconnects", count(state.reconnects)],
+      ...(state.bundle.refused ? [["Bundle", "another one was refused", "warn"], ["", state.bundle.refused, "error"]] : []),
       ["Running for", clock(state.uptime)],
     ];
     fill("health", facts);

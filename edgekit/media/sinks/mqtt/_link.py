@@ -10,49 +10,57 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit._parameters import parameter
-from edgekit.errors import MissingDependencyError, OutputError
-from edgekit.media.sinks.mqtt._broker import Broker
+from edgekit.errors import OutputError
+from edgekit.media.sinks.mqtt._client import import_client, make_client
 from edgekit.media.sinks.mqtt._delivery import WINDOW, Delivery
 from edgekit.media.sinks.mqtt._outbox import Outbox
+from edgekit.media.sinks.mqtt.broker import Broker
 from edgekit.system.backoff import Backoff
 
-__all__ = ["BrokerLink", "StatusTopic", "import_client"]
+__all__ = ["STATUS_SECONDS", "BrokerLink", "StatusTopic"]
+
+STATUS_SECONDS = 10.0
+"""Seconds between two status messages of a connected run, unless its state changes."""
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 15
 _TICK = 0.05
+_NEWS_SECONDS = 1.0
 _NOT_YET = "There is no connection yet."
 _DENIED = frozenset(("Bad user name or password", "Not authorized"))
 
 
-def import_client() -> Any:
-    """Imports and returns ``paho.mqtt.client``.
-
-    Raises:
-        MissingDependencyError: paho-mqtt is not installed.
-    """
-    try:
-        from paho.mqtt import client
-    except ImportError as error:
-        raise MissingDependencyError.for_extra("paho.mqtt", "mqtt", parameter("mqtt")) from error
-    return client
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StatusTopic:
-    """Retained messages that tell whether a run is connected.
+    """Retained messages that tell whether a run is connected, and how it is.
 
     Attributes:
         topic: Topic of the messages.
-        current: Function that returns the message to publish at the start of a connection.
+        current: Function that returns the present message.
         will: Message that the broker publishes when the connection is lost.
+        news: Function that returns a value; when it changes, a new message is due within a second.
     """
 
     topic: str
     current: Callable[[], bytes]
     will: bytes
+    news: Callable[[], object] = lambda: None
+    _told: object = None
+    _when: float = 0.0
+
+    def take(self) -> bytes:
+        """Returns the present message, which the caller publishes."""
+        self._told, self._when = self.news(), time.monotonic()
+        return self.current()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a message should be published again."""
+        seconds = time.monotonic() - self._when
+        if seconds < _NEWS_SECONDS:
+            return False
+        return seconds >= STATUS_SECONDS or self.news() != self._told
 
 
 class _EndRequest:
@@ -194,14 +202,8 @@ class BrokerLink:
             self._hang_up(client)
 
     def _make_client(self) -> Any:
-        mqtt, broker = import_client(), self._broker
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=self._versions[0])
-        client.connect_timeout = _CONNECT_SECONDS
+        client = make_client(self._broker, self._versions[0], _CONNECT_SECONDS)
         client.max_inflight_messages_set(WINDOW)
-        if broker.user is not None:
-            client.username_pw_set(broker.user, broker.password)
-        if broker.tls:
-            client.tls_set(ca_certs=None if broker.ca is None else str(broker.ca))
         client.will_set(self._status.topic, self._status.will, qos=1, retain=True)
         client.on_connect = self._on_connect
         self._delivery.begin(client)
@@ -213,7 +215,7 @@ class BrokerLink:
         if code.is_failure:
             self._note(f"It refuses: {code}.")
             return
-        self._delivery.publish(self._status.topic, self._status.current(), retain=True)
+        self._delivery.publish(self._status.topic, self._status.take(), retain=True)
         if self._unconnected not in (None, _NOT_YET):
             _LOG.info("The MQTT broker %s is connected again.", self._broker.place)
         self._connected, self._unconnected = True, None
@@ -221,6 +223,8 @@ class BrokerLink:
 
     def _pass_on(self, client: Any) -> bool:
         """Sends as many messages as fit; returns False when stopping and nothing is left to do."""
+        if self._status.is_due and not self._ending.made:
+            self._delivery.publish(self._status.topic, self._status.take(), retain=True)
         unacknowledged = self._delivery.send_more()
         if not self._ending.made or (unacknowledged and not self._ending.overdue):
             return True

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Sequence
-from datetime import datetime, timezone
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,15 @@ from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks._whole_file import check_room
-from edgekit.media.sinks.mqtt._broker import Broker
-from edgekit.media.sinks.mqtt._link import BrokerLink, StatusTopic, import_client
+from edgekit.media.sinks.health import SinkHealth
+from edgekit.media.sinks.mqtt._client import import_client
+from edgekit.media.sinks.mqtt._link import BrokerLink, StatusTopic
 from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
+from edgekit.media.sinks.mqtt._status import RunStatus, now_text
+from edgekit.media.sinks.mqtt.broker import Broker
 from edgekit.media.sinks.sink import Sink
-from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.bundle_change import BundleChange
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 from edgekit.system.user_folders import user_folder
 
@@ -55,6 +57,9 @@ class MqttSink(Sink):
         most: Largest size of the buffer in bytes of messages. Above it the oldest updates are
             dropped, then the oldest messages of any kind. The status counts them.
         every: Seconds of the source between two updates of a tube.
+        facts: Function that returns the target and the runtime of the bundle that runs, by name,
+            for the status.
+        outputs: Function that returns the health of the run's outputs, for the status.
 
     Raises:
         MissingDependencyError: paho-mqtt is not installed.
@@ -69,6 +74,8 @@ class MqttSink(Sink):
         buffer: str | Path | None = None,
         most: int = MOST_BYTES,
         every: float = 1.0,
+        facts: Callable[[], Mapping[str, str]] = dict,
+        outputs: Callable[[], Sequence[SinkHealth]] = tuple,
     ) -> None:
         import_client()
         if isinstance(broker, str):
@@ -81,7 +88,7 @@ class MqttSink(Sink):
         self._every = every
         self._run = uuid.uuid4().hex[:12]
         self._seq = 0
-        self._source = ""
+        self._status = RunStatus(self._run, facts, outputs)
         self._classes: tuple[str, ...] = ()
         self._told: dict[int, float] = {}
         self._begun: set[int] = set()
@@ -117,14 +124,16 @@ class MqttSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Opens the buffer and starts to connect; waits at most 3 seconds for the connection."""
-        self._source, self._classes, self._info = info.source, info.classes, info
+        self._classes, self._info = info.classes, info
+        self._status.start(info)
         self._outbox = Outbox(self._buffer, self._most)
         if waiting := len(self._outbox):
             _LOG.info("%d messages of earlier runs are sent first.", waiting)
         status = StatusTopic(
             f"{self._broker.prefix}/status",
-            current=partial(self._status, "online"),
-            will=self._status("offline", reason="lost"),
+            current=self._online,
+            will=self._status.offline("lost"),
+            news=lambda: self._status.news,
         )
         self._link = BrokerLink(self._broker, self._outbox, status)
         self._link.wait_for_first_try(_FIRST_TRY_SECONDS)
@@ -134,8 +143,18 @@ class MqttSink(Sink):
                 hint=f"Check both in {parameter('mqtt', 'mqtt://user:password@host:port/prefix')}",
             )
 
+    def gap(self, gap: Gap) -> None:
+        """Counts missing frames for the status."""
+        self._status.activity.gap(gap)
+
+    def bundle(self, change: BundleChange) -> None:
+        """Names the classes of the bundle from now on, and reports the change in the status."""
+        self._classes = change.classes
+        self._status.bundle(change)
+
     def frame(self, result: FrameResult) -> None:
         """Sends the start of new tubes, and an update of the others at the chosen interval."""
+        self._status.activity.frame(result)
         now = result.frame.time
         self._last = result.frame.index, now
         messages: list[QueuedMessage] = []
@@ -172,7 +191,8 @@ class MqttSink(Sink):
     def end(self, summary: RunSummary) -> None:
         """Sends waiting messages for at most 5 seconds, then the last status."""
         if self._link is not None:
-            self._link.stop(self._status("offline", reason="ended"), _LAST_SECONDS)
+            self._note_dropped()
+            self._link.stop(self._status.offline("ended"), _LAST_SECONDS)
 
     def reopen(self) -> bool:
         """Returns True if there is room on the disk again.
@@ -205,25 +225,18 @@ class MqttSink(Sink):
 
     def _message(self, kind: str, place: int, content: dict[str, Any]) -> QueuedMessage:
         name = self._classes[content["class"]]
-        head = {"run": self._run, "seq": self._seq + place, "date": _now(), "source": self._source}
+        assert self._info is not None
+        source, number = self._info.source, self._seq + place
+        head = {"run": self._run, "seq": number, "date": now_text(), "source": source}
         payload = msgspec.json.encode({**head, "name": name, **content})
         return QueuedMessage(f"{self._broker.prefix}/tube/{kind}", payload, kind)
 
-    def _status(self, state: str, **more: str) -> bytes:
-        return msgspec.json.encode(
-            {
-                "state": state,
-                **more,
-                "run": self._run,
-                "source": self._source,
-                "date": _now(),
-                "dropped": {} if self._outbox is None else self._outbox.dropped,
-            }
-        )
+    def _online(self) -> bytes:
+        self._note_dropped()
+        return self._status.online()
 
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    def _note_dropped(self) -> None:
+        self._status.dropped = {} if self._outbox is None else self._outbox.dropped
 
 
 def default_buffer(broker: Broker) -> Path:

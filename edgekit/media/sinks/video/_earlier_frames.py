@@ -67,5 +67,9 @@ class EarlierFrames:
                 image: Any = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
                 yield replace(result, frame=replace(result.frame, image=image))
 
+    def forget_tubes(self) -> None:
+        """Keeps the pictures without their tubes, because the classes have changed."""
+        self._kept = deque((replace(result, tubes=()), jpeg) for result, jpeg in self._kept)
+
     def _forget(self) -> None:
         self._bytes -= self._kept.popleft()[1].nbytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._clip_folder import ClipFolder
 from edgekit.media.sinks.video._earlier_frames import EarlierFrames
 from edgekit.media.sinks.video.file import VideoSink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -118,6 +120,16 @@ class ClipsSink(Sink):
         if failed is not None:
             raise failed
 
+    def bundle(self, change: BundleChange) -> None:
+        """Names the classes of the bundle in all clips from now on."""
+        assert self._info is not None
+        if change.classes == self._info.classes:
+            return
+        self._info = replace(self._info, classes=change.classes)
+        self._earlier.forget_tubes()
+        for clip in self._clips.values():
+            clip.bundle(change)
+
     def tube(self, tube: Tube) -> None:
         """Stores the ended tube, and the time at which its clip ends."""
         self._refused.discard(tube.id)
@@ -211,6 +223,9 @@ class _Clip:
             return
         self._last = result
         self._video.frame(result)
+
+    def bundle(self, change: BundleChange) -> None:
+        self._video.bundle(change)
 
     def close_with(self, tube: Tube, after: float) -> None:
         assert self._times

@@ -19,6 +19,7 @@ from edgekit.media.sinks.video._mp4 import Mp4File
 from edgekit.media.sinks.video._timed_frames import TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS, Codec
 from edgekit.media.sources.source import name_of
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
 __all__ = ["VideoSink"]
@@ -80,6 +81,10 @@ class VideoSink(Sink):
         self._annotator = Annotator(info.classes)
         if info.width and info.height:
             self._open((info.height, info.width))
+
+    def bundle(self, change: BundleChange) -> None:
+        """Draws the classes of the bundle from now on."""
+        self._annotator.name_classes(change.classes)
 
     def frame(self, result: FrameResult) -> None:
         """Draws and writes a frame."""

@@ -15,6 +15,7 @@ from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS
 from edgekit.media.sources.source import name_of
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 
 __all__ = ["LiveVideoSink"]
@@ -93,6 +94,10 @@ class LiveVideoSink(Sink):
         """Writes the current cluster on a reconnect, because the next frame may take long."""
         if gap.reason == "reconnect":
             self._flush()
+
+    def bundle(self, change: BundleChange) -> None:
+        """Draws the classes of the bundle from now on."""
+        self._annotator.name_classes(change.classes)
 
     def frame(self, result: FrameResult) -> None:
         """Draws and encodes a frame, and writes a cluster when it is complete."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.pipeline.motion_detector import MotionDetector
+from edgekit.pipeline.reading.motion_detector import MotionDetector
 
 SHAPE = (40, 60)
 STEP = 0.04

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.pipeline.motion_gate import MotionGate
+from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.runtime.types import Frame
 
 HEIGHT, WIDTH = 72, 96

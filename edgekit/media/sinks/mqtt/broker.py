@@ -25,7 +25,7 @@ class Broker:
         port: TCP port. The default is 1883, or 8883 with TLS.
         user: User name; None if the broker needs none.
         password: Password, left out of ``repr``; None if the broker needs none.
-        prefix: Prefix of all topics.
+        prefix: Prefix of all topics; empty for none.
         ca: PEM file of the certificates to trust with TLS; None for the system's.
         tls: Whether the connection uses TLS.
     """
@@ -39,15 +39,23 @@ class Broker:
     tls: bool
 
     @classmethod
-    def parse(cls, url: str, ca: Path | None = None) -> Broker:
+    def parse(
+        cls, url: str, ca: Path | None = None, *, name: str | None = None, prefix: str = "edgekit"
+    ) -> Broker:
         """Reads ``mqtt://user:password@host:port/prefix``, or ``mqtts://`` for TLS.
+
+        Args:
+            url: Address of the broker.
+            ca: PEM file of the certificates to trust with TLS; None for the system's.
+            name: Name of the parameter for messages; the default is ``mqtt``.
+            prefix: Prefix if the address has none.
 
         Raises:
             UsageError: The URL is not a valid broker address. The message does not quote the URL,
                 which may contain a password.
         """
-        name = parameter("mqtt")
-        hint = f"Write it like {parameter('mqtt', _EXAMPLE)}"
+        hint = f"Write it like {f'{name} {_EXAMPLE}' if name else parameter('mqtt', _EXAMPLE)}"
+        name = name or parameter("mqtt")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -55,7 +63,7 @@ class Broker:
             raise UsageError(f"The host or port of {name} cannot be read.", hint=hint) from None
         if parts.scheme not in _PORTS or not host:
             raise UsageError(f"{name} is not the address of an MQTT broker.", hint=hint)
-        prefix = unquote(parts.path).strip("/") or "edgekit"
+        prefix = unquote(parts.path).strip("/") or prefix
         if any(sign in url for sign in "#?") or any(sign in prefix for sign in "#+"):
             raise UsageError(
                 f"The address of {name} contains # or ?, or + in its topic prefix.",

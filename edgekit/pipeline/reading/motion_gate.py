@@ -1,7 +1,8 @@
 """Decides whether the network may pause, and learns from which size a change is motion.
 
-``edgekit.runtime.motion`` measures the changes, ``edgekit.pipeline.motion_detector`` compares them
-with the learnt limits, and this module decides from both."""
+``edgekit.runtime.motion`` measures the changes, ``motion_detector`` compares them with the learnt
+limits, and this module decides from both.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.pipeline.motion_detector import MotionDetector
+from edgekit.pipeline.reading.motion_detector import MotionDetector
 from edgekit.pipeline.results import GateSummary
 from edgekit.runtime.motion import limits, shrunk
 from edgekit.runtime.source_clock import SourceClock
