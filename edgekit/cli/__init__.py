@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "Turn a checkpoint into a verified bundle for a target, on the host.",
     "quantize": "Quantize a float bundle to INT8, and measure and limit the loss of accuracy.",
     "run": "Find action tubes in a camera, video or folder of pictures.",
+    "fleet": "Show the state of all devices that report to an MQTT broker.",
     "bench": "Measure how long each stage of a frame takes, for every bundle and runtime.",
     "eval": "Score a bundle, or saved detections, against annotations.",
     "train": "Train or fine-tune a network on annotated clips.",

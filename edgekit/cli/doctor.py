@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
     Example: edgekit doctor
     """
     import edgekit
-    from edgekit.cli._system_report import print_system_report
+    from edgekit.cli.output.system_report import print_system_report
     from edgekit.doctor.examination import examine_system
     from edgekit.system.installation import origin
 

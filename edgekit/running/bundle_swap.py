@@ -124,7 +124,8 @@ class BundleSwap:
             return
         name, sha256 = target.name, ""
         try:
-            bundle = self._load(target)
+            keys = self._options.require_signature
+            bundle = load_bundle(target, require_signature=keys)
             name, sha256 = bundle.manifest.name, bundle.sha256
             self._check_classes(bundle)
             frames = [pipeline.slot.newest for pipeline, _ in self._parts]
@@ -135,9 +136,6 @@ class BundleSwap:
             self._refuse(target, (name, sha256, reason))
         else:
             self._switch(detector)
-
-    def _load(self, target: Path) -> Bundle:
-        return load_bundle(target)
 
     def _check_classes(self, bundle: Bundle) -> None:
         """Refuses other classes if an output holds one list of classes for the whole run."""

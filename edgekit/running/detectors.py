@@ -20,7 +20,6 @@ from edgekit.targets.profile import tuned_options
 __all__ = ["check_interval", "facts_of", "open_proven", "session_options"]
 
 _LOG = logging.getLogger(__name__)
-_GREY = np.full((480, 640, 3), 128, np.uint8)
 
 
 def session_options(session: SessionOptions, options: RunOptions, *, live: bool) -> SessionOptions:
@@ -85,8 +84,9 @@ def open_proven(
     detector = Detector(bundle, options=session, top_k=options.tubes.top_k)
     try:
         check_interval(detector, options.frames, live=live)
+        grey = Frame(0, 0.0, np.full((480, 640, 3), 128, np.uint8))
         for frame in frames:
-            _prove(detector.sibling(), frame or Frame(0, 0.0, _GREY))
+            _prove(detector.sibling(), frame or grey)
     except BaseException:
         detector.close()
         raise

@@ -21,6 +21,7 @@ ARCHITECTURE = Architecture(
 """The network of that name, for the entry point of a package."""
 
 _TARGETS = ("onnx", "openvino", "tflite", "jetson")
+_EVERY_TARGET = " ".join(f"--target {target}" for target in _TARGETS)
 _PYTHON = """
 from edgekit import Detector, open_source
 with Detector("artifacts/made-onnx-fp32") as detector, open_source("clips/puppets-5.avi") as source:
@@ -53,7 +54,6 @@ def every_command(port: int) -> list[Command]:
     """
     clip = "clips/puppets-5.avi"
     bundles = {target: f"artifacts/made-{target}-fp32" for target in _TARGETS}
-    targets = " ".join(f"--target {target}" for target in _TARGETS)
     found = [
         _edgekit("doctor", "doctor"),
         *_of_dataset(),
@@ -65,7 +65,7 @@ def every_command(port: int) -> list[Command]:
         ),
         _edgekit(
             "export, all targets",
-            f"export trained/weights.safetensors {targets} --name made",
+            f"export trained/weights.safetensors {_EVERY_TARGET} --name made",
             "artifacts",
         ),
     ]
@@ -96,6 +96,7 @@ def every_command(port: int) -> list[Command]:
             expected=3,  # there is no broker
         ),
         _edgekit("run, the shipped model", f"run --bundle shipped --source {clip} --max-frames 3"),
+        _edgekit("fleet", "fleet mqtt://127.0.0.1:1/home --once", expected=3),
         _edgekit("bench", f"bench {measured} --frames 10 --rounds 1 --threads 1"),
         _edgekit("eval", f"eval {onnx} --root clips", "~/.cache/edgekit"),
         _edgekit("build", f"build {jetson}", expected=4),

@@ -36,7 +36,7 @@ def words(spotter, spots, tiny, tmp_path):
     return lambda name, place: [name, *map(str, make(name, place))]
 
 
-@pytest.mark.parametrize("name", [n for n in cli.COMMANDS if n not in ("demo", "build")])
+@pytest.mark.parametrize("name", [n for n in cli.COMMANDS if n not in ("demo", "build", "fleet")])
 def test_more_and_fewer_words(name, words, tmp_path, capsys, caplog):
     said = {}
     for number, option in enumerate(("-q", None, "-v")):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 
 import cv2
 import pytest
+
+from edgekit.cli import main
 
 LIMIT = 120
 
@@ -195,3 +198,23 @@ def test_a_bundle_that_fails_leaves_the_old_one_running(
     assert refused["bundle"]["name"] == "bad"
     assert report["bundle"]["name"] == again["bundle"]["name"] == "spot"
     assert {tube["id"] for line in lines for tube in line.get("tubes", ())} == {0}
+
+
+def test_a_required_signature_is_required_of_every_bundle(swapping, make_spot_bundle, tmp_path):
+    pytest.importorskip("cryptography")
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    first, unsigned, signed = (make_spot_bundle(name) for name in ("one", "unsigned", "two"))
+    for bundle in (first, signed):
+        assert main(["sign", str(bundle), "--key", str(key)]) == 0
+    link = tmp_path / "signed"
+    link.symlink_to(first)
+    keys = key.with_suffix(".pub")
+    process, _, events = swapping("--bundle", link, "--require-signature", keys)
+    for bundle in (unsigned, signed):
+        link_to(link, bundle)
+        until(lambda name=bundle.name: name in names_of(events), process)
+    _, lines, _ = ended(process, events)
+    found = [line for line in lines if line["type"] == "bundle"]
+    assert [change["outcome"] for change in found] == ["refused", "running"]
+    assert found[0]["bundle"]["sha256"] == ""  # nothing of it was parsed

@@ -1,0 +1,1 @@
+"""Collects the status messages that runs on many devices publish over MQTT."""
