@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import difflib
 import importlib
 import io
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn, cast
 
@@ -59,8 +57,11 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and (near := difflib.get_close_matches(args[0], COMMANDS, 1)):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        if args[0] not in COMMANDS:
+            import difflib
+
+            if near := difflib.get_close_matches(args[0], COMMANDS, 1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -154,6 +155,8 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
             return 0, None
         failure = failure_of(error)
         if failure.code == "internal":
+            import traceback
+
             click.echo(printable(traceback.format_exc(), lines=True), err=True, nl=False)
         _say(failure)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import json
 import re
 import shlex
 import sys
@@ -179,6 +178,8 @@ def _holds(distribution: Distribution) -> bool:
 
 
 def _direct_url(distribution: Distribution) -> dict[str, dict[str, object]]:
+    import json
+
     text = distribution.read_text("direct_url.json")
     found: dict[str, dict[str, object]] = json.loads(text) if text else {}
     return found

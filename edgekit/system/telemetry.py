@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.abc
-import logging
 import os
 import sys
 import threading
@@ -15,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 
 __all__ = ["OWN_PROCESS", "import_onnxruntime", "import_silently", "silence_environment"]
-
-_log = logging.getLogger(__name__)
 
 _ONNXRUNTIME = "ORT_DISABLE_TELEMETRY"
 _IMPORTING = threading.RLock()
@@ -100,8 +96,11 @@ def import_silently(module: str) -> ModuleType:
         sys.meta_path.remove(hiding)
 
 
-class _Hiding(importlib.abc.MetaPathFinder):
-    """Hides the packages that report from the imports of one thread."""
+class _Hiding:
+    """Hides the packages that report from the imports of one thread.
+
+    It has no base class, because ``importlib.abc`` takes every command 10 ms to import.
+    """
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -117,7 +116,9 @@ class _Hiding(importlib.abc.MetaPathFinder):
 @functools.cache
 def _warn(module: str, advice: str) -> None:
     """Warns once that a module was imported before EdgeKit could keep it from reporting."""
-    _log.warning(
+    import logging
+
+    logging.getLogger(__name__).warning(
         "%s was imported before EdgeKit, and may send telemetry to its vendor from this "
         "process. %s",
         module,

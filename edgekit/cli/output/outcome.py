@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +92,8 @@ def failure_of(error: BaseException) -> Failure:
         error = _system_error(error)
     if isinstance(error, EdgeKitError):
         return Failure(error.code, error.message, error.hint, error.exit_status)
+    import traceback
+
     what = traceback.format_exception_only(error)[-1].strip()
     return Failure(
         "internal",
