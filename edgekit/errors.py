@@ -11,6 +11,7 @@
     │   ├── AnnotationError             annotations or saved detections
     │   ├── CalibrationError            calibration data
     │   ├── OutputError                 a place to write to: unwritable, full, already there
+    │   ├── HostError                   a device that is reached over SSH
     │   └── ResourceError               resources of this process: memory, threads, files
     │       └── LostWorkerError             a worker process that dies on an item of work
     ├── ConversionError             1   a converter failed, or cannot write the requested form
@@ -40,6 +41,7 @@ __all__ = [
     "ClusterError",
     "ConversionError",
     "EdgeKitError",
+    "HostError",
     "LostWorkerError",
     "MediaError",
     "MissingDependencyError",
@@ -134,6 +136,12 @@ class OutputError(BadInputError):
     """A result cannot be written: the place is unwritable, full, or already taken."""
 
     code = "output"
+
+
+class HostError(BadInputError):
+    """A device cannot be reached over SSH, or does not fit, or a step on it failed."""
+
+    code = "host"
 
 
 class ResourceError(BadInputError):

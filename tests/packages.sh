@@ -10,7 +10,8 @@ set -u
 build="gcc libc6-dev libgl1"
 release="gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 test="
-    caddy chromium ffmpeg iproute2 mosquitto nginx openssh-client openssl qemu-user-static strace xvfb
+    caddy chromium faketime ffmpeg iproute2 mosquitto nginx openssh-client openssh-server openssl
+    qemu-user-static strace systemd xvfb
     gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi python3-opencv
 "
@@ -34,9 +35,9 @@ install_packages() {
             $apt install --no-install-recommends "$each" >>"$log" 2>&1
         done
     fi
-    for each in caddy mosquitto nginx; do
+    for each in caddy mosquitto nginx openssh-server; do
         case " $* " in
-            *" $each "*) systemctl disable --now "$each" >/dev/null 2>&1 ;;
+            *" $each "*) systemctl disable --now "$(echo "$each" | sed 's/^openssh-server$/ssh/')" >/dev/null 2>&1 ;;
         esac
     done
     sed -n 's/^E: //p' "$log" | sort -u | head -n 1

@@ -1,0 +1,233 @@
+"""Simulated devices: real SSH servers on loopback ports, each with a home and a systemd of its own.
+
+Each device is a set of Linux namespaces, so that its processes end with it. It shares the kernel,
+the network and all files with this machine, except for its home folder and ``/run``. Root, sshd and
+systemd are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edgekit._closing import Closing
+
+__all__ = ["SshDevice", "Workstation", "reason_for_none"]
+
+_SSHD = Path("/usr/sbin/sshd")
+_SYSTEMD = Path("/lib/systemd/systemd")
+_CGROUPS = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+
+_INIT = """
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/sshd /run/systemd/system "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
+[ "{home}" = "$HOME" ] || mount --bind "{home}" "$HOME"
+{more}
+if [ {systemd} = 1 ]; then
+    {program} --user >"{folder}/systemd.log" 2>&1 </dev/null &
+fi
+exec {sshd} -D -e -f "{folder}/sshd_config" >"{folder}/sshd.log" 2>&1
+"""
+
+
+def reason_for_none() -> str:
+    """Returns the reason why this machine cannot simulate devices; empty if it can."""
+    if os.geteuid() != 0:
+        return "only root can make namespaces with a systemd"
+    missing = [str(each) for each in (_SSHD, _SYSTEMD) if not each.exists()]
+    if missing:
+        return f"there is no {' and no '.join(missing)}"
+    tried = subprocess.run(["/usr/bin/unshare", "--mount", "--pid", "--fork", "true"])
+    return "the system allows no namespaces" if tried.returncode else ""
+
+
+class Workstation:
+    """The side of the user: a key, a configuration of ``ssh``, and a program that uses it.
+
+    Args:
+        folder: Folder for the files; an earlier key in it is used again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = folder / "key"
+        self.config = folder / "config"
+        self.known_hosts = folder / "known_hosts"
+        if not self.key.exists():
+            _make_key(self.key)
+        self.config.write_text("")
+        self.known_hosts.write_text("")
+        ssh = folder / "bin" / "ssh"
+        ssh.parent.mkdir(exist_ok=True)
+        ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F "{self.config}" "$@"\n')
+        ssh.chmod(0o755)
+
+    @property
+    def path(self) -> str:
+        """Value of ``PATH`` with which ``ssh`` finds the devices by name."""
+        return f"{self.folder / 'bin'}:{os.environ['PATH']}"
+
+    def add(self, name: str, port: int, host_key: str, *, key: bool = True) -> None:
+        """Adds a device to the configuration.
+
+        Args:
+            name: Name of the device.
+            port: Its port on this machine.
+            host_key: Public key that it is expected to have; empty if it is unknown.
+            key: Whether the user has a key for it.
+        """
+        lines = [
+            f"Host {name}",
+            "  HostName 127.0.0.1",
+            f"  Port {port}",
+            "  User root",
+            f"  UserKnownHostsFile {self.known_hosts}",
+            "  GlobalKnownHostsFile /dev/null",
+            f"  HostKeyAlias {name}",
+            "  IdentitiesOnly yes",
+            "  IdentityAgent none",
+            f"  IdentityFile {self.key if key else '/dev/null'}",
+        ]
+        with self.config.open("a") as stream:
+            stream.write("\n".join(lines) + "\n")
+        if host_key:
+            with self.known_hosts.open("a") as stream:
+                stream.write(f"{name} {' '.join(host_key.split()[:2])}\n")
+
+
+class SshDevice(Closing):
+    """A simulated device.
+
+    Args:
+        folder: Empty folder for its files; ``home`` in it is its home folder.
+        name: Name that the workstation gives it.
+        workstation: Workstation that may log in.
+        programs: Folders in front of its ``PATH``; by default that of this Python.
+        environment: Further environment variables of its programs.
+        systemd: Whether it has a systemd.
+        prepare: Lines of shell that are run as it starts, such as mounts.
+        home_at: Folder at which the device itself sees its home; by default where it is.
+        image: Home folder of an earlier device to begin with, which saw it at the same place.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        workstation: Workstation,
+        *,
+        programs: Sequence[Path] = (),
+        environment: Mapping[str, str] | None = None,
+        systemd: bool = True,
+        prepare: str = "",
+        home_at: Path | None = None,
+        image: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.home = folder / "home"
+        if image is None:
+            self.home.mkdir(parents=True)
+        else:
+            shutil.copytree(image, self.home, symlinks=True)
+        seen = home_at or self.home
+        self.port = free_port()
+        python = Path(getattr(sys, "_base_executable", sys.executable)).parent
+        path = ":".join(map(str, [*(programs or [python]), "/usr/bin", "/bin"]))
+        _make_key(folder / "host_key")
+        self.host_key = (folder / "host_key.pub").read_text()
+        variables = {"HOME": str(seen), "PATH": path, **(environment or {})}
+        settings = [f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host_key"]
+        settings += [f"AuthorizedKeysFile {workstation.key}.pub", "StrictModes no", "UsePAM no"]
+        settings += ["PidFile none", "PermitRootLogin yes"]
+        settings += [f"SetEnv {' '.join(f'{key}={value}' for key, value in variables.items())}"]
+        (folder / "sshd_config").write_text("\n".join(settings) + "\n")
+        workstation.add(name, self.port, self.host_key)
+        script = _INIT.format(
+            folder=folder,
+            home=self.home,
+            sshd=_SSHD,
+            program=_SYSTEMD,
+            systemd=int(systemd),
+            more=prepare,
+        )
+        runtime = f"/run/user/{os.getuid()}"
+        self._cgroups = list(_own_cgroups(f"edgekit-{os.getpid()}-{name}"))
+        self._process = subprocess.Popen(
+            ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "/bin/sh", "-c", script],
+            env={**os.environ, "HOME": str(seen), "XDG_RUNTIME_DIR": runtime, "PATH": path},
+            preexec_fn=lambda: _enter(self._cgroups),
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._wait(folder / "sshd.log", systemd=systemd)
+
+    @property
+    def root(self) -> Path:
+        """Folder of the deployments."""
+        return self.home / ".local/share/edgekit"
+
+    def close(self) -> None:
+        """Ends the device and all its processes, as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+        for each in self._cgroups:
+            for _ in range(100):
+                with contextlib.suppress(OSError):
+                    for below in sorted(each.rglob("*/"), reverse=True):
+                        below.rmdir()
+                    each.rmdir()
+                if not each.exists():
+                    break
+                time.sleep(0.05)
+
+    def _wait(self, log: Path, *, systemd: bool) -> None:
+        """Waits until the device answers."""
+        end = time.monotonic() + 60
+        socket_path = f"/proc/{{}}/root/run/user/{os.getuid()}/systemd/private"
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+                inside = children.read_text().split()
+                if not systemd or (inside and Path(socket_path.format(inside[0])).exists()):
+                    return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} does not start: {log.read_text() if log.exists() else ''}")
+
+
+def free_port() -> int:
+    """Returns a port of this machine that nobody uses."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def _make_key(path: Path) -> None:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+
+
+def _own_cgroups(name: str) -> list[Path]:
+    """Makes a control group in each hierarchy that systemd uses."""
+    made = []
+    for parent in _CGROUPS:
+        if (parent / "cgroup.procs").exists():
+            place = parent / name
+            place.mkdir(exist_ok=True)
+            made.append(place)
+    return made
+
+
+def _enter(groups: Sequence[Path]) -> None:
+    for each in groups:
+        (each / "cgroup.procs").write_text(str(os.getpid()))

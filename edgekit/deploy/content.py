@@ -1,0 +1,108 @@
+"""Copies files to a device by their content: what is there is not sent again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bundle import Bundle
+from edgekit.deploy.ssh import DeviceConnection
+from edgekit.errors import BadInputError
+from edgekit.files.checksums import sha256_of
+
+__all__ = ["Content", "bundle_content", "content_of", "input_content", "send_content"]
+
+_OF_A_MACHINE = ("engines", "profile.json")
+"""Names in a bundle that belong to the machine that made them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Files to copy.
+
+    Attributes:
+        kind: Store on the device: ``wheels``, ``bundles`` or ``inputs``.
+        digest: SHA-256 of the list of files, which has their checksums.
+        sources: File on this machine, by its path in the copy.
+        files: Path, size in bytes and SHA-256 of each file.
+    """
+
+    kind: str
+    digest: str
+    sources: Mapping[str, Path]
+    files: tuple[Mapping[str, str | int], ...]
+
+    @property
+    def size(self) -> int:
+        """Size of all files, in bytes."""
+        return sum(int(each["size"]) for each in self.files)
+
+
+def content_of(kind: str, sources: Mapping[str, Path]) -> Content:
+    """Returns the description of files to copy.
+
+    Args:
+        kind: Store on the device: ``wheels``, ``bundles`` or ``inputs``.
+        sources: File on this machine, by its path in the copy.
+    """
+    files: tuple[dict[str, str | int], ...] = tuple(
+        {"path": name, "size": path.stat().st_size, "sha256": sha256_of(path)}
+        for name, path in sorted(sources.items())
+    )
+    digest = hashlib.sha256(repr(files).encode()).hexdigest()
+    return Content(kind, digest, sources, files)
+
+
+def bundle_content(bundle: Bundle) -> Content:
+    """Returns the files of a bundle, without those that belong to this machine."""
+    sources = {
+        name: path
+        for name, path in _files_below(bundle.path).items()
+        if not name.startswith(".") and name.partition("/")[0] not in _OF_A_MACHINE
+    }
+    return content_of("bundles", sources)
+
+
+def input_content(path: Path) -> Content:
+    """Returns a file, or all files of a folder, below the name of that file or folder.
+
+    Raises:
+        BadInputError: There is no such file or folder.
+    """
+    path = path.resolve()
+    if path.is_dir():
+        below = _files_below(path)
+        return content_of("inputs", {f"{path.name}/{name}": file for name, file in below.items()})
+    if not path.is_file():
+        raise BadInputError(
+            f"Expected a file or a folder to copy to the device; {path} is none.",
+            hint="Check the path.",
+        )
+    return content_of("inputs", {path.name: path})
+
+
+def send_content(connection: DeviceConnection, content: Content) -> tuple[str, int]:
+    """Copies to a device what it lacks; returns the folder there and the number of sent bytes.
+
+    Args:
+        connection: Connection to the device.
+        content: Files to copy.
+
+    Raises:
+        HostError: The device has no space, or a file arrived damaged.
+    """
+    kind, digest, files = content.kind, content.digest, content.files
+    missing = connection.ask("missing", kind=kind, digest=digest, files=files)
+    sizes = {str(each["path"]): int(each["size"]) for each in content.files}
+    sent = sum(sizes[path] for path in missing)
+    for path in missing:
+        source = content.sources[path]
+        connection.ask("put", kind=kind, digest=digest, path=path, size=sizes[path], body=source)
+    return str(connection.ask("finish", kind=kind, digest=digest, files=files)), sent
+
+
+def _files_below(folder: Path) -> dict[str, Path]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in files}

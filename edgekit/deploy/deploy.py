@@ -1,0 +1,194 @@
+"""Deploys to several devices at a time, tells what they run, and takes them back."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from edgekit.bundle import Bundle
+from edgekit.deploy.content import bundle_content
+from edgekit.deploy.deployment import Deployment, holder
+from edgekit.deploy.options import DeployOptions
+from edgekit.deploy.results import HostResult, HostStatus
+from edgekit.deploy.ssh import DeviceConnection
+from edgekit.deploy.wheels import Wheelhouse
+from edgekit.errors import EdgeKitError, HostError
+from edgekit.targets.bundle_choice import take
+
+__all__ = ["Hosts", "deploy", "read_status", "roll_back"]
+
+T = TypeVar("T")
+
+_MOST_AT_A_TIME = 16
+
+Note = Callable[[str, str], None]
+"""Is called with the name of a device and a line about its progress, from any thread."""
+
+
+class Hosts:
+    """Connections to several devices at a time.
+
+    Args:
+        names: Names of the devices for ``ssh``.
+        python: Name of the Python program on the devices.
+        note: Function that is called with the progress.
+    """
+
+    def __init__(self, names: Sequence[str], *, python: str = "python3", note: Note) -> None:
+        self._names = names
+        self._python = python
+        self._note = note
+        self._open: set[DeviceConnection] = set()
+        self._lock = threading.Lock()
+
+    def map(self, work: Callable[[DeviceConnection], T]) -> list[T | EdgeKitError]:
+        """Calls a function with the connection to each device; returns its results or errors.
+
+        A device that fails does not stop the others. An interrupt ends all connections.
+        """
+        with ThreadPoolExecutor(_MOST_AT_A_TIME) as pool:
+            futures = [pool.submit(self._work, name, work) for name in self._names]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                with self._lock:
+                    for each in self._open:
+                        each.abort()
+                raise
+
+    def _work(self, name: str, work: Callable[[DeviceConnection], T]) -> T | EdgeKitError:
+        try:
+            with DeviceConnection(
+                name, python=self._python, on_note=lambda text: self._note(name, text)
+            ) as connection:
+                with self._lock:
+                    self._open.add(connection)
+                try:
+                    return work(connection)
+                finally:
+                    with self._lock:
+                        self._open.discard(connection)
+        except EdgeKitError as error:
+            return error
+
+
+def deploy(options: DeployOptions, note: Note) -> list[HostResult]:
+    """Deploys a bundle to devices; returns the result of each.
+
+    Args:
+        options: Options of the deployment.
+        note: Function that is called with the progress.
+
+    Raises:
+        BundleError: The bundle is invalid.
+        BadInputError: The folder of wheels has none.
+    """
+    bundle = take(
+        options.bundle,
+        what="bundle in artifacts/",
+        another="edgekit deploy HOST BUNDLE",
+        fits=lambda bundle: True,
+    )
+    with tempfile.TemporaryDirectory() as work:
+        deployment = Deployment(
+            options, bundle, bundle_content(bundle), Wheelhouse(options.wheels, Path(work))
+        )
+        hosts = Hosts(options.hosts, python=options.python, note=note)
+        found = hosts.map(
+            lambda connection: deployment.run(connection, lambda text: note(connection.host, text))
+        )
+    return [
+        _failed(host, each, bundle) if isinstance(each, EdgeKitError) else each
+        for host, each in zip(options.hosts, found, strict=True)
+    ]
+
+
+def roll_back(options: DeployOptions, note: Note) -> list[HostResult]:
+    """Puts the release before the current one on trial on each device; returns the results.
+
+    Args:
+        options: Options; the bundle is not read.
+        note: Function that is called with the progress.
+    """
+
+    def work(connection: DeviceConnection) -> HostResult:
+        connection.ask("lock", holder=holder())
+        current = connection.ask("current", name=options.name)
+        earlier = connection.ask("earlier", name=options.name)
+        if not earlier:
+            raise HostError(
+                f"Expected {connection.host} to have a release before the current one of the "
+                f"service {options.name}; found none.",
+                hint=f"See what it runs: edgekit deploy --status {connection.host}",
+            )
+        note(connection.host, f"Going back to release {earlier['number']}")
+        verdict = connection.ask(
+            "switch",
+            name=options.name,
+            number=earlier["number"],
+            kind=earlier["service"],
+            seconds=options.watch,
+        )
+        passed = verdict["passed"]
+        return HostResult(
+            connection.host,
+            outcome="deployed" if passed else "rolled back",
+            release=(earlier if passed else current)["number"],
+            bundle=earlier["bundle"],
+            sha256=earlier["sha256"],
+            rate=verdict["rate"],
+            state=verdict["words"],
+        )
+
+    hosts = Hosts(options.hosts, python=options.python, note=note)
+    return [
+        _failed(host, each) if isinstance(each, EdgeKitError) else each
+        for host, each in zip(options.hosts, hosts.map(work), strict=True)
+    ]
+
+
+def read_status(options: DeployOptions) -> list[HostStatus]:
+    """Returns what each device runs: one entry for each service, or one with an error.
+
+    Args:
+        options: Options; of them only devices and Python are read.
+    """
+
+    def work(connection: DeviceConnection) -> list[HostStatus]:
+        found = connection.ask("status")
+        return [
+            HostStatus(
+                connection.host,
+                service=each["name"],
+                release=each["number"],
+                bundle=each["bundle"],
+                sha256=each["sha256"],
+                edgekit=each["edgekit"],
+                deployed=each["created"],
+                level=each["level"],
+                rate=each["rate"],
+                state=each["words"],
+                trial=each["trial"],
+            )
+            for each in found
+        ] or [HostStatus(connection.host, state="no deployment")]
+
+    hosts = Hosts(options.hosts, python=options.python, note=lambda host, text: None)
+    listed: list[HostStatus] = []
+    for host, each in zip(options.hosts, hosts.map(work), strict=True):
+        if isinstance(each, EdgeKitError):
+            listed.append(HostStatus(host, error=each.message, hint=each.hint))
+        else:
+            listed += each
+    return listed
+
+
+def _failed(host: str, error: EdgeKitError, bundle: Bundle | None = None) -> HostResult:
+    name, sha256 = (bundle.manifest.name, bundle.sha256) if bundle else ("", "")
+    return HostResult(host, bundle=name, sha256=sha256, state=error.message, hint=error.hint)

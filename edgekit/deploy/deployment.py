@@ -1,0 +1,227 @@
+"""Deploys a bundle to one device, step by step."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import edgekit
+from edgekit._parameters import parameter
+from edgekit.bundle import Bundle
+from edgekit.deploy.content import Content, send_content
+from edgekit.deploy.device_facts import DeviceFacts, check_space, device_facts
+from edgekit.deploy.options import DeployOptions
+from edgekit.deploy.remote_edgekit import run_there
+from edgekit.deploy.results import HostResult
+from edgekit.deploy.ssh import DeviceConnection
+from edgekit.deploy.wheels import Wheelhouse, WheelSet
+from edgekit.errors import HostError
+
+__all__ = ["Deployment", "holder"]
+
+_UNPACKED = 4
+"""Bytes of an environment for each byte of its wheels, at most."""
+
+_SPARE = 50_000_000
+_TARGET_EXTRAS = {"openvino": "openvino", "tflite": "tflite", "jetson": "jetson"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A bundle and what its service needs, for any number of devices.
+
+    Attributes:
+        options: Options of the deployment.
+        bundle: Bundle to deploy.
+        content: Its files.
+        wheelhouse: Wheels for the devices.
+    """
+
+    options: DeployOptions
+    bundle: Bundle
+    content: Content
+    wheelhouse: Wheelhouse
+
+    def run(self, connection: DeviceConnection, note: Callable[[str], None]) -> HostResult:
+        """Deploys to one device, which keeps its current release unless the new one does well.
+
+        Args:
+            connection: Connection to the device.
+            note: Function that is called with each step.
+
+        Raises:
+            HostError: A step failed. The device runs what it ran before.
+        """
+        began, options, name = time.monotonic(), self.options, self.options.name
+        target = self.bundle.manifest.target
+        facts = device_facts(connection, target=target)
+        connection.ask("lock", holder=holder())
+        if options.service != "none":
+            connection.ask("check_service", kind=options.service, name=name)
+        current = connection.ask("current", name=name)
+        extras, health = self._needs(connection.host, current)
+        wheels, environment_size = self._wheels(connection, facts, extras, note)
+        check_space(facts, environment_size + self.content.size + _SPARE)
+        copied = self._install(connection, wheels, note) if environment_size else 0
+        note(f"Copying the bundle, {self.content.size / 1e6:.1f} MB, unless it is there")
+        path, sent = send_content(connection, self.content)
+        self._check_target(connection, wheels.key)
+        if target == "jetson":
+            note("Building the engine")
+            run_there(connection, ["build", path, "--json"], environment=wheels.key)
+        result = HostResult(
+            connection.host,
+            release=current.get("number"),
+            bundle=self.bundle.manifest.name,
+            sha256=self.bundle.sha256,
+            copied=copied + sent,
+        )
+        given = options.service_options
+        number = connection.ask(
+            "release",
+            name=name,
+            facts=self._facts(connection, wheels.key, extras, health),
+            options=given.text if given else None,
+            bundle=self.content.digest,
+            venv=wheels.key,
+        )
+        if connection.ask("drop_if_current", name=name, number=number):
+            result.outcome, result.state = "unchanged", "it runs this release already"
+        else:
+            if options.bench_frames:
+                result.milliseconds = self._measure(connection, path, wheels.key, note)
+            self._switch(connection, number, result, note)
+        result.seconds = round(time.monotonic() - began, 1)
+        return result
+
+    def _needs(self, host: str, current: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+        """Returns the extras that a device needs, and the address of its health page."""
+        given = self.options.service_options
+        if given is None:
+            if not current:
+                raise HostError(
+                    f"Expected {host} to have a deployment whose options can be kept; found none.",
+                    hint="Name the options of the service: "
+                    f"{parameter('config', 'FILE')}. docs/deploy.md shows a file.",
+                )
+            extras, health = set(current["extras"]), str(current["health"])
+        else:
+            extras, health = set(given.extras), given.health
+        extras -= set(_TARGET_EXTRAS.values())
+        if target := _TARGET_EXTRAS.get(self.bundle.manifest.target):
+            extras.add(target)
+        if self.options.service != "none":
+            extras.add("systemd")
+        return tuple(sorted(extras)), health
+
+    def _facts(
+        self, connection: DeviceConnection, key: str, extras: tuple[str, ...], health: str
+    ) -> dict[str, object]:
+        """Returns the facts to keep about the release, as the device names them."""
+        service, manifest = self.options.service, self.bundle.manifest
+        missing = connection.ask("python", key=key, code="import cysystemd")
+        return {
+            "bundle": manifest.name,
+            "sha256": self.bundle.sha256,
+            "target": manifest.target,
+            "edgekit": edgekit.__version__,
+            "extras": list(extras),
+            "health": health,
+            "service": service,
+            "notifies": service != "none" and not missing,
+        }
+
+    def _wheels(
+        self,
+        connection: DeviceConnection,
+        facts: DeviceFacts,
+        extras: tuple[str, ...],
+        note: Callable[[str], None],
+    ) -> tuple[WheelSet, int]:
+        """Returns the wheels, and the space that an environment needs; 0 if it is there."""
+        note("Collecting wheels")
+        wheels = self.wheelhouse.wheels_for(facts, extras)
+        if connection.ask("has_environment", key=wheels.key):
+            return wheels, 0
+        return wheels, (1 + _UNPACKED) * wheels.size
+
+    def _install(
+        self, connection: DeviceConnection, wheels: WheelSet, note: Callable[[str], None]
+    ) -> int:
+        """Makes the environment; returns the number of bytes that were sent."""
+        note(f"Copying wheels, {wheels.size / 1e6:.1f} MB, as far as they are not there")
+        sent = sum(send_content(connection, each)[1] for each in wheels.contents)
+        note("Installing EdgeKit")
+        connection.ask(
+            "install",
+            key=wheels.key,
+            wheels=[(each.digest, next(iter(each.sources))) for each in wheels.contents],
+            requirement=wheels.requirement,
+            system_packages=self.bundle.manifest.target == "jetson",
+        )
+        return sent
+
+    def _check_target(self, connection: DeviceConnection, key: str) -> None:
+        target = self.bundle.manifest.target
+        report = run_there(connection, ["doctor", "--json"], environment=key)
+        for each in report["targets"]:
+            if each["name"] == target and not each["runs"]:
+                raise HostError(
+                    f"Expected {connection.host} to run bundles of the target {target}; it lacks "
+                    f"{', '.join(each['missing'])}.",
+                    hint="; ".join(each["install"]) or "Export a bundle for another target.",
+                )
+
+    def _measure(
+        self, connection: DeviceConnection, path: str, key: str, note: Callable[[str], None]
+    ) -> float:
+        """Returns the median time of a frame on the device, in milliseconds."""
+        note("Measuring")
+        words = ["bench", path, "--frames", str(self.options.bench_frames), "--rounds", "1"]
+        report = run_there(connection, [*words, "--json"], environment=key)
+        times = [row["result"]["overall"]["p50"] for row in report["rows"] if row["result"]]
+        if not times:
+            error = report["rows"][0]["error"]
+            raise HostError(f"{connection.host} cannot run the bundle: {error['message']}")
+        return float(min(times))
+
+    def _switch(
+        self,
+        connection: DeviceConnection,
+        number: int,
+        result: HostResult,
+        note: Callable[[str], None],
+    ) -> None:
+        """Puts a release on trial, and writes what came of it to the result."""
+        options = self.options
+        if options.service != "none":
+            note(f"Release {number} is on trial for {options.watch:g} s")
+        verdict = connection.ask(
+            "switch",
+            name=options.name,
+            number=number,
+            kind=options.service,
+            seconds=options.watch,
+        )
+        result.state, result.rate = verdict["words"], verdict["rate"]
+        result.outcome = "deployed" if verdict["passed"] else "rolled back"
+        if verdict["passed"]:
+            result.release = number
+            connection.ask("tidy")
+        else:
+            result.hint = f"See its log: ssh {connection.host} {_journal(options)}"
+
+
+def holder() -> str:
+    """Returns who deploys, for others who try it meanwhile."""
+    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+
+
+def _journal(options: DeployOptions) -> str:
+    flag = "--user-unit" if options.service == "user" else "--unit"
+    return f"journalctl {flag} {options.name} -n 50"

@@ -1,0 +1,123 @@
+"""Holds the facts of a device, and refuses a device on which EdgeKit cannot run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from edgekit.deploy.ssh import DeviceConnection
+from edgekit.errors import HostError
+
+__all__ = ["DeviceFacts", "check_space", "device_facts"]
+
+_MACHINES = ("x86_64", "aarch64", "armv7l")
+_MOST_SECONDS_OFF = 86400.0
+
+
+# Many attributes: one for each fact that the device tells.
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """Facts about a device.
+
+    Attributes:
+        host: Name of the device for ``ssh``.
+        python: Version of its Python.
+        machine: Architecture, such as ``aarch64``.
+        libc: Name and version of its C library.
+        root: Folder of EdgeKit's deployments.
+        free: Free space there, in bytes.
+        tegra: Whether it is a Jetson.
+        systemd: Whether it was started by systemd.
+        user_systemd: Whether the user's own systemd answers.
+        node: Name that the device gives itself.
+    """
+
+    host: str
+    python: tuple[int, int, int]
+    machine: str
+    libc: tuple[str, str]
+    root: str
+    free: int
+    tegra: bool
+    systemd: bool
+    user_systemd: bool
+    node: str
+
+
+def device_facts(connection: DeviceConnection, *, target: str | None = None) -> DeviceFacts:
+    """Returns the facts of a device on which EdgeKit can run.
+
+    Args:
+        connection: Connection to the device.
+        target: Target of the bundle for it; None if there is no bundle.
+
+    Raises:
+        HostError: EdgeKit, or the bundle, cannot run there.
+    """
+    host, told = connection.host, connection.ask("facts")
+    if told["system"] != "Linux" or told["machine"] not in _MACHINES:
+        raise HostError(
+            f"Expected {host} to be Linux on {', '.join(_MACHINES)}; found {told['system']} on "
+            f"{told['machine']}.",
+            hint="No packages of EdgeKit exist for it. Choose another device.",
+        )
+    if told["bits"] != (32 if told["machine"] == "armv7l" else 64):
+        raise HostError(
+            f"Expected a Python of 64 bits on {host}; found one of {told['bits']}.",
+            hint="Install a 64-bit system on the device.",
+        )
+    if not told["venv"]:
+        raise HostError(
+            f"Expected Python's module venv on {host}; found none.",
+            hint="Install it on the device: sudo apt install python3-venv",
+        )
+    if told["unwritable"]:
+        raise HostError(
+            f"Expected {host} to let its user {told['user']} write in the home folder; found "
+            f"{told['unwritable']}.",
+            hint=f"Check the mount and the permissions: ssh {host} 'df ~; ls -ld ~'",
+        )
+    _check_clock(host, float(told["time"]))
+    if target == "jetson" and not told["tegra"]:
+        raise HostError(
+            f"Expected a Jetson for a bundle of the target jetson; {host} is {told['node']}, "
+            f"{told['machine']} without /etc/nv_tegra_release.",
+            hint="Export a bundle for this device: edgekit export --target onnx",
+        )
+    return DeviceFacts(
+        host=host,
+        python=tuple(told["python"]),
+        machine=told["machine"],
+        libc=tuple(told["libc"]),
+        root=told["root"],
+        free=int(told["free"]),
+        tegra=told["tegra"],
+        systemd=told["systemd"],
+        user_systemd=told["user_systemd"],
+        node=told["node"],
+    )
+
+
+def check_space(facts: DeviceFacts, needed: int) -> None:
+    """Raises ``HostError`` if a device has less free space than is needed.
+
+    Args:
+        facts: Facts of the device.
+        needed: Needed space in bytes.
+    """
+    if facts.free < needed:
+        raise HostError(
+            f"Expected {needed / 1e6:.0f} MB free in {facts.root} on {facts.host}; found "
+            f"{facts.free / 1e6:.0f} MB.",
+            hint=f"Make room there: ssh {facts.host} df -h ~",
+        )
+
+
+def _check_clock(host: str, there: float) -> None:
+    if abs(there - time.time()) > _MOST_SECONDS_OFF:
+        shown = time.strftime("%Y-%m-%d", time.gmtime(there))
+        raise HostError(
+            f"Expected the clock of {host} to show {time.strftime('%Y-%m-%d', time.gmtime())}; "
+            f"it shows {shown}. Events, logs and signatures would have wrong times.",
+            hint=f"Set it: ssh {host} sudo date -u -s @$(date +%s)",
+        )

@@ -1,0 +1,75 @@
+"""Collects what has to be known about a device before anything is written there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+__all__ = ["collect_facts", "runtime_folder"]
+
+
+def collect_facts(root: Path) -> dict[str, object]:
+    """Returns facts about the device, in JSON form.
+
+    Args:
+        root: Folder of EdgeKit's deployments; it may be missing.
+    """
+    there = _existing(root)
+    return {
+        "python": list(sys.version_info[:3]),
+        "venv": _has_module("venv"),
+        "machine": platform.machine(),
+        "bits": 64 if sys.maxsize > 2**32 else 32,
+        "system": platform.system(),
+        "libc": list(platform.libc_ver()),
+        "node": platform.node(),
+        "user": _user(),
+        "time": time.time(),
+        "root": str(root),
+        "free": shutil.disk_usage(there).free,
+        "unwritable": _unwritable(there),
+        "tegra": Path("/etc/nv_tegra_release").is_file(),
+        "systemd": Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None,
+        "user_systemd": Path(runtime_folder(), "systemd/private").exists(),
+    }
+
+
+def runtime_folder() -> str:
+    """Returns the folder of the user's running programs, where the user's systemd listens."""
+    return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+
+
+def _existing(path: Path) -> Path:
+    """Returns the nearest folder above a path that exists."""
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _unwritable(folder: Path) -> str:
+    """Returns the reason why nothing can be written to a folder; empty if it can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+
+
+def _has_module(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return str(os.getuid())

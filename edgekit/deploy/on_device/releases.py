@@ -1,0 +1,168 @@
+"""Numbers the releases of a service, and knows which one is current."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TypedDict, cast
+
+from edgekit.deploy.on_device.connection import DeviceError
+from edgekit.deploy.on_device.store import link_to, write_file
+
+__all__ = ["ReleaseFacts", "Releases"]
+
+_FACTS = "release.json"
+_NUMBERED = ("number", "replaces", "created")
+_KEPT = 3
+
+
+# Many attributes: one for each key of the file that describes a release.
+class ReleaseFacts(TypedDict, total=False):
+    """What is known of a release.
+
+    Attributes:
+        number: Its number, from 1.
+        replaces: Number of the release before it; None for the first one.
+        created: Time when it was made, in seconds since 1970.
+        bundle: Name of its bundle.
+        sha256: SHA-256 of the manifest of its bundle.
+        target: Target of its bundle.
+        edgekit: Version of EdgeKit.
+        extras: Extras of EdgeKit in its environment.
+        health: Address of its health page; empty if it serves none.
+        service: Kind of its service: ``user``, ``system`` or ``none``.
+        notifies: Whether its environment can notify systemd.
+    """
+
+    number: int
+    replaces: int | None
+    created: int
+    bundle: str
+    sha256: str
+    target: str
+    edgekit: str
+    extras: list[str]
+    health: str
+    service: str
+    notifies: bool
+
+
+class Releases:
+    """Releases of one service.
+
+    Args:
+        folder: Folder of the service; it may be missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def link(self) -> Path:
+        """Link to the current release, which may be missing."""
+        return self.folder / "current"
+
+    @property
+    def data(self) -> Path:
+        """Folder in which the service works."""
+        return self.folder / "data"
+
+    def current(self) -> int | None:
+        """Returns the number of the current release; None if there is none."""
+        try:
+            return int(self.link.readlink().name)
+        except OSError:
+            return None
+
+    def path(self, number: int) -> Path:
+        """Returns the folder of a release."""
+        return self.folder / "releases" / str(number)
+
+    def facts(self, number: int | None) -> ReleaseFacts:
+        """Returns what is known of a release; nothing if there is none."""
+        try:
+            found = json.loads((self.path(number or 0) / _FACTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return cast(ReleaseFacts, found) if isinstance(found, dict) else {}
+
+    def create(self, facts: ReleaseFacts, options: str | None, bundle: Path, venv: Path) -> int:
+        """Makes a release that is not current yet; returns its number.
+
+        Args:
+            facts: Facts to keep about it, in JSON form.
+            options: Content of its options file; None for that of the current release.
+            bundle: Folder of its bundle.
+            venv: Folder of its environment.
+
+        Raises:
+            DeviceError: No options are given, and there is no current release.
+        """
+        current = self.current()
+        if options is None:
+            options = self.options()
+        number = max((int(each.name) for each in self._all()), default=0) + 1
+        place = self.path(number).with_name(f".new-{number}")
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True, mode=0o700)
+        self.data.mkdir(exist_ok=True, mode=0o700)
+        (place / "bundle").symlink_to(os.path.relpath(bundle, self.path(number)))
+        (place / "venv").symlink_to(os.path.relpath(venv, self.path(number)))
+        write_file(place / "options.toml", options, 0o600)
+        made = {"number": number, "replaces": current, "created": int(time.time())}
+        write_file(place / _FACTS, json.dumps({**facts, **made}, indent=2) + "\n", 0o600)
+        place.replace(self.path(number))
+        return number
+
+    def options(self) -> str:
+        """Returns the options of the current release.
+
+        Raises:
+            DeviceError: There is no current release.
+        """
+        current = self.current()
+        if current is None:
+            raise DeviceError("This device has no deployment yet, so it has no options to keep.")
+        return (self.path(current) / "options.toml").read_text(encoding="utf-8")
+
+    def equal(self, first: int, second: int) -> bool:
+        """Returns whether two releases have the same options, bundle, environment and facts."""
+        ours, theirs = self.path(first), self.path(second)
+        for link in ("bundle", "venv"):
+            if (ours / link).readlink() != (theirs / link).readlink():
+                return False
+        own, other = (
+            {key: value for key, value in self.facts(each).items() if key not in _NUMBERED}
+            for each in (first, second)
+        )
+        texts = [(place / "options.toml").read_text(encoding="utf-8") for place in (ours, theirs)]
+        return own == other and texts[0] == texts[1]
+
+    def switch(self, number: int) -> None:
+        """Makes a release the current one, in one step."""
+        link_to(self.link, f"releases/{number}")
+
+    def forget(self, number: int) -> None:
+        """Removes a release that is not current."""
+        shutil.rmtree(self.path(number), ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Removes releases that are neither current nor among the last ones that were."""
+        kept, number = set[int](), self.current()
+        while number is not None and len(kept) < _KEPT and number not in kept:
+            kept.add(number)
+            number = self.facts(number).get("replaces")
+        for each in self._all():
+            if int(each.name) not in kept:
+                shutil.rmtree(each, ignore_errors=True)
+
+    def used(self, link: str) -> set[str]:
+        """Returns the names of the folders to which a link of the releases leads."""
+        return {(each / link).readlink().name for each in self._all()}
+
+    def _all(self) -> list[Path]:
+        folder = self.folder / "releases"
+        return [each for each in folder.iterdir() if each.name.isdigit()] if folder.is_dir() else []

@@ -1,0 +1,178 @@
+"""Puts a release on trial in place of the current one, and keeps it or goes back.
+
+While a release is on trial, a transient file changes what the unit runs. Transient files vanish
+when the device restarts, so that after a power cut it runs the current release again. A release
+becomes the current one only after it has passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from edgekit.deploy.on_device.connection import DeviceError, HungUpError, WorkstationConnection
+from edgekit.deploy.on_device.releases import Releases
+from edgekit.deploy.on_device.service import Health, Service
+from edgekit.deploy.on_device.unit import trial_text, unit_text
+
+__all__ = ["TrialResult", "end_trial", "is_on_trial", "try_release"]
+
+_STEP = 1.0
+_LONGEST_START = 60.0
+"""Seconds after which a release on trial has to be as healthy as the one before."""
+
+
+class TrialResult(NamedTuple):
+    """Result of a trial.
+
+    Attributes:
+        passed: Whether the release is now the current one.
+        words: Reason, or description of its health.
+        rate: Frames per second at the end; None if it is unknown.
+    """
+
+    passed: bool
+    words: str
+    rate: float | None
+
+
+def is_on_trial(service: Service) -> bool:
+    """Returns whether a release is on trial now, or an earlier trial has not ended."""
+    return service.trial_path.exists()
+
+
+def end_trial(service: Service, releases: Releases) -> None:
+    """Goes back from a release on trial to the current one."""
+    service.write(service.trial_path, "")
+    if releases.current() is None:
+        with contextlib.suppress(DeviceError):
+            service.control("stop", service.unit)
+        service.write(service.path, "")
+        service.control("daemon-reload")
+        return
+    _restart(service)
+
+
+def try_release(
+    service: Service,
+    releases: Releases,
+    number: int,
+    connection: WorkstationConnection,
+    *,
+    seconds: float,
+    user: str,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> TrialResult:
+    """Runs a release for a while; makes it current if it is as healthy as the one before.
+
+    Args:
+        service: Service that runs it.
+        releases: Releases of the service.
+        number: Number of the release to try.
+        connection: Connection to the workstation. If it closes, the trial has failed.
+        seconds: Duration of the trial.
+        user: User of a system service; empty for a service of the user's own systemd.
+        clock: Clock of the trial.
+        sleep: Function that waits.
+
+    Raises:
+        HungUpError: The workstation closed the connection. The current release runs again.
+        DeviceError: systemd does not do what it is told. The current release runs again.
+    """
+    before = None
+    if releases.current() is not None:
+        before = service.health(releases.facts(releases.current()).get("health", ""))
+    notifies = bool(releases.facts(number).get("notifies"))
+    unit = unit_text(
+        service.unit.removesuffix(".service"), releases.link, releases.data,
+        notifies=notifies, user=user,
+    )  # fmt: skip
+    with _ending_in_order():
+        try:
+            if not service.path.exists():
+                service.write(service.path, unit)
+            text = trial_text(number, releases.path(number), notifies=notifies)
+            service.write(service.trial_path, text)
+            _restart(service)
+            address = releases.facts(number).get("health", "")
+            verdict = _watch(service, address, before, connection, seconds, clock, sleep)
+        except BaseException:
+            end_trial(service, releases)
+            raise
+        if not verdict.passed:
+            end_trial(service, releases)
+            return verdict
+        # From here on, the release is the current one, whatever happens.
+        releases.switch(number)
+        service.write(service.path, unit)
+        service.write(service.trial_path, "")
+        service.control("daemon-reload")
+        service.control("enable", service.unit)
+    return verdict
+
+
+def _restart(service: Service) -> None:
+    """Starts the service again, with the files of the unit as they are now."""
+    service.control("daemon-reload")
+    with contextlib.suppress(DeviceError):  # systemd has forgotten a unit that never ran
+        service.control("reset-failed", service.unit)
+    service.control("restart", "--no-block", service.unit)
+
+
+def _watch(
+    service: Service,
+    address: str,
+    before: Health | None,
+    connection: WorkstationConnection,
+    seconds: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> TrialResult:
+    """Returns the verdict on a release on trial, which gets time to start before it is watched."""
+    expected = before or Health("degraded", None, "")
+    if expected.level == "dead":
+        expected = Health("silent", None, "")
+    end, started = clock() + max(seconds, _LONGEST_START), False
+    while True:
+        if connection.hung_up():
+            raise HungUpError("The workstation closed the connection during the trial.")
+        sleep(_STEP)
+        if reason := _end_of(service):
+            return TrialResult(False, f"the service ended by itself: {reason}", None)
+        health = service.health(address)
+        worse = health.level == "dead" or health.worse_than(expected)
+        if not worse and not started:
+            end, started = clock() + seconds, True
+        if clock() >= end:
+            was = f"; before: {before.words}" if worse and before else ""
+            return TrialResult(not worse, f"{health.words}{was}", health.rate)
+
+
+def _end_of(service: Service) -> str:
+    """Returns how a service ended that should run; empty if it did not."""
+    found = service.show()
+    ended = found.get("ActiveState") == "failed" or found.get("SubState") == "auto-restart"
+    if not ended and int(found.get("NRestarts") or 0) == 0:
+        return ""
+    said = service.log().removeprefix("Error: ")
+    return said or f"result {found.get('Result')}, exit status {found.get('ExecMainStatus')}"
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Makes signals that end a process raise an exception, so that a trial is ended."""
+
+    def end(number: int, frame: object) -> None:
+        raise HungUpError(f"The program on the device was ended by signal {number}.")
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    earlier = {each: signal.signal(each, end) for each in numbers}
+    try:
+        yield
+    finally:
+        for each, handler in earlier.items():
+            signal.signal(each, handler)

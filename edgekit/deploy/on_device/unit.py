@@ -1,0 +1,71 @@
+"""Writes the systemd unit of a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["MARK", "trial_text", "unit_text"]
+
+MARK = "# Written by edgekit deploy"
+"""First words of each unit that belongs to a deployment."""
+
+_WATCHDOG_SECONDS = 60
+
+
+def unit_text(name: str, current: Path, data: Path, *, notifies: bool, user: str) -> str:
+    """Returns the unit of a service, which runs what ``current`` leads to.
+
+    Args:
+        name: Name of the service.
+        current: Link to the current release.
+        data: Folder to work in.
+        notifies: Whether the environment can notify systemd.
+        user: User of a system service; empty for a service of the user's own systemd.
+    """
+    lines = [
+        f"{MARK}, which replaces this file. To change it, deploy with other options.",
+        "[Unit]",
+        f"Description=EdgeKit, service {name}",
+    ]
+    if user:
+        lines += ["Wants=network-online.target", "After=network-online.target"]
+    lines += ["", "[Service]", *_commands(current, notifies=notifies)]
+    lines += [
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "SuccessExitStatus=130",
+        "Restart=always",
+        "RestartSec=5",
+        "TimeoutStopSec=10",
+        f"WorkingDirectory={_escaped(data)}",
+        "NoNewPrivileges=yes",
+    ]
+    if user:
+        lines += [f"User={user}", "PrivateTmp=yes", "ProtectSystem=full"]
+    target = "multi-user.target" if user else "default.target"
+    return "\n".join([*lines, "", "[Install]", f"WantedBy={target}", ""])
+
+
+def trial_text(number: int, release: Path, *, notifies: bool) -> str:
+    """Returns what replaces parts of the unit while a release is on trial."""
+    head = f"{MARK}: release {number} is on trial"
+    cleared = ["[Service]", "ExecStartPre=", "ExecStart="]
+    return "\n".join([head, *cleared, *_commands(release, notifies=notifies), ""])
+
+
+def _commands(release: Path, *, notifies: bool) -> list[str]:
+    at = _escaped(release)
+    run = f'"{at}/venv/bin/edgekit" run --config "{at}/options.toml" --bundle "{at}/bundle"'
+    watchdog = _WATCHDOG_SECONDS if notifies else 0
+    return [
+        f"Type={'notify' if notifies else 'exec'}",
+        "NotifyAccess=main",
+        f"WatchdogSec={watchdog}",
+        "TimeoutStartSec=300",
+        f"ExecStartPre={run} --check",
+        f"ExecStart={run}",
+    ]
+
+
+def _escaped(path: Path) -> str:
+    """Returns a path in which systemd replaces nothing."""
+    return str(path).replace("%", "%%")

@@ -1,0 +1,53 @@
+"""Runs commands of EdgeKit on a device, and reads their JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from edgekit.deploy.ssh import DeviceConnection
+from edgekit.errors import HostError
+
+__all__ = ["run_there"]
+
+
+def run_there(
+    connection: DeviceConnection,
+    words: Sequence[str],
+    *,
+    environment: str = "",
+    progress: bool = False,
+    allowed: Sequence[int] = (0,),
+) -> dict[str, Any]:
+    """Runs a command of EdgeKit on a device; returns what it prints as JSON.
+
+    Args:
+        connection: Connection to the device.
+        words: Words of the command after ``edgekit``, with ``--json`` among them.
+        environment: Key of the environment on the device; empty for the newest one there, or the
+            EdgeKit that a shell finds.
+        progress: Whether its messages are shown as notes.
+        allowed: Exit statuses that count as success.
+
+    Raises:
+        HostError: The command failed, or there is no EdgeKit on the device.
+    """
+    done = connection.ask("edgekit", key=environment, words=list(words), progress=progress)
+    what = f"edgekit {words[0]} on {connection.host}"
+    try:
+        found = json.loads(done["out"])
+    except ValueError:
+        last = (done["errors"].strip().splitlines() or ["it said nothing"])[-1]
+        raise HostError(
+            f"Expected {what} to print its result; it ended with status {done['status']}: {last}",
+            hint=f"Try it there: ssh {connection.host} {done['program']} {words[0]} --help",
+        ) from None
+    if done["status"] not in allowed:
+        error = found.get("error", {})
+        raise HostError(
+            f"{what} failed: {error.get('message', 'it gives no reason')}",
+            hint=error.get("hint", ""),
+        )
+    assert isinstance(found, dict)
+    return found

@@ -1,0 +1,241 @@
+"""Runs the program ``edgekit.deploy.on_device`` on a device, over the system's own ``ssh``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from edgekit._closing import Closing
+from edgekit._parameters import argument, parameter
+from edgekit.deploy.ssh_errors import ssh_error
+from edgekit.errors import HostError, MissingDependencyError, UsageError
+
+__all__ = ["DeviceConnection", "check_host"]
+
+_PROGRAM = "edgekit.deploy.on_device"
+_MODULES = ("connection", "facts", "store", "releases", "environment", "unit", "service", "trial")
+"""Modules of the program, each after those that it imports; ``agent`` is the last."""
+
+_HELLO = b"edgekit-device "
+_OLDEST_PYTHON = (3, 10)
+_MOST_GREETINGS = 1000
+_HELLO_SECONDS = 60.0
+_PIECE = 1 << 20
+_MOST_SAID = 1 << 16
+_OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=10", "ServerAliveCountMax=6")
+
+
+def check_host(name: str, host: str) -> None:
+    """Raises ``UsageError`` unless ``ssh`` can take the name of a device.
+
+    Args:
+        name: Name of the parameter, for the error.
+        host: Name that was given.
+    """
+    if not host or host.startswith("-") or not host.isprintable() or " " in host:
+        raise UsageError(
+            f"Expected {argument(name)} to be a name for ssh; found {host!r}.",
+            hint="For example: pi@camera-1, or a Host of ~/.ssh/config",
+        )
+
+
+class DeviceConnection(Closing):
+    """Connection to a device on which the program answers requests.
+
+    ``ssh`` never asks for anything. The user's configuration of ``ssh`` applies.
+
+    Args:
+        host: Name of the device for ``ssh``.
+        python: Name of the Python program on the device.
+        on_note: Function that is called with each line about the progress.
+
+    Raises:
+        HostError: The device cannot be reached, or its Python is too old.
+        MissingDependencyError: There is no ``ssh`` on this machine.
+    """
+
+    def __init__(
+        self, host: str, *, python: str = "python3", on_note: Callable[[str], None] | None = None
+    ) -> None:
+        self.host = host
+        self._on_note = on_note or (lambda note: None)
+        ssh = shutil.which("ssh")
+        if ssh is None:
+            raise MissingDependencyError(
+                "Reaching a device needs the program ssh; found none.",
+                hint="Install OpenSSH: sudo apt install openssh-client",
+            )
+        program = _program().encode()
+        # ``close`` closes it; ``ssh`` writes to it as long as it runs.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        options = [word for option in _OPTIONS for word in ("-o", option)]
+        command = f"{shlex.quote(python)} -c {_starter(len(program))}"
+        self._process = subprocess.Popen(
+            [ssh, "-T", *options, "--", host, command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests: IO[bytes] = self._process.stdin
+        self._answers: IO[bytes] = self._process.stdout
+        try:
+            self._greet(python)
+            self._write(program)
+            self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, what: str, *, body: Path | None = None, **arguments: object) -> Any:
+        """Sends a request; returns its result.
+
+        Args:
+            what: Name of a public method of ``edgekit.deploy.on_device.agent.Agent``.
+            body: File whose bytes follow the request.
+            arguments: Arguments of the method.
+
+        Raises:
+            HostError: The device refuses, or the connection is lost.
+        """
+        self._write(json.dumps({"do": what, "with": arguments}).encode() + b"\n")
+        if body is not None:
+            with body.open("rb") as stream:
+                while piece := stream.read(_PIECE):
+                    self._write(piece)
+        return self._answer()
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Fetches a file from the working folder of EdgeKit on the device.
+
+        Args:
+            path: Path below that folder.
+            target: File to write here.
+
+        Raises:
+            HostError: There is no such file, or the connection is lost.
+        """
+        left = int(self.ask("get", path=path))
+        with target.open("wb") as stream:
+            while left:
+                piece = self._answers.read(min(left, _PIECE))
+                if not piece:
+                    raise self._lost()
+                left -= stream.write(piece)
+
+    def abort(self) -> None:
+        """Ends the connection while another thread waits for an answer."""
+        self._process.terminate()
+
+    def close(self) -> None:
+        """Closes the connection; what the device does for it is ended there."""
+        for stream in (self._requests, self._answers):
+            with contextlib.suppress(OSError):
+                stream.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    def _greet(self, python: str) -> None:
+        """Reads the first line of the program, which names its Python."""
+        timer = threading.Timer(_HELLO_SECONDS, self._process.kill)
+        timer.start()
+        try:
+            # A login may print lines of its own before that.
+            for _ in range(_MOST_GREETINGS):
+                line = self._answers.readline()
+                if not line or line.startswith(_HELLO):
+                    break
+        finally:
+            timer.cancel()
+        if not line.startswith(_HELLO):
+            status = self._process.wait()
+            raise ssh_error(self.host, self._said(), status if status >= 0 else None, python=python)
+        version = line.removeprefix(_HELLO).decode().strip()
+        if tuple(int(part) for part in version.split(".")) < _OLDEST_PYTHON:
+            raise HostError(
+                f"Expected Python 3.10 or newer on {self.host}; {python} is {version}.",
+                hint="Install a newer one there, and name it, for example "
+                f"{parameter('python', 'python3.11')}",
+            )
+
+    def _write(self, content: bytes) -> None:
+        try:
+            self._requests.write(content)
+            self._requests.flush()
+        except OSError:
+            raise self._lost() from None
+
+    def _answer(self) -> Any:
+        while True:
+            line = self._answers.readline()
+            if not line.endswith(b"\n"):
+                raise self._lost()
+            answer = json.loads(line)
+            if "done" in answer:
+                return answer["done"]
+            if "failed" in answer:
+                failed = answer["failed"]
+                raise HostError(f"{self.host}: {failed['message']}", hint=failed["hint"])
+            self._on_note(answer["note"])
+
+    def _lost(self) -> HostError:
+        lines = self._said().strip().splitlines()
+        said = f": {lines[-1].rstrip('.')}" if lines else ""
+        return HostError(
+            f"The connection to {self.host} was lost{said}.",
+            hint=f"The device runs what it ran before. Check it: ssh {self.host}",
+        )
+
+    def _said(self) -> str:
+        return os.pread(self._errors.fileno(), _MOST_SAID, 0).decode(errors="replace")
+
+
+def _starter(length: int) -> str:
+    """Returns the first code on the device, quoted: it names its Python and runs what follows.
+
+    Python 2 and every Python 3 can run it.
+    """
+    return (
+        '\'import sys;sys.stdout.write("edgekit-device %d.%d\\n" % sys.version_info[:2]);'
+        f"sys.stdout.flush();exec(sys.stdin.buffer.read({length}))'"
+    )
+
+
+def _program() -> str:
+    """Returns the source code of the program: its modules, made one after the other."""
+    sources = {f"{_PROGRAM}.{name}": _source(name) for name in (*_MODULES, "agent")}
+    return (
+        "import sys, types\n"
+        "def make(name, text):\n"
+        "    module = sys.modules[name] = types.ModuleType(name)\n"
+        "    module.__path__ = []\n"
+        "    exec(compile(text, name, 'exec'), module.__dict__)\n"
+        "for name in ('edgekit', 'edgekit.deploy', 'edgekit.deploy.on_device'):\n"
+        "    make(name, '')\n"
+        f"for name, text in {sources!r}.items():\n"
+        "    make(name, text)\n"
+        f"sys.modules['{_PROGRAM}.agent'].main()\n"
+    )
+
+
+def _source(name: str) -> str:
+    found = importlib.util.find_spec(f"{_PROGRAM}.{name}")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).read_text(encoding="utf-8")

@@ -1,0 +1,67 @@
+"""Explains why ``ssh`` could not reach a device."""
+
+from __future__ import annotations
+
+import re
+
+from edgekit.errors import HostError
+
+__all__ = ["ssh_error"]
+
+_REASONS = (
+    (
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "Expected the host key of {host} that known_hosts has; found another one. Either the "
+        "device was installed again, or somebody answers in its place.",
+        "If you know why it changed, forget the old key: ssh-keygen -R {address}",
+    ),
+    (
+        r"Host key verification failed|No \S+ host key is known",
+        "Expected {host} to be a known host; found no host key of it.",
+        "Connect once, and compare the fingerprint: ssh {host}",
+    ),
+    (
+        r"Permission denied",
+        "Expected a key that {host} accepts without asking for a password; found none.",
+        "Add your key to the device: ssh-copy-id {host}; or load it into the agent: ssh-add",
+    ),
+    (
+        r"Could not resolve hostname",
+        "Expected {host} to be the name of a device; the name is not known.",
+        "Check the name, and Host in ~/.ssh/config: ssh {host}",
+    ),
+    (
+        r"Connection (refused|closed|reset)|timed out|No route to host|unreachable",
+        "Expected an SSH server on {host}; found none: {said}.",
+        "Check that the device is on and runs sshd: ssh {host}",
+    ),
+)
+
+
+def ssh_error(host: str, said: str, status: int | None, *, python: str) -> HostError:
+    """Returns the error for a connection that was not made.
+
+    Args:
+        host: SSH name of the device.
+        said: Standard error of ``ssh``.
+        status: Exit status of ``ssh``; None if it did not end.
+        python: Name of the Python program that was called on the device.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = (lines or ["ssh said nothing"])[-1].rstrip(".")
+    if status == 127:
+        return HostError(
+            f"Expected the program {python} on {host}; found none: {last}.",
+            hint="Install Python 3.10 or newer on the device: sudo apt install python3",
+        )
+    for pattern, message, hint in _REASONS if status == 255 else ():
+        if re.search(pattern, said, re.IGNORECASE):
+            address = host.rpartition("@")[2]
+            return HostError(
+                message.format(host=host, said=last), hint=hint.format(host=host, address=address)
+            )
+    how = "did not end" if status is None else f"ended with status {status}"
+    return HostError(
+        f"Expected {python} to answer on {host}; ssh {how}: {last}.",
+        hint=f"Check that this works: ssh {host} {python} --version",
+    )

@@ -1,0 +1,150 @@
+"""Simulated devices with SSH and systemd, and what is deployed to them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgekit.benchmarks.suites.support.offline_wheels import make_wheels
+from edgekit.benchmarks.suites.support.ssh_devices import (
+    SshDevice,
+    Workstation,
+    free_port,
+    reason_for_none,
+)
+from edgekit.cli import main
+
+
+@pytest.fixture(scope="session")
+def workstation_folder(tmp_path_factory) -> Path:
+    if reason := reason_for_none():
+        pytest.skip(f"no devices can be simulated: {reason}")
+    return tmp_path_factory.mktemp("workstation")
+
+
+@pytest.fixture
+def workstation(workstation_folder, monkeypatch) -> Workstation:
+    made = Workstation(workstation_folder)
+    monkeypatch.setenv("PATH", made.path)
+    return made
+
+
+@pytest.fixture(scope="session")
+def home_at(tmp_path_factory) -> Path:
+    """Folder at which every device sees its home, so that one can begin with that of another."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def start_device(tmp_path, workstation, home_at):
+    """Starts a simulated device of a name, which ends with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda name, **more: stack.enter_context(
+            SshDevice(tmp_path / name, name, workstation, **{"home_at": home_at, **more})
+        )
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory) -> Path:
+    return make_wheels(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def long_clip(tmp_path_factory) -> Path:
+    """Twenty minutes of a still picture."""
+    path = tmp_path_factory.mktemp("clip") / "long.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 64))
+    for _ in range(12_000):
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory, workstation_folder, wheels, long_clip, home_at, spot_bundle):
+    """Home folder of a device that runs a first release; its options, and their health page."""
+    folder = tmp_path_factory.mktemp("image")
+    workstation = Workstation(workstation_folder)
+    options, address = write_options(folder, long_clip)
+    environment = {**os.environ, "PATH": workstation.path}
+    words = ["--wheels", str(wheels), "--watch", "1", "--config", str(options), str(spot_bundle)]
+    with SshDevice(folder / "first", "first", workstation, home_at=home_at) as device:
+        command = [sys.executable, "-m", "edgekit", "deploy", "first", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return device.home, options, address
+
+
+@pytest.fixture
+def deployed(start_device, image, health_of, wait_for):
+    """A device that runs a first release: the device, its options and its health page."""
+    home, options, address = image
+    device = start_device("device-a", image=home)
+    wait_for(lambda: health_of(address) == "ok")
+    return device, options, address
+
+
+def write_options(folder: Path, clip: Path, **more: object) -> tuple[Path, str]:
+    """Writes the options of a service; returns the file and the address of its health page."""
+    port = free_port()
+    values = {"source": str(clip), "realtime": True, "threads": 1, "serve": str(port), **more}
+    path = folder / f"options-{port}.toml"
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return path, f"http://127.0.0.1:{port}/health"
+
+
+@pytest.fixture
+def service_file(tmp_path, long_clip):
+    """Writes the options of a service; returns the file and the address of its health."""
+    return partial(write_options, tmp_path, long_clip)
+
+
+@pytest.fixture
+def deploy(wheels, capsys):
+    """Calls ``edgekit deploy --json``; returns the exit status and what it printed."""
+
+    def call(*words: object, watch: int = 1, frames: int = 0) -> tuple[int, dict]:
+        command = ["deploy", "--json", "--watch", str(watch), "--wheels", str(wheels)]
+        command += ["--bench-frames", str(frames)]
+        status = main([*command, *map(str, words)])
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err, shown.err
+        return status, json.loads(shown.out)
+
+    return call
+
+
+@pytest.fixture
+def health_of():
+    """Reads the status of a service by its page; empty if it does not answer."""
+
+    def read(address: str) -> str:
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+            return json.load(answer)["status"]
+        return ""
+
+    return read
+
+
+@pytest.fixture
+def wait_for():
+    """Waits until a condition holds."""
+
+    def wait(condition) -> None:
+        end = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < end, "waited for two minutes"
+            time.sleep(0.1)
+
+    return wait
