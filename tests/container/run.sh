@@ -25,7 +25,7 @@ done
 [ "$(id -u)" = 0 ] || { echo "podman needs root here. Run: sudo make container" >&2; exit 2; }
 [ "$arch" = "$(uname -m)" ] || "$repo/tests/arm/emulate.sh"
 rm -rf "$work" && mkdir -p "$work/context/dist" "$work/wheels" "$work/clip"
-trap '"${podman[@]}" rm -f -t 0 edgekit-test >/dev/null 2>&1 || true' EXIT
+trap '"${podman[@]}" rm -f -v -t 0 edgekit-test >/dev/null 2>&1 || true' EXIT
 
 echo "== Base image"
 "${podman[@]}" image exists "$base" || mmdebstrap -q --variant=minbase --arch="${debian[$arch]}" "$release" - |
@@ -40,7 +40,7 @@ for glibc in 17 24 26 27 28 31 34 35 36; do tags+=(--platform "manylinux_2_${gli
 "$python" -m pip download -q -d "$work/wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
     --abi cp311 --abi abi3 --abi none "${tags[@]}" --platform "manylinux2014_$arch" -c constraints.txt \
     --find-links "$work/context/dist" "edgekit-vision[video,mqtt,serve,metrics]" opencv-python-headless
-# The file of limits is for Docker's format, which alone has a health check.
+# Only the format of Docker has a health check.
 "${podman[@]}" build -q --format docker "${limits[@]}" --platform "$platform" --build-arg "BASE=$base" \
     --build-arg PIP_FIND_LINKS=/offline --build-arg PIP_NO_INDEX=1 -v "$work/wheels:/offline:ro" \
     -t "$image" "$work/context"
@@ -58,10 +58,9 @@ expect "OpenCV" "headless" "$(inside python -c 'import importlib.metadata as m, 
 "${run[@]}" --rm "$image" doctor
 
 echo "== Run"
-"$python" -m edgekit.synthetic "$work/clip" --clips 1 --seed 161 --frames 100 >/dev/null
+"$python" -m edgekit.synthetic "$work/clip" --clips 1 --seed 161 --frames "${FRAMES:-1500}" >/dev/null
 cat >"$work/edgekit.toml" <<'TOML'
 source = "/clip/puppets-161.avi"
-loop = true
 realtime = true
 serve = "8080"
 events = "events.jsonl"
