@@ -18,11 +18,12 @@ from pathlib import Path
 
 from edgekit.errors import BoundError, ConversionError, EdgeKitError, UsageError
 from release.artifacts import build_from_clone, differences, digest, pack, tool
-from release.environments import pythons
+from release.environments import Environment, pythons
+from release.inventory import licences, write_sbom
 from release.matrix import install_everywhere, table
 from release.preflight import check_release
 from release.signing import HASHES, sign, write_hashes
-from release.sizes import check_sizes, rows
+from release.sizes import check_sizes, installed_sizes, rows
 from release.sources import commit_of, commit_time
 
 __all__ = ["main"]
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         version = check_release(Path(), rehearsal=given.rehearsal)
         _say(f"EdgeKit {version}, commit {commit_of(Path())[:12]}")
         _build(given.out)
-        extras = given.extras.split(",") if given.extras is not None else None
+        extras = [*filter(None, given.extras.split(","))] if given.extras is not None else None
         _install(given.out, version, given.python or pythons(), extras)
         if given.docs:
             archive = given.out / f"edgekit-docs-{version}.tar.gz"
@@ -100,8 +101,21 @@ def _install(
     Raises:
         BoundError: An installation does not work, or the device side is too large.
     """
-    checkout, time = Path(), commit_time(Path())
-    outcomes, sizes = install_everywhere(checkout, out, version, time, interpreters, extras, _say)
+    time = commit_time(Path())
+    sboms: dict[str, Path] = {}
+    sizes: dict[str, int] = {}
+
+    def describe(place: Environment, extra: str) -> None:
+        name = {"": "the device side", "all": "the extra all"}.get(extra)
+        if name and name not in sboms:
+            path = out / f"edgekit-{version}-{extra or 'device'}.cdx.json"
+            write_sbom(place.folder, Path("pyproject.toml"), path, time)
+            sboms[name] = path
+            if not extra:
+                sizes.update(installed_sizes(place))
+
+    outcomes = install_everywhere(Path(), out, interpreters, extras, describe)
+    (out / f"edgekit-{version}-licences.md").write_text(licences(sboms, Path()))
     (out / f"edgekit-{version}-installed.md").write_text(
         "\n".join([table(outcomes), "", *rows(out, sizes), ""])
     )

@@ -1,22 +1,24 @@
-"""Installs a release on each Python with each extra, and writes what users get."""
+"""Installs a release on each Python with each extra, and checks the installations.
+
+    python -m release.matrix dist --python python3.13 --extras video,serve
+
+Run it in the checkout. ``make release`` does the same; this checks a release on another machine.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import EdgeKitError
-from release.environments import Environment, check, extras_of, fresh, install_line
-from release.inventory import licences, write_sbom
-from release.sizes import installed_sizes
+from release.environments import Environment, check, extras_of, fresh, install_line, pythons
 from release.wheels import PURE
 
-__all__ = ["Outcome", "install_everywhere", "table"]
-
-_WHOLE = "all"
-"""Extra with every package that users can install."""
+__all__ = ["Outcome", "install_everywhere", "main", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,42 +40,22 @@ class Outcome:
 def install_everywhere(
     checkout: Path,
     wheels: Path,
-    version: str,
-    time: int,
     interpreters: Sequence[str],
     extras: Sequence[str] | None,
-    say: Callable[[str], None],
-) -> tuple[list[Outcome], dict[str, int]]:
-    """Installs the release with the line of the README, and checks each installation.
-
-    With the first Python it also writes the bills of materials and the list of licences.
+    then: Callable[[Environment, str], None] = lambda place, extra: None,
+) -> list[Outcome]:
+    """Installs the release with the line of the README, and checks and prints each outcome.
 
     Args:
         checkout: Checkout with the README, the constraints and the tests.
-        wheels: Folder with the files of the release, and for the new files.
-        version: Version of the release.
-        time: Time in the new files, in seconds since 1970.
+        wheels: Folder with the files of the release.
         interpreters: Paths or names of the Pythons.
-        extras: Extras to install; None for each.
-        say: Called with a line about each installation.
-
-    Returns:
-        The outcomes, and the sizes of the device side by its OpenCV in bytes.
+        extras: Extras to install beside the device side alone; None for each.
+        then: Called with each environment that works and its extra.
     """
     (pure,) = wheels.glob(f"*-{PURE}.whl")
     wanted = ["", PURE, *(extras_of(pure) if extras is None else extras)]
-    outcomes: list[Outcome] = []
-    sboms: dict[str, Path] = {}
-    sizes: dict[str, int] = {}
-
-    def describe(place: Environment, extra: str) -> None:
-        if extra in ("", _WHOLE) and extra not in {outcome.extra for outcome in outcomes}:
-            name = "the device side" if not extra else f"the extra {extra}"
-            sboms[name] = wheels / f"edgekit-{version}-{extra or 'device'}.cdx.json"
-            write_sbom(place.folder, checkout / "pyproject.toml", sboms[name], time)
-            if not extra:
-                sizes.update(installed_sizes(place))
-
+    outcomes = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pure").mkdir()
@@ -81,11 +63,11 @@ def install_everywhere(
         for python in interpreters:
             for extra in wanted:
                 source = folder / "pure" if extra == PURE else wheels
-                outcome = _installed(python, folder, checkout, source, version, extra, describe)
+                outcome = _installed(python, folder, checkout, source, extra, then)
                 outcomes.append(outcome)
-                say(f"Python {outcome.python}, {extra or 'device'}: {outcome.problem or 'works'}")
-    (wheels / f"edgekit-{version}-licences.md").write_text(licences(sboms, checkout))
-    return outcomes, sizes
+                said = outcome.problem or "works"
+                print(f"Python {outcome.python}, {extra or 'device'}: {said}", flush=True)
+    return outcomes
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -111,12 +93,12 @@ def _installed(
     folder: Path,
     checkout: Path,
     wheels: Path,
-    version: str,
     extra: str,
     then: Callable[[Environment, str], None],
 ) -> Outcome:
     """Installs once, and checks the installation."""
     found = python
+    version = next(wheels.glob(f"*-{PURE}.whl")).name.split("-")[1]
     try:
         with fresh(python, folder / "environment") as place:
             found = place.version
@@ -131,3 +113,20 @@ def _installed(
     except EdgeKitError as error:
         return Outcome(found, extra, str(error))
     return Outcome(found, extra, "")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the table of installations, and returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m release.matrix", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder with the files of a release")
+    parser.add_argument("--python", action="append", help="default: each supported one on PATH")
+    parser.add_argument("--extras", help="extras to install, with commas; default: each")
+    given = parser.parse_args(arguments)
+    extras = [*filter(None, given.extras.split(","))] if given.extras is not None else None
+    outcomes = install_everywhere(Path(), given.folder, given.python or pythons(), extras)
+    print(table(outcomes))
+    return 5 if any(outcome.problem for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

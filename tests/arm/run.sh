@@ -33,7 +33,7 @@ fi
 rm -rf "$work/wheels" "$work/dist" "$root/edgekit" && mkdir -p "$work/wheels" "$root/edgekit"
 cd "$repo"
 "$python" -m release.wheels aarch64 any -o "$work/dist" >/dev/null
-tags=(--platform any --platform manylinux2014_aarch64)
+tags=(--platform any --platform linux_aarch64 --platform manylinux2014_aarch64)
 for glibc in 17 24 26 27 28 31 34 35 36; do tags+=(--platform "manylinux_2_${glibc}_aarch64"); done
 "$python" -m pip download -q -d "$work/wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
     --abi cp311 --abi abi3 --abi none "${tags[@]}" -c constraints.txt --find-links "$work/dist" \

@@ -35,7 +35,7 @@ echo "== Image"
 cd "$repo"
 "$python" -m release.wheels "$arch" -o "$work/context/dist"
 cp Dockerfile .dockerignore constraints.txt "$work/context"
-tags=(--platform any)
+tags=(--platform any --platform "linux_$arch")
 for glibc in 17 24 26 27 28 31 34 35 36; do tags+=(--platform "manylinux_2_${glibc}_$arch"); done
 "$python" -m pip download -q -d "$work/wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
     --abi cp311 --abi abi3 --abi none "${tags[@]}" --platform "manylinux2014_$arch" -c constraints.txt \
