@@ -41,13 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         version = check_release(Path(), rehearsal=given.rehearsal)
-        _say(f"EdgeKit {version}, commit {commit_of(Path())[:12]}")
-        _build(given.out)
+        commit, time = commit_of(Path()), commit_time(Path())
+        _say(f"EdgeKit {version}, commit {commit[:12]}")
+        _build(given.out, commit)
         extras = [*filter(None, given.extras.split(","))] if given.extras is not None else None
-        _install(given.out, version, given.python or pythons(), extras)
+        _install(given.out, version, time, given.python or pythons(), extras)
         if given.docs:
             archive = given.out / f"edgekit-docs-{version}.tar.gz"
-            pack([given.docs], archive, commit_time(Path()))
+            pack([given.docs], archive, time)
         hashes = write_hashes(list(given.out.iterdir()), given.out)
         if given.key:
             sign(hashes, given.key)
@@ -65,12 +66,12 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _build(out: Path) -> None:
+def _build(out: Path, commit: str) -> None:
     """Builds all files in two clones, compares them, and keeps those of the first."""
-    commit = commit_of(Path())
     out.mkdir(parents=True, exist_ok=True)
     earlier = list(out.iterdir())
-    foreign = [path.name for path in earlier if not path.name.startswith(("edgekit", HASHES))]
+    ours = ("edgekit", HASHES)
+    foreign = [path.name for path in earlier if path.is_dir() or not path.name.startswith(ours)]
     if foreign:
         raise UsageError(
             f"Expected a folder with nothing but an earlier release; found {foreign[0]} in {out}.",
@@ -94,14 +95,17 @@ def _build(out: Path) -> None:
 
 
 def _install(
-    out: Path, version: str, interpreters: Sequence[str], extras: Sequence[str] | None
+    out: Path,
+    version: str,
+    time: int,
+    interpreters: Sequence[str],
+    extras: Sequence[str] | None,
 ) -> None:
     """Installs the release on each Python with each extra, and checks the results.
 
     Raises:
         BoundError: An installation does not work, or the device side is too large.
     """
-    time = commit_time(Path())
     sboms: dict[str, Path] = {}
     sizes: dict[str, int] = {}
 

@@ -83,10 +83,12 @@ def fresh(python: str, folder: Path) -> Iterator[Environment]:
     Raises:
         UsageError: This Python cannot make environments.
     """
-    done = subprocess.run(
-        [python, "-m", "venv", str(folder)], capture_output=True, text=True, check=False
-    )
+    command = [python, "-m", "venv", str(folder)]
     try:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise UsageError(f"Expected a Python; {python}: {error.strerror}") from error
         if done.returncode:
             said = (done.stdout + done.stderr).strip()[-500:]
             raise UsageError(f"Expected a Python with venv and pip; {python} says: {said}")

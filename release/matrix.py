@@ -14,8 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.errors import EdgeKitError
-from release.environments import Environment, check, extras_of, fresh, install_line, pythons
+from edgekit.errors import BadInputError, EdgeKitError, UsageError
+from release.environments import (
+    PYTHONS,
+    Environment,
+    check,
+    extras_of,
+    fresh,
+    install_line,
+    pythons,
+)
 from release.wheels import PURE
 
 __all__ = ["Outcome", "install_everywhere", "main", "table"]
@@ -52,9 +60,19 @@ def install_everywhere(
         interpreters: Paths or names of the Pythons.
         extras: Extras to install beside the device side alone; None for each.
         then: Called with each environment that works and its extra.
+
+    Raises:
+        UsageError: There is no Python, or no such extra.
+        BadInputError: The folder has no release.
     """
-    (pure,) = wheels.glob(f"*-{PURE}.whl")
-    wanted = ["", PURE, *(extras_of(pure) if extras is None else extras)]
+    if not interpreters:
+        raise UsageError(f"Expected one of these on the PATH: Python {', '.join(PYTHONS)}.")
+    pure = _pure_wheel(wheels)
+    known = extras_of(pure)
+    for extra in extras or ():
+        if extra not in known:
+            raise UsageError(f"Expected an extra: {', '.join(known)}; found {extra!r}.")
+    wanted = ["", PURE, *(known if extras is None else extras)]
     outcomes = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -98,7 +116,7 @@ def _installed(
 ) -> Outcome:
     """Installs once, and checks the installation."""
     found = python
-    version = next(wheels.glob(f"*-{PURE}.whl")).name.split("-")[1]
+    version = _pure_wheel(wheels).name.split("-")[1]
     try:
         with fresh(python, folder / "environment") as place:
             found = place.version
@@ -115,6 +133,17 @@ def _installed(
     return Outcome(found, extra, "")
 
 
+def _pure_wheel(wheels: Path) -> Path:
+    found = sorted(wheels.glob(f"edgekit_vision-*-{PURE}.whl"))
+    if len(found) != 1:
+        raise BadInputError(
+            f"Expected one wheel edgekit_vision-VERSION-py3-none-any.whl in {wheels}; "
+            f"found {len(found)}.",
+            hint="Run: make release",
+        )
+    return found[0]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prints the table of installations, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m release.matrix", description=__doc__)
@@ -123,7 +152,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--extras", help="extras to install, with commas; default: each")
     given = parser.parse_args(arguments)
     extras = [*filter(None, given.extras.split(","))] if given.extras is not None else None
-    outcomes = install_everywhere(Path(), given.folder, given.python or pythons(), extras)
+    try:
+        outcomes = install_everywhere(Path(), given.folder, given.python or pythons(), extras)
+    except EdgeKitError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_status
     print(table(outcomes))
     return 5 if any(outcome.problem for outcome in outcomes) else 0
 

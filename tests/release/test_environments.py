@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import BadInputError, BoundError, UsageError
 from release.environments import check, extras_of, fresh, install_line, pythons
-from release.matrix import Outcome, table
+from release.matrix import Outcome, main, table
 from release.sizes import LIMITS, check_sizes, rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +47,30 @@ def test_a_python_that_makes_no_environments_is_named(tmp_path):
     ):
         pass
     assert not (tmp_path / "place").exists()
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path):
+    with (
+        pytest.raises(UsageError, match=r"nowhere/python: No such file"),
+        fresh("/nowhere/python", tmp_path / "place"),
+    ):
+        pass
+
+
+def test_a_folder_without_a_release_and_an_unknown_extra_are_refused(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 3
+    assert "found 0" in capsys.readouterr().err
+    with zipfile.ZipFile(tmp_path / "edgekit_vision-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("edgekit_vision-1.dist-info/METADATA", "Provides-Extra: video\n")
+    assert main([str(tmp_path), "--extras", "video,radio"]) == 2
+    assert "Expected an extra: video; found 'radio'." in capsys.readouterr().err
+
+
+def test_an_installation_that_fails_is_an_outcome(tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "edgekit_vision-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("edgekit_vision-1.dist-info/METADATA", "Name: edgekit-vision\n")
+    assert main([str(tmp_path), "--python", "/nowhere/python", "--extras", ""]) == 5
+    assert "| device side | fails |" in capsys.readouterr().out
 
 
 def test_only_supported_pythons_are_taken(tmp_path, monkeypatch):
