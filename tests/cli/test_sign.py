@@ -140,6 +140,20 @@ def test_build_refuses_before_it_looks_for_tensorrt(
     assert "is not signed" in capsys.readouterr().err
 
 
+def test_more_and_fewer_words(
+    key: Path, bundle: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for option in ("-q", "-v"):
+        caplog.clear()
+        assert main(["sign", str(bundle), "--key", str(key), option]) == 0
+        shown = capsys.readouterr()
+        assert "signed by" in shown.out
+        assert shown.err == ""
+        assert ("checksums of its" in caplog.text) == (option == "-v")
+    assert main(["inspect", str(bundle), "--require-signature", f"{key}.pub", "-v"]) == 0
+    assert f"was signed by {fingerprint(key)} (ann@desk) on" in caplog.text
+
+
 def test_wrong_usage(
     key: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

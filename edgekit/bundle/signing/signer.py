@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.files.writing import atomic_file
 
 __all__ = ["MOST_DAYS", "SignedBundle", "sign_bundle"]
+
+_LOG = logging.getLogger(__name__)
 
 MOST_DAYS = 36500
 """Longest time for which a signature that expires is valid, in days."""
@@ -70,6 +73,7 @@ def sign_bundle(folder: Path | str, key: str, *, valid_days: int | None = None) 
         check_range("valid_days", whole("valid_days", valid_days, least=1), 1, MOST_DAYS)
     MissingDependencyError.unless("cryptography", "sign", "Signing a bundle")
     bundle = load_bundle(folder)
+    _LOG.info("Read %s and the checksums of its %d files.", folder, len(bundle.manifest.files))
     signed, expires = _dates(valid_days)
     found = signing_key(key)
     raw = found.sign(message_of(bundle.sha256, signed, expires))
