@@ -162,8 +162,7 @@ def _session(zero_threads: str, no_hint: str) -> tuple[Decorator, ...]:
             "--runtime",
             type=RUNTIME,
             help="Inference runtime for the bundle. The bundle's target fixes it, except that a "
-            "jetson bundle runs on tensorrt or onnxruntime. [default: onnxruntime for onnx, "
-            "openvino for openvino, tflite for tflite, and tensorrt for jetson]",
+            "jetson bundle runs on tensorrt or onnxruntime. [default: tensorrt for jetson]",
         ),
         click.option(
             "--threads",
@@ -188,8 +187,8 @@ def _session(zero_threads: str, no_hint: str) -> tuple[Decorator, ...]:
         click.option(
             "--arithmetic",
             type=click.Choice(ARITHMETICS),
-            help="Type that the runtime computes in (openvino only). [default: f32 for fp32 and "
-            "int8 bundles; OpenVINO's choice for fp16]",
+            help="Type that the runtime computes in (openvino and ncnn only). [default: f32; for "
+            "fp16 bundles on openvino, OpenVINO's choice]",
         ),
         click.option(
             "--cache",
