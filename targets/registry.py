@@ -87,6 +87,11 @@ TARGETS: Registry[Target] = Registry(
             },
             "edgekit.quantization.jetson:JetsonQuantizer",
         ),
+        "ncnn": Target(
+            "edgekit.targets.ncnn.export:NcnnExporter",
+            {"ncnn": "edgekit.targets.ncnn.session:NcnnSession"},
+            "edgekit.quantization.ncnn.quantizer:NcnnQuantizer",
+        ),
     },
     lambda part: isinstance(part, Target) and isinstance(part.sessions, dict) and part.sessions,
     "a Target with a dictionary of sessions",
@@ -95,6 +100,7 @@ TARGETS: Registry[Target] = Registry(
 
 _TARGET_NAMES = {
     "jetson": ("tensorrt", "trt", "orin", "jetpack"),
+    "ncnn": ("pnnx",),
     "onnx": ("onnxruntime", "ort"),
     "openvino": ("ov", "vino", "ir"),
     "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
@@ -104,6 +110,7 @@ _RUNTIME_NAMES = {
     "openvino": ("ov", "vino"),
     "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
     "tensorrt": ("trt", "jetson"),
+    "ncnn": (),
 }
 
 RUNTIMES = tuple(_RUNTIME_NAMES)

@@ -499,6 +499,12 @@ def lite(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def paired(checkpoint: Path, export: Callable[..., Bundle]) -> Bundle:
+    """The small checkpoint for ncnn, whose models are pairs of files."""
+    return export(checkpoint, "ncnn")
+
+
+@pytest.fixture(scope="session")
 def lite_inside(deformable: Path, export: Callable[..., Bundle]) -> Bundle:
     """Deformable and transposed convolutions, the cascade and the decoding in one TFLite model."""
     return export(deformable, "tflite", cascade_in="graph", decode_in="graph", input_size=(64, 64))

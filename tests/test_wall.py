@@ -10,7 +10,7 @@ import pytest
 
 HOST_ONLY = {
     *("torch", "onnx", "onnxscript", "onnx_ir", "safetensors", "matplotlib", "skimage"),
-    *("litert_torch", "ai_edge_quantizer", "jax"),
+    *("litert_torch", "ai_edge_quantizer", "jax", "pnnx"),
 }
 DEVICE_SIDE = [
     "edgekit.bundle",
@@ -31,6 +31,7 @@ DEVICE_SIDE = [
     "edgekit.linking.published",
     "edgekit.targets.jetson.engine",
     "edgekit.targets.jetson.session",
+    "edgekit.targets.ncnn.session",
     "edgekit.targets.onnx.session",
     "edgekit.targets.openvino.session",
     "edgekit.targets.registry",

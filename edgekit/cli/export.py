@@ -36,8 +36,8 @@ _PLACE = click.Choice(PLACES)
     show_default=True,
     type=TARGET,
     help="Target to export for: onnx (any CPU), openvino (Intel CPUs, GPUs and NPUs), tflite "
-    "(phones and Raspberry-class boards) or jetson (NVIDIA Jetson). Repeat the option to "
-    "export for several targets.",
+    "(phones and Raspberry-class boards), jetson (NVIDIA Jetson) or ncnn (small ARM boards). "
+    "Repeat the option to export for several targets.",
 )
 @click.option(
     "--arch",

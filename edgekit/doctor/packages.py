@@ -22,6 +22,8 @@ _PURPOSES = {
     "openvino": "runtime and export: openvino",
     "nncf": "quantize: openvino",
     "ai-edge-litert": "runtime: tflite",
+    "ncnn": "runtime: ncnn",
+    "pnnx": "export: ncnn",
     "tensorrt": "runtime: jetson",
     "cuda-bindings": "runtime: jetson",
     "av": "video files and streams",
@@ -60,6 +62,7 @@ _TARGETS = {
     "openvino": (("openvino",), (*_EXPORTS, "openvino")),
     "tflite": (("ai-edge-litert",), ("torch", "safetensors", "litert-torch", "ai-edge-quantizer")),
     "jetson": (("tensorrt", "cuda-bindings"), (*_EXPORTS, "onnxruntime")),
+    "ncnn": (("ncnn",), ("torch", "safetensors", "pnnx", "ncnn")),
 }
 """By target: packages for running its bundles, and packages for exporting them."""
 

@@ -26,7 +26,7 @@ _FOREIGN = "edgekit"
 _UNPUBLISHED = "Private :: Do Not Upload"
 """Classifier with which the public index refuses a distribution."""
 
-_TORCH = {"host", "tflite-host", "all"}
+_TORCH = {"host", "ncnn-host", "tflite-host", "all"}
 """Extras that need torch; by default pip would install its CUDA build, which takes gigabytes."""
 
 _DEVELOPMENT = {"dev", "docs", "release"}

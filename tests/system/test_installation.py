@@ -126,7 +126,7 @@ def test_what_is_published_is_named_alone_by_the_name_in_its_metadata(tmp_path, 
 def test_torch_for_the_cpu_comes_first(tmp_path, load):
     distribution(tmp_path / "site", "edgekit-vision", published=True)
     installed = load(torch=False)
-    for extra in ("host", "tflite-host", "all"):
+    for extra in ("host", "ncnn-host", "tflite-host", "all"):
         assert installed.install_line(extra) == f'{TORCH}pip install "edgekit-vision[{extra}]"'
     assert installed.install_line("mqtt") == 'pip install "edgekit-vision[mqtt]"'
 
@@ -177,6 +177,6 @@ def test_the_extras_that_bring_torch_are_known():
     bring = {
         name
         for name, listed in zip(parts[::2], parts[1::2], strict=True)
-        if re.search(r'"(torch|litert-torch)\b|[,\[]host\b', listed)
+        if re.search(r'"(torch|litert-torch|pnnx)\b|[,\[]host\b', listed)
     }
     assert bring == edgekit.system.installation._TORCH

@@ -28,6 +28,8 @@ from edgekit.targets.registry import (
         ("LiteRT", "tflite", "tflite"),
         ("tensorflow-lite", "tflite", "tflite"),
         ("tensorflow_lite", "tflite", "tflite"),
+        ("NCNN", "ncnn", "ncnn"),
+        ("pnnx", "ncnn", None),
         ("coreml", None, None),
         ("", None, None),
     ],
@@ -65,10 +67,10 @@ def test_the_error_points_to_the_name():
     ("words", "said"),
     [
         (["export", "--target", "jetsom"], "Did you mean jetson?"),
-        (["quantize", "--calib", "--target", "coreml"], "onnx, openvino, tflite, jetson."),
+        (["quantize", "--calib", "--target", "coreml"], "onnx, openvino, tflite, jetson, ncnn."),
         (["run", "--runtime", "tensort"], "Did you mean tensorrt?"),
         (["bench", "--runtime", "openvinno"], "Did you mean openvino?"),
-        (["bench", "--sweep", "target=coreml"], "one of onnx, openvino, tflite, jetson"),
+        (["bench", "--sweep", "target=coreml"], "one of onnx, openvino, tflite, jetson, ncnn"),
     ],
 )
 def test_the_command_line_points_to_the_name(words, said, capsys):

@@ -18,7 +18,9 @@ from edgekit.targets.registry import open_session
 ONE = SessionOptions(threads=1)
 
 
-@pytest.fixture(params=["bundle", "ir", "lite"], ids=["onnx", "openvino", "tflite"])
+@pytest.fixture(
+    params=["bundle", "ir", "lite", "paired"], ids=["onnx", "openvino", "tflite", "ncnn"]
+)
 def made(request: pytest.FixtureRequest) -> Bundle:
     found: Bundle = request.getfixturevalue(request.param)
     return found

@@ -96,10 +96,32 @@ def _tflite(bundle: Bundle, inputs: Inputs, threads: int, _: str) -> Callable[[]
     return loop
 
 
+def _ncnn(bundle: Bundle, inputs: Inputs, threads: int, arithmetic: str) -> Callable[[], object]:
+    import ncnn
+
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
+        setattr(net.opt, name, "fp16" in arithmetic)
+    net.load_param(str(bundle.model_path))
+    net.load_model(str(bundle.model_path.with_suffix(".bin")))
+    values = {name: np.ascontiguousarray(value[0]) for name, value in inputs.items()}
+    outputs = [spec.name for spec in bundle.manifest.outputs]
+
+    def loop() -> object:
+        extractor = net.create_extractor()
+        for name, value in values.items():
+            extractor.input(name, ncnn.Mat(value))
+        return [np.array(extractor.extract(name)[1]) for name in outputs]
+
+    return loop
+
+
 _BARE: dict[str, Callable[[Bundle, Inputs, int, str], Callable[[], object]]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "tflite": _tflite,
+    "ncnn": _ncnn,
 }
 
 

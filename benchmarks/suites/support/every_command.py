@@ -20,7 +20,7 @@ ARCHITECTURE = Architecture(
 )
 """The network of that name, for the entry point of a package."""
 
-_TARGETS = ("onnx", "openvino", "tflite", "jetson")
+_TARGETS = ("onnx", "openvino", "tflite", "jetson", "ncnn")
 _EVERY_TARGET = " ".join(f"--target {target}" for target in _TARGETS)
 _PYTHON = """
 from edgekit import Detector, open_source
@@ -71,7 +71,7 @@ def every_command(port: int) -> list[Command]:
     ]
     found += _quantizations(bundles)
     onnx, jetson = bundles["onnx"], bundles["jetson"]
-    measured = " ".join(bundles[name] for name in ("onnx", "openvino", "tflite"))
+    measured = " ".join(bundles[name] for name in ("onnx", "openvino", "tflite", "ncnn"))
     bundles["jetson"] += " --runtime onnxruntime"
     found += [
         _edgekit(

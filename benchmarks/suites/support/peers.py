@@ -113,6 +113,7 @@ PEERS: dict[str, dict[str, Peer]] = {
         "`quantize_static`, settings for no VNNI": partial(_static, advised=True),
     },
     "openvino": {**_PARTS, "`nncf.quantize`, defaults": _nncf},
+    "ncnn": dict(_PARTS),  # its own quantizer is a C++ program, in no wheel
     "tflite": {**_PARTS, "ai-edge-quantizer, `static_wi8_ai8`": _litert},
 }
 """Quantizers of each target, by the name of their row."""

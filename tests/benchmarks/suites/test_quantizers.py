@@ -68,4 +68,4 @@ def test_a_clip_that_judges_has_to_be_annotated(run, puppets):
 
 
 def test_the_targets_are_those_with_peers():
-    assert set(PEERS) == {"onnx", "openvino", "tflite"}
+    assert set(PEERS) == {"ncnn", "onnx", "openvino", "tflite"}

@@ -1,0 +1,1 @@
+"""The target ``ncnn``: bundles for ncnn on small ARM boards and other CPUs."""

@@ -1,0 +1,113 @@
+"""DEVICE. Runs checked models on ncnn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+import numpy as np
+
+from edgekit._parameters import parameter
+from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.runtime.types import Array
+from edgekit.targets.choices import Arithmetic
+from edgekit.targets.ncnn.model import NcnnModel
+
+__all__ = ["NcnnNetwork", "import_ncnn"]
+
+_HALF = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
+_BRAIN = ("use_bf16_packed", "use_bf16_storage")
+_READS_ONLY = ("Convolution", "ConvolutionDepthWise", "Quantize")
+"""Layers that never write into their input."""
+
+
+def import_ncnn(extra: str, purpose: str) -> ModuleType:
+    """Imports and returns the package ``ncnn``.
+
+    Args:
+        extra: EdgeKit extra that installs it.
+        purpose: Feature that needs it, as the beginning of a sentence.
+
+    Raises:
+        MissingDependencyError: ncnn is not installed.
+    """
+    try:
+        import ncnn
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("ncnn", extra, purpose) from error
+    found: ModuleType = ncnn
+    return found
+
+
+class NcnnNetwork:
+    """A model that ncnn has loaded; threads can run it at once, and share its weights.
+
+    Args:
+        ncnn: The package.
+        model: Model to load.
+        threads: Number of threads for one run.
+        arithmetic: Type for the computation: ncnn itself would choose float16 where it can.
+        kept: Whether all blobs stay until the end of a run, so that each can be an output.
+
+    Raises:
+        UsageError: This processor does not compute in that arithmetic.
+        ValueError: ncnn refuses the model.
+    """
+
+    def __init__(
+        self,
+        ncnn: ModuleType,
+        model: NcnnModel,
+        *,
+        threads: int = 1,
+        arithmetic: Arithmetic = "f32",
+        kept: bool = False,
+    ) -> None:
+        if arithmetic == "f16" and not ncnn.cpu_support_arm_asimdhp():
+            raise UsageError(
+                "ncnn computes in float16 only on ARM processors that have it; found "
+                f"{parameter('arithmetic', 'f16')} on another processor.",
+                hint=f"Leave out {parameter('arithmetic')}.",
+            )
+        self._net = ncnn.Net()
+        self._mat, self._kept = ncnn.Mat, kept
+        options = self._net.opt
+        options.num_threads = threads
+        options.use_vulkan_compute = False
+        for names, chosen in ((_HALF, arithmetic == "f16"), (_BRAIN, arithmetic == "bf16")):
+            for name in names:
+                setattr(options, name, chosen)
+        if self._net.load_param_mem(model.text) != 0:
+            raise ValueError("it does not accept the layers")
+        self._content = model.content  # ncnn reads weights where they are
+        self._net.load_model_mem(self._content)
+        readers = {name: layer.kind for layer in model.structure.layers for name in layer.inputs}
+        self._lent = {name: readers.get(name) in _READS_ONLY for name in model.structure.inputs}
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Returns the named blobs.
+
+        Args:
+            inputs: All inputs of the network by name, (1, C, H, W) float32.
+            outputs: Names of the blobs to return.
+
+        Returns:
+            Arrays (1, C, H, W) by name, which are the caller's to keep.
+
+        Raises:
+            RuntimeError: ncnn failed.
+        """
+        extractor = self._net.create_extractor()
+        extractor.set_light_mode(not self._kept)
+        lent = {name: np.ascontiguousarray(values[0]) for name, values in inputs.items()}
+        for name, values in lent.items():  # ncnn reads them where they are, during the run
+            given = self._mat(values)
+            if extractor.input(name, given if self._lent[name] else given.clone()) != 0:
+                raise RuntimeError(f"it does not take the input {name}")
+        found: dict[str, Array] = {}
+        for name in outputs:
+            status, blob = extractor.extract(name)
+            if status != 0:
+                raise RuntimeError(f"it ended with status {status} before the output {name}")
+            found[name] = np.array(blob)[None]
+        return found
