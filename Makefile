@@ -10,7 +10,7 @@ PIP_FLAGS := --disable-pip-version-check -q
 # Tests start hundreds of processes. Without stored bytecode each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test coverage demo lint audit smoke docs release wheel arm container sanitize install clean packages
+.PHONY: test coverage demo lint audit smoke docs release wheel arm container vm sanitize install clean packages
 
 # One thread per test process, because processes that all use all cores slow each other down. There is
 # one process more than most test machines have cores, because some tests wait for streams or other
@@ -71,6 +71,12 @@ arm: $(VENV)/.installed
 # Builds and runs the container image: docs/container.md. This needs root, a network and some minutes.
 container: $(VENV)/.installed
 	ARCH=$(if $(filter any,$(ARCH)),,$(ARCH)) tests/container/run.sh
+
+# Tests cameras, systemd, power cuts and arm64 in virtual machines, and writes docs/virtual-machines.md.
+# This needs root, a network, 12 GB in /var/tmp and an hour. VM="-k usb" selects tests.
+vm: $(VENV)/.installed
+	EDGEKIT_VM=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/vm -v $(VM)
+	$(VENV)/bin/python -m tests.vm.report
 
 # Tests the compiled kernels under the sanitizers of the C compiler, without Python.
 sanitize:

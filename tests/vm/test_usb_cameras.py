@@ -1,0 +1,169 @@
+"""USB cameras: a camera by USB/IP on the kernel's own driver (uvcvideo)."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.vm.conftest import Shows
+from tests.vm.machine import Machine
+from tests.vm.programs.check_ages import shown
+from tests.vm.running import BASE, BackgroundRun, events_in, run_edgekit
+
+BY_ID = "/dev/v4l/by-id/usb-EdgeKit_tests_EdgeCam_{}-video-index0"
+
+
+@pytest.fixture
+def usb(guest: Machine) -> Machine:
+    """A guest with the driver, and no camera yet."""
+    guest.run("modprobe -a vhci-hcd uvcvideo")
+    return guest
+
+
+def plug(guest: Machine, options: str = "", *, port: int = 0, serial: str = "0001") -> str:
+    """Plugs a camera in and returns its path in /dev/v4l/by-id."""
+    path = BY_ID.format(serial)
+    program = "/opt/edgekit/bin/python /opt/programs/uvc_camera.py"
+    guest.start(f"exec {program} --port {port} --serial {serial} {options}", seconds=3600)
+    guest.run(
+        f"for i in $(seq 300); do [ -e {path} ] && exit 0; sleep 0.2; done; dmesg|tail; exit 1"
+    )
+    return path
+
+
+def obey(guest: Machine, word: str, *, port: int = 0) -> None:
+    guest.run(f"echo {word} > /tmp/uvc.{port}.control")
+
+
+def test_by_id_in_both_formats(usb: Machine, shows: Shows) -> None:
+    path = plug(usb, "--pictures /opt/clip --sizes 320x240")
+    for name in ("MJPG", "YUYV"):
+        options = f"--camera {path} --camera-format {name} --camera-size 320x240 --max-frames 2"
+        frames = events_in(run_edgekit(usb, f"{options} --events -").output, "frame")
+        assert len(frames) == 2
+        shows(f"A USB camera by its id, {name}.", f"{BASE} {options}", f"{len(frames)} frames")
+    doctor = usb.run("edgekit doctor", status=None).output
+    at = doctor.index("/dev/video0")
+    assert "EdgeCam" in doctor[at : at + 200]
+    assert "uvcvideo" in doctor[at : at + 200]
+    shows("`doctor` lists it with its modes.", "edgekit doctor", doctor[at : at + 200])
+
+
+def test_two_usb_cameras_by_id(usb: Machine, shows: Shows) -> None:
+    paths = [plug(usb, "--sizes 320x240", port=port, serial=f"000{port}") for port in (0, 1)]
+    options = " ".join(f"--camera {path}" for path in paths) + " --max-frames 2"
+    events = events_in(run_edgekit(usb, f"{options} --events -").output, "frame")
+    assert sorted(event["source_index"] for event in events) == [0, 0, 1, 1]
+    shows(
+        "Two USB cameras of one product by their ids.", f"{BASE} {options}", f"{len(events)} frames"
+    )
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["--sizes 320x240", "--formats YUYV --sizes 352x288"],
+    ids=["another-number", "other-formats"],
+)
+def test_unplugged_and_back(usb: Machine, shows: Shows, after: str) -> None:
+    path = plug(usb, "--sizes 320x240")
+    before = usb.run(f"readlink -f {path}").output.strip()
+    run = BackgroundRun(usb, f"--camera {path} --patience 10")
+    run.wait_for('"type":"frame"', 2)
+    obey(usb, "unplug")
+    usb.run(f"for i in $(seq 100); do [ -e {path} ] || exit 0; sleep 0.2; done; exit 1")
+    # Another camera takes the number meanwhile.
+    usb.run("modprobe vivid n_devs=1 node_types=0x1 && udevadm settle")
+    plug(usb, after)
+    now = usb.run(f"readlink -f {path}").output.strip()
+    assert now != before
+    run.wait_for('"reason":"reconnect"', 1)
+    frames = run.frames()
+    run.wait_for('"type":"frame"', frames + 2)
+    ended = run.stop()
+    assert ended.status == 130
+    reasons = [event["reason"] for event in run.events("gap")]
+    assert reasons.count("reconnect") == 1
+    shows(
+        f"Unplugged, then back under another number (`{after}`): found again by its id.",
+        f"{BASE} --camera {path} --patience 10",
+        f"{before} → {now}; {' '.join(ended.output.split())[:200]}",
+    )
+
+
+def test_a_frozen_usb_camera(usb: Machine, shows: Shows) -> None:
+    path = plug(usb, "--pictures /opt/clip --sizes 320x240")
+    run = BackgroundRun(usb, f"--camera {path} --patience 10")
+    run.wait_for('"type":"frame"', 2)
+    obey(usb, "freeze")
+    usb.run("sleep 30")
+    obey(usb, "thaw")
+    run.wait_for('"reason":"reconnect"', 1)
+    frames = run.frames()
+    run.wait_for('"type":"frame"', frames + 2)
+    assert run.stop().status == 130
+    (gap,) = [event for event in run.events("gap") if event["reason"] == "reconnect"]
+    shows("It freezes for thirty seconds.", f"{BASE} --camera {path} --patience 10", str(gap))
+
+
+def test_cut_jpegs(usb: Machine, shows: Shows) -> None:
+    path = plug(usb, "--pictures /opt/clip --sizes 320x240 --fps 5")
+    run = BackgroundRun(usb, f"--camera {path} --camera-format MJPG --drop-policy none")
+    run.wait_for('"type":"frame"', 3)
+    obey(usb, "cut")
+    usb.run("sleep 3")
+    obey(usb, "whole")
+    frames = run.frames()
+    run.wait_for('"reason":"dropped"', 1)
+    run.wait_for('"type":"frame"', frames + 2)
+    assert run.stop().status == 130
+    gaps = [event for event in run.events("gap") if event["reason"] == "dropped"]
+    lost = sum(event["frames"] for event in gaps)
+    assert lost >= 5
+    shows(
+        "JPEGs without their end are left out and counted.",
+        f"{BASE} --camera {path} --camera-format MJPG --drop-policy none",
+        f"gaps with {lost} pictures of about 15 that were cut",
+    )
+
+
+def test_times_are_those_of_the_camera(usb: Machine, shows: Shows, tmp_path: Path) -> None:
+    path = plug(usb, "--clock --sizes 320x240 --formats MJPG --fps 2")
+    options = f"--camera {path} --camera-format MJPG --max-frames 10 --score 0.99"
+    run_edgekit(usb, f"{options} --events /tmp/events.jsonl --video /tmp/video.mkv")
+    events = events_in(usb.run("cat /tmp/events.jsonl").output, "frame")
+    (tmp_path / "video.mkv").write_bytes(usb.get("/tmp/video.mkv"))
+    capture, drawn = cv2.VideoCapture(str(tmp_path / "video.mkv")), []
+    while (read := capture.read())[0]:
+        drawn.append(shown(read[1]))
+    assert len(drawn) == len(events)
+    sent = dict(map(str.split, usb.run("cat /tmp/uvc.0.sent").output.splitlines()))
+    times = [float(sent[str(value)]) for value in drawn]
+    errors = [
+        1e3 * abs((event["time"] - events[0]["time"]) - (time - times[0]))
+        for event, time in zip(events, times, strict=True)
+    ]
+    assert max(errors) < 50
+    shows(
+        "`time` of each frame against the guest's clock that the camera drew into it.",
+        f"{BASE} {options}",
+        f"{len(errors)} frames: median error {statistics.median(errors):.1f} ms, "
+        f"largest {max(errors):.1f} ms",
+    )
+
+
+def test_ages_are_true(usb: Machine, shows: Shows) -> None:
+    path = plug(usb, "--clock --sizes 320x240 --formats MJPG --fps 2")
+    command = f"/opt/edgekit/bin/python /opt/programs/check_ages.py {path}"
+    found = usb.run(command, seconds=600).output.splitlines()[-1]
+    errors = [abs(float(word)) for word in found.split()]
+    assert len(errors) == 10
+    assert statistics.median(errors) < 50
+    shows(
+        "`age` against the guest's clock: the error of the time of capture that it begins at.",
+        command,
+        f"{len(errors)} frames: median error {statistics.median(errors):.1f} ms, "
+        f"largest {max(errors):.1f} ms",
+    )
