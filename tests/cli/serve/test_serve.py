@@ -171,7 +171,7 @@ def test_health_tells_how_the_run_does(running, monkeypatch):
     assert headers["Content-Type"] == "application/json"
     assert health["status"] == "ok"
     assert health["sources"][0]["source"] == "/clips/spots.mp4"
-    monkeypatch.setattr("edgekit.media.page.channel._PATIENCE", 0.3)
+    monkeypatch.setattr("edgekit.media.activity._PATIENCE", 0.3)
     running.source.flowing.clear()
     wait_until(lambda: running.get("/health")[0] == 503)
     assert json.loads(running.get("/health")[2])["status"] == "stalled"
