@@ -5,7 +5,7 @@ FROM ${BASE} AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3-venv
 COPY constraints.txt dist/*.whl /wheels/
-ARG EXTRAS=video,mqtt,serve,metrics
+ARG EXTRAS=video,mqtt,serve,metrics,sign
 # For a build without a network: a folder of wheels, and 1.
 ARG PIP_FIND_LINKS
 ARG PIP_NO_INDEX
@@ -22,7 +22,7 @@ FROM ${BASE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
-    && useradd --system --uid 10001 --create-home --home-dir /var/lib/edgekit --groups video edgekit
+    && useradd --uid 10001 --shell /usr/sbin/nologin --create-home --home-dir /var/lib/edgekit --groups video edgekit
 COPY --from=build /opt/edgekit /opt/edgekit
 ENV PATH=/opt/edgekit/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 USER edgekit

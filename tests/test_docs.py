@@ -96,6 +96,7 @@ _OF_OTHERS = {
         "--no-healthcheck",
         "--platform",
         "--restart",
+        "--ulimit",
     ),  # Docker
     *("--image", "--strict"),  # release, twine
     *("--max-restarts", "--nnodes", "--rdzv-endpoint"),  # torchrun
