@@ -115,7 +115,7 @@ def _roofline(times: OperatorTimes, peak: Peak, key: Sequence[str]) -> str:
         text(_LEFT + wide + 8, up(peak.gmacs) + 4, f"{peak.gmacs:g} GMAC/s", "minor"),
         text(across(start) + 6, up(start * peak.gbytes) - 10, f"{peak.gbytes:g} GB/s", "minor"),
         text(_LEFT - 8, 12, "GMAC/s", "minor", "end"),
-        text(_LEFT + wide + 24, _TALL + 16, "MAC a byte", "minor"),
+        text(_LEFT + wide + 18, _TALL + 16, "MAC a byte", "minor"),
     ]
     for operator, x, y in points:
         number = key.index(operator.type if operator.type in key else _REST)

@@ -40,7 +40,9 @@ class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of all operators of a model, means over the fastest half of the inferences.
+    """Times of all operators of a model: means over the fastest half of the inferences.
+
+    A runtime that counts only sums over all inferences gives means over all of them.
 
     Attributes:
         session_ms: Milliseconds of an inference without the profiler, in turn with the others.
@@ -69,8 +71,15 @@ class OperatorProfiler(abc.ABC):
         """Reads counters that the next run overwrites; the measured time does not include it."""
 
     @abc.abstractmethod
-    def finish(self) -> list[list[OperatorTime]]:
-        """Returns the operators of every run, in order; nothing runs afterwards."""
+    def finish(self, skipped: int) -> list[list[OperatorTime]]:
+        """Returns the operators of every run, in order; nothing runs afterwards.
+
+        Args:
+            skipped: Number of runs at the start that are left out.
+
+        Returns:
+            A list for each of the other runs, or a single list of means over them.
+        """
 
 
 def measure_operators(
@@ -96,20 +105,23 @@ def measure_operators(
         plain.append(_milliseconds(infer))
         profiled.append(_milliseconds(lambda: profiler.run(inputs)))
         profiler.read()
-    runs = profiler.finish()
-    if len(runs) != len(profiled) or not all(runs):
+    runs = profiler.finish(_WARM_UP)
+    if len(runs) not in (1, rounds) or not all(runs):
         told = sum(map(bool, runs))
         raise EdgeKitError(
-            f"Expected the runtime's profile of {len(profiled)} inferences; found {told} with "
-            "operators in them.",
+            f"Expected the runtime's profile of {rounds} inferences; found {told} with operators "
+            "in them.",
             hint="Measure again; if it stays so, this version of the runtime tells nothing.",
         )
-    del plain[:_WARM_UP], profiled[:_WARM_UP], runs[:_WARM_UP]
-    fast = sorted(range(rounds), key=lambda place: profiled[place])[: (rounds + 1) // 2]
+    del plain[:_WARM_UP], profiled[:_WARM_UP]
+    kept = list(range(rounds))
+    if len(runs) == rounds:
+        kept = sorted(kept, key=lambda place: profiled[place])[: (rounds + 1) // 2]
+        runs = [runs[place] for place in kept]
     return OperatorTimes(
-        session_ms=round(_mean(sorted(plain)[: len(fast)]), 4),
-        profiled_ms=round(_mean([profiled[place] for place in fast]), 4),
-        operators=_means([runs[place] for place in fast]),
+        session_ms=round(_mean(sorted(plain)[: len(kept)]), 4),
+        profiled_ms=round(_mean([profiled[place] for place in kept]), 4),
+        operators=_means(runs),
     )
 
 

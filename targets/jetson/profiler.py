@@ -51,9 +51,9 @@ class TensorRtProfiler(OperatorProfiler):
         self._runs.append(list(self._told))
         self._told.clear()
 
-    def finish(self) -> list[list[OperatorTime]]:
+    def finish(self, skipped: int) -> list[list[OperatorTime]]:
         """Returns the layers of every run."""
-        return self._runs
+        return self._runs[skipped:]
 
 
 def _reporting_to(trt: ModuleType, told: list[OperatorTime]) -> Any:

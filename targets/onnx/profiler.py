@@ -71,7 +71,7 @@ class _OnnxProfiler(OperatorProfiler):
         """Runs the model once."""
         self._session.run(self._outputs, dict(inputs))
 
-    def finish(self) -> list[list[OperatorTime]]:
+    def finish(self, skipped: int) -> list[list[OperatorTime]]:
         """Returns the operators of every run; raises ``EdgeKitError`` if there is no profile."""
         try:
             events = json.loads(Path(self._session.end_profiling()).read_bytes())
@@ -81,7 +81,7 @@ class _OnnxProfiler(OperatorProfiler):
                 f"ONNX Runtime wrote no profile that can be read: {error}.",
                 hint="Free some space in the folder for temporary files, and measure again.",
             ) from error
-        return _read_profile(events, weights)
+        return _read_profile(events, weights)[skipped:]
 
 
 def _read_profile(

@@ -34,38 +34,47 @@ def openvino_profiler(model: CompiledModel) -> Iterator[OperatorProfiler]:
 
 
 class _OpenVinoProfiler(OperatorProfiler):
-    """Runs a compiled model that counts, and reads its counters after every inference."""
+    """Runs a compiled model that counts, and reads its counters after every inference.
+
+    The counters are means over all inferences so far, rounded to microseconds. The mean without the
+    first ones follows from two of them; the times of single inferences would be too coarse.
+    """
 
     def __init__(self, model: Any) -> None:
         self._request = model.create_infer_request()
         self._work = _work_of(model)
-        self._runs: list[list[OperatorTime]] = []
+        self._means: list[dict[str, tuple[str, float]]] = []
 
     def run(self, inputs: Mapping[str, Array]) -> None:
         """Runs the model once, and copies its outputs as a session does."""
         self._request.infer(dict(inputs), share_inputs=True, share_outputs=False)
 
     def read(self) -> None:
-        """Stores the counters of the last run."""
+        """Stores type and mean milliseconds of each operator so far, by its name."""
+        self._means.append({
+            counter.node_name: (counter.node_type, 1e3 * counter.real_time.total_seconds())
+            for counter in self._request.get_profiling_info()
+            if counter.status == counter.Status.EXECUTED
+        })  # fmt: skip
+
+    def finish(self, skipped: int) -> list[list[OperatorTime]]:
+        """Returns the means over the runs that are not left out."""
+        count = len(self._means)
+        before = self._means[skipped - 1] if skipped else {}
         found = []
-        for counter in self._request.get_profiling_info():
-            if counter.status != counter.Status.EXECUTED:
-                continue
-            work = self._work.get(counter.node_name)
+        for name, (kind, mean) in self._means[-1].items():
+            _, earlier = before.get(name, (kind, 0.0))
+            work = self._work.get(name)
             found.append(
                 OperatorTime(
-                    name=counter.node_name,
-                    type=work.type if work else counter.node_type,
-                    ms=1e3 * counter.real_time.total_seconds(),
+                    name=name,
+                    type=work.type if work else kind,
+                    ms=max(0.0, count * mean - skipped * earlier) / (count - skipped),
                     macs=work.macs if work else None,
                     bytes=work.bytes if work else None,
                 )
             )
-        self._runs.append(found)
-
-    def finish(self) -> list[list[OperatorTime]]:
-        """Returns the operators of every run."""
-        return self._runs
+        return [found]
 
 
 def _work_of(model: Any) -> dict[str, _Work]:
