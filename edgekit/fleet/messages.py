@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +15,9 @@ MOST_BYTES = 16384
 
 _LONGEST = 200
 _MOST_FAILING = 20
+_LARGEST = 1e7
+"""Largest number that a device can mean; NaN is not below it."""
+
 _SLOWEST, _FASTEST = 1.0, 3600.0
 
 
@@ -35,7 +37,7 @@ class BundleName(msgspec.Struct, frozen=True, kw_only=True):
 class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Status of one source of a run, as ``run --mqtt`` publishes it.
 
-    Every text is printable and short, and every number is finite and at least 0.
+    Every text is printable and short, and every number is from 0 to 10 million.
 
     Attributes:
         state: Whether the run is connected to the broker.
@@ -110,7 +112,7 @@ def _safe(value: Any) -> Any:
     if isinstance(value, str):
         return shortened(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) and value >= 0 else None
+        return value if 0 <= value <= _LARGEST else None
     if isinstance(value, BundleName):
         return BundleName(name=shortened(value.name), sha256=shortened(value.sha256))
     return tuple(map(shortened, value[:_MOST_FAILING])) if isinstance(value, tuple) else value

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 from edgekit.cli.output.console import Console
 from edgekit.cli.output.tables import KEPT, print_facts, print_table
 from edgekit.fleet.devices import DeviceReport, DeviceState, Fleet
@@ -18,6 +20,8 @@ __all__ = ["fleet_text", "print_fleet"]
 
 _MARKS: dict[DeviceState, str] = {"degraded": "! ", "stale": "? ", "dead": "x "}
 _STATES: tuple[DeviceState, ...] = ("ok", "starting", "degraded", "stale", "dead", "ended")
+_BUNDLE = 6
+_SHORTEST = 8
 _WIDE = 130
 """Width of a terminal, in columns, from which versions and hosts are shown too."""
 
@@ -56,14 +60,16 @@ def print_fleet(console: RichConsole, fleet: Fleet, place: str) -> None:
         headings = ["device", "state", "FPS", "age, ms", "taken", "heard", "bundle"]
         headings += ["host", "EdgeKit", "runtime"] if wide else []
         rows = [_row(report, wide=wide) for report in reports]
-        # Numbers are aligned right as well as words: a table has its words first.
+        _shorten(headings, rows, console.width)
         print_table(console, headings, rows, words=2)
-        print_facts(console, _reasons(reports))
+        if reasons := _reasons(reports):
+            console.print()
+            print_facts(console, reasons)
     if fleet.foreign:
-        console.print(f"{fleet.foreign} other messages were ignored.", soft_wrap=True)
+        console.print(f"Messages of others that were ignored: {fleet.foreign}", soft_wrap=True)
     if fleet.surplus:
         console.print(
-            f"{fleet.surplus} messages of more devices than fit were ignored.", soft_wrap=True
+            f"Messages of further devices that were ignored: {fleet.surplus}", soft_wrap=True
         )
 
 
@@ -80,6 +86,24 @@ def _row(report: DeviceReport, *, wide: bool) -> list[str]:
     if wide:
         cells += [message.host, message.edgekit, f"{message.runtime} {message.runtime_version}"]
     return [cell.strip().replace(" ", KEPT) for cell in cells]
+
+
+def _shorten(headings: Sequence[str], rows: Sequence[list[str]], width: int) -> None:
+    """Shortens names of devices and bundles if they keep a table from fitting into a width.
+
+    A device with a long name would otherwise change the table of all.
+    """
+    named = (0, _BUNDLE)
+    columns = [[heading, *cells] for heading, *cells in zip(headings, *rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in columns]
+    room = width - 2 * (len(widths) - 1) - sum(widths) + sum(widths[place] for place in named)
+    longest = max(room // len(named), _SHORTEST)
+    if sum(widths[place] for place in named) <= room:
+        return
+    for row in rows:
+        for place in named:
+            if cell_len(row[place]) > longest:
+                row[place] = f"{set_cell_size(row[place], longest - 1).rstrip()}…"
 
 
 def _figures(report: DeviceReport) -> list[str]:
