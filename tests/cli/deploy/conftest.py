@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit.benchmarks.suites.support.offline_wheels import make_wheels
-from edgekit.benchmarks.suites.support.ssh_devices import (
+from edgekit.benchmarks.suites.deployment.offline_wheels import make_wheels
+from edgekit.benchmarks.suites.deployment.ssh_devices import (
     SshDevice,
     Workstation,
     free_port,

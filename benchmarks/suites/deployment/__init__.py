@@ -1,0 +1,1 @@
+"""Experiments with ``edgekit deploy`` on simulated devices."""
