@@ -50,6 +50,7 @@ def bench(
     accuracy: bool = False,
     under_load: bool = False,
     operators: bool = False,
+    host: str | Sequence[str] = (),
     annotations: str | os.PathLike[str] | None = None,
     energy: str | None = None,
     compare: str | os.PathLike[str] | None = None,
@@ -88,6 +89,8 @@ def bench(
             slow for their camera.
         operators: Whether to measure the time of each operator of the models too, with the
             runtime's profiler, and the peak of this machine to compare it with.
+        host: Names of devices for ``ssh``, on which the EdgeKit that is installed there measures
+            the same bundles; not with ``tune`` or ``operators``.
         annotations: Folder of annotated videos for the accuracy, instead of rendered clips.
         energy: Command that prints the energy used so far in joules, such as ``5021.5 J``, or the
             power in watts. By default the machine's own sensors.
@@ -129,6 +132,7 @@ def bench(
         accuracy=accuracy,
         under_load=under_load,
         operators=operators,
+        host=as_sequence(host),
         annotations=as_path("annotations", annotations),
         energy=energy,
         compare=as_path("compare", compare),
@@ -181,6 +185,11 @@ def run_bench(
         compiled()  # if it is missing, this process warns for its workers
         bundles = exported or _folders(options.bundles)
         report = measure(options, bundles, progress=progress, measuring=measuring)
+        if options.host and not report.interrupted:
+            # Only these rows need a connection, and the code for it.
+            from edgekit.benchmarks.devices import add_devices
+
+            add_devices(report, options, bundles, progress)
         return report, _write(report, options)
 
 

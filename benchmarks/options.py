@@ -9,6 +9,7 @@ from pathlib import Path
 from edgekit._checks import check_choice, check_range, check_types
 from edgekit._parameters import parameter
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
+from edgekit.deploy.ssh import check_host
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named
 from edgekit.targets.choices import ARITHMETICS
@@ -38,6 +39,7 @@ class BenchOptions:
     accuracy: bool = False
     under_load: bool = False
     operators: bool = False
+    host: Sequence[str] = ()
     annotations: Path | None = None
     energy: str | None = None
     compare: Path | None = None
@@ -66,8 +68,20 @@ class BenchOptions:
             check_range("threads", count, 0)
         for kind in self.arithmetic:
             check_choice("arithmetic", kind, ARITHMETICS)
+        self._check_hosts()
         self._check_rounds()
         self._check_files()
+
+    def _check_hosts(self) -> None:
+        """Refuses names that are none, and what only this machine can do."""
+        for host in self.host:
+            check_host("host", host)
+        for name in ("tune", "operators"):
+            if self.host and getattr(self, name):
+                raise UsageError(
+                    f"{parameter('host')} and {parameter(name)} cannot be used together.",
+                    hint=f"Run edgekit bench with {parameter(name)} on the device itself.",
+                )
 
     def _check_rounds(self) -> None:
         """Refuses too few rounds for the verdict that is asked for."""

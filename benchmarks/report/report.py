@@ -26,6 +26,7 @@ __all__ = [
     "FootageInfo",
     "LoadAccuracy",
     "LoadPoint",
+    "MeasuredDevice",
     "Report",
     "Round",
     "Row",
@@ -158,16 +159,17 @@ class Row(msgspec.Struct, kw_only=True):
     arithmetic: str | None
     result: RowResult | None = None
     error: RowFailure | None = None
+    host: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def key(self) -> tuple[object, ...]:
         """Key that identifies this row in another report."""
-        return (self.bundle, self.runtime, self.threads, self.arithmetic)
+        return (self.bundle, self.runtime, self.threads, self.arithmetic, self.host)
 
     @property
     def label(self) -> str:
         """Label for display."""
-        words = [self.bundle, self.runtime]
+        words = [f"{self.host}: {self.bundle}" if self.host else self.bundle, self.runtime]
         words += [f"{self.threads} thread{'s' * (self.threads > 1)}"] if self.threads else []
         words += [self.arithmetic] if self.arithmetic else []
         return ", ".join(words)
@@ -201,6 +203,16 @@ class TunedSetting(msgspec.Struct, frozen=True, kw_only=True):
     file: str
 
 
+class MeasuredDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that measured rows; ``error`` is the reason if it measured none."""
+
+    host: str
+    created: str = ""
+    machine: Machine | None = None
+    energy: str = ""
+    error: str = ""
+
+
 # Many attributes: it mirrors the report's JSON file, one for one.
 class Report(msgspec.Struct, kw_only=True):
     """The whole report."""
@@ -218,6 +230,12 @@ class Report(msgspec.Struct, kw_only=True):
     tuned: list[TunedSetting] = []
     interrupted: bool = False
     peaks: list[Peak] | msgspec.UnsetType = msgspec.UNSET
+    devices: list[MeasuredDevice] | msgspec.UnsetType = msgspec.UNSET
+
+    def machine_of(self, row: Row) -> Machine:
+        """Returns the machine that measured a row."""
+        machines = {each.host: each.machine for each in self.devices or ()}
+        return (machines.get(row.host) if row.host else None) or self.machine
 
     def peak_of(self, row: Row) -> Peak | None:
         """Returns the peak with as many threads as a row has; None if it was not measured."""

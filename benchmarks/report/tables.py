@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.benchmarks.report.operator_tables import operator_grids
-from edgekit.benchmarks.report.report import PAPER, Change, Report, Row, RowResult, TunedSetting
+from edgekit.benchmarks.report.report import (
+    PAPER,
+    Change,
+    MeasuredDevice,
+    Report,
+    Row,
+    RowResult,
+    TunedSetting,
+)
+from edgekit.measuring.machine import Machine
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.reporting.grid import Grid
 
@@ -17,23 +26,38 @@ _PERCENTILES = ("p50", "p90", "p99")
 
 def header_lines(report: Report) -> list[str]:
     """Returns lines about the machine, the versions and the footage."""
-    machine, footage = report.machine, report.footage
-    memory = f", {machine.memory_gib} GiB" if machine.memory_gib else ""
-    governor = f", governor {machine.governor}" if machine.governor else ""
-    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    footage = report.footage
     rounds = max((len(row.result.rounds) for row in report.rows if row.result), default=0)
     return [
-        f"{machine.processor} ({machine.architecture}), {machine.cores} cores{memory}{governor}",
-        f"{machine.system}, Python {machine.python}, {versions}",
+        *_machine_lines(report.machine),
         f"{footage.name}, {footage.width}x{footage.height}: {report.frames} frames in each of "
         f"{rounds} rounds, {report.created}",
         f"Energy: {report.energy}",
+        *(line for device in report.devices or () for line in _device_lines(device)),
     ]
+
+
+def _machine_lines(machine: Machine) -> tuple[str, str]:
+    memory = f", {machine.memory_gib} GiB" if machine.memory_gib else ""
+    governor = f", governor {machine.governor}" if machine.governor else ""
+    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return (
+        f"{machine.processor} ({machine.architecture}), {machine.cores} cores{memory}{governor}",
+        f"{machine.system}, Python {machine.python}, {versions}",
+    )
+
+
+def _device_lines(device: MeasuredDevice) -> list[str]:
+    if device.machine is None:
+        return []
+    lines = [*_machine_lines(device.machine), f"{device.created}, energy: {device.energy}"]
+    return [f"{device.host}: {line}" for line in lines]
 
 
 def note_lines(report: Report) -> list[str]:
     """Returns remarks about the figures, and the reasons for missing rows."""
     lines = list(report.notes)
+    lines += [f"{each.host}: {each.error}" for each in report.devices or () if each.error]
     for row in report.rows:
         if row.error:
             hint = f" {row.error.hint}" if row.error.hint else ""
@@ -48,13 +72,7 @@ def grids(report: Report) -> list[Grid]:
     numbered = list(enumerate(report.rows, 1))
     measured = [(number, row, row.result) for number, row in numbered if row.result]
     tables = [
-        Grid(
-            "what was measured",
-            ("", "bundle", "runtime", "threads", "arithmetic", "input, cascade"),
-            [_setup(number, row) for number, row in numbered],
-            words=6,
-            wrapped=(2, 5),
-        ),
+        _setups(report),
         Grid(
             "milliseconds a frame",
             ("", "", *STAGES, "overall"),
@@ -128,6 +146,17 @@ def _tuned(report: Report, tuned: TunedSetting) -> list[str]:
         f"{row.result.overall.p50:.2f}" if row.result else "",
         f"{usual.overall.p50:.2f}" if usual else "",
     ]
+
+
+def _setups(report: Report) -> Grid:
+    headings = ["", "bundle", "runtime", "threads", "arithmetic", "input, cascade"]
+    rows = [_setup(number, row) for number, row in enumerate(report.rows, 1)]
+    if report.devices:
+        headings.insert(1, "host")
+        for cells, row in zip(rows, report.rows, strict=True):
+            cells.insert(1, row.host or "this machine")
+    count = len(headings)
+    return Grid("what was measured", headings, rows, words=count, wrapped=(count - 4, count - 1))
 
 
 def _setup(number: int, row: Row) -> list[str]:

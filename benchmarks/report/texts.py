@@ -36,9 +36,11 @@ def _record(report: Report, row: Row) -> dict[str, object]:
         "threads": row.threads or "auto",
         "arithmetic": row.arithmetic or "",
         "error": row.error.message if row.error else "",
-        "processor": report.machine.processor,
+        "processor": report.machine_of(row).processor,
         "size_bytes": row.size,
     }
+    if row.host:
+        record = {"host": row.host, **record}
     result = row.result
     if result is None:
         return record

@@ -22,7 +22,7 @@ from edgekit.cli.options.shared import (
 )
 from edgekit.cli.options.types import OUT_FILE, OUT_FOLDER, RUNTIME
 from edgekit.cli.output.progress_bars import PhaseBars
-from edgekit.errors import BoundError
+from edgekit.errors import BoundError, HostError
 from edgekit.targets.choices import ARITHMETICS
 
 if TYPE_CHECKING:
@@ -126,6 +126,17 @@ class _Percent(click.ParamType[float]):
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Checkpoint that --sweep exports. [default: the shipped weights]",
+    ),
+)
+@headed(
+    "Devices",
+    click.option(
+        "--host",
+        multiple=True,
+        metavar="HOST",
+        help="Device to measure the same bundles on as well, by the EdgeKit that edgekit deploy "
+        "installed there. HOST is a name that ssh accepts, such as pi@camera-1. Repeat the option "
+        "for several.",
     ),
 )
 @headed(
@@ -236,7 +247,7 @@ def command(as_json: bool, **values: object) -> int:
 
 
 def _judge(report: Report, options: BenchOptions, *, as_json: bool) -> None:
-    """Raises ``BoundError`` if a row became slower than allowed; logs what was not judged."""
+    """Raises an error for rows that became slower than allowed, and for devices that failed."""
     from edgekit.benchmarks.report.comparison import NOT_JUDGED
 
     slower = [report.rows[change.row].label for change in report.changes if change.regression]
@@ -251,6 +262,13 @@ def _judge(report: Report, options: BenchOptions, *, as_json: bool) -> None:
         for note in report.notes:
             if note.startswith(NOT_JUDGED.capitalize()):
                 _LOG.warning("%s", note)
+    failed = [device for device in report.devices or () if device.error]
+    if failed:
+        names = ", ".join(device.host for device in failed)
+        raise HostError(
+            f"{len(failed)} of {len(options.host)} devices measured nothing: {names}.",
+            hint=failed[0].error,
+        )
 
 
 def _print(report: Report, written: Sequence[Path]) -> None:

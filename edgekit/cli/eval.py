@@ -19,7 +19,7 @@ from edgekit.cli.options.shared import (
 )
 from edgekit.cli.options.types import DATASET, LINK, OUT_FILE, OUT_FOLDER
 from edgekit.cli.output.progress_bars import PhaseBars
-from edgekit.errors import MediaError
+from edgekit.errors import HostError, MediaError
 from edgekit.linking.choices import COSTS
 from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 
@@ -135,6 +135,14 @@ __all__ = ["command"]
     "tcp://10.0.0.5:8786. They read the bundle and the videos by the paths of this machine.",
 )
 @click.option(
+    "--host",
+    multiple=True,
+    metavar="HOST",
+    help="Device to run the bundle on as well, by the EdgeKit that edgekit deploy installed there. "
+    "The videos are copied there, and its detections are scored here. HOST is a name that ssh "
+    "accepts, such as pi@camera-1. Repeat the option for several.",
+)
+@click.option(
     "--results",
     type=OUT_FOLDER,
     help="Folder for the detections of each video, as soon as it is finished. The same command "
@@ -193,12 +201,40 @@ def command(as_json: bool, **values: object) -> None:
     else:
         _show(result)
         _show_insight(result, options)
+        if result.hosts:
+            _show_hosts(result)
+    _refuse_failed_hosts(result)
     if result.failures:
         count, every = len(result.failures), len(result.failures) + len(result.tubes)
         raise MediaError(
             f"{count} of {every} videos failed; the figures are those of the others.",
             hint="The same command tries them again, and takes the others from its results.",
         )
+
+
+def _refuse_failed_hosts(result: EvalResult) -> None:
+    failed = {host: each for host, each in result.hosts.items() if isinstance(each, str)}
+    if failed:
+        raise HostError(
+            f"{len(failed)} of {len(result.hosts)} devices have no result: {', '.join(failed)}.",
+            hint=next(iter(failed.values())),
+        )
+
+
+def _show_hosts(result: EvalResult) -> None:
+    """Prints the accuracy of this machine and of each other device."""
+    from edgekit.cli.output.tables import print_table
+
+    rows = []
+    for host, each in {"this machine": result, **result.hosts}.items():
+        if isinstance(each, str):
+            rows.append((host, *["failed"] * (len(result.video_map) + 2)))
+            continue
+        change = "" if each is result else f"{each.frame_map - result.frame_map:+.4f}"
+        values = [each.frame_map, *each.video_map.values()]
+        rows.append((host, *(f"{value:.3f}" for value in values), change))
+    headings = ("host", "frame-mAP @0.5", *(f"video-mAP @{t}" for t in result.video_map))
+    print_table(stdout_console(as_json=False), (*headings, "frame-mAP against this machine"), rows)
 
 
 def _show(result: EvalResult) -> None:

@@ -73,7 +73,7 @@ class Deployment:
         self._check_target(connection, wheels.key)
         if target == "jetson":
             note("Building the engine")
-            run_there(connection, ["build", path, "--json"], environment=wheels.key)
+            run_there(connection, ["build", path], environment=wheels.key)
         result = HostResult(
             connection.host,
             release=current.get("number"),
@@ -168,7 +168,7 @@ class Deployment:
 
     def _check_target(self, connection: DeviceConnection, key: str) -> None:
         target = self.bundle.manifest.target
-        report = run_there(connection, ["doctor", "--json"], environment=key)
+        report = run_there(connection, ["doctor"], environment=key)
         for each in report["targets"]:
             if each["name"] == target and not each["runs"]:
                 raise HostError(
@@ -182,8 +182,8 @@ class Deployment:
     ) -> float:
         """Returns the median time of a frame on the device, in milliseconds."""
         note("Measuring")
-        words = ["bench", path, "--frames", str(self.options.bench_frames), "--rounds", "1"]
-        report = run_there(connection, [*words, "--json"], environment=key)
+        short = {"frames": self.options.bench_frames, "rounds": 1}
+        report = run_there(connection, ["bench", path], short, environment=key)
         times = [row["result"]["overall"]["p50"] for row in report["rows"] if row["result"]]
         if not times:
             error = report["rows"][0]["error"]

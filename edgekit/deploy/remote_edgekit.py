@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekit.deploy.ssh import DeviceConnection
@@ -15,6 +15,7 @@ __all__ = ["run_there"]
 def run_there(
     connection: DeviceConnection,
     words: Sequence[str],
+    options: Mapping[str, object] | None = None,
     *,
     environment: str = "",
     progress: bool = False,
@@ -24,7 +25,9 @@ def run_there(
 
     Args:
         connection: Connection to the device.
-        words: Words of the command after ``edgekit``, with ``--json`` among them.
+        words: Words of the command after ``edgekit``, without options.
+        options: Values of its options by the name of the parameter: True for a switch, a sequence
+            for an option that is repeated; None and False leave an option out.
         environment: Key of the environment on the device; empty for the newest one there, or the
             EdgeKit that a shell finds.
         progress: Whether its messages are shown as notes.
@@ -33,7 +36,8 @@ def run_there(
     Raises:
         HostError: The command failed, or there is no EdgeKit on the device.
     """
-    done = connection.ask("edgekit", key=environment, words=list(words), progress=progress)
+    whole = [*words, *_flags({**(options or {}), "json": True})]
+    done = connection.ask("edgekit", key=environment, words=whole, progress=progress)
     what = f"edgekit {words[0]} on {connection.host}"
     try:
         found = json.loads(done["out"])
@@ -50,4 +54,16 @@ def run_there(
             hint=error.get("hint", ""),
         )
     assert isinstance(found, dict)
+    return found
+
+
+def _flags(options: Mapping[str, object]) -> list[str]:
+    found = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            found.append(flag)
+        elif value is not None and value is not False:
+            for each in value if isinstance(value, list | tuple) else (value,):
+                found += [flag, str(each)]
     return found

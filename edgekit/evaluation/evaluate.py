@@ -6,13 +6,13 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from edgekit._checks import as_path
+from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
@@ -65,6 +65,7 @@ def evaluate(
     session: SessionOptions = _SESSION,
     workers: int = 1,
     cluster: str | None = None,
+    host: str | Sequence[str] = (),
     results: str | os.PathLike[str] | None = None,
     strict: bool = False,
     report: str | os.PathLike[str] | None = None,
@@ -106,6 +107,8 @@ def evaluate(
             ``if __name__ == "__main__":`` around its work.
         cluster: Address of the scheduler of a Dask cluster, such as ``tcp://10.0.0.5:8786``, whose
             workers process the videos. They read bundle and videos by the paths of this machine.
+        host: Names of devices for ``ssh``, on which the EdgeKit that is installed there runs the
+            bundle too. The result has their scores as ``hosts``.
         results: Folder for the detections of each video, as soon as it is finished. A later call
             with the same bundle and options takes them from there. By default it is in EdgeKit's
             cache, where an interrupted evaluation continues too.
@@ -156,6 +159,7 @@ def evaluate(
         session=session,
         workers=workers,
         cluster=cluster,
+        host=as_sequence(host),
         results=as_path("results", results),
         strict=strict,
         report=as_path("report", report),
@@ -190,18 +194,25 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         executor = stack.enter_context(open_executor(options.workers, options.cluster))
         saved: StoredDetections
         failures: dict[str, str] = {}
+        bundle = None
         if options.detections is not None:
             saved = open_detections(options.detections)
         else:
-            saved = _detect(options, stack, executor, progress)
-            failures = saved.failures
+            bundle, detected = _detect(options, stack, executor, progress)
+            saved, failures = detected, detected.failures
         if options.save_detections is not None:
             write_detections(options.save_detections, saved)
         # A cluster would have to be sent what lies here, and scoring takes little time.
         here = None if options.cluster else executor
         result = score(saved, analyse=options.report is not None, executor=here)
         compared = None if other is None else score(other, executor=here)
-    return _completed(options, replace(result, failures=failures), compared)
+        hosts: dict[str, EvalResult | str] = {}
+        if options.host and bundle is not None:
+            # Only this needs a connection, and the code for it.
+            from edgekit.evaluation.devices import evaluate_on_devices
+
+            hosts = evaluate_on_devices(options, bundle, score, progress)
+    return _completed(options, replace(result, failures=failures, hosts=hosts), compared)
 
 
 def _completed(
@@ -228,7 +239,8 @@ def _detect(
     stack: contextlib.ExitStack,
     executor: Executor | None,
     progress: Progress,
-) -> DatasetDetections:
+) -> tuple[Bundle, DatasetDetections]:
+    """Runs the bundle on the dataset; returns it and what it detected."""
     assert options.root is not None  # checked by the options
     truth = read_truth(options.dataset or "json", options.root, split=options.split)
     bundle = take(
@@ -242,7 +254,7 @@ def _detect(
     if isinstance(executor, ClusterExecutor):
         executor.require((place, options.root))
         place, truth = place.absolute(), with_absolute_paths(truth)
-    return detect_dataset(
+    found = detect_dataset(
         truth,
         video_detector(place, options.session, options.top_k, alone=executor is None),
         stack.enter_context(_results(options, bundle)),
@@ -250,6 +262,7 @@ def _detect(
         strict=options.strict,
         progress=progress,
     )
+    return bundle, found
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range, check_types
 from edgekit._parameters import argument, parameter
 from edgekit.datasets.layouts import DATASETS
+from edgekit.deploy.ssh import check_host
 from edgekit.errors import UsageError
 from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.protocols import FRAMES, PROTOCOLS
@@ -50,6 +52,7 @@ class EvaluateOptions:
     session: SessionOptions = _SESSION
     workers: int = 1
     cluster: str | None = None
+    host: Sequence[str] = ()
     results: Path | None = None
     strict: bool = False
     report: Path | None = None
@@ -69,6 +72,8 @@ class EvaluateOptions:
             check_range(name, getattr(self, name), 1)
         for name in ("max_gap", "min_length", "delay", "delay_seconds"):
             check_range(name, getattr(self, name), 0)
+        for host in self.host:
+            check_host("host", host)
         if self.report is not None:
             self._check_report(self.report)
         if self.cluster is not None and self.workers > 1:
@@ -84,6 +89,11 @@ class EvaluateOptions:
                     hint=f"For example: {parameter('dataset', 'json')} and "
                     f"{parameter('root', 'clips')}",
                 )
+        elif self.host:
+            raise UsageError(
+                f"{parameter('detections')} and {parameter('host')} cannot be used together.",
+                hint=f"Leave out {parameter('host')}: nothing is run.",
+            )
         elif self.bundle or self.dataset or self.root or self.save_detections or self.results:
             raise UsageError(
                 f"{parameter('detections')} cannot be used together with a bundle or a dataset.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,8 @@ class EvalResult:
         analysis: What the figures are made of; None if that was not asked for.
         tracking: Tracking measures of the tubes; None if they were not asked for.
         comparison: Differences to another evaluation; None if there is none.
+        hosts: Result of each other device that ran the bundle, by its name, or the reason why it
+            has none.
     """
 
     classes: list[str]
@@ -75,6 +77,7 @@ class EvalResult:
     analysis: Analysis | None = None
     tracking: TrackingMeasures | None = None
     comparison: Comparison | None = None
+    hosts: Mapping[str, EvalResult | str] = field(default_factory=dict)
 
     @property
     def frame_map(self) -> float:
@@ -101,14 +104,19 @@ class EvalResult:
     def to_dict(self) -> dict[str, object]:
         """Returns what ``edgekit eval --json`` prints; null stands for no ground truth.
 
-        ``failures`` is among it only if a video failed; ``tracking`` and ``comparison`` only if
-        they were asked for.
+        ``failures`` is among it only if a video failed; ``tracking``, ``comparison`` and ``hosts``
+        only if they were asked for.
         """
         more: dict[str, object] = {"failures": self.failures} if self.failures else {}
         if self.tracking is not None:
             more["tracking"] = asdict(self.tracking)
         if self.comparison is not None:
             more["comparison"] = asdict(self.comparison)
+        if self.hosts:
+            more["hosts"] = {
+                host: {"error": each} if isinstance(each, str) else each.to_dict()
+                for host, each in self.hosts.items()
+            }
         return {
             "frame_map": {"0.5": self.frame_map},
             "video_map": self.video_map,

@@ -199,7 +199,7 @@ def test_slips(words, said, capsys):
         ),
         (
             "bench",
-            "Measurement, Operators, Rows, Accuracy, Tuning, Comparison, Outputs, General",
+            "Measurement, Operators, Rows, Devices, Accuracy, Tuning, Comparison, Outputs, General",
             ("--energy", "Rows:", "--runtime"),
         ),
     ],

@@ -1,0 +1,77 @@
+"""Runs a bundle on annotated videos on other devices, over SSH, and scores what they detect."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit._progress import Progress
+from edgekit.bundle import Bundle
+from edgekit.deploy.content import bundle_content, input_content, send_content
+from edgekit.deploy.deploy import Hosts
+from edgekit.deploy.remote_edgekit import run_there
+from edgekit.deploy.ssh import DeviceConnection
+from edgekit.errors import EdgeKitError
+from edgekit.evaluation.options import EvaluateOptions
+from edgekit.metrics.detections import StoredDetections, open_detections
+from edgekit.metrics.eval_result import EvalResult
+
+__all__ = ["evaluate_on_devices"]
+
+
+def evaluate_on_devices(
+    options: EvaluateOptions,
+    bundle: Bundle,
+    score: Callable[[StoredDetections], EvalResult],
+    progress: Progress,
+) -> dict[str, EvalResult | str]:
+    """Returns the result of each device, by its name; the reason if it has none.
+
+    The EdgeKit that is installed on a device runs the bundle there. Its detections are fetched and
+    scored here.
+
+    Args:
+        options: Options of the evaluation; ``host`` names the devices, and ``root`` is set.
+        bundle: Bundle to run.
+        score: Function that scores detections.
+        progress: Display of the progress: one phase.
+    """
+    assert options.root is not None
+    content, videos = bundle_content(bundle), input_content(options.root)
+    place = options.root.resolve().name
+    progress.phase("Evaluating on devices", len(options.host))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def work(connection: DeviceConnection) -> Path:
+            there = send_content(connection, content)[0]
+            root = f"{send_content(connection, videos)[0]}/{place}"
+            name = f"{uuid.uuid4().hex}.json.gz"
+            given = {**_settings(options), "root": root, "save_detections": name}
+            run_there(connection, ["eval", there], given)
+            fetched = Path(folder, name)
+            connection.fetch(name, fetched)
+            progress.advance()
+            return fetched
+
+        found = Hosts(options.host, note=lambda host, text: None).map(work)
+        return {
+            host: str(each).replace("\n", " ")
+            if isinstance(each, EdgeKitError)
+            else score(open_detections(each))
+            for host, each in zip(options.host, found, strict=True)
+        }
+
+
+def _settings(options: EvaluateOptions) -> dict[str, object]:
+    """Returns the options that say how to detect, by the name of the parameter."""
+    session = options.session
+    names = ("runtime", "threads", "device", "hint", "arithmetic")
+    return {
+        "dataset": options.dataset,
+        "split": options.split,
+        "top_k": options.top_k,
+        "strict": True,
+        **{name: getattr(session, name) for name in names},
+    }
