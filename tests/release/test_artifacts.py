@@ -92,6 +92,16 @@ def test_a_wheel_has_the_kernels_of_its_processor_and_no_tests(builds, architect
     assert "edgekit/media/page/static/page.js" in names
 
 
+def test_pip_chooses_the_wheel_of_the_processor(builds, architecture, tmp_path):
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-index", "--no-deps"]
+    command += ["--find-links", builds[0], "--only-binary=:all:", "-d", tmp_path, "edgekit-vision"]
+    for glibc, expected in ((17, 0), (5, 1)):
+        platform = f"--platform=manylinux_2_{glibc}_{architecture}"
+        done = subprocess.run([*command, platform], capture_output=True, check=False)
+        assert done.returncode == expected, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [next(builds[0].glob("*.whl")).name]
+
+
 def test_the_source_distribution_builds_again(builds, tmp_path):
     (sdist,) = builds[0].glob("*.tar.gz")
     with tarfile.open(sdist) as tar:
