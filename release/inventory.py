@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from edgekit.errors import ConversionError
 from release.artifacts import tool
@@ -56,7 +55,12 @@ def licences(sboms: Mapping[str, Path], checkout: Path) -> str:
         for part in sorted(parts, key=lambda part: part["name"].lower()):
             if part["name"] not in listed and part["name"] != "edgekit-vision":
                 listed.add(part["name"])
-                row = (part["name"], part.get("version", ""), licence_of(part), installation)
+                row = (
+                    part["name"],
+                    part.get("version", ""),
+                    licence_of(part.get("licenses", [])),
+                    installation,
+                )
                 lines.append(f"| {' | '.join(row)} |")
     lines += ["", "## Weights and pictures", ""]
     seen: dict[str, list[str]] = {}
@@ -69,12 +73,12 @@ def licences(sboms: Mapping[str, Path], checkout: Path) -> str:
     return "\n".join(lines)
 
 
-def licence_of(component: Mapping[str, Any]) -> str:
-    """Returns the licences of a component of a bill of materials; ``not stated`` if none is."""
+def licence_of(stated: Sequence[Mapping[str, str | Mapping[str, str]]]) -> str:
+    """Returns the licences that a bill of materials states; ``not stated`` if it states none."""
     names = []
-    for each in component.get("licenses", []):
-        licence = each.get("license", {})
+    for each in stated:
+        licence = each.get("expression") or each.get("license", "")
+        name = licence if isinstance(licence, str) else licence.get("id") or licence["name"]
         # Some packages state their whole licence text as its name.
-        name = each.get("expression") or licence.get("id") or licence.get("name", "")
         names.append(name.strip().partition("\n")[0].replace("|", "/")[:60])
     return ", ".join(dict.fromkeys(filter(None, names))) or "not stated"

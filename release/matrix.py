@@ -26,11 +26,11 @@ from release.environments import (
 )
 from release.wheels import PURE
 
-__all__ = ["Outcome", "install_everywhere", "main", "table"]
+__all__ = ["Installation", "install_everywhere", "main", "table"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Installation:
     """Result of one installation.
 
     Attributes:
@@ -51,7 +51,7 @@ def install_everywhere(
     interpreters: Sequence[str],
     extras: Sequence[str] | None,
     then: Callable[[Environment, str], None] = lambda place, extra: None,
-) -> list[Outcome]:
+) -> list[Installation]:
     """Installs the release with the line of the README, and checks and prints each outcome.
 
     Args:
@@ -88,7 +88,7 @@ def install_everywhere(
     return outcomes
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[Installation]) -> str:
     """Returns the outcomes as a table in Markdown, with a column for each Python."""
     pythons = list(dict.fromkeys(outcome.python for outcome in outcomes))
     extras = list(dict.fromkeys(outcome.extra for outcome in outcomes))
@@ -113,7 +113,7 @@ def _installed(
     wheels: Path,
     extra: str,
     then: Callable[[Environment, str], None],
-) -> Outcome:
+) -> Installation:
     """Installs once, and checks the installation."""
     found = python
     version = _pure_wheel(wheels).name.split("-")[1]
@@ -129,8 +129,8 @@ def _installed(
                 place.run("python", str((checkout / "tests" / "smoke.py").resolve()))
             then(place, extra)
     except EdgeKitError as error:
-        return Outcome(found, extra, str(error))
-    return Outcome(found, extra, "")
+        return Installation(found, extra, str(error))
+    return Installation(found, extra, "")
 
 
 def _pure_wheel(wheels: Path) -> Path:

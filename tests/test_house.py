@@ -19,7 +19,7 @@ from pathlib import Path
 from edgekit.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-HOUSE = ("edgekit", "targets", "calibration", "quantization", "benchmarks")
+HOUSE = ("edgekit", "targets", "calibration", "quantization", "benchmarks", "release")
 MEDIAN_LINES = 130
 MOST_LINES = 300
 MOST_LINES_OF_A_FUNCTION = 60

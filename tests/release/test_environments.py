@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import BadInputError, BoundError, UsageError
 from release.environments import check, extras_of, fresh, install_line, pythons
-from release.matrix import Outcome, main, table
+from release.matrix import Installation, main, table
 from release.sizes import LIMITS, check_sizes, rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,9 +101,9 @@ def test_extras_for_developers_are_left_out(tmp_path):
 def test_the_table_of_installations_names_failures():
     text = table(
         [
-            Outcome("3.11.7", "", ""),
-            Outcome("3.11.7", "video", ""),
-            Outcome("3.14.0", "", "no wheel for numpy"),
+            Installation("3.11.7", "", ""),
+            Installation("3.11.7", "video", ""),
+            Installation("3.14.0", "", "no wheel for numpy"),
         ]
     )
     assert text.splitlines() == [

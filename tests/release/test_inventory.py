@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
 )
 def test_a_licence_is_one_short_line(stated, expected):
-    assert licence_of({"licenses": stated}) == expected
+    assert licence_of(stated) == expected
 
 
 def test_each_package_is_listed_once_and_every_notice_is_there(tmp_path):
