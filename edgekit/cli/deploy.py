@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.options.bundles import require_signature
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.errors import HostError, UsageError
 
@@ -42,6 +43,7 @@ _SERVICES = ("user", "system", "none")
     help="TOML file with the options of the service, as for edgekit run --config. Paths in it are "
     "those of the device. [default: the options that the device has]",
 )
+@require_signature
 @click.option(
     "--name",
     default="edgekit",
@@ -107,7 +109,8 @@ def command(
     from edgekit.deploy.options import DeployOptions
     from edgekit.targets.bundle_choice import bundle_named
 
-    _check(words, status, rollback, config)
+    for_deployment = {"--config": config, "--require-signature": values["require_signature"]}
+    _check(words, status, rollback, [name for name, value in for_deployment.items() if value])
     with_bundle = not (status or rollback)
     hosts = words[:-1] if with_bundle else words
     bundle = bundle_named(words[-1]) if with_bundle else None
@@ -120,15 +123,17 @@ def command(
     return _deploy(options, as_json, rollback=rollback)
 
 
-def _check(words: Sequence[str], status: bool, rollback: bool, config: Path | None) -> None:
+def _check(
+    words: Sequence[str], status: bool, rollback: bool, for_deployment: Sequence[str]
+) -> None:
     if status and rollback:
         raise UsageError(
             "--status and --rollback cannot be used together.", hint="Leave one of them out."
         )
-    if (status or rollback) and config:
+    if (status or rollback) and for_deployment:
         raise UsageError(
-            "--config is for a deployment, which has neither --status nor --rollback.",
-            hint="Leave --config out.",
+            f"{for_deployment[0]} is for a deployment, which has neither --status nor --rollback.",
+            hint=f"Leave {for_deployment[0]} out.",
         )
     if not words:
         raise UsageError(
@@ -159,6 +164,7 @@ def _service_options(path: Path) -> ServiceOptions:
             "serve": ("serve",),
             "mqtt": ("mqtt",),
             "metrics": ("metrics",),
+            "sign": ("require_signature",),
         }.items()
         if any(found.get(key) for key in keys)
     }

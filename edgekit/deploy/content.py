@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bundle import Bundle
+from edgekit.bundle import MANIFEST, Bundle
 from edgekit.deploy.ssh import DeviceConnection
-from edgekit.errors import BadInputError
+from edgekit.errors import BadInputError, BundleError
 from edgekit.files.checksums import sha256_of
 
 __all__ = ["Content", "bundle_content", "content_of", "input_content", "send_content"]
@@ -56,13 +56,27 @@ def content_of(kind: str, sources: Mapping[str, Path]) -> Content:
 
 
 def bundle_content(bundle: Bundle) -> Content:
-    """Returns the files of a bundle, without those that belong to this machine."""
+    """Returns the files of a bundle, without those that belong to this machine.
+
+    Raises:
+        BundleError: A file was changed since the bundle was checked.
+    """
     sources = {
         name: path
         for name, path in _files_below(bundle.path).items()
         if not name.startswith(".") and name.partition("/")[0] not in _OF_A_MACHINE
     }
-    return content_of("bundles", sources)
+    content = content_of("bundles", sources)
+    checked = {entry.path: entry.sha256 for entry in bundle.manifest.files}
+    checked[MANIFEST] = bundle.sha256
+    for file in content.files:
+        if checked.get(str(file["path"]), file["sha256"]) != file["sha256"]:
+            raise BundleError(
+                f"{bundle.path / str(file['path'])} has changed since EdgeKit verified its "
+                "checksum.",
+                hint="Do not change a bundle while it is deployed.",
+            )
+    return content
 
 
 def input_content(path: Path) -> Content:

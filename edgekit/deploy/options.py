@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgekit._checks import check_choice, check_range, check_types
+from edgekit._checks import check_choice, check_range, check_types, keep_paths
 from edgekit._parameters import argument, parameter
 from edgekit.deploy.ssh import check_host
 from edgekit.errors import UsageError
@@ -47,6 +47,8 @@ class DeployOptions:
     Attributes:
         hosts: Names of the devices for ``ssh``.
         bundle: Bundle to deploy.
+        require_signature: File of public keys on this machine, one of which must have signed the
+            bundle; None for no check.
         service_options: Content of the options file of the service; None to keep the options that
             a device has.
         name: Name of the service.
@@ -62,6 +64,7 @@ class DeployOptions:
 
     hosts: tuple[str, ...]
     bundle: Named = None
+    require_signature: str | Path | None = None
     service_options: ServiceOptions | None = None
     name: str = "edgekit"
     service: ServiceKind = "user"
@@ -71,6 +74,7 @@ class DeployOptions:
     bench_frames: int = 30
 
     def __post_init__(self) -> None:
+        keep_paths(self, "require_signature")
         check_types(self)
         check_choice("service", self.service, SERVICES)
         check_range("watch", self.watch, 1)

@@ -140,6 +140,27 @@ def test_build_refuses_before_it_looks_for_tensorrt(
     assert "is not signed" in capsys.readouterr().err
 
 
+def test_deploy_refuses_before_it_connects(
+    key: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "without-ssh"))
+    words = ["deploy", "device", str(bundle), "--require-signature", f"{key}.pub", "--json"]
+    assert main(words) == 3
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "signature"
+
+
+def test_deploy_installs_what_verifies_signatures(tmp_path: Path) -> None:
+    from edgekit.cli.deploy import _service_options
+
+    options = tmp_path / "run.toml"
+    options.write_text('require-signature = "/etc/edgekit/allowed_keys"\n')
+    assert _service_options(options).extras == ("sign",)
+
+
 def test_more_and_fewer_words(
     key: Path, bundle: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from edgekit.bundle import load_bundle, save_bundle
+from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 
 EDGEKIT = [sys.executable, "-m", "edgekit"]
@@ -106,6 +109,22 @@ def test_a_broken_bundle_never_replaces_the_old_one(
     status, found = deploy("device-a", broken)
     assert (status, found["hosts"][0]["outcome"]) == (3, "rolled back")
     wait_for(lambda: health_of(address) == "ok")
+
+
+def test_a_signature_is_required_and_copied(deployed, deploy, spot_bundle, tmp_path):
+    pytest.importorskip("cryptography")
+    device, _, _ = deployed
+    key, bundle = tmp_path / "key", other_bundle(spot_bundle, tmp_path)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    required = ("device-a", bundle, "--require-signature", f"{key}.pub")
+    status, found = deploy(*required)
+    assert (status, found["error"]["code"]) == (3, "signature")
+    assert not (device.root / "services/edgekit/releases/2").exists()
+    sign_bundle(bundle, str(key))
+    status, found = deploy(*required)
+    assert (status, found["hosts"][0]["outcome"]) == (0, "deployed")
+    current = device.root / "services/edgekit/current/bundle"
+    assert (current / "signature.json").read_bytes() == (bundle / "signature.json").read_bytes()
 
 
 def test_a_first_release_that_dies_leaves_nothing(start_device, deploy, service_file, spot_bundle):

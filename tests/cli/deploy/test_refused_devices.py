@@ -157,6 +157,10 @@ def test_a_login_that_prints_lines_is_no_obstacle(start_device, workstation, cap
         (["pi@a", "shipped", "--bench-frames", "3"], "at least 10"),
         (["--status", "--rollback", "pi@a"], "cannot be used together"),
         (["--status", "--config", "x.toml", "pi@a"], "--config is for a deployment"),
+        (
+            ["--rollback", "--require-signature", "k", "a"],
+            "--require-signature is for a deployment",
+        ),
         (["pi@a", "shipped", "--config", "nowhere.toml"], "Cannot read the configuration"),
     ],
 )

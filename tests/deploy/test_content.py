@@ -1,0 +1,36 @@
+"""Tests which files of a bundle are copied to a device."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgekit.assets import default_bundle
+from edgekit.bundle import MANIFEST, Bundle, load_bundle
+from edgekit.deploy.content import bundle_content
+from edgekit.errors import BundleError
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return load_bundle(shutil.copytree(default_bundle(), tmp_path / "bundle"))
+
+
+def test_a_signature_belongs_to_the_bundle_and_a_profile_to_the_machine(bundle: Bundle) -> None:
+    files = {entry.path for entry in bundle.manifest.files} | {MANIFEST}
+    assert bundle_content(bundle).sources.keys() == files
+    (bundle.path / "engines").mkdir()
+    for name in ("signature.json", "profile.json", "engines/a.engine"):
+        (bundle.path / name).write_text("{}")
+    assert bundle_content(bundle).sources.keys() == {*files, "signature.json"}
+
+
+@pytest.mark.parametrize("name", ["model", MANIFEST])
+def test_a_file_that_changed_since_it_was_checked(bundle: Bundle, name: str) -> None:
+    path = bundle.path / (bundle.manifest.model if name == "model" else name)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(BundleError, match="has changed since EdgeKit verified") as caught:
+        bundle_content(bundle)
+    assert str(path) in caught.value.message
