@@ -23,6 +23,7 @@ from edgekit.pipeline.pipeline import Pipeline
 from edgekit.running.bundle_path import BundlePath
 from edgekit.running.detectors import facts_of, open_proven
 from edgekit.running.options import RunOptions
+from edgekit.system.memory import return_freed_memory
 from edgekit.system.shortage import shortage_of
 from edgekit.targets.base import reason_of
 from edgekit.targets.bundle_choice import bundle_named
@@ -169,6 +170,7 @@ class BundleSwap:
         for unused in left:
             unused.wait()
         before.close()
+        return_freed_memory()
 
     def _install(self, detector: Detector) -> list[threading.Event]:
         """Gives a detector the next frame of each source.

@@ -204,3 +204,20 @@ def test_only_tubes_that_count_are_held_while_nothing_moves(strong):
     for index in range(100, 106):
         live = linker.update(acting, index / 25).live
     assert [tube.start for tube in live] == ([0] if strong else [100])
+
+
+@pytest.mark.parametrize("link", ["edgekit", "road"])
+def test_other_classes_begin_at_the_next_frame_with_the_next_number(link):
+    linker = make_linker(link, 2, score=0.3, min_hits=2)
+    box = np.array([[10.0, 10, 30, 40]])
+    for _ in range(4):
+        linker.update(Detections(box, np.array([[0.0, 0.9]])))
+    linker.skip(3)
+    (ended,) = linker.change_classes(1, 7, (64, 48))
+    assert (ended.id, ended.label, ended.start) == (0, 1, 0)
+    for _ in range(3):
+        update = linker.update(Detections(box, np.array([[0.8]])))
+    assert [(tube.id, tube.label, tube.start) for tube in update.live] == [(1, 0, 7)]
+    linker.count_from(score=0.9, min_hits=2)  # new thresholds reach the new linker
+    (last,) = linker.finish()
+    assert (last.id, last.start, last.end) == (1, 7, 9)

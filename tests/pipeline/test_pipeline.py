@@ -538,10 +538,10 @@ def replaced(first, second, *, count=12, index=6, bundle=("new", "0"), **options
     return sink
 
 
-@pytest.mark.parametrize("overlap", [False, True])
-def test_another_detector_takes_over_between_two_frames_and_tubes_go_on(overlap):
+@pytest.mark.parametrize("options", [{}, {"overlap": True}, {"overlap": True, "lanes": 3}])
+def test_another_detector_takes_over_between_two_frames_and_tubes_go_on(options):
     first, second = Detector(), Detector()
-    sink = replaced(first, second, overlap=overlap)
+    sink = replaced(first, second, **options)
     (at,) = [value for name, value in sink.calls if name == "bundle"]
     place = at[0]
     assert at[1:] == ("new", "running", ("walk", "run"))

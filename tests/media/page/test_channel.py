@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.media.page.channel import Channel
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
@@ -38,3 +39,18 @@ def test_what_is_left_out_on_purpose_is_no_break():
         channel.gap(Gap(80, reason, frames))
     health = channel.health()
     assert (health["dropped"], health["gaps"]) == (2, {"dropped": 1})
+
+
+def test_another_bundle_is_shown_and_a_refused_one_is_told():
+    channel = channel_of([0.0], replace(INFO, bundle="one", bundle_sha256="11"))
+    running = {"name": "one", "sha256": "11"}
+    assert channel.health()["bundle"] == {**running, "refused": None}
+    channel.bundle(BundleChange("bad", "", 1, INFO.classes, "It is broken."))
+    assert channel.health()["bundle"] == {**running, "refused": "It is broken."}
+    assert channel.hellos == 1
+    channel.bundle(BundleChange("two", "22", 2, ("jump",)))
+    assert channel.health()["bundle"] == {"name": "two", "sha256": "22", "refused": None}
+    # Viewers get the new classes before the next frame.
+    assert channel.hellos == 2
+    assert channel.hello()["classes"] == ("jump",)
+    assert len(channel.hello()["colours"]) == 1

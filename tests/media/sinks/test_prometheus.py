@@ -13,6 +13,7 @@ from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.prometheus import Metrics
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame, Tube
 from edgekit.system.installation import install_line
@@ -128,3 +129,22 @@ def test_without_the_extra_its_pip_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(MissingDependencyError, match=re.escape(install_line("metrics"))):
         Metrics("0")
+
+
+def test_the_bundle_that_runs_and_the_outcomes_of_others_are_told(metrics, sink):
+    sink.start(RunInfo("x", 1, 1, 25.0, None, ("walk",), bundle="one", bundle_sha256="11"))
+    found = scrape(metrics)
+    assert found['edgekit_bundle_info{name="one",sha256="11"}'] == 1
+    assert found['edgekit_bundle_changes_total{outcome="refused"}'] == 0
+    tube = LiveTube(0, 0, 0.8, [1.0, 2.0, 3.0, 4.0], 0, 0, 9)
+    frame = Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8))
+    sink.frame(FrameResult(frame, Detections.empty(1), [tube]))
+    sink.bundle(BundleChange("bad\n", "", 1, ("walk",), "It is broken."))
+    sink.bundle(BundleChange("two", "22", 2, ("run", "jump")))
+    found = scrape(metrics)
+    assert found['edgekit_bundle_info{name="two",sha256="22"}'] == 1
+    assert 'edgekit_bundle_info{name="one",sha256="11"}' not in found
+    assert found['edgekit_bundle_changes_total{outcome="refused"}'] == 1
+    assert found['edgekit_bundle_changes_total{outcome="running"}'] == 1
+    assert found['edgekit_tubes_live{class="walk"}'] == 0
+    assert found['edgekit_tubes_live{class="jump"}'] == 0
