@@ -33,7 +33,7 @@ def cached(name: str, make: Callable[..., None], *inputs: object) -> Path:
     place = WORK / f"{name}-{key.hexdigest()[:12]}"
     if not place.exists():
         for old in WORK.glob(f"{name}-{'[0-9a-f]' * 12}*"):
-            shutil.rmtree(old)
+            _remove(old)
         begin = time.monotonic()
         unfinished = place.with_name(place.name + ".part")
         unfinished.mkdir(parents=True)
@@ -41,6 +41,19 @@ def cached(name: str, make: Callable[..., None], *inputs: object) -> Path:
         unfinished.rename(place)
         print(f"{name}: made in {time.monotonic() - begin:.0f} s", flush=True)
     return place
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder of an earlier step.
+
+    Raises:
+        RuntimeError: An interrupted step has left a file system of this machine mounted in it.
+    """
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    inside = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{folder}/")]
+    if inside:
+        raise RuntimeError(f"Mounted in an unfinished step. Run: umount {' '.join(inside[::-1])}")
+    shutil.rmtree(folder)
 
 
 def command(*words: str | Path, folder: Path | None = None, stdin: bytes | None = None) -> bytes:

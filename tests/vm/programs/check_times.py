@@ -1,15 +1,15 @@
 """Compares the times of frames with the clock that the camera has drawn into them.
 
-``check_times.py DEVICE`` prints a JSON object with the errors of all frames in milliseconds:
-``time``, the seconds since the first frame, and ``age``, the time since the capture. EdgeKit's
-values are compared with those of the camera, which has noted when it sent each picture.
+``check_times.py DEVICE`` prints a JSON object with values of all frames in milliseconds. ``taken``
+is how far the time of capture, at which the age begins, lies outside of the time in which the
+camera sent the picture. ``time`` is the error of the time since the first frame. ``sending`` is the
+duration of that sending.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 from edgekit.media.sources.opening import open_source
@@ -37,18 +37,16 @@ def main():
     with open_source(sys.argv[1], options) as source:
         for _ in range(FRAMES):
             frame = source.read()
-            frames.append((shown(frame.image), frame.time, frame.taken, time.monotonic()))
-    noted = dict(map(str.split, Path("/tmp/uvc.0.sent").read_text().splitlines()))
-    sent = [float(noted[str(value)]) for value, *_ in frames]
-    times = [
-        1e3 * abs(given - (truth - sent[0]))
-        for (_, given, *_), truth in zip(frames, sent, strict=True)
-    ]
-    ages = [
-        1e3 * abs((now - taken) - (now - truth))
-        for (*_, taken, now), truth in zip(frames, sent, strict=True)
-    ]
-    print(json.dumps({"time": times, "age": ages}))
+            frames.append((shown(frame.image), frame.time, frame.taken))
+    lines = map(str.split, Path("/tmp/uvc.0.sent").read_text().splitlines())
+    sent = {int(value): (float(begin), float(end)) for value, begin, end in lines}
+    errors = {"taken": [], "time": [], "sending": []}
+    for value, since, taken in frames:
+        begin, end = sent[value]
+        errors["taken"].append(1e3 * max(0.0, begin - taken, taken - end))
+        errors["time"].append(1e3 * abs(since - (taken - frames[0][2])))
+        errors["sending"].append(1e3 * (end - begin))
+    print(json.dumps(errors))
 
 
 if __name__ == "__main__":

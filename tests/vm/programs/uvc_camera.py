@@ -133,6 +133,7 @@ class Camera:
         self._asked = []
         self._received = b""
         self._current, self._position, self._toggle = None, 0, 0
+        self._begun = None, 0.0
         self._frozen = self._cut = False
 
     def run(self):
@@ -171,9 +172,7 @@ class Camera:
 
     def _begin(self, number):
         self._current, shown = self._pictures.picture(number)
-        if shown is not None:
-            with self._sent.open("a") as file:
-                file.write(f"{shown} {time.monotonic()}\n")
+        self._begun = shown, time.monotonic()
         if self._cut:
             self._current = self._current[: len(self._current) // 3]
         self._position, self._toggle = 0, self._toggle ^ 1
@@ -187,6 +186,14 @@ class Camera:
             self._reply(number, 0, bytes([2, 0x80 | self._toggle | (2 if last else 0)]) + part)
             if last:
                 self._current = None
+                self._note()
+
+    def _note(self):
+        """Logs the clock that the picture shows, and when its sending began and ended."""
+        shown, begun = self._begun
+        if shown is not None:
+            with self._sent.open("a") as file:
+                file.write(f"{shown} {begun} {time.monotonic()}\n")
 
     def _take_requests(self):
         while len(self._received) >= 48:
