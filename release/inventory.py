@@ -79,6 +79,7 @@ def licence_of(stated: Sequence[Mapping[str, str | Mapping[str, str]]]) -> str:
     for each in stated:
         licence = each.get("expression") or each.get("license", "")
         name = licence if isinstance(licence, str) else licence.get("id") or licence["name"]
-        # Some packages state their whole licence text as its name.
-        names.append(name.strip().partition("\n")[0].replace("|", "/")[:60])
+        # Some packages state a classifier, such as "License :: OSI Approved :: …", or a whole text.
+        name = name.strip().partition("\n")[0].rpartition(" :: ")[2]
+        names.append(name.replace("|", "/")[:60])
     return ", ".join(dict.fromkeys(filter(None, names))) or "not stated"

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
             [{"license": {"name": "Copyright (c) Somebody\n\nPermission is | ..."}}],
             "Copyright (c) Somebody",
         ),
+        ([{"license": {"name": "License :: OSI Approved :: BSD License"}}], "BSD License"),
         ([], "not stated"),
     ],
 )
