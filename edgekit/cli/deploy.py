@@ -204,8 +204,8 @@ def _print_results(results: Sequence[HostResult]) -> None:
         (
             each.host,
             each.outcome,
-            "" if each.release is None else str(each.release),
             each.bundle,
+            "" if each.release is None else str(each.release),
             "" if each.milliseconds is None else f"{each.milliseconds:.1f}",
             "" if each.rate is None else f"{each.rate:.1f}",
             f"{each.copied / 1e6:.1f}",
@@ -214,8 +214,8 @@ def _print_results(results: Sequence[HostResult]) -> None:
         for each in results
     ]
     console = stdout_console(False)
-    headings = ("host", "outcome", "release", "bundle", "ms a frame", "frames/s", "MB sent", "s")
-    print_table(console, headings, rows, words=2)
+    headings = ("host", "outcome", "bundle", "release", "ms a frame", "frames/s", "MB sent", "s")
+    print_table(console, headings, rows, words=3)
     for each in results:
         if each.state:
             text = f"{each.host}: {each.state}"
