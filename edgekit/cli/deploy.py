@@ -209,7 +209,7 @@ def _print_results(results: Sequence[HostResult]) -> None:
             "" if each.milliseconds is None else f"{each.milliseconds:.1f}",
             "" if each.rate is None else f"{each.rate:.1f}",
             f"{each.copied / 1e6:.1f}",
-            f"{each.seconds:.0f}",
+            f"{each.seconds:.0f}" if each.seconds else "",
         )
         for each in results
     ]
