@@ -19,6 +19,7 @@ DEVICE_SIDE = [
     "edgekit.demo",
     "edgekit.detector",
     "edgekit.doctor.examination",
+    "edgekit.fleet.listener",
     "edgekit.media",
     "edgekit.media.sources.opening",
     "edgekit.synthetic",
