@@ -216,6 +216,8 @@ def test_a_device_without_a_service_manager(start_device, deploy, service_file, 
     assert (status, found["hosts"][0]["outcome"]) == (0, "deployed")
     current = device.root / "services/edgekit/current"
     assert load_bundle(current / "bundle").manifest.name == "spot"
-    command = "cd .local/share/edgekit/services/edgekit/current && venv/bin/edgekit run --config"
+    command = (
+        "cd $HOME/.local/share/edgekit/services/edgekit/current && venv/bin/edgekit run --config"
+    )
     words = f"{command} options.toml --bundle bundle --check"
     assert subprocess.run(["ssh", "device-a", words]).returncode == 0
