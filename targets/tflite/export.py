@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from importlib.metadata import version
@@ -20,8 +15,8 @@ from edgekit.errors import ConversionError, MissingDependencyError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
-from edgekit.system.telemetry import OWN_PROCESS
 from edgekit.targets import base
+from edgekit.targets.converting.process import run_converter
 from edgekit.targets.exporter import Exported, Exporter
 
 if TYPE_CHECKING:
@@ -32,9 +27,6 @@ __all__ = ["TfliteExporter"]
 _MODEL = "model.tflite"
 _EXTRA = "tflite-host"
 _PACKAGES = {"litert_torch": "litert-torch", "ai_edge_quantizer": "ai-edge-quantizer"}
-_LAST_LINES = 6
-
-_log = logging.getLogger(__name__)
 
 
 class TfliteExporter(Exporter):
@@ -78,7 +70,15 @@ class TfliteExporter(Exporter):
             with torch.no_grad():
                 traced = torch.export.export(Named(prepared(network)).eval(), (), tensors)
             torch.export.save(traced, program)
-            self._convert(program, model, precision)
+            run_converter(
+                "edgekit.targets.tflite.converter",
+                [str(program), str(model), precision],
+                name="litert-torch",
+                folder=Path(scratch),
+                hint=f"Install the versions that EdgeKit is tested with: {install_line(_EXTRA)}",
+                limit=self.limit,
+                environment={"LITERT_TORCH_SHOW_PROGRESS": "n"},
+            )
         _check_operators(self.operators(model))
         packages = (*_PACKAGES.values(), "torch")
         return Exported(
@@ -106,51 +106,9 @@ class TfliteExporter(Exporter):
             raise base.not_readable(model, "TFLite", error) from error
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
-    def _convert(self, program: Path, model: Path, precision: str) -> None:
-        """Runs the converter in its own process; its output is kept for an error message."""
-        module = "edgekit.targets.tflite.converter"
-        command = [sys.executable, "-m", module, str(program), str(model), precision]
-        journal = program.with_name("journal.txt")
-        with journal.open("wb") as file:
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    cwd=program.parent,
-                    env=os.environ | OWN_PROCESS | {"LITERT_TORCH_SHOW_PROGRESS": "n"},
-                    timeout=self.limit,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise ConversionError(
-                    "EdgeKit stopped litert-torch, because it did not finish within "
-                    f"{self.limit:g} seconds.{_last_words(journal)}",
-                    hint="Try again when the machine is less busy, or use a smaller "
-                    f"{parameter('input_size')}.",
-                ) from error
-        _log.debug("litert-torch: %s", journal.read_text(errors="replace"))
-        if done.returncode < 0:
-            raise ConversionError(
-                f"litert-torch was ended by {signal.Signals(-done.returncode).name}, probably "
-                f"because memory ran out.{_last_words(journal)}",
-                hint=f"Free some memory, or use a smaller {parameter('input_size')}.",
-            )
-        if done.returncode:
-            raise ConversionError(
-                f"litert-torch could not convert the network.{_last_words(journal)}",
-                hint=f"Install the versions that EdgeKit is tested with: {install_line(_EXTRA)}",
-            )
-
 
 def _missing(module: str) -> MissingDependencyError:
     return MissingDependencyError.for_extra(module, _EXTRA, "Working on TFLite files")
-
-
-def _last_words(journal: Path) -> str:
-    lines = [line for line in journal.read_text(errors="replace").splitlines() if line.strip()]
-    words = [line.strip()[:300] for line in lines[-_LAST_LINES:]]
-    return "\n".join([" Its last output:", *words]) if words else ""
 
 
 def _check_operators(counts: dict[str, int]) -> None:

@@ -1,0 +1,1 @@
+"""HOST. What exporters share that use a converter of a vendor."""
