@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgekit._parameters import parameter
 from edgekit.errors import ConversionError
-from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets.exporter import Exported
 from edgekit.targets.jetson.checker import Finding, check
 from edgekit.targets.jetson.rules import MOST_TOP_K
 from edgekit.targets.onnx.export import OnnxExporter
+from edgekit.targets.onnx.opset import rewrite_to_opset_19
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,9 +22,7 @@ __all__ = ["OPSET", "JetsonExporter"]
 OPSET = 19
 """Latest opset whose GridSample TensorRT reads correctly, and the first with DeformConv."""
 
-_MODES = {b"linear": b"bilinear", b"cubic": b"bicubic"}
 _SHOWN = 10
-_NO_LIMIT = 1 << 31
 
 
 class JetsonExporter(OnnxExporter):
@@ -53,32 +51,11 @@ class JetsonExporter(OnnxExporter):
         """
         made = super().export(network, example, folder, precision)
         path = folder / made.model
-        _adapt(path)
+        rewrite_to_opset_19(path)
         findings = check(path)
         if findings:
             raise _refused(findings)
         return Exported(made.model, made.files, OPSET, made.converter)
-
-
-def _adapt(path: Path) -> None:
-    """Rewrites a model of opset 20 as one of opset 19, with all weights precomputed."""
-    import onnx
-    from onnxscript import optimizer
-
-    model = onnx.load(str(path))
-    # TensorRT needs a convolution's weights stored, not reshaped by a node.
-    folded: Any = optimizer.optimize(model, input_size_limit=_NO_LIMIT, output_size_limit=_NO_LIMIT)
-    del folded.graph.value_info[:]
-    for domain in folded.opset_import:
-        domain.version = OPSET if not domain.domain else domain.version
-    for node in folded.graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "GridSample" and attribute.name == "mode":
-                attribute.s = _MODES.get(attribute.s, attribute.s)
-    # The other operators that opset 20 changed only gained types; any other change fails here.
-    onnx.checker.check_model(folded, full_check=True)
-    with writing(path):
-        path.write_bytes(folded.SerializeToString(deterministic=True))
 
 
 def _refused(findings: list[Finding]) -> ConversionError:
