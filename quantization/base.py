@@ -113,6 +113,12 @@ class Quantizer(abc.ABC):
     ios: tuple[str, ...] = ("float",)
     """Supported types of a model's inputs and outputs: ``float``, and possibly ``int8``."""
 
+    source: str = "fp32"
+    """Precision of the bundles that it quantizes."""
+
+    judged_on: str | None = None
+    """Runtime that measures the loss of its models; None: the runtime that verifies exports."""
+
     extra: str = "host"
     """EdgeKit extra that installs ``packages``."""
 

@@ -62,15 +62,18 @@ def check_float(bundle: Bundle) -> None:
     """Raises unless a bundle can be quantized.
 
     Raises:
-        BundleError: The bundle is INT8 already, or half precision.
+        BundleError: The bundle is INT8 already, or of a precision that the target's quantizer does
+            not take.
     """
     manifest = bundle.manifest
-    if manifest.precision != "fp32":
+    source = quantizer(manifest.target).source
+    if manifest.precision != source:
         found = "INT8 already" if manifest.quantization else manifest.precision
+        chosen = "" if source == "fp32" else f" {parameter('precision', source)}"
         raise BundleError(
-            f"Expected an fp32 bundle; {bundle.path} is {found}.",
+            f"Expected an {source} bundle; {bundle.path} is {found}.",
             hint=f"Export the checkpoint again: edgekit export CHECKPOINT --target "
-            f"{manifest.target}",
+            f"{manifest.target}{chosen}",
         )
 
 

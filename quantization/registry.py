@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from edgekit.errors import UsageError
-from edgekit.targets.registry import TARGETS
+from edgekit.targets.registry import TARGETS, exporter
 
 if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
     from edgekit.quantization.base import Quantizer
 
-__all__ = ["quantizer"]
+__all__ = ["judging_runtime", "quantizer"]
 
 
 def quantizer(target: str) -> Quantizer:
@@ -29,3 +30,17 @@ def quantizer(target: str) -> Quantizer:
             f"EdgeKit can quantize bundles for {', '.join(names)}; found a bundle for {target!r}."
         )
     return cast("type[Quantizer]", TARGETS.import_class(target, value, base.Quantizer))()
+
+
+def judging_runtime(bundle: Bundle) -> str | None:
+    """Returns the runtime that measures the loss of a bundle's INT8 model on this machine.
+
+    Returns:
+        None for the target's default runtime.
+
+    Raises:
+        UsageError: The bundle's target is unknown, or has no quantizer.
+        PluginError: The target comes from a package and cannot be used.
+    """
+    target = bundle.manifest.target
+    return quantizer(target).judged_on or exporter(target).verify_on

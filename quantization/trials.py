@@ -19,8 +19,7 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.files.output_paths import writing
 from edgekit.quantization.base import Layer, Quantizer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss
-from edgekit.quantization.registry import quantizer
-from edgekit.targets.registry import exporter
+from edgekit.quantization.registry import judging_runtime, quantizer
 
 __all__ = ["Workbench", "judged_last", "loss_alone"]
 
@@ -65,8 +64,8 @@ class Workbench:
 
     @property
     def runtime(self) -> str | None:
-        """Runtime that verifies the target's models on this machine; None: the target's own."""
-        return exporter(self.bundle.manifest.target).verify_on
+        """Runtime that measures the loss on this machine; None: the target's own."""
+        return judging_runtime(self.bundle)
 
     def make(self, recipe: Recipe, folder: Path) -> Bundle:
         """Quantizes by a recipe and returns the new bundle at ``folder``, without checking it."""

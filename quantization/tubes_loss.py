@@ -23,9 +23,9 @@ from edgekit.linking.registry import make_linker
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import evaluate
+from edgekit.quantization.registry import judging_runtime
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.registry import exporter
 
 __all__ = ["TubesLoss"]
 
@@ -110,8 +110,8 @@ class TubesLoss:
         )
 
     def _detected(self, bundle: Bundle, progress: Progress) -> SavedDetections:
-        # TensorRT models run here on the runtime that verifies them.
-        options = SessionOptions(runtime=exporter(bundle.manifest.target).verify_on)
+        # Models for other machines run here on the runtime that verifies them.
+        options = SessionOptions(runtime=judging_runtime(bundle))
 
         def make(folder: Path) -> None:
             if self._dataset.videos:

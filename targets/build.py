@@ -108,9 +108,11 @@ def export_bundle(
         with TARGETS.attributed(target):
             made = writer.export(deployed, example, work / "model", settings.precision)
         manifest = _manifest(checkpoint, loaded, chosen, target, settings.precision, made)
+        manifest = msgspec.structs.replace(manifest, chip=writer.chip or msgspec.UNSET)
         files = {name: work / "model" / name for name in made.files}
         candidate = save_bundle(work / "candidate", manifest, files)
-        verification = _verified(candidate, loaded.network, chosen, settings, clips)
+        runtime = writer.verify_on
+        verification = _verified(candidate, loaded.network, chosen, settings, clips, runtime)
         manifest = msgspec.structs.replace(manifest, verification=verification)
         save_bundle(place, manifest, files | _notices(checkpoint), force=force)
     return load_bundle(place)
@@ -120,8 +122,22 @@ def _check_settings(settings: ExportSettings, target: str, writer: Exporter) -> 
     if settings.precision not in writer.precisions:
         raise UsageError(
             f"Expected {parameter('precision')} to be one of {', '.join(writer.precisions)} for "
-            f"the target {target}; found {settings.precision!r}."
+            f"the target {target}; found {settings.precision!r}.",
+            hint=f"Use {parameter('precision', writer.precisions[0])}.",
         )
+    if settings.chip is not None and settings.chip not in writer.chips:
+        if not writer.chips:
+            raise UsageError(
+                f"A bundle for the target {target} is for no chip in particular; found "
+                f"{settings.chip!r}.",
+                hint=f"Leave out {parameter('chip')}.",
+            )
+        raise UsageError(
+            f"Expected {parameter('chip')} to be one of {', '.join(writer.chips)} for the target "
+            f"{target}; found {settings.chip!r}.",
+            hint=f"Leave out {parameter('chip')} to use {writer.chips[0]}.",
+        )
+    writer.chip = settings.chip or "".join(writer.chips[:1])
     if settings.tolerance is not None and not settings.tolerance > 0:
         raise UsageError(
             f"Expected {parameter('tolerance')} to be more than 0; found {settings.tolerance}."
@@ -160,13 +176,14 @@ def _verified(
     chosen: Resolved,
     settings: ExportSettings,
     clips: Sequence[Sequence[npt.NDArray[np.uint8]]] | None,
+    runtime: str | None,
 ) -> Verification:
     """Returns the differences of a bundle from its network; raises if they are over the bounds."""
     from edgekit.assets.pictures import verification_frames
 
     target = candidate.manifest.target
     _log.info("Verifying on %s", target)
-    with open_session(candidate, SessionOptions(runtime=exporter(target).verify_on)) as session:
+    with open_session(candidate, SessionOptions(runtime=runtime)) as session:
         found = verify(
             network,
             session,

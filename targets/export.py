@@ -68,6 +68,7 @@ def export(
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     precision: str = "fp32",
+    chip: str | None = None,
     cascade_in: str = "auto",
     decode_in: str = "auto",
     dcn: str = "auto",
@@ -107,6 +108,8 @@ def export(
             checkpoint's own, or that of CenterNet's models: (0.229, 0.224, 0.225) for VOC, and
             COCO's for others.
         precision: Type of weights and activations, ``fp32`` or ``fp16``.
+        chip: Chip to compile for, one of the ``chips`` of the target's exporter. By default its
+            first.
         cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
         decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.
         dcn: Name in ``edgekit.models.lowerings.LOWERINGS``. ``auto`` exports the network once for
@@ -145,6 +148,7 @@ def export(
         mean=mean,
         std=std,
         precision=precision,
+        chip=chip,
         cascade_in=cascade_in,
         decode_in=decode_in,
         dcn=dcn,

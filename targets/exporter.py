@@ -41,6 +41,12 @@ class Exporter(abc.ABC):
     lowerings: tuple[str, ...] = ("deform_conv", "grid_sample", "gather")
     """Possible lowerings of deformable convolutions on this target, the default first."""
 
+    chips: tuple[str, ...] = ()
+    """Chips that it can compile for, the default first; empty if a model fits all chips."""
+
+    chip: str = ""
+    """Chip to compile for, one of ``chips``; it is set before ``export`` is called."""
+
     cascade: Literal["host", "graph"] = "host"
     """Default place of the cascade."""
 

@@ -51,6 +51,7 @@ class ExportSettings:
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
         precision: Precision of the model, ``fp32`` or ``fp16``.
+        chip: Chip to compile for, one of the target's ``chips``.
         cascade_in: Place of the cascade: ``host``, ``graph``, or ``auto`` for the target's default.
         decode_in: Place of the decoding: ``host``, ``graph``, or ``auto`` for the target's default.
         dcn: Lowering of ``edgekit.models.lowerings.LOWERINGS``, or ``auto``: the target's default
@@ -71,6 +72,7 @@ class ExportSettings:
     mean: _Triple | None = None
     std: _Triple | None = None
     precision: str = "fp32"
+    chip: str | None = None
     cascade_in: str = "auto"
     decode_in: str = "auto"
     dcn: str = "auto"

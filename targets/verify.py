@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -84,6 +85,7 @@ def verify(
         heads={name: _check(both) for name, both in pairs.items()},
         top_detections_agreeing=round(float(np.mean(agreeing)), 6),
         tolerance=tolerance,
+        simulator=session.simulator or msgspec.UNSET,
     )
 
 

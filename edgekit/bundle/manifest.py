@@ -169,12 +169,17 @@ class HeadCheck(_Spec, frozen=True, kw_only=True):
 
 
 class Verification(_Spec, frozen=True, kw_only=True):
-    """Comparison of PyTorch and the written model, made before the bundle was written."""
+    """Comparison of PyTorch and the written model, made before the bundle was written.
+
+    Attributes:
+        simulator: Simulator that computed in place of the target's hardware.
+    """
 
     frames: int
     heads: dict[str, HeadCheck]
     top_detections_agreeing: float
     tolerance: float
+    simulator: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class LoweringTimes(_Spec, frozen=True, kw_only=True):
@@ -219,7 +224,11 @@ class FileEntry(_Spec, frozen=True, kw_only=True):
 
 # Many attributes: it mirrors the fields of manifest.json, one for one.
 class Manifest(_Spec, frozen=True, kw_only=True):
-    """Description of a bundle, in the terms of ``docs/bundle.md``."""
+    """Description of a bundle, in the terms of ``docs/bundle.md``.
+
+    Attributes:
+        chip: Chip that the model was compiled for, if it fits one chip only.
+    """
 
     schema: int = SCHEMA
     name: str
@@ -227,6 +236,7 @@ class Manifest(_Spec, frozen=True, kw_only=True):
     classes: tuple[str, ...]
     target: str
     precision: str
+    chip: str | msgspec.UnsetType = msgspec.UNSET
     model: str
     input: InputSpec
     cascade: CascadeSpec

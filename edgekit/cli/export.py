@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit._printable import printable
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT, SIZE, TARGET
 from edgekit.cli.output.progress_bars import progress_bar
@@ -120,6 +121,13 @@ _PLACE = click.Choice(PLACES)
     default="fp32",
     show_default=True,
     help="Type of the weights and activations in the bundle.",
+)
+@click.option(
+    "--chip",
+    metavar="NAME",
+    help="Chip that runs the bundle, for targets that compile for one chip. Another chip refuses "
+    "the bundle. A wrong name gives the list of the target's chips. [default: the target's "
+    "first]",
 )
 @click.option(
     "--cascade-in",
@@ -248,6 +256,10 @@ def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
     for bundle in bundles:
         found = bundle.manifest.verification
         title = f"{bundle.manifest.target} {bundle.manifest.precision}"
+        if bundle.manifest.chip:
+            title += f", {printable(bundle.manifest.chip)}"
+        if found is not None and found.simulator:
+            title += ", simulated"
         if found is None:
             rows.append((title, "not verified", "", "", "", ""))
             continue
@@ -268,6 +280,14 @@ def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
         "Differences are shares of an output's largest value, and same boxes is the share of the "
         f"top boxes that agree, on {frames} frames."
     )
+    for bundle in bundles:
+        checked = bundle.manifest.verification
+        if checked is not None and checked.simulator:
+            console.print(
+                f"{bundle.manifest.target} was verified on {printable(checked.simulator)}, not on "
+                "the hardware.",
+                markup=False,
+            )
 
 
 def _summary(bundle: Bundle) -> dict[str, object]:

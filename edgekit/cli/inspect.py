@@ -93,6 +93,7 @@ def _show(bundle: Bundle, report: BundleReport) -> None:
     facts = {
         "name": f"{manifest.name} ({manifest.arch})",
         "target": f"{manifest.target}{opset}",
+        **({"chip": manifest.chip} if manifest.chip else {}),
         "precision": f"{manifest.precision}{quantized}",
         **loss,
         "input": f"{made.height}x{made.width} {made.colour_order}, {made.letterbox}, "

@@ -23,6 +23,12 @@ class FakeExporter(Exporter):
         return Exported("model.pt2", ("model.pt2",), None, {"torch": str(torch.__version__)})
 
 
+class ChippedExporter(FakeExporter):
+    """Compiles for one of two chips, and is verified on a simulator."""
+
+    chips = ("one", "two")
+
+
 class FakeSession(base.Session):
     """Runs it, and counts how often it was freed."""
 
@@ -47,3 +53,9 @@ class FakeSession(base.Session):
 
     def describe(self) -> dict[str, str]:
         return {"runtime": self.runtime, "device": self.options.device or "any"}
+
+
+class SimulatedSession(FakeSession):
+    """Computes on a simulator."""
+
+    simulator = "the maker's simulator"

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgekit.bundle import Bundle, DecodeSpec, OutputSpec, save_bundle
+from edgekit.bundle import Bundle, DecodeSpec, OutputSpec, load_bundle, save_bundle
 from edgekit.errors import BundleError, EdgeKitError, UsageError
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.build import export_bundle
@@ -164,3 +164,30 @@ def test_what_comes_out_is_checked_in_every_frame(
         )
         with pytest.raises(BundleError, match=message):
             session.infer({"input": tensor})
+
+
+@pytest.fixture
+def chipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("fake:ChippedExporter", {"fake": "fake:SimulatedSession"})
+    monkeypatch.setitem(TARGETS.own, "fake", target)
+
+
+@pytest.mark.parametrize(("given", "chip"), [(None, "one"), ("two", "two")])
+def test_a_bundle_names_its_chip_and_the_simulator_that_verified_it(
+    chipped: None, checkpoint: Path, tmp_path: Path, given: str | None, chip: str
+) -> None:
+    made = export_bundle(
+        checkpoint, "fake", settings=ExportSettings(chip=given), out=tmp_path / "b"
+    )
+    assert load_bundle(made.path).manifest.chip == chip
+    assert made.manifest.verification is not None
+    assert made.manifest.verification.simulator == "the maker's simulator"
+
+
+def test_a_chip_that_the_target_does_not_know(
+    chipped: None, checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="one of one, two for the target fake; found 'ten'") as at:
+        export_bundle(checkpoint, "fake", settings=ExportSettings(chip="ten"), out=tmp_path / "b")
+    assert at.value.hint == "Leave out chip to use one."
+    assert list(tmp_path.iterdir()) == []

@@ -55,6 +55,8 @@ def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
         ({"top_k": 0}, "Expected top_k to be at least 1; found 0."),
         ({"interval": float("nan")}, "Expected interval to be at least 0.001"),
         ({"tolerance": 0}, "Expected tolerance to be more than 0; found 0."),
+        ({"chip": 3}, "Expected chip to be str or None; found 3"),
+        ({"chip": "rk3588"}, "for the target onnx is for no chip in particular; found 'rk3588'"),
         ({"precision": "int8"}, "Expected precision to be one of fp32, fp16; found 'int8'."),
         ({"classes": [1, 2, 3]}, "Expected classes to be Sequence[str] or None"),
         ({"force": "no"}, "Expected force to be bool; found 'no'"),
