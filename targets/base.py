@@ -84,9 +84,7 @@ class Session(Closing):
     """Options that this runtime supports, besides ``runtime``, ``threads`` and ``hint``."""
 
     simulator: str = ""
-    """Name of the simulator that computes in place of the hardware; empty on hardware.
-
-    ``_open`` may set it."""
+    """Name of the simulator that computes in place of the hardware; empty on hardware."""
 
     lanes: int = 1
     """Largest number of frames computed at once, and of threads that may call ``infer`` at once.

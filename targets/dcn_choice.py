@@ -48,8 +48,11 @@ def forms_to_time(checkpoint: Path, settings: ExportSettings, target: str) -> tu
     if settings.dcn != "auto" or len(forms) < 2 or not _has_deformable(checkpoint, settings):
         return ()
     runtime = TARGETS[target].runtimes[0]
+    session = session_class(target, runtime)
     try:
-        session_class(target, runtime).check_machine()
+        session.check_machine()
+        if session.simulator:
+            raise EdgeKitError(f"{session.simulator} computes in place of the hardware.")
     except EdgeKitError as error:
         _LOG.warning(
             "The forms of the deformable convolutions are not measured, because %s does not run "

@@ -92,6 +92,19 @@ TARGETS: Registry[Target] = Registry(
             {"ncnn": "edgekit.targets.ncnn.session:NcnnSession"},
             "edgekit.quantization.ncnn.quantizer:NcnnQuantizer",
         ),
+        "qnn": Target(
+            "edgekit.targets.qnn.export:QnnExporter",
+            {"qnn": "edgekit.targets.qnn.session:QnnSession", "onnxruntime": _ONNX_RUNTIME},
+            "edgekit.quantization.qnn:QnnQuantizer",
+        ),
+        "rknn": Target(
+            "edgekit.targets.rknn.export:RknnExporter",
+            {
+                "rknn": "edgekit.targets.rknn.session:RknnSession",
+                "rknn-simulator": "edgekit.targets.rknn.simulator:RknnSimulatorSession",
+            },
+            "edgekit.quantization.rknn:RknnQuantizer",
+        ),
     },
     lambda part: isinstance(part, Target) and isinstance(part.sessions, dict) and part.sessions,
     "a Target with a dictionary of sessions",
@@ -103,6 +116,8 @@ _TARGET_NAMES = {
     "ncnn": ("pnnx",),
     "onnx": ("onnxruntime", "ort"),
     "openvino": ("ov", "vino", "ir"),
+    "qnn": ("qualcomm", "snapdragon", "hexagon", "htp", "onnxruntime-qnn"),
+    "rknn": ("rockchip", "rknn-toolkit2", "rknn-toolkit-lite2", "rk3588"),
     "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
 }
 _RUNTIME_NAMES = {
@@ -111,6 +126,9 @@ _RUNTIME_NAMES = {
     "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
     "tensorrt": ("trt", "jetson"),
     "ncnn": (),
+    "rknn": ("rockchip", "rknn-toolkit2", "rknn-toolkit-lite2", "rknnlite"),
+    "rknn-simulator": ("rockchip-simulator",),
+    "qnn": ("qualcomm", "snapdragon", "hexagon", "htp", "onnxruntime-qnn"),
 }
 
 RUNTIMES = tuple(_RUNTIME_NAMES)

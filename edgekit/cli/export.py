@@ -37,8 +37,8 @@ _PLACE = click.Choice(PLACES)
     show_default=True,
     type=TARGET,
     help="Target to export for: onnx (any CPU), openvino (Intel CPUs, GPUs and NPUs), tflite "
-    "(phones and Raspberry-class boards), jetson (NVIDIA Jetson) or ncnn (small ARM boards). "
-    "Repeat the option to export for several targets.",
+    "(phones and Raspberry-class boards), jetson (NVIDIA Jetson), ncnn (small ARM boards), rknn "
+    "(Rockchip) or qnn (Qualcomm). Repeat the option to export for several targets.",
 )
 @click.option(
     "--arch",
@@ -280,14 +280,8 @@ def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
         "Differences are shares of an output's largest value, and same boxes is the share of the "
         f"top boxes that agree, on {frames} frames."
     )
-    for bundle in bundles:
-        checked = bundle.manifest.verification
-        if checked is not None and checked.simulator:
-            console.print(
-                f"{bundle.manifest.target} was verified on {printable(checked.simulator)}, not on "
-                "the hardware.",
-                markup=False,
-            )
+    if any(b.manifest.verification and b.manifest.verification.simulator for b in bundles):
+        console.print("Simulated results are from the vendor's simulator, not from its hardware.")
 
 
 def _summary(bundle: Bundle) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgekit.doctor.report import OpenCvReport, PackageReport, TargetReport
 from edgekit.system.installation import Requirement, install_line, requirements
+from edgekit.targets.rknn.environment import MAKE, TOOLKIT, installed_version
 
 __all__ = ["missing_packages", "package_reports", "target_reports"]
 
@@ -25,6 +26,9 @@ _PURPOSES = {
     "ncnn": "runtime: ncnn",
     "pnnx": "export: ncnn",
     "tensorrt": "runtime: jetson",
+    "rknn-toolkit-lite2": "runtime: rknn",
+    "rknn-toolkit2": "export: rknn",
+    "onnxruntime-qnn": "runtime and export: qnn",
     "cuda-bindings": "runtime: jetson",
     "av": "video files and streams",
     "aiohttp": "run --serve",
@@ -53,8 +57,8 @@ _OTHERS = {
 }
 """Alternative packages that can replace a package."""
 
-_SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer"}
-"""Packages that do not come from pip, and the commands that install them."""
+_SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer", TOOLKIT: MAKE}
+"""Packages that no extra installs, and the commands that install them."""
 
 _EXPORTS = ("torch", "onnx", "onnxscript", "safetensors")
 _TARGETS = {
@@ -63,6 +67,8 @@ _TARGETS = {
     "tflite": (("ai-edge-litert",), ("torch", "safetensors", "litert-torch", "ai-edge-quantizer")),
     "jetson": (("tensorrt", "cuda-bindings"), (*_EXPORTS, "onnxruntime")),
     "ncnn": (("ncnn",), ("torch", "safetensors", "pnnx", "ncnn")),
+    "rknn": (("rknn-toolkit-lite2",), (*_EXPORTS, TOOLKIT)),
+    "qnn": (("onnxruntime-qnn",), (*_EXPORTS, "onnxruntime-qnn")),
 }
 """By target: packages for running its bundles, and packages for exporting them."""
 
@@ -115,6 +121,8 @@ def _target(name: str, packages: Sequence[PackageReport]) -> TargetReport:
 
 
 def _version(name: str) -> str | None:
+    if name == TOOLKIT:
+        return installed_version()
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -67,7 +67,7 @@ class OnnxQuantizer(base.Quantizer):
     """
 
     methods = ("mse", "percentile", "minmax", "entropy")
-    packages = ("onnx", "onnxruntime")
+    packages: tuple[str, ...] = ("onnx", "onnxruntime")
 
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""

@@ -33,7 +33,7 @@ class OnnxExporter(Exporter):
     message about a node also identifies the layer.
     """
 
-    precisions = ("fp32", "fp16")
+    precisions: tuple[str, ...] = ("fp32", "fp16")
 
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str

@@ -85,6 +85,10 @@ class OnnxSession(base.Session):
                 f"{reason}",
                 hint=f"{again}, or {upgrade}",
             ) from error
+        return self._signature()
+
+    def _signature(self) -> tuple[base.Signature, tuple[str, ...]]:
+        """Returns the inputs of the opened session, and the names of its outputs."""
         inputs: base.Signature = {}
         for value in self._session.get_inputs():
             if value.type not in _TYPES:

@@ -46,7 +46,10 @@ def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
             {"checkpoint": 5},
             "checkpoint to be a path, as a string or a path object; found 5",
         ),
-        ({"target": "abacus"}, "Expected target to be one of onnx, openvino, tflite, jetson"),
+        (
+            {"target": "abacus"},
+            "Expected target to be one of onnx, openvino, tflite, jetson, ncnn, qnn, rknn",
+        ),
         ({"target": None}, "Expected target to be str; found None"),
         ({"input_size": "256"}, "Expected input_size to be tuple[int, int] or None; found '256'"),
         ({"input_size": 100}, "multiples of 32"),

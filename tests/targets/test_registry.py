@@ -30,6 +30,9 @@ from edgekit.targets.registry import (
         ("tensorflow_lite", "tflite", "tflite"),
         ("NCNN", "ncnn", "ncnn"),
         ("pnnx", "ncnn", None),
+        ("Rockchip", "rknn", "rknn"),
+        ("rknn-toolkit-lite2", "rknn", "rknn"),
+        ("Snapdragon", "qnn", "qnn"),
         ("coreml", None, None),
         ("", None, None),
     ],
@@ -67,10 +70,13 @@ def test_the_error_points_to_the_name():
     ("words", "said"),
     [
         (["export", "--target", "jetsom"], "Did you mean jetson?"),
-        (["quantize", "--calib", "--target", "coreml"], "onnx, openvino, tflite, jetson, ncnn."),
+        (
+            ["quantize", "--calib", "--target", "coreml"],
+            "onnx, openvino, tflite, jetson, ncnn, qnn, rknn.",
+        ),
         (["run", "--runtime", "tensort"], "Did you mean tensorrt?"),
         (["bench", "--runtime", "openvinno"], "Did you mean openvino?"),
-        (["bench", "--sweep", "target=coreml"], "one of onnx, openvino, tflite, jetson, ncnn"),
+        (["bench", "--sweep", "target=coreml"], "tflite, jetson, ncnn, qnn, rknn"),
     ],
 )
 def test_the_command_line_points_to_the_name(words, said, capsys):

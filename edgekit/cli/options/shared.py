@@ -162,7 +162,9 @@ def _session(zero_threads: str, no_hint: str) -> tuple[Decorator, ...]:
             "--runtime",
             type=RUNTIME,
             help="Inference runtime for the bundle. The bundle's target fixes it, except that a "
-            "jetson bundle runs on tensorrt or onnxruntime. [default: tensorrt for jetson]",
+            "jetson bundle runs on tensorrt or onnxruntime, a qnn bundle on qnn or onnxruntime, "
+            "and an rknn bundle on rknn or rknn-simulator. [default: tensorrt for jetson, qnn for "
+            "qnn, rknn for rknn]",
         ),
         click.option(
             "--threads",

@@ -1,0 +1,1 @@
+"""The target ``qnn``: bundles for the neural processors (HTP) of Qualcomm's chips."""

@@ -1,0 +1,1 @@
+"""The target ``rknn``: bundles for the neural processors of Rockchip's chips."""

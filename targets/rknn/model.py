@@ -1,0 +1,39 @@
+"""DEVICE. Says what a model for Rockchip's chips takes and gives, by the bundle's manifest."""
+
+from __future__ import annotations
+
+from edgekit._parameters import parameter
+from edgekit.bundle import Bundle
+from edgekit.errors import BundleError
+from edgekit.targets.base import Signature
+from edgekit.targets.rknn.chips import CHIPS
+
+__all__ = ["chip_of", "expected_signature"]
+
+
+def chip_of(bundle: Bundle) -> str:
+    """Returns the chip that a bundle was compiled for.
+
+    Raises:
+        BundleError: The manifest names no chip, or one that is unknown.
+    """
+    chip = bundle.manifest.chip
+    if not isinstance(chip, str) or chip not in CHIPS:
+        raise BundleError(
+            f"{bundle.path} is for the chip {chip or 'of no name'!r}; this version of EdgeKit "
+            f"knows {', '.join(CHIPS)}.",
+            hint="Export it again: edgekit export CHECKPOINT --target rknn "
+            f"{parameter('precision', 'fp16')} {parameter('chip', 'NAME')}",
+        )
+    return chip
+
+
+def expected_signature(bundle: Bundle) -> tuple[Signature, tuple[str, ...]]:
+    """Returns the inputs and the names of the outputs; the runtime's interface does not tell them.
+
+    Shapes of the outputs are checked in each frame.
+    """
+    made = bundle.manifest.input
+    channels = 3 if bundle.manifest.cascade.kind == "rgb" else 6
+    inputs: Signature = {"input": ((1, channels, made.height, made.width), "float32")}
+    return inputs, tuple(output.name for output in bundle.manifest.outputs)

@@ -1,0 +1,40 @@
+"""Tests the environment of Rockchip's toolkit: missing, impossible, made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgekit.errors import EdgeKitError, MissingDependencyError
+from edgekit.targets.rknn import environment
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(environment, "_PYTHONS", ((3, 10), (3, 99)))
+
+
+def test_the_command_that_makes_it_is_named() -> None:
+    assert environment.installed_version() is None
+    with pytest.raises(MissingDependencyError, match="rknn-toolkit2") as caught:
+        environment.variables()
+    assert caught.value.hint == f"Make it: {environment.MAKE}"
+
+
+def test_without_a_network_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
+    with pytest.raises(EdgeKitError, match="pip could not install rknn-toolkit2") as caught:
+        environment.make_environment()
+    assert "PIP_FIND_LINKS" in caught.value.hint
+    assert not list((tmp_path / "edgekit").iterdir())
+    assert environment.installed_version() is None
+
+
+def test_a_python_that_the_toolkit_does_not_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_PYTHONS", ((2, 6), (2, 7)))
+    for act in (environment.make_environment, environment.environment):
+        with pytest.raises(EdgeKitError, match=r"needs Linux and Python 3\.10 to 3\.12; found"):
+            act()
