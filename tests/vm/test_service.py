@@ -195,13 +195,13 @@ def test_a_stop(service: Service, shows: Shows) -> None:
     service.start()
     service.wait_for_frames(1)
     service.guest.run(f"systemctl stop {UNIT}")
-    assert service.show("Result") == "success"
-    assert service.show("ExecMainStatus") == "130"
+    # systemd forgets the statuses of an instance that has ended well.
+    assert f"{UNIT}.service: Deactivated successfully." in service.journal()
     assert lines(service)[-1]["type"] == "end"
     shows(
         "`systemctl stop` ends the run in order.",
         f"systemctl stop {UNIT}",
-        f"Result=success ExecMainStatus=130; last event {lines(service)[-1]['type']}",
+        f"Deactivated successfully; last event {lines(service)[-1]['type']}",
     )
 
 
