@@ -24,9 +24,8 @@ class QnnQuantizer(OnnxQuantizer):
     """Places the pairs of ``OnnxQuantizer`` and compiles the model for the bundle's chip.
 
     The last layers stay float, because HTP has no integer convolution with a float result: it
-    computes them in float16, and a chip without float16 computes them on its CPU. The loss is
-    measured on ONNX Runtime, which computes the same pairs a thousand times faster than the
-    emulator.
+    computes them in float16. The loss is measured on ONNX Runtime, which computes the same pairs a
+    thousand times faster than the emulator.
     """
 
     source = "fp16"
@@ -43,9 +42,8 @@ class QnnQuantizer(OnnxQuantizer):
             ConversionError: The neural processor does not support a node of the written model.
         """
         written = super().quantize(bundle, statistics, recipe, folder)
-        left = {*self.left_float(bundle), *recipe.keep_float}
         assert isinstance(bundle.manifest.chip, str)
-        compile_context(folder / written.model, bundle.manifest.chip, left)
+        compile_context(folder / written.model, bundle.manifest.chip, rounded=True)
         return base.Written(written.model, (*written.files, CONTEXT))
 
     def _layers(self, model: ModelProto) -> list[NodeProto]:

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 __all__ = ["CHIPS", "Chip"]
 
-_FIRST_WITH_FLOAT16 = 69
-
 
 class Chip(NamedTuple):
     """A chip in the terms of Qualcomm's library.
@@ -20,19 +18,13 @@ class Chip(NamedTuple):
     soc_model: int
     htp_arch: int
 
-    @property
-    def has_float16(self) -> bool:
-        """Whether its neural processor computes in float16; otherwise only in integers."""
-        return self.htp_arch >= _FIRST_WITH_FLOAT16
-
 
 CHIPS = {
     "sm8550": Chip(43, 73),
     "qcs9100": Chip(77, 73),
-    "qcs6490": Chip(93, 68),
     "sm8450": Chip(36, 69),
     "sm8650": Chip(57, 75),
     "sm8750": Chip(69, 79),
     "sm8850": Chip(87, 81),
 }
-"""Chips by name, the default first."""
+"""Chips by name, the default first; those without float16 (HTP v68) are left out."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +34,7 @@ class QnnExporter(OnnxExporter):
     """Writes ``model.onnx``, and ``context.onnx`` with what was compiled from it for one chip.
 
     ``model.onnx`` has float32 weights: it is what ``edgekit quantize`` reads, and runs on any CPU.
-    The neural processor computes in float16. For a chip without float16 no context is written,
-    because only its INT8 bundle can run there.
+    The neural processor computes in float16.
     """
 
     precisions = ("fp16",)
@@ -56,23 +54,19 @@ class QnnExporter(OnnxExporter):
         """
         provider()
         made = super().export(network, example, folder, precision)
-        files = made.files
-        if CHIPS[self.chip].has_float16:
-            compile_context(folder / made.model, self.chip)
-            files = (*files, CONTEXT)
-        else:
-            self.verify_on = "onnxruntime"
+        compile_context(folder / made.model, self.chip)
+        files = (*made.files, CONTEXT)
         converter = {**made.converter, PACKAGE: metadata.version(PACKAGE)}
         return Exported(made.model, files, made.opset, converter)
 
 
-def compile_context(model: Path, chip: str, float_layers: Collection[str] = ()) -> None:
+def compile_context(model: Path, chip: str, *, rounded: bool = False) -> None:
     """Compiles an ONNX model into ``context.onnx`` beside it.
 
     Args:
         model: ONNX file.
         chip: Name in ``CHIPS``.
-        float_layers: Names of the layers that may run on the CPU of a chip without float16.
+        rounded: Whether the model is INT8: the CPU may then round inputs and outputs.
 
     Raises:
         ConversionError: The compiler failed or wrote nothing, or the neural processor does not
@@ -98,12 +92,10 @@ def compile_context(model: Path, chip: str, float_layers: Collection[str] = ()) 
                 hint="Run the export again with -v to see its output.",
             )
         nodes = onnx.load(str(made)).graph.node
-        allowed = set() if CHIPS[chip].has_float16 else set(float_layers)
         left = [
             f"{node.name} ({node.op_type})"
             for node in nodes
-            if node.op_type not in (_COMPILED, *(_ROUNDING if float_layers else ()))
-            and node.name not in allowed
+            if node.op_type not in (_COMPILED, *(_ROUNDING if rounded else ()))
         ]
         if left or not any(node.op_type == _COMPILED for node in nodes):
             raise _refused(chip, left)

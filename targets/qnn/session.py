@@ -54,13 +54,6 @@ class QnnSession(OnnxSession):
                 hint="Export it again: edgekit export CHECKPOINT --target qnn "
                 f"{parameter('precision', 'fp16')} {parameter('chip', 'NAME')}",
             )
-        if CONTEXT not in {entry.path for entry in manifest.files}:
-            raise BundleError(
-                f"The neural processor of {chip} computes only in integers, and {bundle.path} is "
-                f"{manifest.precision}.",
-                hint=f"Quantize it: edgekit quantize {bundle.path}; or run it on the CPU: "
-                f"{parameter('runtime', 'onnxruntime')}",
-            )
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
