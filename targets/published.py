@@ -6,6 +6,7 @@ The values are those of the published code, https://github.com/xingyizhou/Center
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -82,13 +83,20 @@ def warn_of_assumed(path: Path, trained: TrainedInput, names: Collection[str]) -
         "std": _three(trained.std),
     }
     if names:
-        _LOG.warning(
-            "%s looks like a CenterNet model of %s. EdgeKit uses the settings of the published "
-            "models: %s. If it was trained with others, state them.",
-            path,
-            trained.family.upper(),
-            ", ".join(parameter(name, value) for name, value in values.items() if name in names),
-        )
+        told = (parameter(name, value) for name, value in values.items() if name in names)
+        _warn_once(path, trained.family.upper(), ", ".join(told))
+
+
+@functools.cache
+def _warn_once(path: Path, family: str, values: str) -> None:
+    """Logs the line once for a checkpoint, whose export may measure several forms of a layer."""
+    _LOG.warning(
+        "%s looks like a CenterNet model of %s. EdgeKit uses the settings of the published models: "
+        "%s. If it was trained with others, state them.",
+        path,
+        family,
+        values,
+    )
 
 
 def _three(values: tuple[float, float, float]) -> object:

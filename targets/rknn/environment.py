@@ -6,11 +6,11 @@ of their own, which only the toolkit's process sees; all else it takes from Edge
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgekit.errors import EdgeKitError, MissingDependencyError
@@ -36,6 +36,7 @@ _PACKAGES = (
     "setuptools==80.9.0",
     "tqdm==4.70.1",
 )
+_PIP = "pip install --no-deps --only-binary=:all: --quiet --target"
 _MARK = "edgekit-environment"
 _PYTHONS = ((3, 10), (3, 12))
 _LAST_LINES = 4
@@ -88,17 +89,18 @@ def make_environment() -> Path:
     """
     _check_system()
     MissingDependencyError.unless("torch", "host", f"Rockchip's {TOOLKIT}")
-    if importlib.util.find_spec("pip") is None:
+    try:
+        version("pip")
+    except PackageNotFoundError as error:
         raise MissingDependencyError(
             f"Making the environment of {TOOLKIT} needs pip, which is not installed.",
             hint="Run: python -m ensurepip",
-        )
+        ) from error
     folder = _folder()
     user_folder("XDG_DATA_HOME", ".local/share", "")
     with atomic_folder(folder, force=True, mark=_MARK) as made:
-        options = ["--no-deps", "--only-binary=:all:", "--quiet", "--target", str(made)]
         _run(
-            [sys.executable, "-m", "pip", "install", *options, *_PACKAGES],
+            [sys.executable, "-m", *_PIP.split(), str(made), *_PACKAGES],
             "pip could not install",
             "Check the network connection, or name a folder of wheels: PIP_FIND_LINKS=FOLDER "
             f"{MAKE}",
@@ -120,8 +122,8 @@ def _folder() -> Path:
 
 
 def _check_system() -> None:
-    system, version = platform.system(), sys.version_info[:2]
-    if system != "Linux" or not _PYTHONS[0] <= version <= _PYTHONS[1]:
+    system, python = platform.system(), sys.version_info[:2]
+    if system != "Linux" or not _PYTHONS[0] <= python <= _PYTHONS[1]:
         raise EdgeKitError(
             f"Rockchip's {TOOLKIT} {_VERSION} needs Linux and Python 3.10 to 3.12; found {system} "
             f"and Python {platform.python_version()}.",

@@ -56,6 +56,7 @@ def every_command(port: int) -> list[Command]:
     bundles = {target: f"artifacts/made-{target}-fp32" for target in _TARGETS}
     found = [
         _edgekit("doctor", "doctor"),
+        _edgekit("deploy", "deploy --status 127.0.0.1", expected=3),  # there is no server for SSH
         *_of_dataset(),
         _edgekit(
             "train",

@@ -36,7 +36,7 @@ def words(spotter, spots, tiny, tmp_path):
     return lambda name, place: [name, *map(str, make(name, place))]
 
 
-OTHERS = ("demo", "build", "fleet", "sign")
+OTHERS = ("demo", "build", "deploy", "fleet", "sign")
 """Commands whose own tests show what they say."""
 
 
