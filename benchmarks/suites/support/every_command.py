@@ -55,8 +55,7 @@ def every_command(port: int) -> list[Command]:
     clip = "clips/puppets-5.avi"
     bundles = {target: f"artifacts/made-{target}-fp32" for target in _TARGETS}
     found = [
-        _edgekit("doctor", "doctor"),
-        _edgekit("deploy", "deploy --status 127.0.0.1", expected=3),  # there is no server for SSH
+        *_of_machines(),
         *_of_dataset(),
         _edgekit(
             "train",
@@ -105,6 +104,14 @@ def every_command(port: int) -> list[Command]:
         *_of_bundle(onnx),
         *(_edgekit(f"cache, {word}", f"cache {word}") for word in ("info", "clear")),
         Command("Detector, from Python", (sys.executable, "-c", _PYTHON)),
+    ]
+
+
+def _of_machines() -> list[Command]:
+    """Returns the commands that examine this machine and others."""
+    return [
+        _edgekit("doctor", "doctor"),
+        _edgekit("deploy", "deploy --status 127.0.0.1", expected=3),  # there is no server for SSH
     ]
 
 
