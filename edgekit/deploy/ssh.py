@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -32,6 +33,8 @@ _MOST_GREETINGS = 1000
 _HELLO_SECONDS = 60.0
 _PIECE = 1 << 20
 _MOST_SAID = 1 << 16
+_SHOWN = 80
+_ANSWERS = ("done", "failed", "note")
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=10", "ServerAliveCountMax=6")
 
 
@@ -166,7 +169,9 @@ class DeviceConnection(Closing):
         if not line.startswith(_HELLO):
             status = self._process.wait()
             raise ssh_error(self.host, self._said(), status if status >= 0 else None, python=python)
-        version = line.removeprefix(_HELLO).decode().strip()
+        version = line.removeprefix(_HELLO).decode(errors="replace").strip()
+        if not re.fullmatch(r"\d{1,3}\.\d{1,3}", version):
+            raise self._strange(line)
         if tuple(int(part) for part in version.split(".")) < _OLDEST_PYTHON:
             raise HostError(
                 f"Expected Python 3.10 or newer on {self.host}; {python} is {version}.",
@@ -186,13 +191,25 @@ class DeviceConnection(Closing):
             line = self._answers.readline()
             if not line.endswith(b"\n"):
                 raise self._lost()
-            answer = json.loads(line)
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                raise self._strange(line) from None
+            if not isinstance(answer, dict) or answer.keys().isdisjoint(_ANSWERS):
+                raise self._strange(line)
             if "done" in answer:
                 return answer["done"]
             if "failed" in answer:
                 failed = answer["failed"]
                 raise HostError(f"{self.host}: {failed['message']}", hint=failed["hint"])
             self._on_note(answer["note"])
+
+    def _strange(self, line: bytes) -> HostError:
+        return HostError(
+            f"Expected an answer of EdgeKit's program on {self.host}; found {line[:_SHOWN]!r}.",
+            hint="Something else writes into the connection, such as a start file of the shell "
+            f"there. This should print nothing: ssh {self.host} true",
+        )
 
     def _lost(self) -> HostError:
         lines = self._said().strip().splitlines()
