@@ -114,8 +114,9 @@ def test_sighup_takes_the_bundle_that_replaced_a_folder(swapping, make_spot_bund
         )
         process.send_signal(signal.SIGHUP)  # the same bundle: nothing changes
     _, lines, _ = ended(process, events)
-    found = [line["bundle"]["name"] for line in lines if line["type"] == "bundle"]
-    assert found == ["spot-two", "spot-three"]
+    # A slow process may handle the second signal while the folder is away, and refuse that.
+    ran = [line for line in lines if line["type"] == "bundle" and line["outcome"] == "running"]
+    assert [line["bundle"]["name"] for line in ran] == ["spot-two", "spot-three"]
 
 
 def test_sighup_takes_another_path_from_the_options_file(swapping, make_spot_bundle, tmp_path):
