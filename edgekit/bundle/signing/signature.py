@@ -120,6 +120,9 @@ def _check(signature: BundleSignature) -> None:
         raise ValueError("`manifest_sha256` is no SHA-256")
     try:
         raw = signature.raw
+        # Bits of the last letter that decode to nothing could be changed otherwise.
+        if base64.b64encode(raw).decode() != signature.signature:
+            raise binascii.Error
     except binascii.Error as error:
         raise ValueError("`signature` is not base64") from error
     if len(raw) != _SIGNATURE_BYTES:

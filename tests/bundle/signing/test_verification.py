@@ -142,6 +142,20 @@ def test_each_changed_bit_is_refused(signed: Bundle, keys: Path) -> None:
     refused()
 
 
+def test_a_signature_has_one_spelling(signed: Bundle, keys: Path) -> None:
+    path = signed.path / SIGNATURE
+    stated = json.loads(path.read_bytes())["signature"]
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/":
+        other = f"{stated[:-3]}{letter}=="
+        if other == stated:
+            continue
+        path.write_bytes(path.read_bytes().replace(stated.encode(), other.encode()))
+        with pytest.raises(SignatureError):
+            check_signature(signed.path, signed.sha256, keys / "ann.pub")
+        path.write_bytes(path.read_bytes().replace(other.encode(), stated.encode()))
+    check_signature(signed.path, signed.sha256, keys / "ann.pub")
+
+
 @given(st.binary(min_size=32, max_size=32))
 def test_no_key_accepts_an_invented_signature(raw: bytes) -> None:
     key = PublicKey(raw)
