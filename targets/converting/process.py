@@ -18,7 +18,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import ConversionError
 from edgekit.system.telemetry import OWN_PROCESS
 
-__all__ = ["last_output", "run_converter"]
+__all__ = ["last_output", "own_module", "run_converter"]
 
 _LAST_LINES = 6
 
@@ -26,23 +26,23 @@ _log = logging.getLogger(__name__)
 
 
 def run_converter(
-    module: str,
-    arguments: Sequence[str],
+    command: Sequence[str],
     *,
     name: str,
     folder: Path,
     hint: str,
+    makes: Sequence[str] = (),
     limit: float = 3600.0,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs ``python -m MODULE ARGUMENTS`` and waits for it.
+    """Runs a converter and waits for it.
 
     Args:
-        module: Module of EdgeKit to run.
-        arguments: Its arguments.
+        command: Program and its arguments; ``own_module`` begins those of EdgeKit.
         name: Name of the converter in error messages.
         folder: Existing folder for temporary files; it is the process's working folder.
         hint: What to do if the converter reports a failure.
+        makes: Names of files in the folder without which it failed, whatever its status says.
         limit: Largest duration in seconds.
         environment: Further environment variables.
 
@@ -51,7 +51,6 @@ def run_converter(
             last output.
         OSError: The file for its output cannot be written.
     """
-    command = [sys.executable, "-m", module, *arguments]
     journal = folder / "journal.txt"
     with journal.open("wb") as file:
         try:
@@ -78,10 +77,15 @@ def run_converter(
             f"ran out.{last_output(journal)}",
             hint=f"Free some memory, or use a smaller {parameter('input_size')}.",
         )
-    if done.returncode:
+    if done.returncode or not all((folder / file).is_file() for file in makes):
         raise ConversionError(
             f"{name} could not convert the network.{last_output(journal)}", hint=hint
         )
+
+
+def own_module(module: str, *arguments: str) -> list[str]:
+    """Returns the command that runs a module of EdgeKit in this Python."""
+    return [sys.executable, "-m", module, *arguments]
 
 
 def last_output(journal: Path) -> str:

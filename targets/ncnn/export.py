@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
-import logging
 import os
-import signal
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +20,8 @@ from edgekit.errors import ConversionError, MissingDependencyError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
-from edgekit.system.telemetry import OWN_PROCESS
 from edgekit.targets import base
+from edgekit.targets.converting.process import run_converter
 from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.muted_output import silence
 from edgekit.targets.ncnn.model import write_model
@@ -43,9 +40,8 @@ _PURPOSE = "Writing a bundle for the target ncnn"
 _PACKAGES = ("pnnx", "ncnn", "torch")
 _INPUT = "input"
 _LARGEST_HALF = 65504.0
-_LAST_LINES = 6
-
-_log = logging.getLogger(__name__)
+_MADE = ("model.ncnn.param", "model.ncnn.bin")
+"""Files that pnnx writes."""
 
 
 class NcnnExporter(Exporter):
@@ -91,11 +87,16 @@ class NcnnExporter(Exporter):
                 outputs = trace(network, [torch.from_numpy(example[0])], program)
             if "detections" in outputs:
                 raise _alone()
-            self._convert(program, example[0].shape)
-            text, content = (
-                program.with_name(f"model.ncnn.{ending}").read_bytes()
-                for ending in ("param", "bin")
+            sides = ",".join(map(str, example[0].shape))
+            run_converter(
+                [_pnnx(), program.name, f"inputshape=[{sides}]f32", "fp16=0", "optlevel=2"],
+                name="pnnx",
+                folder=program.parent,
+                hint=f"Install the versions that EdgeKit is tested with: {install_line(_EXTRA)}",
+                makes=_MADE,
+                limit=self.limit,
             )
+            text, content = (program.with_name(name).read_bytes() for name in _MADE)
         structure, arrays = _checked(text, content, example[0].shape, outputs)
         names = _names(structure, arrays, network)
         layers = [dataclasses.replace(layer, name=names[layer.name]) for layer in structure.layers]
@@ -123,43 +124,6 @@ class NcnnExporter(Exporter):
         counts = Counter(layer.kind for layer in layers if layer.kind != "Input")
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
-    def _convert(self, program: Path, shape: Sequence[int]) -> None:
-        """Runs pnnx in the folder of the program; its output is kept for an error message."""
-        sides = ",".join(map(str, shape))
-        command = [_pnnx(), program.name, f"inputshape=[{sides}]f32", "fp16=0", "optlevel=2"]
-        journal = program.with_name("journal.txt")
-        with journal.open("wb") as file:
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    cwd=program.parent,
-                    env=os.environ | OWN_PROCESS,
-                    timeout=self.limit,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise ConversionError(
-                    "EdgeKit stopped pnnx, because it did not finish within "
-                    f"{self.limit:g} seconds.{_last_words(journal)}",
-                    hint="Try again when the machine is less busy, or use a smaller "
-                    f"{parameter('input_size')}.",
-                ) from error
-        _log.debug("pnnx: %s", journal.read_text(errors="replace"))
-        if done.returncode < 0:
-            raise ConversionError(
-                f"pnnx was ended by {signal.Signals(-done.returncode).name}, probably because "
-                f"memory ran out.{_last_words(journal)}",
-                hint=f"Free some memory, or use a smaller {parameter('input_size')}.",
-            )
-        made = [program.with_name(f"model.ncnn.{ending}") for ending in ("param", "bin")]
-        if done.returncode or not all(file.is_file() for file in made):
-            raise ConversionError(
-                f"pnnx could not convert the network.{_last_words(journal)}",
-                hint=f"Install the versions that EdgeKit is tested with: {install_line(_EXTRA)}",
-            )
-
 
 def _alone() -> ConversionError:
     return ConversionError(
@@ -174,12 +138,6 @@ def _pnnx() -> str:
     assert spec is not None
     assert spec.origin is not None
     return str(Path(spec.origin).with_name("pnnx.exe" if os.name == "nt" else "pnnx"))
-
-
-def _last_words(journal: Path) -> str:
-    lines = [line for line in journal.read_text(errors="replace").splitlines() if line.strip()]
-    words = [line.strip()[:300] for line in lines[-_LAST_LINES:]]
-    return "\n".join([" Its last output:", *words]) if words else ""
 
 
 def _checked(

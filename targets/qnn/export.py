@@ -13,7 +13,7 @@ from edgekit.errors import ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
-from edgekit.targets.converting.process import run_converter
+from edgekit.targets.converting.process import own_module, run_converter
 from edgekit.targets.exporter import Exported
 from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.qnn.chips import CHIPS
@@ -79,8 +79,7 @@ def compile_context(model: Path, chip: str, *, rounded: bool = False) -> None:
         # The names of the files are part of what is compiled: they are always the same.
         shutil.copyfile(model, Path(scratch) / model.name)
         run_converter(
-            "edgekit.targets.qnn.compiler",
-            [model.name, CONTEXT, chip],
+            own_module("edgekit.targets.qnn.compiler", model.name, CONTEXT, chip),
             name="Qualcomm's compiler",
             folder=Path(scratch),
             hint=f"Install the versions that EdgeKit is tested with: {install_line('host', 'qnn')}",

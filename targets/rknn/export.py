@@ -13,7 +13,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import ConversionError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
-from edgekit.targets.converting.process import run_converter
+from edgekit.targets.converting.process import own_module, run_converter
 from edgekit.targets.exporter import Exported
 from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.onnx.opset import rewrite_to_opset_19
@@ -104,8 +104,7 @@ def convert(source: Path, out: Path, chip: str, ranges: Path | None = None) -> N
             shutil.copyfile(ranges, Path(scratch) / RANGES)
             arguments.append(RANGES)
         run_converter(
-            "edgekit.targets.rknn.toolkit",
-            arguments,
+            own_module("edgekit.targets.rknn.toolkit", *arguments),
             name=f"Rockchip's {TOOLKIT}",
             folder=Path(scratch),
             hint=f"Choose another {parameter('dcn')}, or run with -v for all that it says.",

@@ -16,7 +16,7 @@ from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
 from edgekit.targets import base
-from edgekit.targets.converting.process import run_converter
+from edgekit.targets.converting.process import own_module, run_converter
 from edgekit.targets.exporter import Exported, Exporter
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class TfliteExporter(Exporter):
                 traced = torch.export.export(Named(prepared(network)).eval(), (), tensors)
             torch.export.save(traced, program)
             run_converter(
-                "edgekit.targets.tflite.converter",
-                [str(program), str(model), precision],
+                own_module("edgekit.targets.tflite.converter", str(program), str(model), precision),
                 name="litert-torch",
                 folder=Path(scratch),
                 hint=f"Install the versions that EdgeKit is tested with: {install_line(_EXTRA)}",
