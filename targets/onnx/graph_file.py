@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
+
+from edgekit.files.protobuf import BYTES, VARINT, fields, varints
 
 __all__ = ["Weight", "read_weights"]
 
@@ -12,8 +13,7 @@ _GRAPH = 7
 _NODE, _INITIALIZER = 1, 5
 _NODE_INPUT, _NODE_NAME = 1, 3
 _DIMS, _TYPE, _TENSOR_NAME = 1, 2, 8
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Numbers of the fields in onnx.proto, and of the wire types of protocol buffers."""
+"""Numbers of the fields in onnx.proto."""
 
 _SIZES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Bytes of an element, by the number of its type in onnx.proto."""
@@ -42,27 +42,30 @@ def read_weights(content: bytes) -> dict[str, list[Weight]]:
     """
     weights: dict[str, Weight] = {}
     nodes: dict[str, list[str]] = {}
-    for field, graph in _fields(memoryview(content)):
-        if field != _GRAPH or isinstance(graph, int):
-            continue
-        for kind, part in _fields(graph):
-            if kind == _INITIALIZER and not isinstance(part, int):
-                name, weight = _tensor(part)
-                weights[name] = weight
-            elif kind == _NODE and not isinstance(part, int):
-                name, inputs = _node(part)
-                nodes[name] = inputs
+    try:
+        for field, wire, first, last in fields(content, 0, len(content)):
+            if field != _GRAPH or wire != BYTES:
+                continue
+            for kind, part, begin, end in fields(content, first, last):
+                if kind == _INITIALIZER and part == BYTES:
+                    name, weight = _tensor(content, begin, end)
+                    weights[name] = weight
+                elif kind == _NODE and part == BYTES:
+                    name, inputs = _node(content, begin, end)
+                    nodes[name] = inputs
+    except IndexError as error:
+        raise ValueError("it ends within a number") from error
     return {
         name: [weights[given] for given in inputs if given in weights]
         for name, inputs in nodes.items()
     }
 
 
-def _node(part: memoryview) -> tuple[str, list[str]]:
+def _node(content: bytes, begin: int, end: int) -> tuple[str, list[str]]:
     name, inputs = "", []
-    for field, value in _fields(part):
-        if not isinstance(value, int) and field in (_NODE_INPUT, _NODE_NAME):
-            text = bytes(value).decode()
+    for field, wire, first, last in fields(content, begin, end):
+        if wire == BYTES and field in (_NODE_INPUT, _NODE_NAME):
+            text = content[first:last].decode()
             if field == _NODE_NAME:
                 name = text
             else:
@@ -70,56 +73,14 @@ def _node(part: memoryview) -> tuple[str, list[str]]:
     return name, inputs
 
 
-def _tensor(part: memoryview) -> tuple[str, Weight]:
+def _tensor(content: bytes, begin: int, end: int) -> tuple[str, Weight]:
     shape: list[int] = []
     name, kind = "", 1
-    for field, value in _fields(part):
+    for field, wire, first, last in fields(content, begin, end):
         if field == _DIMS:
-            shape += [value] if isinstance(value, int) else _varints(value)
-        elif field == _TYPE and isinstance(value, int):
-            kind = value
-        elif field == _TENSOR_NAME and not isinstance(value, int):
-            name = bytes(value).decode()
+            shape += [first] if wire == VARINT else varints(content, first, last)
+        elif field == _TYPE and wire == VARINT:
+            kind = first
+        elif field == _TENSOR_NAME and wire == BYTES:
+            name = content[first:last].decode()
     return name, Weight(tuple(shape), math.prod(shape) * _SIZES.get(kind, 1))
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yields number and value of each field of a message."""
-    place = 0
-    while place < len(content):
-        tag, place = _varint(content, place)
-        kind = tag & 7
-        if kind == _VARINT:
-            value, place = _varint(content, place)
-            yield tag >> 3, value
-            continue
-        if kind == _BYTES:
-            length, place = _varint(content, place)
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if place + length > len(content):
-            raise ValueError("it ends within a field")
-        yield tag >> 3, content[place : place + length]
-        place += length
-
-
-def _varints(content: memoryview) -> list[int]:
-    place, found = 0, []
-    while place < len(content):
-        value, place = _varint(content, place)
-        found.append(value)
-    return found
-
-
-def _varint(content: memoryview, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(content):
-        byte = content[place]
-        place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-        shift += 7
-    raise ValueError("it ends within a number")
