@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgekit.bundle import Bundle
-from edgekit.errors import MissingDependencyError
+from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.types import Array
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ __all__ = [
     "Reading",
     "Recipe",
     "Written",
+    "refuse_unknown",
+    "sampling",
 ]
 
 LAST = "it gives an output, and 8 bits for the whole range of a heatmap would flatten its peaks"
@@ -205,6 +207,18 @@ class Quantizer(abc.ABC):
             ConversionError: The quantizer failed.
             OutputError: A file cannot be written.
         """
+
+
+def refuse_unknown(keep_float: Collection[str], layers: Collection[str]) -> None:
+    """Raises ``UsageError`` if a model lacks one of the layers that are to stay float.
+
+    Args:
+        keep_float: Names of the layers that are to stay float.
+        layers: Names of the model's layers.
+    """
+    unknown = sorted(set(keep_float) - set(layers))
+    if unknown:
+        raise UsageError(f"The model has no layers {', '.join(unknown)} to keep in float.")
 
 
 def sampling(layers: Collection[str]) -> dict[str, str]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from edgekit.bundle import Bundle
 from edgekit.quantization import base
-from edgekit.quantization.onnx.graph import ACTIVATIONS, OTHERS, WEIGHTED, to_round, weighted
-from edgekit.quantization.onnx.quantizer import OnnxQuantizer, place
+from edgekit.quantization.onnx.graph import weighted
+from edgekit.quantization.onnx.quantizer import OnnxQuantizer, place_asymmetric
 from edgekit.quantization.rounding.integer_weights import IntegerWeights
-from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.qnn.export import compile_context
 from edgekit.targets.qnn.provider import CONTEXT
 
@@ -56,15 +55,4 @@ class QnnQuantizer(OnnxQuantizer):
         weights: dict[str, IntegerWeights],
         keep_float: frozenset[str],
     ) -> ModelProto:
-        import_onnxruntime()
-        from onnxruntime.quantization import QuantType
-
-        return place(
-            model,
-            ranges,
-            weights,
-            to_round(model, keep_float),
-            kinds=(*WEIGHTED, *ACTIVATIONS, *OTHERS),
-            activation=QuantType.QUInt8,
-            options={"ActivationSymmetric": False, "WeightSymmetric": True},
-        )
+        return place_asymmetric(model, ranges, weights, keep_float)

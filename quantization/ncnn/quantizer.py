@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.bundle import Bundle
-from edgekit.errors import UsageError
 from edgekit.files.output_paths import writing
 from edgekit.quantization import base
 from edgekit.quantization.ncnn.activations import activations
@@ -86,9 +85,7 @@ class NcnnQuantizer(base.Quantizer):
         """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
         model = read_model(bundle)
         layers = {layer.name for layer in weighted(model.structure)}
-        unknown = sorted(recipe.keep_float - layers)
-        if unknown:
-            raise UsageError(f"The model has no layers {', '.join(unknown)} to keep in float.")
+        base.refuse_unknown(recipe.keep_float, layers)
         seen = load_histograms(statistics / _HISTOGRAMS)
         reach = {name: _reach(choose_range(one, recipe.method)) for name, one in seen.items()}
         integers = load_weights(statistics / _INTEGERS)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
     from onnxruntime.quantization import QuantType
 
-__all__ = ["OnnxQuantizer", "place"]
+__all__ = ["OnnxQuantizer", "place", "place_asymmetric"]
 
 _MODEL = "model.onnx"
 _STATISTICS = "activations.npz"
@@ -150,22 +150,32 @@ class OnnxQuantizer(base.Quantizer):
         keep_float: frozenset[str],
     ) -> ModelProto:
         """Returns the model with QuantizeLinear/DequantizeLinear pairs; subclasses may differ."""
-        import_onnxruntime()
-        from onnxruntime.quantization import QuantType
-
         ends = {node.name for node in pointwise_ends(model)} - keep_float
         upsample_by_rows(model, to_round(model, keep_float))
-        made = place(
-            model,
-            ranges,
-            weights,
-            to_round(model, keep_float),
-            kinds=(*WEIGHTED, *ACTIVATIONS, *OTHERS),
-            activation=QuantType.QUInt8,
-            options={"ActivationSymmetric": False, "WeightSymmetric": True},
-        )
+        made = place_asymmetric(model, ranges, weights, keep_float)
         as_products(made, [n for n in made.graph.node if n.name in ends], weights, ranges)
         return made
+
+
+def place_asymmetric(
+    model: ModelProto,
+    ranges: dict[str, tuple[float, float]],
+    weights: dict[str, IntegerWeights],
+    keep_float: frozenset[str],
+) -> ModelProto:
+    """Returns a model with pairs around all nodes but some, with zero points; see ``place``."""
+    import_onnxruntime()
+    from onnxruntime.quantization import QuantType
+
+    return place(
+        model,
+        ranges,
+        weights,
+        to_round(model, keep_float),
+        kinds=(*WEIGHTED, *ACTIVATIONS, *OTHERS),
+        activation=QuantType.QUInt8,
+        options={"ActivationSymmetric": False, "WeightSymmetric": True},
+    )
 
 
 def place(

@@ -19,7 +19,6 @@ from edgekit.errors import (
     BundleError,
     ConversionError,
     EdgeKitError,
-    UsageError,
 )
 from edgekit.files.output_paths import writing
 from edgekit.quantization import base
@@ -137,10 +136,9 @@ class OpenVinoQuantizer(base.Quantizer):
         from openvino._offline_transformations import compress_quantize_weights_transformation
 
         model = _read(statistics / MODEL)
-        unknown = recipe.keep_float - {layer.get_friendly_name() for layer in weighted(model)}
-        if unknown:
-            names = ", ".join(sorted(unknown))
-            raise UsageError(f"The model has no layers {names} to keep in float.")
+        base.refuse_unknown(
+            recipe.keep_float, {layer.get_friendly_name() for layer in weighted(model)}
+        )
         release(model, recipe.keep_float)
         put(model, load_weights(statistics / _INTEGERS), recipe.keep_float)
         _set_ranges(model, statistics, recipe.method)

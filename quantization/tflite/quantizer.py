@@ -119,9 +119,7 @@ class TfliteQuantizer(base.Quantizer):
         graph = TFLiteGraph(bundle.model_path)
         _check_parts(bundle, graph)
         layers = {operator.name for operator in graph.layers}
-        unknown = sorted(recipe.keep_float - layers)
-        if unknown:
-            raise UsageError(f"The model has no layers {', '.join(unknown)} to keep in float.")
+        base.refuse_unknown(recipe.keep_float, layers)
         _check_io(bundle, recipe)
         seen = load_histograms(statistics / _HISTOGRAMS)
         ranges = {
