@@ -48,7 +48,7 @@ def add_devices(
         progress.advance()
         return _converted(connection.host, found)
 
-    hosts = Hosts(options.host, note=lambda host, text: None)
+    hosts = Hosts(options.host)
     report.devices = []
     for host, found in zip(options.host, hosts.map(work), strict=True):
         if isinstance(found, EdgeKitError):

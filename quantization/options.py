@@ -9,6 +9,7 @@ from pathlib import Path
 from edgekit._checks import check_choice, check_range, check_types
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
+from edgekit.executors.opening import check_executor
 from edgekit.quantization.choices import DYNAMIC, IOS, METHODS
 from edgekit.targets.bundle_choice import Named
 from edgekit.targets.registry import check_target
@@ -53,11 +54,7 @@ class QuantizeOptions:
         check_range("max_drop", self.max_drop, 0)
         check_range("seed", self.seed, 0)
         check_range("workers", self.workers, 1)
-        if self.cluster is not None and self.workers > 1:
-            raise UsageError(
-                f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
-                hint=f"Leave out {parameter('workers')}: the cluster has its own.",
-            )
+        check_executor(self.workers, self.cluster)
         if isinstance(self.bundle, Path) and self.target is not None:
             raise UsageError(
                 f"A named bundle and {parameter('target')} cannot be used together.",

@@ -21,7 +21,14 @@ from edgekit.files.reading import path_below, read_regular
 from edgekit.files.writing import atomic_folder
 from edgekit.system.installation import install_line
 
-__all__ = ["ARTIFACTS", "Bundle", "date_of_today", "load_bundle", "save_bundle"]
+__all__ = [
+    "ARTIFACTS",
+    "Bundle",
+    "date_of_today",
+    "load_bundle",
+    "read_manifest",
+    "save_bundle",
+]
 
 ARTIFACTS = Path("artifacts")
 """Default folder for new bundles, within the current folder."""
@@ -142,6 +149,18 @@ def save_bundle(
     return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
 
 
+def read_manifest(folder: Path) -> bytes:
+    """Returns the content of a bundle's manifest, unchecked.
+
+    Args:
+        folder: Folder of the bundle.
+
+    Raises:
+        OSError: There is none, or it is larger than 4 MiB.
+    """
+    return read_regular(folder / MANIFEST, _MOST_BYTES)
+
+
 def load_bundle(
     path: Path | str, *, require_signature: str | os.PathLike[str] | None = None
 ) -> Bundle:
@@ -163,7 +182,7 @@ def load_bundle(
     keys = as_path("require_signature", require_signature)
     hint = _EXPORT_AGAIN
     try:
-        text = read_regular(path / MANIFEST, _MOST_BYTES)
+        text = read_manifest(path)
     except OSError as error:
         hint = "Make one: edgekit export CHECKPOINT --target onnx"
         if path.is_file() and (path.parent / MANIFEST).is_file():

@@ -36,13 +36,15 @@ class Hosts:
     Args:
         names: Names of the devices for ``ssh``.
         python: Name of the Python program on the devices.
-        note: Function that is called with the progress.
+        note: Function that is called with the progress; by default nobody is told.
     """
 
-    def __init__(self, names: Sequence[str], *, python: str = "python3", note: Note) -> None:
+    def __init__(
+        self, names: Sequence[str], *, python: str = "python3", note: Note | None = None
+    ) -> None:
         self._names = names
         self._python = python
-        self._note = note
+        self._note = note or (lambda host, text: None)
         self._open: set[DeviceConnection] = set()
         self._lock = threading.Lock()
 
@@ -181,7 +183,7 @@ def read_status(options: DeployOptions) -> list[HostStatus]:
             for each in found
         ] or [HostStatus(connection.host, state="no deployment")]
 
-    hosts = Hosts(options.hosts, python=options.python, note=lambda host, text: None)
+    hosts = Hosts(options.hosts, python=options.python)
     listed: list[HostStatus] = []
     for host, each in zip(options.hosts, hosts.map(work), strict=True):
         if isinstance(each, EdgeKitError):

@@ -55,7 +55,7 @@ def evaluate_on_devices(
             progress.advance()
             return fetched
 
-        found = Hosts(options.host, note=lambda host, text: None).map(work)
+        found = Hosts(options.host).map(work)
         return {
             host: str(each).replace("\n", " ")
             if isinstance(each, EdgeKitError)

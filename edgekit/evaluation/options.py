@@ -11,6 +11,7 @@ from edgekit._parameters import argument, parameter
 from edgekit.datasets.layouts import DATASETS
 from edgekit.deploy.ssh import check_host
 from edgekit.errors import UsageError
+from edgekit.executors.opening import check_executor
 from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 from edgekit.targets.base import SessionOptions
@@ -76,11 +77,7 @@ class EvaluateOptions:
             check_host("host", host)
         if self.report is not None:
             self._check_report(self.report)
-        if self.cluster is not None and self.workers > 1:
-            raise UsageError(
-                f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
-                hint=f"Leave out {parameter('workers')}: the cluster has its own.",
-            )
+        check_executor(self.workers, self.cluster)
         if self.detections is None:
             if self.root is None:
                 raise UsageError(

@@ -6,7 +6,24 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
-__all__ = ["open_executor"]
+from edgekit._parameters import parameter
+from edgekit.errors import UsageError
+
+__all__ = ["check_executor", "open_executor"]
+
+
+def check_executor(workers: int, cluster: str | None) -> None:
+    """Raises ``UsageError`` if processes of this machine and a cluster are both asked for.
+
+    Args:
+        workers: Number of processes of this machine.
+        cluster: Address of the scheduler of a Dask cluster, if one is to be used.
+    """
+    if cluster is not None and workers > 1:
+        raise UsageError(
+            f"{parameter('cluster')} and {parameter('workers')} cannot be used together.",
+            hint=f"Leave out {parameter('workers')}: the cluster has its own.",
+        )
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgekit.bundle import MANIFEST, Bundle, load_bundle
+from edgekit.bundle import Bundle, load_bundle
+from edgekit.bundle.folder import read_manifest
 from edgekit.detector import Detector
 from edgekit.errors import BundleError, EdgeKitError
-from edgekit.files.reading import read_regular
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline
@@ -33,7 +33,6 @@ __all__ = ["BundleSwap"]
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 _LEAVING = 5.0
-_MOST_BYTES = 1 << 22
 
 
 class BundleSwap:
@@ -112,7 +111,7 @@ class BundleSwap:
     def _runs_already(self, target: Path) -> bool:
         """Returns whether the bundle in a folder is the one that runs."""
         try:
-            content = read_regular(target / MANIFEST, _MOST_BYTES)
+            content = read_manifest(target)
         except OSError:
             return False  # loading it tells the reason
         return hashlib.sha256(content).hexdigest() == self._detector.bundle.sha256

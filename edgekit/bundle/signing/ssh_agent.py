@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from types import TracebackType
 from typing import Final
 
+from edgekit._closing import Closing
 from edgekit.bundle.signing.public_keys import KEY_TYPE, PublicKey
 from edgekit.errors import BadInputError
 
@@ -21,7 +21,7 @@ _SECONDS: Final = 120
 """An agent may ask its user to confirm, and waits meanwhile."""
 
 
-class SshAgent:
+class SshAgent(Closing):
     """A connection to the SSH agent of this session.
 
     Raises:
@@ -44,15 +44,8 @@ class SshAgent:
                 hint='Start one and add the key: eval "$(ssh-agent)" && ssh-add FILE',
             ) from error
 
-    def __enter__(self) -> SshAgent:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Closes the connection."""
         self._socket.close()
 
     def identities(self) -> list[PublicKey]:
