@@ -53,7 +53,7 @@ new Promise((done) => {
     video.currentTime = moments[found.length] + 0.01;
   };
   video.onloadeddata = next;
-  // A frame that is shown between two callbacks is never told again, so its moment is asked for again.
+  // A frame that is shown between two callbacks is never told: its moment is asked for again.
   setInterval(() => {
     if (video.readyState > 1 && !video.seeking) video.currentTime = moments[found.length] + 0.01;
   }, 1000);
