@@ -152,6 +152,8 @@ def loss_of(sink: SinkHealth) -> str | None:
     """Describes an output's losses and their reason, as sentences; None if nothing went wrong."""
     if not (sink.lost or sink.error):
         return None
+    if not sink.lost:
+        return f"{sink.name}: {sink.error}"
     words = (
         f"{sink.name}: {sink.lost} of {sink.written + sink.lost} frames, gaps and tubes were lost."
     )

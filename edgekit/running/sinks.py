@@ -35,6 +35,11 @@ class DetectionsSink(Sink):
         """True, because the file has one list of classes."""
         return True
 
+    @property
+    def appears_at_end(self) -> bool:
+        """True, because the file gets its name at the end."""
+        return True
+
     def start(self, info: RunInfo) -> None:
         """Opens the file."""
         self._info = info
@@ -44,10 +49,8 @@ class DetectionsSink(Sink):
 
     def gap(self, gap: Gap) -> None:
         """Marks each missing frame as not processed."""
-        assert self._frames is not None
         with writing(self._path):
-            for _ in range(gap.frames):
-                self._frames.add(None)
+            self._fill(gap.index)
 
     def frame(self, result: FrameResult) -> None:
         """Writes the detections of a frame."""
@@ -57,7 +60,14 @@ class DetectionsSink(Sink):
             seen = self._info.seen(result.frame)
             self._frames.size = seen.width, seen.height
         with writing(self._path):
+            self._fill(result.frame.index)  # frames that were lost on the way here have no gap
             self._frames.add(result.detections)
+
+    def _fill(self, index: int) -> None:
+        """Marks all frames before ``index`` that have not come as not processed."""
+        assert self._frames is not None
+        while self._frames.count < index:
+            self._frames.add(None)
 
     def end(self, summary: RunSummary) -> None:
         """Completes the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -92,6 +93,7 @@ class CallQueue:
         changed: Lock of both threads, notified after each change.
         backlog: Waiting calls.
         present: Kind of the call that the sink is handling; empty if there is none.
+        since: Time at which that call began, in seconds of ``time.monotonic``.
         closing: Whether the call ``close`` is among the waiting ones, or was the last.
         over: Whether the sink gets no further call.
         failure: Error of the sink that the run has yet to raise.
@@ -101,6 +103,7 @@ class CallQueue:
         self.changed = threading.Condition()
         self.backlog = backlog
         self.present = ""
+        self.since = 0.0
         self.closing = False
         self.over = False
         self.failure: Exception | None = None
@@ -126,7 +129,7 @@ class CallQueue:
             if self.over:
                 return None
             call = self.backlog.take()
-            self.present = call.kind
+            self.present, self.since = call.kind, time.monotonic()
             return call
 
     def raise_failure(self) -> None:

@@ -42,6 +42,8 @@ class SinkThread:
         self._live = live
         self._fatal = fatal
         self._owed = 0
+        self._ended = False
+        self._abandoned = False
         self._backoff = Backoff()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -53,6 +55,12 @@ class SinkThread:
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
+
+    def abandon(self) -> None:
+        """Takes the calls that are not completed for lost; the caller holds the queue's lock."""
+        self._abandoned = True
+        self._record.late()
+        self._record.lost += (self._queue.present in COUNTED) + self._queue.finish()
 
     def _work(self) -> None:
         queue = self._queue
@@ -66,6 +74,10 @@ class SinkThread:
                 self._sink.close()
             with queue.changed:
                 self._record.lost += queue.finish()
+                if self._ended:
+                    self._record.in_time()
+                elif self._sink.appears_at_end:
+                    self._record.lose_all()
 
     def _deliver(self, kind: str, value: Any) -> bool:
         """Makes one call to the sink; returns False if it was the last one."""
@@ -82,12 +94,16 @@ class SinkThread:
             elif kind != "frame":
                 error = self._call(kind, value)
         with self._queue.changed:
-            if kind in COUNTED:
+            if kind in COUNTED and not self._abandoned:
                 self._record.written += error is None
                 self._record.lost += error is not None
                 self._owed += error is not None
-            if error is None and kind != "close" and self._record.recovered(self._sink.stored):
+            heard = error is None and kind != "close" and not self._abandoned
+            if heard and self._record.recovered(self._sink.stored):
                 self._backoff.reset()
+            if error is None and not self._queue.backlog:
+                self._record.caught_up()
+            self._ended = self._ended or (kind == "end" and error is None)
         return goes_on
 
     def _call(self, kind: str, value: Any) -> Exception | None:

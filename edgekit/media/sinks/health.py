@@ -11,6 +11,8 @@ from edgekit.system.shortage import shortage_of
 __all__ = ["HealthRecord", "SinkHealth"]
 
 _LOG = logging.getLogger(__name__)
+_LATE = "It did not end in time."
+_SLOW = "It is slower than the source."
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class SinkHealth:
         written: Number of frames, gaps and tubes that the sink wrote.
         lost: Number of frames, gaps and tubes that the sink did not write.
         error: Present problem, as a sentence; None if there is none. It stays until something has
-            been written again.
+            been written again; after a full queue, until the queue is empty.
         last_error: Latest problem, even if the sink has recovered since.
         codec: Name of the video codec; None if the sink writes no video.
     """
@@ -55,6 +57,7 @@ class HealthRecord:
         self._last_error: str | None = None
         self._stored: int | None = None
         self._has_warned = False
+        self._is_behind = False
         self._has_warned_of_slowness = False
 
     def log(self, error: Exception) -> None:
@@ -78,6 +81,7 @@ class HealthRecord:
     def dropped(self) -> None:
         """Counts a call that did not fit into the queue."""
         self.lost += 1
+        self._is_behind = True
         if not (self._has_warned_of_slowness or self.error):
             self._has_warned_of_slowness = True
             _LOG.warning(
@@ -86,10 +90,26 @@ class HealthRecord:
                 self._name,
             )
 
+    def caught_up(self) -> None:
+        """Records that the sink has handled all waiting calls."""
+        self._is_behind = False
+
+    def late(self) -> None:
+        """Records that the sink is abandoned, because it does not end in time."""
+        self.error = self.error or _LATE
+
+    def in_time(self) -> None:
+        """Records that the sink has ended after all."""
+        self.error = None if self.error == _LATE else self.error
+
+    def lose_all(self) -> None:
+        """Counts all that was written as lost, because the result will not appear."""
+        self.written, self.lost = 0, self.lost + self.written
+
     def health(self, dropped: int, trouble: str | None, codec: str | None) -> SinkHealth:
         """Returns the state, with what the sink itself reports."""
         written, lost = max(0, self.written - dropped), self.lost + dropped
-        error = self.error or trouble
+        error = self.error or trouble or (_SLOW if self._is_behind else None)
         return SinkHealth(self._name, written, lost, error, codec, error or self._last_error)
 
 

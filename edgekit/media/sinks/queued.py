@@ -15,8 +15,13 @@ from edgekit.runtime.types import Tube
 
 __all__ = ["QueuedSink"]
 
-_BACKLOG_SECONDS = 1.5
-_ENDING_SECONDS = 8.0
+_CALL_SECONDS = 3.0
+"""Longest call of a sink of a live source at the end, except for the call that completes its
+result."""
+
+_ENDING_SECONDS = 9.5
+"""Longest time for all waiting calls and the result of a sink of a live source."""
+
 _POLL = 0.05
 
 
@@ -115,8 +120,8 @@ class QueuedSink(Sink):
     def close(self) -> None:
         """Waits until the sink has handled all calls and is closed.
 
-        On a live source, a stuck sink is abandoned after 1.5 seconds, or 8 seconds later if it is
-        completing its result.
+        On a live source, a sink is abandoned if it is stuck in a call for 3 seconds, or has not
+        completed its result after 9.5 seconds.
         """
         if not self._thread.has_started:
             self._sink.close()
@@ -129,14 +134,16 @@ class QueuedSink(Sink):
                 self._asked_to_end = time.monotonic()
             while not queue.over:
                 queue.changed.wait(_POLL if self._live else None)
-                if self._live and self._is_stuck(time.monotonic() - self._asked_to_end):
-                    self._record.error = self._record.error or "It did not end in time."
-                    self._record.lost += queue.finish()
+                if self._live and self._is_stuck(time.monotonic()):
+                    self._thread.abandon()
             queue.raise_failure()
 
-    def _is_stuck(self, seconds: float) -> bool:
-        ending = self._queue.present in ("end", "close")
-        return seconds > _BACKLOG_SECONDS + (_ENDING_SECONDS if ending else 0.0)
+    def _is_stuck(self, now: float) -> bool:
+        assert self._asked_to_end is not None
+        queue = self._queue
+        ending = queue.present in ("end", "close")
+        is_hanging = not ending and now - max(queue.since, self._asked_to_end) > _CALL_SECONDS
+        return is_hanging or now - self._asked_to_end > _ENDING_SECONDS
 
     def _give(self, kind: str, value: Any) -> None:
         queue = self._queue

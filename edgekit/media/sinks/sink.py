@@ -50,6 +50,11 @@ class Sink:
         """Whether a run must not change to a bundle with other classes, because of this sink."""
         return False
 
+    @property
+    def appears_at_end(self) -> bool:
+        """Whether the result appears only if ``end`` succeeds; without it, everything is lost."""
+        return False
+
     def check(self) -> None:
         """Raises what ``start`` would raise, and writes nothing.
 

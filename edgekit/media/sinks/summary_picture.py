@@ -90,6 +90,11 @@ class PictureSink(Sink):
         """True, because the picture has one list of classes."""
         return True
 
+    @property
+    def appears_at_end(self) -> bool:
+        """True, because the picture is written at the end."""
+        return True
+
     def start(self, info: RunInfo) -> None:
         """Stores the run's names and classes."""
         self._info = info

@@ -33,8 +33,8 @@ TOLD = {
         "mqtt: [1-9][0-9]* of [0-9]+ frames, gaps and tubes were lost. .*Not authorized",
     ),
     "a queue is full": (
-        "events: [1-9][0-9]* lost",
-        'output_lost_total{output="events"}',
+        "^degraded.*events: [1-9][0-9]* lost, events: error",
+        'output_lost_total{output="events"}.*output_up{output="events"} 0',
         "events is slower than the source",
         "events: [1-9][0-9]* of [0-9]+ frames, gaps and tubes were lost. It is slower",
     ),

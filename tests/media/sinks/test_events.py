@@ -199,7 +199,7 @@ def test_events_go_on_when_there_is_room_again(small_disk, monkeypatch):
     indices = itertools.count()
     with contextlib.closing(sink):
         sink.start(INFO)
-        while sink.health().error is None:
+        while sink.health().error in (None, "It is slower than the source."):
             sink.frame(result_of(next(indices)))
         for _ in range(100):
             sink.frame(result_of(next(indices)))

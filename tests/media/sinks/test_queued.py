@@ -25,7 +25,8 @@ IMAGE = np.zeros((4, 5, 3), np.uint8)
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
     monkeypatch.setattr(backoff, "_FIRST", 0.001)
-    monkeypatch.setattr(queued, "_BACKLOG_SECONDS", LIMIT)
+    monkeypatch.setattr(queued, "_CALL_SECONDS", LIMIT)
+    monkeypatch.setattr(queued, "_ENDING_SECONDS", LIMIT)
 
 
 class Recorder(Sink):
@@ -119,8 +120,11 @@ def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up(caplog):
     assert inner.reached.wait(LIMIT)
     give(sink, [("frame", n) for n in range(1, 9)])
     give(sink, [("tube", n) for n in range(9)])
-    assert sink.health() == SinkHealth("events", 0, 5 + 2)
+    slow = "It is slower than the source."
+    assert sink.health() == SinkHealth("events", 0, 5 + 2, slow, last_error=slow)
     inner.released.set()
+    wait_for(lambda: ("tube", 6) in inner.calls)
+    wait_for(lambda: sink.health().error is None)  # it has caught up
     give(sink, [("end", 0)])
     sink.close()
     assert written(inner)[1:-1] == [
@@ -225,7 +229,7 @@ def test_a_reader_that_has_left_ends_a_live_run_too():
 
 
 def test_a_stuck_sink_of_a_live_source_is_left_behind(monkeypatch):
-    monkeypatch.setattr(queued, "_BACKLOG_SECONDS", 0.01)
+    monkeypatch.setattr(queued, "_CALL_SECONDS", 0.01)
     inner = Recorder(hold=[("frame", 0)])
     sink = QueuedSink(inner, "events", live=True)
     give(sink, [("start", 0), ("frame", 0)])
@@ -233,11 +237,60 @@ def test_a_stuck_sink_of_a_live_source_is_left_behind(monkeypatch):
     give(sink, [("frame", 1), ("tube", 2), ("end", 0)])
     sink.close()
     error = "It did not end in time."
-    assert sink.health() == SinkHealth("events", 0, 2, error, last_error=error)
+    # The frame that it holds is lost too: the run ends, whatever becomes of it.
+    assert sink.health() == SinkHealth("events", 0, 3, error, last_error=error)
     inner.released.set()
     (thread,) = inner.threads
     thread.join(LIMIT)
     assert inner.calls[-2:] == [("frame", 0), ("close",)]  # it closes itself when it can
+    assert sink.health() == SinkHealth("events", 0, 3, error, last_error=error)
+
+
+def test_a_slow_sink_of_a_live_source_that_goes_on_is_waited_for(monkeypatch):
+    class Slow(Recorder):
+        def frame(self, result):
+            time.sleep(0.05)
+            super().frame(result)
+
+    monkeypatch.setattr(queued, "_CALL_SECONDS", 0.2)  # all calls together take longer
+    inner = Slow()
+    sink = QueuedSink(inner, "events", live=True)
+    give(sink, [("start", 0), *(("frame", number) for number in range(8)), ("end", 0)])
+    sink.close()
+    assert written(inner)[-1] == ("end", 0)
+    assert sink.health() == SinkHealth("events", 8, 0)
+
+
+def test_a_sink_that_was_given_up_and_ends_after_all_has_lost_nothing(monkeypatch):
+    class SlowToEnd(Recorder):
+        def end(self, summary):
+            self._note("end", summary)
+
+    monkeypatch.setattr(queued, "_ENDING_SECONDS", 0.01)
+    inner = SlowToEnd(hold=[("end", 0)])
+    sink = QueuedSink(inner, "video", live=True)
+    give(sink, [("start", 0), ("frame", 0)])
+    wait_for(lambda: sink.health().written == 1)
+    give(sink, [("end", 0)])
+    assert inner.reached.wait(LIMIT)
+    sink.close()
+    late = "It did not end in time."
+    assert sink.health() == SinkHealth("video", 1, 0, late, last_error=late)
+    inner.released.set()
+    (thread,) = inner.threads
+    thread.join(LIMIT)
+    assert sink.health() == SinkHealth("video", 1, 0)
+
+
+def test_of_a_result_that_would_have_appeared_at_the_end_all_is_lost_without_it():
+    class Picture(Recorder):
+        appears_at_end = True
+
+    inner = Picture(failing=[("end", 0)])
+    sink = QueuedSink(inner, "picture", live=True)
+    give(sink, [("start", 0), ("frame", 0), ("frame", 1), ("end", 0)])
+    sink.close()
+    assert sink.health() == SinkHealth("picture", 0, 2, "no end.", last_error="no end.")
 
 
 def test_a_sink_that_was_never_started_is_closed():

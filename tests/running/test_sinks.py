@@ -1,0 +1,26 @@
+"""Tests the file of detections that a run writes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.metrics.detections import read_detections
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.running.sinks import DetectionsSink
+from edgekit.runtime.types import Detections, Frame
+
+
+def test_frames_that_were_lost_on_the_way_leave_the_others_at_their_place(tmp_path):
+    path = tmp_path / "d.json"
+    sink = DetectionsSink(path)
+    sink.start(RunInfo("camera", 20, 10, 25.0, None, ("a",)))
+    image = np.zeros((10, 20, 3), np.uint8)
+    found = Detections(np.float32([[1, 2, 3, 4]]), np.float32([[0.5]]))
+    for index in (0, 3, 7):  # 1 and 2 without a gap; of 4 to 6 a gap tells
+        if index == 7:
+            sink.gap(Gap(7, "dropped", 2))
+        sink.frame(FrameResult(Frame(index, index / 25, image), found, []))
+    sink.end(RunSummary(3, 2, 1.0, {}))
+    sink.close()
+    (video,) = read_detections(path).videos
+    assert [each is not None for each in video.detections] == [n in (0, 3, 7) for n in range(8)]
