@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -16,6 +17,7 @@ from typing import NoReturn, cast
 import click
 
 from edgekit import __version__
+from edgekit._early_signals import command_ended
 from edgekit._parameters import write_flags
 from edgekit._printable import printable
 from edgekit.cli.output.json_output import end_output, kept_free
@@ -115,6 +117,7 @@ def _run(words: list[str]) -> int:
     outcome = Outcome()
     with kept_free(wanted=wants_json(words)):
         status, failure = _call(words, outcome)
+    command_ended()
     try:
         if wants_json(words):
             outcome.print(failure)
@@ -151,6 +154,9 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
         error.show(shown)
         click.echo(printable(shown.getvalue(), lines=True), err=True, nl=False)
         failure = failure_of(error)
+    except SystemExit:  # click's answer to a pipe without a reader
+        give_up_output(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+        return 0, None
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and give_up_output(error):
             return 0, None

@@ -195,7 +195,7 @@ def command(
             print_check(options, as_json)
             return 0
         report = _run(options, stopper)
-    _show(report, as_json, to_stderr=values["events"] == "-")
+        _show(report, as_json, to_stderr=values["events"] == "-")
     error = report.error
     return 130 if stopper.interrupted else error.exit_status if error else 0
 

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
+from edgekit._early_signals import hung_up
 from edgekit.cli.output.standard_streams import drop_terminals, has_terminal
 
 __all__ = ["Stopper"]
@@ -66,7 +67,7 @@ class Stopper:
         if _HANGUP is not None:
             follows = signal.getsignal(_HANGUP) != signal.SIG_IGN and has_terminal()
 
-            def hung_up(*_: object) -> None:
+            def hang_up(*_: object) -> None:
                 if follows and not has_terminal():
                     # The shell and the kernel both send SIGHUP, one after the other.
                     signal.signal(_HANGUP, signal.SIG_IGN)
@@ -77,7 +78,8 @@ class Stopper:
                     if self._hangup is not None:
                         self._hangup()
 
-            handlers[_HANGUP] = hung_up
+            handlers[_HANGUP] = hang_up
+        self._hung_up = self._hung_up or hung_up()
         before = {number: signal.signal(number, call) for number, call in handlers.items()}
         try:
             with _ends_at_second():

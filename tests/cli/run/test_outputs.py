@@ -28,6 +28,19 @@ def test_sizes_are_read_as_people_write_them(spot_bundle, spot_video, tmp_path, 
     assert run(["run", *arguments, "--events", str(tmp_path / "e")]) == status
 
 
+def test_a_reader_that_leaves_early_is_no_error(spot_bundle, spot_video):
+    words = ["run", str(spot_video(300)), "--bundle", str(spot_bundle), "--events", "-"]
+    command = [sys.executable, "-m", "edgekit", *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b'{"type":"start"')
+        process.stdout.close()
+        _, errors = process.communicate()
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
+
+
 _LIMITED = """
 import os, resource, sys
 from edgekit.cli import main

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+
+import pytest
 
 LIMIT = 120
 
@@ -64,3 +67,58 @@ def test_what_python_can_end_by_itself_ends_in_order() -> None:
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, out, errors) == (0, b"in order\n", b"")
+
+
+_SIGNALLED = """
+import atexit, os, runpy, sys
+
+when, number, sys.argv[1:] = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+
+class Finder:
+    def find_spec(name, *_):
+        if name == when:
+            os.kill(os.getpid(), number)
+
+sys.meta_path.insert(0, Finder)
+if when == "at the end":
+    atexit.register(os.kill, os.getpid(), number)
+runpy.run_module("edgekit", run_name="__main__")
+"""
+"""Sends a signal when the run imports a certain module, before or after its own handlers."""
+
+
+@pytest.fixture
+def signalled(spot_bundle, spot_video, tmp_path):
+    options = tmp_path / "options.toml"
+    options.write_text(f'source = "{spot_video(5)}"\nbundle = "{spot_bundle}"\n')
+
+    def run(when: str, number: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", _SIGNALLED, when, str(number), "run", "--json"]
+        command += ["--config", str(options)]
+        return subprocess.run(command, capture_output=True, text=True, start_new_session=True)
+
+    return run
+
+
+@pytest.mark.parametrize("when", ["click", "edgekit.cli.run", "edgekit.running.options"])
+def test_sigterm_ends_a_run_that_is_still_imported(signalled, when) -> None:
+    done = signalled(when, signal.SIGTERM)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("when", ["click", "edgekit.cli.run", "edgekit.running.options"])
+def test_a_hangup_while_a_run_is_imported_is_remembered(signalled, when) -> None:
+    done = signalled(when, signal.SIGHUP)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["frames"] == 5
+    assert "A tube counts if its score is at least" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("when", ["edgekit.cli.running.report", "at the end"])
+def test_no_signal_keeps_a_run_that_has_ended_from_its_report(signalled, when, number) -> None:
+    done = signalled(when, number)
+    late = when != "at the end" and number == signal.SIGTERM
+    assert done.returncode == (130 if late else 0)
+    assert json.loads(done.stdout)["frames"] == 5
+    assert "Traceback" not in done.stderr

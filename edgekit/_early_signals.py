@@ -1,0 +1,76 @@
+"""Handles signals while the command line is imported, and after its command has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["command_ended", "hung_up", "listen", "stop_listening"]
+
+_INTERRUPTED = 130
+_HANGUP = getattr(signal, "SIGHUP", None)
+
+_command_ended = False
+_hung_up = False
+
+
+def listen(words: Sequence[str]) -> None:
+    """Handles signals until the command does; call it before the command line is imported.
+
+    Ctrl-C ends the process silently, because nothing needs an orderly end yet. Python itself would
+    print a traceback of the interrupted import. SIGTERM does the same for ``run``. SIGHUP ends a
+    ``run`` only if its terminal was closed; otherwise ``hung_up`` reports it.
+
+    Args:
+        words: Command line without the name of the program.
+    """
+    _replace(signal.SIGINT, signal.default_int_handler, _quit)
+    if words[:1] != ["run"]:
+        return
+    _replace(signal.SIGTERM, signal.SIG_DFL, _quit)
+    if _HANGUP is not None:
+        had_terminal = _has_terminal()
+
+        def hang_up(*_: object) -> None:
+            global _hung_up
+            _hung_up = True
+            if had_terminal and not _has_terminal():
+                _quit()
+
+        _replace(_HANGUP, signal.SIG_DFL, hang_up)
+
+
+def stop_listening() -> None:
+    """Gives Ctrl-C its usual handler, after the imports; ``run`` replaces the others itself."""
+    _replace(signal.SIGINT, _quit, signal.default_int_handler)
+
+
+def hung_up() -> bool:
+    """Returns whether SIGHUP arrived before the command handled it."""
+    return _hung_up
+
+
+def command_ended() -> None:
+    """States that only the outcome remains to be printed, which no signal may prevent."""
+    global _command_ended
+    _command_ended = True
+
+
+def _quit(*_: object) -> None:
+    if not _command_ended:
+        os._exit(_INTERRUPTED)
+
+
+def _replace(number: signal.Signals, usual: Any, handler: Callable[..., Any]) -> None:
+    if signal.getsignal(number) == usual:
+        signal.signal(number, handler)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
