@@ -88,11 +88,12 @@ class SourceActivity:
 
     @property
     def rate(self) -> float:
-        """Frames per second of the last seconds."""
+        """Frames per second of the last seconds; for a slow source, of its last two frames."""
         with self._lock:
             times = [moment.time for moment in self._recent]
         now = self._clock()
-        times = [moment for moment in times if moment > now - _RATE_SECONDS]
+        newest = [moment for moment in times if moment > now - _RATE_SECONDS]
+        times = newest if len(newest) > 1 else times[-2:]
         if len(times) < 2:
             return 0.0
         return (len(times) - 1) / max(times[-1] - times[0], now - times[-1], 1e-6)

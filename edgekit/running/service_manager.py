@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.errors import MissingDependencyError
+from edgekit.media.activity import SourceActivity
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.bundle_change import BundleChange
@@ -93,18 +94,19 @@ class ServiceManager:
                 self._fed = now
                 self._tell("WATCHDOG")
         words, told = self._status
-        if now - told >= _STATUS_SECONDS and (words := self._words(now)) != self._status[0]:
+        if now - told >= _STATUS_SECONDS and (words := self._words()) != self._status[0]:
             self._status = (words, now)
             self._tell("STATUS", words)
 
-    def _words(self, now: float) -> str:
+    def _words(self) -> str:
         parts = self._parts
-        rate = sum(part.frames for part in parts) / max(now - self._began, 1e-6)
-        going = [part for part in parts if not part.ended]
-        lost = [part for part in going if not part.connected]
-        giving = sum(bool(part.frames) for part in going if part.connected)
-        words = [f"{giving} of {len(parts)} sources give frames, {rate:.0f} a second."]
-        words += [f"Lost: {part.name}." for part in lost]
+        states = [part.activity.status for part in parts]
+        rate = sum(part.activity.rate for part in parts if not part.ended)
+        giving = states.count("ok")
+        words = [f"{giving} of {len(parts)} sources give frames, {_figure(rate)} a second."]
+        for state in ("lost", "stalled"):
+            found = (part for part, its in zip(parts, states, strict=True) if its == state)
+            words += [f"{state.capitalize()}: {part.name}." for part in found]
         bad = (sink for part in parts for sink in part.outputs() if sink.error)
         words += [f"Output {sink.name}: {sink.error}" for sink in bad]
         # Every source hears of the same bundles.
@@ -126,6 +128,7 @@ class _WatchedSource(Sink):
     ) -> None:
         self._manager = manager
         self.outputs = outputs
+        self.activity = SourceActivity()
         self._info: RunInfo | None = None
         self._last = 0.0
         self.frames = 0
@@ -159,11 +162,13 @@ class _WatchedSource(Sink):
     def start(self, info: RunInfo) -> None:
         """Registers the start of the source."""
         self._info, self._last = info, time.monotonic()
+        self.activity.start(info)
         self._manager.begin()
 
     def frame(self, result: FrameResult) -> None:
         """Records that a frame has arrived."""
         self.frames, self._last = self.frames + 1, time.monotonic()
+        self.activity.frame(result)
 
     def bundle(self, change: BundleChange) -> None:
         """Stores the reason why the newest bundle was refused; None if it runs."""
@@ -176,7 +181,13 @@ class _WatchedSource(Sink):
     def close(self) -> None:
         """Registers the end of the source, even after an error."""
         self.ended = True
+        self.activity.end()
         self._manager.end_if_all_have()
+
+
+def _figure(rate: float) -> str:
+    """Returns a rate with at least two digits: a slow source has less than one frame a second."""
+    return f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
 
 
 def _sender() -> Callable[[str, str], None] | None:

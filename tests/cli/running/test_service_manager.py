@@ -12,10 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edgekit.pipeline.results import RunInfo, RunSummary, SourceHealth
+from edgekit.media.activity import SourceActivity
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary, SourceHealth
 from edgekit.running import service_manager as service
+from edgekit.runtime.types import Detections, Frame
 
 LIMIT = 120
 DOCS = Path(__file__).parents[3] / "docs"
@@ -85,7 +88,9 @@ def test_a_run_tells_when_it_is_ready_and_when_it_ends(begin, listener, mjpeg_se
     options.write_text("score = 0.4\n")
     process = begin("--source", mjpeg_server.url, "--config", options, watchdog=8)
     listener.until("READY=1")
-    assert re.match(r"STATUS=1 of 1 sources give frames, \d+ a second\.", listener.until("STATUS="))
+    assert re.match(
+        r"STATUS=1 of 1 sources give frames, [\d.]+ a second\.", listener.until("STATUS=")
+    )
     listener.until("WATCHDOG=1")
     process.send_signal(signal.SIGHUP)
     listener.until("RELOADING=1")
@@ -179,6 +184,9 @@ def told(monkeypatch):
     return service.ServiceManager(), messages
 
 
+RESULT = FrameResult(Frame(0, 0.0, np.zeros((6, 8, 3), np.uint8)), Detections.empty(1), [])
+
+
 def info(name="x", fps=25.0, health=SourceHealth, longest_step=0.0):
     return RunInfo(
         name, 8, 6, fps, None, ("a",), health=lambda: health(), longest_step=longest_step
@@ -212,11 +220,34 @@ def test_names_cannot_forge_messages(told):
     assert statuses == ["0 of 1 sources give frames, 0 a second. Lost: a READY=1 MAINPID=1."]
 
 
+def test_the_status_tells_the_rate_of_the_last_seconds_and_what_stalls(told):
+    now = [100.0]
+    manager, _ = told
+    fast, slow = manager.sink(list), manager.sink(list)
+    for part in (fast, slow):
+        part.activity = SourceActivity(lambda: now[0])
+    fast.start(info("fast"))
+    slow.start(info("slow", fps=0.2))
+    for _ in range(60):
+        fast.frame(RESULT)
+        now[0] += 0.1
+    assert manager._words() == "1 of 2 sources give frames, 10 a second."
+    fast.close()
+    for _ in range(3):
+        slow.frame(RESULT)
+        now[0] += 5
+    assert manager._words() == "1 of 2 sources give frames, 0.2 a second."
+    now[0] += 120
+    words = manager._words()
+    assert words.startswith("0 of 2 sources give frames")
+    assert words.endswith("Stalled: slow.")
+
+
 def test_one_source_that_has_not_begun_keeps_all_from_being_ready(told):
     manager, messages = told
     first, second = manager.sink(list), manager.sink(list)
     first.start(info())
-    first.frame(None)
+    first.frame(RESULT)
     manager._look(time.monotonic())
     assert ("READY", "") not in messages
     second.start(info())
