@@ -26,12 +26,12 @@ class Delivery:
 
     Attributes:
         refused: Number of messages from the outbox that the broker has refused.
-        refusal: Latest refusal, as a sentence; None without one.
     """
 
     def __init__(self, outbox: Outbox, place: str) -> None:
         self.refused = 0
-        self.refusal: str | None = None
+        self._refusals: dict[str, str] = {}
+        self._has_warned = False
         self._outbox = outbox
         self._place = place
         self._client: Any = None
@@ -39,6 +39,11 @@ class Delivery:
         self._topics: dict[int, str] = {}
         self._acknowledged: list[int] = []
         self._sent = 0
+
+    @property
+    def refusal(self) -> str | None:
+        """Latest refusal of a topic that the broker has not accepted since; None without one."""
+        return next(reversed(self._refusals.values()), None)
 
     def begin(self, client: Any) -> None:
         """Continues over a new connection, from the oldest message in the outbox.
@@ -74,14 +79,18 @@ class Delivery:
         topic, number = self._topics.pop(mid, ""), self._waiting.pop(mid, None)
         if number is not None:
             self._acknowledged.append(number)
+        others = {other: told for other, told in self._refusals.items() if other != topic}
         if code.is_failure:
             self.refused += number is not None
-            self._refuse(f"The MQTT broker {self._place} refuses {topic}: {code}.")
+            refusal = f"The MQTT broker {self._place} refuses {topic}: {code}."
+            self._warn(refusal)
+            others[topic] = refusal
+        self._refusals = others  # in one step, because other threads read it
 
-    def _refuse(self, refusal: str) -> None:
-        if self.refusal is None:
+    def _warn(self, refusal: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             _LOG.warning(
                 "%s Refused messages are lost. Let EdgeKit's MQTT user publish to this topic.",
                 refusal,
             )
-        self.refusal = refusal

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import re
@@ -65,6 +66,10 @@ def no_hurry(monkeypatch):
 
 
 class Broking(Mosquitto):
+    def reload(self):
+        """Lets the broker read its rules again."""
+        self._process.send_signal(signal.SIGHUP)
+
     def url(self, user="", scheme="mqtt"):
         return f"{scheme}://{user}127.0.0.1:{self.port}/home/door"
 
@@ -458,6 +463,29 @@ def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
     sink.end(SUMMARY)
     assert sink.dropped == 6
     assert caplog.text.count("Refused messages are lost") == 1
+
+
+def test_a_topic_that_the_broker_allows_later_is_no_trouble_any_more(mosquitto, started, tmp_path):
+    rules = tmp_path / "rules"
+    status = "topic write home/door/status\n"
+    rules.write_text(status)
+    rules.chmod(0o644)
+    limits = ("max_queued_messages 1000", "max_inflight_messages 20")
+    broker = mosquitto(*limits, "allow_anonymous true", f"acl_file {rules}")
+    sink = started(broker.url())
+    give_tubes(sink, range(1))
+    until(lambda: sink.dropped >= 2)
+    assert "Not authorized" in sink.trouble
+    rules.write_text(f"{status}topic write home/door/tube/#\n")
+    broker.reload()
+    given = itertools.count(1)
+
+    def is_well():
+        give_tubes(sink, [next(given)])
+        return sink.trouble is None
+
+    until(is_well)
+    assert sink.dropped >= 2
 
 
 @pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x02\x00\x84", b""])
