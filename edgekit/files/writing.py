@@ -19,7 +19,7 @@ from edgekit.files.output_paths import (
 )
 from edgekit.files.permissions import make_private, umask
 
-__all__ = ["TEMPORARY", "atomic_file", "atomic_folder", "temporary_file"]
+__all__ = ["TEMPORARY", "atomic_file", "atomic_folder", "remove_left", "temporary_file"]
 
 TEMPORARY = ".edgekit-"
 """Prefix of temporary names, short enough for any folder."""
@@ -59,7 +59,7 @@ def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
     place = folder.absolute()
     if place not in _TIDIED:
         _TIDIED.add(place)
-        _remove_left(place)
+        remove_left(place)
     while True:
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=ending, dir=folder)
         # Before it was locked, another process may have removed it as an abandoned file.
@@ -75,8 +75,8 @@ def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
         os.close(handle)
 
 
-def _remove_left(folder: Path) -> None:
-    """Removes unlocked temporary files, but no folders: these may hold replaced content."""
+def remove_left(folder: Path) -> None:
+    """Removes temporary files of dead processes; folders stay, as they may hold old content."""
     with contextlib.suppress(OSError):
         for path in folder.glob(f"{TEMPORARY}*"):
             with contextlib.suppress(OSError):

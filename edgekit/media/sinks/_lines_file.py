@@ -120,16 +120,16 @@ class LinesFile(Closing):
         """Starts again if another program has moved, removed or truncated the file."""
         if file.is_gone():
             _LOG.warning("%s was moved or removed. EdgeKit starts a new file there.", self._path)
+            self._part += 1
+            self._headed = False
             self.close()
             self._file = None
             self._file = WholeFile(self._path, keep=True, append=True)
             self._repair()
         elif file.was_cut():
             _LOG.warning("Another program shortened %s. EdgeKit continues at its end.", self._path)
-        else:
-            return
-        self._part += 1
-        self._headed = False
+            self._part += 1
+            self._headed = False
 
     def _repair(self) -> None:
         """Cuts off what a power cut left after the last whole line: part of a line, or NUL bytes.

@@ -106,6 +106,11 @@ class WholeFile(Closing):
         except OSError:
             return True
 
+    def is_removed(self) -> bool:
+        """Returns whether the open file has no name any more, so that nobody can read it."""
+        assert self._handle is not None
+        return os.fstat(self._handle).st_nlink == 0
+
     def was_cut(self) -> bool:
         """Returns whether another program has shortened the file since the last call.
 

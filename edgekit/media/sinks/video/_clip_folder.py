@@ -14,6 +14,7 @@ from edgekit.files.output_paths import refuse_unwritable_folder, writing
 __all__ = ["ClipFolder"]
 
 _LOG = logging.getLogger(__name__)
+_TIDY_SECONDS = 60.0
 _NAME = re.compile(r"(\d{8}T\d{6}-\d+(?:-\d+)?)\.(?:mp4|json)")
 
 
@@ -39,6 +40,7 @@ class ClipFolder:
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
         self._warned = False
+        self._tidied = 0.0
 
     def check(self) -> None:
         """Raises ``OutputError`` if the folder cannot be created or written to."""
@@ -67,6 +69,7 @@ class ClipFolder:
 
     def tidy(self) -> None:
         """Removes clips that are too old, then the oldest ones until the total size fits."""
+        self._tidied = time.monotonic()
         if self._most_bytes is None and self._most_seconds is None:
             return
         try:
@@ -84,6 +87,11 @@ class ClipFolder:
             level = logging.INFO if self._warned else logging.WARNING
             self._warned = True
             _LOG.log(level, "Old clips in %s cannot be removed: %s.", self.path, error.strerror)
+
+    def tidy_in_time(self) -> None:
+        """Calls ``tidy`` if that was long ago: clips grow old even if there are no new ones."""
+        if time.monotonic() - self._tidied > _TIDY_SECONDS:
+            self.tidy()
 
     def _clips(self) -> list[_KeptClip]:
         """Returns age, size and files of each clip, oldest first."""

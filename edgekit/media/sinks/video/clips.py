@@ -13,7 +13,7 @@ import msgspec
 from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
-from edgekit.files.writing import atomic_file
+from edgekit.files.writing import atomic_file, remove_left
 from edgekit.media.sinks.events import tube_json
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._clip_folder import ClipFolder
@@ -35,6 +35,7 @@ _LONGEST = 120.0
 _MOST_TIMES = 1000
 
 
+# Many attributes: its arguments, the clips being written, and what the run asks about them.
 class ClipsSink(Sink):
     """Writes an annotated video for each shown tube, and a JSON file that describes the tube.
 
@@ -74,6 +75,13 @@ class ClipsSink(Sink):
         self._lost = 0
         self._stored = 0
         self._codec: str | None = None
+        self._trouble: str | None = None
+        self._has_warned = False
+
+    @property
+    def trouble(self) -> str | None:
+        """Reason why a tube got no clip, until the next clip is complete."""
+        return self._trouble
 
     @property
     def dropped(self) -> int:
@@ -98,11 +106,13 @@ class ClipsSink(Sink):
         """Creates the folder."""
         self._info = info
         self._folder.make()
+        remove_left(self._folder.path)
         self._folder.tidy()
 
     def frame(self, result: FrameResult) -> None:
         """Begins clips for new tubes, adds the frame to all clips, and completes due clips."""
         now = result.frame.time
+        self._folder.tidy_in_time()
         for tube in result.tubes:
             if tube.id not in self._clips and tube.id not in self._refused:
                 self._begin(tube.id, now)
@@ -163,9 +173,11 @@ class ClipsSink(Sink):
         if len(self._clips) >= _MOST:
             self._refused.add(id)
             self._lost += 1
+            self._note_crowd()
             return
         self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._codec is not None)
         try:
+            self._folder.make()  # somebody may have removed it
             clip.start()
             self._codec = clip.codec or self._codec
             for result in self._earlier.before(now):
@@ -174,9 +186,16 @@ class ClipsSink(Sink):
             self._give_up(id, clip)
             raise
 
+    def _note_crowd(self) -> None:
+        level = logging.INFO if self._has_warned else logging.WARNING
+        self._has_warned = True
+        self._trouble = f"More than {_MOST} tubes were live at once, and only {_MOST} got a clip."
+        _LOG.log(level, "clips: %s", self._trouble)
+
     def _complete(self, id: int, clip: _Clip) -> None:
         clip.end()
         self._stored += 1
+        self._trouble = None
         del self._clips[id]
         self._folder.tidy()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 
 from edgekit._checks import required_path
@@ -19,6 +20,8 @@ from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 
 __all__ = ["LiveVideoSink"]
+
+_LOG = logging.getLogger(__name__)
 
 
 # Many attributes: its arguments, and the state of the file that is written.
@@ -143,6 +146,10 @@ class LiveVideoSink(Sink):
         count = self._frames.waiting
         self._dropped += count
         run = self._frames.take()
+        if self._handle is not None and self._handle.is_removed():
+            _LOG.warning("%s was removed. EdgeKit starts a new video there.", self._path)
+            self._handle.close()
+            self._handle = None
         if self._handle is None or (self._rotate and self._handle.size >= self._rotate):
             self._next_file(run)
         assert self._file is not None

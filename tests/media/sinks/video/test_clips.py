@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 
 import cv2
@@ -14,8 +15,9 @@ pytest.importorskip("av")
 import av
 
 from edgekit.errors import OutputError
+from edgekit.files.writing import TEMPORARY
 from edgekit.linking.published import LiveTube
-from edgekit.media.sinks.video import _earlier_frames, clips
+from edgekit.media.sinks.video import _clip_folder, _earlier_frames, clips
 from edgekit.media.sinks.video.clips import ClipsSink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
@@ -145,13 +147,58 @@ def test_a_tube_that_does_not_end_has_a_clip_of_bounded_length(tmp_path, monkeyp
     assert json.loads(about.read_bytes())["cut"]
 
 
-def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(tmp_path, monkeypatch):
+def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(
+    tmp_path, monkeypatch, caplog
+):
     monkeypatch.setattr(clips, "_MOST", 2)
     sink = ClipsSink(tmp_path, before=0.5, after=0)
     play(sink, 40, [(5, 15)] * 5 + [(30, 35)])
     sink.end(SUMMARY)
     assert len(list(tmp_path.glob("*.mp4"))) == 3
     assert sink.dropped == 3
+    assert caplog.text.count("More than 2 tubes were live at once") == 1
+
+
+def test_that_a_tube_got_no_clip_is_told_until_the_next_clip_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "_MOST", 1)
+    sink = ClipsSink(tmp_path, before=0, after=0)
+    play(sink, 20, [(5, 19), (5, 19)])
+    assert "only 1 got a clip" in sink.trouble
+    sink.end(SUMMARY)
+    assert sink.trouble is None
+    assert sink.dropped == 1
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path):
+    folder = tmp_path / "clips"
+    sink = ClipsSink(folder, before=0, after=0)
+    sink.start(INFO)
+    folder.rmdir()
+    give(sink, range(3))
+    sink.tube(tube_of(0, 0, 2))
+    sink.end(SUMMARY)
+    sink.close()
+    assert len(list(folder.glob("*.mp4"))) == 1
+
+
+def test_what_a_killed_run_left_goes_at_the_start_and_old_clips_go_without_new_ones(
+    tmp_path, monkeypatch
+):
+    left = tmp_path / f"{TEMPORARY}left.mp4"
+    left.write_bytes(b"half a clip")
+    sink = ClipsSink(tmp_path, most_seconds=3600)
+    sink.start(INFO)
+    assert not left.exists()
+    names = ("20260101T000000-0.mp4", "20260101T000001-1.mp4")
+    for name in names:
+        (tmp_path / name).write_bytes(b"clip")
+        os.utime(tmp_path / name, (0, 0))
+    sink.frame(result_of(0, []))
+    assert {path.name for path in tmp_path.iterdir()} == {*names}
+    monkeypatch.setattr(_clip_folder, "_TIDY_SECONDS", 0.0)
+    sink.frame(result_of(1, []))
+    assert len(list(tmp_path.iterdir())) == 1  # the newest one stays
+    sink.close()
 
 
 def test_what_waits_is_bounded_by_bytes_and_that_is_said(tmp_path, monkeypatch, caplog):

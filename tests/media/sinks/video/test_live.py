@@ -188,6 +188,30 @@ def test_a_full_disk_costs_frames_and_not_the_video(started, small_disk):
     assert not list(small_disk.glob("out.*.mkv"))
 
 
+def test_a_video_that_is_removed_goes_on_in_a_new_file(started, tmp_path, caplog):
+    path = tmp_path / "out.mkv"
+    sink = started(path)
+    give(sink, range(40))
+    path.unlink()
+    give(sink, range(40, 100))
+    sink.end(None)
+    sink.close()
+    assert len(played(path)) == 75  # all but the cluster that was removed
+    assert f"{path} was removed" in caplog.text
+
+
+def test_a_video_that_is_renamed_stays_one_file(started, tmp_path):
+    # Two runs of one name would otherwise rename each other's videos until the oldest are gone.
+    sink = started(tmp_path / "out.mkv")
+    give(sink, range(40))
+    (tmp_path / "out.mkv").rename(tmp_path / "moved.mkv")
+    give(sink, range(40, 100))
+    sink.end(None)
+    sink.close()
+    assert len(played(tmp_path / "moved.mkv")) == 100
+    assert not (tmp_path / "out.mkv").exists()
+
+
 def test_a_folder_that_is_not_there_is_said_at_the_start(started, tmp_path):
     with pytest.raises(OutputError, match="there is no folder"):
         started(tmp_path / "new" / "out.mkv")
