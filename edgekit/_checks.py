@@ -1,36 +1,37 @@
-"""Checks options and the values that callers give, and words what was expected and found."""
+"""Checks single arguments, and words what was expected and found.
+
+A function ``as_...`` returns the argument as the type that the caller works with.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
+import operator
 import os
-import types
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import (
-    Any,
-    Literal,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 __all__ = [
+    "as_instance",
+    "as_number",
     "as_path",
     "as_paths",
+    "as_picture",
     "as_sequence",
+    "as_size",
+    "as_whole",
     "check_choice",
     "check_range",
-    "check_types",
     "described",
-    "keep_paths",
+    "is_whole",
     "required_path",
     "unexpected",
 ]
@@ -39,24 +40,6 @@ T = TypeVar("T")
 
 _LONGEST = 80
 """Characters of a value that a message shows."""
-
-
-def check_types(options: object) -> None:
-    """Checks that each field of a dataclass holds a value of its annotated type.
-
-    An integer is a valid float, and True is no integer. A sequence is a list or tuple.
-
-    Raises:
-        UsageError: A field holds something else. The message names field, value and type. The value
-            is not shown if it may contain a secret: of a field with ``repr=False``, or for other
-            options.
-    """
-    hints = get_type_hints(type(options))
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]  # a dataclass, as said
-        value, hint = getattr(options, field.name), hints[field.name]
-        if not _fits(value, hint):
-            secret = not field.repr or dataclasses.is_dataclass(hint)
-            raise unexpected(field.name, _named(hint), value, secret=secret)
 
 
 def required_path(name: str, value: object) -> Path:
@@ -81,16 +64,6 @@ def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     return None if value is None else required_path(name, value)
 
 
-def keep_paths(options: object, *names: str) -> None:
-    """Turns text in fields of a frozen dataclass into paths, while it is being made.
-
-    Raises:
-        UsageError: A field holds neither a path nor None, or empty text.
-    """
-    for name in names:
-        object.__setattr__(options, name, as_path(name, getattr(options, name)))
-
-
 def as_paths(
     name: str, value: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 ) -> tuple[Path, ...]:
@@ -112,8 +85,97 @@ def as_sequence(value: T | Sequence[T]) -> Sequence[T]:
     return value if isinstance(value, list | tuple) else (cast("T", value),)
 
 
+def is_whole(value: object) -> bool:
+    """Returns whether a value is a whole number, and neither Python's nor numpy's True or False."""
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not (isinstance(value, bool) or getattr(value, "dtype", None) == "bool")
+
+
+def as_whole(name: str, value: object, *, least: int) -> int:
+    """Returns an argument that is a whole number from ``least`` up.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not is_whole(value):
+        raise unexpected(name, "a whole number", value)
+    found = operator.index(value)  # type: ignore[arg-type]
+    check_range(name, found, least)
+    return found
+
+
+def as_number(name: str, value: object, *, least: float = -math.inf) -> float:
+    """Returns an argument that is a finite number from ``least`` up.
+
+    Raises:
+        UsageError: It is not.
+    """
+    import numbers  # the help of commands does without it
+
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise unexpected(name, "a number", value)
+    check_range(name, float(value), least)
+    return float(value)
+
+
+def as_size(name: str, value: object) -> tuple[int, int]:
+    """Returns an argument that is a width and a height in pixels.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        width, height = (as_whole(name, side, least=1) for side in value)
+        return width, height
+    raise unexpected(name, "a pair (width, height) in pixels", value)
+
+
+def as_picture(name: str, value: object) -> npt.NDArray[np.uint8]:
+    """Returns an argument that is a picture, (H, W, 3) uint8, with at least one pixel.
+
+    Raises:
+        UsageError: It is not.
+    """
+    import numpy as np  # the help of commands does without it
+
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.size:
+        found: npt.NDArray[np.uint8] = value
+        if found.ndim == 3 and found.shape[2] == 3:
+            return found
+    raise unexpected(name, "a BGR picture, an array of uint8 (H, W, 3)", value)
+
+
+def as_instance(
+    name: str, value: object, kind: type[T], words: str = "", *, secret: bool = False
+) -> T:
+    """Returns an argument that is an instance of a class.
+
+    Args:
+        name: Name of the argument.
+        value: Value of the argument.
+        kind: Class that it must have.
+        words: Description of what is expected; the default is the name of the class.
+        secret: Whether the value may contain a secret; the error then shows only its type.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if isinstance(value, kind):
+        return value
+    raise unexpected(name, words or kind.__name__, value, secret=secret)
+
+
 def check_range(
-    name: str, value: float | None, low: float, high: float = math.inf, *, above: bool = False
+    name: str,
+    value: float | None,
+    low: float,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    hint: str = "",
 ) -> None:
     """Checks that a number is finite and in a range; None passes.
 
@@ -123,6 +185,7 @@ def check_range(
         low: Lowest number that is allowed.
         high: Highest number that is allowed.
         above: Whether the number has to be larger than ``low``.
+        hint: Sentence that helps whoever gave another number.
 
     Raises:
         UsageError: The number is out of range.
@@ -132,39 +195,43 @@ def check_range(
     if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
         limits = f"{'more than' if above else 'at least'} {low:g}" if low > -math.inf else "finite"
         limits += f" and at most {high:g}" if high < math.inf else ""
-        raise UsageError(f"Expected {parameter(name)} to be {limits}; found {value}.")
+        raise UsageError(f"Expected {parameter(name)} to be {limits}; found {value}.", hint=hint)
 
 
-def check_choice(name: str, value: str | None, choices: Collection[str], *, hint: str = "") -> None:
+def check_choice(
+    name: str, value: str | None, choices: Collection[str], *, where: str = "", hint: str = ""
+) -> None:
     """Checks that a name is one of the possible ones; None passes.
 
     Args:
         name: Name of the parameter, for the error.
         value: Name to check.
         choices: Names that are possible.
+        where: What they are possible for, such as ``for the target onnx``; empty if always.
         hint: Sentence that helps whoever gave another name.
 
     Raises:
         UsageError: The name is not among them.
     """
     if value is not None and value not in choices:
-        raise UsageError(
-            f"Expected {parameter(name)} to be one of {', '.join(choices)}; found {value!r}.",
-            hint=hint,
-        )
+        known = f"one of {', '.join(choices)}{where and f' {where}'}"
+        raise UsageError(f"Expected {parameter(name)} to be {known}; found {value!r}.", hint=hint)
 
 
-def unexpected(name: str, expected: str, value: object, *, secret: bool = False) -> UsageError:
+def unexpected(
+    name: str, expected: str, value: object, *, hint: str = "", secret: bool = False
+) -> UsageError:
     """Returns the error for a value that is not what was expected.
 
     Args:
         name: Name of the parameter.
         expected: Description of what it should be.
         value: Value that the caller gave.
+        hint: Sentence that helps whoever gave the value.
         secret: Whether the value may contain a secret; only its type is then shown.
     """
     found = described(value, secret=secret)
-    return UsageError(f"Expected {parameter(name)} to be {expected}; found {found}.")
+    return UsageError(f"Expected {parameter(name)} to be {expected}; found {found}.", hint=hint)
 
 
 def described(value: object, *, secret: bool = False) -> str:
@@ -187,35 +254,3 @@ def described(value: object, *, secret: bool = False) -> str:
         return f"a value of type {type(value).__name__}"
     shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     return f"{shown}, of type {type(value).__name__}"
-
-
-def _fits(value: object, hint: Any) -> bool:
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if origin is Literal:
-        return value in parts
-    if origin is tuple and parts[-1] is not ...:
-        return (
-            isinstance(value, list | tuple)
-            and len(value) == len(parts)
-            and all(map(_fits, value, parts))
-        )
-    if origin in (tuple, Sequence):
-        return isinstance(value, list | tuple) and all(_fits(each, parts[0]) for each in value)
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, int | float if hint is float else hint)
-
-
-def _named(hint: Any) -> str:
-    """Returns a type as people write it: ``int or None``."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return " or ".join(map(_named, parts))
-    if origin is Literal:
-        return " or ".join(map(repr, parts))
-    if origin is not None:
-        inner = ", ".join("..." if part is ... else _named(part) for part in parts)
-        return f"{origin.__name__}[{inner}]"
-    return "None" if hint is type(None) else str(hint.__name__)

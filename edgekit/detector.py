@@ -11,11 +11,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import instance, number, picture, whole
-from edgekit._checks import described, required_path
+from edgekit._checks import (
+    as_instance,
+    as_number,
+    as_picture,
+    as_whole,
+    check_range,
+    required_path,
+    unexpected,
+)
 from edgekit._closing import Closing
 from edgekit.bundle import Bundle, load_bundle
-from edgekit.errors import UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
@@ -85,8 +91,8 @@ class Detector(Closing):
         top_k: int | None = None,
     ) -> None:
         if options is not None:
-            instance("options", options, SessionOptions, "edgekit.SessionOptions")
-        most = None if top_k is None else whole("top_k", top_k, least=1)
+            as_instance("options", options, SessionOptions, "edgekit.SessionOptions")
+        most = None if top_k is None else as_whole("top_k", top_k, least=1)
         self.bundle = (
             bundle if isinstance(bundle, Bundle) else load_bundle(required_path("bundle", bundle))
         )
@@ -207,10 +213,7 @@ class Detector(Closing):
 
 
 def _check_pictures(image: object, sample_aspect: object, earlier: object) -> None:
-    now = picture("image", image)
-    if number("sample_aspect", sample_aspect) <= 0:
-        raise UsageError(f"Expected sample_aspect above 0; found {sample_aspect}.")
-    if earlier is not None and picture("earlier", earlier).shape != now.shape:
-        raise UsageError(
-            f"Expected earlier to have the shape of image, {now.shape}; found {described(earlier)}."
-        )
+    now = as_picture("image", image)
+    check_range("sample_aspect", as_number("sample_aspect", sample_aspect), 0, above=True)
+    if earlier is not None and as_picture("earlier", earlier).shape != now.shape:
+        raise unexpected("earlier", f"a picture of image's shape, {now.shape}", earlier)

@@ -9,8 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekit._arguments import instance, is_whole, number, size, whole
-from edgekit._checks import check_choice, described
+from edgekit._checks import (
+    as_instance,
+    as_number,
+    as_size,
+    as_whole,
+    check_choice,
+    is_whole,
+    unexpected,
+)
 from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS
 from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
@@ -78,21 +85,23 @@ class Tracker:
         frame_size: tuple[int, int] = (320, 240),
         history: int | None = None,
     ) -> None:
-        check_choice("link", instance("link", link, str, "the name of a linker"), LINKS)
+        check_choice("link", as_instance("link", link, str, "the name of a linker"), LINKS)
         self.classes, self._count = _classes(classes)
         self.linker: ConfirmedLinker = make_linker(
             link,
             self._count,
-            score=number("score", score, least=0.0),
-            min_hits=whole("min_hits", min_hits, least=1),
+            score=as_number("score", score, least=0.0),
+            min_hits=as_whole("min_hits", min_hits, least=1),
             cost=cost,
-            max_misses=None if max_misses is None else whole("max_misses", max_misses, least=1),
-            max_gap=None if max_gap is None else number("max_gap", max_gap, least=0.0),
-            min_length=None if min_length is None else whole("min_length", min_length, least=0),
-            delay=whole("delay", delay, least=0),
-            delay_seconds=None if delay_seconds is None else number("delay_seconds", delay_seconds),
-            frame_size=size("frame_size", frame_size),
-            history=None if history is None else whole("history", history, least=1),
+            max_misses=None if max_misses is None else as_whole("max_misses", max_misses, least=1),
+            max_gap=None if max_gap is None else as_number("max_gap", max_gap, least=0.0),
+            min_length=None if min_length is None else as_whole("min_length", min_length, least=0),
+            delay=as_whole("delay", delay, least=0),
+            delay_seconds=None
+            if delay_seconds is None
+            else as_number("delay_seconds", delay_seconds),
+            frame_size=as_size("frame_size", frame_size),
+            history=None if history is None else as_whole("history", history, least=1),
         )
         self._lock = threading.Lock()
         self._next = 0
@@ -118,8 +127,8 @@ class Tracker:
                 of classes or a value that is no score or no pixel, or the tracker has finished.
         """
         self._check_detections(detections)
-        seconds = None if time is None else number("time", time)
-        position = None if index is None else whole("index", index, least=0)
+        seconds = None if time is None else as_number("time", time)
+        position = None if index is None else as_whole("index", index, least=0)
         with self._lock:
             self._check_running()
             position = self._next if position is None else position
@@ -175,7 +184,7 @@ class Tracker:
         Raises:
             UsageError: ``frame_size`` is no width and height, or the tracker has finished.
         """
-        new_size = size("frame_size", frame_size)
+        new_size = as_size("frame_size", frame_size)
         with self._lock:
             self._check_running()
             return self._named(self.linker.resize(new_size))
@@ -187,7 +196,7 @@ class Tracker:
             return self._named(self.linker.finish())
 
     def _pass(self, frames: int, step: Callable[[int], list[Tube]]) -> list[Tube]:
-        count = whole("frames", frames, least=0)
+        count = as_whole("frames", frames, least=0)
         with self._lock:
             self._check_running()
             self._next += count
@@ -202,7 +211,7 @@ class Tracker:
 
     def _check_detections(self, detections: Detections) -> None:
         if not isinstance(detections, Detections):
-            raise UsageError(f"Expected edgekit.Detections; found {described(detections)}.")
+            raise unexpected("detections", "edgekit.Detections", detections)
         boxes, scores = detections.boxes, detections.scores
         if scores.shape[1] != self._count:
             raise UsageError(
@@ -233,7 +242,7 @@ def _disorder(words: str) -> UsageError:
 
 def _classes(classes: object) -> tuple[tuple[str, ...], int]:
     if is_whole(classes):
-        return (), whole("classes", classes, least=1)
+        return (), as_whole("classes", classes, least=1)
     names = checked_names(classes)
     if not names:
         raise UsageError("Expected at least one class; found none.")

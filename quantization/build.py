@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit._checks import check_choice
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Manifest, RoundingCheck, TubeCheck, load_bundle, save_bundle
@@ -98,18 +99,10 @@ def recipe_of(
     target = bundle.manifest.target
     tool = quantizer(target)
     method = method or tool.methods[0]
-    if method not in tool.methods:
-        raise UsageError(
-            f"Expected {parameter('method')} to be one of {', '.join(tool.methods)} for the target "
-            f"{target}; found {method!r}.",
-            hint=f"Leave out {parameter('method')} to use {tool.methods[0]}.",
-        )
-    if io not in tool.ios:
-        raise UsageError(
-            f"Expected {parameter('io')}, the type of inputs and outputs, to be one of "
-            f"{', '.join(tool.ios)} for the target {target}; found {io!r}.",
-            hint=f"Leave out {parameter('io')}, or quantize a bundle for the target tflite.",
-        )
+    where = f"for the target {bundle.manifest.target}"
+    hint = f"Leave out {parameter('method')} to use {tool.methods[0]}."
+    check_choice("method", method, tool.methods, where=where, hint=hint)
+    check_choice("io", io, tool.ios, where=where, hint=f"Leave out {parameter('io')}.")
     # Reading the layers of a model takes long, so it is skipped if no layer is named.
     kept = _named(keep_float, tool.layers(bundle)) if keep_float else frozenset()
     return Recipe(method=method, keep_float=kept, io=io)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edgekit._checks import check_range, check_types
+from edgekit._checks import check_range
 from edgekit._closing import Closing
+from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
@@ -220,11 +221,8 @@ class Session(Closing):
 
     def _check_options(self) -> None:
         threads, most = self.options.threads, most_threads()
-        if not 0 <= threads <= most:
-            raise UsageError(
-                f"Expected {parameter('threads')} to be from 0 to {most}; found {threads}.",
-                hint=f"Leave out {parameter('threads')} to use as many threads as there are cores.",
-            )
+        usual = f"Leave out {parameter('threads')} to use as many threads as there are cores."
+        check_range("threads", threads, 0, most, hint=usual)
         for name in ("device", "arithmetic", "cache"):
             if name not in self.takes and getattr(self.options, name) is not None:
                 raise UsageError(

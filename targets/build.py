@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgekit
+from edgekit._checks import check_choice, check_range
 from edgekit._parameters import parameter
 from edgekit.bundle import (
     ARTIFACTS,
@@ -119,29 +120,19 @@ def export_bundle(
 
 
 def _check_settings(settings: ExportSettings, target: str, writer: Exporter) -> None:
-    if settings.precision not in writer.precisions:
+    where = f"for the target {target}"
+    hint = f"Use {parameter('precision', writer.precisions[0])}."
+    check_choice("precision", settings.precision, writer.precisions, where=where, hint=hint)
+    usual = "".join(writer.chips[:1])
+    if settings.chip is not None and not usual:
         raise UsageError(
-            f"Expected {parameter('precision')} to be one of {', '.join(writer.precisions)} for "
-            f"the target {target}; found {settings.precision!r}.",
-            hint=f"Use {parameter('precision', writer.precisions[0])}.",
+            f"A bundle {where} is for no chip in particular; found {settings.chip!r}.",
+            hint=f"Leave out {parameter('chip')}.",
         )
-    if settings.chip is not None and settings.chip not in writer.chips:
-        if not writer.chips:
-            raise UsageError(
-                f"A bundle for the target {target} is for no chip in particular; found "
-                f"{settings.chip!r}.",
-                hint=f"Leave out {parameter('chip')}.",
-            )
-        raise UsageError(
-            f"Expected {parameter('chip')} to be one of {', '.join(writer.chips)} for the target "
-            f"{target}; found {settings.chip!r}.",
-            hint=f"Leave out {parameter('chip')} to use {writer.chips[0]}.",
-        )
-    writer.chip = settings.chip or "".join(writer.chips[:1])
-    if settings.tolerance is not None and not settings.tolerance > 0:
-        raise UsageError(
-            f"Expected {parameter('tolerance')} to be more than 0; found {settings.tolerance}."
-        )
+    hint = f"Leave out {parameter('chip')} to use {usual}."
+    check_choice("chip", settings.chip, writer.chips, where=where, hint=hint)
+    writer.chip = settings.chip or usual
+    check_range("tolerance", settings.tolerance, 0, above=True)
 
 
 def _manifest(

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit._checks import as_path, check_choice, check_range, check_types
+from edgekit._checks import as_path, check_choice, check_range
+from edgekit._options import check_types
 from edgekit._progress import SILENT, Progress
 from edgekit.assets import default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle, save_bundle

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from edgekit._checks import check_choice
 from edgekit._parameters import parameter
-from edgekit.errors import BundleError, UsageError
+from edgekit.errors import BundleError
 from edgekit.system.installation import install_line
 from edgekit.system.plugins import Registry
 
@@ -207,12 +207,8 @@ def _session(bundle: Bundle, runtime: str | None) -> type[Session]:
     allowed = runtimes_of(bundle)
     target = bundle.manifest.target
     runtime = runtime or allowed[0]
-    if runtime not in allowed:
-        raise UsageError(
-            f"Expected {parameter('runtime')} to be one of {', '.join(allowed)} for the target "
-            f"{target}; found {runtime!r}.",
-            hint=f"Leave out {parameter('runtime')} to use {allowed[0]}.",
-        )
+    hint = f"Leave out {parameter('runtime')} to use {allowed[0]}."
+    check_choice("runtime", runtime, allowed, where=f"for the target {target}", hint=hint)
     return session_class(target, runtime)
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from edgekit._checks import check_choice, check_range
 from edgekit._parameters import parameter
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
 from edgekit.classes import default_classes
 from edgekit.errors import CheckpointError, UsageError
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
+from edgekit.targets.choices import PLACES
 from edgekit.targets.published import TrainedInput, trained_input, warn_of_assumed
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ __all__ = ["ExportSettings", "Resolved", "resolve"]
 _RATE = 25.0
 """Frames per second of UCF101-24 and of rendered clips."""
 
-_PLACES = ("auto", "host", "graph")
+
 _Triple = tuple[float, float, float]
 _T = TypeVar("_T")
 
@@ -111,20 +113,17 @@ def resolve(
     said = _Metadata(checkpoint.metadata, path)
     kind = _kind(settings.cascade, said, checkpoint.spec.channels, path)
     rule = _first(settings.first_frame, said.get("first_frame", str), "zero")
-    _one_of("first_frame", rule, FIRST_FRAME_RULES)
-    _one_of("cascade_in", settings.cascade_in, _PLACES)
-    _one_of("decode_in", settings.decode_in, _PLACES)
+    check_choice("first_frame", rule, FIRST_FRAME_RULES)
+    check_choice("cascade_in", settings.cascade_in, PLACES)
+    check_choice("decode_in", settings.decode_in, PLACES)
     classes = _classes(settings.classes, said, checkpoint.spec, path)
     trained = trained_input(classes, checkpoint.spec.channels, path.stem)
     height, width = _size(
         _first(settings.input_size, said.get("input_size", tuple[int, int]), trained.size)
     )
     frame_gap = _first(settings.frame_gap, said.get("frame_gap", int), 1)
-    if frame_gap < 1 or settings.top_k < 1:
-        raise UsageError(
-            f"Expected {parameter('frame_gap')} and {parameter('top_k')} to be at least 1; found "
-            f"{frame_gap} and {settings.top_k}."
-        )
+    check_range("frame_gap", frame_gap, 1)
+    check_range("top_k", settings.top_k, 1)
     chosen = None if settings.frame_gap is None else frame_gap / _RATE
     interval = _first(settings.interval, chosen, said.get("interval", float), frame_gap / _RATE)
     mean, std = _normalization(settings, said, trained)
@@ -171,7 +170,7 @@ def _kind(chosen: str | None, said: _Metadata, channels: int, path: Path) -> str
         )
     kind: str = _first(chosen, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
     needed = 3 if kind == "rgb" else 6
-    _one_of("cascade", kind, KINDS)
+    check_choice("cascade", kind, KINDS)
     if needed != channels:
         fitting = " or ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
         raise UsageError(
@@ -218,12 +217,8 @@ def _place(chosen: str, usual: Place) -> Place:
 def _lowering(chosen: str, writer: Exporter) -> str:
     if chosen == "auto":
         return writer.lowerings[0]
-    if chosen not in writer.lowerings:
-        raise UsageError(
-            f"Expected {parameter('dcn')} to be one of {', '.join(writer.lowerings)} for this "
-            f"target; found {chosen!r}.",
-            hint=f"Leave out {parameter('dcn')} to use {writer.lowerings[0]}.",
-        )
+    hint = f"Leave out {parameter('dcn')} to use {writer.lowerings[0]}."
+    check_choice("dcn", chosen, writer.lowerings, where="for this target", hint=hint)
     return chosen
 
 
@@ -256,13 +251,6 @@ class _Metadata:
 
 def _first(*choices: Any) -> Any:
     return next(choice for choice in choices if choice is not None)
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(
-            f"Expected {parameter(name)} to be one of {', '.join(choices)}; found {value!r}."
-        )
 
 
 def _size(size: tuple[int, int]) -> tuple[int, int]:

@@ -66,14 +66,14 @@ def test_a_buffer_that_the_caller_fills_again_changes_nothing(detector):
         ((np.zeros((9, 9, 3)),), "found an array of float64"),
         ((np.zeros((9, 9), np.uint8),), "found an array of uint8"),
         ((np.zeros((0, 9, 3), np.uint8),), "found an array of uint8"),
-        ((np.zeros((9, 9, 3), np.uint8), 0), "sample_aspect above 0; found 0"),
+        ((np.zeros((9, 9, 3), np.uint8), 0), "sample_aspect to be more than 0; found 0"),
         ((np.zeros((9, 9, 3), np.uint8), "1"), "sample_aspect to be a number; found '1'"),
     ],
 )
 def test_wrong_pictures_are_refused(detector, arguments, words):
     with pytest.raises(UsageError, match=words):
         detector.detect(*arguments)
-    with pytest.raises(UsageError, match="earlier to have the shape of image"):
+    with pytest.raises(UsageError, match="earlier to be a picture of image's shape"):
         detector.prepare(pictures(0)[0], 1.0, pictures(0)[0][:-1])
 
 

@@ -139,8 +139,8 @@ BOXES, SCORES = np.zeros((1, 4)), np.ones((1, 2))
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((None,), "Expected edgekit.Detections; found None"),
-        (([[0, 0, 1, 1]],), "Expected edgekit.Detections; found"),
+        ((None,), "Expected detections to be edgekit.Detections; found None"),
+        (([[0, 0, 1, 1]],), "Expected detections to be edgekit.Detections; found"),
         ((Detections.empty(3),), "Expected scores of 2 classes; found 3"),
         ((Detections(BOXES + np.nan, SCORES),), "infinite or NaN"),
         ((Detections(BOXES, -SCORES),), "scores from 0 to 1; found -1"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgekit._checks import check_choice, check_range, check_types, keep_paths
+from edgekit._checks import check_choice, check_range
+from edgekit._options import check_types, keep_paths
 from edgekit._parameters import argument, parameter
 from edgekit.deploy.ssh import check_host
 from edgekit.errors import UsageError

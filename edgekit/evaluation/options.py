@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, check_types
+from edgekit._checks import check_choice, check_range
+from edgekit._options import check_types
 from edgekit._parameters import argument, parameter
 from edgekit.datasets.layouts import DATASETS
 from edgekit.deploy.ssh import check_host

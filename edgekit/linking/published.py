@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgekit._checks import check_choice, check_range
 from edgekit._parameters import parameter
-from edgekit.errors import UsageError
 from edgekit.linking._association import (
     Found,
     edge_before,
@@ -126,16 +126,8 @@ class TubeLinker:
         history: int | None = None,
     ) -> None:
         for name, value, choices in (("link", link, PUBLISHED), ("cost", cost, COSTS)):
-            if value not in choices:
-                raise UsageError(
-                    f"Expected {parameter(name)} to be one of {', '.join(choices)}; found "
-                    f"{value!r}.",
-                    hint=f"For example: {parameter(name, choices[0])}",
-                )
-        if max_misses < 1:
-            raise UsageError(
-                f"Expected {parameter('max_misses')} to be at least 1; found {max_misses}."
-            )
+            check_choice(name, value, choices, hint=f"For example: {parameter(name, choices[0])}")
+        check_range("max_misses", max_misses, 1)
         self.link = link
         self._classes = classes
         self._cost = cost

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 
+from edgekit._checks import check_choice, check_range
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS, PUBLISHED
@@ -65,11 +65,7 @@ def make_linker(
     Raises:
         UsageError: There is no such linker, or an argument is out of range or does not apply to it.
     """
-    if link not in LINKS:
-        raise UsageError(
-            f"Expected {parameter('link')} to be one of {', '.join(LINKS)}; found {link!r}.",
-            hint=f"For example: {parameter('link', LINKS[0])}",
-        )
+    check_choice("link", link, LINKS, hint=f"For example: {parameter('link', LINKS[0])}")
     renew: Callable[[int], OnlineLinker | TubeLinker]
     if link == "edgekit":
         _check_no_cost(cost)
@@ -130,9 +126,5 @@ def _in_frames(
             "they set one limit, in frames and in seconds.",
             hint=f"Leave out {parameter(name)} or {parameter(other)}.",
         )
-    if not 0 <= seconds < math.inf:
-        raise UsageError(
-            f"Expected {parameter(other)} to be a finite number of seconds, 0 or more; found "
-            f"{seconds}."
-        )
+    check_range(other, seconds, 0)
     return seconds * RATE

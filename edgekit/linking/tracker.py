@@ -14,8 +14,7 @@ from itertools import repeat
 
 import numpy as np
 
-from edgekit._parameters import parameter
-from edgekit.errors import UsageError
+from edgekit._checks import check_range
 from edgekit.linking.published import LinkUpdate, LiveTube
 from edgekit.linking.tracks.compiled import NativeTracks
 from edgekit.linking.tracks.history import History, Rows
@@ -78,14 +77,8 @@ class OnlineLinker:
         delay: float = 0,
         history: int | None = None,
     ) -> None:
-        if not max_misses >= 1:
-            raise UsageError(
-                f"Expected {parameter('max_misses')} to be at least 1; found {max_misses}."
-            )
-        if not 0 <= delay < np.inf:
-            raise UsageError(
-                f"Expected {parameter('delay')} to be a number of frames, 0 or more; found {delay}."
-            )
+        check_range("max_misses", max_misses, 1)
+        check_range("delay", delay, 0)
         self._classes = classes
         self._max_misses = max_misses
         self.min_length = min_length

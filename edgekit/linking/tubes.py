@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
-from edgekit._arguments import number
-from edgekit._checks import described
+from edgekit._checks import as_number, described, unexpected
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.runtime.rows import (
@@ -132,7 +131,7 @@ class Tubes(Sequence[LiveTube]):
         Raises:
             UsageError: There is no such class, or ``score`` is not a number.
         """
-        least = -np.inf if score is None else number("score", score)
+        least = -np.inf if score is None else as_number("score", score)
         kept = None
         if classes is not None:
             count = len(self.classes) or np.iinfo(np.int64).max
@@ -195,5 +194,5 @@ def _counts(data: object, name: str, usual: int, count: int) -> list[int]:
         return [usual] * count
     numbers = np.asarray(values)
     if numbers.shape != (count,) or numbers.dtype.kind not in "iu":
-        raise UsageError(f"Expected {name} to be {count} whole numbers; found {described(values)}.")
+        raise unexpected(name, f"{count} whole numbers", values)
     return [int(number) for number in numbers]

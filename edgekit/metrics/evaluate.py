@@ -22,8 +22,9 @@ from functools import partial
 
 import numpy as np
 
+from edgekit._checks import check_choice
 from edgekit._parameters import parameter
-from edgekit.errors import AnnotationError, UsageError
+from edgekit.errors import AnnotationError
 from edgekit.linking.registry import make_linker
 from edgekit.metrics.detections import StoredDetections
 from edgekit.metrics.eval_result import EvalResult
@@ -135,11 +136,7 @@ def _result(
 
 
 def _rules(protocol: str) -> Protocol:
-    if protocol not in PROTOCOLS:
-        raise UsageError(
-            f"Expected {parameter('protocol')} to be one of {', '.join(PROTOCOLS)}; found "
-            f"{protocol!r}."
-        )
+    check_choice("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]
 
 

@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import described
-from edgekit.errors import UsageError
+from edgekit._checks import unexpected
 from edgekit.linking.published import LinkUpdate
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -150,7 +149,4 @@ def check_parts(source: object, detector: object, linker: object) -> None:
         ("linker", linker, ("update", "finish")),
     ):
         if not all(callable(getattr(part, method, None)) for method in methods):
-            raise UsageError(
-                f"Expected {name} to have the methods {', '.join(methods)}; found "
-                f"{described(part)}."
-            )
+            raise unexpected(name, f"an object with the methods {', '.join(methods)}", part)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, check_types, keep_paths
+from edgekit._checks import check_choice, check_range
+from edgekit._options import check_types, keep_paths
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS

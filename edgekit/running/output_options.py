@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit._checks import check_range, check_types, keep_paths
+from edgekit._checks import check_range
+from edgekit._options import check_types, keep_paths
 from edgekit.files.output_paths import marked
 
 __all__ = ["ClipOptions", "FileOptions", "NetworkOptions"]

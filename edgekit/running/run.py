@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from edgekit._arguments import instance
-from edgekit._checks import as_path, described
+from edgekit._checks import as_instance, as_path, unexpected
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
-from edgekit.errors import UsageError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.absent import AbsentSource
@@ -53,12 +51,14 @@ def run(
         EdgeKitError: The run could not begin, or failed. With several sources, an error of one does
             not end the others, and is in the report.
     """
-    instance("options", options, RunOptions, "edgekit.RunOptions", secret=True)
+    as_instance("options", options, RunOptions, "edgekit.RunOptions", secret=True)
     if not callable(sinks):
-        raise UsageError(
-            f"Expected sinks to be a function that returns sinks; found "
-            f"{described(sinks, secret=True)}.",
+        raise unexpected(
+            "sinks",
+            "a function that returns sinks",
+            sinks,
             hint="Name the sinks of packages in the options: RunOptions(sinks=...)",
+            secret=True,
         )
     with _prepared(options, sinks, say) as runs:
         on_start(runs)

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from edgekit._checks import described
+from edgekit._checks import unexpected
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.rows import Array
 
@@ -86,7 +86,7 @@ def columns(found: SupervisionDetections, classes: int) -> tuple[Array, Array, A
     """
     boxes = getattr(found, "xyxy", None)
     if not isinstance(boxes, np.ndarray) or boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise UsageError(f"Expected xyxy to be an array (n, 4); found {described(boxes)}.")
+        raise unexpected("xyxy", "an array (n, 4)", boxes)
     scores, labels = (column(found, name, len(boxes)) for name in ("confidence", "class_id"))
     if labels.dtype.kind not in "iu" or ((labels < 0) | (labels >= classes)).any():
         raise UsageError(
@@ -105,6 +105,4 @@ def column(found: SupervisionDetections, name: str, count: int) -> Array:
     values = getattr(found, name, None)
     if isinstance(values, np.ndarray) and values.shape == (count,) and values.dtype.kind in "iuf":
         return values
-    raise UsageError(
-        f"Expected {name} to be an array of {count} numbers; found {described(values)}."
-    )
+    raise unexpected(name, f"an array of {count} numbers", values)

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import is_whole
-from edgekit._checks import described
+from edgekit._checks import described, is_whole
 from edgekit.errors import OutOfRangeError, UsageError
 
 __all__ = [

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import number
-from edgekit._checks import described
+from edgekit._checks import as_number, described
 from edgekit.errors import UsageError
 from edgekit.runtime.rows import (
     Array,
@@ -163,7 +162,7 @@ class Detections:
         """
         kept = self.scores > 0
         if score is not None:
-            kept &= self.scores >= number("score", score)
+            kept &= self.scores >= as_number("score", score)
         if classes is not None:
             others = np.ones(self.scores.shape[1], np.bool_)
             others[class_indices(classes, self.classes, len(others))] = False

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, check_types, unexpected
+from edgekit._checks import check_choice, check_range, unexpected
+from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import UsageError

@@ -282,7 +282,7 @@ def test_bad_input_is_named(bench, spot_bundle, tmp_path):
         ((spot_bundle, "--runtime", "openvino"), 2, "openvino"),
         ((spot_bundle, "--fail-over", "10%"), 2, "--compare"),
         ((spot_bundle, "--fail-over", "ten"), 2, "percentage"),
-        ((spot_bundle, "--threads", 9999), 2, "--threads to be from 0 to"),
+        ((spot_bundle, "--threads", 9999), 2, "--threads to be at least 0 and at most"),
         ((spot_bundle, "--csv", tmp_path / "bad.json" / "x"), 3, "Cannot write"),
         ((spot_bundle, "--csv", tmp_path / "x", "--html", tmp_path / "x"), 2, "already"),
     ]:

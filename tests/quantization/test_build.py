@@ -190,7 +190,7 @@ def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
     assert "blocks.3.expand.0/Conv" in error.value.hint
     with pytest.raises(UsageError, match="Expected method to be one of"):
         run(method="magic")
-    with pytest.raises(UsageError, match=r"Expected io, .* to be one of float for .* 'int8'"):
+    with pytest.raises(UsageError, match=r"Expected io to be one of float for .* 'int8'"):
         run(io="int8")
     with pytest.raises(BundleError, match="INT8 already"):
         run(done.bundle)

@@ -8,8 +8,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._arguments import whole
-from edgekit._checks import check_range, unexpected
+from edgekit._checks import as_whole, check_range, unexpected
 from edgekit.bundle.folder import Bundle, date_of_today, load_bundle
 from edgekit.bundle.signing.public_keys import PublicKey
 from edgekit.bundle.signing.signature import (
@@ -70,7 +69,7 @@ def sign_bundle(folder: Path | str, key: str, *, valid_days: int | None = None) 
     if not isinstance(key, str):
         raise unexpected("key", "a file name or agent:TEXT, as a string", key)
     if valid_days is not None:
-        check_range("valid_days", whole("valid_days", valid_days, least=1), 1, MOST_DAYS)
+        check_range("valid_days", as_whole("valid_days", valid_days, least=1), 1, MOST_DAYS)
     MissingDependencyError.unless("cryptography", "sign", "Signing a bundle")
     bundle = load_bundle(folder)
     _LOG.info("Read %s and the checksums of its %d files.", folder, len(bundle.manifest.files))

@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, check_types
+from edgekit._checks import check_choice, check_range
+from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.layouts import DATASETS

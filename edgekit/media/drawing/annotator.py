@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._arguments import picture
+from edgekit._checks import as_picture
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.tubes import Tubes
@@ -71,8 +71,8 @@ class Annotator:
             UsageError: An argument has another type or shape.
         """
         if not isinstance(frame, Frame):
-            frame = Frame(self._followed + 1, 0.0, picture("frame", frame))
-        picture("frame.image", frame.image)
+            frame = Frame(self._followed + 1, 0.0, as_picture("frame", frame))
+        as_picture("frame.image", frame.image)
         shown = tubes if isinstance(tubes, Tubes) else Tubes(tubes)
         for tube in shown:
             if len(tube.box) != 4 or not np.isfinite(tube.box).all():

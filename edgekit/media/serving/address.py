@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from edgekit._arguments import instance
+from edgekit._checks import as_instance
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError, UsageError
 
@@ -60,7 +60,7 @@ def parse_address(text: str, option: str = "serve") -> Address:
     Raises:
         UsageError: The text has none of these forms.
     """
-    text = instance(option, text, str, "text, HOST:PORT or a port")
+    text = as_instance(option, text, str, "text, HOST:PORT or a port")
     match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):)?([0-9]{1,5})", text.strip())
     if match is None or int(match[2]) > 65535:
         raise UsageError(

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
 
-from edgekit._arguments import instance
+from edgekit._checks import as_instance
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
@@ -46,12 +46,12 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         UsageError: The text names nothing that can be opened.
     """
     if options is not None:
-        instance("options", options, SourceOptions, "edgekit.SourceOptions")
+        as_instance("options", options, SourceOptions, "edgekit.SourceOptions")
     if isinstance(spec, int):
         return _open_camera(spec, options)
     if isinstance(spec, Path):
         return _open_path(spec, options)
-    text = instance("source", spec, str, "a camera number, text or a path")
+    text = as_instance("source", spec, str, "a camera number, text or a path")
     if text == "-":
         from edgekit.media.sources.raw import RawSource
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit._checks import check_types
 from edgekit._closing import Closing
+from edgekit._options import check_types
 from edgekit.runtime.types import Frame
 
 __all__ = ["DEFAULT_FPS", "MOST_PIXELS", "Source", "SourceOptions", "name_of"]

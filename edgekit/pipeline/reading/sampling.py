@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from edgekit._checks import check_range
 from edgekit._parameters import parameter
-from edgekit.errors import UsageError
 from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
@@ -36,12 +36,8 @@ class FrameRateCap:
     """
 
     def __init__(self, fps: float) -> None:
-        if not 0 < fps < math.inf:
-            raise UsageError(
-                f"Expected {parameter('fps')} to be a number of frames per second above 0; found "
-                f"{fps:g}.",
-                hint=f"Leave out {parameter('fps')} to process every frame.",
-            )
+        every = f"Leave out {parameter('fps')} to process every frame."
+        check_range("fps", fps, 0, above=True, hint=every)
         self.period = 1 / fps
         self._clock = SourceClock()
         self._begun = False

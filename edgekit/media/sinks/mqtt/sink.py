@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from edgekit._arguments import instance
-from edgekit._checks import as_path
+from edgekit._checks import as_instance, as_path
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
@@ -80,7 +79,7 @@ class MqttSink(Sink):
         import_client()
         if isinstance(broker, str):
             broker = Broker.parse(broker)
-        self._broker = instance(
+        self._broker = as_instance(
             "broker", broker, Broker, "a URL mqtt://HOST or a Broker", secret=True
         )
         self._buffer = as_path("buffer", buffer) or default_buffer(broker)
