@@ -19,6 +19,7 @@ from edgekit.errors import EdgeKitError
 from edgekit.measuring.energy import Meter
 from edgekit.measuring.machine import Watch, describe_machine
 from edgekit.measuring.operator_times import OperatorTimes
+from edgekit.targets.registry import runtime_packages
 
 __all__ = ["Harness", "HarnessSettings"]
 
@@ -131,7 +132,7 @@ class Harness:
             raise_failure(next(row.error for row in rows if row.error))
         report = Report(
             created=created,
-            machine=describe_machine(),
+            machine=describe_machine(sorted(runtime_packages())),
             footage=self._settings.footage,
             frames=self._settings.frames,
             energy=self._settings.energy,

@@ -6,14 +6,14 @@ group ``edgekit.targets``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from edgekit._checks import check_choice
 from edgekit._parameters import parameter
 from edgekit.errors import BundleError
-from edgekit.system.installation import install_line
+from edgekit.system.installation import install_line, requirements
 from edgekit.system.plugins import Registry
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ __all__ = [
     "check_runtime",
     "check_target",
     "exporter",
+    "extras_of",
     "open_session",
     "runtime_named",
     "runtime_names",
+    "runtime_packages",
     "runtimes_of",
     "session_class",
     "target_named",
@@ -47,11 +49,19 @@ class Target:
             the name of the runtime; the default first.
         quantizer: Class that makes its INT8 bundles, derived from
             ``edgekit.quantization.base.Quantizer``; None if there is none.
+        hardware: Hardware that it is for, for the help of commands.
+        words: Other words for the target and its default runtime.
+        runs_with: Distributions that its default runtime needs.
+        exports_with: Distributions that exporting for it needs.
     """
 
     exporter: str
     sessions: Mapping[str, str]
     quantizer: str | None = None
+    hardware: str = ""
+    words: tuple[str, ...] = ()
+    runs_with: tuple[str, ...] = ()
+    exports_with: tuple[str, ...] = ()
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -60,94 +70,112 @@ class Target:
 
 
 _ONNX_RUNTIME = "edgekit.targets.onnx.session:OnnxSession"
+_ONNX_EXPORT = ("torch", "onnx", "onnxscript", "safetensors")
+
+_OWN = {
+    "onnx": Target(
+        "edgekit.targets.onnx.export:OnnxExporter",
+        {"onnxruntime": _ONNX_RUNTIME},
+        "edgekit.quantization.onnx.quantizer:OnnxQuantizer",
+        hardware="any CPU",
+        words=("onnxruntime", "ort"),
+        runs_with=("onnxruntime",),
+        exports_with=_ONNX_EXPORT,
+    ),
+    "openvino": Target(
+        "edgekit.targets.openvino.export:OpenVinoExporter",
+        {"openvino": "edgekit.targets.openvino.session:OpenVinoSession"},
+        "edgekit.quantization.openvino.quantizer:OpenVinoQuantizer",
+        hardware="Intel CPUs, GPUs and NPUs",
+        words=("ov", "vino", "ir"),
+        runs_with=("openvino",),
+        exports_with=(*_ONNX_EXPORT, "openvino"),
+    ),
+    "tflite": Target(
+        "edgekit.targets.tflite.export:TfliteExporter",
+        {"tflite": "edgekit.targets.tflite.session:TfliteSession"},
+        "edgekit.quantization.tflite.quantizer:TfliteQuantizer",
+        hardware="phones and Raspberry-class boards",
+        words=("litert", "tensorflow-lite", "tensorflow"),
+        runs_with=("ai-edge-litert",),
+        exports_with=("torch", "safetensors", "litert-torch", "ai-edge-quantizer"),
+    ),
+    "jetson": Target(
+        "edgekit.targets.jetson.export:JetsonExporter",
+        {
+            "tensorrt": "edgekit.targets.jetson.session:TensorRtSession",
+            "onnxruntime": _ONNX_RUNTIME,
+        },
+        "edgekit.quantization.jetson:JetsonQuantizer",
+        hardware="NVIDIA Jetson",
+        words=("tensorrt", "trt", "orin", "jetpack"),
+        runs_with=("tensorrt", "cuda-bindings"),
+        exports_with=(*_ONNX_EXPORT, "onnxruntime"),
+    ),
+    "ncnn": Target(
+        "edgekit.targets.ncnn.export:NcnnExporter",
+        {"ncnn": "edgekit.targets.ncnn.session:NcnnSession"},
+        "edgekit.quantization.ncnn.quantizer:NcnnQuantizer",
+        hardware="small ARM boards",
+        words=("pnnx",),
+        runs_with=("ncnn",),
+        exports_with=("torch", "safetensors", "pnnx", "ncnn"),
+    ),
+    "rknn": Target(
+        "edgekit.targets.rknn.export:RknnExporter",
+        {
+            "rknn": "edgekit.targets.rknn.session:RknnSession",
+            "rknn-simulator": "edgekit.targets.rknn.simulator:RknnSimulatorSession",
+        },
+        "edgekit.quantization.rknn:RknnQuantizer",
+        hardware="Rockchip",
+        words=("rockchip", "rknn-toolkit2", "rknn-toolkit-lite2", "rknnlite", "rk3588"),
+        runs_with=("rknn-toolkit-lite2",),
+        exports_with=(*_ONNX_EXPORT, "rknn-toolkit2"),
+    ),
+    "qnn": Target(
+        "edgekit.targets.qnn.export:QnnExporter",
+        {"qnn": "edgekit.targets.qnn.session:QnnSession", "onnxruntime": _ONNX_RUNTIME},
+        "edgekit.quantization.qnn:QnnQuantizer",
+        hardware="Qualcomm",
+        words=("qualcomm", "snapdragon", "hexagon", "htp", "onnxruntime-qnn"),
+        runs_with=("onnxruntime-qnn",),
+        exports_with=(*_ONNX_EXPORT, "onnxruntime-qnn"),
+    ),
+}
 
 TARGETS: Registry[Target] = Registry(
     "edgekit.targets",
-    {
-        "onnx": Target(
-            "edgekit.targets.onnx.export:OnnxExporter",
-            {"onnxruntime": _ONNX_RUNTIME},
-            "edgekit.quantization.onnx.quantizer:OnnxQuantizer",
-        ),
-        "openvino": Target(
-            "edgekit.targets.openvino.export:OpenVinoExporter",
-            {"openvino": "edgekit.targets.openvino.session:OpenVinoSession"},
-            "edgekit.quantization.openvino.quantizer:OpenVinoQuantizer",
-        ),
-        "tflite": Target(
-            "edgekit.targets.tflite.export:TfliteExporter",
-            {"tflite": "edgekit.targets.tflite.session:TfliteSession"},
-            "edgekit.quantization.tflite.quantizer:TfliteQuantizer",
-        ),
-        "jetson": Target(
-            "edgekit.targets.jetson.export:JetsonExporter",
-            {
-                "tensorrt": "edgekit.targets.jetson.session:TensorRtSession",
-                "onnxruntime": _ONNX_RUNTIME,
-            },
-            "edgekit.quantization.jetson:JetsonQuantizer",
-        ),
-        "ncnn": Target(
-            "edgekit.targets.ncnn.export:NcnnExporter",
-            {"ncnn": "edgekit.targets.ncnn.session:NcnnSession"},
-            "edgekit.quantization.ncnn.quantizer:NcnnQuantizer",
-        ),
-        "qnn": Target(
-            "edgekit.targets.qnn.export:QnnExporter",
-            {"qnn": "edgekit.targets.qnn.session:QnnSession", "onnxruntime": _ONNX_RUNTIME},
-            "edgekit.quantization.qnn:QnnQuantizer",
-        ),
-        "rknn": Target(
-            "edgekit.targets.rknn.export:RknnExporter",
-            {
-                "rknn": "edgekit.targets.rknn.session:RknnSession",
-                "rknn-simulator": "edgekit.targets.rknn.simulator:RknnSimulatorSession",
-            },
-            "edgekit.quantization.rknn:RknnQuantizer",
-        ),
-    },
+    _OWN,
     lambda part: isinstance(part, Target) and isinstance(part.sessions, dict) and part.sessions,
     "a Target with a dictionary of sessions",
 )
 """Targets by the name that ``--target`` takes."""
 
-_TARGET_NAMES = {
-    "jetson": ("tensorrt", "trt", "orin", "jetpack"),
-    "ncnn": ("pnnx",),
-    "onnx": ("onnxruntime", "ort"),
-    "openvino": ("ov", "vino", "ir"),
-    "qnn": ("qualcomm", "snapdragon", "hexagon", "htp", "onnxruntime-qnn"),
-    "rknn": ("rockchip", "rknn-toolkit2", "rknn-toolkit-lite2", "rk3588"),
-    "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
-}
-_RUNTIME_NAMES = {
-    "onnxruntime": ("onnx", "ort", "onnx-runtime"),
-    "openvino": ("ov", "vino"),
-    "tflite": ("litert", "lite-rt", "tensorflow-lite", "tensorflowlite", "tf-lite", "tensorflow"),
-    "tensorrt": ("trt", "jetson"),
-    "ncnn": (),
-    "rknn": ("rockchip", "rknn-toolkit2", "rknn-toolkit-lite2", "rknnlite"),
-    "rknn-simulator": ("rockchip-simulator",),
-    "qnn": ("qualcomm", "snapdragon", "hexagon", "htp", "onnxruntime-qnn"),
-}
-
-RUNTIMES = tuple(_RUNTIME_NAMES)
+RUNTIMES = tuple(dict.fromkeys(name for target in _OWN.values() for name in target.runtimes))
 """EdgeKit's own runtimes, by the name that ``--runtime`` takes."""
 
 
 def target_named(word: str) -> str | None:
     """Returns the name in ``TARGETS`` for a word, such as ``jetson`` for ``TensorRT``."""
-    return _named(word, _TARGET_NAMES) or (word if word in TARGETS else None)
+    plain = _plain(word)
+    for name, target in _OWN.items():
+        if plain in map(_plain, (name, *target.words)):
+            return name
+    return word if word in TARGETS else None
 
 
 def runtime_named(word: str) -> str | None:
     """Returns the name of a runtime for a word, such as ``tflite`` for ``LiteRT``."""
-    return _named(word, _RUNTIME_NAMES) or (word if word in runtime_names() else None)
+    for name in RUNTIMES:
+        if _plain(word) == _plain(name):
+            return name
+    target = _OWN.get(target_named(word) or "")
+    return target.runtimes[0] if target else (word if word in runtime_names() else None)
 
 
-def _named(word: str, others: dict[str, tuple[str, ...]]) -> str | None:
-    plain = word.strip().lower().replace("_", "-").replace(" ", "-")
-    return next((name for name, more in others.items() if plain in (name, *more)), None)
+def _plain(word: str) -> str:
+    return "".join(filter(str.isalnum, word.lower()))
 
 
 def check_target(target: str | None) -> None:
@@ -164,6 +192,19 @@ def runtime_names() -> tuple[str, ...]:
     """Returns the names of all runtimes: EdgeKit's own, and those that packages add."""
     added = (name for _, target in TARGETS.usable() for name in target.runtimes)
     return tuple(dict.fromkeys((*RUNTIMES, *added)))
+
+
+def runtime_packages() -> set[str]:
+    """Returns the distributions of EdgeKit's own runtimes."""
+    return {package for target in _OWN.values() for package in target.runs_with}
+
+
+def extras_of(targets: Iterable[str]) -> frozenset[str]:
+    """Returns the extras of EdgeKit that install what the default runtimes of targets need."""
+    known = [TARGETS[target] for target in targets if target in TARGETS]
+    needed = {package for target in known for package in target.runs_with}
+    found = {each.extra for each in requirements() if each.name in needed}
+    return frozenset(found - {""})
 
 
 def open_session(bundle: Bundle, options: SessionOptions | None = None) -> Session:

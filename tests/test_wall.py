@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from edgekit.targets.registry import TARGETS
+
 HOST_ONLY = {
     *("torch", "onnx", "onnxscript", "onnx_ir", "safetensors", "matplotlib", "skimage"),
     *("litert_torch", "ai_edge_quantizer", "jax", "pnnx"),
@@ -31,17 +33,13 @@ DEVICE_SIDE = [
     "edgekit.linking.trimming",
     "edgekit.linking.published",
     "edgekit.targets.jetson.engine",
-    "edgekit.targets.jetson.session",
-    "edgekit.targets.ncnn.session",
-    "edgekit.targets.qnn.session",
     "edgekit.targets.rknn.environment",
-    "edgekit.targets.rknn.session",
-    "edgekit.targets.onnx.session",
-    "edgekit.targets.openvino.session",
     "edgekit.targets.registry",
-    "edgekit.targets.tflite.session",
     "edgekit.tracker",
 ]
+SESSIONS = {
+    session.partition(":")[0] for name in TARGETS.own for session in TARGETS[name].sessions.values()
+}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -50,7 +48,7 @@ def modules_after(statement: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 
 
-@pytest.mark.parametrize("module", DEVICE_SIDE)
+@pytest.mark.parametrize("module", [*DEVICE_SIDE, *sorted(SESSIONS)])
 def test_the_device_side_loads_no_host_library(module):
     assert not modules_after(f"import {module}") & HOST_ONLY
 

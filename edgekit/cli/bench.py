@@ -95,7 +95,7 @@ class _Percent(click.ParamType[float]):
         multiple=True,
         type=RUNTIME,
         help="Runtime to measure. Repeat the option for several. [default: all that run the "
-        "bundle: for jetson tensorrt and onnxruntime, for other targets one]",
+        "bundle]",
     ),
     click.option(
         "--threads",
@@ -109,8 +109,8 @@ class _Percent(click.ParamType[float]):
         "--arithmetic",
         multiple=True,
         type=click.Choice(ARITHMETICS),
-        help="Type that the runtime computes in (openvino only); one row for each. Repeat the "
-        "option for several. [default: the bundle's own]",
+        help="Type that the runtime computes in (openvino and ncnn only); one row for each. "
+        "Repeat the option for several. [default: the bundle's own]",
     ),
     click.option(
         "--sweep",

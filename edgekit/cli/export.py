@@ -16,6 +16,7 @@ from edgekit.cli.output.progress_bars import progress_bar
 from edgekit.models.lowerings import LOWERINGS
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.choices import PLACES, PRECISIONS
+from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "print_verification"]
 
 _PLACE = click.Choice(PLACES)
+_TARGETS = ", ".join(f"{name} ({TARGETS[name].hardware})" for name in TARGETS.own)
 
 
 @click.command(name="export")
@@ -36,9 +38,7 @@ _PLACE = click.Choice(PLACES)
     default=["onnx"],
     show_default=True,
     type=TARGET,
-    help="Target to export for: onnx (any CPU), openvino (Intel CPUs, GPUs and NPUs), tflite "
-    "(phones and Raspberry-class boards), jetson (NVIDIA Jetson), ncnn (small ARM boards), rknn "
-    "(Rockchip) or qnn (Qualcomm). Repeat the option to export for several targets.",
+    help=f"Target to export for: {_TARGETS}. Repeat the option to export for several targets.",
 )
 @click.option(
     "--arch",

@@ -21,6 +21,7 @@ from edgekit.deploy.results import HostResult
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.deploy.wheels import Wheelhouse, WheelSet
 from edgekit.errors import HostError
+from edgekit.targets.registry import TARGETS, extras_of
 
 __all__ = ["Deployment", "holder"]
 
@@ -28,7 +29,6 @@ _UNPACKED = 4
 """Bytes of an environment for each byte of its wheels, at most."""
 
 _SPARE = 50_000_000
-_TARGET_EXTRAS = {"openvino": "openvino", "tflite": "tflite", "jetson": "jetson"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,8 @@ class Deployment:
             extras, health = set(current["extras"]), str(current["health"])
         else:
             extras, health = set(given.extras), given.health
-        extras -= set(_TARGET_EXTRAS.values())
-        if target := _TARGET_EXTRAS.get(self.bundle.manifest.target):
-            extras.add(target)
+        extras -= extras_of(TARGETS.own)  # those of an earlier bundle
+        extras |= extras_of([self.bundle.manifest.target])
         if self.options.service != "none":
             extras.add("systemd")
         return tuple(sorted(extras)), health

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgekit.doctor.report import OpenCvReport, PackageReport, TargetReport
 from edgekit.system.installation import Requirement, install_line, requirements
+from edgekit.targets.registry import TARGETS
 from edgekit.targets.rknn.environment import MAKE, TOOLKIT, installed_version
 
 __all__ = ["missing_packages", "package_reports", "target_reports"]
@@ -15,21 +16,11 @@ _PURPOSES = {
     "click": "every command",
     "msgspec": "bundles and events",
     "numpy": "everything",
-    "onnxruntime": "runtime: onnx",
     "opencv-python": "video and cameras",
     "opencv-python-headless": "video and cameras",
     "rich": "tables and progress bars",
     "tomli": "run --config",
-    "openvino": "runtime and export: openvino",
     "nncf": "quantize: openvino",
-    "ai-edge-litert": "runtime: tflite",
-    "ncnn": "runtime: ncnn",
-    "pnnx": "export: ncnn",
-    "tensorrt": "runtime: jetson",
-    "rknn-toolkit-lite2": "runtime: rknn",
-    "rknn-toolkit2": "export: rknn",
-    "onnxruntime-qnn": "runtime and export: qnn",
-    "cuda-bindings": "runtime: jetson",
     "av": "video files and streams",
     "aiohttp": "run --serve",
     "paho-mqtt": "run --mqtt",
@@ -44,10 +35,8 @@ _PURPOSES = {
     "onnx": "export",
     "onnxscript": "export",
     "safetensors": "export, train",
-    "litert-torch": "export: tflite",
-    "ai-edge-quantizer": "export: tflite",
 }
-"""Purpose of each package; for a package not listed, its extra is named."""
+"""Purposes of packages, but for those that only one target needs."""
 
 _OTHERS = {
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
@@ -59,18 +48,6 @@ _OTHERS = {
 
 _SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer", TOOLKIT: MAKE}
 """Packages that no extra installs, and the commands that install them."""
-
-_EXPORTS = ("torch", "onnx", "onnxscript", "safetensors")
-_TARGETS = {
-    "onnx": (("onnxruntime",), _EXPORTS),
-    "openvino": (("openvino",), (*_EXPORTS, "openvino")),
-    "tflite": (("ai-edge-litert",), ("torch", "safetensors", "litert-torch", "ai-edge-quantizer")),
-    "jetson": (("tensorrt", "cuda-bindings"), (*_EXPORTS, "onnxruntime")),
-    "ncnn": (("ncnn",), ("torch", "safetensors", "pnnx", "ncnn")),
-    "rknn": (("rknn-toolkit-lite2",), (*_EXPORTS, TOOLKIT)),
-    "qnn": (("onnxruntime-qnn",), (*_EXPORTS, "onnxruntime-qnn")),
-}
-"""By target: packages for running its bundles, and packages for exporting them."""
 
 
 def package_reports(opencv: OpenCvReport | None) -> tuple[PackageReport, ...]:
@@ -94,7 +71,7 @@ def missing_packages(packages: Sequence[PackageReport]) -> list[str]:
 
 def target_reports(packages: Sequence[PackageReport]) -> tuple[TargetReport, ...]:
     """Describes for each target of EdgeKit whether the installed packages are enough."""
-    return tuple(_target(name, packages) for name in _TARGETS)
+    return tuple(_target(name, packages) for name in TARGETS.own)
 
 
 def _package(part: Requirement, opencv: OpenCvReport | None) -> PackageReport:
@@ -103,12 +80,22 @@ def _package(part: Requirement, opencv: OpenCvReport | None) -> PackageReport:
     if version is None and opencv is not None and part.name.startswith("opencv"):
         version = opencv.version
     install = _SYSTEMS.get(part.name) or install_line(*filter(None, [part.extra]))
-    purpose = _PURPOSES.get(part.name, f"the extra {part.extra}")
+    purpose = _PURPOSES.get(part.name) or _purpose(part.name) or f"the extra {part.extra}"
     return PackageReport(part.name, version, purpose, part.extra or None, install)
 
 
+def _purpose(package: str) -> str:
+    """Returns the purpose of a package that a target needs; empty for other packages."""
+    for name in TARGETS.own:
+        needs = {"runtime": TARGETS[name].runs_with, "export": TARGETS[name].exports_with}
+        uses = [use for use, packages in needs.items() if package in packages]
+        if uses:
+            return f"{' and '.join(uses)}: {name}"
+    return ""
+
+
 def _target(name: str, packages: Sequence[PackageReport]) -> TargetReport:
-    runs, exports = _TARGETS[name]
+    runs, exports = TARGETS[name].runs_with, TARGETS[name].exports_with
     missing = {part.name: part.install for part in packages if not part.version}
     wanted = [need for need in dict.fromkeys((*runs, *exports)) if need in missing]
     return TargetReport(

@@ -7,21 +7,19 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+import edgekit
 from edgekit.system.cpu_quota import cpu_quota
 from edgekit.system.memory import memory_gib
 
 __all__ = ["Conditions", "Machine", "Watch", "describe_machine", "processor"]
 
-_PACKAGES = (
-    *("edgekit", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "openvino"),
-    *("ai-edge-litert", "tensorrt"),
-)
+_PACKAGES = ("numpy", "opencv-python", "opencv-python-headless")
 _BUSY = (0, 1, 2, 5, 6)
 _STEAL = 7
 """Columns of a line in /proc/stat: user, nice, system, irq and softirq; steal."""
@@ -36,12 +34,16 @@ def processor() -> str:
     return board or platform.processor() or platform.machine()
 
 
-def describe_machine() -> Machine:
-    """Returns the machine and its software versions."""
-    packages = {}
-    for name in _PACKAGES:
+def describe_machine(packages: Iterable[str] = ()) -> Machine:
+    """Returns the machine and its software versions.
+
+    Args:
+        packages: Names of distributions whose versions to report, if they are installed.
+    """
+    versions = {"edgekit": edgekit.__version__}
+    for name in (*_PACKAGES, *packages):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            packages[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
     return Machine(
         processor=processor(),
         architecture=platform.machine(),
@@ -50,7 +52,7 @@ def describe_machine() -> Machine:
         system=platform.platform(terse=True),
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         python=platform.python_version(),
-        packages=packages,
+        packages=versions,
         cpu_quota=cpu_quota(),
     )
 

@@ -18,6 +18,7 @@ def test_a_report_and_its_files(tmp_path: Path) -> None:
     (row,) = report.rows
     assert row.error is None
     assert row.threads == 1
+    assert {"edgekit", "onnxruntime"} <= report.machine.packages.keys()
     assert len(table.read_text().splitlines()) == 2
 
 

@@ -107,6 +107,7 @@ def test_every_target_has_a_state_and_a_mend(capsys, monkeypatch):
     assert run(["doctor", "--json"]) == 0
     states = {state["name"]: state for state in json.loads(capsys.readouterr().out)["targets"]}
     assert set(states) == set(TARGETS)
+    assert all(target.hardware and target.runs_with for target in TARGETS.own.values())
     assert states["onnx"]["runs"]
     assert states["onnx"]["exports"]
     assert states["onnx"]["install"] == states["onnx"]["missing"] == []
@@ -134,6 +135,8 @@ def test_every_package_that_a_command_can_use_is_listed(capsys):
             assert not part["purpose"].startswith("the extra"), name
             assert part["install"] == install_line(*filter(None, [part["extra"]]))
             assert (part["extra"] or "") == extra or name in str(extras[part["extra"]])
+    for target in TARGETS.own.values():
+        assert packages.keys() >= {*target.runs_with, *target.exports_with}
     assert packages["tensorrt"]["install"] == "sudo apt install python3-libnvinfer"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import edgekit
 from edgekit.measuring import machine
 from edgekit.measuring.machine import Watch, describe_machine
 
@@ -19,6 +20,10 @@ def test_the_machine_is_described():
     assert found.processor
     assert found.cores == os.cpu_count()
     assert found.packages["numpy"]
+    assert found.packages["edgekit"] == edgekit.__version__
+    assert describe_machine(["rich", "no-such-package"]).packages.keys() - found.packages == {
+        "rich"
+    }
     assert found.same_as(msgspec.structs.replace(found, python="4.0"))
     assert not found.same_as(msgspec.structs.replace(found, cores=found.cores + 1))
 

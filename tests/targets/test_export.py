@@ -48,7 +48,7 @@ def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
         ),
         (
             {"target": "abacus"},
-            "Expected target to be one of onnx, openvino, tflite, jetson, ncnn, qnn, rknn",
+            "Expected target to be one of onnx, openvino, tflite, jetson, ncnn, rknn, qnn",
         ),
         ({"target": None}, "Expected target to be str; found None"),
         ({"input_size": "256"}, "Expected input_size to be tuple[int, int] or None; found '256'"),

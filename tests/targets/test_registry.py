@@ -10,6 +10,7 @@ from edgekit.targets.registry import (
     RUNTIMES,
     TARGETS,
     exporter,
+    extras_of,
     runtime_named,
     session_class,
     target_named,
@@ -29,7 +30,7 @@ from edgekit.targets.registry import (
         ("tensorflow-lite", "tflite", "tflite"),
         ("tensorflow_lite", "tflite", "tflite"),
         ("NCNN", "ncnn", "ncnn"),
-        ("pnnx", "ncnn", None),
+        ("pnnx", "ncnn", "ncnn"),
         ("Rockchip", "rknn", "rknn"),
         ("rknn-toolkit-lite2", "rknn", "rknn"),
         ("Snapdragon", "qnn", "qnn"),
@@ -60,6 +61,12 @@ def test_every_target_has_an_exporter_and_every_runtime_a_session_of_its_own():
     assert all(session.runtime for session in sessions.values())
 
 
+def test_the_extras_of_targets():
+    assert extras_of(["onnx"]) == extras_of(["target of a package"]) == set()
+    assert extras_of(["jetson", "ncnn"]) == {"jetson", "ncnn"}
+    assert extras_of(TARGETS.own) == {"jetson", "ncnn", "openvino", "qnn", "rknn", "tflite"}
+
+
 def test_the_error_points_to_the_name():
     with pytest.raises(UsageError, match="found 'tensorrt'") as caught:
         exporter("tensorrt")
@@ -72,11 +79,11 @@ def test_the_error_points_to_the_name():
         (["export", "--target", "jetsom"], "Did you mean jetson?"),
         (
             ["quantize", "--calib", "--target", "coreml"],
-            "onnx, openvino, tflite, jetson, ncnn, qnn, rknn.",
+            "onnx, openvino, tflite, jetson, ncnn, rknn, qnn.",
         ),
         (["run", "--runtime", "tensort"], "Did you mean tensorrt?"),
         (["bench", "--runtime", "openvinno"], "Did you mean openvino?"),
-        (["bench", "--sweep", "target=coreml"], "tflite, jetson, ncnn, qnn, rknn"),
+        (["bench", "--sweep", "target=coreml"], "tflite, jetson, ncnn, rknn, qnn"),
     ],
 )
 def test_the_command_line_points_to_the_name(words, said, capsys):

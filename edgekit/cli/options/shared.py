@@ -17,6 +17,7 @@ from edgekit.cli.output.log_format import PrintableFormatter
 from edgekit.cli.output.outcome import Outcome
 from edgekit.errors import UsageError
 from edgekit.targets.choices import ARITHMETICS, HINTS
+from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,15 +157,20 @@ def session_options(*, zero_threads: str, no_hint: str) -> Callable[[F], F]:
     return add
 
 
+def _several_runtimes() -> str:
+    """Describes the targets that leave a choice: ``jetson (tensorrt or onnxruntime) and ...``."""
+    given = [(name, TARGETS[name].runtimes) for name in TARGETS.own]
+    *most, last = [f"{name} ({' or '.join(many)})" for name, many in given if len(many) > 1]
+    return f"{', '.join(most)} and {last}"
+
+
 def _session(zero_threads: str, no_hint: str) -> tuple[Decorator, ...]:
     return (
         click.option(
             "--runtime",
             type=RUNTIME,
-            help="Inference runtime for the bundle. The bundle's target fixes it, except that a "
-            "jetson bundle runs on tensorrt or onnxruntime, a qnn bundle on qnn or onnxruntime, "
-            "and an rknn bundle on rknn or rknn-simulator. [default: tensorrt for jetson, qnn for "
-            "qnn, rknn for rknn]",
+            help="Inference runtime for the bundle. The bundle's target fixes it, except for "
+            f"{_several_runtimes()}. [default: the first of them]",
         ),
         click.option(
             "--threads",
