@@ -24,7 +24,8 @@ import atheris
 import cv2
 import numpy as np
 
-with atheris.instrument_imports(include=["edgekit", "tomllib"]):
+INSTRUMENTED = ["edgekit", "tomllib"]
+with atheris.instrument_imports(include=INSTRUMENTED):
     import click
 
     from edgekit.assets import default_bundle
@@ -338,12 +339,15 @@ def main() -> None:
             (corpus / str(number)).write_bytes(seed)
         place = Path(name) / "work"
         place.mkdir()
-        read = prepare(place)
+        with atheris.instrument_imports(include=INSTRUMENTED):
+            read = prepare(place)
 
-        def one(data: bytes) -> None:
-            with contextlib.suppress(EdgeKitError):
-                read(data)
+            def one(data: bytes) -> None:
+                with contextlib.suppress(EdgeKitError):
+                    read(data)
 
+            for seed in seeds:  # imports what is imported late
+                one(seed)
         atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[2:], str(corpus)], one)
         atheris.Fuzz()
 
