@@ -18,8 +18,10 @@ __all__ = ["UnreadableMat", "loads_mat"]
 
 _HEAD = 128
 _MOST_UNPACKED = 1 << 26
-_MOST_ARRAYS = 400_000
+_MOST_ARRAYS = 200_000
 """Largest number of arrays; the annotations of UCF101-24 need 30,000."""
+_MOST_ELEMENTS = 1_000_000
+"""Largest number of elements; an array of numbers has four."""
 _DEEPEST = 16
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
@@ -46,12 +48,12 @@ def loads_mat(content: bytes) -> dict[str, Any]:
     reader = _Reader(order)
     variables: dict[str, Any] = {}
     try:
-        for kind, data in _elements(memoryview(content)[_HEAD:], order):
+        for kind, data in reader.elements(memoryview(content)[_HEAD:]):
             for name, value in reader.variables(kind, data):
                 variables[name] = value
     except UnreadableMat:
         raise
-    except (zlib.error, struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
+    except (zlib.error, struct.error, ValueError, OverflowError, IndexError) as error:
         raise UnreadableMat(f"it is damaged ({error})") from error
     return variables
 
@@ -68,24 +70,6 @@ def _byte_order(content: bytes) -> str:
     return order
 
 
-def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yields the type and the bytes of each element."""
-    place = 0
-    while place + 8 <= len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, place)
-        if kind >> 16:  # a small element: type, size and up to four bytes in eight
-            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
-            place, most = place + 8, 4
-        else:
-            start, most = place + 8, len(data) - place - 8
-            place = start + size
-            if kind != _PACKED:
-                place += -size % 8
-        if size > most:
-            raise UnreadableMat(f"it claims {size} bytes where {most} are left")
-        yield kind, data[start : start + size]
-
-
 class _Reader:
     """Builds values, and counts what the file has left to claim."""
 
@@ -93,6 +77,27 @@ class _Reader:
         self._order = order
         self._unpacked = _MOST_UNPACKED
         self._arrays = _MOST_ARRAYS
+        self._elements = _MOST_ELEMENTS
+
+    def elements(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Yields the type and the bytes of each element."""
+        place = 0
+        while place + 8 <= len(data):
+            self._elements -= 1
+            if self._elements < 0:
+                raise UnreadableMat(f"it has more than {_MOST_ELEMENTS} elements")
+            kind, size = struct.unpack_from(f"{self._order}II", data, place)
+            if kind >> 16:  # a small element: type, size and up to four bytes in eight
+                kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+                place, most = place + 8, 4
+            else:
+                start, most = place + 8, len(data) - place - 8
+                place = start + size
+                if kind != _PACKED:
+                    place += -size % 8
+            if size > most:
+                raise UnreadableMat(f"it claims {size} bytes where {most} are left")
+            yield kind, data[start : start + size]
 
     def variables(self, kind: int, data: memoryview) -> Iterator[tuple[str, Any]]:
         """Yields the name and the value of each variable in an element of the file."""
@@ -102,7 +107,7 @@ class _Reader:
             self._unpacked -= len(plain)
             if self._unpacked < 0:
                 raise UnreadableMat(f"it unpacks to more than {_MOST_UNPACKED} bytes")
-            for inner, content in _elements(memoryview(plain), self._order):
+            for inner, content in self.elements(memoryview(plain)):
                 if inner == _MATRIX:
                     yield self._matrix(content, 0)
         elif kind == _MATRIX:
@@ -116,7 +121,7 @@ class _Reader:
             )
         if not data:
             return "", np.empty((0, 0))
-        parts = list(_elements(data, self._order))
+        parts = list(self.elements(data))
         kind = struct.unpack_from(f"{self._order}I", parts[0][1])[0] & 0xFF
         sides = tuple(int(side) for side in self._numbers(parts[1]))
         if not 2 <= len(sides) <= 8 or min(sides) < 0:

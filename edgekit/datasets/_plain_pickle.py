@@ -23,6 +23,9 @@ MOST_OPERATIONS = 800_000
 _LARGEST_KEY = 1 << 16
 """Bound of whole numbers as keys: so few cannot collide often enough to take long."""
 
+_LONGEST_NUMBER = 1024
+"""Largest number of bits of a whole number, besides its sign."""
+
 _NAMES = {
     "numpy ndarray": "ndarray",
     "numpy dtype": "dtype",
@@ -84,8 +87,9 @@ class _PickleName:
 def loads_plain(content: bytes, most: int = MOST_OPERATIONS) -> Any:
     """Returns the content of a pickle of plain data.
 
-    Plain data are dicts, lists, tuples, text, bytes, numbers and arrays. Keys are text or whole
-    numbers below 65,536. Text of Python 2 is read as Latin-1. Arrays are read-only.
+    Plain data are dicts, lists, tuples, text, bytes, numbers and arrays. Whole numbers have at most
+    1024 bits. Keys are text or whole numbers below 65,536. Text of Python 2 is read as Latin-1.
+    Arrays are read-only.
 
     Args:
         content: Content of the file.
@@ -122,6 +126,9 @@ class _Machine:
         """Executes one operation."""
         stack = self.stack
         if name in _VALUES:
+            # The text of longer numbers takes quadratic time, and Python refuses to show it.
+            if type(argument) is int and argument.bit_length() > _LONGEST_NUMBER:
+                raise UnreadablePickle(f"it has a number of {argument.bit_length()} bits")
             stack.append(bytes(argument) if name == "BYTEARRAY8" else argument)
             return
         if name in _FIXED:

@@ -48,19 +48,25 @@ def _plain(videos: Any) -> dict[str, Any]:
     for video in videos:
         tubes = [
             {
-                "label": tube["class"].item() - 1,
-                "sf": tube["sf"].item() - 1,
-                "ef": tube["ef"].item(),
+                "label": _number(tube["class"]) - 1,
+                "sf": _number(tube["sf"]) - 1,
+                "ef": _number(tube["ef"]),
                 "boxes": tube["boxes"],
             }
             for tube in video["tubes"]
         ]
         annotated[video["name"]] = {
             "annotations": tubes,
-            "numf": video["num_imgs"].item(),
+            "numf": _number(video["num_imgs"]),
             "label": tubes[0]["label"],
         }
     return annotated
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, np.ndarray) or value.size != 1:
+        raise TypeError(f"a {type(value).__name__} where one number was expected")
+    return value.item()
 
 
 def boxes_at_most(path: Path, content: bytes, annotated: Mapping[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,9 @@ _GLOBS = {
     "cvat": ("*.xml", "*/annotations.xml"),
     "ava": ("*.csv", "annotations/*.csv"),
 }
+
+
+_RECTANGLE = re.compile(b"videorectangle", re.IGNORECASE)
 
 
 class _Keys(msgspec.Struct):
@@ -93,8 +97,8 @@ def _is_ava(head: bytes) -> bool:
 def _json_layout(path: Path) -> str | None:
     try:
         content = read_regular(path, _MOST_BYTES)
-        if content.lstrip()[:1] == b"[":
-            return "label-studio" if b"videorectangle" in content.lower() else None
+        if content[:_HEAD].lstrip()[:1] == b"[":
+            return "label-studio" if _RECTANGLE.search(content) else None
         keys = msgspec.json.decode(content, type=_Keys)
     except (OSError, ValueError, RecursionError):
         return None

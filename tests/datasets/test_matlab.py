@@ -60,6 +60,24 @@ def test_what_unpacks_without_end_is_refused() -> None:
         loads_mat(head + struct.pack("<II", 15, len(packed)) + packed)
 
 
+def test_many_small_elements_are_refused() -> None:
+    inner = struct.pack("<IIIIII", 6, 8, 1, 0, 5, 8) + struct.pack("<IIII", 1, 1, 1, 0)
+    content = struct.pack("<II", 14, len(inner) + 16_000_000) + inner + bytes(16_000_000)
+    with pytest.raises(UnreadableMat, match="more than 1000000 elements"):
+        loads_mat(written(np.ones((1, 1)), False)[:128] + content)
+
+
+@pytest.mark.parametrize("side", [np.inf, np.nan, 1e300])
+def test_sides_that_are_no_whole_numbers_are_refused(side: float) -> None:
+    inner = struct.pack("<IIIIIIdd", 6, 8, 6, 0, 9, 16, side, 1.0) + struct.pack(
+        "<IIII", 1, 0, 9, 0
+    )
+    with pytest.raises(UnreadableMat):
+        loads_mat(
+            written(np.ones((1, 1)), False)[:128] + struct.pack("<II", 14, len(inner)) + inner
+        )
+
+
 def test_what_nests_without_end_is_refused() -> None:
     value: Any = np.ones((1, 1))
     for _ in range(40):

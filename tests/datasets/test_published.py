@@ -77,6 +77,32 @@ def test_another_mat_is_a_sentence(tmp_path: Path, content: bytes, message: str)
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("class", "walk", "a str where one number was expected"),
+        ("sf", np.zeros((0, 0)), "a ndarray where one number was expected"),
+        ("ef", np.zeros((1, 1), object), "a list where one number was expected"),
+        ("sf", np.inf, "infinity"),
+    ],
+)
+def test_another_value_in_a_mat_is_a_sentence(
+    tmp_path: Path, field: str, value: Any, message: str
+) -> None:
+    videos = np.zeros((1, 1), [("num_imgs", "O"), ("name", "O"), ("tubes", "O")])
+    tubes = np.zeros((1, 1), [(name, "O") for name in ("ef", "sf", "class", "boxes")])
+    tubes[0, 0] = (5, 1, 1, np.ones((5, 4)))
+    tubes[field][0, 0] = value
+    videos[0, 0] = (6, "Biking/v_1", tubes)
+    written = io.BytesIO()
+    scipy.io.savemat(written, {"annot": videos})
+    folder = published(tmp_path, {}) / "splitfiles"
+    (folder / "finalAnnots.ma.mat").write_bytes(written.getvalue())
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("jhmdb21-mat", tmp_path)
+    assert message in caught.value.message
+
+
 def test_without_a_train_list_all_that_is_not_tested_trains(tmp_path: Path) -> None:
     content = {f"Biking/v_{number}": entry() for number in (1, 2, 3)}
     (published(tmp_path, content) / "splitfiles/trainlist01.txt").unlink()

@@ -11,12 +11,15 @@ from edgekit.runtime.types import Array
 
 __all__ = ["LongTrackError", "TrackFiller", "linked_tubes"]
 
-_LEAST_ROOM = 10_000_000
-"""Number of boxes that keyframes of a small file may be filled to: 320 MB."""
+_LEAST_ROOM = 2_000_000
+"""Number of boxes that keyframes of a small file may be filled to: 64 MB."""
+
+_MOST_LOOSE = 256
+"""Largest number of boxes without a track in one frame: each is compared with each of the next."""
 
 
 class LongTrackError(ValueError):
-    """Keyframes claim more frames than are filled; the message says how many."""
+    """Boxes claim more frames than are filled, or fill a frame; the message says how many."""
 
 
 class TrackFiller:
@@ -65,14 +68,17 @@ class TrackFiller:
         return [self._filled(label, span) for span in spans if span]
 
     def _filled(self, label: int, span: Sequence[tuple[int, Sequence[float]]]) -> TruthTube:
-        keys = np.array([frame for frame, _ in span])
-        boxes = np.array([box for _, box in span], np.float64).reshape(-1, 4)
-        frames = np.arange(keys[0], keys[-1] + 1)
-        self._room -= len(frames)
+        first, last = span[0][0], span[-1][0]
+        self._room -= last + 1 - first
         if self._room < 0:
             raise LongTrackError(f"its keyframes claim more than {self._most} boxes")
-        sides = [np.interp(frames, keys, boxes[:, side]) for side in range(4)]
-        return TruthTube(label, int(keys[0]), np.stack(sides, 1))
+        keys = np.array([frame for frame, _ in span])
+        boxes = np.array([box for _, box in span], np.float64).reshape(-1, 4)
+        frames = np.arange(first, last + 1)
+        filled = np.empty((len(frames), 4))
+        for side in range(4):
+            filled[:, side] = np.interp(frames, keys, boxes[:, side])
+        return TruthTube(label, first, filled)
 
 
 def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) -> list[TruthTube]:
@@ -83,29 +89,39 @@ def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) ->
 
     Args:
         frames: Label and box (x1, y1, x2, y2) of each actor, by frame.
+
+    Raises:
+        LongTrackError: A frame has more boxes than are compared.
     """
     done: list[TruthTube] = []
     live: list[tuple[int, int, list[Sequence[float]]]] = []
     last = -1
     for frame, found in sorted(frames.items()):
+        if len(found) > _MOST_LOOSE:
+            raise LongTrackError(
+                f"frame {frame} has {len(found)} boxes without a track, expected at most "
+                f"{_MOST_LOOSE}"
+            )
         if frame != last + 1:
             done += [_tube(*tube) for tube in live]
             live = []
         pairs = sorted(
-            ((_overlap(boxes[-1], box), old, new)
+            ((overlap, old, new)
              for old, (label, _, boxes) in enumerate(live)
-             for new, (own, box) in enumerate(found) if label == own),
+             for new, (own, box) in enumerate(found)
+             if label == own and (overlap := _overlap(boxes[-1], box)) > 0),
             reverse=True,
         )  # fmt: skip
         following: dict[int, int] = {}
-        for overlap, old, new in pairs:
-            if overlap > 0 and old not in following and new not in following.values():
+        taken: set[int] = set()
+        for _, old, new in pairs:
+            if old not in following and new not in taken:
                 following[old] = new
+                taken.add(new)
         for old, new in following.items():
             live[old][2].append(found[new][1])
         done += [_tube(*tube) for old, tube in enumerate(live) if old not in following]
         live = [tube for old, tube in enumerate(live) if old in following]
-        taken = set(following.values())
         live += [(own, frame, [box]) for new, (own, box) in enumerate(found) if new not in taken]
         last = frame
     return sorted(done + [_tube(*tube) for tube in live], key=lambda tube: (tube.start, tube.label))

@@ -10,6 +10,7 @@ __all__ = ["UnreadableXml", "parse"]
 
 _DEEPEST = 32
 _MOST_ELEMENTS = 5_000_000
+_ENCODINGS = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
 
 
 class UnreadableXml(ValueError):
@@ -24,7 +25,7 @@ def parse(
     """Calls two functions for each element of a text, in its order.
 
     Args:
-        content: XML in UTF-8 or in the encoding that it declares.
+        content: XML in UTF-8, UTF-16, Latin-1 or ASCII.
         started: Function that gets the names of an element and of those around it, outermost
             first, and the attributes of the element.
         ended: Function that gets the names at the end of an element, and the text in it.
@@ -57,11 +58,18 @@ def parse(
     def refuse(*_: object) -> None:
         raise UnreadableXml("it declares a document type or an entity, which is not allowed here")
 
+    def declared(version: str, encoding: str | None, standalone: int) -> None:
+        # For any other encoding, expat calls Python's codecs.
+        if encoding is not None and encoding.lower() not in _ENCODINGS:
+            raise UnreadableXml(f"it has the encoding {encoding!r:.40}, expected UTF-8")
+
     parser = expat.ParserCreate()
+    parser.buffer_text = True  # otherwise each line end comes on its own
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser.XmlDeclHandler = declared
     with contextlib.suppress(AttributeError):  # of expat before 2.4
         parser.SetReparseDeferralEnabled(False)
     try:

@@ -35,7 +35,8 @@ _GAP = 1.001
 _START, _PICTURES_FPS = 900.0, 30.0
 """Second at which AVA's cut videos begin, and the rate of its pictures."""
 
-_ITEM = re.compile(r"\bname:\s*[\"']([^\"']+)[\"'][^{}]*?\b(?:label_)?id:\s*(\d+)")
+_NAME = re.compile(r"\bname:\s*[\"']([^\"']+)[\"']")
+_NUMBER = re.compile(r"\b(?:label_)?id:\s*(\d{1,9})\b")
 
 _Key = tuple[float, list[float]]
 
@@ -47,10 +48,11 @@ def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     patterns = [f"{place}*{word}*.csv" for word in words for place in ("", "annotations/")]
     origin = only_file(root, [*patterns, "*.csv"], "ava")
     videos: dict[str, dict[tuple[str, int], list[_Key]]] = {}
-    text = origin.read(_MOST_BYTES).decode("utf-8", "replace")
-    filler = TrackFiller(len(text))
+    content = origin.read(_MOST_BYTES)
+    filler = TrackFiller(len(content))
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace", newline="")
     try:
-        for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
+        for number, row in enumerate(csv.reader(text), 1):
             with leaving_out_faults():
                 _add(videos, origin, number, row)
     except csv.Error as error:
@@ -99,7 +101,8 @@ def _action_names(root: Path) -> dict[int, str]:
     for pattern in ("*action_list*.pbtxt", "annotations/*action_list*.pbtxt"):
         for path in sorted(root.glob(pattern)):
             text = Origin(path, "ava").read(_MOST_NAMES).decode("utf-8", "replace")
-            return {int(number): name for name, number in _ITEM.findall(text)}
+            items = ((_NAME.search(item), _NUMBER.search(item)) for item in re.split("[{}]", text))
+            return {int(number[1]): name[1] for name, number in items if name and number}
     return {}
 
 

@@ -181,15 +181,17 @@ def _tubes(
                     boxes[place] = _corners(box)
         elif one.bbox is not None and one.image_id in place_of:
             boxes[place_of[one.image_id]] = _corners(one.bbox)
+    turns = {place: turn for turn, place in enumerate(dict.fromkeys(places))}
     tubes: list[TruthTube] = []
     for (_, label), seen in sorted(tracks.items()):
         # A track is not seen between an annotated picture with it and the next one without.
         runs: list[list[tuple[int, Sequence[float]]]] = [[]]
-        for place in places:
-            if place in seen:
-                runs[-1].append((place, seen[place]))
-            elif runs[-1]:
+        last = -1
+        for turn, place in sorted((turns[place], place) for place in seen):
+            if turn != last + 1:
                 runs.append([])
+            runs[-1].append((place, seen[place]))
+            last = turn
         for run in runs:
             tubes += filler.tubes(label, run)
     return tubes

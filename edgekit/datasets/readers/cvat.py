@@ -10,6 +10,7 @@ classes of all files are joined by name, in the order in which they come.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
 from edgekit.datasets.readers._xml import UnreadableXml, parse
 from edgekit.errors import AnnotationError
+from edgekit.files.reading import path_below
 
 __all__ = ["read_cvat"]
 
@@ -127,8 +129,10 @@ def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: P
             except LongTrackError as error:
                 raise origin.wrong(str(error), which) from error
     named = PurePosixPath(file.facts.get("source") or origin.path.stem).name
-    home = origin.path.parent
-    name = str((home / named).relative_to(root)) if (home / named).exists() else named
+    name = named
+    with contextlib.suppress(ValueError):  # ``path_of`` raises it again
+        if (beside := path_below(origin.path.parent, named)).exists():
+            name = str(beside.relative_to(root))
     return origin.video(name, frames, size, tubes, finder.path_of)
 
 

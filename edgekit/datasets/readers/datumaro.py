@@ -132,8 +132,8 @@ def _video(
             else:
                 hidden = one.attributes.get("outside") is True
                 tracks[str(track), one.label_id][frame] = None if hidden else box
-    tubes: list[TruthTube] = linked_tubes(loose)
     try:
+        tubes: list[TruthTube] = linked_tubes(loose)
         for (_, label), keys in tracks.items():
             tubes += filler.tubes(label, keys.items())
         path = _path_of(root, origin.path.stem, "" if folder == "." else folder)

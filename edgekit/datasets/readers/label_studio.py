@@ -90,9 +90,9 @@ def _video(
         (task.data[key] for key in ("video", "video_url") if isinstance(task.data.get(key), str)),
         address,
     )
-    name = _name_of(address, finder)
     kept = [one for one in task.annotations if not one.was_cancelled][-1:]
     try:
+        name = _name_of(address, finder)
         regions = [
             msgspec.json.decode(region.value, type=_Value)
             for annotation in kept

@@ -46,9 +46,9 @@ def read_tube_pickle(root: Path, *, split: int = 1, part: str = "test") -> Truth
     except UnreadablePickle as error:
         raise origin.wrong(f"not a readable pickle of annotations ({error})") from error
     try:
-        classes = [str(name) for name in found["labels"]]
+        classes = _names(found["labels"])
         splits = found[f"{part}_videos"]
-        names = [str(name) for name in splits[split - 1]]
+        names = _names(splits[split - 1])
         tables = {key: found[key] for key in ("nframes", "resolution", "gttubes")}
         if not all(isinstance(table, Mapping) for table in tables.values()):
             raise TypeError("'nframes', 'resolution' and 'gttubes' are not all dictionaries")
@@ -65,6 +65,13 @@ def read_tube_pickle(root: Path, *, split: int = 1, part: str = "test") -> Truth
         with leaving_out_faults():
             videos.append(_video(origin, name, tables, len(classes), finder, room))
     return Truth(classes, videos)
+
+
+def _names(values: Any) -> list[str]:
+    # The text of other values may be endless: a pickle can nest one value in itself many times.
+    if not isinstance(values, (list, tuple)) or not all(type(name) is str for name in values):
+        raise TypeError("'labels' and the lists of videos are not all lists of text")
+    return list(values)
 
 
 def _video(
@@ -98,13 +105,14 @@ def _tubes(label: object, array: Any, classes: int, room: list[int]) -> list[Tru
     """Returns the spans of an array in which frames follow one another."""
     if not isinstance(label, int) or not 0 <= label < classes:
         raise ValueError(f"label {label!r:.20}, expected 0 to {classes - 1}")
-    rows = np.asarray(array)
-    if rows.ndim != 2 or rows.shape[1] != 5 or not len(rows) or rows.dtype.kind not in "iuf":
-        raise ValueError(f"an array of shape {rows.shape}, expected (n, 5)")
-    room[0] -= len(rows)
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"a {type(array).__name__}, expected an array")
+    if array.ndim != 2 or array.shape[1] != 5 or not len(array) or array.dtype.kind not in "iuf":
+        raise ValueError(f"an array of shape {array.shape}, expected (n, 5)")
+    room[0] -= len(array)
     if room[0] < 0:
         raise ValueError("the file claims more boxes than its size allows")
-    rows = rows.astype(np.float64)
+    rows = array.astype(np.float64)
     steps = np.diff(rows[:, 0])
     if not np.isfinite(rows).all() or (steps < 1).any() or (rows[:, 0] % 1).any():
         raise ValueError("the frames of a tube do not rise, or a number is not finite")

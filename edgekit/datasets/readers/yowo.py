@@ -21,7 +21,7 @@ from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.readers._origin import Origin
-from edgekit.datasets.readers._tracks import linked_tubes
+from edgekit.datasets.readers._tracks import LongTrackError, linked_tubes
 from edgekit.files.reading import path_below, read_regular
 
 __all__ = ["read_yowo"]
@@ -111,7 +111,12 @@ def _video(root: Path, name: str, classes: int, finder: VideoFinder) -> VideoTru
     is_there = path.exists()
     count = 0 if is_there else max(frames, default=0) + 1
     size = (0, 0) if is_there else (320, 240)
-    return Origin(folder, "yowo").video(name, count, size, linked_tubes(frames), lambda _: path)
+    origin = Origin(folder, "yowo")
+    try:
+        tubes = linked_tubes(frames)
+    except LongTrackError as error:
+        raise origin.wrong(str(error), f"video '{name}'") from error
+    return origin.video(name, count, size, tubes, lambda _: path)
 
 
 def _boxes(origin: Origin, classes: int) -> list[tuple[int, list[float]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -86,7 +87,7 @@ def statistics_of(parts: Mapping[str, Truth]) -> Statistics:
     motion = [_motion(tube) for _, tube in pairs]
     return Statistics(
         {name: _counts(part.videos) for name, part in parts.items()},
-        [_class_counts(truth, label) for label in range(len(truth.classes))],
+        _class_counts(truth),
         _spread(height),
         _spread(area),
         _spread(aspect),
@@ -106,19 +107,22 @@ def _counts(videos: Sequence[VideoTruth]) -> Counts:
     )
 
 
-def _class_counts(truth: Truth, label: int) -> ClassCounts:
-    tubes = [[tube for tube in video.tubes if tube.label == label] for video in truth.videos]
-    return ClassCounts(
-        truth.classes[label],
-        sum(bool(found) for found in tubes),
-        sum(map(len, tubes)),
-        sum(len(tube.boxes) for found in tubes for tube in found),
-    )
+def _class_counts(truth: Truth) -> list[ClassCounts]:
+    videos, tubes, boxes = Counter[int](), Counter[int](), Counter[int]()
+    for video in truth.videos:
+        videos.update({tube.label for tube in video.tubes})
+        for tube in video.tubes:
+            tubes[tube.label] += 1
+            boxes[tube.label] += len(tube.boxes)
+    return [
+        ClassCounts(name, videos[label], tubes[label], boxes[label])
+        for label, name in enumerate(truth.classes)
+    ]
 
 
 def _actors(video: VideoTruth) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Returns the number of boxes in each frame."""
-    steps = np.zeros(video.frames + 1, np.int64)
+    """Returns the number of boxes in each frame, up to the last one with boxes."""
+    steps = np.zeros(max((tube.end for tube in video.tubes), default=-1) + 2, np.int64)
     for tube in video.tubes:
         steps[tube.start] += 1
         steps[tube.end + 1] -= 1

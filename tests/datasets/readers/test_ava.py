@@ -68,6 +68,16 @@ def test_the_official_list_of_names_is_read(tmp_path: Path, clip: Callable[..., 
     assert read_truth("ava", tmp_path).classes == ["stand", "watch (a person)"]
 
 
+@pytest.mark.parametrize("item", ["name: 'a' ", "name:'a' id: ", f"name: 'a' id: {'9' * 5000} "])
+def test_a_list_of_actions_that_never_fits_is_read_once(
+    tmp_path: Path, clip: Callable[..., Path], item: str
+) -> None:
+    clip(dataset(tmp_path) / "videos/1j20qq1JyX4.mp4")
+    path = tmp_path / "ava_action_list_v2.2_for_activitynet_2019.pbtxt"
+    path.write_text((item * 100_000)[: 1 << 20])
+    assert read_truth("ava", tmp_path).classes == ["action12", "action80"]
+
+
 def test_cut_videos_begin_at_second_900(tmp_path: Path, clip: Callable[..., Path]) -> None:
     lines = LINES.replace(",0000,", ",0900,").replace(",0001,", ",0901,")
     clip(dataset(tmp_path, lines) / "videos/1j20qq1JyX4.mp4")

@@ -82,6 +82,15 @@ def test_tracks_with_a_list_of_boxes_are_read(tmp_path: Path) -> None:
     assert (second.start, second.boxes.tolist()) == (2, [[5, 6, 8, 10]])
 
 
+def test_many_boxes_without_tracks_are_read(tmp_path: Path) -> None:
+    content = tao(tuple(range(1, 3001)))
+    one = {"category_id": 805, "bbox": [0, 0, 10, 20]}
+    content["annotations"] = [{**one, "image_id": 10 + n} for n in range(1, 3001)] * 3
+    (video,) = read_truth("coco-video", write(tmp_path, content), part="train").videos
+    assert len(video.tubes) == 9000
+    assert sorted(tube.start for tube in video.tubes) == sorted([*range(3000)] * 3)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -107,6 +107,7 @@ IMAGES = export(
         (track('frame="3" xtl="nan" ytl="1" xbr="9" ybr="9"'), "infinite or NaN"),
         (track(f'frame="{10**20}" {SIDES}'), "frame 100000000000000000000"),
         (export(meta=META.replace("gym.mp4", "..")), "not a path inside"),
+        ('<?xml version="1.0" encoding="zlib_codec"?><annotations/>', "encoding 'zlib_codec'"),
         (export(meta=META.replace(">30<", ">20000000<")), "20000000 frames"),
     ],
 )
@@ -134,11 +135,17 @@ def test_all_faults_of_a_file_can_be_collected(tmp_path: Path) -> None:
     assert [fault.message.rpartition("track ")[2][:1] for fault in faults] == ["0", "2"]
 
 
+def test_a_name_that_no_file_can_have_is_a_video_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(export(meta=META.replace("gym.mp4", "x" * 300)))
+    (video,) = read_truth("cvat", tmp_path).videos
+    assert not video.require_path().exists()
+
+
 def test_many_keyframes_cannot_claim_all_memory(tmp_path: Path) -> None:
     boxes = f'<box frame="0" {SIDES}/><box frame="9999999" {SIDES}/>'
     tracks = f'<track id="0" label="walk">{boxes}</track>' * 2
     (tmp_path / "a.xml").write_text(export(tracks, META.replace(">30<", ">10000000<")))
-    with pytest.raises(AnnotationError, match="claim more than 1000"):
+    with pytest.raises(AnnotationError, match="claim more than 200"):
         read_truth("cvat", tmp_path)
 
 

@@ -71,6 +71,8 @@ def test_folders_are_videos_and_files_are_parts(tmp_path: Path) -> None:
         (item(0, attr={"frame": -1}), "frame -1 of item 'frame_000000'"),
         (item(0, image=None), "1 frames of 0x0"),
         (item(0, folder="../"), "not a path inside"),
+        (item(0, *[box(1, attributes={})] * 257), "frame 0 has 257 boxes without a track"),
+        (item(0, folder="9" * 5000 + "/"), "cannot be resolved inside"),
         (item(0, box(1, bbox=[1, 2, 3])), "expected categories and items"),
     ],
 )

@@ -76,6 +76,7 @@ def test_a_cancelled_annotation_does_not_count(tmp_path: Path, clip: Callable[..
         (task(region(key(0))), "frame -1, expected"),
         (task(region(key(31))), "the video has 30 frames"),
         (task(region(key(1)), video="/data/.."), "not a path inside"),
+        (task(region(key(1)), video="http://[::1"), "Invalid IPv6 URL"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -48,10 +48,16 @@ def test_frames_without_end_are_refused(frame: int) -> None:
 
 
 def test_all_tracks_share_one_bound() -> None:
-    filler, far = TrackFiller(0), [(0, (0, 0, 1, 1)), (5_999_999, (0, 0, 1, 1))]
+    filler, far = TrackFiller(0), [(0, (0, 0, 1, 1)), (1_199_999, (0, 0, 1, 1))]
     filler.tubes(0, far)
-    with pytest.raises(LongTrackError, match="more than 10000000 boxes"):
+    with pytest.raises(LongTrackError, match="more than 2000000 boxes"):
         filler.tubes(0, far)
+
+
+@pytest.mark.parametrize("until", [10**10, 10**300])
+def test_an_end_that_nothing_reaches_takes_no_memory(until: int) -> None:
+    with pytest.raises(LongTrackError, match="more than 2000000 boxes"):
+        TrackFiller(0).tubes(0, [(0, (0, 0, 1, 1))], until)
 
 
 def test_boxes_without_tracks_go_on_where_they_overlap_most() -> None:

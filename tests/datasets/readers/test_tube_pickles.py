@@ -53,10 +53,21 @@ def test_frames_are_found(tmp_path: Path, clip: Callable[..., Path]) -> None:
     assert video.path == path
 
 
+def endless(value: Any) -> Any:
+    """A value of 80 lists that has 2 ** 40 parts as text."""
+    for _ in range(40):
+        value = [value, value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [
         ([], "list indices"),
+        (content(labels=[endless("walk")]), "not all lists of text"),
+        (content(test_videos=[[endless("walk")]]), "not all lists of text"),
+        (content(gttubes={NAME: {0: [endless(1.0)]}}), "a list, expected an array"),
+        (content(nframes={NAME: 10**5000}), "a number of 16610 bits"),
         ({"labels": []}, "no 'test_videos'"),
         (content(test_videos=[[NAME], [NAME]], nframes={}), "a table has no"),
         (content(test_videos=[]), "split 1 of 0"),

@@ -68,6 +68,7 @@ def test_own_classes_are_the_folders(tmp_path: Path) -> None:
         ({1: "3 1 2 3"}, NAME, "found '3 1 2 3'"),
         ({1: "3 1 2 3 nan"}, NAME, "infinite or NaN"),
         ({0: "3 1 2 3 4"}, NAME, "from 00001.txt"),
+        ({1: "3 1 2 3 4\n" * 257}, NAME, "frame 0 has 257 boxes without a track"),
         ({1: ""}, "Biking/v_gone", "its labels cannot be read"),
         ({1: ""}, "labels/../00001.txt", "its labels cannot be read"),
     ],

@@ -122,3 +122,11 @@ def test_pictures_whose_names_look_like_patterns(tmp_path):
     cv2.imwrite(str(tmp_path / "%03d.png"), np.zeros((8, 8, 3), np.uint8))
     with open_source(tmp_path / "%03d.png") as source:
         assert len(list(source)) == 1
+
+
+@pytest.mark.parametrize("head", [b"<!---->" * 500, b"<!--" * 1000, b"<?xml?>" + b"<!-- -->" * 500])
+def test_a_file_of_comments_is_recognized_at_once(tmp_path, head):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(head)
+    with pytest.raises(MediaError):
+        open_source(path)

@@ -15,7 +15,7 @@ __all__ = ["check_alone", "check_file", "sound_in", "unplayable", "unreadable"]
 _HEAD = 4096
 _PLAYLIST = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:#EXTM3U|ffconcat version|v=0\r?\no=|# VobSub index file"
-    rb"|(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:\w+:)?(?:MPD|CompositionPlaylist)\b)",
+    rb"|(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:\w+:)?(?:MPD|CompositionPlaylist)\b)",
     re.I | re.S,
 )
 _AUDIO = {b"ID3": "MP3", b"fLaC": "FLAC", b"OggS": "Ogg"}

@@ -24,18 +24,23 @@ __all__ = [
 ]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+# Of several FF, the last belongs to the marker. Matching all of them would take quadratic time.
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
 # Within a scan, FF 00 and the restart markers belong to the data.
-_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _END, _SCAN, _AGAIN = 0xD9, 0xDA, 0xD8
 _BEGIN = b"\xff\xd8\xff"
+_MOST_MARKERS = 10_000
 # Multi-Picture Format: marker of its segment, tag of its list, and type of a thumbnail.
 _MULTI_PICTURE, _LIST, _PREVIEW = 0xE2, 0xB002, 1
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Chunks that affect pixels: transparency, orientation and animation.
 _PIXELS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
-_PNM = re.compile(rb"P([2356])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
+_PNM = re.compile(
+    rb"P([2356])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d{1,9})\s"
+)
+_PNM_HEAD = 1 << 12
 
 
 def is_jpeg(content: bytes) -> bool:
@@ -100,9 +105,11 @@ def _listed_kinds(index: bytes) -> list[int]:
 
 
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yields each marker and the offset after it."""
+    """Yields each marker and the offset after it, up to a number that no picture needs."""
     place, pattern = 2, _MARKER
-    while (found := pattern.search(content, place)) is not None:
+    for _ in range(_MOST_MARKERS):
+        if (found := pattern.search(content, place)) is None:
+            return
         marker, place = found[1][0], found.end()
         yield marker, place
         pattern = _MARKER
@@ -188,7 +195,7 @@ def largest_value(content: bytes) -> int:
     """
     if is_png(content):
         return 65535 if content[24:25] == b"\x10" else 255
-    if (found := _PNM.match(content)) is not None:
+    if (found := _PNM.match(content, 0, _PNM_HEAD)) is not None:
         return min(max(int(found[4]), 1), 65535)
     # A JPEG 2000 file holds height, width, number of components, and bits minus 1.
     place = content[:256].find(b"ihdr")

@@ -42,15 +42,21 @@ _LOOKED_AT = 8
 _DIGITS = re.compile(r"([0-9]+)")
 
 
-def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     """Returns a key that sorts numbers by value, ``frame2`` before ``frame10``, ignoring case.
 
     Names that are equal by this rule (``01`` and ``1``, ``A`` and ``a``) are sorted as plain text.
     """
     parts = _DIGITS.split(name)
     # Even places hold text and odd places digits, so text is only ever compared with text.
-    folded = (int(part) if place % 2 else part.casefold() for place, part in enumerate(parts))
+    folded = (_value(part) if place % 2 else part.casefold() for place, part in enumerate(parts))
     return tuple(folded), name
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """Returns what sorts digits by value; as a number they may be longer than Python reads."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def is_picture(path: Path) -> bool:

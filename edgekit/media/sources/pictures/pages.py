@@ -25,6 +25,9 @@ _LOG = logging.getLogger(__name__)
 _AT_ONCE = 1 << 26
 """Bytes of frames decoded together, because OpenCV starts at the first frame each time."""
 
+_MOST_SKIPPED = 100
+"""Largest number of pictures that are skipped one after another; then the file ends."""
+
 _SHORTEST, _INSTEAD = 0.01, 0.1
 """Longest duration in seconds that browsers ignore, and the duration that they use instead."""
 
@@ -34,7 +37,8 @@ class PagesSource(Source):
     """All pictures of a file, in order.
 
     Frames of an animation keep its times; pages follow each other 25 times per second. A page that
-    cannot be read is skipped with a warning; its index is left out.
+    cannot be read is skipped with a warning; its index is left out. After 100 such pages in a row,
+    the rest of the file is left out.
 
     Args:
         path: File that ``can_read`` accepts.
@@ -85,14 +89,14 @@ class PagesSource(Source):
         self._content, self._decoded = b"", {}
 
     def _advance(self) -> Frame | None:
-        gap = ""
-        while self.position < (self.frames or 0):
+        gap, skipped = "", 0
+        while self.position < (self.frames or 0) and skipped < _MOST_SKIPPED:
             index = self.position
             self.position += 1
             try:
                 image = self._picture(index)
             except UnreadableError as error:
-                self._problem, gap = error, "dropped"
+                self._problem, gap, skipped = error, "dropped", skipped + 1
                 _LOG.warning("Skipped picture %d of %s: %s.", index + 1, self.name, error)
                 continue
             time = self._times[index] if self._times else index / self.fps

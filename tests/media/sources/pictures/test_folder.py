@@ -17,7 +17,7 @@ from edgekit.errors import MediaError
 from edgekit.media.sources import open_source
 from edgekit.media.sources.pictures._formats import is_whole_jpeg, jpeg_pictures, webp_delays
 from edgekit.media.sources.pictures._tiff import tiff_pages
-from edgekit.media.sources.pictures.folder import FramesSource, is_picture
+from edgekit.media.sources.pictures.folder import FramesSource, is_picture, natural_key
 
 NOISE = np.random.default_rng(5).integers(0, 256, (48, 64, 3), np.uint8)
 
@@ -348,6 +348,33 @@ def test_a_pgm_is_as_bright_as_its_largest_value_says(tmp_path, largest, comment
     found = only(picture(tmp_path, "a.pgm", content))
     assert np.abs(found[..., 0] - 255 * (values / largest)).max() <= 1.01
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"P5\n1 1\n" + b"9" * 5000 + b"\n0", b"P5" + b"#\n" * 10_000_000, b"P5" + b"\n" * 20_000_000],
+)
+def test_the_head_of_a_pgm_is_short(tmp_path, content, capfd):
+    with pytest.raises(MediaError, match="truncated, damaged or not a picture"):
+        only(picture(tmp_path, "a.pgm", content))
+
+
+@pytest.mark.parametrize("filling", [b"\xff" * 4_000_000 + b"\0", b"\xff\x01" * 4_000_000])
+def test_the_markers_of_a_jpeg_take_no_time(filling):
+    content = encoded(".jpg")
+    assert not is_whole_jpeg(content[:2] + filling + content[2:-2])
+
+
+def test_after_many_damaged_pages_the_rest_is_left_out(tmp_path, caplog):
+    content = b"RIFF" + struct.pack("<I", 4 + 8000) + b"WEBP" + b"ANMF\0\0\0\0" * 1000
+    with pytest.raises(MediaError, match="None of the 1000 pictures"):
+        only(picture(tmp_path, "a.webp", content))
+    assert len(caplog.records) == 100
+
+
+def test_long_numbers_in_names_are_sorted_by_value():
+    names = ["a10", "a9", "a" + "1" * 5000, "a" + "0" * 5000 + "8", "a", "b1"]
+    assert sorted(names, key=natural_key) == ["a", names[3], "a9", "a10", names[2], "b1"]
 
 
 def test_black_pictures_stay_black(tmp_path, caplog):
