@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit._parameters import parameter
-from edgekit.bundle import HeadCheck, Manifest, Verification
+from edgekit.bundle import DecodeSpec, HeadCheck, Manifest, Verification
 from edgekit.errors import BoundError, MediaError, UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
@@ -29,7 +29,6 @@ TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
 
 _TOP = 50
 _SAME_BOX = 0.95
-_LEAST_FOUND = 0.9
 
 Frames = Sequence[npt.NDArray[np.uint8]]
 
@@ -45,9 +44,8 @@ def verify(
     """Runs real inputs through PyTorch and through an exported model, and compares the outputs.
 
     If the model contains the cascade, the reference is the runtime's cascade and the network. If it
-    contains the decoding, the reference is the network and the runtime's decoding. Its ``scores``
-    are compared with those of the best peaks in order. Scores and ``boxes`` are also compared with
-    those of the cells that they come from.
+    contains the decoding, the reference is the network and the runtime's decoding: every peak has
+    to be found, and found ``scores`` and ``boxes`` are compared with those of their cells.
 
     Args:
         network: Network in PyTorch, as loaded.
@@ -73,7 +71,7 @@ def verify(
         if decode.place == "graph":
             expected = peaks(heads, decode.top_k, decode.stride)
             rows = [expected, found["detections"][found["detections"][:, 4] > 0]]
-            compared = _compare_rows(rows[0], rows[1], heads, decode.stride)
+            compared = _compare_rows(rows[0], rows[1], heads, decode)
         else:
             compared = {name: (heads[name], found[name]) for name in heads}
             rows = [peaks(side, _TOP, decode.stride) for side in (heads, found)]
@@ -171,27 +169,50 @@ def _inputs(
 
 
 def _compare_rows(
-    expected: Array, found: Array, heads: Mapping[str, Array], stride: int
+    expected: Array, found: Array, heads: Mapping[str, Array], decode: DecodeSpec
 ) -> dict[str, tuple[Array, Array]]:
-    """Returns scores and boxes, expected and found, paired so that ties do not matter."""
-    best, scores = expected[:, 4], found[:, 4]
-    length = min(len(best), len(scores))
-    if length < _LEAST_FOUND * max(len(best), len(scores)):
-        length = max(len(best), len(scores))  # a missing row counts as a score of 0
-    best, scores = (np.pad(v, (0, max(0, length - len(v))))[:length] for v in (best, scores))
+    """Returns scores and boxes, expected and found, paired so that near ties do not matter.
+
+    Rounding decides which of several nearly equal neighbours is a peak, and which of several nearly
+    equal peaks is the last of ``top_k``. So a found score is compared with the best of its cell and
+    the eight around it. A peak that was not found counts with the best of the eight cells around
+    it, or with the last score that was found.
+    """
     logits, sizes, offsets = (heads[name][0] for name in ("hm", "wh", "reg"))
+    scores = 1 / (1 + np.exp(-logits))
     places = np.indices(logits.shape[1:])[::-1].reshape(2, -1) + offsets.reshape(2, -1)
     half = sizes.reshape(2, -1) / 2
-    every = np.concatenate([places - half, places + half]).T * stride
-    cells = np.abs(found[:, None, :4] - every).max(2).argmin(1)
-    own = logits.reshape(len(logits), -1)[found[:, 5].astype(np.intp), cells]
+    boxes = np.concatenate([places - half, places + half]).T * decode.stride
+
+    def cells(rows: Array) -> npt.NDArray[np.intp]:
+        nearest: npt.NDArray[np.intp] = np.abs(rows[:, None, :4] - boxes).max(2).argmin(1)
+        return nearest + rows[:, 5].astype(np.intp) * len(boxes)
+
+    at, asked = cells(found), cells(expected)
+    beside = _best_beside(scores).ravel()
+    reference = np.zeros(len(found), np.float32)
+    first = np.unique(at, return_index=True)[1]  # a repeated cell counts as a score of 0
+    reference[first] = np.maximum(scores.ravel(), beside)[at[first]]
+    told = np.zeros(scores.size, np.float32)
+    told[at] = found[:, 4]
+    last = found[:, 4].min() if len(found) >= decode.top_k else 0.0
+    present = np.maximum(np.where(told > 0, told, beside)[asked], last)
+    best = expected[:, 4]
     return {
         "scores": (
-            np.concatenate([best, 1 / (1 + np.exp(-own))]),
-            np.concatenate([scores, found[:, 4]]),
+            np.concatenate([best, reference]),
+            np.concatenate([np.minimum(best, present), found[:, 4]]),
         ),
-        "boxes": (every[cells], found[:, :4]),
+        "boxes": (boxes[at % len(boxes)], found[:, :4]),
     }
+
+
+def _best_beside(maps: Array) -> Array:
+    """Returns, for each cell of each map (C, h, w), the maximum of the eight cells around it."""
+    wide = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), (1, 2))
+    beside: Array = np.delete(windows.reshape(*maps.shape, 9), 4, -1).max(-1)
+    return beside
 
 
 def _check(pairs: Sequence[tuple[Array, Array]]) -> HeadCheck:

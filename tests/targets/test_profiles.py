@@ -43,8 +43,9 @@ def test_both_runtimes_count_the_same_multiply_adds(
         with open_session(made, ONE) as session:
             times = session.profile({"input": tensor}, rounds=1)
         counted.append(sum(o.macs or 0 for o in times.operators))
-    # ONNX Runtime pads channels, and OpenVINO's exporter those of the offsets, to full blocks.
-    assert counted[0] == pytest.approx(counted[1], rel=0.15)
+    # ONNX Runtime pads channels to full blocks of 8 or, with AVX-512, 16; OpenVINO's exporter pads
+    # those of the offsets.
+    assert counted[0] == pytest.approx(counted[1], rel=0.25)
 
 
 def test_what_tflite_does_not_tell_is_said_by_name(lite: Bundle, tensor: Any) -> None:
