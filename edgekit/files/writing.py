@@ -19,11 +19,19 @@ from edgekit.files.output_paths import (
 )
 from edgekit.files.permissions import make_private, umask
 
-__all__ = ["TEMPORARY", "atomic_file", "atomic_folder", "remove_left", "temporary_file"]
+__all__ = [
+    "TEMPORARY",
+    "atomic_file",
+    "atomic_folder",
+    "refuse_full",
+    "remove_left",
+    "temporary_file",
+]
 
 TEMPORARY = ".edgekit-"
 """Prefix of temporary names, short enough for any folder."""
 
+_PROBE_BYTES = 4096
 _TIDIED: set[Path] = set()
 
 
@@ -73,6 +81,22 @@ def temporary_file(folder: Path, ending: str) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def refuse_full(path: Path) -> None:
+    """Raises if a small new file cannot be written where ``path`` is or would be created.
+
+    Raises:
+        OutputError: There is no room, the quota or the limit of file sizes is reached, or the place
+            cannot be written for another reason.
+    """
+    folder = path if path.is_dir() else path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):  # an existing file in it may still be writable
+        return
+    with writing(path), temporary_file(folder, "") as temporary:
+        temporary.write_bytes(bytes(_PROBE_BYTES))
 
 
 def remove_left(folder: Path) -> None:

@@ -12,6 +12,7 @@ from edgekit._checks import as_instance, as_path, unexpected
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.files.output_paths import refuse_unwritable
+from edgekit.files.writing import refuse_full
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.source import Source
@@ -70,7 +71,7 @@ def run(
 
 
 def check(options: RunOptions) -> tuple[list[Source], str]:
-    """Opens the sources, the bundle and the outputs, and writes nothing.
+    """Opens the sources, the bundle and the outputs, and leaves nothing behind.
 
     Args:
         options: Options of the run.
@@ -85,6 +86,8 @@ def check(options: RunOptions) -> tuple[list[Source], str]:
         for number in range(len(options.sources)):
             for path in options.of_source(number).files.paths().values():
                 refuse_unwritable(path)
+                if path.is_file() or not path.exists():
+                    refuse_full(path)
         runs.check()
         return [*runs.sources], runs.bundle
 

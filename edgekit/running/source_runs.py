@@ -20,6 +20,7 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all
 from edgekit.pipeline.pipeline import Pipeline
+from edgekit.pipeline.results import RunInfo
 from edgekit.pipeline.stage_executor import NO_TURN
 from edgekit.running.bundle_swap import BundleSwap
 from edgekit.running.options import RunOptions
@@ -112,12 +113,22 @@ class SourceRuns(Closing):
         self._seconds = time.perf_counter() - begin
 
     def check(self) -> None:
-        """Raises the errors that the outputs would raise at their start, and writes nothing."""
+        """Raises the errors that the outputs would raise at their start; leaves nothing behind."""
         with contextlib.ExitStack() as stack:
             for run in self._runs:
+                self._check_video(run)
                 for sink in run.sinks:
                     stack.callback(sink.close)
                     sink.check()
+
+    @staticmethod
+    def _check_video(run: _SourceRun) -> None:
+        source, path = run.source, run.options.files.video
+        if isinstance(path, Path) and source.width and source.height:
+            from edgekit.media.sinks.video.file import check_encoder
+
+            facts = (source.name, source.width, source.height, source.fps, source.frames, ())
+            check_encoder(path, RunInfo(*facts, sample_aspect=source.sample_aspect))
 
     def stop(self) -> None:
         """Stops all pipelines, even if a source waits for a frame; safe in a signal handler."""

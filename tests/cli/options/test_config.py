@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -107,6 +109,24 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path, content, capsys):
     assert str(path) in capsys.readouterr().err
 
 
+@contextlib.contextmanager
+def denying_broker():
+    """The port of a broker that refuses every user name and password, in MQTT 5."""
+
+    def serve(listening):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = listening.accept()
+                with peer:
+                    peer.recv(1 << 12)
+                    peer.sendall(bytes([0x20, 3, 0, 0x86, 0]))  # CONNACK: bad user or password
+                    peer.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        yield listening.getsockname()[1]
+
+
 def test_a_check_opens_all_and_writes_nothing(written, spot_bundle, spot_video, tmp_path, capsys):
     out = tmp_path / "events.jsonl"
     path = written(f'source = "{spot_video(3)}"\nbundle = "{spot_bundle}"\nevents = "{out}"\n')
@@ -135,6 +155,8 @@ def test_a_check_finds_a_place_that_cannot_be_written(spot_bundle, spot_video, t
         ("--metrics", "{port}"),
         ("--serve", "{port}"),
         ("--serve", "{free}", "--metrics", "{free}"),
+        ("--mqtt", "mqtt://127.0.0.1:1/x", "--mqtt-buffer", "b" * 250),
+        ("--mqtt", "mqtt://a:b@127.0.0.1:{broker}/x", "--mqtt-buffer", "{folder}/b.db"),
     ],
 )
 def test_a_check_refuses_what_the_run_would(spot_bundle, spot_video, tmp_path, capsys, outputs):
@@ -142,9 +164,14 @@ def test_a_check_refuses_what_the_run_would(spot_bundle, spot_video, tmp_path, c
     pytest.importorskip("prometheus_client")
     pytest.importorskip("aiohttp")
     (tmp_path / "plain").write_text("no folder, and no buffer")
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.socket() as free,
+        denying_broker() as broker,
+    ):
         free.bind(("127.0.0.1", 0))
         places = {"file": tmp_path / "plain", "port": taken.getsockname()[1]}
+        places |= {"broker": broker, "folder": tmp_path}
         places["free"] = free.getsockname()[1]
         free.close()
         words = ["run", str(spot_video(3)), "--bundle", str(spot_bundle)]
@@ -155,7 +182,43 @@ def test_a_check_refuses_what_the_run_would(spot_bundle, spot_video, tmp_path, c
             errors.append(capsys.readouterr().err)
     assert errors[0]
     assert errors[0] in errors[1]
-    assert not (tmp_path / "b.db").exists()
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("--events", "{disk}/e.jsonl"),
+        ("--video", "{disk}/v.mp4"),
+        ("--save-detections", "{disk}/d.json"),
+        ("--clips", "{disk}/clips"),
+        ("--mqtt", "mqtt://127.0.0.1:1/x", "--mqtt-buffer", "{disk}/b.db"),
+    ],
+)
+def test_a_check_finds_a_full_disk_and_leaves_nothing_there(
+    spot_bundle, spot_video, small_disk, capsys, outputs
+):
+    pytest.importorskip("paho.mqtt.client")
+    words = ["run", str(spot_video(3)), "--bundle", str(spot_bundle), "--check"]
+    words += [word.format(disk=small_disk) for word in outputs]
+    assert main(words) == 0
+    assert list(small_disk.iterdir()) == []
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+    assert main(words) == 3
+    assert "No space left on device" in capsys.readouterr().err
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+
+
+@pytest.mark.parametrize("size", [(1, 50), (17_000, 4)])
+def test_a_check_refuses_frames_that_the_video_would(spot_bundle, spot_folder, capsys, size):
+    words = ["run", str(spot_folder([size])), "--bundle", str(spot_bundle), "--video", "v.mp4"]
+    errors = []
+    for more in (["--check"], []):
+        assert main([*words, *more]) == 3
+        errors.append(capsys.readouterr().err)
+    assert f"A video of {size[0]}x{size[1]} pixels cannot be written" in errors[0]
+    assert errors[0] in errors[1]
 
 
 def test_a_check_of_sound_outputs_leaves_ports_and_places_as_they_are(

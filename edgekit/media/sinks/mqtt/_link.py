@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.errors import OutputError
-from edgekit.media.sinks.mqtt._client import import_client, make_client
+from edgekit.media.sinks.mqtt._client import DENIED, import_client, make_client
 from edgekit.media.sinks.mqtt._delivery import WINDOW, Delivery
 from edgekit.media.sinks.mqtt._outbox import Outbox
 from edgekit.media.sinks.mqtt.broker import Broker
@@ -28,7 +28,6 @@ _KEEPALIVE_SECONDS = 15
 _TICK = 0.05
 _NEWS_SECONDS = 1.0
 _NOT_YET = "There is no connection yet."
-_DENIED = frozenset(("Bad user name or password", "Not authorized"))
 
 
 @dataclass(slots=True)
@@ -211,7 +210,7 @@ class BrokerLink:
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
         del client, data, flags, properties
-        self.denied = str(code) in _DENIED
+        self.denied = str(code) in DENIED
         if code.is_failure:
             self._note(f"It refuses: {code}.")
             return

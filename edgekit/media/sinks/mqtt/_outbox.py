@@ -16,7 +16,7 @@ from edgekit.errors import OutputError
 from edgekit.files.output_paths import longest_name, writing
 from edgekit.files.permissions import make_private
 
-__all__ = ["Outbox", "QueuedMessage"]
+__all__ = ["Outbox", "QueuedMessage", "check_name"]
 
 _LONGEST_ENDING = "-journal"
 
@@ -33,6 +33,20 @@ class QueuedMessage(NamedTuple):
     topic: str
     payload: bytes
     kind: str
+
+
+def check_name(path: Path) -> None:
+    """Raises ``OutputError`` if the folder of a queue is missing, or its name is too long."""
+    with writing(path):
+        path.parent.stat()
+    most_bytes = longest_name(path.parent) - len(_LONGEST_ENDING)
+    if len(os.fsencode(path.name)) > most_bytes:
+        raise OutputError(
+            f"Cannot use the buffer {path}: its name has {len(os.fsencode(path.name))} bytes, "
+            f"and at most {most_bytes} are allowed. SQLite adds {_LONGEST_ENDING} to the name "
+            "for another file.",
+            hint=f"Give it a shorter name: {parameter('mqtt_buffer', 'FILE')}",
+        )
 
 
 class Outbox(Closing):
@@ -58,16 +72,7 @@ class Outbox(Closing):
         self._most = most
         self._lock = threading.Lock()
         self.dropped = {"start": 0, "update": 0, "end": 0}
-        with writing(path):
-            path.parent.stat()
-        most_bytes = longest_name(path.parent) - len(_LONGEST_ENDING)
-        if len(os.fsencode(path.name)) > most_bytes:
-            raise OutputError(
-                f"Cannot use the buffer {path}: its name has {len(os.fsencode(path.name))} bytes, "
-                f"and at most {most_bytes} are allowed. SQLite adds {_LONGEST_ENDING} to the name "
-                "for another file.",
-                hint=f"Give it a shorter name: {parameter('mqtt_buffer', 'FILE')}",
-            )
+        check_name(path)
         with writing(path):
             # SQLite gives its other files the permissions of this file.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))

@@ -86,6 +86,8 @@ class Broker:
                 f"{parameter('mqtt_ca')}: there is no file {ca}.",
                 hint="Give the path of a PEM file with the certificate of the broker's CA.",
             )
+        if ca is not None:
+            _check_certificates(ca)
         user, password = (
             None if text is None else unquote(text) for text in (parts.username, parts.password)
         )
@@ -95,3 +97,15 @@ class Broker:
     def place(self) -> str:
         """Host and port, for messages."""
         return f"{self.host}:{self.port}"
+
+
+def _check_certificates(path: Path) -> None:
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError):
+        raise UsageError(
+            f"{parameter('mqtt_ca')}: {path} holds no certificate that can be read.",
+            hint="Give the path of a PEM file with the certificate of the broker's CA.",
+        ) from None

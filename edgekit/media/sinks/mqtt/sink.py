@@ -15,12 +15,13 @@ from edgekit._checks import as_instance, as_path
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
+from edgekit.files.writing import refuse_full
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks._whole_file import check_room
 from edgekit.media.sinks.health import SinkHealth
-from edgekit.media.sinks.mqtt._client import import_client
+from edgekit.media.sinks.mqtt._client import import_client, is_denied
 from edgekit.media.sinks.mqtt._link import BrokerLink, StatusTopic
-from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
+from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage, check_name
 from edgekit.media.sinks.mqtt._status import RunStatus, now_text
 from edgekit.media.sinks.mqtt.broker import Broker
 from edgekit.media.sinks.sink import Sink
@@ -115,11 +116,15 @@ class MqttSink(Sink):
         return f"{self._link.trouble} {len(self._outbox)} messages wait."
 
     def check(self) -> None:
-        """Opens the buffer if it exists, else raises if it cannot be created."""
+        """Opens the buffer, or raises if it cannot be created, and asks the broker for entry."""
         if self._buffer.exists():
             Outbox(self._buffer, self._most).close()
         else:
+            check_name(self._buffer)
             refuse_unwritable(self._buffer)
+        refuse_full(self._buffer)
+        if is_denied(self._broker, _FIRST_TRY_SECONDS):
+            raise self._denial()
 
     def start(self, info: RunInfo) -> None:
         """Opens the buffer and starts to connect; waits at most 3 seconds for the connection."""
@@ -137,10 +142,7 @@ class MqttSink(Sink):
         self._link = BrokerLink(self._broker, self._outbox, status)
         self._link.wait_for_first_try(_FIRST_TRY_SECONDS)
         if self._link.denied:
-            raise OutputError(
-                f"The MQTT broker {self._broker.place} refuses the name or password.",
-                hint=f"Check both in {parameter('mqtt', 'mqtt://user:password@host:port/prefix')}",
-            )
+            raise self._denial()
 
     def gap(self, gap: Gap) -> None:
         """Counts missing frames for the status."""
@@ -208,6 +210,12 @@ class MqttSink(Sink):
             self._link.stop(None, 0.0)
         if self._outbox is not None:
             self._outbox.close()
+
+    def _denial(self) -> OutputError:
+        return OutputError(
+            f"The MQTT broker {self._broker.place} refuses the name or password.",
+            hint=f"Check both in {parameter('mqtt', 'mqtt://user:password@host:port/prefix')}",
+        )
 
     def _first(self, tube: Tube) -> dict[str, Any]:
         index, time = self._last

@@ -13,7 +13,7 @@ import msgspec
 from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
-from edgekit.files.writing import atomic_file, remove_left
+from edgekit.files.writing import atomic_file, refuse_full, remove_left
 from edgekit.media.sinks.events import tube_json
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._clip_folder import ClipFolder
@@ -101,6 +101,7 @@ class ClipsSink(Sink):
     def check(self) -> None:
         """Raises ``OutputError`` if the folder cannot be created or written to."""
         self._folder.check()
+        refuse_full(self._folder.path)
 
     def start(self, info: RunInfo) -> None:
         """Creates the folder."""

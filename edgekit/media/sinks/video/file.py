@@ -22,7 +22,21 @@ from edgekit.media.sources.source import name_of
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 
-__all__ = ["VideoSink"]
+__all__ = ["VideoSink", "check_encoder"]
+
+
+def check_encoder(path: Path, info: RunInfo) -> None:
+    """Opens and closes an encoder for a video of a run whose frame size is known.
+
+    Args:
+        path: Path of the video; nothing is written there.
+        info: Description of the run.
+
+    Raises:
+        OutputError: No encoder accepts such frames.
+    """
+    if (ending := path.suffix.lower()) != ".avi":
+        TimedFrames(path, FORMATS[ending], (info.height, info.width), info, quiet=True).close()
 
 
 # Many attributes: the paths, the open file and the end of one run's video.

@@ -383,6 +383,12 @@ def test_an_address_that_is_none_is_not_repeated(url):
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_file_without_a_certificate_is_refused_at_once(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(UsageError, match="holds no certificate"):
+        Broker.parse("mqtts://host/x", tmp_path / "ca.pem")
+
+
 def test_an_address_is_read_whole(tmp_path):
     broker = Broker.parse("mqtts://me:s3cret%2F%26%40@Host:99/a/b/", None)
     assert (broker.host, broker.port, broker.prefix, broker.tls) == ("host", 99, "a/b", True)
