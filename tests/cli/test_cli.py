@@ -130,6 +130,19 @@ def test_errors_as_json(error, code, status, capsys, monkeypatch):
     assert ("Traceback" in shown.err) is (code == "internal")
 
 
+def test_compiled_files_that_a_full_disk_cut_off_are_said(capsys, monkeypatch):
+    @click.command()
+    def failing():
+        raise EOFError("marshal data too short")  # from the import of such a file
+
+    monkeypatch.setattr(cli, "cli", failing)
+    assert cli.main([]) == 3
+    said = capsys.readouterr().err
+    assert "A compiled file of Python (.pyc) is cut off." in said
+    assert "-name __pycache__" in said
+    assert "Traceback" not in said
+
+
 def test_an_error_after_the_result_is_beside_it(capsys, monkeypatch):
     @click.command()
     @shared.common_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -80,6 +81,8 @@ def failure_of(error: BaseException) -> Failure:
         error = error.__cause__
     if isinstance(error, ImportError | MissingDependencyError) and _came_of_an_interrupt(error):
         return INTERRUPTED
+    if isinstance(error, EOFError) and "marshal" in str(error):
+        error = _cut_bytecode()
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "edgekit"
         return Failure("usage", error.format_message(), f"Run: {path} --help", error.exit_code)
@@ -108,6 +111,18 @@ def _came_of_an_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _cut_bytecode() -> EdgeKitError:
+    """Returns the error for a compiled file that Python wrote while the disk was full."""
+    import edgekit
+
+    place = shlex.quote(str(Path(edgekit.__file__).parents[1]))
+    return BadInputError(
+        "A compiled file of Python (.pyc) is cut off. The disk was full, or a limit of file sizes "
+        "was reached, when Python wrote it.",
+        hint=f"Run: find {place} -name __pycache__ -prune -exec rm -r {{}} +",
+    )
 
 
 def _system_error(error: OSError) -> EdgeKitError:

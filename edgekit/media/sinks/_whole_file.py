@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from edgekit._closing import Closing
+from edgekit.errors import OutputError
 from edgekit.files.output_paths import marked, output_error, writing
 from edgekit.media.sinks._syncing import Syncer
 
@@ -17,6 +18,8 @@ __all__ = ["WholeFile", "check_room", "make_room", "older_name"]
 
 _SYNCER = Syncer()
 _SPARE_BYTES = 1 << 16
+_READER_SECONDS = 5.0
+_POLL = 0.05
 
 
 class WholeFile(Closing):
@@ -50,10 +53,11 @@ class WholeFile(Closing):
             goes_on = keep and path.is_file()
             # A pipe opened for reading too would never report that its reader has gone.
             special = path.exists() and not path.is_file()
-            flags = os.O_WRONLY if special else os.O_RDWR
+            flags = os.O_CLOEXEC | (os.O_WRONLY if special else os.O_RDWR)
             flags |= 0 if goes_on else os.O_CREAT | os.O_TRUNC
             flags |= os.O_APPEND if append and not special else 0
-            self._handle: int | None = os.open(path, flags | os.O_CLOEXEC, 0o666)
+            opened = _opened_pipe(path) if path.is_fifo() else os.open(path, flags, 0o666)
+            self._handle: int | None = opened
             self.size = os.fstat(self._handle).st_size
             with contextlib.suppress(OSError):  # a pipe or terminal has no end
                 os.lseek(self._handle, 0, os.SEEK_END)
@@ -135,6 +139,26 @@ class WholeFile(Closing):
             with _SYNCER.lock:
                 handle, self._handle = self._handle, None
                 os.close(handle)
+
+
+def _opened_pipe(path: Path) -> int:
+    """Opens a named pipe once a process reads from it; ``open`` alone would wait without end."""
+    end = time.monotonic() + _READER_SECONDS
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(handle, True)
+            return handle
+        if time.monotonic() > end:
+            raise OutputError(
+                f"Nobody reads from the named pipe {path}.",
+                hint="Start the program that reads from it first, or choose another path.",
+            )
+        time.sleep(_POLL)
 
 
 def check_room(path: Path) -> None:

@@ -328,6 +328,13 @@ def test_a_link_is_followed_and_the_file_behind_it_rotated(tmp_path, is_there):
     assert lines_of(link)[-1]["type"] == "end"
 
 
+def test_a_pipe_that_nobody_reads_is_said_and_not_waited_for_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(_whole_file, "_READER_SECONDS", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match=r"Nobody reads from the named pipe .*pipe\."):
+        write(tmp_path / "pipe", 1)
+
+
 def test_a_link_to_a_pipe_is_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
