@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from edgekit.models.checkpoints import Checkpoint
 
-__all__ = ["bundle_path", "export_bundle"]
+__all__ = ["bundle_path", "export_bundle", "read_checkpoint"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ def export_bundle(
     clips: Sequence[Sequence[npt.NDArray[np.uint8]]] | None = None,
     out: Path | None = None,
     force: bool = False,
+    loaded: Checkpoint | None = None,
 ) -> Bundle:
     """Exports a checkpoint as a bundle for a target, after verifying that both compute the same.
 
@@ -78,6 +79,7 @@ def export_bundle(
             the package.
         out: Folder to write; by default ``bundle_path``.
         force: Whether to replace an existing bundle.
+        loaded: What ``read_checkpoint`` returned for this checkpoint and these settings.
 
     Returns:
         The bundle, loaded from the folder that was written.
@@ -89,14 +91,10 @@ def export_bundle(
         BoundError: The exported model differs from the network by more than the tolerance.
         OutputError: The folder exists and ``force`` is not set, or it cannot be written.
     """
-    MissingDependencyError.unless("torch", "host", "Exporting a checkpoint")
-    from edgekit.models.checkpoints import load_checkpoint
-
     settings = settings or ExportSettings()
     writer = exporter(target)
     _check_settings(settings, target, writer)
-    classes = None if settings.classes is None else len(settings.classes)
-    loaded = load_checkpoint(checkpoint, arch=settings.arch, classes=classes)
+    loaded = loaded or read_checkpoint(checkpoint, settings)
     chosen = resolve(settings, loaded, checkpoint, writer)
     place = out or bundle_path(chosen.name, target, settings.precision)
     refuse_existing(place, force=force, mark=MANIFEST)
@@ -117,6 +115,20 @@ def export_bundle(
         manifest = msgspec.structs.replace(manifest, verification=verification)
         save_bundle(place, manifest, files | _notices(checkpoint), force=force)
     return load_bundle(place)
+
+
+def read_checkpoint(path: Path, settings: ExportSettings) -> Checkpoint:
+    """Returns the network that an export with these settings converts.
+
+    Raises:
+        CheckpointError: The checkpoint does not belong to a known network.
+        MissingDependencyError: torch is not installed.
+    """
+    MissingDependencyError.unless("torch", "host", "Exporting a checkpoint")
+    from edgekit.models.checkpoints import load_checkpoint
+
+    classes = None if settings.classes is None else len(settings.classes)
+    return load_checkpoint(path, arch=settings.arch, classes=classes)
 
 
 def _check_settings(settings: ExportSettings, target: str, writer: Exporter) -> None:

@@ -109,7 +109,7 @@ def take(
     another: str,
     fits: Callable[[Bundle], bool],
     shipped: Callable[[], Bundle] | None = None,
-    require_signature: Path | None = None,
+    require_signature: str | Path | None = None,
 ) -> Bundle:
     """Returns the bundle that a command works on; a log line names it unless the user did.
 
@@ -189,7 +189,7 @@ def runnable(options: Callable[[Bundle], SessionOptions]) -> Callable[[Bundle], 
 
 
 def _fitting(
-    fits: Callable[[Bundle], bool], require_signature: Path | None = None
+    fits: Callable[[Bundle], bool], require_signature: str | Path | None = None
 ) -> Iterator[Bundle]:
     """Yields the fitting bundles, newest first, and logs which were skipped and why."""
     from edgekit.bundle import load_bundle

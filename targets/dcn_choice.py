@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ from edgekit.targets.base import Session
 from edgekit.targets.registry import TARGETS, exporter, open_session, session_class
 from edgekit.targets.settings import ExportSettings
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = ["fastest_form", "forms_to_time"]
 
 _LOG = logging.getLogger(__name__)
@@ -28,24 +31,23 @@ _MARGIN = 0.05
 _REPEATS = 20
 
 
-def forms_to_time(checkpoint: Path, settings: ExportSettings, target: str) -> tuple[str, ...]:
+def forms_to_time(network: nn.Module, settings: ExportSettings, target: str) -> tuple[str, ...]:
     """Returns the forms of deformable convolutions to measure, the target's default first.
 
     Args:
-        checkpoint: Checkpoint to export.
+        network: Network to export.
         settings: Settings of the export.
         target: Name in ``edgekit.targets.registry.TARGETS``.
 
     Returns:
         An empty tuple if there is nothing to choose: one form is named, the target takes only one,
         the network has no deformable convolutions, or the target's runtime is not on this machine.
-
-    Raises:
-        CheckpointError: The checkpoint does not belong to a known network.
-        MissingDependencyError: A package of the extra ``host`` is missing.
     """
+    from edgekit.models.dcn import DeformConv2d
+
     forms = exporter(target).lowerings
-    if settings.dcn != "auto" or len(forms) < 2 or not _has_deformable(checkpoint, settings):
+    deformable = any(isinstance(layer, DeformConv2d) for layer in network.modules())
+    if settings.dcn != "auto" or len(forms) < 2 or not deformable:
         return ()
     runtime = TARGETS[target].runtimes[0]
     session = session_class(target, runtime)
@@ -138,15 +140,3 @@ def _medians(sessions: Mapping[str, Session]) -> dict[str, float]:
         for form, session in sessions.items()
     }
     return interleaved(ways, repeats=_REPEATS, warm_up=3)
-
-
-def _has_deformable(checkpoint: Path, settings: ExportSettings) -> bool:
-    from edgekit.errors import MissingDependencyError
-
-    MissingDependencyError.unless("torch", "host", "Exporting a checkpoint")
-    from edgekit.models.checkpoints import load_checkpoint
-    from edgekit.models.dcn import DeformConv2d
-
-    classes = None if settings.classes is None else len(settings.classes)
-    network = load_checkpoint(checkpoint, arch=settings.arch, classes=classes).network
-    return any(isinstance(layer, DeformConv2d) for layer in network.modules())

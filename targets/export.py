@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from edgekit._checks import as_path, check_choice, check_range
@@ -16,7 +17,7 @@ from edgekit.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from edgekit.classes import class_names
 from edgekit.files.output_paths import refuse_existing, writing
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
-from edgekit.targets.build import bundle_path, export_bundle
+from edgekit.targets.build import bundle_path, export_bundle, read_checkpoint
 from edgekit.targets.choices import PLACES, PRECISIONS
 from edgekit.targets.dcn_choice import fastest_form, forms_to_time
 from edgekit.targets.registry import check_target
@@ -169,22 +170,18 @@ def export(
 def run_export(options: ExportOptions) -> Bundle:
     """Exports the bundle that checked options describe; ``export`` documents the errors."""
     checkpoint = options.checkpoint or default_weights()
+    loaded = read_checkpoint(checkpoint, options)
     clips = None if options.frames is None else [read_clip(options.frames)]
-
-    def written(settings: ExportSettings, out: Path | None, *, force: bool) -> Bundle:
-        return export_bundle(
-            checkpoint, options.target, settings=settings, clips=clips, out=out, force=force
-        )
-
-    forms = forms_to_time(checkpoint, options, options.target)
+    written = partial(export_bundle, checkpoint, options.target, clips=clips, loaded=loaded)
+    forms = forms_to_time(loaded.network, options, options.target)
     if not forms:
-        return written(options, options.out, force=options.force)
+        return written(settings=options, out=options.out, force=options.force)
     if options.out is not None:
         refuse_existing(options.out, force=options.force, mark=MANIFEST)
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         best = fastest_form(
             forms,
-            lambda form: written(replace(options, dcn=form), Path(folder, form), force=False),
+            lambda form: written(settings=replace(options, dcn=form), out=Path(folder, form)),
         )
         made = best.manifest
         place = options.out or bundle_path(made.name, made.target, made.precision)

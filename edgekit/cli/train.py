@@ -262,10 +262,10 @@ def command(as_json: bool, **values: object) -> None:
 
     Example: edgekit train --dataset json --root clips --epochs 60
     """
-    from edgekit.training.options import TrainOptions, with_recipe
+    from edgekit.training.options import TrainOptions
     from edgekit.training.train import run_train
 
-    options = build(TrainOptions, with_recipe(values))
+    options = build(TrainOptions, values)
 
     def say(text: str) -> None:
         if not is_quiet():
@@ -280,7 +280,7 @@ def command(as_json: bool, **values: object) -> None:
         emit_json(
             {
                 "weights": str(result.weights),
-                "epochs": options.epochs,
+                "epochs": options.chosen.epochs,
                 "losses": losses,
                 "held_out_frame_map": result.held_out,
                 "fresh_layers": result.fresh_layers,

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from edgekit._checks import as_path
 from edgekit.bundle import Bundle
 from edgekit.deploy.content import bundle_content
 from edgekit.deploy.deployment import Deployment, holder
@@ -97,7 +96,7 @@ def deploy(options: DeployOptions, note: Note) -> list[HostResult]:
         what="bundle in artifacts/",
         another="edgekit deploy HOST BUNDLE",
         fits=lambda bundle: True,
-        require_signature=as_path("require_signature", options.require_signature),
+        require_signature=options.require_signature,
     )
     with tempfile.TemporaryDirectory() as work:
         deployment = Deployment(

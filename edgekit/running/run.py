@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from edgekit._checks import as_instance, as_path, unexpected
+from edgekit._checks import as_instance, unexpected
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.files.output_paths import refuse_unwritable
@@ -119,7 +119,7 @@ def _prepared(
             what="bundle in artifacts/ that runs on this machine",
             another=f"{parameter('bundle', 'FOLDER')} or {parameter('bundle', 'shipped')}",
             fits=runnable(tuned),
-            require_signature=as_path("require_signature", options.require_signature),
+            require_signature=options.require_signature,
         )
         session = session_options(tuned(bundle), options, live=opening.live)
         with Detector(bundle, options=session, top_k=options.tubes.top_k) as detector:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from edgekit._checks import check_choice, check_range, unexpected
+from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.datasets.layouts import DATASETS
@@ -22,7 +22,7 @@ from edgekit.training.settings import (
     TrainingRecipe,
 )
 
-__all__ = ["TrainOptions", "recipe_named", "with_recipe"]
+__all__ = ["TrainOptions"]
 
 _WORKERS = 2
 _COUNTS = (
@@ -41,6 +41,8 @@ _COUNTS = (
 class TrainOptions:
     """Options of a training run, checked; ``train`` documents them.
 
+    Options that the recipe gives are None unless the user gave them: ``chosen`` has their values.
+
     Raises:
         UsageError: An option has a value of the wrong type, or out of range.
     """
@@ -49,14 +51,14 @@ class TrainOptions:
     dataset: str = "json"
     split: int = 1
     recipe: str = "lite0"
-    arch: str = "lite0"
+    arch: str | None = None
     origin: str | Path | None = None
     teacher: Path | None = None
-    epochs: int = 60
-    images: int = 288
-    batch: int = 16
-    rate: float = 1e-3
-    input_size: tuple[int, int] = (256, 256)
+    epochs: int | None = None
+    images: int | None = None
+    batch: int | None = None
+    rate: float | None = None
+    input_size: tuple[int, int] | None = None
     cascade: str = "ssim"
     frame_gap: int = 1
     seed: int = 1
@@ -66,8 +68,8 @@ class TrainOptions:
     early_stop: int | None = None
     accumulate: int = 1
     precision: str = "fp32"
-    schedule: str = "cosine"
-    augmentation: str = "wide"
+    schedule: str | None = None
+    augmentation: str | None = None
     frame_store: Path | None = None
     frame_store_size: int = MOST_STORED
     workers: int | None = None
@@ -98,7 +100,7 @@ class TrainOptions:
         check_range("rate", self.rate, 0, above=True)
         check_range("seed", self.seed, 0)
         check_range("hold_out", self.hold_out, 0, 0.9)
-        height, width = self.input_size
+        height, width = self.input_size or self.chosen.input_size
         if min(height, width) < 64 or height % 32 or width % 32:
             raise UsageError(
                 f"Expected {parameter('input_size')} in multiples of 32, at least 64; found "
@@ -136,32 +138,17 @@ class TrainOptions:
             )
 
     @property
+    def chosen(self) -> TrainingRecipe:
+        """The recipe, with the options that were given in place of its own."""
+        recipe = RECIPES[self.recipe]
+        given = {each.name: getattr(self, each.name, None) for each in fields(recipe)}
+        return replace(
+            recipe, **{name: value for name, value in given.items() if value is not None}
+        )
+
+    @property
     def processes(self) -> int:
         """Number of processes that prepare samples."""
         if self.workers is None:
             return _WORKERS if is_own_process() else 0
         return self.workers
-
-
-def recipe_named(name: str) -> TrainingRecipe:
-    """Returns a recipe.
-
-    Raises:
-        UsageError: There is none of this name.
-    """
-    if not isinstance(name, str):
-        raise unexpected("recipe", "str", name)
-    check_choice("recipe", name, RECIPES)
-    return RECIPES[name]
-
-
-def with_recipe(values: Mapping[str, object]) -> dict[str, object]:
-    """Returns values of options, in which the recipe gives those that are None.
-
-    Args:
-        values: Values by the names of ``TrainOptions``; ``recipe`` is among them.
-    """
-    recipe = recipe_named(str(values["recipe"]))
-    given = {name: value for name, value in values.items() if value is not None}
-    chosen = {name: value for name, value in asdict(recipe).items() if name in values}
-    return {**values, **chosen, **given}

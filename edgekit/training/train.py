@@ -12,9 +12,9 @@ from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import MissingDependencyError
-from edgekit.training.options import TrainOptions, recipe_named
+from edgekit.training.options import TrainOptions
 from edgekit.training.result import TrainingResult
-from edgekit.training.settings import MOST_STORED, RECIPES, FitOptions, Settings
+from edgekit.training.settings import MOST_STORED, FitOptions, Settings
 from edgekit.training.tensorboard import require_tensorboard
 
 __all__ = ["TrainOptions", "run_train", "train"]
@@ -137,21 +137,18 @@ def train(
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or it cannot
             be written.
     """
-    chosen = recipe_named(recipe)
-    if input_size is None:
-        input_size = chosen.input_size
     options = TrainOptions(
         root=as_paths("root", root),
         dataset=dataset,
         split=split,
         recipe=recipe,
-        arch=chosen.arch if arch is None else arch,
+        arch=arch,
         origin=as_path("origin", origin) if isinstance(origin, os.PathLike) else origin,
         teacher=as_path("teacher", teacher),
-        epochs=chosen.epochs if epochs is None else epochs,
-        images=chosen.images if images is None else images,
-        batch=chosen.batch if batch is None else batch,
-        rate=chosen.rate if rate is None else rate,
+        epochs=epochs,
+        images=images,
+        batch=batch,
+        rate=rate,
         input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
         cascade=cascade,
         frame_gap=frame_gap,
@@ -162,8 +159,8 @@ def train(
         early_stop=early_stop,
         accumulate=accumulate,
         precision=precision,
-        schedule=chosen.schedule if schedule is None else schedule,
-        augmentation=chosen.augmentation if augmentation is None else augmentation,
+        schedule=schedule,
+        augmentation=augmentation,
         frame_store=as_path("frame_store", frame_store),
         frame_store_size=frame_store_size,
         workers=workers,
@@ -196,15 +193,16 @@ def run_train(
         require_tensorboard()
     from edgekit.training.fit import fit
 
-    name = options.name or f"{options.arch}-{options.dataset}"
+    arch = options.chosen.arch
+    name = options.name or f"{arch}-{options.dataset}"
     return fit(
         datasets,
         options.out or Path("runs") / name,
         _settings(options),
         FitOptions(
             recipe=options.recipe,
-            arch=options.arch,
-            origin=str(options.origin or ("imagenet" if options.arch == "lite0" else "scratch")),
+            arch=arch,
+            origin=str(options.origin or ("imagenet" if arch == "lite0" else "scratch")),
             allow_partial=options.allow_partial,
             name=name,
             workers=options.processes,
@@ -230,14 +228,14 @@ def _read(options: TrainOptions, root: Path, part: str) -> Truth:
 def _settings(options: TrainOptions) -> Settings:
     from edgekit.targets.published import MEAN, STD
 
-    recipe = RECIPES[options.recipe]
+    recipe = options.chosen
     return Settings(
-        epochs=options.epochs,
-        images=options.images,
-        batch=options.batch,
-        rate=options.rate,
-        slow_rate=recipe.slow_share * options.rate,
-        size=(options.input_size[0], options.input_size[1]),
+        epochs=recipe.epochs,
+        images=recipe.images,
+        batch=recipe.batch,
+        rate=recipe.rate,
+        slow_rate=recipe.slow_share * recipe.rate,
+        size=(recipe.input_size[0], recipe.input_size[1]),
         seed=options.seed,
         kind=options.cascade,
         frame_gap=options.frame_gap,
@@ -248,8 +246,8 @@ def _settings(options: TrainOptions) -> Settings:
         hold_out=options.hold_out,
         validate_every=options.validate_every or 0,
         early_stop=options.early_stop or 0,
-        schedule=options.schedule,
-        augmentation=options.augmentation,
+        schedule=recipe.schedule,
+        augmentation=recipe.augmentation,
         weight_decay=recipe.weight_decay,
         small_first=recipe.small_first,
         teacher=str(options.teacher or ""),

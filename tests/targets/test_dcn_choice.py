@@ -15,6 +15,7 @@ import edgekit
 from edgekit.bundle import Bundle, LoweringTimes, load_bundle
 from edgekit.cli import main
 from edgekit.errors import BoundError
+from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.lowerings import LOWERINGS
 from edgekit.targets.dcn_choice import chosen_form, fastest_form, forms_to_time
 from edgekit.targets.settings import ExportSettings
@@ -56,11 +57,12 @@ def test_the_command_and_inspect_tell_the_choice(
 def test_nothing_is_measured_without_a_choice_or_a_runtime(
     deformable: Path, checkpoint: Path, target: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert forms_to_time(deformable, AUTO, target) == ()
+    network, plain = (load_checkpoint(path).network for path in (deformable, checkpoint))
+    assert forms_to_time(network, AUTO, target) == ()
     assert ("tensorrt does not run here" in caplog.text) == (target == "jetson")
-    assert forms_to_time(checkpoint, AUTO, "onnx") == ()
-    assert forms_to_time(deformable, ExportSettings(dcn="gather"), "onnx") == ()
-    assert forms_to_time(deformable, AUTO, "onnx")[0] == "deform_conv"
+    assert forms_to_time(plain, AUTO, "onnx") == ()
+    assert forms_to_time(network, ExportSettings(dcn="gather"), "onnx") == ()
+    assert forms_to_time(network, AUTO, "onnx")[0] == "deform_conv"
 
 
 def test_a_form_out_of_tolerance_is_left_out(deformable: Path, tmp_path: Path) -> None:

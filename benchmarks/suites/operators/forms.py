@@ -17,7 +17,7 @@ from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
 from edgekit.errors import EdgeKitError
 from edgekit.measuring.timing import machine
-from edgekit.targets.build import export_bundle
+from edgekit.targets.build import export_bundle, read_checkpoint
 from edgekit.targets.dcn_choice import fastest_form, forms_to_time
 from edgekit.targets.registry import TARGETS
 from edgekit.targets.settings import ExportSettings
@@ -26,13 +26,15 @@ __all__ = ["main"]
 
 
 def _measure(checkpoint: Path, target: str, settings: ExportSettings, folder: Path) -> None:
-    forms = forms_to_time(checkpoint, settings, target)
+    loaded = read_checkpoint(checkpoint, settings)
+    forms = forms_to_time(loaded.network, settings, target)
     if not forms:
         return
 
     def export(form: str) -> Bundle:
         chosen = replace(settings, dcn=form)
-        return export_bundle(checkpoint, target, settings=chosen, out=folder / f"{target}-{form}")
+        out = folder / f"{target}-{form}"
+        return export_bundle(checkpoint, target, settings=chosen, out=out, loaded=loaded)
 
     times = fastest_form(forms, export).manifest.provenance.lowerings
     assert times
