@@ -92,14 +92,16 @@ class ConfirmedLinker:
     def hold(self, frames: int) -> list[Tube]:
         """Skips ``frames`` frames without motion; returns confirmed tubes that end.
 
-        EdgeKit's linker holds its tubes if any of them counts. If none does, time passes: otherwise
-        tracks of noise would be held too, and take the detections of the next actor. The other
-        linkers cannot hold tubes, and count misses.
+        EdgeKit's linker holds confirmed tubes, and others whose score reaches the threshold. The
+        remaining ones are mostly noise, and end: otherwise they would take the detections of the
+        next actor, whose score would then stay low. The other linkers cannot hold tubes, and count
+        misses.
         """
-        if isinstance(self.linker, OnlineLinker) and self._known:
-            self.linker.hold(frames)
-            return []
-        return self.skip(frames)
+        if not isinstance(self.linker, OnlineLinker):
+            return self.skip(frames)
+        live = self.linker.live_tubes()
+        keep = {tube.id for tube in live if tube.id in self._known or tube.score >= self._score}
+        return self._ended(self.linker.hold(frames, keep))
 
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
         """Ends all tubes, and continues in frames of another width and height."""

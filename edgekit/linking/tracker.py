@@ -9,6 +9,7 @@ docs/linking.md gives the reason for each constant.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import repeat
 
@@ -100,7 +101,7 @@ class OnlineLinker:
             time: Time of the frame in its source, in seconds; None assumes 25 frames per second.
         """
         closed = self.advance(detections, time)
-        return LinkUpdate(self._live_tubes(), closed)
+        return LinkUpdate(self.live_tubes(), closed)
 
     def advance(self, detections: Detections, time: float | None = None) -> list[Tube]:
         """Processes the next frame, as ``update`` does; returns only the tubes that end with it."""
@@ -121,10 +122,20 @@ class OnlineLinker:
         waited = self._frame - self._look.frame - self._held
         return self.finish() if waited > _LONGEST_PAUSE else []
 
-    def hold(self, frames: int) -> None:
-        """Skips ``frames`` frames without motion: no time passes for the tracks."""
+    def hold(self, frames: int, keep: Collection[int] | None = None) -> list[Tube]:
+        """Skips ``frames`` frames without motion: no time passes for the tracks.
+
+        Args:
+            frames: Number of frames.
+            keep: Ids of the live tubes that continue, the others end; None keeps all.
+
+        Returns:
+            The tubes that end.
+        """
+        closed = [] if keep is None else self._close(self._tracks.end(keep))
         self._frame += frames
         self._held += frames
+        return closed
 
     def finish(self) -> list[Tube]:
         """Ends all live tracks; returns their tubes."""
@@ -219,7 +230,8 @@ class OnlineLinker:
         times = np.cumsum(rows.elapsed)
         return corners(smoothed(States(*rows.states.swapaxes(0, 1)), times, self._delay))
 
-    def _live_tubes(self) -> list[LiveTube]:
+    def live_tubes(self) -> list[LiveTube]:
+        """Returns the live tubes of the last processed frame."""
         if not len(self._tracks):
             return []
         columns = (column.tolist() for column in self._tracks.live())

@@ -206,6 +206,30 @@ def test_only_tubes_that_count_are_held_while_nothing_moves(strong):
     assert [tube.start for tube in live] == ([0] if strong else [100])
 
 
+def test_noise_from_before_a_rest_does_not_take_the_next_actor():
+    """Its many weak detections would keep the actor's mean score below the threshold."""
+    boxes = np.array([[10.0, 10, 40, 60], [110.0, 10, 140, 60]])
+    linker = ConfirmedLinker(OnlineLinker(2))
+    for _ in range(100):
+        live = linker.update(Detections(boxes, np.array([[0.8, 0.0], [0.0, 0.02]]))).live
+    assert [tube.start for tube in live] == [0]
+    assert linker.hold(30) == []
+    for _ in range(3):
+        live = linker.update(Detections(boxes, np.array([[0.8, 0.0], [0.0, 0.5]]))).live
+    assert [tube.start for tube in live] == [0, 130]
+
+
+def test_sure_detections_of_heartbeats_add_up():
+    """Nothing moves, but one detection in each heartbeat is enough for a tube in the end."""
+    sure = Detections(np.array([[10.0, 10, 40, 60]]), np.array([[0.6, 0.0]]))
+    linker = ConfirmedLinker(OnlineLinker(2), min_hits=3)
+    counts = []
+    for _ in range(3):
+        counts.append(len(linker.update(sure).live))
+        assert linker.hold(74) == []
+    assert counts == [0, 0, 1]
+
+
 @pytest.mark.parametrize("link", ["edgekit", "road"])
 def test_other_classes_begin_at_the_next_frame_with_the_next_number(link):
     linker = make_linker(link, 2, score=0.3, min_hits=2)

@@ -307,6 +307,20 @@ def test_while_nothing_moves_no_time_passes_for_tracks() -> None:
     assert tube.observed.sum() == 12
 
 
+def test_only_the_chosen_tracks_continue_while_nothing_moves() -> None:
+    both = found((100, 100, [0.8, 0.0]), (300, 100, [0.0, 0.7]))
+    linker = OnlineLinker(2)
+    for _ in range(10):
+        first, second = linker.update(both).live
+    (ended,) = linker.hold(200, {second.id})
+    assert (ended.track, ended.start, ended.end) == (first.id, 0, 9)
+    assert [tube.id for tube in linker.live_tubes()] == [second.id]
+    live = linker.update(both).live
+    assert [(tube.id, tube.start) for tube in live] == [(second.id, 0), (2, 210)]
+    assert len(linker.hold(5, ())) == 1
+    assert linker.live_tubes() == []
+
+
 def test_lost_frames_are_passed_over_and_a_new_size_ends_all() -> None:
     frame = found((100, 100, [0.8, 0.0]))
     linker = OnlineLinker(2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -118,12 +118,14 @@ class NativeTracks:
         self._history.count(tracks)
         return linking.next_id - next_id, self._ended(int(linking.ended))
 
-    def end(self) -> Ended:
-        """Ends all tracks."""
-        arrays, tracks = self._arrays, int(self._linking.tracks)
-        self._linking.tracks = 0
-        columns = (arrays[name][:tracks].copy() for name in ("id", "hits", "watched", "sums"))
-        id, hits, watched, sums = columns
+    def end(self, keep: Collection[int] = ()) -> Ended:
+        """Ends all tracks, except those whose ids are in ``keep``."""
+        rows = {name: self._arrays[name][: len(self)] for name in _KEPT}
+        stays = np.isin(rows["id"], list(keep))
+        id, hits, watched, sums = (rows[name][~stays] for name in ("id", "hits", "watched", "sums"))
+        self._linking.tracks = left = int(stays.sum())
+        for column in rows.values():
+            column[:left] = column[stays]
         return Ended(id, hits, watched, sums[:, : self._classes])
 
     def live(self) -> Live:

@@ -6,6 +6,7 @@ the C code must follow the operations and their order here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -188,9 +189,10 @@ class PlainTracks:
         self._history.append(live.id, look[:3], live.misses == 0, live.states, now)
         return len(free), self._ended(gone)
 
-    def end(self) -> Ended:
-        """Ends all tracks."""
-        gone, self._rows = self._rows, self._rows.take(np.zeros(0, np.intp))
+    def end(self, keep: Collection[int] = ()) -> Ended:
+        """Ends all tracks, except those whose ids are in ``keep``."""
+        stays = np.isin(self._rows.id, list(keep))
+        gone, self._rows = self._rows.take(~stays), self._rows.take(stays)
         return self._ended(gone)
 
     def live(self) -> Live:

@@ -107,6 +107,10 @@ def test_the_library_links_what_numpy_links(seed, frames, most, classes, kernel,
             assert_same(plain.skip(lost), compiled.skip(lost))
         if random.random() < 0.05:
             assert_same(plain.resize((9, 9)), compiled.resize((9, 9)))
+        if random.random() < 0.2:
+            kept = {tube.id for tube in one.live if random.random() < 0.5}
+            assert_same(plain.hold(7, kept), compiled.hold(7, kept))
+            assert plain.live_tubes() == compiled.live_tubes()
     assert_same(plain.finish(), compiled.finish())
 
 
