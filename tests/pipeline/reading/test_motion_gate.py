@@ -108,7 +108,7 @@ def test_what_acts_without_end_does_not_keep_it_awake():
     camera = Camera()
     camera.gate.acting = [[40.0, 20.0, 60.0, 50.0]]
     found = camera.see(400)
-    assert 13 <= found.index(True) / 25 <= 14.5
+    assert 7 <= found.index(True) / 25 <= 7.5
     assert all(found[found.index(True) :])
     for x in (42, 45, 48):
         found = camera.see(1, camera.block(x))
