@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["H264", "HEVC", "has_orientation", "unescaped", "units_of"]
+__all__ = ["H264", "HEVC", "has_orientation", "unescaped", "units_of", "with_start_codes"]
 
 H264 = frozenset(("h264", "avc1", "avc3", "x264", "davc"))
 """Names of H.264 in AVI and MP4, in lower case."""
@@ -15,6 +15,7 @@ HEVC = frozenset(("hevc", "hev1", "hvc1", "h265", "x265"))
 
 _START = re.compile(rb"\x00\x00\x01")
 _DISPLAY_ORIENTATION = 47
+_HEVC_PARAMETERS = b"\x42\x01"
 
 
 def units_of(pieces: Sequence[bytes]) -> list[bytes]:
@@ -25,6 +26,16 @@ def units_of(pieces: Sequence[bytes]) -> list[bytes]:
 def unescaped(unit: bytes) -> bytes:
     """Removes the emulation prevention bytes of a unit."""
     return unit.replace(b"\x00\x00\x03", b"\x00\x00")
+
+
+def with_start_codes(name: str, extradata: bytes) -> bytes:
+    """Returns MP4 headers (avcC, hvcC) with a start code before H.264's or HEVC's parameters."""
+    if extradata[:1] != b"\x01":
+        return extradata
+    if name in H264:
+        return b"\0\0\1" + extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")]
+    place = extradata.find(_HEVC_PARAMETERS, 22) if name in HEVC else -1
+    return extradata if place < 0 else b"\0\0\1" + extradata[place:]
 
 
 def has_orientation(codec: str, packets: Sequence[bytes]) -> bool:

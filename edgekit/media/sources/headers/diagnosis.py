@@ -12,12 +12,14 @@ from edgekit.errors import MediaError
 
 __all__ = ["check_alone", "check_file", "sound_in", "unplayable", "unreadable"]
 
-_HEAD = 4096
+_HEAD = 1 << 16
+_PLAYLIST_HEAD = 4096
 _PLAYLIST = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:#EXTM3U|ffconcat version|v=0\r?\no=|# VobSub index file"
     rb"|(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:\w+:)?(?:MPD|CompositionPlaylist)\b)",
     re.I | re.S,
 )
+_PRIMARY = re.compile(rb"pitm(?:\0.{3}(.{2})|\x01.{3}(.{4}))", re.S)
 _AUDIO = {b"ID3": "MP3", b"fLaC": "FLAC", b"OggS": "Ogg"}
 
 
@@ -47,17 +49,22 @@ def check_file(path: Path) -> None:
 
 
 def check_alone(path: Path) -> None:
-    """Refuses a file that only names other files, such as a playlist or a session description.
+    """Refuses a file that only names other files, and a picture whose parts look like videos.
 
     Raises:
-        MediaError: The file is a playlist.
+        MediaError: The file is a playlist, or a HEIC or AVIF picture in tiles.
     """
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
         return  # the reader of the file reports this
-    if _PLAYLIST.match(head):
+    if head[4:8] == b"ftyp" and _is_tiled(head):
+        raise MediaError(
+            f"{path} is a picture in tiles (HEIC or AVIF); FFmpeg would read only one of them.",
+            hint="Save it as JPEG: heif-convert FILE out.jpg",
+        )
+    if _PLAYLIST.match(head[:_PLAYLIST_HEAD]):
         raise MediaError(
             f"{path} is a playlist: it only names other files; a video was expected.",
             hint="Join what it names: ffmpeg -i FILE -c copy joined.mp4",
@@ -102,11 +109,24 @@ def sound_in(head: bytes) -> str:
     return "" if b"theora" in head else sound
 
 
+def _is_tiled(head: bytes) -> bool:
+    """Returns whether the primary item of a HEIC or AVIF picture is a grid of other items."""
+    primary = _PRIMARY.search(head)
+    if primary is None:
+        return False
+    item = int.from_bytes(primary[1] or primary[2], "big")
+    short, long = re.escape((item & 0xFFFF).to_bytes(2, "big")), re.escape(item.to_bytes(4, "big"))
+    grid = rb"infe(?:\x02.{3}%b|\x03.{3}%b).{2}grid" % (short, long)
+    return re.search(grid, head, re.S) is not None
+
+
 def _judge(data: mmap.mmap, kind: str) -> tuple[str, str]:
     sound = sound_in(data[:4096])
     if sound:
         return f"holds sound only ({sound}); a video was expected.", _other_source()
     if data[4:8] == b"ftyp":
+        if data.find(b"sinf") >= 0 and data.find(b"encv") >= 0:
+            return "holds encrypted video; EdgeKit has no key.", "Decrypt it first."
         if data.find(b"moov") < 0:
             return (
                 "is truncated: its index (the 'moov' box, which recorders write last) is missing, "

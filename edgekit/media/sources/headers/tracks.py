@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit.media.sources.headers.colours import are_convertible
+
 __all__ = ["Tracks", "tracks_of"]
 
 _SEGMENT, _TRACKS, _ENTRY = 0x18538067, 0x1654AE6B, 0xAE
-_TYPE, _VIDEO, _INTERLACED = 0x83, 0xE0, 0x9A
+_TYPE, _VIDEO, _INTERLACED, _COLOUR = 0x83, 0xE0, 0x9A, 0x55B0
+_PRIMARIES, _TRANSFER, _MATRIX, _UNSPECIFIED = 0x55BB, 0x55BA, 0x55B1, 2
 
 
 class Tracks(NamedTuple):
@@ -21,11 +24,13 @@ class Tracks(NamedTuple):
         videos: Number of video tracks; 0 if unknown.
         mirrored: Whether the first track is displayed mirrored.
         interlaced: Whether any track is marked as interlaced.
+        convertible: Whether FFmpeg's scaler converts the colours of all tracks.
     """
 
     videos: int = 0
     mirrored: bool = False
     interlaced: bool = False
+    convertible: bool = True
 
 
 def tracks_of(path: Path) -> Tracks:
@@ -60,7 +65,7 @@ def _boxes(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[bytes, int, 
 
 
 def _of_mp4(data: mmap.mmap) -> Tracks:
-    count, mirrored, interlaced = 0, False, False
+    count, mirrored, interlaced, convertible = 0, False, False, True
     for kind, begin, end in _boxes(data, 0, len(data)):
         if kind != b"moov":
             continue
@@ -74,7 +79,15 @@ def _of_mp4(data: mmap.mmap) -> Tracks:
                 count += 1
                 fields = data.find(b"fiel", place, stop)
                 interlaced |= fields >= 0 and data[fields + 4] == 2
-    return Tracks(count, mirrored, interlaced)
+                convertible &= are_convertible(_mp4_colours(data, place, stop))
+    return Tracks(count, mirrored, interlaced, convertible)
+
+
+def _mp4_colours(data: mmap.mmap, begin: int, end: int) -> tuple[int, ...]:
+    place = data.find(b"colr", begin, end)
+    if place < 0 or data[place + 4 : place + 8] not in (b"nclx", b"nclc"):
+        return ()
+    return struct.unpack(">3H", data[place + 8 : place + 14])
 
 
 def _is_mirrored(data: mmap.mmap, begin: int, end: int) -> bool:
@@ -105,7 +118,7 @@ def _elements(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int,
 
 
 def _of_matroska(data: mmap.mmap) -> Tracks:
-    count, interlaced = 0, False
+    count, interlaced, convertible = 0, False, True
     for name, begin, end in _elements(data, 0, len(data)):
         if name != _SEGMENT:
             continue
@@ -117,10 +130,14 @@ def _of_matroska(data: mmap.mmap) -> Tracks:
                 if entry != _ENTRY or data[slice(*parts.get(_TYPE, (0, 0)))] != b"\x01":
                     continue
                 count += 1
-                video = parts.get(_VIDEO, (0, 0))
-                interlaced |= any(
-                    key == _INTERLACED and data[i:j] == b"\x01"
-                    for key, i, j in _elements(data, *video)
-                )
-            return Tracks(count, False, interlaced)
-    return Tracks(count, False, interlaced)
+                for key, i, j in _elements(data, *parts.get(_VIDEO, (0, 0))):
+                    interlaced |= key == _INTERLACED and data[i:j] == b"\x01"
+                    if key == _COLOUR:
+                        convertible &= are_convertible(_matroska_colours(data, i, j))
+            break
+    return Tracks(count, False, interlaced, convertible)
+
+
+def _matroska_colours(data: mmap.mmap, begin: int, end: int) -> list[int]:
+    codes = {key: int.from_bytes(data[i:j], "big") for key, i, j in _elements(data, begin, end)}
+    return [codes.get(name, _UNSPECIFIED) for name in (_PRIMARIES, _TRANSFER, _MATRIX)]

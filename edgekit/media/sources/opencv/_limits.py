@@ -1,6 +1,7 @@
 """Refuses files that OpenCV would read wrongly, from their containers and packets.
 
-OpenCV's FFmpeg cannot convert interlaced frames, and OpenCV then returns uninitialized memory.
+OpenCV's FFmpeg cannot convert interlaced frames and some colours, and OpenCV then returns
+uninitialized memory.
 OpenCV reads the first video stream, even if it is a cover picture. It ignores mirroring, and
 rotation that H.264 or HEVC declares but the container does not.
 """
@@ -15,6 +16,7 @@ from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources.headers._nal import has_orientation
+from edgekit.media.sources.headers.colours import declares_unconvertible
 from edgekit.media.sources.headers.interlacing import is_interlaced
 from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.headers.tracks import tracks_of
@@ -35,12 +37,14 @@ class Outline(NamedTuple):
         times: Presentation times of the first frames, in seconds.
         interlaced: Whether frames may consist of two fields.
         turned: Whether the codec's own data rotates or mirrors the frames.
+        convertible: Whether FFmpeg's scaler converts the colours that the codec declares.
     """
 
     codec: str = ""
     times: tuple[float, ...] = ()
     interlaced: bool = False
     turned: bool = False
+    convertible: bool = True
 
 
 def check_readable(path: Path) -> Outline:
@@ -63,6 +67,8 @@ def check_readable(path: Path) -> Outline:
         reason = "video that is stored mirrored"
     elif outline.turned:
         reason = "video that its codec turns"
+    elif not (outline.convertible and tracks.convertible):
+        reason = "video with unusual colours"
     if reason:
         raise MissingDependencyError.for_extra("av", "video", f"Reading {reason} ({name_of(path)})")
     return outline
@@ -89,8 +95,14 @@ def check_connection(capture: Any, name: str) -> None:
     Raises:
         MissingDependencyError: The stream needs an extra, which the message names.
     """
-    if is_interlaced(_codec_of(capture), _headers_of(capture), ()):
-        raise MissingDependencyError.for_extra("av", "video", f"Reading interlaced video ({name})")
+    codec, headers = _codec_of(capture), _headers_of(capture)
+    reason = ""
+    if is_interlaced(codec, headers, ()):
+        reason = "interlaced video"
+    elif declares_unconvertible(codec, headers, ()):
+        reason = "video with unusual colours"
+    if reason:
+        raise MissingDependencyError.for_extra("av", "video", f"Reading {reason} ({name})")
 
 
 def aspect_of(capture: Any, name: str) -> float:
@@ -124,7 +136,9 @@ def _look(path: Path) -> Outline:
             times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3)
         codec, extradata = _codec_of(capture), _headers_of(capture)
         interlaced = is_interlaced(codec, extradata, packets)
-        return Outline(codec, tuple(times), interlaced, has_orientation(codec, packets))
+        convertible = not declares_unconvertible(codec, extradata, packets)
+        turned = has_orientation(codec, packets)
+        return Outline(codec, tuple(times), interlaced, turned, convertible)
     finally:
         capture.release()
 

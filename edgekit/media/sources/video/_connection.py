@@ -15,7 +15,7 @@ from edgekit.media.sources._frame_clock import checked_fps, rate_or_none
 from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources.video._decoder import DecodedPicture, Decoder
-from edgekit.media.sources.video._stream_selection import choose
+from edgekit.media.sources.video._stream_selection import choose, is_tiled
 from edgekit.media.sources.video._unreadable import NO_PARTS, Unreadable, reason_of, silence
 
 __all__ = ["Connection"]
@@ -114,8 +114,9 @@ class Connection:
         container.flags &= ~_GENERATE_TIMES
         stream = choose(container.streams.video, name)
         if stream is None or container.format.name == _TEXT:
-            sound = bool(container.streams.audio)
-            if sound:
+            if is_tiled(container.streams.video):
+                raise Unreadable("it is a picture in tiles, of which FFmpeg reads only one")
+            if container.streams.audio:
                 raise Unreadable("it is of sound only", "sound")
             raise Unreadable("it has no video in it")
         context = stream.codec_context
@@ -138,7 +139,7 @@ class Connection:
         self.counted = 0 if self._is_mp4 else stream.frames
         self.fps = self._rate()
         self.frames = stream.frames or int(seconds * self.fps + 0.5)
-        self._decoder = Decoder(stream, keep_size=self.whole)
+        self._decoder = Decoder(stream, name, keep_size=self.whole)
         self._pictures = self._decoded()
 
     @property

@@ -7,25 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekit.media.sources.video._colours import ColourChoice
 from edgekit.media.sources.video._deinterlacing import Deinterlacer
 from edgekit.media.sources.video._orientation import UPRIGHT, orientation_of
 from edgekit.runtime.types import Array
 
 __all__ = ["DecodedPicture", "Decoder"]
 
-_UNKNOWN = frozenset((0, 2, 3))
-"""Codes of ITU-T H.273 for unspecified colours."""
-
-_HDR = frozenset((16, 18))
-_BT709 = 1
-_SDR_GAMUTS = frozenset((1, 4, 5, 6, 7))
 _SMALLEST_INTERLACED = 4
 _PICTURES_AT_ONCE = 8
 _LARGEST_BLOCK = 31 << 20
 """Largest size in bytes with which glibc raises its threshold for keeping freed memory."""
-
-_COLOUR_VERSION = 17
-"""First major PyAV version whose scaler handles transfer functions like OpenCV's FFmpeg."""
 
 
 class DecodedPicture(NamedTuple):
@@ -52,13 +44,14 @@ class Decoder:
 
     Args:
         stream: Video stream of PyAV.
+        name: Name of the source, for messages.
         keep_size: Whether to scale all frames to the first frame's size.
 
     Attributes:
         begun: Whether a picture has been decoded.
     """
 
-    def __init__(self, stream: Any, *, keep_size: bool) -> None:
+    def __init__(self, stream: Any, name: str, *, keep_size: bool) -> None:
         import av
         from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -73,8 +66,8 @@ class Decoder:
         self._rotation, self._orientation = 0, UPRIGHT
         self._reformatter = VideoReformatter()
         self._settings: dict[str, Any] = {"interpolation": Interpolation.BICUBIC}
-        self._knows_colours = int(av.__version__.partition(".")[0]) >= _COLOUR_VERSION
-        if self._knows_colours:
+        self._colours = ColourChoice(name)
+        if self._colours.applies:
             self._settings["threads"] = 1  # more threads slow down small pictures
 
     def pictures(self, packet: Any | None) -> list[DecodedPicture]:
@@ -132,22 +125,11 @@ class Decoder:
             self._size = frame.width, frame.height
             _keep_memory(3 * frame.width * frame.height)
         width, height = self._size if self._keep_size else (frame.width, frame.height)
-        settings = {**self._settings, **self._colours(frame)}
+        settings = {**self._settings, **self._colours.settings(frame)}
         made = self._reformatter.reformat(frame, width, height, "bgr24", **settings)
         image: Array = made.to_ndarray()
         # A frame that was BGR already shares the decoder's memory.
         return image.copy() if made is frame else image
-
-    def _colours(self, frame: Any) -> dict[str, int]:
-        """Returns the colour settings that FFmpeg's scaler uses for BGR by default."""
-        primaries, transfer = frame.color_primaries, frame.color_trc
-        if not self._knows_colours or {primaries, transfer} <= _UNKNOWN:
-            return {}
-        known = transfer not in _UNKNOWN | _HDR
-        return {
-            "dst_color_primaries": primaries if primaries in _SDR_GAMUTS else _BT709,
-            "dst_color_trc": transfer if known else _BT709,
-        }
 
 
 def _keep_memory(size: int) -> None:

@@ -6,26 +6,28 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["choose"]
+__all__ = ["choose", "is_tiled"]
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT = 0x1
 _ATTACHED_PICTURE = 0x400
 _TIMED_THUMBNAILS = 0x800
+_DEPENDENT = 0x80000
 
 
 def choose(streams: Sequence[Any], name: str) -> Any | None:
     """Returns the default or else the largest video stream; None if there is no video.
 
-    Cover pictures and thumbnails do not count as video. If there are several videos, a warning
-    names the selected one.
+    Cover pictures, thumbnails, tiles of pictures, and single pictures beside longer videos do not
+    count as video. If there are several videos, a warning names the selected one.
 
     Args:
         streams: Video streams of a PyAV container.
         name: Name of the source, for messages.
     """
-    covers = _ATTACHED_PICTURE | _TIMED_THUMBNAILS
+    covers = _ATTACHED_PICTURE | _TIMED_THUMBNAILS | _DEPENDENT
     videos = [stream for stream in streams if not int(stream.disposition) & covers]
+    videos = [stream for stream in videos if stream.frames != 1] or videos
     if not videos:
         return None
     chosen = max(videos, key=_rank)
@@ -38,6 +40,11 @@ def choose(streams: Sequence[Any], name: str) -> Any | None:
             _words(chosen),
         )
     return chosen
+
+
+def is_tiled(streams: Sequence[Any]) -> bool:
+    """Returns whether a file holds one picture in several tiles, as some HEIC and AVIF do."""
+    return len(streams) > 1 and all(int(stream.disposition) & _DEPENDENT for stream in streams)
 
 
 def _rank(stream: Any) -> tuple[bool, bool, int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.media.sources.headers.colours import declares_unconvertible
 from edgekit.media.sources.headers.interlacing import is_interlaced
 from edgekit.media.sources.headers.tracks import tracks_of
 
@@ -14,6 +15,8 @@ HEADS = [b"", b"\0\0\1", b"\0\0\0\1\x67", b"\0\0\1\x42\1", b"\0\0\1\xb5\x14", b"
 def test_no_bytes_are_too_much(codec, extradata, head, rest):
     assert is_interlaced(codec, extradata, [head + rest]) in (True, False)
     assert is_interlaced(codec, head + rest, []) in (True, False)
+    assert declares_unconvertible(codec, extradata, [head + rest]) in (True, False)
+    assert declares_unconvertible(codec, head + rest, []) in (True, False)
 
 
 @given(st.sampled_from([b"\0\0\0\x10ftyp", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI "]), st.binary())

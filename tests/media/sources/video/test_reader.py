@@ -498,3 +498,46 @@ def test_decoded_pictures_do_not_wait_for_the_garbage_collector(ffmpeg, pyav, op
         gc.enable()
     assert frames > 10
     assert left < 5
+
+
+def avif(images, *, tiled=False):
+    """AVIF by OpenCV; tiled, it lists its item as a grid of others."""
+    film = cv2.Animation()
+    film.frames, film.durations = images, [100] * len(images)
+    good, content = cv2.imencodeanimation(".avif", film)
+    assert good
+    content = content.tobytes()
+    return re.sub(rb"(infe\x02.{7})av01", rb"\1grid", content, flags=re.S) if tiled else content
+
+
+needs_avif = pytest.mark.skipif(
+    not (hasattr(cv2, "imencodeanimation") and cv2.haveImageWriter("x.avif")),
+    reason="this OpenCV writes no AVIF",
+)
+
+
+@needs_avif
+def test_an_animated_avif_gives_all_its_frames(tmp_path, pyav, caplog):
+    images = [np.full((64, 64, 3), 50 * n, np.uint8) for n in range(5)]
+    (tmp_path / "x.avif").write_bytes(avif(images))
+    frames = frames_of(tmp_path / "x.avif")
+    assert [frame.image.mean() for frame in frames] == pytest.approx([0, 50, 100, 150, 200], abs=3)
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert caplog.text == ""
+
+
+@needs_avif
+def test_a_picture_in_tiles_is_not_taken_for_one_of_them(tmp_path, reader):
+    content = avif([np.zeros((64, 64, 3), np.uint8)], tiled=True)
+    (tmp_path / "x.heic").write_bytes(content)
+    with pytest.raises(MediaError, match="picture in tiles") as caught:
+        open_source(tmp_path / "x.heic")
+    assert "heif-convert" in caught.value.hint
+
+
+def test_encrypted_video_is_called_that(ffmpeg, reader):
+    key = "76a6c65c5ea762046bd749a2e632ccbb"
+    scheme = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key, "-encryption_kid", key)
+    path = ffmpeg("-c:v", "libx264", *scheme, "x.mp4")
+    with pytest.raises(MediaError, match="encrypted video"):
+        open_source(path)
