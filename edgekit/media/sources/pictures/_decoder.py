@@ -22,6 +22,9 @@ _DEPTHS = (10, 12, 14)
 
 
 _FAULTS_MEND = "Copy it again, or save it again as PNG or JPEG with 8 bits."
+_COMPRESSIONS = frozenset((*range(1, 9), 32771, 32773, 32946))
+"""Codes of the TIFF compressions that OpenCV reads."""
+
 _RANGE_MEND = (
     "Save it with whole numbers of 8 or 16 bits: floating-point and 32-bit numbers have no largest "
     "value that EdgeKit could know."
@@ -125,11 +128,13 @@ class PictureDecoder:
             image = _decode(content, cv2.IMREAD_COLOR)
         else:
             image = _decode(content, _DEEP_FLAGS)
-            image = self._shallow(image, largest)
+            inverted = is_tiff(content) and tiff_pages(content)[0].inverted
+            image = self._shallow(image, largest, inverted=inverted)
             if image is None:
                 image = _decode(content, cv2.IMREAD_COLOR)
         if image is None:
-            raise UnreadableError("it is truncated, damaged or not a picture")
+            page = tiff_pages(content)[0] if is_tiff(content) else None
+            raise UnreadableError(_obstacle(page) or "it is truncated, damaged or not a picture")
         return image
 
     def page(self, content: bytes, page: Page) -> Any:
@@ -139,15 +144,15 @@ class PictureDecoder:
         image = None
         if page.bits == 16:
             images = _decode_pages(content, _DEEP_FLAGS, span)
-            image = self._shallow(images[0] if images else None, _DEEP)
+            image = self._shallow(images[0] if images else None, _DEEP, inverted=page.inverted)
         if image is None:
             images = _decode_pages(content, cv2.IMREAD_COLOR, span)
             if not images:
-                raise UnreadableError("it is truncated or damaged")
+                raise UnreadableError(_obstacle(page) or "it is truncated or damaged")
             image = images[0]
         return image
 
-    def _shallow(self, image: Any, largest: int) -> Any:
+    def _shallow(self, image: Any, largest: int, *, inverted: bool) -> Any:
         """Scales a picture to 8 bits; returns None if OpenCV's own conversion is right."""
         if image is None or (largest > 255) != (image.dtype == np.uint16):
             return None
@@ -159,7 +164,8 @@ class PictureDecoder:
         if largest in (0, 255, _DEEP):
             return None
         scaled = image.astype(np.uint32) * 255 + largest // 2
-        return np.minimum(scaled // largest, 255).astype(np.uint8)
+        shallow = np.minimum(scaled // largest, 255).astype(np.uint8)
+        return 255 - shallow if inverted else shallow  # OpenCV leaves deep values as they are
 
     def _take(self, found: int) -> None:
         bits = next((bits for bits in _DEPTHS if found < 1 << bits), 16)
@@ -221,10 +227,24 @@ def _check_page(page: Page) -> None:
             "16 bits were expected",
             _RANGE_MEND,
         )
+    if page.signed:
+        raise UnreadableError(
+            f"its values are signed numbers of {page.bits} bits; unsigned ones were expected",
+            "Save it with unsigned whole numbers of 8 or 16 bits.",
+        )
     if page.bits > 16:
         raise UnreadableError(
             f"its values have {page.bits} bits; 8 or 16 were expected", _RANGE_MEND
         )
+
+
+def _obstacle(page: Page | None) -> str:
+    """Returns why OpenCV reads no such TIFF, as a clause; empty if it should."""
+    if page is not None and page.bits not in (1, 8, 16):
+        return f"its values have {page.bits} bits; 8 or 16 were expected"
+    if page is not None and page.compression not in _COMPRESSIONS:
+        return f"OpenCV cannot decompress it (TIFF compression {page.compression})"
+    return ""
 
 
 def _decode(content: bytes, flags: int) -> Any:

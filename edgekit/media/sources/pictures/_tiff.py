@@ -9,7 +9,8 @@ from typing import NamedTuple
 __all__ = ["Page", "is_tiff", "tiff_pages"]
 
 _MOST = 1 << 16
-_SUBFILE, _BITS, _PHOTOMETRIC, _FORMAT = 254, 258, 262, 339
+_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _FORMAT = 254, 258, 259, 262, 339
+_WHITE_IS_ZERO, _SIGNED, _FLOAT = 0, 2, 3
 _REDUCED, _MASK = 1, 4
 _RAW = (32803, 34892)
 _SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
@@ -24,12 +25,18 @@ class Page(NamedTuple):
         bits: Bits per sample.
         fractional: Whether samples are floating-point numbers.
         extra: Whether it is a thumbnail, a mask or raw camera data, rather than a page.
+        signed: Whether samples may be negative.
+        inverted: Whether 0 stands for white.
+        compression: Code of the compression.
     """
 
     number: int
     bits: int
     fractional: bool
     extra: bool
+    signed: bool = False
+    inverted: bool = False
+    compression: int = 1
 
 
 def is_tiff(content: bytes) -> bool:
@@ -44,10 +51,18 @@ def tiff_pages(content: bytes) -> list[Page]:
     pages = []
     for number, entries in enumerate(_directories(content, order, big)):
         kind = entries.get(_SUBFILE, 0)
-        raw = entries.get(_PHOTOMETRIC, 0) in _RAW
-        extra = bool(kind & (_REDUCED | _MASK)) or raw
-        bits = entries.get(_BITS, 1)
-        pages.append(Page(number, bits, entries.get(_FORMAT, 1) == 3, extra))
+        photometric, form = entries.get(_PHOTOMETRIC, 1), entries.get(_FORMAT, 1)
+        pages.append(
+            Page(
+                number,
+                bits=entries.get(_BITS, 1),
+                fractional=form == _FLOAT,
+                extra=bool(kind & (_REDUCED | _MASK)) or photometric in _RAW,
+                signed=form == _SIGNED,
+                inverted=photometric == _WHITE_IS_ZERO,
+                compression=entries.get(_COMPRESSION, 1),
+            )
+        )
     return pages
 
 

@@ -30,9 +30,9 @@ __all__ = [
     "read_picture",
 ]
 
-PICTURES = frozenset(
-    (".bmp", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp", ".jp2")
-)
+_JPEGS = (".jfif", ".jpe", ".jpeg", ".jpg")
+_PORTABLE = (".pbm", ".pgm", ".pnm", ".ppm")
+PICTURES = frozenset((".bmp", ".jp2", *_JPEGS, ".png", *_PORTABLE, ".tif", ".tiff", ".webp"))
 """File extensions of pictures, in lower case."""
 
 _LOG = logging.getLogger(__name__)

@@ -272,7 +272,7 @@ def tiff(order, big, pages):
 @pytest.mark.parametrize("big", [False, True])
 def test_the_pages_of_a_tiff_are_told_from_its_thumbnails(order, big):
     pages = tiff_pages(tiff(order, big, [(1, 8, 1), (0, 16, 1), (2, 32, 3), (4, 1, 1)]))
-    assert [page[:] for page in pages] == [
+    assert [page[:4] for page in pages] == [
         (0, 8, False, True),
         (1, 16, False, False),
         (2, 32, True, False),
@@ -447,3 +447,50 @@ def test_pages_of_more_pixels_than_opencv_takes(tmp_path):
     path.write_bytes(content)
     with pytest.raises(MediaError, match="None of the 2 pictures"):
         open_source(path)
+
+
+def sixteen_bits(values, *, photometric=1, bits=16, form=1, compression=1, data=None):
+    """A grey TIFF of one page, without an encoder."""
+    data = values.tobytes() if data is None else data
+    height, width = values.shape
+    entries = {256: width, 257: height, 258: bits, 259: compression, 262: photometric}
+    entries |= {273: 8, 277: 1, 278: height, 279: len(data), 339: form}
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items())
+    head = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    return head + struct.pack("<H", len(entries)) + rows + bytes(4)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_sixteen_bits_in_which_white_is_zero_are_no_negative(tmp_path, bits, pages):
+    content = sixteen_bits(deep(bits), photometric=0)
+    if pages == 2:  # a second page of the same data
+        (place,) = struct.unpack_from("<I", content, 4)
+        content = content[:-4] + struct.pack("<I", len(content)) + content[place:]
+    for frame in frames_of(picture(tmp_path, "a.tif", content)):
+        assert np.abs(frame.image[..., 1] - 255 * (1 - RAMP)).max() <= 1.01
+
+
+SOUND_BUT_UNREADABLE = {
+    "signed numbers of 16 bits": {"form": 2},
+    "its values have 12 bits": {"bits": 12, "data": bytes(48 * 96)},
+    "its values have 4 bits": {"bits": 4, "data": bytes(48 * 32)},
+    "TIFF compression 50000": {"compression": 50000},
+}
+
+
+@pytest.mark.parametrize("words", SOUND_BUT_UNREADABLE)
+def test_a_sound_tiff_that_cannot_be_read_is_not_called_damaged(tmp_path, words):
+    content = sixteen_bits(deep(12), **SOUND_BUT_UNREADABLE[words])
+    with pytest.raises(MediaError, match=words) as caught:
+        open_source(picture(tmp_path, "a.tif", content))
+    assert "damaged" not in caught.value.message
+    assert "8" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.jpe", "a.jfif", "a.JFIF"])
+def test_a_photo_under_its_rarer_names_is_a_photo(tmp_path, name, caplog):
+    picture(tmp_path, name, JPEGS["baseline"])
+    assert is_picture(tmp_path / name)
+    assert np.array_equal(only(tmp_path), only(tmp_path / name))
+    assert caplog.text == ""
