@@ -136,6 +136,7 @@ def _load_torch(path: Path) -> object:
     try:
         if zipfile.is_zipfile(path):
             _check_size(path)
+            _refuse_program(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an old format still loads; its age needs no warning
             content: object = torch.load(path, map_location="cpu", weights_only=True)
@@ -161,6 +162,16 @@ def _load_torch(path: Path) -> object:
             f"something else ({reason}).",
             hint=_COPY_AGAIN,
         ) from error
+
+
+def _refuse_program(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+            raise CheckpointError(
+                f"Expected only weights; {path} holds a TorchScript program.",
+                hint='Save its weights: torch.save({"state_dict": '
+                'torch.jit.load(PATH).state_dict()}, "weights.pth")',
+            )
 
 
 def _check_size(path: Path) -> None:

@@ -196,6 +196,16 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_torchscript_program_is_not_called_damaged(tmp_path: Path) -> None:
+    script = torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 2, 2))
+    torch.jit.save(script, str(tmp_path / "x.pt"))
+    with pytest.raises(CheckpointError, match="TorchScript program") as caught:
+        load_checkpoint(tmp_path / "x.pt")
+    assert "damaged" not in caught.value.message
+    assert "torch.jit.load" in caught.value.hint
+
+
 @pytest.mark.usefixtures("bound_by_permissions")
 def test_unreadable_file(state: State, tmp_path: Path) -> None:
     saved(tmp_path / "a.pth", state).chmod(0)
