@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -17,6 +16,7 @@ from edgekit.media.page.channel import Channel
 from edgekit.media.page.site import LOG, Site
 from edgekit.media.serving.access import Door, network_of
 from edgekit.media.serving.address import BACKLOG, is_loopback
+from edgekit.media.serving.descriptors import most_descriptors
 from edgekit.media.serving.headers import HEADERS
 from edgekit.media.serving.trusted_proxies import TrustedProxies
 
@@ -28,9 +28,6 @@ _MOST_OF_PEER = 160
 
 _FOR_THIS_MACHINE = 32
 """Number of connections reserved for health requests from this machine."""
-
-_SPARE_DESCRIPTORS = 16
-"""Number of file descriptors reserved for files, clips and brokers."""
 
 _FIRST_REQUEST_SECONDS = 10.0
 _REQUEST_SECONDS = 20.0
@@ -105,7 +102,7 @@ class _Connections(web.Server):
         most = _MOST_CONNECTIONS - (0 if here else _FOR_THIS_MACHINE)
         crowd = self._count[network_of(remote)] >= _MOST_OF_PEER and remote not in self._proxies
         place = transport.get_extra_info("socket").fileno()
-        return len(self.connections) < most and not crowd and place < _most_descriptors()
+        return len(self.connections) < most and not crowd and place < most_descriptors()
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Counts the connection, and closes it if no request comes."""
@@ -134,19 +131,6 @@ class _Connections(web.Server):
 
 def _remote(transport: asyncio.Transport) -> str:
     return str(transport.get_extra_info("peername", ("",))[0])
-
-
-def _most_descriptors() -> int:
-    """Returns the file descriptor number at which viewers are refused.
-
-    The system assigns the lowest free number, so numbers show how many are in use.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return sys.maxsize
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - _SPARE_DESCRIPTORS
 
 
 class PageServer:

@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from edgekit.media.serving.access import network_of
 from edgekit.media.serving.address import is_loopback
+from edgekit.media.serving.descriptors import most_descriptors
 from edgekit.media.serving.headers import HEADERS
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Returns whether one more connection fits; the last place is reserved for this machine."""
+        if request.fileno() >= most_descriptors():
+            return False
         remote = str(client_address[0])
         peer = network_of(remote)
         with self._lock:

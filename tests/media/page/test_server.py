@@ -138,7 +138,7 @@ def test_who_is_no_trusted_proxy_is_not_believed(make_page, header, proxies, ori
 
 @pytest.mark.parametrize("spare", [16, 1 << 40])
 def test_viewers_are_refused_before_the_last_descriptors_are_taken(make_page, monkeypatch, spare):
-    from edgekit.media.page import server
+    from edgekit.media.serving import descriptors
 
-    monkeypatch.setattr(server, "_SPARE_DESCRIPTORS", spare)
+    monkeypatch.setattr(descriptors, "_SPARE", spare)
     assert is_answered(make_page()) == (spare == 16)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import resource
 import socket
 
 import pytest
 
-from edgekit.media.serving import wsgi
+from edgekit.media.serving import descriptors, wsgi
 
 
 def hello(environ, start_response):
@@ -83,3 +84,12 @@ def test_a_connection_that_lasts_too_long_is_cut(monkeypatch, capfd):
     server.shutdown()
     server.server_close()
     assert capfd.readouterr().err == ""
+
+
+def test_requests_are_refused_before_the_last_descriptors_are_taken(port, monkeypatch):
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    request = b"GET /metrics HTTP/1.0\r\n\r\n"
+    assert answer_to(port, request)
+    monkeypatch.setattr(descriptors, "_SPARE", limit)  # as if all of them were in use
+    with connected(port) as client:
+        assert is_cut(client)
