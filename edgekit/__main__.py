@@ -15,7 +15,7 @@ def start() -> NoReturn:
     listen(sys.argv[1:])
     from edgekit.cli import program
 
-    stop_listening()
+    stop_listening(sys.argv[1:])
     program()
 
 

@@ -42,9 +42,14 @@ def listen(words: Sequence[str]) -> None:
         _replace(_HANGUP, signal.SIG_DFL, hang_up)
 
 
-def stop_listening() -> None:
-    """Gives Ctrl-C its usual handler, after the imports; ``run`` replaces the others itself."""
-    _replace(signal.SIGINT, _quit, signal.default_int_handler)
+def stop_listening(words: Sequence[str]) -> None:
+    """Gives Ctrl-C its usual handler, after the imports; ``run`` replaces the handlers itself.
+
+    Args:
+        words: Command line without the name of the program.
+    """
+    if words[:1] != ["run"]:
+        _replace(signal.SIGINT, _quit, signal.default_int_handler)
 
 
 def hung_up() -> bool:

@@ -44,6 +44,9 @@ class Stopper:
             on_hangup: Function to call on SIGHUP; safe to call in a signal handler.
         """
         self._stop, self._hangup = stop, on_hangup
+        if self.interrupted:
+            # Python ignores what a handler raises while a module is imported, at some moments.
+            raise KeyboardInterrupt
         if self._hung_up:
             on_hangup()
 

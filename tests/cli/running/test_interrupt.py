@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from edgekit.cli.running.interrupt import Stopper
+
 LIMIT = 120
 
 _BUSY = """
@@ -100,9 +102,10 @@ def signalled(spot_bundle, spot_video, tmp_path):
     return run
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("when", ["click", "edgekit.cli.run", "edgekit.running.options"])
-def test_sigterm_ends_a_run_that_is_still_imported(signalled, when) -> None:
-    done = signalled(when, signal.SIGTERM)
+def test_a_signal_ends_a_run_that_is_still_imported(signalled, when, number) -> None:
+    done = signalled(when, number)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
@@ -122,3 +125,12 @@ def test_no_signal_keeps_a_run_that_has_ended_from_its_report(signalled, when, n
     assert done.returncode == (130 if late else 0)
     assert json.loads(done.stdout)["frames"] == 5
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_that_python_ignores_ends_the_run_when_it_begins() -> None:
+    stopper = Stopper()
+    with stopper.listening():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            stopper.stop_with(lambda: None)

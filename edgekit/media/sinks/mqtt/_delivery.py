@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from edgekit.media.sinks.mqtt._outbox import Outbox
@@ -12,9 +13,11 @@ __all__ = ["WINDOW", "Delivery"]
 WINDOW = 20
 """Largest number of unacknowledged messages; more would wait in the client's own queue."""
 
+_SILENCE_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
 
 
+# Many attributes: the messages on their way, and what the broker has said about them.
 class Delivery:
     """Sends messages in order, and removes those that the broker acknowledged.
 
@@ -39,6 +42,14 @@ class Delivery:
         self._topics: dict[int, str] = {}
         self._acknowledged: list[int] = []
         self._sent = 0
+        self._heard = time.monotonic()
+
+    @property
+    def silence(self) -> str | None:
+        """Says that the broker acknowledges nothing although messages are sent; else None."""
+        if not self._waiting or time.monotonic() - self._heard < _SILENCE_SECONDS:
+            return None
+        return f"The MQTT broker {self._place} does not acknowledge messages."
 
     @property
     def refusal(self) -> str | None:
@@ -64,9 +75,9 @@ class Delivery:
 
     def send_more(self) -> bool:
         """Sends as many messages as fit; returns whether any is still unacknowledged."""
-        if self._acknowledged:
-            self._outbox.remove(self._acknowledged)
-            self._acknowledged = []
+        self.settle()
+        if not self._waiting:
+            self._heard = time.monotonic()
         room = WINDOW - len(self._waiting)
         for number, topic, payload in self._outbox.after(self._sent, room) if room > 0 else ():
             info = self.publish(topic, payload)
@@ -74,8 +85,15 @@ class Delivery:
             self._sent = number
         return bool(self._waiting)
 
+    def settle(self) -> None:
+        """Removes the messages that the broker has acknowledged."""
+        if self._acknowledged:
+            self._outbox.remove(self._acknowledged)
+            self._acknowledged = []
+
     def _on_publish(self, client: Any, data: Any, mid: int, code: Any, properties: Any) -> None:
         del client, data, properties
+        self._heard = time.monotonic()
         topic, number = self._topics.pop(mid, ""), self._waiting.pop(mid, None)
         if number is not None:
             self._acknowledged.append(number)

@@ -128,8 +128,8 @@ class BrokerLink:
 
     @property
     def trouble(self) -> str | None:
-        """Reason for a missing connection or a refused message; None if all is well."""
-        return self._unconnected or self._delivery.refusal
+        """Reason why messages are not sent, not acknowledged or refused; None if all is well."""
+        return self._unconnected or self._delivery.silence or self._delivery.refusal
 
     @property
     def refused(self) -> int:
@@ -237,7 +237,8 @@ class BrokerLink:
         info = self._delivery.publish(self._status.topic, last_words, retain=True)
         while not (info.is_published() or self._ending.overdue):
             if client.loop(_TICK) != import_client().MQTT_ERR_SUCCESS:
-                return
+                break
+        self._delivery.settle()
 
     def _hang_up(self, client: Any) -> None:
         if self._ending.made:

@@ -94,6 +94,7 @@ class MqttSink(Sink):
         self._begun: set[int] = set()
         self._info: RunInfo | None = None
         self._last = (0, 0.0)
+        self._left: str | None = None
         self._outbox: Outbox | None = None
         self._link: BrokerLink | None = None
 
@@ -111,9 +112,10 @@ class MqttSink(Sink):
     @property
     def trouble(self) -> str | None:
         """Reason for a missing connection or a refusal, and the number of waiting messages."""
-        if self._link is None or self._outbox is None or self._link.trouble is None:
+        if self._link is None or self._outbox is None:
             return None
-        return f"{self._link.trouble} {len(self._outbox)} messages wait."
+        trouble = self._left or self._link.trouble
+        return trouble and f"{trouble} {len(self._outbox)} messages wait."
 
     def check(self) -> None:
         """Opens the buffer, or raises if it cannot be created, and asks the broker for entry."""
@@ -194,6 +196,8 @@ class MqttSink(Sink):
         if self._link is not None:
             self._note_dropped()
             self._link.stop(self._status.offline("ended"), _LAST_SECONDS)
+            if self._outbox and self._link.trouble is None:
+                self._left = f"The MQTT broker {self._broker.place} did not answer at the end."
 
     def reopen(self) -> bool:
         """Returns True if there is room on the disk again.

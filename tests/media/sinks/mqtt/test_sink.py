@@ -23,7 +23,7 @@ from edgekit.benchmarks.suites.support.broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.linking.published import LiveTube
-from edgekit.media.sinks.mqtt import _link
+from edgekit.media.sinks.mqtt import _delivery, _link
 from edgekit.media.sinks.mqtt import sink as mqtt_sink
 from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sinks.mqtt.sink import Broker, MqttSink, default_buffer
@@ -66,6 +66,13 @@ def no_hurry(monkeypatch):
 
 
 class Broking(Mosquitto):
+    @contextlib.contextmanager
+    def frozen(self):
+        """Keeps the broker from doing anything inside the block."""
+        self._process.send_signal(signal.SIGSTOP)
+        yield
+        self._process.send_signal(signal.SIGCONT)
+
     def reload(self):
         """Lets the broker read its rules again."""
         self._process.send_signal(signal.SIGHUP)
@@ -469,6 +476,23 @@ def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
     sink.end(SUMMARY)
     assert sink.dropped == 6
     assert caplog.text.count("Refused messages are lost") == 1
+
+
+def test_a_broker_that_hangs_is_told_during_the_run_and_at_its_end(mosquitto, started, monkeypatch):
+    monkeypatch.setattr(_delivery, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(mqtt_sink, "_LAST_SECONDS", 0.2)
+    broker = mosquitto()
+    sink = started(broker.url())
+    give_tubes(sink, range(1))
+    until(lambda: len(sink._outbox) == 0)
+    assert sink.trouble is None
+    with broker.frozen():
+        give_tubes(sink, range(1, 2))
+        until(lambda: sink.trouble is not None)
+        assert "does not acknowledge messages" in sink.trouble
+        monkeypatch.setattr(_delivery, "_SILENCE_SECONDS", PATIENCE)
+        sink.end(SUMMARY)
+        assert "did not answer at the end. 3 messages wait." in sink.trouble
 
 
 def test_a_topic_that_the_broker_allows_later_is_no_trouble_any_more(mosquitto, started, tmp_path):
