@@ -18,6 +18,7 @@ def words(spotter, spots, tiny, tmp_path):
     """A command line of each command that ends well in no time; its outputs are always new."""
     ground = ("--calib", spots, "--samples", 6, "--max-drop", 100, "--cache", tmp_path / "cache")
     small = ("--epochs", 1, "--images", 4, "--batch", 2, "--input-size", 64, "--from", "scratch")
+    small += ("--workers", 0)
 
     def make(name, place):
         return {
