@@ -12,8 +12,14 @@ __all__ = ["shortage_of"]
 _NO_THREAD = "can't start new thread"
 """Text of Python's ``RuntimeError``, which has no error number."""
 
-_NO_MEMORY = ("bad_alloc", "allocate memory", "insufficient memory", "out of memory")
-"""Texts of C++ exceptions in runtimes and OpenCV, in lower case."""
+_NO_MEMORY = (
+    "bad_alloc",
+    "allocate memory",
+    "insufficient memory",
+    "out of memory",
+    "failed to map segment from shared object",
+)
+"""Texts of C++ exceptions in runtimes and OpenCV, and of the system's loader, in lower case."""
 
 
 def shortage_of(error: BaseException | None) -> ResourceError | None:

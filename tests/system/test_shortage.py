@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from edgekit.errors import BundleError
+from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.system.shortage import shortage_of
 
 
@@ -28,6 +28,14 @@ def caused(error, cause):
             "memory",
         ),
         (ImportError("libx.so: failed to map segment: Cannot allocate memory"), "memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), "memory"),
+        (
+            caused(
+                MissingDependencyError.for_extra("av", "video", "This reader"),
+                ImportError("libx.so: failed to map segment from shared object"),
+            ),
+            "memory",
+        ),
         (RuntimeError("can't start new thread"), "threads"),
         (OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x"), "files"),
         (OSError(errno.ENFILE, os.strerror(errno.ENFILE)), "files"),

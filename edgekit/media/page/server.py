@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections import Counter
@@ -29,6 +30,7 @@ _MOST_OF_PEER = 160
 _FOR_THIS_MACHINE = 32
 """Number of connections reserved for health requests from this machine."""
 
+_LOOP_DESCRIPTORS = 3
 _FIRST_REQUEST_SECONDS = 10.0
 _REQUEST_SECONDS = 20.0
 _HANDLING: dict[str, Any] = {
@@ -133,6 +135,14 @@ def _remote(transport: asyncio.Transport) -> str:
     return str(transport.get_extra_info("peername", ("",))[0])
 
 
+def _new_loop(listener: socket.socket) -> asyncio.AbstractEventLoop:
+    """Returns an event loop; without enough descriptors for it, asyncio prints a traceback."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(_LOOP_DESCRIPTORS):
+            stack.callback(os.close, os.dup(listener.fileno()))
+    return asyncio.new_event_loop()
+
+
 class PageServer:
     """Serves channels until it is stopped.
 
@@ -145,9 +155,10 @@ class PageServer:
         self._listener = listener
         self._door = door
         self._channels: dict[Channel, Broadcast] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop(listener)
         self._stopping = asyncio.Event()
         self._ready = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._serve, name="edgekit-page", daemon=True)
 
     @property
@@ -168,9 +179,15 @@ class PageServer:
         channel.on_frame = broadcast.poke
 
     def start(self) -> None:
-        """Starts the server, and returns when it accepts connections."""
+        """Starts the server, and returns when it accepts connections.
+
+        Raises:
+            Exception: The server cannot start, for example for lack of file descriptors.
+        """
         self._thread.start()
         self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Tells the viewers that the run is over, and stops within two seconds."""
@@ -185,6 +202,10 @@ class PageServer:
     def _serve(self) -> None:
         try:
             self._loop.run_until_complete(self._main())
+        except Exception as error:
+            self._failure = error
+            if self._ready.is_set():
+                LOG.warning("The live page has ended, and the run goes on without it: %r", error)
         finally:
             self._ready.set()
             self._listener.close()

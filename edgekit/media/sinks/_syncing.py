@@ -49,7 +49,7 @@ class Syncer:
         self._thread: threading.Thread | None = None
 
     def sync(self, file: Syncable) -> None:
-        """Syncs all known files soon, without waiting.
+        """Syncs all known files soon, without waiting unless no thread can be started.
 
         Args:
             file: File with new bytes; it joins the known files.
@@ -57,9 +57,14 @@ class Syncer:
         with self.lock:
             self._files.add(file)
             self._wanted = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, daemon=True)
-                self._thread.start()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._work, daemon=True)
+            with contextlib.suppress(RuntimeError):  # the system grants no more threads
+                thread.start()
+                self._thread = thread
+        if thread.ident is None:
+            self._work()
 
     def added(self, handle: int) -> None:
         """Starts writing a file with new bytes: its new length may reach the disk very soon."""

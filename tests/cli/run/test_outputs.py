@@ -62,6 +62,21 @@ def test_a_run_that_may_open_no_more_files_says_so(spot_bundle, spot_video, tmp_
     assert not (tmp_path / "v.mp4").exists()
 
 
+@pytest.mark.parametrize("limit", range(8, 14))
+def test_a_page_that_may_open_no_more_files_is_served_or_ends_the_run(
+    spot_bundle, spot_video, limit
+):
+    pytest.importorskip("aiohttp")
+    words = ["run", spot_video(5), "--bundle", spot_bundle, "--serve", "0"]
+    command = [sys.executable, "-c", _LIMITED, *map(str, [limit, *words])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == (0 if "Live page: " in done.stderr else 3)
+    assert "Traceback" not in done.stderr
+    assert ("open more files" in done.stderr or "Raise the limit" in done.stderr) == (
+        done.returncode == 3
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "status"),
     [("2GB", 0), ("12h", 0), ("90min", 0), ("7d", 0), ("5m", 2), ("2", 2), ("0h", 2), ("-1h", 2)],
