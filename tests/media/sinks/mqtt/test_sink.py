@@ -459,6 +459,32 @@ def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monk
     assert waits == ["120", "240", "480"]
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [b"\x40\x01\x00", b"\x40\x04\x00\x01\x10\xff", b"\x30\x02\x00\xff", b"\xf0\x00", b"\xff" * 9],
+)
+def test_a_broker_that_breaks_the_protocol_is_told_and_asked_again(tmp_path, monkeypatch, rest):
+    monkeypatch.setattr(backoff, "_FIRST", 0.01)
+    monkeypatch.setattr(backoff, "_LONGEST", 0.02)
+    served = []
+
+    def babble(peer):
+        peer.recv(1 << 12)
+        peer.sendall(bytes([0x20, 3, 0, 0, 0]) + rest)
+        with contextlib.suppress(OSError):
+            peer.recv(1 << 12)
+        served.append(1)
+
+    with (
+        answering(babble) as url,
+        contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
+    ):
+        sink.start(INFO)
+        until(lambda: len(served) > 3)
+        until(lambda: sink.trouble is not None)
+        assert sink._link._thread.is_alive()
+
+
 def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
     mosquitto, started, tmp_path, caplog
 ):
