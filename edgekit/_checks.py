@@ -148,16 +148,14 @@ def as_picture(name: str, value: object) -> npt.NDArray[np.uint8]:
     raise unexpected(name, "a BGR picture, an array of uint8 (H, W, 3)", value)
 
 
-def as_instance(
-    name: str, value: object, kind: type[T], words: str = "", *, secret: bool = False
-) -> T:
+def as_instance(name: str, value: object, kind: type[T], words: str, *, secret: bool = False) -> T:
     """Returns an argument that is an instance of a class.
 
     Args:
         name: Name of the argument.
         value: Value of the argument.
         kind: Class that it must have.
-        words: Description of what is expected; the default is the name of the class.
+        words: Description of what is expected.
         secret: Whether the value may contain a secret; the error then shows only its type.
 
     Raises:
@@ -165,7 +163,7 @@ def as_instance(
     """
     if isinstance(value, kind):
         return value
-    raise unexpected(name, words or kind.__name__, value, secret=secret)
+    raise unexpected(name, words, value, secret=secret)
 
 
 def check_range(

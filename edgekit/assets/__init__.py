@@ -36,17 +36,16 @@ def under_load_file() -> Path:
     return _HERE / "under_load.json"
 
 
-def default_bundle(target: str = "onnx", precision: str = "int8") -> Path:
+def default_bundle(precision: str = "int8") -> Path:
     """Returns the folder of a shipped bundle, by default the one that runs if none is named.
 
     Raises:
-        BundleError: There is none for this target and precision.
+        BundleError: There is none of this precision.
     """
-    path = _HERE / "bundles" / f"{DEFAULT_MODEL}-{target}-{precision}"
+    path = _HERE / "bundles" / f"{DEFAULT_MODEL}-onnx-{precision}"
     if not path.is_dir():
         raise BundleError(
-            f"EdgeKit ships no {precision} bundle for the target {target}.",
-            hint=f"Export one: edgekit export --target {target}\nFor INT8, quantize it then: "
-            "edgekit quantize --calib PATH",
+            f"EdgeKit ships no {precision} bundle.",
+            hint=f"Export one: edgekit export --precision {precision}",
         )
     return path

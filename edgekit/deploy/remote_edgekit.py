@@ -18,8 +18,6 @@ def run_there(
     options: Mapping[str, object] | None = None,
     *,
     environment: str = "",
-    progress: bool = False,
-    allowed: Sequence[int] = (0,),
 ) -> dict[str, Any]:
     """Runs a command of EdgeKit on a device; returns what it prints as JSON.
 
@@ -30,14 +28,12 @@ def run_there(
             for an option that is repeated; None and False leave an option out.
         environment: Key of the environment on the device; empty for the newest one there, or the
             EdgeKit that a shell finds.
-        progress: Whether its messages are shown as notes.
-        allowed: Exit statuses that count as success.
 
     Raises:
         HostError: The command failed, or there is no EdgeKit on the device.
     """
     whole = [*words, *_flags({**(options or {}), "json": True})]
-    done = connection.ask("edgekit", key=environment, words=whole, progress=progress)
+    done = connection.ask("edgekit", key=environment, words=whole)
     what = f"edgekit {words[0]} on {connection.host}"
     try:
         found = json.loads(done["out"])
@@ -47,7 +43,7 @@ def run_there(
             f"Expected {what} to print its result; it ended with status {done['status']}: {last}",
             hint=f"Try it there: ssh {connection.host} {done['program']} {words[0]} --help",
         ) from None
-    if done["status"] not in allowed:
+    if done["status"]:
         error = found.get("error", {})
         raise HostError(
             f"{what} failed: {error.get('message', 'it gives no reason')}",

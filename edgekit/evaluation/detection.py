@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,8 +32,6 @@ def detect_videos(
     truth: Truth,
     *,
     options: SessionOptions | None = None,
-    top_k: int | None = None,
-    executor: Executor | None = None,
     on_video: Callable[[], None] = lambda: None,
 ) -> SavedDetections:
     """Returns a bundle's detections on every video of a dataset, found as in ``edgekit run``.
@@ -43,8 +40,6 @@ def detect_videos(
         bundle: Folder of the bundle.
         truth: Annotated videos, each with its path.
         options: Options for the runtime session.
-        top_k: Largest number of peaks per frame; by default the bundle's own value.
-        executor: Executor that processes the videos; by default they run one after the other here.
         on_video: Function called after each video.
 
     Returns:
@@ -57,11 +52,10 @@ def detect_videos(
     """
     classes = load_bundle(bundle).manifest.classes
     truth = in_classes_of(classes, truth)
-    work = video_detector(bundle, options, top_k, alone=executor is None)
-    found: Iterable[FrameDetections]
-    found = executor.map(work, truth.videos) if executor else map(work, truth.videos)
+    work = video_detector(bundle, options, None, alone=True)
     videos = []
-    for video, detections in zip(truth.videos, found, strict=True):
+    for video in truth.videos:
+        detections = work(video)
         videos.append(SavedVideo(video, list(detections)))
         _LOG.info("The detector has processed %s: %d frames.", video.name, len(detections))
         on_video()

@@ -10,9 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HEADS", "CenterNet", "convolution", "upsampling"]
+__all__ = ["CenterNet", "convolution", "upsampling"]
 
-HEADS = ("hm", "wh", "reg")
 """Names of the outputs: heatmap logits, box sizes, centre offsets."""
 
 _PRIOR_LOGIT = -2.19

@@ -255,15 +255,15 @@ class RunCounts:
         return RunSummary(*counted, ages, dict(self.skipped), gate, away)
 
 
-def one_per_actor(tubes: Sequence[LiveTube], overlap: float = _SAME_ACTOR) -> list[LiveTube]:
-    """Returns the best of tubes whose boxes overlap by more than ``overlap`` (IoU), of any class.
+def one_per_actor(tubes: Sequence[LiveTube]) -> list[LiveTube]:
+    """Returns the best of tubes whose boxes overlap by more than ``_SAME_ACTOR``, of any class.
 
     Observed tubes come before extrapolated ones, then higher scores before lower ones.
     """
     ranked = sorted(tubes, key=lambda tube: (not tube.observed, -tube.score))
     if len(ranked) < 2:
         return ranked
-    same = pairwise_iou(np.array([tube.box for tube in ranked])) > overlap
+    same = pairwise_iou(np.array([tube.box for tube in ranked])) > _SAME_ACTOR
     kept: list[int] = []
     for place in range(len(ranked)):
         if not same[place, kept].any():

@@ -41,8 +41,8 @@ class Action:
     ends: bool = False
 
 
-def _stand(puppet: Puppet, sink: float = 0.0) -> Point:
-    return 0.0, -puppet.ground + sink
+def _stand(puppet: Puppet) -> Point:
+    return 0.0, -puppet.ground
 
 
 def _moved(parts: list[Part], by: Point) -> list[Part]:

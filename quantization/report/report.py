@@ -143,20 +143,17 @@ class RoundingReport(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
 
 
-def compare_latency(
-    float_bundle: Bundle, int8: Bundle, *, threads: int = 1, repeats: int = 30
-) -> list[LatencyRow]:
-    """Times both bundles on every installed runtime of their target that is no simulator.
+def compare_latency(float_bundle: Bundle, int8: Bundle, *, repeats: int = 30) -> list[LatencyRow]:
+    """Times both bundles, on one thread, on every runtime here of their target but simulators.
 
     Args:
         float_bundle: Float bundle, run in true float32 if the runtime has a choice.
         int8: INT8 bundle of the same target.
-        threads: Number of threads for inference.
         repeats: Number of measured calls of each bundle, in turn.
     """
     rows = []
     for runtime in TARGETS[int8.manifest.target].runtimes:
-        options = SessionOptions(runtime=runtime, threads=threads)
+        options = SessionOptions(runtime=runtime, threads=1)
         try:
             with (
                 Detector(float_bundle, options=options) as before,
@@ -174,7 +171,7 @@ def compare_latency(
                 runtime=runtime,
                 version=described["version"],
                 arithmetic=described["arithmetic"],
-                threads=threads,
+                threads=1,
                 float_ms=1e3 * medians["float"],
                 int8_ms=1e3 * medians["int8"],
                 ratio=medians["int8"] / medians["float"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -27,8 +26,6 @@ _LIBRARY_HINT = (
     f"{_PACKAGE}, and the driver of its neural processor (sudo cat "
     "/sys/kernel/debug/rknpu/version)."
 )
-
-_log = logging.getLogger(__name__)
 
 
 class RknnSession(base.Session):

@@ -36,8 +36,6 @@ __all__ = [
     "stdout_console",
 ]
 
-_LOG = logging.getLogger(__name__)
-
 
 class FiniteRange(click.FloatRange):
     """A range of numbers that excludes "nan" and "inf"."""

@@ -75,13 +75,13 @@ class Agent:
             system_packages=system_packages,
         )  # fmt: skip
 
-    def edgekit(self, key: str, words: list[str], progress: bool = False) -> dict[str, object]:
+    def edgekit(self, key: str, words: list[str]) -> dict[str, object]:
         """Runs EdgeKit in an environment, or the one that is there if ``key`` is empty."""
         program = self._root / "venvs" / key / "bin/edgekit" if key else self._installed()
         work = self._root / "work"
         work.mkdir(parents=True, exist_ok=True)
         command = [str(program), *words]
-        status, out, errors = run_program(command, self._connection, cwd=work, progress=progress)
+        status, out, errors = run_program(command, self._connection, cwd=work)
         return {"status": status, "out": out, "errors": errors, "program": str(program)}
 
     def python(self, key: str, code: str) -> int:

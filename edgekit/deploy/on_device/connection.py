@@ -12,6 +12,8 @@ __all__ = ["DeviceError", "HungUpError", "WorkstationConnection"]
 
 _PIECE = 1 << 20
 _LONGEST_LINE = 1 << 24
+_PATIENCE = 1800.0
+"""Seconds to wait for a request before the workstation counts as gone."""
 
 
 class DeviceError(Exception):
@@ -40,17 +42,15 @@ class WorkstationConnection:
     Args:
         requests: Stream of requests.
         answers: Stream of answers.
-        patience: Seconds to wait for a request before the workstation counts as gone.
     """
 
-    def __init__(self, requests: BinaryIO, answers: BinaryIO, patience: float = 1800.0) -> None:
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
         self._requests = requests
         self._answers = answers
-        self._patience = patience
 
     def next(self) -> tuple[str, dict[str, object]] | None:
         """Returns name and arguments of the next request; None if the workstation is gone."""
-        if not select.select([self._requests], [], [], self._patience)[0]:
+        if not select.select([self._requests], [], [], _PATIENCE)[0]:
             return None
         line = self._requests.readline(_LONGEST_LINE)
         if not line.endswith(b"\n"):

@@ -70,11 +70,7 @@ def make_environment(
 
 
 def run_program(
-    command: Sequence[str],
-    connection: WorkstationConnection,
-    *,
-    cwd: Path | None = None,
-    progress: bool = False,
+    command: Sequence[str], connection: WorkstationConnection, *, cwd: Path | None = None
 ) -> tuple[int, str, str]:
     """Runs a program to its end; returns exit status, standard output and standard error.
 
@@ -82,7 +78,6 @@ def run_program(
         command: Words of the command.
         connection: Connection to the workstation. If it closes, the program is ended.
         cwd: Folder to run it in.
-        progress: Whether lines of standard error are sent as notes.
 
     Raises:
         DeviceError: The program cannot be started.
@@ -102,13 +97,10 @@ def run_program(
             )  # fmt: skip
         except OSError as error:
             raise DeviceError(f"Cannot start {command[0]}: {error.strerror}.") from error
-        told = 0
         try:
             while process.poll() is None:
                 if connection.hung_up():
                     raise HungUpError("The workstation closed the connection.")
-                if progress:
-                    told = _tell_new_lines(errors, told, connection)
                 time.sleep(_STEP)
         finally:
             if process.poll() is None:
@@ -127,15 +119,6 @@ def _call(command: Sequence[str], what: str, connection: WorkstationConnection) 
             f"{said}",
             "Check the wheels for this device, and its free space: df -h ~",
         )
-
-
-def _tell_new_lines(stream: IO[bytes], told: int, connection: WorkstationConnection) -> int:
-    """Sends the complete lines after a position as notes; returns the position after them."""
-    content = os.pread(stream.fileno(), 1 << 16, told)
-    end = content.rfind(b"\n") + 1
-    for line in content[:end].decode(errors="replace").splitlines():
-        connection.note(line)
-    return told + end
 
 
 def _text(stream: IO[bytes]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from edgekit.deploy.on_device.connection import DeviceError, HungUpError, WorkstationConnection
@@ -64,8 +64,6 @@ def try_release(
     *,
     seconds: float,
     user: str,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> TrialResult:
     """Runs a release for a while; makes it current if it is as healthy as the one before.
 
@@ -76,8 +74,6 @@ def try_release(
         connection: Connection to the workstation. If it closes, the trial has failed.
         seconds: Duration of the trial.
         user: User of a system service; empty for a service of the user's own systemd.
-        clock: Clock of the trial.
-        sleep: Function that waits.
 
     Raises:
         HungUpError: The workstation closed the connection. The current release runs again.
@@ -99,7 +95,7 @@ def try_release(
             service.write(service.trial_path, text)
             _restart(service)
             address = releases.facts(number).get("health", "")
-            verdict = _watch(service, address, before, connection, seconds, clock, sleep)
+            verdict = _watch(service, address, before, connection, seconds)
         except BaseException:
             end_trial(service, releases)
             raise
@@ -129,25 +125,23 @@ def _watch(
     before: Health | None,
     connection: WorkstationConnection,
     seconds: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
 ) -> TrialResult:
     """Returns the verdict on a release on trial, which gets time to start before it is watched."""
     expected = before or Health("degraded", None, "")
     if expected.level == "dead":
         expected = Health("silent", None, "")
-    end, started = clock() + max(seconds, _LONGEST_START), False
+    end, started = time.monotonic() + max(seconds, _LONGEST_START), False
     while True:
         if connection.hung_up():
             raise HungUpError("The workstation closed the connection during the trial.")
-        sleep(_STEP)
+        time.sleep(_STEP)
         if reason := _end_of(service):
             return TrialResult(False, f"the service ended by itself: {reason}", None)
         health = service.health(address)
         worse = health.level == "dead" or health.worse_than(expected)
         if not worse and not started:
-            end, started = clock() + seconds, True
-        if clock() >= end:
+            end, started = time.monotonic() + seconds, True
+        if time.monotonic() >= end:
             was = f"; before: {before.words}" if worse and before else ""
             return TrialResult(not worse, f"{health.words}{was}", health.rate)
 

@@ -26,7 +26,6 @@ __all__ = [
     "ONE_FRAME",
     "FilterStep",
     "States",
-    "coordinates",
     "corners",
     "corrected",
     "predicted",
@@ -102,14 +101,8 @@ class States(NamedTuple):
     speed_variance: Array
 
 
-def coordinates(boxes: Array) -> Array:
-    """Returns (n, 4) centre and log size, at least a pixel, of boxes ``[x1, y1, x2, y2]``."""
-    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, np.log(size)), axis=1)
-
-
 def corners(place: Array, size: Array | None = None) -> Array:
-    """Returns (n, 4) boxes ``[x1, y1, x2, y2]``; it reverses ``coordinates``.
+    """Returns (n, 4) boxes ``[x1, y1, x2, y2]`` of coordinates.
 
     Args:
         place: Coordinates, (n, 4).
@@ -123,7 +116,7 @@ def started(measured: Array, size: Array | None = None) -> States:
     """Returns the states of boxes that are seen for the first time.
 
     Args:
-        measured: Coordinates from ``coordinates``, (n, 4).
+        measured: Measured coordinates, (n, 4).
         size: Widths and heights of ``measured``, (n, 2); None computes them.
     """
     unit = _unit(measured, size) ** 2

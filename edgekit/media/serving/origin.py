@@ -42,12 +42,11 @@ class WebOrigin(NamedTuple):
         return f"{self}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
-def parse_origin(text: str, option: str = "public_origin") -> WebOrigin:
+def parse_origin(text: str) -> WebOrigin:
     """Parses an origin; a final slash is ignored.
 
     Args:
         text: Text that the user gave.
-        option: Name of the parameter that holds the text, for messages.
 
     Raises:
         UsageError: The text has another scheme, no host, or more than scheme, host and port.
@@ -57,11 +56,11 @@ def parse_origin(text: str, option: str = "public_origin") -> WebOrigin:
         port = parts.port
         host = _host(parts.hostname or "")
     except ValueError:
-        raise _refusal(text, option) from None
+        raise _refusal(text) from None
     known = _PORTS.get(parts.scheme)
     more = parts.path.removeprefix("/") or parts.query or parts.fragment or "@" in parts.netloc
     if known is None or port == 0 or more or text.strip().endswith((":", "?", "#")):
-        raise _refusal(text, option)
+        raise _refusal(text)
     return WebOrigin(parts.scheme, host, port or known)
 
 
@@ -77,8 +76,9 @@ def _host(name: str) -> str:
     return name.lower()
 
 
-def _refusal(text: str, option: str) -> UsageError:
+def _refusal(text: str) -> UsageError:
     return UsageError(
-        f"{parameter(option)} is '{text}'; a scheme and a host were expected, without a path.",
-        hint=f"Name what browsers show: {parameter(option, 'https://cam.example.com')}",
+        f"{parameter('public_origin')} is '{text}'; a scheme and a host were expected, without a "
+        "path.",
+        hint=f"Name what browsers show: {parameter('public_origin', 'https://cam.example.com')}",
     )

@@ -12,10 +12,7 @@ from collections.abc import Sequence
 from edgekit.media.sinks._whole_file import WholeFile
 from edgekit.media.sinks.video.codecs import Track
 
-__all__ = ["LONGEST_CLUSTER_MS", "MatroskaFile"]
-
-LONGEST_CLUSTER_MS = 32_000
-"""Longest cluster: a block's time is a signed 16-bit offset from the start of its cluster."""
+__all__ = ["MatroskaFile"]
 
 _TRACK = 1
 _VIDEO = 1
@@ -62,7 +59,8 @@ class MatroskaFile:
         """Appends a cluster, completely or not at all.
 
         Args:
-            times: Milliseconds since the start of the video, all within ``LONGEST_CLUSTER_MS``.
+            times: Milliseconds since the start of the video, all within 32 seconds, because
+                a block's time is a signed 16-bit offset from the start of its cluster.
             packets: Encoded frames; the first one can be decoded on its own.
             end: Duration of the video up to and including these frames, in milliseconds.
         """
