@@ -150,8 +150,8 @@ class Session(Closing):
 
         Raises:
             UsageError: An input is missing or unknown, or has the wrong shape or type.
-            BundleError: The outputs do not have the shapes in the manifest.
-            EdgeKitError: The session is closed, or the runtime failed.
+            BundleError: The outputs do not have the shapes in the manifest, or the runtime failed.
+            EdgeKitError: The session is closed.
         """
         if self._closed:
             raise EdgeKitError(f"The session of {self.bundle.path} is closed.")
@@ -171,7 +171,7 @@ class Session(Closing):
         except EdgeKitError:
             raise
         except Exception as error:  # the runtimes' exceptions have no common base class
-            raise EdgeKitError(
+            raise BundleError(
                 f"{self.runtime} failed on {self.bundle.path}: {reason_of(error)}"
             ) from error
         self._check_shapes(outputs)

@@ -200,6 +200,12 @@ def test_newer_schema(bundle: Bundle) -> None:
         lambda c: c["input"].update(height=65),
         lambda c: c["input"].update(height=0),
         lambda c: c["input"].update(height=320_000_000),
+        lambda c: c["input"].update(height=8192, width=8192),
+        lambda c: (
+            c["input"].update(height=2048, width=2048),
+            c["decode"].update(stride=1),
+            c.update(classes=[f"{n}" for n in range(17)]),
+        ),
         lambda c: c["input"].update(mean=[1e308, 0, 0]),
         lambda c: c["cascade"].update(frame_gap=10**9),
         lambda c: c["cascade"].update(k1=-1),
@@ -312,6 +318,46 @@ def test_weights_in_other_files_are_refused(bundle: Bundle, tmp_path: Path, plac
         model.graph.node.append(onnx.helper.make_node("If", ["a"], ["b"], then_branch=inner))
     with pytest.raises(BundleError, match="keeps weights in other files"):
         load_bundle(with_model(bundle, tmp_path, model.SerializeToString()))
+
+
+def field(number: int, content: bytes, high: bytes = b"") -> bytes:
+    """A field of protocol buffers; ``high`` are the higher bytes of its key."""
+    key = number << 3 | 2
+    head = bytes([key | 0x80, 0x80, 0x80, 0x80]) + high if high else bytes([key])
+    size = len(content)
+    return head + bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]) + content
+
+
+@pytest.mark.parametrize("high", [b"\x10", b"\x20", b"\x70", b"\x80\x00"])
+def test_keys_with_bits_that_runtimes_drop_hide_no_weights(
+    bundle: Bundle, tmp_path: Path, high: bytes
+) -> None:
+    model = field(7, field(5, field(13, b"secret", high)))
+    with pytest.raises(BundleError, match="keeps weights in other files"):
+        load_bundle(with_model(bundle, tmp_path, model))
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_model_of_endless_fields_is_refused(bundle: Bundle, tmp_path: Path, deep: bool) -> None:
+    model = b"" if deep else b"\x3a\x00" * 1_000_001
+    for _ in range(200 if deep else 0):  # a graph with a node with an attribute with a graph
+        model = field(1, field(5, field(6, model)))
+    with pytest.raises(BundleError, match="more than 1000000 fields, or nested more than"):
+        load_bundle(with_model(bundle, tmp_path, field(7, model) if deep else model))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.append(files[0]),
+        lambda files: files[0].update(size=(1 << 28) + 1),
+        lambda files: files.extend({**files[0], "path": f"{n}", "size": 1 << 28} for n in range(4)),
+    ],
+)
+def test_a_list_of_files_that_takes_too_long(bundle: Bundle, change: Any) -> None:
+    edit(bundle, lambda content: change(content["files"]))
+    with pytest.raises(BundleError, match="Expected each file once, with at most 268435456 bytes"):
+        load_bundle(bundle.path)
 
 
 @given(st.binary())

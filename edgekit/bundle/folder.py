@@ -35,6 +35,7 @@ ARTIFACTS = Path("artifacts")
 
 _EXPORT_AGAIN = "Export it again: edgekit export CHECKPOINT --target TARGET"
 _MOST_BYTES = 1 << 22
+_MOST_FILE, _MOST_BUNDLE = 1 << 28, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +198,12 @@ def load_bundle(
 
         check_signature(path, sha256, keys)
     manifest = _manifest(path, text, hint)
-    if manifest.model not in {entry.path for entry in manifest.files}:
-        raise BundleError(
-            f"{path}: the manifest names the model {manifest.model!r}, but does not list it among "
-            "the files of the bundle.",
-            hint=hint,
-        )
+    _check_files(path, manifest, hint)
     content = b""
     for entry in manifest.files:
         file = _located(path, entry, hint)
         if entry.path == manifest.model:
-            content = file.read_bytes()
+            content = read_regular(file, entry.size)
             checksum = hashlib.sha256(content).hexdigest()
         else:
             checksum = sha256_of(file)
@@ -232,9 +228,32 @@ def _check_weights(bundle: Bundle, content: bytes, hint: str) -> None:
             "list that file.",
             hint=hint,
         )
-    if names_other_files(content):
+    try:
+        if names_other_files(content):
+            raise BundleError(
+                f"{bundle.model_path} keeps weights in other files. EdgeKit cannot verify those "
+                "files.",
+                hint=hint,
+            )
+    except OverflowError as error:
+        raise BundleError(f"{bundle.model_path} has {error}.", hint=hint) from error
+
+
+def _check_files(path: Path, manifest: Manifest, hint: str) -> None:
+    """Refuses a list of files without the model, or that takes too long to read."""
+    names = [entry.path for entry in manifest.files]
+    if manifest.model not in names:
         raise BundleError(
-            f"{bundle.model_path} keeps weights in other files. EdgeKit cannot verify those files.",
+            f"{path}: the manifest names the model {manifest.model!r}, but does not list it among "
+            "the files of the bundle.",
+            hint=hint,
+        )
+    largest, size = max(each.size for each in manifest.files), sum(e.size for e in manifest.files)
+    if len(set(names)) != len(names) or largest > _MOST_FILE or size > _MOST_BUNDLE:
+        raise BundleError(
+            f"{path}: the manifest lists {len(names)} files, {len(set(names))} of them different, "
+            f"with {size} bytes. Expected each file once, with at most {_MOST_FILE} bytes, and at "
+            f"most {_MOST_BUNDLE} bytes in all.",
             hint=hint,
         )
 

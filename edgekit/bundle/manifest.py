@@ -35,7 +35,7 @@ SCHEMA = 1
 
 Place = Literal["host", "graph"]
 
-_LARGEST_SIDE = 8192
+_MOST_PIXELS, _MOST_SCORES = 1 << 22, 1 << 26
 _LARGEST_NORM = 1e3
 _SMALLEST_STD = 1e-4
 _LARGEST_GAP = 1000
@@ -264,28 +264,29 @@ def check_choices(
     """Raises ``ValueError`` if a bundle cannot have these parts."""
     if not classes:
         raise ValueError("there are no classes")
-    for side in (size.height, size.width):
-        if side % 32 or not 32 <= side <= _LARGEST_SIDE:
-            raise ValueError(
-                f"input {size.height}x{size.width}: expected multiples of 32 up to {_LARGEST_SIDE}"
-            )
+    height, width = size.height, size.width
+    if height % 32 or width % 32 or min(height, width) < 32 or height * width > _MOST_PIXELS:
+        raise ValueError(
+            f"input {height}x{width}: expected multiples of 32, and at most {_MOST_PIXELS} pixels"
+        )
     if not all(_SMALLEST_STD <= value <= _LARGEST_NORM for value in size.std):
         raise ValueError(f"std {size.std} is not from {_SMALLEST_STD} to {_LARGEST_NORM}")
     if not all(abs(value) <= _LARGEST_NORM for value in size.mean):
         raise ValueError(f"mean {size.mean} is not from {-_LARGEST_NORM} to {_LARGEST_NORM}")
     if not (0 < cascade.k1 < 1 and 0 < cascade.k2 < 1):
         raise ValueError(f"k1 {cascade.k1} or k2 {cascade.k2} is not between 0 and 1")
-    if not 1 <= cascade.frame_gap <= _LARGEST_GAP:
-        raise ValueError(f"frame_gap {cascade.frame_gap} is not from 1 to {_LARGEST_GAP}")
-    if not _SHORTEST_INTERVAL <= (cascade.interval or _SHORTEST_INTERVAL) <= _LONGEST_INTERVAL:
-        raise ValueError(
-            f"interval {cascade.interval} is not from {_SHORTEST_INTERVAL} to {_LONGEST_INTERVAL} s"
-        )
-    most = size.height * size.width * len(classes)
-    if not 1 <= decode.top_k <= most:
-        raise ValueError(f"top_k {decode.top_k} is not from 1 to {most}")
-    if not 1 <= decode.stride <= 32:
-        raise ValueError(f"stride {decode.stride} is not from 1 to 32")
+    _check_range("frame_gap", cascade.frame_gap, 1, _LARGEST_GAP)
+    interval = cascade.interval or _SHORTEST_INTERVAL
+    _check_range("interval", interval, _SHORTEST_INTERVAL, _LONGEST_INTERVAL)
+    _check_range("top_k", decode.top_k, 1, height * width * len(classes))
+    _check_range("stride", decode.stride, 1, 32)
+    scores = len(classes) * height * width // decode.stride**2
+    _check_range("the number of scores of a frame", scores, 1, _MOST_SCORES)
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} {value} is not from {least} to {most}")
 
 
 def _check_outputs(manifest: Manifest) -> None:

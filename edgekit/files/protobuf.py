@@ -9,6 +9,8 @@ __all__ = ["BYTES", "VARINT", "fields", "varints"]
 VARINT, _FIXED64, BYTES, _GROUP, _END_GROUP, _FIXED32 = range(6)
 """Numbers of the wire types."""
 
+_KEY = (1 << 32) - 1
+
 
 def fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yields number, wire type and byte range of each field; for a varint, its value as start.
@@ -24,6 +26,7 @@ def fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, int
     """
     while place < end:
         key, place = _varint(content, place)
+        key &= _KEY  # as the library of protocol buffers drops higher bits
         number, wire = key >> 3, key & 7
         first, last = place, place
         if wire == VARINT:

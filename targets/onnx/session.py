@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxSession"]
 
+_OF_THE_RUNTIME = b"ORTM"
 _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
@@ -67,6 +68,10 @@ class OnnxSession(base.Session):
         if self.many:
             self.lanes = self.options.threads or physical_cores()
         content = self.bundle.read_model()
+        if content[4:8] == _OF_THE_RUNTIME:
+            # Such a file can name weights in other files, which nobody has checked.
+            wrong = ValueError("it has the format of ONNX Runtime's own .ort files")
+            raise base.not_readable(self.bundle.model_path, "ONNX", wrong)
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 content, self._settings(), providers=list(self.providers)

@@ -34,6 +34,11 @@ def test_fields_come_back(message):
     assert found == message
 
 
+def test_higher_bits_of_a_key_are_dropped():
+    content = varint(2**32 + (13 << 3 | VARINT)) + varint(5)
+    assert [found[:3] for found in fields(content, 0, len(content))] == [(13, VARINT, 5)]
+
+
 @given(st.lists(NUMBERS))
 def test_packed_numbers_come_back(values):
     content = b"".join(map(varint, values))

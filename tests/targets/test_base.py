@@ -86,7 +86,7 @@ def test_a_session_is_freed_once(made: Bundle, tensor: Any) -> None:
 def test_what_the_runtime_says_is_kept(made: Bundle, tensor: Any) -> None:
     with (
         open_session(made, SessionOptions(device="broken")) as session,
-        pytest.raises(EdgeKitError, match=r"fake failed on .*: the device is broken"),
+        pytest.raises(BundleError, match=r"fake failed on .*: the device is broken"),
     ):
         session.infer({"input": tensor})
 

@@ -117,3 +117,13 @@ def test_a_graph_whose_output_changes_its_rank(spotter: Bundle, tmp_path: Path) 
         detector.detect(np.zeros((64, 64, 3), np.uint8))
         with pytest.raises(BundleError, match=r"hm of shape \(1, 2, 16, 16, 1\)"):
             detector.detect(np.full((64, 64, 3), 255, np.uint8))
+
+
+def test_a_model_in_the_runtimes_own_format_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(bundle.read_model(), options)
+    converted = changed(bundle, tmp_path, (tmp_path / "model.ort").read_bytes())
+    with pytest.raises(BundleError, match=r"not a valid ONNX model: it has the format of"):
+        OnnxSession(converted, ONE)

@@ -37,10 +37,8 @@ _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Chunks that affect pixels: transparency, orientation and animation.
 _PIXELS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
-_PNM = re.compile(
-    rb"P([2356])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d{1,9})\s"
-)
-_PNM_HEAD = 1 << 12
+_PNM = re.compile(rb"P([2356])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
+_PNM_HEAD = 1 << 12  # Python reads numbers of up to 4300 digits.
 
 
 def is_jpeg(content: bytes) -> bool:
