@@ -32,7 +32,7 @@ def choose_frames(
     store: Store,
     *,
     samples: int,
-    judged: int,
+    evaluated: int,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> tuple[list[list[int]], list[list[int]]]:
@@ -40,13 +40,13 @@ def choose_frames(
 
     ``collect`` documents the arguments and errors.
     """
-    key = samples_key(bundle, footage, "choice", samples, judged, seed)
+    key = samples_key(bundle, footage, "choice", samples, evaluated, seed)
 
     def make(folder: Path) -> None:
         found = [_look(bundle, sequence, samples, progress) for sequence in footage]
         _check(bundle, found)
-        wanted = _calibrating(bundle, found, samples, seed), _judging(found, judged)
-        if not any(wanted[0]) or (judged and not any(wanted[1])):
+        wanted = _calibrating(bundle, found, samples, seed), _evaluation(found, evaluated)
+        if not any(wanted[0]) or (evaluated and not any(wanted[1])):
             raise CalibrationError(
                 "Quantization needs some frames for calibration and others for evaluation; found "
                 f"{sum(seen.count for seen in found)} in all.",
@@ -99,7 +99,7 @@ def _calibrating(
     return wanted
 
 
-def _judging(found: Sequence[Candidates], judged: int) -> list[list[int]]:
-    indices = [seen.to_judge() for seen in found]
-    picks = spread(map(len, indices), judged)
+def _evaluation(found: Sequence[Candidates], evaluated: int) -> list[list[int]]:
+    indices = [seen.for_evaluation() for seen in found]
+    picks = spread(map(len, indices), evaluated)
     return [values[pick].tolist() for values, pick in zip(indices, picks, strict=True)]

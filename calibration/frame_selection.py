@@ -84,7 +84,7 @@ class Candidates:
             [self._features[i] for i in kept]
         )
 
-    def to_judge(self) -> Array:
+    def for_evaluation(self) -> Array:
         """Returns indices (n,) of the frames reserved for evaluation."""
         end = self.count * _KEPT_SHARE
         return np.array([index for index in self._indices if index >= end], np.intp)

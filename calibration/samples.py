@@ -112,7 +112,7 @@ def collect(
     store: Store,
     *,
     samples: int,
-    judged: int,
+    evaluated: int,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> tuple[Samples, Samples]:
@@ -127,7 +127,7 @@ def collect(
         footage: Sequences to choose from.
         store: Store that keeps the samples, so that a choice is made only once.
         samples: Largest number of calibration samples.
-        judged: Largest number of evaluation samples.
+        evaluated: Largest number of evaluation samples.
         seed: Seed for the choice.
         progress: Progress display, called for each frame that is read.
 
@@ -136,7 +136,7 @@ def collect(
         OutputError: The store cannot be written.
     """
     wanted = choose_frames(
-        bundle, footage, store, samples=samples, judged=judged, seed=seed, progress=progress
+        bundle, footage, store, samples=samples, evaluated=evaluated, seed=seed, progress=progress
     )
     first, second = (extract(bundle, footage, frames, store, progress) for frames in wanted)
     return first, second

@@ -118,7 +118,7 @@ class Quantizer(abc.ABC):
     source: str = "fp32"
     """Precision of the bundles that it quantizes."""
 
-    judged_on: str | None = None
+    evaluated_on: str | None = None
     """Runtime that measures the loss of its models; None: the runtime that verifies exports."""
 
     extra: str = "host"

@@ -24,7 +24,7 @@ from edgekit.quantization.base import Layer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss, Truth
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.search import SearchStep, search
-from edgekit.quantization.trials import Workbench, judged_last, loss_alone
+from edgekit.quantization.trials import RecipeTrials, last_evaluated, loss_alone
 from edgekit.quantization.tubes_loss import TubesLoss
 
 __all__ = ["Quantized", "check_float", "quantize_bundle", "recipe_of"]
@@ -112,7 +112,7 @@ def recipe_of(
 def quantize_bundle(
     bundle: Bundle,
     samples: Samples,
-    judging: Samples,
+    evaluation: Samples,
     out: Path,
     *,
     store: Store,
@@ -132,10 +132,10 @@ def quantize_bundle(
     Args:
         bundle: Float model.
         samples: Calibration samples.
-        judging: Evaluation samples, from other frames.
+        evaluation: Evaluation samples, from other frames.
         out: Folder to write.
         store: Store for intermediate results.
-        truth: Ground truth of ``judging``; by default the float model's detections.
+        truth: Ground truth of ``evaluation``; by default the float model's detections.
         method: Method of the quantizer; by default its first.
         io: Type of the model's inputs and outputs: ``float``, or ``int8`` if the target supports
             it.
@@ -158,15 +158,17 @@ def quantize_bundle(
     """
     asked = recipe_of(bundle, method=method, io=io, keep_float=keep_float)
     layers = quantizer(bundle.manifest.target).layers(bundle)
-    bench = Workbench.prepare(bundle, samples, store, progress)
-    judge = HeadsLoss(bundle, judging, store, truth=truth, runtime=bench.runtime, progress=progress)
+    trials = RecipeTrials.prepare(bundle, samples, store, progress)
+    loss = HeadsLoss(
+        bundle, evaluation, store, truth=truth, runtime=trials.runtime, progress=progress
+    )
 
     def check(kept: frozenset[str]) -> RoundingCheck:
-        return bench.judged(replace(asked, keep_float=kept), judge, progress, place=judged)
+        return trials.evaluate(replace(asked, keep_float=kept), loss, progress, place=evaluated)
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
         work = partial(
-            loss_alone, bench, judging.thinned(_SENSITIVITY_FRAMES), asked.method, layers
+            loss_alone, trials, evaluation.thinned(_SENSITIVITY_FRAMES), asked.method, layers
         )
         results = executor.map(work, wanted) if executor else map(work, wanted)
         counted = progress.count("measuring layers", results, len(wanted))
@@ -175,7 +177,7 @@ def quantize_bundle(
     with writing(Path(tempfile.gettempdir())):
         temporary = tempfile.TemporaryDirectory()
     with temporary as folder:
-        judged = Path(folder) / "judged"
+        evaluated = Path(folder) / "evaluated"
         steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=asked.keep_float)
         if sensitivity:
             measured |= measure([layer for layer in layers if layer.name not in measured])
@@ -184,10 +186,10 @@ def quantize_bundle(
             hint = f"Raise {parameter('max_drop')}, or use more footage."
             raise BoundError(_missed(steps, max_drop), hint=hint)
         progress.phase("writing")
-        made = judged_last(judged, last.kept) or bench.make(
+        made = last_evaluated(evaluated, last.kept) or trials.make(
             replace(asked, keep_float=last.kept), Path(folder) / "made"
         )
-        lost = tubes.judge(made, progress) if tubes else None
+        lost = tubes.measure(made, progress) if tubes else None
         manifest = _completed(made.manifest, bundle, last.check, lost)
         files = {entry.path: made.path / entry.path for entry in made.manifest.files}
         save_bundle(out, manifest, files, force=force)
@@ -198,7 +200,7 @@ def quantize_bundle(
         layers=layers,
         sensitivity=measured,
         max_drop=max_drop,
-        statistics=bench.statistics,
+        statistics=trials.statistics,
         io=io,
         tubes=lost,
     )

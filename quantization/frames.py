@@ -29,7 +29,7 @@ from edgekit.targets.settings import ExportSettings
 
 __all__ = ["CalibrationFrames", "exported", "gather", "shipped_float"]
 
-_JUDGED = 256
+_MOST = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class CalibrationFrames:
 
     Attributes:
         samples: Calibration samples.
-        judging: Evaluation samples, none of which is among ``samples``.
-        truth: Ground truth of ``judging``; None if it is not annotated.
+        evaluation: Evaluation samples, none of which is among ``samples``.
+        truth: Ground truth of ``evaluation``; None if it is not annotated.
         dataset: Annotated videos, in the classes of the bundle.
-        sequences: Sequences that ``judging`` is from, if it is not annotated.
+        sequences: Sequences that ``evaluation`` is from, if it is not annotated.
     """
 
     samples: Samples
-    judging: Samples
+    evaluation: Samples
     truth: Truth | None = None
     dataset: Dataset = field(default_factory=lambda: Dataset([], []))
     sequences: list[FrameSequence] = field(default_factory=list)
@@ -131,12 +131,12 @@ def gather(
         )
     sequences = find_sequences(calib)
     if annotations is None:
-        chosen, judging = collect(
-            bundle, sequences, store, samples=samples, judged=_JUDGED, seed=seed, progress=progress
+        chosen, evaluation = collect(
+            bundle, sequences, store, samples=samples, evaluated=_MOST, seed=seed, progress=progress
         )
-        return CalibrationFrames(chosen, judging, sequences=sequences)
+        return CalibrationFrames(chosen, evaluation, sequences=sequences)
     wanted, _ = choose_frames(
-        bundle, sequences, store, samples=samples, judged=0, seed=seed, progress=progress
+        bundle, sequences, store, samples=samples, evaluated=0, seed=seed, progress=progress
     )
     chosen = extract(bundle, sequences, wanted, store, progress)
     dataset = in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
@@ -145,8 +145,8 @@ def gather(
         for sequence, frames in zip(sequences, wanted, strict=True)
         for frame in frames
     }
-    judging, truth = _annotated(bundle, dataset, used, store, progress)
-    return CalibrationFrames(chosen, judging, truth, dataset)
+    evaluation, truth = _annotated(bundle, dataset, used, store, progress)
+    return CalibrationFrames(chosen, evaluation, truth, dataset)
 
 
 def _annotated(
@@ -162,7 +162,7 @@ def _annotated(
         [frame for frame in range(video.frames) if (sequence.sha256, frame) not in used]
         for video, sequence in videos
     ]
-    picks = spread(map(len, free), _JUDGED)
+    picks = spread(map(len, free), _MOST)
     wanted = [[frames[i] for i in pick] for frames, pick in zip(free, picks, strict=True)]
     samples = extract(bundle, [sequence for _, sequence in videos], wanted, store, progress)
     return samples, truth_of(samples, [video.tubes for video in dataset.videos])

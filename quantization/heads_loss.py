@@ -116,12 +116,12 @@ class HeadsLoss:
             for label, box in actions
         ]
         if not self._truth:
-            raise _nothing_to_judge_by(len(samples), annotated=self._annotated)
+            raise _nothing_to_evaluate_with(len(samples), annotated=self._annotated)
         self._float_map = self._frame_map(rows)
         places = [(tube.label, tube.start, tube.boxes.tolist()) for tube in self._truth]
         self.key = key_of(answers, self._annotated, places)
 
-    def judge(self, bundle: Bundle, progress: Progress = SILENT) -> RoundingCheck:
+    def measure(self, bundle: Bundle, progress: Progress = SILENT) -> RoundingCheck:
         """Runs a quantized model on the samples and returns its loss.
 
         Args:
@@ -192,7 +192,7 @@ class HeadsLoss:
         return float(np.nanmean(frame_average_precision([matches], classes)))
 
 
-def _nothing_to_judge_by(frames: int, *, annotated: bool) -> CalibrationError:
+def _nothing_to_evaluate_with(frames: int, *, annotated: bool) -> CalibrationError:
     if annotated:
         return CalibrationError(
             f"None of the {frames} frames left for the evaluation of the quantized model shows an "

@@ -28,7 +28,7 @@ class QnnQuantizer(OnnxQuantizer):
     """
 
     source = "fp16"
-    judged_on = "onnxruntime"
+    evaluated_on = "onnxruntime"
     extra = "qnn"
     packages = (*OnnxQuantizer.packages, "onnxruntime-qnn")
 

@@ -165,7 +165,7 @@ def run_quantization(options: QuantizeOptions, progress: Progress = SILENT) -> Q
         made = quantize_bundle(
             source,
             footage.samples,
-            footage.judging,
+            footage.evaluation,
             place,
             store=store,
             truth=footage.truth,
@@ -174,7 +174,7 @@ def run_quantization(options: QuantizeOptions, progress: Progress = SILENT) -> Q
             keep_float=options.keep_float,
             max_drop=options.max_drop / 100,
             sensitivity=options.sensitivity,
-            tubes=TubesLoss(source, footage.dataset, footage.sequences, footage.judging, store),
+            tubes=TubesLoss(source, footage.dataset, footage.sequences, footage.evaluation, store),
             force=options.force,
             executor=executor,
             progress=progress,

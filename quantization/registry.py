@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.quantization.base import Quantizer
 
-__all__ = ["judging_runtime", "quantizer"]
+__all__ = ["evaluation_runtime", "quantizer"]
 
 
 def quantizer(target: str) -> Quantizer:
@@ -32,7 +32,7 @@ def quantizer(target: str) -> Quantizer:
     return cast("type[Quantizer]", TARGETS.import_class(target, value, base.Quantizer))()
 
 
-def judging_runtime(bundle: Bundle) -> str | None:
+def evaluation_runtime(bundle: Bundle) -> str | None:
     """Returns the runtime that measures the loss of a bundle's INT8 model on this machine.
 
     Returns:
@@ -43,4 +43,4 @@ def judging_runtime(bundle: Bundle) -> str | None:
         PluginError: The target comes from a package and cannot be used.
     """
     target = bundle.manifest.target
-    return quantizer(target).judged_on or exporter(target).verify_on
+    return quantizer(target).evaluated_on or exporter(target).verify_on

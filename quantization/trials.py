@@ -19,15 +19,15 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.files.output_paths import writing
 from edgekit.quantization.base import Layer, Quantizer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss
-from edgekit.quantization.registry import judging_runtime, quantizer
+from edgekit.quantization.registry import evaluation_runtime, quantizer
 
-__all__ = ["Workbench", "judged_last", "loss_alone"]
+__all__ = ["RecipeTrials", "last_evaluated", "loss_alone"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Workbench:
+class RecipeTrials:
     """A float bundle with everything needed to try recipes on it; can be pickled.
 
     Attributes:
@@ -45,7 +45,7 @@ class Workbench:
     @classmethod
     def prepare(
         cls, bundle: Bundle, samples: Samples, store: Store, progress: Progress = SILENT
-    ) -> Workbench:
+    ) -> RecipeTrials:
         """Measures the model on the samples, or finds the measurements in the store.
 
         Raises:
@@ -65,7 +65,7 @@ class Workbench:
     @property
     def runtime(self) -> str | None:
         """Runtime that measures the loss on this machine; None: the target's own."""
-        return judging_runtime(self.bundle)
+        return evaluation_runtime(self.bundle)
 
     def make(self, recipe: Recipe, folder: Path) -> Bundle:
         """Quantizes by a recipe and returns the new bundle at ``folder``, without checking it."""
@@ -90,10 +90,10 @@ class Workbench:
             files = {name: work / name for name in made.files}
             return save_bundle(folder, manifest, files | self.bundle.notices)
 
-    def judged(
+    def evaluate(
         self,
         recipe: Recipe,
-        judge: HeadsLoss,
+        loss: HeadsLoss,
         progress: Progress = SILENT,
         *,
         place: Path | None = None,
@@ -102,7 +102,7 @@ class Workbench:
 
         Args:
             recipe: Recipe to try.
-            judge: Measure of the loss.
+            loss: Measure of the loss.
             progress: Progress display.
             place: Folder for the quantized bundle, which replaces the one there and stays; nothing
                 is written if the loss was measured before. By default no bundle stays.
@@ -115,14 +115,14 @@ class Workbench:
             recipe.method,
             sorted(recipe.keep_float),
             tool.version(),
-            judge.key,
+            loss.key,
             *([recipe.io] if recipe.io != "float" else []),
         )
 
         def measure(folder: Path) -> None:
             with tempfile.TemporaryDirectory() as temporary:
                 made = self.make(recipe, place or Path(temporary) / "bundle")
-                check = judge.judge(made, progress)
+                check = loss.measure(made, progress)
             (folder / "check.json").write_bytes(msgspec.json.encode(check))
 
         if place is not None:
@@ -134,16 +134,18 @@ class Workbench:
 
 
 def loss_alone(
-    bench: Workbench, judging: Samples, method: str, layers: Sequence[Layer], layer: Layer
+    trials: RecipeTrials, evaluation: Samples, method: str, layers: Sequence[Layer], layer: Layer
 ) -> RoundingCheck:
     """Returns the loss with one layer quantized; a function that can be sent to processes."""
-    judge = HeadsLoss(bench.bundle, judging, Store(bench.store), runtime=bench.runtime, threads=1)
+    loss = HeadsLoss(
+        trials.bundle, evaluation, Store(trials.store), runtime=trials.runtime, threads=1
+    )
     others = frozenset(other.name for other in layers) - {layer.name}
-    return bench.judged(Recipe(method=method, keep_float=others), judge)
+    return trials.evaluate(Recipe(method=method, keep_float=others), loss)
 
 
-def judged_last(place: Path, kept: frozenset[str]) -> Bundle | None:
-    """Returns the bundle that ``judged`` left at a place, if these are its layers in float."""
+def last_evaluated(place: Path, kept: frozenset[str]) -> Bundle | None:
+    """Returns the bundle that ``evaluate`` left at a place, if these are its layers in float."""
     if not place.is_dir():
         return None
     bundle = load_bundle(place)

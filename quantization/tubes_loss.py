@@ -23,7 +23,7 @@ from edgekit.linking.registry import make_linker
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import evaluate
-from edgekit.quantization.registry import judging_runtime
+from edgekit.quantization.registry import evaluation_runtime
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
 
@@ -44,7 +44,7 @@ class TubesLoss:
         bundle: Float model.
         dataset: Annotated videos, in the classes of the bundle; may be empty.
         sequences: Sequences of the calibration footage.
-        judging: Evaluation samples of these sequences, which mark the frames to use.
+        evaluation: Evaluation samples of these sequences, which mark the frames to use.
         store: Store that keeps the models' outputs.
     """
 
@@ -53,15 +53,15 @@ class TubesLoss:
         bundle: Bundle,
         dataset: Dataset,
         sequences: Sequence[FrameSequence],
-        judging: Samples,
+        evaluation: Samples,
         store: Store,
     ) -> None:
         self._bundle = bundle
         self._dataset = dataset
         self._store = store
-        self._key = judging.key
-        first = {place.sequence: place.frame for place in reversed(judging.places)}
-        last = {place.sequence: place.frame for place in judging.places}
+        self._key = evaluation.key
+        first = {place.sequence: place.frame for place in reversed(evaluation.places)}
+        last = {place.sequence: place.frame for place in evaluation.places}
         # If the reserved frames are too few for tubes, the frames before them are used too.
         first = {n: max(0, min(begin, last[n] + 1 - _FRAMES)) for n, begin in first.items()}
         numbers = sorted(first)
@@ -71,7 +71,7 @@ class TubesLoss:
             [] if dataset.videos else [(sequences[number], first[number]) for number in chosen]
         )
 
-    def judge(self, bundle: Bundle, progress: Progress = SILENT) -> TubeCheck | None:
+    def measure(self, bundle: Bundle, progress: Progress = SILENT) -> TubeCheck | None:
         """Runs a quantized model on the videos, and the float model unless its result is stored.
 
         Args:
@@ -111,7 +111,7 @@ class TubesLoss:
 
     def _detected(self, bundle: Bundle, progress: Progress) -> SavedDetections:
         # Models for other machines run here on the runtime that verifies them.
-        options = SessionOptions(runtime=judging_runtime(bundle))
+        options = SessionOptions(runtime=evaluation_runtime(bundle))
 
         def make(folder: Path) -> None:
             if self._dataset.videos:

@@ -20,7 +20,7 @@ DEVICE_SIDE = [
     "edgekit.bundle.signing.verification",
     "edgekit.demo",
     "edgekit.detector",
-    "edgekit.doctor.examination",
+    "edgekit.doctor.system",
     "edgekit.fleet.listener",
     "edgekit.media",
     "edgekit.media.sources.opening",

@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
     """
     import edgekit
     from edgekit.cli.output.system_report import print_system_report
-    from edgekit.doctor.examination import examine_system
+    from edgekit.doctor.system import examine_system
     from edgekit.system.installation import origin
 
     place = origin().place or "an index"

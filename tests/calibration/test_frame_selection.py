@@ -61,10 +61,10 @@ def test_candidates_are_bounded_and_the_last_quarter_is_for_judging(limit, frame
         picture = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         seen.add(index, picture[::-1] if index else None, picture)
     chosen, features = seen.to_choose()
-    judging = seen.to_judge()
+    evaluation = seen.for_evaluation()
     assert len(chosen) == len(features)
-    assert len(chosen) + len(judging) < 2 * limit
+    assert len(chosen) + len(evaluation) < 2 * limit
     assert 0 not in chosen
     assert all(index < 0.75 * frames for index in chosen)
-    assert all(index >= 0.75 * frames for index in judging)
+    assert all(index >= 0.75 * frames for index in evaluation)
     assert seen.moves

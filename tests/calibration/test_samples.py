@@ -61,11 +61,11 @@ def test_a_frame_is_compared_with_the_one_so_many_before(bundle, clips, tmp_path
     for index in range(gap, 12):
         np.testing.assert_array_equal(every[index][0], every[index - gap][1])
     assert not every[:gap, 0].any()
-    wanted, judged = choose_frames(other, footage, Store(tmp_path), samples=8, judged=3)
+    wanted, evaluated = choose_frames(other, footage, Store(tmp_path), samples=8, evaluated=3)
     # One first frame; the rest have another to be compared with.
     assert min(wanted[0]) == 0
     assert all(index >= gap for index in wanted[0][1:])
-    assert set(wanted[0]).isdisjoint(judged[0])
+    assert set(wanted[0]).isdisjoint(evaluated[0])
 
 
 @pytest.mark.parametrize("gap", [1, 2])
@@ -79,16 +79,16 @@ def test_no_frame_is_compared_with_one_of_another_size(bundle, tmp_path, gap):
     pairs = extract(other, footage, [there], store).pairs
     without = {there[place] for place in range(len(there)) if not pairs[place][0].any()}
     assert without == {start + i for start in (0, 8) for i in range(gap)}
-    wanted, judged = choose_frames(other, footage, store, samples=30, judged=30)
+    wanted, evaluated = choose_frames(other, footage, store, samples=30, evaluated=30)
     assert set(wanted[0]) & without == {0}
-    assert not set(judged[0]) & without
+    assert not set(evaluated[0]) & without
 
 
 def test_what_cannot_be_read_is_said_once(bundle, tmp_path, caplog):
     noise = np.random.default_rng(0).integers(0, 256, (12, 60, 80, 3), dtype=np.uint8)
     footage = still(tmp_path / "pictures", noise)
     (tmp_path / "pictures" / "3.png").write_bytes(b"no picture")
-    collect(bundle, footage, Store(tmp_path / "s"), samples=4, judged=2)
+    collect(bundle, footage, Store(tmp_path / "s"), samples=4, evaluated=2)
     said = [record.getMessage() for record in caplog.records if "kipped" in record.getMessage()]
     assert len(said) == 2
     assert "3.png" in said[0]
@@ -107,7 +107,7 @@ def test_samples_travel_to_other_processes(bundle, clips, tmp_path):
 
 def test_frames_to_judge_by_are_not_calibrated_with(bundle, clips, tmp_path):
     footage = find_sequences(clips)
-    first, second = collect(bundle, footage, Store(tmp_path), samples=9, judged=6)
+    first, second = collect(bundle, footage, Store(tmp_path), samples=9, evaluated=6)
     assert len(first) == 9
     assert len(second) == 6
     assert sum(place.frame == 0 for place in first.places) == 1
@@ -116,14 +116,14 @@ def test_frames_to_judge_by_are_not_calibrated_with(bundle, clips, tmp_path):
 
 def test_the_same_content_is_found_again_elsewhere(bundle, clips, tmp_path):
     store = Store(tmp_path / "store")
-    before, _ = collect(bundle, find_sequences(clips), store, samples=5, judged=2)
+    before, _ = collect(bundle, find_sequences(clips), store, samples=5, evaluated=2)
     shutil.copytree(clips, tmp_path / "elsewhere")
     there = set(store.path.iterdir())
     footage = find_sequences(tmp_path / "elsewhere")
-    after, _ = collect(bundle, footage, store, samples=5, judged=2)
+    after, _ = collect(bundle, footage, store, samples=5, evaluated=2)
     assert after.key == before.key
     assert set(store.path.iterdir()) == there
-    other, _ = collect(bundle, footage, store, samples=5, judged=2, seed=1)
+    other, _ = collect(bundle, footage, store, samples=5, evaluated=2, seed=1)
     assert other.key != before.key
 
 
@@ -132,7 +132,7 @@ def test_a_still_picture_says_nothing_of_motion(bundle, tmp_path):
     for name, pictures in (("one", [noise]), ("same", [noise] * 8)):
         footage = still(tmp_path / name, pictures)
         with pytest.raises(CalibrationError, match="no two consecutive frames"):
-            choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, judged=1)
+            choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, evaluated=1)
 
 
 def test_still_pictures_suit_a_network_that_compares_none(bundle, tmp_path):
@@ -141,21 +141,21 @@ def test_still_pictures_suit_a_network_that_compares_none(bundle, tmp_path):
     plain = Bundle(bundle.path, manifest, bundle.sha256)
     noise = np.random.default_rng(0).integers(0, 256, (8, 60, 80, 3), dtype=np.uint8)
     found = choose_frames(
-        plain, still(tmp_path / "stills", noise), Store(tmp_path / "s"), samples=4, judged=2
+        plain, still(tmp_path / "stills", noise), Store(tmp_path / "s"), samples=4, evaluated=2
     )
     assert list(map(len, found[0])) == [4]
     assert len(set(found[0][0])) == 4
     assert found[1] == [[6, 7]]
     single = still(tmp_path / "one", noise[:1])
     with pytest.raises(CalibrationError, match="found 1 in all"):
-        choose_frames(plain, single, Store(tmp_path / "s"), samples=4, judged=2)
+        choose_frames(plain, single, Store(tmp_path / "s"), samples=4, evaluated=2)
 
 
 def test_frames_of_one_colour_are_refused(bundle, tmp_path):
     pictures = [np.full((256, 256, 3), 20 * level, np.uint8) for level in range(8)]
     footage = still(tmp_path / "grey", pictures)
     with pytest.raises(CalibrationError, match="has a single colour"):
-        choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, judged=1)
+        choose_frames(bundle, footage, Store(tmp_path / "s"), samples=4, evaluated=1)
 
 
 def test_frames_that_went_missing_are_said(bundle, clips, tmp_path):

@@ -22,36 +22,36 @@ def until(condition):
 @settings(max_examples=20, deadline=None)
 @given(threads=st.integers(1, 8), rounds=st.integers(1, 5))
 def test_turns_go_round_in_the_order_of_asking(threads, rounds):
-    turnstile = FairSemaphore()
+    semaphore = FairSemaphore()
     turns = []
 
     def ask(own):
         for turn in range(rounds):
-            with turnstile:
+            with semaphore:
                 turns.append(own)
                 # The others have asked by now, as many as will ask again.
                 others = threads - 1 if turn < rounds - 1 else threads - 1 - own
-                until(lambda others=others: turnstile.waiting == others)
+                until(lambda others=others: semaphore.waiting == others)
 
     asking = [threading.Thread(target=ask, args=(own,)) for own in range(threads)]
-    with turnstile:
+    with semaphore:
         for place, thread in enumerate(asking, 1):
             thread.start()
-            until(lambda place=place: turnstile.waiting == place)
+            until(lambda place=place: semaphore.waiting == place)
     for thread in asking:
         thread.join(LIMIT)
     assert turns == [*range(threads)] * rounds
-    assert turnstile.waiting == 0
+    assert semaphore.waiting == 0
 
 
 @pytest.mark.parametrize("places", [1, 3])
 def test_so_many_at_a_time(places):
-    turnstile, inside, most = FairSemaphore(places), [], []
+    semaphore, inside, most = FairSemaphore(places), [], []
     full = threading.Barrier(places)
 
     def work():
         for turn in range(300):
-            with turnstile:
+            with semaphore:
                 inside.append(1)
                 most.append(len(inside))
                 if turn == 0:
@@ -68,8 +68,8 @@ def test_so_many_at_a_time(places):
 
 
 def test_an_error_gives_the_turn_back():
-    turnstile = FairSemaphore()
-    with pytest.raises(ZeroDivisionError), turnstile:
+    semaphore = FairSemaphore()
+    with pytest.raises(ZeroDivisionError), semaphore:
         raise ZeroDivisionError
-    with turnstile:
-        assert turnstile.waiting == 0
+    with semaphore:
+        assert semaphore.waiting == 0

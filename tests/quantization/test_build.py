@@ -24,7 +24,7 @@ from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import gather
 from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
-from edgekit.quantization.trials import judged_last
+from edgekit.quantization.trials import last_evaluated
 from edgekit.quantization.tubes_loss import TubesLoss
 from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.jetson.checker import check
@@ -50,7 +50,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def samples(bundle, footage, store):
-    return collect(bundle, find_sequences(footage), store, samples=8, judged=8)
+    return collect(bundle, find_sequences(footage), store, samples=8, evaluated=8)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,9 @@ def test_no_two_neighbouring_weights_overflow(done):
 def test_the_bundle_that_was_judged_last_is_written_only_if_it_is_the_chosen_one(done, tmp_path):
     bundle = done.bundle
     chosen = frozenset(bundle.manifest.quantization.kept_float)
-    assert judged_last(bundle.path, chosen).sha256 == bundle.sha256
-    assert judged_last(bundle.path, chosen | {"another"}) is None
-    assert judged_last(tmp_path / "none", chosen) is None
+    assert last_evaluated(bundle.path, chosen).sha256 == bundle.sha256
+    assert last_evaluated(bundle.path, chosen | {"another"}) is None
+    assert last_evaluated(tmp_path / "none", chosen) is None
 
 
 def test_layers_that_are_named_stay_float(bundle, samples, done, store, tmp_path):
@@ -137,7 +137,7 @@ def test_with_all_layers_float_it_is_the_float_model(bundle, samples, done, stor
 
 
 def test_the_float_model_agrees_with_itself(bundle, samples, store):
-    found = HeadsLoss(bundle, samples[1], store).judge(bundle)
+    found = HeadsLoss(bundle, samples[1], store).measure(bundle)
     assert (found.drop, found.agreement) == (0, 1)
     assert found.sqnr == {"hm": 99.0, "wh": 99.0, "reg": 99.0}
 
@@ -213,27 +213,27 @@ def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store
     found = gather(bundle, footage, footage, store, samples=6)
     assert len(found.samples) == 6
     used = {(place.sequence, place.frame) for place in found.samples.places}
-    assert not used & {(place.sequence, place.frame) for place in found.judging.places}
-    assert len(found.judging) == 48 - 6
+    assert not used & {(place.sequence, place.frame) for place in found.evaluation.places}
+    assert len(found.evaluation) == 48 - 6
     annotation = json.loads((footage / "annotations.json").read_text())
     total = sum(len(t["boxes"]) for v in annotation["videos"].values() for t in v["tubes"])
     boxes = sum(map(len, found.truth))
     assert total - 6 * 5 <= boxes <= total
-    judge = TubesLoss(bundle, found.dataset, found.sequences, found.judging, store)
-    check = judge.judge(bundle)
+    loss = TubesLoss(bundle, found.dataset, found.sequences, found.evaluation, store)
+    check = loss.measure(bundle)
     assert check.annotated
     assert check.tubes == sum(len(v["tubes"]) for v in annotation["videos"].values())
     assert 0 < check.video_map == check.float_map <= 1
     # The same model for a target whose own runtime no test machine has.
     manifest = msgspec.structs.replace(bundle.manifest, target="jetson")
     files = {entry.path: bundle.path / entry.path for entry in bundle.manifest.files}
-    assert judge.judge(save_bundle(tmp_path / "jetson", manifest, files)) == check
+    assert loss.measure(save_bundle(tmp_path / "jetson", manifest, files)) == check
 
 
 def test_without_annotations_the_tubes_of_the_float_model_are_the_truth(bundle, footage, store):
     found = gather(bundle, footage, None, store, samples=6)
-    judge = TubesLoss(bundle, found.dataset, found.sequences, found.judging, store)
-    check = judge.judge(bundle)
+    loss = TubesLoss(bundle, found.dataset, found.sequences, found.evaluation, store)
+    check = loss.measure(bundle)
     assert not check.annotated
     assert check.tubes > 0
     assert (check.float_map, check.drop) == (1, 0)
@@ -245,8 +245,8 @@ def test_where_nothing_is_found_there_is_no_tube_to_judge_by(bundle, tmp_path, s
         noise = random.integers(0, 60, (64, 64, 3), np.uint8)
         cv2.imwrite(str(tmp_path / f"{number}.png"), noise)
     sequences = find_sequences(tmp_path)
-    _, judging = collect(bundle, sequences, store, samples=4, judged=4)
-    assert TubesLoss(bundle, Dataset([], []), sequences, judging, store).judge(bundle) is None
+    _, evaluation = collect(bundle, sequences, store, samples=4, evaluated=4)
+    assert TubesLoss(bundle, Dataset([], []), sequences, evaluation, store).measure(bundle) is None
 
 
 def test_a_bundle_is_no_footage(bundle, store):

@@ -30,14 +30,14 @@ def test_the_truth_of_a_sample_is_what_its_sequence_has_there(samples):
 
 
 def test_without_annotations_the_float_model_says_what_is_there(spotter, samples, store):
-    found = HeadsLoss(spotter, samples, store).judge(spotter)
+    found = HeadsLoss(spotter, samples, store).measure(spotter)
     assert (found.annotated, found.frames, found.objects) == (False, 5, 5)
     assert (found.float_map, found.drop, found.agreement) == (1, 0, 1)
 
 
 def test_annotations_of_other_places_are_found_nowhere(spotter, samples, store):
     corner = [[(0, np.array([0.0, 0, 1, 1]))] for _ in samples]
-    found = HeadsLoss(spotter, samples, store, truth=corner).judge(spotter)
+    found = HeadsLoss(spotter, samples, store, truth=corner).measure(spotter)
     assert (found.annotated, found.float_map, found.agreement) == (True, 0, 1)
 
 

@@ -91,7 +91,7 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
         AnnotationError: The annotations lack an evaluation clip, or cannot be read.
     """
     clips, root, judged = find_sequences(arguments.calib), arguments.annotations, arguments.judged
-    samples, choosing = collect(bundle, clips, store, samples=arguments.samples, judged=judged)
+    samples, choosing = collect(bundle, clips, store, samples=arguments.samples, evaluated=judged)
     place = arguments.judge or root
     if place is None:
         return Frames(samples, choosing, choosing, None)
@@ -144,12 +144,12 @@ def compare(
             except Exception as error:  # the peers do not wrap their errors
                 rows[name] = QuantizerRow(name, note=reason_of(error))
             seconds[name] = time.perf_counter() - begin
-        judge = HeadsLoss(bundle, frames.judging, store, truth=frames.truth)
+        loss = HeadsLoss(bundle, frames.judging, store, truth=frames.truth)
         latency = _latency(made, frames.samples[0])
         expected = list(shown(bundle, frames.judging, _ONE_THREAD))
         for name in made.keys() - {"float"}:
             size = _size(made[name]) / _size(bundle)
-            check, found = judge.judge(made[name]), shown(made[name], frames.judging, _ONE_THREAD)
+            check, found = loss.measure(made[name]), shown(made[name], frames.judging, _ONE_THREAD)
             lost = flicker(expected, found)
             rows[name] = QuantizerRow(name, check, lost, size, latency[name], seconds[name])
     return [rows[name] for name in ways]

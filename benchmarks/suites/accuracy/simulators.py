@@ -70,7 +70,7 @@ def loss_on_simulator(
     judging = extract(float_bundle, clips, spread(lengths, frames), store)
     truth = truth_of(judging, [tubes[clip.path.resolve()] for clip in clips])
     runtime = simulating_runtime(float_bundle)
-    return HeadsLoss(float_bundle, judging, store, truth=truth, runtime=runtime).judge(int8)
+    return HeadsLoss(float_bundle, judging, store, truth=truth, runtime=runtime).measure(int8)
 
 
 def main() -> None:

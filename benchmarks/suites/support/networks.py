@@ -23,7 +23,7 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.quantization import frames
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.registry import quantizer
-from edgekit.quantization.trials import Workbench
+from edgekit.quantization.trials import RecipeTrials
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.types import Array
 from edgekit.targets.published import MEAN, STD
@@ -76,13 +76,13 @@ def quantized(store: Store, bundle: Path, footage: Path) -> Path:
     """Returns the INT8 bundle of a float one, calibrated with a video; its loss is not checked."""
     source = load_bundle(bundle)
     tool = quantizer(source.manifest.target)
-    wanted, _ = choose_frames(source, find_sequences(footage), store, samples=_SAMPLES, judged=0)
+    wanted, _ = choose_frames(source, find_sequences(footage), store, samples=_SAMPLES, evaluated=0)
     samples = extract(source, find_sequences(footage), wanted, store)
     name = f"{bundle.name.removesuffix('fp32')}int8"
 
     def make(folder: Path) -> None:
-        bench = Workbench.prepare(source, samples, store)
-        bench.make(Recipe(method=tool.methods[0]), folder / name)
+        trials = RecipeTrials.prepare(source, samples, store)
+        trials.make(Recipe(method=tool.methods[0]), folder / name)
 
     key = key_of(source.sha256, samples.key, tool.version())
     return store.folder("int8", key, make) / name

@@ -157,11 +157,11 @@ def test_places_in_the_picture_stay_float(deformable, export, make, lowering):
 
 def test_a_model_that_decodes_is_judged_by_its_boxes(inside, footage, tmp_path):
     store = Store(tmp_path / "store")
-    samples, judging = (extract(inside, footage, [w], store) for w in ([2, 4, 6], [8, 10]))
-    float_one = HeadsLoss(inside, judging, store).judge(inside)
+    samples, evaluation = (extract(inside, footage, [w], store) for w in ([2, 4, 6], [8, 10]))
+    float_one = HeadsLoss(inside, evaluation, store).measure(inside)
     assert (float_one.drop, float_one.agreement, float_one.sqnr) == (0, 1, {})
     assert float_one.objects > 0
-    made = quantize_bundle(inside, samples, judging, tmp_path / "q", store=store, max_drop=1.0)
+    made = quantize_bundle(inside, samples, evaluation, tmp_path / "q", store=store, max_drop=1.0)
     assert made.check.sqnr == {}
     assert 0 < made.check.frame_map <= 1
     assert made.check.agreement < 1

@@ -41,17 +41,17 @@ OUTPUTS = 2 + 2 + 2
 @pytest.fixture(scope="module")
 def samples(spotter, spots, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("store"))
-    return (*collect(spotter, find_sequences(spots), store, samples=8, judged=8), store)
+    return (*collect(spotter, find_sequences(spots), store, samples=8, evaluated=8), store)
 
 
 @pytest.fixture(scope="module")
 def made(spotter, samples, tmp_path_factory):
     """All layers but one are of integers, and each was measured alone."""
-    calibrating, judging, store = samples
+    calibrating, evaluation, store = samples
     return quantize_bundle(
         spotter,
         calibrating,
-        judging,
+        evaluation,
         tmp_path_factory.mktemp("int8") / "bundle",
         store=store,
         keep_float=["body/Conv"],
