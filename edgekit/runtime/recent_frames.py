@@ -49,6 +49,7 @@ _OUTLIERS = 2048
 class _KeptFrame(NamedTuple):
     time: float
     image: npt.NDArray[np.uint8]
+    samples: npt.NDArray[np.uint8]
     earlier: npt.NDArray[np.uint8] | None
 
 
@@ -98,13 +99,14 @@ class RecentFrames:
         self._tick(frame)
         if not kept:
             self._begin = self._clock
-        if kept and self._is_repeated(frame.image):
+        samples = _samples(frame.image)
+        if kept and self._is_repeated(frame.image, samples):
             newest = kept[-1]
             # Nothing precedes the very first picture, so its repeats are compared with itself.
             shown = newest.image if newest.earlier is None else newest.earlier
             return replace(frame, earlier=shown)
         earlier = self._nearest(self._clock - self.interval)
-        kept.append(_KeptFrame(self._clock, frame.image, earlier))
+        kept.append(_KeptFrame(self._clock, frame.image, samples, earlier))
         return replace(frame, earlier=earlier)
 
     def clear(self) -> None:
@@ -130,12 +132,11 @@ class RecentFrames:
         enough = self._clock - self._begin >= _ENOUGH * self.interval
         return kept[0].image if kept and enough else None
 
-    def _is_repeated(self, image: npt.NDArray[np.uint8]) -> bool:
+    def _is_repeated(self, image: npt.NDArray[np.uint8], samples: npt.NDArray[np.uint8]) -> bool:
         newest = self._kept[-1]
-        before, now = _samples(newest.image), _samples(image)
-        same = np.array_equal(before, now) and np.array_equal(newest.image, image)
+        same = np.array_equal(newest.samples, samples) and np.array_equal(newest.image, image)
         if self.reencoded and not same:
-            same = self._is_encoded_again(_change(before, now))
+            same = self._is_encoded_again(_change(newest.samples, samples))
         return same and self._clock - newest.time <= _LONGEST_REPEAT
 
     def _is_encoded_again(self, change: int) -> bool:
@@ -157,9 +158,9 @@ class RecentFrames:
 
 
 def _samples(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Returns pixels spread over a picture."""
+    """Returns pixels spread over a picture, copied because comparing spread ones takes longer."""
     rows, columns = (-(-side // _SAMPLES) for side in image.shape[:2])
-    return image[::rows, ::columns]
+    return image[::rows, ::columns].copy()
 
 
 def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> int:
