@@ -39,7 +39,7 @@ def session_options(session: SessionOptions, options: RunOptions, *, live: bool)
 def check_interval(detector: Detector, frames: FrameOptions, *, live: bool) -> None:
     """Refuses to leave frames out for a bundle that compares with the previous picture.
 
-    Warns about a live source, which may drop frames.
+    Warns if a source may drop frames.
 
     Raises:
         UsageError: Frames are left out on purpose, and the bundle does not allow it.
@@ -55,7 +55,7 @@ def check_interval(detector: Detector, frames: FrameOptions, *, live: bool) -> N
             f"bundle {detector.bundle.path} does not contain it.",
             hint=f"Export the model again with this version of EdgeKit, or leave out {sampled}.",
         )
-    if live:
+    if live or frames.drop_policy == "latest":
         _LOG.warning(
             "The bundle %s does not contain the time between the two pictures that its network "
             "compares. After each dropped frame, the network gets no earlier picture. To avoid "

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from edgekit.cli import main as run
 from edgekit.system import backoff
 
@@ -92,16 +94,32 @@ def test_a_stream_that_is_not_there_at_the_start_is_an_error_at_once(mjpeg_serve
     assert run(["run", *arguments]) == 3
 
 
-def test_a_bundle_that_says_no_interval_runs_on_a_stream_and_says_so(
-    mjpeg_server, spot_bundle, tmp_path, capfd, caplog
-):
+@pytest.fixture
+def old_bundle(spot_bundle, tmp_path):
+    """A bundle of the first schema, without the interval."""
     old = tmp_path / "old"
     shutil.copytree(spot_bundle, old)
     manifest = json.loads((old / "manifest.json").read_text())
     assert manifest["cascade"].pop("interval") == 0.04
     (old / "manifest.json").write_text(json.dumps(manifest))
+    return old
+
+
+@pytest.mark.parametrize("policy", ["none", "latest"])
+def test_a_bundle_without_an_interval_warns_where_frames_of_a_file_may_be_dropped(
+    old_bundle, spot_video, caplog, policy
+):
+    source = str(spot_video(8))
+    arguments = ["run", "--bundle", str(old_bundle), "--source", source, "--realtime"]
+    assert run([*arguments, "--drop-policy", policy]) == 0
+    assert ("does not contain the time between" in caplog.text) == (policy == "latest")
+
+
+def test_a_bundle_that_says_no_interval_runs_on_a_stream_and_says_so(
+    mjpeg_server, spot_bundle, old_bundle, capfd, caplog
+):
     mjpeg_server.start()
-    for bundle, says_it in ((old, False), (spot_bundle, True)):
+    for bundle, says_it in ((old_bundle, False), (spot_bundle, True)):
         caplog.clear()
         arguments = ["run", "--bundle", bundle, "--source", mjpeg_server.url, "--max-frames", "5"]
         assert run([*map(str, arguments), "--drop-policy", "none", "--json"]) == 0
