@@ -115,6 +115,14 @@ def test_what_acts_without_end_does_not_keep_it_awake():
     assert found == [False]
 
 
+def test_when_an_early_action_ends_learning_does_not_wait():
+    camera = Camera()
+    camera.gate.acting = [[40.0, 20.0, 60.0, 50.0]]
+    assert not any(camera.see(50))
+    camera.gate.acting = []
+    assert 3 <= camera.see(100).index(True) / 25 <= 3.2
+
+
 def test_what_acts_and_moves_is_watched():
     camera = Camera()
     camera.gate.acting = [[10.0, 10.0, 50.0, 40.0]]
