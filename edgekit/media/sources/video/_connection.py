@@ -16,7 +16,13 @@ from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, strea
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources.video._decoder import DecodedPicture, Decoder
 from edgekit.media.sources.video._stream_selection import choose, is_tiled
-from edgekit.media.sources.video._unreadable import NO_PARTS, Unreadable, reason_of, silence
+from edgekit.media.sources.video._unreadable import (
+    NO_PARTS,
+    ONLY_A_FILE,
+    Unreadable,
+    reason_of,
+    silence,
+)
 
 __all__ = ["Connection"]
 
@@ -34,6 +40,10 @@ _EMPTY = 0.5
 
 _MOST_GATHERED = 100_000
 _TEXT = "tty"
+_PICTURE = "_pipe"
+_PLAIN_PICTURES = frozenset(("bmp_pipe", "jpeg_pipe", "png_pipe"))
+"""Pictures of which FFmpeg gives what EdgeKit's own reader of files gives, up to 8 bits."""
+
 _GENERATE_TIMES = 0x1
 _AHEAD = 32
 
@@ -132,6 +142,8 @@ class Connection:
             context.flags |= self._av.codec.context.Flags.low_delay
         # A damaged header may declare any size.
         context.options = {"max_pixels": str(MOST_PIXELS)}
+        if not local and _loses_content(container.format.name, context):
+            raise Unreadable(ONLY_A_FILE)
         self._stream = stream
         self._is_mp4 = container.format.name.startswith("mov")
         self._ahead: deque[_Packet] = deque()
@@ -267,6 +279,14 @@ class Connection:
 
     def _reason(self, error: BaseException) -> str:
         return reason_of(error, self._av.error, self._patience)
+
+
+def _loses_content(form: str, context: Any) -> bool:
+    """Returns whether FFmpeg would leave out pages of a picture, or darken 16-bit values."""
+    if not form.endswith(_PICTURE):
+        return False
+    deep = context.format is not None and context.format.components[0].bits > 8
+    return form not in _PLAIN_PICTURES or deep
 
 
 def _seconds(container: Any, stream: Any) -> float:

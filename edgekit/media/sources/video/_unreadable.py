@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["NO_PARTS", "Unreadable", "reason_of", "silence"]
+__all__ = ["NO_PARTS", "ONLY_A_FILE", "Unreadable", "reason_of", "silence"]
 
 NO_PARTS = (
     "the index of this MP4 comes after its pictures, and the server sends files only from their "
     "beginning on (no range requests); write it with the index first (ffmpeg -i FILE -c copy "
     "-movflags +faststart OUT), or download it"
+)
+
+ONLY_A_FILE = (
+    "it is a picture with several pages or more than 8 bits, or of a format that EdgeKit reads "
+    "only from a file; download it (curl -O ADDRESS)"
 )
 
 

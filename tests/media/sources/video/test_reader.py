@@ -541,3 +541,16 @@ def test_encrypted_video_is_called_that(ffmpeg, reader):
     path = ffmpeg("-c:v", "libx264", *scheme, "x.mp4")
     with pytest.raises(MediaError, match="encrypted video"):
         open_source(path)
+
+
+def test_a_picture_on_a_web_server_is_read_whole_or_refused(tmp_path, pyav, served):
+    image = np.random.default_rng(3).integers(0, 256, (48, 64, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "x.png"), image)
+    cv2.imwrite(str(tmp_path / "deep.png"), image.astype(np.uint16) * 16)
+    cv2.imwritemulti(str(tmp_path / "pages.tif"), [image] * 3)
+    cv2.imwrite(str(tmp_path / "x.webp"), image)
+    (frame,) = frames_of(f"{served}/x.png")
+    assert np.array_equal(frame.image, image)
+    for name in ("deep.png", "pages.tif", "x.webp"):
+        with pytest.raises(MediaError, match="only from a file; download it"):
+            open_source(f"{served}/{name}")
