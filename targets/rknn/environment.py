@@ -13,7 +13,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from edgekit.errors import EdgeKitError, MissingDependencyError
+from edgekit.errors import EdgeKitError, MissingDependencyError, OutputError
 from edgekit.files.writing import atomic_folder
 from edgekit.system.telemetry import OWN_PROCESS
 from edgekit.system.user_folders import user_folder
@@ -44,7 +44,10 @@ _LAST_LINES = 4
 
 def installed_version() -> str | None:
     """Returns the version of the toolkit in the environment; None if it was not made."""
-    return _VERSION if (_folder() / _MARK).is_file() else None
+    try:
+        return _VERSION if (_folder() / _MARK).is_file() else None
+    except OutputError:  # a user without a home folder
+        return None
 
 
 def environment() -> Path:

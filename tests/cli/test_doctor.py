@@ -36,6 +36,17 @@ def test_json_has_the_machine_and_the_installation(capsys):
     assert ("GSTREAMER" in found["opencv"]["backends"]) == has_gstreamer()
 
 
+def test_it_reports_without_a_home_folder(monkeypatch, tmp_path, capsys):
+    for variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    assert run(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["cache"] is None
+    (problem,) = (text for text in found["problems"] if "home folder" in text)
+    assert "XDG_CACHE_HOME" in problem
+
+
 def test_cameras_have_names_formats_and_sizes(capsys, monkeypatch):
     from edgekit.media.sources.cameras import v4l2
 

@@ -129,6 +129,11 @@ def _system_error(error: OSError) -> EdgeKitError:
     """Returns the error for a system call that failed where no module expected it."""
     from edgekit.files.output_paths import output_error
 
+    if error.errno == errno.ENOENT and error.filename is None and not _has_current_folder():
+        return BadInputError(
+            "The current folder no longer exists, so its files cannot be found.",
+            hint="Go to another folder (cd), or write absolute paths.",
+        )
     # Everything else that EdgeKit writes has a name.
     place = str(error.filename or "standard output")
     if error.errno == errno.ENAMETOOLONG:
@@ -140,3 +145,11 @@ def _system_error(error: OSError) -> EdgeKitError:
     return BadInputError(
         f"Cannot use {place}: {error.strerror}.", hint="Check the path and its permissions."
     )
+
+
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True

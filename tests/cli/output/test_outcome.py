@@ -26,3 +26,13 @@ def test_a_source_whose_name_is_not_utf_8_and_that_is_not_there_is_one_error():
     assert done.returncode == 3
     assert "no file or folder n\ufffd.mp4" in json.loads(done.stdout)["error"]["message"]
     assert b"Traceback" not in done.stderr
+
+
+def test_a_current_folder_that_is_gone_is_named(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    words = [sys.executable, "-m", "edgekit", "run", "--bundle", "shipped", "--source", "x.mp4"]
+    shell = ["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', str(folder), *words]
+    done = subprocess.run([*shell, "--events", "e.jsonl"], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "The current folder no longer exists" in done.stderr
