@@ -25,6 +25,7 @@ import numpy as np
 
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.errors import AnnotationError, MediaError
+from edgekit.files.json_arrays import Name, boxes_in, name_limit
 from edgekit.files.reading import path_below, read_regular
 from edgekit.runtime.types import Array
 
@@ -43,6 +44,8 @@ MOST_FRAMES = 10_000_000
 
 _LOG = logging.getLogger(__name__)
 _TOLERANCE = 1.0
+_MOST_NAMES, _MOST_TUBES = 200_000, 500_000
+_AT_ONCE = 100_000
 _LONGEST_SIDE = 1 << 16
 MOST_BYTES = 1 << 26
 """Largest size of a file of annotations that is read."""
@@ -116,7 +119,7 @@ class _AnnotatedTube(msgspec.Struct):
     label: int
     start: int
     end: int
-    boxes: list[tuple[float, float, float, float]]
+    boxes: msgspec.Raw
 
 
 class _AnnotatedVideo(msgspec.Struct):
@@ -128,8 +131,8 @@ class _AnnotatedVideo(msgspec.Struct):
 
 
 class _AnnotationFile(msgspec.Struct):
-    classes: list[str]
-    videos: dict[str, msgspec.Raw]
+    classes: list[Name]
+    videos: dict[Name, msgspec.Raw]
 
 
 def read_folder(root: Path, *, split: int = 1, part: str = "test") -> Truth:
@@ -166,7 +169,9 @@ def read_annotations(path: Path) -> Truth:
     """
     path = Path(path)
     try:
-        file = msgspec.json.decode(read_regular(path, MOST_BYTES), type=_AnnotationFile)
+        file = msgspec.json.decode(
+            read_regular(path, MOST_BYTES), type=_AnnotationFile, dec_hook=name_limit(_MOST_NAMES)
+        )
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the annotations {path}: {error.strerror}.",
@@ -176,14 +181,18 @@ def read_annotations(path: Path) -> Truth:
         raise _wrong(path, "", str(error)) from error
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
-    videos = []
+    videos: list[VideoTruth] = []
+    tubes = 0
     for name, raw in file.videos.items():
         with leaving_out_faults():
-            videos.append(_video(path, file.classes, name, raw))
-    return Truth(file.classes, videos)
+            videos.append(_video(path, file.classes, str(name), raw, _MOST_TUBES - tubes))
+            tubes += len(videos[-1].tubes)
+    return Truth(list(map(str, file.classes)), videos)
 
 
-def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> VideoTruth:
+def _video(
+    path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw, most_tubes: int
+) -> VideoTruth:
     where = f"video '{name}'"
     try:
         video = msgspec.json.decode(raw, type=_AnnotatedVideo)
@@ -194,6 +203,8 @@ def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> V
     if video.frames > MOST_FRAMES or max(video.width, video.height) > _LONGEST_SIDE:
         found = f"{video.frames} frames of {video.width}x{video.height}"
         raise _wrong(path, where, f"{found}; at most {MOST_FRAMES} of {_LONGEST_SIDE} are read")
+    if len(video.tubes) > most_tubes:
+        raise _wrong(path, where, f"the file has more than {_MOST_TUBES} tubes")
     if video.label is not None:
         _check_label(path, where, classes, video.label)
     size = (video.width, video.height)
@@ -203,9 +214,12 @@ def _video(path: Path, classes: Sequence[str], name: str, raw: msgspec.Raw) -> V
         with leaving_out_faults():
             _check_label(path, which, classes, tube.label)
             _check_span(path, which, tube, video.frames)
-            for frame, box in enumerate(tube.boxes, tube.start):
-                _check_box(path, f"{which}, frame {frame}", box, size)
-            tubes.append(TruthTube(tube.label, tube.start, np.array(tube.boxes, np.float64)))
+            try:
+                boxes = boxes_in(tube.boxes, tube.end - tube.start)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                raise _wrong(path, which, str(error)) from error
+            _check_boxes(path, which, tube.start, boxes, size)
+            tubes.append(TruthTube(tube.label, tube.start, boxes))
     try:
         place = path_below(path.parent, name)
     except ValueError as error:
@@ -223,14 +237,18 @@ def _check_span(path: Path, where: str, tube: _AnnotatedTube, frames: int) -> No
         raise _wrong(path, where, f"it goes from {tube.start} to {tube.end}, end not included")
     if tube.end > frames:
         raise _wrong(path, where, f"it ends at {tube.end}, and the video has {frames} frames")
-    if len(tube.boxes) != tube.end - tube.start:
-        found, expected = len(tube.boxes), tube.end - tube.start
-        raise _wrong(path, where, f"{found} boxes for {expected} frames (end not included)")
 
 
-def _check_box(
-    path: Path, where: str, box: tuple[float, float, float, float], size: tuple[int, int]
-) -> None:
+def _check_boxes(path: Path, where: str, start: int, boxes: Array, size: tuple[int, int]) -> None:
+    for first in range(0, len(boxes), _AT_ONCE):
+        low, high = np.split(boxes[first : first + _AT_ONCE], 2, 1)
+        outside = (low < -_TOLERANCE) | (high > np.add(size, _TOLERANCE)) | (high <= low)
+        for place in np.flatnonzero(outside.any(1))[:1]:
+            frame = first + int(place)
+            _check_box(path, f"{where}, frame {start + frame}", boxes[frame].tolist(), size)
+
+
+def _check_box(path: Path, where: str, box: Sequence[float], size: tuple[int, int]) -> None:
     x1, y1, x2, y2 = box
     if not all(map(math.isfinite, box)):
         raise _wrong(path, where, f"the box {list(box)} is not finite")

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import chain
 
 import msgspec
 import numpy as np
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
+from edgekit.files.json_arrays import array_pieces, boxes_in, placed
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Array, Detections
 
-__all__ = ["decode_video", "has_tubes", "too_many"]
+__all__ = ["decode_video", "has_tubes", "too_many", "values_of"]
 
 _BLOCK = 1 << 20
-_MOST_FRAME = 1 << 24
+_MOST_FRAME = 1 << 22
 """Bytes after which a block of frames ends, and the largest size of a block with its last frame."""
+
+_MOST_TRUTH = 1 << 25
+"""Largest size of the ground truth of a video in bytes."""
 
 _BETWEEN_FRAMES = re.compile(rb"(?:\]\s*\}|null)\s*,(?=\s*(?:\{\s*\"|null))")
 """Comma after a frame, which ends with its boxes or scores, or is null."""
+
+
+_NO_TUBES = msgspec.Raw(b"[]")
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -32,33 +38,47 @@ class _SavedTube(msgspec.Struct):
     label: int
     start: int
     end: int
-    boxes_xywh_1based: list[tuple[float, float, float, float]]
+    boxes_xywh_1based: msgspec.Raw
 
 
 class _SavedVideo(msgspec.Struct):
     frames: int
     detections: msgspec.Raw
-    gt: list[_SavedTube] = []
+    gt: msgspec.Raw = _NO_TUBES
     width: int | None = None
     height: int | None = None
 
 
 class _Truth(msgspec.Struct):
-    gt: list[msgspec.Raw] = []
+    gt: msgspec.Raw = _NO_TUBES
 
 
-def too_many(classes: int) -> str:
-    """Returns what is wrong with a file whose boxes need too much memory."""
-    return f"the file claims more boxes, with {classes} classes each, than its bytes can hold"
+def too_many(classes: int, most: int) -> str:
+    """Returns what is wrong with a video whose arrays need too much memory.
+
+    Args:
+        classes: Number of classes.
+        most: Largest number of values.
+    """
+    return (
+        f"it has more boxes, with {classes} classes each, than fit into {most >> 17} MiB beside "
+        "the file"
+    )
+
+
+def values_of(found: FrameDetections) -> int:
+    """Returns the number of values in the arrays of a video."""
+    return int(found.boxes.size + found.scores.size + found.counts.size)
 
 
 def has_tubes(content: msgspec.Raw) -> bool:
     """Returns whether a video has an annotated tube; its boxes are not read."""
-    return bool(msgspec.json.decode(content, type=_Truth).gt)
+    tubes = memoryview(msgspec.json.decode(content, type=_Truth).gt)
+    return re.fullmatch(rb"\[\s*\]", tubes) is None
 
 
 def decode_video(
-    content: msgspec.Raw, name: str, size: tuple[int, int], classes: int, most_scores: int
+    content: msgspec.Raw, name: str, size: tuple[int, int], classes: int, most: int
 ) -> tuple[VideoTruth, FrameDetections]:
     """Returns the ground truth and the detections of a video.
 
@@ -67,22 +87,24 @@ def decode_video(
         name: Name of the video.
         size: Width and height in pixels, if the video does not have its own.
         classes: Number of classes.
-        most_scores: Largest number of scores to make room for.
+        most: Largest number of values to make room for.
 
     Raises:
         ValueError: A value is wrong.
         msgspec.MsgspecError: The content has another layout.
     """
     video = msgspec.json.decode(content, type=_SavedVideo)
-    detections = _decode_detections(video.detections, classes, most_scores)
+    detections = _decode_detections(video.detections, classes, most)
     if len(detections) != video.frames:
         raise ValueError(f"detections for {len(detections)} of {video.frames} frames")
     width, height = video.width or size[0], video.height or size[1]
     if min(width, height) < 1:
         raise ValueError(f"picture size {width}x{height}, expected at least 1x1 pixels")
+    if len(memoryview(video.gt)) > _MOST_TRUTH:
+        raise ValueError(f"its 'gt' has over {_MOST_TRUTH} bytes, the most that are read")
     tubes = [
         _truth_tube(tube, f"gt {number}", video.frames, classes)
-        for number, tube in enumerate(video.gt)
+        for number, tube in enumerate(msgspec.json.decode(video.gt, type=list[_SavedTube]))
     ]
     label = tubes[0].label if tubes else None
     truth = VideoTruth(name, video.frames, width, height, tubes, label)
@@ -97,10 +119,10 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
             f"{where}: the tube runs from frame {tube.start} to frame {tube.end}, but the "
             f"video has {frames} frames"
         )
-    if len(tube.boxes_xywh_1based) != tube.end - tube.start:
-        found, expected = len(tube.boxes_xywh_1based), tube.end - tube.start
-        raise ValueError(f"{where}: {found} boxes for {expected} frames")
-    boxes = np.array(tube.boxes_xywh_1based, np.float64)
+    try:
+        boxes = boxes_in(tube.boxes_xywh_1based, tube.end - tube.start)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     if not np.isfinite(boxes).all() or boxes[:, 2:].min() <= 0:
         raise ValueError(f"{where}: a box [x, y, w, h] is empty or not finite")
     boxes[:, :2] -= 1.0
@@ -108,7 +130,7 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
     return TruthTube(tube.label, tube.start, boxes)
 
 
-def _decode_detections(content: msgspec.Raw, classes: int, most_scores: int) -> FrameDetections:
+def _decode_detections(content: msgspec.Raw, classes: int, most: int) -> FrameDetections:
     """Returns the detections of all frames.
 
     The frames are decoded in blocks, because Python's objects of a frame take up to 24 times the
@@ -116,14 +138,14 @@ def _decode_detections(content: msgspec.Raw, classes: int, most_scores: int) -> 
     """
     blocks: list[FrameDetections] = []
     first = boxes = 0
-    for text in _blocks(memoryview(content)):
+    for text in array_pieces(memoryview(content), _BETWEEN_FRAMES, _BLOCK, _MOST_FRAME):
         try:
             frames = msgspec.json.decode(text, type=list[_Frame | None])
         except msgspec.ValidationError as error:
-            raise ValueError(_named_from(str(error), first)) from error
+            raise ValueError(placed(str(error), "$.detections", first)) from error
         boxes += sum(len(frame.boxes) for frame in frames if frame is not None)
-        if boxes * classes > most_scores:
-            raise ValueError(too_many(classes))
+        if boxes * (classes + 4) + first + len(frames) > most:
+            raise ValueError(too_many(classes, most))
         blocks.append(_all_detections(frames, classes, first))
         first += len(frames)
     return blocks[0] if len(blocks) == 1 else _joined(blocks, first, boxes, classes)
@@ -144,32 +166,6 @@ def _joined(
         rows = slice(box, box := box + len(block.boxes))
         found.boxes[rows], found.scores[rows] = block.boxes, block.scores
     return found
-
-
-def _blocks(content: memoryview) -> Iterator[bytes]:
-    """Yields the array of a video's frames in pieces, each a JSON array of whole frames."""
-    if bytes(content[:1]) != b"[":
-        yield bytes(content)
-        return
-    begin = 1
-    for match in _BETWEEN_FRAMES.finditer(content):
-        if match.end() - begin >= _BLOCK:
-            yield _as_array(content[begin : match.end() - 1])
-            begin = match.end()
-    yield _as_array(content[begin:-1])
-
-
-def _as_array(frames: memoryview) -> bytes:
-    if len(frames) > _MOST_FRAME:
-        raise ValueError(f"a frame has over {_MOST_FRAME - _BLOCK} bytes, the most that are read")
-    return b"".join((b"[", frames, b"]"))
-
-
-def _named_from(text: str, first: int) -> str:
-    """Returns an error of a block with the place of the value in the video."""
-    if "$[" not in text:
-        return f"{text} - at `$.detections`"
-    return re.sub(r"\$\[(\d+)\]", lambda found: f"$.detections[{first + int(found[1])}]", text)
 
 
 def _all_detections(frames: list[_Frame | None], classes: int, first: int) -> FrameDetections:

@@ -28,8 +28,10 @@ import msgspec
 
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import AnnotationError
+from edgekit.files.json_arrays import Name, name_limit
 from edgekit.files.reading import read_gzip, read_regular
-from edgekit.metrics._decoding import decode_video, has_tubes, too_many
+from edgekit.metrics._decoding import decode_video, has_tubes, too_many, values_of
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Detections
 
 __all__ = [
@@ -42,9 +44,9 @@ __all__ = [
 ]
 
 _MOST_BYTES = 1 << 28
-_LEAST_SCORES = 1 << 24
-_SCORES_A_BYTE = 4
-"""Of files with 80 classes there are less than two scores for a byte."""
+_MOST_NAMES = 200_000
+_MOST_ARRAYS, _MOST_MEMORY = 256 << 20, 400 << 20
+"""Largest sizes in bytes of the arrays of a video, and of the arrays and the file together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +119,8 @@ class StoredDetections(Protocol):
 
 
 class _DetectionsFile(msgspec.Struct):
-    classes: list[str]
-    videos: dict[str, msgspec.Raw]
+    classes: list[Name]
+    videos: dict[Name, msgspec.Raw]
     width: int = 320
     height: int = 240
 
@@ -132,7 +134,7 @@ class _EncodedVideo:
     content: msgspec.Raw
     size: tuple[int, int]
     classes: int
-    most_scores: int
+    most: int
 
     @property
     def annotated(self) -> bool:
@@ -143,9 +145,7 @@ class _EncodedVideo:
 
     def load(self) -> SavedVideo:
         try:
-            truth, found = decode_video(
-                self.content, self.name, self.size, self.classes, self.most_scores
-            )
+            truth, found = decode_video(self.content, self.name, self.size, self.classes, self.most)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise _wrong(self.path, f"video '{self.name}'", str(error)) from error
         return SavedVideo(truth, found)
@@ -165,12 +165,13 @@ def read_detections(path: Path) -> SavedDetections:
     """
     stored = _open(Path(path))
     videos = []
-    scores = 0
+    values = 0
     for encoded in stored.videos:
         video = encoded.load()
-        scores += sum(found.scores.size for found in video.detections if found is not None)
-        if scores > encoded.most_scores:
-            raise _wrong(path, f"video '{encoded.name}'", too_many(encoded.classes))
+        values += values_of(FrameDetections.of(video.detections, encoded.classes))
+        if values > encoded.most:
+            what = too_many(encoded.classes, encoded.most)
+            raise _wrong(path, f"video '{encoded.name}'", what)
         videos.append(video)
     return SavedDetections(stored.classes, videos)
 
@@ -188,7 +189,7 @@ def _open(path: Path) -> _EncodedDetections:
     try:
         read = read_gzip if path.suffix == ".gz" else read_regular
         content = read(path, _MOST_BYTES)
-        file = msgspec.json.decode(content, type=_DetectionsFile)
+        file = msgspec.json.decode(content, type=_DetectionsFile, dec_hook=name_limit(_MOST_NAMES))
     except (
         msgspec.MsgspecError,
         UnicodeDecodeError,
@@ -207,12 +208,12 @@ def _open(path: Path) -> _EncodedDetections:
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' must name at least one class, and each class once")
     # Scores are stored for every class, even if the file contains only a few.
-    most = max(_LEAST_SCORES, _SCORES_A_BYTE * len(content))
+    most = min(_MOST_ARRAYS, _MOST_MEMORY - len(content)) // 8
     size = (file.width, file.height)
     return _EncodedDetections(
-        file.classes,
+        list(map(str, file.classes)),
         [
-            _EncodedVideo(path, name, raw, size, len(file.classes), most)
+            _EncodedVideo(path, str(name), raw, size, len(file.classes), most)
             for name, raw in file.videos.items()
         ],
     )

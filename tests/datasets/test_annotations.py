@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,39 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, case: str) -> Non
     assert str(path) in error.value.message
     assert message in error.value.message
     assert error.value.hint
+
+
+@pytest.mark.parametrize("key", ["classes", "videos"])
+def test_many_names_are_refused_before_they_take_memory(tmp_path: Path, key: str) -> None:
+    names = [f"{number}" for number in range(200_001)]
+    changed = names if key == "classes" else dict.fromkeys(names)
+    with pytest.raises(AnnotationError, match="expected at most 200000 names"):
+        read_annotations(write(tmp_path, {**GOOD, key: changed}))
+
+
+def test_many_tubes_are_refused(tmp_path: Path) -> None:
+    one = b'{"label":0,"start":0,"end":1,"boxes":[[0,0,1,1]]}'
+    head = b'{"classes":["a"],"videos":{"v":{"frames":1,"width":8,"height":8,"tubes":['
+    path = tmp_path / "annotations.json"
+    path.write_bytes(head + b",".join([one] * 500_001) + b"]}}}")
+    with pytest.raises(AnnotationError, match="more than 500000 tubes"):
+        read_annotations(path)
+
+
+def test_the_boxes_of_a_long_tube_take_memory_once(tmp_path: Path) -> None:
+    count = 1_000_000
+    head = b'{"classes":["a"],"videos":{"v":{"frames":%d,"width":8,"height":8,"tubes":['
+    tube = b'{"label":0,"start":0,"end":%d,"boxes":[[1,2,3,4]' + b",[0,1,2,3]" * (count - 1) + b"]}"
+    path = tmp_path / "annotations.json"
+    path.write_bytes(head % count + tube % count + b"]}}}")
+    tracemalloc.start()
+    try:
+        (found,) = read_annotations(path).videos[0].tubes
+        assert tracemalloc.get_traced_memory()[1] < 12 * path.stat().st_size
+    finally:
+        tracemalloc.stop()
+    assert found.boxes[:2].tolist() == [[1, 2, 3, 4], [0, 1, 2, 3]]
+    assert found.boxes[-1].tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

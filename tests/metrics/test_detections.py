@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, OutputError
-from edgekit.metrics import _decoding
+from edgekit.metrics import _decoding, detections
 from edgekit.metrics.detections import (
     SavedDetections,
     SavedVideo,
@@ -278,11 +278,50 @@ def test_a_wrong_frame_is_named_by_its_number(
 
 
 def test_a_frame_that_would_take_too_much_memory_is_refused(tmp_path: Path) -> None:
-    frame = {"boxes": [], "scores": [{}] * (5 << 20)}
+    frame = {"boxes": [], "scores": [{}] * (1 << 20)}
     video = {"frames": 1, "detections": [frame]}
     path = write(tmp_path / "d.json", {**GOOD, "videos": {"a": video}})
-    with pytest.raises(AnnotationError, match="a frame has over 15728640 bytes"):
+    with pytest.raises(AnnotationError, match="an item has over 3145728 bytes"):
         read_detections(path)
+
+
+FRAME = b'{"boxes":[' + b",".join([b"[0,0,1,1]"] * 60) + b'],"scores":[' + b",".join([b"{}"] * 60)
+MANY = {
+    "frames": (b"null", 700_000, b"[]", "more boxes, with 40 classes each, than fit into"),
+    "boxes": (FRAME + b"]}", 600, b"[]", "more boxes, with 40 classes each, than fit into"),
+    "truth": (b"null", 1, b"[" + b" " * (1 << 25) + b"]", "its 'gt' has over 33554432 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_what_unpacks_to_much_memory_is_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind != "truth":
+        monkeypatch.setattr(detections, "_MOST_MEMORY", 8 << 20)
+    frame, count, tubes, words = MANY[kind]
+    classes = json.dumps([f"{number}" for number in range(40)]).encode()
+    frames = frame + (b"," + frame) * (count - 1)
+    video = b'{"frames":%d,"gt":%b,"detections":[%b]}' % (count, tubes, frames)
+    path = tmp_path / "d.json.gz"
+    path.write_bytes(gzip.compress(b'{"classes":%b,"videos":{"v":%b}}' % (classes, video), 1))
+    del frames, video
+    (stored,) = open_detections(path).videos
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnnotationError, match=words):
+            stored.load()
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_videos_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    videos = ",".join(f'"{number}":0' for number in range(1_000_000))
+    path.write_text(f'{{"classes":["a"],"videos":{{{videos}}}}}')
+    with pytest.raises(AnnotationError, match="expected at most 200000 names"):
+        open_detections(path)
 
 
 def test_a_long_video_takes_memory_for_its_arrays_and_not_for_its_objects(tmp_path: Path) -> None:
