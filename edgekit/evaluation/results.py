@@ -131,7 +131,10 @@ def _read(path: Path) -> FrameDetections | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             boxes, scores, counts = (arrays[name] for name in ("boxes", "scores", "counts"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error):
+        return None
+    kinds = [(array.ndim, array.dtype.kind) for array in (boxes, scores, counts)]
+    if kinds != [(2, "f"), (2, "f"), (1, "i")] or boxes.shape[1] != 4:
         return None
     if len(boxes) != len(scores) or np.maximum(counts, 0).sum() != len(boxes):
         return None

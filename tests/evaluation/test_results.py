@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.errors import AnnotationError
 from edgekit.evaluation.results import ResultsFolder, results_key
 from edgekit.metrics.frame_detections import FrameDetections
+from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
 
 FOUND = FrameDetections(
@@ -107,3 +109,30 @@ def test_only_what_changes_detections_changes_their_key() -> None:
         results_key(bundle, SessionOptions(runtime="onnxruntime"), None),
     }
     assert len(others | {usual}) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boxes": np.ones(3)},
+        {"boxes": np.ones((3, 5))},
+        {"scores": np.ones((3, 2, 1))},
+        {"scores": np.full((3, 2), "a")},
+        {"counts": np.array([1.0, np.nan])},
+        {"counts": np.array(3)},
+        {},
+    ],
+)
+def test_a_file_of_other_arrays_is_no_result(
+    tmp_path: Path, video: VideoTruth, change: dict[str, Array]
+) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    place = results.keep(video, FOUND).path
+    arrays = {"boxes": FOUND.boxes, "scores": FOUND.scores, "counts": FOUND.counts}
+    np.savez(place, **{**arrays, **change})
+    if not change:  # an array that claims more than any memory
+        claim = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 4), }"
+        with zipfile.ZipFile(place, "w") as file:
+            for name in arrays:
+                file.writestr(f"{name}.npy", b"\x93NUMPY\x01\0v\0" + claim.ljust(117) + b"\n")
+    assert results.find(video) is None
