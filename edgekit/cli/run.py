@@ -223,7 +223,9 @@ def _run(options: RunOptions, stopper: Stopper) -> RunReport:
     """Runs until the end or a signal, and shows the progress in one line of the terminal."""
     from edgekit.cli.output.status_line import StatusLine
     from edgekit.running.run import run
+    from edgekit.system.memory_allocator import share_heap
 
+    share_heap()
     context = click.get_current_context()
     line = StatusLine(shown=not is_quiet())
 
