@@ -22,6 +22,7 @@ __all__ = ["path_below", "read_gzip", "read_regular"]
 
 _SHOWN = 80
 _PIECE = 1 << 20
+_ANY_RATIO, _MOST_RATIO = 1 << 26, 100
 
 
 def read_regular(path: Path, most: int) -> bytes:
@@ -49,7 +50,8 @@ def read_gzip(path: Path, most: int) -> bytes:
 
     Args:
         path: Path of the file. A pipe or a device is refused without waiting for it.
-        most: Largest size in bytes, both packed and unpacked.
+        most: Largest size in bytes, both packed and unpacked. Content of over 64 MiB is at most 100
+            times as large as the file.
 
     Raises:
         OSError: The file cannot be read, as in ``read_regular``, or is damaged or too large.
@@ -57,13 +59,14 @@ def read_gzip(path: Path, most: int) -> bytes:
         zlib.error: The file is damaged.
     """
     content = io.BytesIO()
-    with _regular(path, most) as (packed, _), gzip.GzipFile(fileobj=packed) as file:
+    with _regular(path, most) as (packed, size), gzip.GzipFile(fileobj=packed) as file:
         while piece := file.read(_PIECE):
             content.write(piece)
-            if content.tell() > most:
+            room = min(most, max(_ANY_RATIO, _MOST_RATIO * size))
+            if content.tell() > room:
                 raise OSError(
                     errno.EFBIG,
-                    f"it unpacks to more than the {most} bytes that are read",
+                    f"it unpacks to more than the {room} bytes that are read of {size} packed ones",
                     str(path),
                 )
     return content.getvalue()

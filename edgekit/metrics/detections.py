@@ -45,7 +45,7 @@ __all__ = [
 
 _MOST_BYTES = 1 << 28
 _MOST_NAMES = 200_000
-_MOST_ARRAYS, _MOST_MEMORY = 256 << 20, 400 << 20
+_MOST_ARRAYS, _MOST_MEMORY = 256 << 20, 360 << 20
 """Largest sizes in bytes of the arrays of a video, and of the arrays and the file together."""
 
 

@@ -99,7 +99,7 @@ def test_a_file_that_unpacks_to_more_than_is_read(
     block = gzip.compress(bytes(1 << 24))
     Path("found.json.gz").write_bytes(block * 17)
     message = refusal(READERS["packed detections"][1], spot_bundle, capsys)
-    assert "unpacks to more than the 268435456 bytes" in message
+    assert "unpacks to more than the 67108864 bytes" in message
 
 
 def test_many_classes_make_no_table_of_scores(
