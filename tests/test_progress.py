@@ -45,23 +45,23 @@ def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_pa
     quantize_bundle(
         spotter,
         found.samples,
-        found.judging,
+        found.evaluation,
         tmp_path / "out",
         store=store,
         truth=found.truth,
         max_drop=1.0,
-        tubes=TubesLoss(spotter, found.dataset, found.sequences, found.judging, store),
+        tubes=TubesLoss(spotter, found.dataset, found.sequences, found.evaluation, store),
         sensitivity=True,
         progress=told,
     )
-    judging = len(found.judging)
+    evaluated = len(found.evaluation)
     phases = {note: (total, steps) for note, total, steps in told.phases}
     assert phases["reading spot0.avi"][0] == phases["reading spot1.avi"][0] == 24
     assert phases["calibrating"] == (6, 6)
-    assert phases["asking the float model"] == phases["judging"] == (judging, judging)
+    assert phases["asking the float model"] == phases["judging"] == (evaluated, evaluated)
     layers = phases["measuring layers"]
     assert layers[0] == layers[1] > 1
     assert phases["linking tubes"] == (2, 2)
     kept = [phase[1:] for phase in told.phases if phase[0] == "keeping frames"]
-    assert kept == [[6, 6], [judging, judging]]
+    assert kept == [[6, 6], [evaluated, evaluated]]
     assert {note for note, (total, _) in phases.items() if total is None} == {"writing"}

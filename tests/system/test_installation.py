@@ -47,7 +47,9 @@ def load(tmp_path, monkeypatch):
             (tmp_path / "site").mkdir(exist_ok=True)
             (tmp_path / "site" / "torch.py").touch()
         monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
-        monkeypatch.setattr(sys, "meta_path", [PathFinder])
+        # The package importlib_metadata, once imported, takes over the search of metadata.
+        others = [one for one in sys.meta_path if "importlib_metadata" in type(one).__module__]
+        monkeypatch.setattr(sys, "meta_path", [PathFinder, *others])
         spec = importlib.util.spec_from_file_location("edgekit_installed", path)
         module = importlib.util.module_from_spec(spec)
         monkeypatch.delitem(sys.modules, "torch", raising=False)
