@@ -26,6 +26,7 @@ PROFILE = "profile.json"
 """Name of the file beside the manifest; it belongs to the machine, not to the bundle."""
 
 _SCHEMA = 1
+_MOST_BYTES = 1 << 16
 
 _MOST_THREADS_PER_CORE = 4
 """No tuning gains from more threads, and a bundle may come from somebody else."""
@@ -58,7 +59,7 @@ def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
     if options != SessionOptions(cache=options.cache):
         return options
     try:
-        content = proven_file(bundle.path / PROFILE, bundle.sha256)
+        content = proven_file(bundle.path / PROFILE, bundle.sha256, most=_MOST_BYTES)
         profile = msgspec.json.decode(content or b"", type=Profile)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return options

@@ -51,17 +51,20 @@ def keep_file(path: Path, content: bytes, identity: str, secret: bytes = b"") ->
     _write(path.with_name(path.name + ENDING), _file_proof(content, identity, secret))
 
 
-def proven_file(path: Path, identity: str, secret: bytes = b"") -> bytes | None:
+def proven_file(
+    path: Path, identity: str, secret: bytes = b"", *, most: int = _MOST_CONTENT
+) -> bytes | None:
     """Returns the content of a cached file exactly as written; None if the proof does not fit.
 
     Args:
         path: Path of the file.
         identity: Text that identifies what the content was made from.
         secret: Key that the file was signed with; empty for a checksum without a key.
+        most: Largest size of the file in bytes.
     """
     try:
         proof = read_regular(path.with_name(path.name + ENDING), _MOST_PROOF)
-        content = read_regular(path, _MOST_CONTENT)
+        content = read_regular(path, most)
     except OSError:
         return None
     return content if proof == _file_proof(content, identity, secret) else None

@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 _OPTIONS = "strongly typed, no TF32"
 _MIB = 1 << 20
+_MOST_BYTES = 512 * _MIB
+"""Largest engine that is read; other files may lie in the folder of a bundle too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def load_engine(bundle: Bundle, log: TensorRtLog, cache: Path | None = None) -> 
     _, secret = _place(bundle, cache)
     for force in (False, True):
         found = build_engine(bundle, cache=cache, force=force, log=log)
-        content = proven_file(found.path, found.key, secret)
+        content = proven_file(found.path, found.key, secret, most=_MOST_BYTES)
         engine = runtime.deserialize_cuda_engine(content) if content is not None else None
         if engine is not None or found.built:
             break
@@ -185,7 +187,7 @@ def _place(bundle: Bundle, cache: Path | None) -> tuple[Path, bytes]:
 
 
 def _is_built(path: Path, key: str, secret: bytes) -> bool:
-    if proven_file(path, key, secret) is not None:
+    if proven_file(path, key, secret, most=_MOST_BYTES) is not None:
         return True
     if path.exists():
         _log.warning(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tracemalloc
 from dataclasses import replace
 
 import msgspec
@@ -86,6 +88,25 @@ def test_what_is_asked_for_comes_first(tune, folder):
     assert tuned_options(load_bundle(folder), cache) == replace(
         cache, runtime="onnxruntime", threads=2
     )
+
+
+@pytest.mark.parametrize("kind", ["sparse", "pipe"])
+def test_a_profile_that_no_tuning_wrote_is_not_read(kind, tune, folder):
+    tune({0: SLOW, 2: FAST})
+    path = folder / PROFILE
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 31)
+    bundle = load_bundle(folder)
+    tracemalloc.start()
+    try:
+        assert tuned_options(bundle, SessionOptions()) == SessionOptions()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("key", ["processor", "cores", "bundle_sha256", "schema"])
