@@ -144,7 +144,9 @@ static void misfit_once(void) {
     uint8_t *scratch = memory(1, 1);
     *one = 0, *cell = 0;
     const int64_t a = side(), b = side(), c = side(), length = draw(3), top_k = side();
-    const int fits = length == 1 && a == 1 && b == 1 && c == 1 && top_k > 0;
+    const int fits = length > 0 && top_k > 0 &&
+                     ((a == length && b == 1 && c == 1) || (a == 1 && b == length && c == 1) ||
+                      (a == 1 && b == 1 && c == length));
     if (!fits && find_peaks(one, length, a, b, c, top_k, one, cell) != -1)
         fail("a heatmap of another shape was taken", (double)length);
     if (place_peaks(cell, 1, one, length, one, 1, a, b, 4, one) != -1)
