@@ -37,7 +37,7 @@ VIDEOS = frozenset(
 )
 """File endings of videos in a folder, in lower case."""
 
-_MOST_BYTES = 1 << 24
+_MOST_BYTES, _MOST_LINES = 1 << 24, 100_000
 _LISTS = frozenset((".list", ".lst", ".txt"))
 _COMMENT = re.compile(r"^\s*#.*|\s#\s.*")
 """Comment in a list file; a ``#`` inside a file name does not start one."""
@@ -142,6 +142,11 @@ def _listed(path: Path) -> list[Path]:
         lines = read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is not a list of paths: {error}.", hint=_HINT) from error
+    if len(lines) > _MOST_LINES:
+        raise CalibrationError(
+            f"The list {path} has {len(lines)} lines, and at most {_MOST_LINES} are read.",
+            hint=_HINT,
+        )
     named = [_COMMENT.sub("", line).strip() for line in lines]
     try:
         return [path_below(path.parent, name) for name in named if name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from edgekit.errors import UsageError
@@ -10,6 +11,7 @@ from edgekit.files.reading import read_regular
 __all__ = ["CLASS_LISTS", "class_names", "default_classes"]
 
 _MOST_BYTES = 1 << 20
+_NAMED = 5
 _UCF24 = """
 Basketball BasketballDunk Biking CliffDiving CricketBowling Diving Fencing FloorGymnastics
 GolfSwing HorseRiding IceDancing LongJump PoleVault RopeClimbing SalsaSpin SkateBoarding Skiing
@@ -65,7 +67,7 @@ def class_names(choice: str) -> tuple[str, ...]:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise UsageError(f"{expected}; {choice} cannot be read: {reason}.") from error
     names = tuple(line.strip() for line in lines if line.strip())
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)[:_NAMED]
     if not names or twice:
         what = f"has {', '.join(twice)} twice" if twice else "has none"
         raise UsageError(f"{expected}; {choice} {what}.")

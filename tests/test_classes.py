@@ -38,6 +38,7 @@ def test_file_of_names(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"a\nb\na\n", "has a twice"),
+        (b"".join(b"%06d\n" % (n % 50_000) for n in range(100_000)), "has 000000, .*000004 twice"),
         (b"\n \n", "has none"),
         (b"\xff\xfe\xff", "not text in UTF-8"),
         (None, "cannot be read: No such file"),

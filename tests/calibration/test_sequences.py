@@ -81,6 +81,12 @@ def test_a_line_of_a_list_that_leads_nowhere_is_skipped(clips, tmp_path, caplog)
     assert "2 of 3 videos or folders were skipped" in caplog.text
 
 
+def test_a_list_of_endless_lines_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("clip1.avi\n" * 100_001)
+    with pytest.raises(CalibrationError, match="has 100001 lines, and at most 100000 are read"):
+        find_sequences(tmp_path / "list.txt")
+
+
 def test_a_line_of_a_list_that_leads_out_of_its_folder_is_refused(clips, tmp_path):
     (tmp_path / "data").mkdir()
     shutil.copy(clips / "clip1.avi", tmp_path / "clip1.avi")
