@@ -23,7 +23,7 @@ from edgekit.benchmarks.suites.support.streams import free_ports
 __all__ = ["ObservedRun"]
 
 _FRAMES = 20
-_LONGEST = 60.0
+_LONGEST = 120.0
 _POLL = 0.1
 
 

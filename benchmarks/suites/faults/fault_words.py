@@ -116,8 +116,8 @@ def _mqtt(trial: ObservedRun, port: int) -> list[str]:
 
 
 def _overflow(trial: ObservedRun) -> None:
-    # Nobody reads the pipe: it fills up, then eight frames wait.
-    trial.start("--events", "-", "--duration", "30", frames=1)
+    # Nobody reads the pipe: it fills up, then 64 frames wait.
+    trial.start("--events", "-", "--duration", "60", frames=1)
     trial.until(lambda: _sink(trial)["lost"] > 0)
 
 

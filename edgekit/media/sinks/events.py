@@ -86,6 +86,11 @@ class EventsSink(Sink):
         self._started: dict[str, Any] = {}
         self._marks = {} if source_index is None else {"source_index": source_index}
 
+    @property
+    def needs_pictures(self) -> bool:
+        """False: a line holds numbers only."""
+        return False
+
     def start(self, info: RunInfo) -> None:
         """Opens the file and writes the ``start`` event."""
         self._started = {

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from edgekit.media.sinks._backlog import Backlog, CallQueue
 from edgekit.media.sinks._sink_thread import SinkThread
@@ -23,6 +26,8 @@ _ENDING_SECONDS = 9.5
 """Longest time for all waiting calls and the result of a sink of a live source."""
 
 _POLL = 0.05
+_WITHOUT_PICTURE = 8
+_NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
 
 class QueuedSink(Sink):
@@ -42,7 +47,8 @@ class QueuedSink(Sink):
         name: Name for messages.
         live: Whether the source is live.
         fatal: Errors that end the run even if the source is live.
-        frames: Largest number of waiting frames; each holds its picture.
+        frames: Largest number of waiting frames; each holds its picture. If the sink needs no
+            pictures, 8 times as many can wait, without theirs.
         pixels: Largest size in bytes of the waiting pictures; a single frame may exceed it.
         others: Largest number of waiting calls of all kinds, on a live source.
     """
@@ -61,6 +67,8 @@ class QueuedSink(Sink):
         self._sink = sink
         self._live = live
         self._record = HealthRecord(name)
+        if not sink.needs_pictures:
+            frames *= _WITHOUT_PICTURE
         self._queue = CallQueue(Backlog(frames, pixels, others if live else None))
         self._thread = SinkThread(
             sink, self._queue, self._record, name=f"edgekit-{name}", live=live, fatal=fatal
@@ -98,6 +106,9 @@ class QueuedSink(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Queues the frame. With a full queue, a file waits and a live source loses the frame."""
+        if not self._sink.needs_pictures:
+            frame = replace(result.frame, image=_NO_PICTURE, earlier=None)
+            result = replace(result, frame=frame)
         self._give("frame", result)
 
     def tube(self, tube: Tube) -> None:

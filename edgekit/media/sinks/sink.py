@@ -51,6 +51,11 @@ class Sink:
         return False
 
     @property
+    def needs_pictures(self) -> bool:
+        """Whether the sink uses the pictures of the frames; without them, far more can wait."""
+        return True
+
+    @property
     def appears_at_end(self) -> bool:
         """Whether the result appears only if ``end`` succeeds; without it, everything is lost."""
         return False

@@ -113,6 +113,29 @@ def test_calls_arrive_in_order_and_only_frames_of_a_live_source_are_lost(calls, 
     assert not thread.is_alive()
 
 
+def test_far_more_frames_wait_for_a_sink_that_needs_no_pictures():
+    sizes = []
+
+    class Lines(Recorder):
+        needs_pictures = False
+
+        def frame(self, result):
+            sizes.append((result.frame.image.size, result.frame.earlier))
+            super().frame(result)
+
+    inner = Lines(hold=[("frame", 0)])
+    sink = QueuedSink(inner, "events", live=True, frames=3)
+    give(sink, [("start", 0), ("frame", 0)])
+    assert inner.reached.wait(LIMIT)
+    give(sink, [("frame", n) for n in range(1, 3 * 8 + 3)])
+    inner.released.set()
+    give(sink, [("end", 0)])
+    sink.close()
+    assert [index for _, index in written(inner)[1:-1]] == list(range(3 * 8 + 1))
+    assert sink.health().lost == 2
+    assert set(sizes) == {(0, None)}
+
+
 def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up(caplog):
     inner = Recorder(hold=[("frame", 0)])
     sink = QueuedSink(inner, "events", live=True, frames=3, others=10)

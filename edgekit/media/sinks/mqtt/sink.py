@@ -99,6 +99,11 @@ class MqttSink(Sink):
         self._link: BrokerLink | None = None
 
     @property
+    def needs_pictures(self) -> bool:
+        """False: a message holds numbers only."""
+        return False
+
+    @property
     def dropped(self) -> int:
         """Number of messages dropped by the buffer's size limit or refused by the broker."""
         refused = 0 if self._link is None else self._link.refused
