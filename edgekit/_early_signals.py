@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["command_ended", "hung_up", "listen", "stop_listening"]
+__all__ = ["command_ended", "has_terminal", "hung_up", "listen", "stop_listening"]
 
 _INTERRUPTED = 130
 _HANGUP = getattr(signal, "SIGHUP", None)
@@ -31,12 +31,12 @@ def listen(words: Sequence[str]) -> None:
         return
     _replace(signal.SIGTERM, signal.SIG_DFL, _quit)
     if _HANGUP is not None:
-        had_terminal = _has_terminal()
+        had_terminal = has_terminal()
 
         def hang_up(*_: object) -> None:
             global _hung_up
             _hung_up = True
-            if had_terminal and not _has_terminal():
+            if had_terminal and not has_terminal():
                 _quit()
 
         _replace(_HANGUP, signal.SIG_DFL, hang_up)
@@ -63,6 +63,15 @@ def command_ended() -> None:
     _command_ended = True
 
 
+def has_terminal() -> bool:
+    """Returns whether this process has a controlling terminal that still exists."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def _quit(*_: object) -> None:
     if not _command_ended:
         os._exit(_INTERRUPTED)
@@ -71,11 +80,3 @@ def _quit(*_: object) -> None:
 def _replace(number: signal.Signals, usual: Any, handler: Callable[..., Any]) -> None:
     if signal.getsignal(number) == usual:
         signal.signal(number, handler)
-
-
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

@@ -40,7 +40,7 @@ class ServiceManager:
         self._parts: list[_WatchedSource] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._began = 0.0
+        self._has_begun = False
         self._ready = False
         self._status = ("", float("-inf"))
         self._fed = float("-inf")
@@ -60,15 +60,15 @@ class ServiceManager:
     def begin(self) -> None:
         """Registers the start of a source; the first one starts the reports."""
         with self._lock:
-            if self._began or self._send is None:
+            if self._has_begun or self._send is None:
                 return
-            self._began = time.monotonic()
+            self._has_begun = True
         threading.Thread(target=self._work, name="edgekit-service", daemon=True).start()
 
     def end_if_all_have(self) -> None:
         """Reports that the service is stopping, once the last source has ended."""
         with self._lock:
-            over = self._began and all(part.ended for part in self._parts)
+            over = self._has_begun and all(part.ended for part in self._parts)
             if over and not self._over.is_set():
                 self._over.set()
                 self._tell("STOPPING")
@@ -143,7 +143,7 @@ class _WatchedSource(Sink):
     @property
     def connected(self) -> bool:
         """Whether the source is connected, as far as is known."""
-        return self._info is None or self._info.health().connected
+        return self.activity.health.connected
 
     @property
     def settled(self) -> bool:
@@ -154,7 +154,7 @@ class _WatchedSource(Sink):
         """Returns whether the frames of this source flow without a stall."""
         if self.ended or self._info is None:
             return True
-        health = self._info.health()
+        health = self.activity.health
         # After a reconnect, the first frame gets the full time limit again.
         silence = now - max(self._last, health.since)
         return not health.connected or silence < self._info.patience(limit)

@@ -8,7 +8,7 @@ import sys
 
 from edgekit.errors import OutputError
 
-__all__ = ["drop_terminals", "fill_closed", "give_up_output", "has_terminal", "output_is_there"]
+__all__ = ["drop_terminals", "fill_closed", "give_up_output", "output_is_there"]
 
 _NUMBERS = (0, 1, 2)
 
@@ -56,15 +56,6 @@ def give_up_output(error: OSError) -> bool:
     if is_unread or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         _to_null(1)
     return is_unread
-
-
-def has_terminal() -> bool:
-    """Returns whether this process has a controlling terminal that still exists."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 def drop_terminals() -> None:

@@ -9,8 +9,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from edgekit._early_signals import hung_up
-from edgekit.cli.output.standard_streams import drop_terminals, has_terminal
+from edgekit._early_signals import has_terminal, hung_up
+from edgekit.cli.output.standard_streams import drop_terminals
 
 __all__ = ["Stopper"]
 

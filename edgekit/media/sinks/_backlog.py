@@ -33,8 +33,8 @@ class Backlog:
     """A first-in, first-out queue of calls. It is not safe for several threads at once.
 
     Args:
-        frames: Largest number of waiting calls that hold a picture.
-        pixels: Largest number of bytes of these pictures; a single picture may exceed it.
+        frames: Largest number of waiting frames.
+        pixels: Largest number of bytes of their pictures; a single picture may exceed it.
         most: Largest number of waiting calls; None for no limit.
     """
 

@@ -81,6 +81,16 @@ class PluginSink(Sink):
             self._property("needs_same_classes", bool)
         )
 
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether the sink says so, or has a fault there."""
+        return self._property("needs_pictures", bool) is not False
+
+    @property
+    def appears_at_end(self) -> bool:
+        """Whether the sink says so."""
+        return bool(self._property("appears_at_end", bool))
+
     def check(self) -> None:
         """Calls the sink's ``check``."""
         self._call("check")

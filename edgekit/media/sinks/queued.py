@@ -67,7 +67,8 @@ class QueuedSink(Sink):
         self._sink = sink
         self._live = live
         self._record = HealthRecord(name)
-        if not sink.needs_pictures:
+        self._has_pictures = sink.needs_pictures
+        if not self._has_pictures:
             frames *= _WITHOUT_PICTURE
         self._queue = CallQueue(Backlog(frames, pixels, others if live else None))
         self._thread = SinkThread(
@@ -106,7 +107,7 @@ class QueuedSink(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Queues the frame. With a full queue, a file waits and a live source loses the frame."""
-        if not self._sink.needs_pictures:
+        if not self._has_pictures:
             frame = replace(result.frame, image=_NO_PICTURE, earlier=None)
             result = replace(result, frame=frame)
         self._give("frame", result)

@@ -121,20 +121,21 @@ class PictureDecoder:
         _check(content)
         if formats.is_png(content):
             content = formats.png_essentials(content)
-        if is_tiff(content) and tiff_pages(content)[0].extra:
-            return self.page(content, next(p for p in tiff_pages(content) if not p.extra))
+        pages = tiff_pages(content) if is_tiff(content) else []
+        if pages and pages[0].extra:
+            return self.page(content, next(page for page in pages if not page.extra))
         largest = _largest_of(content)
         if largest == 255 or largest == self._largest == _DEEP:
             image = _decode(content, cv2.IMREAD_COLOR)
         else:
             image = _decode(content, _DEEP_FLAGS)
-            inverted = is_tiff(content) and tiff_pages(content)[0].inverted
+            inverted = bool(pages) and pages[0].inverted
             image = self._shallow(image, largest, inverted=inverted)
             if image is None:
                 image = _decode(content, cv2.IMREAD_COLOR)
         if image is None:
-            page = tiff_pages(content)[0] if is_tiff(content) else None
-            raise UnreadableError(_obstacle(page) or "it is truncated, damaged or not a picture")
+            obstacle = _obstacle(pages[0]) if pages else ""
+            raise UnreadableError(obstacle or "it is truncated, damaged or not a picture")
         return image
 
     def page(self, content: bytes, page: Page) -> Any:
@@ -238,11 +239,11 @@ def _check_page(page: Page) -> None:
         )
 
 
-def _obstacle(page: Page | None) -> str:
+def _obstacle(page: Page) -> str:
     """Returns why OpenCV reads no such TIFF, as a clause; empty if it should."""
-    if page is not None and page.bits not in (1, 8, 16):
+    if page.bits not in (1, 8, 16):
         return f"its values have {page.bits} bits; 8 or 16 were expected"
-    if page is not None and page.compression not in _COMPRESSIONS:
+    if page.compression not in _COMPRESSIONS:
         return f"OpenCV cannot decompress it (TIFF compression {page.compression})"
     return ""
 
