@@ -1,0 +1,32 @@
+"""Tests that the sink of a package is asked through its wrapper."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgekit.media.sinks.plugin_sink import PluginSink
+from edgekit.media.sinks.sink import Sink
+
+
+class Lines(Sink):
+    """Writes numbers, which appear at the end."""
+
+    needs_pictures = False
+    appears_at_end = True
+
+
+class Faulty(Sink):
+    """Says nothing sensible of itself."""
+
+    needs_pictures = "no"
+    appears_at_end = "yes"
+
+
+@pytest.mark.parametrize(
+    ("sink", "pictures", "at_end"),
+    [(Sink(), True, False), (Lines(), False, True), (Faulty(), True, False)],
+)
+def test_its_properties_pass_the_wrapper(sink, pictures, at_end):
+    wrapped = PluginSink(sink, "mine")
+    assert (wrapped.needs_pictures, wrapped.appears_at_end) == (pictures, at_end)
+    assert (wrapped.trouble is not None) == isinstance(sink, Faulty)
