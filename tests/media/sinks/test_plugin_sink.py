@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from edgekit.media.sinks.plugin_sink import PluginSink
+from edgekit.media.sinks.registry import SINKS
 from edgekit.media.sinks.sink import Sink
+from edgekit.system.entry_points import Plugin
 
 
 class Lines(Sink):
@@ -26,7 +28,9 @@ class Faulty(Sink):
     ("sink", "pictures", "at_end"),
     [(Sink(), True, False), (Lines(), False, True), (Faulty(), True, False)],
 )
-def test_its_properties_pass_the_wrapper(sink, pictures, at_end):
+def test_its_properties_pass_the_wrapper(sink, pictures, at_end, monkeypatch):
+    plugin = Plugin("edgekit.sinks", "mine", f"{__name__}:Lines", "package", "1")
+    monkeypatch.setattr(SINKS, "plugins", lambda: [plugin])
     wrapped = PluginSink(sink, "mine")
     assert (wrapped.needs_pictures, wrapped.appears_at_end) == (pictures, at_end)
     assert (wrapped.trouble is not None) == isinstance(sink, Faulty)
