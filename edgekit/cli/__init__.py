@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import gc
 import importlib
 import io
 import os
@@ -190,6 +191,8 @@ def program() -> NoReturn:
             with contextlib.suppress(Exception):
                 stream.flush()
         os._exit(status)
+    # Python looks for garbage several times while it ends, among all that the run has imported.
+    gc.freeze()
     sys.exit(status)
 
 

@@ -186,12 +186,13 @@ def command(
         )
     kept = {"folder": clips, "before": clip_before, "after": clip_after, **dict(clips_keep)}
     options = _options_of(specs, kept, values)
-    from edgekit.cli.running.check import print_check
     from edgekit.cli.running.interrupt import Stopper
 
     stopper = Stopper()
     with stopper.listening():
         if check:
+            from edgekit.cli.running.check import print_check
+
             print_check(options, as_json)
             return 0
         report = _run(options, stopper)

@@ -25,7 +25,9 @@ def fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, int
         IndexError: The content ends within a number.
     """
     while place < end:
-        key, place = _varint(content, place)
+        key, place = content[place], place + 1
+        if key > 0x7F:
+            key, place = _varint(content, place - 1)
         key &= _KEY  # as the library of protocol buffers drops higher bits
         number, wire = key >> 3, key & 7
         first, last = place, place
@@ -36,7 +38,9 @@ def fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, int
         elif wire == _FIXED32:
             place += 4
         elif wire == BYTES:
-            length, first = _varint(content, place)
+            length, first = content[place], place + 1
+            if length > 0x7F:
+                length, first = _varint(content, place)
             last = place = first + length
         elif wire not in (_GROUP, _END_GROUP):
             raise ValueError(f"wire type {wire} is unknown")

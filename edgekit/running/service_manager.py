@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media.activity import SourceActivity
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.bundle_change import BundleChange
@@ -126,6 +125,8 @@ class _WatchedSource(Sink):
     def __init__(
         self, manager: ServiceManager, outputs: Callable[[], Sequence[SinkHealth]]
     ) -> None:
+        from edgekit.media.activity import SourceActivity
+
         self._manager = manager
         self.outputs = outputs
         self.activity = SourceActivity()

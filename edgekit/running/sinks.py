@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import heapq
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.files.output_paths import writing
 from edgekit.media.sinks.sink import Sink
-from edgekit.metrics.detections_writer import FrameWriter, detections_writer
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
+
+if TYPE_CHECKING:
+    from edgekit.metrics.detections_writer import FrameWriter
 
 __all__ = ["DetectionsSink", "TubeTally"]
 
@@ -42,6 +45,8 @@ class DetectionsSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Opens the file."""
+        from edgekit.metrics.detections_writer import detections_writer
+
         self._info = info
         writer = self._files.enter_context(detections_writer(self._path, info.classes))
         video = writer.video(Path(info.source).name, (info.width, info.height))

@@ -288,3 +288,13 @@ def test_ctrl_c_that_a_package_tells_as_its_own_failure(spot_bundle, spot_video,
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
     assert cli.main(["run", "--bundle", str(spot_bundle), str(spot_video(3))]) == 130
+
+
+def test_the_end_of_the_program_looks_for_no_garbage():
+    code = (
+        "import atexit, gc, sys; from edgekit.cli import program\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+        "sys.argv[1:] = ['--version']; program()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"

@@ -18,11 +18,6 @@ from edgekit.cli.options.shared import F
 from edgekit.errors import OutputError, UsageError
 from edgekit.files.reading import read_regular
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 __all__ = ["config_option", "read", "read_again"]
 
 _MOST_BYTES = 1 << 18
@@ -66,6 +61,11 @@ def read(path: Path, context: click.Context) -> dict[str, object]:
         UsageError: The file cannot be read or is not TOML; a key is no option of the command or
             appears under two names; or a value is invalid. The message names file and line.
     """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         text = read_regular(path, _MOST_BYTES).decode().replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -86,9 +86,8 @@ def _print_missing(console: Console, found: SystemReport) -> None:
 
 def _camera(camera: CameraReport) -> list[str]:
     """Describes a camera and its formats in lines of 71 characters, or how to get access to it."""
-    from edgekit.media.sources.cameras.messages import GROUP_LINE
+    from edgekit.media.sources.cameras.messages import GROUP_LINE, NOT_PERMITTED
     from edgekit.media.sources.cameras.modes import offered
-    from edgekit.media.sources.cameras.v4l2 import NOT_PERMITTED
 
     title = f"{camera.device} ({camera.name})"
     if camera.problem == NOT_PERMITTED:

@@ -121,7 +121,8 @@ class NativeTracks:
     def end(self, keep: Collection[int] = ()) -> Ended:
         """Ends all tracks, except those whose ids are in ``keep``."""
         rows = {name: self._arrays[name][: len(self)] for name in _KEPT}
-        stays = np.isin(rows["id"], list(keep))
+        # Not np.isin, because its first call imports numpy.ma.
+        stays = np.array([id in keep for id in rows["id"].tolist()], bool)
         id, hits, watched, sums = (rows[name][~stays] for name in ("id", "hits", "watched", "sums"))
         self._linking.tracks = left = int(stays.sum())
         for column in rows.values():

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
-from edgekit.media.sources.cameras.v4l2 import NOT_PERMITTED
 
-__all__ = ["GROUP_LINE", "device_path", "is_camera", "reason_of", "unusable"]
+__all__ = ["GROUP_LINE", "NOT_PERMITTED", "device_path", "is_camera", "reason_of", "unusable"]
 
 GROUP_LINE = "sudo usermod -aG video $USER"
 """Command that lets the user open cameras from the next login on."""
+
+NOT_PERMITTED = "may not be opened by this user"
+"""Problem text of a camera that this user may not open."""
 
 
 def device_path(device: int | str) -> Path:

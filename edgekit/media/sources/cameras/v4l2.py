@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["NOT_PERMITTED", "Camera", "Format", "Ioctl", "cameras", "describe"]
+from edgekit.media.sources.cameras.messages import NOT_PERMITTED
+
+__all__ = ["Camera", "Format", "Ioctl", "cameras", "describe"]
 
 # ioctl codes of linux/videodev2.h: two bits of direction, 14 of size, 'V', and a number.
 _QUERYCAP = 0x80685600
@@ -24,9 +26,6 @@ _MOST = 256
 
 _MAJOR = 81
 """The kernel's major number of video devices."""
-
-NOT_PERMITTED = "may not be opened by this user"
-"""Problem text of a camera that this user may not open."""
 
 _SYSTEM = Path("/sys/class/video4linux")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.media.sources.cameras import v4l2
-from edgekit.media.sources.cameras.v4l2 import NOT_PERMITTED, Format, cameras, describe
+from edgekit.media.sources.cameras.messages import NOT_PERMITTED
+from edgekit.media.sources.cameras.v4l2 import Format, cameras, describe
 
 
 class Kernel:
