@@ -10,6 +10,8 @@ from edgekit.errors import AnnotationError
 
 __all__ = ["collected_faults", "leaving_out_faults"]
 
+_MOST_KEPT = 1000
+
 _COLLECTED: ContextVar[list[AnnotationError] | None] = ContextVar("faults", default=None)
 
 
@@ -32,7 +34,7 @@ def leaving_out_faults() -> Iterator[None]:
     """Surrounds one video or tube, which a reader leaves out if it is wrong and faults are kept.
 
     Raises:
-        AnnotationError: The fault, if no ``collected_faults`` keeps it.
+        AnnotationError: The fault, if no ``collected_faults`` keeps it, or that there are too many.
     """
     try:
         yield
@@ -40,4 +42,9 @@ def leaving_out_faults() -> Iterator[None]:
         kept = _COLLECTED.get()
         if kept is None:
             raise
-        kept.append(error)
+        if len(kept) >= _MOST_KEPT:
+            raise AnnotationError(
+                f"There are over {_MOST_KEPT} faults; the rest of the annotations was not read."
+            ) from None
+        # The frames of a traceback keep what they were reading.
+        kept.append(error.with_traceback(None))

@@ -14,6 +14,9 @@ from edgekit.files.reading import read_regular
 __all__ = ["layouts_in"]
 
 _MOST_BYTES = 1 << 28
+"""Largest size of a file in JSON, and of all that are read."""
+
+_MOST_SEARCHED = 1 << 24
 _HEAD = 1 << 16
 _AVA_COLUMNS = 7
 _ROAD = {
@@ -61,9 +64,12 @@ def _found(root: Path) -> Iterator[str]:
         yield "moc"
     if (root / "labels").is_dir() and any(root.glob("*list*.txt")):
         yield "yowo"
+    room = _MOST_BYTES
     for pattern in ("*.json", "annotations/*.json"):
         for path in sorted(root.glob(pattern))[:20]:
-            if name := _json_layout(path):
+            name, size = _json_layout(path, room)
+            room -= size
+            if name:
                 yield name
     if any(
         b"<annotations" in _head(path)
@@ -94,16 +100,22 @@ def _is_ava(head: bytes) -> bool:
         return False
 
 
-def _json_layout(path: Path) -> str | None:
+def _json_layout(path: Path, most: int) -> tuple[str | None, int]:
+    """Returns the layout of a file, and the number of bytes that were read of it."""
+    content = b""
     try:
-        content = read_regular(path, _MOST_BYTES)
+        content = read_regular(path, most)
         if content[:_HEAD].lstrip()[:1] == b"[":
-            return "label-studio" if _RECTANGLE.search(content) else None
+            tasks = _RECTANGLE.search(content, 0, _MOST_SEARCHED)
+            return ("label-studio" if tasks else None), len(content)
         keys = msgspec.json.decode(content, type=_Keys)
     except (OSError, ValueError, RecursionError):
-        return None
+        return None, len(content)
+    layout = None
     if keys.classes and keys.videos:
-        return "json"
-    if keys.videos and keys.annotations and keys.categories:
-        return "coco-video"
-    return "datumaro" if keys.items and keys.categories else None
+        layout = "json"
+    elif keys.videos and keys.annotations and keys.categories:
+        layout = "coco-video"
+    elif keys.items and keys.categories:
+        layout = "datumaro"
+    return layout, len(content)

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
 from edgekit.datasets.video_facts import facts_of
 from edgekit.errors import AnnotationError, MediaError
+from edgekit.files.json_arrays import memory_of
 from edgekit.files.reading import read_regular
 
 __all__ = ["LONGEST_SIDE", "Origin", "only_file"]
 
 LONGEST_SIDE = 1 << 16
 """Largest width or height of a video, in pixels."""
+
+_MOST_JSON, _MOST_MEMORY = 1 << 28, 360 << 20
+"""Largest size of JSON, and of JSON with its values, in bytes."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,28 @@ class Origin:
                 f"Cannot read the annotations {self.path}: {error.strerror}.",
                 hint=f"Name the dataset's folder with {parameter('root')}.",
             ) from error
+
+    def decode(self, kind: type[T], expected: str) -> tuple[T, int]:
+        """Returns the content of the file as JSON, and its size in bytes.
+
+        Args:
+            kind: Type to decode, as ``memory_of`` wants it.
+            expected: Description of the content, for the error.
+
+        Raises:
+            AnnotationError: The file cannot be read, is too large, or has another content.
+        """
+        content = self.read(_MOST_JSON)
+        if memory_of(content) > _MOST_MEMORY:
+            raise self.wrong(
+                f"its {len(content)} bytes have more values than fit into {_MOST_MEMORY >> 20} MiB",
+                hint="Leave out what EdgeKit does not read, such as masks, or divide the file.",
+            )
+        try:
+            return msgspec.json.decode(content, type=kind), len(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            del content  # the error's traceback would keep it
+            raise self.wrong(f"expected {expected} ({error})") from error
 
     def video(
         self,

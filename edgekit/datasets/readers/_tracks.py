@@ -11,8 +11,8 @@ from edgekit.runtime.types import Array
 
 __all__ = ["LongTrackError", "TrackFiller", "linked_tubes"]
 
-_LEAST_ROOM = 2_000_000
-"""Number of boxes that keyframes of a small file may be filled to: 64 MB."""
+_LEAST_ROOM, _MOST_ROOM = 2_000_000, 8_000_000
+"""Numbers of boxes that keyframes of a small and of a large file may claim: 64 and 256 MB."""
 
 _MOST_LOOSE = 256
 """Largest number of boxes without a track in one frame: each is compared with each of the next."""
@@ -27,10 +27,11 @@ class TrackFiller:
 
     Args:
         size: Size of the file in bytes, each of which allows for one more box.
+        most: Largest number of boxes, whatever the size.
     """
 
-    def __init__(self, size: int) -> None:
-        self._room = self._most = _LEAST_ROOM + size
+    def __init__(self, size: int, *, most: int = _MOST_ROOM) -> None:
+        self._room = self._most = min(_LEAST_ROOM + size, most)
 
     def tubes(
         self,

@@ -9,7 +9,7 @@ from xml.parsers import expat
 __all__ = ["UnreadableXml", "parse"]
 
 _DEEPEST = 32
-_MOST_ELEMENTS = 5_000_000
+_MOST_ELEMENTS = 1_000_000
 _ENCODINGS = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
 
 

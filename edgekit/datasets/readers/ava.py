@@ -27,7 +27,10 @@ from edgekit.errors import AnnotationError, MediaError
 
 __all__ = ["read_ava"]
 
-_MOST_BYTES, _MOST_NAMES = 1 << 28, 1 << 20
+_MOST_BYTES, _MOST_LINES, _MOST_NAMES = 1 << 26, 1_000_000, 1 << 20
+_MOST_BOXES = 24_000_000
+"""Largest number of boxes; AVA itself has 22 million."""
+
 _LARGEST_ACTION = 10_000
 _GAP = 1.001
 """Longest time between two keyframes of one tube, in seconds."""
@@ -49,10 +52,12 @@ def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     origin = only_file(root, [*patterns, "*.csv"], "ava")
     videos: dict[str, dict[tuple[str, int], list[_Key]]] = {}
     content = origin.read(_MOST_BYTES)
-    filler = TrackFiller(len(content))
+    filler = TrackFiller(len(content), most=_MOST_BOXES)
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace", newline="")
     try:
         for number, row in enumerate(csv.reader(text), 1):
+            if number > _MOST_LINES:
+                raise origin.wrong(f"it has more than {_MOST_LINES} lines")
             with leaving_out_faults():
                 _add(videos, origin, number, row)
     except csv.Error as error:

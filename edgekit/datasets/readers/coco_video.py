@@ -25,7 +25,7 @@ from edgekit.files.reading import path_below
 
 __all__ = ["read_coco_video"]
 
-_MOST_BYTES = 1 << 28
+_MOST_PICTURES = 1_000_000
 _FOLDERS = ("", "images", "frames", "JPEGImages", "videos", "train", "val")
 
 _Box = tuple[float, float, float, float]
@@ -79,12 +79,10 @@ def read_coco_video(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     words = ("train",) if part == "train" else ("test", "val")
     patterns = [f"{place}*{word}*.json" for word in words for place in ("", "annotations/")]
     origin = only_file(root, [*patterns, "*.json", "annotations/*.json"], "coco-video")
-    content = origin.read(_MOST_BYTES)
-    filler = TrackFiller(len(content))
-    try:
-        file = msgspec.json.decode(content, type=_CocoFile)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise origin.wrong(f"expected videos, annotations and categories ({error})") from error
+    file, size = origin.decode(_CocoFile, "videos, annotations and categories")
+    if len(file.images) + sum(len(video.file_names) for video in file.videos) > _MOST_PICTURES:
+        raise origin.wrong(f"it names more than {_MOST_PICTURES} pictures")
+    filler = TrackFiller(size)
     categories = sorted(file.categories, key=lambda category: category.id)
     index = {category.id: place for place, category in enumerate(categories)}
     images: dict[int | None, list[_Image]] = defaultdict(list)
@@ -183,7 +181,8 @@ def _tubes(
             boxes[place_of[one.image_id]] = _corners(one.bbox)
     turns = {place: turn for turn, place in enumerate(dict.fromkeys(places))}
     tubes: list[TruthTube] = []
-    for (_, label), seen in sorted(tracks.items()):
+    for key in sorted(tracks):
+        seen = tracks.pop(key)
         # A track is not seen between an annotated picture with it and the next one without.
         runs: list[list[tuple[int, Sequence[float]]]] = [[]]
         last = -1
@@ -193,7 +192,7 @@ def _tubes(
             runs[-1].append((place, seen[place]))
             last = turn
         for run in runs:
-            tubes += filler.tubes(label, run)
+            tubes += filler.tubes(key[1], run)
     return tubes
 
 

@@ -27,7 +27,7 @@ from edgekit.files.reading import path_below
 
 __all__ = ["read_cvat"]
 
-_MOST_BYTES = 1 << 28
+_MOST_BYTES = 1 << 26
 _LAYOUT = "CVAT for video 1.1"
 
 

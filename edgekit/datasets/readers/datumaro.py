@@ -25,16 +25,23 @@ from edgekit.errors import AnnotationError
 from edgekit.files.reading import path_below
 
 __all__ = ["read_datumaro"]
+_Plain = str | int | float | bool | None
 
-_MOST_BYTES = 1 << 28
-_Attribute = str | int | float | bool | None | list[object] | dict[str, object]
+
+class _BoxAttributes(msgspec.Struct, frozen=True):
+    track_id: _Plain = None
+    outside: _Plain = False
+
+
+class _ItemAttributes(msgspec.Struct, frozen=True):
+    frame: _Plain = None
 
 
 class _Box(msgspec.Struct):
     type: str
     label_id: int | None = None
     bbox: tuple[float, float, float, float] | None = None
-    attributes: dict[str, _Attribute] = {}
+    attributes: _BoxAttributes = _BoxAttributes()
 
 
 class _Picture(msgspec.Struct):
@@ -45,7 +52,7 @@ class _Picture(msgspec.Struct):
 class _Item(msgspec.Struct):
     id: str
     annotations: list[_Box] = []
-    attr: dict[str, _Attribute] = {}
+    attr: _ItemAttributes = _ItemAttributes()
     image: _Picture | None = None
     media: _Picture | None = None
 
@@ -81,12 +88,8 @@ def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     videos: list[VideoTruth] = []
     for path in named or paths:
         origin = Origin(path, "datumaro")
-        content = origin.read(_MOST_BYTES)
-        filler = TrackFiller(len(content))
-        try:
-            file = msgspec.json.decode(content, type=_DatumaroFile)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise origin.wrong(f"expected categories and items ({error})") from error
+        file, size = origin.decode(_DatumaroFile, "categories and items")
+        filler = TrackFiller(size)
         names = [label.name for label in file.categories.label.labels]
         if classes and names != classes:
             raise origin.wrong("its labels are not those of the other files")
@@ -112,7 +115,7 @@ def _video(
     loose: dict[int, list[tuple[int, Sequence[float]]]] = defaultdict(list)
     size, last = (0, 0), 0
     for place, item in enumerate(items):
-        frame = item.attr.get("frame", place)
+        frame = place if item.attr.frame is None else item.attr.frame
         if not isinstance(frame, int) or frame < 0:
             raise origin.wrong(f"frame {frame!r:.40} of item '{item.id}'", where)
         last = max(last, frame)
@@ -126,11 +129,11 @@ def _video(
                 raise origin.wrong(f"label {one.label_id}, expected 0 to {classes - 1}", where)
             x, y, width, height = one.bbox
             box = [x, y, x + width, y + height]
-            track = one.attributes.get("track_id")
+            track = one.attributes.track_id
             if track is None:
                 loose[frame].append((one.label_id, box))
             else:
-                hidden = one.attributes.get("outside") is True
+                hidden = one.attributes.outside is True
                 tracks[str(track), one.label_id][frame] = None if hidden else box
     try:
         tubes: list[TruthTube] = linked_tubes(loose)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -29,7 +28,7 @@ from edgekit.errors import AnnotationError, MediaError
 
 __all__ = ["read_label_studio"]
 
-_MOST_BYTES = 1 << 28
+_MOST_DATA = 1 << 16
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")
 
 
@@ -59,7 +58,7 @@ class _LabelStudioAnnotation(msgspec.Struct):
 
 
 class _Task(msgspec.Struct):
-    data: dict[str, Any]
+    data: msgspec.Raw
     annotations: list[_LabelStudioAnnotation] = []
     id: int = 0
 
@@ -68,13 +67,9 @@ def read_label_studio(root: Path, *, split: int = 1, part: str = "test") -> Trut
     """Returns the ground truth in an export of Label Studio; see ``DatasetReader``."""
     del split, part
     origin = only_file(root, ["*.json"], "label-studio")
-    content = origin.read(_MOST_BYTES)
-    try:
-        tasks = msgspec.json.decode(content, type=list[_Task])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise origin.wrong(f"expected a list of tasks ({error})") from error
+    tasks, size = origin.decode(list[_Task], "a list of tasks")
     classes: dict[str, int] = {}
-    finder, filler, videos = VideoFinder(root), TrackFiller(len(content)), []
+    finder, filler, videos = VideoFinder(root), TrackFiller(size), []
     for task in tasks:
         with leaving_out_faults():
             videos.append(_video(origin, task, classes, finder, filler))
@@ -85,14 +80,9 @@ def _video(
     origin: Origin, task: _Task, classes: dict[str, int], finder: VideoFinder, filler: TrackFiller
 ) -> VideoTruth:
     where = f"task {task.id}"
-    address = next((one for one in task.data.values() if isinstance(one, str)), "")
-    address = next(
-        (task.data[key] for key in ("video", "video_url") if isinstance(task.data.get(key), str)),
-        address,
-    )
     kept = [one for one in task.annotations if not one.was_cancelled][-1:]
     try:
-        name = _name_of(address, finder)
+        name = _name_of(_address(task.data), finder)
         regions = [
             msgspec.json.decode(region.value, type=_Value)
             for annotation in kept
@@ -101,7 +91,7 @@ def _video(
         ]
         path = finder.path_of(name)
         facts = facts_of(path)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise origin.wrong(str(error), where) from error
     except MediaError as error:
         raise AnnotationError(
@@ -135,6 +125,16 @@ def _keys(sequence: list[_Key], across: float, down: float) -> list[tuple[int, l
         right, bottom = key.x + key.width, key.y + key.height
         keys[key.frame - 1] = [key.x * across, key.y * down, right * across, bottom * down]
     return list(keys.items())
+
+
+def _address(content: msgspec.Raw) -> str:
+    """Returns the address of the video among the data of a task; "" if there is none."""
+    if len(memoryview(content)) > _MOST_DATA:
+        raise ValueError(f"its 'data' has over {_MOST_DATA} bytes, the most that are read")
+    data = msgspec.json.decode(content, type=dict[str, object])
+    first = next((one for one in data.values() if isinstance(one, str)), "")
+    named = (data.get(key) for key in ("video", "video_url"))
+    return next((one for one in named if isinstance(one, str)), first)
 
 
 def _name_of(address: str, finder: VideoFinder) -> str:

@@ -103,3 +103,9 @@ def test_what_is_wrong_is_named(
     with pytest.raises(AnnotationError) as caught:
         read_truth("ava", tmp_path)
     assert message in caught.value.message
+
+
+def test_more_lines_than_are_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("v,0902\n" * 1_000_001)
+    with pytest.raises(AnnotationError, match="it has more than 1000000 lines"):
+        read_truth("ava", tmp_path)

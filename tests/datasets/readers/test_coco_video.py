@@ -108,3 +108,20 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: Any, message: str) -> N
     with pytest.raises(AnnotationError) as caught:
         read_truth("coco-video", write(tmp_path, content), part="train")
     assert message in caught.value.message
+
+
+def test_more_pictures_than_are_read_are_refused(tmp_path: Path) -> None:
+    videos = [{"id": 1, "file_names": [""] * 1_000_001}]
+    with pytest.raises(AnnotationError, match="it names more than 1000000 pictures"):
+        read_truth("coco-video", write(tmp_path, {**tao(), "videos": videos}), part="train")
+
+
+@pytest.mark.parametrize("value", ['"ab"', "{}", "[]", '"' + "e" * 5_000_000 + "é" + '"'])
+def test_values_that_take_much_more_memory_than_their_text_are_refused(
+    tmp_path: Path, value: str
+) -> None:
+    many = ",".join([value] * max(24_000_000 // len(value.encode()), 16))
+    write(tmp_path, {}).joinpath("annotations/train.json").write_text('{"videos": [' + many + "]}")
+    with pytest.raises(AnnotationError, match="more values than fit into 360 MiB") as caught:
+        read_truth("coco-video", tmp_path, part="train")
+    assert "such as masks" in caught.value.hint

@@ -74,6 +74,7 @@ def test_a_cancelled_annotation_does_not_count(tmp_path: Path, clip: Callable[..
         (task(region(key(1), labels=())), "task 5, region 0: it has no label"),
         (task({"type": "videorectangle", "value": {"sequence": 3}}), "task 5: Expected `array`"),
         (task(region(key(0))), "frame -1, expected"),
+        (task(region(key(1)), video="v" * (1 << 16)), "its 'data' has over 65536 bytes"),
         (task(region(key(31))), "the video has 30 frames"),
         (task(region(key(1)), video="/data/.."), "not a path inside"),
         (task(region(key(1)), video="http://[::1"), "Invalid IPv6 URL"),

@@ -86,3 +86,9 @@ def test_no_box_is_lost_or_doubled(
         (tube.start + n, tube.label, *box) for tube in tubes for n, box in enumerate(tube.boxes)
     )
     assert np.allclose(np.array(kept), np.array(given_boxes))
+
+
+def test_a_large_file_may_not_claim_a_box_per_byte() -> None:
+    filler, far = TrackFiller(1 << 28), [(0, (0, 0, 1, 1)), (8_000_000, (0, 0, 1, 1))]
+    with pytest.raises(LongTrackError, match="more than 8000000 boxes"):
+        filler.tubes(0, far)

@@ -139,3 +139,12 @@ def test_a_video_counts_by_what_can_be_decoded(tmp_path: Path, clip: Callable[..
     found = faults(dataset(tmp_path, {"a.mp4": video(tube())}))
     assert found == [f"a.mp4: {tmp_path / 'a.mp4'} has 20 frames, and its annotation says 30."]
     assert faults(dataset(tmp_path, {"a.mp4": video(tube(), frames=20)})) == []
+
+
+def test_a_check_ends_after_a_thousand_faults(tmp_path: Path) -> None:
+    lines = ["v,0902,0,0,1,1,1"] * 3 + ["v,0902,0,0,2,1,1"] * 2000
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    found = faults(DatasetChoice(tmp_path, dataset="ava", part="test"))
+    assert "line 4: expected" in found[0]
+    assert "over 1000 faults" in found[1000]
+    assert len(found) <= 1003
