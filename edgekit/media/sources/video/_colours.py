@@ -27,13 +27,13 @@ _COLOUR_VERSION = 17
 
 
 class ColourChoice:
-    """Settings of PyAV's scaler for the declared colours of each frame.
+    """Settings of FFmpeg's scaler for the declared colours of each frame.
 
     Args:
         name: Name of the source, for messages.
 
     Attributes:
-        applies: Whether this PyAV has such settings.
+        applies: Whether this PyAV's FFmpeg has such settings.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,13 +51,13 @@ class ColourChoice:
         if not self.applies:
             return {}
         self._make_convertible(frame)
-        primaries, transfer = frame.color_primaries, frame.color_trc
+        primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
         if {primaries, transfer} <= _UNKNOWN:
             return {}
         known = transfer not in _UNKNOWN | _HDR
         return {
-            "dst_color_primaries": primaries if primaries in _SDR_GAMUTS else _BT709,
-            "dst_color_trc": transfer if known else _BT709,
+            "out_primaries": primaries if primaries in _SDR_GAMUTS else _BT709,
+            "out_transfer": transfer if known else _BT709,
         }
 
     def _make_convertible(self, frame: Any) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from edgekit.media.sources.video._colours import ColourChoice
+from edgekit.media.sources.video._bgr import BgrConverter
 from edgekit.media.sources.video._deinterlacing import Deinterlacer
 from edgekit.media.sources.video._orientation import UPRIGHT, orientation_of
 from edgekit.runtime.types import Array
@@ -15,9 +13,6 @@ from edgekit.runtime.types import Array
 __all__ = ["DecodedPicture", "Decoder"]
 
 _SMALLEST_INTERLACED = 4
-_PICTURES_AT_ONCE = 8
-_LARGEST_BLOCK = 31 << 20
-"""Largest size in bytes with which glibc raises its threshold for keeping freed memory."""
 
 
 class DecodedPicture(NamedTuple):
@@ -53,7 +48,6 @@ class Decoder:
 
     def __init__(self, stream: Any, name: str, *, keep_size: bool) -> None:
         import av
-        from av.video.reformatter import Interpolation, VideoReformatter
 
         self.begun = False
         self._error: type[Exception] = av.FFmpegError
@@ -64,11 +58,7 @@ class Decoder:
         self._size: tuple[int, int] | None = None
         self._deinterlacer: Deinterlacer | None = None
         self._rotation, self._orientation = 0, UPRIGHT
-        self._reformatter = VideoReformatter()
-        self._settings: dict[str, Any] = {"interpolation": Interpolation.BICUBIC}
-        self._colours = ColourChoice(name)
-        if self._colours.applies:
-            self._settings["threads"] = 1  # more threads slow down small pictures
+        self._converter = BgrConverter(name)
 
     def pictures(self, packet: Any | None) -> list[DecodedPicture]:
         """Returns the pictures that a packet completes; for None, the remaining ones at the end."""
@@ -121,24 +111,10 @@ class Decoder:
         return DecodedPicture(image, seconds, frame.is_corrupt, self._orientation.transposed)
 
     def _bgr(self, frame: Any) -> Array:
+        size = frame.width, frame.height
         if self._size is None:
-            self._size = frame.width, frame.height
-            _keep_memory(3 * frame.width * frame.height)
-        width, height = self._size if self._keep_size else (frame.width, frame.height)
-        settings = {**self._settings, **self._colours.settings(frame)}
-        made = self._reformatter.reformat(frame, width, height, "bgr24", **settings)
-        image: Array = made.to_ndarray()
-        # A frame that was BGR already shares the decoder's memory.
-        return image.copy() if made is frame else image
-
-
-def _keep_memory(size: int) -> None:
-    """Lets glibc keep freed pictures of this size in bytes for reuse.
-
-    By default glibc returns large blocks to the system, and each picture needs newly mapped pages.
-    Freeing a larger block once raises glibc's threshold.
-    """
-    np.empty(min(_PICTURES_AT_ONCE * size, _LARGEST_BLOCK), np.uint8)
+            self._size = size
+        return self._converter.convert(frame, self._size if self._keep_size else size)
 
 
 def _is_interlaced(frame: Any) -> bool:

@@ -500,6 +500,18 @@ def test_decoded_pictures_do_not_wait_for_the_garbage_collector(ffmpeg, pyav, op
     assert left < 5
 
 
+def test_pictures_take_memory_of_earlier_ones(ffmpeg, pyav):
+    size = ("-vf", "scale=1280:720", "-c:v", "mpeg4")
+    addresses, others, last = set(), [], []
+    with open_source(ffmpeg(*size, "large.mp4")) as source:
+        for frame in source:
+            last = [*last[-1:], frame]
+            addresses.add(frame.image.ctypes.data)
+            others.append(np.empty_like(frame.image))  # takes the memory of any freed picture
+    assert len(others) == 25
+    assert len(addresses) <= 4
+
+
 def avif(images, *, tiled=False):
     """AVIF by OpenCV; tiled, it lists its item as a grid of others."""
     film = cv2.Animation()
