@@ -120,9 +120,11 @@ def _check_types(graph: FlatGraph, node: NodeProto) -> Iterator[str]:
 
 
 def _main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 1:
-        print("Usage: python -m edgekit.targets.jetson.checker model.onnx", file=sys.stderr)
-        return 2
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        wants_help = arguments[:1] in (["-h"], ["--help"])
+        usage = "Usage: python -m edgekit.targets.jetson.checker model.onnx"
+        print(usage, file=sys.stdout if wants_help else sys.stderr)
+        return 0 if wants_help else 2
     try:
         findings = check(Path(arguments[0]))
     except EdgeKitError as error:

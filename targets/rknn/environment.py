@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -151,7 +152,10 @@ def _run(command: list[str], failed: str, hint: str, more: dict[str, str] | None
         )
 
 
-def _main() -> int:
+def _main(arguments: Sequence[str]) -> int:
+    if arguments:
+        print(f"Usage: {MAKE}\nInstalls {TOOLKIT} for this user, which takes about 200 MB.")
+        return 0 if set(arguments) <= {"-h", "--help"} else 2
     try:
         print(f"Making the environment of {TOOLKIT} {_VERSION}: about 200 MB.", file=sys.stderr)
         print(make_environment())
@@ -162,4 +166,4 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(_main(sys.argv[1:]))

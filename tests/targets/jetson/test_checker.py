@@ -359,6 +359,10 @@ def test_on_the_command_line(model: Any, tmp_path: Path, capsys: Any) -> None:
     assert _main([str(tmp_path / "nothing.onnx")]) == 3
     assert capsys.readouterr().err.startswith("Error: ")
     assert _main([]) == 2
+    assert _main(["--fast"]) == 2
+    capsys.readouterr()
+    assert _main(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: ")
     path = str(model(node("Relu", "x")))
     command = [sys.executable, "-m", "edgekit.targets.jetson.checker", path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

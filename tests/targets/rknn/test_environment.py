@@ -33,6 +33,15 @@ def test_without_a_network_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_
     assert environment.installed_version() is None
 
 
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("-h", 0), ("rk3588", 2)])
+def test_an_argument_installs_nothing(
+    argument: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert environment._main([argument]) == status
+    assert environment.MAKE in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_python_that_the_toolkit_does_not_support(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_PYTHONS", ((2, 6), (2, 7)))
     for act in (environment.make_environment, environment.environment):
