@@ -101,7 +101,8 @@ _OF_OTHERS = {
     *("--image", "--strict"),  # release, twine
     *("--max-restarts", "--nnodes", "--rdzv-endpoint"),  # torchrun
     # edgekit/benchmarks/suites
-    *("--by", "--every", "--minutes", "--only", "--pictures", "--repeats", "--times", "--write"),
+    *("--by", "--every", "--minutes", "--only", "--pictures", "--repeats", "--seconds", "--times"),
+    "--write",
 }
 """Options that are not of edgekit."""
 

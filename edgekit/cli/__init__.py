@@ -39,11 +39,11 @@ COMMANDS = {
     "train": "Train or fine-tune a network on annotated clips.",
     "demo": "Run a bundle on a rendered clip, and score it against the clip's known tubes.",
     "build": "Build the TensorRT engine of a jetson bundle, on the Jetson that runs it.",
-    "deploy": "Put EdgeKit and a bundle on devices over SSH, and take them back if they do worse.",
+    "deploy": "Put EdgeKit and a bundle on devices over SSH, and go back if the trial there fails.",
     "inspect": "Show the model, inputs, classes, files and signature of a bundle.",
     "sign": "Sign a bundle, so that devices can refuse bundles of others.",
     "dataset": "Inspect, check, convert or split annotated videos.",
-    "cache": "Show or empty the cache of edgekit quantize, eval and bench --sweep.",
+    "cache": "Show or empty the cache of edgekit quantize, eval, train and bench --sweep.",
     "doctor": "Show which Python packages and devices EdgeKit finds, and how to install others.",
 }
 """Every command with its line of help, so that ``edgekit --help`` imports no command."""

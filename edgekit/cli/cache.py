@@ -26,10 +26,11 @@ _FOLDER = click.option(
 
 @click.group(name="cache")
 def command() -> None:
-    """Show or empty the cache of edgekit quantize, eval and bench --sweep.
+    """Show or empty the cache of edgekit quantize, eval, train and bench --sweep.
 
     These commands store work that takes long in the work cache: exported models, rendered clips,
-    measured layers, detections in annotated videos. A repeated command reuses it. Compiled models,
+    measured layers, detections in annotated videos, frames of training videos. A repeated command
+    reuses it. Compiled models,
     which edgekit run --cache keeps, and TensorRT engines are not in this cache; to remove them,
     delete their folder.
 

@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def command() -> None:
     """Inspect, check, convert or split annotated videos.
 
-    These commands read every layout that edgekit train and edgekit eval read, recognise it by the
+    These commands read every layout that edgekit train and edgekit eval read, recognize it by the
     files of the folder, and change nothing in the dataset.
 
     Example: edgekit dataset inspect clips
@@ -41,7 +41,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
             click.argument("root", type=click.Path(path_type=Path)),
             click.option(
                 *names, "dataset", type=DATASET,
-                help="Layout of the dataset. [default: recognised by the files]",
+                help="Layout of the dataset. [default: recognized by the files]",
             ),
             click.option(
                 "--split", type=click.IntRange(1, 3), default=1, show_default=True,

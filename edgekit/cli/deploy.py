@@ -97,7 +97,7 @@ def command(
     as_json: bool,
     **values: object,
 ) -> int:
-    """Put EdgeKit and a bundle on devices over SSH, and take them back if they do worse.
+    """Put EdgeKit and a bundle on devices over SSH, and go back if the trial there fails.
 
     HOST is a name that ssh accepts, such as pi@camera-1. BUNDLE is a folder, or 'shipped' for the
     shipped bundle. EdgeKit copies itself, its packages and the bundle, measures a few frames there,

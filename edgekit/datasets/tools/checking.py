@@ -74,7 +74,7 @@ def check_dataset(
         progress: Where the progress is shown.
 
     Raises:
-        AnnotationError: The layout of the folder is not recognised.
+        AnnotationError: The layout of the folder is not recognized.
     """
     layout = layout_of(choice)
     faults: list[Fault] = []

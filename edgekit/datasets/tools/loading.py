@@ -1,4 +1,4 @@
-"""Reads a dataset for the tools: one part of it or all, and of a layout that it may recognise."""
+"""Reads a dataset for the tools: one part of it or all, and of a layout that it may recognize."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DatasetChoice:
 
     Attributes:
         root: Folder of the dataset.
-        dataset: Name in ``edgekit.datasets.layouts.DATASETS``; None to recognise it.
+        dataset: Name in ``edgekit.datasets.layouts.DATASETS``; None to recognize it.
         split: Number of the dataset's split, 1 to 3.
         part: One of ``PARTS``.
     """
@@ -46,10 +46,10 @@ class DatasetChoice:
 
 
 def layout_of(choice: DatasetChoice) -> str:
-    """Returns the name of the layout, recognised by the files of the folder if none is chosen.
+    """Returns the name of the layout, recognized by the files of the folder if none is chosen.
 
     Raises:
-        AnnotationError: The folder is missing, or its layout is not recognised.
+        AnnotationError: The folder is missing, or its layout is not recognized.
     """
     if choice.dataset is not None:
         return choice.dataset
