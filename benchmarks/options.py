@@ -1,4 +1,4 @@
-"""Options of a benchmark, checked."""
+"""Defines the options of a benchmark, checked when they are made."""
 
 from __future__ import annotations
 

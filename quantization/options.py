@@ -1,4 +1,4 @@
-"""Options of a quantization, checked."""
+"""Defines the options of a quantization, checked when they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantizers by target; each is imported only when it is used."""
+"""Finds the quantizer of a target; imports it only when it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HOST. Knows the input of the published CenterNet models, whose checkpoints do not record it.
+"""HOST. Lists the input settings of published CenterNet models, which checkpoints do not record.
 
 The values are those of the published code, https://github.com/xingyizhou/CenterNet: the classes in
 ``src/lib/datasets/dataset/coco.py`` and ``pascal.py``, and ``readme/MODEL_ZOO.md``.

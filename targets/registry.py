@@ -1,4 +1,4 @@
-"""Targets and their inference runtimes by name; each is imported only when it is used.
+"""Finds targets and inference runtimes by name; imports each only when it is used.
 
 A new target adds an entry to ``TARGETS``, or, from a package of its own, an entry point in the
 group ``edgekit.targets``.

@@ -1,4 +1,4 @@
-"""Tells whether rows became slower since an earlier report, and with what certainty."""
+"""Tests whether rows became slower since an earlier report."""
 
 from __future__ import annotations
 

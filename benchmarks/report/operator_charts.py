@@ -1,4 +1,4 @@
-"""Plots of where the time of a network goes: bars by type of operator, and a roofline."""
+"""Plots the time of operators: bars by type of operator, and a roofline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of where the time of a network goes: by type of operator, and by layer."""
+"""Builds tables of the time of operators: by type of operator, and by layer."""
 
 from __future__ import annotations
 

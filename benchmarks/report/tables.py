@@ -1,4 +1,4 @@
-"""Turns a report into tables of text, which terminal, Markdown and HTML draw differently."""
+"""Turns a report into tables of text, for a terminal, Markdown and HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers of annotated clips by the name of their layout; each is imported only when it is used."""
+"""Finds the reader of a dataset by the name of its layout; imports it only when it is used."""
 
 from __future__ import annotations
 

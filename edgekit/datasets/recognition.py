@@ -1,4 +1,4 @@
-"""Tells the layouts of a dataset's folder by its files."""
+"""Recognizes the layout of a dataset by the files in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells the frames, size and rate of a video without decoding all of it."""
+"""Finds the number of frames, size and rate of a video without decoding all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies files to a device by their content: what is there is not sent again."""
+"""Copies files to a device, except those whose content is there already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deploys to several devices at a time, tells what they run, and takes them back."""
+"""Deploys to several devices at a time, shows what they run, and rolls them back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds the facts of a device, and refuses a device on which EdgeKit cannot run."""
+"""Describes a device: architecture, Python, space. Refuses one on which EdgeKit cannot run."""
 
 from __future__ import annotations
 

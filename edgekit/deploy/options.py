@@ -1,4 +1,4 @@
-"""Options of a deployment, checked."""
+"""Defines the options of a deployment, checked when they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checked options of an evaluation."""
+"""Defines the options of an evaluation, checked when they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder with the detections of each finished video, from which an evaluation continues.
+"""Stores the detections of each finished video in a folder, so that an evaluation can continue.
 
 Each video has a file of its own, named by the video and by a key of everything that its detections
 depend on. A file is complete or absent, so any process may be killed at any time, and evaluations

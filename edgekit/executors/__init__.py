@@ -1,1 +1,1 @@
-"""Executors for maps over independent items: the videos of a dataset, the layers of a model."""
+"""Runs a function over independent items, in processes or on a cluster: videos, layers."""

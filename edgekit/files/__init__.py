@@ -1,1 +1,1 @@
-"""Reads files of others safely, and writes files whole or not at all."""
+"""Reads files from others safely, and writes a file completely or not at all."""

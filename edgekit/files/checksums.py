@@ -1,4 +1,4 @@
-"""Writes and reads cached files, which count only if a checksum that is written last proves them.
+"""Writes cached files with a checksum, and reads only those whose checksum matches.
 
 A power cut, a full disk or a failing disk can leave a cached file with other content than was
 written. Reading through this module returns what was written, or nothing. The proof also names what

@@ -1,4 +1,4 @@
-"""Describes the machine, and watches what else it does during a measurement."""
+"""Describes the machine, and watches its other load during a measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows how well a source is processed: its state, and the rate, age and share of its frames."""
+"""Follows a source during a run: its state, rate, age of frames, and share of processed frames."""
 
 from __future__ import annotations
 

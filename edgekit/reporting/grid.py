@@ -1,4 +1,4 @@
-"""A table of text, which terminal, Markdown and HTML draw differently."""
+"""Defines a table of text, to be drawn in a terminal, in Markdown or in HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells how much memory the machine has, and returns freed memory to it."""
+"""Measures the memory of the machine, and returns freed memory to it."""
 
 from __future__ import annotations
 

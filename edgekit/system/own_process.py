@@ -1,4 +1,4 @@
-"""Tells whether EdgeKit started this process, or another program that uses EdgeKit did.
+"""Knows whether this process is EdgeKit's own, or another program's that uses EdgeKit.
 
 Only in its own process may EdgeKit change what all threads share: the environment, signal handlers,
 standard streams, warnings and logging.

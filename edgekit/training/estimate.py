@@ -1,4 +1,4 @@
-"""Estimates what a training run will need, before it starts."""
+"""Estimates the memory and the time that a training run needs, before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``edgekit.train`` returns: the weights' path, losses by epoch, and held-out scores."""
+"""Defines the result of ``edgekit.train``: path of the weights, losses, and held-out scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: what is in it, and whether a run may go on or begin there."""
+"""Handles the folder of a training run: its files, and whether a run may start or resume there."""
 
 from __future__ import annotations
 

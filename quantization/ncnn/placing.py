@@ -1,4 +1,4 @@
-"""Turns layers of an ncnn model into layers of integers."""
+"""Replaces layers of an ncnn model by INT8 layers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HOST. What exporters share that use a converter of a vendor."""
+"""HOST. Code that exporters with a vendor's converter share."""

@@ -1,4 +1,4 @@
-"""DEVICE. Says what a model for Rockchip's chips takes and gives, by the bundle's manifest."""
+"""DEVICE. Derives inputs and outputs of a model for Rockchip's chips from the manifest."""
 
 from __future__ import annotations
 

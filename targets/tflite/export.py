@@ -1,4 +1,4 @@
-"""HOST. Writes networks as TFLite files of builtin operators; equal networks, equal bytes."""
+"""HOST. Writes networks as TFLite files of builtin operators; equal networks give equal bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures the cost of other camera rates and of repeated pictures: docs/live-benchmarks.md.
+"""Measures the accuracy at other camera rates and with repeated pictures (docs/live-benchmarks.md).
 
 ``python -m edgekit.benchmarks.suites.accuracy.rates`` renders the same scenes at several rates and
 evaluates a bundle on each. Then it plays those at 25 frames per second like a camera that repeats

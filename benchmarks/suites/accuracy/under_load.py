@@ -1,4 +1,4 @@
-"""Measures what dropped frames cost the shipped model: docs/live-benchmarks.md.
+"""Measures the accuracy of the shipped model with dropped frames (docs/live-benchmarks.md).
 
 ``python -m edgekit.benchmarks.suites.accuracy.under_load --write`` also writes the figures from
 which ``edgekit run`` reports its expected accuracy.

@@ -1,4 +1,4 @@
-"""Reads XML of others: no entities, no document types, limited nesting and size."""
+"""Reads XML from others: without entities and document types, within limits of nesting and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a dataset for the tools: one part of it or all, and of a layout that it may recognize."""
+"""Reads a dataset for the tools: one part or all parts, in a named or a recognized layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts what a dataset holds, and describes its boxes."""
+"""Counts the videos, tubes and boxes of a dataset, and describes its boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does on the device what the workstation asks for; ``main`` is the whole program."""
+"""Carries out the workstation's requests on the device; ``main`` is the whole program."""
 
 from __future__ import annotations
 

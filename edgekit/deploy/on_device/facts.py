@@ -1,4 +1,4 @@
-"""Collects what has to be known about a device before anything is written there."""
+"""Collects facts about a device, such as its Python and free space, before anything is written."""
 
 from __future__ import annotations
 

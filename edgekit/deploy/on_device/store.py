@@ -1,4 +1,4 @@
-"""Keeps files by their content, and releases by number, in one folder of the device.
+"""Stores files under the hash of their content, and releases by number, in one folder.
 
 The layout of the folder:
 

@@ -1,4 +1,4 @@
-"""Draws the bars, pictures and axis of the summary picture, from tubes that are given.
+"""Draws the summary picture: frames, bars of the tubes, and the axis of time.
 
 ``media/sinks/summary_picture.py`` collects these tubes during a run.
 """

@@ -1,4 +1,4 @@
-"""State of a sink, as the report, the metrics and the live page show it."""
+"""Holds the state of a sink, which the report, the metrics and the live page show."""
 
 from __future__ import annotations
 

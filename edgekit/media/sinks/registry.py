@@ -1,4 +1,4 @@
-"""Sinks that installed packages add, by name; each is imported only when it is used."""
+"""Finds the sinks of installed packages by name; imports a sink only when it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Openers of streams by the scheme of their address; each is imported only when it is used."""
+"""Finds the function that opens an address by its scheme; imports it only when it is used."""
 
 from __future__ import annotations
 

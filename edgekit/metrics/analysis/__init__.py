@@ -1,1 +1,1 @@
-"""Tells what an evaluation's figures are made of: errors by kind, groups, curves, early labels."""
+"""Explains the figures of an evaluation: errors by kind, groups, curves, early labels."""

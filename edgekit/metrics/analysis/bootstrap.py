@@ -1,4 +1,4 @@
-"""Scores an evaluation as if each video had been in it several times, or not at all."""
+"""Scores an evaluation on videos drawn at random with repetition, for bootstrap intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums the analyses of all videos up."""
+"""Sums up the analyses of all videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws how a sample differs from its frame: its place, its colours, and the earlier frame."""
+"""Augments samples: draws the crop, the colours and the earlier frame of each at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws the frames of each epoch, evenly over the datasets and over their classes."""
+"""Chooses the frames of each epoch at random, evenly over datasets and their classes."""
 
 from __future__ import annotations
 

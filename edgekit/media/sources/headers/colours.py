@@ -1,4 +1,4 @@
-"""Tells which declared colours FFmpeg's scaler cannot convert."""
+"""Lists the declared colours that FFmpeg's scaler cannot convert."""
 
 from __future__ import annotations
 

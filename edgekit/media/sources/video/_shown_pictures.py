@@ -1,4 +1,4 @@
-"""Chooses the pictures of a connection that a source gives."""
+"""Chooses which decoded pictures a source returns."""
 
 from __future__ import annotations
 
