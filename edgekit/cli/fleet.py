@@ -100,8 +100,8 @@ def _watch(listener: FleetListener, fleet: Fleet, place: str) -> int:
     trouble = ""
 
     def table() -> Text:
-        text = fleet_text(fleet, place, console.width, trouble)
-        return Text(text.rstrip(), no_wrap=True, overflow="crop")
+        text = fleet_text(fleet, place, console.width, console.height - 1, trouble)
+        return Text(text, no_wrap=True, overflow="crop")
 
     try:
         with Live(table(), console=console, auto_refresh=False) as live:

@@ -145,7 +145,8 @@ class Fleet:
             reasons = [] if state == "ended" else ["The broker lost its connection."]
         elif seconds is None or seconds > _LATE * message.every:
             state = "stale"
-            reasons = ["Its last message is old, or its clock is wrong."]
+            old = "Its last message is old, or its clock is wrong."
+            reasons = [old if seconds is not None else "Its clock is wrong."]
         elif reasons := self._troubles(device):
             state = "degraded"
         elif message.health == "starting":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -21,40 +22,53 @@ __all__ = ["fleet_text", "print_fleet"]
 _MARKS: dict[DeviceState, str] = {"degraded": "! ", "stale": "? ", "dead": "x "}
 _STATES: tuple[DeviceState, ...] = ("ok", "starting", "degraded", "stale", "dead", "ended")
 _BUNDLE = 6
-_SHORTEST = 8
+_SHORTEST = 12
+_DIGEST = 8
 _WIDE = 130
 """Width of a terminal, in columns, from which versions and hosts are shown too."""
 
 
-def fleet_text(fleet: Fleet, place: str, width: int, trouble: str = "") -> str:
-    """Returns the table as lines of text.
+def fleet_text(fleet: Fleet, place: str, width: int, height: int, trouble: str = "") -> str:
+    """Returns the table as lines of text, with as many devices as there is room for.
 
     Args:
         fleet: Devices to show.
         place: Host and port of the broker.
         width: Largest number of columns.
+        height: Largest number of lines.
         trouble: Sentence to add below the table.
     """
-    console = Console()
-    console.file, console.width = io.StringIO(), width
-    print_fleet(console, fleet, place)
-    console.print(trouble)
-    return console.file.getvalue()
+
+    def text(number: int) -> str:
+        console = Console()
+        console.file, console.width = io.StringIO(), width
+        print_fleet(console, fleet, place, most=number)
+        if trouble:
+            console.print(trouble)
+        return console.file.getvalue().rstrip()
+
+    def lines(number: int) -> int:
+        return text(number).count("\n") + 1
+
+    most = len(fleet.reports())
+    if lines(most) > height:
+        most = max(bisect.bisect_right(range(1, most), height, key=lines), 1)
+    return text(most)
 
 
-def print_fleet(console: RichConsole, fleet: Fleet, place: str) -> None:
-    """Prints the table, and why devices are not well.
+def print_fleet(console: RichConsole, fleet: Fleet, place: str, *, most: int | None = None) -> None:
+    """Prints the table, and why devices are not well. Those come first.
 
     Args:
         console: Console to print on.
         fleet: Devices to show.
         place: Host and port of the broker.
+        most: Number of devices to show; None for all. The others are counted.
     """
-    reports = fleet.reports()
-    counts = Counter(report.state for report in reports)
-    states = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
+    reports = sorted(fleet.reports(), key=lambda report: report.state not in _MARKS)
     number = "1 device" if len(reports) == 1 else f"{len(reports)} devices"
-    console.print(f"{number} at {place}" + (f": {states}" if states else ""), soft_wrap=True)
+    console.print(f"{number} at {place}{_counted(reports)}", soft_wrap=True)
+    reports, others = reports[:most], reports[len(reports) if most is None else most :]
     if reports:
         wide = console.width >= _WIDE
         headings = ["device", "state", "FPS", "age, ms", "taken", "heard", "bundle"]
@@ -65,6 +79,8 @@ def print_fleet(console: RichConsole, fleet: Fleet, place: str) -> None:
         if reasons := _reasons(reports):
             console.print()
             print_facts(console, reasons)
+        if others:
+            console.print(f"There is no room for {len(others)} more{_counted(others)}")
     if fleet.foreign:
         console.print(f"Messages of others that were ignored: {fleet.foreign}", soft_wrap=True)
     if fleet.surplus:
@@ -93,17 +109,31 @@ def _shorten(headings: Sequence[str], rows: Sequence[list[str]], width: int) -> 
 
     A device with a long name would otherwise change the table of all.
     """
-    named = (0, _BUNDLE)
     columns = [[heading, *cells] for heading, *cells in zip(headings, *rows, strict=True)]
     widths = [max(map(cell_len, column)) for column in columns]
-    room = width - 2 * (len(widths) - 1) - sum(widths) + sum(widths[place] for place in named)
-    longest = max(room // len(named), _SHORTEST)
-    if sum(widths[place] for place in named) <= room:
+    named = widths[0] + widths[_BUNDLE]
+    room = width - 2 * (len(widths) - 1) - sum(widths) + named
+    if named <= room or room < 2 * _SHORTEST:  # each device gets lines of its own then
         return
+    bundle = max(room // 2, min(widths[_BUNDLE], room - widths[0]))
+    name = max(room - bundle, min(widths[0], room - widths[_BUNDLE]))
     for row in rows:
-        for place in named:
-            if cell_len(row[place]) > longest:
-                row[place] = f"{set_cell_size(row[place], longest - 1).rstrip()}…"
+        row[0] = _shortened(row[0], name, name // 2)
+        row[_BUNDLE] = _shortened(row[_BUNDLE], room - name, _DIGEST)
+
+
+def _shortened(text: str, width: int, kept: int) -> str:
+    """Returns text of at most ``width`` columns, with its last ``kept`` columns at least.
+
+    Names of devices differ at their end, and bundles in the digits of their checksum.
+    """
+    if cell_len(text) <= width:
+        return text
+    end = text
+    while cell_len(end) > kept:
+        end = end[1:]
+    start = set_cell_size(text, width - 1 - cell_len(end)).rstrip()
+    return f"{start}…{end}"
 
 
 def _figures(report: DeviceReport) -> list[str]:
@@ -115,6 +145,12 @@ def _figures(report: DeviceReport) -> list[str]:
         "" if message.age is None else f"{message.age:.0f}",
         "" if message.taken is None else f"{100 * min(message.taken, 1):.0f}%",
     ]
+
+
+def _counted(reports: Sequence[DeviceReport]) -> str:
+    counts = Counter(report.state for report in reports)
+    states = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
+    return f": {states}" if states else ""
 
 
 def _reasons(reports: Sequence[DeviceReport]) -> list[tuple[str, str]]:

@@ -81,7 +81,7 @@ def print_facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:
         start = gutter if beside else 4
         lines = [" " * start + line for line in _wrapped(value, console.width - start)]
         if beside and lines:
-            lines[0] = name.ljust(gutter) + lines[0][gutter:]
+            lines[0] = name + " " * (gutter - _width(name)) + lines[0][gutter:]
         else:
             lines.insert(0, name)
         _print(console, "\n".join(lines))
