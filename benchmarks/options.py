@@ -10,7 +10,7 @@ from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
-from edgekit.deploy.ssh import check_host
+from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named
 from edgekit.targets.choices import ARITHMETICS
@@ -75,8 +75,7 @@ class BenchOptions:
 
     def _check_hosts(self) -> None:
         """Refuses names that are none, and what only this machine can do."""
-        for host in self.host:
-            check_host("host", host)
+        check_hosts(parameter("host"), self.host)
         for name in ("tune", "operators"):
             if self.host and getattr(self, name):
                 raise UsageError(

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types, keep_paths
 from edgekit._parameters import argument, parameter
-from edgekit.deploy.ssh import check_host
+from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named
 
@@ -90,10 +90,7 @@ class DeployOptions:
                 f"Expected the name of a device; {argument('host')} was not given.",
                 hint="For example: edgekit deploy pi@camera-1 artifacts/BUNDLE",
             )
-        for host in self.hosts:
-            check_host("host", host)
-        if len(set(self.hosts)) < len(self.hosts):
-            raise UsageError(f"Expected each {argument('host')} once; one was given twice.")
+        check_hosts(argument("host"), self.hosts)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
             raise UsageError(
                 f"Expected {parameter('name')} to have letters, digits, - and _ only; found "

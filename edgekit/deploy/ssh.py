@@ -12,19 +12,19 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from edgekit._closing import Closing
-from edgekit._parameters import argument, parameter
+from edgekit._parameters import parameter
 from edgekit.deploy.ssh_errors import ssh_error
 from edgekit.errors import HostError, MissingDependencyError, UsageError
 
-__all__ = ["DeviceConnection", "check_host"]
+__all__ = ["DeviceConnection", "check_hosts"]
 
 _PROGRAM = "edgekit.deploy.on_device"
-_MODULES = ("connection", "facts", "store", "releases", "environment", "unit", "service", "trial")
+_MODULES = ("connection", "facts", "store", "unit", "releases", "environment", "service", "trial")
 """Modules of the program, each after those that it imports; ``agent`` is the last."""
 
 _HELLO = b"edgekit-device "
@@ -38,17 +38,23 @@ _ANSWERS = ("done", "failed", "note")
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=10", "ServerAliveCountMax=6")
 
 
-def check_host(name: str, host: str) -> None:
-    """Raises ``UsageError`` unless ``ssh`` can take the name of a device.
+def check_hosts(name: str, hosts: Sequence[str]) -> None:
+    """Raises ``UsageError`` unless ``ssh`` can take the names of devices, and each is given once.
 
     Args:
-        name: Name of the parameter, for the error.
-        host: Name that was given.
+        name: Name of the parameter, as the user knows it.
+        hosts: Names that were given.
     """
-    if not host or host.startswith("-") or not host.isprintable() or " " in host:
+    for host in hosts:
+        if not host or host.startswith("-") or not host.isprintable() or " " in host:
+            raise UsageError(
+                f"Expected {name} to be a name for ssh; found {host!r}.",
+                hint="For example: pi@camera-1, or a Host of ~/.ssh/config",
+            )
+    twice = [host for number, host in enumerate(hosts) if host in hosts[:number]]
+    if twice:
         raise UsageError(
-            f"Expected {argument(name)} to be a name for ssh; found {host!r}.",
-            hint="For example: pi@camera-1, or a Host of ~/.ssh/config",
+            f"Expected each {name} once; {twice[0]} was given twice.", hint="Leave one out."
         )
 
 

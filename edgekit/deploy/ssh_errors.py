@@ -21,6 +21,17 @@ _REASONS = (
         "Connect once, and compare the fingerprint: ssh {host}",
     ),
     (
+        r"Permissions (?P<mode>\d+) for '(?P<file>[^']+)' are too open",
+        "Expected the private key {file} to be readable by its owner only; its permissions are "
+        "{mode}, and so ssh does not use it.",
+        "Let only its owner use it: chmod 600 {file}",
+    ),
+    (
+        r"Bad owner or permissions on (?P<file>\S+)",
+        "Expected {file} to belong to you, and nobody else to write to it; ssh refuses it.",
+        "Let only its owner write to it: chmod go-w {file}",
+    ),
+    (
         r"Permission denied",
         "Expected a key that {host} accepts without asking for a password; found none.",
         "Add your key to the device: ssh-copy-id {host}; or load it into the agent: ssh-add",
@@ -55,11 +66,10 @@ def ssh_error(host: str, said: str, status: int | None, *, python: str) -> HostE
             hint="Install Python 3.10 or newer on the device: sudo apt install python3",
         )
     for pattern, message, hint in _REASONS if status == 255 else ():
-        if re.search(pattern, said, re.IGNORECASE):
-            address = host.rpartition("@")[2]
-            return HostError(
-                message.format(host=host, said=last), hint=hint.format(host=host, address=address)
-            )
+        if match := re.search(pattern, said, re.IGNORECASE):
+            values = {"host": host, "said": last, "address": host.rpartition("@")[2]}
+            values |= match.groupdict()
+            return HostError(message.format(**values), hint=hint.format(**values))
     how = "did not end" if status is None else f"ended with status {status}"
     return HostError(
         f"Expected {python} to answer on {host}; ssh {how}: {last}.",

@@ -10,7 +10,7 @@ from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import argument, parameter
 from edgekit.datasets.layouts import DATASETS
-from edgekit.deploy.ssh import check_host
+from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
 from edgekit.executors.opening import check_executor
 from edgekit.linking.choices import COSTS, LINKS
@@ -74,8 +74,7 @@ class EvaluateOptions:
             check_range(name, getattr(self, name), 1)
         for name in ("max_gap", "min_length", "delay", "delay_seconds"):
             check_range(name, getattr(self, name), 0)
-        for host in self.host:
-            check_host("host", host)
+        check_hosts(parameter("host"), self.host)
         if self.report is not None:
             self._check_report(self.report)
         check_executor(self.workers, self.cluster)

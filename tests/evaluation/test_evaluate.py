@@ -124,6 +124,10 @@ def test_results_are_kept_in_the_cache_and_need_none(
         ({"root": "clips", "split": 4}, "Expected split to be at least 1 and at most 3; found 4."),
         ({"root": "clips", "top_k": 1.5}, "Expected top_k to be int or None; found 1.5"),
         ({"root": "clips", "workers": 0}, "Expected workers to be at least 1; found 0."),
+        ({"root": "clips", "host": ("-x",)}, "Expected host to be a name for ssh; found '-x'."),
+        ({"root": "clips", "host": ("a", "a")}, "Expected each host once; a was given twice."),
+        ({"root": "clips", "host": (1,)}, "Expected host to be"),
+        ({"detections": "d.json", "host": ("a",)}, "detections and host cannot be used together"),
         ({"root": "clips", "session": {"threads": 1}}, "Expected session to be SessionOptions"),
     ],
 )

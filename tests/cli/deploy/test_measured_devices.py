@@ -88,10 +88,12 @@ def test_a_device_without_edgekit_says_so(start_device, spot_bundle, spot_video,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bench", "--host", "-x"], "to be a name for ssh"),
+        (["bench", "--host", "-x"], "Expected --host to be a name for ssh; found '-x'"),
+        (["bench", "--host", "a", "--host", "a"], "Expected each --host once; a was given twice"),
         (["bench", "--host", "a", "--tune"], "--host and --tune cannot be used together"),
         (["bench", "--host", "a", "--operators"], "--host and --operators cannot be used"),
-        (["eval", "--root", ".", "--host", "-x"], "to be a name for ssh"),
+        (["eval", "--root", ".", "--host", "-x"], "Expected --host to be a name for ssh"),
+        (["eval", "--root", ".", "--host", "a", "--host", "a"], "Expected each --host once"),
         (["eval", "--detections", "x", "--host", "a"], "--detections and --host cannot be used"),
     ],
 )

@@ -59,6 +59,17 @@ def test_a_device_that_asks_for_a_password(start_device, workstation, refused):
     assert "ssh-copy-id device-a" in hint
 
 
+def test_a_private_key_that_others_may_read(start_device, workstation, refused):
+    start_device("device-a")
+    workstation.key.chmod(0o644)
+    try:
+        message, hint = refused("device-a")
+    finally:
+        workstation.key.chmod(0o600)
+    assert message.startswith(f"Expected the private key {workstation.key} to be readable by its")
+    assert hint == f"Let only its owner use it: chmod 600 {workstation.key}"
+
+
 def test_a_device_with_another_host_key(start_device, workstation, refused):
     device = start_device("device-a")
     other = workstation.key.with_suffix(".pub").read_text()
@@ -125,6 +136,14 @@ def test_a_device_without_space(start_device, refused, tmp_path):
     assert "df -h" in hint
 
 
+def test_a_device_that_is_full_before_all_is_copied(start_device, refused):
+    # Space is free there, but no further file can be made.
+    start_device("device-a", prepare='mount -t tmpfs -o size=1g,nr_inodes=12 tmpfs "$HOME"')
+    message, hint = refused("device-a")
+    assert "No space left on device" in message
+    assert "df -h" in hint
+
+
 def test_a_bundle_for_another_target(start_device, deploy, service_file, spot_bundle, tmp_path):
     start_device("device-a")
     loaded = load_bundle(spot_bundle)
@@ -151,8 +170,10 @@ def test_a_login_that_prints_lines_is_no_obstacle(start_device, workstation, cap
         ([], "HOST was not given"),
         (["pi@camera"], "Expected HOST and BUNDLE; found only 'pi@camera'"),
         (["--status"], "HOST was not given"),
-        (["-q", "--", "-oProxyCommand=x", "shipped"], "to be a name for ssh"),
-        (["pi@a", "pi@a", "shipped"], "one was given twice"),
+        (["--", "-oProxyCommand=x", "shipped"], "HOST to be a name for ssh; found '-oProxyCom"),
+        (["pi@a b", "shipped"], "Expected HOST to be a name for ssh; found 'pi@a b'"),
+        (["pi@a\x1b[2J", "shipped"], "to be a name for ssh; found 'pi@a\\x1b[2J'"),
+        (["pi@a", "pi@a", "shipped"], "Expected each HOST once; pi@a was given twice"),
         (["pi@a", "shipped", "--name", "../x"], "letters, digits"),
         (["pi@a", "shipped", "--bench-frames", "3"], "at least 10"),
         (["--status", "--rollback", "pi@a"], "cannot be used together"),
