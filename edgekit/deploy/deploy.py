@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgekit.bundle import Bundle
+from edgekit.bundle.signing.public_keys import read_public_keys
 from edgekit.deploy.content import bundle_content
 from edgekit.deploy.deployment import Deployment, holder
 from edgekit.deploy.options import DeployOptions
@@ -89,7 +90,7 @@ def deploy(options: DeployOptions, note: Note) -> list[HostResult]:
 
     Raises:
         BundleError: The bundle is invalid, or not signed as required.
-        BadInputError: The folder of wheels has none.
+        BadInputError: The folder of wheels has none, or the file of public keys cannot be used.
     """
     bundle = take(
         options.bundle,
@@ -98,10 +99,10 @@ def deploy(options: DeployOptions, note: Note) -> list[HostResult]:
         fits=lambda bundle: True,
         require_signature=options.require_signature,
     )
+    keys = read_public_keys(options.require_signature) if options.require_signature else ()
     with tempfile.TemporaryDirectory() as work:
-        deployment = Deployment(
-            options, bundle, bundle_content(bundle), Wheelhouse(options.wheels, Path(work))
-        )
+        wheelhouse = Wheelhouse(options.wheels, Path(work))
+        deployment = Deployment(options, bundle, bundle_content(bundle), keys, wheelhouse)
         hosts = Hosts(options.hosts, python=options.python, note=note)
         found = hosts.map(
             lambda connection: deployment.run(connection, lambda text: note(connection.host, text))
@@ -130,6 +131,7 @@ def roll_back(options: DeployOptions, note: Note) -> list[HostResult]:
                 f"service {options.name}; found none.",
                 hint=f"See what it runs: edgekit deploy --status {connection.host}",
             )
+        connection.ask("keep_keys", name=options.name, number=earlier["number"])
         note(connection.host, f"Going back to release {earlier['number']}")
         verdict = connection.ask(
             "switch",

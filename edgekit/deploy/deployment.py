@@ -6,13 +6,15 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import edgekit
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
+from edgekit.bundle.signing.public_keys import PublicKey, parse_public_keys
+from edgekit.bundle.signing.verification import check_signed_by
 from edgekit.deploy.content import Content, send_content
 from edgekit.deploy.device_facts import DeviceFacts, check_space, device_facts
 from edgekit.deploy.options import DeployOptions
@@ -39,12 +41,15 @@ class Deployment:
         options: Options of the deployment.
         bundle: Bundle to deploy.
         content: Its files.
+        keys: Public keys, one of which has to have signed each bundle of the service from now on;
+            empty to keep what a device requires.
         wheelhouse: Wheels for the devices.
     """
 
     options: DeployOptions
     bundle: Bundle
     content: Content
+    keys: Sequence[PublicKey]
     wheelhouse: Wheelhouse
 
     def run(self, connection: DeviceConnection, note: Callable[[str], None]) -> HostResult:
@@ -64,7 +69,8 @@ class Deployment:
         if options.service != "none":
             connection.ask("check_service", kind=options.service, name=name)
         current = connection.ask("current", name=name)
-        extras, health = self._needs(connection.host, current)
+        keys = self._keys(connection)
+        extras, health = self._needs(connection.host, current, signed=keys is not None)
         wheels, environment_size = self._wheels(connection, facts, extras, note)
         check_space(facts, environment_size + self.content.size + _SPARE)
         copied = self._install(connection, wheels, note) if environment_size else 0
@@ -87,6 +93,7 @@ class Deployment:
             name=name,
             facts=self._facts(connection, wheels.key, extras, health),
             options=given.text if given else None,
+            keys=keys,
             bundle=self.content.digest,
             venv=wheels.key,
         )
@@ -99,7 +106,23 @@ class Deployment:
         result.seconds = round(time.monotonic() - began, 1)
         return result
 
-    def _needs(self, host: str, current: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    def _keys(self, connection: DeviceConnection) -> str | None:
+        """Returns the public keys of the new release; None if it requires no signature.
+
+        Raises:
+            SignatureError: No key of the current release signed the bundle.
+        """
+        place, there = connection.ask("keys", name=self.options.name)
+        if there is not None:
+            file = f"{connection.host}:{place}"
+            allowed = parse_public_keys(there.encode(), file)
+            check_signed_by(self.bundle.path, self.bundle.sha256, allowed, file)
+        lines = [f"{each.line} {each.comment}".rstrip() for each in self.keys]
+        return "".join(f"{line}\n" for line in lines) or there
+
+    def _needs(
+        self, host: str, current: dict[str, Any], *, signed: bool
+    ) -> tuple[tuple[str, ...], str]:
         """Returns the extras that a device needs, and the address of its health page."""
         given = self.options.service_options
         if given is None:
@@ -116,6 +139,8 @@ class Deployment:
         extras |= extras_of([self.bundle.manifest.target])
         if self.options.service != "none":
             extras.add("systemd")
+        if signed:
+            extras.add("sign")
         return tuple(sorted(extras)), health
 
     def _facts(

@@ -17,7 +17,7 @@ from edgekit.errors import MissingDependencyError, SignatureError
 if TYPE_CHECKING:
     from edgekit.bundle.folder import Bundle
 
-__all__ = ["SignatureReport", "check_signature", "signature_report", "verify"]
+__all__ = ["SignatureReport", "check_signature", "check_signed_by", "signature_report", "verify"]
 
 _LOG = logging.getLogger(__name__)
 _DAY = datetime.timedelta(days=1)
@@ -58,7 +58,24 @@ def check_signature(folder: Path, manifest_sha256: str, keys: Path | str) -> Bun
         SignatureError: The bundle is not signed, or not by an allowed key, or it was changed, or
             the signature has expired.
     """
-    allowed = read_public_keys(keys)
+    return check_signed_by(folder, manifest_sha256, read_public_keys(keys), str(keys))
+
+
+def check_signed_by(
+    folder: Path, manifest_sha256: str, allowed: Sequence[PublicKey], keys: str
+) -> BundleSignature:
+    """Returns the signature of a bundle as ``check_signature`` does, for keys that were read.
+
+    Args:
+        folder: Folder of the bundle.
+        manifest_sha256: SHA-256 of the manifest that was read from the folder.
+        allowed: Allowed public keys, at least one.
+        keys: Name of their file, for errors.
+
+    Raises:
+        MissingDependencyError: The package that verifies signatures is not installed.
+        SignatureError: As for ``check_signature``.
+    """
     MissingDependencyError.unless("cryptography", "sign", "Verifying a signature")
     expected = f"the key {allowed[0]}" if len(allowed) == 1 else f"one of {len(allowed)} keys"
     expected += f" in {keys}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from edgekit.deploy.on_device.releases import ReleaseFacts, Releases
 from edgekit.deploy.on_device.service import Service
 from edgekit.deploy.on_device.store import ContentStore, SentFile, lock
 from edgekit.deploy.on_device.trial import end_trial, is_on_trial, try_release
+from edgekit.deploy.on_device.unit import KEYS
 
 __all__ = ["Agent", "main"]
 
@@ -100,13 +102,51 @@ class Agent:
         """Raises ``DeviceError`` if a service cannot be used."""
         Service(kind, name).refuse_unusable()
 
+    # Many arguments: one for each part of a release.
     def release(
-        self, name: str, facts: ReleaseFacts, options: str | None, bundle: str, venv: str
+        self,
+        name: str,
+        facts: ReleaseFacts,
+        options: str | None,
+        keys: str | None,
+        bundle: str,
+        venv: str,
     ) -> int:
         """Makes a release; returns its number."""
         place = self._store("bundles").path(bundle)
         releases = self._releases(name)
-        return releases.create(facts, options, place, self._root / "venvs" / venv)
+        return releases.create(facts, options, keys, place, self._root / "venvs" / venv)
+
+    def keys(self, name: str) -> tuple[str, str | None]:
+        """Returns the file of the public keys of the current release, and its content.
+
+        The content is None if the release requires no signature.
+        """
+        releases = self._releases(name)
+        return str(releases.link / KEYS), releases.keys(releases.current())
+
+    def keep_keys(self, name: str, number: int) -> None:
+        """Lets an earlier release require a signature as the current one does.
+
+        Raises:
+            DeviceError: Its bundle has no such signature.
+        """
+        releases = self._releases(name)
+        current = releases.current()
+        keys = releases.keys(current)
+        if keys is None or current is None:
+            return
+        running, bundle = releases.path(current), releases.path(number) / "bundle"
+        command = [running / "venv/bin/edgekit", "inspect", bundle, "--json"]
+        command += ["--require-signature", running / KEYS]
+        status, out, _ = run_program(list(map(str, command)), self._connection)
+        if status:
+            raise DeviceError(
+                f"The service {name} requires a signature, and release {number} has none that is "
+                f"valid: {json.loads(out)['error']['message']}",
+                "Sign its bundle, and deploy it again: edgekit sign BUNDLE --key FILE",
+            )
+        releases.give_keys(number, keys)
 
     def options(self, name: str) -> str:
         """Returns the options of the current release of a service."""

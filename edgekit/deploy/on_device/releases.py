@@ -11,6 +11,7 @@ from typing import TypedDict, cast
 
 from edgekit.deploy.on_device.connection import DeviceError
 from edgekit.deploy.on_device.store import link_to, write_file
+from edgekit.deploy.on_device.unit import KEYS
 
 __all__ = ["ReleaseFacts", "Releases"]
 
@@ -35,6 +36,8 @@ class ReleaseFacts(TypedDict, total=False):
         health: Address of its health page; empty if it serves none.
         service: Kind of its service: ``user``, ``system`` or ``none``.
         notifies: Whether its environment can notify systemd.
+        requires_signature: Whether its service takes only a bundle that is signed by a key that
+            the release holds.
     """
 
     number: int
@@ -48,6 +51,7 @@ class ReleaseFacts(TypedDict, total=False):
     health: str
     service: str
     notifies: bool
+    requires_signature: bool
 
 
 class Releases:
@@ -89,12 +93,16 @@ class Releases:
             return {}
         return cast(ReleaseFacts, found) if isinstance(found, dict) else {}
 
-    def create(self, facts: ReleaseFacts, options: str | None, bundle: Path, venv: Path) -> int:
+    def create(
+        self, facts: ReleaseFacts, options: str | None, keys: str | None, bundle: Path, venv: Path
+    ) -> int:
         """Makes a release that is not current yet; returns its number.
 
         Args:
             facts: Facts to keep about it, in JSON form.
             options: Content of its options file; None for that of the current release.
+            keys: Public keys, one of which has to have signed its bundle; None to require no
+                signature.
             bundle: Folder of its bundle.
             venv: Folder of its environment.
 
@@ -112,10 +120,37 @@ class Releases:
         (place / "bundle").symlink_to(os.path.relpath(bundle, self.path(number)))
         (place / "venv").symlink_to(os.path.relpath(venv, self.path(number)))
         write_file(place / "options.toml", options, 0o600)
-        made = {"number": number, "replaces": current, "created": int(time.time())}
-        write_file(place / _FACTS, json.dumps({**facts, **made}, indent=2) + "\n", 0o600)
+        made = ReleaseFacts(number=number, replaces=current, created=int(time.time()))
+        self._write(place, {**facts, **made}, keys)
         place.replace(self.path(number))
         return number
+
+    def keys(self, number: int | None) -> str | None:
+        """Returns the public keys of a release; None if it requires no signature.
+
+        Raises:
+            DeviceError: They cannot be read, or others may write to them.
+        """
+        if not self.facts(number).get("requires_signature"):
+            return None
+        path = self.path(number or 0) / KEYS
+        try:
+            text, mode = path.read_text(encoding="utf-8"), path.stat().st_mode
+        except (OSError, ValueError) as error:
+            raise DeviceError(
+                f"Cannot read the public keys {path}: {error}.",
+                f"Copy them there again: scp FILE DEVICE:{path}",
+            ) from None
+        if mode & 0o022:
+            raise DeviceError(
+                f"Others may write to {path}, and so allow another key.",
+                f"Let only its owner write to it: chmod go-w {path}",
+            )
+        return text
+
+    def give_keys(self, number: int, keys: str) -> None:
+        """Makes a release require a signature by one of some keys."""
+        self._write(self.path(number), self.facts(number), keys)
 
     def options(self) -> str:
         """Returns the options of the current release.
@@ -139,7 +174,7 @@ class Releases:
             for each in (first, second)
         )
         texts = [(place / "options.toml").read_text(encoding="utf-8") for place in (ours, theirs)]
-        return own == other and texts[0] == texts[1]
+        return own == other and texts[0] == texts[1] and self.keys(first) == self.keys(second)
 
     def switch(self, number: int) -> None:
         """Makes a release the current one, in one step."""
@@ -162,6 +197,12 @@ class Releases:
     def used(self, link: str) -> set[str]:
         """Returns the names of the folders to which a link of the releases leads."""
         return {(each / link).readlink().name for each in self._all()}
+
+    def _write(self, place: Path, facts: ReleaseFacts, keys: str | None) -> None:
+        if keys is not None:
+            write_file(place / KEYS, keys, 0o600)
+            facts = {**facts, "requires_signature": True}
+        write_file(place / _FACTS, json.dumps(facts, indent=2) + "\n", 0o600)
 
     def _all(self) -> list[Path]:
         folder = self.folder / "releases"

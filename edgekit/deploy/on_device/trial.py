@@ -83,15 +83,16 @@ def try_release(
     if releases.current() is not None:
         before = service.health(releases.facts(releases.current()).get("health", ""))
     notifies = bool(releases.facts(number).get("notifies"))
+    signed = bool(releases.facts(number).get("requires_signature"))
     unit = unit_text(
         service.unit.removesuffix(".service"), releases.link, releases.data,
-        notifies=notifies, user=user,
+        notifies=notifies, signed=signed, user=user,
     )  # fmt: skip
     with _ending_in_order():
         try:
             if not service.path.exists():
                 service.write(service.path, unit)
-            text = trial_text(number, releases.path(number), notifies=notifies)
+            text = trial_text(number, releases.path(number), notifies=notifies, signed=signed)
             service.write(service.trial_path, text)
             _restart(service)
             address = releases.facts(number).get("health", "")

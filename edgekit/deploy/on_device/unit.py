@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["MARK", "trial_text", "unit_text"]
+__all__ = ["KEYS", "MARK", "trial_text", "unit_text"]
 
 MARK = "# Written by edgekit deploy"
 """First words of each unit that belongs to a deployment."""
 
+KEYS = "allowed_keys"
+"""File of a release with the public keys, one of which has to have signed its bundle."""
+
 _WATCHDOG_SECONDS = 60
 
 
-def unit_text(name: str, current: Path, data: Path, *, notifies: bool, user: str) -> str:
+def unit_text(
+    name: str, current: Path, data: Path, *, notifies: bool, signed: bool, user: str
+) -> str:
     """Returns the unit of a service, which runs what ``current`` leads to.
 
     Args:
@@ -20,6 +25,7 @@ def unit_text(name: str, current: Path, data: Path, *, notifies: bool, user: str
         current: Link to the current release.
         data: Folder to work in.
         notifies: Whether the environment can notify systemd.
+        signed: Whether the release requires a signature.
         user: User of a system service; empty for a service of the user's own systemd.
     """
     lines = [
@@ -29,7 +35,7 @@ def unit_text(name: str, current: Path, data: Path, *, notifies: bool, user: str
     ]
     if user:
         lines += ["Wants=network-online.target", "After=network-online.target"]
-    lines += ["", "[Service]", *_commands(current, notifies=notifies)]
+    lines += ["", "[Service]", *_commands(current, notifies=notifies, signed=signed)]
     lines += [
         "ExecReload=/bin/kill -HUP $MAINPID",
         "SuccessExitStatus=130",
@@ -45,16 +51,19 @@ def unit_text(name: str, current: Path, data: Path, *, notifies: bool, user: str
     return "\n".join([*lines, "", "[Install]", f"WantedBy={target}", ""])
 
 
-def trial_text(number: int, release: Path, *, notifies: bool) -> str:
+def trial_text(number: int, release: Path, *, notifies: bool, signed: bool) -> str:
     """Returns what replaces parts of the unit while a release is on trial."""
     head = f"{MARK}: release {number} is on trial"
     cleared = ["[Service]", "ExecStartPre=", "ExecStart="]
-    return "\n".join([head, *cleared, *_commands(release, notifies=notifies), ""])
+    commands = _commands(release, notifies=notifies, signed=signed)
+    return "\n".join([head, *cleared, *commands, ""])
 
 
-def _commands(release: Path, *, notifies: bool) -> list[str]:
+def _commands(release: Path, *, notifies: bool, signed: bool) -> list[str]:
     at = _escaped(release)
     run = f'"{at}/venv/bin/edgekit" run --config "{at}/options.toml" --bundle "{at}/bundle"'
+    if signed:
+        run += f' --require-signature "{at}/{KEYS}"'
     watchdog = _WATCHDOG_SECONDS if notifies else 0
     return [
         f"Type={'notify' if notifies else 'exec'}",
