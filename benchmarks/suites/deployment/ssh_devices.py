@@ -1,8 +1,8 @@
 """Simulated devices: real SSH servers on loopback ports, each with a home and a systemd of its own.
 
 Each device is a set of Linux namespaces, so that its processes end with it. It shares the kernel,
-the network and all files with this machine, except for its home folder and ``/run``. Root, sshd and
-systemd are needed.
+the network and all files with this machine, except for its home folder, ``/run``, and the units of
+its system. Root, sshd and systemd are needed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,7 +33,14 @@ mkdir -p /run/sshd /run/systemd/system "$XDG_RUNTIME_DIR"
 chmod 700 "$XDG_RUNTIME_DIR"
 [ "{home}" = "$HOME" ] || mount --bind "{home}" "$HOME"
 {more}
-if [ {systemd} = 1 ]; then
+if [ {systemd} = system ]; then
+    mkdir -p "{home}/.units" /run/systemd/system/service.d
+    mount --bind "{home}/.units" /etc/systemd/system
+    # The files of a device are below /tmp.
+    printf '[Service]\nPrivateTmp=no\n' >/run/systemd/system/service.d/shared-files.conf
+    export SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system:/usr/lib/systemd/user
+fi
+if [ {systemd} != none ]; then
     {program} --user >"{folder}/systemd.log" 2>&1 </dev/null &
 fi
 exec {sshd} -D -e -f "{folder}/sshd_config" >"{folder}/sshd.log" 2>&1
@@ -113,7 +121,9 @@ class SshDevice(Closing):
         workstation: Workstation that may log in.
         programs: Folders in front of its ``PATH``; by default that of this Python.
         environment: Further environment variables of its programs.
-        systemd: Whether it has a systemd.
+        systemd: Its systemd: ``user`` for one of the user; ``system`` for one that stands in for
+            that of the system: it is one of the user too, but reads the units of the system, and
+            a program ``systemctl`` speaks to it; or ``none``.
         prepare: Lines of shell that are run as it starts, such as mounts.
         home_at: Folder at which the device itself sees its home; by default where it is.
         image: Home folder of an earlier device to begin with, which saw it at the same place.
@@ -127,7 +137,7 @@ class SshDevice(Closing):
         *,
         programs: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
-        systemd: bool = True,
+        systemd: str = "user",
         prepare: str = "",
         home_at: Path | None = None,
         image: Path | None = None,
@@ -141,7 +151,10 @@ class SshDevice(Closing):
         seen = home_at or self.home
         self.port = free_port()
         python = Path(getattr(sys, "_base_executable", sys.executable)).parent
-        path = ":".join(map(str, [*(programs or [python]), "/usr/bin", "/bin"]))
+        places = [*(programs or [python]), "/usr/bin", "/bin"]
+        if systemd == "system":
+            places.insert(0, _stand_in(folder / "bin"))
+        path = ":".join(map(str, places))
         _make_key(folder / "host_key")
         self.host_key = (folder / "host_key.pub").read_text()
         variables = {"HOME": str(seen), "PATH": path, **(environment or {})}
@@ -156,7 +169,7 @@ class SshDevice(Closing):
             home=self.home,
             sshd=_SSHD,
             program=_SYSTEMD,
-            systemd=int(systemd),
+            systemd=systemd,
             more=prepare,
         )
         runtime = f"/run/user/{os.getuid()}"
@@ -175,6 +188,13 @@ class SshDevice(Closing):
         """Folder of the deployments."""
         return self.home / ".local/share/edgekit"
 
+    def kill_programs(self) -> bool:
+        """Kills what deployments run there, as a lack of memory would; returns whether they did."""
+        found = [number for number in _below(self._process.pid) if _is_program(number)]
+        for number in found[:1]:  # not the one that watches over it
+            os.kill(number, signal.SIGKILL)
+        return bool(found)
+
     def close(self) -> None:
         """Ends the device and all its processes, as a power cut would."""
         self._process.kill()
@@ -189,15 +209,17 @@ class SshDevice(Closing):
                     break
                 time.sleep(0.05)
 
-    def _wait(self, log: Path, *, systemd: bool) -> None:
+    def _wait(self, log: Path, *, systemd: str) -> None:
         """Waits until the device answers."""
         end = time.monotonic() + 60
-        socket_path = f"/proc/{{}}/root/run/user/{os.getuid()}/systemd/private"
+        place = f"user/{os.getuid()}/systemd"
         while time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                if systemd == "none":
+                    return
                 children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
                 inside = children.read_text().split()
-                if not systemd or (inside and Path(socket_path.format(inside[0])).exists()):
+                if inside and Path(f"/proc/{inside[0]}/root/run/{place}/private").exists():
                     return
             if self._process.poll() is not None:
                 break
@@ -205,11 +227,40 @@ class SshDevice(Closing):
         raise RuntimeError(f"{self.name} does not start: {log.read_text() if log.exists() else ''}")
 
 
+def _below(parent: int) -> list[int]:
+    """Returns all processes that a process has started, and theirs, each after its parent."""
+    found = [parent]
+    for number in found:
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{number}/task/{number}/children").read_text()
+            found += map(int, children.split())
+    return found[1:]
+
+
+def _is_program(number: int) -> bool:
+    """Returns whether a process is EdgeKit's program on a device."""
+    with contextlib.suppress(OSError):
+        process = Path(f"/proc/{number}")
+        python = (process / "exe").resolve().name.startswith("python")
+        return python and b"edgekit-device" in (process / "cmdline").read_bytes()
+    return False
+
+
 def free_port() -> int:
     """Returns a port of this machine that nobody uses."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
+
+
+def _stand_in(folder: Path) -> Path:
+    """Writes a program ``systemctl`` that speaks to the user's systemd; returns its folder."""
+    folder.mkdir()
+    program = folder / "systemctl"
+    place = f"XDG_RUNTIME_DIR=/run/user/{os.getuid()}"
+    program.write_text(f'#!/bin/sh\n{place} exec /usr/bin/systemctl --user "$@"\n')
+    program.chmod(0o755)
+    return folder
 
 
 def _make_key(path: Path) -> None:

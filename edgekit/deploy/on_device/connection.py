@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -95,6 +96,14 @@ class WorkstationConnection:
         """Returns whether the workstation has closed the connection, without waiting."""
         # Between request and answer the workstation sends nothing, so readable means closed.
         return bool(select.select([self._requests], [], [], 0)[0])
+
+    def close(self) -> None:
+        """Closes the connection for this process."""
+        self._requests.close()
+        self._answers.close()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
 
     def _send(self, answer: dict[str, object]) -> None:
         self._answers.write(json.dumps(answer).encode() + b"\n")

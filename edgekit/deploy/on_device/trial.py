@@ -8,6 +8,7 @@ becomes the current one only after it has passed.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -21,8 +22,12 @@ from edgekit.deploy.on_device.unit import trial_text, unit_text
 __all__ = ["TrialResult", "end_trial", "is_on_trial", "try_release"]
 
 _STEP = 1.0
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LONGEST_START = 60.0
 """Seconds after which a release on trial has to be as healthy as the one before."""
+
+_LONGEST_ILLNESS = 20.0
+"""Seconds for which a release that was as healthy may be less so, before the trial ends."""
 
 
 class TrialResult(NamedTuple):
@@ -88,7 +93,7 @@ def try_release(
         service.unit.removesuffix(".service"), releases.link, releases.data,
         notifies=notifies, signed=signed, user=user,
     )  # fmt: skip
-    with _ending_in_order():
+    with _ending_in_order(), _guarded(service, releases, connection):
         try:
             if not service.path.exists():
                 service.write(service.path, unit)
@@ -131,7 +136,7 @@ def _watch(
     expected = before or Health("degraded", None, "")
     if expected.level == "dead":
         expected = Health("silent", None, "")
-    end, started = time.monotonic() + max(seconds, _LONGEST_START), False
+    end, well = time.monotonic() + max(seconds, _LONGEST_START), None
     while True:
         if connection.hung_up():
             raise HungUpError("The workstation closed the connection during the trial.")
@@ -140,9 +145,10 @@ def _watch(
             return TrialResult(False, f"the service ended by itself: {reason}", None)
         health = service.health(address)
         worse = health.level == "dead" or health.worse_than(expected)
-        if not worse and not started:
-            end, started = time.monotonic() + seconds, True
-        if time.monotonic() >= end:
+        now = time.monotonic()
+        if not worse:
+            end, well = end if well else now + seconds, now
+        if now >= end or (well and now - well >= _LONGEST_ILLNESS):
             was = f"; before: {before.words}" if worse and before else ""
             return TrialResult(not worse, f"{health.words}{was}", health.rate)
 
@@ -158,14 +164,40 @@ def _end_of(service: Service) -> str:
 
 
 @contextlib.contextmanager
+def _guarded(
+    service: Service, releases: Releases, connection: WorkstationConnection
+) -> Iterator[None]:
+    """Makes another process end the trial if this one is killed, for example for its memory."""
+    reading, writing = os.pipe()
+    guard = os.fork()
+    if guard == 0:
+        try:
+            os.setsid()
+            for each in _ENDING:
+                signal.signal(each, signal.SIG_IGN)
+            os.close(writing)
+            connection.close()
+            if not os.read(reading, 1):
+                end_trial(service, releases)
+        finally:
+            os._exit(0)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.write(writing, b".")
+        os.close(writing)
+        os.waitpid(guard, 0)
+
+
+@contextlib.contextmanager
 def _ending_in_order() -> Iterator[None]:
     """Makes signals that end a process raise an exception, so that a trial is ended."""
 
     def end(number: int, frame: object) -> None:
         raise HungUpError(f"The program on the device was ended by signal {number}.")
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    earlier = {each: signal.signal(each, end) for each in numbers}
+    earlier = {each: signal.signal(each, end) for each in _ENDING}
     try:
         yield
     finally:

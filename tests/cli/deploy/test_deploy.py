@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.benchmarks.suites.deployment._trial import write_clip
+from edgekit.benchmarks.suites.deployment.bad_releases import make_bundle
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
@@ -98,6 +100,21 @@ def test_a_service_that_dies_is_rolled_back(
     assert not (device.root / "services/edgekit/releases/2").exists()
 
 
+def test_a_release_that_becomes_slow_is_rolled_back(
+    deployed, deploy, service_file, tmp_path, health_of, wait_for
+):
+    device, _, address = deployed
+    dawn = write_clip(tmp_path / "dawn.mp4", 10, [0] * 50 + [255] * 6000)
+    options, _ = service_file(source=str(dawn))
+    slow = make_bundle(tmp_path, "slow", "slow")
+    status, found = deploy("device-a", slow, "--config", options, watch=15)
+    (result,) = found["hosts"]
+    assert (status, result["outcome"], result["release"]) == (3, "rolled back", 1)
+    assert "frames/s; before: ok, " in result["state"]
+    wait_for(lambda: health_of(address) == "ok")
+    assert (device.root / "services/edgekit/current").readlink().name == "1"
+
+
 def test_a_broken_bundle_never_replaces_the_old_one(
     deployed, deploy, spot_bundle, tmp_path, health_of, wait_for
 ):
@@ -155,6 +172,25 @@ def test_a_deployment_that_is_killed_leaves_the_old_one(
     assert load_bundle(device.root / "services/edgekit/current/bundle").manifest.name == "other"
 
 
+def test_the_program_on_the_device_is_killed_within_a_trial(
+    deployed, wheels, spot_bundle, tmp_path, health_of, wait_for
+):
+    device, _, address = deployed
+    other = other_bundle(spot_bundle, tmp_path)
+    command = ["deploy", "--watch", "600", "--wheels", str(wheels), "device-a", str(other)]
+    process = subprocess.Popen([*EDGEKIT, *command], stderr=subprocess.PIPE, text=True)
+    while "is on trial" not in process.stderr.readline():
+        assert process.poll() is None
+    trial = "/run/user/*/systemd/user/edgekit.service.d/edgekit-trial.conf"
+    wait_for(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode == 0)
+    assert device.kill_programs()
+    assert process.wait() == 3
+    process.stderr.close()
+    wait_for(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode != 0)
+    wait_for(lambda: health_of(address) == "ok")
+    assert (device.root / "services/edgekit/current").readlink().name == "1"
+
+
 def test_a_power_cut_within_a_trial_starts_the_old_one(
     deployed, start_device, wheels, spot_bundle, tmp_path, health_of, wait_for
 ):
@@ -207,7 +243,7 @@ def test_a_service_of_somebody_else_is_left_alone(
 
 
 def test_a_device_without_a_service_manager(start_device, deploy, service_file, spot_bundle):
-    device = start_device("device-a", systemd=False)
+    device = start_device("device-a", systemd="none")
     options, _ = service_file()
     status, found = deploy("device-a", spot_bundle, "--config", options)
     assert status == 3

@@ -48,7 +48,7 @@ def public(key: Path) -> str:
 @pytest.fixture
 def guarded(start_device, deploy, service_file, keys, bundle_of):
     """A device without a service manager whose deployment requires a signature by Ann."""
-    device = start_device("device-a", systemd=False)
+    device = start_device("device-a", systemd="none")
     words = ("--service", "none", "--config", service_file()[0])
     required = ("--require-signature", public(keys[0]))
     assert deploy("device-a", bundle_of("first", keys[0]), *words, *required)[0] == 0
@@ -132,7 +132,7 @@ def test_a_key_is_replaced_by_another(guarded, deploy, keys, bundle_of, tmp_path
 
 
 def test_going_back_keeps_what_is_required(start_device, deploy, service_file, keys, bundle_of):
-    service = start_device("device-a", systemd=False).root / "services/edgekit"
+    service = start_device("device-a", systemd="none").root / "services/edgekit"
     words = ("--service", "none", "--config", service_file()[0])
     required = ("--require-signature", public(keys[0]))
     first, second = bundle_of("first", keys[0]), bundle_of("second", keys[0])
