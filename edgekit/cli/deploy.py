@@ -160,7 +160,7 @@ def _service_options(path: Path) -> ServiceOptions:
     extras = {
         extra
         for extra, keys in {
-            "video": ("source", "video", "clips"),
+            "video": ("sources", "video", "clips"),
             "serve": ("serve",),
             "mqtt": ("mqtt",),
             "metrics": ("metrics",),
