@@ -1,0 +1,70 @@
+"""Tests a service of the system that a user controls by ``sudo``; programs stand in for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgekit.deploy.on_device.connection import DeviceError
+from edgekit.deploy.on_device.service import Service
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes programs that are found first; this user is not root."""
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    def write(**texts: str) -> None:
+        for name, text in texts.items():
+            program = tmp_path / "bin" / name
+            program.parent.mkdir(exist_ok=True)
+            program.write_text(f"#!/bin/sh\n{text}\n")
+            program.chmod(0o755)
+
+    return write
+
+
+def test_what_needs_root_goes_through_sudo(programs, tmp_path: Path) -> None:
+    programs(
+        sudo=f'echo "$*" | head -n 1 >>{tmp_path}/asked; shift; exec "$@"',
+        systemctl='[ "$1" = show ] && echo ActiveState=active; exit 0',
+    )
+    service = Service("system", "door")
+    assert service.path == Path("/etc/systemd/system/door.service")
+    assert service.trial_path == Path("/run/systemd/system/door.service.d/edgekit-trial.conf")
+    assert service.show() == {"ActiveState": "active"}
+    assert not (tmp_path / "asked").exists(), "everybody may read the state"
+    service.control("restart", "--no-block", service.unit)
+    unit = tmp_path / "units/door.service"
+    service.write(unit, "[Service]\n")
+    assert unit.read_text() == "[Service]\n"
+    service.write(unit, "")
+    assert not unit.parent.exists()
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[0] == "-n systemctl restart --no-block door.service"
+    assert all(each.startswith("-n ") for each in asked[:1] + asked[-1:])
+    assert service.stays_after_logout()
+
+
+def test_sudo_that_asks_for_a_password(programs, tmp_path: Path) -> None:
+    programs(sudo='echo "sudo: a password is required" >&2; exit 1', systemctl="exit 0")
+    service = Service("system", "door")
+    for step in (
+        lambda: service.control("daemon-reload"),
+        lambda: service.write(tmp_path / "door.service", "[Service]\n"),
+    ):
+        with pytest.raises(DeviceError, match="sudo: a password is required") as caught:
+            step()
+        assert caught.value.hint == "Deploy as root, or let the user call sudo without a password."
+
+
+def test_a_unit_of_somebody_else(programs, tmp_path: Path) -> None:
+    unit = tmp_path / "door.service"
+    unit.write_text("[Service]\n")
+    programs(systemctl=f"echo FragmentPath={unit}")
+    with pytest.raises(DeviceError, match="which somebody else wrote") as caught:
+        Service("system", "door").refuse_unusable()
+    assert "sudo systemctl disable --now door.service" in caught.value.hint
