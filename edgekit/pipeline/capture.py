@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.detector_slot import DetectorSlot, InstalledDetector
@@ -128,6 +128,8 @@ class Capture:
                 work.inputs, work.letterbox = installed.detector.prepare(
                     frame.image, frame.sample_aspect, frame.earlier
                 )
+            # Nothing else needs the earlier picture, and several frames wait at once.
+            work.frame = replace(frame, earlier=None)
         except BaseException as error:
             work.error = error
         if self._scheduler is not None:

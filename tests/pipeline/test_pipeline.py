@@ -585,6 +585,19 @@ def test_the_same_interval_keeps_the_pairs():
     assert first.pairs + second.pairs == [(1, None), *[(n, n - 1) for n in range(2, 13)]]
 
 
+def test_a_processed_frame_lets_go_of_the_earlier_picture():
+    detector, given = Paired(0.04), []
+
+    class Keeper(Recorder):
+        def frame(self, result):
+            given.append(result.frame)
+
+    source = Source([Frame(n, n / 25, picture(level=n + 1)) for n in range(3)])
+    Pipeline(source, detector, make_linker("edgekit", 2), [Keeper()]).run()
+    assert detector.pairs == [(1, None), (2, 1), (3, 2)]
+    assert [frame.earlier for frame in given] == [None] * 3
+
+
 def test_another_interval_begins_with_first_frames_and_then_has_its_own_pairs():
     first, second = Paired(0.04), Paired(0.12)
     replaced(first, second)
