@@ -9,13 +9,14 @@ import msgspec
 
 from edgekit._progress import Progress
 from edgekit.benchmarks.options import BenchOptions
-from edgekit.benchmarks.report.report import MeasuredDevice, Report
+from edgekit.benchmarks.report.report import SCHEMA, MeasuredDevice, Report
 from edgekit.bundle import load_bundle
 from edgekit.deploy.content import Content, bundle_content, input_content, send_content
 from edgekit.deploy.deploy import Hosts
 from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, EdgeKitError
+from edgekit.files.schemas import check_schema
 
 __all__ = ["add_devices"]
 
@@ -80,11 +81,20 @@ def _settings(options: BenchOptions) -> dict[str, object]:
     return {name: getattr(options, name) for name in (*names, "energy")}
 
 
-def _converted(host: str, found: object) -> Report:
+def _converted(host: str, found: dict[str, object]) -> Report:
+    hint = f"Install the EdgeKit of this machine there: edgekit deploy {host} BUNDLE"
+    check_schema(
+        found.get("schema"),
+        SCHEMA,
+        what="report",
+        path=f"The report from {host}",
+        error=BadInputError,
+        hint=hint,
+    )
     try:
         return msgspec.convert(found, Report)
     except msgspec.ValidationError as error:
         raise BadInputError(
             f"Expected a report of edgekit bench from {host}; found another one: {error}.",
-            hint=f"Install the EdgeKit of this machine there: edgekit deploy {host} BUNDLE",
+            hint=hint,
         ) from error

@@ -13,12 +13,13 @@ import msgspec
 
 from edgekit.bundle import Bundle
 from edgekit.files.checksums import proven_file
+from edgekit.files.schemas import schema_in
 from edgekit.system.cores import most_threads
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.choices import Arithmetic
 from edgekit.targets.registry import runtimes_of, session_class
 
-__all__ = ["PROFILE", "Profile", "tuned_options"]
+__all__ = ["PROFILE", "Profile", "read_profile", "tuned_options"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,32 +59,53 @@ def tuned_options(bundle: Bundle, options: SessionOptions) -> SessionOptions:
     """
     if options != SessionOptions(cache=options.cache):
         return options
-    try:
-        content = proven_file(bundle.path / PROFILE, bundle.sha256, most=_MOST_BYTES)
-        profile = msgspec.json.decode(content or b"", type=Profile)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    profile = read_profile(bundle)
+    if profile is None:
         return options
     from edgekit.measuring.machine import describe_machine
 
     machine = describe_machine()
     made_for = (profile.bundle_sha256, profile.processor, profile.architecture, profile.cores)
     here = (bundle.sha256, machine.processor, machine.architecture, machine.cores)
-    if profile.schema != _SCHEMA or made_for != here:
+    if made_for != here:
         return options
     fault = _fault(profile, bundle)
     if fault:
-        _LOG.warning(
-            "%s is ignored: %s. To measure again: edgekit bench %s --tune",
-            bundle.path / PROFILE,
-            fault,
-            bundle.path,
-        )
+        _ignore(bundle, fault)
         return options
     return replace(
         options,
         runtime=profile.runtime,
         threads=profile.threads,
         arithmetic=profile.arithmetic,
+    )
+
+
+def read_profile(bundle: Bundle) -> Profile | None:
+    """Returns the profile of a bundle, of any machine; None if there is none.
+
+    A profile is measured again more easily than read by force, so one of a newer EdgeKit is ignored
+    with a warning.
+    """
+    content = proven_file(bundle.path / PROFILE, bundle.sha256, most=_MOST_BYTES)
+    if content is None:
+        return None
+    schema = schema_in(content)
+    if schema != _SCHEMA:
+        _ignore(bundle, f"expected schema {_SCHEMA}; found {schema}")
+        return None
+    try:
+        return msgspec.json.decode(content, type=Profile)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _ignore(bundle: Bundle, reason: str) -> None:
+    _LOG.warning(
+        "%s is ignored: %s. To measure again: edgekit bench %s --tune",
+        bundle.path / PROFILE,
+        reason,
+        bundle.path,
     )
 
 

@@ -187,6 +187,13 @@ def test_newer_schema(bundle: Bundle) -> None:
     assert install_line(upgrade=True) in caught.value.hint
 
 
+@pytest.mark.parametrize("schema", [0, "1", 1.0, None])
+def test_a_schema_that_never_was(bundle: Bundle, schema: object) -> None:
+    edit(bundle, lambda content: content.update(schema=schema))
+    with pytest.raises(BundleError, match=f"schema 1 or older; found {schema!r}"):
+        load_bundle(bundle.path)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -195,8 +202,6 @@ def test_newer_schema(bundle: Bundle) -> None:
         lambda c: c.pop("name"),
         lambda c: c.update(classes=[]),
         lambda c: c.update(classes="walk"),
-        lambda c: c.update(schema=0),
-        lambda c: c.update(schema="1"),
         lambda c: c["input"].update(height=65),
         lambda c: c["input"].update(height=0),
         lambda c: c["input"].update(height=320_000_000),

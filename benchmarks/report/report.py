@@ -13,6 +13,7 @@ import msgspec
 
 from edgekit.errors import BadInputError
 from edgekit.files.reading import read_regular
+from edgekit.files.schemas import check_schema
 from edgekit.measuring.machine import Machine
 from edgekit.measuring.operator_times import OperatorTimes
 from edgekit.measuring.peak import Peak
@@ -262,11 +263,9 @@ def read_report(path: Path, *, any_schema: bool = False) -> Report:
         raise BadInputError(f"Cannot read {path}: {error.strerror}.", hint=hint) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"{path} is not JSON: {error}.", hint=hint) from error
-    schema = raw.get("schema") if isinstance(raw, dict) else None
-    if schema != SCHEMA and not any_schema:
-        raise BadInputError(
-            f"{path} is not a report of schema {SCHEMA}: its schema is {schema}.", hint=hint
-        )
+    if not any_schema:
+        schema = raw.get("schema") if isinstance(raw, dict) else None
+        check_schema(schema, SCHEMA, what="report", path=path, error=BadInputError, hint=hint)
     try:
         report = msgspec.convert(raw, Report)
         _check_times(report)

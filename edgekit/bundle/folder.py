@@ -18,8 +18,8 @@ from edgekit.bundle.manifest import MANIFEST, SCHEMA, FileEntry, Manifest, check
 from edgekit.errors import BundleError, UsageError
 from edgekit.files.checksums import sha256_of
 from edgekit.files.reading import path_below, read_regular
+from edgekit.files.schemas import check_schema
 from edgekit.files.writing import atomic_folder
-from edgekit.system.installation import install_line
 
 __all__ = [
     "ARTIFACTS",
@@ -263,12 +263,8 @@ def _manifest(path: Path, text: bytes, hint: str) -> Manifest:
         raw = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path / MANIFEST} is not JSON: {error}.", hint=hint) from error
-    schema = raw.get("schema") if isinstance(raw, dict) else None
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise BundleError(
-            f"{path} has bundle schema {schema}; this EdgeKit knows up to {SCHEMA}.",
-            hint=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
-        )
+    if isinstance(raw, dict) and "schema" in raw:
+        check_schema(raw["schema"], SCHEMA, what="bundle", path=path, error=BundleError, hint=hint)
     try:
         manifest = msgspec.convert(raw, Manifest)
         check_values(manifest)

@@ -252,8 +252,6 @@ class Manifest(_Spec, frozen=True, kw_only=True):
 
 def check_values(manifest: Manifest) -> None:
     """Raises ``ValueError`` if a bundle cannot have these values."""
-    if manifest.schema != SCHEMA:
-        raise ValueError(f"schema {manifest.schema} is unknown")
     check_choices(manifest.input, manifest.cascade, manifest.decode, manifest.classes)
     _check_outputs(manifest)
 

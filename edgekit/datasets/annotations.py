@@ -2,14 +2,15 @@
 
 One file describes a folder of videos::
 
-    {"classes": ["Basketball", ...],
+    {"schema": 1,
+     "classes": ["Basketball", ...],
      "videos": {"clip.mp4": {"width": 340, "height": 256, "frames": 75, "label": 0,
                              "tubes": [{"label": 0, "start": 14, "end": 64,
                                         "boxes": [[x1, y1, x2, y2], ...]}]}}}
 
 Labels are indices into ``classes``. Frames count from 0, and ``end`` is the frame after the last.
-Boxes are in pixels of that video, 0-based and continuous, one for each frame from ``start``. Other
-fields are ignored.
+Boxes are in pixels of that video, 0-based and continuous, one for each frame from ``start``.
+``schema`` may be left out. Other fields are ignored.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,11 +29,13 @@ from edgekit.datasets._faults import leaving_out_faults
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import Name, boxes_in, name_limit
 from edgekit.files.reading import path_below, read_regular
+from edgekit.files.schemas import check_schema, schema_in
 from edgekit.runtime.types import Array
 
 __all__ = [
     "MOST_BYTES",
     "MOST_FRAMES",
+    "SCHEMA",
     "Truth",
     "TruthTube",
     "VideoTruth",
@@ -39,9 +43,13 @@ __all__ = [
     "read_folder",
 ]
 
+SCHEMA = 1
+"""Version of the layout that this EdgeKit writes, and the newest that it reads."""
+
 MOST_FRAMES = 10_000_000
 """Largest number of frames in a video: over four days at 25 per second."""
 
+_CORRECT = "Correct the file; edgekit.datasets.annotations documents the layout."
 _LOG = logging.getLogger(__name__)
 _TOLERANCE = 1.0
 _MOST_NAMES, _MOST_TUBES = 200_000, 500_000
@@ -133,6 +141,7 @@ class _AnnotatedVideo(msgspec.Struct):
 class _AnnotationFile(msgspec.Struct):
     classes: list[Name]
     videos: dict[Name, msgspec.Raw]
+    schema: Any = 0
 
 
 def read_folder(root: Path, *, split: int = 1, part: str = "test") -> Truth:
@@ -168,17 +177,19 @@ def read_annotations(path: Path) -> Truth:
             leads out of the folder, or to a device or a pipe. The message names video and tube.
     """
     path = Path(path)
+    content = b""
     try:
-        file = msgspec.json.decode(
-            read_regular(path, MOST_BYTES), type=_AnnotationFile, dec_hook=name_limit(_MOST_NAMES)
-        )
+        content = read_regular(path, MOST_BYTES)
+        file = msgspec.json.decode(content, type=_AnnotationFile, dec_hook=name_limit(_MOST_NAMES))
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the annotations {path}: {error.strerror}.",
             hint="Name the folder that holds annotations.json and the videos beside it.",
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _check_schema(path, schema_in(content))
         raise _wrong(path, "", str(error)) from error
+    _check_schema(path, file.schema)
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
     videos: list[VideoTruth] = []
@@ -259,9 +270,22 @@ def _check_box(path: Path, where: str, box: Sequence[float], size: tuple[int, in
         raise _wrong(path, where, f"the box {list(box)} leaves its {size[0]}x{size[1]} picture")
 
 
+def _check_schema(path: Path, schema: object) -> None:
+    """Refuses annotations for a newer EdgeKit. Those that people write need no schema."""
+    check_schema(
+        schema or 0,
+        SCHEMA,
+        what="annotations",
+        path=path,
+        error=AnnotationError,
+        hint=_CORRECT,
+        oldest=0,
+    )
+
+
 def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
         f"Wrong annotation in {place}: {what}.",
-        hint="Correct the file; edgekit.datasets.annotations documents the layout.",
+        hint=_CORRECT,
     )

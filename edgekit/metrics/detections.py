@@ -2,13 +2,14 @@
 
 The layout is as follows; the file is gzipped if its name ends in ``.gz``::
 
-    {"classes": [...], "width": 320, "height": 240,
+    {"schema": 1, "classes": [...], "width": 320, "height": 240,
      "videos": {name: {"frames": n,
                        "gt": [{"label": 0, "start": 0, "end": 30,
                                "boxes_xywh_1based": [[x, y, w, h], ...]}],
                        "detections": [{"boxes": [[x1, y1, x2, y2], ...],
                                        "scores": [{"0": 0.99, "7": 0.28}, ...]}, ...]}}}
 
+``schema`` is missing in files from before it was introduced; their layout is that of schema 1.
 ``detections`` has one item for each frame; ``null`` stands for a frame that was not processed,
 because it was dropped or lost. ``scores`` leaves out classes with score 0. Boxes are in 0-based
 continuous pixels, those of the ground truth in 1-based pixels. ``end`` is the frame after the last.
@@ -22,7 +23,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -30,11 +31,13 @@ from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import AnnotationError
 from edgekit.files.json_arrays import Name, name_limit
 from edgekit.files.reading import read_gzip, read_regular
+from edgekit.files.schemas import check_schema, schema_in
 from edgekit.metrics._decoding import decode_video, has_tubes, too_many, values_of
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Detections
 
 __all__ = [
+    "SCHEMA",
     "SavedDetections",
     "SavedVideo",
     "StoredDetections",
@@ -43,6 +46,12 @@ __all__ = [
     "read_detections",
 ]
 
+SCHEMA = 1
+"""Version of the layout that this EdgeKit writes, and the newest that it reads."""
+
+_WRITE_AGAIN = (
+    "Write them again with: edgekit run --save-detections, or edgekit eval --save-detections."
+)
 _MOST_BYTES = 1 << 28
 _MOST_NAMES = 200_000
 _MOST_ARRAYS, _MOST_MEMORY = 256 << 20, 360 << 20
@@ -123,6 +132,7 @@ class _DetectionsFile(msgspec.Struct):
     videos: dict[Name, msgspec.Raw]
     width: int = 320
     height: int = 240
+    schema: Any = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +196,7 @@ def open_detections(path: Path) -> StoredDetections:
 
 
 def _open(path: Path) -> _EncodedDetections:
+    content = b""
     try:
         read = read_gzip if path.suffix == ".gz" else read_regular
         content = read(path, _MOST_BYTES)
@@ -197,6 +208,7 @@ def _open(path: Path) -> _EncodedDetections:
         EOFError,
         zlib.error,
     ) as error:
+        _check_schema(path, schema_in(content))
         raise _wrong(path, "", str(error)) from error
     except gzip.BadGzipFile as error:
         raise _wrong(path, "", f"{error}, and its name ends in .gz") from error
@@ -205,6 +217,7 @@ def _open(path: Path) -> _EncodedDetections:
             f"Cannot read the detections {path}: {error.strerror}.",
             hint="Write them with: edgekit run --source VIDEO --save-detections FILE",
         ) from error
+    _check_schema(path, file.schema)
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' must name at least one class, and each class once")
     # Scores are stored for every class, even if the file contains only a few.
@@ -219,10 +232,22 @@ def _open(path: Path) -> _EncodedDetections:
     )
 
 
+def _check_schema(path: Path, schema: object) -> None:
+    """Refuses detections of a newer EdgeKit. Those of before there was a schema have none."""
+    check_schema(
+        schema or 0,
+        SCHEMA,
+        what="detections",
+        path=path,
+        error=AnnotationError,
+        hint=_WRITE_AGAIN,
+        oldest=0,
+    )
+
+
 def _wrong(path: Path, where: str, what: str) -> AnnotationError:
     place = f"{path}, {where}" if where else str(path)
     return AnnotationError(
         f"The detections in {place} are wrong: {what}.",
-        hint="Write them again with: edgekit run --save-detections, or edgekit eval "
-        "--save-detections.",
+        hint=_WRITE_AGAIN,
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.datasets.annotations import TruthTube
 from edgekit.files.writing import atomic_file
-from edgekit.metrics.detections import StoredDetections
+from edgekit.metrics.detections import SCHEMA, StoredDetections
 from edgekit.runtime.types import Detections
 
 __all__ = ["DetectionsWriter", "detections_writer", "write_detections"]
@@ -32,7 +32,7 @@ class DetectionsWriter:
         self._stream = stream
         self._names: set[str] = set()
         self._size: tuple[int, int] | None = None
-        self._write(f'{{"classes":{_json(list(classes))},"videos":{{')
+        self._write(f'{{"schema":{SCHEMA},"classes":{_json(list(classes))},"videos":{{')
 
     @contextlib.contextmanager
     def video(

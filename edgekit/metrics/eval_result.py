@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from edgekit.metrics.analysis.records import Analysis
     from edgekit.metrics.analysis.tracking import TrackingMeasures
 
-__all__ = ["ClassAccuracy", "EvalResult"]
+__all__ = ["SCHEMA", "ClassAccuracy", "EvalResult"]
+
+SCHEMA = 1
+"""Version of the layout of ``EvalResult.to_dict``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class EvalResult:
                 for host, each in self.hosts.items()
             }
         return {
+            "schema": SCHEMA,
             "frame_map": {"0.5": self.frame_map},
             "video_map": self.video_map,
             "per_class": {name: asdict(found) for name, found in self.per_class.items()},

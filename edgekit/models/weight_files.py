@@ -20,13 +20,18 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import CheckpointError, MissingDependencyError
+from edgekit.files.schemas import check_schema
 from edgekit.files.writing import atomic_file
 from edgekit.models.pickles import foreign_objects
 
-__all__ = ["WeightFile", "read_weights", "write_safetensors"]
+__all__ = ["SCHEMA", "WeightFile", "read_weights", "write_safetensors"]
 
 _ASK_FOR = "Give a CenterNet or KORSAL .pth, a state dict saved by torch, or .safetensors."
 _COPY_AGAIN = "Copy or download the file again, and compare its size with the original's."
+SCHEMA = 1
+"""Version of a checkpoint's metadata that EdgeKit writes, and the newest that it reads."""
+
+_SCHEMA_KEY = "edgekit_schema"
 _MOST_BYTES = 1 << 32
 _MOST_HEADER = 1 << 24
 _MOST_PACKED = 4
@@ -88,14 +93,15 @@ def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping
     Args:
         path: File to write; an existing file is replaced.
         state: Tensors by name: float32, float16 or int64.
-        metadata: Strings to store in the header.
+        metadata: Strings to store in the header, beside their schema.
 
     Raises:
         OutputError: The file cannot be written.
     """
     # Writing the widest types first keeps every tensor aligned to its own size.
     names = sorted(state, key=lambda name: (-state[name].element_size(), name))
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    stated = {_SCHEMA_KEY: str(SCHEMA), **metadata}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(stated.items()))}
     end = 0
     for name in names:
         tensor = state[name]
@@ -220,5 +226,15 @@ def _load_safetensors(path: Path) -> WeightFile:
             f"Expected a safetensors file; {path} is damaged or truncated ({error}).",
             hint=_COPY_AGAIN,
         ) from error
+    schema = metadata.pop(_SCHEMA_KEY, "0")
+    check_schema(
+        int(schema) if schema.isdecimal() else schema,
+        SCHEMA,
+        what="checkpoint",
+        path=path,
+        error=CheckpointError,
+        hint=_COPY_AGAIN,
+        oldest=0,
+    )
     epoch = metadata.get("epoch", "")
     return WeightFile(entries, int(epoch) if epoch.isdecimal() else None, metadata)

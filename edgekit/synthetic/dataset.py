@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import msgspec
 
+from edgekit.datasets.annotations import SCHEMA
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_folder
 from edgekit.synthetic.clip import CLASSES, FPS, PuppetClip, render_clip
@@ -88,7 +89,9 @@ def write_dataset(
             write_video(clip, temporary / name)
             videos[name] = _annotation(clip)
             progress(name)
-        content = msgspec.json.encode({"classes": list(CLASSES), "videos": videos})
+        content = msgspec.json.encode(
+            {"schema": SCHEMA, "classes": list(CLASSES), "videos": videos}
+        )
         (temporary / _ANNOTATIONS).write_bytes(content)
 
 

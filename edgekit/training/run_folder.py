@@ -17,6 +17,7 @@ from edgekit.training.result import Epoch
 __all__ = [
     "HISTORY",
     "LAST",
+    "SCHEMA",
     "SETTINGS",
     "STATE",
     "WEIGHTS",
@@ -24,6 +25,9 @@ __all__ = [
     "begin",
     "may_resume",
 ]
+
+SCHEMA = 1
+"""Version of the files of a run that EdgeKit writes, and the newest that it reads."""
 
 HISTORY = "history.jsonl"
 LAST = "last.safetensors"
@@ -71,7 +75,7 @@ def begin(out: Path, settings: Mapping[str, object], epochs: int) -> None:
         if not epochs:  # the run that is replaced may have had a validation
             (out / LAST).unlink(missing_ok=True)
     kept = [line for line in _lines(out / HISTORY) if _epoch_of(line) <= epochs]
-    _write(out / SETTINGS, json.dumps(settings, indent=2) + "\n")
+    _write(out / SETTINGS, json.dumps({"schema": SCHEMA, **settings}, indent=2) + "\n")
     _write(out / HISTORY, "".join(f"{line}\n" for line in kept[:epochs]))
 
 

@@ -52,6 +52,7 @@ def test_what_sign_prints_and_inspect_shows(
     assert said.splitlines()[1] == f"signed by {fingerprint(key)}. It does not expire."
     assert main(["sign", str(bundle), "--key", str(key), "--valid-days", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
+        "schema": 1,
         "bundle": str(bundle),
         "signature": str(bundle / "signature.json"),
         "fingerprint": fingerprint(key),

@@ -50,7 +50,7 @@ def test_safetensors_are_aligned_and_in_order(files: dict[str, bytes]) -> None:
     length = int.from_bytes(content[:8], "little")
     assert length % 8 == 0
     header = json.loads(content[8 : 8 + length])
-    assert header.pop("__metadata__") == {"name": "ä"}
+    assert header.pop("__metadata__") == {"edgekit_schema": "1", "name": "ä"}
     assert [header[name]["data_offsets"] for name in header] == [[0, 8], [8, 32], [32, 38]]
 
 

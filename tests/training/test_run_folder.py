@@ -53,4 +53,5 @@ def test_the_settings_are_json(tmp_path: Path) -> None:
     found = json.loads((tmp_path / SETTINGS).read_text())
     assert found["size"] == [128, 128]
     assert found["precision"] == "fp32"
+    assert found.pop("schema") == 1
     assert found.keys() == asdict(values).keys()

@@ -14,7 +14,7 @@ import msgspec
 from edgekit.bundle.signing.public_keys import PublicKey
 from edgekit.errors import SignatureError
 from edgekit.files.reading import path_below, read_regular
-from edgekit.system.installation import install_line
+from edgekit.files.schemas import check_schema
 
 __all__ = ["SIGNATURE", "BundleSignature", "encode_signature", "message_of", "read_signature"]
 
@@ -100,11 +100,14 @@ def read_signature(folder: Path) -> BundleSignature | None:
         raise _refused(folder, f"cannot be read: {reason}") from error
     try:
         raw = msgspec.json.decode(content)
-        schema = raw.get("schema") if isinstance(raw, dict) else None
-        if isinstance(schema, int) and schema > _SCHEMA:
-            raise SignatureError(
-                f"{folder / SIGNATURE} has schema {schema}; this EdgeKit knows up to {_SCHEMA}.",
-                hint=f"Upgrade EdgeKit: {install_line(upgrade=True)}",
+        if isinstance(raw, dict) and "schema" in raw:
+            check_schema(
+                raw["schema"],
+                _SCHEMA,
+                what="signature",
+                path=folder / SIGNATURE,
+                error=SignatureError,
+                hint=_sign_again(folder),
             )
         found = msgspec.convert(raw, BundleSignature)
         _check(found)
@@ -114,8 +117,6 @@ def read_signature(folder: Path) -> BundleSignature | None:
 
 
 def _check(signature: BundleSignature) -> None:
-    if signature.schema != _SCHEMA:
-        raise ValueError(f"`schema` is {signature.schema}; {_SCHEMA} was expected")
     if not re.fullmatch(r"[0-9a-f]{64}", signature.manifest_sha256):
         raise ValueError("`manifest_sha256` is no SHA-256")
     try:
@@ -138,5 +139,9 @@ def _check(signature: BundleSignature) -> None:
 def _refused(folder: Path, why: str) -> SignatureError:
     return SignatureError(
         f"{folder / SIGNATURE} {why}.",
-        hint=f"Sign the bundle again: edgekit sign {folder} --key FILE",
+        hint=_sign_again(folder),
     )
+
+
+def _sign_again(folder: Path) -> str:
+    return f"Sign the bundle again: edgekit sign {folder} --key FILE"

@@ -14,7 +14,7 @@ from edgekit._printable import printable_json
 from edgekit.errors import BadInputError, EdgeKitError, MissingDependencyError, OutputError
 from edgekit.system.shortage import shortage_of
 
-__all__ = ["INTERRUPTED", "Failure", "Outcome", "failure_of", "wants_json"]
+__all__ = ["INTERRUPTED", "SCHEMA", "Failure", "Outcome", "failure_of", "wants_json"]
 
 
 class Failure(NamedTuple):
@@ -32,6 +32,9 @@ class Failure(NamedTuple):
     hint: str
     status: int
 
+
+SCHEMA = 1
+"""Version of what ``--json`` prints, for commands whose result has no version of its own."""
 
 INTERRUPTED = Failure("interrupted", "Interrupted.", "", 130)
 
@@ -55,6 +58,7 @@ class Outcome:
         content = msgspec.to_builtins(self.result) if self.result is not None else {}
         if failure is not None:
             content = {"error": failure._asdict(), **content}
+        content = {"schema": SCHEMA, **content}
         text = msgspec.json.encode(_as_unicode(content))
         click.echo(printable_json(msgspec.json.format(text, indent=2).decode()))
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
-from edgekit.datasets.annotations import MOST_BYTES, Truth, TruthTube, VideoTruth
+from edgekit.datasets.annotations import MOST_BYTES, SCHEMA, Truth, TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, OutputError
 from edgekit.files.output_paths import output_error, refuse_unwritable_folder, writing
 from edgekit.files.reading import path_below
@@ -192,4 +192,4 @@ def _content(
         if video.label is not None:
             entry["label"] = video.label
         described[names[given.name]] = entry
-    return {"classes": truth.classes, "videos": described}
+    return {"schema": SCHEMA, "classes": truth.classes, "videos": described}

@@ -16,7 +16,8 @@ from edgekit.deploy.on_device.unit import KEYS
 __all__ = ["ReleaseFacts", "Releases"]
 
 _FACTS = "release.json"
-_NUMBERED = ("number", "replaces", "created")
+_SCHEMA = 1
+_NUMBERED = ("schema", "number", "replaces", "created")
 _KEPT = 3
 
 
@@ -25,6 +26,7 @@ class ReleaseFacts(TypedDict, total=False):
     """What is known of a release.
 
     Attributes:
+        schema: Version of this layout.
         number: Its number, from 1.
         replaces: Number of the release before it; None for the first one.
         created: Time when it was made, in seconds since 1970.
@@ -40,6 +42,7 @@ class ReleaseFacts(TypedDict, total=False):
             the release holds.
     """
 
+    schema: int
     number: int
     replaces: int | None
     created: int
@@ -86,12 +89,25 @@ class Releases:
         return self.folder / "releases" / str(number)
 
     def facts(self, number: int | None) -> ReleaseFacts:
-        """Returns what is known of a release; nothing if there is none."""
+        """Returns what is known of a release; nothing if there is none.
+
+        Raises:
+            DeviceError: A newer EdgeKit made it.
+        """
         try:
             found = json.loads((self.path(number or 0) / _FACTS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return cast(ReleaseFacts, found) if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        schema = found.get("schema", 0)  # those of before there was a schema have none
+        if schema not in range(_SCHEMA + 1):
+            raise DeviceError(
+                f"Release {number} in {self.folder} has release schema {schema}; this EdgeKit "
+                f"knows up to {_SCHEMA}.",
+                "A newer EdgeKit deployed it. Upgrade the EdgeKit that you deploy with.",
+            )
+        return cast(ReleaseFacts, found)
 
     def create(
         self, facts: ReleaseFacts, options: str | None, keys: str | None, bundle: Path, venv: Path
@@ -202,7 +218,8 @@ class Releases:
         if keys is not None:
             write_file(place / KEYS, keys, 0o600)
             facts = {**facts, "requires_signature": True}
-        write_file(place / _FACTS, json.dumps(facts, indent=2) + "\n", 0o600)
+        text = json.dumps({**facts, "schema": _SCHEMA}, indent=2) + "\n"
+        write_file(place / _FACTS, text, 0o600)
 
     def _all(self) -> list[Path]:
         folder = self.folder / "releases"

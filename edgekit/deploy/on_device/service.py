@@ -185,10 +185,13 @@ def _served(address: str) -> Health:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         return Health("silent", None, f"{address} does not answer: {reason}")
-    level = found["status"] if found["status"] in ("ok", "degraded") else "silent"
-    rate = sum(source["rate"] for source in found["sources"])
-    faults = [source["error"] for source in found["sources"] if source["error"]]
-    words = f"{found['status']}, {rate:.1f} frames/s"
+    try:
+        level = found["status"] if found["status"] in ("ok", "degraded") else "silent"
+        rate = sum(source["rate"] for source in found["sources"])
+        faults = [source["error"] for source in found["sources"] if source["error"]]
+        words = f"{found['status']}, {rate:.1f} frames/s"
+    except (KeyError, TypeError):
+        return Health("silent", None, f"{address} does not answer as a run of EdgeKit does")
     return Health(level, rate, f"{words}: {faults[0]}" if faults else words)
 
 

@@ -11,7 +11,9 @@ import torch
 
 from edgekit._parameters import parameter
 from edgekit.errors import CheckpointError
+from edgekit.files.schemas import check_schema
 from edgekit.files.writing import atomic_file
+from edgekit.training.run_folder import SCHEMA
 
 __all__ = ["RunState", "load_state", "save_state"]
 
@@ -53,7 +55,7 @@ def save_state(path: Path, state: RunState) -> None:
         OutputError: The file cannot be written.
     """
     with atomic_file(path) as temporary:
-        torch.save(state, temporary)
+        torch.save({"schema": SCHEMA, **state}, temporary)
 
 
 def load_state(path: Path, settings: Mapping[str, object], device: torch.device) -> RunState:
@@ -70,6 +72,15 @@ def load_state(path: Path, settings: Mapping[str, object], device: torch.device)
     hint = f"To replace the run, use {parameter('force', True)} instead of {parameter('resume')}."
     try:
         state = torch.load(path, map_location=device, weights_only=True)
+        schema = state.get("schema", 0)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is not the state of a training run: {error}.", hint=hint
+        ) from error
+    check_schema(
+        schema, SCHEMA, what="training", path=path, error=CheckpointError, hint=hint, oldest=0
+    )
+    try:
         found, _ = dict(json.loads(state["settings"])), (state["step"], state["best"])
     except Exception as error:
         raise CheckpointError(

@@ -83,7 +83,7 @@ def test_the_message_is_one_of_openssh() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda content: content.update(schema=0), "`schema` is 0; 1 was expected"),
+        (lambda content: content.update(schema=0), "signature schema 1 or older; found 0"),
         (lambda content: content.update(manifest_sha256="0A" * 32), "is no SHA-256"),
         (lambda content: content.update(signed="29.11.2026"), "Invalid RFC3339"),
         (lambda content: content.update(expires=0), "date"),
@@ -105,7 +105,7 @@ def test_a_changed_field(folder: Path, change: Callable[[Any], object], why: str
 
 def test_a_newer_layout_names_the_upgrade(folder: Path) -> None:
     edit(folder, lambda content: content.update(schema=2, later=True))
-    with pytest.raises(SignatureError, match="has schema 2; this EdgeKit knows up to 1") as caught:
+    with pytest.raises(SignatureError, match="signature schema 2; this EdgeKit knows up") as caught:
         read_signature(folder)
     assert install_line(upgrade=True) in caught.value.hint
 

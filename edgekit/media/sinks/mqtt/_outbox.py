@@ -15,9 +15,11 @@ from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import longest_name, writing
 from edgekit.files.permissions import make_private
+from edgekit.files.schemas import check_schema
 
 __all__ = ["Outbox", "QueuedMessage", "check_name"]
 
+_SCHEMA = 1
 _LONGEST_ENDING = "-journal"
 
 
@@ -90,6 +92,19 @@ class Outbox(Closing):
     def _prepare(self) -> None:
         # Only one process may use the file: two would send each other's messages.
         self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # Files of before there was a schema have 0 here, and the same tables.
+        (schema,) = self._base.execute("PRAGMA user_version").fetchone()
+        check_schema(
+            schema,
+            _SCHEMA,
+            what="queue",
+            path=self._path,
+            error=OutputError,
+            hint=f"Name another file: {parameter('mqtt_buffer', 'FILE')}",
+            oldest=0,
+        )
+        if schema != _SCHEMA:
+            self._base.execute(f"PRAGMA user_version = {_SCHEMA}")
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = NORMAL")
         self._base.execute(

@@ -14,7 +14,7 @@ from edgekit._checks import required_path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file, refuse_full, remove_left
-from edgekit.media.sinks.events import tube_json
+from edgekit.media.sinks.events import SCHEMA, tube_json
 from edgekit.media.sinks.sink import Sink
 from edgekit.media.sinks.video._clip_folder import ClipFolder
 from edgekit.media.sinks.video._earlier_frames import EarlierFrames
@@ -261,6 +261,7 @@ class _Clip:
         self._video.end(RunSummary(frames, 0, 0.0, {}))
         self._video.close()
         about = {
+            "schema": SCHEMA,
             "source": self._info.source,
             "time": self._began.isoformat(timespec="milliseconds"),
             "video": f"{self._name}.mp4",
