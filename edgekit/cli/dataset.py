@@ -49,7 +49,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
             ),
             click.option(
                 "--part", type=click.Choice(["all", "test", "train"]), default="all",
-                show_default=True, help="Part of the dataset.",
+                show_default=True, help="Part of the dataset to read.",
             ),
         )  # fmt: skip
         for option in reversed(options):
@@ -184,8 +184,9 @@ def _convert(to: str, out: Path, force: bool, as_json: bool, **values: object) -
 @click.option(
     "--group",
     metavar="REGEX",
-    help="Regular expression whose first group is the recording that a video is a clip of. "
-    "[default: those of the names of UCF101 and HMDB51; else each video is a recording]",
+    help="Regular expression for the names of videos. Its first group is the recording, whose "
+    "clips stay together. [default: the way UCF101 and HMDB51 name clips; a video with another "
+    "name is a recording by itself]",
 )
 @click.option(
     "-o", "--out", type=OUT_FOLDER, help="Folder to write to. [default: the dataset's own]"

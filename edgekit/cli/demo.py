@@ -49,7 +49,7 @@ __all__ = ["command"]
 def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bool) -> int:
     """Run a bundle on a rendered clip, and score it against the clip's known tubes.
 
-    Needs no camera, no display and no network.
+    It needs no camera, no display and no network.
 
     Example: edgekit demo -o demo
     """

@@ -56,9 +56,9 @@ _LOG = logging.getLogger(__name__)
     require_signature,
 )
 @session_options(
-    zero_threads="0 takes the number that edgekit bench --tune saved for the bundle, if a source "
-    "is live or --realtime is given, and no other option of inference is. Otherwise 0 lets the "
-    "runtime choose.",
+    zero_threads="0 lets the runtime choose. For live sources, and with --realtime, 0 uses the "
+    "number that edgekit bench --tune saved for the bundle, unless you give another option of "
+    "inference.",
     no_hint="throughput if no source is live and --realtime is not given, else latency",
 )
 @headed(
