@@ -1,1 +1,1 @@
-"""HOST. Builds reports: tables, plots and self-contained HTML pages."""
+"""Builds reports: tables, plots and self-contained HTML pages."""

@@ -1,7 +1,7 @@
 """Times ``edgekit eval --detections`` on as many videos as UCF101-24 has, and on more.
 
 Run it as ``python -m edgekit.benchmarks.suites.accuracy.evaluation_time ROOT`` with the folder of
-the data set's annotations. It makes detections from the annotated tubes: jittered boxes, some
+the dataset's annotations. It makes detections from the annotated tubes: jittered boxes, some
 twice, some missing, and boxes of noise. Each evaluation is a process of its own with one thread.
 The table shows its wall time, processor time and peak memory, those of its workers included.
 """
