@@ -21,7 +21,8 @@ from edgekit.linking.tracks.compiled import NativeTracks
 from edgekit.linking.tracks.history import History, Rows
 from edgekit.linking.tracks.interpolation import interpolated, reach
 from edgekit.linking.tracks.kalman import States, corners, smoothed
-from edgekit.linking.tracks.plain import Ended, Look, PlainTracks
+from edgekit.linking.tracks.look import Look
+from edgekit.linking.tracks.plain import Ended, PlainTracks
 from edgekit.linking.tracks.segments import spans
 from edgekit.runtime.native.library import NUMPY, compiled, setting
 from edgekit.runtime.types import Array, Detections, Tube

@@ -267,6 +267,38 @@ def test_what_was_live_long_enough_ends_as_a_tube_of_its_id(seed: int, frames: i
     assert live <= closed
 
 
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("still", [0, 25, 150, 1500])
+def test_the_live_score_and_class_are_those_of_the_last_second(still, every):
+    """An actor that stood still scores, after a second of action, nearly as one that did not."""
+    linker = OnlineLinker(2)
+    for index in range(0, still + 25, every):
+        scores = [0.04, 0.05] if index < still else [0.5, 0.1]
+        (tube,) = linker.update(found((100, 100, scores)), index / 25).live
+        if every > 1:
+            linker.skip(every - 1)
+    assert (tube.start, tube.label) == (0, 0)
+    assert tube.score == pytest.approx(0.5) if not still else 0.3 < tube.score < 0.5
+
+
+def test_a_live_score_is_a_mean_of_eight_detections_however_far_apart_they_are():
+    linker = OnlineLinker(1)
+    for index in range(0, 4000, 40):
+        (tube,) = linker.update(found((100, 100, [0.1])), index / 25).live
+        linker.skip(39)
+    (tube,) = linker.update(found((100, 100, [0.9])), 160).live
+    assert tube.score == pytest.approx(0.1 + 0.8 / 8)
+
+
+def test_past_scores_fade_as_they_should():
+    """A mean of all detections at first, then each one counts a 25th of the score."""
+    linker, expected = OnlineLinker(1), 0.0
+    for index, score in enumerate(np.random.default_rng(4).uniform(0.1, 0.9, 60).tolist()):
+        expected += (score - expected) / min(index + 1, 25)
+        (tube,) = linker.update(found((100, 100, [score]))).live
+        assert tube.score == pytest.approx(expected)
+
+
 def test_duplicates_start_no_tracks() -> None:
     linker = OnlineLinker(2)
     for _ in range(10):

@@ -109,6 +109,7 @@ static void fit(linking *l, int32_t found) {
     const int32_t t = l->tracks, rows = t + found, w = l->width;
     GROW(id, t, rows, 1), GROW(start, t, rows, 1), GROW(hits, t, rows, 1);
     GROW(misses, t, rows, 1), GROW(lost, t, rows, 1), GROW(watched, t, rows, 1), GROW(sums, t, rows, w), GROW(level, t, rows, 1);
+    GROW(recent, t, rows, w), GROW(weight, t, rows, 1);
     GROW(states, t, rows, STATE), GROW(size, t, rows, 2);
     GROW(label, 0, rows, 1), GROW(score, 0, rows, 1), GROW(box, 0, rows, 4);
     GROW(ended_id, 0, rows, 1), GROW(ended_hits, 0, rows, 1);
@@ -130,6 +131,8 @@ static void check(const linking *l, int32_t before, int32_t found) {
         if (l->lost[t] >= l->most_lost) fail("a track outlived its end", t);
         if (l->hits[t] < 1 || l->hits[t] > l->frame - l->start[t] + 1) fail("hits are off", t);
         if (l->watched[t] <= 0 || l->watched[t] > 3.0 * (double)l->hits[t]) fail("time is off", t);
+        if (l->weight[t] < 1 || l->weight[t] > (double)l->hits[t]) fail("a weight is off", t);
+        if (l->score[t] < 0 || l->score[t] > 1 + 1e-9) fail("a score is none", t);
         if (l->past_seen[t] != (l->misses[t] == 0)) fail("what was seen is off", t);
         if (l->label[t] < 0 || l->label[t] >= l->classes) fail("a label is none", t);
     }
@@ -153,6 +156,7 @@ static void link_stream(void) {
         l->elapsed = (double)l->passed * (draw(2) ? 1 : 0.4);
         l->faded = pow(0.8, l->elapsed), l->carried = (1 - l->faded) / 0.2;
         l->shared = draw(2) ? 0 : 1e-5;
+        l->remembered = fmax(1, 4 / l->elapsed);
         const int32_t found = (int32_t)draw(draw(5) ? 12 : 90), before = l->tracks;
         fit(l, found);
         boxes_of(l->boxes, l->found = found);
@@ -179,7 +183,8 @@ static void link_stream(void) {
         link_show(l);
         check(l, before, good);
     }
-    void *blocks[] = {l->id, l->start, l->hits, l->misses, l->lost, l->watched, l->sums, l->level, l->states, l->size,
+    void *blocks[] = {l->id, l->start, l->hits, l->misses, l->lost, l->watched, l->sums, l->level,
+                      l->recent, l->weight, l->states, l->size,
                       l->label, l->score, l->box, l->ended_id, l->ended_hits, l->ended_watched, l->ended_sums,
                       l->boxes, l->scores, l->logs, l->exps, l->past_id, l->past_frame,
                       l->past_passed, l->past_elapsed, l->past_seen, l->past_states, l->past_scores, l->pairs, l->scratch};

@@ -14,14 +14,14 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgekit.assets import default_bundle
+from edgekit.benchmarks.suites.accuracy._puppet_stories import BEFORE, actors, story, tube_of
 from edgekit.benchmarks.suites.support.still_footage import (
     FPS,
     KINDS,
@@ -37,22 +37,18 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.pipeline.results import FrameResult, RunSummary
-from edgekit.runtime.iou import pairwise_iou
 from edgekit.runtime.types import Tube
 from edgekit.synthetic import render_clip
 from edgekit.targets.base import SessionOptions
 
-__all__ = ["ActorComparison", "actors", "main", "story", "wake"]
+__all__ = ["ActorComparison", "main", "wake"]
 
 _MINUTE = 60 * FPS
 _LOOP = 30 * FPS
 _PLAIN = 5 * FPS
-_BEFORE, _AFTER = 6 * FPS, 3 * FPS
 _MOVING = 39
 _STRENGTH = 0.3
 """Strength of the disturbance; with more noise the shipped model finds hardly any puppet."""
-
-_SAME = 0.5
 
 
 class _Tubes(Sink):
@@ -120,32 +116,6 @@ def _quiet(detector: Detector, folder: Path, seed: int, minutes: int) -> None:
         print(f"| {kind} | {limit} | {costs} | {share} |", flush=True)
 
 
-def story(seed: int) -> Iterator[Any]:
-    """Yields the pictures of puppets that stand still, act, and stand still again."""
-    images = list(render_clip(seed))
-    yield from itertools.repeat(images[0], _BEFORE)
-    yield from images
-    yield from itertools.repeat(images[-1], _AFTER)
-
-
-def actors(seed: int) -> list[Tube]:
-    """Returns the true tubes of a story."""
-    return [
-        Tube(
-            -1,
-            tube.label,
-            1.0,
-            _BEFORE + tube.start,
-            _BEFORE + tube.end - 1,
-            tube.boxes,
-            ones,
-            ones > 0,
-        )
-        for tube in render_clip(seed).tubes
-        for ones in [np.ones(len(tube.boxes))]
-    ]
-
-
 @dataclass
 class ActorComparison:
     """Tubes of runs without and with the gate, compared for each actor.
@@ -169,7 +139,7 @@ class ActorComparison:
     def add(self, actors: Sequence[Tube], plain: _Tubes, gated: _Tubes) -> None:
         """Compares the tubes of two runs of one clip."""
         for actor in actors:
-            one, other = (_found(actor, run.ended) for run in (plain, gated))
+            one, other = (tube_of(actor, run.ended) for run in (plain, gated))
             self.actors += 1
             self.plain += one is not None
             self.gated += other is not None
@@ -177,23 +147,6 @@ class ActorComparison:
             if one is not None and other is not None:
                 self.late.append(other.start - one.start)
                 self.shown.append(gated.first[other.id] - plain.first[one.id])
-
-
-def _found(actor: Tube, tubes: Iterable[Tube]) -> Tube | None:
-    """Returns the tube that shows an actor; None if there is none."""
-    tube = max(tubes, key=lambda tube: _likeness(actor, tube), default=None)
-    return None if tube is None or _likeness(actor, tube) < _SAME else tube
-
-
-def _likeness(one: Tube, other: Tube) -> float:
-    """Returns the summed box overlap in their common frames, per frame of the first tube."""
-    first, last = max(one.start, other.start), min(one.end, other.end)
-    if one.label != other.label or last < first:
-        return 0.0
-    boxes = [tube.boxes[first - tube.start : last + 1 - tube.start] for tube in (one, other)]
-    pairs = np.stack(boxes, axis=1)
-    overlaps = [float(pairwise_iou(pair)[0, 1]) for pair in pairs]
-    return float(np.mean(overlaps)) * (last + 1 - first) / len(one.boxes)
 
 
 def _puppets(detector: Detector, folder: Path, seed: int, clips: int) -> None:
@@ -240,9 +193,9 @@ def _wakes(folder: Path, seed: int, scenes: int) -> None:
         for number in range(seed + 100 * place, seed + 100 * place + scenes):
             path = folder / f"{kind} {number}.mp4"
             # The first picture of a clip is the one that stood still.
-            images = itertools.islice(story(number), 1, 1 + _BEFORE + _MOVING)
+            images = itertools.islice(story(number), 1, 1 + BEFORE + _MOVING)
             write_h264(path, disturbed(kind, number, images), crf=KINDS[kind][2])
-            found.append(wake(path, _BEFORE))
+            found.append(wake(path, BEFORE))
             path.unlink()
         pictures = [picture for rests, picture in found if rests]
         times = [picture for picture in pictures if picture is not None]

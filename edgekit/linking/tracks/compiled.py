@@ -15,7 +15,8 @@ import numpy as np
 
 from edgekit.linking.tracks import kalman, matching
 from edgekit.linking.tracks.history import History
-from edgekit.linking.tracks.plain import FLOOR, SURE_HITS, Ended, Live, Look
+from edgekit.linking.tracks.look import Look
+from edgekit.linking.tracks.plain import FLOOR, SURE_HITS, Ended, Live
 from edgekit.runtime.native.structures import Linking
 from edgekit.runtime.types import Array
 
@@ -138,6 +139,7 @@ class NativeTracks:
     def _keep_pace(self, look: Look) -> None:
         linking, self._pace = self._linking, (look.elapsed, look.usual)
         linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
+        linking.remembered = look.remembered()
         step = kalman.step_of(look.elapsed)
         linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
 
@@ -162,6 +164,8 @@ class NativeTracks:
             "watched": np.zeros(rows, real),
             "sums": np.zeros((rows, self._width), real),
             "level": np.zeros(rows, real),
+            "recent": np.zeros((rows, self._width), real),
+            "weight": np.zeros(rows, real),
             "states": np.zeros((rows, 5, 4), real),
             "size": np.zeros((rows, 2), real),
             "label": np.zeros(rows, whole),
@@ -194,7 +198,10 @@ class NativeTracks:
             setattr(self._linking, prefix + name, array.ctypes.data)
 
 
-_KEPT = ("id", "start", "hits", "misses", "lost", "watched", "sums", "level", "states", "size")
+_KEPT = (
+    "id", "start", "hits", "misses", "lost", "watched",
+    "sums", "level", "recent", "weight", "states", "size",
+)  # fmt: skip
 _LIVE = ("id", "label", "score", "box", "misses", "start", "hits")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit.linking.tracks.history import History
 from edgekit.linking.tracks.kalman import States, corners, corrected, predicted, started, step_of
+from edgekit.linking.tracks.look import Look
 from edgekit.linking.tracks.matching import (
     SUPPRESSED,
     by_distance,
@@ -25,35 +26,10 @@ from edgekit.linking.tracks.matching import (
 from edgekit.runtime.iou import touching_pairs
 from edgekit.runtime.types import Array
 
-__all__ = ["FLOOR", "SURE_HITS", "UNSURE_MISSES", "Ended", "Live", "Look", "PlainTracks"]
+__all__ = ["FLOOR", "SURE_HITS", "Ended", "Live", "PlainTracks"]
 
 FLOOR = 0.001
 SURE_HITS = 4
-UNSURE_MISSES = 5
-LOOKS = 8
-"""Processed frames without a detection after which a track ends, however far apart."""
-
-
-class Look(NamedTuple):
-    """The time of a processed frame.
-
-    Attributes:
-        frame: Index of the frame in the source.
-        passed: Number of source frames since the previous processed frame.
-        elapsed: Time since the previous processed frame, in frames at 25 per second.
-        usual: Typical time between two processed frames, from this and the last interval.
-    """
-
-    frame: int = 0
-    passed: int = 1
-    elapsed: float = 1.0
-    usual: float = 1.0
-
-    def allowed(self, most: float) -> tuple[float, float]:
-        """Returns how long tracks may be lost: those with few detections, and the others."""
-        longest = max(float(most), min(LOOKS, most) * self.usual)
-        # Few detections are weak evidence, and so are few misses: both count processed frames.
-        return min(UNSURE_MISSES * max(1.0, self.usual), longest), longest
 
 
 class Ended(NamedTuple):
@@ -84,9 +60,14 @@ class Live(NamedTuple):
     hits: Array
 
 
+# Many attributes: the columns of a table.
 @dataclass(slots=True, eq=False)
 class _Rows:
-    """A row for each track; ``size`` is width and height, not their logarithms."""
+    """A row for each track; ``size`` is width and height, not their logarithms.
+
+    ``recent`` are the sums of the scores, in which earlier detections fade; ``weight`` is the sum
+    of the weights.
+    """
 
     id: Array
     start: Array
@@ -96,6 +77,8 @@ class _Rows:
     watched: Array
     sums: Array
     level: Array
+    recent: Array
+    weight: Array
     states: Array
     size: Array
 
@@ -198,8 +181,8 @@ class PlainTracks:
     def live(self) -> Live:
         """Returns the public fields of each live track."""
         rows = self._rows
-        label = rows.sums[:, : self._classes].argmax(axis=1)
-        score = rows.sums[np.arange(len(label)), label] / rows.hits
+        label = rows.recent[:, : self._classes].argmax(axis=1)
+        score = rows.recent[np.arange(len(label)), label] / rows.weight
         box = corners(rows.states[:, 0], rows.size)
         return Live(rows.id, label, score, box, rows.misses, rows.start, rows.hits)
 
@@ -225,6 +208,9 @@ class PlainTracks:
         tracks.hits[which] += 1
         tracks.sums[which] += found.scores[pick]
         tracks.level[which] += found.peak[pick]
+        kept = np.minimum((look.remembered() - 1) / tracks.weight[which], 1.0)
+        tracks.recent[which] = tracks.recent[which] * kept[:, None] + found.scores[pick]
+        tracks.weight[which] = tracks.weight[which] * kept + 1
         return which, pick
 
     def _match(self, place: Array, size: Array, found: _Found, late: float) -> tuple[Array, Array]:
@@ -283,6 +269,8 @@ def _born(found: _Found, first_id: int, look: Look) -> _Rows:
         np.full(count, look.elapsed),
         found.scores.copy(),
         found.peak.copy(),
+        found.scores.copy(),
+        np.ones(count),
         np.stack(started(found.measured, found.size), axis=1),
         found.size,
     )

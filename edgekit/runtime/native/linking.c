@@ -176,7 +176,13 @@ static void advance(linking *l, const work *w) {
         l->level[t] += w->peak[d];
         double *sums = l->sums + (size_t)t * l->width;
         const double *scores = l->scores + (size_t)d * l->width;
-        for (int32_t c = 0; c < l->width; c++) sums[c] += scores[c];
+        double *recent = l->recent + (size_t)t * l->width, kept = (l->remembered - 1) / l->weight[t];
+        if (kept > 1) kept = 1;
+        for (int32_t c = 0; c < l->width; c++) {
+            sums[c] += scores[c];
+            recent[c] = recent[c] * kept + scores[c];
+        }
+        l->weight[t] = l->weight[t] * kept + 1;
     }
 }
 
@@ -198,6 +204,9 @@ static void bear(linking *l, const work *w, int32_t row, int32_t d) {
     l->level[row] = w->peak[d];
     memcpy(l->sums + (size_t)row * l->width, l->scores + (size_t)d * l->width,
            (size_t)l->width * sizeof *l->sums);
+    l->weight[row] = 1;
+    memcpy(l->recent + (size_t)row * l->width, l->scores + (size_t)d * l->width,
+           (size_t)l->width * sizeof *l->recent);
     w->partner[row] = d;
 }
 
@@ -222,6 +231,9 @@ static void move(linking *l, int32_t from, int32_t to) {
     l->level[to] = l->level[from];
     memcpy(l->sums + (size_t)to * l->width, l->sums + (size_t)from * l->width,
            (size_t)l->width * sizeof *l->sums);
+    l->weight[to] = l->weight[from];
+    memcpy(l->recent + (size_t)to * l->width, l->recent + (size_t)from * l->width,
+           (size_t)l->width * sizeof *l->recent);
     memcpy(l->states + (size_t)STATE * to, l->states + (size_t)STATE * from,
            STATE * sizeof *l->states);
 }
@@ -275,12 +287,13 @@ int64_t link_step(linking *l) {
 void link_show(linking *l) {
     if (l->tracks > l->row_capacity) return;
     for (int32_t t = 0; t < l->tracks; t++) {
-        const double *place = l->states + (size_t)STATE * t, *sums = l->sums + (size_t)t * l->width;
+        const double *place = l->states + (size_t)STATE * t;
+        const double *recent = l->recent + (size_t)t * l->width;
         int32_t best = 0;
         for (int32_t c = 1; c < l->classes; c++)
-            if (sums[c] > sums[best]) best = c;
+            if (recent[c] > recent[best]) best = c;
         l->label[t] = best;
-        l->score[t] = sums[best] / (double)l->hits[t];
+        l->score[t] = recent[best] / l->weight[t];
         for (int k = 0; k < 2; k++) {
             const double half = l->size[2 * (size_t)t + k] / 2;
             l->box[4 * (size_t)t + k] = place[k] - half;

@@ -28,6 +28,7 @@ typedef struct {
     double measured2, first2;
     double elapsed; /* time since the previous processed frame */
     double unsure_lost, most_lost; /* largest time without a detection */
+    double remembered; /* number of detections that make a live score */
     double reach, reach_per_miss, largest_reach, largest_growth, largest_ratio;
     float least_overlap, class_weight, level_weight, least_gain, least_cosine, suppressed;
     int32_t classes, width; /* width: numbers in a padded row */
@@ -43,7 +44,9 @@ typedef struct {
     /* One row for each track, row_capacity of them. */
     int64_t *id, *start, *hits, *misses;
     double *lost, *watched;               /* time since the last detection; time of all detections */
-    double *sums, *level, *states, *size; /* (width), one, (5, 4) as in States, (2) */
+    double *sums, *level;                 /* sums of scores, (width), and of the highest, one */
+    double *recent, *weight;              /* fading sums of scores, (width), and of weights, one */
+    double *states, *size;                /* (5, 4) as in States, (2) */
     int64_t *label;                       /* label, score and box are filled by link_show */
     double *score, *box;                  /* one, (4) */
     int64_t *ended_id, *ended_hits;

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from edgekit.benchmarks.suites.accuracy.motion_gate import ActorComparison, actors, story, wake
+from edgekit.benchmarks.suites.accuracy._puppet_stories import actors, story
+from edgekit.benchmarks.suites.accuracy.motion_gate import ActorComparison, wake
 from edgekit.benchmarks.suites.support.still_footage import KINDS, disturbed, write_h264
 from edgekit.media import open_source
 from edgekit.runtime.types import Tube

@@ -1,0 +1,43 @@
+"""The time of a processed frame, and what the tracks of EdgeKit's linker conclude from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Look"]
+
+_UNSURE_MISSES = 5
+_LOOKS = 8
+"""Processed frames without a detection after which a track ends, however far apart they are.
+
+They also are the smallest number of detections from which a live score is computed.
+"""
+
+_MEMORY = 25.0
+"""Time over which a live score is a mean, in frames at 25 per second."""
+
+
+class Look(NamedTuple):
+    """The time of a processed frame.
+
+    Attributes:
+        frame: Index of the frame in the source.
+        passed: Number of source frames since the previous processed frame.
+        elapsed: Time since the previous processed frame, in frames at 25 per second.
+        usual: Typical time between two processed frames, from this and the last interval.
+    """
+
+    frame: int = 0
+    passed: int = 1
+    elapsed: float = 1.0
+    usual: float = 1.0
+
+    def allowed(self, most: float) -> tuple[float, float]:
+        """Returns how long tracks may be lost: those with few detections, and the others."""
+        longest = max(float(most), min(_LOOKS, most) * self.usual)
+        # Few detections are weak evidence, and so are few misses: both count processed frames.
+        return min(_UNSURE_MISSES * max(1.0, self.usual), longest), longest
+
+    def remembered(self) -> float:
+        """Returns the number of detections that make a live score; it need not be whole."""
+        return max(float(_LOOKS), _MEMORY / self.elapsed)
