@@ -13,6 +13,30 @@ KEYS = "allowed_keys"
 """File of a release with the public keys, one of which has to have signed its bundle."""
 
 _WATCHDOG_SECONDS = 60
+_RIGHTS = (
+    "NoNewPrivileges=yes",
+    "LockPersonality=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallErrorNumber=EPERM",
+    "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @keyring",
+)
+"""Lines that also work without any rights; docs/service.md explains them."""
+
+_RIGHTS_OF_SYSTEM_SERVICES = (
+    "CapabilityBoundingSet=",
+    "PrivateTmp=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectSystem=full",
+)
 
 
 def unit_text(
@@ -43,10 +67,10 @@ def unit_text(
         "RestartSec=5",
         "TimeoutStopSec=10",
         f"WorkingDirectory={_escaped(data)}",
-        "NoNewPrivileges=yes",
+        *_RIGHTS,
     ]
     if user:
-        lines += [f"User={user}", "PrivateTmp=yes", "ProtectSystem=full"]
+        lines += [f"User={user}", *_RIGHTS_OF_SYSTEM_SERVICES]
     target = "multi-user.target" if user else "default.target"
     return "\n".join([*lines, "", "[Install]", f"WantedBy={target}", ""])
 
