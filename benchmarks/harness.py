@@ -48,7 +48,7 @@ class _MeasuredRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessSettings:
-    """What a harness plays and measures.
+    """Settings of a harness: its footage, rounds, meter and measures of accuracy.
 
     Attributes:
         source: File or folder that is played.

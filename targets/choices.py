@@ -18,6 +18,6 @@ Arithmetic: TypeAlias = Literal["f32", "f16", "bf16"]
 ARITHMETICS = get_args(Arithmetic)
 
 Hint: TypeAlias = Literal["latency", "throughput"]
-"""What a session optimizes for: one frame at a time, or several frames at once."""
+"""Aim of a session: one frame with little delay, or many frames per second."""
 
 HINTS = get_args(Hint)

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TensorRtReport:
-    """What TensorRT makes of a bundle.
+    """Report on whether TensorRT accepts a bundle, with the command that builds its engine.
 
     Attributes:
         verdict: Sentence that says whether its ONNX parser accepts the network.
@@ -35,7 +35,7 @@ class TensorRtReport:
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """What ``edgekit inspect`` tells about a bundle.
+    """Report of ``edgekit inspect`` about a bundle.
 
     Attributes:
         path: Path of its folder.

@@ -24,7 +24,7 @@ _KINDS: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-"""For each message type of onnx.proto, the fields that lead to tensors."""
+"""Fields of each message type of onnx.proto that lead to tensors."""
 
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _MOST_FIELDS, _DEEPEST = 1_000_000, 400

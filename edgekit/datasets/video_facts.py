@@ -10,7 +10,7 @@ __all__ = ["VideoFacts", "facts_of"]
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What a video or a folder of pictures declares.
+    """Facts that a video or a folder of pictures declares.
 
     Attributes:
         frames: Number of frames; None if the file does not tell.

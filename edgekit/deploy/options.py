@@ -24,7 +24,7 @@ SERVICES: tuple[str, ...] = get_args(ServiceKind)
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What the options file of a run says to a deployment.
+    """Values in the options file of a run that a deployment needs.
 
     Attributes:
         text: Content of the file; it may contain passwords.

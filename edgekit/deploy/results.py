@@ -46,7 +46,7 @@ class HostResult:
 # Many attributes: one for each key of the JSON that ``edgekit deploy --status --json`` prints.
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """What a service on a device runs, or why that is unknown.
+    """State of a service on a device, or the reason why it is unknown.
 
     Attributes:
         host: Name of the device for ``ssh``.

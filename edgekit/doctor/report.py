@@ -161,7 +161,7 @@ class CacheReport:
 # Many attributes: one for each key of the JSON that ``edgekit doctor --json`` prints.
 @dataclass(frozen=True, slots=True)
 class SystemReport:
-    """What EdgeKit finds on this machine.
+    """Report of ``edgekit doctor``: all that EdgeKit finds on this machine.
 
     Attributes:
         edgekit: Version of EdgeKit.

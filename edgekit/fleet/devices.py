@@ -35,7 +35,7 @@ _TROUBLES = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceReport:
-    """What the table shows of a device.
+    """Row of a device in the table.
 
     Attributes:
         name: Name of the device: its topic below the common prefix.

@@ -32,7 +32,7 @@ _OFFSET = 1.0  # All published arithmetic uses 1-based pixels.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoScores:
-    """What one video adds to the figures of an evaluation.
+    """Contribution of one video to the figures of an evaluation.
 
     Attributes:
         name: Name of the video.

@@ -39,7 +39,7 @@ Builder: TypeAlias = "Callable[[int, int, int], nn.Module]"
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """Everything that is needed to build a network.
+    """Description from which a network is built.
 
     Attributes:
         arch: Name in ``ARCHITECTURES``.

@@ -20,7 +20,7 @@ __all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource", "check_pa
 
 
 class FrameSource(Protocol):
-    """What the pipeline needs from a source; ``edgekit.media`` has the classes.
+    """Source as the pipeline uses it; ``edgekit.media`` has the classes.
 
     Attributes:
         name: Name for display.
@@ -55,7 +55,7 @@ class FrameSource(Protocol):
 
 
 class FrameDetector(Protocol):
-    """What the pipeline needs from a detector; see ``edgekit.detector.Detector``."""
+    """Detector as the pipeline uses it; see ``edgekit.detector.Detector``."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ class FrameDetector(Protocol):
 
 
 class FrameLinker(Protocol):
-    """What the pipeline needs from a linker; see ``edgekit.linking.confirmation``."""
+    """Linker as the pipeline uses it; see ``edgekit.linking.confirmation``."""
 
     def count_from(self, *, score: float, min_hits: int) -> None:
         """Sets the smallest score and the smallest number of detections of tubes that count."""

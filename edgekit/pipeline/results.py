@@ -175,7 +175,7 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True)
 class GateSummary:
-    """What a motion gate has learnt.
+    """Report of a motion gate: the noise that it has learnt, and the pauses that motion ended.
 
     Attributes:
         threshold: Median over the picture of the changes that were noise, in levels of 0 to 255;
@@ -221,7 +221,7 @@ class RunSummary:
 
 @dataclass(slots=True)
 class RunCounts:
-    """What a run has counted so far.
+    """Counts of a run so far.
 
     Attributes:
         ages: Ages of frames when their inference began, of a live source.

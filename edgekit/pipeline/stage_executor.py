@@ -128,7 +128,7 @@ def overlapped(
 
 
 class _Executor(Generic[T]):
-    """What the threads of ``overlapped`` do; the arguments are the same.
+    """Runs the threads of ``overlapped``, and has its parameters.
 
     Attributes:
         before: Items that wait for the step.

@@ -16,7 +16,7 @@ __all__ = ["SupervisionDetections", "column", "columns", "made"]
 
 
 class SupervisionDetections(Protocol):
-    """What EdgeKit reads of ``supervision.Detections``.
+    """Attributes of ``supervision.Detections`` that EdgeKit reads.
 
     Attributes:
         xyxy: Boxes ``[x1, y1, x2, y2]`` in pixels, (n, 4).

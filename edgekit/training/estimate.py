@@ -26,7 +26,7 @@ _AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run will need.
+    """Memory and time that a run will need.
 
     Attributes:
         clips: Number of clips to learn from.

@@ -21,7 +21,7 @@ _HEATMAP = ("hm.weight", "hm.bias", "hm.2.weight", "hm.2.bias")
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What a network takes from a checkpoint.
+    """Weights that a network takes from a checkpoint.
 
     Attributes:
         state: Tensors for the network, by name; all have the shapes of the network.

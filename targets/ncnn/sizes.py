@@ -58,7 +58,7 @@ class WeightArray:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What a rule finds: sizes of the outputs, and arrays of weights in the order of the file."""
+    """Result of a rule: sizes of the outputs, and arrays of weights in the order of the file."""
 
     outputs: list[Blob]
     weights: list[WeightArray] = field(default_factory=list)

@@ -46,7 +46,7 @@ class _FoundBox(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FrameRule:
-    """How a program scores boxes.
+    """Rule by which a program scores boxes.
 
     Attributes:
         annotated_only: Whether boxes in frames without an annotated box of any class are ignored.

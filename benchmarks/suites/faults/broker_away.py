@@ -35,7 +35,7 @@ _TOPIC = "home/door"
 
 
 class Arrived(NamedTuple):
-    """What a listener received of a run.
+    """Messages of a run that a listener received.
 
     Attributes:
         tubes: Number of ended tubes in the events file.

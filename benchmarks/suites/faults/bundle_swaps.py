@@ -58,7 +58,7 @@ _SECONDS = 4.0
 
 
 class SourceOutcome(NamedTuple):
-    """What the events of a source say.
+    """Counts from the events of a source.
 
     Attributes:
         frames: Number of frames that went through the detector.

@@ -32,7 +32,7 @@ _STALLED = (
 
 
 class FloodCounts(NamedTuple):
-    """What a flood did.
+    """Counts of a flood.
 
     Attributes:
         opened: Number of connections that were opened in all.

@@ -21,7 +21,7 @@ KEY_TYPE = "ssh-ed25519"
 _BYTES = 32
 _SSH_PREFIX = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
 _PEM_PREFIX = bytes.fromhex("302a300506032b6570032100")
-"""Everything before the key in a SubjectPublicKeyInfo of Ed25519 (RFC 8410)."""
+"""Bytes before the key in a SubjectPublicKeyInfo of Ed25519 (RFC 8410)."""
 
 _PEM_TYPES = {
     bytes.fromhex("06092a864886f70d010101"): "RSA",

@@ -25,7 +25,7 @@ _DAY = datetime.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class SignatureReport:
-    """What the signature in a bundle says.
+    """Content of a bundle's signature, and whether it is valid.
 
     Attributes:
         fingerprint: Fingerprint of the key that made it, as ``ssh-keygen -l`` prints it.

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 
 class Decorator(Protocol):
-    """What ``click.option`` returns: it adds an option to a command's function."""
+    """Type of the value of ``click.option``, which adds an option to a command's function."""
 
     def __call__(self, function: F, /) -> F:
         """Returns the function with the option."""

@@ -38,7 +38,7 @@ class _Track:
 
 
 class _CvatFile:
-    """What an XML file says: facts of the task, class names and tracks."""
+    """Content of an XML file: facts of the task, class names and tracks."""
 
     def __init__(self) -> None:
         self.facts: dict[str, str] = {}

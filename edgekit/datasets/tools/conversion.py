@@ -26,7 +26,7 @@ _DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class WrittenDataset:
-    """What was written.
+    """Result of a conversion: the files that were written.
 
     Attributes:
         files: Annotation files, by the name of the part.

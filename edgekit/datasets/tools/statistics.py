@@ -46,7 +46,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a dataset holds.
+    """Counts of a dataset, and distributions of its boxes.
 
     Attributes:
         parts: Counts of each part.

@@ -23,7 +23,7 @@ _KEPT = 3
 
 # Many attributes: one for each key of the file that describes a release.
 class ReleaseFacts(TypedDict, total=False):
-    """What is known of a release.
+    """Facts about a release.
 
     Attributes:
         schema: Version of this layout.

@@ -16,7 +16,7 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True)
 class WorkingPoint:
-    """What a class has at the score where its F1, of precision and recall, is highest.
+    """Score at which the F1 of a class is highest, with its precision and recall there.
 
     Attributes:
         score: Smallest score that counts; infinite if nothing is found.

@@ -21,7 +21,7 @@ __all__ = ["Entries", "ErrorKind", "join", "repaired_ap"]
 
 
 class ErrorKind(IntEnum):
-    """What is wrong with a box or tube; the text of each is what people read."""
+    """Kinds of errors of a box or tube; the value of each is its name in reports."""
 
     CORRECT = 0
     CLASS = 1

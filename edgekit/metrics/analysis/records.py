@@ -86,7 +86,7 @@ class EarlyLabels:
 
 @dataclass(frozen=True, slots=True)
 class Shifts:
-    """How many frames tubes begin and end after the annotated tube that they mean.
+    """Numbers of frames by which tubes begin and end after their annotated tubes.
 
     Attributes:
         tubes: Number of tubes at the working points that mean an annotated tube of their class.
@@ -126,7 +126,7 @@ class VideoFigures:
 # Many attributes: one for each part of the report, all of them read by its users.
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What the figures of an evaluation are made of.
+    """Details behind the figures of an evaluation.
 
     Attributes:
         frame_map: frame-mAP@0.5.

@@ -23,7 +23,7 @@ __all__ = ["TrackingMeasures", "check_installed", "tracking_measures"]
 _HALF = THRESHOLDS.index(0.5)
 
 _Values = Mapping[str, Array]
-"""What a metric of TrackEval returns: numbers and arrays by name."""
+"""Result of a metric of TrackEval: numbers and arrays by name."""
 
 
 class _Metric(Protocol):

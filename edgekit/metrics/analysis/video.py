@@ -21,7 +21,7 @@ __all__ = ["VideoAnalysis", "analyse_video"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoAnalysis:
-    """What is right and wrong in one video.
+    """Analysis of one video: its correct and wrong boxes and tubes.
 
     Attributes:
         name: Name of the video.

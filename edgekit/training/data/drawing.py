@@ -16,7 +16,7 @@ __all__ = ["BatchKey", "Draws"]
 
 
 class BatchKey(NamedTuple):
-    """All that determines the samples of a batch, besides settings and clips.
+    """Key of a batch: with settings and clips, it determines the samples.
 
     Attributes:
         epoch: Index of the epoch.

@@ -26,7 +26,7 @@ _COLOUR = cv2.IMREAD_COLOR
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FramePlaces:
-    """Where each of f frames of n clips is on disk, as a few arrays.
+    """Places on disk of f frames of n clips, as a few arrays.
 
     Attributes:
         paths: Folder of pictures, or file of stored frames, of each clip.

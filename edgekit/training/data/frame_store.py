@@ -44,7 +44,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a run needs of the frame store.
+    """Videos and disk space that a run needs in the frame store.
 
     Attributes:
         keys: Key of each video.

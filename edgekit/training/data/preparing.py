@@ -23,7 +23,7 @@ __all__ = ["ClipSource", "PreparedClips", "prepared_clips"]
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """Where clips come from.
+    """Clips of a run, and how their frames are prepared.
 
     Attributes:
         videos: Videos, each with the index of its dataset.

@@ -61,7 +61,7 @@ class RunStatus:
 
     @property
     def news(self) -> tuple[object, ...]:
-        """What is worth a new message at once if it changes."""
+        """Values that cause a new message at once if they change."""
         return self.activity.status, self._bundle, self._refused, self._failing()
 
     def online(self) -> bytes:

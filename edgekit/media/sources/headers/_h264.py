@@ -16,7 +16,7 @@ _ANY_ASPECT = 255
 
 
 class SequenceParameters(NamedTuple):
-    """What a sequence parameter set declares.
+    """Values of a sequence parameter set.
 
     Attributes:
         fields: Whether frames may consist of two fields.
