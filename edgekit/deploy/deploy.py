@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from edgekit.bundle import Bundle
 from edgekit.bundle.signing.public_keys import read_public_keys
 from edgekit.deploy.content import bundle_content
 from edgekit.deploy.deployment import Deployment, holder
 from edgekit.deploy.options import DeployOptions
-from edgekit.deploy.results import HostResult, HostStatus
+from edgekit.deploy.results import HostResult, HostStatus, checked
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.deploy.wheels import Wheelhouse
 from edgekit.errors import EdgeKitError, HostError
@@ -25,6 +27,15 @@ __all__ = ["Hosts", "deploy", "read_status", "roll_back"]
 T = TypeVar("T")
 
 _MOST_AT_A_TIME = 16
+_MOST_SERVICES = 1000
+_LATEST = 1 << 40
+"""Latest time that a calendar shows everywhere, in seconds since 1970."""
+
+_OTHER_VALUES = (
+    msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
+    AssertionError, RecursionError,
+)  # fmt: skip
+"""Errors in the use of an answer that has other values than EdgeKit's program gives."""
 
 Note = Callable[[str, str], None]
 """Is called with the name of a device and a line about its progress, from any thread."""
@@ -79,6 +90,13 @@ class Hosts:
                         self._open.discard(connection)
         except EdgeKitError as error:
             return error
+        except _OTHER_VALUES as error:
+            # Whoever answers there, the other devices are deployed.
+            return HostError(
+                f"Expected answers of EdgeKit's program from {name}; found other values: "
+                f"{type(error).__name__}: {error!s:.200}.",
+                hint=f"Check what answers there: ssh {name}",
+            )
 
 
 def deploy(options: DeployOptions, note: Note) -> list[HostResult]:
@@ -141,7 +159,7 @@ def roll_back(options: DeployOptions, note: Note) -> list[HostResult]:
             seconds=options.watch,
         )
         passed = verdict["passed"]
-        return HostResult(
+        result = HostResult(
             connection.host,
             outcome="deployed" if passed else "rolled back",
             release=(earlier if passed else current)["number"],
@@ -150,6 +168,7 @@ def roll_back(options: DeployOptions, note: Note) -> list[HostResult]:
             rate=verdict["rate"],
             state=verdict["words"],
         )
+        return checked(result)
 
     hosts = Hosts(options.hosts, python=options.python, note=note)
     return [
@@ -167,22 +186,28 @@ def read_status(options: DeployOptions) -> list[HostStatus]:
 
     def work(connection: DeviceConnection) -> list[HostStatus]:
         found = connection.ask("status")
-        return [
-            HostStatus(
-                connection.host,
-                service=each["name"],
-                release=each["number"],
-                bundle=each["bundle"],
-                sha256=each["sha256"],
-                edgekit=each["edgekit"],
-                deployed=each["created"],
-                level=each["level"],
-                rate=each["rate"],
-                state=each["words"],
-                trial=each["trial"],
+        listed = [
+            checked(
+                HostStatus(
+                    connection.host,
+                    service=each["name"],
+                    release=each["number"],
+                    bundle=each["bundle"],
+                    sha256=each["sha256"],
+                    edgekit=each["edgekit"],
+                    deployed=each["created"],
+                    level=each["level"],
+                    rate=each["rate"],
+                    state=each["words"],
+                    trial=each["trial"],
+                )
             )
-            for each in found
-        ] or [HostStatus(connection.host, state="no deployment")]
+            for each in found[:_MOST_SERVICES]
+        ]
+        for each in listed:
+            if not 0 <= (each.deployed or 0) < _LATEST:
+                raise ValueError(f"a release was made at {each.deployed}")
+        return listed or [HostStatus(connection.host, state="no deployment")]
 
     hosts = Hosts(options.hosts, python=options.python)
     listed: list[HostStatus] = []

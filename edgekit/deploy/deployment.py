@@ -19,7 +19,7 @@ from edgekit.deploy.content import Content, send_content
 from edgekit.deploy.device_facts import DeviceFacts, check_space, device_facts
 from edgekit.deploy.options import DeployOptions
 from edgekit.deploy.remote_edgekit import run_there
-from edgekit.deploy.results import HostResult
+from edgekit.deploy.results import HostResult, checked
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.deploy.wheels import Wheelhouse, WheelSet
 from edgekit.errors import HostError
@@ -104,7 +104,7 @@ class Deployment:
                 result.milliseconds = self._measure(connection, path, wheels.key, note)
             self._switch(connection, number, result, note)
         result.seconds = round(time.monotonic() - began, 1)
-        return result
+        return checked(result)
 
     def _keys(self, connection: DeviceConnection) -> str | None:
         """Returns the public keys of the new release; None if it requires no signature.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from edgekit.deploy.results import checked
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import HostError
 
@@ -84,7 +85,7 @@ def device_facts(connection: DeviceConnection, *, target: str | None = None) -> 
             f"{told['machine']} without /etc/nv_tegra_release.",
             hint="Export a bundle for this device: edgekit export --target onnx",
         )
-    return DeviceFacts(
+    facts = DeviceFacts(
         host=host,
         python=tuple(told["python"]),
         machine=told["machine"],
@@ -96,6 +97,7 @@ def device_facts(connection: DeviceConnection, *, target: str | None = None) -> 
         user_systemd=told["user_systemd"],
         node=told["node"],
     )
+    return checked(facts)
 
 
 def check_space(facts: DeviceFacts, needed: int) -> None:

@@ -37,17 +37,18 @@ def run_there(
     what = f"edgekit {words[0]} on {connection.host}"
     try:
         found = json.loads(done["out"])
-    except ValueError:
+    except (ValueError, RecursionError):
         last = (done["errors"].strip().splitlines() or ["it said nothing"])[-1]
         raise HostError(
-            f"Expected {what} to print its result; it ended with status {done['status']}: {last}",
+            f"Expected {what} to print its result; it ended with status {done['status']}: "
+            f"{last:.2000}",
             hint=f"Try it there: ssh {connection.host} {done['program']} {words[0]} --help",
         ) from None
     if done["status"]:
         error = found.get("error", {})
         raise HostError(
-            f"{what} failed: {error.get('message', 'it gives no reason')}",
-            hint=error.get("hint", ""),
+            f"{what} failed: {error.get('message', 'it gives no reason')!s:.2000}",
+            hint=f"{error.get('hint', '')!s:.2000}",
         )
     assert isinstance(found, dict)
     return found

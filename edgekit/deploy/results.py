@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
-__all__ = ["HostResult", "HostStatus", "Outcome"]
+import msgspec
+
+__all__ = ["HostResult", "HostStatus", "Outcome", "checked"]
+
+T = TypeVar("T")
 
 Outcome = Literal["deployed", "unchanged", "rolled back", "failed"]
 
@@ -77,3 +81,12 @@ class HostStatus:
     trial: bool = False
     error: str = ""
     hint: str = ""
+
+
+def checked(found: T) -> T:
+    """Returns what was made from the answers of a device, with values of the declared types.
+
+    Raises:
+        msgspec.ValidationError: A value has another type.
+    """
+    return msgspec.convert(msgspec.to_builtins(found), type(found))

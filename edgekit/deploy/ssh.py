@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,9 +31,9 @@ _OLDEST_PYTHON = (3, 10)
 _MOST_GREETINGS = 1000
 _HELLO_SECONDS = 60.0
 _PIECE = 1 << 20
-_MOST_SAID = 1 << 16
-_SHOWN = 80
-_ANSWERS = ("done", "failed", "note")
+_MOST_SAID, _MOST_LINE = 1 << 16, 1 << 24
+_SHOWN, _MOST_MESSAGE = 80, 2000
+_ANSWERS, _FAILURE = ("done", "failed", "note"), ("message", "hint")
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=10", "ServerAliveCountMax=6")
 
 
@@ -85,21 +84,21 @@ class DeviceConnection(Closing):
                 hint="Install OpenSSH: sudo apt install openssh-client",
             )
         program = _program().encode()
-        # ``close`` closes it; ``ssh`` writes to it as long as it runs.
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         options = [word for option in _OPTIONS for word in ("-o", option)]
         command = f"{shlex.quote(python)} -c {_starter(len(program))}"
         self._process = subprocess.Popen(
             [ssh, "-T", *options, "--", host, command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C"},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        assert self._process.stderr is not None
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
+        self._errors = _ErrorText(self._process.stderr)
         try:
             self._greet(python)
             self._write(program)
@@ -126,17 +125,22 @@ class DeviceConnection(Closing):
                     self._write(piece)
         return self._answer()
 
-    def fetch(self, path: str, target: Path) -> None:
+    def fetch(self, path: str, target: Path, most: int) -> None:
         """Fetches a file from the working folder of EdgeKit on the device.
 
         Args:
             path: Path below that folder.
             target: File to write here.
+            most: Largest size in bytes.
 
         Raises:
-            HostError: There is no such file, or the connection is lost.
+            HostError: There is no such file, it is too large, or the connection is lost.
         """
-        left = int(self.ask("get", path=path))
+        left = self.ask("get", path=path)
+        if type(left) is not int or not 0 <= left <= most:
+            raise HostError(
+                f"Expected {path} of {self.host} to have at most {most} bytes; found {left!r:.80}."
+            )
         with target.open("wb") as stream:
             while left:
                 piece = self._answers.read(min(left, _PIECE))
@@ -167,14 +171,16 @@ class DeviceConnection(Closing):
         try:
             # A login may print lines of its own before that.
             for _ in range(_MOST_GREETINGS):
-                line = self._answers.readline()
+                line = self._answers.readline(_MOST_SAID)
                 if not line or line.startswith(_HELLO):
                     break
         finally:
             timer.cancel()
         if not line.startswith(_HELLO):
             status = self._process.wait()
-            raise ssh_error(self.host, self._said(), status if status >= 0 else None, python=python)
+            raise ssh_error(
+                self.host, self._errors.read(), status if status >= 0 else None, python=python
+            )
         version = line.removeprefix(_HELLO).decode(errors="replace").strip()
         if not re.fullmatch(r"\d{1,3}\.\d{1,3}", version):
             raise self._strange(line)
@@ -194,12 +200,12 @@ class DeviceConnection(Closing):
 
     def _answer(self) -> Any:
         while True:
-            line = self._answers.readline()
+            line = self._answers.readline(_MOST_LINE)
             if not line.endswith(b"\n"):
-                raise self._lost()
+                raise self._strange(line) if len(line) == _MOST_LINE else self._lost()
             try:
                 answer = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise self._strange(line) from None
             if not isinstance(answer, dict) or answer.keys().isdisjoint(_ANSWERS):
                 raise self._strange(line)
@@ -207,8 +213,11 @@ class DeviceConnection(Closing):
                 return answer["done"]
             if "failed" in answer:
                 failed = answer["failed"]
-                raise HostError(f"{self.host}: {failed['message']}", hint=failed["hint"])
-            self._on_note(answer["note"])
+                if not isinstance(failed, dict):
+                    raise self._strange(line)
+                message, hint = (str(failed.get(key, ""))[:_MOST_MESSAGE] for key in _FAILURE)
+                raise HostError(f"{self.host}: {message}", hint=hint)
+            self._on_note(str(answer["note"])[:_MOST_MESSAGE])
 
     def _strange(self, line: bytes) -> HostError:
         return HostError(
@@ -218,15 +227,41 @@ class DeviceConnection(Closing):
         )
 
     def _lost(self) -> HostError:
-        lines = self._said().strip().splitlines()
+        lines = self._errors.read().strip().splitlines()
         said = f": {lines[-1].rstrip('.')}" if lines else ""
         return HostError(
             f"The connection to {self.host} was lost{said}.",
             hint=f"The device runs what it ran before. Check it: ssh {self.host}",
         )
 
-    def _said(self) -> str:
-        return os.pread(self._errors.fileno(), _MOST_SAID, 0).decode(errors="replace")
+
+class _ErrorText:
+    """Reads what ``ssh`` writes on standard error, and keeps its beginning.
+
+    Args:
+        stream: Standard error of ``ssh``.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._kept = bytearray()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def read(self) -> str:
+        """Returns the beginning, after ``ssh`` has ended or a second."""
+        self._thread.join(1)
+        return self._kept.decode(errors="replace")
+
+    def close(self) -> None:
+        """Closes the stream."""
+        self._thread.join(1)
+        self._stream.close()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed
+            while piece := os.read(self._stream.fileno(), _MOST_SAID):
+                self._kept += piece[: _MOST_SAID - len(self._kept)]
 
 
 def _starter(length: int) -> str:

@@ -21,6 +21,7 @@ from edgekit.system.installation import origin
 
 __all__ = ["WheelSet", "Wheelhouse", "isolation_words"]
 
+_NEWEST_GLIBC = 99
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17, "armv7l": 17}
 _SETUPTOOLS = 77
 """Oldest setuptools that builds EdgeKit, as pyproject.toml says."""
@@ -157,7 +158,7 @@ def _platform_words(facts: DeviceFacts) -> list[str]:
             f"Expected {facts.host} to have the GNU C library; found {name or 'another one'}.",
             hint="ONNX Runtime has no packages for it. Choose a system such as Debian or Ubuntu.",
         )
-    newest = int(libc.split(".")[1])
+    newest = min(int(libc.split(".")[1]), _NEWEST_GLIBC)
     tags = [
         f"manylinux_2_{each}_{machine}" for each in range(newest, _OLDEST_GLIBC[machine] - 1, -1)
     ]

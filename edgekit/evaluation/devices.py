@@ -15,7 +15,7 @@ from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import EdgeKitError
 from edgekit.evaluation.options import EvaluateOptions
-from edgekit.metrics.detections import StoredDetections, open_detections
+from edgekit.metrics.detections import MOST_BYTES, StoredDetections, open_detections
 from edgekit.metrics.eval_result import EvalResult
 
 __all__ = ["evaluate_on_devices"]
@@ -51,7 +51,7 @@ def evaluate_on_devices(
             given = {**_settings(options), "root": root, "save_detections": name}
             run_there(connection, ["eval", there], given)
             fetched = Path(folder, name)
-            connection.fetch(name, fetched)
+            connection.fetch(name, fetched, MOST_BYTES)
             progress.advance()
             return fetched
 

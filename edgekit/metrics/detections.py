@@ -37,6 +37,7 @@ from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Detections
 
 __all__ = [
+    "MOST_BYTES",
     "SCHEMA",
     "SavedDetections",
     "SavedVideo",
@@ -52,7 +53,9 @@ SCHEMA = 1
 _WRITE_AGAIN = (
     "Write them again with: edgekit run --save-detections, or edgekit eval --save-detections."
 )
-_MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 28
+"""Largest size of a file of saved detections that is read."""
+
 _MOST_NAMES = 200_000
 _MOST_ARRAYS, _MOST_MEMORY = 256 << 20, 360 << 20
 """Largest sizes in bytes of the arrays of a video, and of the arrays and the file together."""
@@ -199,7 +202,7 @@ def _open(path: Path) -> _EncodedDetections:
     content = b""
     try:
         read = read_gzip if path.suffix == ".gz" else read_regular
-        content = read(path, _MOST_BYTES)
+        content = read(path, MOST_BYTES)
         file = msgspec.json.decode(content, type=_DetectionsFile, dec_hook=name_limit(_MOST_NAMES))
     except (
         msgspec.MsgspecError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ from edgekit.errors import HostError
         ("edgekit-device 3.11\n{}", r"found b'\{\}\\n'"),
         ("edgekit-device three", r"found b'edgekit-device three\\n'"),
         ("edgekit-device 3.11", "The connection to device was lost"),
+        ('edgekit-device 3.11\n{"done": ' + "[" * 100_000, r"found b'\{\"done\": \[\[\["),
+        ('edgekit-device 3.11\n{"done": "' + "a" * (1 << 24), r"found b'\{\"done\": \"aaa"),
+        ('edgekit-device 3.11\n{"failed": 3}', r"found b'\{\"failed\": 3\}\\n'"),
+        ('edgekit-device 3.11\n{"failed": {"message": 3}}', "device: 3"),
     ],
 )
 def test_strange_answers(
@@ -31,3 +36,35 @@ def test_strange_answers(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(HostError, match=found):
         DeviceConnection("device")
+
+
+def test_errors_without_end_are_kept_up_to_their_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nyes no access | head -c 100000000 >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    tracemalloc.start()
+    with pytest.raises(HostError, match="no acc"):
+        DeviceConnection("device")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+@pytest.mark.parametrize("size", ["-1", "1e400", "11", "true"])
+def test_a_file_that_claims_a_wrong_size_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    ssh = tmp_path / "ssh"
+    said = f'edgekit-device 3.11\n{{"done": null}}\n{{"done": {size}}}\n'
+    ssh.write_text(f"#!/bin/sh\nprintf '%s' '{said}'\nexec 1>&-\ncat >/dev/null\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with (
+        DeviceConnection("device") as connection,
+        pytest.raises(HostError, match="at most 10 bytes; found"),
+    ):
+        connection.fetch("found", tmp_path / "fetched", 10)
+    assert not (tmp_path / "fetched").exists()
