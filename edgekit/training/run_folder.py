@@ -11,6 +11,7 @@ from pathlib import Path
 from edgekit._parameters import parameter
 from edgekit.errors import BadInputError, OutputError
 from edgekit.files.output_paths import writing
+from edgekit.files.reading import read_regular
 from edgekit.files.writing import atomic_file
 from edgekit.training.result import Epoch
 
@@ -34,6 +35,7 @@ LAST = "last.safetensors"
 SETTINGS = "settings.json"
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
+_MOST_HISTORY = 1 << 26
 
 
 def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
@@ -95,14 +97,16 @@ def add_to_history(out: Path, epoch: Epoch) -> None:
 
 def _lines(path: Path) -> list[str]:
     with writing(path):
-        return path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+        if not path.is_file():
+            return []
+        return read_regular(path, _MOST_HISTORY).decode("utf-8", "replace").splitlines()
 
 
 def _epoch_of(line: str) -> float:
     """Returns the number of the epoch in a line of the history; infinity for a broken line."""
     try:
         return int(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf
 
 

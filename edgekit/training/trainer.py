@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit._parameters import parameter
-from edgekit.errors import BadInputError
+from edgekit.errors import BadInputError, CheckpointError
 from edgekit.training.data.drawing import Draws
 from edgekit.training.data.loading import TrainingSamples, batches
 from edgekit.training.optimization.losses import Batch, centernet_loss
@@ -157,14 +157,37 @@ class Trainer:
         read = load_state(path, asdict(self._settings), cpu) if self._group.first else None
         state = self._group.from_first(read)
         assert state is not None
+        try:
+            self._restore(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise CheckpointError(
+                f"{path} is not the state of this training run: {reason:.300}.",
+                hint=f"To replace the run, use {parameter('force', True)} instead of "
+                f"{parameter('resume')}.",
+            ) from error
+        return self._epoch * self._settings.steps + self._step
+
+    def _restore(self, state: RunState) -> None:
+        """Takes a state over; raises one of Python's errors if a value does not fit."""
+        counts = state["epoch"], state["step"], state["schedule"]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError(f"expected the numbers of epochs and steps, found {counts!r:.80}")
+        if (
+            counts[0] * self._settings.steps + counts[1]
+            > self._settings.steps * self._settings.epochs
+        ):
+            raise ValueError(f"{counts[0]} epochs and {counts[1]} steps are more than the run has")
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._taken = state["schedule"]
         self._scaler.load_state_dict(state["scaler"])
-        self.best = Best(*state["best"]) if state["best"] else None
-        self._epoch, self._step, self._sums = state["epoch"], state["step"], state["sums"]
-        return self._epoch * self._settings.steps + self._step
+        if state["best"]:
+            epoch, scores = state["best"]
+            self.best = Best(int(epoch), tuple(float(score) for score in scores))
+        self._epoch, self._step = state["epoch"], state["step"]
+        self._sums = {str(name): float(value) for name, value in state["sums"].items()}
 
     def _train(self, step: list[Batch]) -> dict[str, float]:
         """Takes one step of the optimizer; returns the losses of all its samples."""

@@ -6,9 +6,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.errors import OutputError
 from edgekit.training.result import Epoch
 from edgekit.training.run_folder import HISTORY, SETTINGS, add_to_history, begin
 from tests.training.data.clips import of
@@ -55,3 +57,17 @@ def test_the_settings_are_json(tmp_path: Path) -> None:
     assert found["precision"] == "fp32"
     assert found.pop("schema") == 1
     assert found.keys() == asdict(values).keys()
+
+
+@pytest.mark.parametrize("line", ['{"epoch": 1e999}', "[" * 100_000, "[]", '{"epoch": {}}', "\x1b"])
+def test_a_line_that_is_no_epoch_is_left_out(tmp_path: Path, line: str) -> None:
+    (tmp_path / HISTORY).write_text(f"{line}\n" + '{"epoch": 1}\n')
+    begin(tmp_path, {}, 1)
+    assert numbers(tmp_path) == [1]
+
+
+def test_a_history_without_end_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / HISTORY).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OutputError, match="1099511627776 bytes"):
+        begin(tmp_path, {}, 1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgekit._progress import SILENT
-from edgekit.errors import BadInputError, ResourceError
+from edgekit.errors import BadInputError, CheckpointError, ResourceError
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.estimate import activation_bytes, estimate, seconds_left
@@ -58,6 +58,26 @@ def test_a_run_goes_on_from_any_step(folder: Path, tmp_path: Path, step: int) ->
     assert list(again.run()) == expected[(step - 1) // 2 :]
     for name, value in whole.average.state_dict().items():
         torch.testing.assert_close(again.average.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": "1"}, {"epoch": 3}, {"step": -1}, {"step": 10**30}, {"schedule": 0.5},
+        {"network": {}}, {"network": 3}, {"average": {"a": torch.zeros(3)}}, {"optimizer": {}},
+        {"optimizer": []}, {"best": 3}, {"best": (1, 2, 3)}, {"best": (1, ("x",))},
+        {"sums": [1]}, {"sums": {"total": {}}},
+    ],
+)  # fmt: skip
+def test_a_state_with_other_values_is_refused(
+    folder: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    trainer = trainer_of(folder)
+    trainer.save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    torch.save({**state, **change}, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt is not the state of"):
+        trainer.resume(tmp_path / "state.pt")
 
 
 def test_the_loss_falls(folder: Path) -> None:
