@@ -281,6 +281,20 @@ def test_the_live_score_and_class_are_those_of_the_last_second(still, every):
     assert tube.score == pytest.approx(0.5) if not still else 0.3 < tube.score < 0.5
 
 
+@pytest.mark.parametrize(("every", "score", "after"), [(3, 0.9, 0), (3, 0.5, None), (1, 0.9, None)])
+def test_a_far_stronger_detection_beside_a_paired_one_starts_a_track(every, score, after):
+    """Noise in the place of an actor is found again and again, as another class."""
+    linker, begun = OnlineLinker(2), None
+    for index in range(0, 36, every):
+        noise, actor = (100, 100, [0.05, 0.0]), (104, 102, [0.0, score])
+        live = linker.update(found(noise, actor) if index >= 18 else found(noise), index / 25).live
+        if begun is None and any(tube.label == 1 for tube in live):
+            begun = index
+        if every > 1:
+            linker.skip(every - 1)
+    assert begun == (None if after is None else 18 + after)
+
+
 def test_a_live_score_is_a_mean_of_eight_detections_however_far_apart_they_are():
     linker = OnlineLinker(1)
     for index in range(0, 4000, 40):

@@ -156,7 +156,7 @@ static void link_stream(void) {
         l->elapsed = (double)l->passed * (draw(2) ? 1 : 0.4);
         l->faded = pow(0.8, l->elapsed), l->carried = (1 - l->faded) / 0.2;
         l->shared = draw(2) ? 0 : 1e-5;
-        l->remembered = fmax(1, 4 / l->elapsed);
+        l->remembered = fmax(1, 4 / l->elapsed), l->outshines = draw(2) ? INFINITY : 2;
         const int32_t found = (int32_t)draw(draw(5) ? 12 : 90), before = l->tracks;
         fit(l, found);
         boxes_of(l->boxes, l->found = found);

@@ -139,7 +139,7 @@ class NativeTracks:
     def _keep_pace(self, look: Look) -> None:
         linking, self._pace = self._linking, (look.elapsed, look.usual)
         linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
-        linking.remembered = look.remembered()
+        linking.remembered, linking.outshines = look.remembered(), look.outshines()
         step = kalman.step_of(look.elapsed)
         linking.carried, linking.faded, linking.moved, linking.shared, linking.accelerated = step
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+from edgekit.linking.tracks.matching import TOO_STRONG
 
 __all__ = ["Look"]
 
@@ -41,3 +44,8 @@ class Look(NamedTuple):
     def remembered(self) -> float:
         """Returns the number of detections that make a live score; it need not be whole."""
         return max(float(_LOOKS), _MEMORY / self.elapsed)
+
+    def outshines(self) -> float:
+        """Returns the ratio of scores above which a paired detection does not suppress another."""
+        # If every frame is processed, the strong detection soon gets a track of its own.
+        return TOO_STRONG if self.elapsed > 1 else math.inf

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgekit.runtime.iou import touching_pairs
@@ -19,6 +21,8 @@ REACH_PER_MISS = 0.12
 LARGEST_REACH = 2.0
 LARGEST_GROWTH = 0.7
 SUPPRESSED = 0.3
+TOO_STRONG = math.exp((1 + CLASS_WEIGHT - LEAST_GAIN) / LEVEL_WEIGHT)
+"""Ratio of the highest scores from which even equal boxes of one class are not a match: 11."""
 
 LANES = 8
 """Number of partial sums for class scores."""

@@ -154,7 +154,7 @@ class PlainTracks:
             which, pick = self._advance(found, look)
         else:
             which = pick = np.zeros(0, np.intp)
-        free = _free(found, pick)
+        free = _free(found, pick, look.outshines())
         births = _born(found.take(free), next_id, look)
         every = tracks.joined(births) if len(free) else tracks
         unsure, longest = look.allowed(self._max_misses)
@@ -243,16 +243,21 @@ def _others(count: int, rows: Array) -> Array:
     return np.flatnonzero(other)
 
 
-def _free(found: _Found, pick: Array) -> Array:
-    """Returns unmatched detections that start tracks: no pair or better detection overlaps them."""
+def _free(found: _Found, pick: Array, ratio: float) -> Array:
+    """Returns unmatched detections that start tracks: no pair or better detection overlaps them.
+
+    A pair whose detection scores less than a part in ``ratio`` of theirs does not count.
+    """
     rows = _others(len(found.peak), pick)
     if not len(rows):
         return rows
     rows = rows[np.argsort(-found.peak[rows].astype(np.float32), kind="stable")]
     better = np.concatenate((pick, rows))
     worse, winners, _ = touching_pairs(found.boxes[rows], found.boxes[better], SUPPRESSED)
+    equal = found.peak[rows[worse]] <= ratio * found.peak[better[winners]]
+    worse, winners = worse[equal], winners[equal] - len(pick)
     gone: set[int] = set()
-    for loser, winner in zip(worse.tolist(), (winners - len(pick)).tolist(), strict=True):
+    for loser, winner in zip(worse.tolist(), winners.tolist(), strict=True):
         if winner < loser and winner not in gone:
             gone.add(loser)
     return np.delete(rows, list(gone))

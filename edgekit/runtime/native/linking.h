@@ -29,6 +29,7 @@ typedef struct {
     double elapsed; /* time since the previous processed frame */
     double unsure_lost, most_lost; /* largest time without a detection */
     double remembered; /* number of detections that make a live score */
+    double outshines; /* ratio of scores above which a pair does not suppress a detection */
     double reach, reach_per_miss, largest_reach, largest_growth, largest_ratio;
     float least_overlap, class_weight, level_weight, least_gain, least_cosine, suppressed;
     int32_t classes, width; /* width: numbers in a padded row */

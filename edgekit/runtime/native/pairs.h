@@ -168,8 +168,11 @@ int32_t JOIN(births, TARGET)(const linking *l, const work *w) {
         const int32_t near =
             overlapping(l, w, w->found_corners + 4 * (size_t)one.first, l->suppressed);
         int covered = 0;
-        for (int32_t n = 0; n < near && !covered; n++)
-            covered = w->standing[w->swept.box[w->hits[n]]];
+        for (int32_t n = 0; n < near && !covered; n++) {
+            const int32_t other = w->swept.box[w->hits[n]];
+            covered = w->standing[other] &&
+                      w->peak[one.first] <= l->outshines * w->peak[other];
+        }
         if (covered) continue;
         w->standing[one.first] = 1;
         w->order[births++] = one;

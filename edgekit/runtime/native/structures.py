@@ -35,7 +35,7 @@ class Linking(ctypes.Structure):
         *((name, ctypes.c_double) for name in ("floor", "carried", "faded", "moved")),
         *((name, ctypes.c_double) for name in ("shared", "accelerated", "measured2", "first2")),
         *((name, ctypes.c_double) for name in ("elapsed", "unsure_lost", "most_lost")),
-        ("remembered", ctypes.c_double),
+        *((name, ctypes.c_double) for name in ("remembered", "outshines")),
         *((name, ctypes.c_double) for name in ("reach", "reach_per_miss", "largest_reach")),
         *((name, ctypes.c_double) for name in ("largest_growth", "largest_ratio")),
         *((name, ctypes.c_float) for name in ("least_overlap", "class_weight", "level_weight")),

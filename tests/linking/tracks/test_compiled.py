@@ -49,7 +49,7 @@ def stream(seed: int, frames: int, most: int, classes: int) -> Iterator[Detectio
             middle, half = middle.round(-1), half.round(-1)
         boxes = np.concatenate((middle - half, middle + half), axis=1)
         scores = np.concatenate((profile[seen], random.uniform(0, 0.5, (clutter, classes))))
-        scores *= random.choice([1.0, 0.2], (len(scores), 1))
+        scores *= random.choice([1.0, 0.2, 0.02], (len(scores), 1), p=[0.5, 0.4, 0.1])
         if coarse:
             scores = scores.round(1)
         if wild:
