@@ -111,7 +111,7 @@ def measure_operators(
         raise EdgeKitError(
             f"Expected the runtime's profile of {rounds} inferences; found {told} with operators "
             "in them.",
-            hint="Measure again; if it stays so, this version of the runtime tells nothing.",
+            hint="Measure again. If it fails again, this version of the runtime has no such times.",
         )
     del plain[:_WARM_UP], profiled[:_WARM_UP]
     kept = list(range(rounds))

@@ -88,12 +88,12 @@ class SshAgent(Closing):
         except TimeoutError as error:
             raise BadInputError(
                 f"The SSH agent did not answer within {_SECONDS} seconds.",
-                hint="Confirm its question, or look whether it runs: ssh-add -l",
+                hint="Confirm its question, or check whether it runs: ssh-add -l",
             ) from error
         except OSError as error:
             raise BadInputError(
                 f"The connection to the SSH agent failed: {error.strerror or error}.",
-                hint="Look whether it runs: ssh-add -l",
+                hint="Check whether it runs: ssh-add -l",
             ) from error
         if answer[0] != expected:
             raise BadInputError(
@@ -140,5 +140,5 @@ def _string(content: bytes) -> bytes:
 def _damaged() -> BadInputError:
     return BadInputError(
         "The answer of the SSH agent does not follow its protocol.",
-        hint="Look whether it works: ssh-add -l",
+        hint="Check whether it works: ssh-add -l",
     )

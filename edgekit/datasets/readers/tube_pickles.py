@@ -115,6 +115,6 @@ def _tubes(label: object, array: Any, classes: int, room: list[int]) -> list[Tru
     rows = array.astype(np.float64)
     steps = np.diff(rows[:, 0])
     if not np.isfinite(rows).all() or (steps < 1).any() or (rows[:, 0] % 1).any():
-        raise ValueError("the frames of a tube do not rise, or a number is not finite")
+        raise ValueError("the frames of a tube are not in rising order, or a number is not finite")
     spans = np.split(rows, np.flatnonzero(steps > 1) + 1)
     return [TruthTube(label, int(span[0, 0]) - 1, span[:, 1:].copy()) for span in spans]

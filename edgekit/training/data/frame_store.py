@@ -193,7 +193,7 @@ class FrameStore:
         if found is None:
             raise OutputError(
                 f"The stored video {self._place(key)} was removed or changed.",
-                hint="Start again: EdgeKit stores it again.",
+                hint="Run the command again: EdgeKit then stores it again.",
             )
         return found
 
@@ -248,7 +248,8 @@ def _key(video: VideoTruth, factor: float) -> str:
         parts = [sha256_of(path) for path in _files(video.path)]
     except OSError as error:
         raise MediaError(
-            f"Cannot read {video.path}: {error.strerror}.", hint="Check the path and its rights."
+            f"Cannot read {video.path}: {error.strerror}.",
+            hint="Check the path and its permissions.",
         ) from error
     text = repr((_VERSION, QUALITY, factor, parts))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -73,7 +73,7 @@ def endless(value: Any) -> Any:
         (content(test_videos=[]), "split 1 of 0"),
         (content(gttubes={NAME: {3: [np.ones((1, 5))]}}), "label 3, expected 0 to 2"),
         (content(gttubes={NAME: {0: [np.ones((1, 4))]}}), "expected (n, 5)"),
-        (content(gttubes={NAME: {0: [np.ones((2, 5))]}}), "do not rise"),
+        (content(gttubes={NAME: {0: [np.ones((2, 5))]}}), "not in rising order"),
         (content(gttubes={NAME: {0: [np.full((1, 5), 99.0)]}}), "the video has 9 frames"),
         (content(gttubes={NAME: {0: [np.full((1, 5), np.nan)]}}), "not finite"),
         (content(resolution={NAME: (0, 320)}), "320x0"),

@@ -197,7 +197,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
             read_regular(path, _MOST_BYTES)
         )
     except OSError as error:
-        reason, hint = error.strerror or "it cannot be read", "Check that it exists and its rights."
+        reason, hint = error.strerror or "it cannot be read", "Check the path and its permissions."
         raise MediaError(
             f"Cannot read the picture {name_of(path)}: {reason}.", hint=hint
         ) from error
