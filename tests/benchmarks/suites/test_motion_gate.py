@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from edgekit.benchmarks.suites.accuracy._puppet_stories import actors, story
-from edgekit.benchmarks.suites.accuracy.motion_gate import ActorComparison, wake
+from edgekit.benchmarks.suites.accuracy.motion_gate import ActorComparison, first_move, wake
 from edgekit.benchmarks.suites.support.still_footage import KINDS, disturbed, write_h264
 from edgekit.media import open_source
 from edgekit.runtime.types import Tube
+from edgekit.synthetic import render_clip
 
 
 class Seen:
@@ -84,3 +85,18 @@ def test_the_picture_that_wakes_the_gate_is_counted(tmp_path):
     assert picture is not None
     assert wake(path, 150 + picture)[0] is False
     assert wake(path, 50)[0] is False
+
+
+@pytest.mark.parametrize("seed", [65001, 65300, 7000])
+def test_the_first_move_is_the_first_picture_that_shows_one(seed):
+    """In 65001 nothing but noise changes before a puppet moves."""
+    clip = render_clip(seed)
+    acting = [figure for figure in clip.figures if figure.end > figure.start]
+    first = first_move(seed)
+    moved = [[figure.parts(index) != figure.parts(0) for figure in acting] for index in range(40)]
+    assert [any(row) for row in moved].index(True) == first
+    assert not any(any(row) for row in moved[:first])
+    if seed == 65001:
+        images = [image.astype(int) for image in itertools.islice(clip, first + 3)]
+        changed = [int((np.abs(image - images[0]) > 40).sum()) for image in images]
+        assert max(changed[:first]) == 0 < changed[-1]
