@@ -48,7 +48,7 @@ class LiveTube(NamedTuple):
         id: Id that is unique within one linker, in order of birth.
         label: Class index.
         score: Confidence so far: in published linkers the mean of the tube's ``max_misses + 1``
-            highest scores, in ``edgekit`` the mean of all.
+            highest scores, in ``edgekit`` a mean in which older scores fade.
         box: Box ``[x1, y1, x2, y2]`` in this frame.
         age: Number of frames since the last detection; 0 if the box is a detection.
         start: First frame.
