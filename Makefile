@@ -4,13 +4,14 @@ VENV := .venv
 DEVICE_VENV := .venv-device
 DOCS_VENV := .venv-docs
 RELEASE_VENV := .venv-release
+MUTATION_VENV := .venv-mutation
 NATIVE := setup.py $(wildcard edgekit/runtime/native/*.[ch])
 PIP_FLAGS := --disable-pip-version-check -q
 
 # Tests start hundreds of processes. Without stored bytecode each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test coverage demo lint audit smoke docs release wheel arm container vm sanitize install clean packages
+.PHONY: test coverage mutation demo lint audit smoke docs release wheel arm container vm sanitize install clean packages
 
 # One thread per test process, because processes that all use all cores slow each other down. There
 # are two processes more than most test machines have cores, because many tests wait for streams or
@@ -22,6 +23,11 @@ test coverage: $(VENV)/.installed
 
 # All tests with a measurement of their coverage, which takes 1.5 times as long.
 coverage: COVERAGE := --cov --cov-report=term --cov-report=xml
+
+# Tests the tests by faults: docs/mutation.md. This takes hours. ROOMS="metrics linking" selects folders,
+# FLAGS="--sample 200" the number of faults in each.
+mutation: $(VENV)/.installed $(MUTATION_VENV)/.installed
+	nice -n 15 $(MUTATION_VENV)/bin/python -m tests.mutation --python $(VENV)/bin/python $(FLAGS) $(ROOMS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
@@ -118,5 +124,12 @@ $(RELEASE_VENV)/.installed: pyproject.toml constraints.txt | packages
 	$(RELEASE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(RELEASE_TOOLS)
 	touch $@
 
+# Installs only the tool of the extra "mutation"; the tests run in the usual environment.
+MUTATION_TOOLS := $(shell sed -n 's/^mutation = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
+$(MUTATION_VENV)/.installed: pyproject.toml constraints.txt | packages
+	$(PYTHON) -m venv $(MUTATION_VENV)
+	$(MUTATION_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(MUTATION_TOOLS)
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) $(RELEASE_VENV) build dist *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so
+	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) $(RELEASE_VENV) $(MUTATION_VENV) build dist *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so

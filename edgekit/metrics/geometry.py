@@ -35,7 +35,7 @@ def tube_iou(
 
 
 def tube_overlap(
-    truth_start: int, truth: Array, found_start: int, found: Array, *, growth: float = 1.0
+    truth_start: int, truth: Array, found_start: int, found: Array, *, growth: float
 ) -> tuple[float, float]:
     """Returns the overlap of two tubes in time and in space.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.metrics.geometry import to_xywh, tube_iou
+from edgekit.metrics.geometry import to_xywh, tube_iou, tube_overlap
 from edgekit.runtime.iou import xywh_iou
 
 
@@ -34,3 +34,13 @@ def test_corners_become_sizes_and_the_argument_stays() -> None:
     boxes = np.array([[1.0, 2, 4, 8]])
     assert to_xywh(boxes).tolist() == [[1, 2, 3, 6]]
     assert boxes.tolist() == [[1, 2, 4, 8]]
+
+
+def test_tubes_overlap_in_time_and_in_space() -> None:
+    truth = np.array([[1.0, 1, 10, 10]] * 4)  # frames 0 to 3
+    found = np.array([[0.0, 0, 9, 9]] * 4)  # frames 2 to 5; it grows by a pixel and moves by one
+    assert tube_iou(0, truth, 2, found) == pytest.approx(2 / 6)
+    assert tube_overlap(0, truth, 2, found, growth=1.0) == pytest.approx((2 / 6, 1))
+    assert tube_overlap(0, truth, 2, found, growth=0.0) == pytest.approx((2 / 6, 64 / 117))
+    assert tube_overlap(0, truth, 3, found, growth=1.0) == (0, 0)  # they share a single frame
+    assert tube_overlap(5, found, 0, truth, growth=1.0) == (0, 0)

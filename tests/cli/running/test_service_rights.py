@@ -44,13 +44,19 @@ ExecStart={python} /etc/edgekit/probe.py
 _SCRIPT = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/etc /run/work /run/manager/systemd/user /run/systemd/system
-mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
+mkdir -p /run/etc /run/etc-work /run/tmp-work /run/folder
+mkdir -p /run/manager/systemd/user /run/systemd/system
+mkdir -m 1777 /run/tmp
+mount --bind "{folder}" /run/folder
+for each in etc tmp; do  # what is written there ends with the namespace
+    layers="lowerdir=/$each,upperdir=/run/$each,workdir=/run/$each-work"
+    mount -t overlay overlay -o "$layers" "/$each"
+done
 for each in /var/lib /var/cache /opt; do mount -t tmpfs -o mode=755 tmpfs "$each"; done
 echo edgekit:x:10001:10001::/:/usr/sbin/nologin >>/etc/passwd
 echo edgekit:x:10001: >>/etc/group
-cp -r "{folder}/etc" /etc/edgekit
-cp -r "{folder}/units/." /run/manager/systemd/user
+cp -r /run/folder/etc /etc/edgekit
+cp -r /run/folder/units/. /run/manager/systemd/user
 mkdir -p /opt/edgekit/bin
 printf '#!/bin/sh\\nexec "{python}" -m edgekit "$@"\\n' >/opt/edgekit/bin/edgekit
 chmod 755 /opt/edgekit/bin/edgekit
@@ -67,7 +73,7 @@ chmod 755 /run/manager/systemd && chmod 777 /run/manager/systemd/notify
 status=0
 {commands}
 for each in /var/lib/edgekit /run/said /run/systemd.log /run/state /run/health; do
-    if [ -e $each ]; then cp -r $each "{folder}/out"; fi
+    if [ -e $each ]; then cp -r $each /run/folder/out; fi
 done
 exit $status
 """
@@ -168,7 +174,7 @@ def run_inside(tmp_path: Path):
     for name in ("etc", "out", "units"):
         (tmp_path / name).mkdir()
     python = Path(sys.executable)
-    shown = {python.parents[1], Path(sys.base_prefix), ROOT, tmp_path / "etc"}
+    shown = {python.parents[1], Path(sys.base_prefix), ROOT}
     shown |= {Path(each) for each in sys.path if each and Path(each).is_dir()}
     shown = {each for each in shown if not shown & set(each.parents)}
     here = _HERE.format(root=ROOT, shown=" ".join(map(str, shown)))
