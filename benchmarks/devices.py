@@ -16,6 +16,7 @@ from edgekit.deploy.deploy import Hosts
 from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, EdgeKitError
+from edgekit.files.reading import real_path
 from edgekit.files.schemas import check_schema
 
 __all__ = ["add_devices"]
@@ -69,7 +70,7 @@ def _inputs(options: BenchOptions) -> dict[str, tuple[Content, str]]:
     """Returns the files that the devices need, by their option, and their names there."""
     paths = {"source": options.source, "annotations": options.annotations}
     return {
-        name: (input_content(Path(path)), Path(path).resolve().name)
+        name: (input_content(Path(path)), real_path(Path(path)).name)
         for name, path in paths.items()
         if path is not None
     }

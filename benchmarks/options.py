@@ -12,6 +12,7 @@ from edgekit._parameters import parameter
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
 from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
+from edgekit.files.reading import real_path
 from edgekit.targets.bundle_choice import Named
 from edgekit.targets.choices import ARITHMETICS
 from edgekit.targets.registry import runtime_names
@@ -102,11 +103,11 @@ class BenchOptions:
     def _check_files(self) -> None:
         """Refuses outputs that would replace an input or each other."""
         files = [Path(name) for name in (self.compare, self.source) if name]
-        taken = {path.resolve() for path in files}
+        taken = {real_path(path) for path in files}
         for name, path in self.outputs.items():
-            if path.resolve() in taken:
+            if real_path(path) in taken:
                 raise UsageError(
                     f"{parameter(name, path)} is already the file of another option.",
                     hint="Name another file.",
                 )
-            taken.add(path.resolve())
+            taken.add(real_path(path))

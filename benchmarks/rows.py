@@ -11,6 +11,7 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.report.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
 from edgekit.errors import UsageError
+from edgekit.files.reading import real_path
 from edgekit.targets.registry import runtimes_of, session_class
 
 __all__ = ["RowPlan", "plan_rows", "shipped_bundles"]
@@ -55,7 +56,7 @@ def plan_rows(
         BundleError: A folder is not a bundle, or the target of a bundle is unknown.
         UsageError: No bundle runs on any of ``runtimes``, or none has a choice of arithmetic.
     """
-    folders = list(dict.fromkeys(path.resolve() for path in bundles))
+    folders = list(dict.fromkeys(real_path(path) for path in bundles))
     loaded = [load_bundle(path) for path in folders]
     labels = _labels(folders)
     plans = []
@@ -89,7 +90,7 @@ def _labels(folders: Sequence[Path]) -> dict[Path, str]:
 
     A shipped bundle keeps its name, by which earlier reports identify it.
     """
-    shipped = {path.resolve() for path in shipped_bundles()}
+    shipped = {real_path(path) for path in shipped_bundles()}
     names = [path.name for path in folders]
     here = Path.cwd()
     return {

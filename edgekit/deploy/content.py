@@ -11,6 +11,7 @@ from edgekit.bundle import MANIFEST, Bundle
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, BundleError
 from edgekit.files.checksums import sha256_of
+from edgekit.files.reading import real_path
 
 __all__ = ["Content", "bundle_content", "content_of", "input_content", "send_content"]
 
@@ -85,7 +86,7 @@ def input_content(path: Path) -> Content:
     Raises:
         BadInputError: There is no such file or folder.
     """
-    path = path.resolve()
+    path = real_path(path)
     if path.is_dir():
         below = _files_below(path)
         return content_of("inputs", {f"{path.name}/{name}": file for name, file in below.items()})

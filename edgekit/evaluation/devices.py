@@ -15,6 +15,7 @@ from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import EdgeKitError
 from edgekit.evaluation.options import EvaluateOptions
+from edgekit.files.reading import real_path
 from edgekit.metrics.detections import MOST_BYTES, StoredDetections, open_detections
 from edgekit.metrics.eval_result import EvalResult
 
@@ -40,7 +41,7 @@ def evaluate_on_devices(
     """
     assert options.root is not None
     content, videos = bundle_content(bundle), input_content(options.root)
-    place = options.root.resolve().name
+    place = real_path(options.root).name
     progress.phase("Evaluating on devices", len(options.host))
     with tempfile.TemporaryDirectory() as folder:
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-__all__ = ["path_below", "read_gzip", "read_regular"]
+__all__ = ["path_below", "read_gzip", "read_regular", "real_path"]
 
 _SHOWN = 80
 _PIECE = 1 << 20
@@ -89,6 +89,11 @@ def _regular(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
 
 def _too_large(size: int, most: int, path: Path) -> OSError:
     return OSError(errno.EFBIG, f"it has {size} bytes, and at most {most} are read", str(path))
+
+
+def real_path(path: Path) -> Path:
+    """Returns an absolute path without links, but for circular ones, which lead nowhere."""
+    return Path(os.path.realpath(path))  # Path.resolve() raises for circular links
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:

@@ -14,6 +14,7 @@ from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types, keep_paths
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
+from edgekit.files.reading import real_path
 from edgekit.linking.choices import LINKS
 from edgekit.media.sources.source import SourceOptions
 from edgekit.pipeline.choices import DropPolicy
@@ -177,7 +178,7 @@ class RunOptions:
         for number in range(len(self.sources)):
             files = self.files if len(self.sources) == 1 else self.files.of_source(number)
             for name, written in files.paths().items():
-                path = written.resolve()
+                path = real_path(written)
                 if path in taken:
                     raise UsageError(
                         f"{parameter(name, files.named()[name])} is already in use, as a source or "

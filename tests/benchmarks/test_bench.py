@@ -9,7 +9,7 @@ import pytest
 
 import edgekit
 from edgekit.assets import default_bundle
-from edgekit.errors import BundleError, UsageError
+from edgekit.errors import BundleError, EdgeKitError, UsageError
 
 
 def test_a_report_and_its_files(tmp_path: Path) -> None:
@@ -47,3 +47,10 @@ def test_wrong_values_are_named(values: dict[str, Any], words: str) -> None:
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         edgekit.bench(tmp_path)
+
+
+def test_a_circular_link_is_no_source(tmp_path: Path) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to(link)
+    with pytest.raises(EdgeKitError, match="loop"):
+        edgekit.bench(source=link, frames=10)

@@ -130,6 +130,8 @@ def test_an_output_replaces_neither_a_source_nor_another_output(tmp_path: Path) 
     with pytest.raises(UsageError, match=f"picture={both} is already in use"):
         RunOptions(files=FileOptions(video=both, picture=tmp_path / "." / "x.mp4"))
     RunOptions(sources=(str(clip), "-"), files=FileOptions(events="-", video=both))
+    both.symlink_to(both.name)  # a circular link is replaced
+    RunOptions(sources=(str(clip),), files=FileOptions(video=both))
 
 
 @given(

@@ -96,10 +96,19 @@ def read(path: Path, context: click.Context) -> dict[str, object]:
         if option is None:
             raise _unknown(place, key, options)
         assert option.name is not None
+        if any("\0" in each for each in _texts(value)):
+            raise UsageError(
+                f"{place}: {key} has a NUL character.", hint="Remove \\u0000 from the text."
+            )
         if option.name in found:
             raise UsageError(f"{place}: {key} is set twice.", hint="Remove one of the lines.")
         found[option.name] = _checked(place, key, value, option, context)
     return found
+
+
+def _texts(value: object) -> list[str]:
+    """Returns a text, or the texts of a list."""
+    return [each for each in (value if isinstance(value, list) else [value]) if type(each) is str]
 
 
 def _refuse_long_keys(path: Path, text: str) -> None:

@@ -90,6 +90,8 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
         ("max-frames = 2\nmax_frames = 3\n", 2, "twice"),
         ("json = true\n", 1, "no option"),
         ('config = "other.toml"\n', 1, "no option"),
+        ('events = "\\u0000"\n', 1, "events has a NUL character"),
+        ('\nsource = ["a", "b\\u0000"]\n', 2, "source has a NUL character"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(written, text, line, said, capsys):
