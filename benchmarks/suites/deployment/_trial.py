@@ -63,12 +63,11 @@ class Trial(Closing):
         """Environment in which ``ssh`` finds the devices."""
         return {**os.environ, "PATH": self._workstation.path}
 
-    def options(self, name: str, *sources: object) -> Path:
-        """Writes the options of the service of a device; returns the file."""
-        path = self.folder / f"{name}.toml"
-        source = json.dumps(list(map(str, sources)) if len(sources) > 1 else str(sources[0]))
-        lines = [f"source = {source}", "realtime = true", "threads = 1"]
-        path.write_text("\n".join([*lines, f'serve = "{self.ports[name]}"', ""]))
+    def options(self, name: str, source: Path, *more: str) -> Path:
+        """Writes the options of the service of a device, with further lines; returns the file."""
+        path = self.folder / f"{name}-{source.stem}-{len(more)}.toml"
+        lines = [f'source = "{source}"', "realtime = true", "threads = 1"]
+        path.write_text("\n".join([*lines, f'serve = "{self.ports[name]}"', *more, ""]))
         return path
 
     def command(self, *words: object, watch: float = 5) -> list[str]:

@@ -1,9 +1,9 @@
 """Deploys releases that are bad in different ways, and measures how fast each is taken back.
 
 A simulated device runs a good release. Then come a bundle whose model cannot be loaded, one that
-fails after some seconds of work, one that is too slow for the source, and options with a second
-source that is not there. For each, the seconds from the beginning of its trial are told: until it
-is taken back, and until the good release gives frames again.
+fails after some seconds of work, one that is too slow for the source, and options with an MQTT
+broker that is not there, so that the health is degraded. For each, the seconds from the beginning
+of its trial are told: until it is taken back, and until the good release gives frames again.
 
     python -m edgekit.benchmarks.suites.deployment.bad_releases
 """
@@ -159,17 +159,17 @@ def main() -> None:
             brightens = write_clip(
                 folder / "brightens.mp4", _FPS, [0] * 20 * _FPS + [255] * 600 * _FPS
             )
-            dawn = trial.options(_NAME, brightens).rename(folder / "dawn.toml")
+            dawn = trial.options(_NAME, brightens)
             bright = write_clip(folder / "bright.mp4", _FPS, [255] * 600 * _FPS)
-            day = trial.options(_NAME, bright).rename(folder / "day.toml")
-            absent = trial.options(_NAME, trial.clip, "rtsp://127.0.0.1:9/absent")
+            day = trial.options(_NAME, bright)
+            absent = trial.options(_NAME, trial.clip, 'mqtt = "mqtt://127.0.0.1:9/door"')
             print("| release | outcome | s until taken back | s until the good one gives frames | "
                   "reason |\n| --- | --- | --- | --- | --- |", flush=True)  # fmt: skip
             for what, words in (
                 ("its model cannot be loaded", [broken]),
                 ("fails after 20 s", [failing, "--config", dawn]),
                 ("too slow", [slow, "--config", day]),
-                ("one of two sources is missing", [good, "--config", absent]),
+                ("degraded in /health", [good, "--config", absent]),
             ):
                 _measure(trial, what, list(words), arguments.watch)
 

@@ -188,7 +188,8 @@ def _served(address: str) -> Health:
     try:
         level = found["status"] if found["status"] in ("ok", "degraded") else "silent"
         rate = sum(source["rate"] for source in found["sources"])
-        faults = [source["error"] for source in found["sources"] if source["error"]]
+        parts = [part for source in found["sources"] for part in (source, *source.get("sinks", ()))]
+        faults = [part["error"] for part in parts if part.get("error")]
         words = f"{found['status']}, {rate:.1f} frames/s"
     except (KeyError, TypeError):
         return Health("silent", None, f"{address} does not answer as a run of EdgeKit does")

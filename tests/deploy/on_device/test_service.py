@@ -1,14 +1,17 @@
-"""Tests a service of the system that a user controls by ``sudo``; programs stand in for it."""
+"""Tests how a service is controlled and judged; programs stand in for sudo and systemd."""
 
 from __future__ import annotations
 
+import http.server
+import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from edgekit.deploy.on_device.connection import DeviceError
-from edgekit.deploy.on_device.service import Service
+from edgekit.deploy.on_device.service import Health, Service
 
 
 @pytest.fixture
@@ -68,3 +71,26 @@ def test_a_unit_of_somebody_else(programs, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="which somebody else wrote") as caught:
         Service("system", "door").refuse_unusable()
     assert "sudo systemctl disable --now door.service" in caught.value.hint
+
+
+def test_an_output_that_fails_is_named(programs) -> None:
+    sinks = [{"error": None}, {"error": "No connection to the MQTT broker door:1883."}]
+    source = {"rate": 10.04, "error": None, "sinks": sinks}
+    body = json.dumps({"status": "degraded", "sources": [source]}).encode()
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    programs(systemctl="echo ActiveState=active")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/health"
+        words = "degraded, 10.0 frames/s: No connection to the MQTT broker door:1883."
+        assert Service("system", "door").health(address) == Health("degraded", 10.04, words)
+        server.shutdown()
