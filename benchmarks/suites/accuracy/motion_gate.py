@@ -231,7 +231,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=4, help="number of puppet clips of each kind")
     parser.add_argument(
-        "--scenes", type=int, default=8, help="number of scenes of each kind for the third table"
+        "--scenes", type=int, default=12, help="number of scenes of each kind for the third table"
     )
     parser.add_argument("--seed", type=int, default=7000, help="seed of the first scene and clip")
     arguments = parser.parse_args()
