@@ -36,8 +36,11 @@ chmod 700 "$XDG_RUNTIME_DIR"
 if [ {systemd} = system ]; then
     mkdir -p "{home}/.units" /run/systemd/system/service.d
     mount --bind "{home}/.units" /etc/systemd/system
-    # The files of a device are below /tmp.
-    printf '[Service]\nPrivateTmp=no\n' >/run/systemd/system/service.d/shared-files.conf
+    # The files of a device are below /tmp, and its /proc cannot be covered.
+    echo '[Service]' >/run/systemd/system/service.d/simulated.conf
+    for each in PrivateTmp ProtectKernelLogs ProtectKernelTunables; do
+        echo "$each=no" >>/run/systemd/system/service.d/simulated.conf
+    done
     export SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system:/usr/lib/systemd/user
 fi
 if [ {systemd} != none ]; then
