@@ -106,7 +106,7 @@ class Workstation:
             f"  HostKeyAlias {name}",
             "  IdentitiesOnly yes",
             "  IdentityAgent none",
-            f"  IdentityFile {self.key if key else '/dev/null'}",
+            f"  IdentityFile {self.key if key else 'none'}",
         ]
         with self.config.open("a") as stream:
             stream.write("\n".join(lines) + "\n")
