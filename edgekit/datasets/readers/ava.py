@@ -15,6 +15,7 @@ import csv
 import io
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgekit.datasets._faults import leaving_out_faults
@@ -31,7 +32,7 @@ _MOST_BYTES, _MOST_LINES, _MOST_NAMES = 1 << 26, 1_000_000, 1 << 20
 _MOST_BOXES = 24_000_000
 """Largest number of boxes; AVA itself has 22 million."""
 
-_LARGEST_ACTION = 10_000
+_LARGEST_ACTION, _LONGEST_LINE = 10_000, 10_000
 _GAP = 1.001
 """Longest time between two keyframes of one tube, in seconds."""
 
@@ -52,12 +53,12 @@ def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     origin = only_file(root, [*patterns, "*.csv"], "ava")
     videos: dict[str, dict[tuple[str, int], list[_Key]]] = {}
     content = origin.read(_MOST_BYTES)
+    if content.count(b"\n") > _MOST_LINES:
+        raise origin.wrong(f"it has more than {_MOST_LINES} lines")
     filler = TrackFiller(len(content), most=_MOST_BOXES)
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace", newline="")
     try:
-        for number, row in enumerate(csv.reader(text), 1):
-            if number > _MOST_LINES:
-                raise origin.wrong(f"it has more than {_MOST_LINES} lines")
+        for number, row in enumerate(csv.reader(_short_lines(text)), 1):
             with leaving_out_faults():
                 _add(videos, origin, number, row)
     except csv.Error as error:
@@ -71,6 +72,16 @@ def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         with leaving_out_faults():
             truths.append(_video(origin, name, tracks, index, finder, filler))
     return Truth(classes, truths)
+
+
+def _short_lines(text: Iterable[str]) -> Iterator[str]:
+    """Yields lines, each of which the list of its values makes many times larger."""
+    for number, line in enumerate(text):
+        if len(line) > _LONGEST_LINE or number > _MOST_LINES:
+            raise csv.Error(
+                f"more than {_MOST_LINES} lines, or one of over {_LONGEST_LINE} characters"
+            )
+        yield line
 
 
 def _add(

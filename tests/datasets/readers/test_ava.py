@@ -109,3 +109,10 @@ def test_more_lines_than_are_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("v,0902\n" * 1_000_001)
     with pytest.raises(AnnotationError, match="it has more than 1000000 lines"):
         read_truth("ava", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["v,1" + "," * 10_000, "v,1\r" * 1_000_002])
+def test_a_line_without_end_and_other_line_ends_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(AnnotationError, match="one of over 10000 characters"):
+        read_truth("ava", tmp_path)
