@@ -585,3 +585,10 @@ def test_whatever_the_times_say_tubes_are_whole(seed, times):
         assert len(tube.boxes) == tube.end - tube.start + 1
         assert np.isfinite(tube.boxes).all()
         assert np.isfinite(tube.score)
+
+
+@pytest.mark.parametrize(("frames", "share"), [(10, 0.5), (40, 1.0), (160, 1.0)])
+def test_a_tube_needs_forty_detections_for_its_whole_score(frames: int, share: float) -> None:
+    (tube,) = tubes_of(OnlineLinker(2), [found((100, 100, [0.8, 0.0]))] * frames)
+    assert len(tube.boxes) == frames
+    assert tube.score == pytest.approx(0.8 * share)
