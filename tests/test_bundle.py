@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -384,3 +385,10 @@ def test_a_model_that_was_changed_after_the_check_is_not_read(bundle: Bundle) ->
         loaded.model_path.write_bytes(changed)
         with pytest.raises(BundleError, match=r"has changed since|bytes, and at most"):
             loaded.read_model()
+
+
+def test_the_error_names_the_range_of_a_number(bundle: Bundle) -> None:
+    edit(bundle, lambda content: content["input"].update(mean=[2000, 0, 0]))
+    words = re.escape("mean (2000.0, 0.0, 0.0) is not from -1000.0 to 1000.0")
+    with pytest.raises(BundleError, match=words):
+        load_bundle(bundle.path)

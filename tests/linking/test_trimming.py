@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,10 @@ def test_segments_shorter_than_asked_are_left_out() -> None:
 
 def test_no_path_no_tube() -> None:
     assert trim([]) == []
+
+
+@pytest.mark.parametrize(("observed", "age"), [([1, 1, 1, 1], 0), ([1, 1, 0, 0], 2), ([0] * 4, 4)])
+def test_the_age_counts_the_frames_since_the_last_detection(observed: list[int], age: int) -> None:
+    path = replace(path_of(0, 5, np.full((4, 2), [0.9, 0.0])), observed=np.array(observed, bool))
+    (tube,) = trim([path], min_frames=1)
+    assert (tube.start, tube.end, tube.age) == (5, 8, age)

@@ -156,3 +156,10 @@ def test_any_content_is_keys_or_our_error(content: bytes) -> None:
     except BadInputError:
         return
     assert all(key.line.split()[1].encode() in content for key in keys)
+
+
+@pytest.mark.parametrize("change", [lambda blob: blob[:-1], lambda blob: blob + b"0", bytes.upper])
+def test_a_blob_of_another_length_or_type_is_no_key(change) -> None:
+    blob = PublicKey(bytes(range(32))).blob
+    with pytest.raises(ValueError, match="not one of Ed25519"):
+        PublicKey.from_blob(change(blob))
