@@ -21,7 +21,7 @@ def test_the_nearest_tests_come_first() -> None:
         "tests/metrics/analysis",
         "tests/metrics",
     ]
-    assert near_tests(ROOT, "edgekit/linking/_association.py") == ["tests/linking"]
+    assert near_tests(ROOT, "edgekit/linking/_path_table.py") == ["tests/linking"]
     assert set(near_tests(ROOT, "edgekit/bundle/folder.py")) == {
         "tests/bundle",
         "tests/test_bundle.py",

@@ -36,6 +36,11 @@ class Tests:
         self._moment = time.time()
         env = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
         env.pop("PYTHONDONTWRITEBYTECODE", None)
+        check = "from edgekit.runtime.native.library import setting; print(setting().problem)"
+        words = [python, "-c", check]
+        problem = subprocess.run(words, cwd=copy, env=env, capture_output=True, text=True).stdout
+        if problem.strip():  # tests would be skipped, and their faults missed
+            raise SystemExit(f"{problem.strip()}. Install the checkout again: pip install -e .")
         self._server = subprocess.Popen(
             [python, _SERVER], cwd=copy, env=env, stdin=-1, stdout=-1, text=True
         )
