@@ -170,3 +170,22 @@ def test_a_source_in_which_nothing_moves_asks_for_no_turn(overlap):
     assert still.frames + still.skipped["still"] == 500
     assert still.frames < 120
     assert turn.asked == pytest.approx(500 + still.frames, abs=2)
+
+
+def test_an_interrupt_while_waiting_ends_them_all_and_comes_through():
+    def interrupted(number, error):
+        raise KeyboardInterrupt
+
+    pipelines = [
+        Pipeline(source, Detector(), make_linker("edgekit", 1), overlap=True)
+        for source in (Source(5, MediaError("It is cut off.")), Source(10**9))
+    ]
+
+    def stop():
+        for pipeline in pipelines:
+            pipeline.stop()
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(pipelines, stop=stop, failed=interrupted)
+    assert threading.active_count() == before
