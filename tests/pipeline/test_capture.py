@@ -54,3 +54,7 @@ def test_an_error_is_kept_and_a_frame_with_one_is_not_inferred():
     none = Work()
     none.infer()
     assert (none.age, none.outputs) == (None, {})
+
+
+def test_a_frame_without_inputs_yet_can_be_shown():
+    assert repr(Work()).startswith("Work(gaps=[], frame=None")

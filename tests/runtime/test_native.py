@@ -182,6 +182,15 @@ def test_pictures_without_a_window_are_refused(kernel):
 
 
 @needs_library
+def test_what_the_kernel_refuses_is_an_error():
+    maker = made(COMPILED[0], (20, 20))._maker
+    maker._scratch = maker._scratch[:1]
+    picture = np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(ValueError, match="the compiled kernel does not accept pictures of shape"):
+        maker.stack(picture, picture, np.empty((6, 20, 20), np.float32))
+
+
+@needs_library
 def test_absurd_deviations_are_left_to_numpy():
     assert isinstance(made(COMPILED[0], (20, 20))._maker, native.NativeCascade)
     for std in ((1e-9, 1, 1), (1, 1, 1e9)):
