@@ -126,7 +126,10 @@ def _flags_in(path: Path) -> list[str]:
         if id(node) in documents | inner:
             continue
         text = _text_of(node)
-        if re.search(r"(?<![\w-])--[a-z]", COMMAND.sub("", STYLE.sub("", text))):
+        # Two modules are programs that other environments run, and answer this one.
+        if text != "--help" and re.search(
+            r"(?<![\w-])--[a-z]", COMMAND.sub("", STYLE.sub("", text))
+        ):
             found.append(text)
     return found
 

@@ -54,7 +54,8 @@ def _write(path: Path, size: int) -> None:
 
 
 def test_nothing_is_made_to_say_that_there_is_nothing(cache, run, capsys):
-    assert run("info") == {"folder": str(cache), "kinds": {}, "others": 0, "bytes": 0}
+    nothing = {"folder": str(cache), "kinds": {}, "others": 0, "bytes": 0}
+    assert run("info") == {"schema": 1, **nothing}
     assert run("clear")["freed_bytes"] == 0
     assert not cache.exists()
     assert main(["cache", "info"]) == 0

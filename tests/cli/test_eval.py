@@ -36,7 +36,7 @@ def test_the_published_protocol_gives_the_published_numbers(shared, link, capsys
     assert found["link"] == link
     assert found["videos"] == len(golden["video_order"])
     assert set(found) == {
-        "frame_map", "video_map", "per_class", "videos", "frames", "link", "seconds"
+        "schema", "frame_map", "video_map", "per_class", "videos", "frames", "link", "seconds"
     }  # fmt: skip
 
 

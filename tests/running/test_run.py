@@ -50,7 +50,7 @@ def test_python_and_the_command_line_find_the_same(
     assert main([*words, "--score", "0.2", "--min-hits", "1"]) == 0
     shown = json.loads(capsys.readouterr().out)
     found = report.to_json()
-    assert list(found) == list(shown)
+    assert ["schema", *found] == list(shown)
     assert found["tubes"] == shown["tubes"]
     assert found["files"] == {"events": str(here)}
     assert report.error is None

@@ -92,7 +92,7 @@ def test_files_together_give_what_each_gives_alone(edgekit, spot_video, tmp_path
         alone = events_of(out / "alone.jsonl")
         assert not any("source_index" in event for event in alone)
         assert without_times(events) == without_times(alone)
-        assert report["sources"][number].keys() == json.loads(stdout).keys()
+        assert {"schema", *report["sources"][number]} == json.loads(stdout).keys()
 
 
 def test_standard_output_gets_whole_lines_of_all(edgekit, spot_video):
