@@ -19,6 +19,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ MOST_FRAMES = 10_000_000
 """Largest number of frames in a video: over four days at 25 per second."""
 
 _CORRECT = "Correct the file; edgekit.datasets.annotations documents the layout."
+# Annotations that people write need no schema.
+_check_schema = partial(
+    check_schema,
+    newest=SCHEMA,
+    what="annotations",
+    error=AnnotationError,
+    hint=_CORRECT,
+    oldest=0,
+)
 _LOG = logging.getLogger(__name__)
 _TOLERANCE = 1.0
 _MOST_NAMES, _MOST_TUBES = 200_000, 500_000
@@ -187,9 +197,9 @@ def read_annotations(path: Path) -> Truth:
             hint="Name the folder that holds annotations.json and the videos beside it.",
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        _check_schema(path, schema_in(content))
+        _check_schema(schema_in(content) or 0, path=path)
         raise _wrong(path, "", str(error)) from error
-    _check_schema(path, file.schema)
+    _check_schema(file.schema or 0, path=path)
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' has to name each class once, and one at least")
     videos: list[VideoTruth] = []
@@ -268,19 +278,6 @@ def _check_box(path: Path, where: str, box: Sequence[float], size: tuple[int, in
     outside = max(-x1, -y1, x2 - size[0], y2 - size[1])
     if outside > _TOLERANCE:
         raise _wrong(path, where, f"the box {list(box)} leaves its {size[0]}x{size[1]} picture")
-
-
-def _check_schema(path: Path, schema: object) -> None:
-    """Refuses annotations for a newer EdgeKit. Those that people write need no schema."""
-    check_schema(
-        schema or 0,
-        SCHEMA,
-        what="annotations",
-        path=path,
-        error=AnnotationError,
-        hint=_CORRECT,
-        oldest=0,
-    )
 
 
 def _wrong(path: Path, where: str, what: str) -> AnnotationError:

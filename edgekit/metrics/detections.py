@@ -22,6 +22,7 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +53,15 @@ SCHEMA = 1
 
 _WRITE_AGAIN = (
     "Write them again with: edgekit run --save-detections, or edgekit eval --save-detections."
+)
+# Detections of before there was a schema have none.
+_check_schema = partial(
+    check_schema,
+    newest=SCHEMA,
+    what="detections",
+    error=AnnotationError,
+    hint=_WRITE_AGAIN,
+    oldest=0,
 )
 MOST_BYTES = 1 << 28
 """Largest size of a file of saved detections that is read."""
@@ -211,7 +221,7 @@ def _open(path: Path) -> _EncodedDetections:
         EOFError,
         zlib.error,
     ) as error:
-        _check_schema(path, schema_in(content))
+        _check_schema(schema_in(content) or 0, path=path)
         raise _wrong(path, "", str(error)) from error
     except gzip.BadGzipFile as error:
         raise _wrong(path, "", f"{error}, and its name ends in .gz") from error
@@ -220,7 +230,7 @@ def _open(path: Path) -> _EncodedDetections:
             f"Cannot read the detections {path}: {error.strerror}.",
             hint="Write them with: edgekit run --source VIDEO --save-detections FILE",
         ) from error
-    _check_schema(path, file.schema)
+    _check_schema(file.schema or 0, path=path)
     if not file.classes or len(set(file.classes)) != len(file.classes):
         raise _wrong(path, "", "'classes' must name at least one class, and each class once")
     # Scores are stored for every class, even if the file contains only a few.
@@ -232,19 +242,6 @@ def _open(path: Path) -> _EncodedDetections:
             _EncodedVideo(path, str(name), raw, size, len(file.classes), most)
             for name, raw in file.videos.items()
         ],
-    )
-
-
-def _check_schema(path: Path, schema: object) -> None:
-    """Refuses detections of a newer EdgeKit. Those of before there was a schema have none."""
-    check_schema(
-        schema or 0,
-        SCHEMA,
-        what="detections",
-        path=path,
-        error=AnnotationError,
-        hint=_WRITE_AGAIN,
-        oldest=0,
     )
 
 
