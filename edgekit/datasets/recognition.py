@@ -67,9 +67,9 @@ def _found(root: Path) -> Iterator[str]:
     room = _MOST_BYTES
     for pattern in ("*.json", "annotations/*.json"):
         for path in sorted(root.glob(pattern))[:20]:
-            name, size = _json_layout(path, room)
-            room -= size
-            if name:
+            content = _content(path, room)
+            room -= len(content)
+            if name := _json_layout(content):
                 yield name
     if any(
         b"<annotations" in _head(path)
@@ -100,22 +100,22 @@ def _is_ava(head: bytes) -> bool:
         return False
 
 
-def _json_layout(path: Path, most: int) -> tuple[str | None, int]:
-    """Returns the layout of a file, and the number of bytes that were read of it."""
-    content = b""
+def _content(path: Path, most: int) -> bytes:
     try:
-        content = read_regular(path, most)
-        if content[:_HEAD].lstrip()[:1] == b"[":
-            tasks = _RECTANGLE.search(content, 0, _MOST_SEARCHED)
-            return ("label-studio" if tasks else None), len(content)
+        return read_regular(path, most)
+    except OSError:
+        return b""
+
+
+def _json_layout(content: bytes) -> str | None:
+    if content[:_HEAD].lstrip()[:1] == b"[":
+        return "label-studio" if _RECTANGLE.search(content, 0, _MOST_SEARCHED) else None
+    try:
         keys = msgspec.json.decode(content, type=_Keys)
-    except (OSError, ValueError, RecursionError):
-        return None, len(content)
-    layout = None
+    except (ValueError, RecursionError):
+        return None
     if keys.classes and keys.videos:
-        layout = "json"
-    elif keys.videos and keys.annotations and keys.categories:
-        layout = "coco-video"
-    elif keys.items and keys.categories:
-        layout = "datumaro"
-    return layout, len(content)
+        return "json"
+    if keys.videos and keys.annotations and keys.categories:
+        return "coco-video"
+    return "datumaro" if keys.items and keys.categories else None

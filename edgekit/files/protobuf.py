@@ -25,6 +25,7 @@ def fields(content: bytes, place: int, end: int) -> Iterator[tuple[int, int, int
         IndexError: The content ends within a number.
     """
     while place < end:
+        # Most numbers are one byte, and a call for each takes a third of the time.
         key, place = content[place], place + 1
         if key > 0x7F:
             key, place = _varint(content, place - 1)
