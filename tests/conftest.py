@@ -25,17 +25,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edgekit.bundle import (
-    Bundle,
-    CascadeSpec,
-    DecodeSpec,
-    InputSpec,
-    Manifest,
-    OutputSpec,
-    Provenance,
-    load_bundle,
-    save_bundle,
-)
+from edgekit.benchmarks.suites.deployment.small_bundle import HEADS, save_small_bundle
+from edgekit.bundle import Bundle, load_bundle
 from edgekit.system.own_process import claim_process
 from edgekit.system.telemetry import OWN_PROCESS
 
@@ -383,48 +374,31 @@ def _write_spotter(folder: Path) -> None:
     weights["stem"][:, 3:] = 0
     weights["hm"][0, 0] = 6
     biases = {"hm": [-3, -30], "wh": [4, 4], "reg": [0.5, 0.5]}
-    heads = {"hm": "logits", "wh": "size", "reg": "offset"}
     tensors = [numpy_helper.from_array(value, f"{name}.w") for name, value in weights.items()]
     for name in weights:
         bias = np.array(biases.get(name, [0] * 4), np.float32)
         tensors.append(numpy_helper.from_array(bias, f"{name}.b"))
-    ways = (("stem", "input", 4), ("body", "stem/Relu", 1), *((h, "body/Relu", 1) for h in heads))
+    ways = (("stem", "input", 4), ("body", "stem/Relu", 1), *((h, "body/Relu", 1) for h in HEADS))
     nodes = []
     for name, given, stride in ways:
-        made = name if name in heads else f"{name}/Conv"
+        made = name if name in HEADS else f"{name}/Conv"
         inputs = [given, f"{name}.w", f"{name}.b"]
         node = helper.make_node("Conv", inputs, [made], strides=[stride] * 2, name=f"{name}/Conv")
         nodes.append(node)
-        if name not in heads:
+        if name not in HEADS:
             relu = f"{name}/Relu"
             nodes.append(helper.make_node("Relu", [made], [relu], name=relu))
     graph = helper.make_graph(
         nodes,
         "spotter",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 6, 64, 64])],
-        [helper.make_tensor_value_info(h, TensorProto.FLOAT, [1, 2, 16, 16]) for h in heads],
+        [helper.make_tensor_value_info(h, TensorProto.FLOAT, [1, 2, 16, 16]) for h in HEADS],
         tensors,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, str(folder / "model.onnx"))
-    manifest = Manifest(
-        name="spotter",
-        arch="lite0",
-        classes=("spot", "nothing"),
-        target="onnx",
-        precision="fp32",
-        model="model.onnx",
-        input=InputSpec(height=64, width=64, mean=(0, 0, 0), std=(1, 1, 1)),
-        cascade=CascadeSpec(interval=0.04),
-        outputs=tuple(
-            OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
-            for name, meaning in heads.items()
-        ),
-        decode=DecodeSpec(top_k=5),
-        provenance=Provenance(checkpoint="", checkpoint_sha256="", edgekit="0", date="2026-01-01"),
-    )
-    save_bundle(folder / "bundle", manifest, {"model.onnx": folder / "model.onnx"})
+    save_small_bundle(folder / "bundle", folder / "model.onnx", name="spotter")
 
 
 @pytest.fixture(scope="session")

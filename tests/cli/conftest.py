@@ -16,15 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit.bundle import (
-    CascadeSpec,
-    DecodeSpec,
-    InputSpec,
-    Manifest,
-    OutputSpec,
-    Provenance,
-    save_bundle,
-)
+from edgekit.benchmarks.suites.deployment.small_bundle import save_small_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +72,6 @@ def _spot_finder(side: int = SIDE, level: float = -3) -> bytes:
 def make_spot_bundle(tmp_path_factory):
     """Makes bundles that detect the brightest spot of a dark picture as class 0."""
     pytest.importorskip("onnx")
-    meanings = {"hm": "logits", "wh": "size", "reg": "offset"}
 
     def make(
         name: str = "spot",
@@ -93,25 +84,10 @@ def make_spot_bundle(tmp_path_factory):
         folder = tmp_path_factory.mktemp("bundle")
         file = folder / "made.onnx"
         file.write_bytes(_spot_finder(side, level))
-        manifest = Manifest(
-            name=name,
-            arch="lite0",
-            classes=classes,
-            target="onnx",
-            precision="fp32",
-            model="model.onnx",
-            input=InputSpec(height=side, width=side, mean=(0, 0, 0), std=(1, 1, 1)),
-            cascade=CascadeSpec(kind="ssim", interval=interval),
-            outputs=tuple(
-                OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
-                for name, meaning in meanings.items()
-            ),
-            decode=DecodeSpec(top_k=5),
-            provenance=Provenance(
-                checkpoint="", checkpoint_sha256="", edgekit="0", date="2026-01-01"
-            ),
+        bundle = save_small_bundle(
+            folder / name, file, name=name, side=side, classes=classes, interval=interval
         )
-        return save_bundle(folder / name, manifest, {"model.onnx": file}).path
+        return bundle.path
 
     return make
 

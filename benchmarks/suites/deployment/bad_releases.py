@@ -20,15 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.benchmarks.suites.deployment._trial import Trial, write_clip
-from edgekit.bundle import (
-    CascadeSpec,
-    DecodeSpec,
-    InputSpec,
-    Manifest,
-    OutputSpec,
-    Provenance,
-    save_bundle,
-)
+from edgekit.benchmarks.suites.deployment.small_bundle import HEADS, save_small_bundle
 
 __all__ = ["FAULTS", "make_bundle"]
 
@@ -51,20 +43,7 @@ def make_bundle(folder: Path, name: str, fault: str = "") -> Path:
     """
     model = folder / f"{name}.onnx"
     model.write_bytes(b"no model" if fault == "no model" else _network(fault))
-    meanings = {"hm": "logits", "wh": "size", "reg": "offset"}
-    manifest = Manifest(
-        name=name, arch="lite0", classes=("spot", "nothing"), target="onnx", precision="fp32",
-        model="model.onnx",
-        input=InputSpec(height=_SIDE, width=_SIDE, mean=(0, 0, 0), std=(1, 1, 1)),
-        cascade=CascadeSpec(kind="ssim", interval=0.04),
-        outputs=tuple(
-            OutputSpec(name=name, meaning=meaning, layout="NCHW", channels=2)
-            for name, meaning in meanings.items()
-        ),
-        decode=DecodeSpec(top_k=5),
-        provenance=Provenance(checkpoint="", checkpoint_sha256="", edgekit="0", date="2026-01-01"),
-    )  # fmt: skip
-    return save_bundle(folder / name, manifest, {"model.onnx": model}).path
+    return save_small_bundle(folder / name, model, name=name, side=_SIDE).path
 
 
 def _network(fault: str) -> bytes:
@@ -103,7 +82,7 @@ def _network(fault: str) -> bytes:
         nodes.append(helper.make_node("Gather", ["zero", "place"], ["term"]))
     else:
         nodes.append(helper.make_node("Mul", ["mean", "zero"], ["term"]))
-    for name in ("hm", "wh", "reg"):
+    for name in HEADS:
         plain = f"{name}_0"
         nodes.append(helper.make_node("Conv", ["input", "head"], [plain], strides=[4, 4]))
         nodes.append(helper.make_node("Add", [plain, "term"], [name]))
@@ -113,10 +92,7 @@ def _network(fault: str) -> bytes:
         nodes,
         "made",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, image)],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, heads)
-            for name in ("hm", "wh", "reg")
-        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, heads) for name in HEADS],
         [numpy_helper.from_array(weights[name], name) for name in kept],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
