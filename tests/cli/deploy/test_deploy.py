@@ -172,15 +172,20 @@ def test_a_deployment_that_is_killed_leaves_the_old_one(
     assert load_bundle(device.root / "services/edgekit/current/bundle").manifest.name == "other"
 
 
+def started_trial(wheels, bundle):
+    """Begins to deploy a bundle; returns the process once the bundle is on trial."""
+    command = ["deploy", "--watch", "600", "--wheels", str(wheels), "device-a", str(bundle)]
+    process = subprocess.Popen([*EDGEKIT, *command], stderr=subprocess.PIPE, text=True)
+    while "is on trial" not in process.stderr.readline():
+        assert process.poll() is None
+    return process
+
+
 def test_the_program_on_the_device_is_killed_within_a_trial(
     deployed, wheels, spot_bundle, tmp_path, health_of, wait_for
 ):
     device, _, address = deployed
-    other = other_bundle(spot_bundle, tmp_path)
-    command = ["deploy", "--watch", "600", "--wheels", str(wheels), "device-a", str(other)]
-    process = subprocess.Popen([*EDGEKIT, *command], stderr=subprocess.PIPE, text=True)
-    while "is on trial" not in process.stderr.readline():
-        assert process.poll() is None
+    process = started_trial(wheels, other_bundle(spot_bundle, tmp_path))
     trial = "/run/user/*/systemd/user/edgekit.service.d/edgekit-trial.conf"
     wait_for(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode == 0)
     assert device.kill_programs()
@@ -195,11 +200,7 @@ def test_a_power_cut_within_a_trial_starts_the_old_one(
     deployed, start_device, wheels, spot_bundle, tmp_path, health_of, wait_for
 ):
     device, _, address = deployed
-    other = other_bundle(spot_bundle, tmp_path)
-    command = ["deploy", "--watch", "600", "--wheels", str(wheels), "device-a", str(other)]
-    process = subprocess.Popen([*EDGEKIT, *command], stderr=subprocess.PIPE, text=True)
-    while "is on trial" not in process.stderr.readline():
-        assert process.poll() is None
+    process = started_trial(wheels, other_bundle(spot_bundle, tmp_path))
     device.close()
     assert process.wait() == 3
     process.stderr.close()
@@ -208,11 +209,7 @@ def test_a_power_cut_within_a_trial_starts_the_old_one(
 
 
 def test_two_deployments_at_once(deployed, deploy, wheels, spot_bundle, tmp_path, wait_for):
-    other = other_bundle(spot_bundle, tmp_path)
-    command = ["deploy", "--watch", "600", "--wheels", str(wheels), "device-a", str(other)]
-    process = subprocess.Popen([*EDGEKIT, *command], stderr=subprocess.PIPE, text=True)
-    while "is on trial" not in process.stderr.readline():
-        assert process.poll() is None
+    process = started_trial(wheels, other_bundle(spot_bundle, tmp_path))
     status, found = deploy("device-a", spot_bundle)
     assert status == 3
     assert "Another deployment changes this device" in found["hosts"][0]["state"]
