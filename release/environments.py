@@ -21,7 +21,7 @@ __all__ = ["PYTHONS", "Environment", "check", "extras_of", "fresh", "install_lin
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 """Versions of Python that a release supports."""
 
-_NOT_FOR_USERS = {"dev", "docs", "release"}
+_NOT_FOR_USERS = {"dev", "docs", "mutation", "release"}
 _SIZE = """
 import importlib.metadata as m, pathlib
 own = {"pip", "setuptools", "wheel"}
@@ -104,8 +104,18 @@ def fresh(python: str, folder: Path) -> Iterator[Environment]:
 
 
 def pythons() -> list[str]:
-    """Returns the path of each supported version of Python that is on the ``PATH``."""
-    return [found for version in PYTHONS if (found := shutil.which(f"python{version}"))]
+    """Returns the path of each supported version of Python that is on the ``PATH`` and starts."""
+    found = [shutil.which(f"python{version}") for version in PYTHONS]
+    # pyenv has a program there for each installed Python. Those not chosen only print an error.
+    return [path for path in found if path and _starts(path)]
+
+
+def _starts(python: str) -> bool:
+    try:
+        done = subprocess.run([python, "--version"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 def extras_of(wheel: Path) -> list[str]:

@@ -73,9 +73,15 @@ def test_an_installation_that_fails_is_an_outcome(tmp_path, capsys):
     assert "| device side | fails |" in capsys.readouterr().out
 
 
-def test_only_supported_pythons_are_taken(tmp_path, monkeypatch):
-    for name in ("python3.9", "python3.12", "python3.99"):
-        (tmp_path / name).write_text("#!/bin/sh\n")
+def test_only_supported_pythons_that_start_are_taken(tmp_path, monkeypatch):
+    for name, content in {
+        "python3.9": "#!/bin/sh\n",
+        "python3.10": "#!/bin/sh\nexit 127\n",  # as pyenv does for a Python that is not chosen
+        "python3.11": "#!/nowhere/python\n",
+        "python3.12": "#!/bin/sh\n",
+        "python3.99": "#!/bin/sh\n",
+    }.items():
+        (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert pythons() == [str(tmp_path / "python3.12")]
@@ -93,7 +99,8 @@ def test_the_line_of_the_readme_is_used(tmp_path):
 def test_extras_for_developers_are_left_out(tmp_path):
     path = tmp_path / "edgekit.whl"
     with zipfile.ZipFile(path, "w") as wheel:
-        extras = "".join(f"Provides-Extra: {name}\n" for name in ("video", "dev", "release", "all"))
+        names = ("video", "dev", "mutation", "release", "all")
+        extras = "".join(f"Provides-Extra: {name}\n" for name in names)
         wheel.writestr("edgekit_vision-1.dist-info/METADATA", f"Name: edgekit-vision\n{extras}")
     assert extras_of(path) == ["video", "all"]
 
