@@ -9,7 +9,8 @@ import msgspec
 
 from edgekit._progress import Progress
 from edgekit.benchmarks.options import BenchOptions
-from edgekit.benchmarks.report.report import SCHEMA, MeasuredDevice, Report
+from edgekit.benchmarks.report.reading import parse_report
+from edgekit.benchmarks.report.report import MeasuredDevice, Report
 from edgekit.bundle import load_bundle
 from edgekit.deploy.content import Content, bundle_content, input_content, send_content
 from edgekit.deploy.deploy import Hosts
@@ -17,7 +18,6 @@ from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, EdgeKitError
 from edgekit.files.reading import real_path
-from edgekit.files.schemas import check_schema
 
 __all__ = ["add_devices"]
 
@@ -84,16 +84,8 @@ def _settings(options: BenchOptions) -> dict[str, object]:
 
 def _converted(host: str, found: dict[str, object]) -> Report:
     hint = f"Install the EdgeKit of this machine there: edgekit deploy {host} BUNDLE"
-    check_schema(
-        found.get("schema"),
-        SCHEMA,
-        what="report",
-        path=f"The report from {host}",
-        error=BadInputError,
-        hint=hint,
-    )
     try:
-        return msgspec.convert(found, Report)
+        return parse_report(found, place=f"The report from {host}", hint=hint)
     except msgspec.ValidationError as error:
         raise BadInputError(
             f"Expected a report of edgekit bench from {host}; found another one: {error}.",

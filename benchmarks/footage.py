@@ -15,12 +15,12 @@ from edgekit.media.sources.address import is_address, without_secrets
 from edgekit.synthetic import render_clip, write_dataset
 from edgekit.synthetic.dataset import FPS
 
-__all__ = ["DEMO_NAME", "check_footage", "write_demo_clip", "write_judged_clips"]
+__all__ = ["DEMO_NAME", "check_footage", "write_annotated_clips", "write_demo_clip"]
 
 DEMO_NAME = f"puppets, seed {DEMO_SEED}"
 _DEMO_FRAMES = 130
 _FORMATS = (("mp4v", ".mp4"), ("MJPG", ".avi"))
-_JUDGED_SEEDS = (500, 501, 502, 503)
+_ANNOTATED_SEEDS = (500, 501, 502, 503)
 """Seeds of clips that the shipped model was not trained on."""
 
 
@@ -46,10 +46,10 @@ def write_demo_clip(folder: Path) -> Path:
     )
 
 
-def write_judged_clips(folder: Path) -> Path:
+def write_annotated_clips(folder: Path) -> Path:
     """Writes lossless rendered clips with their annotations; returns their folder."""
-    root = folder / "judged"
-    write_dataset(root, _JUDGED_SEEDS)
+    root = folder / "annotated"
+    write_dataset(root, _ANNOTATED_SEEDS)
     return root
 
 

@@ -89,7 +89,7 @@ class Harness:
         self._lanes = [_MeasuredRow(plan) for plan in plans]
         self._settings = settings
         self._stop = threading.Event()
-        self._unjudged: list[str] = []
+        self._missing: list[str] = []
         more = (settings.truth is not None) + (settings.loaded is not None) + settings.operators
         self.steps = len(plans) * (1 + settings.rounds + more)
         self.on_step: Callable[[], object] = lambda: None
@@ -119,7 +119,7 @@ class Harness:
             if self._settings.operators:
                 self._each(self._lanes, self._profile)
             if self._settings.truth is not None:
-                self._each(self._lanes, self._judge)
+                self._each(self._lanes, self._measure_accuracy)
             if self._settings.loaded is not None:
                 self._each(self._lanes, self._load)
             for lane in self._lanes:
@@ -139,7 +139,7 @@ class Harness:
             rows=rows,
             interrupted=self._stop.is_set(),
         )
-        report.notes = noise_of(report) + self._unjudged
+        report.notes = noise_of(report) + self._missing
         meter = self._settings.meter
         if meter is not None and meter.trouble:
             report.notes.append(f"Energy is missing in part: {meter.trouble}")
@@ -193,18 +193,18 @@ class Harness:
         found = lane.worker.profile()
         lane.operators = found.operators
         if found.operators is None:
-            self._unjudged.append(f"{lane.plan.row.label}: no operators. {found.reason}")
+            self._missing.append(f"{lane.plan.row.label}: no operators. {found.reason}")
 
-    def _judge(self, lane: _MeasuredRow) -> None:
+    def _measure_accuracy(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         try:
-            lane.accuracy = lane.worker.judge(str(self._settings.truth)).accuracy
+            lane.accuracy = lane.worker.accuracy(str(self._settings.truth)).accuracy
         except EdgeKitError as error:  # the times are still valid
-            self._unjudged.append(f"{lane.plan.row.label}: no accuracy. {error.message}")
+            self._missing.append(f"{lane.plan.row.label}: no accuracy. {error.message}")
 
     def _load(self, lane: _MeasuredRow) -> None:
         assert lane.worker is not None
         try:
             lane.under_load = lane.worker.load(str(self._settings.loaded)).points
         except EdgeKitError as error:
-            self._unjudged.append(f"{lane.plan.row.label}: nothing under load. {error.message}")
+            self._missing.append(f"{lane.plan.row.label}: nothing under load. {error.message}")

@@ -10,14 +10,20 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
-from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip, write_judged_clips
+from edgekit.benchmarks.footage import (
+    DEMO_NAME,
+    check_footage,
+    write_annotated_clips,
+    write_demo_clip,
+)
 from edgekit.benchmarks.harness import Harness, HarnessSettings
 from edgekit.benchmarks.operators import measure_peaks
 from edgekit.benchmarks.options import BenchOptions
 from edgekit.benchmarks.protocol import pass_length
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
 from edgekit.benchmarks.report.figures import is_noisy
-from edgekit.benchmarks.report.report import FootageInfo, Report, read_report
+from edgekit.benchmarks.report.reading import read_report
+from edgekit.benchmarks.report.report import FootageInfo, Report
 from edgekit.benchmarks.rows import RowPlan, plan_rows
 from edgekit.benchmarks.tune import threads_to_try, write_profiles
 from edgekit.datasets.published import read_truth
@@ -72,7 +78,7 @@ def measure(
         if old is not None and earlier is not None:
             _check_earlier(old, earlier, options, footage, frames)
         if truth is None and (accuracy or options.under_load):
-            truth = write_judged_clips(Path(place))
+            truth = write_annotated_clips(Path(place))
         settings = HarnessSettings(
             source=clip,
             footage=footage,

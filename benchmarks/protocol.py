@@ -1,8 +1,8 @@
 """Defines the messages between ``edgekit bench`` and its workers, one JSON line each.
 
-A worker gets a ``Job`` and answers ``Ready``. Then it answers ``Lap`` to each ``Play``, ``Judged``
-to a ``AccuracyRequest``, ``Loaded`` to a ``Load`` and ``Profiled`` to a ``ProfileRequest``.
-``Failed`` may answer any request.
+A worker gets a ``Job`` and answers ``Ready``. Then it answers ``Lap`` to each ``Play``,
+``AccuracyReply`` to an ``AccuracyRequest``, ``Loaded`` to a ``Load`` and ``Profiled`` to a
+``ProfileRequest``. ``Failed`` may answer any request.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from edgekit.measuring.operator_times import OperatorTimes
 __all__ = [
     "LEAST",
     "SETTLE",
+    "AccuracyReply",
     "AccuracyRequest",
     "Failed",
     "Job",
-    "Judged",
     "Lap",
     "Load",
     "Loaded",
@@ -62,7 +62,7 @@ def too_short(source: str, frames: int) -> MediaError:
 
 def failure_of(error: EdgeKitError) -> RowFailure:
     """Returns an error in the form of a report."""
-    return RowFailure(kind=type(error).__name__, message=error.message, hint=error.hint)
+    return RowFailure(code=error.code, message=error.message, hint=error.hint)
 
 
 class _Message(msgspec.Struct, tag=True, kw_only=True):
@@ -140,7 +140,7 @@ class Lap(_Message):
     peak_memory: int | None
 
 
-class Judged(_Message):
+class AccuracyReply(_Message):
     """Result of a ``AccuracyRequest``: the accuracy."""
 
     accuracy: Accuracy
@@ -166,4 +166,4 @@ class Failed(_Message):
 
 
 Request: TypeAlias = Job | Play | AccuracyRequest | Load | ProfileRequest
-Reply: TypeAlias = Ready | Lap | Judged | Loaded | Profiled | Failed
+Reply: TypeAlias = Ready | Lap | AccuracyReply | Loaded | Profiled | Failed

@@ -225,15 +225,15 @@ def accuracy_under_load(detector: Detector, truth: Truth) -> Iterator[LoadAccura
         found = [detect_under_load(detector, video, every) for video in truth.videos]
         full = full or found
         same = [list(map(_if_taken, *both)) for both in zip(full, found, strict=True)]
-        judged, wanted = (evaluate_found(detector, truth, frames) for frames in (found, same))
+        reached, wanted = (evaluate_found(detector, truth, frames) for frames in (found, same))
         taken = sum(one is not None for frames in found for one in frames)
         yield LoadAccuracy(
             every=every,
-            frames=judged.frames,
+            frames=reached.frames,
             taken=taken,
-            frame_map=judged.frame_map,
+            frame_map=reached.frame_map,
             frame_map_full=wanted.frame_map,
-            video_map=judged.video_map,
+            video_map=reached.video_map,
         )
 
 

@@ -20,10 +20,10 @@ from edgekit._parameters import write_flags
 from edgekit.benchmarks.protocol import (
     LEAST,
     SETTLE,
+    AccuracyReply,
     AccuracyRequest,
     Failed,
     Job,
-    Judged,
     Lap,
     Load,
     Loaded,
@@ -177,7 +177,7 @@ def _truth(root: str) -> Truth:
     return truth
 
 
-def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
+def _accuracy(job: Job, options: SessionOptions, root: str) -> AccuracyReply:
     from edgekit.evaluation.detection import detect_videos
     from edgekit.metrics.evaluate import evaluate
 
@@ -189,7 +189,7 @@ def _judge(job: Job, options: SessionOptions, root: str) -> Judged:
         videos=len(found.tubes),
         frames=found.frames,
     )
-    return Judged(accuracy=accuracy)
+    return AccuracyReply(accuracy=accuracy)
 
 
 def _load(job: Job, detector: Detector, root: str) -> Loaded:
@@ -254,7 +254,7 @@ def _serve(channel: _Channel) -> None:
         )
         while (request := channel.receive()) is not None:
             if isinstance(request, AccuracyRequest):
-                channel.send(_judge(job, options, request.root))
+                channel.send(_accuracy(job, options, request.root))
             elif isinstance(request, Load):
                 channel.send(_load(job, detector, request.root))
             elif isinstance(request, ProfileRequest):

@@ -16,10 +16,10 @@ from edgekit import errors
 from edgekit._closing import Closing
 from edgekit._parameters import writes_flags
 from edgekit.benchmarks.protocol import (
+    AccuracyReply,
     AccuracyRequest,
     Failed,
     Job,
-    Judged,
     Lap,
     Load,
     Loaded,
@@ -83,10 +83,10 @@ class Worker(Closing):
         lap: Lap = self._ask(Play())
         return lap
 
-    def judge(self, root: str) -> Judged:
+    def accuracy(self, root: str) -> AccuracyReply:
         """Returns the accuracy on the annotated videos below ``root``."""
-        judged: Judged = self._ask(AccuracyRequest(root=root))
-        return judged
+        reply: AccuracyReply = self._ask(AccuracyRequest(root=root))
+        return reply
 
     def load(self, root: str) -> Loaded:
         """Returns the cost of dropped frames on the annotated videos below ``root``."""
@@ -140,5 +140,6 @@ def raise_failure(failure: RowFailure) -> None:
     Raises:
         EdgeKitError: Always, in the class of that error.
     """
-    kind = getattr(errors, failure.kind, EdgeKitError)
-    raise kind(failure.message, hint=failure.hint)
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    by_code = {vars(each)["code"]: each for each in classes if "code" in vars(each)}
+    raise by_code.get(failure.code, EdgeKitError)(failure.message, hint=failure.hint)

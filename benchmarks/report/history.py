@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.benchmarks.report.report import Report, read_report
+from edgekit.benchmarks.report.reading import read_report
+from edgekit.benchmarks.report.report import Report
 from edgekit.errors import BadInputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file

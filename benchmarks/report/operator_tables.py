@@ -123,7 +123,7 @@ def _layer(operator: OperatorTime) -> str:
 def _cells(group: OperatorGroup, times: OperatorTimes, peak: Peak | None) -> list[str]:
     ms, share = group.ms, f"{100 * group.ms / times.profiled_ms:.1f}%"
     if group.work is None:
-        return [f"{ms:.3f}", share, *("not told" for _ in _FIGURES[2:4]), "", ""]
+        return [f"{ms:.3f}", share, *("not reported" for _ in _FIGURES[2:4]), "", ""]
     macs, moved = group.work
     found = group.share_of_peak(peak) if peak else None
     limit = ""

@@ -59,15 +59,15 @@ def _plots(report: Report, history: Sequence[Report]) -> list[str]:
         {name: result.operators for name, result in results.items() if result.operators},
         {name: report.peak_of(rows[name]) for name in results},
     )
-    judged = {
+    accurate = {
         name: (result.overall.p50, result.accuracy.frame_map)
         for name, result in results.items()
         if result.accuracy
     }
-    if judged:
+    if accurate:
         parts += [
             "<h2>frame-mAP@0.5 against latency; dashed, what no other row beats</h2>",
-            scatter(judged),
+            scatter(accurate),
         ]
     loaded = {name: result.under_load for name, result in results.items() if result.under_load}
     if loaded:

@@ -6,14 +6,8 @@ values that were not measured.
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-
 import msgspec
 
-from edgekit.errors import BadInputError
-from edgekit.files.reading import read_regular
-from edgekit.files.schemas import check_schema
 from edgekit.measuring.machine import Machine
 from edgekit.measuring.operator_times import OperatorTimes
 from edgekit.measuring.peak import Peak
@@ -34,11 +28,9 @@ __all__ = [
     "RowFailure",
     "RowResult",
     "TunedSetting",
-    "read_report",
 ]
 
-SCHEMA = 1
-_MOST_BYTES = 1 << 24
+SCHEMA = 2
 
 PAPER = {"cascade": 5.0, "network": 16.4, "decode + link": 2.5, "overall": 23.9}
 """KORSAL's published milliseconds per frame, on a desktop GPU: 41.8 frames per second."""
@@ -137,11 +129,11 @@ class RowResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """Reason why a row has no result, and a hint; ``kind`` is a name in ``edgekit.errors``."""
+    """Reason why a row has no result, and a hint; ``code`` is that of a class in ``errors``."""
 
-    kind: str
+    code: str
     message: str
-    hint: str = msgspec.field(name="mend")
+    hint: str
 
 
 # Many attributes: it mirrors a row in the report's JSON file, one for one.
@@ -243,41 +235,3 @@ class Report(msgspec.Struct, kw_only=True):
         peaks = sorted(self.peaks or (), key=lambda peak: peak.threads)
         fitting = [peak for peak in peaks if peak.threads == row.threads]
         return next(iter(fitting or peaks[-1:]), None)
-
-
-def read_report(path: Path, *, any_schema: bool = False) -> Report:
-    """Reads the output of ``edgekit bench --json``.
-
-    Args:
-        path: File to read.
-        any_schema: Whether to try a report with another schema too.
-
-    Raises:
-        BadInputError: The file is missing, is not a report, or has another schema.
-    """
-    hint = "Write one: edgekit bench --json > FILE"
-    try:
-        text = read_regular(path, _MOST_BYTES)
-        raw = msgspec.json.decode(text)
-    except OSError as error:
-        raise BadInputError(f"Cannot read {path}: {error.strerror}.", hint=hint) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInputError(f"{path} is not JSON: {error}.", hint=hint) from error
-    if not any_schema:
-        schema = raw.get("schema") if isinstance(raw, dict) else None
-        check_schema(schema, SCHEMA, what="report", path=path, error=BadInputError, hint=hint)
-    try:
-        report = msgspec.convert(raw, Report)
-        _check_times(report)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise BadInputError(f"{path} is not a report of edgekit bench: {error}.", hint=hint) from (
-            error
-        )
-    return report
-
-
-def _check_times(report: Report) -> None:
-    for row in report.rows:
-        for time in [lap.p50 for lap in row.result.rounds] if row.result else ():
-            if not 0 < time < math.inf:
-                raise ValueError(f"{row.label} has a round of {time} ms")

@@ -95,9 +95,9 @@ def grids(report: Report) -> list[Grid]:
             wrapped=(0,),
         ),
     ]  # fmt: skip
-    judged = [(number, result) for number, _, result in measured if result.accuracy]
-    if judged:
-        tables.append(_accuracy(judged))
+    evaluated = [(number, result) for number, _, result in measured if result.accuracy]
+    if evaluated:
+        tables.append(_accuracy(evaluated))
     loaded = [(number, result) for number, _, result in measured if result.under_load]
     if loaded:
         tables.append(_under_load(loaded))
@@ -197,14 +197,14 @@ def _paper(name: str, times: dict[str, float]) -> list[str]:
     return [name, *(f"{times[part]:.2f}" for part in PAPER), f"{1e3 / times['overall']:.1f}"]
 
 
-def _accuracy(judged: Sequence[tuple[int, RowResult]]) -> Grid:
+def _accuracy(evaluated: Sequence[tuple[int, RowResult]]) -> Grid:
     rows, thresholds = [], ["0.2", "0.5", "0.75", "0.5:0.95"]
-    for number, result in judged:
+    for number, result in evaluated:
         found = result.accuracy
         assert found is not None
         values = [found.frame_map, *(found.video_map[name] for name in thresholds)]
         rows.append([str(number), *(f"{value:.3f}" for value in values)])
-    accuracy = judged[0][1].accuracy
+    accuracy = evaluated[0][1].accuracy
     assert accuracy is not None
     return Grid(
         f"frame-mAP and video-mAP, from 0 to 1, on {accuracy.videos} videos of {accuracy.frames} "

@@ -34,7 +34,7 @@ def test_a_bundle_that_is_named_twice_is_measured_once():
     assert len(plan_rows([default_bundle(), default_bundle()])) == 1
 
 
-def test_bundles_of_one_name_are_told_apart(tmp_path, monkeypatch):
+def test_bundles_of_one_name_are_distinguished(tmp_path, monkeypatch):
     copy = tmp_path / default_bundle().name
     shutil.copytree(default_bundle(), copy)
     labels = {plan.row.bundle for plan in plan_rows([default_bundle(), copy])}
@@ -56,10 +56,10 @@ def test_the_clip_to_measure_on_is_that_of_the_demonstration(tmp_path):
     assert (footage.width, footage.height, footage.frames) == (320, 240, 130)
 
 
-def test_the_clips_to_judge_by_have_a_truth(tmp_path, monkeypatch):
+def test_the_evaluation_clips_have_a_truth(tmp_path, monkeypatch):
     from edgekit.benchmarks import footage
 
-    monkeypatch.setattr(footage, "_JUDGED_SEEDS", (162,))
-    truth = read_truth("json", footage.write_judged_clips(tmp_path))
+    monkeypatch.setattr(footage, "_ANNOTATED_SEEDS", (162,))
+    truth = read_truth("json", footage.write_annotated_clips(tmp_path))
     assert [video.name for video in truth.videos] == ["puppets-162.avi"]
     assert truth.videos[0].tubes

@@ -10,19 +10,28 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks import under_load, worker
 from edgekit.benchmarks.footage import write_demo_clip
 from edgekit.benchmarks.protocol import (
+    AccuracyReply,
     AccuracyRequest,
     Failed,
     Job,
-    Judged,
     Lap,
     Load,
     Loaded,
     Play,
     Ready,
     Reply,
+    failure_of,
 )
 from edgekit.benchmarks.report.report import RowFailure
-from edgekit.errors import AnnotationError, MediaError
+from edgekit.benchmarks.workers import raise_failure
+from edgekit.errors import (
+    AnnotationError,
+    BoundError,
+    BundleError,
+    EdgeKitError,
+    MediaError,
+    MissingDependencyError,
+)
 from edgekit.synthetic import write_dataset
 
 
@@ -56,7 +65,7 @@ def job(demo_clip):
     return make
 
 
-def test_it_warms_up_plays_and_judges(job, tmp_path):
+def test_it_warms_up_plays_and_measures_accuracy(job, tmp_path):
     write_dataset(tmp_path / "judged", [162], frames=20)
     script = Script(job(), Play(), AccuracyRequest(root=str(tmp_path / "judged")))
     worker._serve(script)
@@ -71,7 +80,7 @@ def test_it_warms_up_plays_and_judges(job, tmp_path):
     assert lap.passed == 18
     assert 0 < lap.cpu_seconds < lap.whole_cpu_seconds
     assert sum(map(sum, lap.stages)) <= 1e3 * lap.seconds
-    assert isinstance(judged, Judged)
+    assert isinstance(judged, AccuracyReply)
     assert judged.accuracy.frames == 20
 
 
@@ -127,17 +136,25 @@ def test_nobody_who_asks_is_no_error():
 
 
 @pytest.mark.parametrize(
-    ("change", "kind"),
-    [({"bundle": "nowhere"}, "BundleError"), ({"threads": -1}, "UsageError")],
+    ("change", "code"),
+    [({"bundle": "nowhere"}, "bundle"), ({"threads": -1}, "usage")],
 )
-def test_errors_are_answers(change, kind, job, monkeypatch):
+def test_errors_are_answers(change, code, job, monkeypatch):
     script = Script(job(**change))
     monkeypatch.setattr(worker, "_Channel", lambda: script)
     worker.main()
     (failed,) = script.replies
     assert isinstance(failed, Failed)
-    assert failed.failure.kind == kind
+    assert failed.failure.code == code
     assert failed.failure.message
+
+
+@pytest.mark.parametrize("kind", [BoundError, BundleError, EdgeKitError, MissingDependencyError])
+def test_an_answer_is_raised_as_the_error_that_it_was(kind):
+    with pytest.raises(EdgeKitError) as caught:
+        raise_failure(failure_of(kind("What was found.", hint="What to do.")))
+    assert type(caught.value) is kind
+    assert (caught.value.message, caught.value.hint) == ("What was found.", "What to do.")
 
 
 def test_what_nobody_foresaw_is_an_answer_too(job, monkeypatch):
@@ -157,9 +174,7 @@ def test_what_others_print_does_not_come_between(capfd, monkeypatch):
         os.write(1, b"a runtime says hello")
         channel.send(
             Failed(
-                failure=msgspec.convert(
-                    {"kind": "EdgeKitError", "message": "m", "mend": ""}, RowFailure
-                )
+                failure=msgspec.convert({"code": "error", "message": "m", "hint": ""}, RowFailure)
             )
         )
         line = os.read(read, 1000)

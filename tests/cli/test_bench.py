@@ -119,12 +119,12 @@ def test_a_runtime_that_is_missing_has_a_row_that_says_so(bench, spot_bundle, tm
     assert status == 0
     tensorrt, onnxruntime = json.loads(out)["rows"]
     assert tensorrt["result"] is None
-    assert tensorrt["error"]["kind"] == "MissingDependencyError"
-    assert tensorrt["error"]["mend"]
+    assert tensorrt["error"]["code"] == "missing_dependency"
+    assert tensorrt["error"]["hint"]
     assert onnxruntime["result"]["fps"] > 0
     status, _, err = bench(jetson, "--runtime", "tensorrt")
     assert status == 4
-    assert tensorrt["error"]["mend"] in err
+    assert tensorrt["error"]["hint"] in err
 
 
 def test_a_setting_that_no_runtime_has_is_wrong_usage(bench, spot_bundle):
@@ -141,7 +141,7 @@ def test_what_cannot_be_played_again_is_wrong_usage(spot_bundle, capsys, source)
     assert "secret" not in err
 
 
-def test_a_worker_that_dies_is_told_of(bench, spot_bundle, monkeypatch):
+def test_a_worker_that_dies_is_reported(bench, spot_bundle, monkeypatch):
     play = Worker.play
 
     def killed(worker):
@@ -231,7 +231,7 @@ def test_what_became_slower_fails(
     assert ("slower than" in err) == (expected == 5)
 
 
-def test_a_noisy_machine_is_not_judged(made, bench, spot_bundle, tmp_path, caplog):
+def test_a_noisy_machine_has_no_verdict(made, bench, spot_bundle, tmp_path, caplog):
     report = scaled(json.loads(json.dumps(made[0])), 0.001)
     for row in report["rows"]:
         for one in row["result"]["rounds"]:
@@ -384,7 +384,9 @@ def test_it_loads_no_host_library(spot_bundle, clip):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-def test_operators_are_measured_where_they_are_told(bench, spot_bundle, tmp_path, monkeypatch):
+def test_operators_are_measured_where_the_runtime_reports_them(
+    bench, spot_bundle, tmp_path, monkeypatch
+):
     status, out, _ = bench(spot_bundle, "--operators", "--json", "--threads", 1)
     assert status == 0
     report = json.loads(out)
@@ -406,7 +408,7 @@ def test_operators_are_measured_where_they_are_told(bench, spot_bundle, tmp_path
     assert page.read_text().count("<svg") == 5  # with operators in it, but without accuracy
 
 
-def test_a_runtime_that_tells_no_operators_is_named(bench, lite):
+def test_a_runtime_that_reports_no_operators_is_named(bench, lite):
     status, out, _ = bench(lite.path, "--operators", "--threads", 1)
     assert status == 0
     assert "no operators. The interpreter of ai_edge_litert has no profiler" in out

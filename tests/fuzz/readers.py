@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=INSTRUMENTED):
     import click
 
     from edgekit.assets import default_bundle
-    from edgekit.benchmarks.report.report import read_report
+    from edgekit.benchmarks.report.reading import read_report
     from edgekit.bundle import MANIFEST, load_bundle
     from edgekit.bundle.signing.public_keys import parse_public_keys
     from edgekit.bundle.signing.signature import SIGNATURE

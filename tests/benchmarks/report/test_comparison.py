@@ -15,7 +15,7 @@ from edgekit.benchmarks.report.comparison import (
     shift_p_value,
 )
 from edgekit.benchmarks.report.figures import noise_of
-from edgekit.benchmarks.report.report import read_report
+from edgekit.benchmarks.report.reading import read_report
 from edgekit.errors import BadInputError
 from edgekit.measuring.machine import Conditions
 
@@ -57,7 +57,7 @@ def test_equal_rounds_are_the_same(make_report):
     ("factor", "verdict", "regression"),
     [(1.3, "slower", True), (1.1, "slower", False), (0.7, "faster", False)],
 )
-def test_a_shift_of_all_rounds_is_told(factor, verdict, regression, make_report):
+def test_a_shift_of_all_rounds_is_reported(factor, verdict, regression, make_report):
     new = make_report({"a": [time * factor for time in ROUNDS]})
     (change,) = compare(new, make_report({"a": ROUNDS}), OLD, 0.15)
     assert (change.verdict, change.regression) == (verdict, regression)
@@ -152,7 +152,7 @@ def test_stages_that_only_one_report_has_are_left_out(make_report):
         (b"\xff\xfe", "not JSON"),
         (b"{", "not JSON"),
         (b"[]", "found None"),
-        (b'{"schema": 99}', "report schema 99; this EdgeKit knows up to 1"),
+        (b'{"schema": 99}', "report schema 99; this EdgeKit knows up to 2"),
         (b'{"schema": 1, "rows": 3}', "not a report"),
     ],
 )

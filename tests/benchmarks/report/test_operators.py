@@ -15,7 +15,8 @@ from edgekit.benchmarks.report.comparison import compare
 from edgekit.benchmarks.report.figures import noise_of
 from edgekit.benchmarks.report.operator_tables import groups_of, profile_grids
 from edgekit.benchmarks.report.page import to_html
-from edgekit.benchmarks.report.report import Report, read_report
+from edgekit.benchmarks.report.reading import read_report
+from edgekit.benchmarks.report.report import Report
 from edgekit.benchmarks.report.tables import grids
 from edgekit.benchmarks.report.texts import to_markdown
 from edgekit.measuring.operator_times import OperatorTime, OperatorTimes
@@ -66,7 +67,7 @@ def test_types_and_layers_have_their_work_and_their_share_of_the_peak() -> None:
     ]
     conv, copied, add, *_ = types.rows
     assert conv[3:] == ["58.8%", "300.0", "2.00", "50%", "compute"]
-    assert copied[4:] == ["not told", "not told", "", ""]
+    assert copied[4:] == ["not reported", "not reported", "", ""]
     assert add[3:] == ["9.8%", "", "5.00", "50%", "memory"]
     assert [row[0] for row in layers.rows] == ["a<1> Conv", "d Copy", "b Conv", "c Add"]
     for grid in (types, layers):

@@ -27,7 +27,7 @@ def report(make_report):
     """Two rows that were measured, with a name as bad as can be, and one that was not."""
     times = {HOSTILE: [10.0, 10.2, 10.1, 10.0], "b": [3.0, 3.0, 3.1, 3.0]}
     made = make_report(times, accuracy={HOSTILE: 0.83, "b": 0.8}, joules=2.6)
-    missing = RowFailure(kind="MissingDependencyError", message="No 'x'.", hint='pip install "x"')
+    missing = RowFailure(code="missing_dependency", message="No 'x'.", hint='pip install "x"')
     made.rows.append(
         Row(
             bundle="c",
