@@ -34,7 +34,7 @@ _INTERRUPTED = 130
 @click.option(
     "--once",
     is_flag=True,
-    help="Print one table and end, as without a terminal.",
+    help="Print one table and end. This is the default if the output is not a terminal.",
 )
 @click.option(
     "--wait",

@@ -1,6 +1,6 @@
 """Compares EdgeKit's INT8 models with those of each inference runtime's own quantizer.
 
-Run it as ``python -m edgekit.benchmarks.suites.accuracy.quantizers --calib FOOTAGE --judge
+Run it as ``python -m edgekit.benchmarks.suites.accuracy.quantizers --calib FOOTAGE --footage
 FOOTAGE``. All start from the same float model and calibrate with the same frames. EdgeKit chooses
 its float layers by other frames of the calibration footage, never by those of this evaluation.
 """
@@ -36,7 +36,7 @@ from edgekit.quantization.frames import shipped_float
 from edgekit.quantization.heads_loss import HEADS, HeadsLoss, Truth, truth_of
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions, reason_of
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 from edgekit.targets.registry import open_session
 
 __all__ = ["Frames", "QuantizerRow", "compare", "frames_of", "main"]
@@ -56,7 +56,7 @@ class Frames(NamedTuple):
 
     samples: Samples
     choosing: Samples
-    judging: Samples
+    evaluation: Samples
     truth: Truth | None
 
 
@@ -90,9 +90,9 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
         CalibrationError: No frames are left for evaluation, or the footage cannot be used.
         AnnotationError: The annotations lack an evaluation clip, or cannot be read.
     """
-    clips, root, judged = find_sequences(arguments.calib), arguments.annotations, arguments.judged
-    samples, choosing = collect(bundle, clips, store, samples=arguments.samples, evaluated=judged)
-    place = arguments.judge or root
+    clips, root, frames = find_sequences(arguments.calib), arguments.annotations, arguments.frames
+    samples, choosing = collect(bundle, clips, store, samples=arguments.samples, evaluated=frames)
+    place = arguments.footage or root
     if place is None:
         return Frames(samples, choosing, choosing, None)
     used = {clip.sha256 for clip in clips}
@@ -100,16 +100,16 @@ def frames_of(bundle: Bundle, arguments: argparse.Namespace, store: Store) -> Fr
     if not others:
         raise CalibrationError(f"All clips in {place} were used for calibration. None is left.")
     lengths = [sum(1 for _ in clip.frames()) for clip in others]
-    judging = extract(bundle, others, spread(lengths, judged), store)
+    evaluation = extract(bundle, others, spread(lengths, frames), store)
     if root is None:
-        return Frames(samples, choosing, judging, None)
+        return Frames(samples, choosing, evaluation, None)
     dataset = in_classes_of(bundle.manifest.classes, read_truth("json", root))
     known = {video.path.resolve(): video.tubes for video in dataset.videos if video.path}
     missing = [str(clip.path) for clip in others if clip.path.resolve() not in known]
     if missing:
         raise AnnotationError(f"{root} has no annotation of {', '.join(missing)}.")
     tubes = [known[clip.path.resolve()] for clip in others]
-    return Frames(samples, choosing, judging, truth_of(judging, tubes))
+    return Frames(samples, choosing, evaluation, truth_of(evaluation, tubes))
 
 
 def compare(
@@ -144,12 +144,15 @@ def compare(
             except Exception as error:  # the peers do not wrap their errors
                 rows[name] = QuantizerRow(name, note=reason_of(error))
             seconds[name] = time.perf_counter() - begin
-        loss = HeadsLoss(bundle, frames.judging, store, truth=frames.truth)
+        loss = HeadsLoss(bundle, frames.evaluation, store, truth=frames.truth)
         latency = _latency(made, frames.samples[0])
-        expected = list(shown(bundle, frames.judging, _ONE_THREAD))
+        expected = list(shown(bundle, frames.evaluation, _ONE_THREAD))
         for name in made.keys() - {"float"}:
             size = _size(made[name]) / _size(bundle)
-            check, found = loss.measure(made[name]), shown(made[name], frames.judging, _ONE_THREAD)
+            check, found = (
+                loss.measure(made[name]),
+                shown(made[name], frames.evaluation, _ONE_THREAD),
+            )
             lost = flicker(expected, found)
             rows[name] = QuantizerRow(name, check, lost, size, latency[name], seconds[name])
     return [rows[name] for name in ways]
@@ -158,7 +161,7 @@ def compare(
 def _bundled(bundle: Bundle, samples: Samples, peer: Peer, folder: Path) -> Bundle:
     """Returns a bundle around the model that a peer makes."""
     with tempfile.TemporaryDirectory() as work:
-        with silence():
+        with muted():
             names = peer(bundle, samples, Path(work))
         made = Quantization(method="peer", samples=len(samples), float_bundle=bundle.sha256)
         manifest = msgspec.structs.replace(
@@ -194,7 +197,7 @@ def main() -> None:
     )
     parser.add_argument("--calib", type=Path, required=True, help="calibration footage")
     parser.add_argument(
-        "--judge", type=Path, help="evaluation footage [default: other clips in ROOT]"
+        "--footage", type=Path, help="evaluation footage [default: other clips in ROOT]"
     )
     parser.add_argument(
         "--annotations", type=Path, metavar="ROOT", help="folder with annotations.json"
@@ -206,7 +209,7 @@ def main() -> None:
         "--bundle", action="append", type=Path, help="float bundle [default: the shipped model]"
     )
     parser.add_argument("--samples", type=int, default=128, help="number of calibration frames")
-    parser.add_argument("--judged", type=int, default=256, help="number of evaluation frames")
+    parser.add_argument("--frames", type=int, default=256, help="number of evaluation frames")
     parser.add_argument(
         "--max-drop",
         type=float,
@@ -236,12 +239,12 @@ def _print(target: str, bundle: Bundle | None, arguments: argparse.Namespace) ->
             frames = frames_of(bundle, arguments, store)
             rows = compare(bundle, frames, store, max_drop=arguments.max_drop / 100)
         except MissingDependencyError as error:
-            rows, told = [QuantizerRow("all", note=str(error).replace("\n", " "))], ""
+            rows, footage = [QuantizerRow("all", note=str(error).replace("\n", " "))], ""
         else:
             truth = "annotations" if frames.truth else "the float model's detections"
-            told = f", {len(frames.samples)} calibration frames, {len(frames.judging)} evaluation"
-            told += f" frames, truth: {truth}"
-    print(f"\n{target}{told}\n\n{_HEAD}", *rows, sep="\n", flush=True)
+            footage = f", {len(frames.samples)} calibration frames, "
+            footage += f"{len(frames.evaluation)} evaluation frames, truth: {truth}"
+    print(f"\n{target}{footage}\n\n{_HEAD}", *rows, sep="\n", flush=True)
 
 
 if __name__ == "__main__":

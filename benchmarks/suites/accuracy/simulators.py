@@ -67,10 +67,10 @@ def loss_on_simulator(
     if not clips:
         raise CalibrationError(f"All videos in {root} were used for calibration. None is left.")
     lengths = [sum(1 for _ in clip.frames()) for clip in clips]
-    judging = extract(float_bundle, clips, spread(lengths, frames), store)
-    truth = truth_of(judging, [tubes[clip.path.resolve()] for clip in clips])
+    evaluation = extract(float_bundle, clips, spread(lengths, frames), store)
+    truth = truth_of(evaluation, [tubes[clip.path.resolve()] for clip in clips])
     runtime = simulating_runtime(float_bundle)
-    return HeadsLoss(float_bundle, judging, store, truth=truth, runtime=runtime).measure(int8)
+    return HeadsLoss(float_bundle, evaluation, store, truth=truth, runtime=runtime).measure(int8)
 
 
 def main() -> None:

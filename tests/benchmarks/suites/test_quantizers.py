@@ -18,14 +18,14 @@ from edgekit.system.installation import install_line
 def puppets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("puppets")
     write_dataset(folder / "calib", range(7000, 7002), frames=24)
-    write_dataset(folder / "judge", range(7100, 7101), frames=24)
+    write_dataset(folder / "evaluation", range(7100, 7101), frames=24)
     return folder
 
 
 @pytest.fixture
 def run(monkeypatch, capsys, puppets):
     def call(*options: str) -> list[list[str]]:
-        small = ("--target", "onnx", "--samples", "6", "--judged", "6", "--max-drop", "100")
+        small = ("--target", "onnx", "--samples", "6", "--frames", "6", "--max-drop", "100")
         calib = ("--calib", str(puppets / "calib"))
         monkeypatch.setattr(quantizers, "_ROUNDS", 2)
         monkeypatch.setattr(quantizers, "_REPEATS", 2)
@@ -42,8 +42,8 @@ def test_every_quantizer_has_a_row_of_numbers(run, puppets, monkeypatch):
         raise MissingDependencyError.for_extra("onnx", "host", "Comparing")
 
     monkeypatch.setitem(PEERS["onnx"], "a missing one", missing)
-    judge = str(puppets / "judge")
-    rows = run("--judge", judge, "--annotations", judge)
+    footage = str(puppets / "evaluation")
+    rows = run("--footage", footage, "--annotations", footage)
     assert [row[0] for row in rows] == ["EdgeKit", *PEERS["onnx"]]
     assert install_line("host") in rows[-1][1]
     for row in rows[:-1]:
@@ -57,14 +57,14 @@ def test_every_quantizer_has_a_row_of_numbers(run, puppets, monkeypatch):
         assert float(row[3]) == pytest.approx(float(row[1]) - float(row[2]), abs=0.02)
 
 
-def test_what_is_calibrated_with_does_not_judge(run, puppets):
+def test_calibration_clips_are_not_evaluated(run, puppets):
     with pytest.raises(SystemExit, match="None is left"):
-        run("--judge", str(puppets / "calib"))
+        run("--footage", str(puppets / "calib"))
 
 
-def test_a_clip_that_judges_has_to_be_annotated(run, puppets):
+def test_an_evaluation_clip_without_annotations_is_refused(run, puppets):
     with pytest.raises(SystemExit, match="has no annotation of"):
-        run("--judge", str(puppets / "judge"), "--annotations", str(puppets / "calib"))
+        run("--footage", str(puppets / "evaluation"), "--annotations", str(puppets / "calib"))
 
 
 def test_the_targets_are_those_with_peers():
